@@ -1,0 +1,1 @@
+"""Train, look inside and ship sequence models on your own data."""

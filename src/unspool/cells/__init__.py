@@ -1,0 +1,34 @@
+"""One step each: the cells, and what a cell of your own derives from."""
+
+from unspool.cells.base import Cell, LinearCell, Watcher, watch
+from unspool.cells.catalog import CELLS, cell_class, cell_name
+from unspool.cells.elman import ElmanCell, ElmanReLUCell, ElmanState
+from unspool.cells.gru import GRUCell, GRUState, ResetBeforeGRUCell
+from unspool.cells.lstm import LayerNormLSTMCell, LSTMCell, LSTMState, PeepholeLSTMCell
+from unspool.cells.minimal import MinGRUCell, MinimalState, MinLSTMCell
+from unspool.cells.torch_weights import from_torch, to_torch
+
+__all__ = [
+    "CELLS",
+    "Cell",
+    "ElmanCell",
+    "ElmanReLUCell",
+    "ElmanState",
+    "GRUCell",
+    "GRUState",
+    "LSTMCell",
+    "LSTMState",
+    "LayerNormLSTMCell",
+    "LinearCell",
+    "MinGRUCell",
+    "MinLSTMCell",
+    "MinimalState",
+    "PeepholeLSTMCell",
+    "ResetBeforeGRUCell",
+    "Watcher",
+    "cell_class",
+    "cell_name",
+    "from_torch",
+    "to_torch",
+    "watch",
+]

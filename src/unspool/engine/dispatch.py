@@ -1,0 +1,108 @@
+"""Which path runs, and why: by rule, told in words, and never by swallowing an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from unspool.engine.native import NativePath
+from unspool.engine.reference import ReferencePath
+from unspool.engine.request import Path, Request
+from unspool.engine.scan import ScanPath
+from unspool.errors import BackendError
+from unspool.settings import nearest
+
+__all__ = ["PATHS", "Dispatch", "Report", "choose", "record_dispatch"]
+
+PATHS: dict[str, Path] = {path.name: path for path in (NativePath(), ScanPath(), ReferencePath())}
+"""Every path, fastest first; `auto` takes the first that does not refuse."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Which path runs a request, and what keeps the faster ones from running."""
+
+    backend: str
+    cell: str
+    sizes: str
+    refusals: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reason(self) -> str:
+        """Why this path, in one line."""
+        if not self.refusals:
+            return f"{self.backend} is the fastest path there is for this cell"
+        return "; ".join(f"not {name}: {why}" for name, why in self.refusals.items())
+
+    def __str__(self) -> str:
+        return f"{self.cell} ({self.sizes}) runs on the {self.backend} path: {self.reason}"
+
+
+@dataclass
+class Dispatch:
+    """What ran while `record_dispatch` was watching."""
+
+    reports: list[Report] = field(default_factory=list)
+
+    @property
+    def backend(self) -> str:
+        """The path that ran; the paths joined by `+` if several did, `none` if nothing ran."""
+        return "+".join(dict.fromkeys(report.backend for report in self.reports)) or "none"
+
+    @property
+    def reason(self) -> str:
+        """Why it ran."""
+        return " | ".join(dict.fromkeys(report.reason for report in self.reports))
+
+
+_watching: ContextVar[Dispatch | None] = ContextVar("dispatch", default=None)
+
+
+@contextmanager
+def record_dispatch() -> Iterator[Dispatch]:
+    """Collect a report of every `unroll` that runs in this context."""
+    dispatch = Dispatch()
+    token = _watching.set(dispatch)
+    try:
+        yield dispatch
+    finally:
+        _watching.reset(token)
+
+
+def choose(request: Request, backend: str) -> tuple[Path, Report]:
+    """Find the path for a request.
+
+    Raises:
+        BackendError: If the demanded path does not exist or refuses the request.
+    """
+    if backend == "auto":
+        refusals = {}
+        for path in PATHS.values():
+            refusal = path.refuses(request)
+            if refusal is None:
+                return path, _noted(request, path.name, refusals)
+            refusals[path.name] = refusal
+        raise AssertionError("the reference path never refuses")
+    if backend not in PATHS:
+        raise BackendError(f"there is no backend {backend!r}{nearest(backend, PATHS)}; choose auto, {', '.join(PATHS)}")
+    path = PATHS[backend]
+    refusal = path.refuses(request)
+    if refusal is not None:
+        raise BackendError(f'backend="{backend}" can\'t run this: {refusal}')
+    return path, _noted(request, backend, {})
+
+
+def _noted(request: Request, backend: str, refusals: dict[str, str]) -> Report:
+    cell, inputs = request.cell, request.inputs
+    time, batch, width = inputs.shape
+    sizes = (
+        f"{width} in, {cell.hidden_size} out, {time} steps, batch {batch}, "
+        f"{str(inputs.dtype).removeprefix('torch.')} on {inputs.device.type}"
+    )
+    report = Report(backend, type(cell).__name__, sizes, refusals)
+    dispatch = _watching.get()
+    if dispatch is not None:
+        dispatch.reports.append(report)
+    return report

@@ -1,0 +1,56 @@
+"""The plain loop: what running a cell over time means. Every other path agrees with this one."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from unspool.cells import Cell
+from unspool.engine.request import Request, State
+from unspool.errors import CellError, ShapeError
+
+__all__ = ["ReferencePath"]
+
+
+class ReferencePath:
+    """Run any cell, one step after the other, in plain torch."""
+
+    name = "reference"
+
+    def refuses(self, request: Request) -> str | None:
+        return None
+
+    def run(self, request: Request) -> tuple[Tensor, State]:
+        cell, inputs, state = request.cell, request.inputs, request.state
+        time = inputs.shape[0]
+        valid = None
+        if request.lengths is not None:
+            steps = torch.arange(time, device=inputs.device)
+            valid = (steps[:, None] < request.lengths.to(inputs.device)).unsqueeze(-1)  # (time, batch, 1)
+            inputs = inputs.masked_fill(~valid, 0)  # whatever stands in the padding, NaN too, must not reach a gradient
+
+        outputs: list[Tensor] = [inputs] * time
+        for t in reversed(range(time)) if request.reverse else range(time):
+            output, new = cell.step(inputs[t], state, *request.context)
+            if t == (time - 1 if request.reverse else 0):
+                _check_step(cell, output, new, state)
+            if valid is not None:
+                output = output.masked_fill(~valid[t], 0)
+                new = type(new)(*(torch.where(valid[t], after, before) for after, before in zip(new, state, strict=True)))
+            if cell.watched:
+                cell.record(**new._asdict())  # type: ignore[attr-defined]
+            outputs[t], state = output, new
+        return torch.stack(outputs), state
+
+
+def _check_step(cell: Cell[State], output: Tensor, new: State, state: State) -> None:
+    name = type(cell).__name__
+    batch = state[0].shape[0]
+    if not isinstance(output, Tensor) or output.shape != (batch, cell.hidden_size):
+        came = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise ShapeError(f"{name}.step returned an output of shape {came}, expected {(batch, cell.hidden_size)}")
+    if type(new) is not type(state):
+        raise CellError(f"{name}.step returned a state of type {type(new).__name__}, expected {type(state).__name__}")
+    for field, after, before in zip(type(state)._fields, new, state, strict=True):  # type: ignore[attr-defined]
+        if after.shape != before.shape:
+            raise ShapeError(f"{name}.step returned state.{field} of shape {tuple(after.shape)}, expected {tuple(before.shape)}")

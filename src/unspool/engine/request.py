@@ -1,0 +1,97 @@
+"""What the engine is asked to run, and what a path through it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+from torch import Tensor
+
+from unspool.cells import Cell
+from unspool.errors import CellError, ShapeError
+
+__all__ = ["Backend", "Path", "Request", "check_lengths", "check_request", "check_sequences"]
+
+Backend = Literal["auto", "reference", "native", "scan"]
+State = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One call of `unroll`, checked: everything a path needs to decide and to run."""
+
+    cell: Cell[Any]
+    inputs: Tensor  # (time, batch, input)
+    state: State  # named tuple of (batch, units)
+    lengths: Tensor | None  # (batch,), None when every sequence is as long as the padded batch
+    reverse: bool
+    context: tuple[Tensor, ...]
+
+
+class Path(Protocol):
+    """One way to run a cell over time; agrees with the plain loop in outputs and in all gradients."""
+
+    name: str
+
+    def refuses(self, request: Request) -> str | None:
+        """Why this path can't take the request, in words; None if it can."""
+
+    def run(self, request: Request) -> tuple[Tensor, State]:
+        """Outputs, (time, batch, hidden), zero past each length; and the state after each last valid step."""
+
+
+def check_sequences(inputs: Tensor, lengths: Tensor | None, input_size: int) -> None:
+    """Check a padded batch at the door.
+
+    Raises:
+        ShapeError: If `inputs` is not (time, batch, input_size), or `lengths` does not fit it.
+    """
+    if inputs.dim() != 3 or inputs.shape[-1] != input_size:
+        raise ShapeError(f"inputs have shape {tuple(inputs.shape)}, expected (time, batch, {input_size})")
+    if inputs.shape[0] == 0 or inputs.shape[1] == 0:
+        raise ShapeError(f"inputs have shape {tuple(inputs.shape)}: there must be at least one step and one sequence")
+    if lengths is not None:
+        check_lengths(lengths, time=inputs.shape[0], batch=inputs.shape[1])
+
+
+def check_lengths(lengths: Tensor, *, time: int, batch: int) -> None:
+    """Check that lengths are whole numbers, (batch,), each between 1 and time.
+
+    Raises:
+        ShapeError: If they are not. Values on a GPU are not looked at, because that would make it wait.
+    """
+    if lengths.shape != (batch,) or lengths.is_floating_point():
+        raise ShapeError(f"lengths are {lengths.dtype} {tuple(lengths.shape)}, expected whole numbers ({batch},)")
+    if lengths.device.type == "cpu":
+        shortest, longest = (int(value) for value in lengths.aminmax())
+        if shortest < 1 or longest > time:
+            raise ShapeError(f"lengths lie between {shortest} and {longest}, expected between 1 and {time}")
+
+
+def check_request(
+    cell: Cell[Any],
+    inputs: Tensor,
+    state: State | None,
+    lengths: Tensor | None,
+    reverse: bool,
+    context: Sequence[Tensor],
+) -> Request:
+    """Check the arguments of `unroll` and fill in what was left out.
+
+    Raises:
+        ShapeError: If a tensor does not fit the cell.
+        CellError: If the cell's state is not a named tuple.
+    """
+    check_sequences(inputs, lengths, cell.input_size)
+    initial = cell.initial_state(inputs.shape[1])
+    if not (isinstance(initial, tuple) and hasattr(initial, "_fields")):
+        raise CellError(f"{type(cell).__name__}.initial_state returned {type(initial).__name__}, expected a NamedTuple")
+    if state is None:
+        state = initial
+    elif [part.shape for part in state] != [part.shape for part in initial]:
+        came, expected = ([tuple(part.shape) for part in tensors] for tensors in (state, initial))
+        raise ShapeError(f"{type(cell).__name__}: state has shapes {came}, expected {expected}")
+    if lengths is not None and lengths.device.type == "cpu" and bool((lengths == inputs.shape[0]).all()):
+        lengths = None
+    return Request(cell, inputs, state, lengths, reverse, tuple(context))

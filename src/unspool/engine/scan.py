@@ -1,0 +1,120 @@
+r"""Linear cells as a scan: products and gates of all steps at once, then the recurrence in blocks.
+
+The recurrence :math:`h_t = a_t \odot h_{t-1} + b_t` is cut into about √T blocks. One pass runs all blocks side by
+side from zero, a short loop carries the state from block to block, and one last product adds what each block
+inherited: about 2√T dependent steps in place of T. Blelloch 1990, "Prefix sums and their applications", in two levels.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unspool.cells import LinearCell
+from unspool.engine.request import Request, State
+
+__all__ = ["ScanPath", "linear_scan"]
+
+
+class ScanPath:
+    """Run a linear cell over all steps at once."""
+
+    name = "scan"
+
+    def refuses(self, request: Request) -> str | None:
+        cell = request.cell
+        if not isinstance(cell, LinearCell):
+            return f"{type(cell).__name__} is not a LinearCell: its gates may look at the state"
+        if type(cell).step is not LinearCell.step:
+            return f"{type(cell).__name__} has a step of its own beside its coefficients"
+        if request.context:
+            return "a scan takes no context"
+        if cell.watched:
+            return "the state is only formed step by step when someone is watching"
+        return None
+
+    def run(self, request: Request) -> tuple[Tensor, State]:
+        inputs, lengths = request.inputs, request.lengths
+        padding = None
+        if lengths is not None:
+            steps = torch.arange(inputs.shape[0], device=inputs.device)[:, None]
+            padding = (steps >= lengths.to(inputs.device)).unsqueeze(-1)
+            inputs = inputs.masked_fill(padding, 0)
+        assert isinstance(request.cell, LinearCell)
+        start = request.state[0]
+        a, b = (part.to(start.dtype) for part in request.cell.coefficients(inputs))  # never scanned in half precision
+        if padding is not None:
+            a, b = a.masked_fill(padding, 1), b.masked_fill(padding, 0)  # the padding hands the state on
+        if request.reverse:
+            a, b = a.flip(0), b.flip(0)
+        states = linear_scan(a, b, start)
+        final = type(request.state)(states[-1])
+        if request.reverse:
+            states = states.flip(0)
+        return states if padding is None else states.masked_fill(padding, 0), final
+
+
+def linear_scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
+    """All states of `h_t = a_t * h_{t-1} + b_t`, element by element.
+
+    Args:
+        a: Decays, (time, ...).
+        b: Inputs, (time, ...).
+        start: The state before the first step, (...).
+
+    Returns:
+        States after each step, (time, ...).
+    """
+    result: Tensor = _LinearScan.apply(a, b, start)  # type: ignore[no-untyped-call]
+    return result
+
+
+class _LinearScan(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, start: Tensor) -> Tensor:
+        states = _scan(a, b, start)
+        ctx.save_for_backward(a, states, start)
+        return states
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        a, states, start = ctx.saved_tensors
+        # d b_t = d h_t + a_{t+1} d b_{t+1}: the same recurrence, from the end to the beginning
+        after = torch.cat([a[1:], torch.zeros_like(a[:1])]).flip(0)
+        d_b = _scan(after, gradient.flip(0), torch.zeros_like(start)).flip(0)
+        before = torch.cat([start.unsqueeze(0), states[:-1]])
+        return d_b * before, d_b, d_b[0] * a[0]
+
+
+def _scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
+    time = a.shape[0]
+    block = math.isqrt(time)
+    if block < 4:
+        return _loop(a, b, start)
+    blocks = time // block
+    whole = blocks * block
+    shape = (blocks, block, *a.shape[1:])
+    # one tensor (step in block, block, ...): every block starts from zero
+    a_blocks, b_blocks = (part[:whole].reshape(shape).transpose(0, 1) for part in (a, b))
+    local = _loop(a_blocks, b_blocks, torch.zeros_like(b_blocks[0]))
+    decay = a_blocks.cumprod(0)
+    inherited = torch.empty_like(local[0])  # (block, ...): the state before each block
+    carry = start
+    for k in range(blocks):
+        inherited[k] = carry
+        carry = torch.addcmul(local[-1, k], decay[-1, k], carry)
+    states = torch.addcmul(local, decay, inherited).transpose(0, 1).reshape(whole, *a.shape[1:])
+    return states if whole == time else torch.cat([states, _loop(a[whole:], b[whole:], states[-1])])
+
+
+def _loop(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
+    states = torch.empty_like(b)
+    previous = start
+    for t in range(a.shape[0]):
+        torch.addcmul(b[t], a[t], previous, out=states[t])
+        previous = states[t]
+    return states

@@ -1,0 +1,80 @@
+"""Run a cell over time: the engine's one function and its one report."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from unspool.cells import Cell
+from unspool.engine.dispatch import Report, choose
+from unspool.engine.request import Backend, check_request
+
+__all__ = ["explain", "unroll"]
+
+S = TypeVar("S", bound=tuple[Any, ...])
+
+
+def unroll(
+    cell: Cell[S],
+    inputs: Tensor,
+    state: S | None = None,
+    *,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+    context: Sequence[Tensor] = (),
+    backend: Backend = "auto",
+) -> tuple[Tensor, S]:
+    """Run a cell over a padded batch of sequences.
+
+    Args:
+        cell: The cell.
+        inputs: Sequences padded at the end, (time, batch, input); what stands in the padding changes nothing.
+        state: Where to start; the cell's initial state if omitted.
+        lengths: Valid steps of each sequence, whole numbers (batch,), each between 1 and time; all of them if omitted.
+        reverse: Whether to read each sequence from its last valid step to its first. Outputs stay at their places.
+        context: Tensors handed to every step unchanged.
+        backend: `auto` takes the fastest path that can run the cell, by rule; a name demands that path. `reference`
+            is the plain loop, the definition of right.
+
+    Returns:
+        Outputs, (time, batch, hidden), zero past each length; and the state after the last step read.
+
+    Raises:
+        ShapeError: If a tensor does not fit the cell, or the cell's step breaks its contract.
+        BackendError: If the demanded path can't run this; the message says why.
+    """
+    request = check_request(cell, inputs, state, lengths, reverse, context)
+    path, _ = choose(request, backend)
+    outputs, final = path.run(request)
+    return outputs, final  # type: ignore[return-value]
+
+
+def explain(
+    cell: Cell[Any],
+    inputs: Tensor | None = None,
+    *,
+    time: int = 64,
+    batch: int = 32,
+    lengths: Tensor | None = None,
+    context: Sequence[Tensor] = (),
+) -> Report:
+    """Say which path `unroll` would take, and what keeps a faster one from running.
+
+    Args:
+        cell: The cell.
+        inputs: The inputs in mind, (time, batch, input); zeros of the given sizes if omitted.
+        time: Steps, where no inputs are given.
+        batch: Sequences, where no inputs are given.
+        lengths: Valid steps of each sequence, (batch,).
+        context: Tensors handed to every step.
+
+    Returns:
+        The report; print it, or look at `.backend`, `.reason` and `.refusals`.
+    """
+    if inputs is None:
+        like = next(cell.parameters(), torch.empty(0))
+        inputs = like.new_zeros(time, batch, cell.input_size)
+    return choose(check_request(cell, inputs, None, lengths, False, context), "auto")[1]

@@ -1,0 +1,283 @@
+"""Settings: one frozen struct is the Python arguments, the flags, the recipe file, the help and the saved record.
+
+A group of settings is a subclass of `Settings`; groups nest. A setting is written with its dotted name
+(`training.epochs`), or with its last part alone (`epochs`) wherever that is the name of one setting only.
+"""
+
+from __future__ import annotations
+
+import ast
+import difflib
+import inspect
+import textwrap
+import tomllib
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Self, TypeVar
+
+import msgspec
+
+from unspool.errors import SettingError
+
+__all__ = [
+    "Fraction",
+    "NonNegative",
+    "NonNegativeInt",
+    "Positive",
+    "PositiveInt",
+    "Setting",
+    "Settings",
+    "describe",
+    "from_record",
+    "make",
+    "nearest",
+    "read_recipe",
+    "to_record",
+    "write_recipe",
+]
+
+PositiveInt = Annotated[int, msgspec.Meta(gt=0, le=1_000_000_000)]
+NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every group of settings: frozen, checked when made, its field docstrings are the help."""
+
+    def __post_init__(self) -> None:
+        for field in msgspec.structs.fields(self):
+            value = getattr(self, field.name)
+            try:
+                msgspec.convert(value, field.type, strict=True, from_attributes=True)
+            except msgspec.ValidationError as error:
+                raise SettingError(f"{field.name} = {value!r}: {_plain(str(error))}") from None
+        self.check()
+
+    def check(self) -> None:
+        """Refuse settings that contradict each other; subclasses raise `SettingError`."""
+
+    def replace(self, **changes: object) -> Self:
+        """Return a copy with some settings changed, by dotted or short name."""
+        return make(type(self), changes, base=self)
+
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting, as help and flags show it."""
+
+    name: str
+    """Dotted name, as `training.epochs`."""
+    type: Any
+    """Its annotation."""
+    default: Any
+    """Its value when nothing is said."""
+    help: str
+    """The docstring under the field, on one line."""
+
+    @property
+    def short(self) -> str:
+        """The last part of the dotted name."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values it takes where they are a closed list; empty otherwise."""
+        plain = _without_meta(self.type)
+        return typing.get_args(plain) if typing.get_origin(plain) is typing.Literal else ()
+
+
+@cache
+def describe(settings: type[Settings]) -> dict[str, Setting]:
+    """List every setting of a group and of the groups in it, by dotted name, in the order written."""
+    found: dict[str, Setting] = {}
+    documents = _field_docstrings(settings)
+    for field in msgspec.structs.fields(settings):
+        if inspect.isclass(field.type) and issubclass(field.type, Settings):
+            for name, inner in describe(field.type).items():
+                dotted = f"{field.name}.{name}"
+                default = _default_of(field)
+                for part in name.split("."):
+                    default = getattr(default, part)
+                found[dotted] = Setting(dotted, inner.type, default, inner.help)
+        else:
+            found[field.name] = Setting(field.name, field.type, _default_of(field), documents.get(field.name, ""))
+    return found
+
+
+def make(settings: type[S], values: Mapping[str, object], base: S | None = None) -> S:
+    """Make settings from dotted or short names; strings are read as the setting's type.
+
+    Args:
+        settings: The group to make.
+        values: What to set; whatever is missing keeps its default, or the value in `base`.
+        base: Settings to start from.
+
+    Raises:
+        SettingError: If a name is unknown or stands for several settings, or a value does not fit.
+    """
+    known = describe(settings)
+    record: dict[str, Any] = to_record(base if base is not None else settings())
+    for name, value in values.items():
+        dotted = _resolve(name, known)
+        *groups, last = dotted.split(".")
+        place = record
+        for group in groups:
+            place = place.setdefault(group, {})
+        place[last] = _read(value, known[dotted])
+    return from_record(settings, record)
+
+
+def from_record(settings: type[S], record: Mapping[str, Any]) -> S:
+    """Make settings from a nested record, as stored in a model folder; what it lacks keeps its default.
+
+    Raises:
+        SettingError: If the record holds an unknown name (the nearest known is named) or a value that does not fit.
+    """
+    known = describe(settings)
+    for name in _leaves(record, known):
+        if name not in known:
+            _resolve(name, known, short=False)
+    try:
+        return msgspec.convert(_merged(to_record(settings()), record), settings, strict=True)
+    except msgspec.ValidationError as error:
+        raise SettingError(_plain(str(error))) from None
+
+
+def to_record(settings: Settings) -> dict[str, Any]:
+    """The settings as nested plain values."""
+    return typing.cast(dict[str, Any], msgspec.to_builtins(settings))
+
+
+def read_recipe(path: Path) -> dict[str, object]:
+    """Read a TOML recipe into dotted names.
+
+    Raises:
+        SettingError: If the file is missing or not TOML.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingError(f"{path}: no such recipe file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(f"{path}: not a TOML recipe: {error}") from None
+    return dict(_flatten(tree))
+
+
+def write_recipe(settings: Settings) -> str:
+    """The settings as the text of a TOML recipe."""
+    import tomli_w
+
+    return tomli_w.dumps(_without_none(to_record(settings)))
+
+
+def nearest(name: str, known: typing.Iterable[str]) -> str:
+    """A hint that names what was probably meant: ` (did you mean 'epochs'?)`, or nothing."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def _resolve(name: str, known: Mapping[str, Setting], *, short: bool = True) -> str:
+    name = name.replace("-", "_")
+    if name in known:
+        return name
+    if short:
+        matches = [dotted for dotted in known if dotted.endswith(f".{name}")]
+        if len(matches) == 1:
+            return matches[0]
+        if matches:
+            raise SettingError(f"{name!r} stands for several settings; write one of {', '.join(matches)}")
+    shorts = {setting.short: dotted for dotted, setting in known.items()} | {dotted: dotted for dotted in known}
+    raise SettingError(f"there is no setting {name!r}{nearest(name, shorts)}")
+
+
+def _read(value: object, setting: Setting) -> object:
+    """Read a flag's text as the setting's type; anything else is left to the type check."""
+    if not isinstance(value, str):
+        return list(value) if isinstance(value, tuple) else value
+    plain = _without_meta(setting.type)
+    options = set(typing.get_args(plain)) if typing.get_origin(plain) is not typing.Literal else set()
+    if value.lower() in ("none", "") and type(None) in options:
+        return None
+    if str in options or plain is str or setting.choices:
+        return value
+    try:
+        return msgspec.to_builtins(msgspec.convert(value, setting.type, strict=False))
+    except msgspec.ValidationError as error:
+        raise SettingError(f"{setting.name} = {value!r}: {_plain(str(error))}") from None
+
+
+def _without_meta(annotation: Any) -> Any:
+    return typing.get_args(annotation)[0] if typing.get_origin(annotation) is Annotated else annotation
+
+
+def _default_of(field: msgspec.structs.FieldInfo) -> Any:
+    if field.default_factory is not msgspec.NODEFAULT:
+        return field.default_factory()
+    return None if field.default is msgspec.NODEFAULT else field.default
+
+
+def _leaves(record: Mapping[str, Any], known: Mapping[str, Setting], prefix: str = "") -> list[str]:
+    names: list[str] = []
+    for key, value in record.items():
+        name = f"{prefix}{key}"
+        is_group = isinstance(value, Mapping) and any(other.startswith(f"{name}.") for other in known)
+        names.extend(_leaves(value, known, f"{name}.") if is_group else [name])
+    return names
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, object]]:
+    pairs: list[tuple[str, object]] = []
+    for key, value in tree.items():
+        pairs.extend(_flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else [(f"{prefix}{key}", value)])
+    return pairs
+
+
+def _merged(defaults: dict[str, Any], record: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(defaults)
+    for key, value in record.items():
+        inner = defaults.get(key)
+        merged[key] = _merged(inner, value) if isinstance(inner, dict) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in tree.items()
+        if value is not None
+    }
+
+
+def _plain(message: str) -> str:
+    """msgspec's message in the words of settings: `$.training.epochs` becomes `training.epochs`."""
+    text, _, path = message.partition(" - at `$.")
+    text = text.replace("`", "").strip()
+    return f"{path.rstrip('`')}: {text}" if path else text
+
+
+@cache
+def _field_docstrings(settings: type[Settings]) -> dict[str, str]:
+    documents: dict[str, str] = {}
+    for base in reversed(settings.__mro__):
+        if not (inspect.isclass(base) and issubclass(base, Settings)) or base is Settings:
+            continue
+        tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
+        body = typing.cast(ast.ClassDef, tree.body[0]).body
+        for field, document in zip(body, body[1:], strict=False):
+            if (
+                isinstance(field, ast.AnnAssign)
+                and isinstance(field.target, ast.Name)
+                and isinstance(document, ast.Expr)
+                and isinstance(document.value, ast.Constant)
+                and isinstance(document.value.value, str)
+            ):
+                documents[field.target.id] = " ".join(document.value.value.split())
+    return documents
