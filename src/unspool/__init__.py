@@ -1,1 +1,53 @@
-"""Train, look inside and ship sequence models on your own data."""
+"""Train, look inside and ship sequence models on your own data.
+
+Names are found on first use, so that `import unspool` costs nothing until then.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unspool.cells import Cell, LinearCell
+    from unspool.engine import explain, unroll
+    from unspool.errors import UnspoolError
+    from unspool.inspection import Trace
+    from unspool.layers import Recurrent
+    from unspool.tasks import Classifier, LanguageModel, Tagger, load
+
+__all__ = [
+    "Cell",
+    "Classifier",
+    "LanguageModel",
+    "LinearCell",
+    "Recurrent",
+    "Tagger",
+    "Trace",
+    "UnspoolError",
+    "__version__",
+    "explain",
+    "load",
+    "unroll",
+]
+
+__version__ = "0.1.0"
+
+_HOME = {
+    **dict.fromkeys(("Cell", "LinearCell"), "cells"),
+    **dict.fromkeys(("explain", "unroll"), "engine"),
+    "UnspoolError": "errors",
+    "Trace": "inspection",
+    "Recurrent": "layers",
+    **dict.fromkeys(("Classifier", "LanguageModel", "Tagger", "load"), "tasks"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

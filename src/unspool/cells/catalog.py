@@ -51,8 +51,12 @@ def cell_class(name: str | type[Cell[Any]]) -> type[Cell[Any]]:
         module = _import(module_name)
         found = getattr(module, class_name, None)
         if found is None:
-            cells = [key for key, value in vars(module).items() if _is_cell(value) and value.__module__ == module.__name__]
-            raise SettingError(f"{module_name} has no class {class_name!r}; its cells are: {', '.join(cells) or 'none'}")
+            cells = [
+                key for key, value in vars(module).items() if _is_cell(value) and value.__module__ == module.__name__
+            ]
+            raise SettingError(
+                f"{module_name} has no class {class_name!r}; its cells are: {', '.join(cells) or 'none'}"
+            )
     else:
         raise SettingError(
             f"there is no cell {name!r}{nearest(name, CELLS)}; choose one of {', '.join(CELLS)}, "
@@ -99,6 +103,8 @@ def _import(name: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise SettingError(f"there is no module {error.name!r} (looked for the cell {name!r} here and on the Python path)") from None
+        raise SettingError(
+            f"there is no module {error.name!r} (looked for the cell {name!r} here and on the Python path)"
+        ) from None
     except Exception as error:
         raise CellError(f"{name} can't be imported: {type(error).__name__}: {error}") from error

@@ -107,7 +107,10 @@ class LayerNormLSTMCell(LSTMCell):
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__(input_size, hidden_size)
-        self.gain_ih, self.gain_hh = nn.Parameter(torch.ones(4 * hidden_size)), nn.Parameter(torch.ones(4 * hidden_size))
+        self.gain_ih, self.gain_hh = (
+            nn.Parameter(torch.ones(4 * hidden_size)),
+            nn.Parameter(torch.ones(4 * hidden_size)),
+        )
         self.gain_c, self.shift_c = nn.Parameter(torch.ones(hidden_size)), nn.Parameter(torch.zeros(hidden_size))
 
     def step(self, x: Tensor, state: LSTMState, *context: Tensor) -> tuple[Tensor, LSTMState]:

@@ -36,7 +36,9 @@ class ReferencePath:
                 _check_step(cell, output, new, state)
             if valid is not None:
                 output = output.masked_fill(~valid[t], 0)
-                new = type(new)(*(torch.where(valid[t], after, before) for after, before in zip(new, state, strict=True)))
+                new = type(new)(
+                    *(torch.where(valid[t], after, before) for after, before in zip(new, state, strict=True))
+                )
             if cell.watched:
                 cell.record(**new._asdict())  # type: ignore[attr-defined]
             outputs[t], state = output, new
@@ -53,4 +55,6 @@ def _check_step(cell: Cell[State], output: Tensor, new: State, state: State) -> 
         raise CellError(f"{name}.step returned a state of type {type(new).__name__}, expected {type(state).__name__}")
     for field, after, before in zip(type(state)._fields, new, state, strict=True):  # type: ignore[attr-defined]
         if after.shape != before.shape:
-            raise ShapeError(f"{name}.step returned state.{field} of shape {tuple(after.shape)}, expected {tuple(before.shape)}")
+            raise ShapeError(
+                f"{name}.step returned state.{field} of shape {tuple(after.shape)}, expected {tuple(before.shape)}"
+            )

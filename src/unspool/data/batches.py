@@ -1,0 +1,127 @@
+"""Batches: padded tensors, time first, as models take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+import torch
+from torch import Tensor
+
+__all__ = ["IGNORED", "Batch", "Characters", "Labelled", "Tokens", "Window"]
+
+IGNORED = -100
+"""The target that stands where there is nothing to predict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Characters:
+    """The spelling of every token of a batch; each different word is spelled once."""
+
+    ids: Tensor
+    """Character ids of the batch's different words, int64 (characters, words), padding 0."""
+    lengths: Tensor
+    """Characters of each word, int64 (words,), at least 1."""
+    index: Tensor
+    """Which word stands at each place, int64 (time, batch); 0 in the padding."""
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on a device."""
+        return replace(self, ids=self.ids.to(device), lengths=self.lengths.to(device), index=self.index.to(device))
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """Padded sequences of token ids."""
+
+    ids: Tensor
+    """int64 (time, batch), padding 0."""
+    lengths: Tensor
+    """Tokens of each sequence, int64 (batch,), at least 1."""
+    characters: Characters | None = None
+    """The words' spelling, where the model looks at it."""
+
+    @property
+    def mask(self) -> Tensor:
+        """True at tokens, False in the padding, bool (time, batch)."""
+        return torch.arange(self.ids.shape[0], device=self.ids.device)[:, None] < self.lengths
+
+    @property
+    def size(self) -> int:
+        """Real tokens, padding not counted."""
+        return int(self.lengths.sum())
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on a device."""
+        characters = self.characters.to(device) if self.characters else None
+        return replace(self, ids=self.ids.to(device), lengths=self.lengths.to(device), characters=characters)
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Every `world`-th sequence from `rank` on; None if there is none."""
+        if rank >= self.ids.shape[1]:
+            return None
+        characters = self.characters
+        if characters:
+            characters = replace(characters, index=characters.index[:, rank::world])
+        return replace(self, ids=self.ids[:, rank::world], lengths=self.lengths[rank::world], characters=characters)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """Sequences with what they should be answered with."""
+
+    tokens: Tokens
+    targets: Tensor
+    """One label each, int64 (batch,); several, float32 (batch, labels) of 0 and 1; a tag per token, int64 (time,
+    batch), `IGNORED` in the padding."""
+
+    @property
+    def size(self) -> int:
+        """Real tokens, padding not counted."""
+        return self.tokens.size
+
+    @property
+    def per_token(self) -> bool:
+        """Whether there is a target for each token."""
+        return self.targets.ndim == 2 and not self.targets.is_floating_point()
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on a device."""
+        return replace(self, tokens=self.tokens.to(device), targets=self.targets.to(device))
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Every `world`-th sequence from `rank` on; None if there is none."""
+        tokens = self.tokens.shard(rank, world)
+        if tokens is None:
+            return None
+        targets = self.targets[:, rank::world] if self.per_token else self.targets[rank::world]
+        return replace(self, tokens=tokens, targets=targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of running text in parallel columns, for a language model."""
+
+    inputs: Tensor
+    """Token ids, int64 (time, batch); 0 where the target is `IGNORED`."""
+    targets: Tensor
+    """The token that follows each, int64 (time, batch). Where the text does not divide evenly, the last step of the
+    last window is `IGNORED` in the last columns."""
+
+    @property
+    def size(self) -> int:
+        """Targets that count."""
+        return int((self.targets != IGNORED).sum())
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on a device."""
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Every `world`-th column from `rank` on; None if there is none."""
+        if rank >= self.inputs.shape[1]:
+            return None
+        return replace(self, inputs=self.inputs[:, rank::world], targets=self.targets[:, rank::world])
+
+
+Batch = Tokens | Labelled | Window

@@ -1,0 +1,186 @@
+"""Encoded examples, held compactly: flat integers and offsets, not lists."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unspool.data.batches import IGNORED, Characters, Labelled, Tokens
+from unspool.errors import DataError
+
+__all__ = ["Examples", "Sequences", "refuse_empty", "split"]
+
+
+class Sequences:
+    """Integer sequences of any lengths, end to end in one array.
+
+    Attributes:
+        flat: All integers, int32 (total,).
+        offsets: Where each sequence begins, and the end, int64 (sequences + 1,).
+    """
+
+    __slots__ = ("flat", "offsets")
+
+    def __init__(self, flat: NDArray[np.int32], offsets: NDArray[np.int64]) -> None:
+        self.flat, self.offsets = flat, offsets
+
+    @classmethod
+    def of(cls, sequences: Iterable[Iterable[int] | NDArray[np.int32]]) -> Self:
+        """Gather sequences one by one; the iterable may be larger than memory would hold as lists."""
+        flat, ends = array("i"), array("q", [0])
+        for sequence in sequences:
+            if isinstance(sequence, np.ndarray):
+                flat.frombytes(sequence.astype(np.int32, copy=False).tobytes())
+            else:
+                flat.extend(sequence)
+            ends.append(len(flat))
+        return cls(np.frombuffer(flat, np.int32) if flat else np.empty(0, np.int32), np.frombuffer(ends, np.int64))
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The length of each, int64 (sequences,)."""
+        return np.diff(self.offsets)
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, index: int) -> NDArray[np.int32]:
+        if not -len(self) <= index < len(self):
+            raise IndexError(index)
+        index %= len(self)
+        return self.flat[self.offsets[index] : self.offsets[index + 1]]
+
+    def __iter__(self) -> Iterator[NDArray[np.int32]]:
+        return (self[index] for index in range(len(self)))
+
+    def take(self, indices: NDArray[np.int64]) -> Self:
+        """The sequences at some places, in that order."""
+        lengths = self._lengths_of(indices)
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return type(self)(self.flat[self._places(indices, lengths)], offsets.astype(np.int64))
+
+    def pad(self, indices: NDArray[np.int64], padding: int = 0) -> tuple[Tensor, Tensor]:
+        """Put some sequences side by side.
+
+        Returns:
+            Integers padded at the end, int64 (time, batch), and lengths, int64 (batch,).
+        """
+        lengths = self._lengths_of(indices)
+        padded = np.full((len(indices), int(lengths.max(initial=0))), padding, np.int64)
+        padded[np.arange(padded.shape[1]) < lengths[:, None]] = self.flat[self._places(indices, lengths)]
+        return torch.from_numpy(np.ascontiguousarray(padded.T)), torch.from_numpy(lengths)
+
+    def _lengths_of(self, indices: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.offsets[1:][indices] - self.offsets[:-1][indices]
+
+    def _places(self, indices: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Where in `flat` the integers of some sequences stand, one sequence after another."""
+        before = np.cumsum(lengths) - lengths
+        return np.repeat(self.offsets[:-1][indices] - before, lengths) + np.arange(int(lengths.sum()))
+
+
+@dataclass(frozen=True, slots=True)
+class Examples:
+    """A data set, encoded: sequences, what they should be answered with, and the words' spelling where it is wanted.
+
+    Raises:
+        DataError: If targets or forms don't fit the tokens.
+    """
+
+    tokens: Sequences
+    targets: NDArray[np.integer] | NDArray[np.floating] | Sequences | None = None
+    """Labels, integers (examples,); several labels, 0 and 1 (examples, labels); a tag per token; or nothing."""
+    forms: Sequences | None = None
+    """Which spelling each token has."""
+    spellings: Sequences | None = None
+    """The characters of each different word of the data set."""
+
+    def __post_init__(self) -> None:
+        if self.targets is not None and len(self.targets) != len(self):
+            raise DataError(f"{len(self)} examples came with {len(self.targets)} targets")
+        for name, other in (("tags", self.targets), ("spellings", self.forms)):
+            if isinstance(other, Sequences) and not np.array_equal(other.offsets, self.tokens.offsets):
+                place = int(np.flatnonzero(other.lengths != self.tokens.lengths)[0])
+                counts = f"{self.tokens.lengths[place]} tokens and {other.lengths[place]} {name}"
+                raise DataError(f"example {place + 1} has {counts}, expected as many of both")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def take(self, indices: NDArray[np.int64]) -> Examples:
+        """The examples at some places, in that order."""
+        targets = self.targets
+        if targets is not None:
+            targets = targets.take(indices) if isinstance(targets, Sequences) else targets[indices]
+        forms = self.forms.take(indices) if self.forms else None
+        return Examples(self.tokens.take(indices), targets, forms, self.spellings)
+
+    def batch(self, indices: NDArray[np.int64]) -> Tokens | Labelled:
+        """Pad the examples at some places into one batch; `Labelled` if there are targets."""
+        ids, lengths = self.tokens.pad(indices)
+        tokens = Tokens(ids, lengths, self._characters(indices))
+        if self.targets is None:
+            return tokens
+        if isinstance(self.targets, Sequences):
+            return Labelled(tokens, self.targets.pad(indices, IGNORED)[0])
+        kind = np.int64 if self.targets.ndim == 1 else np.float32
+        return Labelled(tokens, torch.from_numpy(self.targets[indices].astype(kind)))
+
+    def _characters(self, indices: NDArray[np.int64]) -> Characters | None:
+        if self.forms is None or self.spellings is None:
+            return None
+        forms, _ = self.forms.pad(indices, -1)
+        table = forms.numpy()
+        real = table >= 0
+        words, places = np.unique(table[real], return_inverse=True)
+        index = np.zeros_like(table)
+        index[real] = places
+        ids, spelled = self.spellings.pad(words)
+        return Characters(ids, spelled, torch.from_numpy(index))
+
+
+def refuse_empty(sequences: Sequences, where: Sequence[str] | None = None) -> None:
+    """Refuse sequences of length zero.
+
+    Args:
+        sequences: Encoded examples.
+        where: `file:line` of each, for the message.
+
+    Raises:
+        DataError: If one holds no token; the first such is named.
+    """
+    empty = np.flatnonzero(sequences.lengths == 0)
+    if len(empty):
+        place = where[empty[0]] if where else f"example {empty[0] + 1}"
+        more = f" (and so in {len(empty) - 1} more)" if len(empty) > 1 else ""
+        raise DataError(f"there is no token in this example{more}; expected at least one, drop it or fill it", place)
+
+
+def split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split `count` examples by lot, as a function of the seed.
+
+    Args:
+        count: How many there are, at least 2.
+        fraction: The part to hold out, between 0 and 1; at least one example stays on each side.
+        seed: Any whole number from 0.
+
+    Returns:
+        The places to train on and the places held out, each in ascending order.
+
+    Raises:
+        DataError: If there are fewer than two examples.
+    """
+    if count < 2:
+        raise DataError(
+            f"{count} example{'s' * (count != 1)} can't be split into training and held-out; expected at least 2"
+        )
+    held = min(max(round(count * fraction), 1), count - 1)
+    order = np.random.default_rng([seed, 0x5B117]).permutation(count)
+    return np.sort(order[held:]), np.sort(order[:held])

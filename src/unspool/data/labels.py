@@ -1,0 +1,122 @@
+"""Labels: names in a fixed order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from unspool.errors import DataError, ModelFolderError
+from unspool.settings import nearest
+
+__all__ = ["Labels"]
+
+
+class Labels:
+    """Names of classes or tags; a name's id is its place.
+
+    Attributes:
+        names: In order.
+        counts: How often each was seen when learned; zeros if they were not learned.
+    """
+
+    def __init__(self, names: Sequence[str], counts: Sequence[int] | None = None) -> None:
+        self.names = tuple(names)
+        self.counts = tuple(counts) if counts is not None else (0,) * len(self.names)
+        self._ids = {name: place for place, name in enumerate(self.names)}
+        if len(self._ids) != len(self.names):
+            raise DataError("a label stands twice in the list of labels")
+        if len(self.counts) != len(self.names):
+            raise DataError(f"{len(self.counts)} counts came with {len(self.names)} labels")
+
+    @classmethod
+    def learn(cls, names: Iterable[str]) -> Self:
+        """Collect the labels seen: most frequent first, ties by name."""
+        counts = Counter(names)
+        ordered = sorted(counts, key=lambda name: (-counts[name], name))
+        return cls(ordered, [counts[name] for name in ordered])
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._ids
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Labels) and self.names == other.names
+
+    def __hash__(self) -> int:
+        return hash(self.names)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.names[:8]) + (", ..." if len(self) > 8 else "")
+        return f"Labels({len(self)}: {shown})"
+
+    def name(self, id: int) -> str:
+        """The name at a place."""
+        return self.names[id]
+
+    def id(self, name: str, where: str | None = None) -> int:
+        """The place of a name.
+
+        Args:
+            name: A label.
+            where: `file:line` it comes from, for the message.
+
+        Raises:
+            DataError: If it is none of the labels; the nearest is named.
+        """
+        try:
+            return self._ids[name]
+        except KeyError:
+            shown = ", ".join(self.names[:12]) + (", ..." if len(self) > 12 else "")
+            hint = nearest(name, self.names)
+            message = f"the label {name!r} was not seen in training{hint}; the labels are {shown}"
+            raise DataError(message, where) from None
+
+    def ids(self, names: Iterable[str], where: str | None = None) -> NDArray[np.int32]:
+        """The places of several names, int32 (names,).
+
+        Raises:
+            DataError: If one is none of the labels.
+        """
+        found = list(names)
+        try:
+            return np.array([self._ids[name] for name in found], dtype=np.int32)
+        except KeyError:
+            return np.array([self.id(name, where) for name in found], dtype=np.int32)
+
+    def save(self, folder: Path, name: str = "labels") -> None:
+        """Write `name.json` into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        record = {"labels": self.names, "counts": self.counts}
+        (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+
+    @classmethod
+    def load(cls, folder: Path, name: str = "labels") -> Self:
+        """Read `name.json` from a folder.
+
+        Raises:
+            ModelFolderError: If it is missing or damaged.
+        """
+        path = folder / f"{name}.json"
+        try:
+            record = msgspec.json.decode(path.read_bytes(), type=_Record)
+            return cls(record.labels, record.counts)
+        except FileNotFoundError:
+            raise ModelFolderError(f"{path}: the file is missing; the model folder is not complete") from None
+        except (msgspec.MsgspecError, DataError, UnicodeDecodeError) as error:
+            raise ModelFolderError(f"{path}: the list of labels is damaged: {error}") from None
+
+
+class _Record(msgspec.Struct):
+    labels: list[str]
+    counts: list[int]

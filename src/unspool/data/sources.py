@@ -1,0 +1,150 @@
+"""Sources of batches: the order of an epoch is a function of the seed and the epoch's number alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Protocol, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unspool.data.batches import IGNORED, Batch, Labelled, Tokens, Window
+from unspool.data.examples import Examples, refuse_empty
+from unspool.data.vocabulary import END
+from unspool.errors import DataError
+
+__all__ = ["BatchSource", "Bucketed", "Windows", "evaluation_batches"]
+
+B = TypeVar("B", bound=Batch, covariant=True)
+
+
+class BatchSource(Protocol[B]):
+    """Where training gets its batches from."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[B]:
+        """The batches of an epoch in its order, the first `start` left out."""
+
+
+class Bucketed:
+    """Batches of sequences of like length, within a budget of tokens.
+
+    Every example comes exactly once in an epoch. Examples of equal length are shuffled among each other and batches
+    among batches, anew in each epoch. A sequence longer than the budget is a batch of its own.
+
+    Args:
+        examples: Encoded examples, none empty.
+        batch_tokens: Most tokens in a batch, padding counted.
+        batch_size: Most sequences in a batch; as many as the budget allows if None.
+        seed: Decides, with the epoch's number, the order.
+
+    Raises:
+        DataError: If there are no examples, or one is empty.
+    """
+
+    def __init__(self, examples: Examples, *, batch_tokens: int, batch_size: int | None = None, seed: int = 0) -> None:
+        if not len(examples):
+            raise DataError("there are no examples to train on")
+        refuse_empty(examples.tokens)
+        self.examples, self.seed = examples, seed
+        self._lengths = examples.tokens.lengths
+        self._cuts = _cut(np.sort(self._lengths), batch_tokens, batch_size)
+
+    def __len__(self) -> int:
+        return len(self._cuts) - 1
+
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[Tokens | Labelled]:
+        """The batches of an epoch in its order, the first `start` left out."""
+        for indices in self.epoch_indices(number)[start:]:
+            yield self.examples.batch(indices)
+
+    def epoch_indices(self, number: int) -> list[NDArray[np.int64]]:
+        """Which examples make up each batch of an epoch."""
+        generator = np.random.default_rng([self.seed, number])
+        order = generator.permutation(len(self.examples))
+        order = order[np.argsort(self._lengths[order], kind="stable")]
+        return [order[self._cuts[b] : self._cuts[b + 1]] for b in generator.permutation(len(self))]
+
+
+def evaluation_batches(
+    examples: Examples, *, batch_tokens: int, batch_size: int | None = None
+) -> Iterator[tuple[NDArray[np.int64], Tokens | Labelled]]:
+    """Yield every example once, shortest first, each batch with the places its sequences had in `examples`.
+
+    Raises:
+        DataError: If an example is empty.
+    """
+    refuse_empty(examples.tokens)
+    lengths = examples.tokens.lengths
+    order = np.argsort(lengths, kind="stable")
+    cuts = _cut(lengths[order], batch_tokens, batch_size)
+    for begin, end in pairwise(cuts):
+        yield order[begin:end], examples.batch(order[begin:end])
+
+
+def _cut(lengths: NDArray[np.int64], batch_tokens: int, batch_size: int | None) -> list[int]:
+    """Cut ascending lengths where sequences times the longest would go over the budget."""
+    cuts = [0]
+    for place, length in enumerate(lengths.tolist()):
+        count = place - cuts[-1] + 1
+        if count > 1 and (count * length > batch_tokens or (batch_size and count > batch_size)):
+            cuts.append(place)
+    return [*cuts, len(lengths)] if len(lengths) else cuts
+
+
+class Windows:
+    """Running text in parallel columns, window by window; state goes from each window to the next.
+
+    The text is cut into `batch_size` stretches of equal length (the first ones a token longer where it does not divide
+    evenly). Every token is a target exactly once: what stands before the first is the end of a text.
+
+    Args:
+        tokens: Token ids, any integer type (tokens,), in memory or mapped.
+        batch_size: Columns; fewer are made, and `note` says so, where there are fewer tokens than that.
+        steps: Tokens of each column in a window; the last window may be shorter.
+
+    Attributes:
+        columns: How many columns there are.
+        note: What had to be made smaller, in words; None if nothing.
+
+    Raises:
+        DataError: If there are no tokens.
+    """
+
+    def __init__(self, tokens: NDArray[np.integer], *, batch_size: int, steps: int) -> None:
+        if not len(tokens):
+            raise DataError("there are no tokens to train on")
+        self.tokens, self.steps = tokens, steps
+        self.columns = batch_size
+        self.note: str | None = None
+        if len(tokens) < batch_size:
+            self.columns = max(1, len(tokens) // steps)
+            self.note = f"{len(tokens)} tokens are too few for {batch_size} columns; made {self.columns} instead"
+        whole, longer = divmod(len(tokens), self.columns)
+        self._starts = [column * whole + min(column, longer) for column in range(self.columns + 1)]
+        self._height = whole + (longer > 0)
+
+    def __len__(self) -> int:
+        return -(-self._height // self.steps)
+
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[Window]:
+        """The windows from first to last, the first `start` left out; every epoch is the same."""
+        for window in range(start, len(self)):
+            yield self._window(window * self.steps, min((window + 1) * self.steps, self._height))
+
+    def _window(self, begin: int, end: int) -> Window:
+        inputs = np.zeros((self.columns, end - begin), np.int64)
+        targets = np.full_like(inputs, IGNORED)
+        for column, (first, after) in enumerate(pairwise(self._starts)):
+            stretch = self.tokens[first + begin : min(first + end, after)]
+            count = len(stretch)
+            targets[column, :count] = stretch
+            inputs[column, 1:count] = stretch[:-1]
+            if count:
+                before = first + begin - 1
+                inputs[column, 0] = self.tokens[before] if before >= 0 else END
+        return Window(torch.from_numpy(inputs.T.copy()), torch.from_numpy(targets.T.copy()))

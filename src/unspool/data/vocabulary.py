@@ -1,0 +1,339 @@
+"""Vocabularies: from text to ids and back, in words, characters or subwords."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple, Self, Unpack
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from unspool.data.examples import Sequences
+from unspool.data.units import (
+    END,
+    LINE,
+    NOT_BLANK,
+    PADDING,
+    SPECIAL,
+    UNITS,
+    UNKNOWN,
+    Flags,
+    Units,
+    character_table,
+    clean,
+    code_points,
+    dress,
+    normalise,
+    word_pattern,
+)
+from unspool.errors import ModelFolderError, SettingError, UsageError
+from unspool.settings import nearest
+
+__all__ = ["END", "PADDING", "UNKNOWN", "Encoding", "Units", "Vocabulary"]
+
+_SUBWORDS = 8000  # size of a subword vocabulary when nothing is said
+_MOST_COUNTED = 4_000_000  # different words held while counting; beyond it, those seen once are let go
+
+
+class Encoding(NamedTuple):
+    """A text in units, with where each stands in it."""
+
+    ids: list[int]
+    units: list[str]
+    """As they stand in the text."""
+    offsets: list[tuple[int, int]]
+    """First character and the one after the last, from 0."""
+
+
+class Vocabulary:
+    """The units a model knows.
+
+    Ids 0, 1 and 2 are always the padding, the unknown unit and the end of a text. Of the five kinds of units
+
+    - `word` sets letters and digits apart from punctuation,
+    - `blank` splits at white space only,
+    - `character` takes each character, white space included,
+    - `bpe` and `unigram` take pieces of words over bytes, white space included, so that nothing is unknown.
+
+    The last three give back exactly the text they were given. The stored form is a standard `tokenizer.json` of the
+    Hugging Face `tokenizers` library, which also learns and applies the subword units.
+
+    Attributes:
+        units: The kind of units.
+        lowercase: Whether texts are put in lower case first.
+        digits_to_zero: Whether the digits 1 to 9 are read as 0.
+        counts: How often each unit was seen when learned; empty for subwords.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        units: Units,
+        *,
+        lowercase: bool = False,
+        digits_to_zero: bool = False,
+        counts: Sequence[int] = (),
+        stored: str | None = None,
+    ) -> None:
+        self.units, self.lowercase, self.digits_to_zero = units, lowercase, digits_to_zero
+        self.counts = list(counts)
+        self._tokenizer = dress(tokenizer, units, lowercase=lowercase, digits_to_zero=digits_to_zero)
+        # Unigram scores do not survive being read and written again, so what was stored once stays as it is.
+        self._stored = stored
+        self._ids: dict[str, int] = self._tokenizer.get_vocab()
+        self._names = sorted(self._ids, key=self._ids.__getitem__)
+        if tuple(self._names[:3]) != SPECIAL or self._ids[self._names[-1]] != len(self._names) - 1:
+            raise ModelFolderError("the vocabulary's ids have gaps, or it does not begin with <pad>, <unk>, <eos>")
+        self._table = character_table(self._ids) if units == "character" else np.empty(0, np.int32)
+
+    @classmethod
+    def learn(
+        cls,
+        texts: Iterable[str] | Iterable[Sequence[str]],
+        *,
+        units: Units,
+        max_size: int | None = None,
+        min_count: int = 1,
+        lowercase: bool = False,
+        digits_to_zero: bool = False,
+    ) -> Self:
+        """Collect the units of texts: most frequent first, ties in the order of characters.
+
+        The same texts give the same vocabulary, except for `unigram`, which is to be stored and never learned again.
+
+        Args:
+            texts: Texts, or sentences as sequences of words, which are then taken as they are. Read once, not kept.
+            units: The kind of units.
+            max_size: Most units, the three special ones counted; no limit if None (for subwords 8,000).
+            min_count: Leave out units seen less often (for `bpe`, merges).
+            lowercase: Put texts in lower case first.
+            digits_to_zero: Read the digits 1 to 9 as 0.
+
+        Raises:
+            SettingError: If the kind of units is unknown or the size too small for it.
+        """
+        if units not in UNITS:
+            raise SettingError(f"units {units!r} are none of {', '.join(UNITS)}{nearest(units, UNITS)}")
+        least = 3 + (256 if units in ("bpe", "unigram") else 1)
+        if max_size is not None and max_size < least:
+            raise SettingError(f"max_size = {max_size}: a vocabulary of units {units!r} needs at least {least}")
+        flags = Flags(lowercase=lowercase, digits_to_zero=digits_to_zero)
+        if units in ("bpe", "unigram"):
+            stored = _learn_subwords(texts, units, max_size or _SUBWORDS, min_count, **flags).to_str(pretty=True)
+            return cls(Tokenizer.from_str(stored), units, **flags, stored=stored)
+        counts = _merge(_count(texts, units), units, **flags)
+        ends = counts.pop(SPECIAL[END], 0)
+        known = sorted(name for name in counts if counts[name] >= min_count and name not in SPECIAL)
+        known.sort(key=lambda name: -counts[name])
+        names = [*SPECIAL, *known[: None if max_size is None else max_size - 3]]
+        numbers = [counts[name] for name in names[3:]]
+        tokenizer = Tokenizer(models.WordLevel({name: id for id, name in enumerate(names)}, unk_token="<unk>"))
+        return cls(tokenizer, units, **flags, counts=[0, counts.total() - sum(numbers), ends, *numbers])
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({len(self):,} units: {self.units})"
+
+    def unit(self, id: int) -> str:
+        """The unit with an id, as stored (subwords: in the byte alphabet of `tokenizers`)."""
+        return self._names[id]
+
+    def id(self, unit: str) -> int | None:
+        """The id of a unit, as stored; None if it is not in the vocabulary."""
+        return self._ids.get(unit)
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of a text's units."""
+        if self.units in ("word", "blank"):
+            return self.encode_words(self._words(self._normal(text)), normal=True)
+        if self.units == "character":
+            ids: list[int] = self._encode_characters(self._normal(text)).tolist()
+            return ids
+        return list(self._tokenizer.encode(clean(text), add_special_tokens=False).ids)
+
+    def encode_words(self, words: Iterable[str], *, normal: bool = False) -> list[int]:
+        """The id of each word, one for one.
+
+        Args:
+            words: Words, taken as they are.
+            normal: Whether case and digits are already as the vocabulary has them.
+
+        Raises:
+            UsageError: If the units are subwords, so that a word may have several.
+        """
+        if self.units in ("bpe", "unigram"):
+            raise UsageError(f"words need units 'word' or 'blank', this vocabulary has {self.units!r}")
+        if not normal and (self.lowercase or self.digits_to_zero):
+            words = map(self._normal, words)
+        get = self._ids.get
+        return [get(word, UNKNOWN) for word in words]
+
+    def encode_batch(self, texts: Iterable[str]) -> Sequences:
+        """The ids of many texts, compactly; as `encode` for each, faster."""
+        if self.units == "character":
+            return Sequences.of(self._encode_characters(self._normal(text)) for text in texts)
+        if self.units in ("bpe", "unigram"):
+            return Sequences.of(encoding for chunk in _chunks(texts) for encoding in self._encode_pieces(chunk))
+        return Sequences.of(map(self.encode, texts))
+
+    def encode_stream(self, text: str) -> NDArray[np.int32]:
+        """The ids of a piece of running text, int32 (tokens,).
+
+        For words each line end becomes the end unit; otherwise a line end is a character like any other.
+        """
+        if self.units == "character":
+            return self._encode_characters(self._normal(text))
+        if self.units in ("bpe", "unigram"):
+            pieces = [piece for chunk in _chunks(LINE.findall(text)) for piece in self._encode_pieces(chunk)]
+            return np.fromiter(chain.from_iterable(pieces), np.int32)
+        words = self._words(self._normal(text).replace("\n", f" {SPECIAL[END]} "))
+        get = self._ids.get
+        return np.fromiter((get(word, UNKNOWN) for word in words), np.int32, len(words))
+
+    def encode_with_offsets(self, text: str) -> Encoding:
+        """The ids of a text's units with the units and where they stand."""
+        if self.units in ("bpe", "unigram"):
+            encoding = self._tokenizer.encode(clean(text), add_special_tokens=False)
+            ids, offsets = list(encoding.ids), [(int(begin), int(end)) for begin, end in encoding.offsets]
+        elif self.units == "character":
+            ids, offsets = [], []
+            for place, character in enumerate(text):
+                for id in self._encode_characters(self._normal(character)).tolist():
+                    ids.append(id)
+                    offsets.append((place, place + 1))
+        else:
+            pattern = word_pattern(text.isascii()) if self.units == "word" else NOT_BLANK
+            offsets = [match.span() for match in pattern.finditer(text)]
+            ids = self.encode_words(text[begin:end] for begin, end in offsets)
+        return Encoding(ids, [text[begin:end] for begin, end in offsets], offsets)
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids: words joined with blanks, everything else end to end; padding is left out.
+
+        The end unit is a line end among words and nothing among other units, which have their own line ends.
+        """
+        kept = [int(id) for id in ids]
+        if self.units in ("word", "blank"):
+            lines: list[list[str]] = [[]]
+            for id in kept:
+                if id == END:
+                    lines.append([])
+                elif id != PADDING:
+                    lines[-1].append(self._names[id])
+            return "\n".join(map(" ".join, lines))
+        if self.units == "character":
+            return "".join("\ufffd" if id == UNKNOWN else self._names[id] for id in kept if id not in (PADDING, END))
+        return str(self._tokenizer.decode([id for id in kept if id >= 3], skip_special_tokens=False))
+
+    def save(self, folder: Path, name: str = "vocabulary") -> None:
+        """Write `name.json`, a standard tokenizer file, and `name.meta.json` into a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        stored = self._stored or self._tokenizer.to_str(pretty=True)
+        (folder / f"{name}.json").write_bytes(stored.encode())
+        meta = _Meta(self.units, self.lowercase, self.digits_to_zero, len(self), self.counts)
+        (folder / f"{name}.meta.json").write_bytes(msgspec.json.encode(meta) + b"\n")
+
+    @classmethod
+    def load(cls, folder: Path, name: str = "vocabulary") -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelFolderError: If a file is missing or damaged.
+        """
+        path = folder / f"{name}.json"
+        try:
+            meta = msgspec.json.decode((folder / f"{name}.meta.json").read_bytes(), type=_Meta)
+            stored = path.read_bytes().decode()
+            flags = Flags(lowercase=meta.lowercase, digits_to_zero=meta.digits_to_zero)
+            vocabulary = cls(Tokenizer.from_str(stored), meta.units, **flags, counts=meta.counts, stored=stored)
+        except FileNotFoundError as error:
+            raise ModelFolderError(f"{error.filename}: the file is missing; the model folder is not complete") from None
+        except Exception as error:  # `tokenizers` raises plain Exception
+            raise ModelFolderError(f"{path}: the vocabulary is damaged: {error}") from None
+        if len(vocabulary) != meta.size or len(meta.counts) not in (0, meta.size):
+            raise ModelFolderError(f"{path}: {len(vocabulary)} units, expected {meta.size}; the vocabulary is damaged")
+        return vocabulary
+
+    def _normal(self, text: str) -> str:
+        return normalise(text, lowercase=self.lowercase, digits_to_zero=self.digits_to_zero)
+
+    def _words(self, text: str) -> list[str]:
+        return text.split() if self.units == "blank" else word_pattern(text.isascii()).findall(text)
+
+    def _encode_characters(self, text: str) -> NDArray[np.int32]:
+        return self._table.take(code_points(text), mode="clip")
+
+    def _encode_pieces(self, texts: list[str]) -> list[list[int]]:
+        cleaned = [clean(text) for text in texts]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(cleaned, add_special_tokens=False)]
+
+
+class _Meta(msgspec.Struct):
+    units: Units
+    lowercase: bool
+    digits_to_zero: bool
+    size: int
+    counts: list[int]
+
+
+def _chunks(texts: Iterable[str], size: int = 4096) -> Iterator[list[str]]:
+    texts = iter(texts)
+    while chunk := list(islice(texts, size)):
+        yield chunk
+
+
+def _count(texts: Iterable[str] | Iterable[Sequence[str]], units: Units) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    codes = np.zeros(0x110000, np.int64)
+    for text in texts:
+        if isinstance(text, str) and units == "character":
+            seen = np.bincount(code_points(clean(text)))
+            codes[: len(seen)] += seen
+        elif isinstance(text, str):
+            counts.update(text.split() if units == "blank" else word_pattern(text.isascii()).findall(text))
+            counts[SPECIAL[END]] += max(1, text.count("\n") + (not text.endswith("\n")))
+        else:
+            counts.update(chain.from_iterable(text) if units == "character" else text)
+        if len(counts) > _MOST_COUNTED:
+            counts = Counter({name: count for name, count in counts.items() if count > 1})
+    for code in np.flatnonzero(codes).tolist():
+        counts[chr(code)] += int(codes[code])
+    return counts
+
+
+def _merge(counts: Counter[str], units: Units, **flags: Unpack[Flags]) -> Counter[str]:
+    """The counts after normalising; a character that becomes several counts for each."""
+    merged: Counter[str] = Counter()
+    for name, count in counts.items():
+        normal = normalise(name, **flags)
+        for part in normal if units == "character" else (normal,):
+            merged[part] += count
+    return merged
+
+
+def _learn_subwords(
+    texts: Iterable[str] | Iterable[Sequence[str]], units: Units, size: int, min_count: int, **flags: Unpack[Flags]
+) -> Tokenizer:
+    lines = (line for text in texts for line in LINE.findall(text if isinstance(text, str) else " ".join(text)))
+    common: dict[str, Any] = {
+        "vocab_size": size,
+        "special_tokens": list(SPECIAL),
+        "initial_alphabet": sorted(pre_tokenizers.ByteLevel.alphabet()),
+        "show_progress": False,
+    }
+    if units == "bpe":
+        tokenizer = Tokenizer(models.BPE())
+        trainer: trainers.Trainer = trainers.BpeTrainer(min_frequency=min_count, **common)
+    else:
+        tokenizer = Tokenizer(models.Unigram())
+        trainer = trainers.UnigramTrainer(unk_token="<unk>", **common)
+    tokenizer = dress(tokenizer, units, **flags)
+    tokenizer.train_from_iterator(map(clean, lines), trainer)
+    return dress(tokenizer, units, **flags)

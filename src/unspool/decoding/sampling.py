@@ -1,0 +1,105 @@
+"""Choose the next unit from its probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from unspool.errors import SettingError
+
+__all__ = ["StepModel", "sample", "sample_next"]
+
+
+class StepModel(Protocol):
+    """Anything that predicts one step at a time."""
+
+    def start(self, batch_size: int) -> Any:
+        """The state before the first unit."""
+
+    def advance(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
+        """Read one unit of each sequence, (batch,): log-probabilities, (batch, vocabulary), and the new state."""
+
+
+def sample_next(
+    log_probabilities: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Draw one unit for each row.
+
+    Args:
+        log_probabilities: In nats, (batch, vocabulary).
+        temperature: Above 1 evens the chances out, below 1 sharpens them; 0 takes the likeliest.
+        top_k: Draw from this many likeliest units only.
+        top_p: Draw from the fewest likeliest units whose chances add up to at least this (Holtzman et al. 2020,
+            arXiv:1904.09751).
+        generator: Where chance comes from.
+
+    Returns:
+        Units, int64 (batch,).
+
+    Raises:
+        SettingError: If a setting is out of its range.
+    """
+    if temperature < 0:
+        raise SettingError(f"temperature = {temperature}: expected 0 or more")
+    if top_k is not None and top_k < 1:
+        raise SettingError(f"top_k = {top_k}: expected 1 or more")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise SettingError(f"top_p = {top_p}: expected more than 0 and at most 1")
+    if temperature == 0:
+        return log_probabilities.argmax(-1)
+    scores = log_probabilities.float() / temperature
+    if top_k is not None and top_k < scores.shape[-1]:
+        least = scores.topk(top_k, dim=-1).values[..., -1:]
+        scores = scores.masked_fill(scores < least, float("-inf"))
+    probabilities = scores.softmax(-1)
+    if top_p is not None and top_p < 1:
+        ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+        before = ordered.cumsum(-1) - ordered  # what the likelier ones add up to; the likeliest always stays
+        ordered = ordered.masked_fill(before >= top_p, 0)
+        probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered)
+    return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
+
+
+@torch.no_grad()
+def sample(
+    model: StepModel,
+    prompt: Tensor,
+    *,
+    length: int,
+    forbidden: Tensor | None = None,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[Tensor]:
+    """Write on from a prompt, one unit of each sequence at a time; memory does not grow with the length.
+
+    Args:
+        model: What predicts the next unit.
+        prompt: Units to begin with, int64 (time, batch), at least one step.
+        length: How many units to write.
+        forbidden: Units that are never written, bool (vocabulary,).
+        temperature: See `sample_next`, as for `top_k`, `top_p` and `generator`.
+
+    Yields:
+        The next unit of each sequence, int64 (batch,).
+    """
+    state = model.start(prompt.shape[1])
+    scores = None
+    for ids in prompt:
+        scores, state = model.advance(ids, state)
+    for _ in range(length):
+        assert scores is not None, "the prompt has no step"
+        if forbidden is not None:
+            scores = scores.masked_fill(forbidden, float("-inf"))
+        ids = sample_next(scores, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
+        yield ids
+        scores, state = model.advance(ids, state)

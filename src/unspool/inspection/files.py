@@ -1,0 +1,216 @@
+r"""A trace as a file: JSON and npz that read back to the same bits, CSV, and two pictures.
+
+The JSON form, version 1::
+
+    {"format": "unspool trace", "version": 1, "model": "...", "notes": ["..."], "tokens": ["the", ...],
+     "prediction": {...}, "arrays": {"layer 1 forward / forget": [[0.73, ...one per unit], ...one per token]}}
+
+A number that is not finite is the text "nan", "inf" or "-inf". An npz holds the same without `arrays`, but with their
+`names`, as `trace.json`, and each array as a float32 `.npy` under its name, so that
+`numpy.load(path)["layer 1 forward / forget"]` works. A CSV has the columns `array, position, token, unit, value`;
+positions and units count from 1, as on the screen.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unspool.errors import DataError, MachineError, UnspoolError, UsageError
+from unspool.inspection.page import page
+from unspool.inspection.picture import picture
+from unspool.inspection.trace import Array, Trace
+from unspool.settings import nearest
+
+__all__ = ["FORMATS", "read_trace", "write_trace"]
+
+_FORMAT, _VERSION = "unspool trace", 1
+_HEADER = "trace.json"
+_NOT_FINITE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
+
+
+def write_trace(trace: Trace, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+    """Write a trace in the form that the end of the file name says; all of it or nothing.
+
+    Args:
+        trace: What to write.
+        path: A name that ends in .json, .npz, .csv, .html or .svg, in a folder that exists.
+        overwrite: Replace a file that is already there.
+
+    Returns:
+        The path.
+
+    Raises:
+        UsageError: If the ending is not known, the folder does not exist, or the file exists and may not be replaced.
+        MachineError: If the machine can't write it.
+    """
+    path = Path(path)
+    known = ", ".join(FORMATS)
+    if path.suffix.lower() not in FORMATS:
+        hint = nearest(path.suffix.lower(), FORMATS)
+        raise UsageError(f"{path} ends in {path.suffix or 'nothing'!r}; a trace is written as one of {known}{hint}")
+    if not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name} into; make it first")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give the name of a file in it")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists already; choose another name, or say that it may be overwritten")
+    _replace(path, FORMATS[path.suffix.lower()](trace))
+    return path
+
+
+def read_trace(path: str | os.PathLike[str]) -> Trace:
+    """Read back a trace written as .json or .npz, equal to the bit.
+
+    Raises:
+        UsageError: If the ending is another.
+        DataError: If the file is missing, damaged, something else, or of a newer version.
+    """
+    path = Path(path)
+    readers = {".json": _from_json, ".npz": _from_npz}
+    if path.suffix.lower() not in readers:
+        raise UsageError(f"{path} can't be read back as a trace; only .json and .npz can")
+    try:
+        return readers[path.suffix.lower()](path.read_bytes())
+    except FileNotFoundError:
+        raise DataError("there is no such file", where=str(path)) from None
+    except OSError as error:
+        raise DataError(f"can't be read: {error.strerror or error}", where=str(path)) from error
+    except UnspoolError as error:
+        raise DataError(f"not a trace that can be used: {error}", where=str(path)) from error
+    except (ValueError, LookupError, TypeError, AttributeError, EOFError, ArithmeticError) as error:
+        raise DataError(f"damaged, or not a trace: {error}", where=str(path)) from error
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, MemoryError) as error:
+        raise DataError(f"damaged, or not a trace: {error}", where=str(path)) from error
+
+
+def _to_json(trace: Trace) -> bytes:
+    record = _header(trace) | {"arrays": {name: _numbers(array) for name, array in trace.arrays.items()}}
+    return _encode(record)
+
+
+def _from_json(content: bytes) -> Trace:
+    record = _checked(json.loads(content))
+    arrays = {name: _array(rows) for name, rows in record["arrays"].items()}
+    return _trace(record, arrays)
+
+
+def _to_npz(trace: Trace) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(zipfile.ZipInfo(_HEADER), _encode(_header(trace) | {"names": list(trace.arrays)}))
+        for name, array in trace.arrays.items():
+            with file.open(zipfile.ZipInfo(f"{name}.npy"), "w") as entry:
+                np.lib.format.write_array(entry, array, allow_pickle=False)
+    return buffer.getvalue()
+
+
+def _from_npz(content: bytes) -> Trace:
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        record = _checked(json.loads(file.read(_HEADER)))
+        arrays = {}
+        for name in record["names"]:
+            with file.open(f"{name}.npy") as entry:
+                arrays[name] = np.lib.format.read_array(entry, allow_pickle=False)
+                entry.read()  # to the end, where the checksum is compared
+    return _trace(record, arrays)
+
+
+def _to_csv(trace: Trace) -> bytes:
+    text = io.StringIO(newline="")
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["array", "position", "token", "unit", "value"])
+    for name, array in trace.arrays.items():
+        for position, (token, row) in enumerate(zip(trace.tokens, array.astype(str), strict=True), start=1):
+            rows.writerows((name, position, token, unit, value) for unit, value in enumerate(row, start=1))
+    return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+FORMATS: Mapping[str, Callable[[Trace], bytes]] = {
+    ".json": _to_json,
+    ".npz": _to_npz,
+    ".csv": _to_csv,
+    ".html": lambda trace: page(trace).encode("utf-8", "backslashreplace"),
+    ".svg": lambda trace: picture(trace).encode("utf-8", "backslashreplace"),
+}
+"""What writes each form, by the end of the file name."""
+
+
+def _header(trace: Trace) -> dict[str, Any]:
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "model": trace.model,
+        "notes": list(trace.notes),
+        "tokens": list(trace.tokens),
+        "prediction": dict(trace.prediction),
+    }
+
+
+def _encode(record: dict[str, Any]) -> bytes:
+    try:
+        return json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
+    except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can hold
+        return json.dumps(record, allow_nan=False).encode()
+
+
+def _checked(record: Any) -> dict[str, Any]:
+    if not isinstance(record, dict) or record.get("format") != _FORMAT:
+        raise ValueError(f'it does not say "format": "{_FORMAT}"')
+    if not isinstance(record.get("version"), int) or record["version"] > _VERSION:
+        raise ValueError(f"it is version {record.get('version')!r} and this Unspool reads up to {_VERSION}; update it")
+    return record
+
+
+def _trace(record: dict[str, Any], arrays: dict[str, Array]) -> Trace:
+    tokens, notes = record["tokens"], record["notes"]
+    if not isinstance(tokens, list) or not isinstance(notes, list) or not isinstance(record["prediction"], dict):
+        raise ValueError("tokens and notes are lists and the prediction is an object")
+    return Trace(tuple(tokens), arrays, record["prediction"], str(record["model"]), tuple(map(str, notes)))
+
+
+def _numbers(array: Array) -> list[list[Any]]:
+    """Rows of numbers with as few digits as give the same float32 again."""
+    short = array.astype(str).astype(np.float64)
+    numbers: list[list[Any]] = np.where(short.astype(np.float32) == array, short, array.astype(np.float64)).tolist()
+    if np.isfinite(array).all():
+        return numbers
+    return [[value if np.isfinite(value) else str(value) for value in row] for row in numbers]
+
+
+def _array(rows: Any) -> Array:
+    return np.array(
+        [[_NOT_FINITE[x] if isinstance(x, str) else float(x) for x in row] for row in rows], dtype=np.float32
+    )
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Write beside the file, then rename, so that no reader ever finds half of it."""
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
+    except OSError as error:
+        raise MachineError(f"can't write {path}: {error.strerror or error}") from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, path)
+    except BaseException as error:
+        Path(name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise MachineError(f"can't write {path}: {error.strerror or error}") from error
+        raise

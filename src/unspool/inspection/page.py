@@ -1,0 +1,101 @@
+"""A trace as one self-contained page: the template and the script beside this file, and the numbers inside it.
+
+Nothing a token says can become part of the page: the numbers stand in a block of JSON whose `<`, `>` and `&` are
+escaped, the script writes text only as text, and the page's policy lets no script run but that one, by its hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from html import escape
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unspool.inspection.overview import columns, legend, scale, sentences, units
+from unspool.inspection.trace import Trace, visible
+
+__all__ = ["page"]
+
+
+def page(trace: Trace) -> str:
+    """The text of an HTML file that draws the trace; it asks nothing of the network."""
+    here = files("unspool.inspection")
+    script = here.joinpath("page.js").read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    title = " ".join(map(visible, trace.tokens))
+    parts = {
+        "%SCRIPT_HASH%": f"sha256-{digest}",
+        "%TITLE%": escape(title if len(title) <= 80 else title[:79] + "…"),
+        "%SCRIPT%": script,
+        "%DATA%": _json(_content(trace)),
+    }
+    template = here.joinpath("page.html").read_text(encoding="utf-8")
+    pieces: list[str] = []
+    for part, text in sorted(parts.items(), key=lambda item: template.index(item[0])):
+        before, template = template.split(part, 1)
+        pieces += [before, text]
+    return "".join([*pieces, template])
+
+
+def _content(trace: Trace) -> dict[str, Any]:
+    return {
+        "model": trace.model,
+        "notes": trace.notes,
+        "tokens": [visible(token) for token in trace.tokens],
+        "prediction": _prediction(trace),
+        "places": [_place(trace, place) for place in trace.places],
+        "arrays": [_array(trace, name) for name in trace.arrays],
+    }
+
+
+def _place(trace: Trace, place: str) -> dict[str, Any]:
+    shown = columns(trace, place)
+    return {
+        "name": place,
+        "columns": [{"title": c.title, "high": c.high, "values": _numbers(c.values)} for c in shown],
+        "sentences": sentences(trace, place),
+        "legend": legend(shown, units(trace.at(place))),
+    }
+
+
+def _array(trace: Trace, name: str) -> dict[str, Any]:
+    array = trace.array(name)
+    low, high = scale(name.rpartition(" / ")[2], array)
+    data = base64.b64encode(array.astype("<f4").tobytes()).decode()
+    return {"name": name, "units": array.shape[1], "low": low, "high": high, "data": data}
+
+
+def _prediction(trace: Trace) -> dict[str, Any]:
+    found = dict(trace.prediction)
+    label, labels, probabilities = found.pop("label", None), found.pop("labels", None), found.pop("probabilities", None)
+    ranked = (
+        sorted(probabilities.items(), key=lambda item: -(item[1] or 0.0)) if isinstance(probabilities, dict) else []
+    )
+    titles = {"tags": "tag", "tag_probabilities": "probability", "surprise": "surprise (nats)"}
+    per_token = [{"title": title, "values": found.pop(key)} for key, title in titles.items() if key in found]
+    return {
+        "shown": bool(found or ranked or label is not None or labels is not None),
+        "labels": [str(name) for name in (labels if isinstance(labels, list) else [label]) if name is not None],
+        "probabilities": ranked[:50],
+        "tags": [str(tag) for tag in trace.prediction.get("tags", ())],
+        "perToken": per_token,
+        "others": [
+            f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+            for key, value in found.items()
+        ],
+    }
+
+
+def _numbers(values: NDArray[np.float64]) -> list[float | None]:
+    return [round(float(value), 6) if np.isfinite(value) else None for value in values]
+
+
+def _json(content: dict[str, Any]) -> str:
+    """JSON in ASCII, with nothing in it that could end the block it stands in."""
+    text = json.dumps(content, allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,0 +1,276 @@
+"""A trace in the terminal: gates word by word, a heat map of units, and the prediction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.text import Text
+
+from unspool.errors import UsageError
+from unspool.inspection.overview import Column, columns, legend, scale, sentences, units
+from unspool.inspection.paint import DIVERGING, OPEN_SHUT, SEQUENTIAL, Brush
+from unspool.inspection.trace import Trace, visible
+from unspool.settings import nearest
+
+__all__ = ["Gates", "HeatMap", "Prediction", "show"]
+
+_NUMBER = 4  # 0.71
+_WIDEST_BAR = 16
+_MOST_NAMES = 10
+_PER_TOKEN = ("tags", "tag_probabilities", "surprise")
+
+
+def show(trace: Trace, console: Console | None = None, *, array: str | None = None) -> None:
+    """Print a trace: the prediction, then each layer's gates word by word.
+
+    Args:
+        trace: What to show.
+        console: Where to; standard output if omitted.
+        array: Also draw this array as a heat map of units by tokens.
+    """
+    console = console or Console()
+    if trace.model:
+        console.print(Text(Brush.of(console).plain(_visible_line(trace.model)), style="bold"))
+    parts: list[Any] = [Prediction(trace)] if trace.prediction else []
+    parts += [Gates(trace, place, explained=place == trace.places[-1]) for place in trace.places]
+    parts += [HeatMap(trace, array)] if array is not None else []
+    for number, part in enumerate(parts):
+        if number or trace.model:
+            console.print()
+        console.print(part)
+    for note in trace.notes:
+        console.print(Text(Brush.of(console).plain(f"Note: {_visible_line(note)}")))
+
+
+@dataclass(frozen=True)
+class Gates:
+    """One place of a network word by word: a row per token, a bar per gate, and what it says in words.
+
+    Print it with a rich console; it fits any width from 40 columns, in several tables where needed.
+
+    Raises:
+        UsageError: If the trace has no such place.
+    """
+
+    trace: Trace
+    place: str
+    explained: bool = True
+    """Whether the line that says how to read the bars is printed below them."""
+
+    def __post_init__(self) -> None:
+        if self.place not in self.trace.places:
+            hint = nearest(self.place, self.trace.places) or f"; there are {', '.join(self.trace.places) or 'none'}"
+            raise UsageError(f"this trace has no place {self.place!r}{hint}")
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        brush, width = Brush.of(console), options.max_width
+        shown, margin = columns(self.trace, self.place), _Margin.fit(self.trace, brush, width)
+        yield Text(brush.plain(self.place), style="bold")
+        for table in _tables(shown, width - margin.width):
+            yield from self._table(table, margin, brush, width - margin.width)
+        for said in sentences(self.trace, self.place):
+            yield Text(brush.plain(said))
+        if self.explained:
+            yield Text(brush.plain(legend(shown, units(self.trace.at(self.place)))), style="dim")
+
+    def _table(self, table: list[Column], margin: _Margin, brush: Brush, room: int) -> Iterator[Text]:
+        cell = min(room // len(table), max(_WIDEST_BAR + _NUMBER + 2, *map(_least, table)))
+        titles = "".join(" " + brush.fit(column.title, cell - 1) for column in table)
+        yield _line(Text(margin.blank + titles, style="dim"))
+        for index in range(len(self.trace.tokens)):
+            line = Text(margin.of(index))
+            for column in table:
+                value = float(column.values[index])
+                share = value / column.high
+                bar = brush.bar(share, cell - _NUMBER - 2)
+                line.append(" " + bar, style=brush.style(share, OPEN_SHUT))
+                line.append(f" {_number(value)}")
+            yield _line(line)
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """One array as a map: a row per token, a column per unit, coloured by value.
+
+    Where the console is too narrow for all units, those that vary most over the tokens are drawn.
+
+    Raises:
+        UsageError: If the trace has no such array.
+    """
+
+    trace: Trace
+    name: str
+
+    def __post_init__(self) -> None:
+        self.trace.array(self.name)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        brush, array = Brush.of(console), self.trace.array(self.name)
+        margin = _Margin.fit(self.trace, brush, options.max_width)
+        room = options.max_width - margin.width - 1
+        chosen = _most_varying(array, room)
+        patch = max(1, min(3, room // len(chosen)))
+        low, high = scale(self.name.rpartition(" / ")[2], array)
+        colours = DIVERGING if low < 0 else SEQUENTIAL
+        yield Text(brush.plain(self.name), style="bold")
+        yield _line(Text(f"{margin.blank} {_ruler(chosen, patch)}", style="dim"))
+        for index in range(len(self.trace.tokens)):
+            line = Text(margin.of(index) + " ")
+            for unit in chosen:
+                line.append_text(brush.heat((float(array[index, unit]) - low) / (high - low), colours, patch))
+            yield _line(line)
+        marks = Text(f"{low:.3g} ")
+        for step in range(17):
+            marks.append_text(brush.heat(step / 16, colours))
+        which = "all" if len(chosen) == array.shape[1] else f"the {len(chosen)} that vary most of"
+        yield marks.append(f" {high:.3g}; units from 1, {which} {array.shape[1]}")
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What came out: labels with their probabilities, tags beside their tokens, anything else as it is."""
+
+    trace: Trace
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        brush, prediction = Brush.of(console), self.trace.prediction
+        labels = prediction["labels"] if "labels" in prediction else [prediction.get("label")]
+        if named := [str(label) for label in labels if label is not None]:
+            yield Text("predicted: ").append(brush.plain(_visible_line(", ".join(named))), style="bold")
+        elif "labels" in prediction:
+            yield Text("predicted: no label")
+        if isinstance(probabilities := prediction.get("probabilities"), dict):
+            yield from _probabilities(probabilities, brush, options.max_width)
+        if any(key in prediction for key in _PER_TOKEN):
+            yield from self._tags(brush, options.max_width)
+        for key, value in prediction.items():
+            if key not in ("label", "labels", "probabilities", *_PER_TOKEN):
+                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+                yield Text(brush.plain(f"{key}: {_visible_line(text)}"))
+
+    def _tags(self, brush: Brush, width: int) -> Iterator[Text]:
+        margin = _Margin.fit(self.trace, brush, width)
+        tags = [_visible_line(str(tag)) for tag in self.trace.prediction.get("tags", [""] * len(self.trace.tokens))]
+        sure = self.trace.prediction.get("tag_probabilities")
+        surprise = self.trace.prediction.get("surprise")
+        column = max(3, *map(cell_len, tags)) if "tags" in self.trace.prediction else 0
+        bars = max(1, (sure is not None) + (surprise is not None))
+        room = max(1, min(_WIDEST_BAR, (width - margin.width - column - 1) // bars - 2 - _NUMBER))
+        most = max((float(value) for value in surprise or () if value is not None), default=0.0) or 1.0
+        yield _line(Text(margin.blank + self._titles(column, room), style="dim"))
+        for index, tag in enumerate(tags):
+            line = Text(margin.of(index))
+            if column:
+                line.append(" " + brush.fit(tag, column), style="bold")
+            for values, top in ((sure, 1.0), (surprise, most)):
+                if values is not None and values[index] is None:
+                    line.append(" " * (room + 2 + _NUMBER))
+                elif values is not None:
+                    value = float(values[index])
+                    line.append(f" {brush.bar(value / top, room)} {_number(value)}")
+            yield _line(line)
+        if surprise is not None:
+            yield Text("surprise: at the token, in nats; full bar = largest", style="dim")
+
+    def _titles(self, column: int, room: int) -> str:
+        """The line above the bars of `_tags`."""
+        titles = {"tag_probabilities": "probability", "surprise": "surprise"}
+        shown = [title for key, title in titles.items() if key in self.trace.prediction]
+        cell = room + 1 + _NUMBER
+        return (" " + "tag".ljust(column)[:column] if column else "") + "".join(
+            " " + title[:cell].ljust(cell) for title in shown
+        )
+
+
+@dataclass(frozen=True)
+class _Margin:
+    """The left side of every row: position and token, so that a repeated word stays two words."""
+
+    tokens: tuple[str, ...]
+    digits: int
+
+    @property
+    def width(self) -> int:
+        return cell_len(self.blank)
+
+    @property
+    def blank(self) -> str:
+        return " " * (self.digits + 1 + (cell_len(self.tokens[0]) if self.tokens else 0))
+
+    @classmethod
+    def fit(cls, trace: Trace, brush: Brush, width: int) -> _Margin:
+        wanted = max((cell_len(brush.plain(visible(token))) for token in trace.tokens), default=0)
+        room = max(2, min(wanted, max(8, width // 4)))
+        return cls(tuple(brush.token(token, room) for token in trace.tokens), len(str(len(trace.tokens))))
+
+    def of(self, index: int) -> str:
+        return f"{index + 1:>{self.digits}} {self.tokens[index]}"
+
+
+def _visible_line(text: str) -> str:
+    """A line of someone else's text that a terminal can take; blanks stay blanks."""
+    return " ".join(visible(part) if part else "" for part in text.split(" "))
+
+
+def _tables(shown: list[Column], room: int) -> list[list[Column]]:
+    """Columns dealt into as few tables as fit the room, in order."""
+    tables: list[list[Column]] = []
+    for column in shown:
+        if tables and max(map(_least, [*tables[-1], column])) * (len(tables[-1]) + 1) <= room:
+            tables[-1].append(column)
+        else:
+            tables.append([column])
+    return tables
+
+
+def _least(column: Column) -> int:
+    return 1 + max(_NUMBER + 2, min(len(column.title), 10))
+
+
+def _line(text: Text) -> Text:
+    text.rstrip()
+    text.no_wrap, text.overflow = True, "crop"
+    return text
+
+
+def _number(value: float) -> str:
+    if not np.isfinite(value):
+        return str(value).rjust(_NUMBER)
+    return next((text for places in (2, 1, 0) if len(text := f"{value:.{places}f}") <= _NUMBER), f"{value:.0e}")
+
+
+def _most_varying(array: np.ndarray[Any, Any], room: int) -> list[int]:
+    if array.shape[1] <= room:
+        return list(range(array.shape[1]))
+    spread = np.where(np.isfinite(array), array, 0).astype(np.float64).var(axis=0) if len(array) else np.zeros(0)
+    return sorted(int(unit) for unit in np.argsort(-spread, kind="stable")[: max(1, room)])
+
+
+def _ruler(chosen: list[int], patch: int) -> str:
+    """Unit numbers, counted from 1, above the columns they belong to, as many as have room."""
+    line = ""
+    for place, unit in enumerate(chosen):
+        label = str(unit + 1)
+        if place * patch >= len(line) + (1 if line else 0) and place * patch + len(label) <= len(chosen) * patch:
+            line = line.ljust(place * patch) + label + " " * 3
+    return line.rstrip()
+
+
+def _probabilities(probabilities: dict[str, Any], brush: Brush, width: int) -> Iterator[Text]:
+    ranked = sorted(probabilities.items(), key=lambda item: -(item[1] or 0.0))
+    names = [_visible_line(name) for name, _ in ranked[:_MOST_NAMES]]
+    column = min(max(map(cell_len, names), default=0), max(8, width // 2))
+    room = max(1, min(2 * _WIDEST_BAR, width - column - _NUMBER - 4))
+    for name, (_, value) in zip(names, ranked, strict=False):
+        number = float("nan") if value is None else float(value)
+        line = Text(f"  {brush.fit(name, column)} ")
+        line.append(brush.bar(number, room), style=brush.style(number, OPEN_SHUT))
+        yield _line(line.append(f" {_number(number)}"))
+    if len(ranked) > _MOST_NAMES:
+        yield Text(f"  and {len(ranked) - _MOST_NAMES} others")

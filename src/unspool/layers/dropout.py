@@ -1,0 +1,101 @@
+"""Dropout in its forms: ordinary, variational, on weights, and of whole words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unspool.cells import Cell
+from unspool.errors import SettingError
+
+__all__ = ["SequenceDropout", "WordDropout", "dropped_weights"]
+
+
+class SequenceDropout(nn.Module):
+    """Dropout over sequences, (time, batch, features).
+
+    Args:
+        rate: Share of values set to zero, from 0 up to but not 1.
+        variational: Whether a feature is dropped at all steps of a sequence or at none (one mask per sequence; Gal and
+            Ghahramani 2016, arXiv:1512.05287) instead of at each step anew.
+    """
+
+    def __init__(self, rate: float, *, variational: bool = False) -> None:
+        super().__init__()
+        if not 0 <= rate < 1:
+            raise SettingError(f"dropout = {rate}: expected at least 0 and less than 1")
+        self.rate, self.variational = rate, variational
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Drop, and scale up what stays; nothing in evaluation mode."""
+        if not self.training or self.rate == 0:
+            return inputs
+        if not self.variational:
+            return F.dropout(inputs, self.rate)
+        keep = 1 - self.rate
+        mask = inputs.new_empty(1, *inputs.shape[1:]).bernoulli_(keep).div_(keep)
+        return inputs * mask
+
+    def extra_repr(self) -> str:
+        return f"{self.rate}" + (", variational" if self.variational else "")
+
+
+class WordDropout(nn.Module):
+    """Replace words by the unknown word in training, so that the network learns to do without.
+
+    Args:
+        rate: Share of tokens replaced, from 0 up to but not 1.
+        unknown: The unknown word's number.
+        padding: The number of padding, which stays.
+        counts: How often each unit occurs in the training data, (vocabulary,). With counts, `rate` is the α of
+            Kiperwasser and Goldberg 2016, arXiv:1603.04351: a word seen n times is replaced with chance α / (α + n).
+    """
+
+    rates: Tensor | None
+
+    def __init__(self, rate: float, *, unknown: int, padding: int = 0, counts: Tensor | None = None) -> None:
+        super().__init__()
+        self.rate, self.unknown, self.padding = rate, unknown, padding
+        rates = None if counts is None else rate / (rate + counts.float())
+        self.register_buffer("rates", rates, persistent=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Replace some of the ids, any shape; nothing in evaluation mode."""
+        if not self.training or self.rate == 0:
+            return ids
+        chance = self.rate if self.rates is None else self.rates[ids]
+        dropped = (torch.rand(ids.shape, device=ids.device) < chance) & (ids != self.padding)
+        return ids.masked_fill(dropped, self.unknown)
+
+    def extra_repr(self) -> str:
+        return f"{self.rate}" + ("" if self.rates is None else " / (rate + count)")
+
+
+@contextmanager
+def dropped_weights(cell: Cell[Any], rate: float) -> Iterator[None]:
+    """Run a cell with some of its recurrent weights at zero: one mask for all steps and sequences (DropConnect).
+
+    Applies to the parameters whose name begins with `weight_hh`. Source: Merity, Keskar and Socher 2017,
+    arXiv:1708.02182, section 2.
+    """
+    if rate == 0 or not cell.training:
+        yield
+        return
+    parameters = dict(cell._parameters)
+    dropped = [name for name in parameters if name.startswith("weight_hh")]
+    for name in dropped:
+        weight = cell._parameters.pop(name)
+        assert weight is not None
+        object.__setattr__(cell, name, F.dropout(weight, rate))
+    try:
+        yield
+    finally:
+        for name in dropped:
+            object.__delattr__(cell, name)
+        cell._parameters.clear()  # the order of parameters stays as it was
+        cell._parameters.update(parameters)

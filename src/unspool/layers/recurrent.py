@@ -1,0 +1,139 @@
+"""Stacks of recurrent layers: any cell, any depth, one direction or both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unspool.cells import Cell, cell_class
+from unspool.engine import Backend, check_sequences, unroll
+from unspool.errors import SettingError, ShapeError
+from unspool.layers.dropout import SequenceDropout, dropped_weights
+
+__all__ = ["Recurrent", "RecurrentOutput", "RecurrentState"]
+
+RecurrentState = tuple[tuple[Any, ...], ...]
+"""For each layer, for each direction, the cell's state."""
+
+
+class RecurrentOutput(NamedTuple):
+    """What a stack returns."""
+
+    outputs: Tensor  # of the last layer, (time, batch, output_size), zero past each length
+    state: RecurrentState
+
+
+class Recurrent(nn.Module):
+    """A stack of one cell over padded sequences.
+
+    Args:
+        cell: The cell's name, class, or `module:Class`.
+        input_size: Width of the inputs.
+        hidden_size: Width of each layer and direction.
+        num_layers: Depth, at least 1.
+        bidirectional: Whether every layer also reads from the end, its outputs beside the others.
+        residual: Whether a layer's input is added to its output, wherever both are equally wide.
+        dropout: Share of values dropped between layers.
+        variational: Whether that dropout keeps one mask per sequence.
+        weight_dropout: Share of recurrent weights dropped, one mask per batch.
+        backend: The engine's path; `auto` takes the fastest that is right.
+
+    Raises:
+        SettingError: If there is no such cell, or a size is not positive.
+    """
+
+    def __init__(
+        self,
+        cell: str | type[Cell[Any]],
+        input_size: int,
+        hidden_size: int,
+        *,
+        num_layers: int = 1,
+        bidirectional: bool = False,
+        residual: bool = False,
+        dropout: float = 0.0,
+        variational: bool = False,
+        weight_dropout: float = 0.0,
+        backend: Backend = "auto",
+    ) -> None:
+        super().__init__()
+        if min(input_size, hidden_size, num_layers) < 1:
+            raise SettingError(f"sizes {input_size}, {hidden_size} and {num_layers} layers must all be at least 1")
+        self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
+        self.directions = 2 if bidirectional else 1
+        self.output_size = hidden_size * self.directions
+        self.residual, self.weight_dropout, self.backend = residual, weight_dropout, backend
+        kind = cell_class(cell)
+        self.layers = nn.ModuleList(
+            nn.ModuleList(
+                kind(input_size if depth == 0 else self.output_size, hidden_size) for _ in range(self.directions)
+            )
+            for depth in range(num_layers)
+        )
+        self.dropout = SequenceDropout(dropout, variational=variational)
+
+    def forward(
+        self, inputs: Tensor, lengths: Tensor | None = None, state: RecurrentState | None = None
+    ) -> RecurrentOutput:
+        """Run all layers.
+
+        Args:
+            inputs: Sequences padded at the end, (time, batch, input).
+            lengths: Valid steps of each sequence, int64 (batch,), each between 1 and time; all of them if omitted.
+            state: Where to start, as an earlier call returned it; the cells' initial states if omitted.
+
+        Returns:
+            The last layer's outputs and the state of every layer and direction.
+
+        Raises:
+            ShapeError: If a tensor does not fit.
+        """
+        check_sequences(inputs, lengths, self.input_size)
+        if state is not None and len(state) != self.num_layers:
+            raise ShapeError(f"state has {len(state)} layers, expected {self.num_layers}")
+        final = []
+        for depth, cells in enumerate(self.layers):
+            if depth > 0:
+                inputs = self.dropout(inputs)
+            outputs, after = self._run_layer(cells, inputs, lengths, None if state is None else state[depth])  # type: ignore[arg-type]
+            inputs = inputs + outputs if self.residual and inputs.shape == outputs.shape else outputs
+            final.append(after)
+        return RecurrentOutput(inputs, tuple(final))
+
+    def _run_layer(
+        self, cells: nn.ModuleList, inputs: Tensor, lengths: Tensor | None, state: tuple[Any, ...] | None
+    ) -> tuple[Tensor, tuple[Any, ...]]:
+        outputs, after = [], []
+        for direction, cell in enumerate(cells):
+            assert isinstance(cell, Cell)
+            with dropped_weights(cell, self.weight_dropout):
+                output, final = unroll(
+                    cell,
+                    inputs,
+                    None if state is None else state[direction],
+                    lengths=lengths,
+                    reverse=direction == 1,
+                    backend=self.backend,
+                )
+            outputs.append(output)
+            after.append(final)
+        return torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0], tuple(after)
+
+    def initial_state(self, batch_size: int) -> RecurrentState:
+        """The state before the first step, for every layer and direction."""
+        return tuple(tuple(cell.initial_state(batch_size) for cell in cells) for cells in self.layers)  # type: ignore[union-attr, operator, misc]
+
+    def named_cells(self) -> Iterator[tuple[str, Cell[Any], bool]]:
+        """Every cell with its name, as `layer 1 forward`, and whether it reads backwards."""
+        for depth, cells in enumerate(self.layers):
+            for direction, cell in enumerate(cells):  # type: ignore[arg-type]
+                side = ("forward", "backward")[direction]
+                name = f"layer {depth + 1}" + (f" {side}" if self.directions == 2 else "")
+                yield name, cell, direction == 1
+
+    def extra_repr(self) -> str:
+        extras = [f"residual={self.residual}"] * self.residual + [f"backend={self.backend}"] * (self.backend != "auto")
+        return ", ".join([f"{self.input_size}, {self.output_size}", *extras])

@@ -1,0 +1,77 @@
+"""From vectors to the next unit: a full softmax, tied to the embedding or not, and an adaptive one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["AdaptiveSoftmax", "FullSoftmax"]
+
+
+class FullSoftmax(nn.Module):
+    """A softmax over the whole vocabulary.
+
+    Args:
+        input_size: Width of the vectors that come in.
+        vocab_size: Number of units.
+        tied: The embedding table, (vocabulary, size), whose weights serve here too (Press and Wolf 2017,
+            arXiv:1608.05859; Inan et al. 2017, arXiv:1611.01462); a product narrows the input to its width where they
+            differ.
+    """
+
+    def __init__(self, input_size: int, vocab_size: int, *, tied: nn.Parameter | None = None) -> None:
+        super().__init__()
+        width = input_size if tied is None else tied.shape[1]
+        self.project = nn.Linear(input_size, width, bias=False) if width != input_size else None
+        if tied is None:
+            weight = nn.Parameter(torch.empty(vocab_size, width))
+            nn.init.uniform_(weight, -(width**-0.5), width**-0.5)
+        else:
+            weight = tied
+        self.weight = weight
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Scores of every unit, (..., vocabulary), for vectors (..., input)."""
+        if self.project is not None:
+            inputs = self.project(inputs)
+        return F.linear(inputs, self.weight, self.bias)
+
+    def log_probabilities(self, inputs: Tensor) -> Tensor:
+        """Log-probabilities in nats, (..., vocabulary), float32."""
+        return self.logits(inputs).float().log_softmax(-1)
+
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Sum of -log p over targets, (items,), for vectors (items, input), in nats."""
+        return F.cross_entropy(self.logits(inputs).float(), targets, reduction="sum")
+
+
+class AdaptiveSoftmax(nn.Module):
+    """A softmax whose rare units stand in clusters of narrower vectors, for vocabularies of 50,000 units and more.
+
+    Units must be numbered from frequent to rare. Source: Grave et al. 2017, arXiv:1609.04309.
+
+    Args:
+        input_size: Width of the vectors that come in.
+        vocab_size: Number of units.
+        cutoffs: Where each cluster ends, rising, less than `vocab_size`; a twentieth and a quarter of it if omitted.
+    """
+
+    def __init__(self, input_size: int, vocab_size: int, *, cutoffs: Sequence[int] | None = None) -> None:
+        super().__init__()
+        limits = list(cutoffs) if cutoffs is not None else sorted({max(1, vocab_size // 20), max(2, vocab_size // 4)})
+        limits = [limit for limit in limits if limit < vocab_size]
+        self.softmax = nn.AdaptiveLogSoftmaxWithLoss(input_size, vocab_size, limits or [max(1, vocab_size - 1)])
+
+    def log_probabilities(self, inputs: Tensor) -> Tensor:
+        """Log-probabilities in nats, (..., vocabulary), float32."""
+        flat = inputs.reshape(-1, inputs.shape[-1])
+        return self.softmax.log_prob(flat).float().view(*inputs.shape[:-1], -1)
+
+    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """Sum of -log p over targets, (items,), for vectors (items, input), in nats."""
+        total: Tensor = -self.softmax(inputs, targets).output.float().sum()
+        return total

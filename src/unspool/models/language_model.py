@@ -1,0 +1,89 @@
+"""Predict the next unit: perplexity, and text written one unit at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unspool.data import IGNORED, Tokens, Window
+from unspool.layers import AdaptiveSoftmax, FullSoftmax, Recurrent, RecurrentState, SequenceDropout, TokenEmbedding
+from unspool.models.loss import Loss
+
+__all__ = ["LanguageModel"]
+
+
+class LanguageModel(nn.Module):
+    """Embed, run, score every unit as the next one; the state is carried from window to window.
+
+    Args:
+        embedding: Vectors of the units.
+        decoder: The recurrent stack, one direction.
+        softmax: Scores over the vocabulary.
+        dropout: Share of features dropped before and after the stack.
+        variational: Whether that dropout keeps one mask per window.
+        activation_penalty: α of Merity et al. 2017, arXiv:1708.02182, section 4.6: weight of the mean square of the
+            last layer's outputs after dropout.
+        slowness_penalty: β of the same: weight of the mean square of their change from step to step.
+    """
+
+    def __init__(
+        self,
+        embedding: TokenEmbedding,
+        decoder: Recurrent,
+        softmax: FullSoftmax | AdaptiveSoftmax,
+        *,
+        dropout: float = 0.0,
+        variational: bool = False,
+        activation_penalty: float = 0.0,
+        slowness_penalty: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding, self.decoder, self.softmax = embedding, decoder, softmax
+        self.input_dropout = SequenceDropout(dropout, variational=variational)
+        self.output_dropout = SequenceDropout(dropout, variational=variational)
+        self.activation_penalty, self.slowness_penalty = activation_penalty, slowness_penalty
+
+    def start(self, batch_size: int) -> RecurrentState:
+        """The state before the first unit."""
+        return self.decoder.initial_state(batch_size)
+
+    def states(self, ids: Tensor, state: RecurrentState | None) -> tuple[Tensor, RecurrentState]:
+        """Read units, (time, batch): the stack's outputs, (time, batch, hidden), and its state after the last."""
+        tokens = Tokens(ids, torch.full(ids.shape[1:], ids.shape[0], device=ids.device))
+        outputs, after = self.decoder(self.input_dropout(self.embedding(tokens)), None, state)
+        return outputs, after
+
+    def advance(self, ids: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+        """Read one unit of each sequence, (batch,): log-probabilities of the next, (batch, vocabulary), and the state."""
+        outputs, after = self.states(ids.unsqueeze(0), state)
+        return self.softmax.log_probabilities(outputs[0]), after
+
+    def forward(self, ids: Tensor, state: RecurrentState | None = None) -> tuple[Tensor, RecurrentState]:
+        """Log-probabilities of the unit after each, (time, batch, vocabulary), in nats; and the last state."""
+        outputs, after = self.states(ids, state)
+        return self.softmax.log_probabilities(outputs), after
+
+    def loss(self, batch: Window, carry: RecurrentState | None = None) -> Loss:
+        """-log p of every target, summed; gradients do not reach back into the carried state (truncated BPTT)."""
+        states, after = self.states(batch.inputs, carry)
+        dropped = self.output_dropout(states)
+        outputs, targets = dropped.flatten(0, 1), batch.targets.flatten()
+        real = targets != IGNORED
+        count = int(real.sum())
+        if count < len(targets):
+            outputs, targets = outputs[real], targets[real]
+        total = self.softmax.loss(outputs, targets)
+        if self.training and self.activation_penalty:
+            total = total + count * self.activation_penalty * dropped.float().pow(2).mean()
+        if self.training and self.slowness_penalty and len(states) > 1:
+            total = total + count * self.slowness_penalty * (states[1:] - states[:-1]).float().pow(2).mean()
+        return Loss(total, count, _detached(after))
+
+
+def _detached(state: Any) -> Any:
+    if isinstance(state, Tensor):
+        return state.detach()
+    parts = [_detached(part) for part in state]
+    return type(state)(*parts) if hasattr(state, "_fields") else tuple(parts)

@@ -1,0 +1,78 @@
+"""Many to many, aligned: a tag for every token."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unspool.data import IGNORED, Labelled, Tokens
+from unspool.layers import LinearChainCRF, Recurrent, SequenceDropout, TokenEmbedding
+from unspool.models.loss import Loss
+
+__all__ = ["TaggerModel"]
+
+
+class TaggerModel(nn.Module):
+    """Embed, run, decide at every token: each for itself, or all together by a conditional random field.
+
+    Args:
+        embedding: Vectors of the tokens.
+        encoder: The recurrent stack.
+        num_tags: Number of tags.
+        crf: Decides over whole sequences; each token for itself if omitted.
+        dropout: Share of features dropped before and after the encoder.
+        variational: Whether that dropout keeps one mask per sequence.
+        label_smoothing: Share of the target spread over all tags (without a CRF).
+    """
+
+    def __init__(
+        self,
+        embedding: TokenEmbedding,
+        encoder: Recurrent,
+        num_tags: int,
+        *,
+        crf: LinearChainCRF | None = None,
+        dropout: float = 0.0,
+        variational: bool = False,
+        label_smoothing: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding, self.encoder, self.crf = embedding, encoder, crf
+        self.input_dropout = SequenceDropout(dropout, variational=variational)
+        self.output_dropout = SequenceDropout(dropout, variational=variational)
+        self.output = nn.Linear(encoder.output_size, num_tags)
+        self.label_smoothing = label_smoothing
+
+    def forward(self, tokens: Tokens) -> Tensor:
+        """Scores of every tag at every token, (time, batch, tags); what stands in the padding means nothing."""
+        vectors = self.input_dropout(self.embedding(tokens))
+        states = self.encoder(vectors, tokens.lengths).outputs
+        scores: Tensor = self.output(self.output_dropout(states))
+        return scores
+
+    def loss(self, batch: Labelled, carry: Any = None) -> Loss:
+        """-log p of the right tags, summed over tokens (softmax) or sequences (CRF); counted in tokens."""
+        scores = self(batch.tokens).float()
+        if self.crf is not None:
+            total = self.crf.loss(scores, batch.targets, batch.tokens.lengths)
+        else:
+            total = F.cross_entropy(
+                scores.flatten(0, 1),
+                batch.targets.flatten(),
+                ignore_index=IGNORED,
+                label_smoothing=self.label_smoothing,
+                reduction="sum",
+            )
+        return Loss(total, batch.tokens.size)
+
+    def decode(self, tokens: Tokens) -> Tensor:
+        """The best tags, (time, batch)."""
+        scores = self(tokens)
+        return scores.argmax(-1) if self.crf is None else self.crf.decode(scores, tokens.lengths)
+
+    def probabilities(self, tokens: Tokens) -> Tensor:
+        """Probability of every tag at every token, (time, batch, tags)."""
+        scores = self(tokens).float()
+        return scores.softmax(-1) if self.crf is None else self.crf.marginals(scores, tokens.lengths)

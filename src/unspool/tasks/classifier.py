@@ -1,0 +1,374 @@
+"""Many to one: a text in, its label out, or its labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unspool.data import (
+    Bucketed,
+    Examples,
+    Labelled,
+    Labels,
+    Sequences,
+    Spelling,
+    Tokens,
+    Vocabulary,
+    evaluation_batches,
+    find_column,
+    guess_text_and_label,
+    read_rows,
+    refuse_empty,
+    split,
+)
+from unspool.errors import DataError
+from unspool.inspection import Trace
+from unspool.layers import Readout, initialize
+from unspool.models import ClassifierModel
+from unspool.settings import Settings
+from unspool.tasks.base import Paths, Task, batched_tokens, device_of
+from unspool.tasks.baselines import MajorityClass, NgramClassifier
+from unspool.tasks.metrics import classification_scores, multilabel_scores
+from unspool.tasks.network import recurrent_stack, token_embedding
+from unspool.tasks.settings import ClassifierSettings
+
+__all__ = ["Classification", "Classifier"]
+
+_TEXT_NAMES = ("text", "sentence", "question", "tokens", "words", "review", "content")
+_LABEL_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "target", "tag", "tags")
+
+Text = str | list[str]
+
+
+@dataclass(frozen=True)
+class TextExamples:
+    """Texts with their labels."""
+
+    texts: list[Text]
+    labels: list[tuple[str, ...]]
+    where: list[str]
+
+    def take(self, places: NDArray[np.int64]) -> TextExamples:
+        """The examples at some places."""
+        return TextExamples(*([column[i] for i in places] for column in (self.texts, self.labels, self.where)))  # type: ignore[arg-type]
+
+
+class Classification(NamedTuple):
+    """What a classifier says of one text."""
+
+    text: str
+    labels: tuple[str, ...]
+    """The label; with several allowed, any number of them, likeliest first."""
+    probabilities: dict[str, float]
+    """Of every label, likeliest first."""
+
+    @property
+    def label(self) -> str:
+        """The likeliest label."""
+        return next(iter(self.probabilities))
+
+
+class Classifier(Task[TextExamples]):
+    """Reads a text and says its label, or its labels.
+
+    Example:
+        >>> from unspool import Classifier
+        >>> model = Classifier(cell="gru", hidden=64, epochs=5)  # doctest: +SKIP
+        >>> model.fit("reviews.tsv").predict(["a joy from end to end"])[0].label  # doctest: +SKIP
+        'positive'
+    """
+
+    name: ClassVar[str] = "classify"
+    settings_type: ClassVar[type[Settings]] = ClassifierSettings
+    summary: ClassVar[str] = "Reads a text and says its label."
+
+    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+        super().__init__(settings, **values)
+        self.vocabulary: Vocabulary | None = None
+        self.labels = Labels(())
+        self.spelling: Spelling | None = None
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        return ("micro_f1" if self.settings.several else "accuracy"), True
+
+    # ---- data --------------------------------------------------------------------------------------------------
+
+    def _read(self, paths: Paths) -> TextExamples:
+        data = self.settings.data
+        wanted = {name for name in (data.text, data.label) if name} | {*_TEXT_NAMES, *_LABEL_NAMES}
+        rows = read_rows(paths, format=data.format, header=data.header, names=wanted, skip_bad=data.skip_bad)
+        text_column, label_column = self._columns(list(islice(iter(rows), 1000)))
+        examples = TextExamples([], [], [])
+        for row in rows:
+            text, label = row.values.get(text_column), row.values.get(label_column)
+            problem = self._problem(text, label, text_column, label_column)
+            if problem is None:
+                examples.texts.append([str(word) for word in text] if isinstance(text, list) else str(text))
+                examples.labels.append(self._label_names(label))
+                examples.where.append(row.where)
+            elif data.skip_bad:
+                self._skipped += 1
+            else:
+                raise DataError(problem, row.where)
+        self._skipped += rows.skipped
+        return examples
+
+    def _columns(self, sample: list[Any]) -> tuple[str, str]:
+        data, columns = self.settings.data, list(sample[0].values)
+        chosen: list[str | None] = []
+        for setting, usual in ((data.text, _TEXT_NAMES), (data.label, _LABEL_NAMES)):
+            if setting is not None:
+                chosen.append(find_column(columns, setting, sample[0].where))
+            else:
+                chosen.append(next((name for name in columns if name.lower() in usual), None))
+        text, label = chosen
+        if text is None and label is None:
+            text, label = guess_text_and_label(sample)
+        elif text is None or label is None:
+            others = [name for name in columns if name not in (text, label)]
+            if len(others) != 1:
+                what = "text" if text is None else "label"
+                raise DataError(
+                    f"can't tell which column holds the {what} among {', '.join(columns)}; say --{what} NAME"
+                )
+            text, label = text or others[0], label or others[0]
+        return text, label
+
+    def _problem(self, text: object, label: object, text_column: str, label_column: str) -> str | None:
+        if not text or (isinstance(text, str) and not text.strip()):
+            return f"column {text_column!r} is empty; expected a text"
+        if not self.settings.several and (label is None or isinstance(label, str) and not label.strip()):
+            return f"column {label_column!r} is empty; expected a label"
+        if not self.settings.several and isinstance(label, list):
+            return f"column {label_column!r} holds a list of labels; train with --several"
+        return None
+
+    def _label_names(self, label: object) -> tuple[str, ...]:
+        if not self.settings.several:
+            return (str(label).strip(),)
+        parts = (
+            label
+            if isinstance(label, list)
+            else str(label if label is not None else "").split(self.settings.data.separator)
+        )
+        return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+
+    def _divide(self, examples: TextExamples, fraction: float) -> tuple[TextExamples, TextExamples]:
+        kept, held = split(len(examples.texts), fraction, self.settings.training.seed)
+        return examples.take(kept), examples.take(held)
+
+    def _size(self, examples: TextExamples) -> dict[str, int]:
+        return {"examples": len(examples.texts)}
+
+    def _check_held_out(self, examples: TextExamples) -> TextExamples:
+        known = [all(name in self.labels for name in names) for names in examples.labels]
+        if all(known):
+            return examples
+        if not self.settings.data.skip_bad:
+            place = known.index(False)
+            self.labels.ids(examples.labels[place], examples.where[place])
+        self._skipped += known.count(False)
+        return examples.take(np.flatnonzero(known))
+
+    # ---- vocabulary, network, batches --------------------------------------------------------------------------
+
+    def _learn(self, examples: TextExamples) -> None:
+        settings = self.settings.vocabulary
+        self.vocabulary = Vocabulary.learn(
+            examples.texts,  # type: ignore[arg-type]
+            units=settings.units,
+            max_size=settings.size,
+            min_count=settings.min_count,
+            lowercase=settings.lowercase,
+            digits_to_zero=settings.digits_to_zero,
+        )
+        self.labels = Labels.learn(name for names in examples.labels for name in names)
+        if len(self.labels) < 2 - self.settings.several:
+            raise DataError(
+                f"the training data have {len(self.labels)} label ({', '.join(self.labels)}); expected two or more"
+            )
+        if self.settings.network.characters != "none":
+            self.spelling = Spelling.learn(self._words(text) for text in examples.texts)
+
+    def _words(self, text: Text) -> list[str]:
+        assert self.vocabulary is not None
+        return text if isinstance(text, list) else self.vocabulary.encode_with_offsets(text).units
+
+    def _encode_texts(self, texts: list[Text], where: list[str]) -> Examples:
+        assert self.vocabulary is not None
+        if self.vocabulary.units in ("word", "blank"):
+            ids = (
+                self.vocabulary.encode_words(text) if isinstance(text, list) else self.vocabulary.encode(text)
+                for text in texts
+            )
+            tokens = Sequences.of(ids)
+        else:
+            tokens = self.vocabulary.encode_batch(" ".join(t) if isinstance(t, list) else t for t in texts)
+        refuse_empty(tokens, where)
+        if self.spelling is None:
+            return Examples(tokens)
+        forms, spellings = self.spelling.spell(self._words(text) for text in texts)
+        return Examples(tokens, None, forms, spellings)
+
+    def _encode(self, examples: TextExamples) -> Examples:
+        encoded = self._encode_texts(examples.texts, examples.where)
+        return replace(encoded, targets=self._targets(examples))
+
+    def _targets(self, examples: TextExamples) -> NDArray[Any]:
+        """Label numbers, (examples,), -1 where a label was never seen; several: 0 and 1, (examples, labels)."""
+        if not self.settings.several:
+            return np.array([self.labels.id(names[0]) if names[0] in self.labels else -1 for names in examples.labels])
+        targets = np.zeros((len(examples.labels), len(self.labels)), np.float32)
+        for row, names in enumerate(examples.labels):
+            targets[row, [self.labels.id(name) for name in names if name in self.labels]] = 1
+        return targets
+
+    def _build(self) -> nn.Module:
+        assert self.vocabulary is not None
+        settings = self.settings
+        network = settings.network
+        embedding = token_embedding(network, self.vocabulary, self.spelling)
+        encoder = None
+        if network.network == "recurrent":
+            encoder = recurrent_stack(network, self._cell, embedding.output_size, bidirectional=network.bidirectional)
+        size = embedding.output_size if encoder is None else encoder.output_size
+        directions = 1 if encoder is None else encoder.directions
+        model = ClassifierModel(
+            embedding,
+            encoder,
+            Readout("mean" if encoder is None else network.pooling, size, directions),
+            len(self.labels),
+            several=settings.several,
+            dropout=network.dropout,
+            variational=network.variational,
+            class_weights=self._class_weights(),
+            label_smoothing=settings.label_smoothing,
+        )
+        initialize(model, network.initialization, forget_bias=network.forget_bias)
+        return model
+
+    def _class_weights(self) -> Tensor | None:
+        if self.settings.class_weights == "none":
+            return None
+        counts = torch.tensor(self.labels.counts, dtype=torch.float32, device="cpu").clamp(min=1)
+        return counts.sum() / (len(counts) * counts)
+
+    def _summary(self) -> str:
+        return "averaged bag of embeddings" if self.settings.network.network == "bag" else super()._summary()
+
+    def _source(self, examples: TextExamples, folder: Path) -> Bucketed:
+        training = self.settings.training
+        return Bucketed(
+            self._encode(examples),
+            batch_tokens=training.batch_tokens,
+            batch_size=training.batch_size,
+            seed=training.seed,
+        )
+
+    # ---- scores ------------------------------------------------------------------------------------------------
+
+    def _score(self, model: nn.Module, examples: TextExamples) -> dict[str, float]:
+        encoded = self._encode(examples)
+        targets = encoded.targets
+        assert isinstance(targets, np.ndarray)
+        probabilities = self._probabilities(model, encoded)
+        if self.settings.several:
+            return multilabel_scores(targets, probabilities >= self.settings.threshold)
+        known = targets >= 0
+        nats = -np.log(np.maximum(probabilities[known, targets[known]], 1e-12))
+        unseen = np.where(known, targets, len(self.labels))  # a label never seen is never said
+        scores = classification_scores(unseen, probabilities.argmax(1), len(self.labels) + 1)
+        return {**scores, "nats": float(nats.mean()) if known.any() else float("nan")}
+
+    @torch.no_grad()
+    def _probabilities(self, model: nn.Module, examples: Examples) -> NDArray[np.float32]:
+        device = device_of(model)
+        found = np.zeros((len(examples), len(self.labels)), np.float32)
+        for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
+            tokens = (batch.tokens if isinstance(batch, Labelled) else batch).to(device)
+            assert isinstance(tokens, Tokens)
+            logits = model(tokens).logits.float()
+            shares = logits.sigmoid() if self.settings.several else logits.softmax(-1)
+            found[places] = shares.cpu().numpy()
+        return found
+
+    def _baselines(self, train: TextExamples, held_out: TextExamples) -> dict[str, dict[str, float]]:
+        assert self.vocabulary is not None
+        gold, right = self._targets(train), self._targets(held_out)
+        if not self.settings.several:
+            known = right >= 0
+            held_out, right = held_out.take(np.flatnonzero(known)), right[known]
+        words = [[word.lower() for word in self._words(text)] for text in train.texts]
+        others = [[word.lower() for word in self._words(text)] for text in held_out.texts]
+        found = {"linear n-grams": NgramClassifier.learn(words, gold, len(self.labels)).evaluate(others, right)}
+        if not self.settings.several:
+            found = {"majority class": MajorityClass.learn(gold, len(self.labels)).evaluate(right), **found}
+        return found
+
+    # ---- use ---------------------------------------------------------------------------------------------------
+
+    def predict(self, texts: list[str]) -> list[Classification]:
+        """Classify texts.
+
+        Raises:
+            DataError: If a text holds no token.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        if not texts:
+            return []
+        where = [f"text {number}" for number in range(1, len(texts) + 1)]
+        probabilities = self._probabilities(self.model, self._encode_texts(list(texts), where))
+        return [self._classification(text, row) for text, row in zip(texts, probabilities, strict=True)]
+
+    def _classification(self, text: str, row: NDArray[np.float32]) -> Classification:
+        order = np.argsort(-row, kind="stable")
+        shares = {self.labels.name(int(i)): float(row[i]) for i in order}
+        if self.settings.several:
+            said = tuple(name for name, share in shares.items() if share >= self.settings.threshold)
+        else:
+            said = (next(iter(shares)),)
+        return Classification(text, said, shares)
+
+    def trace(self, text: str) -> Trace:
+        """Classify one text and return what the network recorded on the way.
+
+        Raises:
+            DataError: If the text holds no token.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        assert self.vocabulary is not None
+        examples = self._encode_texts([text], ["text"])
+        tokens = examples.batch(np.array([0])).to(device_of(self.model))
+        output, arrays, notes = self._recorded(lambda: self.model(tokens))
+        if output.weights is not None:
+            arrays["readout / weight"] = output.weights[:, 0].float().cpu().numpy()
+        logits = output.logits.float()
+        row = (logits.sigmoid() if self.settings.several else logits.softmax(-1))[0].cpu().numpy()
+        said = self._classification(text, row)
+        prediction = {"label": ", ".join(said.labels), "probabilities": said.probabilities}
+        return Trace(tuple(self.vocabulary.encode_with_offsets(text).units), arrays, prediction, self._summary(), notes)
+
+    # ---- folders -----------------------------------------------------------------------------------------------
+
+    def _save_vocabularies(self, folder: Path) -> None:
+        assert self.vocabulary is not None
+        self.vocabulary.save(folder)
+        self.labels.save(folder)
+        if self.spelling is not None:
+            self.spelling.save(folder)
+
+    def _load_vocabularies(self, folder: Path) -> None:
+        self.vocabulary = Vocabulary.load(folder)
+        self.labels = Labels.load(folder)
+        if self.settings.network.characters != "none":
+            self.spelling = Spelling.load(folder)

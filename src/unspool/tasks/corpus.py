@@ -1,0 +1,72 @@
+"""Running text for a language model: named by its files, cut by characters, never whole in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from unspool.data import read_text
+from unspool.errors import DataError
+
+__all__ = ["Corpus"]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A stretch of the text that files hold, one after the other."""
+
+    paths: tuple[str, ...]
+    begin: int
+    """Its first character, counted over all files."""
+    end: int
+    """The character after its last."""
+
+    @classmethod
+    def of(cls, paths: tuple[str, ...]) -> Corpus:
+        """All the text of files.
+
+        Raises:
+            DataError: If a file is missing, empty, or not UTF-8.
+        """
+        return cls(paths, 0, sum(map(len, read_text(paths))))
+
+    def __len__(self) -> int:
+        return self.end - self.begin
+
+    def pieces(self) -> Iterator[str]:
+        """The text in pieces of about a megabyte."""
+        place = 0
+        for piece in read_text(self.paths):
+            if place >= self.end:
+                return
+            part = piece[max(0, self.begin - place) : self.end - place]
+            if part:
+                yield part
+            place += len(piece)
+
+    def divide(self, fraction: float, *, at_line: bool) -> tuple[Corpus, Corpus]:
+        """Cut the last share off.
+
+        Args:
+            fraction: The share, between 0 and 1.
+            at_line: Whether the cut moves on to the next line's beginning.
+
+        Raises:
+            DataError: If there is too little text to cut.
+        """
+        cut = self.begin + int(len(self) * (1 - fraction))
+        if at_line:
+            cut = self._next_line(cut)
+        if not self.begin < cut < self.end:
+            raise DataError(
+                f"{len(self)} characters are too few to hold {fraction:g} of them out", ", ".join(self.paths)
+            )
+        return replace(self, end=cut), replace(self, begin=cut)
+
+    def _next_line(self, place: int) -> int:
+        for piece in replace(self, begin=place).pieces():
+            end = piece.find("\n")
+            if end >= 0:
+                return place + end + 1
+            place += len(piece)
+        return self.end

@@ -1,0 +1,175 @@
+"""The model folder: all it takes to use a model, safe to open from a stranger.
+
+::
+
+    unspool.json         task, settings, versions, hashes of the data, metrics
+    model.safetensors    the weights
+    vocabulary/          units, labels, characters
+    README.md            model card
+    training/            checkpoint, best weights, log.jsonl
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from unspool.errors import MachineError, ModelFolderError, UsageError
+
+__all__ = [
+    "FORMAT",
+    "Record",
+    "fingerprint",
+    "new_folder",
+    "read_record",
+    "rounded",
+    "versions",
+    "write_record",
+    "write_text",
+]
+
+FORMAT = 1
+"""Version of the folder's layout; a folder of a higher one is refused."""
+
+RECORD = "unspool.json"
+
+
+class Record(msgspec.Struct, kw_only=True):
+    """What `unspool.json` holds."""
+
+    format: int
+    task: str
+    complete: bool
+    """Whether training came to its end and `model.safetensors` is there."""
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    data: dict[str, Any] = {}
+    """For train, valid and test: paths, examples, sha256."""
+    network: dict[str, Any] = {}
+    """What the network looks like, for a person to read."""
+    metrics: dict[str, dict[str, float]] = {}
+    """For valid and test: the scores of the saved weights."""
+    baselines: dict[str, dict[str, float]] = {}
+    """What simple methods score on the same held-out data."""
+    training: dict[str, Any] = {}
+    """Epochs, updates, seconds, and why it stopped."""
+
+
+def read_record(folder: Path) -> Record:
+    """Read and check `unspool.json`.
+
+    Raises:
+        ModelFolderError: If the folder is missing, is no model folder, is damaged, or is of a newer version.
+    """
+    path = folder / RECORD
+    try:
+        tree = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        what = "is no model folder: it holds no unspool.json" if folder.is_dir() else "does not exist"
+        raise ModelFolderError(f"{folder} {what}") from None
+    except NotADirectoryError:
+        raise ModelFolderError(f"{folder} is a file; a model is a folder that holds unspool.json") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise ModelFolderError(f"{path} is damaged: {error}") from None
+    version = tree.get("format") if isinstance(tree, dict) else None
+    if not isinstance(version, int):
+        raise ModelFolderError(f"{path} is damaged: it does not say which format it has")
+    if version > FORMAT:
+        raise ModelFolderError(
+            f"{folder} was saved by a newer Unspool (folder format {version}, this one reads up to {FORMAT}): "
+            f"pip install --upgrade unspool"
+        )
+    try:
+        return msgspec.convert(tree, Record)
+    except msgspec.ValidationError as error:
+        raise ModelFolderError(f"{path} is damaged: {error}") from None
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write `unspool.json`."""
+    write_text(folder / RECORD, json.dumps(msgspec.to_builtins(record), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file beside its place and move it there, so that it is never half written.
+
+    Raises:
+        MachineError: If the disk is full or refuses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise MachineError(f"{path} can't be written: {error.strerror}") from error
+
+
+@contextmanager
+def new_folder(out: Path | None, *, resume: bool) -> Iterator[Path]:
+    """The folder to train into: the one named, or a temporary one that goes away afterwards.
+
+    Raises:
+        UsageError: If the folder holds something already and training is not resumed.
+    """
+    if out is None:
+        temporary = Path(tempfile.mkdtemp(prefix="unspool-"))
+        try:
+            yield temporary
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; name a folder for the model")
+    if not resume and out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"{out} is not empty; nothing is overwritten. Go on with --resume, or name another folder")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MachineError(f"{out} can't be made: {error.strerror}") from error
+    yield out
+
+
+def fingerprint(paths: list[Path]) -> str:
+    """The sha256 of the contents of files, in their order; reads them in flat memory."""
+    whole = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            whole.update(hashlib.file_digest(file, "sha256").digest())
+    return whole.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that may change a result."""
+    from importlib.metadata import version
+
+    names = ("unspool", "torch", "numpy", "tokenizers", "safetensors")
+    found = {name: _version_of(name, version) for name in names}
+    return {**found, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+
+
+def _version_of(name: str, version: Any) -> str:
+    try:
+        return str(version(name))
+    except Exception:  # run from a checkout that was never installed
+        return "unknown"
+
+
+def rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    """Scores as they are stored: to seven digits."""
+    return {name: float(f"{value:.7g}") for name, value in scores.items()}

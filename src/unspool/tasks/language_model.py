@@ -1,0 +1,325 @@
+"""Predict the next unit of a text, and write on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unspool.data import END, PADDING, UNKNOWN, TokenFile, Vocabulary, Windows, token_array
+from unspool.decoding import sample
+from unspool.errors import DataError, UsageError
+from unspool.inspection import Trace
+from unspool.layers import AdaptiveSoftmax, FullSoftmax, Recurrent, TokenEmbedding, WordDropout, initialize
+from unspool.models import LanguageModel as Network
+from unspool.settings import Settings
+from unspool.tasks.base import Paths, Task, device_of
+from unspool.tasks.baselines import KneserNey
+from unspool.tasks.corpus import Corpus
+from unspool.tasks.metrics import language_model_scores
+from unspool.tasks.network import recurrent_stack
+from unspool.tasks.settings import LanguageModelSettings
+
+__all__ = ["LanguageModel", "Reading"]
+
+_IN_MEMORY = 50_000_000  # characters; longer texts are written to a file of token ids and mapped from it
+_SCORED = 5_000_000  # tokens that the n-gram baseline is scored on
+
+
+class Reading(NamedTuple):
+    """What a language model says of one text."""
+
+    text: str
+    units: list[str]
+    nats: list[float]
+    """-log p of each unit, given those before it."""
+    next: dict[str, float]
+    """The likeliest units to follow, with their probabilities."""
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity per unit."""
+        return language_model_scores(sum(self.nats), len(self.nats))["perplexity"]
+
+
+class LanguageModel(Task[Corpus]):
+    """Reads text and predicts, after each unit, the next; writes on from a prompt.
+
+    Example:
+        >>> from unspool import LanguageModel
+        >>> model = LanguageModel(units="character", epochs=5).fit("novel.txt")  # doctest: +SKIP
+        >>> print(model.generate("It was a ", length=200, temperature=0.7, seed=1))  # doctest: +SKIP
+    """
+
+    name: ClassVar[str] = "write"
+    settings_type: ClassVar[type[Settings]] = LanguageModelSettings
+    summary: ClassVar[str] = "Reads text and predicts what comes next."
+
+    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+        super().__init__(settings, **values)
+        self.vocabulary: Vocabulary | None = None
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        return ("nats" if self.settings.vocabulary.units == "character" else "perplexity"), False
+
+    # ---- data --------------------------------------------------------------------------------------------------
+
+    def _read(self, paths: Paths) -> Corpus:
+        listed = (str(paths),) if isinstance(paths, str | Path) else tuple(map(str, paths))
+        return Corpus.of(listed)
+
+    def _divide(self, examples: Corpus, fraction: float) -> tuple[Corpus, Corpus]:
+        return examples.divide(fraction, at_line=self._whole_lines)
+
+    @property
+    def _whole_lines(self) -> bool:
+        return self.settings.vocabulary.units in ("word", "blank")
+
+    def _size(self, examples: Corpus) -> dict[str, int]:
+        return {"characters": len(examples)}
+
+    def _tokens(self, corpus: Corpus, file: Path | None = None) -> NDArray[Any]:
+        """The ids of a text, (tokens,): in memory if it is short, else mapped from a file."""
+        assert self.vocabulary is not None
+        if file is None or len(corpus) <= _IN_MEMORY:
+            return token_array(corpus.pieces(), self.vocabulary)
+        return TokenFile.write(file, corpus.pieces(), self.vocabulary).tokens
+
+    # ---- vocabulary, network, batches --------------------------------------------------------------------------
+
+    def _learn(self, examples: Corpus) -> None:
+        settings = self.settings.vocabulary
+        self.vocabulary = Vocabulary.learn(
+            examples.pieces(),
+            units=settings.units,
+            max_size=settings.size,
+            min_count=settings.min_count,
+            lowercase=settings.lowercase,
+            digits_to_zero=settings.digits_to_zero,
+        )
+
+    def _build(self) -> nn.Module:
+        assert self.vocabulary is not None
+        network, size = self.settings.network, len(self.vocabulary)
+        dropout = None
+        if network.word_dropout:
+            dropout = WordDropout(network.word_dropout, unknown=UNKNOWN)
+        embedding = TokenEmbedding(size, network.embedding, word_dropout=dropout)
+        decoder = recurrent_stack(network, self._cell, network.embedding, bidirectional=False)
+        softmax: FullSoftmax | AdaptiveSoftmax
+        if network.output == "adaptive":
+            softmax = AdaptiveSoftmax(decoder.output_size, size)
+        else:
+            softmax = FullSoftmax(decoder.output_size, size, tied=embedding.table.weight if network.tied else None)
+        model = Network(
+            embedding,
+            decoder,
+            softmax,
+            dropout=network.dropout,
+            variational=network.variational,
+            activation_penalty=network.activation_penalty,
+            slowness_penalty=network.slowness_penalty,
+        )
+        initialize(model, network.initialization, forget_bias=network.forget_bias)
+        return model
+
+    def _source(self, examples: Corpus, folder: Path) -> Windows:
+        training = self.settings.training
+        tokens = self._tokens(examples, folder / "training" / "tokens.npy")
+        return Windows(tokens, batch_size=training.batch_size, steps=training.steps)
+
+    def _stack(self) -> Recurrent | None:
+        stack: Recurrent = self.model.decoder
+        return stack
+
+    # ---- scores ------------------------------------------------------------------------------------------------
+
+    def _score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
+        """Quick scores while training: the text in up to 16 columns, each begun without a past."""
+        tokens = self._tokens(examples)
+        return self._read_through(model, examples, tokens, columns=max(1, min(16, len(tokens) // 2000)))
+
+    def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
+        """Scores of the text read as one stream, the state carried all the way (texts up to a million units)."""
+        tokens = self._tokens(examples)
+        return self._read_through(model, examples, tokens, columns=max(1, len(tokens) // 1_000_000))
+
+    @torch.no_grad()
+    def _read_through(self, model: nn.Module, corpus: Corpus, tokens: NDArray[Any], columns: int) -> dict[str, float]:
+        device, nats, count, state = device_of(model), 0.0, 0, None
+        for window in Windows(tokens, batch_size=columns, steps=max(16, 512 // columns)).epoch(0):
+            result = model.loss(window.to(device), state)  # type: ignore[operator]
+            nats, count, state = nats + float(result.total), count + result.count, result.carry
+        characters = len(corpus) if self.settings.vocabulary.units != "character" else None
+        return language_model_scores(nats, count, characters)
+
+    def _baselines(self, train: Corpus, held_out: Corpus) -> dict[str, dict[str, float]]:
+        assert self.vocabulary is not None
+        order = 5 if self._whole_lines else 6
+        most = 5_000_000
+        model = KneserNey.learn(_first(self._arrays(train), most), len(self.vocabulary), order=order, max_tokens=most)
+        return {f"Kneser-Ney {order}-gram": model.evaluate(_first(self._arrays(held_out), _SCORED))}
+
+    def _arrays(self, corpus: Corpus) -> Iterator[NDArray[Any]]:
+        assert self.vocabulary is not None
+        return (self.vocabulary.encode_stream(piece) for piece in corpus.pieces())
+
+    # ---- use ---------------------------------------------------------------------------------------------------
+
+    def _ids(self, text: str, where: str) -> list[int]:
+        assert self.vocabulary is not None
+        ids = self.vocabulary.encode(text)
+        if not ids:
+            raise DataError("there is no unit in this text; expected at least one", where)
+        return ids
+
+    @torch.no_grad()
+    def predict(self, texts: list[str]) -> list[Reading]:
+        """Say of each text how likely each unit was, and what is likely to follow.
+
+        Raises:
+            DataError: If a text holds no unit.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        return [self._reading(text, f"text {number}") for number, text in enumerate(texts, 1)]
+
+    @torch.no_grad()
+    def _reading(self, text: str, where: str) -> Reading:
+        assert self.vocabulary is not None
+        ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model)).unsqueeze(1)
+        scores, _ = self.model(ids)
+        nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
+        likely = scores[-1, 0].exp().topk(min(8, len(self.vocabulary)))
+        following = {self.vocabulary.unit(int(i)): float(p) for p, i in zip(likely.values, likely.indices, strict=True)}
+        return Reading(text, self._units(text), nats.tolist(), following)
+
+    def _units(self, text: str) -> list[str]:
+        assert self.vocabulary is not None
+        return self.vocabulary.encode_with_offsets(text).units
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 200,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> str:
+        """Write on from a prompt; the result holds the prompt and what follows.
+
+        Args:
+            prompt: How the text begins; a new line if empty.
+            length: How many units to write.
+            temperature: Above 1 is bolder, below 1 safer; 0 always takes the likeliest.
+            top_k: Choose among this many likeliest units only.
+            top_p: Choose among the fewest likeliest units whose chances add up to this.
+            seed: The same seed writes the same text.
+
+        Raises:
+            SettingError: If a setting is out of its range.
+            UsageError: If the model has not been trained, or `length` is negative.
+        """
+        return prompt + "".join(
+            self.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        )
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 200,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """As `generate`, but yields what is written piece by piece, without the prompt."""
+        self._need_model()
+        assert self.vocabulary is not None
+        if length < 0:
+            raise UsageError(f"length = {length}: expected 0 or more")
+        device = device_of(self.model)
+        generator = None
+        if seed is not None:
+            generator = torch.Generator(device).manual_seed(seed)
+        begin = [END, *self.vocabulary.encode(prompt)]
+        drawn = sample(
+            self.model,
+            torch.tensor(begin, device=device).unsqueeze(1),
+            length=length,
+            forbidden=self._forbidden(device),
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            generator=generator,
+        )
+        yield from self._texts(begin, drawn)
+
+    def _texts(self, begin: list[int], drawn: Iterable[Tensor]) -> Iterator[str]:
+        """Decode as units arrive; a piece may hold back bytes of an unfinished character."""
+        assert self.vocabulary is not None
+        ids = list(begin)
+        told = len(self.vocabulary.decode(ids))
+        for unit in drawn:
+            ids.append(int(unit))
+            text = self.vocabulary.decode(ids[-_WINDOW:]) if len(ids) > 2 * _WINDOW else None
+            whole = self.vocabulary.decode(ids) if text is None else None
+            if whole is None:  # a long text: forget its beginning, which no longer changes
+                ids = ids[-_WINDOW:]
+                whole, told = text or "", len(self.vocabulary.decode(ids[:-1]))
+            if len(whole) > told and not whole.endswith("\ufffd"):
+                yield whole[told:]
+                told = len(whole)
+
+    def _forbidden(self, device: torch.device) -> Tensor:
+        assert self.vocabulary is not None
+        forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=device)
+        forbidden[[PADDING, UNKNOWN] if self._whole_lines else [PADDING, UNKNOWN, END]] = True
+        return forbidden
+
+    def trace(self, text: str) -> Trace:
+        """Read one text and return what the network recorded, and how surprising each unit was.
+
+        Raises:
+            DataError: If the text holds no unit.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        assert self.vocabulary is not None
+        said = self._reading(text, "text")
+        ids = torch.tensor(self._ids(text, "text"), device=device_of(self.model)).unsqueeze(1)
+        _, arrays, notes = self._recorded(lambda: self.model.states(ids, None))
+        prediction = {"surprise": said.nats, "probabilities": said.next}
+        return Trace(tuple(said.units), arrays, prediction, self._summary(), notes)
+
+    # ---- folders -----------------------------------------------------------------------------------------------
+
+    def _save_vocabularies(self, folder: Path) -> None:
+        assert self.vocabulary is not None
+        self.vocabulary.save(folder)
+
+    def _load_vocabularies(self, folder: Path) -> None:
+        self.vocabulary = Vocabulary.load(folder)
+
+
+_WINDOW = 64  # units that are decoded again with each new one
+
+
+def _first(arrays: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
+    """The first tokens of a stream, as one array."""
+    taken: list[NDArray[Any]] = []
+    for array in arrays:
+        taken.append(array[:count])
+        count -= len(taken[-1])
+        if count <= 0:
+            break
+    return np.concatenate(taken)

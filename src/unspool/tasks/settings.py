@@ -1,0 +1,215 @@
+"""The settings of every task; the field docstrings are the `--help`. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unspool.errors import SettingError
+from unspool.settings import Fraction, NonNegative, PositiveInt, Settings
+from unspool.training.settings import TrainingSettings
+
+__all__ = [
+    "ClassifierNetwork",
+    "ClassifierSettings",
+    "ColumnSettings",
+    "DataSettings",
+    "EncoderSettings",
+    "LanguageModelSettings",
+    "LanguageNetwork",
+    "NetworkSettings",
+    "SplitSettings",
+    "TaggerNetwork",
+    "TaggerSettings",
+    "VocabularySettings",
+]
+
+
+class VocabularySettings(Settings):
+    """What the text is cut into."""
+
+    units: Literal["word", "blank", "character", "bpe", "unigram"] = "word"
+    """Units of text: word (letters apart from punctuation), blank (split at white space only), character, or subwords
+    learned from the data (bpe, unigram)."""
+    lowercase: bool = False
+    """Whether words are looked up in lower case."""
+    digits_to_zero: bool = False
+    """Whether every digit is looked up as 0, so that unseen numbers look like seen ones."""
+    min_count: PositiveInt = 1
+    """Rarer units count as unknown."""
+    size: PositiveInt | None = None
+    """Most units to keep (subwords: how many to learn, 8,000 if not said). None: all."""
+
+
+class SplitSettings(Settings):
+    """How files are read, and what is held out of them."""
+
+    format: str | None = None
+    """Form of the files (tsv, csv, jsonl, parquet, conll, conllu, text); None: by file name."""
+    skip_bad: bool = False
+    """Leave out lines that can't be read, and count them, instead of stopping at the first."""
+    valid_fraction: Fraction = 0.1
+    """Share of the training data held out for validation where no validation file is given."""
+    test_fraction: Fraction = 0.0
+    """Share of the training data held out for a test at the very end where no test file is given."""
+
+
+class DataSettings(SplitSettings):
+    """How rows are read."""
+
+    header: Literal["auto", "yes", "no"] = "auto"
+    """Whether TSV and CSV files begin with a line of column names; auto: if a wanted column is named there."""
+    text: str | None = None
+    """Column that holds the text: a name, or a number from 1. None: found by itself."""
+    label: str | None = None
+    """Column that holds the label or the list of labels: a name, or a number from 1. None: found by itself."""
+    separator: str = ","
+    """What stands between several labels in one field."""
+
+
+class ColumnSettings(SplitSettings):
+    """How columns of words and tags are read."""
+
+    words: str | None = None
+    """Column that holds the words: a name, or a number from 1. None: form in CoNLL-U, tokens in JSONL, else 1."""
+    tags: str | None = None
+    """Column that holds the tags: a name, or a number from 1. None: upos in CoNLL-U, tags in JSONL, else the last."""
+
+
+class NetworkSettings(Settings):
+    """What the network is made of."""
+
+    cell: str = "lstm"
+    """Cell: elman, elman-relu, lstm, lstm-peephole, lstm-layernorm, gru, gru-reset-before, mingru, minlstm, or your own
+    as my_file.py:MyCell or module:MyCell."""
+    hidden: PositiveInt = 128
+    """Units of each layer and direction."""
+    layers: PositiveInt = 1
+    """Layers, one on the other."""
+    residual: bool = False
+    """Whether a layer's input is added to its output where both are equally wide."""
+    embedding: PositiveInt = 100
+    """Width of a unit's vector."""
+    dropout: Fraction = 0.3
+    """Share of features dropped before, between and after the layers, in training."""
+    variational: bool = False
+    """Whether dropout keeps one mask for all steps of a sequence."""
+    weight_dropout: Fraction = 0.0
+    """Share of recurrent weights dropped, one mask per batch."""
+    initialization: Literal["default", "orthogonal", "identity", "small"] = "default"
+    """How recurrent weights start: default (uniform, as in torch.nn), orthogonal, identity, or small (±0.05)."""
+    forget_bias: float | None = None
+    """Start of the forget gate's bias, for cells that have one; 1 helps to remember. None: as initialization has it."""
+    backend: Literal["auto", "reference", "native", "scan"] = "auto"
+    """Engine path: auto takes the fastest that is right."""
+
+    def check(self) -> None:
+        """Keep a stranger's record from building a network without end."""
+        if self.layers > 64 or max(self.hidden, self.embedding) > 65_536:
+            raise SettingError(
+                f"{self.layers} layers of {self.hidden} units on {self.embedding}: expected at most 64 layers "
+                f"and widths of at most 65536"
+            )
+
+
+class EncoderSettings(NetworkSettings):
+    """A network that reads whole sequences."""
+
+    bidirectional: bool = True
+    """Whether the layers also read from the end."""
+    word_dropout: NonNegative = 0.0
+    """Replace words by the unknown word in training: a word seen n times with chance word_dropout / (word_dropout + n)."""
+    characters: Literal["none", "convolution", "recurrent"] = "none"
+    """Whether a word's vector is also composed of its characters, and by what."""
+    character_embedding: PositiveInt = 32
+    """Width of a character's vector."""
+    character_hidden: PositiveInt = 100
+    """Width of the vector composed of characters; even if recurrent."""
+    character_dropout: Fraction = 0.0
+    """Share of character features dropped, one mask for each word."""
+
+    def check(self) -> None:
+        """Refuse a recurrent composition of odd width: half of it is read from each side."""
+        super().check()
+        if self.characters == "recurrent" and self.character_hidden % 2:
+            raise SettingError(
+                f"character_hidden = {self.character_hidden}: expected an even number, half for each side"
+            )
+
+
+class ClassifierNetwork(EncoderSettings):
+    """A network that reads a text and decides once."""
+
+    network: Literal["recurrent", "bag"] = "recurrent"
+    """recurrent runs the cell over the text; bag averages the vectors of its words, whatever their order."""
+    pooling: Literal["last", "mean", "max", "attention"] = "max"
+    """What of the recurrent states decides: the last, their mean, their maximum, or a mean weighted by attention."""
+
+
+class TaggerNetwork(EncoderSettings):
+    """A network that decides at every word."""
+
+    characters: Literal["none", "convolution", "recurrent"] = "convolution"
+    """Whether a word's vector is also composed of its characters, and by what."""
+    output: Literal["auto", "softmax", "crf"] = "auto"
+    """What decides: softmax (each word for itself), crf (all words together), auto (crf where tags are spans)."""
+
+
+class LanguageNetwork(NetworkSettings):
+    """A network that predicts the next unit."""
+
+    tied: bool = True
+    """Whether the output layer shares its weights with the embedding."""
+    output: Literal["full", "adaptive"] = "full"
+    """Softmax over the whole vocabulary, or an adaptive one (for 50,000 units and more; never tied)."""
+    activation_penalty: NonNegative = 0.0
+    """Weight of the mean square of the outputs in the loss (α of Merity et al. 2017)."""
+    slowness_penalty: NonNegative = 0.0
+    """Weight of the mean square of the outputs' change from step to step (β of Merity et al. 2017)."""
+    word_dropout: Fraction = 0.0
+    """Share of the units read that are replaced by the unknown unit in training."""
+
+
+class ClassifierSettings(Settings):
+    """A text in, a label out."""
+
+    network: ClassifierNetwork = ClassifierNetwork()
+    vocabulary: VocabularySettings = VocabularySettings(lowercase=True)
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings(epochs=15, batch_tokens=2048, patience=5)
+    several: bool = False
+    """Whether a text may have several labels, or none."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """balanced makes rare labels count as much as frequent ones."""
+    label_smoothing: Fraction = 0.0
+    """Share of the target spread over all labels."""
+    threshold: Fraction = 0.5
+    """Probability from which a label is said, where there may be several."""
+
+
+class TaggerSettings(Settings):
+    """Words in, one tag for each out."""
+
+    network: TaggerNetwork = TaggerNetwork(hidden=200, dropout=0.4, word_dropout=0.25)
+    vocabulary: VocabularySettings = VocabularySettings(lowercase=True)
+    data: ColumnSettings = ColumnSettings()
+    training: TrainingSettings = TrainingSettings(epochs=15, batch_tokens=1500, learning_rate=2e-3, schedule="cosine")
+    spans: Literal["auto", "yes", "no"] = "auto"
+    """Whether tags mark spans (B-, I- ...), which are then scored as entities; auto looks at the tags."""
+    label_smoothing: Fraction = 0.0
+    """Share of the target spread over all tags (softmax only)."""
+
+
+class LanguageModelSettings(Settings):
+    """Text in, more text out."""
+
+    network: LanguageNetwork = LanguageNetwork(hidden=512, embedding=256, dropout=0.3)
+    vocabulary: VocabularySettings = VocabularySettings(units="character")
+    data: SplitSettings = SplitSettings()
+    training: TrainingSettings = TrainingSettings(
+        epochs=10, batch_size=32, steps=100, learning_rate=3e-3, schedule="cosine", warmup=100
+    )
+
+    def check(self) -> None:
+        """Refuse an adaptive softmax that shares its weights."""
+        if self.network.output == "adaptive" and self.network.tied:
+            raise SettingError("output = adaptive can't share the embedding's weights: also set tied = false")

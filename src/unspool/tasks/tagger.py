@@ -1,0 +1,364 @@
+"""Many to many, aligned: words in, one tag for each out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unspool.data import (
+    Bucketed,
+    Examples,
+    Labelled,
+    Labels,
+    Sequences,
+    Spelling,
+    Vocabulary,
+    evaluation_batches,
+    find_column,
+    read_sentences,
+    refuse_empty,
+    split,
+)
+from unspool.errors import DataError, SettingError
+from unspool.inspection import Trace
+from unspool.layers import LinearChainCRF, initialize
+from unspool.models import TaggerModel
+from unspool.settings import Settings
+from unspool.tasks.base import Paths, Task, batched_tokens, device_of
+from unspool.tasks.baselines import MostFrequentTag
+from unspool.tasks.metrics import accuracy
+from unspool.tasks.network import recurrent_stack, token_embedding
+from unspool.tasks.settings import TaggerSettings
+from unspool.tasks.spans import (
+    Scheme,
+    Span,
+    SpanCounts,
+    bioes_constraints,
+    bioes_labels,
+    convert,
+    detect_scheme,
+    looks_like_spans,
+    read_spans,
+    span_scores,
+    write_tags,
+)
+
+__all__ = ["Tagger", "Tagging"]
+
+_WORD_NAMES, _TAG_NAMES = ("form", "tokens", "words", "1"), ("upos", "tags", "labels", "ner_tags", "pos_tags")
+
+
+@dataclass(frozen=True)
+class TaggedExamples:
+    """Sentences with their tags, as the file has them."""
+
+    words: list[list[str]]
+    tags: list[list[str]]
+    where: list[str]
+
+    def take(self, places: NDArray[np.int64]) -> TaggedExamples:
+        """The sentences at some places."""
+        return TaggedExamples(*([column[i] for i in places] for column in (self.words, self.tags, self.where)))  # type: ignore[arg-type]
+
+
+class Tagging(NamedTuple):
+    """What a tagger says of one sentence."""
+
+    words: list[str]
+    tags: list[str]
+    probabilities: list[float]
+    """Of each tag."""
+    spans: list[Span]
+    """Where tags mark spans: first word, word after the last, type."""
+
+
+class Tagger(Task[TaggedExamples]):
+    """Gives every word of a sentence a tag.
+
+    Example:
+        >>> from unspool import Tagger
+        >>> model = Tagger(cell="lstm", hidden=256).fit("train.conllu", valid="dev.conllu")  # doctest: +SKIP
+        >>> model.predict(["Time flies ."])[0].tags  # doctest: +SKIP
+        ['NOUN', 'VERB', 'PUNCT']
+    """
+
+    name: ClassVar[str] = "tag"
+    settings_type: ClassVar[type[Settings]] = TaggerSettings
+    summary: ClassVar[str] = "Gives every word of a sentence a tag."
+
+    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+        super().__init__(settings, **values)
+        self.vocabulary: Vocabulary | None = None
+        self.labels = Labels(())
+        self.spelling: Spelling | None = None
+        self.scheme: Scheme | None = None
+        """How the data write spans; None where tags are no spans."""
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        return ("f1" if self.scheme else "accuracy"), True
+
+    # ---- data --------------------------------------------------------------------------------------------------
+
+    def _read(self, paths: Paths) -> TaggedExamples:
+        data = self.settings.data
+        sentences = read_sentences(paths, format=data.format, skip_bad=data.skip_bad)
+        examples = TaggedExamples([], [], [])
+        for sentence in sentences:
+            words, tags = self._columns(list(sentence.columns), sentence.where)
+            examples.words.append(sentence.columns[words])
+            examples.tags.append(sentence.columns[tags])
+            examples.where.append(sentence.where)
+        self._skipped += sentences.skipped
+        return examples
+
+    def _columns(self, columns: list[str], where: str) -> tuple[str, str]:
+        data = self.settings.data
+        if data.words is not None:
+            words = find_column(columns, data.words, where)
+        else:
+            words = next((name for name in _WORD_NAMES if name in columns), columns[0])
+        if data.tags is not None:
+            tags = find_column(columns, data.tags, where)
+        else:
+            tags = next((name for name in _TAG_NAMES if name in columns), columns[-1])
+        if words == tags:
+            raise DataError(
+                f"words and tags are both read from column {words!r}; the columns are {', '.join(columns)}", where
+            )
+        return words, tags
+
+    def _divide(self, examples: TaggedExamples, fraction: float) -> tuple[TaggedExamples, TaggedExamples]:
+        kept, held = split(len(examples.words), fraction, self.settings.training.seed)
+        return examples.take(kept), examples.take(held)
+
+    def _size(self, examples: TaggedExamples) -> dict[str, int]:
+        return {"sentences": len(examples.words), "words": sum(map(len, examples.words))}
+
+    def _check_held_out(self, examples: TaggedExamples) -> TaggedExamples:
+        known = [all(tag in self.labels for tag in self._inner(tags)) for tags in examples.tags]
+        if all(known):
+            return examples
+        if not self.settings.data.skip_bad:
+            place = known.index(False)
+            self.labels.ids(self._inner(examples.tags[place]), examples.where[place])
+        self._skipped += known.count(False)
+        return examples.take(np.flatnonzero(known))
+
+    def _inner(self, tags: list[str]) -> list[str]:
+        """The file's tags as the network learns them: spans always as BIOES."""
+        return convert(tags, "BIOES") if self.scheme else tags
+
+    # ---- vocabulary, network, batches --------------------------------------------------------------------------
+
+    def _learn(self, examples: TaggedExamples) -> None:
+        vocabulary = self.settings.vocabulary
+        if vocabulary.units not in ("word", "blank"):
+            raise SettingError(f"units = {vocabulary.units}: a tagger needs one unit for each word: word or blank")
+        self.vocabulary = Vocabulary.learn(
+            examples.words,
+            units=vocabulary.units,
+            max_size=vocabulary.size,
+            min_count=vocabulary.min_count,
+            lowercase=vocabulary.lowercase,
+            digits_to_zero=vocabulary.digits_to_zero,
+        )
+        tags = {tag for sentence in examples.tags for tag in sentence}
+        spans = self.settings.spans
+        self.scheme = (
+            detect_scheme(examples.tags) if spans == "yes" or (spans == "auto" and looks_like_spans(tags)) else None
+        )
+        if self.scheme:
+            self.labels = Labels(bioes_labels(span.type for tags in examples.tags for span in read_spans(tags)))
+        else:
+            self.labels = Labels.learn(tag for sentence in examples.tags for tag in sentence)
+        if len(self.labels) < 2:
+            raise DataError(f"the training data have one tag only ({', '.join(self.labels)}); expected two or more")
+        if self.settings.network.characters != "none":
+            self.spelling = Spelling.learn(examples.words)
+
+    def _encode_words(self, sentences: list[list[str]], where: list[str]) -> Examples:
+        assert self.vocabulary is not None
+        tokens = Sequences.of(self.vocabulary.encode_words(words) for words in sentences)
+        refuse_empty(tokens, where)
+        if self.spelling is None:
+            return Examples(tokens)
+        forms, spellings = self.spelling.spell(sentences)
+        return Examples(tokens, None, forms, spellings)
+
+    def _encode(self, examples: TaggedExamples) -> Examples:
+        encoded = self._encode_words(examples.words, examples.where)
+        return replace(encoded, targets=Sequences.of(self.labels.ids(self._inner(tags)) for tags in examples.tags))
+
+    @property
+    def _has_crf(self) -> bool:
+        output = self.settings.network.output
+        return output == "crf" or (output == "auto" and self.scheme is not None)
+
+    def _build(self) -> nn.Module:
+        assert self.vocabulary is not None
+        network = self.settings.network
+        embedding = token_embedding(network, self.vocabulary, self.spelling)
+        encoder = recurrent_stack(network, self._cell, embedding.output_size, bidirectional=network.bidirectional)
+        model = TaggerModel(
+            embedding,
+            encoder,
+            len(self.labels),
+            crf=self._crf() if self._has_crf else None,
+            dropout=network.dropout,
+            variational=network.variational,
+            label_smoothing=self.settings.label_smoothing,
+        )
+        initialize(model, network.initialization, forget_bias=network.forget_bias)
+        return model
+
+    def _crf(self) -> LinearChainCRF:
+        if self.scheme is None:
+            return LinearChainCRF(len(self.labels))
+        legal = bioes_constraints(self.labels.names)
+        return LinearChainCRF(
+            len(self.labels),
+            allowed=_mask(legal.transitions),
+            allowed_first=_mask(legal.starts),
+            allowed_last=_mask(legal.ends),
+        )
+
+    def _summary(self) -> str:
+        return super()._summary() + (", CRF" if self._has_crf else "")
+
+    def _source(self, examples: TaggedExamples, folder: Path) -> Bucketed:
+        training = self.settings.training
+        return Bucketed(
+            self._encode(examples),
+            batch_tokens=training.batch_tokens,
+            batch_size=training.batch_size,
+            seed=training.seed,
+        )
+
+    # ---- scores ------------------------------------------------------------------------------------------------
+
+    def _score(self, model: nn.Module, examples: TaggedExamples) -> dict[str, float]:
+        encoded = self._encode_words(examples.words, examples.where)
+        predicted = [self._outer(tags) for tags in self._decode(model, encoded)]
+        found = {}
+        if self.scheme:
+            found = span_scores(examples.tags, predicted)
+        gold = np.array([tag for tags in examples.tags for tag in tags])
+        said = np.array([tag for tags in predicted for tag in tags])
+        return {**found, "accuracy": accuracy(gold, said)}
+
+    @torch.no_grad()
+    def _decode(self, model: nn.Module, examples: Examples) -> list[list[str]]:
+        """The best tags of every sentence, as the network knows them."""
+        assert isinstance(model, TaggerModel)
+        device = device_of(model)
+        found: list[list[str]] = [[]] * len(examples)
+        for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
+            tokens = (batch.tokens if isinstance(batch, Labelled) else batch).to(device)
+            tags = model.decode(tokens).T.tolist()  # type: ignore[arg-type]
+            for place, row, length in zip(places, tags, tokens.lengths.tolist(), strict=True):  # type: ignore[union-attr]
+                found[place] = [self.labels.name(tag) for tag in row[:length]]
+        return found
+
+    def _outer(self, tags: list[str]) -> list[str]:
+        """The network's tags as the file writes them."""
+        return write_tags(read_spans(tags), len(tags), self.scheme) if self.scheme else tags
+
+    def _baselines(self, train: TaggedExamples, held_out: TaggedExamples) -> dict[str, dict[str, float]]:
+        pairs = list(zip(held_out.words, held_out.tags, strict=True))
+        baseline = MostFrequentTag.learn(zip(train.words, train.tags, strict=True))
+        return {"most frequent tag": baseline.evaluate(pairs)}
+
+    def score_types(self, paths: Paths) -> dict[str, dict[str, float]]:
+        """Precision, recall and F1 of each type of span in labelled files; nothing where tags are no spans."""
+        self._need_model()
+        if not self.scheme:
+            return {}
+        examples = self._read(paths)
+        counts = SpanCounts()
+        predicted = self._decode(self.model, self._encode_words(examples.words, examples.where))
+        for gold, tags in zip(examples.tags, predicted, strict=True):
+            counts.add(read_spans(gold), read_spans(tags))
+        return {name: scores._asdict() for name, scores in counts.by_type().items()}
+
+    # ---- use ---------------------------------------------------------------------------------------------------
+
+    def predict(self, texts: list[str] | list[list[str]]) -> list[Tagging]:
+        """Tag sentences, given as text or as lists of words.
+
+        Raises:
+            DataError: If a sentence has no word.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        if not texts:
+            return []
+        sentences = [self._split(text) for text in texts]
+        where = [f"text {number}" for number in range(1, len(texts) + 1)]
+        encoded = self._encode_words(sentences, where)
+        tags = self._decode(self.model, encoded)
+        shares = self._tag_probabilities(encoded, tags)
+        return [self._tagging(*parts) for parts in zip(sentences, tags, shares, strict=True)]
+
+    def _tagging(self, words: list[str], tags: list[str], shares: list[float]) -> Tagging:
+        return Tagging(words, self._outer(tags), shares, read_spans(tags) if self.scheme else [])
+
+    def _split(self, text: str | list[str]) -> list[str]:
+        assert self.vocabulary is not None
+        return text if isinstance(text, list) else self.vocabulary.encode_with_offsets(text).units
+
+    @torch.no_grad()
+    def _tag_probabilities(self, examples: Examples, tags: list[list[str]]) -> list[list[float]]:
+        device = device_of(self.model)
+        found: list[list[float]] = [[]] * len(examples)
+        for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
+            shares = self.model.probabilities(batch.to(device)).cpu().numpy()
+            for column, place in enumerate(places):
+                ids = self.labels.ids(tags[place])
+                found[place] = [float(shares[step, column, tag]) for step, tag in enumerate(ids)]
+        return found
+
+    def trace(self, text: str | list[str]) -> Trace:
+        """Tag one sentence and return what the network recorded on the way.
+
+        Raises:
+            DataError: If the sentence has no word.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        words = self._split(text)
+        examples = self._encode_words([words], ["text"])
+        tokens = examples.batch(np.array([0])).to(device_of(self.model))
+        scores, arrays, notes = self._recorded(lambda: self.model(tokens))
+        arrays["output / score"] = scores[:, 0].float().cpu().numpy()
+        said = self.predict([words])[0]
+        prediction = {"tags": said.tags, "tag_probabilities": said.probabilities}
+        return Trace(tuple(words), arrays, prediction, self._summary(), notes)
+
+    # ---- folders -----------------------------------------------------------------------------------------------
+
+    def _save_vocabularies(self, folder: Path) -> None:
+        assert self.vocabulary is not None
+        self.vocabulary.save(folder)
+        self.labels.save(folder)
+        if self.spelling is not None:
+            self.spelling.save(folder)
+        Labels([self.scheme] if self.scheme else []).save(folder, "scheme")
+
+    def _load_vocabularies(self, folder: Path) -> None:
+        self.vocabulary = Vocabulary.load(folder)
+        self.labels = Labels.load(folder)
+        scheme = Labels.load(folder, "scheme").names
+        self.scheme = scheme[0] if scheme else None  # type: ignore[assignment]
+        if self.settings.network.characters != "none":
+            self.spelling = Spelling.load(folder)
+
+
+def _mask(allowed: NDArray[np.bool_]) -> Tensor:
+    return torch.tensor(allowed.tolist(), dtype=torch.bool)

@@ -1,0 +1,141 @@
+"""Tensors and a record in one safetensors file, there in full or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor, nn
+
+from unspool.errors import MachineError, ModelFolderError
+
+__all__ = ["load_weights", "machine_error", "read", "weights", "write"]
+
+_NAMES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write a safetensors file beside its place, flush it to the disk, then move it there.
+
+    One tensor at a time passes through memory. Whoever reads `path`, at whatever moment, finds the old file or the new.
+
+    Args:
+        path: The file to write or replace.
+        tensors: What it holds, on any device.
+        record: Plain values, kept as JSON in the file's metadata.
+
+    Raises:
+        MachineError: If the disk is full or refuses; the old file is as it was and nothing else is left behind.
+    """
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with partial.open("wb") as file:
+            _write_tensors(file, tensors, record)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        _flush_folder(path.parent)
+    except OSError as error:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise machine_error(path, error) from error
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write` wrote, onto the CPU.
+
+    Raises:
+        ModelFolderError: If the file is not there, truncated, or not of this kind.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {})["unspool"])
+            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118 - not a mapping
+    except FileNotFoundError:
+        raise ModelFolderError(f"{path}: no such file") from None
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise ModelFolderError(f"{path}: damaged, or not a checkpoint of ours ({error})") from None
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    """A model's parameters and saved buffers, each shared one once, under its first name."""
+    saved = model.state_dict().keys()
+    tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
+    return tensors | {name: buffer for name, buffer in model.named_buffers() if name in saved}
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Copy weights into a model in place.
+
+    Raises:
+        ModelFolderError: If the model has other weights than the file, by name or shape.
+    """
+    own = weights(model)
+    if own.keys() != tensors.keys():
+        odd = sorted(own.keys() ^ tensors.keys())
+        raise ModelFolderError(f"{path}: holds the weights of another network; they differ in {', '.join(odd[:5])}")
+    for name, tensor in own.items():
+        if tensor.shape != tensors[name].shape:
+            shapes = f"{tuple(tensors[name].shape)}, the network's is {tuple(tensor.shape)}"
+            raise ModelFolderError(f"{path}: holds the weights of another network; {name} is {shapes}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(tensors[name])
+
+
+def machine_error(path: Path, error: OSError) -> MachineError:
+    """The sentence for a file that could not be written."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return MachineError(f"{path}: the disk is full; what was there before is unharmed: free some space and resume")
+    return MachineError(f"{path}: can't be written ({error.strerror or error}); what was there before is unharmed")
+
+
+def _write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
+    header: dict[str, Any] = {"__metadata__": {"unspool": json.dumps(record)}}
+    # Widest first: every tensor then begins at a multiple of its item size, as memory-mapping wants it.
+    names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
+    offset = 0
+    for name in names:
+        tensor = tensors[name]
+        end = offset + tensor.numel() * tensor.element_size()
+        header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
+        offset = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    file.write(len(text).to_bytes(8, "little") + text)
+    for name in names:
+        flat = tensors[name].detach().cpu().contiguous().reshape(-1)
+        file.write(flat.view(torch.uint8).numpy().data)
+
+
+def _flush_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

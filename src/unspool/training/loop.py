@@ -1,0 +1,427 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from unspool.errors import Interrupted, SettingError, TrainingError, UsageError
+from unspool.settings import nearest
+from unspool.training import random_state, schedules
+from unspool.training.averaging import triggers
+from unspool.training.clock import Clock
+from unspool.training.devices import choose_device
+from unspool.training.distributed import join
+from unspool.training.interrupts import Interrupts, StopNow
+from unspool.training.keeping import Keeper
+from unspool.training.log import Log
+from unspool.training.progress import Progress, Reporter, clock
+from unspool.training.settings import TrainingSettings
+from unspool.training.state import RunState
+from unspool.training.updates import Batch, BatchSource, Updater
+from unspool.training.watch import NotFinite, Seen, Watch
+
+__all__ = ["Batch", "BatchSource", "FitResult", "Stopped", "Validate", "fit"]
+
+Stopped = Literal["done", "patience", "minutes"]
+Validate = Callable[[nn.Module], Mapping[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitResult:
+    """How a run ended; the model holds the best weights, or the last ones where nothing was validated."""
+
+    best: dict[str, float] = field(default_factory=dict)
+    """Metrics at the best validation, of the weights that the model now holds."""
+    best_epoch: float | None = None
+    """Epochs done at that validation."""
+    epoch: float
+    """Epochs done."""
+    updates: int
+    seconds: float
+    """Time spent, that before a resume included."""
+    loss: float | None
+    """Mean training loss per target up to the last log line, in nats."""
+    stopped: Stopped
+
+
+def fit(
+    model: nn.Module,
+    source: BatchSource,
+    settings: TrainingSettings,
+    *,
+    folder: Path,
+    validate: Validate | None = None,
+    metric: str = "",
+    higher_is_better: bool = True,
+    resume: bool = False,
+    allow: Collection[str] = (),
+    reporter: Reporter | None = None,
+    resume_with: str = "fit(..., resume=True)",
+) -> FitResult:
+    """Train a model; killed at any moment and resumed, it ends with the same weights, on a CPU to the bit.
+
+    The loss is the sum of the batches' totals over the sum of their counts, over accumulated batches and over all
+    processes that `torchrun` started.
+
+    Args:
+        model: Has `loss(batch, carry) -> Loss`. It is moved to the settings' device.
+        source: The training batches. The carry of one is given to the next, within an epoch.
+        settings: How to train.
+        folder: The model folder; checkpoints and log go into its `training`.
+        validate: Scores the model, which it finds in evaluation mode with the weights that would be saved; called in
+            the first process alone, without gradients. What it draws at random does not change the training.
+        metric: The score that decides which weights are best.
+        higher_is_better: Which way that score improves.
+        resume: Go on from the newest checkpoint in `folder`; start where there is none.
+        allow: Settings that may differ from those the run was started with, though they change its course.
+        reporter: Hears how it goes; silent if omitted.
+        resume_with: How a person goes on after an interruption, in exact words.
+
+    Raises:
+        Interrupted: On ctrl-C, after the update under way and a checkpoint.
+        TrainingError: If the loss, the gradient or the weights are no longer finite, or there is nothing to train on.
+        MachineError: If the disk is full; the newest checkpoint is unharmed.
+        SettingError: If the run can't be resumed with these settings.
+        UsageError: If `folder` holds a run and `resume` is not set.
+    """
+    _refuse(source, settings, validate)
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    world = join("cuda" if choose_device(settings.device).type == "cuda" else "cpu")
+    device = choose_device(settings.device, local_rank=world.local_rank)
+    random_state.seed(settings.seed, rank=world.rank)
+    updater = Updater(model.to(device), source, settings, world, device)
+    run = _Run(updater, Keeper(folder / "training", updater, metric), validate, metric, higher_is_better)
+    run.reporter = reporter if reporter is not None and world.first else Reporter()
+    run.resume_with = resume_with
+    return run.train(resume, frozenset(allow))
+
+
+def _refuse(source: BatchSource, settings: TrainingSettings, validate: Validate | None) -> None:
+    if len(source) == 0:
+        raise TrainingError("there is nothing to train on: the data gives no batch")
+    needs = {
+        "patience": settings.patience is not None,
+        "schedule": settings.schedule in ("plateau", "anneal"),
+        "average": settings.average == "asgd",
+    }
+    for name, needed in needs.items():
+        if needed and validate is None:
+            value = getattr(settings, name)
+            raise SettingError(f"{name} = {value} needs validation data: give some, or leave {name} at its default")
+
+
+class _Run:
+    """A run in progress: when to update, log, validate, save and stop."""
+
+    reporter: Reporter
+    resume_with: str
+    log: Log | None = None
+
+    def __init__(
+        self, updater: Updater, keeper: Keeper, validate: Validate | None, metric: str, higher_is_better: bool
+    ) -> None:
+        self.updater, self.keeper, self.settings = updater, keeper, updater.settings
+        self.validate, self.metric, self.higher_is_better = validate, metric, higher_is_better
+        self.world, self.device = updater.world, updater.device
+        self.state, self.watch = RunState(), Watch(updater.world)
+        self.updates = self.settings.epochs * updater.per_epoch
+        self.log_every = min(100, max(1, updater.per_epoch // 10))
+        self.read_every = 1 if self.device.type == "cpu" and self.world.size == 1 else self.log_every
+        self.saved: int | None = None
+        self.saved_at = 0.0
+        self.norm: float | None = None
+
+    def train(self, resume: bool, allow: frozenset[str]) -> FitResult:
+        """Open the folder, go through the updates, and end with the best weights in the model."""
+        resumed = self._open(resume, allow)
+        self.updater.model.train()
+        with ExitStack() as stack:
+            talk = type(self.reporter) is not Reporter
+            self.interrupts = stack.enter_context(Interrupts(insist=self.world.size == 1, talk=talk))
+            self._open_log(stack)
+            self.clock = Clock(self.state.seconds)
+            self.saved_at = self.state.seconds
+            ending = ""
+            stack.callback(lambda: self.reporter.finished(ending))
+            self.reporter.started(self._opening(resumed), self._progress())
+            try:
+                stopped = self._loop()
+            except KeyboardInterrupt:
+                raise self._interrupted("stopped at once") from None
+            except NotFinite as fault:
+                raise self._not_finite(fault.seen) from None
+            result = self._result(stopped)
+            ending = self._closing(result)
+        return result
+
+    def _loop(self) -> Stopped:
+        while True:
+            if self._validation_due():
+                self._validate()
+            if stopped := self._over():
+                break
+            if self._update():
+                self._save()
+                raise self._interrupted("stopped")
+            if self.state.seconds - self.saved_at >= 60 * self.settings.checkpoint_minutes:
+                self._save()
+        if self.validate is not None and self.state.validated != self.state.update:
+            self._validate()
+        if self.saved != self.state.update:
+            self._save()
+        return stopped
+
+    def _over(self) -> Stopped | None:
+        if self.state.update >= self.updates:
+            return "done"
+        if self.settings.patience is not None and self.state.waiting >= self.settings.patience:
+            return "patience"
+        if self.settings.minutes is not None and self.state.seconds >= 60 * self.settings.minutes:
+            return "minutes"
+        return None
+
+    def _update(self) -> bool:
+        """Make one update; return whether some process was asked to stop."""
+        state = self.state
+        sums = self.updater.gradients(state.update)
+        elapsed = self.clock.seconds() if self.world.first else 0.0
+        count, stop, seconds = self.world.sum([float(sums.count), float(self.interrupts.requested), elapsed])
+        if count:
+            done, after = self._done(state.update), self._done(state.update + 1)
+            norm = self.updater.step(state.update, int(count), done, after, state.factor)
+            self.watch.add(state.update + 1, int(count), sums.total, norm)
+        state.update, state.seconds = state.update + 1, seconds
+        self.clock.count(sums.tokens)
+        if state.update % self.read_every == 0:
+            self._read()
+        if state.update % self.log_every == 0:
+            self._log_training()
+        if self.clock.report_due(self.reporter.interval):
+            self.reporter.progress(self._progress())
+        return stop > 0
+
+    def _done(self, update: int) -> float:
+        """How much of the training is done: by updates, or by the clock where the time limit comes first."""
+        minutes = self.settings.minutes
+        return max(update / self.updates, self.state.seconds / (60 * minutes) if minutes else 0.0)
+
+    # What was seen
+
+    def _read(self) -> None:
+        for seen in self.watch.read():
+            self.state.window_total += seen.total
+            self.state.window_count += seen.count
+            self.state.lap_total += seen.total
+            self.state.lap_count += seen.count
+            self.norm = seen.norm
+
+    def _log_training(self) -> None:
+        self._read()
+        state = self.state
+        if state.window_count:
+            state.loss = state.window_total / state.window_count
+        state.window_total, state.window_count = 0.0, 0
+        values = {
+            "epoch": round(state.update / self.updater.per_epoch, 4),
+            "loss": state.loss,
+            "gradient_norm": self.norm,
+            "learning_rate": self.updater.learning_rate,
+            "tokens_per_second": round(self.clock.lap_speed(), 1),
+            "seconds": round(state.seconds, 3),
+        }
+        if self.log is not None:
+            self.log.write("train", state.update, values)
+
+    # Validation
+
+    def _validation_due(self) -> bool:
+        if self.validate is None or self.state.validated == self.state.update:
+            return False
+        every = self.settings.validate_every * self.updater.per_epoch
+        return int(self.state.update / every + 1e-9) > int(self.state.validated / every + 1e-9)
+
+    def _validate(self) -> None:
+        """Score the weights that would be saved; keep them if they are the best; save."""
+        self._check_finite()
+        state = self.state
+        try:
+            with self.clock.pause(), self.updater.average.applied():
+                metrics = self._scores()
+                improved = self._note(metrics)
+                if improved:
+                    self.keeper.save_best(state)
+        except StopNow:
+            self._save()
+            raise self._interrupted("stopped") from None
+        state.factor, state.flat = schedules.cut(self.settings, state.factor, state.flat)
+        if triggers(state.history, self.settings.trigger, higher_is_better=self.higher_is_better):
+            self.updater.average.triggered = True
+        self._tell_validation(metrics, improved)
+        state.lap_total, state.lap_count = 0.0, 0
+        self._save()
+
+    def _note(self, metrics: dict[str, float]) -> bool:
+        """Note a validation; return whether it is the best so far."""
+        state, value = self.state, metrics[self.metric]
+        best = state.best.get(self.metric, -math.inf if self.higher_is_better else math.inf)
+        improved = value > best if self.higher_is_better else value < best  # neither, if not a number
+        state.validated = state.update
+        state.history.append(value)
+        state.waiting, state.flat = (0, 0) if improved else (state.waiting + 1, state.flat + 1)
+        if improved:
+            state.best, state.best_update = metrics, state.update
+        return improved
+
+    def _scores(self) -> dict[str, float]:
+        """All metrics, from the first process, everywhere; ctrl-C in here is heard at once."""
+        assert self.validate is not None
+        model = self.updater.model
+        scores: dict[str, float] = {}
+        if self.world.first:
+            model.eval()
+            try:
+                with self.interrupts.at_once(), random_state.unchanged(self.device), torch.no_grad():
+                    scores = {name: float(value) for name, value in self.validate(model).items()}
+            finally:
+                model.train()
+        scores = self.world.share(scores)
+        if self.metric not in scores:
+            have = ", ".join(scores)
+            raise UsageError(f"validation gives no {self.metric!r}{nearest(self.metric, scores)}; it gives {have}")
+        return dict(scores)
+
+    def _tell_validation(self, metrics: dict[str, float], improved: bool) -> None:
+        state = self.state
+        loss = state.lap_total / state.lap_count if state.lap_count else None
+        state.seconds = self.world.sum([self.clock.seconds() if self.world.first else 0.0])[0]
+        if self.log is not None:
+            values = {"epoch": round(state.update / self.updater.per_epoch, 4), "loss": loss, **metrics}
+            values |= {"best": improved, "seconds": round(state.seconds, 3)}
+            self.log.write("validation", state.update, values)
+        self.reporter.validated(self._progress(loss), metrics, improved)
+
+    # What is kept
+
+    def _open(self, resume: bool, allow: frozenset[str]) -> bool:
+        """Look for a run in the folder; return whether this one goes on from it."""
+        exists = self.keeper.exists()
+        if exists and not resume:
+            raise UsageError(
+                f"{self.keeper.folder} holds a run already: go on with it ({self.resume_with}),"
+                " or train into another folder"
+            )
+        if exists:
+            self.state = self.keeper.load(self.settings, allow)
+            self.saved = self.state.update
+        self.world.wait()  # nobody writes before all have looked
+        return exists
+
+    def _open_log(self, stack: ExitStack) -> None:
+        if self.world.first:
+            self.keeper.sweep()
+            position, update = self.state.log_bytes, self.state.update
+            self.log = Log(self.keeper.folder, position=position, update=update, tensorboard=self.settings.tensorboard)
+            stack.callback(self.log.close)
+
+    def _save(self) -> None:
+        self._check_finite()
+        with self.clock.pause():
+            average = self.updater.average
+            self.state.averaged, self.state.triggered = average.updates, average.triggered
+            self.state.log_bytes = self.log.position() if self.log is not None else 0
+            self.keeper.save(self.state)
+        self.saved, self.saved_at = self.state.update, self.state.seconds
+
+    def _check_finite(self) -> None:
+        """Read what was noted and look at the weights, before anything good is overwritten with bad."""
+        self._read()
+        if not self.updater.weights_are_finite():
+            raise self._stop(f"the weights are no longer finite after update {self.state.update}")
+
+    def _result(self, stopped: Stopped) -> FitResult:
+        state, per_epoch = self.state, self.updater.per_epoch
+        if state.best:
+            self.keeper.load_best(state)
+        else:
+            self.updater.average.apply()
+        self.updater.model.eval()
+        return FitResult(
+            best=state.best,
+            best_epoch=state.best_update / per_epoch if state.best else None,
+            epoch=state.update / per_epoch,
+            updates=state.update,
+            seconds=state.seconds,
+            loss=state.loss,
+            stopped=stopped,
+        )
+
+    # What is said
+
+    def _progress(self, loss: float | None = None) -> Progress:
+        state, shown = self.state, self.state.history[-1] if self.state.history else None
+        left = 1 - self._done(state.update)
+        if loss is None:
+            loss = state.window_total / state.window_count if state.window_count else state.loss
+        return Progress(
+            epoch=state.update / self.updater.per_epoch,
+            epochs=self.settings.epochs,
+            update=state.update,
+            updates=self.updates,
+            loss=loss,
+            metric=self.metric,
+            value=shown,
+            best=state.best.get(self.metric),
+            learning_rate=self.updater.learning_rate,
+            tokens_per_second=self.clock.speed(),
+            seconds=state.seconds,
+            seconds_left=state.seconds * left / (1 - left) if left < 1 else None,
+        )
+
+    def _opening(self, resumed: bool) -> str:
+        weights = sum(parameter.numel() for parameter in self.updater.model.parameters())
+        where = f"{self.device}" + (f", {self.world.size} processes" if self.world.size > 1 else "")
+        start = f"going on after update {self.state.update}" if resumed else "training"
+        return f"{start}: {weights:,} weights, {self.updates:,} updates of {self.settings.epochs} epochs, on {where}"
+
+    def _closing(self, result: FitResult) -> str:
+        why = {"done": "done", "patience": "no more improvement", "minutes": "time is up"}[result.stopped]
+        best = ""
+        if result.best_epoch is not None:
+            best = f"; best {self.metric} {result.best[self.metric]:.5g}, after epoch {result.best_epoch:.4g}"
+        return f"{why} after {result.epoch:.4g} epochs, {clock(result.seconds)}{best}"
+
+    def _interrupted(self, how: str) -> Interrupted:
+        if self.saved is None:
+            return Interrupted(f"{how} before the first checkpoint; start again with: {self.resume_with}")
+        saved = f"all is saved up to update {self.saved} (epoch {self._epoch(self.saved)} of {self.settings.epochs})"
+        return Interrupted(f"{how}; {saved}; go on with: {self.resume_with}")
+
+    def _not_finite(self, seen: Seen) -> TrainingError:
+        mean = seen.total / seen.count
+        what = f"the loss became {mean}" if not math.isfinite(mean) else f"the gradient's norm became {seen.norm}"
+        position = (seen.update - 1) % self.updater.per_epoch + 1
+        where = f"batch {position} of {self.updater.per_epoch}"
+        return self._stop(f"{what} at update {seen.update} (epoch {self._epoch(seen.update)}, {where})")
+
+    def _stop(self, what: str) -> TrainingError:
+        state, settings = self.state, self.settings
+        last = state.window_total / state.window_count if state.window_count else state.loss
+        good = "" if last is None else f"; the mean loss before was {last:.4g}"
+        clip = "clip is off, try 1" if settings.clip is None else f"a lower clip (now {settings.clip:g})"
+        ways = f"try a lower learning_rate (now {settings.learning_rate:g}) or {clip}"
+        if self.saved is None:
+            return TrainingError(f"{what}{good}; no checkpoint was written yet: {ways} and start again")
+        way = f"{ways}, named as a change to allow, from the checkpoint at update {self.saved}, {self.keeper.path}"
+        return TrainingError(f"{what}{good}; {way}, with: {self.resume_with}")
+
+    def _epoch(self, update: int) -> int:
+        return max(0, update - 1) // self.updater.per_epoch + 1

@@ -1,0 +1,189 @@
+"""What a person sees while a network trains: a bar on a terminal, a line every so often elsewhere; all on stderr."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TextIO
+
+__all__ = ["BarReporter", "LineReporter", "Progress", "Reporter", "report_to"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """Where a run stands."""
+
+    epoch: float
+    """Passes over the data so far, with the fraction of the one under way."""
+    epochs: int
+    update: int
+    updates: int
+    """Updates in all, as planned."""
+    loss: float | None
+    """Mean loss per target since the last log line, in nats."""
+    metric: str
+    value: float | None
+    """The metric at the last validation."""
+    best: float | None
+    """The metric at the best one."""
+    learning_rate: float
+    tokens_per_second: float
+    seconds: float
+    """Time spent, that before a resume included."""
+    seconds_left: float | None
+    """Estimate until the planned end, or until the time limit."""
+
+    def __str__(self) -> str:
+        parts = [
+            f"epoch {min(self.epoch, self.epochs):.1f}/{self.epochs}",
+            f"update {self.update}/{self.updates}",
+            *self.details(),
+        ]
+        return "  ".join(parts)
+
+    def details(self) -> list[str]:
+        """All but the position, each in a few words."""
+        parts = [] if self.loss is None else [f"loss {self.loss:.4f}"]
+        if self.value is not None:
+            best = "" if self.best is None else f" (best {self.best:.4g})"
+            parts.append(f"{self.metric} {self.value:.4g}{best}")
+        parts += [f"lr {self.learning_rate:.3g}", f"{thousands(self.tokens_per_second)} tokens/s"]
+        if self.seconds_left is not None:
+            parts.append(f"{clock(self.seconds_left)} left")
+        return parts
+
+
+class Reporter:
+    """Hears how a run goes and says nothing; others override what they want to tell."""
+
+    interval: float = float("inf")
+    """Seconds between calls of `progress`."""
+
+    def started(self, text: str, progress: Progress) -> None:
+        """Training starts or goes on; `text` says which."""
+
+    def progress(self, progress: Progress) -> None:
+        """It goes on."""
+
+    def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
+        """A validation is done."""
+
+    def note(self, text: str) -> None:
+        """Something a person should know."""
+
+    def finished(self, text: str) -> None:
+        """Training has ended, by whatever way; also called when it fails, with an empty text."""
+
+
+class LineReporter(Reporter):
+    """Plain lines, for files and pipes."""
+
+    def __init__(self, stream: TextIO | None = None, interval: float = 10.0) -> None:
+        self.interval = interval
+        self._stream = stream
+
+    def started(self, text: str, progress: Progress) -> None:
+        """Say how it starts."""
+        self.note(text)
+
+    def progress(self, progress: Progress) -> None:
+        """Say how far it is."""
+        self.note(str(progress))
+
+    def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
+        """Say what the validation gave."""
+        self.note(_validation(progress, metrics, improved))
+
+    def note(self, text: str) -> None:
+        """Write a line."""
+        print(text, file=self._stream or sys.stderr, flush=True)
+
+    def finished(self, text: str) -> None:
+        """Say how it ended."""
+        if text:
+            self.note(text)
+
+
+class BarReporter(Reporter):
+    """A bar that moves, with a line above it for each validation; without colours where NO_COLOR says so."""
+
+    interval = 0.25
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bar
+
+        self._console = Console(file=stream or sys.stderr, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[details]}"))
+        # No thread of its own: it is drawn from the training loop, and takes nothing between two drawings.
+        self._bar = Bar(*columns, console=self._console, auto_refresh=False, transient=True)
+        self._task = self._bar.add_task("", total=None, details="")
+
+    def started(self, text: str, progress: Progress) -> None:
+        """Say how it starts."""
+        self.note(text)
+        self._bar.start()
+        self.progress(progress)
+
+    def progress(self, progress: Progress) -> None:
+        """Say how far it is."""
+        position = f"epoch {min(progress.epoch, progress.epochs):.1f}/{progress.epochs}"
+        self._bar.update(
+            self._task,
+            description=position,
+            completed=progress.update,
+            total=progress.updates,
+            details="  ".join(progress.details()),
+            refresh=True,
+        )
+
+    def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
+        """Say what the validation gave."""
+        self.note(_validation(progress, metrics, improved))
+        self.progress(progress)
+
+    def note(self, text: str) -> None:
+        """Write a line."""
+        self._console.print(text, markup=False, soft_wrap=True)
+
+    def finished(self, text: str) -> None:
+        """Say how it ended."""
+        self._bar.stop()
+        if text:
+            self.note(text)
+
+
+def report_to(stream: TextIO | None = None) -> Reporter:
+    """The reporter that suits a stream: a bar on a terminal, lines elsewhere.
+
+    Args:
+        stream: Where to write; stderr if omitted.
+    """
+    stream = stream or sys.stderr
+    return BarReporter(stream) if stream.isatty() else LineReporter(stream)
+
+
+def thousands(number: float) -> str:
+    """A number to three digits: 950, 12.3k, 1.20M."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if number >= 0.9995 * size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.0f}"
+
+
+def clock(seconds: float) -> str:
+    """A time as 0:42, 12:05 or 3:07:59."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _validation(progress: Progress, metrics: dict[str, float], improved: bool) -> str:
+    loss = "" if progress.loss is None else f"  loss {progress.loss:.4f}"
+    scores = "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
+    mark = "best so far" if improved else f"best {progress.best:.5g}" if progress.best is not None else ""
+    return (
+        f"epoch {progress.epoch:.4g}{loss}  {scores}  ({mark})  lr {progress.learning_rate:.3g}"
+        f"  {thousands(progress.tokens_per_second)} tokens/s  {clock(progress.seconds)}"
+    )

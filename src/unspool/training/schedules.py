@@ -1,0 +1,49 @@
+"""The learning rate along the way."""
+
+from __future__ import annotations
+
+import math
+
+from unspool.training.settings import TrainingSettings
+
+__all__ = ["cut", "learning_rate"]
+
+
+def learning_rate(settings: TrainingSettings, update: int, progress: float, factor: float = 1.0) -> float:
+    """The learning rate of one update.
+
+    Args:
+        settings: Names the schedule.
+        update: Updates done before this one.
+        progress: How much of the training is done, between 0 and 1.
+        factor: What plateau and anneal have left of it, from `cut`.
+    """
+    floor = settings.final_learning_rate_fraction
+    warm = min(1.0, (update + 1) / settings.warmup) if settings.warmup else 1.0
+    match settings.schedule:
+        case "cosine":
+            share = floor + (1 - floor) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2
+        case "linear":
+            share = floor + (1 - floor) * (1 - min(progress, 1.0))
+        case "plateau" | "anneal":
+            share = factor
+        case "constant":
+            share = 1.0
+    return settings.learning_rate * warm * share
+
+
+def cut(settings: TrainingSettings, factor: float, flat: int) -> tuple[float, int]:
+    """What a validation leaves of the learning rate.
+
+    Args:
+        settings: Name the schedule and what it divides by.
+        factor: What was left of the learning rate before, between 0 and 1.
+        flat: Validations in a row without improvement since the last cut, this one included; 0 if it improved.
+
+    Returns:
+        The new `factor` and the new `flat`.
+    """
+    length = {"plateau": settings.plateau_length, "anneal": 1}.get(settings.schedule)
+    if length is None or flat < length:
+        return factor, flat
+    return max(factor / settings.anneal_factor, settings.final_learning_rate_fraction), 0

@@ -1,0 +1,177 @@
+"""One update of the weights: batches in, gradients, a step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple, Protocol, Self, cast
+
+import torch
+from torch import Tensor, nn
+
+from unspool.errors import ModelFolderError, TrainingError
+from unspool.training import random_state, schedules
+from unspool.training.averaging import Average
+from unspool.training.distributed import HasLoss, World, flattened, parallel, rebuilt
+from unspool.training.optimizers import make_optimizer
+from unspool.training.settings import TrainingSettings
+
+__all__ = ["Batch", "BatchSource", "Sums", "Updater"]
+
+
+class Batch(Protocol):
+    """What the loop needs of a batch; the model knows the rest."""
+
+    @property
+    def size(self) -> int:
+        """Real tokens, without padding."""
+
+    def to(self, device: torch.device) -> Self:
+        """The batch on a device."""
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """One process's part of the batch; None where there is none."""
+
+
+class BatchSource(Protocol):
+    """Batches by epoch; the order is a function of the epoch's number, so that a run can go on in the middle of it."""
+
+    def __len__(self) -> int:
+        """Batches of an epoch."""
+
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[Any]:
+        """The batches of an epoch, from the one at `start` on."""
+
+
+class Sums(NamedTuple):
+    """What the batches of one update add up to, in this process."""
+
+    total: Tensor
+    """Loss in nats, a scalar on the device."""
+    count: int  # type: ignore[assignment]
+    """Targets."""
+    tokens: int
+    """Real tokens, those of the other processes included."""
+
+
+class Updater:
+    """Feeds a network, and moves its weights."""
+
+    def __init__(
+        self, model: nn.Module, source: BatchSource, settings: TrainingSettings, world: World, device: torch.device
+    ) -> None:
+        self.model, self.source, self.settings, self.world, self.device = model, source, settings, world, device
+        self.optimizer = make_optimizer(model, settings)
+        self.average = Average(model, settings)
+        self.carry: Any = None
+        self.stored_carry: Sequence[Tensor] = ()
+        """The carry of a resumed run, until the first batch shows how it is nested."""
+        self.learning_rate = settings.learning_rate
+        self.per_epoch = math.ceil(len(source) / settings.accumulate)
+        """Updates of an epoch."""
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._network = parallel(model, world)
+        self._batches: Iterator[Any] | None = None
+        # One batch in one process is divided by its count before going backwards, others once all counts are known.
+        self._divides_late = settings.accumulate > 1 or world.size > 1
+
+    def gradients(self, update: int) -> Sums:
+        """Run forwards and backwards over the batches of one update.
+
+        Args:
+            update: Updates done before.
+        """
+        epoch, position = divmod(update, self.per_epoch)
+        start = position * self.settings.accumulate
+        parts = min(self.settings.accumulate, len(self.source) - start)
+        if position == 0:
+            self._batches, self.carry = None, None
+        if self._batches is None:
+            self._batches = iter(self.source.epoch(epoch, start=start))
+        self.optimizer.zero_grad(set_to_none=True)
+        sums = self._backward(self._next(epoch, start), last=parts == 1)
+        for part in range(1, parts):
+            more = self._backward(self._next(epoch, start + part), last=part == parts - 1)
+            sums = Sums(sums.total + more.total, sums.count + more.count, sums.tokens + more.tokens)
+        return sums
+
+    def step(self, update: int, count: int, done: float, done_after: float, factor: float) -> Tensor | None:
+        """Clip the gradients and move the weights.
+
+        Args:
+            update: Updates done before.
+            count: Targets of all batches and processes.
+            done: How much of the training is done, between 0 and 1.
+            done_after: The same, with this update.
+            factor: What plateau and anneal have left of the learning rate.
+
+        Returns:
+            The norm of the gradient before clipping, where it is clipped.
+        """
+        if self._divides_late:
+            # DistributedDataParallel has averaged over the processes; what is wanted is the sum over all targets.
+            gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
+            torch._foreach_mul_(gradients, self.world.size / count)
+        norm = None
+        if self.settings.clip is not None:
+            norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.clip)
+        self.learning_rate = schedules.learning_rate(self.settings, update, done, factor)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self.optimizer.step()
+        self.average.update(done_after)
+        return norm
+
+    def weights_are_finite(self) -> bool:
+        """Whether all weights, and the average of them, are numbers; waits for the device."""
+        tensors = [p.detach() for p in self._parameters] + list(self.average.tensors().values())
+        return bool(torch.stack(torch._foreach_norm(tensors)).isfinite().all())
+
+    def _next(self, epoch: int, index: int) -> Any:
+        batch = next(cast(Iterator[Any], self._batches), None)
+        if batch is None:
+            promised = len(self.source)
+            raise TrainingError(f"the data gave {index} batches in epoch {epoch + 1} where {promised} were announced")
+        return batch
+
+    def _backward(self, batch: Any, *, last: bool) -> Sums:
+        tokens = batch.size
+        if self.world.size > 1:
+            batch = batch.shard(self.world.rank, self.world.size)
+        if batch is not None and self.device.type != "cpu":
+            batch = batch.to(self.device)
+        if self.stored_carry:
+            self._restore_carry(batch)
+        with self._quiet(last):
+            with self._precision():
+                total, count, self.carry = self._network(batch, self.carry)
+            if self._divides_late:
+                total.backward()
+            elif count:
+                (total / count).backward()
+        return Sums(total.detach(), count, tokens)
+
+    def _quiet(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients are exchanged with the other processes once per update."""
+        if last or self.world.size == 1:
+            return nullcontext()
+        return cast(nn.parallel.DistributedDataParallel, self._network).no_sync()
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        if self.settings.precision == "float32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def _restore_carry(self, batch: Any) -> None:
+        """Nest the stored carry as the model nests its own, shown by one batch that leaves no trace."""
+        buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
+        with random_state.unchanged(self.device), torch.no_grad(), self._precision():
+            template = cast(HasLoss, self.model).loss(batch, None).carry
+        for buffer, before in buffers:
+            buffer.copy_(before)
+        if len(flattened(template)) != len(self.stored_carry):
+            stored, own = len(self.stored_carry), len(flattened(template))
+            raise ModelFolderError(f"the checkpoint carries {stored} tensors between batches, this network {own}")
+        self.carry = rebuilt(template, iter([tensor.to(self.device) for tensor in self.stored_carry]))
+        self.stored_carry = ()
