@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import difflib
 import inspect
+import itertools
 import textwrap
 import tomllib
 import typing
@@ -46,6 +47,7 @@ NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 
 
+@typing.dataclass_transform(kw_only_default=True, frozen_default=True)
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every group of settings: frozen, checked when made, its field docstrings are the help."""
 
@@ -257,7 +259,7 @@ def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(message: str) -> str:
-    """msgspec's message in the words of settings: `$.training.epochs` becomes `training.epochs`."""
+    """Msgspec's message in the words of settings: `$.training.epochs` becomes `training.epochs`."""
     text, _, path = message.partition(" - at `$.")
     text = text.replace("`", "").strip()
     return f"{path.rstrip('`')}: {text}" if path else text
@@ -271,7 +273,7 @@ def _field_docstrings(settings: type[Settings]) -> dict[str, str]:
             continue
         tree = ast.parse(textwrap.dedent(inspect.getsource(base)))
         body = typing.cast(ast.ClassDef, tree.body[0]).body
-        for field, document in zip(body, body[1:], strict=False):
+        for field, document in itertools.pairwise(body):
             if (
                 isinstance(field, ast.AnnAssign)
                 and isinstance(field.target, ast.Name)

@@ -215,3 +215,11 @@ def test_spelling(tmp_path):
     assert spelling.encode([long])[0].tolist() == [a] * 20 + [c] * 20
     spelling.save(tmp_path)
     assert Spelling.load(tmp_path).encode(["cab"])[0].tolist() == [c, a, b]
+
+
+def test_counting_lets_go_of_rare_words_when_there_are_too_many(monkeypatch):
+    monkeypatch.setattr("unspool.data.vocabulary._MOST_COUNTED", 10)
+    texts = [f"often now{number} then{number}" for number in range(50)]
+    vocabulary = Vocabulary.learn(texts, units="blank")
+    assert vocabulary.counts[vocabulary.id("often")] == 50
+    assert len(vocabulary) < 20

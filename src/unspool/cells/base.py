@@ -83,7 +83,7 @@ class Cell(nn.Module, Generic[S]):
         raise NotImplementedError(f"{type(self).__name__} has no step")
 
     def record(self, **values: Tensor) -> None:
-        """Name what a person may want to see of this step, each (batch, units); costs nothing unless someone watches."""
+        """Name what a person may want to see of this step, each (batch, units); free unless someone watches."""
         if self._watcher is not None:
             for name, value in values.items():
                 self._watcher.add(name, value)

@@ -14,7 +14,7 @@ IGNORED = -100
 """The target that stands where there is nothing to predict."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Characters:
     """The spelling of every token of a batch; each different word is spelled once."""
 
@@ -30,7 +30,7 @@ class Characters:
         return replace(self, ids=self.ids.to(device), lengths=self.lengths.to(device), index=self.index.to(device))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tokens:
     """Padded sequences of token ids."""
 
@@ -66,7 +66,7 @@ class Tokens:
         return replace(self, ids=self.ids[:, rank::world], lengths=self.lengths[rank::world], characters=characters)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
     """Sequences with what they should be answered with."""
 
@@ -98,7 +98,7 @@ class Labelled:
         return replace(self, tokens=tokens, targets=targets)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """A stretch of running text in parallel columns, for a language model."""
 

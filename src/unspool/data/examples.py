@@ -86,7 +86,7 @@ class Sequences:
         return np.repeat(self.offsets[:-1][indices] - before, lengths) + np.arange(int(lengths.sum()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Examples:
     """A data set, encoded: sequences, what they should be answered with, and the words' spelling where it is wanted.
 

@@ -87,7 +87,10 @@ def sample(
         prompt: Units to begin with, int64 (time, batch), at least one step.
         length: How many units to write.
         forbidden: Units that are never written, bool (vocabulary,).
-        temperature: See `sample_next`, as for `top_k`, `top_p` and `generator`.
+        temperature: As in `sample_next`.
+        top_k: As in `sample_next`.
+        top_p: As in `sample_next`.
+        generator: Where chance comes from.
 
     Yields:
         The next unit of each sequence, int64 (batch,).

@@ -78,7 +78,7 @@ def choose(request: Request, backend: str) -> tuple[Path, Report]:
         BackendError: If the demanded path does not exist or refuses the request.
     """
     if backend == "auto":
-        refusals = {}
+        refusals: dict[str, str] = {}
         for path in PATHS.values():
             refusal = path.refuses(request)
             if refusal is None:

@@ -40,7 +40,7 @@ class ReferencePath:
                     *(torch.where(valid[t], after, before) for after, before in zip(new, state, strict=True))
                 )
             if cell.watched:
-                cell.record(**new._asdict())  # type: ignore[attr-defined]
+                cell.record(**new._asdict())
             outputs[t], state = output, new
         return torch.stack(outputs), state
 

@@ -80,7 +80,7 @@ class _LinearScan(torch.autograd.Function):
         return states
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, states, start = ctx.saved_tensors
         # d b_t = d h_t + a_{t+1} d b_{t+1}: the same recurrence, from the end to the beginning

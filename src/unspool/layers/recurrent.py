@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -95,20 +95,19 @@ class Recurrent(nn.Module):
         if state is not None and len(state) != self.num_layers:
             raise ShapeError(f"state has {len(state)} layers, expected {self.num_layers}")
         final = []
-        for depth, cells in enumerate(self.layers):
+        for depth, cells in enumerate(self._cells()):
             if depth > 0:
                 inputs = self.dropout(inputs)
-            outputs, after = self._run_layer(cells, inputs, lengths, None if state is None else state[depth])  # type: ignore[arg-type]
+            outputs, after = self._run_layer(cells, inputs, lengths, None if state is None else state[depth])
             inputs = inputs + outputs if self.residual and inputs.shape == outputs.shape else outputs
             final.append(after)
         return RecurrentOutput(inputs, tuple(final))
 
     def _run_layer(
-        self, cells: nn.ModuleList, inputs: Tensor, lengths: Tensor | None, state: tuple[Any, ...] | None
+        self, cells: list[Cell[Any]], inputs: Tensor, lengths: Tensor | None, state: tuple[Any, ...] | None
     ) -> tuple[Tensor, tuple[Any, ...]]:
         outputs, after = [], []
         for direction, cell in enumerate(cells):
-            assert isinstance(cell, Cell)
             with dropped_weights(cell, self.weight_dropout):
                 output, final = unroll(
                     cell,
@@ -124,15 +123,18 @@ class Recurrent(nn.Module):
 
     def initial_state(self, batch_size: int) -> RecurrentState:
         """The state before the first step, for every layer and direction."""
-        return tuple(tuple(cell.initial_state(batch_size) for cell in cells) for cells in self.layers)  # type: ignore[union-attr, operator, misc]
+        return tuple(tuple(cell.initial_state(batch_size) for cell in cells) for cells in self._cells())
 
     def named_cells(self) -> Iterator[tuple[str, Cell[Any], bool]]:
         """Every cell with its name, as `layer 1 forward`, and whether it reads backwards."""
-        for depth, cells in enumerate(self.layers):
-            for direction, cell in enumerate(cells):  # type: ignore[arg-type]
+        for depth, cells in enumerate(self._cells()):
+            for direction, cell in enumerate(cells):
                 side = ("forward", "backward")[direction]
                 name = f"layer {depth + 1}" + (f" {side}" if self.directions == 2 else "")
                 yield name, cell, direction == 1
+
+    def _cells(self) -> list[list[Cell[Any]]]:
+        return [list(cast(nn.ModuleList, cells)) for cells in self.layers]  # type: ignore[arg-type]
 
     def extra_repr(self) -> str:
         extras = [f"residual={self.residual}"] * self.residual + [f"backend={self.backend}"] * (self.backend != "auto")

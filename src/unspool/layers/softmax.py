@@ -27,11 +27,9 @@ class FullSoftmax(nn.Module):
         width = input_size if tied is None else tied.shape[1]
         self.project = nn.Linear(input_size, width, bias=False) if width != input_size else None
         if tied is None:
-            weight = nn.Parameter(torch.empty(vocab_size, width))
-            nn.init.uniform_(weight, -(width**-0.5), width**-0.5)
+            self.weight = nn.Parameter(torch.empty(vocab_size, width).uniform_(-(width**-0.5), width**-0.5))
         else:
-            weight = tied
-        self.weight = weight
+            self.weight = tied
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def logits(self, inputs: Tensor) -> Tensor:

@@ -56,7 +56,7 @@ class LanguageModel(nn.Module):
         return outputs, after
 
     def advance(self, ids: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
-        """Read one unit of each sequence, (batch,): log-probabilities of the next, (batch, vocabulary), and the state."""
+        """Read a unit of each sequence, (batch,): log-probabilities of the next, (batch, vocabulary), and the state."""
         outputs, after = self.states(ids.unsqueeze(0), state)
         return self.softmax.log_probabilities(outputs[0]), after
 

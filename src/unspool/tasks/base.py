@@ -36,7 +36,6 @@ from unspool.tasks.folder import (
 )
 from unspool.training import BatchSource, Reporter, fit, report_to
 from unspool.training import checkpoint as weight_files
-
 from unspool.training.distributed import World
 
 __all__ = ["Data", "Paths", "Splits", "Task", "batched_tokens", "device_of"]

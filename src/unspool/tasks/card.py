@@ -46,8 +46,8 @@ def model_card(record: Record, summary: str, name: str) -> str:
         "",
         "## Limits",
         "",
-        "The model knows what its training data showed it. Texts of another kind, language or time may get worse answers, "
-        "and whatever is one-sided in the data is one-sided in the model.",
+        "The model knows what its training data showed it. Texts of another kind, language or time may get worse "
+        "answers, and whatever is one-sided in the data is one-sided in the model.",
         "",
     ]
     return "\n".join(lines)

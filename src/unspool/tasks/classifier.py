@@ -57,7 +57,7 @@ class TextExamples:
 
     def take(self, places: NDArray[np.int64]) -> TextExamples:
         """The examples at some places."""
-        return TextExamples(*([column[i] for i in places] for column in (self.texts, self.labels, self.where)))  # type: ignore[arg-type]
+        return TextExamples(*([column[i] for i in places] for column in (self.texts, self.labels, self.where)))
 
 
 class Classification(NamedTuple):
@@ -145,7 +145,7 @@ class Classifier(Task[TextExamples]):
     def _problem(self, text: object, label: object, text_column: str, label_column: str) -> str | None:
         if not text or (isinstance(text, str) and not text.strip()):
             return f"column {text_column!r} is empty; expected a text"
-        if not self.settings.several and (label is None or isinstance(label, str) and not label.strip()):
+        if not self.settings.several and (label is None or (isinstance(label, str) and not label.strip())):
             return f"column {label_column!r} is empty; expected a label"
         if not self.settings.several and isinstance(label, list):
             return f"column {label_column!r} holds a list of labels; train with --several"
@@ -183,7 +183,7 @@ class Classifier(Task[TextExamples]):
     def _learn(self, examples: TextExamples) -> None:
         settings = self.settings.vocabulary
         self.vocabulary = Vocabulary.learn(
-            examples.texts,  # type: ignore[arg-type]
+            examples.texts,
             units=settings.units,
             max_size=settings.size,
             min_count=settings.min_count,

@@ -116,7 +116,9 @@ class LanguageModel(Task[Corpus]):
         if network.output == "adaptive":
             softmax = AdaptiveSoftmax(decoder.output_size, size)
         else:
-            softmax = FullSoftmax(decoder.output_size, size, tied=embedding.table.weight if network.tied else None)
+            softmax = FullSoftmax(
+                decoder.output_size, size, tied=embedding.table.get_parameter("weight") if network.tied else None
+            )
         model = Network(
             embedding,
             decoder,

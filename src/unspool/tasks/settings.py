@@ -117,7 +117,7 @@ class EncoderSettings(NetworkSettings):
     bidirectional: bool = True
     """Whether the layers also read from the end."""
     word_dropout: NonNegative = 0.0
-    """Replace words by the unknown word in training: a word seen n times with chance word_dropout / (word_dropout + n)."""
+    """Replace words by the unknown word in training; one seen n times with chance word_dropout / (word_dropout + n)."""
     characters: Literal["none", "convolution", "recurrent"] = "none"
     """Whether a word's vector is also composed of its characters, and by what."""
     character_embedding: PositiveInt = 32

@@ -261,8 +261,8 @@ class Tagger(Task[TaggedExamples]):
         found: list[list[str]] = [[]] * len(examples)
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
             tokens = (batch.tokens if isinstance(batch, Labelled) else batch).to(device)
-            tags = model.decode(tokens).T.tolist()  # type: ignore[arg-type]
-            for place, row, length in zip(places, tags, tokens.lengths.tolist(), strict=True):  # type: ignore[union-attr]
+            tags = model.decode(tokens).T.tolist()
+            for place, row, length in zip(places, tags, tokens.lengths.tolist(), strict=True):
                 found[place] = [self.labels.name(tag) for tag in row[:length]]
         return found
 
