@@ -241,6 +241,11 @@ def test_a_bad_conll_line_makes_its_sentence_bad(write, bad, told):
     assert reader.skipped == 1
 
 
+def test_blanks_do_not_separate_where_tabs_did(write):
+    path = write("a.conll", "a\tO\nb O\n")
+    assert refusal(read_sentences(path)).startswith(f"{path}:2: 1 column, expected 2, separated by tabs")
+
+
 def test_an_empty_cell_is_refused(write):
     path = write("a.conll", "a\tO\n\tO\n")
     assert refusal(read_sentences(path)).startswith(f"{path}:2: column 1 is empty")

@@ -82,6 +82,12 @@ def test_epochs_and_seeds_differ():
     assert len(orders) == 4
 
 
+def test_equal_lengths_meet_others_in_each_epoch():
+    source = Bucketed(Examples(numbered([3] * 50)), batch_tokens=12)
+    together = [{frozenset(rows_of(batch)) for batch in source.epoch(epoch)} for epoch in (0, 1)]
+    assert together[0] != together[1]
+
+
 def test_batches_hold_like_lengths_and_the_giant_is_alone():
     source = Bucketed(Examples(numbered([5, 5000, 4, 5, 6, 4, 5])), batch_tokens=64)
     batches = sorted((batch.lengths.sort().values.tolist() for batch in source.epoch(0)), key=len)
@@ -133,14 +139,16 @@ def test_each_word_of_a_batch_is_spelled_once():
     spelling = Spelling.learn(sentences)
     forms, spellings = spelling.spell(sentences)
     examples = Examples(Sequences.of([[3, 4, 3], [5], [4, 5]]), None, forms, spellings)
-    characters = examples.batch(np.array([2, 0])).characters
-    assert characters.ids.shape == (2 + 1, 3)
     words = {1: "a", 2: "bb", 3: "ccc"}
-    for column, sentence in enumerate((sentences[2], sentences[0])):
-        for time, word in enumerate(sentence):
-            place = characters.index[time, column]
-            ids = characters.ids[: characters.lengths[place], place]
-            assert spelling.vocabulary.decode(ids.tolist()) == word == words[int(characters.lengths[place])]
+    for chosen, shape in (([2, 0], (3, 3)), ([2, 1], (3, 2)), ([1], (3, 1))):
+        characters = examples.batch(np.array(chosen)).characters
+        assert characters.ids.shape == shape
+        for column, sentence in enumerate(sentences[place] for place in chosen):
+            for time, word in enumerate(sentence):
+                place = characters.index[time, column]
+                ids = characters.ids[: characters.lengths[place], place]
+                assert spelling.vocabulary.decode(ids.tolist()) == word == words[int(characters.lengths[place])]
+    characters = examples.batch(np.array([2, 0])).characters
     shard = examples.batch(np.array([2, 0])).shard(1, 2)
     assert torch.equal(shard.characters.index, characters.index[:, 1:])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -13,7 +13,8 @@ from unspool.errors import CellError, ShapeError
 
 __all__ = ["Backend", "Path", "Request", "check_lengths", "check_request", "check_sequences"]
 
-Backend = Literal["auto", "reference", "native", "scan"]
+Backend = str
+"""`auto`, or the name of one of the `PATHS`."""
 State = tuple[Any, ...]
 
 

@@ -36,7 +36,8 @@ from unspool.tasks.folder import (
 )
 from unspool.training import BatchSource, Reporter, fit, report_to
 from unspool.training import checkpoint as weight_files
-from unspool.training.distributed import World
+from unspool.training.devices import choose_device
+from unspool.training.distributed import World, join
 
 __all__ = ["Data", "Paths", "Splits", "Task", "batched_tokens", "device_of"]
 
@@ -59,7 +60,8 @@ class Splits(NamedTuple, Generic[D]):
     """What is trained on, chosen by, and reported on."""
 
     train: Data[D]
-    valid: Data[D]
+    valid: Data[D] | None
+    """None: the last weights are kept, whatever they are."""
     test: Data[D] | None
 
 
@@ -90,6 +92,8 @@ class Task(ABC, Generic[D]):
         self.model: Any = None
         self.record: Record | None = None
         self._skipped = 0
+        self._scratch: Path | None = None
+        """Where large things may lie while training runs."""
 
     # ---- what each task gives ----------------------------------------------------------------------------------
 
@@ -115,7 +119,7 @@ class Task(ABC, Generic[D]):
         """Make the network for the vocabularies learned."""
 
     @abstractmethod
-    def _source(self, examples: D, folder: Path) -> BatchSource:
+    def _source(self, examples: D) -> BatchSource:
         """Batches to train on."""
 
     @abstractmethod
@@ -125,6 +129,9 @@ class Task(ABC, Generic[D]):
     def _final_score(self, model: nn.Module, examples: D) -> dict[str, float]:
         """Scores that are reported, where they take longer than those that choose the best weights."""
         return self._score(model, examples)
+
+    def _tidy(self) -> None:
+        """Remove what only training needed."""
 
     def _check_held_out(self, examples: D) -> D:
         """Refuse validation data that training can't be judged by, or leave bad examples out (`skip_bad`)."""
@@ -165,7 +172,8 @@ class Task(ABC, Generic[D]):
 
         Args:
             train: Files, folders or globs.
-            valid: What chooses the best weights; a share of the training data (`valid_fraction`) if omitted.
+            valid: What chooses the best weights; a share of the training data (`valid_fraction`) if omitted. If that
+                is 0, the last weights are kept.
             test: What is scored once, at the very end; nothing, or `test_fraction`, if omitted.
             out: Model folder to write, new or empty; without one, nothing is kept on disk.
             resume: Go on with the training that `out` holds, to the same bits.
@@ -181,40 +189,56 @@ class Task(ABC, Generic[D]):
             Interrupted: On ctrl-C, after everything was saved.
             UsageError: If `out` holds something already.
         """
-        reporter = reporter or report_to()
-        world = World.current()
+        world = join("cuda" if choose_device(self.settings.training.device.partition(":")[0]).type == "cuda" else "cpu")
+        reporter = (reporter or report_to()) if world.first else Reporter()
         out = Path(out) if out is not None else None
+        if out is None and world.size > 1:
+            raise UsageError("several processes need a folder in common; name one (--out)")
         with new_folder(out, resume=resume or not world.first) as folder:
+            self._scratch = folder / "training"
             splits = self._splits(train, valid, test)
             if resume:
                 self._take_up(folder, splits, reporter)
             else:
                 self._learn(splits.train.examples)
                 self.record = self._new_record(splits)
-                if world.first:
-                    self._save_vocabularies(folder / "vocabulary")
-            splits = splits._replace(valid=splits.valid._replace(examples=self._check_held_out(splits.valid.examples)))
+                self._share_vocabularies(folder / "vocabulary", world)
+            if splits.valid is not None:
+                usable = splits.valid._replace(examples=self._check_held_out(splits.valid.examples))
+                splits = splits._replace(valid=usable)
             self._seed()
             self.model = self._make_network()
             self._introduce(splits, reporter)
             if world.first:
                 write_record(folder, self.record)  # type: ignore[arg-type]
-            self._train(splits, folder, resume, baselines, reporter)
-            if world.first and out is not None:
-                self.save(folder)
+            if baselines and world.first and not self.record.baselines:  # type: ignore[union-attr]
+                self._compare_with_baselines(splits, reporter)
+            self._train(splits, folder, resume, reporter)
+            if world.first:
+                self._report(splits)
+                if out is not None:
+                    self.save(folder)
+                self._tidy()
+        self._scratch = None
         return self
 
-    def _train(self, splits: Splits[D], folder: Path, resume: bool, baselines: bool, reporter: Reporter) -> None:
+    def _share_vocabularies(self, folder: Path, world: World) -> None:
+        """Save what was learned; other processes take the first one's, since a unigram vocabulary is never the same."""
+        if world.first:
+            self._save_vocabularies(folder)
+        world.wait()
+        if not world.first:
+            self._load_vocabularies(folder)
+
+    def _train(self, splits: Splits[D], folder: Path, resume: bool, reporter: Reporter) -> None:
         assert self.record is not None
-        if baselines and not self.record.baselines:
-            self._compare_with_baselines(splits, reporter)
-        metric, higher = self.metric
+        valid, (metric, higher) = splits.valid, self.metric
         result = fit(
             self.model,
-            self._source(splits.train.examples, folder),
+            self._source(splits.train.examples),
             self.settings.training,
             folder=folder,
-            validate=lambda model: self._score(model, splits.valid.examples),
+            validate=None if valid is None else lambda model: self._score(model, valid.examples),
             metric=metric,
             higher_is_better=higher,
             resume=resume,
@@ -222,20 +246,27 @@ class Task(ABC, Generic[D]):
             resume_with=f"unspool train --resume {folder}",
         )
         self.model.eval()
-        self.record.metrics["valid"] = rounded(self._final_score(self.model, splits.valid.examples))
-        if splits.test is not None:
-            self.record.metrics["test"] = rounded(self._final_score(self.model, splits.test.examples))
         self.record.training = {
             "epochs": result.epoch,
+            "best_epoch": result.best_epoch,
             "updates": result.updates,
             "seconds": round(result.seconds, 1),
             "stopped": result.stopped,
         }
+
+    def _report(self, splits: Splits[D]) -> None:
+        """Score the weights that are saved, on validation and, this once, on test data."""
+        assert self.record is not None
+        for name, data in (("valid", splits.valid), ("test", splits.test)):
+            if data is not None:
+                self.record.metrics[name] = rounded(self._final_score(self.model, data.examples))
         self.record.complete = True
 
     def _compare_with_baselines(self, splits: Splits[D], reporter: Reporter) -> None:
         assert self.record is not None
         held_out = splits.test if splits.test is not None else splits.valid
+        if held_out is None:
+            return
         started = time.monotonic()
         found = self._baselines(splits.train.examples, held_out.examples)
         self.record.baselines = {name: rounded(scores) for name, scores in found.items()}
@@ -256,9 +287,7 @@ class Task(ABC, Generic[D]):
             elif fraction > 0:
                 examples, part = self._divide(examples, fraction)
                 held[name] = Data(part, ())
-        if "valid" not in held:
-            raise SettingError("valid_fraction = 0 leaves nothing to validate on; give a validation file (--valid)")
-        return Splits(Data(examples, _listed(train)), held["valid"], held.get("test"))
+        return Splits(Data(examples, _listed(train)), held.get("valid"), held.get("test"))
 
     def _seed(self) -> None:
         torch.manual_seed(self.settings.training.seed)

@@ -264,7 +264,7 @@ class Classifier(Task[TextExamples]):
     def _summary(self) -> str:
         return "averaged bag of embeddings" if self.settings.network.network == "bag" else super()._summary()
 
-    def _source(self, examples: TextExamples, folder: Path) -> Bucketed:
+    def _source(self, examples: TextExamples) -> Bucketed:
         training = self.settings.training
         return Bucketed(
             self._encode(examples),

@@ -29,6 +29,7 @@ __all__ = ["LanguageModel", "Reading"]
 
 _IN_MEMORY = 50_000_000  # characters; longer texts are written to a file of token ids and mapped from it
 _SCORED = 5_000_000  # tokens that the n-gram baseline is scored on
+_QUICK = 1_000_000  # tokens that are looked at while training
 
 
 class Reading(NamedTuple):
@@ -63,6 +64,7 @@ class LanguageModel(Task[Corpus]):
     def __init__(self, settings: Settings | None = None, **values: Any) -> None:
         super().__init__(settings, **values)
         self.vocabulary: Vocabulary | None = None
+        self._encoded: dict[Corpus, NDArray[Any]] = {}
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -84,12 +86,27 @@ class LanguageModel(Task[Corpus]):
     def _size(self, examples: Corpus) -> dict[str, int]:
         return {"characters": len(examples)}
 
-    def _tokens(self, corpus: Corpus, file: Path | None = None) -> NDArray[Any]:
-        """The ids of a text, (tokens,): in memory if it is short, else mapped from a file."""
+    def _tokens(self, corpus: Corpus) -> NDArray[Any]:
+        """The ids of a text, (tokens,), encoded once: in memory if it is short, else mapped from a file."""
         assert self.vocabulary is not None
-        if file is None or len(corpus) <= _IN_MEMORY:
-            return token_array(corpus.pieces(), self.vocabulary)
-        return TokenFile.write(file, corpus.pieces(), self.vocabulary).tokens
+        if corpus not in self._encoded:
+            if len(corpus) <= _IN_MEMORY or self._scratch is None:
+                tokens: NDArray[Any] = token_array(corpus.pieces(), self.vocabulary)
+            else:
+                file = self._scratch / f"tokens-{corpus.begin}-{corpus.end}.npy"
+                if (
+                    not file.is_file()
+                ):  # after a resume it is there: the same data, by their hash, and whole, or not at all
+                    TokenFile.write(file, corpus.pieces(), self.vocabulary)
+                tokens = TokenFile(file).tokens
+            self._encoded[corpus] = tokens
+        return self._encoded[corpus]
+
+    def _tidy(self) -> None:
+        self._encoded.clear()
+        if self._scratch is not None:
+            for file in self._scratch.glob("tokens-*.npy"):
+                file.unlink()
 
     # ---- vocabulary, network, batches --------------------------------------------------------------------------
 
@@ -131,10 +148,9 @@ class LanguageModel(Task[Corpus]):
         initialize(model, network.initialization, forget_bias=network.forget_bias)
         return model
 
-    def _source(self, examples: Corpus, folder: Path) -> Windows:
+    def _source(self, examples: Corpus) -> Windows:
         training = self.settings.training
-        tokens = self._tokens(examples, folder / "training" / "tokens.npy")
-        return Windows(tokens, batch_size=training.batch_size, steps=training.steps)
+        return Windows(self._tokens(examples), batch_size=training.batch_size, steps=training.steps)
 
     def _stack(self) -> Recurrent | None:
         stack: Recurrent = self.model.decoder
@@ -143,12 +159,12 @@ class LanguageModel(Task[Corpus]):
     # ---- scores ------------------------------------------------------------------------------------------------
 
     def _score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
-        """Quick scores while training: the text in up to 16 columns, each begun without a past."""
-        tokens = self._tokens(examples)
+        """Quick scores while training: the first million units, in up to 16 columns, each begun without a past."""
+        tokens = self._tokens(examples)[:_QUICK]
         return self._read_through(model, examples, tokens, columns=max(1, min(16, len(tokens) // 2000)))
 
     def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
-        """Scores of the text read as one stream, the state carried all the way (texts up to a million units)."""
+        """Scores of the whole text, read as one stream, the state carried all the way; above 2 million units, in a few."""
         tokens = self._tokens(examples)
         return self._read_through(model, examples, tokens, columns=max(1, len(tokens) // 1_000_000))
 
@@ -158,7 +174,9 @@ class LanguageModel(Task[Corpus]):
         for window in Windows(tokens, batch_size=columns, steps=max(16, 512 // columns)).epoch(0):
             result = model.loss(window.to(device), state)  # type: ignore[operator]
             nats, count, state = nats + float(result.total), count + result.count, result.carry
-        characters = len(corpus) if self.settings.vocabulary.units != "character" else None
+        characters = None
+        if self.settings.vocabulary.units != "character" and len(tokens) == len(self._tokens(corpus)):
+            characters = len(corpus)
         return language_model_scores(nats, count, characters)
 
     def _baselines(self, train: Corpus, held_out: Corpus) -> dict[str, dict[str, float]]:

@@ -48,7 +48,8 @@ class SplitSettings(Settings):
     skip_bad: bool = False
     """Leave out lines that can't be read, and count them, instead of stopping at the first."""
     valid_fraction: Fraction = 0.1
-    """Share of the training data held out for validation where no validation file is given."""
+    """Share of the training data (of what a test leaves) held out for validation where no file for it is given; 0 trains
+    on everything and keeps the last weights."""
     test_fraction: Fraction = 0.0
     """Share of the training data held out for a test at the very end where no test file is given."""
 
@@ -99,8 +100,8 @@ class NetworkSettings(Settings):
     """How recurrent weights start: default (uniform, as in torch.nn), orthogonal, identity, or small (±0.05)."""
     forget_bias: float | None = None
     """Start of the forget gate's bias, for cells that have one; 1 helps to remember. None: as initialization has it."""
-    backend: Literal["auto", "reference", "native", "scan"] = "auto"
-    """Engine path: auto takes the fastest that is right."""
+    backend: str = "auto"
+    """Engine path: auto takes the fastest that is right; reference, native and scan demand that path."""
 
     def check(self) -> None:
         """Keep a stranger's record from building a network without end."""

@@ -232,7 +232,7 @@ class Tagger(Task[TaggedExamples]):
     def _summary(self) -> str:
         return super()._summary() + (", CRF" if self._has_crf else "")
 
-    def _source(self, examples: TaggedExamples, folder: Path) -> Bucketed:
+    def _source(self, examples: TaggedExamples) -> Bucketed:
         training = self.settings.training
         return Bucketed(
             self._encode(examples),

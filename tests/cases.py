@@ -1,0 +1,214 @@
+"""Random problems for cells, cells written for the tests, and how close is close enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unspool.cells import CELLS, Cell, LinearCell, LSTMCell, LSTMState
+from unspool.engine import PATHS, Request, unroll
+
+SIZES = [(1, 1, 1, 1), (2, 3, 4, 5), (63, 7, 6, 17), (64, 16, 32, 64)]  # time, batch, input, hidden
+
+# Two right ways to add the same numbers differ by rounding only. A value here is reached through at most a few thousand
+# additions (64 steps, or 1,024 rows of a weight's gradient, of up to 64 products each) of terms of order 1 to 10. Each
+# rounds by half a unit in the last place (6e-8 and 1e-16); rounding errors wander, so thousands of them make some fifty
+# times that of the largest term, and gradients that cancel keep it as an absolute error. A wrong gate shows at 1e-2.
+# bfloat16 has 8 bits: a product rounds by 0.4%, the gates hardly enlarge it, and a state averages it over its memory.
+TOLERANCE = {
+    torch.float64: {"rtol": 1e-11, "atol": 1e-11},
+    torch.float32: {"rtol": 2e-5, "atol": 2e-5},
+    torch.bfloat16: {"rtol": 4e-2, "atol": 4e-2},
+}
+
+
+class PairState(NamedTuple):
+    h: Tensor  # (batch, hidden)
+    memory: Tensor  # (batch, hidden + 3)
+
+
+class PairCell(Cell[PairState]):
+    """Two states of different widths, and weights under names of its own."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.read = self.parameter(hidden_size + 3, input_size)
+        self.keep = self.parameter(hidden_size + 3)
+        self.mix = self.parameter(hidden_size, 2 * hidden_size + 3)
+
+    def initial_state(self, batch_size: int) -> PairState:
+        return PairState(
+            h=self.mix.new_zeros(batch_size, self.hidden_size),
+            memory=self.mix.new_full((batch_size, self.hidden_size + 3), 0.1),
+        )
+
+    def step(self, x: Tensor, state: PairState, *context: Tensor) -> tuple[Tensor, PairState]:
+        keep = torch.sigmoid(self.keep)
+        memory = keep * state.memory + (1 - keep) * torch.tanh(F.linear(x, self.read))
+        h = torch.tanh(F.linear(torch.cat([state.h, memory], dim=-1), self.mix))
+        self.record(keep=keep.expand_as(memory))
+        return 2 * h - 0.25, PairState(h, memory)  # what it shows is not what it keeps
+
+
+class DecayState(NamedTuple):
+    level: Tensor  # (batch, hidden)
+
+
+class DecayCell(LinearCell[DecayState]):
+    """A linear cell of one's own, whose decay looks at the input."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.slow, self.inward = self.parameter(hidden_size, input_size), self.parameter(hidden_size, input_size)
+
+    def initial_state(self, batch_size: int) -> DecayState:
+        return DecayState(self.slow.new_zeros(batch_size, self.hidden_size))
+
+    def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        decay = torch.tanh(F.linear(x, self.slow))  # of either sign
+        return decay, F.linear(x, self.inward).sin()
+
+
+class ConstantDecayCell(DecayCell):
+    """A linear cell whose decay is a weight, the same at all steps."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.slow = self.parameter(hidden_size)
+
+    def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.sigmoid(self.slow), F.linear(x, self.inward)
+
+
+class SteppedDecayCell(DecayCell):
+    """A linear cell with a step of its own beside its coefficients: a scan would miss it."""
+
+    def step(self, x: Tensor, state: DecayState, *context: Tensor) -> tuple[Tensor, DecayState]:
+        h, new = super().step(x, state)
+        return h + 1, new
+
+
+class HalvedLSTMCell(LSTMCell):
+    """An LSTM with another step: no kernel knows it."""
+
+    def step(self, x: Tensor, state: LSTMState, *context: Tensor) -> tuple[Tensor, LSTMState]:
+        _, new = super().step(x, state)
+        return 0.5 * new.h, LSTMState(0.5 * new.h, new.c)
+
+
+class RenamedLSTMCell(LSTMCell):
+    """An LSTM with nothing changed: a kernel knows it."""
+
+
+class ContextCell(HalvedLSTMCell):
+    """An LSTM that also sees a vector that stays the same at all steps, as wide as its input."""
+
+    def step(self, x: Tensor, state: LSTMState, *context: Tensor) -> tuple[Tensor, LSTMState]:
+        return LSTMCell.step(self, x + sum(context), state)
+
+
+OWN = {
+    "own-pair": PairCell,
+    "own-linear": DecayCell,
+    "own-constant-decay": ConstantDecayCell,
+    "own-stepped-linear": SteppedDecayCell,
+    "own-halved-lstm": HalvedLSTMCell,
+    "own-renamed-lstm": RenamedLSTMCell,
+}
+ALL_CELLS: dict[str, type[Cell[Any]]] = {**CELLS, **OWN}
+
+
+@dataclass
+class Case:
+    """One call of `unroll`, and a random cotangent for everything that it returns."""
+
+    cell: Cell[Any]
+    inputs: Tensor
+    state: Any
+    lengths: Tensor | None
+    reverse: bool
+    cotangents: list[Tensor]  # of the outputs, then of each part of the final state
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.inputs.dtype
+
+    def run(self, backend: str) -> tuple[Tensor, Any]:
+        return unroll(
+            self.cell, self.inputs, self.state, lengths=self.lengths, reverse=self.reverse, backend=backend
+        )
+
+    def outputs_and_gradients(self, backend: str) -> dict[str, Tensor]:
+        outputs, final = self.run(backend)
+        results = {"output": outputs} | {f"state.{key}": value for key, value in final._asdict().items()}
+        leaves = {"inputs": self.inputs} | {f"state.{key}": value for key, value in self.state._asdict().items()}
+        leaves |= dict(self.cell.named_parameters())
+        gradients = torch.autograd.grad(list(results.values()), list(leaves.values()), self.cotangents)
+        return results | {f"grad/{key}": value for key, value in zip(leaves, gradients, strict=True)}
+
+
+def make_case(
+    name: str | type[Cell[Any]],
+    size: tuple[int, int, int, int],
+    *,
+    dtype: torch.dtype = torch.float32,
+    ragged: bool = True,
+    reverse: bool = False,
+    device: str = "cpu",
+    seed: int = 0,
+) -> Case:
+    """Distinct random weights, inputs, initial state and cotangents; NaN in the padding."""
+    time, batch, input_size, hidden_size = size
+    chance = torch.Generator().manual_seed(seed)
+
+    def draw(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=chance, dtype=torch.float64).to(device, dtype)
+
+    cell = make_cell(name, input_size, hidden_size, seed=seed).to(device, dtype)
+    inputs, lengths = draw(time, batch, input_size), None
+    if ragged:
+        lengths = torch.randint(1, time + 1, (batch,), generator=chance)
+        lengths[0] = time
+        if batch > 2:
+            lengths[1] = 1
+        lengths = lengths.to(device)
+        padding = torch.arange(time, device=device)[:, None] >= lengths
+        inputs[padding] = float("nan")
+    state = cell.initial_state(batch)
+    state = type(state)(*(draw(*part.shape).requires_grad_() for part in state))
+    cotangents = [draw(time, batch, hidden_size), *(draw(*part.shape) for part in state)]
+    return Case(cell, inputs.requires_grad_(), state, lengths, reverse, cotangents)
+
+
+def make_cell(name: str | type[Cell[Any]], input_size: int, hidden_size: int, seed: int = 0) -> Cell[Any]:
+    """A float64 cell whose every weight is random, gains and shifts too, and whose state neither dies nor explodes."""
+    cell = (ALL_CELLS[name] if isinstance(name, str) else name)(input_size, hidden_size).double()
+    chance = torch.Generator().manual_seed(seed + 1)
+    with torch.no_grad():
+        for key, weight in cell.named_parameters():
+            noise = torch.randn(weight.shape, generator=chance, dtype=torch.float64)
+            if weight.dim() == 2:
+                weight.copy_(0.7 * noise / weight.shape[1] ** 0.5)
+            else:
+                weight.copy_((1.0 if key.startswith("gain") else 0.0) + 0.4 * noise)
+    return cell
+
+
+def runs_on(backend: str, cell: Cell[Any]) -> bool:
+    """Whether a path takes a cell at all."""
+    inputs = torch.zeros(2, 1, cell.input_size)
+    return PATHS[backend].refuses(Request(cell, inputs, cell.initial_state(1), None, False, ())) is None
+
+
+def fast_pairs() -> list[tuple[str, str]]:
+    """Every cell with every path other than the plain loop that takes it."""
+    return [
+        (name, backend)
+        for name in ALL_CELLS
+        for backend in PATHS
+        if backend != "reference" and runs_on(backend, make_cell(name, 2, 3))
+    ]

@@ -1,0 +1,40 @@
+"""What tests of every room share: real data, and a random problem for a cell."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from cases import Case, make_case
+
+torch.set_num_threads(1)  # sums come in one order, so a failure repeats
+
+
+@pytest.fixture(scope="session")
+def data() -> Callable[[str], Path]:
+    """Finds a file or folder of the real data: under UNSPOOL_DATA, or in ../shared/data beside the checkout."""
+    places = [Path(__file__).resolve().parents[2] / "shared" / "data"]
+    if os.environ.get("UNSPOOL_DATA"):
+        places.insert(0, Path(os.environ["UNSPOOL_DATA"]))
+
+    def find(name: str) -> Path:
+        for place in places:
+            if (place / name).exists():
+                return place / name
+        pytest.skip(f"no {name} in {' or '.join(map(str, places))}; set UNSPOOL_DATA to the folder that holds it")
+
+    return find
+
+
+@pytest.fixture
+def problem() -> Callable[..., Case]:
+    """Makes a cell with distinct random weights and everything that one call of `unroll` takes; see `make_case`."""
+    return make_case
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    torch.manual_seed(20)

@@ -1,0 +1,104 @@
+"""Every fast path agrees with the plain loop: outputs, final state, and every gradient."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from cases import ALL_CELLS, SIZES, TOLERANCE, fast_pairs
+from torch.testing import assert_close
+
+from unspool.engine import explain, record_dispatch, unroll
+
+AUTO = {
+    "elman": "native",
+    "elman-relu": "native",
+    "lstm": "native",
+    "lstm-peephole": "reference",
+    "lstm-layernorm": "reference",
+    "gru": "native",
+    "gru-reset-before": "reference",
+    "mingru": "scan",
+    "minlstm": "scan",
+    "own-pair": "reference",
+    "own-linear": "scan",
+    "own-constant-decay": "scan",
+    "own-stepped-linear": "reference",
+    "own-halved-lstm": "reference",
+    "own-renamed-lstm": "native",
+}
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize(("name", "backend"), fast_pairs())
+def test_unroll_agrees_with_the_plain_loop(name, backend, size, dtype, ragged, reverse, problem):
+    case = problem(name, size, dtype=dtype, ragged=ragged, reverse=reverse)
+    expected = case.outputs_and_gradients(backend="reference")
+    with record_dispatch() as dispatch:
+        actual = case.outputs_and_gradients(backend=backend)
+    assert dispatch.backend == backend, dispatch.reason
+    assert actual.keys() == expected.keys()
+    for key in expected:  # output, state.h, grad/inputs, grad/state.h, grad/weight_hh, ...
+        assert_close(actual[key], expected[key], **TOLERANCE[dtype], msg=lambda text, key=key: f"{key}: {text}")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize(("name", "backend"), fast_pairs())
+def test_unroll_agrees_with_the_plain_loop_on_a_gpu(
+    name, backend, size, dtype, ragged, reverse, problem, monkeypatch
+):
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # 10 bits would hide behind no tolerance for 24
+    case = problem(name, size, dtype=dtype, ragged=ragged, reverse=reverse, device="cuda")
+    expected = case.outputs_and_gradients(backend="reference")
+    with record_dispatch() as dispatch:
+        actual = case.outputs_and_gradients(backend=backend)
+    assert dispatch.backend == backend, dispatch.reason
+    for key in expected:
+        assert_close(actual[key], expected[key], **TOLERANCE[dtype], msg=lambda text, key=key: f"{key}: {text}")
+
+
+def test_every_cell_is_in_the_table_of_paths():
+    assert AUTO.keys() == ALL_CELLS.keys()
+
+
+@pytest.mark.parametrize("name", ALL_CELLS)
+def test_auto_takes_the_expected_path(name, problem):
+    case = problem(name, (3, 2, 4, 5))
+    with record_dispatch() as dispatch:
+        outputs, final = case.run("auto")
+    assert dispatch.backend == AUTO[name]
+    assert explain(case.cell).backend == AUTO[name]
+    expected_outputs, expected = case.run("reference")
+    assert_close(outputs, expected_outputs)
+    assert_close(tuple(final), tuple(expected))
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_lengths_may_all_be_shorter_than_the_padded_batch(backend, problem):
+    case = problem("lstm", (6, 3, 4, 5), ragged=False, dtype=torch.float64)
+    with torch.no_grad():
+        case.inputs[4:] = float("nan")
+    lengths = torch.tensor([4, 2, 3])
+    outputs, final = unroll(case.cell, case.inputs, case.state, lengths=lengths, backend=backend)
+    expected, expected_final = unroll(case.cell, case.inputs[:4], case.state, lengths=lengths, backend="reference")
+    assert_close(outputs[:4], expected, **TOLERANCE[torch.float64])
+    assert torch.equal(outputs[4:], torch.zeros_like(outputs[4:]))
+    assert_close(tuple(final), tuple(expected_final), **TOLERANCE[torch.float64])
+
+
+@pytest.mark.parametrize(("name", "backend"), fast_pairs())
+def test_fast_paths_give_no_gradient_where_none_is_wanted(name, backend, problem):
+    case = problem(name, (5, 3, 4, 6))
+    with torch.no_grad():
+        outputs, final = case.run(backend)
+    assert not outputs.requires_grad
+    assert not any(part.requires_grad for part in final)
+    assert_close(outputs, case.run("reference")[0].detach(), **TOLERANCE[torch.float32])
