@@ -14,7 +14,7 @@ from unspool.engine.scan import ScanPath
 from unspool.errors import BackendError
 from unspool.settings import nearest
 
-__all__ = ["PATHS", "Dispatch", "Report", "choose", "record_dispatch"]
+__all__ = ["PATHS", "Dispatch", "Report", "choose", "note", "record_dispatch"]
 
 PATHS: dict[str, Path] = {path.name: path for path in (NativePath(), ScanPath(), ReferencePath())}
 """Every path, fastest first; `auto` takes the first that does not refuse."""
@@ -71,6 +71,13 @@ def record_dispatch() -> Iterator[Dispatch]:
         _watching.reset(token)
 
 
+def note(report: Report) -> None:
+    """Tell whoever is watching that a path is about to run."""
+    dispatch = _watching.get()
+    if dispatch is not None:
+        dispatch.reports.append(report)
+
+
 def choose(request: Request, backend: str) -> tuple[Path, Report]:
     """Find the path for a request.
 
@@ -82,7 +89,7 @@ def choose(request: Request, backend: str) -> tuple[Path, Report]:
         for path in PATHS.values():
             refusal = path.refuses(request)
             if refusal is None:
-                return path, _noted(request, path.name, refusals)
+                return path, _report(request, path.name, refusals)
             refusals[path.name] = refusal
         raise AssertionError("the reference path never refuses")
     if backend not in PATHS:
@@ -91,18 +98,14 @@ def choose(request: Request, backend: str) -> tuple[Path, Report]:
     refusal = path.refuses(request)
     if refusal is not None:
         raise BackendError(f'backend="{backend}" can\'t run this: {refusal}')
-    return path, _noted(request, backend, {})
+    return path, _report(request, backend, {})
 
 
-def _noted(request: Request, backend: str, refusals: dict[str, str]) -> Report:
+def _report(request: Request, backend: str, refusals: dict[str, str]) -> Report:
     cell, inputs = request.cell, request.inputs
     time, batch, width = inputs.shape
     sizes = (
         f"{width} in, {cell.hidden_size} out, {time} steps, batch {batch}, "
         f"{str(inputs.dtype).removeprefix('torch.')} on {inputs.device.type}"
     )
-    report = Report(backend, type(cell).__name__, sizes, refusals)
-    dispatch = _watching.get()
-    if dispatch is not None:
-        dispatch.reports.append(report)
-    return report
+    return Report(backend, type(cell).__name__, sizes, refusals)

@@ -41,8 +41,7 @@ class NativePath:
         cell = request.cell
         known = _kernel_class(cell)
         if known is None:
-            names = ", ".join(cell_class.__name__ for cell_class in _KERNELS)
-            return f"{type(cell).__name__} is not a cell that torch has a kernel for ({names})"
+            return f"torch has no kernel for {type(cell).__name__}"
         if request.context:
             return "torch's kernels take no context"
         if cell.watched:

@@ -34,6 +34,8 @@ class ReferencePath:
             output, new = cell.step(inputs[t], state, *request.context)
             if t == (time - 1 if request.reverse else 0):
                 _check_step(cell, output, new, state)
+            # under autocast a step may return half precision; what is carried keeps its own
+            new = type(new)(*(after.to(before.dtype) for after, before in zip(new, state, strict=True)))
             if valid is not None:
                 output = output.masked_fill(~valid[t], 0)
                 new = type(new)(

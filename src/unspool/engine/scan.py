@@ -27,7 +27,7 @@ class ScanPath:
     def refuses(self, request: Request) -> str | None:
         cell = request.cell
         if not isinstance(cell, LinearCell):
-            return f"{type(cell).__name__} is not a LinearCell: its gates may look at the state"
+            return f"{type(cell).__name__} is not a LinearCell, its gates may look at the state"
         if type(cell).step is not LinearCell.step:
             return f"{type(cell).__name__} has a step of its own beside its coefficients"
         if request.context:
@@ -45,7 +45,9 @@ class ScanPath:
             inputs = inputs.masked_fill(padding, 0)
         assert isinstance(request.cell, LinearCell)
         start = request.state[0]
-        a, b = (part.to(start.dtype) for part in request.cell.coefficients(inputs))  # never scanned in half precision
+        shape = (*inputs.shape[:2], start.shape[-1])  # a decay that is the same at all steps may come without them
+        coefficients = request.cell.coefficients(inputs)
+        a, b = (part.to(start.dtype).expand(shape) for part in coefficients)  # never scanned in half precision
         if padding is not None:
             a, b = a.masked_fill(padding, 1), b.masked_fill(padding, 0)  # the padding hands the state on
         if request.reverse:

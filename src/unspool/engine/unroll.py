@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.dispatch import Report, choose
+from unspool.engine.dispatch import Report, choose, note
 from unspool.engine.request import Backend, check_request
 
 __all__ = ["explain", "unroll"]
@@ -47,7 +47,8 @@ def unroll(
         BackendError: If the demanded path can't run this; the message says why.
     """
     request = check_request(cell, inputs, state, lengths, reverse, context)
-    path, _ = choose(request, backend)
+    path, report = choose(request, backend)
+    note(report)
     outputs, final = path.run(request)
     return outputs, final  # type: ignore[return-value]
 

@@ -164,7 +164,7 @@ class LanguageModel(Task[Corpus]):
         return self._read_through(model, examples, tokens, columns=max(1, min(16, len(tokens) // 2000)))
 
     def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
-        """Scores of the whole text, read as one stream, the state carried all the way; above 2 million units, in a few."""
+        """Scores of the whole text, read as one stream with its state carried on; over 2 million units, as a few."""
         tokens = self._tokens(examples)
         return self._read_through(model, examples, tokens, columns=max(1, len(tokens) // 1_000_000))
 
@@ -223,6 +223,15 @@ class LanguageModel(Task[Corpus]):
     def _units(self, text: str) -> list[str]:
         assert self.vocabulary is not None
         return self.vocabulary.encode_with_offsets(text).units
+
+    @torch.no_grad()
+    def likelier(self, prefix: list[int], one: int, other: int) -> bool:
+        """Whether, after a prefix of ids, one unit is likelier than another."""
+        self._need_model()
+        ids = torch.tensor(prefix, device=device_of(self.model)).unsqueeze(1)
+        outputs, _ = self.model.states(ids, None)
+        scores = self.model.softmax.log_probabilities(outputs[-1])[0]
+        return bool(scores[one] > scores[other])
 
     def generate(
         self,

@@ -48,8 +48,8 @@ class SplitSettings(Settings):
     skip_bad: bool = False
     """Leave out lines that can't be read, and count them, instead of stopping at the first."""
     valid_fraction: Fraction = 0.1
-    """Share of the training data (of what a test leaves) held out for validation where no file for it is given; 0 trains
-    on everything and keeps the last weights."""
+    """Share of the training data (of what a test leaves) held out for validation where no file for it is given; 0 keeps
+    everything for training, and the last weights."""
     test_fraction: Fraction = 0.0
     """Share of the training data held out for a test at the very end where no test file is given."""
 
