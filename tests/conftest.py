@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from cases import Case, make_case
 
 torch.set_num_threads(1)  # sums come in one order, so a failure repeats

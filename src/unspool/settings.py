@@ -197,7 +197,7 @@ def _resolve(name: str, known: Mapping[str, Setting], *, short: bool = True) -> 
         if matches:
             raise SettingError(f"{name!r} stands for several settings; write one of {', '.join(matches)}")
     shorts = {setting.short: dotted for dotted, setting in known.items()} | {dotted: dotted for dotted in known}
-    raise SettingError(f"there is no setting {name!r}{nearest(name, shorts)}")
+    raise SettingError(f"there is no setting {name!r}{nearest(name, shorts if short else known)}")
 
 
 def _read(value: object, setting: Setting) -> object:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import ALL_CELLS, TOLERANCE, fast_pairs
-from torch.testing import assert_close
+
+from cases import ALL_CELLS, fast_pairs
 
 PAIRS = [(name, "reference") for name in ALL_CELLS] + fast_pairs()
+# bfloat16 has 8 bits: a product rounds by 0.4%, and what a state remembers adds up to a few of those. As a root of mean
+# squares, because layer normalisation may enlarge single values where a row hardly varies.
+NEAR = 0.015
 
 
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
@@ -18,5 +21,5 @@ def test_bfloat16_stays_near_float32(name, backend, ragged, problem):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs, final = case.run(backend)
     assert {key: part.dtype for key, part in final._asdict().items()} == dict.fromkeys(final._fields, torch.float32)
-    assert_close(outputs.float(), expected, **TOLERANCE[torch.bfloat16])
-    assert_close(tuple(final), tuple(expected_final), **TOLERANCE[torch.bfloat16])
+    for actual, right in zip((outputs.float(), *final), (expected, *expected_final), strict=True):
+        assert (actual - right).square().mean().sqrt() < NEAR * max(1, right.abs().max())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import TOLERANCE
 from torch import Tensor
 from torch.testing import assert_close
 
+from cases import TOLERANCE
 from unspool.engine import linear_scan
 
 EXACT = TOLERANCE[torch.float64]

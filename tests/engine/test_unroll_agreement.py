@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import ALL_CELLS, SIZES, TOLERANCE, fast_pairs
 from torch.testing import assert_close
 
+from cases import ALL_CELLS, SIZES, TOLERANCE, fast_pairs
 from unspool.engine import explain, record_dispatch, unroll
 
 AUTO = {
@@ -50,9 +50,7 @@ def test_unroll_agrees_with_the_plain_loop(name, backend, size, dtype, ragged, r
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize(("name", "backend"), fast_pairs())
-def test_unroll_agrees_with_the_plain_loop_on_a_gpu(
-    name, backend, size, dtype, ragged, reverse, problem, monkeypatch
-):
+def test_unroll_agrees_with_the_plain_loop_on_a_gpu(name, backend, size, dtype, ragged, reverse, problem, monkeypatch):
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # 10 bits would hide behind no tolerance for 24

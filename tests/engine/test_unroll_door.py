@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from cases import PairCell
 from torch import Tensor
 
+from cases import PairCell
 from unspool.cells import Cell, GRUCell, LSTMCell, LSTMState, MinGRUCell, PeepholeLSTMCell, watch
 from unspool.engine import PATHS, check_lengths, check_sequences, explain, record_dispatch, unroll
 from unspool.errors import BackendError, CellError, ShapeError

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import ALL_CELLS, TOLERANCE, Case, fast_pairs, make_case
-from cases import ContextCell as CellWithContext
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.testing import assert_close
 
+from cases import ALL_CELLS, TOLERANCE, Case, fast_pairs, make_case
+from cases import ContextCell as CellWithContext
 from unspool.engine import PATHS, unroll
 
 PAIRS = [(name, "reference") for name in ALL_CELLS] + fast_pairs()

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load_file
 from tiny_training import (
     Piece,
@@ -66,8 +65,10 @@ def test_accumulated_batches_weigh_by_their_targets(tmp_path):
     for part in (batches[:4], batches[4:]):
         losses = [plain.loss(batch) for batch in part]
         mean = sum(loss.total for loss in losses) / sum(loss.count for loss in losses)
-        parameters = [p for p in plain.parameters()]
-        for parameter, gradient in zip(parameters, torch.autograd.grad(mean, parameters, allow_unused=True), strict=True):
+        parameters = list(plain.parameters())
+        for parameter, gradient in zip(
+            parameters, torch.autograd.grad(mean, parameters, allow_unused=True), strict=True
+        ):
             decay = 0.01 * parameter.detach() if parameter.dim() > 1 else 0.0
             if gradient is not None:
                 parameter.data -= 0.5 * (gradient + decay)
@@ -128,21 +129,16 @@ def test_what_validation_draws_at_random_does_not_change_the_training(tmp_path):
         return mean_loss(source)(model)
 
     train(quiet, source, tmp_path / "quiet", validate=None, epochs=3)
-    trained = []
-    result = train(noisy, source, tmp_path / "noisy", validate=lambda m: trained.append(state_of(m)) or validate(m), epochs=3)
-    assert result.stopped == "done"
-    weights = {name: tensor for name, tensor in trained[-1].items() if name != "batches"}
-    assert_same_bits(weights, {name: tensor for name, tensor in quiet.state_dict().items() if name != "batches"})
+    train(noisy, source, tmp_path / "noisy", validate=validate, epochs=3)
+    stored = [load_file(tmp_path / name / "training" / "checkpoint.safetensors") for name in ("quiet", "noisy")]
+    weights = [{n: t for n, t in tensors.items() if n != "weights/batches"} for tensors in stored]
+    assert_same_bits(*weights)
 
 
-@pytest.mark.parametrize(("every", "updates"), [(1.0, [7, 14, 20]), (0.5, [4, 7, 11, 14, 18, 20]), (1.5, [11, 20])])
+@pytest.mark.parametrize(("every", "updates"), [(1.0, [7, 14, 21]), (0.5, [4, 7, 11, 14, 18, 21]), (1.5, [11, 21])])
 def test_validations_come_when_they_should(tmp_path, every, updates):
-    minutes_from_update = {20: 1e-9}
-    source = Windows()
-    train(language_model(), source, tmp_path, epochs=3, validate_every=every)
-    assert minutes_from_update
-    expected = [update if update != 20 else 21 for update in updates]
-    assert [line["update"] for line in lines(tmp_path, "validation")] == expected
+    train(language_model(), Windows(), tmp_path, epochs=3, validate_every=every)
+    assert [line["update"] for line in lines(tmp_path, "validation")] == updates
 
 
 def test_patience_stops_the_run(tmp_path):
@@ -187,7 +183,9 @@ def test_validation_divides_the_learning_rate(tmp_path, schedule, rates):
 
 
 def test_cosine_comes_down_with_whatever_ends_the_run(tmp_path):
-    train(language_model(), Windows(), tmp_path, schedule="cosine", warmup=2, epochs=2, validate=None, learning_rate=1.0)
+    train(
+        language_model(), Windows(), tmp_path, schedule="cosine", warmup=2, epochs=2, validate=None, learning_rate=1.0
+    )
     rates = [line["learning_rate"] for line in lines(tmp_path, "train")]
     shape = [(1 + math.cos(math.pi * update / 14)) / 2 for update in range(14)]
     assert rates == pytest.approx([shape[0] / 2, *shape[1:]])
@@ -199,7 +197,7 @@ def test_the_log_says_what_happened(tmp_path):
     train(model, source, tmp_path, epochs=1)
     first = lines(tmp_path, "train")[0]
     loss = before.loss(source.pieces[0])
-    assert first["loss"] == pytest.approx(float(loss.total) / loss.count)
+    assert first["loss"] == pytest.approx(float(loss.total.detach()) / loss.count)
     assert first.keys() == {
         *("kind", "update", "epoch", "loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds")
     }
@@ -241,7 +239,9 @@ class Fragile(nn.Module):
 def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_bad(tmp_path):
     source = Poisoned((2, 3))
     with pytest.raises(TrainingError) as caught:
-        train(Fragile(source, "loss"), source, tmp_path, validate=lambda m: {"nats": 1.0}, learning_rate=1e-3, clip=None)
+        train(
+            Fragile(source, "loss"), source, tmp_path, validate=lambda m: {"nats": 1.0}, learning_rate=1e-3, clip=None
+        )
     text = str(caught.value)
     assert "the loss became inf at update 18 (epoch 3, batch 4 of 7); the mean loss before was" in text
     assert "lower learning_rate (now 0.001) or clip is off, try 1" in text
@@ -254,7 +254,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_bad(tmp_path)
 def test_a_gradient_that_is_not_finite_is_never_saved(tmp_path, clip):
     source = Poisoned((1, 6))  # the last of an epoch: validation and checkpoint come next
     model = Fragile(source, "gradient")
-    with pytest.raises(TrainingError, match="norm became nan at update 14|weights are no longer finite after update 14"):
+    with pytest.raises(
+        TrainingError, match=r"norm became nan at update 14|weights are no longer finite after update 14"
+    ):
         train(model, source, tmp_path, validate=lambda m: {"nats": 1.0}, learning_rate=1e-3, clip=clip)
     weights = load_file(tmp_path / "training" / "checkpoint.safetensors")
     assert all(tensor.isfinite().all() for tensor in weights.values() if tensor.is_floating_point())
@@ -274,13 +276,14 @@ def test_a_run_that_failed_can_go_on_with_a_lower_learning_rate(tmp_path):
 def test_a_batch_without_targets_moves_nothing(tmp_path):
     source = Windows(batches=2)
     source.pieces = [source.pieces[0], Piece(source.pieces[1].ids, torch.full_like(source.pieces[1].ids, -100))]
-    one, both = language_model(), language_model()
     after = []
-    train(one, source, tmp_path / "a", epochs=1, validate=lambda m: after.append(state_of(m)) or {"nats": 0.0}, validate_every=0.5)
-    assert_same_bits(
-        {k: v for k, v in after[0].items() if k != "batches"}, {k: v for k, v in after[1].items() if k != "batches"}
-    )
-    assert both is not one
+
+    def validate(model):
+        after.append({name: parameter.detach().clone() for name, parameter in model.named_parameters()})
+        return {"nats": 0.0}
+
+    train(language_model(), source, tmp_path, epochs=1, validate=validate, validate_every=0.5)
+    assert_same_bits(after[0], after[1])
 
 
 def test_what_cannot_be_trained_is_refused_in_a_sentence(tmp_path):
@@ -374,7 +377,8 @@ def test_the_network_learns(tmp_path):
     source = Ragged()
     model = TinyClassifier()
     train(model, source, tmp_path, epochs=60, learning_rate=0.1, weight_decay=0.0)
-    right = sum(int((model.readout(model.embedding(p.ids).mean(0)).argmax(1) == p.targets).sum()) for p in source.pieces)
+    guesses = [model.readout(model.embedding(piece.ids).mean(0)).argmax(1) for piece in source.pieces]
+    right = sum(int((guess == p.targets).sum()) for guess, p in zip(guesses, source.pieces, strict=True))
     assert right >= 15  # of 22
 
 
@@ -386,4 +390,3 @@ def test_on_a_gpu_the_losses_are_those_of_the_cpu(tmp_path):
         fit(model, Windows(), TrainingSettings(epochs=2, device=device), folder=tmp_path / device)
     a, b = ([line["loss"] for line in lines(tmp_path / device, "train")] for device in ("cpu", "cuda"))
     assert a == pytest.approx(b, rel=1e-4)
-    assert F is not None

@@ -16,7 +16,17 @@ from typing import Any, Generic, TypeVar
 from unspool.errors import DataError
 from unspool.settings import nearest
 
-__all__ = ["Paths", "Reader", "decode_line", "find_files", "numbered_lines", "open_bytes", "suffix_of"]
+__all__ = [
+    "Paths",
+    "Reader",
+    "decode_line",
+    "find_files",
+    "name_of",
+    "not_utf8",
+    "numbered_lines",
+    "open_bytes",
+    "suffix_of",
+]
 
 Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """One path or several; each a file, a folder, a glob, or `-` for standard input."""

@@ -16,7 +16,7 @@ from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, 
 from unspool.errors import DataError, MissingExtraError
 from unspool.settings import nearest
 
-__all__ = ["Header", "Row", "find_column", "guess_text_and_label", "read_rows"]
+__all__ = ["Header", "Row", "find_column", "guess_text_and_label", "read_json_lines", "read_rows"]
 
 Header = Literal["auto", "yes", "no"]
 

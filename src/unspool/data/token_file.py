@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from unspool.data.vocabulary import END, Vocabulary
 from unspool.errors import DataError, MachineError
 
-__all__ = ["TokenFile", "token_array"]
+__all__ = ["TokenFile", "smallest_type", "token_array"]
 
 
 class TokenFile:

@@ -57,8 +57,8 @@ def sample_next(
         return log_probabilities.argmax(-1)
     scores = log_probabilities.float() / temperature
     if top_k is not None and top_k < scores.shape[-1]:
-        least = scores.topk(top_k, dim=-1).values[..., -1:]
-        scores = scores.masked_fill(scores < least, float("-inf"))
+        best = scores.topk(top_k, dim=-1)  # by place, not by value: equal scores must not let more through
+        scores = torch.full_like(scores, float("-inf")).scatter(-1, best.indices, best.values)
     probabilities = scores.softmax(-1)
     if top_p is not None and top_p < 1:
         ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)

@@ -65,6 +65,6 @@ class Recording:
         """
         arrays = {}
         for name, values in self.stacked().items():
-            array = values[:length, column].float().cpu().numpy()
-            arrays[f"{place} / {name}"] = array[::-1] if reverse else array
+            in_order = values.flip(0) if reverse else values  # a backward run begins in the padding
+            arrays[f"{place} / {name}"] = in_order[:length, column].float().cpu().numpy()
         return arrays

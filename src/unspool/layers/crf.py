@@ -78,7 +78,7 @@ class LinearChainCRF(nn.Module):
         at_steps = emissions.gather(2, tags.unsqueeze(-1)).squeeze(-1)  # (time, batch)
         between = transitions[tags[:-1], tags[1:]]
         ends = tags.gather(0, (lengths - 1)[None])[0]
-        return (at_steps * mask).sum(0) + (between * mask[1:]).sum(0) + first[tags[0]] + last[ends]
+        return at_steps.masked_fill(~mask, 0).sum(0) + (between * mask[1:]).sum(0) + first[tags[0]] + last[ends]
 
     def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Log of the sum over all tag sequences of their e^score, (batch,)."""

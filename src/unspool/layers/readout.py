@@ -54,6 +54,7 @@ class Readout(nn.Module):
             return ReadoutOutput(last, None)
         if self.pooling == "max":
             return ReadoutOutput(states.masked_fill(~mask.unsqueeze(-1), float("-inf")).amax(0), None)
+        states = states.masked_fill(~mask.unsqueeze(-1), 0)  # a weight of 0 does not stop NaN
         if self.pooling == "mean":
             weights = mask / lengths
         else:

@@ -94,6 +94,9 @@ class Recurrent(nn.Module):
         check_sequences(inputs, lengths, self.input_size)
         if state is not None and len(state) != self.num_layers:
             raise ShapeError(f"state has {len(state)} layers, expected {self.num_layers}")
+        if self.residual and lengths is not None:  # what stands in the padding must not reach the sum
+            steps = torch.arange(inputs.shape[0], device=inputs.device)[:, None]
+            inputs = inputs.masked_fill((steps >= lengths.to(inputs.device)).unsqueeze(-1), 0)
         final = []
         for depth, cells in enumerate(self._cells()):
             if depth > 0:

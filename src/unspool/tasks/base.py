@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import shlex
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
@@ -18,16 +20,17 @@ from torch import Tensor, nn
 from unspool.cells import CELLS, Cell, cell_class, cell_name, watch
 from unspool.data import find_files
 from unspool.engine import explain, record_dispatch
-from unspool.errors import DataError, ModelFolderError, SettingError, UsageError
+from unspool.errors import DataError, Interrupted, ModelFolderError, SettingError, TrainingError, UsageError
 from unspool.inspection import Recording, Trace
 from unspool.layers import Recurrent
-from unspool.settings import Settings, from_record, make, to_record
+from unspool.settings import Settings, describe, from_record, make, to_record
 from unspool.tasks.card import model_card
 from unspool.tasks.folder import (
     FORMAT,
     Record,
     fingerprint,
     new_folder,
+    only_begun,
     read_record,
     rounded,
     versions,
@@ -167,6 +170,7 @@ class Task(ABC, Generic[D]):
         resume: bool = False,
         baselines: bool = True,
         reporter: Reporter | None = None,
+        allow: Collection[str] = (),
     ) -> Self:
         """Train on files.
 
@@ -176,9 +180,10 @@ class Task(ABC, Generic[D]):
                 is 0, the last weights are kept.
             test: What is scored once, at the very end; nothing, or `test_fraction`, if omitted.
             out: Model folder to write, new or empty; without one, nothing is kept on disk.
-            resume: Go on with the training that `out` holds, to the same bits.
+            resume: Go on with the training that `out` holds, to the same bits; begin where it holds none.
             baselines: Whether simple methods are scored too.
             reporter: Hears how it goes; a bar or lines on stderr if omitted.
+            allow: Training settings that may differ from those a run was begun with, though they change its course.
 
         Returns:
             The task itself, trained; scores stand in `record.metrics`.
@@ -197,7 +202,7 @@ class Task(ABC, Generic[D]):
         with new_folder(out, resume=resume or not world.first) as folder:
             self._scratch = folder / "training"
             splits = self._splits(train, valid, test)
-            if resume:
+            if resume and not world.share(only_begun(folder)):
                 self._take_up(folder, splits, reporter)
             else:
                 self._learn(splits.train.examples)
@@ -213,7 +218,8 @@ class Task(ABC, Generic[D]):
                 write_record(folder, self.record)  # type: ignore[arg-type]
             if baselines and world.first and not self.record.baselines:  # type: ignore[union-attr]
                 self._compare_with_baselines(splits, reporter)
-            self._train(splits, folder, resume, reporter)
+            with self._nothing_kept() if out is None else nullcontext():
+                self._train(splits, folder, resume, reporter, allow)
             if world.first:
                 self._report(splits)
                 if out is not None:
@@ -230,7 +236,18 @@ class Task(ABC, Generic[D]):
         if not world.first:
             self._load_vocabularies(folder)
 
-    def _train(self, splits: Splits[D], folder: Path, resume: bool, reporter: Reporter) -> None:
+    @contextmanager
+    def _nothing_kept(self) -> Iterator[None]:
+        """Promise no way to go on where there is no folder to go on from."""
+        try:
+            yield
+        except Interrupted as error:
+            how = str(error).partition(";")[0]
+            raise Interrupted(f"{how}; nothing is kept, since no folder was named (out)") from None
+        except TrainingError as error:
+            raise TrainingError(str(error).partition(", named as a change")[0]) from None
+
+    def _train(self, splits: Splits[D], folder: Path, resume: bool, reporter: Reporter, allow: Collection[str]) -> None:
         assert self.record is not None
         valid, (metric, higher) = splits.valid, self.metric
         result = fit(
@@ -242,8 +259,9 @@ class Task(ABC, Generic[D]):
             metric=metric,
             higher_is_better=higher,
             resume=resume,
+            allow=allow,
             reporter=reporter,
-            resume_with=f"unspool train --resume {folder}",
+            resume_with=self._way_on(folder),
         )
         self.model.eval()
         self.record.training = {
@@ -253,6 +271,12 @@ class Task(ABC, Generic[D]):
             "seconds": round(result.seconds, 1),
             "stopped": result.stopped,
         }
+
+    def _way_on(self, folder: Path) -> str:
+        """The command that goes on with a training."""
+        cell = self.settings.network.cell
+        own = "" if cell in CELLS else f" --cell {shlex.quote(cell)}"
+        return f"unspool train --resume {shlex.quote(str(folder))}{own}"
 
     def _report(self, splits: Splits[D]) -> None:
         """Score the weights that are saved, on validation and, this once, on test data."""
@@ -479,6 +503,7 @@ class Task(ABC, Generic[D]):
     def _take_up(self, folder: Path, splits: Splits[D], reporter: Reporter) -> None:
         """Take vocabularies and record from a folder, and check that the data are the same."""
         self.record = read_record(folder)
+        self._refuse_changed_settings(folder)
         self._load_vocabularies(folder / "vocabulary")
         fresh = self._new_record(splits)
         for name, part in fresh.data.items():
@@ -493,6 +518,19 @@ class Task(ABC, Generic[D]):
             old = ", ".join(f"{name} {self.record.versions.get(name)} (now {new})" for name, new in changed.items())
             reporter.note(f"note: the run began with {old}; bits may differ from an unbroken run")
         self.record.settings = fresh.settings
+
+    def _refuse_changed_settings(self, folder: Path) -> None:
+        """Refuse to go on with another network or other data; how it is trained is looked at by the training itself."""
+        assert self.record is not None
+        before = from_record(self.settings_type, self.record.settings)
+        names = [name for name in describe(self.settings_type) if not name.startswith("training.")]
+        values = {name: (attrgetter(name)(before), attrgetter(name)(self.settings)) for name in names}
+        changed = [f"{name} = {new} (was {old})" for name, (old, new) in values.items() if new != old]
+        if changed:
+            raise SettingError(
+                f"{folder} was begun with other settings: {', '.join(changed)}; "
+                f"go on with the old values, or train into a new folder"
+            )
 
 
 def _untied(model: nn.Module) -> dict[str, Tensor]:

@@ -39,7 +39,7 @@ from unspool.tasks.metrics import classification_scores, multilabel_scores
 from unspool.tasks.network import recurrent_stack, token_embedding
 from unspool.tasks.settings import ClassifierSettings
 
-__all__ = ["Classification", "Classifier"]
+__all__ = ["Classification", "Classifier", "TextExamples"]
 
 _TEXT_NAMES = ("text", "sentence", "question", "tokens", "words", "review", "content")
 _LABEL_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "target", "tag", "tags")

@@ -31,6 +31,7 @@ __all__ = [
     "Record",
     "fingerprint",
     "new_folder",
+    "only_begun",
     "read_record",
     "rounded",
     "versions",
@@ -143,6 +144,14 @@ def new_folder(out: Path | None, *, resume: bool) -> Iterator[Path]:
     except OSError as error:
         raise MachineError(f"{out} can't be made: {error.strerror}") from error
     yield out
+
+
+def only_begun(folder: Path) -> bool:
+    """Whether training was killed before it wrote anything to go on with, or has not begun.
+
+    A folder that holds anything else is looked into, and refused if it is no model folder.
+    """
+    return not folder.exists() or {path.name for path in folder.iterdir()} <= {"vocabulary", f"{RECORD}.partial"}
 
 
 def fingerprint(paths: list[Path]) -> str:

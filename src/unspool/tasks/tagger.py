@@ -49,7 +49,7 @@ from unspool.tasks.spans import (
     write_tags,
 )
 
-__all__ = ["Tagger", "Tagging"]
+__all__ = ["TaggedExamples", "Tagger", "Tagging"]
 
 _WORD_NAMES, _TAG_NAMES = ("form", "tokens", "words", "1"), ("upos", "tags", "labels", "ner_tags", "pos_tags")
 

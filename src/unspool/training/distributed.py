@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from unspool.errors import MachineError
 from unspool.models.loss import Loss
 
-__all__ = ["LossModule", "World", "join", "leave", "parallel"]
+__all__ = ["HasLoss", "LossModule", "World", "detached", "flattened", "join", "leave", "parallel", "rebuilt"]
 
 _PATIENCE = timedelta(hours=24)  # the others wait while rank 0 validates
 
@@ -150,19 +150,17 @@ class LossModule(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
+        # Where no weight is reached there is still something to go backwards from; no optimizer knows it.
+        self.anchor = nn.Parameter(torch.zeros((), device=next(model.parameters()).device))
 
     def forward(self, batch: Any, carry: Any = None) -> Loss:
-        """The loss of this process's part of a batch; none of it (`None`) is a loss of zero with gradients of zero."""
+        """The loss of this process's part of a batch; none of it (`None`) is a loss of zero that reaches no weight."""
         if batch is None:
-            return Loss(self._zero(), 0, carry)
+            return Loss(self.anchor * 0, 0, carry)
         total, count, carry = cast(HasLoss, self.model).loss(batch, carry)
         if not total.requires_grad:
-            total = total + self._zero()
+            total = total + self.anchor * 0
         return Loss(total, count, detached(carry))
-
-    def _zero(self) -> Tensor:
-        parts = [parameter.flatten()[:1].sum() * 0 for parameter in self.model.parameters() if parameter.requires_grad]
-        return torch.stack(parts).sum()
 
 
 def parallel(model: nn.Module, world: World) -> nn.Module:
@@ -171,8 +169,7 @@ def parallel(model: nn.Module, world: World) -> nn.Module:
     if world.size == 1:
         return module
     # Which weights a batch reaches differs between batches (clusters of a softmax, an empty part), and a layout of
-    # gradients that is never rebuilt sums them in the same order after a resume. torch warns where all are reached.
-    module.unreached = nn.Parameter(torch.zeros(1, device=next(model.parameters()).device))
+    # gradients that is never rebuilt sums them in the same order after a resume.
     return nn.parallel.DistributedDataParallel(module, find_unused_parameters=True)
 
 

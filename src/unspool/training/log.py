@@ -35,9 +35,9 @@ class Log:
         self._path = folder / "log.jsonl"
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._path.touch()
+            os.truncate(self._path, min(position, self._path.stat().st_size))
             self._file = self._path.open("ab", buffering=0)  # a failed write leaves nothing to fail again on closing
-            self._file.truncate(min(position, self._path.stat().st_size))
-            self._file.seek(0, os.SEEK_END)
         except OSError as error:
             raise machine_error(self._path, error) from error
 

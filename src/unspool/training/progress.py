@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TextIO
 
-__all__ = ["BarReporter", "LineReporter", "Progress", "Reporter", "report_to"]
+__all__ = ["BarReporter", "LineReporter", "Progress", "Reporter", "clock", "report_to", "thousands"]
 
 
 @dataclass(frozen=True, kw_only=True)

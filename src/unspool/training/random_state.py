@@ -16,10 +16,10 @@ __all__ = ["capture", "restore", "seed", "unchanged"]
 
 def seed(number: int, *, rank: int = 0) -> None:
     """Start all generators from one number; processes of one run draw different numbers."""
-    mixed = (number * 1_000_003 + rank * 7919) % 2**63
-    random.seed(mixed)
-    np.random.seed(mixed % 2**32)
-    torch.manual_seed(mixed)  # CUDA too, also before it is initialised
+    mixed = random.Random(f"{number} {rank}")  # text is hashed, so that near numbers and high bits all tell
+    random.seed(mixed.getrandbits(64))
+    np.random.seed(mixed.getrandbits(32))
+    torch.manual_seed(mixed.getrandbits(63))  # CUDA too, also before it is initialised
 
 
 def capture(device: torch.device) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -86,7 +86,7 @@ class Updater:
         start = position * self.settings.accumulate
         parts = min(self.settings.accumulate, len(self.source) - start)
         if position == 0:
-            self._batches, self.carry = None, None
+            self._batches, self.carry, self.stored_carry = None, None, ()
         if self._batches is None:
             self._batches = iter(self.source.epoch(epoch, start=start))
         self.optimizer.zero_grad(set_to_none=True)

@@ -1,0 +1,232 @@
+"""`unspool compare`: several networks on the same data, with the same budget, in one table."""
+
+from __future__ import annotations
+
+import json as json_form
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from unspool.cli.flags import SETTINGS, chosen_settings, settings_from, settings_options
+from unspool.cli.scores import figure
+from unspool.cli.talk import common, example, reporter, result, result_json, say, table
+from unspool.cli.tasks import ONE_SPELLING, TaskGroup, task_command
+from unspool.errors import Interrupted, UsageError
+from unspool.settings import Settings, make
+
+if TYPE_CHECKING:
+    from unspool.tasks import Task
+    from unspool.training import Reporter
+
+__all__ = ["compare"]
+
+_EXAMPLES = {
+    "classify": "unspool compare classify reviews.tsv --networks bag,elman,lstm --epochs 5",
+    "tag": "unspool compare tag train.conllu --valid dev.conllu --networks elman,gru,my_cell.py:MyCell",
+    "write": "unspool compare write novel.txt --networks gru,lstm,mingru --minutes 5",
+}
+_USUAL = {"classify": "bag,elman,lstm,gru", "tag": "elman,lstm,gru", "write": "elman,lstm,gru"}
+
+
+class Outcome(NamedTuple):
+    """What one network reached, and what it took."""
+
+    network: str
+    scores: Mapping[str, float]
+    """On the held-out data that the table is about."""
+    weights: int
+    updates: int
+    seconds: float
+    """Of training, validation apart."""
+    tokens_per_second: float
+
+
+class CompareGroup(TaskGroup):
+    """`compare TASK DATA... --networks A,B,C`."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command that compares networks on one task."""
+        return _task_command(cmd_name) if cmd_name in SETTINGS else None
+
+
+def _task_command(name: str) -> click.Command:
+    ordinary = [
+        click.Option(
+            ["--networks"],
+            default=_USUAL[name],
+            help=f"Cells by name or as my_file.py:MyCell, bag for an average of words.  [{_USUAL[name]}]",
+        ),
+        click.Option(["--out"], type=click.Path(path_type=Path), help="Also write the table: a new .md or .json file."),
+    ]
+    command = task_command(name, ordinary, callback=lambda **values: _compare(name, **values), example=_EXAMPLES[name])
+    command.params += settings_options(SETTINGS[name], leave_out={"network.cell", "network.network"})
+    return command
+
+
+@click.group(
+    cls=CompareGroup,
+    context_settings=ONE_SPELLING,
+    epilog=example(*_EXAMPLES.values()),
+    subcommand_metavar="TASK DATA... [--networks A,B,C] [--SETTING VALUE ...]",
+)
+@common
+def compare() -> None:
+    """Train several networks with an equal budget and show them in one table.
+
+    Each sees the same data, split, seed and number of updates, and all other settings are alike too; none stops early
+    unless --patience says so. The score is on the test data, or on the validation data where there are none.
+    """
+
+
+def _compare(
+    name: str,
+    data: tuple[str, ...],
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    networks: str,
+    out: Path | None,
+    recipe: Path | None,
+    baselines: bool,
+    json: bool,
+    **values: Any,
+) -> None:
+    if out is not None:
+        _refuse_file(out)
+    if "-" in (*data, *valid, *test):
+        raise UsageError("standard input can be read only once, and each network reads the data; name a file")
+    equal = make(SETTINGS[name], {"training.patience": None})
+    settings = settings_from(SETTINGS[name], recipe, chosen_settings(values), equal)
+    chosen = _settings_of(name, networks, settings)
+    outcomes: list[Outcome] = []
+    simple: Mapping[str, Mapping[str, float]] = {}
+    stopped = None
+    for network, own in chosen.items():
+        say(f"-- {network} --")
+        try:
+            task, speed = _trained(name, own, data, valid, test, baselines=baselines and not simple)
+        except Interrupted:
+            stopped = network
+            break
+        outcomes.append(_outcome(network, task, speed))
+        simple = simple or task.record.baselines  # type: ignore[union-attr]
+    part = "test" if test or settings.data.test_fraction > 0 else "valid"  # type: ignore[attr-defined]
+    _report(outcomes, simple, part, out, json)
+    if stopped is not None:
+        raise Interrupted(f"stopped while {stopped} was trained; the table holds what was finished before")
+
+
+def _refuse_file(out: Path) -> None:
+    if out.suffix.lower() not in (".md", ".json"):
+        raise UsageError(f"--out {out}: a table is written as .md or .json")
+    if out.exists():
+        raise UsageError(f"{out} exists already, and nothing is overwritten; name another file")
+
+
+def _settings_of(name: str, networks: str, settings: Settings) -> dict[str, Settings]:
+    """The settings of each network, all of them looked at before the first is trained."""
+    from unspool.cells import cell_class
+
+    names = list(dict.fromkeys(part.strip() for part in networks.split(",") if part.strip()))
+    if not names:
+        raise UsageError(f"--networks names nothing to compare; try --networks {_USUAL[name]}")
+    found = {}
+    for network in names:
+        if network == "bag" and name != "classify":
+            raise UsageError(f"a bag of words gives no answer for each word, so the task {name!r} has none")
+        if network != "bag":
+            cell_class(network)
+        bag = {"network.network": "bag"} if network == "bag" else {"network.cell": network}
+        found[network] = settings.replace(**bag)
+    return found
+
+
+def _trained(
+    name: str,
+    settings: Settings,
+    data: tuple[str, ...],
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    *,
+    baselines: bool,
+) -> tuple[Task[Any], float]:
+    from unspool.tasks import task_class
+
+    ear = _listener(reporter())
+    task = task_class(name)(settings)
+    task.fit(list(data), valid=list(valid) or None, test=list(test) or None, baselines=baselines, reporter=ear)
+    return task, ear.speed  # type: ignore[attr-defined]
+
+
+def _listener(inner: Reporter) -> Reporter:
+    """A reporter that passes everything on, and remembers the speed."""
+    from unspool.training import Progress, Reporter
+
+    class Listener(Reporter):
+        interval = inner.interval
+        speed = float("nan")
+        started, note, finished = staticmethod(inner.started), staticmethod(inner.note), staticmethod(inner.finished)
+        progress = staticmethod(inner.progress)
+
+        def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
+            self.speed = progress.tokens_per_second
+            inner.validated(progress, metrics, improved)
+
+    return Listener()
+
+
+def _outcome(network: str, task: Task[Any], speed: float) -> Outcome:
+    record = task.record
+    assert record is not None
+    scores = record.metrics.get("test", record.metrics.get("valid", {}))
+    facts = record.training
+    return Outcome(network, scores, record.network["weights"], facts["updates"], facts["seconds"], round(speed, 1))
+
+
+def _report(
+    outcomes: Sequence[Outcome],
+    baselines: Mapping[str, Mapping[str, float]],
+    part: str,
+    out: Path | None,
+    json: bool,
+) -> None:
+    record = {"scored_on": part, "networks": [each._asdict() for each in outcomes], "baselines": dict(baselines)}
+    head, rows = _rows(outcomes, baselines, part)
+    if json:
+        result_json(record)
+    else:
+        result(table(head, rows))
+    if out is not None:
+        from unspool.tasks.folder import write_text
+
+        write_text(
+            out, _markdown(head, rows) if out.suffix.lower() == ".md" else json_form.dumps(record, indent=2) + "\n"
+        )
+        say(f"written: {out}")
+
+
+def _rows(
+    outcomes: Sequence[Outcome], baselines: Mapping[str, Mapping[str, float]], part: str
+) -> tuple[list[str], list[list[str]]]:
+    scored = [*(each.scores for each in outcomes), *baselines.values()]
+    names = list(dict.fromkeys(name for scores in scored for name in scores))
+    head = [f"on {part}", *names, "weights", "updates", "seconds", "tokens/s"]
+    rows = [
+        [
+            each.network,
+            *(figure(each.scores.get(name)) for name in names),
+            *(f"{number:,}" for number in (each.weights, each.updates)),
+            f"{each.seconds:,.1f}",
+            f"{each.tokens_per_second:,.0f}",
+        ]
+        for each in outcomes
+    ]
+    rows += [[label, *(figure(scores.get(name)) for name in names), *[""] * 4] for label, scores in baselines.items()]
+    return head, rows
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    lines.insert(1, "|---|" + "---:|" * (len(head) - 1))
+    return "\n".join(lines) + "\n"

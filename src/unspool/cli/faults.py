@@ -1,0 +1,104 @@
+"""Every error as one sentence on stderr, with the exit code that fits."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import click
+
+from unspool.cli.talk import first
+from unspool.errors import MachineError, UnspoolError
+
+__all__ = ["exit_code_of", "without_warnings"]
+
+
+def exit_code_of(error: BaseException, *, debug: bool) -> int:
+    """Say what went wrong, and return the exit code."""
+    if isinstance(error, BrokenPipeError):
+        return _pipe_is_closed()
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return 2
+    if isinstance(error, click.UsageError):
+        _complain(_usage(error))
+        return 2
+    if isinstance(error, click.ClickException):
+        _complain(error.format_message())
+        return error.exit_code
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        _complain("stopped by ctrl-C")
+        return 130
+    if isinstance(error, UnspoolError):
+        _complain(str(error), everywhere=isinstance(error, MachineError))
+        return error.exit_code
+    _complain(_unexpected(error), everywhere=True)
+    return 1
+
+
+def _complain(text: str, *, everywhere: bool = False) -> None:
+    """One line on stderr; what all processes of a run meet is said by the first alone."""
+    if first() or everywhere:
+        who = "unspool" if first() else f"unspool (process {os.environ['RANK']})"
+        click.echo(f"{who}: {' '.join(text.split())}", err=True)
+
+
+def _usage(error: click.UsageError) -> str:
+    text = error.format_message()
+    if isinstance(error, click.NoSuchOption):
+        text = f"there is no flag {error.option_name}{_nearest_flag(error)}"
+    elif isinstance(error, click.MissingParameter) and error.param is not None:
+        text = f"{error.param.make_metavar(error.ctx or click.Context(click.Command(None)))} is missing"
+        if isinstance(error.param, click.Option):
+            text = f"the flag {error.param.opts[0]} is missing: {error.param.help}"
+    if error.ctx is None:
+        return text
+    text = text if text.endswith((".", "?", "!")) else f"{text};"
+    return f"{text} see: {error.ctx.command_path} --help"
+
+
+def _nearest_flag(error: click.NoSuchOption) -> str:
+    if error.ctx is None:
+        return ""
+    known = [name for parameter in error.ctx.command.params for name in (*parameter.opts, *parameter.secondary_opts)]
+    close = difflib.get_close_matches(error.option_name, [name for name in known if name.startswith("-")], n=1)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def _unexpected(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename or 'the machine'}: {error.strerror}; run again with --debug to see where"
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "there is not enough memory; try a smaller --batch-tokens, --batch-size or --hidden"
+    lines = str(error).strip().splitlines() or [""]
+    return (
+        f"something went wrong that Unspool did not foresee ({type(error).__name__}: {lines[0][:300]}); "
+        f"run again with --debug to see where"
+    )
+
+
+def _pipe_is_closed() -> int:
+    """Whoever read our output has gone: leave without a word, also when Python flushes at its end."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
+
+
+@contextmanager
+def without_warnings(debug: bool) -> Iterator[None]:
+    """Keep the warnings of libraries from a person who can't do anything about them."""
+    import warnings
+
+    if debug:
+        yield
+        return
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

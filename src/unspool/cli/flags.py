@@ -1,0 +1,166 @@
+"""Every setting of a task as a flag of the command line."""
+
+from __future__ import annotations
+
+import typing
+from collections import deque
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unspool.errors import SettingError
+from unspool.settings import Setting, Settings, describe, make, read_recipe
+from unspool.tasks.settings import ClassifierSettings, LanguageModelSettings, TaggerSettings
+
+__all__ = ["SETTINGS", "SettingsCommand", "chosen_settings", "settings_from", "settings_options"]
+
+SETTINGS: dict[str, type[Settings]] = {
+    "classify": ClassifierSettings,
+    "tag": TaggerSettings,
+    "write": LanguageModelSettings,
+}
+"""The settings of each task; the task's class knows them too, but importing it takes seconds."""
+
+_PREFIX = "setting__"
+_TITLES = {
+    "": "What is asked for",
+    "network": "Network",
+    "vocabulary": "Vocabulary",
+    "data": "Data",
+    "training": "Training",
+}
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
+
+class SettingOption(click.Option):
+    """The flag of one setting: its short name where no other setting has it, and its dotted name."""
+
+    def __init__(self, setting: Setting, *, short: bool) -> None:
+        self.setting = setting
+        names = [setting.short] * short + [setting.name] * (not short or setting.short != setting.name)
+        flags = [name.replace("_", "-") for name in names]
+        if self.is_switch:
+            declarations = [f"--{flag}/--no-{flag}" for flag in flags]
+        else:
+            declarations = [f"--{flag}" for flag in flags]
+        identifier = _PREFIX + setting.name.replace(".", "__")
+        kind: dict[str, Any] = {} if self.is_switch else {"type": str, "metavar": _metavar(setting)}
+        super().__init__([*declarations, identifier], default=None, help=setting.help, **kind)
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether it is on or off."""
+        return self.setting.type is bool
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
+        """Its shortest name, what it takes, what it means and its default."""
+        name = self.opts[0]
+        if self.is_switch:
+            left = f"{name} / {self.secondary_opts[0]}"
+        else:
+            left = f"{name} {_metavar(self.setting)}"
+        return left, f"{self.setting.help}  [{_shown(self.setting.default)}]"
+
+
+class SettingsCommand(click.Command):
+    """A command whose help lists the settings in groups, and whose switches also take true and false."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read `--several true` and `--several=false` as the switches they are."""
+        switches = {
+            name: option.secondary_opts[place]
+            for option in self.params
+            if isinstance(option, SettingOption) and option.is_switch
+            for place, name in enumerate(option.opts)
+        }
+        return super().parse_args(ctx, _switched(args, switches))
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options of the command, then the settings group by group."""
+        options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
+        ordinary = [option for option in options if not isinstance(option, SettingOption)]
+        records = [record for option in ordinary if (record := option.get_help_record(ctx)) is not None]
+        with formatter.section("Options"):
+            formatter.write_dl(records)
+        settings = [option for option in self.params if isinstance(option, SettingOption)]
+        for group, title in _TITLES.items():
+            inside = [option for option in settings if option.setting.name.rpartition(".")[0] == group]
+            if inside:
+                dotted = f" (also as --{group}.NAME, or in a recipe under [{group}])" if group else ""
+                with formatter.section(f"{title}{dotted}"):
+                    formatter.write_dl([option.get_help_record(ctx) for option in inside])
+
+
+def settings_options(settings: type[Settings], *, leave_out: Collection[str] = ()) -> list[click.Parameter]:
+    """A flag for every setting but those left out, which are named with their dots."""
+    known = describe(settings)
+    shorts = [setting.short for setting in known.values()]
+    return [
+        SettingOption(setting, short=shorts.count(setting.short) == 1)
+        for name, setting in known.items()
+        if name not in leave_out
+    ]
+
+
+def chosen_settings(values: Mapping[str, Any]) -> dict[str, object]:
+    """The settings named on the command line, by dotted name, out of all values a command was called with."""
+    return {
+        name.removeprefix(_PREFIX).replace("__", "."): value
+        for name, value in values.items()
+        if name.startswith(_PREFIX) and value is not None
+    }
+
+
+def settings_from(
+    settings: type[Settings], recipe: Path | None, flags: Mapping[str, object], base: Settings | None = None
+) -> Settings:
+    """Settings from a recipe, and from flags that go before it.
+
+    Raises:
+        SettingError: If a name is unknown or a value does not fit; what a recipe says is named with its file.
+    """
+    if recipe is not None:
+        try:
+            base = make(settings, read_recipe(recipe), base=base)
+        except SettingError as error:
+            text = str(error)
+            raise SettingError(text if text.startswith(str(recipe)) else f"{recipe}: {text}") from None
+    return make(settings, flags, base=base)
+
+
+def _switched(args: list[str], switches: Mapping[str, str]) -> list[str]:
+    """The words with `--name false` as `--no-name`, and `--name true` as `--name`."""
+    found: list[str] = []
+    words = deque(args)
+    while words:
+        word = words.popleft()
+        name, equals, value = word.partition("=")
+        name = name.replace("_", "-")
+        if word == "--":
+            return [*found, word, *words]
+        if name not in switches:
+            found.append(word)
+            continue
+        if not equals:
+            value = words.popleft() if words and words[0].lower() in (*_TRUE, *_FALSE) else "true"
+        if value.lower() not in (*_TRUE, *_FALSE):
+            raise SettingError(f"{name} = {value!r}: expected true or false")
+        found.append(name if value.lower() in _TRUE else switches[name])
+    return found
+
+
+def _metavar(setting: Setting) -> str:
+    if setting.choices:
+        return "|".join(setting.choices)
+    names = {int: "NUMBER", float: "NUMBER", str: "TEXT", bool: ""}
+    options = [setting.type, *typing.get_args(setting.type)]
+    options += [inner for option in options for inner in typing.get_args(option)]
+    return next((names[option] for option in options if option in names), "VALUE")
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,59 @@
+"""`unspool generate`: a language model writes on."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from unspool.cli.models import device_option, model_argument, open_model
+from unspool.cli.talk import common, example, result, result_json
+from unspool.errors import UsageError
+
+__all__ = ["generate"]
+
+
+@click.command(epilog=example("unspool generate my-writer --prompt 'It was a ' --temperature 0.7 --seed 1"))
+@model_argument
+@click.option("--prompt", default="", help="How the text begins.  [a new line]")
+@click.option("--length", default=300, show_default=False, help="Units to write (characters, words ...).  [300]")
+@click.option("--temperature", default=1.0, help="Above 1 bolder, below 1 safer, 0 always the likeliest.  [1]")
+@click.option("--top-k", type=int, help="Choose among this many likeliest units only.")
+@click.option("--top-p", type=float, help="Choose among the likeliest units whose chances add up to this.")
+@click.option("--seed", type=click.IntRange(0), help="The same seed writes the same text.")
+@device_option
+@click.option("--json", "as_json", is_flag=True, help="Write one line of JSON when all is written.")
+@common
+def generate(
+    model: str,
+    cell: str | None,
+    prompt: str,
+    length: int,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    seed: int | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Let a language model write on from a prompt; the text appears as it is written."""
+    from unspool.tasks import LanguageModel
+
+    try:
+        prompt.encode()
+    except UnicodeEncodeError:
+        raise UsageError("the prompt is not UTF-8") from None
+    task = open_model(model, cell, device)
+    if not isinstance(task, LanguageModel):
+        raise UsageError(
+            f"{model} is a model of the task {task.name!r}, which does not write; try: unspool predict {model}"
+        )
+    pieces = task.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+    if as_json:
+        result_json({"prompt": prompt, "text": "".join(pieces)})
+        return
+    result(prompt, newline=False)
+    for piece in pieces:
+        result(piece, newline=False)
+        sys.stdout.flush()
+    result("")

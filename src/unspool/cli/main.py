@@ -1,0 +1,98 @@
+"""The command `unspool`: finds the verb, runs it, turns errors into sentences."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from unspool import __version__
+from unspool.cli.faults import exit_code_of, without_warnings
+from unspool.cli.talk import common, example
+from unspool.settings import nearest
+
+__all__ = ["VERBS", "run", "unspool"]
+
+VERBS = {
+    "demo": "Train three networks in about a minute and look inside one.",
+    "train": "Train a model on your files: classify, tag or write.",
+    "evaluate": "Score a model on labelled files.",
+    "predict": "Label, tag or rate texts, one per line.",
+    "generate": "Let a language model write.",
+    "inspect": "Show what a model does with one text, gate by gate.",
+    "compare": "Train several networks with an equal budget: one table.",
+    "info": "Say what a model folder holds and how good it is.",
+    "doctor": "Say what this machine has, and what is missing.",
+}
+"""What each verb does; its command stands in the module of its name."""
+
+
+class LazyGroup(click.Group):
+    """Imports a verb's module when the verb is called, and nothing to print help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All verbs, those for the first day first."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of a verb."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = getattr(import_module(f"unspool.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb, or name the nearest."""
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            hint = nearest(args[0], VERBS) or f"; choose one of {', '.join(VERBS)}"
+            raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def main(self, *args: Any, **options: Any) -> NoReturn:
+        """Run a command line and exit with its code."""
+        words = args[0] if args else options.get("args")
+        given = list(sys.argv[1:] if words is None else words)
+        debug = "--debug" in given
+        try:
+            with without_warnings(debug):
+                returned = super().main(given, options.get("prog_name") or "unspool", standalone_mode=False)
+                sys.stdout.flush()
+            code = returned if isinstance(returned, int) else 0
+        except (Exception, KeyboardInterrupt) as error:
+            code = exit_code_of(error, debug=debug)
+        _leave(code)
+
+
+def _leave(code: int) -> NoReturn:
+    if "torch.distributed" in sys.modules:
+        from unspool.training.distributed import leave
+
+        leave(code)
+    sys.exit(code)
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=example(
+        "unspool demo", "unspool train classify reviews.tsv --out my-model", "unspool train classify --help"
+    ),
+)
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@common
+def unspool() -> None:
+    """Train sequence models on your own data, and look inside them."""
+
+
+def run() -> NoReturn:
+    """Entry point of the command."""
+    unspool.main(prog_name="unspool")

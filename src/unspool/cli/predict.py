@@ -1,0 +1,99 @@
+"""`unspool predict`: texts in, one per line; what the model says of them out."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unspool.cli.models import device_option, model_argument, open_model
+from unspool.cli.talk import common, example, result, result_json, say
+from unspool.errors import DataError
+
+if TYPE_CHECKING:
+    from unspool.data import Line
+    from unspool.tasks import Task
+
+__all__ = ["predict"]
+
+
+@click.command(
+    epilog=example(
+        "echo 'a joy from end to end' | unspool predict my-model -",
+        "unspool predict my-model texts.txt --json",
+    )
+)
+@model_argument
+@click.argument("file", default="-")
+@device_option
+@click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each text, with all probabilities.")
+@click.option(
+    "--batch-size", type=click.IntRange(1), help="Texts read before answers are written.  [256; 1 on a terminal]"
+)
+@common
+def predict(model: str, file: str, cell: str | None, device: str, as_json: bool, batch_size: int | None) -> None:
+    """Label, tag or rate texts, one per line of FILE or stdin.
+
+    A classifier writes label, probability and text; a tagger a line for each word and a blank line after each sentence;
+    a language model perplexity and text. A blank line gets a blank line, so that answers stand where their texts do.
+    """
+    from unspool.data import read_lines
+
+    task = open_model(model, cell, device)
+    typed = file == "-" and sys.stdin.isatty()
+    if typed:
+        say("one text per line; end with ctrl-D")
+    for lines in _batches(read_lines(file), batch_size or (1 if typed else 256)):
+        for answer in _answers(task, lines):
+            if as_json:
+                result_json(None if answer is None else _record(answer))
+            else:
+                result("" if answer is None else _text(answer))
+        sys.stdout.flush()
+
+
+def _batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
+    batch: list[Line] = []
+    for line in lines:
+        batch.append(line)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _answers(task: Task[Any], lines: list[Line]) -> list[Any]:
+    """What the model says of each line, None of a blank one."""
+    filled = [line for line in lines if line.text.strip()]
+    try:
+        answers = iter(task.predict([line.text for line in filled]))  # type: ignore[attr-defined]
+    except DataError as error:
+        place = re.fullmatch(r"text (\d+)", error.where or "")
+        if place is None:
+            raise
+        message = str(error).removeprefix(f"{error.where}: ")
+        raise DataError(message, filled[int(place.group(1)) - 1].where) from None
+    return [next(answers) if line.text.strip() else None for line in lines]
+
+
+def _text(answer: Any) -> str:
+    kind = type(answer).__name__
+    if kind == "Classification":
+        shares = ",".join(f"{answer.probabilities[label]:.3f}" for label in answer.labels)
+        return f"{','.join(answer.labels)}\t{shares}\t{answer.text}"
+    if kind == "Tagging":
+        return "".join(f"{word}\t{tag}\n" for word, tag in zip(answer.words, answer.tags, strict=True))
+    return f"{answer.perplexity:.4g}\t{answer.text}"
+
+
+def _record(answer: Any) -> dict[str, Any]:
+    record: dict[str, Any] = answer._asdict()
+    if type(answer).__name__ == "Reading":
+        record["perplexity"] = answer.perplexity
+    if "spans" in record:
+        record["spans"] = [span._asdict() for span in answer.spans]
+    return record

@@ -1,0 +1,30 @@
+"""Scores as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from unspool.cli.talk import table
+
+__all__ = ["figure", "score_table", "scores_beside_baselines"]
+
+Scores = Mapping[str, float]
+
+
+def figure(value: float | None) -> str:
+    """A score to four digits; nothing where there is none."""
+    return "" if value is None else f"{value:.4g}"
+
+
+def score_table(rows: Mapping[str, Scores], head: str = "") -> str:
+    """One row for each name, one column for each score that any of them has."""
+    names = list(dict.fromkeys(name for scores in rows.values() for name in scores))
+    body = [[label, *(figure(scores.get(name)) for name in names)] for label, scores in rows.items()]
+    return table([head, *names], body)
+
+
+def scores_beside_baselines(metrics: Mapping[str, Scores], baselines: Mapping[str, Scores]) -> str:
+    """The scores of a model on each part of the data, and of simple methods on what they were scored on."""
+    part = "test" if "test" in metrics else "valid"  # as the task has it
+    rows = {name: metrics[name] for name in ("valid", "test") if name in metrics}
+    return score_table({**rows, **{f"{name} ({part})": scores for name, scores in baselines.items()}})

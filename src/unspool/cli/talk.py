@@ -1,0 +1,106 @@
+"""What a command says: results on stdout, talk on stderr, and nothing twice where several processes run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from unspool.training import Reporter
+
+__all__ = ["common", "console", "example", "first", "quiet", "reporter", "result", "result_json", "say", "table"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def first() -> bool:
+    """Whether this is the process that talks, of those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def quiet() -> bool:
+    """Whether the talk on stderr was switched off."""
+    context = click.get_current_context(silent=True)
+    return context is not None and bool(context.meta.get("unspool.quiet"))
+
+
+def example(*lines: str) -> str:
+    """The end of a help text: command lines that are not broken."""
+    return "\n".join(["\b", "Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])
+
+
+def common(command: F) -> F:
+    """Give a command the options that all have: `--quiet` and `--debug`."""
+    for name, help_text in (
+        ("debug", "Show tracebacks and warnings."),
+        ("quiet", "Say nothing on stderr but errors."),
+    ):
+        option = click.option(
+            f"--{name}", is_flag=True, expose_value=False, is_eager=True, help=help_text, callback=_remember
+        )
+        command = option(command)
+    return command
+
+
+def _remember(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    if value:
+        context.meta[f"unspool.{parameter.name}"] = True
+
+
+def say(text: str) -> None:
+    """Tell the person something, on stderr."""
+    if first() and not quiet():
+        click.echo(text, err=True)
+
+
+def result(text: str, *, newline: bool = True) -> None:
+    """Write a result, on stdout."""
+    if first():
+        click.echo(text, nl=newline)
+
+
+def result_json(value: Any) -> None:
+    """Write a result as one line of JSON; a number that is not finite becomes null."""
+    result(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False))
+
+
+def reporter() -> Reporter:
+    """What tells how training goes: a bar, lines, or nobody."""
+    from unspool.training import Reporter, report_to
+
+    return Reporter() if quiet() or not first() else report_to()
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A rich console; it colours only on a terminal."""
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False)
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns that line up: the first to the left, the others to the right."""
+    widths = [max(len(row[place]) for row in (head, *rows)) for place in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in (head, *rows)
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if abs(value) != float("inf") and value == value else None
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner) for inner in value]
+    return value

@@ -1,0 +1,95 @@
+"""What the verbs that are followed by the name of a task have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from unspool.cli.flags import SETTINGS, SettingsCommand
+from unspool.cli.talk import common
+from unspool.cli.talk import example as shown
+from unspool.settings import nearest
+
+__all__ = ["EXAMPLES", "ONE_SPELLING", "TaskGroup", "as_json", "task_command"]
+
+EXAMPLES = {
+    "classify": "unspool train classify reviews.tsv --out my-model --cell gru --epochs 10",
+    "tag": "unspool train tag train.conllu --valid dev.conllu --test test.conllu --out my-tagger",
+    "write": "unspool train write novel.txt --out my-writer --units character --minutes 10",
+}
+SUMMARIES = {
+    "classify": "Texts with labels in, a classifier out.",
+    "tag": "Sentences with a tag for each word in, a tagger out.",
+    "write": "Running text in, a language model out.",
+}
+DATA_FORMS = {
+    "classify": "tables (tsv, csv, jsonl, parquet) with a column of texts and one of labels",
+    "tag": "CoNLL columns, CoNLL-U, or jsonl with lists of tokens and tags",
+    "write": "plain text",
+}
+
+
+class TaskGroup(click.Group):
+    """A verb that is followed by the name of a task; each task's command is made when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The tasks."""
+        return list(SETTINGS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the task, or name the nearest."""
+        name = args[0]
+        if self.get_command(ctx, name) is None:
+            if Path(name).exists() or "." in name:
+                hint = f": name the task before the data, as unspool {self.name} {next(iter(SETTINGS))} {name}"
+            else:
+                hint = f"{nearest(name, SETTINGS)}; choose one of {', '.join(SETTINGS)}"
+            raise click.UsageError(f"there is no task {name!r}{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the tasks."""
+        with formatter.section("Tasks"):
+            formatter.write_dl(list(SUMMARIES.items()))
+
+
+ONE_SPELLING = {
+    "token_normalize_func": lambda name: name.replace("_", "-"),
+    "help_option_names": ["-h", "--help"],
+    "max_content_width": 100,
+}
+"""Flags may be written with `-` or `_`."""
+
+
+def task_command(
+    name: str, options: Sequence[click.Parameter], *, callback: Callable[..., Any], example: str
+) -> SettingsCommand:
+    """A command on data, for one task."""
+    ordinary = [
+        click.Argument(["data"], nargs=-1, required=True),
+        click.Option(["--valid"], type=click.Path(), multiple=True, help="Data that choose the best weights."),
+        click.Option(["--test"], type=click.Path(), multiple=True, help="Data to score once, at the very end."),
+        *options,
+        click.Option(["--recipe"], type=click.Path(path_type=Path), help="Settings in TOML; flags go before them."),
+        click.Option(["--baselines/--no-baselines"], default=True, help="Whether simple methods are scored too.  [on]"),
+        as_json(),
+    ]
+    command = SettingsCommand(
+        name,
+        params=ordinary,
+        callback=callback,
+        help=f"{SUMMARIES[name]}\n\nDATA: {DATA_FORMS[name]}; files, folders, globs, also .gz; - is stdin.",
+        epilog=shown(example),
+        context_settings=ONE_SPELLING,
+    )
+    return common(command)
+
+
+def as_json() -> click.Option:
+    """The flag that asks for JSON."""
+    return click.Option(["--json"], is_flag=True, help="Write the scores as one line of JSON.")

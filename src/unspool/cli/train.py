@@ -1,0 +1,166 @@
+"""`unspool train`: from files to a model folder, and on from where it stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from unspool.cli.flags import SETTINGS, SettingsCommand, chosen_settings, settings_from, settings_options
+from unspool.cli.scores import scores_beside_baselines
+from unspool.cli.talk import common, example, reporter, result, result_json, say
+from unspool.cli.tasks import EXAMPLES, ONE_SPELLING, TaskGroup, as_json, task_command
+from unspool.errors import ModelFolderError, SettingError, UsageError
+from unspool.settings import Settings, from_record
+
+if TYPE_CHECKING:
+    from unspool.tasks import Task
+
+__all__ = ["train"]
+
+
+class TrainGroup(TaskGroup):
+    """`train TASK DATA...`, or `train --resume FOLDER`, which knows its task."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read `--resume FOLDER` as the hidden command that it is."""
+        place = next((place for place, word in enumerate(args) if word not in ("--quiet", "--debug")), len(args))
+        name, _, folder = "".join(args[place : place + 1]).partition("=")
+        if name == "--resume":
+            args = [*args[:place], "resume", *([folder] if folder else []), *args[place + 1 :]]
+        return super().parse_args(ctx, args)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command that trains a task, or goes on with a folder."""
+        if cmd_name == "resume":
+            return common(ResumeCommand("--resume", context_settings=ONE_SPELLING, help="Go on with a training."))
+        return _task_command(cmd_name) if cmd_name in SETTINGS else None
+
+
+class ResumeCommand(SettingsCommand):
+    """`train --resume FOLDER`; its flags are those of the folder's task."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Look into the folder first: which flags there are depends on it."""
+        if not args or args[0] in ("-h", "--help"):
+            raise click.UsageError("say which folder to go on with: unspool train --resume FOLDER", ctx)
+        name = _recorded(Path(args[0])).task
+        argument = click.Argument(["folder"], type=click.Path(path_type=Path))
+        self.params = [argument, _allow(), as_json(), *self.params, *settings_options(SETTINGS[name])]
+        self.callback = _resume
+        return super().parse_args(ctx, args)
+
+
+def _recorded(folder: Path) -> Any:
+    from unspool.tasks.folder import read_record
+
+    record = read_record(folder)
+    if record.task not in SETTINGS:
+        raise ModelFolderError(f"{folder} holds a model of the task {record.task!r}, which this Unspool does not know")
+    return record
+
+
+def _recorded_settings(folder: Path, record: Any, values: Mapping[str, Any]) -> Settings:
+    """The settings a training was begun with; a cell that is not ours must be named again, for it runs code."""
+    from unspool.cells import CELLS
+
+    try:
+        settings: Any = from_record(SETTINGS[record.task], record.settings)
+    except SettingError as error:
+        raise ModelFolderError(f"{folder}/unspool.json: {error}") from None
+    cell = settings.network.cell
+    if cell not in CELLS and "network.cell" not in chosen_settings(values):
+        raise ModelFolderError(
+            f"{folder} uses a cell of its owner's, {cell!r}; going on would run that code. If you trust it, "
+            f"name it: unspool train --resume {folder} --cell {cell}"
+        )
+    return settings  # type: ignore[no-any-return]
+
+
+def _task_command(name: str) -> click.Command:
+    path = click.Path(path_type=Path)
+    ordinary = [
+        click.Option(["--out"], type=path, metavar="FOLDER", required=True, help="New folder for the model."),
+        click.Option(["--resume"], is_flag=True, help="Go on with what FOLDER holds, or begin."),
+        _allow(),
+    ]
+    command = task_command(name, ordinary, callback=lambda **values: _train(name, **values), example=EXAMPLES[name])
+    command.params += settings_options(SETTINGS[name])
+    return command
+
+
+def _allow() -> click.Option:
+    text = "When resuming: a setting that may differ from the run's, though it changes its course (learning_rate ...)."
+    return click.Option(["--allow"], multiple=True, metavar="SETTING", help=text)
+
+
+@click.group(
+    cls=TrainGroup,
+    epilog=example(*EXAMPLES.values(), "unspool train --resume my-model")
+    + "\n\nAll settings: unspool train TASK --help",
+    subcommand_metavar="TASK DATA... --out FOLDER [--SETTING VALUE ...]",
+)
+@common
+def train() -> None:
+    """Train a model on your files, or go on with the training that a folder holds."""
+
+
+def _train(
+    name: str,
+    data: tuple[str, ...],
+    out: Path,
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    recipe: Path | None,
+    resume: bool,
+    allow: tuple[str, ...],
+    baselines: bool,
+    json: bool,
+    **values: Any,
+) -> None:
+    from unspool.tasks import task_class
+    from unspool.tasks.folder import RECORD
+
+    base = None
+    if resume and (out / RECORD).is_file():
+        record = _recorded(out)
+        if record.task != name:
+            raise UsageError(f"{out} holds a training of the task {record.task!r}, not {name!r}")
+        base = _recorded_settings(out, record, values)
+    settings = settings_from(SETTINGS[name], recipe, chosen_settings(values), base)
+    task = task_class(name)(settings)
+    _fit(task, data, valid, test, out, resume=resume, allow=allow, baselines=baselines)
+    _report(task, out, json)
+
+
+def _resume(folder: Path, allow: tuple[str, ...], json: bool, **values: Any) -> None:
+    from unspool.tasks import task_class
+
+    record = _recorded(folder)
+    base = _recorded_settings(folder, record, values)
+    settings = settings_from(SETTINGS[record.task], None, chosen_settings(values), base)
+    paths = {part: tuple(record.data.get(part, {}).get("paths", ())) for part in ("train", "valid", "test")}
+    if "-" in (*paths["train"], *paths["valid"], *paths["test"]):
+        raise UsageError(
+            f"{folder} was trained on standard input, which is gone; give the data again with --out {folder}"
+        )
+    task = task_class(record.task)(settings)
+    _fit(task, paths["train"], paths["valid"], paths["test"], folder, resume=True, allow=allow)
+    _report(task, folder, json)
+
+
+def _fit(
+    task: Task[Any], train: tuple[str, ...], valid: tuple[str, ...], test: tuple[str, ...], out: Path, **options: Any
+) -> None:
+    task.fit(list(train), valid=list(valid) or None, test=list(test) or None, out=out, reporter=reporter(), **options)
+
+
+def _report(task: Task[Any], out: Path, json: bool) -> None:
+    assert task.record is not None
+    if json:
+        result_json({"model": str(out), **task.record.metrics, "baselines": task.record.baselines})
+    else:
+        result(scores_beside_baselines(task.record.metrics, task.record.baselines))
+    say(f"saved in {out}; go on with: unspool {'generate' if task.name == 'write' else 'predict'} {out}")

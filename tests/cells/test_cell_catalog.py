@@ -1,0 +1,63 @@
+"""Cells by name, by class, by module and by file."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from cases import PairCell
+from unspool.cells import CELLS, LSTMCell, cell_class, cell_name
+from unspool.errors import CellError, SettingError
+
+OWN = """
+from unspool.cells import LSTMCell
+
+class Mine(LSTMCell):
+    pass
+
+class Other:
+    pass
+"""
+
+
+def test_names_and_classes_find_each_other():
+    for name, kind in CELLS.items():
+        assert cell_class(name) is kind
+        assert cell_class(kind) is kind
+        assert cell_name(kind) == name
+    assert cell_class(PairCell) is PairCell
+    assert cell_name("file.py:Mine") == "file.py:Mine"
+    assert cell_class(cell_name(PairCell)) is PairCell
+
+
+def test_a_cell_is_found_in_a_file(tmp_path):
+    file = tmp_path / "own_in_a_file.py"
+    file.write_text(OWN)
+    found = cell_class(f"{file}:Mine")
+    assert found.__name__ == "Mine"
+    assert issubclass(found, LSTMCell)
+
+
+def test_a_cell_is_found_where_the_user_stands(tmp_path, monkeypatch):
+    (tmp_path / "own_in_a_module.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    assert cell_class("own_in_a_module:Mine").__name__ == "Mine"
+
+
+def test_what_can_t_be_found_is_said(tmp_path):
+    file = tmp_path / "own_with_faults.py"
+    file.write_text(OWN)
+    broken = tmp_path / "own_broken.py"
+    broken.write_text("1 / 0")
+    for name, error, message in [
+        ("lsmt", SettingError, "there is no cell 'lsmt' (did you mean 'lstm'?); choose one of elman, elman-relu, lstm"),
+        (f"{file}:Mein", SettingError, f"{file} has no class 'Mein'; its cells are: Mine"),
+        (f"{file}:Other", CellError, f"{file}:Other is not a cell: it must be a class that derives from unspool.Cell"),
+        (f"{tmp_path}/none.py:Mine", SettingError, f"{tmp_path}/none.py: no such file"),
+        ("no_such_module:Mine", SettingError, "there is no module 'no_such_module'"),
+        (f"{broken}:Mine", CellError, f"{broken} can't be imported: ZeroDivisionError: division by zero"),
+        (dict, CellError, "is not a cell"),
+    ]:
+        with pytest.raises(error, match=re.escape(message)):
+            cell_class(name)

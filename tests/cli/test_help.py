@@ -1,0 +1,66 @@
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from unspool.cli import unspool
+from unspool.cli.flags import SETTINGS
+from unspool.cli.main import VERBS
+from unspool.settings import describe
+from unspool.tasks import TASKS, task_class
+
+HEAVY = ("torch", "numpy", "tokenizers", "rich")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "classify", "--help"], ["compare", "tag", "--help"], ["trian"]])
+def test_help_imports_nothing_heavy(words):
+    program = (
+        "import sys; from unspool.cli import unspool\n"
+        f"try: unspool.main({words!r})\n"
+        f"except SystemExit: print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb):
+    shown = CliRunner().invoke(unspool, [verb, "--help"])
+    assert shown.exit_code == 0
+    assert f"  unspool {verb}" in shown.stdout
+    assert "--quiet" in shown.stdout
+    assert "--debug" in shown.stdout
+
+
+def test_the_list_of_verbs_is_the_help():
+    shown = CliRunner().invoke(unspool, ["--help"]).stdout
+    for verb, what in VERBS.items():
+        assert f"  {verb.ljust(8)}  {what}" in shown
+
+
+def test_the_settings_of_each_task_are_those_of_its_class():
+    assert {name: task_class(name).settings_type for name in TASKS} == SETTINGS
+
+
+@pytest.mark.parametrize("task", SETTINGS)
+def test_every_setting_is_a_flag_with_its_help_and_default(task):
+    shown = " ".join(CliRunner().invoke(unspool, ["train", task, "--help"]).stdout.split())
+    for setting in describe(SETTINGS[task]).values():
+        assert f"--{setting.short.replace('_', '-')} " in shown
+    assert "--epochs NUMBER Passes over the training data. " + f"[{SETTINGS[task]().training.epochs}]" in shown
+    assert "--optimizer adamw|adam|sgd Update rule" in shown
+    assert "Training (also as --training.NAME, or in a recipe under [training]):" in shown
+
+
+def test_no_words_show_the_help_and_are_wrong_usage():
+    shown = CliRunner().invoke(unspool, [])
+    assert shown.exit_code == 2
+    assert "Commands:" in shown.stderr
+    assert shown.stdout == ""
+
+
+def test_version():
+    from unspool import __version__
+
+    assert CliRunner().invoke(unspool, ["--version"]).stdout == f"unspool {__version__}\n"

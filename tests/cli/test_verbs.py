@@ -1,0 +1,273 @@
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from command_line import SMALL, SMALL_WRITER, files_in, write_reviews, write_text
+from unspool import load
+from unspool.inspection import read_trace
+
+
+def test_train_writes_a_model_and_shows_its_scores_beside_the_baselines(shell, tmp_path, models):
+    done = shell("train", "classify", models / "train.tsv", "--test", models / "test.tsv", "--out", tmp_path / "m", *SMALL)
+    names = [line.split("  ")[0] for line in done.stdout.splitlines()[1:]]
+    assert names == ["valid", "test", "majority class (test)", "linear n-grams (test)"]
+    assert "training: " in done.stderr
+    assert f"go on with: unspool predict {tmp_path / 'm'}" in done.stderr
+    record = json.loads((tmp_path / "m" / "unspool.json").read_text())
+    assert record["complete"]
+    accuracy = record["metrics"]["test"]["accuracy"]
+    assert done.stdout.splitlines()[2].split()[1] == f"{accuracy:.4g}"
+    assert shell("evaluate", tmp_path / "m", models / "test.tsv", "--json", "--quiet").stderr == ""
+
+
+def test_quiet_says_nothing_but_the_result(shell, tmp_path, models):
+    for place in (["--quiet", "train"], ["train", "--quiet"]):
+        out = tmp_path / place[0].strip("-")
+        done = shell(*place, "classify", models / "train.tsv", "--out", out, *SMALL, "--json")
+        assert done.stderr == ""
+        assert json.loads(done.stdout)["model"] == str(out)
+
+
+def test_resume_alone_knows_the_task_the_data_and_the_settings(shell, tmp_path, models):
+    shell("train", "classify", models / "train.tsv", "--out", tmp_path / "whole", *SMALL, "--epochs", "3")
+    shell("train", "classify", models / "train.tsv", "--out", tmp_path / "parts", *SMALL, "--epochs", "1")
+    shell("train", "--resume", tmp_path / "parts", "--epochs", "3", "--quiet")
+    whole, parts = (load(tmp_path / name).model.state_dict() for name in ("whole", "parts"))
+    assert whole.keys() == parts.keys()
+    assert all(np.array_equal(whole[name], parts[name]) for name in whole)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--hidden", "5"], "network.hidden = 5 (was 4)"),
+        (["--units", "character"], "vocabulary.units = character (was word)"),
+        (["--optimizer", "sgd"], "optimizer = sgd (was adamw)"),
+    ],
+)
+def test_resume_refuses_changed_settings_by_name(shell, models, words, said):
+    before = (models / "classifier" / "unspool.json").read_bytes()
+    assert said in shell.refuses("train", "--resume", models / "classifier", *words, "--quiet", code=2)
+    assert (models / "classifier" / "unspool.json").read_bytes() == before
+
+
+def test_resume_allows_what_is_named(shell, tmp_path, models):
+    shell("train", "classify", models / "train.tsv", "--out", tmp_path / "m", *SMALL)
+    words = ["train", "--resume", tmp_path / "m", "--learning-rate", "0.01", "--epochs", "2"]
+    assert "learning_rate = 0.01 (was 0.001)" in shell.refuses(*words, "--quiet", code=2)
+    shell(*words, "--allow", "learning_rate")
+    assert json.loads((tmp_path / "m" / "unspool.json").read_text())["settings"]["training"]["learning_rate"] == 0.01
+
+
+def test_resume_beside_the_data_keeps_the_settings_and_begins_where_nothing_is(shell, tmp_path, models):
+    words = ["train", "classify", models / "train.tsv", "--out", tmp_path / "m", "--resume"]
+    shell(*words, *SMALL)
+    shell(*words, "--epochs", "2")
+    record = json.loads((tmp_path / "m" / "unspool.json").read_text())
+    assert (record["settings"]["network"]["hidden"], record["training"]["epochs"]) == (4, 2)
+    said = shell.refuses(*words, "--valid", models / "test.tsv", "--quiet")
+    assert "resume needs the same files" in said
+
+
+def test_resume_leaves_a_folder_alone_that_is_no_model(shell, tmp_path, models):
+    (tmp_path / "letters").mkdir()
+    (tmp_path / "letters" / "a.txt").write_text("dear")
+    said = shell.refuses("train", "classify", models / "train.tsv", "--out", tmp_path / "letters", "--resume", "--quiet")
+    assert "is no model folder" in said
+    assert files_in(tmp_path / "letters") == {"a.txt"}
+
+
+def test_evaluate_says_what_the_task_says(shell, models):
+    scores = json.loads(shell("evaluate", models / "classifier", models / "test.tsv", "--json").stdout)
+    assert scores == load(models / "classifier").evaluate(models / "test.tsv")
+    shown = shell("evaluate", models / "tagger", models / "train.conll").stdout
+    assert f"{load(models / 'tagger').evaluate(models / 'train.conll')['accuracy']:.4g}" in shown.split()
+
+
+def test_predict_answers_line_by_line_and_keeps_blank_lines(shell, models):
+    task, texts = load(models / "classifier"), ["a dull film", "very fine", "unheard words"]
+    text = f"{texts[0]}\n\n{texts[1]}\n  \n{texts[2]}"
+    for size in ("1", "2", "100"):
+        lines = shell("predict", models / "classifier", "-", "--batch-size", size, stdin=text).stdout.split("\n")
+        assert lines == [_told(task, texts[0]), "", _told(task, texts[1]), "", _told(task, texts[2]), ""]
+    records = [json.loads(line) for line in shell("predict", models / "classifier", "--json", stdin=text).stdout.splitlines()]
+    assert records[1] is None
+    assert records[4]["text"] == "unheard words"
+    assert records[0]["probabilities"] == pytest.approx(task.predict([texts[0]])[0].probabilities, rel=1e-5)
+
+
+def _told(task, text):
+    said = task.predict([text])[0]
+    return f"{said.label}\t{said.probabilities[said.label]:.3f}\t{text}"
+
+
+def test_predict_reads_files_and_tags_in_columns(shell, models, tmp_path):
+    (tmp_path / "in.txt").write_text("a dull film\nvery fine\n")
+    said = load(models / "tagger").predict(["a dull film", "very fine"])
+    columns = "\n".join("".join(f"{w}\t{t}\n" for w, t in zip(each.words, each.tags, strict=True)) for each in said)
+    assert shell("predict", models / "tagger", tmp_path / "in.txt").stdout == columns + "\n"
+    record = json.loads(shell("predict", models / "tagger", tmp_path / "in.txt", "--json").stdout.splitlines()[1])
+    assert (record["words"], record["tags"]) == (["very", "fine"], said[1].tags)
+
+
+def test_predict_rates_text_with_a_language_model(shell, models):
+    perplexity = load(models / "writer").predict(["the end"])[0].perplexity
+    assert shell("predict", models / "writer", stdin="the end\n").stdout == f"{perplexity:.4g}\tthe end\n"
+
+
+def test_predict_names_the_line_that_can_not_be_used(shell, models, tmp_path):
+    (tmp_path / "in.txt").write_bytes(b"fine film\n\nbad \xff byte\n")
+    outcome = shell("predict", models / "classifier", tmp_path / "in.txt", "--batch-size", "1", code=1)
+    assert f"unspool: {tmp_path / 'in.txt'}:3: byte 0xFF" in outcome.stderr
+    assert len(outcome.stdout.splitlines()) == 2
+
+
+def test_generate_repeats_itself_with_a_seed(shell, models):
+    words = ["generate", models / "writer", "--prompt", "the ", "--length", "30", "--temperature", "0.8", "--top-k", "5"]
+    first, again, other = (shell(*words, "--seed", seed).stdout for seed in (3, 3, 4))
+    assert first == again != other
+    assert first == load(models / "writer").generate("the ", length=30, temperature=0.8, top_k=5, seed=3) + "\n"
+    record = json.loads(shell(*words, "--seed", "3", "--json").stdout)
+    assert record["prompt"] + record["text"] + "\n" == first
+
+
+def test_generate_is_for_language_models(shell, models):
+    said = shell.refuses("generate", models / "classifier", code=2)
+    assert "does not write; try: unspool predict" in said
+
+
+def test_inspect_shows_the_gates_and_writes_files(shell, models, tmp_path):
+    shown = shell(
+        *("inspect", models / "classifier", "a very dull film", "--array", "layer 1 forward / forget"),
+        *("--out", tmp_path / "t.npz", "--out", tmp_path / "t.html", "--out", tmp_path / "t.csv"),
+    )
+    assert read_trace(tmp_path / "t.npz") == load(models / "classifier").trace("a very dull film")
+    assert "forget" in shown.stdout
+    assert "dull" in (tmp_path / "t.html").read_text()
+    tokens = {row["token"] for row in csv.DictReader((tmp_path / "t.csv").open())}
+    assert tokens == {"a", "very", "dull", "film"}
+    assert "exists already" in shell.refuses("inspect", models / "tagger", "x", "--out", tmp_path / "t.csv", code=2)
+    shell("inspect", models / "tagger", "-", "--out", tmp_path / "t.csv", "--overwrite", stdin="one word\n")
+    assert ".csv" in shell.refuses("inspect", models / "tagger", "x", "--out", tmp_path / "t.png", code=2)
+
+
+def test_inspect_names_the_nearest_array(shell, models):
+    outcome = shell("inspect", models / "classifier", "a", "--array", "layer 1 forward / forgot", code=2)
+    assert "did you mean 'layer 1 forward / forget'?" in outcome.stderr
+
+
+def test_info_says_what_a_folder_holds_without_torch(shell, models):
+    shown = shell("info", models / "classifier").stdout
+    for part in ("a model of the task 'classify'", "network.hidden = 4", "36 examples", "held out", "majority class"):
+        assert part in shown
+    assert "training.optimizer" not in shown
+    record = json.loads(shell("info", models / "classifier", "--json").stdout)
+    assert record["changed_settings"]["network.embedding"] == 3
+    program = f"import sys; from unspool.cli import unspool\ntry: unspool.main(['info', {str(models / 'writer')!r}])\n"
+    program += "except SystemExit: print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+
+
+def test_compare_gives_each_network_the_same_budget(shell, models, tmp_path):
+    words = ["compare", "classify", models / "train.tsv", "--test", models / "test.tsv", *SMALL, "--epochs", "2"]
+    done = shell(*words, "--networks", "bag,elman,lstm", "--json", "--out", tmp_path / "t.md", "--batch-size", "10")
+    record = json.loads(done.stdout)
+    assert record["scored_on"] == "test"
+    assert [row["network"] for row in record["networks"]] == ["bag", "elman", "lstm"]
+    assert {row["updates"] for row in record["networks"]} == {8}
+    weights = [row["weights"] for row in record["networks"]]
+    assert weights == sorted(set(weights))
+    assert set(record["baselines"]) == {"majority class", "linear n-grams"}
+    table = (tmp_path / "t.md").read_text().splitlines()
+    assert len(table) == 2 + 3 + 2
+    assert table[0].startswith("| on test | accuracy |")
+    alone = shell("train", "classify", *words[2:], "--cell", "elman", "--batch-size", "10", "--out", tmp_path / "m", "--json")
+    assert json.loads(alone.stdout)["test"] == record["networks"][1]["scores"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["--networks", "gru,lstn"], 2, "there is no cell 'lstn' (did you mean 'lstm'?)"),
+        (["--networks", ","], 2, "names nothing to compare"),
+        (["--out", "t.png"], 2, ".md or .json"),
+        (["--networks", "gru,my_cell.py:Cell"], 2, "my_cell.py: no such file"),
+    ],
+)
+def test_compare_refuses_before_it_trains(shell, models, words, code, said):
+    assert said in shell.refuses("compare", "classify", models / "train.tsv", *words, code=code)
+
+
+def test_compare_has_no_bag_that_tags(shell, models):
+    said = shell.refuses("compare", "tag", models / "train.conll", "--networks", "bag", code=2)
+    assert "no answer for each word" in said
+
+
+def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_cell.py").write_text(OWN_CELL)
+    words = ["train", "classify", models / "train.tsv", "--out", "m", *SMALL]
+    shell(*words, "--cell", "my_cell.py:Leaky")
+    assert "opening it would run that code" in shell.refuses("predict", "m", stdin="x\n")
+    assert "going on would run that code" in shell.refuses("train", "--resume", "m", "--quiet")
+    shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
+    shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")
+    table = shell("compare", "write", models / "train.txt", *SMALL_WRITER, "--networks", "my_cell.py:Leaky,gru")
+    assert [line.split()[0] for line in table.stdout.splitlines()] == ["on", "my_cell.py:Leaky", "gru", "Kneser-Ney"]
+
+
+OWN_CELL = '''
+from typing import NamedTuple
+import torch
+from torch import Tensor
+from unspool import Cell
+
+class State(NamedTuple):
+    h: Tensor
+
+class Leaky(Cell):
+    def __init__(self, input_size, hidden_size):
+        super().__init__(input_size=input_size, hidden_size=hidden_size)
+        self.weight = self.parameter(hidden_size, input_size)
+        self.weight_hh = self.parameter(hidden_size, hidden_size)
+
+    def initial_state(self, batch_size):
+        return State(self.weight.new_zeros(batch_size, self.hidden_size))
+
+    def step(self, x, state):
+        h = 0.5 * state.h + 0.5 * torch.tanh(x @ self.weight.T + state.h @ self.weight_hh.T)
+        return h, State(h)
+'''
+
+
+def test_doctor_lists_versions_devices_and_extras(shell):
+    import torch
+
+    record = json.loads(shell("doctor", "--json").stdout)
+    assert record["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
+    assert record["devices"][0].startswith("cpu")
+    assert set(record["extras"]) == {"parquet", "plot", "tensorboard"}
+
+
+def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):
+    import unspool.cli.doctor as module
+
+    monkeypatch.setattr(module, "find_spec", lambda name: None)
+    assert "missing; it reads .parquet files: pip install 'unspool[parquet]'" in shell("doctor").stdout
+
+
+def test_data_from_standard_input(shell, tmp_path):
+    text = write_text(tmp_path / "t.txt").read_text()
+    shell("train", "write", "-", "--format", "text", "--out", tmp_path / "m", *SMALL_WRITER, stdin=text, code=None)
+
+
+def test_reviews_from_standard_input(shell, tmp_path, models):
+    text = write_reviews(tmp_path / "t.tsv").read_text()
+    words = ("train", "classify", "-", "--format", "tsv", "--out", tmp_path / "m", *SMALL)
+    shell(*words, "--valid", models / "test.tsv", stdin=text)
+    assert "standard input, which is gone" in shell.refuses("train", "--resume", tmp_path / "m", code=2)

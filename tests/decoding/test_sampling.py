@@ -1,0 +1,148 @@
+"""Choosing the next unit: exact on distributions written out, seeded, batched."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from unspool.decoding import sample, sample_next
+from unspool.errors import SettingError
+
+CHANCES = torch.tensor([0.05, 0.4, 0.15, 0.3, 0.1])
+DRAWS = 40_000
+
+
+def shares(chances: Tensor = CHANCES, **settings: object) -> Tensor:
+    """How often each unit is drawn."""
+    rows = chances.log().expand(DRAWS, -1)
+    drawn = sample_next(rows, generator=torch.Generator().manual_seed(4), **settings)
+    return drawn.bincount(minlength=len(chances)) / DRAWS
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, [0.05, 0.4, 0.15, 0.3, 0.1]),
+        ({"temperature": 0.5}, [0.0025, 0.16, 0.0225, 0.09, 0.01]),
+        ({"temperature": 2.0}, [0.2236, 0.6325, 0.3873, 0.5477, 0.3162]),
+        ({"top_k": 1}, [0, 1, 0, 0, 0]),
+        ({"top_k": 3}, [0, 0.4, 0.15, 0.3, 0]),
+        ({"top_k": 9}, [0.05, 0.4, 0.15, 0.3, 0.1]),
+        ({"top_p": 0.01}, [0, 1, 0, 0, 0]),
+        ({"top_p": 0.39}, [0, 1, 0, 0, 0]),
+        ({"top_p": 0.41}, [0, 0.4, 0, 0.3, 0]),
+        ({"top_p": 0.71}, [0, 0.4, 0.15, 0.3, 0]),
+        ({"top_p": 0.94}, [0, 0.4, 0.15, 0.3, 0.1]),
+        ({"top_p": 1.0}, [0.05, 0.4, 0.15, 0.3, 0.1]),
+        ({"top_k": 3, "top_p": 0.8}, [0, 0.4, 0, 0.3, 0]),  # of what top_k left, 0.7 / 0.85 is enough
+        ({"temperature": 0.5, "top_p": 0.6}, [0, 0.16, 0, 0.09, 0]),  # 0.16 / 0.285 alone is not
+    ],
+    ids=str,
+)
+def test_units_are_drawn_with_their_chances(settings, expected):
+    expected = torch.tensor(expected, dtype=torch.float32)
+    actual = shares(**settings)
+    assert torch.equal(actual == 0, expected == 0)
+    assert_close(actual, expected / expected.sum(), rtol=0, atol=0.012)
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_top_k_takes_no_more_than_k_where_units_are_equal(top_k):
+    drawn = shares(torch.full((4,), 0.25), top_k=top_k)
+    assert torch.count_nonzero(drawn) == top_k
+
+
+def test_temperature_zero_takes_the_likeliest_of_each_row():
+    scores = torch.randn(50, 7).log_softmax(-1)
+    assert torch.equal(sample_next(scores, temperature=0), scores.argmax(-1))
+    assert torch.equal(sample_next(scores, temperature=0, top_k=2, top_p=0.3), scores.argmax(-1))
+    assert torch.equal(sample_next(scores, temperature=1e-6), scores.argmax(-1))
+
+
+def test_rows_are_drawn_each_from_its_own_chances():
+    rows = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, 0.5, 0.5]]).log()
+    seen = {tuple(sample_next(rows, top_p=0.9).tolist()) for _ in range(60)}
+    assert seen == {(0, 2, 1), (0, 2, 2)}
+
+
+def test_a_seed_repeats_the_draw():
+    rows = torch.zeros(64, 11).log_softmax(-1)
+    first, again, other = (sample_next(rows, generator=torch.Generator().manual_seed(seed)) for seed in (5, 5, 6))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": -1}, "temperature = -1: expected 0 or more"),
+        ({"top_k": 0}, "top_k = 0: expected 1 or more"),
+        ({"top_p": 0.0}, "top_p = 0.0: expected more than 0 and at most 1"),
+        ({"top_p": 1.5}, "top_p = 1.5: expected more than 0 and at most 1"),
+    ],
+    ids=str,
+)
+def test_settings_out_of_range_are_refused(settings, message):
+    with pytest.raises(SettingError, match=re.escape(message)):
+        sample_next(CHANCES.log()[None], **settings)
+
+
+class Counter:
+    """Follows each unit by the next one, by chance 0.9, or by the one after that; its state counts the steps."""
+
+    vocabulary = 10
+
+    def start(self, batch_size: int) -> Tensor:
+        return torch.zeros(batch_size, dtype=torch.long)
+
+    def advance(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        chances = torch.full((len(ids), self.vocabulary), 1e-9)
+        rows = torch.arange(len(ids))
+        chances[rows, (ids + 1) % self.vocabulary] = 0.9
+        chances[rows, (ids + 2) % self.vocabulary] = 0.1
+        self.state = state + 1
+        return chances.log(), self.state
+
+
+def test_sample_reads_the_prompt_and_goes_on_from_it():
+    model = Counter()
+    prompt = torch.tensor([[7, 1], [4, 2], [5, 8]])
+    written = torch.stack(list(sample(model, prompt, length=6, temperature=0)))
+    assert written.tolist() == [[6, 9], [7, 0], [8, 1], [9, 2], [0, 3], [1, 4]]
+    assert model.state.tolist() == [9, 9]
+
+
+def test_sample_never_writes_what_is_forbidden():
+    forbidden = torch.zeros(10, dtype=torch.bool)
+    forbidden[6] = forbidden[9] = True
+    written = torch.stack(list(sample(Counter(), torch.tensor([[5]]), length=4, forbidden=forbidden, temperature=0)))
+    assert written.flatten().tolist() == [7, 8, 0, 1]
+
+
+def test_sample_repeats_by_seed_and_stops_when_asked():
+    def write(seed: int) -> list[list[int]]:
+        chance = torch.Generator().manual_seed(seed)
+        return torch.stack(list(sample(Counter(), torch.tensor([[0, 3]]), length=40, generator=chance))).T.tolist()
+
+    assert write(1) == write(1)
+    assert write(1) != write(2)
+    first, second = write(1)
+    assert first != [(unit - 3) % 10 for unit in second]  # each row has chances of its own
+    assert list(sample(Counter(), torch.tensor([[0]]), length=0)) == []
+
+
+def test_sample_makes_no_gradient():
+    class Learned(Counter):
+        weight = torch.nn.Parameter(torch.ones(10))
+
+        def advance(self, ids, state):
+            scores, state = super().advance(ids, state)
+            scores = scores * self.weight
+            assert not scores.requires_grad
+            return scores, state
+
+    assert len(list(sample(Learned(), torch.tensor([[0]]), length=3))) == 3
