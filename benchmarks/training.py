@@ -12,8 +12,8 @@ anything is timed.
 from __future__ import annotations
 
 import argparse
-import cProfile
 import copy
+import cProfile
 import io
 import itertools
 import pstats
@@ -96,7 +96,7 @@ class Problem:
     @classmethod
     def of(cls, name: str, path: Path, data: str, updates: int, values: dict[str, Any]) -> Problem:
         """Read the data, learn vocabularies, build the network, make the source."""
-        task = MADE[name](schedule="constant", epochs=1, **values)
+        task = MADE[name](epochs=1, **values)
         examples = task._read(path)
         task._learn(examples)
         torch.manual_seed(task.settings.training.seed)
@@ -105,7 +105,8 @@ class Problem:
         updates = min(updates, len(source) - 1)
         if updates < 1:
             raise SystemExit(f"{path}: the data gives {len(source)} batches; at least 2 are needed")
-        settings = msgspec.structs.replace(task.settings.training, patience=None)  # nothing is validated here
+        plain = {"schedule": "constant", "warmup": 0, "average": "none", "patience": None, "accumulate": 1}
+        settings = msgspec.structs.replace(task.settings.training, **plain)
         return cls(name, data, task.model, source, settings, updates, task.describe()["summary"])
 
     @property
@@ -257,7 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         " our network and on batches made beforehand. torch.nn: the same loop on nn.Embedding, nn.LSTM with packed"
         " sequences and nn.Linear. ours: training.fit, which makes its batches on the way, logs, and reports"
     )
-    facts["settings"] = "the tasks' defaults but a constant learning rate" + "".join(
+    facts["settings"] = "the tasks' defaults, but a constant learning rate and no averages" + "".join(
         f", {k} = {v}" for k, v in options.set
     )
     print(f"# The training loop on cpu\n\n{told(facts)}\n\n{report(rows)}{peers}")

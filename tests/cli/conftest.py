@@ -1,7 +1,6 @@
 """A shell, and one small trained model of each task."""
 
 import pytest
-
 from command_line import SMALL, SMALL_TAGGER, SMALL_WRITER, Shell, write_columns, write_reviews, write_text
 
 

@@ -13,7 +13,9 @@ from unspool.tasks import TASKS, task_class
 HEAVY = ("torch", "numpy", "tokenizers", "rich")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "classify", "--help"], ["compare", "tag", "--help"], ["trian"]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["train", "classify", "--help"], ["compare", "tag", "--help"], ["trian"]]
+)
 def test_help_imports_nothing_heavy(words):
     program = (
         "import sys; from unspool.cli import unspool\n"

@@ -5,14 +5,16 @@ import sys
 
 import numpy as np
 import pytest
+from command_line import SMALL, SMALL_WRITER, files_in
 
-from command_line import SMALL, SMALL_WRITER, files_in, write_reviews, write_text
 from unspool import load
 from unspool.inspection import read_trace
 
 
 def test_train_writes_a_model_and_shows_its_scores_beside_the_baselines(shell, tmp_path, models):
-    done = shell("train", "classify", models / "train.tsv", "--test", models / "test.tsv", "--out", tmp_path / "m", *SMALL)
+    done = shell(
+        "train", "classify", models / "train.tsv", "--test", models / "test.tsv", "--out", tmp_path / "m", *SMALL
+    )
     names = [line.split("  ")[0] for line in done.stdout.splitlines()[1:]]
     assert names == ["valid", "test", "majority class (test)", "linear n-grams (test)"]
     assert "training: " in done.stderr
@@ -76,7 +78,9 @@ def test_resume_beside_the_data_keeps_the_settings_and_begins_where_nothing_is(s
 def test_resume_leaves_a_folder_alone_that_is_no_model(shell, tmp_path, models):
     (tmp_path / "letters").mkdir()
     (tmp_path / "letters" / "a.txt").write_text("dear")
-    said = shell.refuses("train", "classify", models / "train.tsv", "--out", tmp_path / "letters", "--resume", "--quiet")
+    said = shell.refuses(
+        "train", "classify", models / "train.tsv", "--out", tmp_path / "letters", "--resume", "--quiet"
+    )
     assert "is no model folder" in said
     assert files_in(tmp_path / "letters") == {"a.txt"}
 
@@ -94,7 +98,9 @@ def test_predict_answers_line_by_line_and_keeps_blank_lines(shell, models):
     for size in ("1", "2", "100"):
         lines = shell("predict", models / "classifier", "-", "--batch-size", size, stdin=text).stdout.split("\n")
         assert lines == [_told(task, texts[0]), "", _told(task, texts[1]), "", _told(task, texts[2]), ""]
-    records = [json.loads(line) for line in shell("predict", models / "classifier", "--json", stdin=text).stdout.splitlines()]
+    records = [
+        json.loads(line) for line in shell("predict", models / "classifier", "--json", stdin=text).stdout.splitlines()
+    ]
     assert records[1] is None
     assert records[4]["text"] == "unheard words"
     assert records[0]["probabilities"] == pytest.approx(task.predict([texts[0]])[0].probabilities, rel=1e-5)
@@ -127,7 +133,18 @@ def test_predict_names_the_line_that_can_not_be_used(shell, models, tmp_path):
 
 
 def test_generate_repeats_itself_with_a_seed(shell, models):
-    words = ["generate", models / "writer", "--prompt", "the ", "--length", "30", "--temperature", "0.8", "--top-k", "5"]
+    words = [
+        "generate",
+        models / "writer",
+        "--prompt",
+        "the ",
+        "--length",
+        "30",
+        "--temperature",
+        "0.8",
+        "--top-k",
+        "5",
+    ]
     first, again, other = (shell(*words, "--seed", seed).stdout for seed in (3, 3, 4))
     assert first == again != other
     assert first == load(models / "writer").generate("the ", length=30, temperature=0.8, top_k=5, seed=3) + "\n"
@@ -148,7 +165,8 @@ def test_inspect_shows_the_gates_and_writes_files(shell, models, tmp_path):
     assert read_trace(tmp_path / "t.npz") == load(models / "classifier").trace("a very dull film")
     assert "forget" in shown.stdout
     assert "dull" in (tmp_path / "t.html").read_text()
-    tokens = {row["token"] for row in csv.DictReader((tmp_path / "t.csv").open())}
+    with (tmp_path / "t.csv").open() as file:
+        tokens = {row["token"] for row in csv.DictReader(file)}
     assert tokens == {"a", "very", "dull", "film"}
     assert "exists already" in shell.refuses("inspect", models / "tagger", "x", "--out", tmp_path / "t.csv", code=2)
     shell("inspect", models / "tagger", "-", "--out", tmp_path / "t.csv", "--overwrite", stdin="one word\n")
@@ -186,7 +204,9 @@ def test_compare_gives_each_network_the_same_budget(shell, models, tmp_path):
     table = (tmp_path / "t.md").read_text().splitlines()
     assert len(table) == 2 + 3 + 2
     assert table[0].startswith("| on test | accuracy |")
-    alone = shell("train", "classify", *words[2:], "--cell", "elman", "--batch-size", "10", "--out", tmp_path / "m", "--json")
+    alone = shell(
+        "train", "classify", *words[2:], "--cell", "elman", "--batch-size", "10", "--out", tmp_path / "m", "--json"
+    )
     assert json.loads(alone.stdout)["test"] == record["networks"][1]["scores"]
 
 
@@ -221,7 +241,7 @@ def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
     assert [line.split()[0] for line in table.stdout.splitlines()] == ["on", "my_cell.py:Leaky", "gru", "Kneser-Ney"]
 
 
-OWN_CELL = '''
+OWN_CELL = """
 from typing import NamedTuple
 import torch
 from torch import Tensor
@@ -242,7 +262,7 @@ class Leaky(Cell):
     def step(self, x, state):
         h = 0.5 * state.h + 0.5 * torch.tanh(x @ self.weight.T + state.h @ self.weight_hh.T)
         return h, State(h)
-'''
+"""
 
 
 def test_doctor_lists_versions_devices_and_extras(shell):
@@ -261,13 +281,14 @@ def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):
     assert "missing; it reads .parquet files: pip install 'unspool[parquet]'" in shell("doctor").stdout
 
 
-def test_data_from_standard_input(shell, tmp_path):
-    text = write_text(tmp_path / "t.txt").read_text()
-    shell("train", "write", "-", "--format", "text", "--out", tmp_path / "m", *SMALL_WRITER, stdin=text, code=None)
+@pytest.mark.parametrize("verb", ["train", "compare"])
+def test_training_needs_a_file(shell, tmp_path, verb):
+    out = ("--out", tmp_path / "m") if verb == "train" else ()
+    assert "save it to a file first" in shell.refuses(verb, "classify", "-", *out, stdin="a\tb\n", code=2)
+    assert files_in(tmp_path) == set()
 
 
-def test_reviews_from_standard_input(shell, tmp_path, models):
-    text = write_reviews(tmp_path / "t.tsv").read_text()
-    words = ("train", "classify", "-", "--format", "tsv", "--out", tmp_path / "m", *SMALL)
-    shell(*words, "--valid", models / "test.tsv", stdin=text)
-    assert "standard input, which is gone" in shell.refuses("train", "--resume", tmp_path / "m", code=2)
+def test_evaluate_reads_standard_input(shell, models):
+    text = (models / "test.tsv").read_text()
+    scores = json.loads(shell("evaluate", models / "classifier", "-", "--format", "tsv", "--json", stdin=text).stdout)
+    assert scores == load(models / "classifier").evaluate(models / "test.tsv")

@@ -76,7 +76,7 @@ def test_loss_is_minus_log_p_of_every_target(tied):
             scores = scores @ model.softmax.project.weight.T
         logs = (scores @ model.softmax.weight.T + model.softmax.bias).log_softmax(-1)
         expected = expected - sum(logs[t, text[t + 1, column]] for t in range(6))
-    assert_close(loss.total, expected.float(), **CLOSE)
+    assert_close(loss.total.double(), expected, **CLOSE)
 
 
 @pytest.mark.parametrize("adaptive", [False, True], ids=["full", "adaptive"])
@@ -89,7 +89,7 @@ def test_ignored_targets_do_not_count(adaptive):
     real = targets != IGNORED
     expected = -logs.gather(-1, targets.clamp(0).unsqueeze(-1)).squeeze(-1)[real].sum()
     assert loss.count == int(real.sum()) == 16
-    assert_close(loss.total, expected, **CLOSE)
+    assert_close(loss.total.double(), expected.double(), **CLOSE)
 
 
 def test_advance_unit_by_unit_equals_forward():
@@ -129,3 +129,14 @@ def test_greedy_writing_follows_the_likeliest_unit():
     text = torch.cat([prompt, written])
     logs, _ = model(text)
     assert torch.equal(written, logs[2:-1].argmax(-1))
+
+
+@pytest.mark.parametrize("place", ["input_dropout", "output_dropout"])
+def test_dropout_stands_before_and_after_the_stack(place):
+    model, text = make_model(dropout=0.5).eval(), draw_text(6)
+    plain = model.loss(window(text, 0, 6)).total
+    setattr(model, place, torch.nn.Threshold(1e9, 0.0))  # lets nothing through
+    dropped = model.loss(window(text, 0, 6)).total
+    assert not torch.allclose(dropped, plain)
+    expected = -model.softmax.bias.log_softmax(-1)[text[1:]].sum()
+    assert torch.allclose(dropped, expected.to(dropped.dtype)) == (place == "output_dropout")

@@ -159,3 +159,15 @@ def test_dropout_works_in_training_only(make):
     plain = make()
     plain.load_state_dict(model.state_dict())
     assert torch.equal(score(plain), score(model))
+
+
+@pytest.mark.parametrize("place", ["input_dropout", "output_dropout"])
+@pytest.mark.parametrize("make", [make_classifier, make_tagger])
+def test_dropout_stands_before_and_after_the_encoder(make, place):
+    model = make(dropout=0.5).eval()
+    plain = model(TOKENS)
+    setattr(model, place, torch.nn.Threshold(1e9, 0.0))  # lets nothing through
+    scores, plain = ((out if isinstance(out, torch.Tensor) else out.logits) for out in (model(TOKENS), plain))
+    assert not torch.allclose(scores, plain)
+    only_bias = torch.allclose(scores, model.output.bias.expand_as(scores))
+    assert only_bias == (place == "output_dropout")

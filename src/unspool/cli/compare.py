@@ -12,7 +12,7 @@ import click
 from unspool.cli.flags import SETTINGS, chosen_settings, settings_from, settings_options
 from unspool.cli.scores import figure
 from unspool.cli.talk import common, example, reporter, result, result_json, say, table
-from unspool.cli.tasks import ONE_SPELLING, TaskGroup, task_command
+from unspool.cli.tasks import ONE_SPELLING, TaskGroup, refuse_standard_input, task_command
 from unspool.errors import Interrupted, UsageError
 from unspool.settings import Settings, make
 
@@ -94,8 +94,7 @@ def _compare(
 ) -> None:
     if out is not None:
         _refuse_file(out)
-    if "-" in (*data, *valid, *test):
-        raise UsageError("standard input can be read only once, and each network reads the data; name a file")
+    refuse_standard_input(data, valid, test)
     equal = make(SETTINGS[name], {"training.patience": None})
     settings = settings_from(SETTINGS[name], recipe, chosen_settings(values), equal)
     chosen = _settings_of(name, networks, settings)

@@ -14,15 +14,17 @@ __all__ = ["evaluate"]
 @click.command(epilog=example("unspool evaluate my-model test.tsv"))
 @model_argument
 @click.argument("data", nargs=-1, required=True)
+@click.option("--format", "form", help="Form of the files (tsv, csv, jsonl ...).  [by file name]")
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write the scores as one line of JSON.")
 @common
-def evaluate(model: str, data: tuple[str, ...], cell: str | None, device: str, as_json: bool) -> None:
+def evaluate(model: str, data: tuple[str, ...], cell: str | None, form: str | None, device: str, as_json: bool) -> None:
     """Score a model on labelled files.
 
-    The files are read as one data set, in the form that the model was trained on; - is stdin.
+    The files are read as one data set, with the columns that the model was trained on; - is stdin.
     """
     task = open_model(model, cell, device)
+    task.settings = task.settings.replace(**{"data.format": form})
     scores = task.evaluate(list(data))
     types = task.score_types(list(data)) if hasattr(task, "score_types") and "-" not in data else {}
     if as_json:

@@ -11,9 +11,10 @@ import click
 from unspool.cli.flags import SETTINGS, SettingsCommand
 from unspool.cli.talk import common
 from unspool.cli.talk import example as shown
+from unspool.errors import UsageError
 from unspool.settings import nearest
 
-__all__ = ["EXAMPLES", "ONE_SPELLING", "TaskGroup", "as_json", "task_command"]
+__all__ = ["EXAMPLES", "ONE_SPELLING", "TaskGroup", "as_json", "refuse_standard_input", "task_command"]
 
 EXAMPLES = {
     "classify": "unspool train classify reviews.tsv --out my-model --cell gru --epochs 10",
@@ -83,7 +84,7 @@ def task_command(
         name,
         params=ordinary,
         callback=callback,
-        help=f"{SUMMARIES[name]}\n\nDATA: {DATA_FORMS[name]}; files, folders, globs, also .gz; - is stdin.",
+        help=f"{SUMMARIES[name]}\n\nDATA: {DATA_FORMS[name]}; files, folders, globs, also .gz.",
         epilog=shown(example),
         context_settings=ONE_SPELLING,
     )
@@ -93,3 +94,13 @@ def task_command(
 def as_json() -> click.Option:
     """The flag that asks for JSON."""
     return click.Option(["--json"], is_flag=True, help="Write the scores as one line of JSON.")
+
+
+def refuse_standard_input(*paths: Sequence[str]) -> None:
+    """Refuse `-` as data to train on: they are read more than once, and a model folder remembers where they stand.
+
+    Raises:
+        UsageError: If one of the paths is `-`.
+    """
+    if any("-" in part for part in paths):
+        raise UsageError("training reads its data more than once, and standard input can't be; save it to a file first")

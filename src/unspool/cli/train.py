@@ -11,7 +11,7 @@ import click
 from unspool.cli.flags import SETTINGS, SettingsCommand, chosen_settings, settings_from, settings_options
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, reporter, result, result_json, say
-from unspool.cli.tasks import EXAMPLES, ONE_SPELLING, TaskGroup, as_json, task_command
+from unspool.cli.tasks import EXAMPLES, ONE_SPELLING, TaskGroup, as_json, refuse_standard_input, task_command
 from unspool.errors import ModelFolderError, SettingError, UsageError
 from unspool.settings import Settings, from_record
 
@@ -123,6 +123,7 @@ def _train(
     from unspool.tasks import task_class
     from unspool.tasks.folder import RECORD
 
+    refuse_standard_input(data, valid, test)
     base = None
     if resume and (out / RECORD).is_file():
         record = _recorded(out)
@@ -142,10 +143,6 @@ def _resume(folder: Path, allow: tuple[str, ...], json: bool, **values: Any) -> 
     base = _recorded_settings(folder, record, values)
     settings = settings_from(SETTINGS[record.task], None, chosen_settings(values), base)
     paths = {part: tuple(record.data.get(part, {}).get("paths", ())) for part in ("train", "valid", "test")}
-    if "-" in (*paths["train"], *paths["valid"], *paths["test"]):
-        raise UsageError(
-            f"{folder} was trained on standard input, which is gone; give the data again with --out {folder}"
-        )
     task = task_class(record.task)(settings)
     _fit(task, paths["train"], paths["valid"], paths["test"], folder, resume=True, allow=allow)
     _report(task, folder, json)

@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unspool.layers.linear_cross_entropy import linear_cross_entropy
+
 __all__ = ["AdaptiveSoftmax", "FullSoftmax"]
 
 
@@ -44,7 +46,9 @@ class FullSoftmax(nn.Module):
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
         """Sum of -log p over targets, (items,), for vectors (items, input), in nats."""
-        return F.cross_entropy(self.logits(inputs).float(), targets, reduction="sum")
+        if self.project is not None:
+            inputs = self.project(inputs)
+        return linear_cross_entropy(inputs, self.weight, self.bias, targets)
 
 
 class AdaptiveSoftmax(nn.Module):

@@ -41,6 +41,7 @@ from unspool.training import BatchSource, Reporter, fit, report_to
 from unspool.training import checkpoint as weight_files
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
+from unspool.training.settings import refuse_changes
 
 __all__ = ["Data", "Paths", "Splits", "Task", "batched_tokens", "device_of"]
 
@@ -203,7 +204,7 @@ class Task(ABC, Generic[D]):
             self._scratch = folder / "training"
             splits = self._splits(train, valid, test)
             if resume and not world.share(only_begun(folder)):
-                self._take_up(folder, splits, reporter)
+                self._take_up(folder, splits, reporter, allow)
             else:
                 self._learn(splits.train.examples)
                 self.record = self._new_record(splits)
@@ -500,10 +501,10 @@ class Task(ABC, Generic[D]):
             data=data,
         )
 
-    def _take_up(self, folder: Path, splits: Splits[D], reporter: Reporter) -> None:
+    def _take_up(self, folder: Path, splits: Splits[D], reporter: Reporter, allow: Collection[str]) -> None:
         """Take vocabularies and record from a folder, and check that the data are the same."""
         self.record = read_record(folder)
-        self._refuse_changed_settings(folder)
+        self._refuse_changed_settings(folder, allow)
         self._load_vocabularies(folder / "vocabulary")
         fresh = self._new_record(splits)
         for name, part in fresh.data.items():
@@ -519,8 +520,8 @@ class Task(ABC, Generic[D]):
             reporter.note(f"note: the run began with {old}; bits may differ from an unbroken run")
         self.record.settings = fresh.settings
 
-    def _refuse_changed_settings(self, folder: Path) -> None:
-        """Refuse to go on with another network or other data; how it is trained is looked at by the training itself."""
+    def _refuse_changed_settings(self, folder: Path, allow: Collection[str]) -> None:
+        """Refuse to go on with another network, with other data, or on another course, before anything is written."""
         assert self.record is not None
         before = from_record(self.settings_type, self.record.settings)
         names = [name for name in describe(self.settings_type) if not name.startswith("training.")]
@@ -531,6 +532,7 @@ class Task(ABC, Generic[D]):
                 f"{folder} was begun with other settings: {', '.join(changed)}; "
                 f"go on with the old values, or train into a new folder"
             )
+        refuse_changes(before.training, self.settings.training, frozenset(allow))  # type: ignore[attr-defined]
 
 
 def _untied(model: nn.Module) -> dict[str, Tensor]:

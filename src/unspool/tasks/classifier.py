@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -105,9 +105,11 @@ class Classifier(Task[TextExamples]):
         data = self.settings.data
         wanted = {name for name in (data.text, data.label) if name} | {*_TEXT_NAMES, *_LABEL_NAMES}
         rows = read_rows(paths, format=data.format, header=data.header, names=wanted, skip_bad=data.skip_bad)
-        text_column, label_column = self._columns(list(islice(iter(rows), 1000)))
+        unread = iter(rows)
+        sample = list(islice(unread, 1000))
+        text_column, label_column = self._columns(sample)
         examples = TextExamples([], [], [])
-        for row in rows:
+        for row in chain(sample, unread):
             text, label = row.values.get(text_column), row.values.get(label_column)
             problem = self._problem(text, label, text_column, label_column)
             if problem is None:

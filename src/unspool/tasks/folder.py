@@ -167,9 +167,15 @@ def versions() -> dict[str, str]:
     """Versions of everything that may change a result."""
     from importlib.metadata import version
 
-    names = ("unspool", "torch", "numpy", "tokenizers", "safetensors")
-    found = {name: _version_of(name, version) for name in names}
-    return {**found, "python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
+    from unspool import __version__
+
+    found = {name: _version_of(name, version) for name in ("torch", "numpy", "tokenizers", "safetensors")}
+    return {
+        "unspool": __version__,
+        **found,
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+    }
 
 
 def _version_of(name: str, version: Any) -> str:

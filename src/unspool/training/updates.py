@@ -89,7 +89,8 @@ class Updater:
             self._batches, self.carry, self.stored_carry = None, None, ()
         if self._batches is None:
             self._batches = iter(self.source.epoch(epoch, start=start))
-        self.optimizer.zero_grad(set_to_none=True)
+        for parameter in self._parameters:
+            parameter.grad = None
         sums = self._backward(self._next(epoch, start), last=parts == 1)
         for part in range(1, parts):
             more = self._backward(self._next(epoch, start + part), last=part == parts - 1)

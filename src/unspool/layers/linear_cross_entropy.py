@@ -1,0 +1,71 @@
+"""Cross-entropy straight from the vectors before the output layer, without ever holding all scores.
+
+A vocabulary of 10,000 units makes 10,000 scores of every token; held for all tokens of a batch they are the largest
+tensor of a language model, and are written and read several times on the way to the gradient. Here the tokens go
+through in blocks that stay in the processor's cache: scores, probabilities and the gradient of each block are done
+before the next. The result is that of `F.cross_entropy(F.linear(...))`, to rounding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["linear_cross_entropy"]
+
+_BLOCK_SCORES = 4_000_000  # scores held at a time
+
+
+def linear_cross_entropy(inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """Sum of -log softmax(W h + b) at the targets, in nats.
+
+    Under autocast the products run in its lower precision, and the rest in float32.
+
+    Args:
+        inputs: Vectors h, (items, features).
+        weight: W, (classes, features).
+        bias: b, (classes,).
+        targets: The right classes, int64 (items,).
+    """
+    total: Tensor = _LinearCrossEntropy.apply(inputs, weight, bias, targets)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _LinearCrossEntropy(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+        kind = inputs.device.type
+        low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+        wide = torch.promote_types(weight.dtype, torch.float32)
+        wanted = any(ctx.needs_input_grad)
+        gradients = [torch.zeros_like(part, dtype=wide) for part in (inputs, weight, bias)] if wanted else []
+        total = torch.zeros((), dtype=wide, device=inputs.device)
+        rows = max(1, _BLOCK_SCORES // weight.shape[0])
+        with torch.autocast(kind, enabled=False):
+            weight_low, bias_low, inputs_low = weight.to(low), bias.to(low), inputs.to(low)
+            for begin in range(0, len(inputs), rows):
+                block = slice(begin, begin + rows)
+                places = targets[block].unsqueeze(1)
+                scores = F.linear(inputs_low[block], weight_low, bias_low).to(wide).log_softmax(1)
+                total -= scores.gather(1, places).sum()
+                if wanted:
+                    error = scores.exp_()  # p - 1 at the target, p elsewhere: d total / d scores
+                    error.scatter_add_(1, places, error.new_full((1, 1), -1).expand_as(places))
+                    error_low = error.to(low)
+                    gradients[0][block] = error_low @ weight_low
+                    gradients[1] += error_low.t() @ inputs_low[block]
+                    gradients[2] += error.sum(0)
+        ctx.save_for_backward(*gradients)
+        ctx.kinds = [part.dtype for part in (inputs, weight, bias)]
+        return total
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
+        inputs, weight, bias = (
+            (gradient * upstream).to(kind) for gradient, kind in zip(ctx.saved_tensors, ctx.kinds, strict=True)
+        )
+        return inputs, weight, bias, None
