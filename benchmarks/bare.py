@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -167,7 +167,7 @@ def _copied_lstm(stack: Recurrent) -> nn.LSTM:
     )
     with torch.no_grad():
         for depth, cells in enumerate(stack.layers):
-            for direction, cell in enumerate(cells):  # type: ignore[arg-type]
+            for direction, cell in enumerate(cast(nn.ModuleList, cells)):
                 suffix = f"_l{depth}" + ("_reverse" if direction else "")
                 for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
                     getattr(made, name + suffix).copy_(getattr(cell, name))

@@ -1,24 +1,18 @@
+import importlib
+
 import pytest
 from command_line import files_in
 
 from unspool import load
-from unspool.cli import demo
 
 
 @pytest.fixture
 def small(monkeypatch):
+    module = importlib.import_module("unspool.cli.demo")
     for name, value in {"_TRAIN": 60, "_VALID": 20, "_TEST": 42}.items():
-        monkeypatch.setattr(demo_module(), name, value)
+        monkeypatch.setattr(module, name, value)
     for name, value in {"hidden": 4, "embedding": 4, "epochs": 2}.items():
-        monkeypatch.setitem(demo_module()._SETTINGS, name, value)
-
-
-def demo_module():
-    import sys
-
-
-    assert demo
-    return sys.modules["unspool.cli.demo"]
+        monkeypatch.setitem(module._SETTINGS, name, value)
 
 
 def test_demo_keeps_what_it_trained_where_it_is_told_to(shell, tmp_path, small):

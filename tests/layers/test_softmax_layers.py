@@ -9,6 +9,7 @@ from torch.testing import assert_close
 
 from cases import TOLERANCE
 from unspool.layers import AdaptiveSoftmax, FullSoftmax
+from unspool.layers.linear_cross_entropy import linear_cross_entropy
 
 CLOSE = TOLERANCE[torch.float32]
 
@@ -96,3 +97,27 @@ def test_adaptive_softmax_takes_small_sizes(input_size, vocab_size):
     logs = softmax.log_probabilities(torch.randn(6, input_size))
     assert logs.shape == (6, vocab_size)
     assert_close(logs.exp().sum(-1), torch.ones(6), **CLOSE)
+
+
+@pytest.mark.parametrize("block", [1, 26, 10_000])
+def test_the_loss_in_blocks_is_cross_entropy_of_the_scores(block, monkeypatch):
+    monkeypatch.setattr("unspool.layers.linear_cross_entropy._BLOCK_SCORES", block)
+    generator = torch.Generator().manual_seed(5)
+    shapes = ((7, 4), (13, 4), (13,))
+    inputs, weight, bias = (
+        torch.randn(shape, generator=generator, dtype=torch.float64, requires_grad=True) for shape in shapes
+    )
+    targets = torch.randint(0, 13, (7,), generator=generator)
+    expected = torch.nn.functional.cross_entropy(inputs @ weight.T + bias, targets, reduction="sum")
+    gradients = torch.autograd.grad(3 * expected, (inputs, weight, bias))
+    total = linear_cross_entropy(inputs, weight, bias, targets)
+    torch.testing.assert_close(total, expected)
+    for actual, right in zip(torch.autograd.grad(3 * total, (inputs, weight, bias)), gradients, strict=True):
+        torch.testing.assert_close(actual, right)
+    assert torch.autograd.gradcheck(lambda *parts: linear_cross_entropy(*parts, targets), (inputs, weight, bias))
+
+
+def test_an_unlikely_target_costs_what_it_costs():
+    scores = torch.tensor([[0.0, -300.0]])
+    total = linear_cross_entropy(scores, torch.eye(2), torch.zeros(2), torch.tensor([1]))
+    assert float(total) == 300.0

@@ -70,11 +70,11 @@ def demo(name: str, out: Path | None) -> None:
     """
     from unspool.tasks.samples import agreement
 
-    result(_INTRODUCTION.format(train=_TRAIN, test=_TEST))
     sentences, test = agreement.train_and_test(
         _TRAIN + _VALID, _TEST, seed=1, max_attractors=_SEEN, test_max_attractors=_MOST
     )
     with _folder(out) as folder:
+        result(_INTRODUCTION.format(train=_TRAIN, test=_TEST))
         parts = {"train": sentences[:_TRAIN], "valid": sentences[_TRAIN:], "test": test}
         for part, examples in parts.items():
             agreement.write_tsv(folder / f"{part}.tsv", examples)
@@ -153,7 +153,7 @@ def _show_accuracy(trained: dict[str, Classifier], test: Sequence[AgreementExamp
     coin = _share(right["bag"], groups[_HARD])
     result(
         f"\nA bag of words knows which nouns there are, not which came first. Where most of them are of the other number"
-        f"\nthan the subject it is right {coin} of the time, as if it tossed a coin; the others read in order."
+        f"\nthan the subject it is right {coin} of the time; tossing a coin would give 50 %. The others read in order."
     )
 
 
@@ -188,9 +188,9 @@ def _show_words(trained: dict[str, Classifier], sentence: AgreementExample) -> N
     chance = plural["LSTM"][-1]
     if chance > 0.5:
         result(
-            f"\nThe LSTM goes on with “{sentence.verb}” ({100 * chance:.0f} % plural). The nearest noun, “airline”, is singular;"
-            f"\nthe number of “flights” has stayed in the state until the verb. “left” is the share of the last state that"
-            f"\neach word wrote, “forget” how much of what came before was kept, 1 being all."
+            f"\nThe LSTM goes on with “{sentence.verb}” ({100 * chance:.0f} % plural). The nearest noun, “airline”, is"
+            f"\nsingular; the number of “flights” has stayed in the state until the verb. “forget” is how much of what"
+            f"\ncame before was kept (1: all of it), “left” the share of the last state that each word wrote."
         )
 
 
@@ -201,9 +201,8 @@ def _show_hard_one(trained: dict[str, Classifier], test: Sequence[AgreementExamp
     for place, each in enumerate(hard):
         if said["LSTM"][place].label == each.label != said["bag"][place].label:
             chances = ", ".join(f"{name} {100 * said[name][place].probabilities[each.label]:.0f} %" for name in said)
-            result(
-                f"\nOne that the bag gets wrong: “{each.text} ...” needs a {each.label} verb. Chance of it: {chances}."
-            )
+            result(f"\nOne that the bag gets wrong: “{each.text} ...” needs a {each.label} verb.")
+            result(f"Chance of it: {chances}.")
             return
 
 

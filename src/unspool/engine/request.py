@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor
 
 from unspool.cells import Cell
@@ -85,6 +86,7 @@ def check_request(
         CellError: If the cell's state is not a named tuple.
     """
     check_sequences(inputs, lengths, cell.input_size)
+    _check_kind(cell, inputs)
     initial = cell.initial_state(inputs.shape[1])
     if not (isinstance(initial, tuple) and hasattr(initial, "_fields")):
         raise CellError(f"{type(cell).__name__}.initial_state returned {type(initial).__name__}, expected a NamedTuple")
@@ -97,3 +99,14 @@ def check_request(
     if lengths is not None and lengths.device.type == "cpu" and bool((lengths == inputs.shape[0]).all()):
         lengths = None
     return Request(cell, inputs, state, lengths, reverse, tuple(context))
+
+
+def _check_kind(cell: Cell[Any], inputs: Tensor) -> None:
+    weight = next(cell.parameters(), inputs)
+    kind = weight.device.type
+    mixed = inputs.dtype != weight.dtype and not torch.is_autocast_enabled(kind)
+    if mixed or not inputs.is_floating_point() or inputs.device != weight.device:
+        came, expected = f"{inputs.dtype} on {inputs.device}", f"{weight.dtype} on {weight.device}"
+        raise ShapeError(
+            f"inputs are {came}, the weights of {type(cell).__name__} are {expected}; use .to() on one of them"
+        )

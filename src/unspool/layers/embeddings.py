@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.data import Characters, Tokens
+from unspool.errors import SettingError
 from unspool.layers.dropout import SequenceDropout, WordDropout
 from unspool.layers.recurrent import Recurrent
 
@@ -42,6 +43,10 @@ class CharacterComposition(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        if kind == "recurrent" and output_size % 2:
+            raise SettingError(
+                f"a width of {output_size} can't be halved between two directions: expected an even number"
+            )
         self.kind, self.output_size = kind, output_size
         self.embedding = nn.Embedding(num_characters, character_size, padding_idx=0)
         self.dropout = SequenceDropout(dropout, variational=True)

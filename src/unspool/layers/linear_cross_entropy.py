@@ -63,7 +63,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         return total
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         inputs, weight, bias = (
             (gradient * upstream).to(kind) for gradient, kind in zip(ctx.saved_tensors, ctx.kinds, strict=True)

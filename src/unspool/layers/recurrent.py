@@ -62,6 +62,8 @@ class Recurrent(nn.Module):
         super().__init__()
         if min(input_size, hidden_size, num_layers) < 1:
             raise SettingError(f"sizes {input_size}, {hidden_size} and {num_layers} layers must all be at least 1")
+        if not 0 <= weight_dropout < 1:
+            raise SettingError(f"weight_dropout = {weight_dropout}: expected at least 0 and less than 1")
         self.input_size, self.hidden_size, self.num_layers = input_size, hidden_size, num_layers
         self.directions = 2 if bidirectional else 1
         self.output_size = hidden_size * self.directions

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unspool.errors import SettingError
 from unspool.layers.linear_cross_entropy import linear_cross_entropy
 
 __all__ = ["AdaptiveSoftmax", "FullSoftmax"]
@@ -65,7 +67,12 @@ class AdaptiveSoftmax(nn.Module):
     def __init__(self, input_size: int, vocab_size: int, *, cutoffs: Sequence[int] | None = None) -> None:
         super().__init__()
         limits = list(cutoffs) if cutoffs is not None else sorted({max(1, vocab_size // 20), max(2, vocab_size // 4)})
-        limits = [limit for limit in limits if limit < vocab_size]
+        narrowest = max(
+            0, int(math.log(input_size, 4))
+        )  # each cluster's vectors are a quarter as wide as the one before's
+        limits = [limit for limit in limits if limit < vocab_size][: max(1, narrowest)]
+        if input_size < 4:
+            raise SettingError(f"an adaptive softmax needs vectors at least 4 wide, not {input_size}; use a full one")
         self.softmax = nn.AdaptiveLogSoftmaxWithLoss(input_size, vocab_size, limits or [max(1, vocab_size - 1)])
 
     def log_probabilities(self, inputs: Tensor) -> Tensor:

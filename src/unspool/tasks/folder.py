@@ -24,7 +24,7 @@ from typing import Any
 
 import msgspec
 
-from unspool.errors import MachineError, ModelFolderError, UsageError
+from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError
 
 __all__ = [
     "FORMAT",
@@ -139,11 +139,24 @@ def new_folder(out: Path | None, *, resume: bool) -> Iterator[Path]:
         raise UsageError(f"{out} is a file; name a folder for the model")
     if not resume and out.is_dir() and any(out.iterdir()):
         raise UsageError(f"{out} is not empty; nothing is overwritten. Go on with --resume, or name another folder")
+    was_empty = not out.is_dir() or not any(out.iterdir())
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MachineError(f"{out} can't be made: {error.strerror}") from error
-    yield out
+    try:
+        yield out
+    except BaseException as error:
+        if was_empty and _nothing_to_keep(out, error):
+            shutil.rmtree(out, ignore_errors=True)
+        raise
+
+
+def _nothing_to_keep(out: Path, error: BaseException) -> bool:
+    """Whether a training failed before there was anything to go on with, so that the same name is free again."""
+    if (out / "training" / "checkpoint.safetensors").exists():
+        return False
+    return isinstance(error, CellError | DataError | TrainingError | UsageError) or not (out / RECORD).exists()
 
 
 def only_begun(folder: Path) -> bool:
