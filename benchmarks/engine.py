@@ -407,6 +407,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     cases = [Case(cell, size, mode, options.device) for mode in modes for cell in options.cells for size in sizes]
     facts = conditions("jax", "jaxlib")
     rows = measure_all(cases, minutes=options.minutes, repeats=options.repeats, jax_cells=jax_cells)
+    if not rows:
+        note("nothing was measured")
+        return 1
     worst = max(row.agreement for row in rows)
     facts["agreement"] = (
         f"checked in all {len(rows)} cases before timing: outputs, last states"

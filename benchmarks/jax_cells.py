@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jax
-import jax.numpy as jnp
+import jax  # type: ignore[import-not-found, unused-ignore]
+import jax.numpy as jnp  # type: ignore[import-not-found, unused-ignore]
 import numpy as np
 import torch
-from jax import lax, nn
+from jax import lax, nn  # type: ignore[import-not-found, unused-ignore]
 from torch import Tensor
 
 Weights = Mapping[str, Any]

@@ -112,12 +112,12 @@ def _ours(name: str, file: Path, train: Tagged, held: Tagged, values: dict[str, 
 
 def _flair(folder: Path, train: Tagged, held: Tagged) -> Epoch:
     with _quietly():
-        import flair
-        from flair.data import Corpus, Dictionary, Sentence
-        from flair.datasets import FlairDatapointDataset
-        from flair.embeddings import CharacterEmbeddings, OneHotEmbeddings, StackedEmbeddings
-        from flair.models import SequenceTagger
-        from flair.trainers import ModelTrainer
+        import flair  # type: ignore[import-not-found, unused-ignore]
+        from flair.data import Corpus, Dictionary, Sentence  # type: ignore[import-not-found, unused-ignore]
+        from flair.datasets import FlairDatapointDataset  # type: ignore[import-not-found, unused-ignore]
+        from flair.embeddings import CharacterEmbeddings, OneHotEmbeddings, StackedEmbeddings  # type: ignore[import-not-found, unused-ignore]
+        from flair.models import SequenceTagger  # type: ignore[import-not-found, unused-ignore]
+        from flair.trainers import ModelTrainer  # type: ignore[import-not-found, unused-ignore]
 
         flair.device = torch.device("cpu")
         flair.set_seed(0)

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -115,9 +114,9 @@ def test_fewer_examples_than_a_batch(shell, tmp_path):
 def test_too_few_examples_to_hold_one_out(shell, tmp_path, count):
     path = write_columns(tmp_path / "a.conll", count)
     outcome = shell("train", "tag", path, "--out", tmp_path / "m", *SMALL_TAGGER, code=None)
-    if outcome.exit_code:
-        assert outcome.exit_code == 1
-        assert "--valid" in outcome.stderr
+    assert outcome.exit_code == (count == 1)
+    if count == 1:
+        assert "1 example can't be split" in outcome.stderr
         assert not (tmp_path / "m").exists()
 
 
@@ -324,7 +323,7 @@ def test_nothing_to_inspect(shell, models, text):
 
 
 def test_a_device_that_is_not_there(shell, tmp_path, models):
-    assert "has 0 xpu" in shell.refuses("predict", models / "classifier", "--device", "xpu:99", stdin="a\n")
+    assert "has 0 xpu" in shell.refuses("predict", models / "classifier", "--device", "xpu", stdin="a\n")
     assert "expected" in shell.refuses("predict", models / "classifier", "--device", "gpu", stdin="a\n", code=2)
 
 
@@ -363,15 +362,15 @@ def command(*words, **options):
 
 def test_ctrl_c_saves_and_says_how_to_go_on(shell, tmp_path, models):
     words = ["train", "classify", models / "train.tsv", *SMALL, "--batch-size", "1", "--no-baselines"]
-    process = command(*words, "--epochs", "2000", "--out", tmp_path / "m", start_new_session=True)
     told = []
-    for line in process.stderr:
-        told.append(line)
-        if line.startswith("epoch 2"):
-            break
-    process.send_signal(signal.SIGINT)
-    told += process.stderr.readlines()
-    assert process.wait(timeout=60) == 130, told
+    with command(*words, "--epochs", "2000", "--out", tmp_path / "m", start_new_session=True) as process:
+        for line in process.stderr:
+            told.append(line)
+            if line.startswith("epoch 2"):
+                break
+        process.send_signal(signal.SIGINT)
+        told += process.stderr.readlines()
+        assert process.wait(timeout=60) == 130, told
     assert told[-1].startswith("unspool: stopped; all is saved up to update ")
     assert told[-1].endswith(f"go on with: unspool train --resume {tmp_path / 'm'}\n")
     assert "Traceback" not in "".join(told)
@@ -383,18 +382,38 @@ def test_ctrl_c_saves_and_says_how_to_go_on(shell, tmp_path, models):
 
 
 def test_a_reader_that_goes_away(models):
-    process = command("generate", models / "writer", "--length", "100000", "--seed", "1")
-    assert process.stdout.read(3)
-    process.stdout.close()
-    assert process.stderr.read() == ""
-    assert process.wait(timeout=30) == 1
+    with command("generate", models / "writer", "--length", "100000", "--seed", "1") as process:
+        assert process.stdout.read(3)
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(timeout=60) == 1
 
 
-def test_ctrl_c_while_nothing_is_at_stake(models):
-    process = command("generate", models / "writer", "--length", "10000000", start_new_session=True)
-    assert process.stdout.read(3)
-    process.send_signal(signal.SIGINT)
-    deadline = time.monotonic() + 30
-    _, told = process.communicate(timeout=deadline - time.monotonic())
-    assert process.returncode == 130
-    assert told == "\nunspool: stopped by ctrl-C\n"
+def test_ctrl_c_while_nothing_is_at_stake(shell, models, monkeypatch):
+    from unspool.tasks import LanguageModel
+
+    def stream(self, prompt, **options):
+        yield "a"
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(LanguageModel, "stream", stream)
+    outcome = shell("generate", models / "writer", "--prompt", "b", code=130)
+    assert outcome.stdout == "ba"
+    assert outcome.stderr.strip() == "unspool: stopped by ctrl-C"
+
+
+def test_ctrl_c_in_a_comparison_keeps_what_is_finished(shell, models, monkeypatch):
+    from unspool.errors import Interrupted
+    from unspool.tasks import Classifier
+
+    unbroken = Classifier.fit
+
+    def fit(self, *paths, **options):
+        if self.settings.network.cell == "gru":
+            raise Interrupted("stopped")
+        return unbroken(self, *paths, **options)
+
+    monkeypatch.setattr(Classifier, "fit", fit)
+    outcome = shell("compare", "classify", models / "train.tsv", *SMALL, "--networks", "bag,gru,lstm", code=130)
+    assert [line.split()[0] for line in outcome.stdout.splitlines()[1:]] == ["bag", "majority", "linear"]
+    assert outcome.stderr.endswith("unspool: stopped while gru was trained; the table holds what was finished before\n")

@@ -61,7 +61,8 @@ def test_resume_allows_what_is_named(shell, tmp_path, models):
     shell("train", "classify", models / "train.tsv", "--out", tmp_path / "m", *SMALL)
     words = ["train", "--resume", tmp_path / "m", "--learning-rate", "0.01", "--epochs", "2"]
     assert "learning_rate = 0.01 (was 0.001)" in shell.refuses(*words, "--quiet", code=2)
-    shell(*words, "--allow", "learning_rate")
+    assert "did you mean 'learning_rate'?" in shell.refuses(*words, "--allow", "learning-rat", "--quiet", code=2)
+    shell(*words, "--allow", "learning-rate")
     assert json.loads((tmp_path / "m" / "unspool.json").read_text())["settings"]["training"]["learning_rate"] == 0.01
 
 

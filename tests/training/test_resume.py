@@ -131,7 +131,7 @@ def test_time_spent_before_counts(tmp_path):
     first = train(language_model(), Windows(), tmp_path, epochs=1)
     second = train(language_model(), Windows(), tmp_path, epochs=2, resume=True)
     assert second.seconds > first.seconds
-    third = train(language_model(), Windows(), tmp_path, epochs=9, minutes=second.seconds / 60, resume=True)
+    third = train(language_model(), Windows(), tmp_path, epochs=9, minutes=second.seconds / 61, resume=True)
     assert (third.stopped, third.updates) == ("minutes", second.updates)
 
 
@@ -296,10 +296,10 @@ def test_a_write_that_the_kernel_cuts_short_leaves_the_checkpoint_before(tmp_pat
 # kill -9
 
 
-def kill_and_resume(folder: Path, *, kills: int, seed: int, epochs: int, longest: float) -> int:
-    """Kill a run at random moments, then let it end; return the kills that found it training."""
+def kill(folder: Path, *, times: int, seed: int, epochs: int, longest: float) -> int:
+    """Start a run again and again, each killed at a random moment; return the kills that found it training."""
     waits, killed = Random(seed), 0
-    for _ in range(kills):
+    for _ in range(times):
         process = start(folder, epochs=epochs)
         assert process.stdout is not None
         process.stdout.readline()
@@ -307,17 +307,15 @@ def kill_and_resume(folder: Path, *, kills: int, seed: int, epochs: int, longest
         killed += process.poll() is None
         process.kill()
         process.communicate()
-    process = start(folder, epochs=epochs)
-    _, errors = process.communicate(timeout=300)
-    assert process.returncode == 0, errors
     return killed
 
 
 def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path):
     whole, model = language_model(), language_model()
-    train(whole, Windows(), tmp_path / "whole", epochs=6, average="ema", checkpoint_minutes=1e-5)
-    assert kill_and_resume(tmp_path / "parts", kills=1, seed=1, epochs=6, longest=0.2) == 1
-    train(model, Windows(), tmp_path / "parts", epochs=6, average="ema", checkpoint_minutes=1e-5, resume=True)
+    settings = {"epochs": 15, "average": "ema", "checkpoint_minutes": 1e-5}
+    train(whole, Windows(), tmp_path / "whole", **settings)
+    assert kill(tmp_path / "parts", times=1, seed=1, epochs=15, longest=0.2) == 1
+    train(model, Windows(), tmp_path / "parts", resume=True, **settings)
     assert_same_bits(model, whole)
     assert_same_run(tmp_path / "parts", tmp_path / "whole")
 
@@ -325,9 +323,9 @@ def test_a_killed_run_is_resumed_to_the_same_bits(tmp_path):
 @pytest.mark.slow
 def test_a_run_killed_ten_times_is_resumed_to_the_same_bits(tmp_path):
     whole, model = language_model(), language_model()
-    settings = {"epochs": 300, "average": "ema", "checkpoint_minutes": 1e-5}
+    settings = {"epochs": 600, "average": "ema", "checkpoint_minutes": 1e-5}
     train(whole, Windows(), tmp_path / "whole", **settings)
-    assert kill_and_resume(tmp_path / "parts", kills=10, seed=2, epochs=300, longest=2.0) == 10
+    assert kill(tmp_path / "parts", times=10, seed=2, epochs=600, longest=1.5) == 10
     train(model, Windows(), tmp_path / "parts", resume=True, **settings)
     assert_same_bits(model, whole)
     assert_same_run(tmp_path / "parts", tmp_path / "whole")

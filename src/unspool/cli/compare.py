@@ -30,7 +30,7 @@ _EXAMPLES = {
 _USUAL = {"classify": "bag,elman,lstm,gru", "tag": "elman,lstm,gru", "write": "elman,lstm,gru"}
 
 
-class Outcome(NamedTuple):
+class _Outcome(NamedTuple):
     """What one network reached, and what it took."""
 
     network: str
@@ -43,7 +43,7 @@ class Outcome(NamedTuple):
     tokens_per_second: float
 
 
-class CompareGroup(TaskGroup):
+class _CompareGroup(TaskGroup):
     """`compare TASK DATA... --networks A,B,C`."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -66,7 +66,7 @@ def _task_command(name: str) -> click.Command:
 
 
 @click.group(
-    cls=CompareGroup,
+    cls=_CompareGroup,
     context_settings=ONE_SPELLING,
     epilog=example(*_EXAMPLES.values()),
     subcommand_metavar="TASK DATA... [--networks A,B,C] [--SETTING VALUE ...]",
@@ -98,7 +98,7 @@ def _compare(
     equal = make(SETTINGS[name], {"training.patience": None})
     settings = settings_from(SETTINGS[name], recipe, chosen_settings(values), equal)
     chosen = _settings_of(name, networks, settings)
-    outcomes: list[Outcome] = []
+    outcomes: list[_Outcome] = []
     simple: Mapping[str, Mapping[str, float]] = {}
     stopped = None
     for network, own in chosen.items():
@@ -175,16 +175,16 @@ def _listener(inner: Reporter) -> Reporter:
     return Listener()
 
 
-def _outcome(network: str, task: Task[Any], speed: float) -> Outcome:
+def _outcome(network: str, task: Task[Any], speed: float) -> _Outcome:
     record = task.record
     assert record is not None
     scores = record.metrics.get("test", record.metrics.get("valid", {}))
     facts = record.training
-    return Outcome(network, scores, record.network["weights"], facts["updates"], facts["seconds"], round(speed, 1))
+    return _Outcome(network, scores, record.network["weights"], facts["updates"], facts["seconds"], round(speed, 1))
 
 
 def _report(
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[_Outcome],
     baselines: Mapping[str, Mapping[str, float]],
     part: str,
     out: Path | None,
@@ -206,7 +206,7 @@ def _report(
 
 
 def _rows(
-    outcomes: Sequence[Outcome], baselines: Mapping[str, Mapping[str, float]], part: str
+    outcomes: Sequence[_Outcome], baselines: Mapping[str, Mapping[str, float]], part: str
 ) -> tuple[list[str], list[list[str]]]:
     scored = [*(each.scores for each in outcomes), *baselines.values()]
     names = list(dict.fromkeys(name for scores in scored for name in scores))

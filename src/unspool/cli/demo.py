@@ -152,8 +152,8 @@ def _show_accuracy(trained: dict[str, Classifier], test: Sequence[AgreementExamp
     result(table(["nouns between", "sentences", *trained], rows))
     coin = _share(right["bag"], groups[_HARD])
     result(
-        f"\nA bag of words knows which nouns there are, not which came first. Where most of them are of the other number"
-        f"\nthan the subject it is right {coin} of the time; tossing a coin would give 50 %. The others read in order."
+        f"\nA bag of words knows which nouns there are, not which came first. Where most are of the other number"
+        f"\nthan the subject it is right {coin} of the time; a coin would be right 50 %. The others read in order."
     )
 
 
@@ -178,9 +178,8 @@ def _show_words(trained: dict[str, Classifier], sentence: AgreementExample) -> N
         [word, *(f"{100 * shares[place]:.0f} %" for shares in plural.values())]
         for place, word in enumerate(sentence.words)
     ]
-    result(
-        f"\nNow one sentence, never seen in training: “{sentence.text} ...”. Chance of a plural verb after each word:\n"
-    )
+    result(f"\nNow one sentence, never seen in training: “{sentence.text} ...”.")
+    result("Chance of a plural verb after each word:\n")
     result(table(["", *trained], rows))
     result("\nAnd inside the LSTM, word by word:\n")
     trace = trained["LSTM"].trace(sentence.text)

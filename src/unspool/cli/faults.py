@@ -76,6 +76,8 @@ def _unexpected(error: BaseException) -> str:
         return f"{error.filename or 'the machine'}: {error.strerror}; run again with --debug to see where"
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "there is not enough memory; try a smaller --batch-tokens, --batch-size or --hidden"
+    if isinstance(error, RuntimeError) and not first() and "peer" in str(error):
+        return "stopped, since another process of this run has failed"
     lines = str(error).strip().splitlines() or [""]
     return (
         f"something went wrong that Unspool did not foresee ({type(error).__name__}: {lines[0][:300]}); "

@@ -34,7 +34,7 @@ _TITLES = {
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
-class SettingOption(click.Option):
+class _SettingOption(click.Option):
     """The flag of one setting: its short name where no other setting has it, and its dotted name."""
 
     def __init__(self, setting: Setting, *, short: bool) -> None:
@@ -72,7 +72,7 @@ class SettingsCommand(click.Command):
         switches = {
             name: option.secondary_opts[place]
             for option in self.params
-            if isinstance(option, SettingOption) and option.is_switch
+            if isinstance(option, _SettingOption) and option.is_switch
             for place, name in enumerate(option.opts)
         }
         return super().parse_args(ctx, _switched(args, switches))
@@ -80,11 +80,11 @@ class SettingsCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options of the command, then the settings group by group."""
         options = [option for option in self.get_params(ctx) if isinstance(option, click.Option)]
-        ordinary = [option for option in options if not isinstance(option, SettingOption)]
+        ordinary = [option for option in options if not isinstance(option, _SettingOption)]
         records = [record for option in ordinary if (record := option.get_help_record(ctx)) is not None]
         with formatter.section("Options"):
             formatter.write_dl(records)
-        settings = [option for option in self.params if isinstance(option, SettingOption)]
+        settings = [option for option in self.params if isinstance(option, _SettingOption)]
         for group, title in _TITLES.items():
             inside = [option for option in settings if option.setting.name.rpartition(".")[0] == group]
             if inside:
@@ -98,7 +98,7 @@ def settings_options(settings: type[Settings], *, leave_out: Collection[str] = (
     known = describe(settings)
     shorts = [setting.short for setting in known.values()]
     return [
-        SettingOption(setting, short=shorts.count(setting.short) == 1)
+        _SettingOption(setting, short=shorts.count(setting.short) == 1)
         for name, setting in known.items()
         if name not in leave_out
     ]

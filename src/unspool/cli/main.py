@@ -29,7 +29,7 @@ VERBS = {
 """What each verb does; its command stands in the module of its name."""
 
 
-class LazyGroup(click.Group):
+class _LazyGroup(click.Group):
     """Imports a verb's module when the verb is called, and nothing to print help."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -81,7 +81,7 @@ def _leave(code: int) -> NoReturn:
 
 
 @click.group(
-    cls=LazyGroup,
+    cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=example(
         "unspool demo", "unspool train classify reviews.tsv --out my-model", "unspool train classify --help"

@@ -37,13 +37,17 @@ def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any]:
 
     Raises:
         ModelFolderError: If the folder can't be used.
-        MachineError: If there is no such device.
+        MachineError: If this machine has no such device.
+        SettingError: If nothing is called so.
     """
+    from unspool.settings import make
     from unspool.tasks import load
     from unspool.training.devices import choose_device
+    from unspool.training.settings import TrainingSettings
 
+    place = choose_device(make(TrainingSettings, {"device": device}).device)
     task = load(folder, cell=cell)
-    task.model.to(choose_device(device))
+    task.model.to(place)
     return task
 
 

@@ -13,7 +13,8 @@ from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, reporter, result, result_json, say
 from unspool.cli.tasks import EXAMPLES, ONE_SPELLING, TaskGroup, as_json, refuse_standard_input, task_command
 from unspool.errors import ModelFolderError, SettingError, UsageError
-from unspool.settings import Settings, from_record
+from unspool.settings import Settings, describe, from_record, nearest
+from unspool.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from unspool.tasks import Task
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
-class TrainGroup(TaskGroup):
+class _TrainGroup(TaskGroup):
     """`train TASK DATA...`, or `train --resume FOLDER`, which knows its task."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -35,11 +36,11 @@ class TrainGroup(TaskGroup):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command that trains a task, or goes on with a folder."""
         if cmd_name == "resume":
-            return common(ResumeCommand("--resume", context_settings=ONE_SPELLING, help="Go on with a training."))
+            return common(_ResumeCommand("--resume", context_settings=ONE_SPELLING, help="Go on with a training."))
         return _task_command(cmd_name) if cmd_name in SETTINGS else None
 
 
-class ResumeCommand(SettingsCommand):
+class _ResumeCommand(SettingsCommand):
     """`train --resume FOLDER`; its flags are those of the folder's task."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -97,7 +98,7 @@ def _allow() -> click.Option:
 
 
 @click.group(
-    cls=TrainGroup,
+    cls=_TrainGroup,
     epilog=example(*EXAMPLES.values(), "unspool train --resume my-model")
     + "\n\nAll settings: unspool train TASK --help",
     subcommand_metavar="TASK DATA... --out FOLDER [--SETTING VALUE ...]",
@@ -151,7 +152,16 @@ def _resume(folder: Path, allow: tuple[str, ...], json: bool, **values: Any) -> 
 def _fit(
     task: Task[Any], train: tuple[str, ...], valid: tuple[str, ...], test: tuple[str, ...], out: Path, **options: Any
 ) -> None:
+    options["allow"] = [_training_setting(name) for name in options["allow"]]
     task.fit(list(train), valid=list(valid) or None, test=list(test) or None, out=out, reporter=reporter(), **options)
+
+
+def _training_setting(name: str) -> str:
+    known = [setting.short for setting in describe(TrainingSettings).values()]
+    plain = name.replace("-", "_").removeprefix("training.")
+    if plain not in known:
+        raise SettingError(f"--allow {name}: there is no setting of the training {plain!r}{nearest(plain, known)}")
+    return plain
 
 
 def _report(task: Task[Any], out: Path, json: bool) -> None:

@@ -1,0 +1,184 @@
+"""The benchmarks run, refuse to time what disagrees, and print a well-formed table; no times are looked at."""
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+import torch
+
+from unspool.cells import CELLS
+from unspool.engine.native import NativePath
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+OWN = ("bare", "corpora", "engine", "jax_cells", "measure", "peer", "training")
+
+
+@pytest.fixture
+def script(monkeypatch):
+    """Import a benchmark by its name, and afterwards forget it and give the cores back."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    threads, cores = torch.get_num_threads(), os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
+    yield importlib.import_module
+    torch.set_num_threads(threads)
+    if cores is not None:
+        os.sched_setaffinity(0, cores)
+    for name in OWN:
+        sys.modules.pop(name, None)
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Every Markdown table of a text, as rows of cells, the rule left out."""
+    found: list[list[list[str]]] = []
+    before = ""
+    for line in text.splitlines():
+        if line.startswith("|"):
+            if not before.startswith("|"):
+                found.append([])
+            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        before = line
+    return [[rows[0], *rows[2:]] for rows in found]
+
+
+def test_engine_checks_agreement_and_prints_a_table_for_each_mode(script, capsys, tmp_path):
+    engine, file = script("engine"), tmp_path / "times.json"
+    sizes = ["--sizes", "3,2,5", "--sizes", "7,3,4,ragged"]
+    short = ["--repeats", "3", "--minutes", "1", "--threads", "1", "--jax", "none", "--json", str(file)]
+    assert engine.main(["--cells", "lstm,lstm-peephole,mingru", *sizes, *short]) == 0
+    said = capsys.readouterr()
+
+    assert "agreement: checked in all 12 cases before timing" in said.out
+    training, inference = tables(said.out)
+    for rows in (training, inference):
+        assert rows[0][:5] == ["cell", "time, batch, hidden", "path", "unspool auto", "GFLOP/s"]
+        assert {len(row) for row in rows} == {len(rows[0])}
+        cells = {(row[0], row[1]): dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
+        assert set(cells) == {
+            (c, s) for c in ("lstm", "lstm-peephole", "mingru") for s in ("3, 2, 5", "7, 3, 4, ragged")
+        }
+        lstm, peephole = cells["lstm", "7, 3, 4, ragged"], cells["lstm-peephole", "3, 2, 5"]
+        assert (lstm["path"], peephole["path"], cells["mingru", "3, 2, 5"]["path"]) == ("native", "reference", "scan")
+        assert peephole["unspool reference"] == "is auto"
+        assert peephole["torch.nn"].endswith("(nn.LSTM)")  # another cell, and said so
+        assert "(" not in lstm["torch.nn"]
+        assert lstm["repeats"] == "3"
+
+    kept = json.loads(file.read_text())["rows"]
+    assert len(kept) == 12
+    assert max(row["agreement"] for row in kept) < 1e-5
+    assert {len(times) for row in kept for times in row["seconds"].values()} == {3}
+    weights, steps = 2 * 4 * 5 * 5, 3 * 2
+    assert kept[0]["gigaflop"] == pytest.approx(3 * 2e-9 * weights * steps)
+
+
+def test_engine_counts_no_padding(script):
+    engine = script("engine")
+    case = engine.Case("gru", engine.Size(40, 10, 3, ragged=True), training=False)
+    real = int(case.problem.lengths.sum())
+    assert 0.5 < real / 400 < 0.6
+    assert case.gigaflop == pytest.approx(2e-9 * (2 * 9 * 3) * real)
+
+
+@pytest.mark.parametrize(("wrong", "mode"), [("outputs", "inference"), ("gradient", "training")])
+def test_engine_does_not_time_a_wrong_path(script, monkeypatch, wrong, mode):
+    engine, run = script("engine"), NativePath.run
+
+    def off(self, request):
+        outputs, state = run(self, request)
+        return (outputs * 1.01 if wrong == "outputs" else outputs + 0.01 * (outputs - outputs.detach())), state
+
+    monkeypatch.setattr(NativePath, "run", off)
+    with pytest.raises(engine.Disagreement, match=f"unspool auto: gru, 5, 3, 4, {mode}: {wrong}"):
+        engine.main(["--cells", "gru", "--sizes", "5,3,4", "--only", mode, "--jax", "none", "--repeats", "1"])
+
+
+def test_engine_says_what_it_leaves_out(script, monkeypatch, capsys):
+    engine = script("engine")
+    monkeypatch.setattr(engine.importlib.util, "find_spec", lambda name: None)
+    assert engine.main(["--cells", "elman,lstm", "--sizes", "2,1,3", "--minutes", "1e-9", "--repeats", "1"]) == 1
+    said = capsys.readouterr()
+    assert "jax is left out: it is not installed" in said.err
+    assert "4 cases are left out" in said.err
+
+
+def test_engine_agrees_with_jax(script, capsys):
+    pytest.importorskip("jax", reason="jax is not installed")
+    engine = script("engine")
+    sizes = ["--sizes", "5,3,4,ragged", "--sizes", "2,1,3"]
+    assert engine.main([*sizes, "--jax", "all", "--repeats", "1", "--threads", "1", "--only", "training"]) == 0
+    (rows,) = tables(capsys.readouterr().out)
+    column = rows[0].index("jax scan")
+    assert len(rows) == 1 + 2 * len(CELLS)
+    assert all("ms" in row[column] for row in rows[1:])
+
+
+SMALL = ["--generated", "--set", "hidden=4", "--set", "embedding=6", "--updates", "2", "--repeats", "3"]
+SMALL += ["--peer-sentences", "0", "--threads", "1"]
+
+
+def test_training_checks_agreement_and_prints_a_line_for_each_task(script, capsys, tmp_path):
+    training, file = script("training"), tmp_path / "times.json"
+    assert training.main([*SMALL, "--json", str(file)]) == 0
+    said = capsys.readouterr().out
+    assert "agreement: checked before timing" in said
+    (rows,) = tables(said)
+    assert {len(row) for row in rows} == {len(rows[0])}
+    assert [row[0] for row in rows[1:]] == ["tagger", "classifier", "language model"]
+    assert all(row[1] == "generated text" and row[-1] == "3" for row in rows[1:])
+    ratios = [row[rows[0].index("ours / bare")] for row in rows[1:]]
+    assert all("reached" in ratio or "**below 0.95**" in ratio for ratio in ratios)
+    kept = json.loads(file.read_text())["rows"]
+    assert [set(row["seconds"]) for row in kept] == [{"ours", "bare", "torch.nn"}] * 3
+    assert all(row["tokens"] > 0 and row["updates"] == 2 for row in kept)
+
+
+def test_training_does_not_time_a_loop_that_does_something_else(script, monkeypatch):
+    training = script("training")
+    bare_loop = training.bare_loop
+
+    def faster(model, batches, settings):
+        bare_loop(model, batches, msgspec.structs.replace(settings, learning_rate=1.1 * settings.learning_rate))
+
+    monkeypatch.setattr(training, "bare_loop", faster)
+    with pytest.raises(training.Disagreement, match="classifier: our loop and the bare one end"):
+        training.main([*SMALL, "--tasks", "classifier"])
+
+
+def test_training_does_not_time_a_network_that_computes_something_else(script, monkeypatch):
+    training = script("training")
+    plain_network = training.plain_network
+
+    def other(model):
+        network = plain_network(model)
+        with torch.no_grad():
+            network.lstm.weight_hh_l0.mul_(1.5)
+        return network
+
+    monkeypatch.setattr(training, "plain_network", other)
+    with pytest.raises(training.Disagreement, match=r"classifier: torch\.nn's network has loss"):
+        training.main([*SMALL, "--tasks", "classifier"])
+
+
+def test_a_comparison_says_win_even_loss_or_unclear(script):
+    measure = script("measure")
+    still, twice = measure.Timing((1.0, 1.0, 1.0)), measure.Timing((2.0, 2.0, 2.0))
+    wild = measure.Timing((0.5, 1.2, 9.0))
+    assert str(measure.Comparison(still, twice)) == "2.00 win"
+    assert str(measure.Comparison(twice, still)) == "**0.50 loss**"
+    assert str(measure.Comparison(still, measure.Timing((1.02, 1.02, 1.02)))) == "1.02 even"
+    assert str(measure.Comparison(still, wild)) == "1.20 unclear"
+    assert measure.Comparison(measure.Timing((1.0,)), measure.Timing((5.0,))).verdict == "unclear"  # run but once
+    assert measure.Timing((4.0, 1.0, 2.0, 3.0, 5.0)).median == 3.0
+    assert measure.Timing((4.0, 1.0, 2.0, 3.0, 5.0)).spread == pytest.approx(1 / 3)
+
+
+def test_runs_take_turns_and_begin_in_turn(script, monkeypatch):
+    measure = script("measure")
+    monkeypatch.setattr(measure, "_SHORT", 0.0)
+    order = []
+    times = measure.interleaved({name: lambda name=name: order.append(name) for name in "abc"}, 3)
+    assert "".join(order) == "abcbcacab"
+    assert {len(timing.seconds) for timing in times.values()} == {3}
