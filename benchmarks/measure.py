@@ -6,6 +6,7 @@ import json
 import math
 import os
 import platform
+import random
 import statistics
 import subprocess
 import sys
@@ -56,8 +57,8 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Time all runs in turn, round by round, so that a busy moment of the machine hits all of them.
 
-    Every round begins with another run, so that nobody always comes after the same neighbour. What takes less than
-    10 ms is called several times in a row, for their mean.
+    The order of every round is drawn by lot, the same each time, so that nobody always comes after the same neighbour.
+    What takes less than 10 ms is called several times in a row, for their mean.
 
     Args:
         runs: What to time, by name.
@@ -66,12 +67,11 @@ def interleaved(
     """
     names = list(runs)
     times: dict[str, list[float]] = {name: [] for name in names}
-    calls = dict.fromkeys(names, 1)
+    calls, lot = dict.fromkeys(names, 1), random.Random(0)
     for number in range(repeats):
         if number >= 3 and time.perf_counter() >= until:
             break
-        start = number % len(names)
-        for name in names[start:] + names[:start]:
+        for name in lot.sample(names, len(names)):
             once = seconds(runs[name], calls[name])
             if number == 0 and once < _SHORT:
                 calls[name] = min(200, int(_SHORT / once) + 1)

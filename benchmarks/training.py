@@ -52,7 +52,7 @@ from unspool.training import LineReporter, TrainingSettings, fit
 
 TARGET = 0.95
 """What our loop's speed must at least be, as a share of the bare loop's."""
-UPDATES = {"tagger": 50, "classifier": 200, "language model": 12}
+UPDATES = {"tagger": 40, "classifier": 200, "language model": 12}
 """Updates of one repeat, two or three seconds on two cores."""
 TOLERANCE = 1e-5
 """Largest distance between the weights that two loops end with after some updates, as a share of a tensor's norm; the

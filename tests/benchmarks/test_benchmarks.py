@@ -175,10 +175,18 @@ def test_a_comparison_says_win_even_loss_or_unclear(script):
     assert measure.Timing((4.0, 1.0, 2.0, 3.0, 5.0)).spread == pytest.approx(1 / 3)
 
 
-def test_runs_take_turns_and_begin_in_turn(script, monkeypatch):
+def test_runs_take_turns_in_an_order_drawn_by_lot(script, monkeypatch):
     measure = script("measure")
     monkeypatch.setattr(measure, "_SHORT", 0.0)
     order = []
-    times = measure.interleaved({name: lambda name=name: order.append(name) for name in "abc"}, 3)
-    assert "".join(order) == "abcbcacab"
-    assert {len(timing.seconds) for timing in times.values()} == {3}
+    times = measure.interleaved({name: lambda name=name: order.append(name) for name in "abc"}, 12)
+    rounds = ["".join(order[place : place + 3]) for place in range(0, 36, 3)]
+    assert all(sorted(names) == ["a", "b", "c"] for names in rounds)
+    assert len(set(rounds)) > 3
+    assert {len(timing.seconds) for timing in times.values()} == {12}
+
+
+def test_after_the_deadline_three_rounds_are_made(script):
+    measure = script("measure")
+    times = measure.interleaved({"a": lambda: None, "b": lambda: None}, 9, until=0.0)
+    assert [len(timing.seconds) for timing in times.values()] == [3, 3]

@@ -244,7 +244,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_nothing_bad(tmp_path)
         )
     text = str(caught.value)
     assert "the loss became inf at update 18 (epoch 3, batch 4 of 7); the mean loss before was" in text
-    assert "lower learning_rate (now 0.001) or clip is off, try 1" in text
+    assert "lower learning_rate (now 0.001) or clip = 1 (now off)" in text
     assert f"checkpoint at update 14, {tmp_path}/training/checkpoint.safetensors, with: fit(..., resume=True)" in text
     weights = load_file(tmp_path / "training" / "checkpoint.safetensors")
     assert all(tensor.isfinite().all() for tensor in weights.values() if tensor.is_floating_point())

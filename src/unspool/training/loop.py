@@ -416,11 +416,11 @@ class _Run:
         state, settings = self.state, self.settings
         last = state.window_total / state.window_count if state.window_count else state.loss
         good = "" if last is None else f"; the mean loss before was {last:.4g}"
-        clip = "clip is off, try 1" if settings.clip is None else f"a lower clip (now {settings.clip:g})"
+        clip = "clip = 1 (now off)" if settings.clip is None else f"a lower clip (now {settings.clip:g})"
         ways = f"try a lower learning_rate (now {settings.learning_rate:g}) or {clip}"
         if self.saved is None:
             return TrainingError(f"{what}{good}; no checkpoint was written yet: {ways} and start again")
-        way = f"{ways}, named as a change to allow, from the checkpoint at update {self.saved}, {self.keeper.path}"
+        way = f"{ways}, allowed as a change, from the checkpoint at update {self.saved}, {self.keeper.path}"
         return TrainingError(f"{what}{good}; {way}, with: {self.resume_with}")
 
     def _epoch(self, update: int) -> int:

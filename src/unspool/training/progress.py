@@ -117,7 +117,7 @@ class BarReporter(Reporter):
         self._console = Console(file=stream or sys.stderr, highlight=False)
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[details]}"))
         # No thread of its own: it is drawn from the training loop, and takes nothing between two drawings.
-        self._bar = Bar(*columns, console=self._console, auto_refresh=False, transient=True)
+        self._bar = Bar(*columns, console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._task = self._bar.add_task("", total=None, details="")
 
     def started(self, text: str, progress: Progress) -> None:
