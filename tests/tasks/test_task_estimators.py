@@ -202,7 +202,7 @@ def test_resumed_training_ends_with_the_same_bits(reviews, tmp_path):
 
     with pytest.raises(RuntimeError, match="power cut"):
         Classifier(**settings).fit(reviews, out=tmp_path / "cut", reporter=StopAtTwo())
-    with pytest.raises(ModelFolderError, match="holds no weights yet.*--resume"):
+    with pytest.raises(ModelFolderError, match=r"holds no weights yet.*--resume"):
         unspool.load(tmp_path / "cut")
     resumed = Classifier(**settings).fit(reviews, out=tmp_path / "cut", resume=True, reporter=SILENT)
     assert folder_bytes(tmp_path / "cut") == folder_bytes(tmp_path / "whole")
@@ -269,7 +269,7 @@ def test_a_network_that_is_not_trained_says_so(reviews):
         Classifier().predict(["a"])
     with pytest.raises(SettingError, match="did you mean 'hidden'"):
         Classifier(hiden=3)
-    with pytest.raises(SettingError, match="there is no cell 'lstn' .did you mean 'lstm'"):
+    with pytest.raises(SettingError, match=r"there is no cell 'lstn' \(did you mean 'lstm'"):
         Classifier(**SMALL, cell="lstn").fit(reviews, reporter=SILENT)
 
 

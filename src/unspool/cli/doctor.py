@@ -17,7 +17,6 @@ __all__ = ["doctor"]
 _CORE = ("unspool", "torch", "numpy", "tokenizers", "safetensors", "click", "rich", "msgspec", "tomli-w")
 _EXTRAS = {
     "parquet": ("pyarrow", "reads .parquet files"),
-    "plot": ("matplotlib", "draws figures"),
     "tensorboard": ("tensorboardX", "writes the training log for TensorBoard"),
 }
 
