@@ -29,6 +29,7 @@ __all__ = [
     "NonNegativeInt",
     "Positive",
     "PositiveInt",
+    "Seed",
     "Setting",
     "Settings",
     "describe",
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 PositiveInt = Annotated[int, msgspec.Meta(gt=0, le=1_000_000_000)]
+Seed = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]

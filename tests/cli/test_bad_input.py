@@ -192,6 +192,16 @@ def test_bad_model_folders(shell, tmp_path, models, name, verb):
     assert files_in(tmp_path) == before, "something was run or written"
 
 
+@pytest.mark.parametrize("words", [("info",), ("train", "--resume")], ids=" ".join)
+def test_settings_of_a_newer_version(shell, tmp_path, models, words):
+    folder = tmp_path / "m"
+    shutil.copytree(models / "classifier", folder)
+    with_setting(folder, "network", "flux", 1)
+    said = shell.refuses(*words, folder)
+    assert said.startswith(f"{folder}/unspool.json: ")
+    assert "network.flux" in said
+
+
 @pytest.mark.parametrize(
     "name", ["not there", "no record", "a record cut short", "newer", "a newer task", "code of its own"]
 )
@@ -417,3 +427,26 @@ def test_ctrl_c_in_a_comparison_keeps_what_is_finished(shell, models, monkeypatc
     outcome = shell("compare", "classify", models / "train.tsv", *SMALL, "--networks", "bag,gru,lstm", code=130)
     assert [line.split()[0] for line in outcome.stdout.splitlines()[1:]] == ["bag", "majority", "linear"]
     assert outcome.stderr.endswith("unspool: stopped while gru was trained; the table holds what was finished before\n")
+
+
+@pytest.mark.parametrize(("networks", "rows"), [("bag,gru,lstm", ["bag"]), ("gru,bag", [])])
+def test_a_network_that_fails_leaves_the_table_of_those_before(shell, tmp_path, models, monkeypatch, networks, rows):
+    from unspool.errors import TrainingError
+    from unspool.tasks import Classifier
+
+    unbroken = Classifier.fit
+
+    def fit(self, *paths, **options):
+        if self.settings.network.cell == "gru":
+            raise TrainingError("the loss is nan")
+        return unbroken(self, *paths, **options)
+
+    monkeypatch.setattr(Classifier, "fit", fit)
+    out = tmp_path / "t.json"
+    words = ["compare", "classify", models / "train.tsv", *SMALL, "--no-baselines", "--networks", networks]
+    outcome = shell(*words, "--out", out, code=1)
+    assert [line.split()[0] for line in outcome.stdout.splitlines()[1:]] == rows
+    assert outcome.stderr.endswith("unspool: the loss is nan\n")
+    assert out.exists() == bool(rows)
+    if rows:
+        assert [row["network"] for row in json.loads(out.read_text())["networks"]] == rows

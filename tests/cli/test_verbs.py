@@ -57,6 +57,12 @@ def test_resume_refuses_changed_settings_by_name(shell, models, words, said):
     assert (models / "classifier" / "unspool.json").read_bytes() == before
 
 
+def test_resume_without_baselines(shell, tmp_path, models):
+    shell("train", "classify", models / "train.tsv", "--out", tmp_path / "m", *SMALL, "--no-baselines")
+    done = shell("train", "--resume", tmp_path / "m", "--epochs", "2", "--no-baselines", "--json")
+    assert json.loads(done.stdout)["baselines"] == {}
+
+
 def test_resume_allows_what_is_named(shell, tmp_path, models):
     shell("train", "classify", models / "train.tsv", "--out", tmp_path / "m", *SMALL)
     words = ["train", "--resume", tmp_path / "m", "--learning-rate", "0.01", "--epochs", "2"]
@@ -91,6 +97,25 @@ def test_evaluate_says_what_the_task_says(shell, models):
     assert scores == load(models / "classifier").evaluate(models / "test.tsv")
     shown = shell("evaluate", models / "tagger", models / "train.conll").stdout
     assert f"{load(models / 'tagger').evaluate(models / 'train.conll')['accuracy']:.4g}" in shown.split()
+
+
+def test_evaluate_tells_what_it_left_out(shell, models, tmp_path):
+    bad = tmp_path / "bad.tsv"
+    bad.write_text((models / "test.tsv").read_text() + "\tgood\n")
+    said = shell.refuses("evaluate", models / "classifier", bad)
+    assert "is empty" in said
+    assert shell.refuses("evaluate", models / "classifier", bad, "--no-skip-bad") == said
+    done = shell("evaluate", models / "classifier", bad, "--skip-bad", "--json")
+    assert done.stderr == "left out 1 bad examples (skip_bad)\n"
+    scores = json.loads(done.stdout)
+    assert scores.pop("left_out") == 1
+    assert scores == load(models / "classifier").evaluate(models / "test.tsv")
+
+
+def test_evaluate_reads_running_text_as_what_it_is(shell, models):
+    shell("evaluate", models / "writer", models / "train.txt")
+    said = shell.refuses("evaluate", models / "writer", "-", stdin="a film\n", code=2)
+    assert "save it to a file first" in said
 
 
 def test_predict_answers_line_by_line_and_keeps_blank_lines(shell, models):
@@ -156,6 +181,12 @@ def test_generate_repeats_itself_with_a_seed(shell, models):
 def test_generate_is_for_language_models(shell, models):
     said = shell.refuses("generate", models / "classifier", code=2)
     assert "does not write; try: unspool predict" in said
+
+
+@pytest.mark.parametrize("flag", [("--temperature", "-1"), ("--top-k", "0"), ("--top-p", "2"), ("--length", "-1")])
+def test_generate_refuses_before_it_writes(shell, models, flag):
+    said = shell.refuses("generate", models / "writer", "--prompt", "the ", *flag, code=2)
+    assert f"{flag[0].strip('-').replace('-', '_')} = " in said
 
 
 def test_inspect_shows_the_gates_and_writes_files(shell, models, tmp_path):

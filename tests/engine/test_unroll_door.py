@@ -10,7 +10,17 @@ import torch
 from torch import Tensor
 
 from cases import PairCell
-from unspool.cells import Cell, GRUCell, LSTMCell, LSTMState, MinGRUCell, PeepholeLSTMCell, watch
+from unspool.cells import (
+    Cell,
+    GRUCell,
+    LinearCell,
+    LSTMCell,
+    LSTMState,
+    MinGRUCell,
+    MinimalState,
+    PeepholeLSTMCell,
+    watch,
+)
 from unspool.engine import PATHS, check_lengths, check_sequences, explain, record_dispatch, unroll
 from unspool.errors import BackendError, CellError, ShapeError
 
@@ -211,3 +221,37 @@ def test_dispatch_is_recorded_only_where_something_ran():
 def test_paths_go_from_fast_to_plain():
     assert list(PATHS)[-1] == "reference"
     assert {name: path.name for name, path in PATHS.items()} == {name: name for name in PATHS}
+
+
+class _Lonely(LSTMCell):
+    """A cell whose step forgets to return the state."""
+
+    def step(self, x, state, *context):
+        return super().step(x, state)[0]
+
+
+class _Wide(LinearCell[MinimalState]):
+    """A linear cell whose coefficients are too wide."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.weight = self.parameter(2 * hidden_size, input_size)
+
+    def initial_state(self, batch_size: int) -> MinimalState:
+        return MinimalState(self.weight.new_zeros(batch_size, self.hidden_size))
+
+    def coefficients(self, x):
+        wide = x @ self.weight.T
+        return wide, wide
+
+
+def test_a_step_that_returns_no_pair_is_named():
+    with pytest.raises(
+        CellError, match=r"_Lonely\.step returned Tensor, expected a pair: the output and the new LSTMState"
+    ):
+        unroll(_Lonely(3, 4), torch.zeros(5, 2, 3))
+
+
+def test_coefficients_of_the_wrong_width_are_named_with_both_shapes():
+    with pytest.raises(ShapeError, match=r"_Wide.coefficients returned shape \(5, 2, 8\), expected \(..., 4\)"):
+        unroll(_Wide(3, 4), torch.zeros(5, 2, 3))

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 import unspool
 from unspool import Cell, Classifier, LanguageModel, Tagger
-from unspool.errors import DataError, ModelFolderError, SettingError, UsageError
+from unspool.errors import DataError, MachineError, ModelFolderError, SettingError, UsageError
 from unspool.training import Reporter
 
 SILENT = Reporter()
@@ -184,7 +184,7 @@ def test_reading_a_text_at_once_or_window_by_window_costs_the_same(text):
     model = LanguageModel(**{**SMALL, "steps": 7, "batch_size": 2}).fit(text, reporter=SILENT)
     whole = model._read(text)
     tokens = model._tokens(whole)
-    one = model._read_through(model.model, whole, tokens, columns=1)
+    one = model._read_through(model.model, tokens, None, columns=1)
     ids = torch.tensor(np.concatenate([[2], tokens]).astype(np.int64)).unsqueeze(1)
     scores, _ = model.model(ids[:-1])
     expected = -scores[:, 0].gather(1, ids[1:]).mean()
@@ -304,6 +304,109 @@ def test_a_damaged_folder_is_refused_with_a_sentence(reviews, tmp_path):
         unspool.load(folder)
     with pytest.raises(ModelFolderError, match="does not exist"):
         unspool.load(tmp_path / "nowhere")
+
+
+def test_a_label_never_seen_costs_recall_where_there_may_be_several(tmp_path):
+    rows = [{"text": word, "label": [word]} for word in "xyz"] * 12
+    train, test = tmp_path / "train.jsonl", tmp_path / "test.jsonl"
+    train.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    test.write_text(json.dumps({"text": "x", "label": ["x", "new"]}) + "\n")
+    settings = {**SMALL, "epochs": 40, "hidden": 16, "learning_rate": 0.03, "dropout": 0.0}
+    model = Classifier(**settings, several=True).fit(train, valid=train, reporter=SILENT)
+    assert model.predict(["x"])[0].labels == ("x",)
+    scores = model.evaluate(test)
+    assert scores["micro_precision"] == 1.0
+    assert scores["micro_recall"] == 0.5
+    assert scores["exact_match"] == 0.0
+
+
+def test_training_on_everything_keeps_the_last_weights(reviews):
+    model = Classifier(**SMALL, valid_fraction=0.0).fit(reviews, reporter=SILENT)
+    assert model.record is not None
+    assert model.record.data.keys() == {"train"}
+    assert model.record.training["epochs"] == 2
+
+
+def test_a_model_that_demands_torchs_kernels_can_be_looked_into(reviews):
+    model = Classifier(**SMALL, backend="native").fit(reviews, reporter=SILENT)
+    assert "layer 1 forward / forget" in model.trace("a film").arrays
+    assert model.model.encoder.backend == "native"
+    plain = Classifier(**SMALL, backend="reference").fit(reviews, reporter=SILENT)
+    assert "reference" in plain.describe()["engine"][0]
+
+
+def test_special_units_in_capitals_are_one_unit_everywhere(reviews):
+    with reviews.open("a") as file:
+        file.write("an <EOS> in a <UNK> film\tpos\n" * 20)
+    model = Classifier(**SMALL, characters="convolution").fit(reviews, reporter=SILENT)
+    assert len(model.trace("a <UNK> film").tokens) == 3
+
+
+def test_two_texts_of_one_length_are_not_taken_for_each_other(tmp_path, monkeypatch):
+    monkeypatch.setattr("unspool.tasks.language_model._IN_MEMORY", 10)
+    one, other = tmp_path / "one.txt", tmp_path / "other.txt"
+    one.write_text("ab" * 300)
+    other.write_text("ba" * 150 + "aa" * 150)
+    seen = []
+
+    class Watching(LanguageModel):
+        def _tokens(self, corpus):
+            seen.append((corpus.paths, super()._tokens(corpus).tolist()))
+            return super()._tokens(corpus)
+
+    settings = {**SMALL, "steps": 16, "batch_size": 4}
+    model = Watching(**settings).fit(one, valid=other, baselines=False, out=tmp_path / "m", reporter=SILENT)
+    read = {paths: tokens for paths, tokens in seen if len(tokens) == 600}
+    assert len({tuple(tokens) for tokens in read.values()}) == 2
+    assert not list((tmp_path / "m" / "training").glob("tokens-*"))
+    before = model.evaluate(other)
+    other.write_text("aa" * 300)
+    assert model.evaluate(other) != before
+
+
+def test_streamed_pieces_lose_no_character_where_the_window_moves(text):
+    model = LanguageModel(**{**SMALL, "units": "bpe", "size": 259, "steps": 16, "batch_size": 4})
+    model.fit(text, baselines=False, reporter=SILENT)
+    assert model.vocabulary is not None
+    whole = "x€" * 100 + "é" * 50
+    begin = model.vocabulary.encode("a")
+    drawn = (torch.tensor([unit]) for unit in model.vocabulary.encode(whole))
+    assert "".join(model._texts(begin, drawn)) == whole
+
+
+def test_a_language_models_trace_is_of_the_run_that_gave_the_surprise(text):
+    model = LanguageModel(**{**SMALL, "steps": 16, "batch_size": 4}).fit(text, baselines=False, reporter=SILENT)
+    assert model.vocabulary is not None
+    trace = model.trace("the")
+    cell = model.model.decoder.layers[0][0]
+    state = cell.initial_state(1)
+    for unit in (2, model.vocabulary.encode("t")[0]):
+        _, state = cell.step(model.model.embedding.table(torch.tensor([unit])), state)
+    torch.testing.assert_close(torch.tensor(trace.array("layer 1 / h")[0]), state.h[0].detach())
+
+
+def test_accuracy_does_not_hang_on_the_scheme_that_spans_are_written_in(sentences, tmp_path):
+    from unspool.tasks.spans import convert
+
+    settings = {**SMALL, "epochs": 12, "hidden": 12, "learning_rate": 0.02, "dropout": 0.0, "word_dropout": 0.0}
+    model = Tagger(**settings).fit(sentences, valid=sentences, reporter=SILENT)
+    blocks = []
+    for block in sentences.read_text().strip().split("\n\n"):
+        rows = [row.split() for row in block.split("\n")]
+        tags = convert([row[2] for row in rows], "BIOES")
+        blocks.append("\n".join(f"{row[0]} {row[1]} {tag}" for row, tag in zip(rows, tags, strict=True)))
+    other = tmp_path / "bioes.conll"
+    other.write_text("\n\n".join(blocks) + "\n")
+    assert model.evaluate(other) == model.evaluate(sentences)
+
+
+def test_saving_that_fails_leaves_the_folder_as_it_was(reviews, tmp_path):
+    model = Classifier(**SMALL).fit(reviews, out=tmp_path / "m", reporter=SILENT)
+    said = model.predict(["joy"])
+    (tmp_path / "m" / "vocabulary" / "vocabulary.json.partial").mkdir()  # where the new file would be written
+    with pytest.raises(MachineError, match=r"vocabulary\.json can't be written"):
+        model.save(tmp_path / "m")
+    assert unspool.load(tmp_path / "m").predict(["joy"]) == said
 
 
 @pytest.mark.learn

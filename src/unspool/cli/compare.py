@@ -13,7 +13,7 @@ from unspool.cli.flags import SETTINGS, chosen_settings, settings_from, settings
 from unspool.cli.scores import figure
 from unspool.cli.talk import common, example, reporter, result, result_json, say, table
 from unspool.cli.tasks import ONE_SPELLING, TaskGroup, refuse_standard_input, task_command
-from unspool.errors import Interrupted, UsageError
+from unspool.errors import Interrupted, UnspoolError, UsageError
 from unspool.settings import Settings, make
 
 if TYPE_CHECKING:
@@ -100,20 +100,31 @@ def _compare(
     chosen = _settings_of(name, networks, settings)
     outcomes: list[_Outcome] = []
     simple: Mapping[str, Mapping[str, float]] = {}
-    stopped = None
+    failure: UnspoolError | None = None
     for network, own in chosen.items():
         say(f"-- {network} --")
         try:
             task, speed = _trained(name, own, data, valid, test, baselines=baselines and not simple)
-        except Interrupted:
-            stopped = network
+        except UnspoolError as error:
+            failure = _failure(network, error, finished=bool(outcomes))
             break
         outcomes.append(_outcome(network, task, speed))
         simple = simple or task.record.baselines  # type: ignore[union-attr]
     part = "test" if test or settings.data.test_fraction > 0 else "valid"  # type: ignore[attr-defined]
-    _report(outcomes, simple, part, out, json)
-    if stopped is not None:
-        raise Interrupted(f"stopped while {stopped} was trained; the table holds what was finished before")
+    if outcomes:
+        _report(outcomes, simple, part, out, json)
+    if failure is not None:
+        raise failure
+
+
+def _failure(network: str, error: UnspoolError, *, finished: bool) -> UnspoolError:
+    """What is raised after the table, if there is one; what went wrong keeps its own words and exit code."""
+    table = "the table holds what was finished before" if finished else "nothing was finished before"
+    if isinstance(error, Interrupted):
+        return Interrupted(f"stopped while {network} was trained; {table}")
+    if finished:
+        say(f"{network} was not finished; {table}")
+    return error
 
 
 def _refuse_file(out: Path) -> None:

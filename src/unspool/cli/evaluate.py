@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from unspool.cli.models import device_option, model_argument, open_model
 from unspool.cli.scores import score_table
-from unspool.cli.talk import common, example, result, result_json
+from unspool.cli.talk import common, example, result, result_json, say
+from unspool.errors import UsageError
+from unspool.settings import describe
+
+if TYPE_CHECKING:
+    from unspool.tasks import Task
 
 __all__ = ["evaluate"]
 
@@ -15,21 +22,56 @@ __all__ = ["evaluate"]
 @model_argument
 @click.argument("data", nargs=-1, required=True)
 @click.option("--format", "form", help="Form of the files (tsv, csv, jsonl ...).  [by file name]")
+@click.option(
+    "--skip-bad/--no-skip-bad",
+    default=None,
+    help="Leave out lines that can't be read, and count them, or stop at the first.  [as in training]",
+)
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write the scores as one line of JSON.")
 @common
-def evaluate(model: str, data: tuple[str, ...], cell: str | None, form: str | None, device: str, as_json: bool) -> None:
+def evaluate(
+    model: str,
+    data: tuple[str, ...],
+    cell: str | None,
+    form: str | None,
+    skip_bad: bool | None,
+    device: str,
+    as_json: bool,
+) -> None:
     """Score a model on labelled files.
 
-    The files are read as one data set, with the columns that the model was trained on; - is stdin.
+    The files are read as one data set, with the columns that the model was trained on; - is stdin
+    (not for a language model, which reads its text more than once).
     """
     task = open_model(model, cell, device)
-    task.settings = task.settings.replace(**{"data.format": form})
+    if task.name == "write" and "-" in data:
+        raise UsageError("a text is read more than once, and standard input can't be; save it to a file first")
+    _read_as(task, form, skip_bad)
     scores = task.evaluate(list(data))
+    left_out = task.skipped
+    if left_out:
+        say(f"left out {left_out:,} bad examples (skip_bad)")
     types = task.score_types(list(data)) if hasattr(task, "score_types") and "-" not in data else {}
     if as_json:
-        result_json({**scores, **({"types": types} if types else {})})
+        result_json({**scores, **({"types": types} if types else {}), **({"left_out": left_out} if left_out else {})})
         return
     result(score_table({", ".join(data): scores}))
     if types:
         result("\n" + score_table(types, head="type"))
+
+
+def _read_as(task: Task[Any], form: str | None, skip_bad: bool | None) -> None:
+    """Have the files read as they were asked for; running text has but one form and no bad lines."""
+    known = describe(task.settings_type)
+    if "data.format" in known:
+        task.settings = task.settings.replace(**{"data.format": form})
+    elif form is not None:
+        raise UsageError(
+            f"--format {form}: a model of the task {task.name!r} reads plain text, which has one form only"
+        )
+    if skip_bad is None:
+        return
+    if "data.skip_bad" not in known:
+        raise UsageError(f"--skip-bad: a model of the task {task.name!r} reads plain text, which has no bad lines")
+    task.settings = task.settings.replace(**{"data.skip_bad": skip_bad})

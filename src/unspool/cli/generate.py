@@ -52,7 +52,9 @@ def generate(
     if as_json:
         result_json({"prompt": prompt, "text": "".join(pieces)})
         return
-    result(prompt, newline=False)
+    begin = next(pieces, "")  # before anything is shown: this is where a temperature out of range is refused
+    result(prompt + begin, newline=False)
+    sys.stdout.flush()
     for piece in pieces:
         result(piece, newline=False)
         sys.stdout.flush()

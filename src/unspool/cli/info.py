@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from unspool.cli.flags import SETTINGS
+from unspool.cli.models import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, result, result_json
+
+if TYPE_CHECKING:
+    from unspool.tasks.folder import Record
 
 __all__ = ["info"]
 
@@ -26,7 +30,7 @@ def info(model: Path, as_json: bool) -> None:
     from unspool.tasks.folder import read_record
 
     record = read_record(model)
-    changed = _changed_settings(record.task, record.settings)
+    changed = _changed_settings(model, record)
     if as_json:
         result_json({**msgspec.to_builtins(record), "changed_settings": changed})
         return
@@ -45,15 +49,15 @@ def info(model: Path, as_json: bool) -> None:
     result("\n".join(lines))
 
 
-def _changed_settings(task: str, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _changed_settings(folder: Path, record: Record) -> dict[str, Any]:
     """The settings that differ from the defaults, by dotted name."""
-    from unspool.settings import describe, from_record, to_record
+    from unspool.settings import describe, to_record
 
-    if task not in SETTINGS:
+    if record.task not in SETTINGS:
         return {}
-    here = to_record(from_record(SETTINGS[task], settings))
+    here = to_record(recorded_settings(folder, record))
     found = {}
-    for name, setting in describe(SETTINGS[task]).items():
+    for name, setting in describe(SETTINGS[record.task]).items():
         value: Any = here
         for part in name.split("."):
             value = value[part]

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from unspool.errors import UsageError
+from unspool.cli.flags import SETTINGS
+from unspool.errors import ModelFolderError, SettingError, UsageError
 
 if TYPE_CHECKING:
+    from unspool.settings import Settings
     from unspool.tasks import Task
+    from unspool.tasks.folder import Record
 
-__all__ = ["device_option", "model_argument", "open_model", "text_of"]
+__all__ = ["device_option", "model_argument", "open_model", "recorded_settings", "text_of"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +53,20 @@ def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any]:
     task = load(folder, cell=cell)
     task.model.to(place)
     return task
+
+
+def recorded_settings(folder: Path, record: Record) -> Settings:
+    """The settings that a model folder's record holds, of a task that is known.
+
+    Raises:
+        ModelFolderError: If there is no such setting, or it can't have that value.
+    """
+    from unspool.settings import from_record
+
+    try:
+        return from_record(SETTINGS[record.task], record.settings)
+    except SettingError as error:
+        raise ModelFolderError(f"{folder}/unspool.json: {error}") from None
 
 
 def text_of(argument: str, what: str) -> str:

@@ -14,7 +14,15 @@ from unspool.cli.talk import example as shown
 from unspool.errors import UsageError
 from unspool.settings import nearest
 
-__all__ = ["EXAMPLES", "ONE_SPELLING", "TaskGroup", "as_json", "refuse_standard_input", "task_command"]
+__all__ = [
+    "EXAMPLES",
+    "ONE_SPELLING",
+    "TaskGroup",
+    "as_json",
+    "refuse_standard_input",
+    "task_command",
+    "with_baselines",
+]
 
 EXAMPLES = {
     "classify": "unspool train classify reviews.tsv --out my-model --cell gru --epochs 10",
@@ -77,7 +85,7 @@ def task_command(
         click.Option(["--test"], type=click.Path(), multiple=True, help="Data to score once, at the very end."),
         *options,
         click.Option(["--recipe"], type=click.Path(path_type=Path), help="Settings in TOML; flags go before them."),
-        click.Option(["--baselines/--no-baselines"], default=True, help="Whether simple methods are scored too.  [on]"),
+        with_baselines(),
         as_json(),
     ]
     command = SettingsCommand(
@@ -89,6 +97,13 @@ def task_command(
         context_settings=ONE_SPELLING,
     )
     return common(command)
+
+
+def with_baselines() -> click.Option:
+    """The flag that asks for the scores of simple methods."""
+    return click.Option(
+        ["--baselines/--no-baselines"], default=True, help="Whether simple methods are scored too.  [on]"
+    )
 
 
 def as_json() -> click.Option:

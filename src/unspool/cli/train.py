@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unspool.cli.flags import SETTINGS, SettingsCommand, chosen_settings, settings_from, settings_options
+from unspool.cli.models import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, reporter, result, result_json, say
-from unspool.cli.tasks import EXAMPLES, ONE_SPELLING, TaskGroup, as_json, refuse_standard_input, task_command
+from unspool.cli.tasks import (
+    EXAMPLES,
+    ONE_SPELLING,
+    TaskGroup,
+    as_json,
+    refuse_standard_input,
+    task_command,
+    with_baselines,
+)
 from unspool.errors import ModelFolderError, SettingError, UsageError
-from unspool.settings import Settings, describe, from_record, nearest
+from unspool.settings import Settings, describe, nearest
 from unspool.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -49,7 +58,7 @@ class _ResumeCommand(SettingsCommand):
             raise click.UsageError("say which folder to go on with: unspool train --resume FOLDER", ctx)
         name = _recorded(Path(args[0])).task
         argument = click.Argument(["folder"], type=click.Path(path_type=Path))
-        self.params = [argument, _allow(), as_json(), *self.params, *settings_options(SETTINGS[name])]
+        self.params = [argument, _allow(), with_baselines(), as_json(), *self.params, *settings_options(SETTINGS[name])]
         self.callback = _resume
         return super().parse_args(ctx, args)
 
@@ -67,10 +76,7 @@ def _recorded_settings(folder: Path, record: Any, values: Mapping[str, Any]) -> 
     """The settings a training was begun with; a cell that is not ours must be named again, for it runs code."""
     from unspool.cells import CELLS
 
-    try:
-        settings: Any = from_record(SETTINGS[record.task], record.settings)
-    except SettingError as error:
-        raise ModelFolderError(f"{folder}/unspool.json: {error}") from None
+    settings: Any = recorded_settings(folder, record)
     cell = settings.network.cell
     if cell not in CELLS and "network.cell" not in chosen_settings(values):
         raise ModelFolderError(
@@ -137,7 +143,7 @@ def _train(
     _report(task, out, json)
 
 
-def _resume(folder: Path, allow: tuple[str, ...], json: bool, **values: Any) -> None:
+def _resume(folder: Path, allow: tuple[str, ...], baselines: bool, json: bool, **values: Any) -> None:
     from unspool.tasks import task_class
 
     record = _recorded(folder)
@@ -145,7 +151,8 @@ def _resume(folder: Path, allow: tuple[str, ...], json: bool, **values: Any) -> 
     settings = settings_from(SETTINGS[record.task], None, chosen_settings(values), base)
     paths = {part: tuple(record.data.get(part, {}).get("paths", ())) for part in ("train", "valid", "test")}
     task = task_class(record.task)(settings)
-    _fit(task, paths["train"], paths["valid"], paths["test"], folder, resume=True, allow=allow)
+    data = (paths["train"], paths["valid"], paths["test"])
+    _fit(task, *data, folder, resume=True, allow=allow, baselines=baselines)
     _report(task, folder, json)
 
 

@@ -130,7 +130,7 @@ class Examples:
             return tokens
         if isinstance(self.targets, Sequences):
             return Labelled(tokens, self.targets.pad(indices, IGNORED)[0])
-        kind = np.int64 if self.targets.ndim == 1 else np.float32
+        kind = np.float32 if self.targets.ndim == 2 or self.targets.dtype.kind == "f" else np.int64
         return Labelled(tokens, torch.from_numpy(self.targets[indices].astype(kind)))
 
     def _characters(self, indices: NDArray[np.int64]) -> Characters | None:

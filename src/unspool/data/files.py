@@ -118,7 +118,7 @@ def _in_folder(folder: str, suffixes: Collection[str] | None) -> list[str]:
         for name in sorted(names):
             file = os.path.join(place, name)
             fits = suffixes is None or suffix_of(name) in suffixes
-            if fits and not name.startswith(".") and os.path.getsize(file) > 0:
+            if fits and not name.startswith(".") and os.path.isfile(file) and os.path.getsize(file) > 0:
                 found.append(file)
     if not found:
         wanted = f" that ends in {', '.join(sorted(suffixes))}" if suffixes else ""

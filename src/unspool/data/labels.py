@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from unspool.errors import DataError, ModelFolderError
 from unspool.settings import nearest
+from unspool.writing import replace_file
 
 __all__ = ["Labels"]
 
@@ -96,9 +97,8 @@ class Labels:
 
     def save(self, folder: Path, name: str = "labels") -> None:
         """Write `name.json` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
         record = {"labels": self.names, "counts": self.counts}
-        (folder / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+        replace_file(folder / f"{name}.json", msgspec.json.format(msgspec.json.encode(record)) + b"\n")
 
     @classmethod
     def load(cls, folder: Path, name: str = "labels") -> Self:

@@ -172,7 +172,8 @@ class _Table:
             self.columns = [str(number) for number in range(1, len(cells) + 1)]
         if len(cells) != len(self.columns):
             expected = f"expected {len(self.columns)} as in {self.first}"
-            return DataError(f"{len(cells)} cell{'s' * (len(cells) != 1)}, {expected}: {_start(cells)}", where)
+            hint = "; a CSV text with commas stands in quotes; skip_bad leaves such rows out"
+            return DataError(f"{len(cells)} cell{'s' * (len(cells) != 1)}, {expected}: {_start(cells)}{hint}", where)
         return Row(where, dict(zip(self.columns, cells, strict=True)))
 
 

@@ -47,14 +47,14 @@ class Flags(TypedDict):
 NOT_BLANK = re.compile(r"[^\s\x1c-\x1f]+")
 LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _STORED_BLANK = r"[^\s\x1c-\x1f]+"
-_STORED_WORD = r"<(?:pad|unk|eos)>|[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*|[^\p{L}\p{M}\p{N}_\s\x1c-\x1f]"
+_STORED_WORD = r"<(?i:pad|unk|eos)>|[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}_]+)*|[^\p{L}\p{M}\p{N}_\s\x1c-\x1f]"
 
 
 @cache
 def word_pattern(ascii: bool) -> re.Pattern[str]:
     """A word, inner apostrophes included, or one mark of punctuation; accents written apart belong to the word."""
     marks = "" if ascii else _marks()
-    return re.compile(rf"<(?:pad|unk|eos)>|[\w{marks}]+(?:['’][\w{marks}]+)*|[^\w\s{marks}]")
+    return re.compile(rf"<(?i:pad|unk|eos)>|[\w{marks}]+(?:['’][\w{marks}]+)*|[^\w\s{marks}]")
 
 
 def _marks() -> str:

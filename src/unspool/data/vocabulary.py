@@ -33,6 +33,7 @@ from unspool.data.units import (
 )
 from unspool.errors import ModelFolderError, SettingError, UsageError
 from unspool.settings import nearest
+from unspool.writing import replace_file
 
 __all__ = ["END", "PADDING", "UNKNOWN", "Encoding", "Units", "Vocabulary"]
 
@@ -234,11 +235,10 @@ class Vocabulary:
 
     def save(self, folder: Path, name: str = "vocabulary") -> None:
         """Write `name.json`, a standard tokenizer file, and `name.meta.json` into a folder."""
-        folder.mkdir(parents=True, exist_ok=True)
         stored = self._stored or self._tokenizer.to_str(pretty=True)
-        (folder / f"{name}.json").write_bytes(stored.encode())
+        replace_file(folder / f"{name}.json", stored.encode())
         meta = _Meta(self.units, self.lowercase, self.digits_to_zero, len(self), self.counts)
-        (folder / f"{name}.meta.json").write_bytes(msgspec.json.encode(meta) + b"\n")
+        replace_file(folder / f"{name}.meta.json", msgspec.json.encode(meta) + b"\n")
 
     @classmethod
     def load(cls, folder: Path, name: str = "vocabulary") -> Self:

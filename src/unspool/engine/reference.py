@@ -31,7 +31,7 @@ class ReferencePath:
 
         outputs: list[Tensor] = [inputs] * time
         for t in reversed(range(time)) if request.reverse else range(time):
-            output, new = cell.step(inputs[t], state, *request.context)
+            output, new = _pair(cell, cell.step(inputs[t], state, *request.context), state)
             if t == (time - 1 if request.reverse else 0):
                 _check_step(cell, output, new, state)
             # under autocast a step may return half precision; what is carried keeps its own
@@ -42,9 +42,18 @@ class ReferencePath:
                     *(torch.where(valid[t], after, before) for after, before in zip(new, state, strict=True))
                 )
             if cell.watched:
-                cell.record(**new._asdict())
+                cell.record(**new._asdict())  # type: ignore[attr-defined]
             outputs[t], state = output, new
         return torch.stack(outputs), state
+
+
+def _pair(cell: Cell[State], returned: object, state: State) -> tuple[Tensor, State]:
+    if isinstance(returned, tuple) and len(returned) == 2 and not hasattr(returned, "_fields"):
+        return returned
+    raise CellError(
+        f"{type(cell).__name__}.step returned {type(returned).__name__}, "
+        f"expected a pair: the output and the new {type(state).__name__}"
+    )
 
 
 def _check_step(cell: Cell[State], output: Tensor, new: State, state: State) -> None:

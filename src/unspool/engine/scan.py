@@ -15,6 +15,7 @@ from torch import Tensor
 
 from unspool.cells import LinearCell
 from unspool.engine.request import Request, State
+from unspool.errors import ShapeError
 
 __all__ = ["ScanPath", "linear_scan"]
 
@@ -47,6 +48,7 @@ class ScanPath:
         start = request.state[0]
         shape = (*inputs.shape[:2], start.shape[-1])  # a decay that is the same at all steps may come without them
         coefficients = request.cell.coefficients(inputs)
+        _check(request.cell, coefficients, start)
         a, b = (part.to(start.dtype).expand(shape) for part in coefficients)  # never scanned in half precision
         if padding is not None:
             a, b = a.masked_fill(padding, 1), b.masked_fill(padding, 0)  # the padding hands the state on
@@ -57,6 +59,15 @@ class ScanPath:
         if request.reverse:
             states = states.flip(0)
         return states if padding is None else states.masked_fill(padding, 0), final
+
+
+def _check(cell: LinearCell[Any], coefficients: tuple[Tensor, Tensor], start: Tensor) -> None:
+    name, width = type(cell).__name__, cell.hidden_size
+    if start.shape[-1] != width:
+        raise ShapeError(f"{name}: the state is {start.shape[-1]} wide, expected {width}, since it is the output too")
+    for part in coefficients:
+        if part.shape[-1] != width:
+            raise ShapeError(f"{name}.coefficients returned shape {tuple(part.shape)}, expected (..., {width})")
 
 
 def linear_scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:

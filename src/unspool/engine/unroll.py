@@ -61,6 +61,7 @@ def explain(
     batch: int = 32,
     lengths: Tensor | None = None,
     context: Sequence[Tensor] = (),
+    backend: Backend = "auto",
 ) -> Report:
     """Say which path `unroll` would take, and what keeps a faster one from running.
 
@@ -71,6 +72,7 @@ def explain(
         batch: Sequences, where no inputs are given.
         lengths: Valid steps of each sequence, (batch,).
         context: Tensors handed to every step.
+        backend: As `unroll` would be given it.
 
     Returns:
         The report; print it, or look at `.backend`, `.reason` and `.refusals`.
@@ -78,4 +80,4 @@ def explain(
     if inputs is None:
         like = next(cell.parameters(), torch.empty(0))
         inputs = like.new_zeros(time, batch, cell.input_size)
-    return choose(check_request(cell, inputs, None, lengths, False, context), "auto")[1]
+    return choose(check_request(cell, inputs, None, lengths, False, context), backend)[1]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
@@ -203,7 +203,7 @@ class Task(ABC, Generic[D]):
         reports = {}
         for stack in stacks:
             for _, cell, _ in stack.named_cells():
-                report = explain(cell, time=2, batch=1)
+                report = explain(cell, time=2, batch=1, backend=stack.backend)
                 reports[report.cell] = f"{report.cell} on the {report.backend} path" + (
                     f" ({report.reason})" if report.backend == "reference" else ""
                 )
@@ -219,9 +219,15 @@ class Task(ABC, Generic[D]):
             UsageError: If the model has not been trained.
         """
         self._need_model()
+        self._skipped = 0
         examples = self._read(paths)
         self.model.eval()
         return rounded(self._final_score(self.model, examples))
+
+    @property
+    def skipped(self) -> int:
+        """Bad examples that the last reading of files left out (`skip_bad`)."""
+        return self._skipped
 
     def _need_model(self) -> None:
         if self.model is None:
@@ -235,6 +241,8 @@ class Task(ABC, Generic[D]):
         cells = [] if stack is None else list(stack.named_cells())
         recordings = [Recording() for _ in cells]
         with ExitStack() as watching, record_dispatch() as dispatch:
+            if stack is not None:
+                watching.enter_context(_any_path(stack))
             for (_, cell, _), recording in zip(cells, recordings, strict=True):
                 watching.enter_context(watch(cell, recording))
             result = run()
@@ -272,6 +280,16 @@ class Task(ABC, Generic[D]):
             ModelFolderError: If the folder is damaged, newer, of another task, not trained to the end, or needs `cell`.
         """
         return load_task(cls, Path(folder), cell)
+
+
+@contextmanager
+def _any_path(stack: Recurrent) -> Iterator[None]:
+    """Let a stack that demands a path run on another: only the plain loop can be watched."""
+    demanded, stack.backend = stack.backend, "auto"
+    try:
+        yield
+    finally:
+        stack.backend = demanded
 
 
 def device_of(model: nn.Module) -> torch.device:

@@ -283,7 +283,10 @@ class Classifier(Task[TextExamples]):
         assert isinstance(targets, np.ndarray)
         probabilities = self._probabilities(model, encoded)
         if self.settings.several:
-            return multilabel_scores(targets, probabilities >= self.settings.threshold)
+            strange = [any(name not in self.labels for name in names) for names in examples.labels]
+            gold = np.column_stack([targets, np.array(strange, np.float32)])  # a label never seen is never said
+            said = np.column_stack([probabilities >= self.settings.threshold, np.zeros(len(gold), np.bool_)])
+            return multilabel_scores(gold, said)
         known = targets >= 0
         nats = -np.log(np.maximum(probabilities[known, targets[known]], 1e-12))
         unseen = np.where(known, targets, len(self.labels))  # a label never seen is never said

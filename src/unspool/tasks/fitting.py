@@ -5,8 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Collection
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -15,7 +14,7 @@ import torch
 
 from unspool.cells import CELLS
 from unspool.data import find_files
-from unspool.errors import DataError, Interrupted, SettingError, TrainingError, UsageError
+from unspool.errors import DataError, SettingError, UsageError
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.folder import (
     FORMAT,
@@ -85,8 +84,7 @@ def fit_task(
             write_record(folder, fitting.record)
             if baselines and not fitting.record.baselines:
                 fitting.compare_with_baselines(splits)
-        with _nothing_kept() if out is None else nullcontext():
-            fitting.train(splits, resume)
+        fitting.train(splits, resume, kept=out is not None)
         if world.first:
             fitting.report(splits)
             if out is not None:
@@ -152,6 +150,7 @@ class _Fitting(Generic[D]):
             old = ", ".join(f"{name} {self.record.versions.get(name)} (now {new})" for name, new in changed.items())
             self.reporter.note(f"note: the run began with {old}; bits may differ from an unbroken run")
         self.record.settings = fresh.settings
+        self.record.complete = False
         return self._ready(splits)
 
     def _ready(self, splits: Splits[D]) -> Splits[D]:
@@ -191,13 +190,19 @@ class _Fitting(Generic[D]):
         where = "test" if splits.test is not None else "valid"
         self.reporter.note(f"baselines on {where} ({metric}): {told} ({time.monotonic() - started:.0f} s)")
 
-    def train(self, splits: Splits[D], resume: bool) -> None:
+    def train(self, splits: Splits[D], resume: bool, *, kept: bool) -> None:
         """Run the training loop; the model then holds the best weights."""
         task, valid, (metric, higher) = self.task, splits.valid, self.task.metric
+        settings = task.settings.training
+        if valid is None:
+            settings = settings.replace(patience=None)  # nobody can lose it
+        source = task._source(splits.train.examples)
+        if note := getattr(source, "note", None):
+            self.reporter.note(f"note: {note}")
         result = fit(
             task.model,
-            task._source(splits.train.examples),
-            task.settings.training,
+            source,
+            settings,
             folder=self.folder,
             validate=None if valid is None else lambda model: task._score(model, valid.examples),
             metric=metric,
@@ -205,7 +210,7 @@ class _Fitting(Generic[D]):
             resume=resume,
             allow=self.allow,
             reporter=self.reporter,
-            resume_with=self._way_on(),
+            resume_with=self._way_on() if kept else None,
         )
         task.model.eval()
         self.record.training = {
@@ -222,6 +227,18 @@ class _Fitting(Generic[D]):
             if data is not None:
                 self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
         self.record.complete = True
+        self._tell_where_simple_methods_win()
+
+    def _tell_where_simple_methods_win(self) -> None:
+        metric, higher = self.task.metric
+        ours = self.record.metrics.get("test", self.record.metrics.get("valid", {})).get(metric)
+        for name, scores in self.record.baselines.items():
+            theirs = scores.get(metric)
+            if ours is not None and theirs is not None and (theirs >= ours if higher else theirs <= ours):
+                self.reporter.note(
+                    f"note: {name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
+                    f"more data, more epochs or a smaller learning_rate may change that"
+                )
 
     def _way_on(self) -> str:
         """The command that goes on with this training."""
@@ -253,18 +270,6 @@ class _Fitting(Generic[D]):
                 f"go on with the old values, or train into a new folder"
             )
         refuse_changes(before.training, settings.training, self.allow)
-
-
-@contextmanager
-def _nothing_kept() -> Iterator[None]:
-    """Promise no way to go on where there is no folder to go on from."""
-    try:
-        yield
-    except Interrupted as error:
-        how = str(error).partition(";")[0]
-        raise Interrupted(f"{how}; nothing is kept, since no folder was named (out)") from None
-    except TrainingError as error:
-        raise TrainingError(str(error).partition(", named as a change")[0]) from None
 
 
 def _listed(paths: Paths) -> tuple[str, ...]:

@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError
+from unspool.writing import replace_file
 
 __all__ = [
     "FORMAT",
@@ -107,18 +107,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         MachineError: If the disk is full or refuses.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise MachineError(f"{path} can't be written: {error.strerror}") from error
+    replace_file(path, text.encode())
 
 
 @contextmanager

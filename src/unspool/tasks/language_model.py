@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -87,13 +88,16 @@ class LanguageModel(Task[Corpus]):
         return {"characters": len(examples)}
 
     def _tokens(self, corpus: Corpus) -> NDArray[Any]:
-        """The ids of a text, (tokens,), encoded once: in memory if it is short, else mapped from a file."""
+        """The ids of a text, (tokens,); while training kept, in memory if the text is short, else in a mapped file."""
         assert self.vocabulary is not None
+        if self._scratch is None:
+            return token_array(corpus.pieces(), self.vocabulary)
         if corpus not in self._encoded:
-            if len(corpus) <= _IN_MEMORY or self._scratch is None:
+            if len(corpus) <= _IN_MEMORY:
                 tokens: NDArray[Any] = token_array(corpus.pieces(), self.vocabulary)
             else:
-                file = self._scratch / f"tokens-{corpus.begin}-{corpus.end}.npy"
+                paths = hashlib.sha256("\0".join(corpus.paths).encode()).hexdigest()[:12]
+                file = self._scratch / f"tokens-{paths}-{corpus.begin}-{corpus.end}.npy"
                 if (
                     not file.is_file()
                 ):  # after a resume it is there: the same data, by their hash, and whole, or not at all
@@ -112,6 +116,7 @@ class LanguageModel(Task[Corpus]):
 
     def _learn(self, examples: Corpus) -> None:
         settings = self.settings.vocabulary
+        self._encoded.clear()
         self.vocabulary = Vocabulary.learn(
             examples.pieces(),
             units=settings.units,
@@ -160,24 +165,25 @@ class LanguageModel(Task[Corpus]):
 
     def _score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
         """Quick scores while training: the first million units, in up to 16 columns, each begun without a past."""
-        tokens = self._tokens(examples)[:_QUICK]
-        return self._read_through(model, examples, tokens, columns=max(1, min(16, len(tokens) // 2000)))
+        whole = self._tokens(examples)
+        tokens = whole[:_QUICK]
+        characters = len(examples) if len(tokens) == len(whole) else None
+        return self._read_through(model, tokens, characters, columns=max(1, min(16, len(tokens) // 2000)))
 
     def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
         """Scores of the whole text, read as one stream with its state carried on; over 2 million units, as a few."""
         tokens = self._tokens(examples)
-        return self._read_through(model, examples, tokens, columns=max(1, len(tokens) // 1_000_000))
+        return self._read_through(model, tokens, len(examples), columns=max(1, len(tokens) // 1_000_000))
 
     @torch.no_grad()
-    def _read_through(self, model: nn.Module, corpus: Corpus, tokens: NDArray[Any], columns: int) -> dict[str, float]:
+    def _read_through(
+        self, model: nn.Module, tokens: NDArray[Any], characters: int | None, columns: int
+    ) -> dict[str, float]:
         device, nats, count, state = device_of(model), 0.0, 0, None
         for window in Windows(tokens, batch_size=columns, steps=max(16, 512 // columns)).epoch(0):
             result = model.loss(window.to(device), state)  # type: ignore[operator]
             nats, count, state = nats + float(result.total), count + result.count, result.carry
-        characters = None
-        if self.settings.vocabulary.units != "character" and len(tokens) == len(self._tokens(corpus)):
-            characters = len(corpus)
-        return language_model_scores(nats, count, characters)
+        return language_model_scores(nats, count, None if self.settings.vocabulary.units == "character" else characters)
 
     def _baselines(self, train: Corpus, held_out: Corpus) -> dict[str, dict[str, float]]:
         assert self.vocabulary is not None
@@ -304,7 +310,7 @@ class LanguageModel(Task[Corpus]):
             whole = self.vocabulary.decode(ids) if text is None else None
             if whole is None:  # a long text: forget its beginning, which no longer changes
                 ids = ids[-_WINDOW:]
-                whole, told = text or "", len(self.vocabulary.decode(ids[:-1]))
+                whole, told = text or "", len(self.vocabulary.decode(ids[:-1]).rstrip("\ufffd"))
             if len(whole) > told and not whole.endswith("\ufffd"):
                 yield whole[told:]
                 told = len(whole)
@@ -325,8 +331,9 @@ class LanguageModel(Task[Corpus]):
         self._need_model()
         assert self.vocabulary is not None
         said = self._reading(text, "text")
-        ids = torch.tensor(self._ids(text, "text"), device=device_of(self.model)).unsqueeze(1)
+        ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
         _, arrays, notes = self._recorded(lambda: self.model.states(ids, None))
+        arrays = {name: array[1:] for name, array in arrays.items()}  # what stood before the text is not shown
         prediction = {"surprise": said.nats, "probabilities": said.next}
         return Trace(tuple(said.units), arrays, prediction, self._summary(), notes)
 

@@ -17,6 +17,7 @@ __all__ = [
     "LanguageModelSettings",
     "LanguageNetwork",
     "NetworkSettings",
+    "ReadingSettings",
     "SplitSettings",
     "TaggerNetwork",
     "TaggerSettings",
@@ -41,12 +42,8 @@ class VocabularySettings(Settings):
 
 
 class SplitSettings(Settings):
-    """How files are read, and what is held out of them."""
+    """What is held out of the files."""
 
-    format: str | None = None
-    """Form of the files (tsv, csv, jsonl, parquet, conll, conllu, text); None: by file name."""
-    skip_bad: bool = False
-    """Leave out lines that can't be read, and count them, instead of stopping at the first."""
     valid_fraction: Fraction = 0.1
     """Share of the training data (of what a test leaves) held out for validation where no file for it is given; 0 keeps
     everything for training, and the last weights."""
@@ -54,7 +51,16 @@ class SplitSettings(Settings):
     """Share of the training data held out for a test at the very end where no test file is given."""
 
 
-class DataSettings(SplitSettings):
+class ReadingSettings(SplitSettings):
+    """How files with one example a line, or a block of lines, are read."""
+
+    format: str | None = None
+    """Form of the files (tsv, csv, jsonl, parquet, conll, conllu); None: by file name."""
+    skip_bad: bool = False
+    """Leave out lines that can't be read, and count them, instead of stopping at the first."""
+
+
+class DataSettings(ReadingSettings):
     """How rows are read."""
 
     header: Literal["auto", "yes", "no"] = "auto"
@@ -67,7 +73,7 @@ class DataSettings(SplitSettings):
     """What stands between several labels in one field."""
 
 
-class ColumnSettings(SplitSettings):
+class ColumnSettings(ReadingSettings):
     """How columns of words and tags are read."""
 
     words: str | None = None

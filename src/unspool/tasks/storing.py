@@ -28,7 +28,6 @@ WEIGHTS = "model.safetensors"
 def save_task(task: Task[Any], folder: Path) -> None:
     """Write the model folder; `unspool.json`, which says that it is complete, comes last."""
     assert task.record is not None
-    folder.mkdir(parents=True, exist_ok=True)
     task._save_vocabularies(folder / "vocabulary")
     checkpoint.write(folder / WEIGHTS, _weights(task.model), {"task": task.name})
     write_text(folder / "README.md", model_card(task.record, task.summary, folder.name))

@@ -249,7 +249,7 @@ class Tagger(Task[TaggedExamples]):
         found = {}
         if self.scheme:
             found = span_scores(examples.tags, predicted)
-        gold = np.array([tag for tags in examples.tags for tag in tags])
+        gold = np.array([tag for tags in examples.tags for tag in self._outer(self._inner(tags))])
         said = np.array([tag for tags in predicted for tag in tags])
         return {**found, "accuracy": accuracy(gold, said)}
 

@@ -64,7 +64,7 @@ def fit(
     resume: bool = False,
     allow: Collection[str] = (),
     reporter: Reporter | None = None,
-    resume_with: str = "fit(..., resume=True)",
+    resume_with: str | None = "fit(..., resume=True)",
 ) -> FitResult:
     """Train a model; killed at any moment and resumed, it ends with the same weights, on a CPU to the bit.
 
@@ -83,7 +83,7 @@ def fit(
         resume: Go on from the newest checkpoint in `folder`; start where there is none.
         allow: Settings that may differ from those the run was started with, though they change its course.
         reporter: Hears how it goes; silent if omitted.
-        resume_with: How a person goes on after an interruption, in exact words.
+        resume_with: How a person goes on after an interruption, in exact words; None where the folder goes away.
 
     Raises:
         Interrupted: On ctrl-C, after the update under way and a checkpoint.
@@ -123,7 +123,7 @@ class _Run:
     """A run in progress: when to update, log, validate, save and stop."""
 
     reporter: Reporter
-    resume_with: str
+    resume_with: str | None
     log: Log | None = None
 
     def __init__(
@@ -289,7 +289,7 @@ class _Run:
         if self.world.first:
             model.eval()
             try:
-                with self.interrupts.at_once(), random_state.unchanged(self.device), torch.no_grad():
+                with random_state.unchanged(self.device), self.interrupts.at_once(), torch.no_grad():
                     scores = {name: float(value) for name, value in self.validate(model).items()}
             finally:
                 model.train()
@@ -397,9 +397,11 @@ class _Run:
         best = ""
         if result.best_epoch is not None:
             best = f"; best {self.metric} {result.best[self.metric]:.5g}, after epoch {result.best_epoch:.4g}"
-        return f"{why} after {result.epoch:.4g} epochs, {clock(result.seconds)}{best}"
+        return f"{why} after {result.epoch:.4g} epoch{'s' * (result.epoch != 1)}, {clock(result.seconds)}{best}"
 
     def _interrupted(self, how: str) -> Interrupted:
+        if self.resume_with is None:
+            return Interrupted(f"{how}; nothing is kept, since no folder was named (out)")
         if self.saved is None:
             return Interrupted(f"{how} before the first checkpoint; start again with: {self.resume_with}")
         saved = f"all is saved up to update {self.saved} (epoch {self._epoch(self.saved)} of {self.settings.epochs})"
@@ -420,8 +422,11 @@ class _Run:
         ways = f"try a lower learning_rate (now {settings.learning_rate:g}) or {clip}"
         if self.saved is None:
             return TrainingError(f"{what}{good}; no checkpoint was written yet: {ways} and start again")
+        if self.resume_with is None:
+            return TrainingError(f"{what}{good}; {ways} and start again")
         way = f"{ways}, allowed as a change, from the checkpoint at update {self.saved}, {self.keeper.path}"
-        return TrainingError(f"{what}{good}; {way}, with: {self.resume_with}")
+        named = f"{self.resume_with} --allow learning_rate --learning-rate {settings.learning_rate / 3:.2g}"
+        return TrainingError(f"{what}{good}; {way}, as with: {named}")
 
     def _epoch(self, update: int) -> int:
         return max(0, update - 1) // self.updater.per_epoch + 1

@@ -6,7 +6,7 @@ import re
 from typing import Literal
 
 from unspool.errors import SettingError
-from unspool.settings import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Settings, to_record
+from unspool.settings import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Seed, Settings, to_record
 
 __all__ = ["TrainingSettings", "refuse_changes"]
 
@@ -70,7 +70,7 @@ class TrainingSettings(Settings, frozen=True, kw_only=True):
     """Epochs between validations; may be a fraction."""
     checkpoint_minutes: Positive = 10.0
     """Minutes between checkpoints; one is also written at each validation, at the end and on ctrl-C."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """Start of all random numbers; the same seed gives the same network on the same machine."""
     device: str = "auto"
     """Where to train: auto (CUDA if there is one), cpu, cuda, cuda:1, mps, xpu."""
