@@ -424,9 +424,9 @@ class _Run:
             return TrainingError(f"{what}{good}; no checkpoint was written yet: {ways} and start again")
         if self.resume_with is None:
             return TrainingError(f"{what}{good}; {ways} and start again")
-        way = f"{ways}, allowed as a change, from the checkpoint at update {self.saved}, {self.keeper.path}"
-        named = f"{self.resume_with} --allow learning_rate --learning-rate {settings.learning_rate / 3:.2g}"
-        return TrainingError(f"{what}{good}; {way}, as with: {named}")
+        lower = f"--allow learning_rate --learning-rate {settings.learning_rate / 3:.2g}"
+        way = f"{ways}, allowed as a change ({lower}), from the checkpoint at update {self.saved}, {self.keeper.path}"
+        return TrainingError(f"{what}{good}; {way}, with: {self.resume_with}")
 
     def _epoch(self, update: int) -> int:
         return max(0, update - 1) // self.updater.per_epoch + 1
