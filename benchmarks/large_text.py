@@ -45,7 +45,7 @@ def train(text: Path, folder: Path) -> tuple[float, float]:
         "0.001",
     ]
     started = time.perf_counter()
-    process = subprocess.Popen([*command, *settings])
+    process = subprocess.Popen([*command, *settings], stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status != 0:
         raise SystemExit("the training failed")
