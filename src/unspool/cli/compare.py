@@ -39,7 +39,7 @@ class _Outcome(NamedTuple):
     weights: int
     updates: int
     seconds: float
-    """Of training, validation apart."""
+    """Of training, its validations included."""
     tokens_per_second: float
 
 
