@@ -1,8 +1,35 @@
 """Networks on tensors: they own their loss and know nothing of files or text."""
 
 from unspool.models.classifier import ClassifierModel, ClassifierOutput
+from unspool.models.decoders import (
+    AttentiveDecoder,
+    Bridge,
+    LateAttentionDecoder,
+    Memory,
+    RecurrentDecoder,
+    TransformerDecoding,
+    WindowDecoder,
+)
+from unspool.models.encoder_decoder import EncoderDecoder, Forced
 from unspool.models.language_model import LanguageModel
+from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
 from unspool.models.tagger import TaggerModel
 
-__all__ = ["ClassifierModel", "ClassifierOutput", "LanguageModel", "Loss", "TaggerModel"]
+__all__ = [
+    "AttentiveDecoder",
+    "Bridge",
+    "ClassifierModel",
+    "ClassifierOutput",
+    "EncoderDecoder",
+    "Forced",
+    "LanguageModel",
+    "LateAttentionDecoder",
+    "LatentVariable",
+    "Loss",
+    "Memory",
+    "RecurrentDecoder",
+    "TaggerModel",
+    "TransformerDecoding",
+    "WindowDecoder",
+]
