@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.errors import SettingError, ShapeError
-from unspool.layers.scaled_dot_product import BLOCKED, LANES
+from unspool.layers.scaled_dot_product import LANES
 
 __all__ = [
     "ATTENTION",
@@ -45,11 +45,12 @@ def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None) -> Attend
         The weighted sums and the weights, exactly zero at masked places.
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # autocast would weigh in half precision
+    least = torch.finfo(scores.dtype).min
     if mask is not None:
         hidden = ~mask.unsqueeze(1)
-        scores = scores.masked_fill(hidden, BLOCKED)
+        scores = scores.masked_fill(hidden, least)
     # What fills the rows up gets no weight; see `scaled_dot_product.LANES`.
-    weights = F.pad(scores, (0, -scores.shape[-1] % LANES), value=BLOCKED).softmax(-1)[..., : scores.shape[-1]]
+    weights = F.pad(scores, (0, -scores.shape[-1] % LANES), value=least).softmax(-1)[..., : scores.shape[-1]]
     if mask is not None:
         weights = weights.masked_fill(hidden, 0)
     return Attended(torch.bmm(weights.to(values.dtype), values), weights)
