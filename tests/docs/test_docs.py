@@ -267,7 +267,8 @@ def check_settings(context: click.Context, named: dict[str, Any]) -> None:
     """Values must fit too, not only the names of the flags."""
     from unspool.cli.flags import SETTINGS, chosen_settings
 
-    task = context.info_name if context.info_name in SETTINGS else "classify"
+    # what `predict` and `evaluate` may set is how a translator writes
+    task = context.info_name if context.info_name in SETTINGS else "translate"
     make(SETTINGS[task], chosen_settings(named))
 
 
