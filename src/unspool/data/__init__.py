@@ -8,7 +8,7 @@ from unspool.data.pairs import Pair, read_pairs
 from unspool.data.questions import Question, merge_questions, read_questions
 from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
 from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences
-from unspool.data.sources import BatchSource, Bucketed, Windows, evaluation_batches
+from unspool.data.sources import BatchSource, Bucketed, Interleaved, Windows, evaluation_batches
 from unspool.data.spelling import Spelling
 from unspool.data.text import Line, read_lines, read_text
 from unspool.data.token_file import TokenFile, token_array
@@ -27,6 +27,7 @@ __all__ = [
     "Encoding",
     "Examples",
     "Header",
+    "Interleaved",
     "Labelled",
     "Labels",
     "Line",
