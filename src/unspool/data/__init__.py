@@ -4,6 +4,7 @@ from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Paired, T
 from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty, split
 from unspool.data.files import Paths, Reader, find_files
 from unspool.data.labels import Labels
+from unspool.data.ngrams import LONGEST_TEXT, Bag, Bags, NgramVocabulary, split_words
 from unspool.data.pairs import Pair, read_pairs
 from unspool.data.questions import Question, merge_questions, read_questions
 from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
@@ -18,8 +19,11 @@ __all__ = [
     "CONLLU_COLUMNS",
     "END",
     "IGNORED",
+    "LONGEST_TEXT",
     "PADDING",
     "UNKNOWN",
+    "Bag",
+    "Bags",
     "Batch",
     "BatchSource",
     "Bucketed",
@@ -31,6 +35,7 @@ __all__ = [
     "Labelled",
     "Labels",
     "Line",
+    "NgramVocabulary",
     "Pair",
     "Paired",
     "PairedExamples",
@@ -60,5 +65,6 @@ __all__ = [
     "read_text",
     "refuse_empty",
     "split",
+    "split_words",
     "token_array",
 ]

@@ -14,6 +14,7 @@ from unspool.models.encoder_decoder import EncoderDecoder, Forced
 from unspool.models.language_model import LanguageModel
 from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
+from unspool.models.retriever import EncodedBags, Lookups, Retriever
 from unspool.models.tagger import TaggerModel
 
 __all__ = [
@@ -21,14 +22,17 @@ __all__ = [
     "Bridge",
     "ClassifierModel",
     "ClassifierOutput",
+    "EncodedBags",
     "EncoderDecoder",
     "Forced",
     "LanguageModel",
     "LateAttentionDecoder",
     "LatentVariable",
+    "Lookups",
     "Loss",
     "Memory",
     "RecurrentDecoder",
+    "Retriever",
     "TaggerModel",
     "TransformerDecoding",
     "WindowDecoder",
