@@ -192,9 +192,7 @@ class NgramVocabulary:
         before = np.pad(self.asked, (0, more)), np.pad(self.held, (0, more))
         new = [questions[entry] for entry in entries], [anywhere[entry] for entry in entries]
         counts = [(old + np.array(added)).tolist() for old, added in zip(before, new, strict=True)]
-        return type(self)(
-            entries, *counts, self.pairs + pairs, shortest=self.shortest, longest=self.longest
-        )
+        return type(self)(entries, *counts, self.pairs + pairs, shortest=self.shortest, longest=self.longest)
 
     def __len__(self) -> int:
         return len(self.entries)

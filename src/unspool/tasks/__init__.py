@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unspool.cells import Cell
+    from unspool.tasks.assistant import Assistant, Reply
     from unspool.tasks.base import Prediction, Task
     from unspool.tasks.classifier import Classification, Classifier
     from unspool.tasks.language_model import LanguageModel, Reading
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TASKS",
+    "Assistant",
     "Classification",
     "Classifier",
     "LanguageModel",
     "Prediction",
     "Reading",
+    "Reply",
     "Tagger",
     "Tagging",
     "Task",
