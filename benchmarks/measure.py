@@ -1,4 +1,4 @@
-"""What both benchmarks share: interleaved timing in one process, figures with their spread, and Markdown tables."""
+"""What the benchmarks share: interleaved timing in one process, figures with their spread, and Markdown tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
 import importlib
+from importlib.resources import files
 
 import pytest
 from command_line import files_in
@@ -8,14 +9,42 @@ from unspool import load
 
 @pytest.fixture
 def small(monkeypatch):
-    module = importlib.import_module("unspool.cli.demo")
+    module = importlib.import_module("unspool.cli.demo_agreement")
     for name, value in {"_TRAIN": 60, "_VALID": 20, "_TEST": 42}.items():
         monkeypatch.setattr(module, name, value)
     for name, value in {"hidden": 4, "embedding": 4, "epochs": 2}.items():
         monkeypatch.setitem(module._SETTINGS, name, value)
 
 
-def test_demo_keeps_what_it_trained_where_it_is_told_to(shell, tmp_path, small):
+@pytest.fixture
+def few(monkeypatch, tmp_path):
+    """The demo's questions without most of those it does not ask, and one pass over them."""
+    demo = importlib.import_module("unspool.cli.demo")
+    everyday = importlib.import_module("unspool.tasks.samples.everyday")
+    pairs = everyday.pairs()[::12]
+    whole = files("unspool.tasks.samples").joinpath("everyday.jsonl").read_bytes().splitlines(keepends=True)
+    path = tmp_path / "samples" / "few.jsonl"
+    path.parent.mkdir()
+    path.write_bytes(b"".join(whole[::12]))
+    monkeypatch.setattr(everyday, "pairs", lambda: pairs)
+    monkeypatch.setattr(everyday, "path", lambda: _Opened(path))
+    monkeypatch.setitem(demo._SETTINGS, "epochs", 1)
+    monkeypatch.setitem(demo._SETTINGS, "memory.size", 4)
+    return pairs
+
+
+class _Opened:
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        return self.path
+
+    def __exit__(self, *_):
+        return None
+
+
+def test_the_agreement_demo_keeps_what_it_trained_where_it_is_told_to(shell, tmp_path, small):
     done = shell("demo", "agreement", "--out", tmp_path / "d")
     for part in ("bag", "Elman", "LSTM", "6 (more than in training)", "forget", "cancelling", "unspool train classify"):
         assert part in done.stdout
@@ -23,21 +52,74 @@ def test_demo_keeps_what_it_trained_where_it_is_told_to(shell, tmp_path, small):
     assert load(tmp_path / "d" / "lstm").settings.network.cell == "lstm"
     assert {"train.tsv", "valid.tsv", "test.tsv"} <= files_in(tmp_path / "d")
     shell("evaluate", tmp_path / "d" / "lstm", tmp_path / "d" / "test.tsv")
-    assert "nothing is overwritten" in shell.refuses("demo", "--out", tmp_path / "d", code=2)
+    for words in (["demo", "agreement"], ["demo"]):
+        assert "nothing is overwritten" in shell.refuses(*words, "--out", tmp_path / "d", code=2)
 
 
-def test_demo_leaves_nothing_behind_otherwise(shell, tmp_path, small, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert shell("demo", "--quiet").stderr == ""
-    assert files_in(tmp_path) == set()
+def test_the_demo_trains_an_assistant_asks_it_and_looks_inside(shell, tmp_path, few):
+    done = shell("demo", "--out", tmp_path / "d")
+    assert f"{len(few)} questions about the kitchen" in done.stdout
+    lines = done.stdout.splitlines()
+    asked = [line.removeprefix("  > ") for line in lines if line.startswith("  > ")]
+    assert asked[-1] == "who won the world cup in 1966?"
+    assert len(asked) == 4
+    task = load(tmp_path / "d" / "assistant")
+    for question in asked:
+        reply = task.ask(question)
+        place = lines.index(f"  > {question}")
+        assert lines[place + 1 : place + 3] == [f"    {reply.answer}", f"    ({reply.source_line()})"]
+    assert not reply.known
+    assert "memory" in lines
+    assert any(line.split()[1:2] == ["tomorrow"] for line in lines)  # the last question but one, word by word
+    assert f"unspool chat {tmp_path / 'd' / 'assistant'}" in done.stdout
+    assert "Talk to it?" not in done.stdout  # nobody is there
+    assert "network: memory of" in done.stderr
+    shell("evaluate", tmp_path / "d" / "assistant", tmp_path / "d" / "questions.jsonl")
+    assert "nothing is overwritten" in shell.refuses("demo", "assistant", "--out", tmp_path / "d", code=2)
+
+
+def test_the_demo_invites_a_person_to_talk(shell, few, monkeypatch):
+    demo = importlib.import_module("unspool.cli.demo")
+    talked = []
+    monkeypatch.setattr("unspool.cli.chat.converse", lambda task, folder: talked.append((task.name, folder)))
+    monkeypatch.setattr(demo, "_on_a_terminal", lambda: True)
+    for said, count in (("n\n", 0), ("y\n", 1)):
+        assert "Talk to it?" in shell("demo", "--quiet", stdin=said).stdout
+        assert len(talked) == count
+    assert talked == [("answer", None)]
+
+
+@pytest.mark.parametrize("name", ["assistant", "agreement"])
+def test_demos_leave_nothing_behind_otherwise(shell, tmp_path, small, few, monkeypatch, name):
+    place = tmp_path / "empty"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    assert shell("demo", name, "--quiet").stderr == ""
+    assert files_in(place) == set()
+
+
+def test_a_demo_that_is_not_there(shell):
+    assert "'agreement'" in shell.refuses("demo", "agrement", code=2)
+    shown = " ".join(shell("demo", "--help").stdout.split())
+    assert "assistant questions and answers in" in shown
+    assert "agreement a bag of words" in shown
 
 
 @pytest.mark.learn
 def test_the_lstm_learns_agreement_and_the_bag_can_not(shell):
-    rows = [line for line in shell("demo", "--quiet").stdout.splitlines() if line.endswith(" %")]
+    rows = [line for line in shell("demo", "agreement", "--quiet").stdout.splitlines() if line.endswith(" %")]
     hard = next(line for line in rows if line.startswith("any, most of the other number"))
     bag, elman, lstm = (int(word) for word in hard.replace("%", " ").split()[-3:])
     assert bag <= 60
     assert bag + 15 <= elman <= lstm
     assert lstm >= 97
+
+
+@pytest.mark.learn
+def test_the_demo_answers_what_it_asks_and_knows_what_it_does_not_know(shell, tmp_path):
+    shell("demo", "--quiet", "--out", tmp_path / "d")
+    demo = importlib.import_module("unspool.cli.demo")
+    task = load(tmp_path / "d" / "assistant")
+    assert all(task.ask(question).known for question in demo._ASKED)
+    assert not task.ask(demo._UNKNOWN).known

@@ -14,9 +14,10 @@ __all__ = ["add"]
 @click.command(epilog=example("unspool add my-assistant more.tsv"))
 @model_argument
 @click.argument("data", nargs=-1, required=True)
+@click.option("--format", "form", help="Form of the files (tsv, csv, jsonl ...).  [by file name]")
 @common
-def add(model: str, data: tuple[str, ...], cell: str | None) -> None:
-    """Give an assistant more questions and answers, in the forms that it can be trained on.
+def add(model: str, data: tuple[str, ...], cell: str | None, form: str | None) -> None:
+    """Give an assistant more questions and answers, in the forms that it can be trained on; - is stdin.
 
     Its memory finds them at once; nothing is trained, and its threshold stays. A question that it knows already gets
     one more answer.
@@ -26,6 +27,7 @@ def add(model: str, data: tuple[str, ...], cell: str | None) -> None:
     task = open_model(model, cell)
     if not isinstance(task, Assistant):
         raise UsageError(f"{model} is a model of the task {task.name!r}; only an assistant takes more pairs")
+    task.settings = task.settings.replace(**{"data.format": form})
     new = task.add(list(data))
     task.save(model)
     result(f"{new:,} new questions; {task.introduction()}")

@@ -10,7 +10,7 @@ import click
 
 from unspool.cli.models import device_option, model_argument, open_model
 from unspool.cli.talk import common, console, example, result, result_json, say
-from unspool.errors import DataError, UsageError
+from unspool.errors import UnspoolError, UsageError
 
 if TYPE_CHECKING:
     from unspool.tasks import Assistant, Reply
@@ -55,14 +55,11 @@ def _answer_lines(task: Assistant, file: str, threshold: float | None, *, as_jso
     from unspool.data import read_lines
 
     for line in read_lines(file):
-        if not line.text.strip():
-            result("")
-            continue
-        reply = task.ask(line.text, threshold=threshold)
+        reply = task.ask(line.text, threshold=threshold) if line.text.strip() else None
         if as_json:
-            result_json(reply.record())
+            result_json(None if reply is None else reply.record())
         else:
-            result(reply.answer)
+            result("" if reply is None else reply.answer)
         sys.stdout.flush()
 
 
@@ -87,7 +84,7 @@ def converse(task: Assistant, folder: str | None, *, threshold: float | None = N
         if typed:
             try:
                 talk.hear(typed)
-            except (DataError, UsageError) as error:
+            except UnspoolError as error:
                 say(str(error))
 
 
@@ -154,3 +151,4 @@ class _Talk:
         if not 0 <= value <= 1:
             raise UsageError(f"/sure {rest}: expected a number between 0 and 1")
         self.threshold = value
+        say(f"answers from a confidence of {value:.0%}")

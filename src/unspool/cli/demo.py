@@ -72,10 +72,14 @@ def _show_assistant(out: Path | None) -> None:
         _ask(assistant)
         _look_inside(assistant)
         _show_way_on(out)
-        if sys.stdin.isatty() and sys.stdout.isatty() and click.confirm("\nTalk to it?", default=True):
+        if _on_a_terminal() and click.confirm("\nTalk to it?", default=True):
             from unspool.cli.chat import converse
 
             converse(assistant, None if out is None else str(folder / "assistant"))
+
+
+def _on_a_terminal() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty()
 
 
 def _ask(assistant: Assistant) -> None:

@@ -181,8 +181,8 @@ class NgramVocabulary:
         kept = sorted(kept[:max_size])
         if not kept:
             raise DataError("the pairs hold no word: there is nothing that a question could be found by")
-        counts = [questions[entry] for entry in kept], [anywhere[entry] for entry in kept]
-        return cls(kept, *counts, pairs, shortest=shortest, longest=longest)
+        asked_by, held_by = [questions[entry] for entry in kept], [anywhere[entry] for entry in kept]
+        return cls(kept, asked_by, held_by, pairs, shortest=shortest, longest=longest)
 
     def extended(self, asked: Iterable[Sequence[str]], answered: Iterable[Sequence[str]]) -> Self:
         """This vocabulary with more pairs counted; what their questions add comes at the end, so that ids stay."""
@@ -191,8 +191,9 @@ class NgramVocabulary:
         more = len(entries) - len(self)
         before = np.pad(self.asked, (0, more)), np.pad(self.held, (0, more))
         new = [questions[entry] for entry in entries], [anywhere[entry] for entry in entries]
-        counts = [(old + np.array(added)).tolist() for old, added in zip(before, new, strict=True)]
-        return type(self)(entries, *counts, self.pairs + pairs, shortest=self.shortest, longest=self.longest)
+        asked_by, held_by = ((old + np.array(added)).tolist() for old, added in zip(before, new, strict=True))
+        sizes = {"shortest": self.shortest, "longest": self.longest}
+        return type(self)(entries, asked_by, held_by, self.pairs + pairs, **sizes)
 
     def __len__(self) -> int:
         return len(self.entries)

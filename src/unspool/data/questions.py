@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import chain
 from typing import Any
 
 from unspool.data.files import Paths, Reader, find_files, name_of, open_bytes, suffix_of
@@ -17,6 +19,7 @@ _QUESTION_NAMES = ("question", "questions", "query", "source", "input", "1")
 _ANSWER_NAMES = ("answers", "answer", "response", "target", "output", "2")
 _PARAPHRASES = "paraphrases"
 _YAML = {".yml": "yaml", ".yaml": "yaml"}
+_DEEPEST = 100  # levels of a YAML file
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def read_questions(
     files = find_files(paths, suffixes=None if format else known.keys())
     in_yaml = [format == "yaml" or (format is None and suffix_of(file) in _YAML) for file in files]
     if all(in_yaml):
-        return Reader(files, _yaml, skip_bad=skip_bad)
+        return Reader(files, partial(_yaml, question=question, answer=answer), skip_bad=skip_bad)
     if any(in_yaml):
         raise DataError("YAML and tables can't be read together; train on one of them, or convert the YAML")
     wanted = {name for name in (*_QUESTION_NAMES, *_ANSWER_NAMES, question, answer) if name and not name.isdecimal()}
@@ -73,24 +76,40 @@ def read_questions(
 
 
 def merge_questions(questions: Iterable[Question]) -> list[Question]:
-    """Put together what has a wording in common, case and outer blanks set aside; all answers are kept, each once."""
-    merged: list[Question] = []
-    place: dict[str, int] = {}
-    for each in questions:
-        keys = [wording.casefold().strip() for wording in each.wordings]
-        known = next((place[key] for key in keys if key in place), None)
-        if known is None:
-            known = len(merged)
-            merged.append(Question(each.where, [], []))
-        into = merged[known]
-        seen = {wording.casefold().strip() for wording in into.wordings}
-        for wording, key in zip(each.wordings, keys, strict=True):
-            if key not in seen:
-                seen.add(key)
-                into.wordings.append(wording)
-            place.setdefault(key, known)
-        into.answers.extend(answer for answer in dict.fromkeys(each.answers) if answer not in into.answers)
-    return merged
+    """Put together what has a wording in common, case and outer blanks set aside; all answers are kept, each once.
+
+    A question that has a wording in common with each of two others joins those as well.
+    """
+    listed = list(questions)
+    first: dict[str, int] = {}
+    parents = list(range(len(listed)))  # of what belongs together, the first is the root
+
+    def root(place: int) -> int:
+        while parents[place] != place:
+            parents[place] = parents[parents[place]]
+            place = parents[place]
+        return place
+
+    for number, each in enumerate(listed):
+        for wording in each.wordings:
+            one, other = sorted((root(first.setdefault(_key(wording), number)), root(number)))
+            parents[other] = one
+    groups: dict[int, list[Question]] = {}
+    for number, each in enumerate(listed):
+        groups.setdefault(root(number), []).append(each)
+    return [_joined(group) for group in groups.values()]
+
+
+def _joined(group: Sequence[Question]) -> Question:
+    wordings: dict[str, str] = {}
+    for wording in chain.from_iterable(each.wordings for each in group):
+        wordings.setdefault(_key(wording), wording)
+    answers = dict.fromkeys(chain.from_iterable(each.answers for each in group))
+    return Question(group[0].where, list(wordings.values()), list(answers))
+
+
+def _key(wording: str) -> str:
+    return wording.casefold().strip()
 
 
 def _of_row(row: Row, question: str | None, answer: str | None) -> Question | DataError:
@@ -98,13 +117,7 @@ def _of_row(row: Row, question: str | None, answer: str | None) -> Question | Da
     try:
         if len(columns) < 2:
             raise DataError(f"one column only ({columns[0]}), expected a question and an answer", row.where)
-        asked = find_column(columns, question, row.where) if question else _named(columns, _QUESTION_NAMES, columns[0])
-        others = [name for name in columns if name not in (asked, _PARAPHRASES)]
-        if not others:
-            raise DataError(f"there is no answer beside {asked!r}; the columns are {', '.join(columns)}", row.where)
-        said = find_column(columns, answer, row.where) if answer else _named(others, _ANSWER_NAMES, others[0])
-        if asked == said:
-            raise DataError(f"question and answer are both read from column {asked!r}", row.where)
+        asked, said = _find_sides(columns, question, answer, row.where)
         wordings = [*_texts(row.values[asked], asked, row.where)]
         wordings += _texts(row.values.get(_PARAPHRASES) or [], _PARAPHRASES, row.where)
         return _checked(Question(row.where, wordings, _texts(row.values[said], said, row.where)))
@@ -112,9 +125,23 @@ def _of_row(row: Row, question: str | None, answer: str | None) -> Question | Da
         return error
 
 
-def _named(columns: Sequence[str], wanted: Sequence[str], otherwise: str) -> str:
+def _find_sides(columns: Sequence[str], question: str | None, answer: str | None, where: str) -> tuple[str, str]:
+    """The columns of question and answer: those asked for, those with a usual name, or the first that are left."""
+    asked = find_column(columns, question, where) if question else None
+    said = find_column(columns, answer, where) if answer else None
+    asked = asked or _named([name for name in columns if name != said], _QUESTION_NAMES)
+    said = said or _named([name for name in columns if name != asked], _ANSWER_NAMES)
+    if asked == said is not None:
+        raise DataError(f"question and answer are both read from column {asked!r}", where)
+    others = [name for name in columns if name not in (asked, said, _PARAPHRASES)]
+    if len(others) < (asked is None) + (said is None):
+        raise DataError(f"expected a question and an answer; the columns are {', '.join(columns)}", where)
+    return asked or others.pop(0), said or others[0]
+
+
+def _named(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
     lower = {name.casefold(): name for name in columns}
-    return next((lower[name] for name in wanted if name in lower), otherwise)
+    return next((lower[name] for name in wanted if name in lower), None)
 
 
 def _texts(value: Any, name: str, where: str) -> list[str]:
@@ -136,27 +163,46 @@ def _checked(question: Question) -> Question | DataError:
     return question
 
 
-def _yaml(path: str) -> Iterator[Question | DataError]:
+def _yaml(path: str, *, question: str | None, answer: str | None) -> Iterator[Question | DataError]:
     try:
         import yaml
     except ImportError:
         raise MissingExtraError("reading YAML", "PyYAML", "yaml") from None
-    name = name_of(path)
+    name, loader = name_of(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     with open_bytes(path) as stream:
-        try:
-            root = yaml.compose(stream, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-            mark = getattr(error, "problem_mark", None)
-            line = f":{mark.line + 1}" if mark else ""
-            raise DataError(f"not readable YAML: {getattr(error, 'problem', None) or error}", f"{name}{line}") from None
+        raw = stream.read()
+    try:
+        _refuse_depth(yaml.parse(raw, Loader=loader), name)
+        root = yaml.compose(raw, Loader=loader)
+    except DataError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:
+        mark, what = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        line = raw[: getattr(error, "position", 0)].count(b"\n") if mark is None else mark.line
+        raise DataError(f"not readable YAML: {' '.join(what.split())}", f"{name}:{line + 1}") from None
     for node in _entries(yaml, root, name):
-        yield _of_node(yaml, node, f"{name}:{node.start_mark.line + 1}")
+        where = f"{name}:{node.start_mark.line + 1}"
+        try:
+            yield _of_node(yaml, node, where, question, answer)
+        except DataError as error:
+            yield error
+
+
+def _refuse_depth(events: Iterable[Any], name: str) -> None:
+    """Refuse brackets in brackets without end, for which the library has no guard."""
+    depth = 0
+    for event in events:
+        kind = type(event).__name__
+        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if depth > _DEEPEST:
+            where = f"{name}:{event.start_mark.line + 1}"
+            raise DataError("lists in lists in lists; expected texts and lists of texts", where)
 
 
 def _entries(yaml: Any, root: Any, name: str) -> list[Any]:
     """The nodes of the list of questions."""
     if isinstance(root, yaml.MappingNode):
-        parts = {key.value: value for key, value in root.value}
+        parts = _by_name(yaml, root)
         root = next((parts[key] for key in ("conversations", "questions", "pairs") if key in parts), None)
     if not isinstance(root, yaml.SequenceNode):
         raise DataError("expected a list of questions, alone or under `conversations:`", name)
@@ -164,24 +210,26 @@ def _entries(yaml: Any, root: Any, name: str) -> list[Any]:
     return entries
 
 
-def _of_node(yaml: Any, node: Any, where: str) -> Question | DataError:
-    try:
-        if isinstance(node, yaml.MappingNode):
-            values = {key.value: _plain(yaml, value, where) for key, value in node.value}
-            return _of_row(Row(where, values), None, None)
-        if not isinstance(node, yaml.SequenceNode):
-            raise DataError("expected a list: the question, then its answers", where)
-        question, *answers = [_plain(yaml, each, where) for each in node.value] or [""]
-        listed = [text for each in answers for text in _texts(each, "answer", where)]
-        return _checked(Question(where, _texts(question, "question", where), listed))
-    except DataError as error:
-        return error
+def _of_node(yaml: Any, node: Any, where: str, question: str | None, answer: str | None) -> Question | DataError:
+    if isinstance(node, yaml.MappingNode):
+        values = {key: _plain(yaml, value, where) for key, value in _by_name(yaml, node).items()}
+        return _of_row(Row(where, values), question, answer)
+    if not isinstance(node, yaml.SequenceNode):
+        raise DataError("expected a list: the question, then its answers", where)
+    asked, *said = [_plain(yaml, each, where) for each in node.value] or [""]
+    listed = [text for each in said for text in _texts(each, "answer", where)]
+    return _checked(Question(where, _texts(asked, "question", where), listed))
 
 
-def _plain(yaml: Any, node: Any, where: str) -> Any:
+def _by_name(yaml: Any, node: Any) -> dict[str, Any]:
+    """The values of an object; keys that are no texts are left out."""
+    return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+
+
+def _plain(yaml: Any, node: Any, where: str) -> str | list[str]:
     """A text, or a list of texts; a number is the text that stands there, so that 1e-3 and yes stay what they are."""
     if isinstance(node, yaml.ScalarNode):
-        return node.value
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(yaml, each, where) for each in node.value]
+        return str(node.value)
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(each, yaml.ScalarNode) for each in node.value):
+        return [str(each.value) for each in node.value]
     raise DataError("expected texts and lists of texts", where)

@@ -79,8 +79,7 @@ class KeyValueMemory(nn.Module):
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
         """How well each key fits, before the strength, (batch, heads, slots); shapes as in `forward`."""
         self._check(query, keys)
-        query = query.unflatten(-1, (self.num_heads, -1))  # (batch, heads, key of a head)
-        keys = keys.unflatten(-1, (self.num_heads, -1))
+        query, keys = self._split(query), self._split(keys)  # (batch, heads, key of a head), (..., slots, heads, key)
         shape = "shk" if keys.ndim == 3 else "bshk"
         return torch.einsum(f"bhk,{shape}->bhs", query, keys)
 
@@ -114,10 +113,14 @@ class KeyValueMemory(nn.Module):
         weights = self.weigh(scores, mask)
         if mask is not None:
             values = values.masked_fill(~mask.unsqueeze(-1), 0)  # a weight of 0 does not stop NaN
-        values = values.unflatten(-1, (self.num_heads, -1))
+        values = self._split(values)
         shape = "shv" if values.ndim == 3 else "bshv"
         value = torch.einsum(f"bhs,{shape}->bhv", weights.to(values.dtype), values)
         return MemoryRead(value.flatten(-2), weights)
+
+    def _split(self, features: Tensor) -> Tensor:
+        """Divide features among the heads: (..., heads, width of a head)."""
+        return features.reshape(*features.shape[:-1], self.num_heads, features.shape[-1] // self.num_heads)
 
     def _check(self, query: Tensor, keys: Tensor) -> None:
         fits = keys.ndim == 2 or (keys.ndim == 3 and keys.shape[0] == query.shape[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self
 
@@ -75,16 +74,20 @@ class Retriever(nn.Module):
         num_entries: Size of the vocabulary.
         size: Width of the vectors :math:`e`.
         scale: Where :math:`\beta` begins.
-        balance: Where :math:`\gamma` begins, above 0.
+        balance: The weight :math:`\gamma` of the vectors, at least 0. It is not learned: the vectors fit questions they
+            have seen so well that it would grow, at the cost of those they have not.
     """
 
     def __init__(self, num_entries: int, size: int = 64, *, scale: float = 20.0, balance: float = 0.5) -> None:
         super().__init__()
-        if num_entries < 1 or size < 1 or not balance > 0:
-            raise SettingError(f"num_entries = {num_entries}, size = {size}, balance = {balance}: expected more than 0")
+        if num_entries < 1 or size < 1 or not balance >= 0:
+            raise SettingError(
+                f"num_entries = {num_entries}, size = {size}, balance = {balance}: expected sizes of at least 1 and a "
+                f"balance of at least 0"
+            )
+        self.balance = balance
         self.importance = nn.Parameter(torch.zeros(num_entries))
         self.projection = nn.Parameter(torch.empty(num_entries, size).normal_(std=_SPREAD))
-        self.log_balance = nn.Parameter(torch.tensor(math.log(balance)))
         self.memory = KeyValueMemory(scale=scale, learn_scale=True)
 
     @torch.no_grad()
@@ -97,7 +100,7 @@ class Retriever(nn.Module):
     def grown(self, num_entries: int) -> Retriever:
         """A copy for a vocabulary that has become larger: new entries count by their rarity alone."""
         more = num_entries - len(self.importance)
-        new = Retriever(num_entries, self.projection.shape[1])
+        new = Retriever(num_entries, self.projection.shape[1], balance=self.balance)
         tensors = dict(self.state_dict())
         tensors["importance"] = F.pad(tensors["importance"], (0, more))
         tensors["projection"] = F.pad(tensors["projection"], (0, 0, 0, more))
@@ -126,7 +129,7 @@ class Retriever(nn.Module):
 
         The table has a column for each entry that occurs; for a query at a time against many keys, encode instead.
         """
-        columns, places = torch.cat([queries.ids, keys.ids]).unique(return_inverse=True)
+        columns, places = torch.unique(torch.cat([queries.ids, keys.ids]), return_inverse=True)
         weights, projection = self.importance[columns].exp(), self.projection[columns]
         sides = zip((queries, keys), places.split([len(queries.ids), len(keys.ids)]), strict=True)
         encoded = [_table(bags, place, weights) for bags, place in sides]
@@ -135,8 +138,7 @@ class Retriever(nn.Module):
 
     def combine(self, shared: Tensor, alike: Tensor) -> Tensor:
         r"""One score of the two: what is shared entry by entry, and how alike the vectors are."""
-        balance = self.log_balance.exp()
-        return (shared + balance * alike) / (1 + balance)
+        return (shared + self.balance * alike) / (1 + self.balance)
 
     def loss(self, batch: Lookups, carry: Any = None) -> Loss:
         """Cross-entropy of the right keys, summed over queries."""

@@ -14,6 +14,7 @@ from torch import nn
 
 from unspool.cells import Cell
 from unspool.data import (
+    LONGEST_TEXT,
     PADDING,
     UNKNOWN,
     Bucketed,
@@ -34,10 +35,12 @@ from unspool.inspection import Trace
 from unspool.models import AssistantModel, Retriever
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
-from unspool.tasks.encoder_decoders import build_encoder_decoder
+from unspool.tasks.encoder_decoders import LEARNED_POSITIONS, build_encoder_decoder
 from unspool.tasks.looking import trace_of_pair
 from unspool.tasks.matching import (
     Confidence,
+    HeldOut,
+    KeyIndex,
     LookupSource,
     Matcher,
     PairBags,
@@ -45,6 +48,8 @@ from unspool.tasks.matching import (
     answer_weight,
     begin_retriever,
     calibrate,
+    hold_out,
+    make_probes,
 )
 from unspool.tasks.settings import AssistantSettings
 from unspool.training import BatchSource
@@ -122,7 +127,7 @@ class Assistant(Task[list[Question]]):
         self.vocabulary: Vocabulary | None = None
         """Units of the generator."""
         self._ngrams: Any = None
-        self._answer_weight = 0.0
+        self._lesson: _Lesson | None = None
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -170,7 +175,7 @@ class Assistant(Task[list[Question]]):
     def _learn(self, examples: list[Question]) -> None:
         if len(examples) < 2:
             raise DataError("one question only: expected at least two, there would be nothing to choose from")
-        self.questions = examples
+        self.questions, self.matcher, self._lesson = examples, None, None
         memory, options = self.settings.memory, self.settings.vocabulary
         self._ngrams = NgramVocabulary.learn(
             [each.wordings for each in examples],
@@ -178,7 +183,6 @@ class Assistant(Task[list[Question]]):
             shortest=memory.shortest,
             longest=memory.longest,
         )
-        self._answer_weight = answer_weight(PairBags(examples, self._ngrams))
         if self.settings.generator:
             self.vocabulary = Vocabulary.learn(
                 chain.from_iterable((*each.wordings, *each.answers) for each in examples),
@@ -189,8 +193,14 @@ class Assistant(Task[list[Question]]):
                 digits_to_zero=options.digits_to_zero,
             )
 
-    def _bags(self) -> PairBags:
-        return PairBags(self.questions, self._ngrams, answer_weight=self._answer_weight)
+    def _learned_from(self) -> _Lesson:
+        """What the memory is trained on; made once for a training."""
+        if self._lesson is None:
+            held = hold_out(self.questions, seed=self.settings.training.seed)
+            bags = PairBags(held.kept, self._ngrams)
+            bags.answer_weight = answer_weight(bags)
+            self._lesson = _Lesson(held, bags)
+        return self._lesson
 
     def _build(self) -> nn.Module:
         generator = None
@@ -210,7 +220,7 @@ class Assistant(Task[list[Question]]):
         size = self.settings.memory.size
         if self.record is None:
             return Retriever(len(self._ngrams), size)
-        return begin_retriever(self._bags(), size=size, seed=self.settings.training.seed)
+        return begin_retriever(self._learned_from().bags, size=size, seed=self.settings.training.seed)
 
     def _summary(self) -> str:
         found = f"memory of {len(self.questions):,} questions in {len(self._ngrams):,} words and pieces"
@@ -220,10 +230,10 @@ class Assistant(Task[list[Question]]):
         return f"{found}; generator: {network.network}, {super()._summary()}"
 
     def _source(self, examples: list[Question]) -> BatchSource:
-        memory, training = self.settings.memory, self.settings.training
+        memory, training, lesson = self.settings.memory, self.settings.training, self._learned_from()
         lookups = LookupSource(
-            self.questions,
-            self._bags(),
+            lesson.held.kept,
+            lesson.bags,
             batch_size=memory.batch_size,
             candidates=memory.candidates,
             word_dropout=memory.word_dropout,
@@ -249,22 +259,22 @@ class Assistant(Task[list[Question]]):
 
     def _encode(self, texts: Sequence[str]) -> Sequences:
         assert self.vocabulary is not None
-        encoded = (ids[:_LONGEST] for ids in self.vocabulary.encode_batch(texts))
+        encoded = (ids[:_LONGEST] for ids in self.vocabulary.encode_batch([text[:LONGEST_TEXT] for text in texts]))
         return Sequences.of(ids if len(ids) else np.array([UNKNOWN], np.int32) for ids in encoded)
 
     # ---- scores ------------------------------------------------------------------------------------------------
 
     def _finish(self, train: list[Question]) -> None:
         """Choose, from the training data, below which confidence it does not know."""
-        retriever = self.model.retriever.cpu()
-        confidence = calibrate(
-            train, self._bags(), retriever, keep=self.settings.keep or 1e-6, seed=self.settings.training.seed
-        )
-        self.matcher = self._matcher(self.model, confidence)
+        lesson = self._learned_from()
+        probes = make_probes(lesson.held, lesson.bags, seed=self.settings.training.seed)
+        index = KeyIndex(self.model.retriever.cpu(), lesson.bags.keys())
+        self.matcher = self._matcher(self.model, calibrate(probes, index, keep=self.settings.keep or 1e-6))
 
     def _matcher(self, model: nn.Module, confidence: Confidence) -> Matcher:
         assert isinstance(model, AssistantModel)
-        return Matcher(self.questions, self._ngrams, model.retriever, confidence, answer_weight=self._answer_weight)
+        weight = self._learned_from().bags.answer_weight
+        return Matcher(self.questions, self._ngrams, model.retriever, confidence, answer_weight=weight)
 
     def _score(self, model: nn.Module, examples: list[Question]) -> dict[str, float]:
         device = device_of(model)
@@ -307,7 +317,8 @@ class Assistant(Task[list[Question]]):
         retriever = Retriever(len(self._ngrams), 1)
         with torch.no_grad():
             retriever.projection.zero_()
-        untrained = Matcher(train, self._ngrams, retriever, _NOT_YET, answer_weight=self._answer_weight)
+        weight = self._learned_from().bags.answer_weight
+        untrained = Matcher(train, self._ngrams, retriever, _NOT_YET, answer_weight=weight)
         return {"tf–idf": {"first": self._first_right(untrained, held_out)["first"]}}
 
     # ---- use ---------------------------------------------------------------------------------------------------
@@ -345,6 +356,11 @@ class Assistant(Task[list[Question]]):
             sources=sources,
         )
 
+    def _need_model(self) -> None:
+        """Also keep the memory where it is fastest, wherever the generator was moved."""
+        super()._need_model()
+        self.model.retriever.cpu()
+
     def _ranked(self, question: str, threshold: float | None) -> Ranking:
         self._need_model()
         assert self.matcher is not None
@@ -362,11 +378,12 @@ class Assistant(Task[list[Question]]):
         if len(answers) == 1 or self.model.generator is None:
             return answers[0]
         assert self.vocabulary is not None
-        generator = self.model.generator
-        places = np.arange(len(answers))
+        generator, scores = self.model.generator, np.zeros(len(answers))
         pairs = PairedExamples(self._encode([question] * len(answers)), self.vocabulary.encode_batch(answers))
-        said = generator(pairs.batch(places).to(device_of(generator))).log_probabilities.sum(0).cpu().numpy()
-        return answers[int(np.argmax(said / (pairs.target.lengths + 1)))]
+        for places, batch in evaluation_batches(pairs, batch_tokens=batched_tokens(self.settings)):
+            said = generator(batch.to(device_of(generator))).log_probabilities.sum(0)
+            scores[places] = said.cpu().numpy() / (pairs.target.lengths[places] + 1)
+        return answers[int(np.argmax(scores))]
 
     def write(self, question: str) -> str:
         """Let the generator answer in words of its own; it may say things that no pair says.
@@ -384,16 +401,24 @@ class Assistant(Task[list[Question]]):
         forbidden[[PADDING, UNKNOWN]] = True
         with torch.no_grad():
             state = generator.start(tokens)
-        longest = int(max((len(ids) for ids in self._paired(self.questions[:500]).target), default=40))
         best = decode(
             generator,
             state,
             settings=self.settings.decoding.replace(best=1),
-            max_lengths=torch.tensor([2 * longest + 10]),
+            max_lengths=torch.tensor([self._longest_written()]),
             forbidden=forbidden,
             source_lengths=tokens.lengths,
         )
         return self.vocabulary.decode(best[0][0].ids)
+
+    def _longest_written(self) -> int:
+        """Most units that the generator writes, by the answers there are."""
+        assert self.vocabulary is not None
+        answers = chain.from_iterable(each.answers for each in self.questions[:500])
+        longest = 2 * max(len(ids) for ids in self.vocabulary.encode_batch(list(answers))) + 10
+        network = self.settings.network
+        learned = network.network == "transformer" and network.positions == "learned"
+        return min(longest, LEARNED_POSITIONS) if learned else longest
 
     def add(self, pairs: Paths | Sequence[tuple[str, str]]) -> int:
         """Learn more pairs without training: from now on the memory finds them.
@@ -406,25 +431,33 @@ class Assistant(Task[list[Question]]):
             How many questions are new.
 
         Raises:
-            DataError: If the files can't be used.
+            DataError: If the files can't be used, or a question or an answer is empty.
             UsageError: If the assistant has not been trained.
         """
         self._need_model()
         assert self.matcher is not None
+        self._skipped = 0
         if isinstance(pairs, str | Path) or all(isinstance(each, str | Path) for each in pairs):
             more = self._read(pairs)  # type: ignore[arg-type]
         else:
-            more = [Question("what was added", [question], [answer]) for question, answer in pairs]
-        before = len(self.questions)
-        merged = merge_questions([*self.questions, *more])
-        changed, new = merged[:before], merged[before:]
-        self.matcher.questions[:] = changed
-        self.questions = merged
-        self.matcher = self.matcher.extended(new) if new else self.matcher
-        self._ngrams, self.model.retriever = self.matcher.vocabulary, self.matcher.model
+            more = [_told(question, answer) for question, answer in pairs]
+        known = set(chain.from_iterable(each.wordings for each in self.questions))
+        self.questions = merge_questions([*self.questions, *more])
+        fresh = [_some(each, [i for i, one in enumerate(each.wordings) if one not in known]) for each in self.questions]
+        self._remember([each for each in fresh if each.wordings])
         if self.record is not None:
             self.record.network = self.describe()
-        return len(new)
+        return sum(known.isdisjoint(each.wordings) for each in self.questions)
+
+    def _remember(self, fresh: Sequence[Question]) -> None:
+        """Make the memory anew, of all questions; some wordings of theirs are new to its vocabulary."""
+        old = self.matcher
+        assert old is not None
+        self._ngrams = old.vocabulary.extended([each.wordings for each in fresh], [each.answers for each in fresh])
+        self.model.retriever = old.model.grown(len(self._ngrams))
+        self.matcher = Matcher(
+            self.questions, self._ngrams, self.model.retriever, old.confidence, answer_weight=old.answer_weight
+        )
 
     def introduction(self) -> str:
         """What it knows, in a sentence."""
@@ -455,9 +488,8 @@ class Assistant(Task[list[Question]]):
         }
         if self.model.generator is None or self.vocabulary is None:
             return Trace(tuple(words), {"memory / counts": counts}, prediction, self._summary())
-        prediction["words that counted"] = {
-            word: round(float(count), 4) for word, count in zip(words, counts, strict=True)
-        }
+        counted = zip(words, counts.tolist(), strict=True)
+        prediction["words that counted"] = [[word, round(count, 4)] for word, count in counted]
         answer = reply.answer if reply.known else reply.answers[0]
         pair = PairedExamples(self._encode([text]), self.vocabulary.encode_batch([answer]))
         read = self.vocabulary.encode_with_offsets(text).units[:_LONGEST] or [text]
@@ -486,8 +518,7 @@ class Assistant(Task[list[Question]]):
         if not kept or not all(each.wordings and each.answers for each in kept):
             raise ModelFolderError(f"{path}: a question without wording or answer; the folder is damaged")
         self.questions = [Question(str(path), each.wordings, each.answers) for each in kept]
-        self._ngrams = NgramVocabulary.load(folder)
-        self._answer_weight = answer_weight(PairBags(self.questions, self._ngrams))
+        self._ngrams, self._lesson = NgramVocabulary.load(folder), None
         if self.settings.generator:
             self.vocabulary = Vocabulary.load(folder)
 
@@ -498,11 +529,28 @@ class Assistant(Task[list[Question]]):
         return task
 
 
+class _Lesson(NamedTuple):
+    """What the memory is trained on."""
+
+    held: HeldOut
+    """The questions without some of their wordings, by which the threshold is chosen."""
+    bags: PairBags
+
+
 class _Kept(msgspec.Struct):
     """A question as the model folder keeps it."""
 
     wordings: list[str]
     answers: list[str]
+
+
+def _told(question: str, answer: str) -> Question:
+    """A pair that was typed or passed in."""
+    asked, said = (" ".join(side.split()) for side in (question, answer))
+    if not asked or not said:
+        side = "answer" if asked else "question"
+        raise DataError(f"the {side} is empty; expected a text on both sides")
+    return Question("what was added", [asked], [said])
 
 
 def _some(question: Question, places: Iterable[int]) -> Question:

@@ -400,7 +400,7 @@ class AssistantSettings(Settings):
     """Whether a network also learns to write answers: it chooses among several answers to one question, and writes its
     own when asked to."""
     network: TranslatorNetwork = TranslatorNetwork(network="bilinear", hidden=128, embedding=96, dropout=0.2)
-    vocabulary: PairVocabularySettings = PairVocabularySettings(size=3000)
+    vocabulary: VocabularySettings = VocabularySettings(units="bpe", size=3000)
     data: QuestionSettings = QuestionSettings()
     training: TrainingSettings = TrainingSettings(
         epochs=20, batch_tokens=2048, batch_size=32, learning_rate=3e-3, schedule="cosine", warmup=20

@@ -11,28 +11,33 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from unspool.tasks.matching.begin import begin_retriever, learn_vocabulary
-    from unspool.tasks.matching.confidence import Confidence, calibrate
-    from unspool.tasks.matching.keys import PairBags, answer_weight
+    from unspool.tasks.matching.confidence import Confidence, HeldOut, Probe, calibrate, hold_out, make_probes
+    from unspool.tasks.matching.keys import KeyIndex, PairBags, answer_weight
     from unspool.tasks.matching.lookups import LookupSource
     from unspool.tasks.matching.matcher import Match, Matcher, Ranking
 
 __all__ = [
     "Confidence",
+    "HeldOut",
+    "KeyIndex",
     "LookupSource",
     "Match",
     "Matcher",
     "PairBags",
+    "Probe",
     "Ranking",
     "answer_weight",
     "begin_retriever",
     "calibrate",
+    "hold_out",
     "learn_vocabulary",
+    "make_probes",
 ]
 
 _HOME = {
     **dict.fromkeys(("begin_retriever", "learn_vocabulary"), "begin"),
-    **dict.fromkeys(("Confidence", "calibrate"), "confidence"),
-    **dict.fromkeys(("PairBags", "answer_weight"), "keys"),
+    **dict.fromkeys(("Confidence", "HeldOut", "Probe", "calibrate", "hold_out", "make_probes"), "confidence"),
+    **dict.fromkeys(("KeyIndex", "PairBags", "answer_weight"), "keys"),
     "LookupSource": "lookups",
     **dict.fromkeys(("Match", "Matcher", "Ranking"), "matcher"),
 }

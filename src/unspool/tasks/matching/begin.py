@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.data import Bags, NgramVocabulary, Question
 from unspool.models import Retriever
-from unspool.tasks.matching.keys import PairBags
+from unspool.tasks.matching.keys import PairBags, evenly_spread
 
 __all__ = ["begin_retriever", "learn_vocabulary"]
 
@@ -52,7 +52,7 @@ def begin_retriever(bags: PairBags, *, size: int = 64, seed: int = 0) -> Retriev
 
 def _directions(bags: PairBags, size: int) -> Tensor:
     """Main directions of the keys and of the answers, (entries, at most `size`), weighed."""
-    chosen = torch.linspace(0, len(bags) - 1, min(len(bags), _LARGEST_SAMPLE)).long().unique().tolist()
+    chosen = evenly_spread(len(bags), _LARGEST_SAMPLE)
     together = Bags.of([*(bags.key(pair) for pair in chosen), *(bags.answers[pair] for pair in chosen)])
     rows = together.rows
     lengths = torch.zeros(len(together)).index_add(0, rows, together.values.square()).sqrt().clamp_min(1e-30)

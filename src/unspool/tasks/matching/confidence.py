@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,15 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unspool.data import Bags, Question, split_words
-from unspool.models import Retriever
+from unspool.data import Bag, Question, split_words
+from unspool.errors import DataError
 from unspool.tasks.matching.keys import KeyIndex, PairBags
 from unspool.tasks.matching.lookups import leave_out
 
-__all__ = ["Confidence", "calibrate"]
+__all__ = ["Confidence", "HeldOut", "Probe", "calibrate", "hold_out", "make_probes"]
 
-_NEAREST = 50  # keys of a question that are looked at
-_WIDEST = 200.0  # highest strength that fitting may reach
+_DRAWS = 8  # times that a wording which stands alone is asked
+_NEAREST = 50  # other keys of a probe that are looked at
+_WEAKEST, _STRONGEST = 1.0, 200.0  # between them a strength is looked for
 
 
 class Confidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -48,96 +50,151 @@ class Confidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         return 1 / (1 + math.exp(min(700.0, self.scale * (self.nothing - score))))
 
 
-@dataclass(frozen=True)
-class _Trial:
-    """A question whose pair is known, asked as if it were new."""
+class Probe(NamedTuple):
+    """A question whose pair is known, as if it were asked by somebody who has not seen the pairs."""
 
-    own: float
-    """Score of its pair."""
-    others: NDArray[np.float64]
-    """The highest scores of other pairs, falling."""
+    pair: int
+    bag: Bag
+    altered: bool
+    """Whether words were exchanged, so that it may no longer ask the same."""
 
 
-def calibrate(
-    questions: Sequence[Question],
-    bags: PairBags,
-    model: Retriever,
-    *,
-    keep: float = 0.95,
-    at_most: int = 2_000,
-    word_dropout: float = 0.5,
-    seed: int = 0,
-) -> Confidence:
-    """Choose the strength, the score of "I don't know", and the threshold.
+class HeldOut(NamedTuple):
+    """Pairs to train on, and wordings of theirs that are kept from training."""
 
-    Wordings are asked as if they were new: one that has paraphrases is left out of its pair's key, one that stands
-    alone has words left out of itself. Each is asked a second time with its pair taken away: then no pair fits.
-    Strength and score are those under which what is right is likeliest; the threshold is the one that a share `keep`
-    of the first kind reaches.
+    kept: list[Question]
+    """All pairs in their order, each with at least one wording."""
+    asked: list[tuple[int, str]]
+    """Wordings held out, with the place of their pair."""
+
+
+def hold_out(questions: Sequence[Question], share: float = 0.15, *, seed: int = 0) -> HeldOut:
+    """Hold out a share of the wordings of pairs that have several, never the last one of a pair.
 
     Args:
         questions: The pairs.
-        bags: Their bags, in the same order.
-        model: The trained retriever, on the CPU.
-        keep: Share of questions that belong to a pair and are to be answered, above 0 and below 1.
-        at_most: How many wordings, drawn at random, are asked.
-        word_dropout: Share of words left out of a wording that stands alone.
-        seed: Decides what is drawn and left out.
+        share: Share of these pairs' wordings, between 0 and 1.
+        seed: Decides which.
     """
-    with torch.no_grad():
-        trials = _trials(questions, bags, model, at_most, word_dropout, np.random.default_rng([seed, 1]))
-    scale, nothing = _fit(trials, float(model.memory.log_scale.exp()))
-    best = [max(trial.own, trial.others[0] if len(trial.others) else -1.0) for trial in trials]
+    spare = []
+    generator = np.random.default_rng([seed, 2])
+    several = sum(len(each.wordings) for each in questions if len(each.wordings) > 1)
+    for pair, each in enumerate(questions):
+        places = generator.permutation(len(each.wordings)).tolist()
+        spare += [(rank, pair, place) for rank, place in enumerate(places[1:])]
+    order = generator.permutation(len(spare))
+    # first one wording of each pair, then a second
+    chosen = sorted((spare[each] for each in order), key=lambda entry: entry[0])[: round(share * several)]
+    taken = sorted((pair, place) for _, pair, place in chosen)
+    without: dict[int, set[int]] = {}
+    for pair, place in taken:
+        without.setdefault(pair, set()).add(place)
+    kept = [
+        replace(each, wordings=[text for place, text in enumerate(each.wordings) if place not in without.get(pair, ())])
+        for pair, each in enumerate(questions)
+    ]
+    return HeldOut(kept, [(pair, questions[pair].wordings[place]) for pair, place in taken])
+
+
+def make_probes(
+    held: HeldOut, bags: PairBags, *, at_most: int = 2_000, word_dropout: float = 0.35, seed: int = 0
+) -> list[Probe]:
+    """Questions to calibrate with: the wordings held out, and as large a part of those that stand alone.
+
+    In a wording held out, what no text of the pairs kept holds counts as unknown. A wording that stands alone stays in
+    its key; of its words a random share is exchanged for unknown ones, several times over where there are few.
+
+    Args:
+        held: What was held out.
+        bags: The bags of the pairs kept.
+        at_most: Most probes of each kind.
+        word_dropout: Share of words exchanged.
+        seed: Decides what is drawn and exchanged.
+    """
+    vocabulary, generator = bags.vocabulary, np.random.default_rng([seed, 1])
+    known = np.zeros(len(vocabulary), dtype=bool)
+    for pair in range(len(bags)):
+        known[bags.key(pair).ids] = True
+        known[bags.answers[pair].ids] = True
+    asked = _some(held.asked, at_most, generator)
+    probes = [Probe(pair, _forget(vocabulary.bag(text), known), altered=False) for pair, text in asked]
+    several = {pair for pair, each in enumerate(held.kept) if len(each.wordings) > 1} | {pair for pair, _ in held.asked}
+    alone = [(pair, each.wordings[0]) for pair, each in enumerate(held.kept) if not held.asked or pair not in several]
+    wordings = sum(len(held.kept[pair].wordings) for pair in several) + len(held.asked)
+    share = len(held.asked) / wordings if held.asked else 1.0
+    times = min(_DRAWS, max(1, at_most // max(1, len(alone))))
+    for pair, text in _some(alone * times, min(at_most, math.ceil(share * times * len(alone))), generator):
+        words = split_words(text)
+        whole, part = vocabulary.bag(words), vocabulary.bag(leave_out(words, word_dropout, generator))
+        lost = max(0.0, whole.length**2 - part.length**2)
+        probes.append(Probe(pair, part._replace(unknown=part.unknown + lost), altered=True))
+    return probes
+
+
+def calibrate(probes: Sequence[Probe], index: KeyIndex, *, keep: float = 0.95) -> Confidence:
+    """Choose the strength, the score of "I don't know", and the threshold.
+
+    Each probe counts twice: as it is, and with its pair taken away: then no pair fits. Strength and score are those
+    under which what is right is likeliest. The threshold is the one that a share `keep` of the probes reaches; of the
+    altered ones only those count which find their pair, as the others may have lost what they asked.
+
+    Args:
+        probes: Questions as if they were new; see `make_probes`.
+        index: The keys that they are compared with.
+        keep: Share of questions that belong to a pair and are to be answered, above 0 and below 1.
+
+    Raises:
+        DataError: If there are no probes.
+    """
+    if not probes:
+        raise DataError("there is no question to choose the threshold by")
+    own, others = map(np.stack, zip(*(_compared(probe, index) for probe in probes), strict=True))
+    altered = np.array([probe.altered for probe in probes])
+    best = np.maximum(own, others.max(1, initial=-1.0))
+    telling = ~altered | (own == best)
+    scale, nothing = _fit(own, others, float(index.model.memory.log_scale.detach().exp()))
     made = Confidence(scale=scale, nothing=nothing, threshold=0.0)
-    lowest = float(np.quantile(best, 1 - keep))
+    lowest = float(np.quantile(best[telling] if telling.any() else best, 1 - keep))
     return msgspec.structs.replace(made, threshold=float(f"{made.confidence(lowest):.4g}"))
 
 
-def _trials(
-    questions: Sequence[Question],
-    bags: PairBags,
-    model: Retriever,
-    at_most: int,
-    word_dropout: float,
-    generator: np.random.Generator,
-) -> list[_Trial]:
-    index = KeyIndex(model.encode(bags.keys()), len(bags.vocabulary))
-    wordings = [(pair, place) for pair, each in enumerate(questions) for place in range(len(each.wordings))]
-    chosen = np.sort(generator.permutation(len(wordings))[:at_most])
-    trials = []
-    for pair, place in (wordings[each] for each in chosen):
-        words = split_words(questions[pair].wordings[place])
-        alone = len(questions[pair].wordings) == 1
-        if alone:
-            words = leave_out(words, word_dropout, generator)
-        query = Bags.of([bags.vocabulary.bag(words)])
-        shared, alike = index.compare(model.encode(query))
-        scores = model.combine(torch.from_numpy(shared), torch.from_numpy(alike)).double().numpy()
-        own = scores[pair] if alone else float(model.scores(query, Bags.of([bags.key(pair, {place})])))
-        others = np.delete(scores, pair)
-        nearest = np.sort(np.partition(others, -_NEAREST)[-_NEAREST:] if len(others) > _NEAREST else others)[::-1]
-        trials.append(_Trial(own, nearest))
-    return trials
+def _compared(probe: Probe, index: KeyIndex) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The score of a probe's own pair, and the highest ones of others, falling."""
+    scores = index.scores(probe.bag)
+    others = np.delete(scores, probe.pair)
+    if len(others) > _NEAREST:
+        others = np.partition(others, -_NEAREST)[-_NEAREST:]
+    return scores[probe.pair], np.sort(others)[::-1]
 
 
-def _fit(trials: Sequence[_Trial], scale: float) -> tuple[float, float]:
-    """The strength and the score of no pair under which the trials are likeliest, by Newton's method on a plane."""
-    own = torch.tensor([trial.own for trial in trials], dtype=torch.float64)
-    others = torch.from_numpy(np.stack([trial.others for trial in trials]))
-    parameters = torch.tensor([math.log(scale), float(own.median()) / 2], dtype=torch.float64, requires_grad=True)
+def _some(entries: list[tuple[int, str]], at_most: int, generator: np.random.Generator) -> list[tuple[int, str]]:
+    """All, or a random part of them, in their order."""
+    return [entries[place] for place in np.sort(generator.permutation(len(entries))[:at_most])]
+
+
+def _forget(bag: Bag, known: NDArray[np.bool_]) -> Bag:
+    """A bag in which all but known entries count as unknown."""
+    kept = known[bag.ids]
+    return Bag(bag.ids[kept], bag.values[kept], bag.unknown + float(np.square(bag.values[~kept]).sum()))
+
+
+def _fit(own: NDArray[np.float64], others: NDArray[np.float64], scale: float) -> tuple[float, float]:
+    """The strength and the score of no pair under which the probes are likeliest."""
+    right, wrong = torch.from_numpy(own), torch.from_numpy(others.copy())
+    begin = [math.log(scale), float(right.median()) / 2]
+    parameters = torch.tensor(begin, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.LBFGS([parameters], max_iter=200, line_search_fn="strong_wolfe")
 
     def closure() -> Tensor:
         optimizer.zero_grad()
-        strength = parameters[0].clamp(max=math.log(_WIDEST)).exp()
-        nothing = (strength * parameters[1]).expand(len(own), 1)
-        foreign = torch.cat([nothing, strength * others], dim=1)
-        known = torch.cat([foreign, strength * own[:, None]], dim=1)
-        losses = known.logsumexp(1) - strength * own + foreign.logsumexp(1) - nothing[:, 0]
-        loss = losses.mean()
+        strength = parameters[0].clamp(math.log(_WEAKEST), math.log(_STRONGEST)).exp()
+        nothing = (strength * parameters[1]).expand(len(right))
+        foreign = torch.cat([nothing[:, None], strength * wrong], dim=1).logsumexp(1)
+        known = torch.logaddexp(foreign, strength * right)
+        loss: Tensor = (known - strength * right + foreign - nothing).mean()
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
     optimizer.step(closure)  # type: ignore[no-untyped-call]
     strength, nothing = parameters.detach().tolist()
-    return math.exp(min(strength, math.log(_WIDEST))), nothing
+    return min(max(math.exp(strength), _WEAKEST), _STRONGEST), nothing

@@ -9,9 +9,9 @@ import torch
 from numpy.typing import NDArray
 
 from unspool.data import Bag, Bags, NgramVocabulary, Question
-from unspool.models import EncodedBags
+from unspool.models import Retriever
 
-__all__ = ["KeyIndex", "PairBags", "answer_weight"]
+__all__ = ["KeyIndex", "PairBags", "add", "answer_weight", "evenly_spread"]
 
 
 class PairBags:
@@ -47,32 +47,37 @@ class KeyIndex:
     """Encoded keys by entry, so that a question touches only keys that it shares something with.
 
     Args:
+        model: What encodes them.
         keys: The keys.
-        num_entries: Size of the vocabulary.
     """
 
-    def __init__(self, keys: EncodedBags, num_entries: int) -> None:
-        ids = keys.ids.numpy()
+    def __init__(self, model: Retriever, keys: Bags) -> None:
+        self.model = model
+        with torch.inference_mode():
+            encoded = model.encode(keys)
+        ids, counts = encoded.ids.numpy(), np.diff(encoded.offsets.numpy())
         order = np.argsort(ids, kind="stable")
-        self.vectors = keys.vectors.numpy()
-        counts = np.diff(keys.offsets.numpy())
+        self._vectors = encoded.vectors.numpy()
         self._rows = np.repeat(np.arange(len(counts)), counts)[order]
-        self._values = keys.values.numpy()[order]
-        self._begins = np.concatenate([[0], np.bincount(ids, minlength=num_entries).cumsum()])
+        self._values = encoded.values.numpy()[order]
+        self._begins = np.concatenate([[0], np.bincount(ids, minlength=len(model.importance)).cumsum()])
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return len(self._vectors)
 
-    def compare(self, query: EncodedBags) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """What each key shares with one encoded question, and how alike their vectors are, (keys,) both."""
+    def scores(self, question: Bag) -> NDArray[np.float64]:
+        """Scores of a question against every key, (keys,): what `Retriever.scores` gives."""
+        with torch.inference_mode():
+            query = self.model.encode(Bags.of([question]))
         ids, values = query.ids.numpy(), query.values.numpy()
         begins, counts = self._begins[ids], self._begins[ids + 1] - self._begins[ids]
         ends = counts.cumsum()
-        total = int(ends[-1]) if len(ends) else 0
-        places = np.arange(total) + np.repeat(begins - ends + counts, counts)
+        places = np.arange(counts.sum()) + np.repeat(begins - ends + counts, counts)
         products = self._values[places] * np.repeat(values, counts)
         shared = np.bincount(self._rows[places], weights=products, minlength=len(self))
-        return shared, self.vectors @ query.vectors[0].numpy()
+        alike = self._vectors @ query.vectors[0].numpy()
+        scores: NDArray[np.float64] = (shared + self.model.balance * alike) / (1 + self.model.balance)
+        return scores
 
 
 def answer_weight(pairs: PairBags, *, at_most: int = 512) -> float:
@@ -85,13 +90,14 @@ def answer_weight(pairs: PairBags, *, at_most: int = 512) -> float:
         pairs: The pairs.
         at_most: How many pairs, evenly spread, are looked at.
     """
-    chosen = np.unique(np.linspace(0, len(pairs) - 1, min(at_most, len(pairs))).astype(int))
-    index = KeyIndex(_as_encoded([pairs.answers[pair] for pair in chosen]), len(pairs.vocabulary))
+    chosen = evenly_spread(len(pairs), at_most)
+    plain = Retriever(len(pairs.vocabulary), 1, balance=0.0)
+    index = KeyIndex(plain, Bags.of([pairs.answers[pair] for pair in chosen]))
     right = 0
     for place, pair in enumerate(chosen):
-        shared, _ = index.compare(_as_encoded([pairs.wordings[pair][0]]))
-        others = np.delete(shared, place)
-        right += bool(shared[place] > others.max(initial=0.0))
+        scores = index.scores(pairs.wordings[pair][0])
+        own, scores[place] = scores[place], 0.0
+        right += bool(own > scores.max())
     return right / len(chosen)
 
 
@@ -102,6 +108,12 @@ def add(bags: Sequence[Bag]) -> Bag:
     return Bag(ids, values.astype(np.float32), 0.0)
 
 
+def evenly_spread(count: int, at_most: int) -> list[int]:
+    """At most so many places out of `count`, evenly spread."""
+    kept = min(count, at_most)
+    return [place * count // kept for place in range(kept)]
+
+
 def _scaled(bag: Bag, factor: float) -> Bag:
     return Bag(bag.ids, bag.values * np.float32(factor), 0.0) if factor else Bag(bag.ids[:0], bag.values[:0], 0.0)
 
@@ -110,9 +122,3 @@ def _unit(bag: Bag) -> Bag:
     """A bag's known entries, of length 1; nothing stays nothing."""
     length = float(np.linalg.norm(bag.values))
     return _scaled(bag, 1 / length) if length else _scaled(bag, 0)
-
-
-def _as_encoded(bags: Sequence[Bag]) -> EncodedBags:
-    """Bags as they are, with no vectors."""
-    together = Bags.of(bags)
-    return EncodedBags(together.ids, together.values, together.offsets, torch.zeros(len(bags), 1))

@@ -84,7 +84,7 @@ class LookupSource:
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Lookups]:
         """The batches of an epoch in its order, the first `start` left out."""
         generator = np.random.default_rng([self.seed, number])
-        said = generator.choice(len(self._said), self._sentences, replace=False) if self._sentences else []
+        said = generator.permutation(len(self._said))[: self._sentences]
         queries = [*self._asked, *(self._said[place] for place in said)]
         order = generator.permutation(len(queries))
         for place in range(start, len(self)):

@@ -8,10 +8,9 @@ from typing import NamedTuple, Self
 
 import msgspec
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from unspool.data import LONGEST_TEXT, Bags, NgramVocabulary, Question, split_words
+from unspool.data import LONGEST_TEXT, NgramVocabulary, Question, split_words
 from unspool.errors import DataError, ModelFolderError
 from unspool.models import Retriever
 from unspool.tasks.matching.confidence import Confidence
@@ -42,7 +41,7 @@ class Ranking(NamedTuple):
     known: bool
     """Whether that reaches the threshold; if not, the answer is "I don't know"."""
     exact: bool
-    """Whether the question is a wording from the file, case and marks set aside."""
+    """Whether the question is a wording from the file, case and the marks at its end set aside."""
     cut: bool
     """Whether the question was too long, so that only its first `LONGEST_TEXT` characters were read."""
 
@@ -79,13 +78,13 @@ class Matcher:
         self.answer_weight = answer_weight
         self.model = model.cpu().eval()
         bags = PairBags(questions, vocabulary, answer_weight=answer_weight)
-        with torch.inference_mode():
-            self._index = KeyIndex(self.model.encode(bags.keys()), len(vocabulary))
-            self._balance = float(self.model.log_balance.exp())
-        self._exact: dict[str, list[int]] = {}
+        self._index = KeyIndex(self.model, bags.keys())
+        # first by all words and marks, then without the marks at the end
+        self._exact: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
         for pair, each in enumerate(questions):
-            for wording in dict.fromkeys(_plain(split_words(text)) for text in each.wordings):
-                self._exact.setdefault(wording, []).append(pair)
+            for forms in {_forms(text) for text in each.wordings}:
+                for known, form in zip(self._exact, forms, strict=True):
+                    known.setdefault(form, []).append(pair)
 
     def rank(self, question: str, *, top: int = 5, threshold: float | None = None) -> Ranking:
         """Find the pairs that a question belongs to.
@@ -95,9 +94,9 @@ class Matcher:
             top: Most pairs to return.
             threshold: The least confidence at which the answer is known; the calibrated one if None.
         """
-        words = split_words(question)
-        scores = self._scores(words)
-        exact = self._exact.get(_plain(words), [])
+        scores = self._index.scores(self.vocabulary.bag(question))
+        forms = zip(self._exact, _forms(question), strict=True)
+        exact = next((known[form] for known, form in forms if form in known), [])
         scores[exact] = 1.0
         best = _highest(scores, top)
         probabilities = self.confidence.probabilities(scores)
@@ -115,10 +114,11 @@ class Matcher:
         words = split_words(question)
         if not words:
             raise DataError("there is no word in it; expected at least one", "text")
-        scores = self._scores(words)
+        scores = self._index.scores(self.vocabulary.bag(words))
         best = int(scores.argmax())
-        without = [self._scores(words[:place] + words[place + 1 :])[best] for place in range(len(words))]
-        return words, np.asarray(scores[best] - np.array(without), dtype=np.float32)
+        bags = [self.vocabulary.bag(words[:place] + words[place + 1 :]) for place in range(len(words))]
+        without = np.array([self._index.scores(bag)[best] for bag in bags])
+        return words, (scores[best] - without).astype(np.float32)
 
     def extended(self, questions: Sequence[Question]) -> Matcher:
         """A matcher that knows more pairs as well, after those it knows; nothing is trained.
@@ -130,12 +130,6 @@ class Matcher:
         model = self.model.grown(len(vocabulary))
         everything = [*self.questions, *questions]
         return Matcher(everything, vocabulary, model, self.confidence, answer_weight=self.answer_weight)
-
-    def _scores(self, words: Sequence[str]) -> NDArray[np.float64]:
-        with torch.inference_mode():
-            query = self.model.encode(Bags.of([self.vocabulary.bag(words)]))
-        shared, alike = self._index.compare(query)
-        return np.asarray((shared + self._balance * alike) / (1 + self._balance), dtype=np.float64)
 
     def save(self, folder: Path) -> None:
         """Write the vocabulary and what was calibrated into a folder; pairs and weights are the caller's to keep."""
@@ -180,12 +174,13 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True):
     answer_weight: float
 
 
-def _plain(words: Sequence[str]) -> str:
-    """What is compared to find a wording from the file: its words, without the marks at the end."""
+def _forms(text: str) -> tuple[str, str]:
+    """What is compared to find a wording from the file: its words with all marks, and without those at its end."""
+    words = split_words(text)
     end = len(words)
     while end > 1 and words[end - 1] in _MARKS:
         end -= 1
-    return " ".join(words[:end])
+    return " ".join(words), " ".join(words[:end])
 
 
 def _highest(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:
