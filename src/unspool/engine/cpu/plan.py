@@ -48,5 +48,5 @@ def plan(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
     before, loop = hoist(sort_sums(traced.graph))
     builder = Builder(push_slices=True)
     inference = builder.copy(loop)
-    forward, backward = save(inference, differentiate(inference, builder))
+    forward, backward = save(inference, differentiate(inference, builder), builder)
     return Plan(traced.tape, before, inference, forward, backward, traced.widths)

@@ -16,38 +16,55 @@ _LIMIT = SERIES + 4
 _HEAVY, _NEVER = ("product", "concat", *REDUCTIONS), 1000
 
 
-def save(forward: Graph, backward: Graph) -> tuple[Graph, Graph]:
+def save(forward: Graph, backward: Graph, builder: Builder) -> tuple[Graph, Graph]:
     """Cut the backward graph loose from the forward one.
+
+    Args:
+        forward: One step forward.
+        backward: The same step backward, as `differentiate` returned it.
+        builder: The one that made both.
 
     Returns:
         The forward graph with what it saves among its results, and the backward graph that reads it.
     """
     flowing = _flowing(backward)
-    free: set[Node] = set()
-    known: dict[Node, Node] = {}
-    builder = Builder(push_slices=True)
-    for number, node in forward.find("state").items():
-        if node.operation not in ("source", "constant") and node not in known:
-            known[node] = builder.source("after", number, node.width)
-    free |= known.keys()
+    after = {
+        node: number for number, node in forward.find("state").items() if node.operation not in ("source", "constant")
+    }
+    free: set[Node] = set(after)
     saved: list[Node] = []
-
-    def keep(node: Node) -> None:
-        known[node] = builder.source("saved", len(saved), node.width)
-        saved.append(node)
-        free.add(node)
-
     for node in _needed(backward, flowing):
         if _cost(node, free) > _LIMIT:
-            keep(node)
+            saved.append(node)
         free.add(node)  # it is there now, either way
     for _, node in backward.results:  # a matrix's gradient is taken after the loop, from what lies in memory
         if node.operation == "outer":
             row = _base(node.arguments[0])
-            if row.operation != "source" and row not in known:
-                keep(row)
+            if row.operation != "source" and row not in after and row not in saved:
+                saved.append(row)
+    slices = _slices_of_each_other(saved, builder)
+    saved = [node for node in saved if node not in slices]
+
+    new = Builder(push_slices=True)
+    known = {node: new.source("after", number, node.width) for node, number in after.items()}
+    known |= {node: new.source("saved", number, node.width) for number, node in enumerate(saved)}
+    known |= {node: new.slice(known[whole], *columns) for node, (whole, columns) in slices.items()}
     extra = tuple((("saved", number), node) for number, node in enumerate(saved))
-    return check(Graph(forward.results + extra)), check(builder.copy(backward, known))
+    return check(Graph(forward.results + extra)), check(new.copy(backward, known))
+
+
+def _slices_of_each_other(saved: list[Node], builder: Builder) -> dict[Node, tuple[Node, tuple[int, int]]]:
+    """The nodes that are columns of another, with the other; a slice of a sum was made a sum of slices before."""
+    columns = {
+        node.value for node in Graph(tuple((("saved", 0), node) for node in saved)).nodes() if node.operation == "slice"
+    }
+    found: dict[Node, tuple[Node, tuple[int, int]]] = {}
+    for whole in saved:
+        for start, stop in columns:
+            part = builder.slice(whole, start, stop) if stop <= whole.width else whole
+            if part is not whole and part in saved:
+                found[part] = (whole, (start, stop))
+    return found
 
 
 def _base(node: Node) -> Node:
