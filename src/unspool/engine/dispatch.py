@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from unspool.engine.cpu import CpuPath
 from unspool.engine.native import NativePath
 from unspool.engine.reference import ReferencePath
 from unspool.engine.request import Path, Request
@@ -16,7 +17,7 @@ from unspool.settings import nearest
 
 __all__ = ["PATHS", "Dispatch", "Report", "choose", "note", "record_dispatch"]
 
-PATHS: dict[str, Path] = {path.name: path for path in (NativePath(), ScanPath(), ReferencePath())}
+PATHS: dict[str, Path] = {path.name: path for path in (NativePath(), ScanPath(), CpuPath(), ReferencePath())}
 """Every path, fastest first; `auto` takes the first that does not refuse."""
 
 

@@ -25,10 +25,10 @@ from unspool.engine.cpu.operations import POINTWISE, SERIES
 
 __all__ = ["Buffer", "Kernel", "Loop", "Outer", "Phase", "Place", "Product", "schedule"]
 
-Rate = Literal["time", "before", "after", "now", "next", "row", "vector", "thread"]
+Rate = Literal["time", "before", "after", "now", "next", "row", "vector", "part"]
 """Which row of a memory belongs to a sequence at a step: `time` one for every step; `before` and `after` the same in
 the history of a state; `now` and `next` two that change places; `row` one in all; `vector` the same for all;
-`thread` one for each thread, to be summed at the end."""
+`part` one for each part that the batch is cut into, to be summed at the end."""
 
 _LIMIT = SERIES - 1
 """What computing a value again in a later loop may cost, in additions; above that it is put into memory."""
@@ -199,7 +199,7 @@ class _Schedule:
         wanted = sorted(self._graph.results, key=lambda result: -result[1].width)
         for (kind, number), node in wanted:
             if kind == "vector":
-                self._sum(node, Place(Buffer(f"vector_gradient{number}", "thread", node.width), 0))
+                self._sum(node, Place(Buffer(f"vector_gradient{number}", "part", node.width), 0))
             elif kind not in ("matrix", "scratch") and not (kind == "output" and node in kept):
                 self._store(node, Place(self._result_buffer(kind, number, node.width), 0))
         for (kind, _), node in wanted:

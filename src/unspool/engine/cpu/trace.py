@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 
 from unspool.cells import Cell
 from unspool.engine.cpu.graph import Builder, Graph, Node, check
+from unspool.engine.cpu.identity import weights
 from unspool.engine.cpu.translate import CREATIONS, Refusal, Translator, Weight
 
 __all__ = ["Refusal", "Tape", "Trace", "trace"]
@@ -31,7 +32,7 @@ class Tape:
     """Torch calls that depend on weights alone."""
 
     names: tuple[str, ...]
-    """The parameters and buffers that come first."""
+    """The cell's own tensors, which come first."""
     calls: tuple[tuple[Any, tuple[Any, ...], dict[str, Any]], ...]
     """Function and arguments of each call; a `Weight` among them stands for an earlier value."""
     matrices: tuple[int, ...]
@@ -41,8 +42,8 @@ class Tape:
 
     def replay(self, cell: Cell[Any]) -> tuple[list[Tensor], list[Tensor]]:
         """The matrices and vectors that the cell's weights give now, under autograd."""
-        named = dict(cell.named_parameters(remove_duplicate=False)) | dict(cell.named_buffers(remove_duplicate=False))
-        values: list[Tensor] = [named[name] for name in self.names]
+        named = weights(cell)
+        values = [named[name] for name in self.names]
         for function, arguments, options in self.calls:
             arguments, options = tree_map_only(Weight, lambda weight: values[weight.number], (arguments, options))
             made = function(*arguments, **options)
@@ -77,7 +78,7 @@ def trace(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Trace:
 
 
 def _record(cell: Cell[Any], context_widths: tuple[int, ...], batch: int) -> Trace:
-    like = next(cell.parameters(), torch.empty(0))
+    like = next(iter(weights(cell).values()), torch.empty(0))
     recorder = _Recorder(cell, batch)
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         state = cell.initial_state(batch)
@@ -106,7 +107,7 @@ class _Recorder(TorchDispatchMode):
         super().__init__()
         self._batch = batch
         self._builder = Builder(push_slices=False)
-        named = dict(cell.named_parameters(remove_duplicate=False)) | dict(cell.named_buffers(remove_duplicate=False))
+        named = weights(cell)
         self._names = tuple(named)
         self._calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self._values: dict[int, Node | Weight] = {}
@@ -176,7 +177,7 @@ class _Recorder(TorchDispatchMode):
         value = self._values.get(id(tensor))
         if value is None:
             raise Refusal(
-                f"a tensor {tuple(tensor.shape)} that is neither an argument, a parameter nor a buffer of the cell"
+                f"a tensor {tuple(tensor.shape)} that is neither an argument of the step nor owned by the cell"
             )
         return value
 

@@ -15,43 +15,45 @@ from unspool.engine.cpu.schedule import Buffer, Kernel, Loop, Phase, Place
 
 __all__ = ["RATES", "SLOTS", "emit_kernel"]
 
-SLOTS = ("steps", "cuts", "active", "starts", "product", "number")
-"""How many steps; the first row of each thread, and where the last ends; how many rows are active at each step; where
-each step's rows start, by rate; the function that multiplies; the one that says which thread is asking."""
+SLOTS = ("steps", "parts", "cuts", "active", "starts", "product", "number", "count")
+"""How many steps; how many parts the batch is cut into, the first row of each, and where the last ends; how many rows
+are active at each step; where each step's rows start, by rate; the function that multiplies; those that say which
+thread is asking and of how many."""
 RATES = ("time", "before", "after", "now", "next")
 """Rates whose rows start elsewhere at each step, in the order of `starts`."""
 
 
 def emit_kernel(kernel: Kernel, target: Target, dtype: torch.dtype) -> str:
-    """A module with two functions: `run(arguments, thread)` and, for a team of threads, `join(arguments)`."""
-    kernel_text = _Emitter(kernel, target, dtype).text()
-    join = [
-        "define void @join(ptr %arguments) {",
-        f"  %slot = getelementptr i64, ptr %arguments, i64 {SLOTS.index('number')}",
-        "  %number = load ptr, ptr %slot",
-        "  %short = call i32 %number()",
-        "  %thread = sext i32 %short to i64",
-        "  call void @run(ptr %arguments, i64 %thread)",
-        "  ret void",
-        "}",
-    ]
-    return kernel_text + "\n\n" + "\n".join(join)
+    """A module with two functions: `run(arguments, part)`, and `join(arguments)` for each of a team of threads.
+
+    A team may be smaller than asked for; its threads take turns with the parts.
+    """
+    join = Function("void @join(ptr %arguments)", dtype, target.lanes(dtype))
+    slots = {name: number for number, name in enumerate(SLOTS)}
+    number, count = (
+        join.value(f"sext i32 {join.value(f'call i32 {function}()')} to i64")
+        for function in [join.load("ptr", "%arguments", slots[name]) for name in ("number", "count")]
+    )
+    with join.loop(number, join.load("i64", "%arguments", slots["parts"]), count, what="part") as part:
+        join.do(f"call void @run(ptr %arguments, i64 {part})")
+    return f"{_Emitter(kernel, target, dtype).text()}\n\n{join}"
 
 
 class _Emitter:
     def __init__(self, kernel: Kernel, target: Target, dtype: torch.dtype) -> None:
         self.kernel = kernel
-        self.f = f = Function("void @run(ptr noalias %arguments, i64 %thread)", dtype, target.lanes(dtype))
+        self.f = f = Function("void @run(ptr noalias %arguments, i64 %part)", dtype, target.lanes(dtype))
         slots = {
-            name: f.load("i64" if name == "steps" else "ptr", "%arguments", number) for number, name in enumerate(SLOTS)
+            name: f.load("i64" if name in ("steps", "parts") else "ptr", "%arguments", number)
+            for number, name in enumerate(SLOTS)
         }
         self.product, self.starts = slots["product"], slots["starts"]
         self.steps, self.active = slots["steps"], slots["active"]
         self.memory = {
             name: f.load("ptr", "%arguments", len(SLOTS) + number) for number, name in enumerate(kernel.memories)
         }
-        self.first = f.load("i64", slots["cuts"], "%thread")
-        self.last = f.load("i64", slots["cuts"], f.whole("add", "%thread", 1))
+        self.first = f.load("i64", slots["cuts"], "%part")
+        self.last = f.load("i64", slots["cuts"], f.whole("add", "%part", 1))
         self.offsets: dict[str, str] = {}
 
     def text(self) -> str:
@@ -72,8 +74,8 @@ class _Emitter:
         f, memory = self.f, self.memory[buffer.name]
         if buffer.rate == "vector":
             return memory
-        if buffer.rate == "thread":
-            index = "%thread"
+        if buffer.rate == "part":
+            index = "%part"
         elif buffer.rate == "row":
             index = row
         else:

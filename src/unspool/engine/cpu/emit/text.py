@@ -40,7 +40,7 @@ class Function:
     def value(self, expression: str) -> str:
         """A new name for what an instruction gives."""
         self._count += 1
-        self.do(f"%{self._count} = {expression}".replace("%", "%v", 1))
+        self.do(f"%v{self._count} = {expression}")
         return f"%v{self._count}"
 
     def do(self, instruction: str) -> None:

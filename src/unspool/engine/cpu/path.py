@@ -1,0 +1,160 @@
+"""The path `cpu`: any cell whose step the compiler can take."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unspool.cells import Cell
+from unspool.engine.cpu.compile import missing
+from unspool.engine.cpu.identity import identity, weights
+from unspool.engine.cpu.layout import Layout, blocks, packed
+from unspool.engine.cpu.plan import Plan, plan
+from unspool.engine.cpu.run import Program
+from unspool.engine.cpu.trace import Refusal
+from unspool.engine.request import Request, State
+
+__all__ = ["CpuPath", "plan_of"]
+
+_plans: OrderedDict[Any, tuple[Plan | Refusal, list[object]]] = OrderedDict()
+_programs: OrderedDict[Any, Program] = OrderedDict()
+_KEPT = 256
+
+
+class CpuPath:
+    """Compile the cell's step to loops over time, forward and backward."""
+
+    name = "cpu"
+
+    def refuses(self, request: Request) -> str | None:
+        cell = request.cell
+        kinds = {tensor.device.type for tensor in (request.inputs, *weights(cell).values())}
+        if kinds != {"cpu"}:
+            return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
+        types = {tensor.dtype for tensor in weights(cell).values()}
+        if len(types) > 1 or not types <= {torch.float32, torch.float64}:
+            said = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
+            return f"it takes weights of float32 or of float64, these are {said}"
+        if cell.watched:
+            return "compiled loops do not show their gates, and someone is watching"
+        if any(part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context):
+            shapes = [tuple(part.shape) for part in request.context]
+            return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
+        if missing() is not None:
+            return missing()
+        found = _find(cell, _widths(request))
+        return str(found) if isinstance(found, Refusal) else None
+
+    def run(self, request: Request) -> tuple[Tensor, State]:
+        cell = request.cell
+        found = _find(cell, _widths(request))
+        assert isinstance(found, Plan), "refuses() was not asked"
+        dtype = next(iter(weights(cell).values()), request.inputs).dtype
+        with torch.autocast("cpu", enabled=False):  # its own products are float32 or float64
+            return _run(cell, found, _program(found, dtype), request, dtype)
+
+
+def plan_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
+    """The graphs of a cell's step.
+
+    Raises:
+        Refusal: If the compiler can't take it.
+    """
+    found = _find(cell, context_widths)
+    if isinstance(found, Refusal):
+        raise found
+    return found
+
+
+def _widths(request: Request) -> tuple[int, ...]:
+    return tuple(part.shape[1] for part in request.context)
+
+
+def _find(cell: Cell[Any], context_widths: tuple[int, ...]) -> Plan | Refusal:
+    name, held = identity(cell)
+    key = (name, context_widths)
+    if key not in _plans:
+        try:
+            _plans[key] = plan(cell, context_widths), held
+        except Refusal as refusal:
+            _plans[key] = refusal.with_traceback(None), held
+        _forget(_plans)
+    _plans.move_to_end(key)
+    return _plans[key][0]
+
+
+def _program(plan: Plan, dtype: torch.dtype) -> Program:
+    key = (id(plan), dtype)
+    if key not in _programs or _programs[key].plan is not plan:
+        _programs[key] = Program.of(plan, dtype)
+        _forget(_programs)
+    _programs.move_to_end(key)
+    return _programs[key]
+
+
+def _forget(kept: OrderedDict[Any, Any]) -> None:
+    while len(kept) > _KEPT:
+        kept.popitem(last=False)
+
+
+def _run(cell: Cell[Any], plan: Plan, program: Program, request: Request, dtype: torch.dtype) -> tuple[Tensor, State]:
+    time, batch, _ = request.inputs.shape
+    lengths = request.lengths
+    layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, request.reverse)
+    sequences = [request.inputs, *(part.expand(time, -1, -1) for part in request.context)]
+    rows = [_rows(part.to(dtype), layout) for part in sequences]
+    states = [_sorted(part.to(dtype), layout) for part in request.state]
+    matrices, vectors = plan.tape.replay(cell)
+    inputs, loop_vectors = plan.before.run(rows, vectors, matrices)
+    outputs, final = program(layout, inputs, loop_vectors, matrices, states)
+    if layout.back is None:
+        outputs = outputs.view(time, batch, -1)
+    else:
+        outputs = _Scatter.apply(outputs, layout.places, time * batch).view(time, batch, -1)  # type: ignore[no-untyped-call]
+        final = [part.index_select(0, layout.back) for part in final]
+    kinds = [part.dtype for part in request.state]
+    return outputs, type(request.state)(*(part.to(kind) for part, kind in zip(final, kinds, strict=True)))
+
+
+def _rows(sequences: Tensor, layout: Layout) -> Tensor:
+    flat = sequences.reshape(-1, sequences.shape[-1])
+    if layout.places is None:
+        return flat
+    found: Tensor = _Gather.apply(flat, layout.places)  # type: ignore[no-untyped-call]
+    return found
+
+
+def _sorted(state: Tensor, layout: Layout) -> Tensor:
+    return state if layout.order is None else state.index_select(0, layout.order)
+
+
+class _Gather(torch.autograd.Function):
+    """Pick rows, each at most once: unlike torch's own, its gradient is a copy and not a sum."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(places)
+        ctx.count = rows.shape[0]
+        return rows.index_select(0, places)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (places,) = ctx.saved_tensors
+        return _Scatter.apply(gradient, places, ctx.count), None  # type: ignore[no-untyped-call]
+
+
+class _Scatter(torch.autograd.Function):
+    """Put rows where they belong, among rows of zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor, count: int) -> Tensor:
+        ctx.save_for_backward(places)
+        return rows.new_zeros(count, rows.shape[1]).index_copy_(0, places, rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (places,) = ctx.saved_tensors
+        return _Gather.apply(gradient, places), None, None  # type: ignore[no-untyped-call]
