@@ -1,8 +1,9 @@
-"""Hoist: what does not look at the state runs once for all steps, before the loop.
+"""Hoist: products that do not look at the state run once for all steps, before the loop.
 
 First sums are sorted, `(W x + b) + (U h + d)` into `(W x + (b + d)) + U h`, so that as much as can leaves the loop.
 Before the loop torch's own operations run under autograd, which gives the gradients of inputs, input weights and
-biases; the loop is handed the results as new inputs and vectors.
+biases; the loop is handed the results as new inputs and vectors. What is pointwise stays in the loop, where it costs
+no way through memory, unless a hoisted product needs it.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.graph import Builder, Graph, Node, check
+from unspool.engine.cpu.graph import Builder, Graph, Node, check, ordered
 from unspool.engine.cpu.interpret import evaluate
 
 __all__ = ["Before", "hoist", "sort_sums"]
@@ -24,7 +26,7 @@ Rate = Literal["weights", "inputs", "state"]
 """How often a value changes: never within a call, with every step, or with the state."""
 
 
-def rates(graph: Graph) -> dict[Node, Rate]:
+def _rates(graph: Graph) -> dict[Node, Rate]:
     """How often each node of a graph changes."""
     found: dict[Node, Rate] = {}
     for node in graph.nodes():
@@ -39,7 +41,7 @@ def rates(graph: Graph) -> dict[Node, Rate]:
 
 def sort_sums(graph: Graph) -> Graph:
     """Add up what changes seldom first."""
-    speed = rates(graph)
+    speed = _rates(graph)
     uses = Counter(argument for node in graph.nodes() for argument in node.arguments)
     uses.update(node for _, node in graph.results)
     builder = Builder(push_slices=False)
@@ -71,7 +73,9 @@ def _total(builder: Builder, terms: Sequence[Node]) -> Node:
 
 
 def _grouped(terms: list[Node], speed: Mapping[Node, Rate]) -> list[list[Node]]:
-    weights, inputs, state = ([term for term in terms if speed[term] == rate] for rate in ("weights", "inputs", "state"))
+    weights, inputs, state = (
+        [term for term in terms if speed[term] == rate] for rate in ("weights", "inputs", "state")
+    )
     if all(term.operation in ("slice", "source") for term in inputs):
         return []  # adding to a part of what is hoisted would only copy it
     return [group for group in (inputs + weights, state) if group]
@@ -85,6 +89,14 @@ class Before:
     """The loop's inputs, which change with every step."""
     vectors: tuple[Node, ...]
     """The loop's vectors, which depend on weights alone."""
+
+    @cached_property
+    def _leaves(self) -> list[Node]:
+        return [node for node in ordered((*self.inputs, *self.vectors)) if node.operation in ("source", "constant")]
+
+    @cached_property
+    def _affine(self) -> list[Node]:
+        return [node for node in ordered(self.inputs) if _is_affine(node)]
 
     def run(
         self, inputs: Sequence[Tensor], vectors: Sequence[Tensor], matrices: Sequence[Tensor]
@@ -100,45 +112,40 @@ class Before:
             The loop's inputs, each (rows, width), and its vectors, each (1, width).
         """
         known: dict[Node, Tensor] = {}
-        for node in Graph(tuple((("input", 0), end) for end in (*self.inputs, *self.vectors))).nodes():
-            if node.operation == "source":
+        for node in self._leaves:
+            if node.operation == "constant":
+                known[node] = inputs[0].new_full((1, node.width), node.value[0])
+            else:
                 kind, number = node.value
                 known[node] = inputs[number] if kind == "input" else vectors[number].unsqueeze(0)
-            elif node.operation == "constant":
-                known[node] = inputs[0].new_full((1, node.width), node.value[0])
-        for node in self.inputs:
-            if _is_affine(node):
-                product, shift = node.arguments
-                (row, bias) = evaluate((product.arguments[0], shift), known, matrices)
-                known[node] = torch.addmm(bias, row, matrices[product.value[0]])
-        rows = inputs[0].shape[0]
-        found = evaluate(self.inputs, known, matrices)
-        return [part.expand(rows, -1) for part in found], evaluate(self.vectors, known, matrices)
+        for node in self._affine:  # torch multiplies and adds in one go
+            product, shift = node.arguments
+            row, bias = evaluate((product.arguments[0], shift), known, matrices)
+            known[node] = torch.addmm(bias, row, matrices[product.value[0]])
+        return evaluate(self.inputs, known, matrices), evaluate(self.vectors, known, matrices)
 
 
 def _is_affine(node: Node) -> bool:
-    """Whether it is a product and a shift that is the same for all rows, which torch adds in one go."""
-    if node.operation != "add" or node.arguments[0].operation != "product":
+    """Whether it is a product of what changes with the inputs, and a shift that does not."""
+    if node.operation != "add" or node.arguments[0].operation != "product" or node.arguments[0].width != node.width:
         return False
-    shift = node.arguments[1]
-    return set(rates(Graph(((("vector", 0), shift),))).values()) == {"weights"} and shift.width == node.width
+    product, shift = node.arguments
+    return _rate_of(product) == "inputs" and _rate_of(shift) == "weights"
+
+
+def _rate_of(node: Node) -> Rate:
+    return _rates(Graph(((("output", 0), node),)))[node]
 
 
 def hoist(graph: Graph) -> tuple[Before, Graph]:
     """Split a step in what runs before the loop and what is left in it."""
-    speed = rates(graph)
+    speed = _rates(graph)
     inputs: list[Node] = []
     vectors: list[Node] = []
     builder = Builder(push_slices=True)
     new: dict[Node, Node] = {}
 
-    def boundary(node: Node) -> Node:
-        """A hoisted value as the loop sees it; a slice stays a slice of what is hoisted."""
-        builder.where = node.where
-        if node.operation == "constant":
-            return builder.constant(node.value[0], node.width)
-        if node.operation in ("slice", "expand"):
-            return builder.rebuild(node, (boundary(node.arguments[0]),))
+    def hoisted(node: Node) -> Node:
         kind, known = ("vector", vectors) if speed[node] == "weights" else ("input", inputs)
         if node not in known:
             known.append(node)
@@ -146,11 +153,14 @@ def hoist(graph: Graph) -> tuple[Before, Graph]:
 
     def visit(node: Node) -> Node:
         if node not in new:
-            if speed[node] != "state":
-                new[node] = boundary(node)
+            builder.where = node.where
+            leaves = node.operation in ("source", "product") or _is_affine(node)
+            if speed[node] == "inputs" and leaves:
+                new[node] = hoisted(node)
+            elif speed[node] == "weights" and node.operation not in ("constant", "slice", "expand"):
+                new[node] = hoisted(node)
             else:
-                arguments = tuple(visit(argument) for argument in node.arguments)
-                new[node] = builder.rebuild(node, arguments)
+                new[node] = builder.rebuild(node, tuple(visit(argument) for argument in node.arguments))
         return new[node]
 
     for node in graph.nodes():  # in this order no visit goes deep

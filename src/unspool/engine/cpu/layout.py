@@ -6,7 +6,7 @@ sequence that is long enough. So products over all steps at once touch real rows
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import torch
@@ -48,8 +48,16 @@ class Layout:
     places: Tensor | None = None
     """Where each row stands in the padded batch."""
 
+    known_cuts: dict[int, Tensor] = field(default_factory=dict)
+    """What `cuts` has answered before."""
+
     def cuts(self, parts: int) -> Tensor:
         """The first sequence of each part and where the last part ends; parts have about the same work."""
+        if parts not in self.known_cuts:
+            self.known_cuts[parts] = self._cuts(parts)
+        return self.known_cuts[parts]
+
+    def _cuts(self, parts: int) -> Tensor:
         if self.totals is None:
             return torch.tensor([self.batch * part // parts for part in range(parts + 1)])
         shares = torch.tensor([self.rows * part // parts for part in range(1, parts)])
@@ -100,7 +108,13 @@ def packed(lengths: Tensor, reverse: bool) -> Layout:
     which_step, which = going.nonzero(as_tuple=True)
     turn = ordered[which] - 1 - which_step if reverse else which_step
     before = torch.cat([torch.zeros(1, dtype=torch.long), batch + time[:-1]])
-    tables = {"time": time, "before": before, "after": batch + time, "now": step % 2 * batch, "next": (step + 1) % 2 * batch}
+    tables = {
+        "time": time,
+        "before": before,
+        "after": batch + time,
+        "now": step % 2 * batch,
+        "next": (step + 1) % 2 * batch,
+    }
     each = torch.arange(batch)
     return Layout(
         steps=steps,

@@ -100,9 +100,7 @@ POINTWISE: dict[str, Pointwise] = {
     "maximum": Pointwise(2, torch.maximum, _larger("gt")),
     "at_least": Pointwise(2, torch.maximum, _bound("ge")),
     "at_most": Pointwise(2, torch.minimum, _bound("le")),
-    "relu": Pointwise(
-        1, torch.relu, _one(lambda b, y, g, x: b.pointwise("where", b.pointwise("gt", y, 0.0), g, 0.0))
-    ),
+    "relu": Pointwise(1, torch.relu, _one(lambda b, y, g, x: b.pointwise("where", b.pointwise("gt", y, 0.0), g, 0.0))),
     "sigmoid": Pointwise(
         1,
         torch.sigmoid,
@@ -134,7 +132,9 @@ POINTWISE: dict[str, Pointwise] = {
             lambda b, y, g, x: b.pointwise(
                 "mul",
                 g,
-                b.pointwise("mul", 1.1283791670955126, b.pointwise("exp", b.pointwise("neg", b.pointwise("mul", x, x)))),
+                b.pointwise(
+                    "mul", 1.1283791670955126, b.pointwise("exp", b.pointwise("neg", b.pointwise("mul", x, x)))
+                ),
             )
         ),
         SERIES,
@@ -143,7 +143,10 @@ POINTWISE: dict[str, Pointwise] = {
         1, torch.sqrt, _one(lambda b, y, g, x: b.pointwise("div", b.pointwise("mul", g, 0.5), y)), DIVISION
     ),
     "softplus": Pointwise(
-        1, torch.nn.functional.softplus, _one(lambda b, y, g, x: b.pointwise("mul", g, b.pointwise("sigmoid", x))), SERIES
+        1,
+        torch.nn.functional.softplus,
+        _one(lambda b, y, g, x: b.pointwise("mul", g, b.pointwise("sigmoid", x))),
+        SERIES,
     ),
     "pow": Pointwise(2, torch.pow, _power, 2 * SERIES),
     "where": Pointwise(3, lambda c, a, b: torch.where(c != 0, a, b), _pick),

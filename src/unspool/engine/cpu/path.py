@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ class CpuPath:
         found = _find(cell, _widths(request))
         assert isinstance(found, Plan), "refuses() was not asked"
         dtype = next(iter(weights(cell).values()), request.inputs).dtype
-        with torch.autocast("cpu", enabled=False):  # its own products are float32 or float64
+        with _in_full(): 
             return _run(cell, found, _program(found, dtype), request, dtype)
 
 
@@ -69,6 +70,11 @@ def plan_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
     return found
 
 
+def _in_full() -> AbstractContextManager[Any]:
+    """No automatic half precision: the loop's own products are float32 or float64."""
+    return torch.autocast("cpu", enabled=False) if torch.is_autocast_enabled("cpu") else nullcontext()
+
+
 def _widths(request: Request) -> tuple[int, ...]:
     return tuple(part.shape[1] for part in request.context)
 
@@ -78,7 +84,8 @@ def _find(cell: Cell[Any], context_widths: tuple[int, ...]) -> Plan | Refusal:
     key = (name, context_widths)
     if key not in _plans:
         try:
-            _plans[key] = plan(cell, context_widths), held
+            with _in_full():
+                _plans[key] = plan(cell, context_widths), held
         except Refusal as refusal:
             _plans[key] = refusal.with_traceback(None), held
         _forget(_plans)

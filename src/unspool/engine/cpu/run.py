@@ -68,6 +68,13 @@ class Program:
         return frozenset(same[:1])
 
     @cached_property
+    def kept(self) -> list[str]:
+        """The memories of the way forward that are kept for the way back."""
+        kernel = self.backward.kernel
+        names = {*kernel.buffers, *(f"matrix{product.matrix}" for product in kernel.products)}
+        return sorted(name for name in names if not name.startswith("scratch"))
+
+    @cached_property
     def output_width(self) -> int:
         """Of the cell's output."""
         return self.plan.inference.find("output")[0].width
@@ -163,6 +170,7 @@ class Program:
         depth, width = matrix.shape
         room = matrix.new_empty(packed_size(depth, width, self.target.lanes(self.dtype)))
         down, across = matrix.stride()
+        assert across == 1 or down == 1, "the packer reads along one of the two"
         products(self.dtype, self.target).pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
         return room
 
@@ -172,10 +180,11 @@ def _named(given: Sequence[Tensor], counts: tuple[int, int, int]) -> dict[str, T
     inputs, vectors, matrices = counts
     kinds = ["input"] * inputs + ["vector"] * vectors + ["matrix"] * matrices
     kinds += ["state"] * (len(given) - len(kinds))
+    firsts = {"input": 0, "vector": inputs, "matrix": inputs + vectors, "state": inputs + vectors + matrices}
     memory: dict[str, Tensor] = {}
-    for kind, tensor in zip(kinds, given, strict=True):
-        number = sum(name.startswith(kind) for name in memory)
-        memory[f"{kind}{number}"] = tensor.detach() if kind == "matrix" else tensor.detach().contiguous()
+    for index, (kind, tensor) in enumerate(zip(kinds, given, strict=True)):
+        plain = tensor.detach()
+        memory[f"{kind}{index - firsts[kind]}"] = plain if kind == "matrix" else plain.contiguous()
     return memory
 
 
@@ -191,9 +200,7 @@ class _Unrolled(torch.autograd.Function):
     def forward(ctx: Any, program: Program, layout: Layout, counts: tuple[int, int, int], *given: Tensor) -> Any:
         memory = _named(given, counts)
         outputs, final = program._forward(program.forward, layout, memory, program.states)
-        wanted = {buffer.name for buffer in program.backward.kernel.buffers.values()}
-        wanted |= {f"matrix{product.matrix}" for product in program.backward.kernel.products}
-        kept = {name: tensor for name, tensor in memory.items() if name in wanted and not name.startswith("scratch")}
+        kept = {name: memory[name] for name in program.kept if name in memory}
         ctx.save_for_backward(*kept.values())
         ctx.names, ctx.program, ctx.layout, ctx.counts = list(kept), program, layout, counts
         ctx.shapes = [tensor.shape for tensor in given]

@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from unspool.engine.cpu.graph import REDUCTIONS, Graph, Node, ordered
@@ -110,12 +111,12 @@ class Kernel:
     phases: tuple[Phase, ...]
     outers: tuple[Outer, ...]
 
-    @property
+    @cached_property
     def products(self) -> list[Product]:
         """All products of a step."""
         return [product for phase in self.phases for product in phase.products]
 
-    @property
+    @cached_property
     def buffers(self) -> dict[str, Buffer]:
         """All memory by name, in order, packed matrices left out."""
         found: dict[str, Buffer] = {}
@@ -129,7 +130,7 @@ class Kernel:
             found |= {place.buffer.name: place.buffer for place in (outer.left, outer.right)}
         return dict(sorted(found.items()))
 
-    @property
+    @cached_property
     def memories(self) -> list[str]:
         """Every memory that the kernel is handed, in order."""
         return [*self.buffers, *sorted({product.packed for product in self.products})]
@@ -264,7 +265,9 @@ class _Schedule:
             self._places[node] += suits
         if not suits:
             self._scratch += 1
-            suits = [Place(Buffer(f"scratch{self._scratch}", "time" if every_step else "row", self._padded(node.width)), 0)]
+            suits = [
+                Place(Buffer(f"scratch{self._scratch}", "time" if every_step else "row", self._padded(node.width)), 0)
+            ]
             self._store(node, suits[0])
         return suits[0]
 
@@ -370,12 +373,7 @@ class _Schedule:
             else:
                 computes.append(node)
         here = [node for node in dict.fromkeys(ends) if node.width == width]
-        stores = [
-            (node, place)
-            for node in here
-            if self._times[node] == time
-            for place in self._stores[node]
-        ]
+        stores = [(node, place) for node in here if self._times[node] == time for place in self._stores[node]]
         sums = [(node, place) for node, place in self._sums if node in here and self._times[node] == time]
         return Loop(width, tuple(loads), tuple(computes), tuple(reductions), tuple(stores), tuple(sums))
 

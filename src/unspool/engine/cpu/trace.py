@@ -45,9 +45,15 @@ class Tape:
         named = weights(cell)
         values = [named[name] for name in self.names]
         for function, arguments, options in self.calls:
-            arguments, options = tree_map_only(Weight, lambda weight: values[weight.number], (arguments, options))
+            if any(isinstance(part, list | tuple) for part in arguments) or options:
+                arguments, options = tree_map_only(Weight, lambda weight: values[weight.number], (arguments, options))
+            else:  # the same, ten times as fast
+                arguments = tuple(values[part.number] if isinstance(part, Weight) else part for part in arguments)
             made = function(*arguments, **options)
-            values.extend(part for part in tree_flatten(made)[0] if isinstance(part, Tensor))
+            if isinstance(made, Tensor):
+                values.append(made)
+            else:
+                values.extend(made)
         return [values[number] for number in self.matrices], [values[number].reshape(-1) for number in self.vectors]
 
 
@@ -209,9 +215,7 @@ class _Recorder(TorchDispatchMode):
         for name, tensor, (_, width) in zip(names, (output, *new), expected, strict=True):
             value = self._translator.row(self._get(tensor))
             ends.append((name, self._builder.expand(value, width)))
-        tape = Tape(
-            self._names, tuple(self._calls), tuple(self._translator.matrices), tuple(self._translator.vectors)
-        )
+        tape = Tape(self._names, tuple(self._calls), tuple(self._translator.matrices), tuple(self._translator.vectors))
         return Trace(tape, check(Graph(tuple(ends))), tuple(part.shape[1] for part in state))
 
 

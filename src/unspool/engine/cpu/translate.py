@@ -240,7 +240,9 @@ def _variance(t: Translator, row: Value, dim: Any = None, correction: float = 1,
     return t.apply("div", t.b.reduce("sum", t.apply("mul", centred, centred)), float(node.width) - correction)
 
 
-def _norm(t: Translator, row: Value, order: float = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Node:
+def _norm(
+    t: Translator, row: Value, order: float = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None
+) -> Node:
     if order != 2:
         raise Refusal(f"a norm of order {order}: the compiler takes order 2")
     node = _last(row, dim)

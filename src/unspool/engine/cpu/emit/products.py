@@ -77,9 +77,7 @@ def _tile(rows: int, vectors: int, dtype: torch.dtype, lanes: int) -> Function:
 
 def _product(target: Target, dtype: torch.dtype, most: int) -> Function:
     lanes = target.lanes(dtype)
-    head = (
-        "void @product(ptr %a, i64 %stride, i64 %count, ptr %packed, i64 %depth, i64 %vectors, ptr %result, i64 %across)"
-    )
+    head = "void @product(ptr %a, i64 %stride, i64 %count, ptr %packed, i64 %depth, i64 %vectors, ptr %result, i64 %across)"
     f = Function(head, dtype, lanes)
     panels = f.ceiling("%vectors", len(target.tiles))
     with f.loop(0, panels, what="panel") as panel:
@@ -105,9 +103,6 @@ def _panel(f: Function, panel: str, panels: str) -> tuple[str, str]:
     return first, f.whole("sub", after, first)
 
 
-_BLOCK = 16  # rows of a matrix that are packed together: a block of them and its panel stay in the first cache
-
-
 def _pack(target: Target, dtype: torch.dtype) -> Function:
     lanes = target.lanes(dtype)
     head = "void @pack(ptr noalias %matrix, i64 %down, i64 %across, i64 %depth, i64 %width, ptr noalias %packed)"
@@ -126,15 +121,40 @@ def _pack(target: Target, dtype: torch.dtype) -> Function:
                 at = f.whole("add", column, j)
                 numbers = f.read(f.address(line, at), f.first(at, "%width"))
                 f.write(numbers, f.address(packed, f.whole("add", f.whole("mul", k, columns), j)))
-        with f.when(f.value(f"xor i1 {along}, true"), what="columns"), f.loop(0, "%depth", _BLOCK, what="block") as top:
-            bottom = f.smaller(f.whole("add", top, _BLOCK), "%depth")
-            with f.loop(0, columns, what="column") as j:
-                at = f.whole("add", column, j)
-                there = f.value(f"icmp slt i64 {at}, %width")
-                start = f.address("%matrix", f.whole("mul", f.value(f"select i1 {there}, i64 {at}, i64 0"), "%across"))
-                with f.loop(top, bottom, what="row") as k:
-                    number = f.value(f"load {f.number}, ptr {f.address(start, f.whole('mul', k, '%down'))}")
-                    number = f.value(f"select i1 {there}, {f.number} {number}, {f.number} {f.literal(0.0)}")
-                    place = f.address(packed, f.whole("add", f.whole("mul", k, columns), j))
-                    f.do(f"store {f.number} {number}, ptr {place}")
+        down = f.value(f"xor i1 {along}, true")
+        with f.when(down, what="columns"), f.loop(0, "%depth", lanes, what="block") as top:
+            with f.loop(0, columns, lanes, what="vector") as j:
+                _pack_block(f, top, f.whole("add", column, j), columns, f.address(packed, j))
     return f
+
+
+def _pack_block(f: Function, top: str, column: str, columns: str, packed: str) -> None:
+    """A square block of a matrix whose columns stand one after the other: read columns, turn them, write rows."""
+    lanes = f.lanes
+    within = f.first(top, "%depth")
+    vectors = []
+    for number in range(lanes):
+        at = f.whole("add", column, number)
+        there = f.value(f"icmp slt i64 {at}, %width")
+        start = f.address("%matrix", f.whole("mul", f.value(f"select i1 {there}, i64 {at}, i64 0"), "%across"))
+        read = f.read(f.address(start, top), within)
+        vectors.append(f.value(f"select i1 {there}, {f.vector} {read}, {f.vector} zeroinitializer"))
+    for number, row in enumerate(_turned(f, vectors)):
+        k = f.whole("add", top, number)
+        with f.when(f.value(f"icmp slt i64 {k}, %depth"), what="row"):
+            f.write(row, f.address(packed, f.whole("mul", k, columns)))
+
+
+def _turned(f: Function, rows: list[str]) -> list[str]:
+    """A square matrix turned in registers: blocks of 1, 2, 4 ... change places."""
+    size = 1
+    while size < len(rows):
+        turned = list(rows)
+        for low in (number for number in range(len(rows)) if not number & size):
+            a, b = rows[low], rows[low + size]
+            lanes = range(len(rows))
+            upper = [len(rows) + lane - size if lane & size else lane for lane in lanes]
+            lower = [len(rows) + lane if lane & size else lane + size for lane in lanes]
+            turned[low], turned[low + size] = f.shuffle(a, b, upper), f.shuffle(a, b, lower)
+        rows, size = turned, 2 * size
+    return rows

@@ -10,6 +10,7 @@ import torch
 
 __all__ = ["Function"]
 
+_ESTIMATES = '"reciprocal-estimates"="vec-divf:1"'
 _NAMES = {torch.float32: ("float", "f32", 32), torch.float64: ("double", "f64", 64)}
 
 
@@ -35,7 +36,7 @@ class Function:
 
     def __str__(self) -> str:
         body = ["entry:", *self._allocated, *self._lines, "  ret void"]
-        return "\n".join([f"define {self.head} {{", *body, "}"])
+        return "\n".join([f"define {self.head} {_ESTIMATES} {{", *body, "}"])
 
     def value(self, expression: str) -> str:
         """A new name for what an instruction gives."""
@@ -79,7 +80,9 @@ class Function:
 
     def call(self, kind: str, name: str, *arguments: str) -> str:
         """What a named function gives; it is declared by itself."""
-        kinds = ", ".join(argument.rpartition(" ")[0] if "<" not in argument else _kind(argument) for argument in arguments)
+        kinds = ", ".join(
+            argument.rpartition(" ")[0] if "<" not in argument else _kind(argument) for argument in arguments
+        )
         self.declared.add(f"declare {kind} @{name}({kinds})")
         text = f"call {kind} @{name}({', '.join(arguments)})"
         if kind == "void":
@@ -103,6 +106,10 @@ class Function:
         """`fadd`, `fmul` ... lane by lane."""
         return self.value(f"{operation} {self.vector} {a}, {b}")
 
+    def quotient(self, a: str, b: str) -> str:
+        """`a / b` for an ordinary `b`, from the processor's estimate of `1 / b` and a step of Newton's where it has one."""
+        return self.value(f"fdiv arcp {self.vector} {a}, {b}")
+
     def intrinsic(self, name: str, *vectors: str) -> str:
         """One of LLVM's own functions on vectors."""
         return self.call(
@@ -124,7 +131,14 @@ class Function:
     def spread(self, number: str) -> str:
         """A number in all lanes."""
         first = self.value(f"insertelement {self.vector} poison, {self.number} {number}, i32 0")
-        return self.value(f"shufflevector {self.vector} {first}, {self.vector} poison, {self.integers32} zeroinitializer")
+        return self.value(
+            f"shufflevector {self.vector} {first}, {self.vector} poison, {self.integers32} zeroinitializer"
+        )
+
+    def shuffle(self, a: str, b: str, lanes: list[int]) -> str:
+        """A vector of chosen lanes of two."""
+        mask = ", ".join(f"i32 {lane}" for lane in lanes)
+        return self.value(f"shufflevector {self.vector} {a}, {self.vector} {b}, {self.integers32} <{mask}>")
 
     @property
     def integers32(self) -> str:
@@ -148,9 +162,7 @@ class Function:
 
     def first(self, column: str, width: int | str) -> str:
         """Which lanes from a column on lie within the width."""
-        return self.call(
-            self.truths, f"llvm.get.active.lane.mask.v{self.lanes}i1.i64", f"i64 {column}", f"i64 {width}"
-        )
+        return self.call(self.truths, f"llvm.get.active.lane.mask.v{self.lanes}i1.i64", f"i64 {column}", f"i64 {width}")
 
     def read(self, pointer: str, within: str | None = None) -> str:
         """A vector from memory; lanes that are not within are 0."""
