@@ -63,9 +63,9 @@ def keep(name: str, body: bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(_HEAD + _digest(name, body) + body)
-            os.replace(partial, place / name)  # noqa: PTH105
+            os.replace(partial, place / name)
         except OSError:
-            os.unlink(partial)  # noqa: PTH108
+            os.unlink(partial)
             raise
         _shrink(place)
     except OSError:
@@ -84,5 +84,5 @@ def _shrink(place: Path) -> None:
         if total <= BOUND:
             return
         with contextlib.suppress(FileNotFoundError):  # another process was faster
-            os.unlink(path)  # noqa: PTH108
+            os.unlink(path)
         total -= size

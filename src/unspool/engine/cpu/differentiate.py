@@ -7,6 +7,7 @@ the states before it, and gives the gradients of inputs, vectors and matrices.
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 from unspool.engine.cpu.graph import Builder, Graph, Node, check
 from unspool.engine.cpu.operations import POINTWISE
@@ -45,7 +46,7 @@ def differentiate(forward: Graph, builder: Builder) -> Graph:
             for argument, part in zip(node.arguments, _gradients(builder, node, gradient), strict=True):
                 if part is not None:
                     pieces[argument].append((0, part))
-    missing = {number: node for number, node in forward.find("state").items()} | {}
+    missing = forward.find("state")
     for (kind, number), _ in results:
         if kind == "carry":
             missing.pop(number, None)
@@ -82,7 +83,7 @@ def _assemble(builder: Builder, pieces: list[tuple[int, Node]], width: int) -> N
     """Add up gradients of some columns each: between two borders each piece counts or does not."""
     borders = sorted({0, width, *(at for begin, part in pieces for at in (begin, begin + part.width))})
     columns = []
-    for start, stop in zip(borders, borders[1:], strict=False):
+    for start, stop in pairwise(borders):
         total = builder.constant(0.0, stop - start)
         for begin, part in pieces:
             if begin <= start and stop <= begin + part.width:

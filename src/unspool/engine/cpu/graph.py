@@ -57,7 +57,7 @@ class Graph:
     def __str__(self) -> str:
         """One line a node: name, width, what it is, where it came from."""
         names: dict[Node, str] = {}
-        lines = []
+        lines: list[str] = []
         for node in self.nodes():
             if node.operation == "source":
                 names[node] = "{}{}".format(*node.value)
@@ -139,10 +139,8 @@ class Builder:
             for one, other in (nodes, nodes[::-1]):
                 if one.operation == "constant" and one.value[0] == (0.0 if operation == "add" else 1.0):
                     return self.expand(other, width)
-        if operation in ("sub", "div") and nodes[1].operation == "constant":
-            if nodes[1].value[0] == (0.0 if operation == "sub" else 1.0):
-                return self.expand(nodes[0], width)
-        return None
+        nothing = nodes[-1].operation == "constant" and nodes[-1].value[0] == (0.0 if operation == "sub" else 1.0)
+        return self.expand(nodes[0], width) if operation in ("sub", "div") and nothing else None
 
     def expand(self, node: Node, width: int) -> Node:
         """Repeat a row of width 1 in every column."""

@@ -55,11 +55,11 @@ def sort_sums(graph: Graph) -> Graph:
         return found
 
     for node in graph.nodes():
-        groups = _grouped(terms(node), speed) if node.operation == "add" else []
-        if groups:
+        order = _order(terms(node), speed) if node.operation == "add" else []
+        if order:
             builder.where = node.where
-            sums = [_total(builder, [new[term] for term in group]) for group in groups]
-            new[node] = builder.expand(_total(builder, sums[::-1]), node.width)
+            sums = [_total(builder, [new[term] for term in group]) for group in order]
+            new[node] = builder.expand(_total(builder, sums), node.width)
         else:
             new[node] = builder.rebuild(node, tuple(new[argument] for argument in node.arguments))
     return check(Graph(tuple((name, new[node]) for name, node in graph.results)))
@@ -72,13 +72,16 @@ def _total(builder: Builder, terms: Sequence[Node]) -> Node:
     return total
 
 
-def _grouped(terms: list[Node], speed: Mapping[Node, Rate]) -> list[list[Node]]:
+def _order(terms: list[Node], speed: Mapping[Node, Rate]) -> list[list[Node]]:
+    """Which terms of a sum to add first; nothing if they may stay as they are."""
     weights, inputs, state = (
         [term for term in terms if speed[term] == rate] for rate in ("weights", "inputs", "state")
     )
-    if all(term.operation in ("slice", "source") for term in inputs):
-        return []  # adding to a part of what is hoisted would only copy it
-    return [group for group in (inputs + weights, state) if group]
+    products = [term for term in inputs if term.operation == "product"]
+    if not products:
+        return []  # adding to anything else before the loop would only copy it
+    others = [term for term in inputs if term not in products]
+    return [group for group in (products[:1], weights, products[1:], others, state) if group]
 
 
 @dataclass(frozen=True)
@@ -155,9 +158,9 @@ def hoist(graph: Graph) -> tuple[Before, Graph]:
         if node not in new:
             builder.where = node.where
             leaves = node.operation in ("source", "product") or _is_affine(node)
-            if speed[node] == "inputs" and leaves:
-                new[node] = hoisted(node)
-            elif speed[node] == "weights" and node.operation not in ("constant", "slice", "expand"):
+            if (speed[node] == "inputs" and leaves) or (
+                speed[node] == "weights" and node.operation not in ("constant", "slice", "expand")
+            ):
                 new[node] = hoisted(node)
             else:
                 new[node] = builder.rebuild(node, tuple(visit(argument) for argument in node.arguments))

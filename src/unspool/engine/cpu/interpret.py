@@ -24,7 +24,7 @@ def interpret(
         matrices: The matrices by number.
 
     Returns:
-        The results, (rows, width); gradients of vectors and matrices summed over all rows, and over results of one name.
+        The results, (rows, width); gradients of vectors and matrices are summed over all rows.
     """
     some = next(iter(sources.values()))
     known = {
@@ -61,7 +61,8 @@ def _value(node: Node, given: list[Tensor], matrices: Sequence[Tensor]) -> Tenso
         return POINTWISE[node.operation].meaning(*given)
     if node.operation == "product":
         number, transposed = node.value
-        return given[0] @ (matrices[number].t() if transposed else matrices[number])
+        matrix: Tensor = matrices[number].t() if transposed else matrices[number]
+        return given[0] @ matrix
     if node.operation == "slice":
         start, stop = node.value
         return given[0][:, start:stop]

@@ -7,16 +7,17 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from unspool.cells import Cell
 from unspool.engine.cpu.compile import missing
 from unspool.engine.cpu.identity import identity, weights
 from unspool.engine.cpu.layout import Layout, blocks, packed
 from unspool.engine.cpu.plan import Plan, plan
+from unspool.engine.cpu.rules import faster_elsewhere
 from unspool.engine.cpu.run import Program
 from unspool.engine.cpu.trace import Refusal
-from unspool.engine.request import Request, State
+from unspool.engine.request import Path, Request, State
 
 __all__ = ["CpuPath", "plan_of"]
 
@@ -25,13 +26,27 @@ _programs: OrderedDict[Any, Program] = OrderedDict()
 _KEPT = 256
 
 
-class CpuPath:
+class CpuPath(Path):
     """Compile the cell's step to loops over time, forward and backward."""
 
     name = "cpu"
 
+    def yields(self, request: Request) -> str | None:
+        return faster_elsewhere(request)
+
+    def describe(self, request: Request) -> str:
+        found = plan_of(request.cell, _widths(request))
+        return str(_program(found, request.inputs.dtype))
+
     def refuses(self, request: Request) -> str | None:
         cell = request.cell
+        if (
+            type(request.inputs) not in (Tensor, nn.Parameter)
+            or torch._C._functorch.peek_interpreter_stack() is not None
+        ):
+            return "it needs plain tensors, and something else looks on"
+        if torch.compiler.is_compiling() or torch._C._is_tracing():
+            return "torch is tracing, and can't see into compiled loops"
         kinds = {tensor.device.type for tensor in (request.inputs, *weights(cell).values())}
         if kinds != {"cpu"}:
             return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
@@ -54,7 +69,7 @@ class CpuPath:
         found = _find(cell, _widths(request))
         assert isinstance(found, Plan), "refuses() was not asked"
         dtype = next(iter(weights(cell).values()), request.inputs).dtype
-        with _in_full(): 
+        with _in_full():
             return _run(cell, found, _program(found, dtype), request, dtype)
 
 
@@ -80,6 +95,7 @@ def _widths(request: Request) -> tuple[int, ...]:
 
 
 def _find(cell: Cell[Any], context_widths: tuple[int, ...]) -> Plan | Refusal:
+    """The plan of a cell, or why there is none, traced when it is asked for first."""
     name, held = identity(cell)
     key = (name, context_widths)
     if key not in _plans:

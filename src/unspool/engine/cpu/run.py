@@ -55,6 +55,22 @@ class Program:
         """Forward, keeping nothing but the outputs."""
         return self._compile(self.plan.inference, backward=False, history=self.shown)
 
+    def __str__(self) -> str:
+        """The graphs, how they are laid out, and what is saved."""
+        saved = sum(self.plan.saved_widths) * self.dtype.itemsize
+        parts = [
+            "## One step forward\n",
+            self.plan.forward,
+            "\n## Laid out\n",
+            self.forward.kernel,
+            "\n## One step backward\n",
+            self.plan.backward,
+            "\n## Laid out\n",
+            self.backward.kernel,
+            f"\nBeside states and inputs {saved} bytes are saved for each step of each sequence.",
+        ]
+        return "\n".join(map(str, parts))
+
     @property
     def states(self) -> frozenset[int]:
         """All parts of the state."""
@@ -156,8 +172,8 @@ class Program:
             "active": layout.active.data_ptr(),
             "starts": layout.starts.data_ptr(),
             "product": shared.product,
-            "number": team().number,
-            "count": team().count,
+            "number": team().which,
+            "count": team().size,
         }
         addresses = [(packed[name] if name in packed else memory[name]).data_ptr() for name in kernel.memories]
         arguments = (ctypes.c_int64 * (len(SLOTS) + len(addresses)))(*(values[slot] for slot in SLOTS), *addresses)

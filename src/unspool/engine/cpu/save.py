@@ -1,7 +1,8 @@
 """Save or recompute: what the step forward keeps for the step backward.
 
 The states before and after every step are kept anyway, and so are the loop's inputs. What follows from them by little
-arithmetic is computed again; the rest is saved. So an LSTM saves its four gates, and computes tanh of its cell state anew.
+arithmetic is computed again; the rest is saved. So an LSTM saves its four gates, and computes the tanh of its cell
+state anew.
 """
 
 from __future__ import annotations

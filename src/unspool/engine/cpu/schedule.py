@@ -15,6 +15,7 @@ Slices cost nothing, they are column offsets; the parts of a concat are stored s
 
 from __future__ import annotations
 
+import textwrap
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -110,6 +111,10 @@ class Kernel:
     backward: bool
     phases: tuple[Phase, ...]
     outers: tuple[Outer, ...]
+
+    def __str__(self) -> str:
+        """Phase by phase: products, then for each row what is loaded, computed and stored."""
+        return "\n".join(line for number, phase in enumerate(self.phases) for line in _told(number, phase))
 
     @cached_property
     def products(self) -> list[Product]:
@@ -379,8 +384,8 @@ class _Schedule:
 
     def _inside(self, ends: list[Node], time: Time, known: set[Node]) -> list[Node]:
         """What a loop has to load or compute, in order; a dear value of an earlier loop is put into memory first."""
-        ends = [node.arguments[0] if node.operation in REDUCTIONS and node.width == 1 and self._times[node] > time else node
-                for node in ends]  # fmt: skip
+        later = {node for node in ends if node.operation in REDUCTIONS and self._times[node] > time}
+        ends = [node.arguments[0] if node in later else node for node in ends]
         seen: set[Node] = set(known)
         found: list[Node] = []
 
@@ -407,6 +412,20 @@ class _Schedule:
         there = {part for part in ordered([node]) if part is not node and self._load(part, time) is not None}
         steps = (part for part in ordered([node], there) if part.operation in POINTWISE)
         return node.width > 1 and sum(POINTWISE[part.operation].cost for part in steps) > _LIMIT
+
+
+def _told(number: int, phase: Phase) -> Iterator[str]:
+    yield f"phase {number}"
+    for product in phase.products:
+        yield f"  {product.result} = {product.operand} @ {product.packed}, {product.depth} x {product.width}"
+    for loop in phase.loops:
+        yield f"  for {loop.width} columns" if loop.width > 1 else "  once a row"
+        steps = [*(f"load {place}" for _, place in loop.loads)]
+        steps += [node.operation for node in loop.computes if node.operation != "constant"]
+        steps += [f"{node.operation} over the row" for node in loop.reductions]
+        steps += [f"store {place}" for _, place in loop.stores]
+        steps += [f"add to {place}" for _, place in loop.sums]
+        yield from textwrap.wrap(", ".join(steps), 110, initial_indent="    ", subsequent_indent="    ")
 
 
 def _parts(node: Node, column: int) -> Iterator[tuple[Node, int]]:

@@ -31,8 +31,8 @@ class Team(NamedTuple):
     """Functions of the OpenMP library that torch has loaded; zeros where there is none."""
 
     parallel: Any
-    number: int
-    count: int
+    which: int
+    size: int
 
 
 @cache

@@ -106,11 +106,11 @@ def _record(cell: Cell[Any], context_widths: tuple[int, ...], batch: int) -> Tra
     return recorder.finish(cell, returned, state)
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every torch call of a step."""
 
     def __init__(self, cell: Cell[Any], batch: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._batch = batch
         self._builder = Builder(push_slices=False)
         named = weights(cell)

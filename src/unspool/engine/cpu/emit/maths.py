@@ -71,7 +71,7 @@ def _exp(f: Function, x: str) -> str:
 
 
 def _exp_bounded(f: Function, x: str) -> str:
-    """exp of what is known to lie within ±87."""
+    """Exp of what is known to lie within ±87."""
     rest, whole = _reduced(f, x)
     return f.two("fmul", rest, _power_of_two(f, whole))
 

@@ -68,8 +68,8 @@ def _tile(rows: int, vectors: int, dtype: torch.dtype, lanes: int) -> Function:
             for place, column in zip(row, columns, strict=True):
                 total = f.fused(number, column, f.value(f"load {f.vector}, ptr {place}"))
                 f.do(f"store {f.vector} {total}, ptr {place}")
-    for number, row in enumerate(sums):
-        line = f.address("%result", f.whole("mul", "%across", number))
+    for height, row in enumerate(sums):
+        line = f.address("%result", f.whole("mul", "%across", height))
         for vector, place in enumerate(row):
             f.write(f.value(f"load {f.vector}, ptr {place}"), f.address(line, vector * lanes))
     return f
@@ -77,8 +77,8 @@ def _tile(rows: int, vectors: int, dtype: torch.dtype, lanes: int) -> Function:
 
 def _product(target: Target, dtype: torch.dtype, most: int) -> Function:
     lanes = target.lanes(dtype)
-    head = "void @product(ptr %a, i64 %stride, i64 %count, ptr %packed, i64 %depth, i64 %vectors, ptr %result, i64 %across)"
-    f = Function(head, dtype, lanes)
+    a, packed, result = "ptr %a, i64 %stride, i64 %count", "ptr %packed, i64 %depth", "ptr %result, i64 %across"
+    f = Function(f"void @product({a}, {packed}, i64 %vectors, {result})", dtype, lanes)
     panels = f.ceiling("%vectors", len(target.tiles))
     with f.loop(0, panels, what="panel") as panel:
         first, wide = _panel(f, panel, panels)
@@ -87,8 +87,8 @@ def _product(target: Target, dtype: torch.dtype, most: int) -> Function:
         high = f.ceiling("%count", f.ceiling("%count", limit))  # tiles of about the same height
         row_of_table = f.whole("sub", f.whole("mul", f.whole("sub", wide, 1), most), 1)
         with f.loop(0, "%count", high, what="tile") as row:
-            rows = f.smaller(high, f.whole("sub", "%count", row))
-            tile = f.value(f"load ptr, ptr {f.address('@tiles', f.whole('add', row_of_table, rows), 'ptr')}")
+            height = f.smaller(high, f.whole("sub", "%count", row))
+            tile = f.value(f"load ptr, ptr {f.address('@tiles', f.whole('add', row_of_table, height), 'ptr')}")
             a = f.address("%a", f.whole("mul", row, "%stride"))
             corner = f.whole("add", f.whole("mul", row, "%across"), f.whole("mul", first, lanes))
             result = f.address("%result", corner)
@@ -122,9 +122,9 @@ def _pack(target: Target, dtype: torch.dtype) -> Function:
                 numbers = f.read(f.address(line, at), f.first(at, "%width"))
                 f.write(numbers, f.address(packed, f.whole("add", f.whole("mul", k, columns), j)))
         down = f.value(f"xor i1 {along}, true")
-        with f.when(down, what="columns"), f.loop(0, "%depth", lanes, what="block") as top:
-            with f.loop(0, columns, lanes, what="vector") as j:
-                _pack_block(f, top, f.whole("add", column, j), columns, f.address(packed, j))
+        blocks, vectors = f.loop(0, "%depth", lanes, what="block"), f.loop(0, columns, lanes, what="vector")
+        with f.when(down, what="columns"), blocks as top, vectors as j:
+            _pack_block(f, top, f.whole("add", column, j), columns, f.address(packed, j))
     return f
 
 

@@ -107,7 +107,7 @@ class Function:
         return self.value(f"{operation} {self.vector} {a}, {b}")
 
     def quotient(self, a: str, b: str) -> str:
-        """`a / b` for an ordinary `b`, from the processor's estimate of `1 / b` and a step of Newton's where it has one."""
+        """`a / b` for an ordinary `b`: the processor's estimate of `1 / b` and a step of Newton's, where it has one."""
         return self.value(f"fdiv arcp {self.vector} {a}, {b}")
 
     def intrinsic(self, name: str, *vectors: str) -> str:
@@ -155,9 +155,8 @@ class Function:
         result = "poison"
         for index in range(self.lanes):
             numbers = [f"{self.number} {self.lane(vector, index)}" for vector in vectors]
-            result = self.value(
-                f"insertelement {self.vector} {result}, {self.number} {self.call(self.number, name, *numbers)}, i32 {index}"
-            )
+            found = self.call(self.number, name, *numbers)
+            result = self.value(f"insertelement {self.vector} {result}, {self.number} {found}, i32 {index}")
         return result
 
     def first(self, column: str, width: int | str) -> str:
