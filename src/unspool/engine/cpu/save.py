@@ -60,8 +60,8 @@ def _slices_of_each_other(saved: list[Node], builder: Builder) -> dict[Node, tup
         node.value for node in Graph(tuple((("saved", 0), node) for node in saved)).nodes() if node.operation == "slice"
     }
     found: dict[Node, tuple[Node, tuple[int, int]]] = {}
-    for whole in saved:
-        for start, stop in columns:
+    for whole in sorted(saved, key=lambda node: -node.width):
+        for start, stop in columns if whole not in found else ():
             part = builder.slice(whole, start, stop) if stop <= whole.width else whole
             if part is not whole and part in saved:
                 found[part] = (whole, (start, stop))

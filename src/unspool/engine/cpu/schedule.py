@@ -346,7 +346,7 @@ class _Schedule:
         for stage in stages:
             time = (level, stage)
             wide = sorted(width for at, width in roots if at == time and width > 1)
-            scalars = [node for node in roots.get((time, 1), []) if node.operation not in REDUCTIONS]
+            scalars = list(roots.get((time, 1), []))
             scalars += [node for width in wide for node in self._narrow(roots[time, width], time)]
             first = self._loop(scalars, time, 1, known)
             if first.computes or first.loads or first.stores or first.sums:

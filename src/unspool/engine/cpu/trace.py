@@ -148,6 +148,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def _record(self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any], made: Any) -> None:
         if function._schema.is_mutable:
             raise Refusal(f"{function} changes a tensor in place")
+        if function.overloadpacket._qualified_op_name.startswith("aten::empty"):
+            raise Refusal(f"{function} makes memory that is yet to be filled, as dropout does")
         arguments, options = tree_map_only(Tensor, self._get, (arguments, options))
         results = tree_flatten(made)[0]
         given = [part for part in tree_flatten((arguments, options))[0] if isinstance(part, Node | Weight)]
