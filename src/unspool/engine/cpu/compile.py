@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import ctypes.util
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -48,25 +48,23 @@ class _Machine:
             processor, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
         features = ",".join(part for part in (features, target.features) if part)
         triple = llvm.get_process_triple()
-        self._machine: Any = llvm.Target.from_triple(triple).create_target_machine(
-            cpu=processor, features=features, opt=3, jit=True
+        self._new_machine = partial(
+            llvm.Target.from_triple(triple).create_target_machine, cpu=processor, features=features, opt=3, jit=True
         )
         version = ".".join(map(str, llvm.llvm_version_info))
         self._about = (llvmlite.__version__, version, triple, processor, features)
-        self._engines: list[Any] = []  # code lives as long as its engine
 
     def load(self, text: str) -> Any:
-        """An engine with the module's functions."""
+        """An engine with the module's functions; the code lives as long as the engine."""
         llvm = self._llvm
         name = disk.key(*self._about, text)
         code = disk.find(name)
         if code is None:
             code = self._compile(text)
             disk.keep(name, code)
-        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self._machine)
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self._new_machine())  # the engine's own
         engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         engine.finalize_object()
-        self._engines.append(engine)
         return engine
 
     def _compile(self, text: str) -> bytes:
@@ -74,9 +72,10 @@ class _Machine:
         module = llvm.parse_assembly(text)
         module.verify()
         options = llvm.create_pipeline_tuning_options(speed_level=2)
-        builder = llvm.create_pass_builder(self._machine, options)
+        machine = self._new_machine()
+        builder = llvm.create_pass_builder(machine, options)
         builder.getModulePassManager().run(module, builder)
-        code: bytes = self._machine.emit_object(module)
+        code: bytes = machine.emit_object(module)
         return code
 
 
@@ -86,6 +85,7 @@ class Products:
 
     product: int
     pack: Any
+    engine: Any
 
 
 @cache
@@ -94,7 +94,7 @@ def products(dtype: torch.dtype, target: Target) -> Products:
     engine = _Machine(target).load(emit_products(target, dtype))
     whole, address = ctypes.c_int64, ctypes.c_void_p
     pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
-    return Products(engine.get_function_address("product"), pack(engine.get_function_address("pack")))
+    return Products(engine.get_function_address("product"), pack(engine.get_function_address("pack")), engine)
 
 
 @dataclass(frozen=True)
@@ -106,6 +106,7 @@ class Native:
     """Runs one part of the batch: `run(arguments, part)`."""
     join: int
     """The address of what each thread of a team runs."""
+    engine: Any
 
 
 def compile_kernel(kernel: Kernel, dtype: torch.dtype, target: Target | None = None) -> Native:
@@ -113,4 +114,4 @@ def compile_kernel(kernel: Kernel, dtype: torch.dtype, target: Target | None = N
     target = target or host_target()
     engine = _Machine(target).load(emit_kernel(kernel, target, dtype))
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-    return Native(kernel, run(engine.get_function_address("run")), engine.get_function_address("join"))
+    return Native(kernel, run(engine.get_function_address("run")), engine.get_function_address("join"), engine)

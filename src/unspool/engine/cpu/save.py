@@ -61,7 +61,7 @@ def _slices_of_each_other(saved: list[Node], builder: Builder) -> dict[Node, tup
     }
     found: dict[Node, tuple[Node, tuple[int, int]]] = {}
     for whole in sorted(saved, key=lambda node: -node.width):
-        for start, stop in columns if whole not in found else ():
+        for start, stop in sorted(columns) if whole not in found else ():
             part = builder.slice(whole, start, stop) if stop <= whole.width else whole
             if part is not whole and part in saved:
                 found[part] = (whole, (start, stop))
@@ -84,12 +84,13 @@ def _flowing(backward: Graph) -> set[Node]:
 
 def _needed(backward: Graph, flowing: set[Node]) -> list[Node]:
     """The forward nodes that backward nodes look at, each after those it depends on."""
-    wanted = {
+    wanted = dict.fromkeys(  # in the order of the graph, so that the same cell is always compiled to the same text
         argument
-        for node in flowing
+        for node in backward.nodes()
+        if node in flowing and node.operation != "outer"
         for argument in node.arguments
-        if argument not in flowing and node.operation != "outer"
-    }
+        if argument not in flowing
+    )
     return [node for node in ordered(wanted) if node in wanted]
 
 
