@@ -14,7 +14,7 @@ from unspool.cli.talk import common, example, result, result_json
 
 __all__ = ["doctor"]
 
-_CORE = ("unspool", "torch", "numpy", "tokenizers", "safetensors", "click", "rich", "msgspec", "tomli-w")
+_CORE = ("unspool", "torch", "numpy", "tokenizers", "safetensors", "click", "rich", "msgspec", "tomli-w", "llvmlite")
 _EXTRAS = {
     "parquet": ("pyarrow", "reads .parquet files"),
     "tensorboard": ("tensorboardX", "writes the training log for TensorBoard"),
