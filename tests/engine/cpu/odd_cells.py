@@ -144,6 +144,7 @@ class Loose(OneState):
     def step(self, x: Tensor, state: H, *context: Tensor) -> tuple[Tensor, H]:
         sharp = self.u @ self.u.t() / self.hidden_size
         a = torch.tanh(self.inner(state.h) + x @ self.w.T + state.h @ sharp) * self.mask
+        a = a + 0.1 * torch.sigmoid(self.b).expand_as(a)
         return a * self.one, H(state.h + self.leak * (a - state.h.detach()))
 
 

@@ -159,6 +159,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             if not bool((results[0] == node.value[0]).all()):
                 raise Refusal(f"{function} makes a value that changes from run to run")
             self._put(results[0], node)
+        elif name == "aten.expand.default" and results[0].shape[0] == self._batch:  # to the batch
+            self._put(results[0], self._builder.expand(self._translator.row(given[0]), results[0].shape[-1]))
         elif any(isinstance(part, Node) for part in given):
             nodes = self._translator(name, arguments, options, [part for part in results if isinstance(part, Tensor)])
             for tensor, value in zip(results, nodes, strict=False):
