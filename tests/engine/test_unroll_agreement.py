@@ -9,7 +9,7 @@ from torch.testing import assert_close
 from cases import ALL_CELLS, SIZES, TOLERANCE, assert_agrees, fast_pairs
 from unspool.engine import explain, record_dispatch, unroll
 
-LARGE = (64, 32, 200, 128)  # time, batch, input, hidden
+LARGE = (64, 32, 100, 200)  # time, batch, input, hidden
 AUTO = {
     "elman": "native",
     "elman-relu": "native",
@@ -84,6 +84,8 @@ def test_auto_compiles_whatever_is_large_enough_to_train(name, problem):
         ("lstm", LARGE, True, False, "cpu"),
         ("lstm", (64, 32, 100, 400), False, True, "native"),
         ("lstm", (64, 32, 100, 400), True, True, "cpu"),
+        ("lstm", (64, 32, 100, 128), False, True, "native"),
+        ("lstm", (300, 8, 100, 128), False, True, "cpu"),
         ("gru", LARGE, False, False, "cpu"),
         ("gru", (20, 4, 30, 30), False, True, "native"),
         ("elman", (20, 4, 30, 30), False, False, "native"),

@@ -42,7 +42,7 @@ def bench() -> None:
 @click.option("--explain", "explained", is_flag=True, help="Also print what the compiler made of the cell.")
 @click.option("--json", "as_json", is_flag=True, help="Write everything as one line of JSON.")
 @common
-def cell_(cell: str, steps: int, batch: int, hidden: int, threads: int | None, explained: bool, as_json: bool) -> None:
+def _cell(cell: str, steps: int, batch: int, hidden: int, threads: int | None, explained: bool, as_json: bool) -> None:
     """Time CELL, a name or my_file.py:MyCell, on every path that takes it, beside torch.nn.
 
     Outputs and gradients of every path are compared with the plain loop before anything is timed. Times are medians

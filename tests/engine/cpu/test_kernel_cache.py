@@ -137,3 +137,12 @@ def test_compile_kernel_gives_callable_code():
     found = plan(make_case("elman", (2, 2, 3, 4)).cell)
     kernel = schedule(found.inference, lanes=8, backward=False, history=frozenset({0}))
     assert compile_kernel(kernel, torch.float64).join
+
+
+def test_nothing_of_the_compiler_is_imported_until_it_compiles():
+    code = (
+        "import sys, torch; from unspool.cells import LSTMCell; from unspool.engine import unroll\n"
+        "unroll(LSTMCell(2, 3), torch.zeros(5, 2, 2), backend='native')\n"
+        "sys.exit(any(name.startswith(('llvmlite', 'torch._dynamo')) for name in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0

@@ -15,8 +15,9 @@ _SHORT = 4
 """Steps below which the plain loop takes no longer than the call of a compiled one."""
 _SMALL_TRAINING, _SMALL_INFERENCE = 1_000_000, 3_000_000
 """Multiplications for one gate, below which torch's kernels and the scan win by having less to say."""
-_WIDE = 256
-"""Units above which torch's LSTM kernel is as fast as the compiled loop, in training."""
+_NARROW, _WIDE, _FEW = 128, 256, 8
+"""Up to so many units, and above so many, torch's LSTM kernel trains as fast as the compiled loop; up to the second
+not where there are no more than so few sequences."""
 
 
 def faster_elsewhere(request: Request) -> str | None:
@@ -35,6 +36,7 @@ def faster_elsewhere(request: Request) -> str | None:
     work = time * batch * cell.hidden_size * (cell.hidden_size * native + width)
     if work < (_SMALL_TRAINING if training else _SMALL_INFERENCE):
         return f"at this size {'torch' if native else 'a scan'} is as fast"
-    if isinstance(cell, LSTMCell) and native and request.lengths is None and (not training or cell.hidden_size > _WIDE):
-        return "torch's own LSTM kernel is as fast at this size"
+    if isinstance(cell, LSTMCell) and native and request.lengths is None:
+        middling = _NARROW < cell.hidden_size <= _WIDE or (batch <= _FEW and cell.hidden_size <= _WIDE)
+        return None if training and middling else "torch's own LSTM kernel is as fast at this size"
     return None

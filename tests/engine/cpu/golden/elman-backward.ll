@@ -1,6 +1,6 @@
 declare i64 @llvm.smin.i64(i64, i64)
 
-define void @run(ptr noalias %arguments, i64 %part) "reciprocal-estimates"="vec-divf:1" {
+define void @run(ptr noalias %arguments, i64 %part) {
 entry:
   %m32 = alloca i64, align 64
   %m63 = alloca i64, align 64
@@ -133,7 +133,7 @@ step31.end:
   ret void
 }
 
-define void @join(ptr %arguments) "reciprocal-estimates"="vec-divf:1" {
+define void @join(ptr %arguments) {
 entry:
   %m12 = alloca i64, align 64
   %v1 = getelementptr i64, ptr %arguments, i64 6

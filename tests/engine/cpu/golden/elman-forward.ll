@@ -1,7 +1,7 @@
 declare <4 x float> @llvm.fmuladd.v4f32(<4 x float>, <4 x float>, <4 x float>)
 declare i64 @llvm.smin.i64(i64, i64)
 
-define void @run(ptr noalias %arguments, i64 %part) "reciprocal-estimates"="vec-divf:1" {
+define void @run(ptr noalias %arguments, i64 %part) {
 entry:
   %m30 = alloca i64, align 64
   %m65 = alloca i64, align 64
@@ -116,7 +116,7 @@ column76.body:
   %v97 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> splat (float 0x3EB41A7B00000000), <4 x float> %v89, <4 x float> splat (float 0x3F1F12BAC0000000))
   %v98 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v97, <4 x float> %v89, <4 x float> splat (float 0x3F629540A0000000))
   %v99 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v98, <4 x float> %v89, <4 x float> splat (float 0x3F740B3BA0000000))
-  %v100 = fdiv arcp <4 x float> %v96, %v99
+  %v100 = fdiv <4 x float> %v96, %v99
   %v101 = getelementptr float, ptr %v75, i64 %v78
   store <4 x float> %v100, ptr %v101, align 4
   %v102 = add i64 %v78, 4
@@ -136,7 +136,7 @@ step29.end:
   ret void
 }
 
-define void @join(ptr %arguments) "reciprocal-estimates"="vec-divf:1" {
+define void @join(ptr %arguments) {
 entry:
   %m12 = alloca i64, align 64
   %v1 = getelementptr i64, ptr %arguments, i64 6

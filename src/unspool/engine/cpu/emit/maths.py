@@ -96,9 +96,7 @@ def _power_of_two(f: Function, whole: str) -> str:
 def _sigmoid(f: Function, x: str) -> str:
     minus = f.value(f"fneg {f.vector} {x}")
     power = f.each_lane("exp", minus) if f.bits == 64 else _exp_bounded(f, _clip(f, minus, -87.0, 87.0))
-    if f.bits == 64:
-        return f.two("fdiv", f.constant(1.0), f.two("fadd", f.constant(1.0), power))
-    return f.quotient(f.constant(1.0), f.two("fadd", f.constant(1.0), power))
+    return f.two("fdiv", f.constant(1.0), f.two("fadd", f.constant(1.0), power))
 
 
 def _tanh(f: Function, x: str) -> str:
@@ -107,7 +105,7 @@ def _tanh(f: Function, x: str) -> str:
     x = _clip(f, x, -_TANH_BOUND, _TANH_BOUND)
     square = f.two("fmul", x, x)
     over = f.two("fmul", x, _polynomial(f, square, _TANH_OVER))
-    return f.quotient(over, _polynomial(f, square, _TANH_UNDER))
+    return f.two("fdiv", over, _polynomial(f, square, _TANH_UNDER))
 
 
 def _softplus(f: Function, x: str) -> str:

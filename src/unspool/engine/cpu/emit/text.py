@@ -10,7 +10,6 @@ import torch
 
 __all__ = ["Function"]
 
-_ESTIMATES = '"reciprocal-estimates"="vec-divf:1"'
 _NAMES = {torch.float32: ("float", "f32", 32), torch.float64: ("double", "f64", 64)}
 
 
@@ -36,7 +35,7 @@ class Function:
 
     def __str__(self) -> str:
         body = ["entry:", *self._allocated, *self._lines, "  ret void"]
-        return "\n".join([f"define {self.head} {_ESTIMATES} {{", *body, "}"])
+        return "\n".join([f"define {self.head} {{", *body, "}"])
 
     def value(self, expression: str) -> str:
         """A new name for what an instruction gives."""
@@ -105,10 +104,6 @@ class Function:
     def two(self, operation: str, a: str, b: str) -> str:
         """`fadd`, `fmul` ... lane by lane."""
         return self.value(f"{operation} {self.vector} {a}, {b}")
-
-    def quotient(self, a: str, b: str) -> str:
-        """`a / b` for an ordinary `b`: the processor's estimate of `1 / b` and a step of Newton's, where it has one."""
-        return self.value(f"fdiv arcp {self.vector} {a}, {b}")
 
     def intrinsic(self, name: str, *vectors: str) -> str:
         """One of LLVM's own functions on vectors."""
