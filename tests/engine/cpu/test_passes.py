@@ -8,6 +8,7 @@ from odd_cells import ODD
 
 from cases import ALL_CELLS, make_cell
 from unspool.engine.cpu.graph import Builder, Graph, Node, check
+from unspool.engine.cpu.identity import weights
 from unspool.engine.cpu.interpret import interpret
 from unspool.engine.cpu.plan import plan
 from unspool.engine.cpu.schedule import schedule
@@ -29,7 +30,7 @@ def test_interpreted_steps_equal_autograd(name):
     expected = torch.autograd.grad([output, *new], leaves, cotangents, allow_unused=True)
 
     found = plan(cell)
-    matrices, vectors = found.tape.replay(cell)
+    matrices, vectors = found.tape.replay(weights(cell))
     inputs, shifts = found.before.run([x], vectors, matrices)
     sources = {("input", number): part for number, part in enumerate(inputs)}
     sources |= {("vector", number): part for number, part in enumerate(shifts)}

@@ -23,8 +23,10 @@ def weights(cell: Cell[Any]) -> dict[str, Tensor]:
     return found
 
 
-def identity(cell: Cell[Any]) -> tuple[Hashable, list[object]]:
+def identity(cell: Cell[Any], owned: dict[str, Tensor]) -> tuple[Hashable, list[object]]:
     """A key that two cells share only if their steps do the same, and the objects whose ids stand in the key.
+
+    `owned` are the cell's `weights`.
 
     Numbers, texts and containers of them count by value, other objects by identity. What a step reads from elsewhere,
     a global variable or the inside of an object, is not seen.
@@ -36,7 +38,7 @@ def identity(cell: Cell[Any]) -> tuple[Hashable, list[object]]:
         for name, value in vars(module).items():
             if name not in _MODULE and not isinstance(value, Tensor):
                 parts.append((name, _key(value, held)))
-    parts += [(name, tuple(tensor.shape), tensor.dtype) for name, tensor in weights(cell).items()]
+    parts += [(name, tuple(tensor.shape), tensor.dtype) for name, tensor in owned.items()]
     return tuple(parts), held
 
 

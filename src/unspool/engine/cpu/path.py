@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -31,15 +32,16 @@ class CpuPath(Path):
 
     name = "cpu"
 
+    def __init__(self) -> None:
+        self._last: tuple[weakref.ref[Request], Plan] | None = None  # what was not refused last is run next
+
     def yields(self, request: Request) -> str | None:
         return faster_elsewhere(request)
 
     def describe(self, request: Request) -> str:
-        found = plan_of(request.cell, _widths(request))
-        return str(_program(found, request.inputs.dtype))
+        return str(_program(self._plan(request), _dtype(request, weights(request.cell))))
 
     def refuses(self, request: Request) -> str | None:
-        cell = request.cell
         if (
             type(request.inputs) not in (Tensor, nn.Parameter)
             or torch._C._functorch.peek_interpreter_stack() is not None
@@ -47,30 +49,48 @@ class CpuPath(Path):
             return "it needs plain tensors, and something else looks on"
         if torch.compiler.is_compiling() or torch._C._is_tracing():
             return "torch is tracing, and can't see into compiled loops"
-        kinds = {tensor.device.type for tensor in (request.inputs, *weights(cell).values())}
-        if kinds != {"cpu"}:
-            return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
-        types = {tensor.dtype for tensor in weights(cell).values()}
-        if len(types) > 1 or not types <= {torch.float32, torch.float64}:
-            said = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
-            return f"it takes weights of float32 or of float64, these are {said}"
-        if cell.watched:
-            return "compiled loops do not show their gates, and someone is watching"
-        if any(part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context):
-            shapes = [tuple(part.shape) for part in request.context]
-            return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
-        if missing() is not None:
-            return missing()
-        found = _find(cell, _widths(request))
-        return str(found) if isinstance(found, Refusal) else None
+        owned = weights(request.cell)
+        refusal = _unfit(request, owned) or missing()
+        if refusal is not None:
+            return refusal
+        found = _find(request.cell, _widths(request), owned)
+        if isinstance(found, Refusal):
+            return str(found)
+        self._last = weakref.ref(request), found
+        return None
 
     def run(self, request: Request) -> tuple[Tensor, State]:
-        cell = request.cell
-        found = _find(cell, _widths(request))
-        assert isinstance(found, Plan), "refuses() was not asked"
-        dtype = next(iter(weights(cell).values()), request.inputs).dtype
+        plan, owned = self._plan(request), weights(request.cell)
+        dtype = _dtype(request, owned)
         with _in_full():
-            return _run(cell, found, _program(found, dtype), request, dtype)
+            return _run(owned, plan, _program(plan, dtype), request, dtype)
+
+    def _plan(self, request: Request) -> Plan:
+        last = self._last
+        if last is not None and last[0]() is request:
+            return last[1]
+        return plan_of(request.cell, _widths(request))
+
+
+def _unfit(request: Request, owned: dict[str, Tensor]) -> str | None:
+    """What of devices, number types, watchers and context the compiler can't take."""
+    kinds = {tensor.device.type for tensor in (request.inputs, *owned.values())}
+    if kinds != {"cpu"}:
+        return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
+    types = {tensor.dtype for tensor in owned.values()} or {request.inputs.dtype}
+    if len(types) > 1 or not types <= {torch.float32, torch.float64}:
+        said = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
+        return f"it takes weights of float32 or of float64, these are {said}"
+    if request.cell.watched:
+        return "compiled loops do not show their gates, and someone is watching"
+    if any(part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context):
+        shapes = [tuple(part.shape) for part in request.context]
+        return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
+    return None
+
+
+def _dtype(request: Request, owned: dict[str, Tensor]) -> torch.dtype:
+    return next(iter(owned.values()), request.inputs).dtype
 
 
 def plan_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
@@ -79,7 +99,7 @@ def plan_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
     Raises:
         Refusal: If the compiler can't take it.
     """
-    found = _find(cell, context_widths)
+    found = _find(cell, context_widths, weights(cell))
     if isinstance(found, Refusal):
         raise found
     return found
@@ -94,9 +114,9 @@ def _widths(request: Request) -> tuple[int, ...]:
     return tuple(part.shape[1] for part in request.context)
 
 
-def _find(cell: Cell[Any], context_widths: tuple[int, ...]) -> Plan | Refusal:
+def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Tensor]) -> Plan | Refusal:
     """The plan of a cell, or why there is none, traced when it is asked for first."""
-    name, held = identity(cell)
+    name, held = identity(cell, owned)
     key = (name, context_widths)
     if key not in _plans:
         try:
@@ -123,14 +143,16 @@ def _forget(kept: OrderedDict[Any, Any]) -> None:
         kept.popitem(last=False)
 
 
-def _run(cell: Cell[Any], plan: Plan, program: Program, request: Request, dtype: torch.dtype) -> tuple[Tensor, State]:
+def _run(
+    owned: dict[str, Tensor], plan: Plan, program: Program, request: Request, dtype: torch.dtype
+) -> tuple[Tensor, State]:
     time, batch, _ = request.inputs.shape
     lengths = request.lengths
     layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, request.reverse)
     sequences = [request.inputs, *(part.expand(time, -1, -1) for part in request.context)]
     rows = [_rows(part.to(dtype), layout) for part in sequences]
     states = [_sorted(part.to(dtype), layout) for part in request.state]
-    matrices, vectors = plan.tape.replay(cell)
+    matrices, vectors = plan.tape.replay(owned)
     inputs, loop_vectors = plan.before.run(rows, vectors, matrices)
     outputs, final = program(layout, inputs, loop_vectors, matrices, states)
     if layout.back is None:

@@ -23,8 +23,9 @@ from unspool.engine.cpu.threads import run_parts, team, threads
 
 __all__ = ["Program"]
 
-_WORTHWHILE = 400_000
-"""Multiplications below which a second thread costs more than it brings."""
+_WORTHWHILE = 300_000
+"""Multiplications that a part of the batch must have to be worth a thread. It must also have two sequences, since with
+one a thread does nothing but read weights."""
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Program:
         kernel = native.kernel
         like = next(iter(memory.values()))
         work = layout.rows * sum(product.depth * product.width for product in kernel.products)
-        parts = min(threads(), layout.batch) if work > _WORTHWHILE else 1
+        parts = max(1, min(threads(), layout.batch // 2, work // _WORTHWHILE))
         for name, buffer in kernel.buffers.items():
             if name not in memory:
                 memory[name] = _room(like, buffer, layout, parts)

@@ -40,10 +40,9 @@ class Tape:
     vectors: tuple[int, ...]
     """Which values are its vectors."""
 
-    def replay(self, cell: Cell[Any]) -> tuple[list[Tensor], list[Tensor]]:
-        """The matrices and vectors that the cell's weights give now, under autograd."""
-        named = weights(cell)
-        values = [named[name] for name in self.names]
+    def replay(self, owned: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
+        """The matrices and vectors that a cell's weights give now, under autograd."""
+        values = [owned[name] for name in self.names]
         for function, arguments, options in self.calls:
             if any(isinstance(part, list | tuple) for part in arguments) or options:
                 arguments, options = tree_map_only(Weight, lambda weight: values[weight.number], (arguments, options))
