@@ -129,6 +129,20 @@ def test_a_setting_changed_on_the_cell_is_seen_by_the_next_call():
         torch.testing.assert_close(case.run("cpu")[0], case.run("reference")[0], rtol=1e-11, atol=1e-11)
 
 
+def test_a_number_changed_in_the_class_is_seen_by_the_next_call(monkeypatch):
+    class Scaled(ODD["Loose"]):
+        scale = 0.5
+
+        def step(self, x, state, *context):
+            output, new = super().step(x, state)
+            return self.scale * output, new
+
+    case = make_case(Scaled, (5, 3, 4, 6), dtype=torch.float64)
+    for scale in (0.5, 0.25):
+        monkeypatch.setattr(Scaled, "scale", scale)
+        torch.testing.assert_close(case.run("cpu")[0], case.run("reference")[0], rtol=1e-11, atol=1e-11)
+
+
 def test_what_is_not_a_number_stays_so():
     cell: Cell = make_case("lstm", (5, 2, 3, 4)).cell
     inputs = torch.zeros(5, 2, 3)

@@ -35,11 +35,23 @@ def identity(cell: Cell[Any], owned: dict[str, Tensor]) -> tuple[Hashable, list[
     parts: list[Hashable] = []
     for path, module in cell.named_modules():
         parts.append((path, type(module), type(module).forward if module is not cell else type(cell).step))
+        parts += _constants(type(module))
         for name, value in vars(module).items():
             if name not in _MODULE and not isinstance(value, Tensor):
                 parts.append((name, _key(value, held)))
     parts += [(name, tuple(tensor.shape), tensor.dtype) for name, tensor in owned.items()]
     return tuple(parts), held
+
+
+def _constants(kind: type) -> list[Hashable]:
+    """Numbers and texts that stand in a class, which a person may set from outside."""
+    return [
+        (name, value)
+        for base in kind.__mro__
+        if not base.__module__.startswith("torch.")
+        for name, value in vars(base).items()
+        if isinstance(value, bool | int | float | str) and not name.startswith("__")
+    ]
 
 
 def _key(value: Any, held: list[object]) -> Hashable:
