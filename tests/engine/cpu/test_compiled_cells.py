@@ -104,6 +104,11 @@ def test_one_gradient_alone_may_be_asked_for():
         torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
 
 
+def test_finite_differences_agree_and_a_gradient_may_be_missing_altogether():
+    case = make_case("own-pair", (4, 2, 3, 5), dtype=torch.float64, ragged=False)
+    assert torch.autograd.gradcheck(lambda x: unroll(case.cell, x, backend="cpu")[0], (case.inputs,))
+
+
 def test_the_way_back_may_be_gone_twice():
     case = make_case("gru-reset-before", (5, 3, 4, 6), dtype=torch.float64)
     outputs, _ = case.run("cpu")

@@ -18,7 +18,7 @@ from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.graph import Graph
 from unspool.engine.cpu.layout import Layout
 from unspool.engine.cpu.plan import Plan
-from unspool.engine.cpu.schedule import Buffer, Place, schedule
+from unspool.engine.cpu.schedule import Buffer, Kernel, Place, schedule
 from unspool.engine.cpu.threads import run_parts, team, threads
 
 __all__ = ["Program"]
@@ -63,11 +63,11 @@ class Program:
             "## One step forward\n",
             self.plan.forward,
             "\n## Laid out\n",
-            self.forward.kernel,
+            self._laid_out(self.plan.forward, backward=False, history=self.states),
             "\n## One step backward\n",
             self.plan.backward,
             "\n## Laid out\n",
-            self.backward.kernel,
+            self._laid_out(self.plan.backward, backward=True, history=self.states),
             f"\nBeside states and inputs {saved} bytes are saved for each step of each sequence.",
         ]
         return "\n".join(map(str, parts))
@@ -96,9 +96,11 @@ class Program:
         """Of the cell's output."""
         return self.plan.inference.find("output")[0].width
 
+    def _laid_out(self, graph: Graph, *, backward: bool, history: frozenset[int]) -> Kernel:
+        return schedule(graph, lanes=self.target.lanes(self.dtype), backward=backward, history=history)
+
     def _compile(self, graph: Graph, *, backward: bool, history: frozenset[int]) -> Native:
-        lanes = self.target.lanes(self.dtype)
-        kernel = schedule(graph, lanes=lanes, backward=backward, history=history)
+        kernel = self._laid_out(graph, backward=backward, history=history)
         return compile_kernel(kernel, self.dtype, self.target)
 
     def __call__(
@@ -230,7 +232,9 @@ class _Unrolled(torch.autograd.Function):
         program, layout = ctx.program, ctx.layout
         memory = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
         native = program.backward
-        like = next(tensor for tensor in (outputs, *final) if tensor is not None)
+        like = next((tensor for tensor in (outputs, *final) if tensor is not None), None)
+        if like is None:
+            return (None,) * (3 + len(ctx.shapes))
         if outputs is None:
             outputs = like.new_zeros(layout.rows, program.output_width)
         memory["output_gradient0"] = outputs.contiguous()
