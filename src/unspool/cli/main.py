@@ -26,6 +26,7 @@ VERBS = {
     "generate": "Let a language model write.",
     "inspect": "Show what a model does with one text, gate by gate.",
     "compare": "Train several networks with an equal budget: one table.",
+    "bench": "Time a cell on this machine, beside torch.nn and the plain loop.",
     "info": "Say what a model folder holds and how good it is.",
     "doctor": "Say what this machine has, and what is missing.",
 }

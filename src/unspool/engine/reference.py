@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.request import Request, State
+from unspool.engine.request import Path, Request, State
 from unspool.errors import CellError, ShapeError
 
 __all__ = ["ReferencePath"]
 
 
-class ReferencePath:
+class ReferencePath(Path):
     """Run any cell, one step after the other, in plain torch."""
 
     name = "reference"

@@ -39,6 +39,14 @@ class Path(Protocol):
     def refuses(self, request: Request) -> str | None:
         """Why this path can't take the request, in words; None if it can."""
 
+    def yields(self, request: Request) -> str | None:
+        """Why `auto` should look further although this path could run the request; None if it is the fastest."""
+        return None
+
+    def describe(self, request: Request) -> str:
+        """What `explain` tells beyond the choice."""
+        return ""
+
     def run(self, request: Request) -> tuple[Tensor, State]:
         """Outputs, (time, batch, hidden), zero past each length; and the state after each last valid step."""
 

@@ -227,7 +227,7 @@ class Task(ABC, Generic[D]):
         reports = {}
         for stack in stacks:
             for _, cell, _ in stack.named_cells():
-                report = explain(cell, time=2, batch=1, backend=stack.backend)
+                report = explain(cell, backend=stack.backend)
                 reports[report.cell] = f"{report.cell} on the {report.backend} path" + (
                     f" ({report.reason})" if report.backend == "reference" else ""
                 )
