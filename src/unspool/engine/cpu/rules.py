@@ -1,4 +1,4 @@
-"""When `auto` should not compile: sizes at which another path is as fast, from measurements on two processors."""
+"""When `auto` should not compile: sizes at which another path was as fast, with one thread of one processor."""
 
 from __future__ import annotations
 
