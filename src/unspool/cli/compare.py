@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_form
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -138,7 +139,7 @@ def _settings_of(name: str, networks: str, settings: Settings) -> dict[str, Sett
     """The settings of each network, all of them looked at before the first is trained."""
     from unspool.cells import cell_class
 
-    names = list(dict.fromkeys(part.strip() for part in networks.split(",") if part.strip()))
+    names = list(dict.fromkeys(part.strip() for part in re.split(r",(?![^(]*\))", networks) if part.strip()))
     if not names:
         raise UsageError(f"--networks names nothing to compare; try --networks {_USUAL[name]}")
     found = {}

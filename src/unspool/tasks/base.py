@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from unspool.cells import CELLS, Cell, cell_class, cell_name, watch
+from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
 from unspool.engine import explain, record_dispatch
 from unspool.errors import UsageError
 from unspool.inspection import Recording, Trace
@@ -175,7 +175,7 @@ class Task(ABC, Generic[D]):
     def _make_network(self) -> nn.Module:
         """Build, with the cell that was given as a class under its name."""
         name = self.settings.network.cell
-        if self._own_cell is None and name not in CELLS:
+        if self._own_cell is None and not is_built_in(name):
             self._own_cell = cell_class(name)
         return self._build()
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import torch
 
-from unspool.cells import CELLS
+from unspool.cells import is_built_in
 from unspool.data import find_files
 from unspool.errors import DataError, SettingError, UsageError
 from unspool.settings import describe, from_record, to_record
@@ -243,7 +243,7 @@ class _Fitting(Generic[D]):
     def _way_on(self) -> str:
         """The command that goes on with this training."""
         cell = self.task.settings.network.cell
-        own = "" if cell in CELLS else f" --cell {shlex.quote(cell)}"
+        own = "" if is_built_in(cell) else f" --cell {shlex.quote(cell)}"
         return f"unspool train --resume {shlex.quote(str(self.folder))}{own}"
 
     def _new_record(self, splits: Splits[D]) -> Record:
