@@ -22,6 +22,8 @@ AUTO = {
     "mrnn": "reference",
     "mlstm": "reference",
     "hyperlstm": "reference",
+    "ntm": "reference",
+    "ntm-feedforward": "reference",
     "own-pair": "reference",
     "own-linear": "scan",
     "own-constant-decay": "scan",

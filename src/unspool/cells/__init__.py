@@ -9,6 +9,7 @@ from unspool.cells.lstm import LayerNormLSTMCell, LSTMCell, LSTMState, PeepholeL
 from unspool.cells.minimal import MinGRUCell, MinimalState, MinLSTMCell
 from unspool.cells.multiplicative import MultiplicativeLSTMCell, MultiplicativeRNNCell
 from unspool.cells.torch_weights import from_torch, to_torch
+from unspool.cells.turing import FeedForwardNTMCell, FeedForwardNTMState, NTMCell, NTMState
 
 __all__ = [
     "CELLS",
@@ -16,6 +17,8 @@ __all__ = [
     "ElmanCell",
     "ElmanReLUCell",
     "ElmanState",
+    "FeedForwardNTMCell",
+    "FeedForwardNTMState",
     "GRUCell",
     "GRUState",
     "HyperLSTMCell",
@@ -29,6 +32,8 @@ __all__ = [
     "MinimalState",
     "MultiplicativeLSTMCell",
     "MultiplicativeRNNCell",
+    "NTMCell",
+    "NTMState",
     "PeepholeLSTMCell",
     "ResetBeforeGRUCell",
     "Watcher",

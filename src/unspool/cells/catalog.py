@@ -19,6 +19,7 @@ from unspool.cells.hyper import HyperLSTMCell
 from unspool.cells.lstm import LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
 from unspool.cells.minimal import MinGRUCell, MinLSTMCell
 from unspool.cells.multiplicative import MultiplicativeLSTMCell, MultiplicativeRNNCell
+from unspool.cells.turing import FeedForwardNTMCell, NTMCell
 from unspool.errors import CellError, SettingError
 from unspool.settings import nearest
 
@@ -39,6 +40,8 @@ CELLS: dict[str, type[Cell[Any]]] = {
     "mrnn": MultiplicativeRNNCell,
     "mlstm": MultiplicativeLSTMCell,
     "hyperlstm": HyperLSTMCell,
+    "ntm": NTMCell,
+    "ntm-feedforward": FeedForwardNTMCell,
 }
 
 
@@ -102,11 +105,7 @@ def _sized(name: str) -> type[Cell[Any]]:
     base, _, written = name.removesuffix(")").partition("(")
     kind = cell_class(base.strip())
     sizes = _sizes(name, written)
-    known = [
-        parameter.name
-        for parameter in inspect.signature(kind.__init__).parameters.values()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    ]
+    known = _size_names(kind)
     for size in sizes:
         if size not in known:
             listed = (
@@ -119,6 +118,18 @@ def _sized(name: str) -> type[Cell[Any]]:
 
     more = {"__init__": make, "__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
     return type(kind.__name__, (kind,), more)
+
+
+def _size_names(kind: type[Cell[Any]]) -> list[str]:
+    """The keyword-only arguments that a cell class is made with, its parents' too where it hands them on."""
+    names: list[str] = []
+    for base in kind.__mro__:
+        if "__init__" in vars(base):
+            parameters = inspect.signature(vars(base)["__init__"]).parameters.values()
+            names += [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in names]
+            if not any(each.kind is each.VAR_KEYWORD for each in parameters):
+                break
+    return names
 
 
 def _sizes(name: str, written: str) -> dict[str, int]:
