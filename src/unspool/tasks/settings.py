@@ -86,8 +86,9 @@ class NetworkSettings(Settings):
     """What the network is made of."""
 
     cell: str = "lstm"
-    """Cell: elman, elman-relu, lstm, lstm-peephole, lstm-layernorm, gru, gru-reset-before, mingru, minlstm, or your own
-    as my_file.py:MyCell or module:MyCell."""
+    """Cell: elman, elman-relu, lstm, lstm-peephole, lstm-layernorm, gru, gru-reset-before, mingru, minlstm, mrnn,
+    mlstm, hyperlstm, ntm, ntm-feedforward, or your own as my_file.py:MyCell or module:MyCell. Sizes of its own follow
+    in brackets: "ntm(slots=32, width=8)"."""
     hidden: PositiveInt = 128
     """Units of each layer and direction."""
     layers: PositiveInt = 1
