@@ -8,6 +8,7 @@ from unspool.data.rows import Header, Row, find_column, guess_text_and_label, re
 from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences
 from unspool.data.sources import BatchSource, Bucketed, Windows, evaluation_batches
 from unspool.data.spelling import Spelling
+from unspool.data.stories import Stories, Story, StoryBatches, StoryExamples, read_stories, story_words
 from unspool.data.text import Line, read_lines, read_text
 from unspool.data.token_file import TokenFile, token_array
 from unspool.data.vocabulary import END, PADDING, UNKNOWN, Encoding, Units, Vocabulary
@@ -34,6 +35,10 @@ __all__ = [
     "Sentence",
     "Sequences",
     "Spelling",
+    "Stories",
+    "Story",
+    "StoryBatches",
+    "StoryExamples",
     "TokenFile",
     "Tokens",
     "Units",
@@ -47,8 +52,10 @@ __all__ = [
     "read_lines",
     "read_rows",
     "read_sentences",
+    "read_stories",
     "read_text",
     "refuse_empty",
     "split",
+    "story_words",
     "token_array",
 ]
