@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unspool.errors import UnspoolError
     from unspool.inspection import Trace
     from unspool.layers import Recurrent
-    from unspool.tasks import Classifier, LanguageModel, Tagger, load
+    from unspool.tasks import Classifier, LanguageModel, Tagger, Translator, load
 
 __all__ = [
     "Cell",
@@ -24,6 +24,7 @@ __all__ = [
     "Recurrent",
     "Tagger",
     "Trace",
+    "Translator",
     "UnspoolError",
     "__version__",
     "explain",
@@ -39,7 +40,7 @@ _HOME = {
     "UnspoolError": "errors",
     "Trace": "inspection",
     "Recurrent": "layers",
-    **dict.fromkeys(("Classifier", "LanguageModel", "Tagger", "load"), "tasks"),
+    **dict.fromkeys(("Classifier", "LanguageModel", "Tagger", "Translator", "load"), "tasks"),
 }
 
 

@@ -6,6 +6,7 @@ from command_line import SMALL, files_in, write_reviews
 
 from unspool.cli.flags import SETTINGS, SettingsCommand, chosen_settings, settings_from, settings_options
 from unspool.errors import SettingError
+from unspool.settings import Settings
 
 
 def chosen(*words, task="classify"):
@@ -41,6 +42,36 @@ def chosen(*words, task="classify"):
 )
 def test_flags_become_dotted_names(words, expected):
     assert chosen(*words) == expected
+
+
+class Beam(Settings):
+    size: int = 5
+    """How many are kept."""
+
+
+class Decoding(Settings):
+    beam_search: Beam = Beam()
+    longest: int = 9
+    """Most units."""
+
+
+class Odd(Settings):
+    decoding: Decoding = Decoding()
+    alone: bool = False
+    """Stands in no group."""
+
+
+def test_every_group_of_settings_is_a_section_of_the_help():
+    command = SettingsCommand("x", params=settings_options(Odd), context_settings={"terminal_width": 200})
+    shown = CliRunner().invoke(command, ["--help"]).stdout
+    assert shown.split("Options:")[1].replace("\n\n", "\n").splitlines()[2:] == [
+        "What is asked for:",
+        "  --alone / --no-alone  Stands in no group.  [off]",
+        "Decoding, beam search (also as --decoding.beam-search.NAME, or in a recipe under [decoding.beam_search]):",
+        "  --size NUMBER  How many are kept.  [5]",
+        "Decoding (also as --decoding.NAME, or in a recipe under [decoding]):",
+        "  --longest NUMBER  Most units.  [9]",
+    ]
 
 
 def test_a_switch_refuses_what_is_neither_true_nor_false():

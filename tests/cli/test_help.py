@@ -55,6 +55,28 @@ def test_every_setting_is_a_flag_with_its_help_and_default(task):
     assert "Training (also as --training.NAME, or in a recipe under [training]):" in shown
 
 
+def test_what_verbs_do_is_said_with_every_task():
+    def shown(*words):
+        return " ".join(CliRunner().invoke(unspool, [*words, "--help"]).stdout.split())
+
+    assert "Train a model on your files: classify, tag, write or translate." in shown()
+    assert "Label, tag, rate or translate texts, one per line." in shown()
+    assert "A classifier writes label, probability and text; a tagger a line" in shown("predict")
+    assert "- is stdin (not for a language model, which" in shown("evaluate")
+    for entry in TASKS.values():
+        assert f"{entry.name} {entry.summary}".replace("  ", " ") in shown("train")
+        assert f"DATA: {entry.data_forms}; files" in shown("compare", entry.name)
+        assert entry.a_model.lower() in shown("predict").lower()
+
+
+def test_flags_that_networks_decide_are_left_out_of_compare():
+    shown = {task: CliRunner().invoke(unspool, ["compare", task, "--help"]).stdout for task in ("classify", "tag")}
+    assert "--network " not in shown["classify"]
+    assert "bag for an average of words" in " ".join(shown["classify"].split())
+    assert "bag for an average" not in " ".join(shown["tag"].split())
+    assert all("--cell " not in text and "--hidden " in text for text in shown.values())
+
+
 def test_no_words_show_the_help_and_are_wrong_usage():
     shown = CliRunner().invoke(unspool, [])
     assert shown.exit_code == 2

@@ -255,9 +255,26 @@ def test_compare_refuses_before_it_trains(shell, models, words, code, said):
     assert said in shell.refuses("compare", "classify", models / "train.tsv", *words, code=code)
 
 
-def test_compare_has_no_bag_that_tags(shell, models):
-    said = shell.refuses("compare", "tag", models / "train.conll", "--networks", "bag", code=2)
-    assert "no answer for each word" in said
+@pytest.mark.parametrize(
+    ("task", "data", "small", "verb"),
+    [("classify", "train.tsv", SMALL, "predict"), ("write", "train.txt", SMALL_WRITER, "generate")],
+)
+def test_train_names_the_verb_that_comes_next(shell, models, tmp_path, task, data, small, verb):
+    folder = tmp_path / "m"
+    done = shell("train", task, models / data, "--out", folder, *small, "--no-baselines")
+    assert done.stderr.endswith(f"saved in {folder}; go on with: unspool {verb} {folder}\n")
+
+
+@pytest.mark.parametrize(
+    ("task", "network", "said"),
+    [
+        ("tag", "bag", "the network 'bag' is one of the task classify, not of tag; choose among elman, "),
+        ("classify", "bagg", "there is no cell 'bagg' (did you mean 'bag'?); choose among bag, elman, "),
+        ("tag", "gruu", "there is no cell 'gruu' (did you mean 'gru'?)"),
+    ],
+)
+def test_compare_names_the_networks_there_are(shell, models, task, network, said):
+    assert said in shell.refuses("compare", task, models / "train.tsv", "--networks", f"lstm,{network}", code=2)
 
 
 def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):

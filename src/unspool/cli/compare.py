@@ -10,25 +10,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from unspool.cli.flags import SETTINGS, chosen_settings, settings_from, settings_options
+from unspool.cli.flags import chosen_settings, settings_from, settings_options
 from unspool.cli.scores import figure
 from unspool.cli.talk import common, example, reporter, result, result_json, say, table
 from unspool.cli.tasks import ONE_SPELLING, TaskGroup, refuse_standard_input, task_command
 from unspool.errors import Interrupted, UnspoolError, UsageError
-from unspool.settings import Settings, make
+from unspool.settings import Settings, make, nearest
+from unspool.tasks.catalog import TASKS, TaskEntry, one_of
 
 if TYPE_CHECKING:
     from unspool.tasks import Task
     from unspool.training import Reporter
 
 __all__ = ["compare"]
-
-_EXAMPLES = {
-    "classify": "unspool compare classify reviews.tsv --networks bag,elman,lstm --epochs 5",
-    "tag": "unspool compare tag train.conllu --valid dev.conllu --networks elman,gru,my_cell.py:MyCell",
-    "write": "unspool compare write novel.txt --networks gru,lstm,mingru --minutes 5",
-}
-_USUAL = {"classify": "bag,elman,lstm,gru", "tag": "elman,lstm,gru", "write": "elman,lstm,gru"}
 
 
 class _Outcome(NamedTuple):
@@ -49,27 +43,28 @@ class _CompareGroup(TaskGroup):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command that compares networks on one task."""
-        return _task_command(cmd_name) if cmd_name in SETTINGS else None
+        return _task_command(cmd_name) if cmd_name in TASKS else None
 
 
 def _task_command(name: str) -> click.Command:
+    entry = TASKS[name]
+    usual = ",".join(entry.usual_networks)
+    named = f", {entry.networks_help}" if entry.networks_help else ""
     ordinary = [
-        click.Option(
-            ["--networks"],
-            default=_USUAL[name],
-            help=f"Cells by name or as my_file.py:MyCell, bag for an average of words.  [{_USUAL[name]}]",
-        ),
+        click.Option(["--networks"], default=usual, help=f"Cells by name or as my_file.py:MyCell{named}.  [{usual}]"),
         click.Option(["--out"], type=click.Path(path_type=Path), help="Also write the table: a new .md or .json file."),
     ]
-    command = task_command(name, ordinary, callback=lambda **values: _compare(name, **values), example=_EXAMPLES[name])
-    command.params += settings_options(SETTINGS[name], leave_out={"network.cell", "network.network"})
+    command = task_command(
+        name, ordinary, callback=lambda **values: _compare(name, **values), example=entry.compare_example
+    )
+    command.params += settings_options(entry.settings, leave_out=entry.compared_settings)
     return command
 
 
 @click.group(
     cls=_CompareGroup,
     context_settings=ONE_SPELLING,
-    epilog=example(*_EXAMPLES.values()),
+    epilog=example(*(entry.compare_example for entry in TASKS.values())),
     subcommand_metavar="TASK DATA... [--networks A,B,C] [--SETTING VALUE ...]",
 )
 @common
@@ -96,8 +91,8 @@ def _compare(
     if out is not None:
         _refuse_file(out)
     refuse_standard_input(data, valid, test)
-    equal = make(SETTINGS[name], {"training.patience": None})
-    settings = settings_from(SETTINGS[name], recipe, chosen_settings(values), equal)
+    equal = make(TASKS[name].settings, {"training.patience": None})
+    settings = settings_from(TASKS[name].settings, recipe, chosen_settings(values), equal)
     chosen = _settings_of(name, networks, settings)
     outcomes: list[_Outcome] = []
     simple: Mapping[str, Mapping[str, float]] = {}
@@ -137,20 +132,31 @@ def _refuse_file(out: Path) -> None:
 
 def _settings_of(name: str, networks: str, settings: Settings) -> dict[str, Settings]:
     """The settings of each network, all of them looked at before the first is trained."""
-    from unspool.cells import cell_class
-
+    entry = TASKS[name]
     names = list(dict.fromkeys(part.strip() for part in re.split(r",(?![^(]*\))", networks) if part.strip()))
     if not names:
-        raise UsageError(f"--networks names nothing to compare; try --networks {_USUAL[name]}")
+        raise UsageError(f"--networks names nothing to compare; try --networks {','.join(entry.usual_networks)}")
     found = {}
     for network in names:
-        if network == "bag" and name != "classify":
-            raise UsageError(f"a bag of words gives no answer for each word, so the task {name!r} has none")
-        if network != "bag":
-            cell_class(network)
-        bag = {"network.network": "bag"} if network == "bag" else {"network.cell": network}
-        found[network] = settings.replace(**bag)
+        if network not in entry.networks:
+            _check_cell(entry, network)
+        found[network] = settings.replace(**entry.network_settings(network))
     return found
+
+
+def _check_cell(entry: TaskEntry, network: str) -> None:
+    """Refuse a network that is neither a cell nor one of the task's."""
+    from unspool.cells import CELLS, cell_class, is_built_in
+
+    known = [*entry.networks, *CELLS]
+    if not is_built_in(network) and ":" not in network:
+        elsewhere = [other.name for other in TASKS.values() if network in other.networks]
+        if elsewhere:
+            problem = f"the network {network!r} is one of the task {one_of(elsewhere)}, not of {entry.name}"
+        else:
+            problem = f"there is no cell {network!r}{nearest(network, known)}"
+        raise UsageError(f"{problem}; choose among {', '.join(known)}, or name a cell of your own as my_file.py:MyCell")
+    cell_class(network)
 
 
 def _trained(

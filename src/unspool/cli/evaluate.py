@@ -11,6 +11,7 @@ from unspool.cli.scores import score_table
 from unspool.cli.talk import common, example, result, result_json, say
 from unspool.errors import UsageError
 from unspool.settings import describe
+from unspool.tasks.catalog import TASKS, one_of
 
 if TYPE_CHECKING:
     from unspool.tasks import Task
@@ -18,7 +19,15 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 
-@click.command(epilog=example("unspool evaluate my-model test.tsv"))
+_NOT_FROM_STDIN = one_of(entry.a_model for entry in TASKS.values() if not entry.reads_once)
+
+
+@click.command(
+    help="Score a model on labelled files.\n\n"
+    "The files are read as one data set, with the columns that the model was trained on; - is stdin "
+    f"(not for {_NOT_FROM_STDIN}, which reads its text more than once).",
+    epilog=example("unspool evaluate my-model test.tsv"),
+)
 @model_argument
 @click.argument("data", nargs=-1, required=True)
 @click.option("--format", "form", help="Form of the files (tsv, csv, jsonl ...).  [by file name]")
@@ -39,13 +48,9 @@ def evaluate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Score a model on labelled files.
-
-    The files are read as one data set, with the columns that the model was trained on; - is stdin
-    (not for a language model, which reads its text more than once).
-    """
+    """Score a model on labelled files."""
     task = open_model(model, cell, device)
-    if task.name == "write" and "-" in data:
+    if not TASKS[task.name].reads_once and "-" in data:
         raise UsageError("a text is read more than once, and standard input can't be; save it to a file first")
     _read_as(task, form, skip_bad)
     scores = task.evaluate(list(data))

@@ -12,25 +12,14 @@ import click
 
 from unspool.errors import SettingError
 from unspool.settings import Setting, Settings, describe, make, read_recipe
-from unspool.tasks.settings import ClassifierSettings, LanguageModelSettings, TaggerSettings
+from unspool.tasks.catalog import TASKS
 
 __all__ = ["SETTINGS", "SettingsCommand", "chosen_settings", "settings_from", "settings_options"]
 
-SETTINGS: dict[str, type[Settings]] = {
-    "classify": ClassifierSettings,
-    "tag": TaggerSettings,
-    "write": LanguageModelSettings,
-}
+SETTINGS: dict[str, type[Settings]] = {name: entry.settings for name, entry in TASKS.items()}
 """The settings of each task; the task's class knows them too, but importing it takes seconds."""
 
 _PREFIX = "setting__"
-_TITLES = {
-    "": "What is asked for",
-    "network": "Network",
-    "vocabulary": "Vocabulary",
-    "data": "Data",
-    "training": "Training",
-}
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
@@ -53,6 +42,11 @@ class _SettingOption(click.Option):
     def is_switch(self) -> bool:
         """Whether it is on or off."""
         return self.setting.type is bool
+
+    @property
+    def group(self) -> str:
+        """Dotted name of the group of settings that it belongs to; empty if it stands alone."""
+        return self.setting.name.rpartition(".")[0]
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
         """Its shortest name, what it takes, what it means and its default."""
@@ -85,12 +79,10 @@ class SettingsCommand(click.Command):
         with formatter.section("Options"):
             formatter.write_dl(records)
         settings = [option for option in self.params if isinstance(option, _SettingOption)]
-        for group, title in _TITLES.items():
-            inside = [option for option in settings if option.setting.name.rpartition(".")[0] == group]
-            if inside:
-                dotted = f" (also as --{group}.NAME, or in a recipe under [{group}])" if group else ""
-                with formatter.section(f"{title}{dotted}"):
-                    formatter.write_dl([option.get_help_record(ctx) for option in inside])
+        for group in sorted({option.group: None for option in settings}, key=bool):  # those of no group come first
+            inside = [option for option in settings if option.group == group]
+            with formatter.section(_title(group)):
+                formatter.write_dl([option.get_help_record(ctx) for option in inside])
 
 
 def settings_options(settings: type[Settings], *, leave_out: Collection[str] = ()) -> list[click.Parameter]:
@@ -149,6 +141,13 @@ def _switched(args: list[str], switches: Mapping[str, str]) -> list[str]:
             raise SettingError(f"{name} = {value!r}: expected true or false")
         found.append(name if value.lower() in _TRUE else switches[name])
     return found
+
+
+def _title(group: str) -> str:
+    if not group:
+        return "What is asked for"
+    words = group.replace("_", " ").replace(".", ", ").capitalize()
+    return f"{words} (also as --{group.replace('_', '-')}.NAME, or in a recipe under [{group}])"
 
 
 def _metavar(setting: Setting) -> str:

@@ -12,14 +12,15 @@ from unspool import __version__
 from unspool.cli.faults import exit_code_of, without_warnings
 from unspool.cli.talk import common, example
 from unspool.settings import nearest
+from unspool.tasks.catalog import TASKS, one_of
 
 __all__ = ["VERBS", "run", "unspool"]
 
 VERBS = {
     "demo": "Train three networks in about a minute and look inside one.",
-    "train": "Train a model on your files: classify, tag or write.",
+    "train": f"Train a model on your files: {one_of(TASKS)}.",
     "evaluate": "Score a model on labelled files.",
-    "predict": "Label, tag or rate texts, one per line.",
+    "predict": f"{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line.",
     "generate": "Let a language model write.",
     "inspect": "Show what a model does with one text, gate by gate.",
     "compare": "Train several networks with an equal budget: one table.",

@@ -12,19 +12,31 @@ import click
 from unspool.cli.models import device_option, model_argument, open_model
 from unspool.cli.talk import common, example, result, result_json, say
 from unspool.errors import DataError
+from unspool.tasks.catalog import TASKS, one_of
 
 if TYPE_CHECKING:
     from unspool.data import Line
-    from unspool.tasks import Task
+    from unspool.tasks import Prediction, Task
 
 __all__ = ["predict"]
 
 
+_FIRST, *_OTHERS = TASKS.values()
+_WRITES = f"{_FIRST.a_model.capitalize()} writes {_FIRST.predict_writes}" + "".join(
+    f"; {entry.a_model} {entry.predict_writes}" for entry in _OTHERS
+)
+_HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line of FILE or stdin.
+
+{_WRITES}. A blank line gets a blank line, so that answers stand where their texts do.
+"""
+
+
 @click.command(
+    help=_HELP,
     epilog=example(
         "echo 'a joy from end to end' | unspool predict my-model -",
         "unspool predict my-model texts.txt --json",
-    )
+    ),
 )
 @model_argument
 @click.argument("file", default="-")
@@ -35,11 +47,7 @@ __all__ = ["predict"]
 )
 @common
 def predict(model: str, file: str, cell: str | None, device: str, as_json: bool, batch_size: int | None) -> None:
-    """Label, tag or rate texts, one per line of FILE or stdin.
-
-    A classifier writes label, probability and text; a tagger a line for each word and a blank line after each sentence;
-    a language model perplexity and text. A blank line gets a blank line, so that answers stand where their texts do.
-    """
+    """Say what a model makes of texts, one per line of FILE or stdin."""
     from unspool.data import read_lines
 
     task = open_model(model, cell, device)
@@ -49,9 +57,9 @@ def predict(model: str, file: str, cell: str | None, device: str, as_json: bool,
     for lines in _batches(read_lines(file), batch_size or (1 if typed else 256)):
         for answer in _answers(task, lines):
             if as_json:
-                result_json(None if answer is None else _record(answer))
+                result_json(None if answer is None else answer.record())
             else:
-                result("" if answer is None else _text(answer))
+                result("" if answer is None else answer.line())
         sys.stdout.flush()
 
 
@@ -66,11 +74,11 @@ def _batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
         yield batch
 
 
-def _answers(task: Task[Any], lines: list[Line]) -> list[Any]:
+def _answers(task: Task[Any], lines: list[Line]) -> list[Prediction | None]:
     """What the model says of each line, None of a blank one."""
     filled = [line for line in lines if line.text.strip()]
     try:
-        answers = iter(task.predict([line.text for line in filled]))  # type: ignore[attr-defined]
+        answers = iter(task.predict([line.text for line in filled]))
     except DataError as error:
         place = re.fullmatch(r"text (\d+)", error.where or "")
         if place is None:
@@ -78,22 +86,3 @@ def _answers(task: Task[Any], lines: list[Line]) -> list[Any]:
         message = str(error).removeprefix(f"{error.where}: ")
         raise DataError(message, filled[int(place.group(1)) - 1].where) from None
     return [next(answers) if line.text.strip() else None for line in lines]
-
-
-def _text(answer: Any) -> str:
-    kind = type(answer).__name__
-    if kind == "Classification":
-        shares = ",".join(f"{answer.probabilities[label]:.3f}" for label in answer.labels)
-        return f"{','.join(answer.labels)}\t{shares}\t{answer.text}"
-    if kind == "Tagging":
-        return "".join(f"{word}\t{tag}\n" for word, tag in zip(answer.words, answer.tags, strict=True))
-    return f"{answer.perplexity:.4g}\t{answer.text}"
-
-
-def _record(answer: Any) -> dict[str, Any]:
-    record: dict[str, Any] = answer._asdict()
-    if type(answer).__name__ == "Reading":
-        record["perplexity"] = answer.perplexity
-    if "spans" in record:
-        record["spans"] = [span._asdict() for span in answer.spans]
-    return record

@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from unspool.cli.flags import SETTINGS, SettingsCommand
+from unspool.cli.flags import SettingsCommand
 from unspool.cli.talk import common
 from unspool.cli.talk import example as shown
 from unspool.errors import UsageError
 from unspool.settings import nearest
+from unspool.tasks.catalog import TASKS
 
 __all__ = [
-    "EXAMPLES",
     "ONE_SPELLING",
     "TaskGroup",
     "as_json",
@@ -24,29 +24,13 @@ __all__ = [
     "with_baselines",
 ]
 
-EXAMPLES = {
-    "classify": "unspool train classify reviews.tsv --out my-model --cell gru --epochs 10",
-    "tag": "unspool train tag train.conllu --valid dev.conllu --test test.conllu --out my-tagger",
-    "write": "unspool train write novel.txt --out my-writer --units character --minutes 10",
-}
-SUMMARIES = {
-    "classify": "Texts with labels in, a classifier out.",
-    "tag": "Sentences with a tag for each word in, a tagger out.",
-    "write": "Running text in, a language model out.",
-}
-DATA_FORMS = {
-    "classify": "tables (tsv, csv, jsonl, parquet) with a column of texts and one of labels",
-    "tag": "CoNLL columns, CoNLL-U, or jsonl with lists of tokens and tags",
-    "write": "plain text",
-}
-
 
 class TaskGroup(click.Group):
     """A verb that is followed by the name of a task; each task's command is made when it is asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The tasks."""
-        return list(SETTINGS)
+        return list(TASKS)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -55,16 +39,16 @@ class TaskGroup(click.Group):
         name = args[0]
         if self.get_command(ctx, name) is None:
             if Path(name).exists() or "." in name:
-                hint = f": name the task before the data, as unspool {self.name} {next(iter(SETTINGS))} {name}"
+                hint = f": name the task before the data, as unspool {self.name} {next(iter(TASKS))} {name}"
             else:
-                hint = f"{nearest(name, SETTINGS)}; choose one of {', '.join(SETTINGS)}"
+                hint = f"{nearest(name, TASKS)}; choose one of {', '.join(TASKS)}"
             raise click.UsageError(f"there is no task {name!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the tasks."""
         with formatter.section("Tasks"):
-            formatter.write_dl(list(SUMMARIES.items()))
+            formatter.write_dl([(name, entry.summary) for name, entry in TASKS.items()])
 
 
 ONE_SPELLING = {
@@ -79,6 +63,7 @@ def task_command(
     name: str, options: Sequence[click.Parameter], *, callback: Callable[..., Any], example: str
 ) -> SettingsCommand:
     """A command on data, for one task."""
+    entry = TASKS[name]
     ordinary = [
         click.Argument(["data"], nargs=-1, required=True),
         click.Option(["--valid"], type=click.Path(), multiple=True, help="Data that choose the best weights."),
@@ -92,7 +77,7 @@ def task_command(
         name,
         params=ordinary,
         callback=callback,
-        help=f"{SUMMARIES[name]}\n\nDATA: {DATA_FORMS[name]}; files, folders, globs, also .gz.",
+        help=f"{entry.summary}\n\nDATA: {entry.data_forms}; files, folders, globs, also .gz.",
         epilog=shown(example),
         context_settings=ONE_SPELLING,
     )

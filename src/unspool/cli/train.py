@@ -13,7 +13,6 @@ from unspool.cli.models import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, reporter, result, result_json, say
 from unspool.cli.tasks import (
-    EXAMPLES,
     ONE_SPELLING,
     TaskGroup,
     as_json,
@@ -23,6 +22,7 @@ from unspool.cli.tasks import (
 )
 from unspool.errors import ModelFolderError, SettingError, UsageError
 from unspool.settings import Settings, describe, nearest
+from unspool.tasks.catalog import TASKS
 from unspool.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
@@ -93,7 +93,9 @@ def _task_command(name: str) -> click.Command:
         click.Option(["--resume"], is_flag=True, help="Go on with what FOLDER holds, or begin."),
         _allow(),
     ]
-    command = task_command(name, ordinary, callback=lambda **values: _train(name, **values), example=EXAMPLES[name])
+    command = task_command(
+        name, ordinary, callback=lambda **values: _train(name, **values), example=TASKS[name].train_example
+    )
     command.params += settings_options(SETTINGS[name])
     return command
 
@@ -105,7 +107,7 @@ def _allow() -> click.Option:
 
 @click.group(
     cls=_TrainGroup,
-    epilog=example(*EXAMPLES.values(), "unspool train --resume my-model")
+    epilog=example(*(entry.train_example for entry in TASKS.values()), "unspool train --resume my-model")
     + "\n\nAll settings: unspool train TASK --help",
     subcommand_metavar="TASK DATA... --out FOLDER [--SETTING VALUE ...]",
 )
@@ -177,4 +179,4 @@ def _report(task: Task[Any], out: Path, json: bool) -> None:
         result_json({"model": str(out), **task.record.metrics, "baselines": task.record.baselines})
     else:
         result(scores_beside_baselines(task.record.metrics, task.record.baselines))
-    say(f"saved in {out}; go on with: unspool {'generate' if task.name == 'write' else 'predict'} {out}")
+    say(f"saved in {out}; go on with: unspool {TASKS[task.name].next_verb} {out}")

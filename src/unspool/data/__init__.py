@@ -1,9 +1,10 @@
 """From files to batches: readers, vocabularies, encoded examples and the order they come in."""
 
-from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Tokens, Window
-from unspool.data.examples import Examples, Sequences, refuse_empty, split
+from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Paired, Tokens, Window
+from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty, split
 from unspool.data.files import Paths, Reader, find_files
 from unspool.data.labels import Labels
+from unspool.data.pairs import Pair, read_pairs
 from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
 from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences
 from unspool.data.sources import BatchSource, Bucketed, Windows, evaluation_batches
@@ -29,6 +30,9 @@ __all__ = [
     "Labelled",
     "Labels",
     "Line",
+    "Pair",
+    "Paired",
+    "PairedExamples",
     "Paths",
     "Reader",
     "Row",
@@ -50,6 +54,7 @@ __all__ = [
     "find_files",
     "guess_text_and_label",
     "read_lines",
+    "read_pairs",
     "read_rows",
     "read_sentences",
     "read_stories",

@@ -8,7 +8,9 @@ from typing import Self
 import torch
 from torch import Tensor
 
-__all__ = ["IGNORED", "Batch", "Characters", "Labelled", "Tokens", "Window"]
+from unspool.data.units import END
+
+__all__ = ["IGNORED", "Batch", "Characters", "Labelled", "Paired", "Tokens", "Window"]
 
 IGNORED = -100
 """The target that stands where there is nothing to predict."""
@@ -124,4 +126,40 @@ class Window:
         return replace(self, inputs=self.inputs[:, rank::world], targets=self.targets[:, rank::world])
 
 
-Batch = Tokens | Labelled | Window
+@dataclass(frozen=True, slots=True, eq=False)
+class Paired:
+    """Source sequences with the target sequences they should become."""
+
+    source: Tokens
+    target: Tokens
+    """Target tokens alone, without the end; may be of length 0."""
+
+    @property
+    def inputs(self) -> Tensor:
+        """What the decoder reads, int64 (target time + 1, batch): the end unit, then the target."""
+        return torch.cat([torch.full_like(self.source.ids[:1], END), self.target.ids])
+
+    @property
+    def targets(self) -> Tensor:
+        """What it should say, int64 (target time + 1, batch): the target, then the end unit; `IGNORED` after it."""
+        steps = torch.arange(self.target.ids.shape[0] + 1, device=self.target.ids.device)[:, None]
+        shifted = torch.cat([self.target.ids, torch.zeros_like(self.source.ids[:1])])
+        shifted = shifted.masked_fill(steps == self.target.lengths, END)
+        return shifted.masked_fill(steps > self.target.lengths, IGNORED)
+
+    @property
+    def size(self) -> int:
+        """Real tokens of both sides, padding not counted, the end of each target counted."""
+        return self.source.size + self.target.size + len(self.target.lengths)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on a device."""
+        return replace(self, source=self.source.to(device), target=self.target.to(device))
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Every `world`-th pair from `rank` on; None if there is none."""
+        source, target = self.source.shard(rank, world), self.target.shard(rank, world)
+        return None if source is None or target is None else replace(self, source=source, target=target)
+
+
+Batch = Tokens | Labelled | Paired | Window

@@ -5,17 +5,17 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unspool.data.batches import IGNORED, Characters, Labelled, Tokens
+from unspool.data.batches import IGNORED, Characters, Labelled, Paired, Tokens
 from unspool.errors import DataError
 
-__all__ = ["Examples", "Sequences", "refuse_empty", "split"]
+__all__ = ["Examples", "HasLengths", "PairedExamples", "Sequences", "refuse_empty", "split"]
 
 
 class Sequences:
@@ -114,6 +114,11 @@ class Examples:
     def __len__(self) -> int:
         return len(self.tokens)
 
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each, int64 (examples,)."""
+        return self.tokens.lengths
+
     def take(self, indices: NDArray[np.int64]) -> Examples:
         """The examples at some places, in that order."""
         targets = self.targets
@@ -146,7 +151,47 @@ class Examples:
         return Characters(ids, spelled, torch.from_numpy(index))
 
 
-def refuse_empty(sequences: Sequences, where: Sequence[str] | None = None) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class PairedExamples:
+    """Source sequences, and the target sequence that each should become.
+
+    Raises:
+        DataError: If there are not as many of both.
+    """
+
+    source: Sequences
+    target: Sequences
+
+    def __post_init__(self) -> None:
+        if len(self.source) != len(self.target):
+            raise DataError(f"{len(self.source)} sources came with {len(self.target)} targets")
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of the longer side, the target's end counted, int64 (examples,)."""
+        return np.maximum(self.source.lengths, self.target.lengths + 1)
+
+    def take(self, indices: NDArray[np.int64]) -> PairedExamples:
+        """The pairs at some places, in that order."""
+        return PairedExamples(self.source.take(indices), self.target.take(indices))
+
+    def batch(self, indices: NDArray[np.int64]) -> Paired:
+        """Pad the pairs at some places into one batch."""
+        return Paired(Tokens(*self.source.pad(indices)), Tokens(*self.target.pad(indices)))
+
+
+class HasLengths(Protocol):
+    """Anything that knows how long each of its sequences is."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Of each sequence, int64 (sequences,)."""
+
+
+def refuse_empty(sequences: HasLengths, where: Sequence[str] | None = None) -> None:
     """Refuse sequences of length zero.
 
     Args:

@@ -32,6 +32,7 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 """One path or several; each a file, a folder, a glob, or `-` for standard input."""
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -69,6 +70,15 @@ class Reader(Generic[T]):
             bad = f" but {self.skipped} bad ones, which were skipped" if self.skipped else ""
             where = ", ".join(map(name_of, self.files[:3])) + (", ..." if len(self.files) > 3 else "")
             raise DataError(f"there is nothing to read{bad}", where)
+
+    def map(self, change: Callable[[T], U | DataError]) -> Reader[U]:
+        """A reader of what `change` makes of each item; bad ones are raised or left out like those of the file."""
+
+        def read(file: str) -> Iterator[U | DataError]:
+            for item in self._read(file):
+                yield item if isinstance(item, DataError) else change(item)
+
+        return Reader(self.files, read, skip_bad=self._skip_bad)
 
 
 def name_of(path: str) -> str:

@@ -16,11 +16,11 @@ from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, 
 from unspool.errors import DataError, MissingExtraError
 from unspool.settings import nearest
 
-__all__ = ["Header", "Row", "find_column", "guess_text_and_label", "read_json_lines", "read_rows"]
+__all__ = ["ROW_FORMATS", "Header", "Row", "find_column", "guess_text_and_label", "read_json_lines", "read_rows"]
 
 Header = Literal["auto", "yes", "no"]
 
-_FORMATS = {
+ROW_FORMATS = {
     ".tsv": "tsv",
     ".tab": "tsv",
     ".csv": "csv",
@@ -30,6 +30,7 @@ _FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+"""Form of a table by the last part of its name."""
 
 
 class Row(NamedTuple):
@@ -59,10 +60,10 @@ def read_rows(
     Raises:
         DataError: If a file is missing, empty or of unknown format; while reading, if a row is bad.
     """
-    if format is not None and format not in _FORMATS.values():
-        known = sorted(set(_FORMATS.values()))
+    if format is not None and format not in ROW_FORMATS.values():
+        known = sorted(set(ROW_FORMATS.values()))
         raise DataError(f"format {format!r} is none of {', '.join(known)}{nearest(format, known)}")
-    files = find_files(paths, suffixes=None if format else _FORMATS.keys())
+    files = find_files(paths, suffixes=None if format else ROW_FORMATS.keys())
     formats = {file: format or _format_of(file) for file in files}
     wanted = frozenset(name.casefold() for name in names)
     readers: dict[str, Callable[[str], Iterator[Row | DataError]]] = {
@@ -140,13 +141,13 @@ def _as_text(value: object) -> str:
 
 def _format_of(path: str) -> str:
     suffix = suffix_of(path)
-    if suffix not in _FORMATS:
-        known = ", ".join(sorted(_FORMATS))
-        hint = nearest(suffix, _FORMATS)
+    if suffix not in ROW_FORMATS:
+        known = ", ".join(sorted(ROW_FORMATS))
+        hint = nearest(suffix, ROW_FORMATS)
         raise DataError(
             f"the name does not tell the form (expected {known}){hint}; say which, as format=tsv", name_of(path)
         )
-    return _FORMATS[suffix]
+    return ROW_FORMATS[suffix]
 
 
 class _Table:

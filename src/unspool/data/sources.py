@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from unspool.data.batches import IGNORED, Batch, Labelled, Tokens, Window
-from unspool.data.examples import Examples, refuse_empty
+from unspool.data.batches import IGNORED, Batch, Window
+from unspool.data.examples import refuse_empty
 from unspool.data.vocabulary import END
 from unspool.errors import DataError
 
-__all__ = ["BatchSource", "Bucketed", "Windows", "evaluation_batches"]
+__all__ = ["BatchSource", "Bucketed", "Encoded", "Windows", "evaluation_batches"]
 
 B = TypeVar("B", bound=Batch, covariant=True)
 
@@ -30,7 +30,21 @@ class BatchSource(Protocol[B]):
         """The batches of an epoch in its order, the first `start` left out."""
 
 
-class Bucketed:
+class Encoded(Protocol[B]):
+    """A data set that makes batches of any of its examples."""
+
+    def __len__(self) -> int:
+        """How many examples there are."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """What each takes of a batch's budget, int64 (examples,)."""
+
+    def batch(self, indices: NDArray[np.int64]) -> B:
+        """Pad the examples at some places into one batch."""
+
+
+class Bucketed(Generic[B]):
     """Batches of sequences of like length, within a budget of tokens.
 
     Every example comes exactly once in an epoch. Examples of equal length are shuffled among each other and batches
@@ -46,18 +60,20 @@ class Bucketed:
         DataError: If there are no examples, or one is empty.
     """
 
-    def __init__(self, examples: Examples, *, batch_tokens: int, batch_size: int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, examples: Encoded[B], *, batch_tokens: int, batch_size: int | None = None, seed: int = 0
+    ) -> None:
         if not len(examples):
             raise DataError("there are no examples to train on")
-        refuse_empty(examples.tokens)
+        refuse_empty(examples)
         self.examples, self.seed = examples, seed
-        self._lengths = examples.tokens.lengths
+        self._lengths = examples.lengths
         self._cuts = _cut(np.sort(self._lengths), batch_tokens, batch_size)
 
     def __len__(self) -> int:
         return len(self._cuts) - 1
 
-    def epoch(self, number: int, *, start: int = 0) -> Iterator[Tokens | Labelled]:
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[B]:
         """The batches of an epoch in its order, the first `start` left out."""
         for indices in self.epoch_indices(number)[start:]:
             yield self.examples.batch(indices)
@@ -71,15 +87,15 @@ class Bucketed:
 
 
 def evaluation_batches(
-    examples: Examples, *, batch_tokens: int, batch_size: int | None = None
-) -> Iterator[tuple[NDArray[np.int64], Tokens | Labelled]]:
+    examples: Encoded[B], *, batch_tokens: int, batch_size: int | None = None
+) -> Iterator[tuple[NDArray[np.int64], B]]:
     """Yield every example once, shortest first, each batch with the places its sequences had in `examples`.
 
     Raises:
         DataError: If an example is empty.
     """
-    refuse_empty(examples.tokens)
-    lengths = examples.tokens.lengths
+    refuse_empty(examples)
+    lengths = examples.lengths
     order = np.argsort(lengths, kind="stable")
     cuts = _cut(lengths[order], batch_tokens, batch_size)
     for begin, end in pairwise(cuts):

@@ -1,5 +1,41 @@
 """Decoding: choose units one at a time, over anything that predicts the next."""
 
-from unspool.decoding.sampling import StepModel, sample, sample_next
+from __future__ import annotations
 
-__all__ = ["StepModel", "sample", "sample_next"]
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unspool.decoding.hypotheses import Hypothesis
+    from unspool.decoding.sampling import SelfStarting, sample, sample_next
+    from unspool.decoding.search import decode
+    from unspool.decoding.settings import DecodingSettings
+    from unspool.decoding.states import StepModel, select
+    from unspool.decoding.streaming import stream
+
+__all__ = [
+    "DecodingSettings",
+    "Hypothesis",
+    "SelfStarting",
+    "StepModel",
+    "decode",
+    "sample",
+    "sample_next",
+    "select",
+    "stream",
+]
+
+_HOME = {
+    "DecodingSettings": "settings",
+    "Hypothesis": "hypotheses",
+    **dict.fromkeys(("StepModel", "select"), "states"),
+    **dict.fromkeys(("SelfStarting", "sample", "sample_next"), "sampling"),
+    "decode": "search",
+    "stream": "streaming",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -8,19 +8,67 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from unspool.decoding.states import StepModel
 from unspool.errors import SettingError
 
-__all__ = ["StepModel", "sample", "sample_next"]
+__all__ = ["SelfStarting", "chances", "draw", "sample", "sample_next"]
 
 
-class StepModel(Protocol):
-    """Anything that predicts one step at a time."""
+class SelfStarting(StepModel, Protocol):
+    """A step model that needs nothing but a number of sequences to begin."""
 
     def start(self, batch_size: int) -> Any:
         """The state before the first unit."""
 
-    def advance(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Read one unit of each sequence, (batch,): log-probabilities, (batch, vocabulary), and the new state."""
+
+def chances(
+    log_probabilities: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> Tensor:
+    """With what chance each unit is drawn, (batch, vocabulary); arguments are those of `sample_next`.
+
+    At temperature 0 the likeliest unit, the first of equals, has chance 1.
+    """
+    if temperature < 0:
+        raise SettingError(f"temperature = {temperature}: expected 0 or more")
+    if top_k is not None and top_k < 1:
+        raise SettingError(f"top_k = {top_k}: expected 1 or more")
+    if top_p is not None and not 0 < top_p <= 1:
+        raise SettingError(f"top_p = {top_p}: expected more than 0 and at most 1")
+    if temperature == 0:
+        return torch.zeros_like(log_probabilities).scatter(-1, log_probabilities.argmax(-1, keepdim=True), 1)
+    scores = log_probabilities.float()
+    if temperature != 1:
+        # from the likeliest down, so that a small temperature does not take every unit to -infinity
+        scores = (scores - scores.amax(-1, keepdim=True)) / max(temperature, 1e-30)
+    if top_k is not None and top_k < scores.shape[-1]:
+        best = scores.topk(top_k, dim=-1)  # by place, not by value: equal scores must not let more through
+        scores = torch.full_like(scores, float("-inf")).scatter(-1, best.indices, best.values)
+    probabilities = scores.softmax(-1)
+    if top_p is not None and top_p < 1:
+        ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+        before = ordered.cumsum(-1) - ordered  # what the likelier ones add up to; the likeliest always stays
+        ordered = ordered.masked_fill(before >= top_p, 0)
+        probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered / ordered.sum(-1, keepdim=True))
+    return probabilities
+
+
+def draw(probabilities: Tensor, numbers: Tensor) -> Tensor:
+    """Draw one unit for each row by numbers drawn before, so that a row's unit does not hang on its neighbours.
+
+    Args:
+        probabilities: Of each unit, (batch, vocabulary); a row need not add up to 1.
+        numbers: Even between 0 and 1, 1 left out, float32 (batch,).
+
+    Returns:
+        The first unit at which the probabilities add up to more than that share of their sum, int64 (batch,).
+    """
+    sums = probabilities.cumsum(-1)
+    total = sums[:, -1]
+    aim = torch.minimum(numbers * total, torch.nextafter(total, torch.zeros_like(total)))
+    units = torch.searchsorted(sums, aim.unsqueeze(-1), right=True).clamp(max=probabilities.shape[-1] - 1)
+    # sums formed in parallel may rise by a rounding error where nothing was added
+    possible = probabilities.gather(-1, units) > 0
+    return torch.where(possible, units, probabilities.argmax(-1, keepdim=True)).squeeze(-1)
 
 
 def sample_next(
@@ -47,30 +95,15 @@ def sample_next(
     Raises:
         SettingError: If a setting is out of its range.
     """
-    if temperature < 0:
-        raise SettingError(f"temperature = {temperature}: expected 0 or more")
-    if top_k is not None and top_k < 1:
-        raise SettingError(f"top_k = {top_k}: expected 1 or more")
-    if top_p is not None and not 0 < top_p <= 1:
-        raise SettingError(f"top_p = {top_p}: expected more than 0 and at most 1")
+    probabilities = chances(log_probabilities, temperature=temperature, top_k=top_k, top_p=top_p)
     if temperature == 0:
-        return log_probabilities.argmax(-1)
-    scores = log_probabilities.float() / temperature
-    if top_k is not None and top_k < scores.shape[-1]:
-        best = scores.topk(top_k, dim=-1)  # by place, not by value: equal scores must not let more through
-        scores = torch.full_like(scores, float("-inf")).scatter(-1, best.indices, best.values)
-    probabilities = scores.softmax(-1)
-    if top_p is not None and top_p < 1:
-        ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
-        before = ordered.cumsum(-1) - ordered  # what the likelier ones add up to; the likeliest always stays
-        ordered = ordered.masked_fill(before >= top_p, 0)
-        probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered)
+        return probabilities.argmax(-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
 
 
 @torch.no_grad()
 def sample(
-    model: StepModel,
+    model: SelfStarting,
     prompt: Tensor,
     *,
     length: int,

@@ -1,19 +1,40 @@
 """Layers: check at the door, then compose. Arithmetic stays in the cells, speed in the engine."""
 
+from unspool.layers.attention import (
+    AdditiveAttention,
+    Attended,
+    Attention,
+    BilinearAttention,
+    DotAttention,
+    attend,
+    make_attention,
+)
+from unspool.layers.attentive_cell import AttentiveCell
 from unspool.layers.crf import LinearChainCRF
 from unspool.layers.dropout import SequenceDropout, WordDropout, dropped_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
 from unspool.layers.initialize import Initialization, initialize
+from unspool.layers.multihead_attention import MultiHeadAttention
+from unspool.layers.positions import LearnedPositions, SinusoidalPositions
 from unspool.layers.readout import Pooling, Readout, ReadoutOutput
 from unspool.layers.recurrent import Recurrent, RecurrentOutput, RecurrentState
 from unspool.layers.softmax import AdaptiveSoftmax, FullSoftmax
+from unspool.layers.transformer import TransformerDecoder, TransformerEncoder, TransformerOutput
 
 __all__ = [
     "AdaptiveSoftmax",
+    "AdditiveAttention",
+    "Attended",
+    "Attention",
+    "AttentiveCell",
+    "BilinearAttention",
     "CharacterComposition",
+    "DotAttention",
     "FullSoftmax",
     "Initialization",
+    "LearnedPositions",
     "LinearChainCRF",
+    "MultiHeadAttention",
     "Pooling",
     "Readout",
     "ReadoutOutput",
@@ -21,8 +42,14 @@ __all__ = [
     "RecurrentOutput",
     "RecurrentState",
     "SequenceDropout",
+    "SinusoidalPositions",
     "TokenEmbedding",
+    "TransformerDecoder",
+    "TransformerEncoder",
+    "TransformerOutput",
     "WordDropout",
+    "attend",
     "dropped_weights",
     "initialize",
+    "make_attention",
 ]

@@ -8,6 +8,7 @@ before the next. The result is that of `F.cross_entropy(F.linear(...))`, to roun
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -19,8 +20,14 @@ __all__ = ["linear_cross_entropy"]
 _BLOCK_SCORES = 4_000_000  # scores held at a time
 
 
-def linear_cross_entropy(inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-    """Sum of -log softmax(W h + b) at the targets, in nats.
+def linear_cross_entropy(
+    inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, label_smoothing: float = 0.0
+) -> Tensor:
+    r"""Sum of -log softmax(W h + b) at the targets, in nats.
+
+    With smoothing ε, the sum of the Kullback-Leibler divergences KL(q ‖ p) from p = softmax(W h + b) to the target
+    smoothed over all C classes, q = (1 - ε) onehot + ε / C (Szegedy et al. 2016, arXiv:1512.00567, section 7); it is 0
+    where p = q.
 
     Under autocast the products run in its lower precision, and the rest in float32.
 
@@ -29,14 +36,26 @@ def linear_cross_entropy(inputs: Tensor, weight: Tensor, bias: Tensor, targets: 
         weight: W, (classes, features).
         bias: b, (classes,).
         targets: The right classes, int64 (items,).
+        label_smoothing: ε, from 0 up to but not 1.
     """
-    total: Tensor = _LinearCrossEntropy.apply(inputs, weight, bias, targets)  # type: ignore[no-untyped-call]
+    total: Tensor = _LinearCrossEntropy.apply(inputs, weight, bias, targets, label_smoothing)  # type: ignore[no-untyped-call]
     return total
+
+
+def _negative_entropy(smoothing: float, classes: int) -> float:
+    """Sum of q log q over the classes of a smoothed target."""
+    if not smoothing:
+        return 0.0
+    other = smoothing / classes
+    top = 1 - smoothing + other
+    return top * math.log(top) + (classes - 1) * other * math.log(other)
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, label_smoothing: float
+    ) -> Tensor:
         kind = inputs.device.type
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         wide = torch.promote_types(weight.dtype, torch.float32)
@@ -50,14 +69,19 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 block = slice(begin, begin + rows)
                 places = targets[block].unsqueeze(1)
                 scores = F.linear(inputs_low[block], weight_low, bias_low).to(wide).log_softmax(1)
-                total -= scores.gather(1, places).sum()
+                total -= (1 - label_smoothing) * scores.gather(1, places).sum()
+                if label_smoothing:
+                    total -= label_smoothing / len(weight) * scores.sum()
                 if wanted:
-                    error = scores.exp_()  # p - 1 at the target, p elsewhere: d total / d scores
-                    error.scatter_add_(1, places, error.new_full((1, 1), -1).expand_as(places))
+                    error = scores.exp_()  # p - q: d total / d scores
+                    if label_smoothing:
+                        error -= label_smoothing / len(weight)
+                    error.scatter_add_(1, places, error.new_full((1, 1), label_smoothing - 1).expand_as(places))
                     error_low = error.to(low)
                     gradients[0][block] = error_low @ weight_low
                     gradients[1] += error_low.t() @ inputs_low[block]
                     gradients[2] += error.sum(0)
+        total += len(inputs) * _negative_entropy(label_smoothing, len(weight))
         ctx.save_for_backward(*gradients)
         ctx.kinds = [part.dtype for part in (inputs, weight, bias)]
         return total
@@ -68,4 +92,4 @@ class _LinearCrossEntropy(torch.autograd.Function):
         inputs, weight, bias = (
             (gradient * upstream).to(kind) for gradient, kind in zip(ctx.saved_tensors, ctx.kinds, strict=True)
         )
-        return inputs, weight, bias, None
+        return inputs, weight, bias, None, None

@@ -46,11 +46,14 @@ class FullSoftmax(nn.Module):
         """Log-probabilities in nats, (..., vocabulary), float32."""
         return self.logits(inputs).float().log_softmax(-1)
 
-    def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Sum of -log p over targets, (items,), for vectors (items, input), in nats."""
+    def loss(self, inputs: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+        """Sum of -log p over targets, (items,), for vectors (items, input), in nats.
+
+        With smoothing, the sum of the divergences from the smoothed targets (see `linear_cross_entropy`).
+        """
         if self.project is not None:
             inputs = self.project(inputs)
-        return linear_cross_entropy(inputs, self.weight, self.bias, targets)
+        return linear_cross_entropy(inputs, self.weight, self.bias, targets, label_smoothing=label_smoothing)
 
 
 class AdaptiveSoftmax(nn.Module):

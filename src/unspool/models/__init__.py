@@ -1,22 +1,43 @@
 """Networks on tensors: they own their loss and know nothing of files or text."""
 
 from unspool.models.classifier import ClassifierModel, ClassifierOutput
+from unspool.models.decoders import (
+    AttentiveDecoder,
+    Bridge,
+    LateAttentionDecoder,
+    Memory,
+    RecurrentDecoder,
+    TransformerDecoding,
+    WindowDecoder,
+)
+from unspool.models.encoder_decoder import EncoderDecoder, Forced
 from unspool.models.language_model import LanguageModel
+from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
 from unspool.models.memory_network import KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput, hop
 from unspool.models.sentence_encoder import SentenceEncoder, position_encoding
 from unspool.models.tagger import TaggerModel
 
 __all__ = [
+    "AttentiveDecoder",
+    "Bridge",
     "ClassifierModel",
     "ClassifierOutput",
+    "EncoderDecoder",
+    "Forced",
     "KeyValueMemoryNetwork",
     "LanguageModel",
+    "LateAttentionDecoder",
+    "LatentVariable",
     "Loss",
+    "Memory",
     "MemoryNetwork",
     "MemoryOutput",
+    "RecurrentDecoder",
     "SentenceEncoder",
     "TaggerModel",
+    "TransformerDecoding",
+    "WindowDecoder",
     "hop",
     "position_encoding",
 ]

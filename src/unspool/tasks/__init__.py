@@ -5,36 +5,38 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from unspool.tasks.catalog import TASKS, task_entry
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from unspool.cells import Cell
-    from unspool.tasks.base import Task
+    from unspool.tasks.base import Prediction, Task
     from unspool.tasks.classifier import Classification, Classifier
     from unspool.tasks.language_model import LanguageModel, Reading
     from unspool.tasks.tagger import Tagger, Tagging
+    from unspool.tasks.translator import Translation, Translator
 
 __all__ = [
     "TASKS",
     "Classification",
     "Classifier",
     "LanguageModel",
+    "Prediction",
     "Reading",
     "Tagger",
     "Tagging",
     "Task",
+    "Translation",
+    "Translator",
     "load",
     "task_class",
+    "task_entry",
 ]
 
-TASKS = {"classify": "Classifier", "tag": "Tagger", "write": "LanguageModel"}
-"""Class of each task, by the name that the command line knows it by."""
-
 _HOME = {
-    **dict.fromkeys(("Classification", "Classifier"), "classifier"),
-    **dict.fromkeys(("LanguageModel", "Reading"), "language_model"),
-    **dict.fromkeys(("Tagger", "Tagging"), "tagger"),
-    "Task": "base",
+    **{name: entry.module for entry in TASKS.values() for name in (entry.task, entry.answer)},
+    **dict.fromkeys(("Prediction", "Task"), "base"),
 }
 
 
@@ -44,12 +46,7 @@ def task_class(name: str) -> type[Task[Any]]:
     Raises:
         UsageError: If there is no such task.
     """
-    from unspool.errors import UsageError
-    from unspool.settings import nearest
-
-    if name not in TASKS:
-        raise UsageError(f"there is no task {name!r}{nearest(name, TASKS)}; choose one of {', '.join(TASKS)}")
-    found: type[Task[Any]] = __getattr__(TASKS[name])
+    found: type[Task[Any]] = __getattr__(task_entry(name).task)
     return found
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -24,11 +24,21 @@ from unspool.tasks.folder import Record, rounded
 from unspool.tasks.storing import load_task, save_task
 from unspool.training import BatchSource, Reporter
 
-__all__ = ["Paths", "Task", "batched_tokens", "device_of"]
+__all__ = ["Paths", "Prediction", "Task", "batched_tokens", "device_of"]
 
 Paths = str | Path | Sequence[str | Path]
 D = TypeVar("D")
 T = TypeVar("T")
+
+
+class Prediction(Protocol):
+    """What a task says of one text: a named tuple that can write itself."""
+
+    def line(self) -> str:
+        """What a person reads; one line, or several."""
+
+    def record(self) -> dict[str, Any]:
+        """All there is, as values that JSON has."""
 
 
 class Task(ABC, Generic[D]):
@@ -118,6 +128,15 @@ class Task(ABC, Generic[D]):
     @abstractmethod
     def _size(self, examples: D) -> dict[str, int]:
         """How much data there is, by what is counted."""
+
+    @abstractmethod
+    def predict(self, texts: list[str]) -> Sequence[Prediction]:
+        """Say something of each text.
+
+        Raises:
+            DataError: If nothing can be said of a text; its place is `text 3` for the third.
+            UsageError: If the model has not been trained.
+        """
 
     @abstractmethod
     def trace(self, text: str) -> Trace:

@@ -74,6 +74,15 @@ class Classification(NamedTuple):
         """The likeliest label."""
         return next(iter(self.probabilities))
 
+    def line(self) -> str:
+        """Labels, their probabilities and the text, with tabs between."""
+        shares = ",".join(f"{self.probabilities[label]:.3f}" for label in self.labels)
+        return f"{','.join(self.labels)}\t{shares}\t{self.text}"
+
+    def record(self) -> dict[str, Any]:
+        """Text, labels, and the probabilities of all labels."""
+        return self._asdict()
+
 
 class Classifier(Task[TextExamples]):
     """Reads a text and says its label, or its labels.
@@ -266,7 +275,7 @@ class Classifier(Task[TextExamples]):
     def _summary(self) -> str:
         return "averaged bag of embeddings" if self.settings.network.network == "bag" else super()._summary()
 
-    def _source(self, examples: TextExamples) -> Bucketed:
+    def _source(self, examples: TextExamples) -> Bucketed[Tokens | Labelled]:
         training = self.settings.training
         return Bucketed(
             self._encode(examples),

@@ -48,6 +48,14 @@ class Reading(NamedTuple):
         """Perplexity per unit."""
         return language_model_scores(sum(self.nats), len(self.nats))["perplexity"]
 
+    def line(self) -> str:
+        """Perplexity and text, with a tab between."""
+        return f"{self.perplexity:.4g}\t{self.text}"
+
+    def record(self) -> dict[str, Any]:
+        """Text, units, their nats, what may follow, and the perplexity."""
+        return {**self._asdict(), "perplexity": self.perplexity}
+
 
 class LanguageModel(Task[Corpus]):
     """Reads text and predicts, after each unit, the next; writes on from a prompt.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError
 from unspool.settings import Fraction, NonNegative, PositiveInt, Settings
 from unspool.training.settings import TrainingSettings
@@ -17,10 +18,14 @@ __all__ = [
     "LanguageModelSettings",
     "LanguageNetwork",
     "NetworkSettings",
+    "PairSettings",
+    "PairVocabularySettings",
     "ReadingSettings",
     "SplitSettings",
     "TaggerNetwork",
     "TaggerSettings",
+    "TranslatorNetwork",
+    "TranslatorSettings",
     "VocabularySettings",
 ]
 
@@ -39,6 +44,16 @@ class VocabularySettings(Settings):
     """Rarer units count as unknown."""
     size: PositiveInt | None = None
     """Most units to keep (subwords: how many to learn, 8,000 if not said). None: all."""
+
+
+class PairVocabularySettings(VocabularySettings):
+    """What both sides are cut into."""
+
+    units: Literal["word", "blank", "character", "bpe", "unigram"] = "bpe"
+    """Units of text: word (letters apart from punctuation), blank (split at white space only), character, or subwords
+    learned from the data (bpe, unigram)."""
+    joint: bool = True
+    """Whether source and target have one vocabulary, and one table of vectors, in common."""
 
 
 class SplitSettings(Settings):
@@ -80,6 +95,19 @@ class ColumnSettings(ReadingSettings):
     """Column that holds the words: a name, or a number from 1. None: form in CoNLL-U, tokens in JSONL, else 1."""
     tags: str | None = None
     """Column that holds the tags: a name, or a number from 1. None: upos in CoNLL-U, tags in JSONL, else the last."""
+
+
+class PairSettings(ReadingSettings):
+    """How pairs are read."""
+
+    format: str | None = None
+    """Form of the files (tsv, csv, jsonl, parquet, or parallel: two files, line by line); None: by file name."""
+    header: Literal["auto", "yes", "no"] = "auto"
+    """Whether TSV and CSV files begin with a line of column names; auto: if a wanted column is named there."""
+    source: str | None = None
+    """Column that holds the source: a name, or a number from 1. None: source, src, question, input, or the first."""
+    target: str | None = None
+    """Column that holds the target: a name, or a number from 1. None: target, tgt, answer, output, or the second."""
 
 
 class NetworkSettings(Settings):
@@ -177,6 +205,59 @@ class LanguageNetwork(NetworkSettings):
     """Share of the units read that are replaced by the unknown unit in training."""
 
 
+class TranslatorNetwork(NetworkSettings):
+    """A network that reads a source and writes a target."""
+
+    network: Literal[
+        "window",
+        "concatenated",
+        "initial",
+        "every-step",
+        "dot",
+        "additive",
+        "bilinear",
+        "transformer",
+        "latent",
+    ] = "bilinear"
+    """How the target sees the source: window (a feed-forward net over some words of both), concatenated (one network
+    reads source and target), initial (the last state starts the decoder), every-step (and enters each step), dot,
+    additive (attention before each step), bilinear (attention after it), transformer, latent (a Gaussian variable)."""
+    bidirectional: bool = True
+    """Whether the encoder also reads from the end (recurrent networks; concatenated never does)."""
+    tied: bool = True
+    """Whether the output layer shares its weights with the target's embedding."""
+    word_dropout: Fraction = 0.0
+    """Share of the units read, on both sides, that are replaced by the unknown unit in training."""
+    heads: PositiveInt = 4
+    """Heads of each attention (transformer)."""
+    feedforward: PositiveInt = 1024
+    """Width of the inner layer of each block (transformer)."""
+    norm: Literal["pre", "post"] = "pre"
+    """Where layers are normalised: before each block, or after it as in Vaswani et al. 2017 (transformer)."""
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    """How places are told apart (transformer); learned ones end at 1,024 units."""
+    attention_dropout: Fraction = 0.0
+    """Share of attention weights dropped (transformer); slower than dropout elsewhere."""
+    window: PositiveInt = 10
+    """Units of source and target that are seen (window)."""
+    latent: PositiveInt = 32
+    """Width of the latent variable (latent)."""
+    annealing: Fraction = 0.3
+    """Share of the training in which the weight of the latent variable's divergence climbs to 1 (latent)."""
+    free_bits: NonNegative = 0.1
+    """Nats that each dimension of the latent variable may carry for nothing (latent)."""
+
+    def check(self) -> None:
+        """Refuse widths that a Transformer can't have."""
+        super().check()
+        if self.network == "transformer" and self.embedding != self.hidden:
+            raise SettingError(
+                f"embedding = {self.embedding} and hidden = {self.hidden}: a transformer has one width, set both alike"
+            )
+        if self.network == "transformer" and self.hidden % self.heads:
+            raise SettingError(f"hidden = {self.hidden} can't be divided among heads = {self.heads}")
+
+
 class ClassifierSettings(Settings):
     """A text in, a label out."""
 
@@ -221,3 +302,44 @@ class LanguageModelSettings(Settings):
         """Refuse an adaptive softmax that shares its weights."""
         if self.network.output == "adaptive" and self.network.tied:
             raise SettingError("output = adaptive can't share the embedding's weights: also set tied = false")
+
+
+class TranslatorSettings(Settings):
+    """A text in, another text out."""
+
+    network: TranslatorNetwork = TranslatorNetwork(hidden=256, embedding=256)
+    vocabulary: PairVocabularySettings = PairVocabularySettings(size=8000)
+    data: PairSettings = PairSettings()
+    training: TrainingSettings = TrainingSettings(
+        epochs=20, batch_tokens=4096, batch_size=128, learning_rate=2e-3, schedule="cosine", warmup=200, patience=5
+    )
+    decoding: DecodingSettings = DecodingSettings()
+    label_smoothing: Fraction = 0.1
+    """Share of the target spread over the vocabulary in training."""
+    sampling_start: Fraction = 0.0
+    """Chance at the start of training that the decoder reads its own last word instead of the true one; 1 from start to
+    end is free running."""
+    sampling_end: Fraction = 0.0
+    """The same chance at the end of training; between them it moves evenly (scheduled sampling)."""
+    coverage: NonNegative = 0.0
+    """Weight in the training loss of attending twice to the same place (networks with attention)."""
+    copy_unknown: bool = False
+    """Whether an unknown word in the output is replaced by the source word most attended to (word units, attention)."""
+    choose_by: Literal["bleu", "perplexity"] = "bleu"
+    """What chooses the best weights: BLEU of greedy outputs, or perplexity, which is faster."""
+    tokenization: Literal["13a", "none", "intl", "zh", "char"] = "13a"
+    """How sacreBLEU splits texts before it counts: 13a for ordinary text, none for text that is split already."""
+    references: Literal["grouped", "single"] = "grouped"
+    """grouped: pairs with the same source count as one sentence with several right outputs; single: each for itself."""
+
+    def check(self) -> None:
+        """Refuse what only a network with attention can do."""
+        attends = self.network.network in ("dot", "additive", "bilinear", "transformer")
+        for name, wanted in (("coverage", self.coverage > 0), ("copy_unknown", self.copy_unknown)):
+            if wanted and not attends:
+                raise SettingError(
+                    f"{name} needs attention, and network = {self.network.network} has none; "
+                    f"choose dot, additive, bilinear or transformer"
+                )
+        if self.network.network == "concatenated" and not self.vocabulary.joint:
+            raise SettingError("network = concatenated reads source and target alike: it needs joint = true")

@@ -18,6 +18,7 @@ from unspool.data import (
     Labels,
     Sequences,
     Spelling,
+    Tokens,
     Vocabulary,
     evaluation_batches,
     find_column,
@@ -76,6 +77,14 @@ class Tagging(NamedTuple):
     """Of each tag."""
     spans: list[Span]
     """Where tags mark spans: first word, word after the last, type."""
+
+    def line(self) -> str:
+        """A line for each word, with its tag after a tab, and a blank one at the end."""
+        return "".join(f"{word}\t{tag}\n" for word, tag in zip(self.words, self.tags, strict=True))
+
+    def record(self) -> dict[str, Any]:
+        """Words, tags, probabilities, and spans by name."""
+        return {**self._asdict(), "spans": [span._asdict() for span in self.spans]}
 
 
 class Tagger(Task[TaggedExamples]):
@@ -232,7 +241,7 @@ class Tagger(Task[TaggedExamples]):
     def _summary(self) -> str:
         return super()._summary() + (", CRF" if self._has_crf else "")
 
-    def _source(self, examples: TaggedExamples) -> Bucketed:
+    def _source(self, examples: TaggedExamples) -> Bucketed[Tokens | Labelled]:
         training = self.settings.training
         return Bucketed(
             self._encode(examples),

@@ -192,7 +192,7 @@ class _Run:
     def _update(self) -> bool:
         """Make one update; return whether some process was asked to stop."""
         state = self.state
-        sums = self.updater.gradients(state.update)
+        sums = self.updater.gradients(state.update, self._done(state.update))
         elapsed = self.clock.seconds() if self.world.first else 0.0
         count, stop, seconds = self.world.sum([float(sums.count), float(self.interrupts.requested), elapsed])
         if count:

@@ -76,12 +76,15 @@ class Updater:
         # One batch in one process is divided by its count before going backwards, others once all counts are known.
         self._divides_late = settings.accumulate > 1 or world.size > 1
 
-    def gradients(self, update: int) -> Sums:
+    def gradients(self, update: int, done: float = 0.0) -> Sums:
         """Run forwards and backwards over the batches of one update.
 
         Args:
             update: Updates done before.
+            done: How much of the training is done, between 0 and 1; a network that has an attribute `progress` is told.
         """
+        if hasattr(self.model, "progress"):
+            self.model.progress = done  # type: ignore[assignment]
         epoch, position = divmod(update, self.per_epoch)
         start = position * self.settings.accumulate
         parts = min(self.settings.accumulate, len(self.source) - start)

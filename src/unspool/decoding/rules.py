@@ -1,0 +1,150 @@
+"""What may be written next: forbidden units, a least length, no run twice, a forced beginning."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unspool.decoding.settings import DecodingSettings
+from unspool.errors import SettingError
+
+__all__ = ["Rules", "repeating"]
+
+Ints = NDArray[np.int64]
+_NEVER = float("-inf")
+
+
+class Rules:
+    """The rules of one search over a batch.
+
+    Args:
+        settings: Of which `min_length` and `no_repeat_ngram` are read.
+        limits: Most steps of each sequence, (sequences,).
+        end: The unit that ends a sequence.
+        forbidden: Units that are never written, bool (vocabulary,).
+        prefix: What each sequence is forced to begin with.
+
+    Raises:
+        SettingError: If there is not one prefix for each sequence, or one is too long or holds the end.
+    """
+
+    def __init__(
+        self,
+        settings: DecodingSettings,
+        limits: Ints,
+        *,
+        end: int,
+        forbidden: Tensor | None,
+        prefix: Sequence[Sequence[int]] | None,
+    ) -> None:
+        self._end, self._forbidden = end, forbidden
+        self._least, self._ngram = settings.min_length, settings.no_repeat_ngram
+        self._prefix, self._forced = None, 0
+        if prefix is not None:
+            self._prefix, self._forced = _table(prefix, limits, end)
+
+    @property
+    def needs_history(self) -> bool:
+        """Whether `apply` looks at all that was written."""
+        return self._ngram > 0
+
+    def apply(self, log_probabilities: Tensor, step: int, owners: Ints, written: Ints | None) -> Tensor:
+        """Leave -inf where a unit may not be written.
+
+        Args:
+            log_probabilities: In nats, (rows, vocabulary).
+            step: Units written so far.
+            owners: The sequence of each row, (rows,).
+            written: These units, (rows, step), where they are needed.
+
+        Returns:
+            The log-probabilities, or a changed copy.
+
+        Raises:
+            SettingError: If `forbidden` or a prefix does not fit the vocabulary.
+        """
+        size = log_probabilities.shape[1]
+        if step == 0:
+            self._fit(size, log_probabilities.device)
+        scores = log_probabilities
+        if self._forbidden is not None:
+            scores = scores.masked_fill(self._forbidden, _NEVER)
+        if step < self._least and self._end < size:
+            scores = _own(scores, log_probabilities)
+            scores[:, self._end] = _NEVER
+        if written is not None and step >= self._ngram > 0:
+            rows, units = repeating(written, self._ngram)
+            if len(rows):
+                scores = _own(scores, log_probabilities)
+                scores[torch.from_numpy(rows).to(scores.device), torch.from_numpy(units).to(scores.device)] = _NEVER
+        if step < self._forced:
+            scores = self._force(scores, log_probabilities, step, owners)
+        return scores
+
+    def _fit(self, size: int, device: torch.device) -> None:
+        if self._forbidden is not None:
+            if self._forbidden.shape != (size,):
+                raise SettingError(f"forbidden has {self._forbidden.numel()} units, and the vocabulary {size}")
+            self._forbidden = self._forbidden.to(device)
+        if self._prefix is not None and self._forced and self._prefix.max() >= size:
+            raise SettingError(f"a prefix holds unit {self._prefix.max()}, and the vocabulary ends at {size - 1}")
+
+    def _force(self, scores: Tensor, log_probabilities: Tensor, step: int, owners: Ints) -> Tensor:
+        assert self._prefix is not None
+        units = self._prefix[owners, step]
+        forced = np.flatnonzero(units >= 0)
+        rows = torch.from_numpy(forced).to(scores.device)
+        chosen = torch.from_numpy(units[forced]).to(scores.device)
+        scores = _own(scores, log_probabilities)
+        scores[rows] = _NEVER
+        # a forced unit is written even where the model gives it no chance at all
+        scores[rows, chosen] = log_probabilities[rows, chosen].clamp(min=torch.finfo(scores.dtype).min)
+        return scores
+
+
+def repeating(written: Ints, size: int) -> tuple[Ints, Ints]:
+    """Units that would complete a run that was written before.
+
+    Args:
+        written: Units of each row, (rows, steps).
+        size: Length of a run, at least 1.
+
+    Returns:
+        Rows and units, (found,) each; the same pair may come twice.
+    """
+    before = size - 1
+    followers = written[:, before:]  # of every run of size - 1 units but the last, which is what stands at the end
+    if followers.shape[1] == 0:
+        same = np.zeros(followers.shape, dtype=bool)
+    elif before == 0:
+        same = np.ones(followers.shape, dtype=bool)
+    else:
+        runs = sliding_window_view(written, before, axis=1)  # (rows, steps - size + 2, size - 1)
+        same = (runs[:, :-1] == runs[:, -1:]).all(-1)
+    rows, places = np.nonzero(same)
+    return rows, followers[rows, places]
+
+
+def _own(scores: Tensor, original: Tensor) -> Tensor:
+    """A copy that may be written to, unless there is one already."""
+    return scores.clone() if scores is original else scores
+
+
+def _table(prefix: Sequence[Sequence[int]], limits: Ints, end: int) -> tuple[Ints, int]:
+    """The prefixes as a table, (sequences, longest), -1 where one has ended; and the longest."""
+    if len(prefix) != len(limits):
+        raise SettingError(f"there are {len(prefix)} prefixes for {len(limits)} sequences")
+    longest = max(map(len, prefix), default=0)
+    table = np.full((len(prefix), longest), -1, dtype=np.int64)
+    for number, (units, limit) in enumerate(zip(prefix, limits.tolist(), strict=True), 1):
+        if len(units) > limit:
+            raise SettingError(f"prefix {number} has {len(units)} units, more than the greatest length, {limit}")
+        if end in units or any(unit < 0 for unit in units):
+            raise SettingError(f"prefix {number} holds the end, or a unit below 0: expected units of the vocabulary")
+        table[number - 1, : len(units)] = units
+    return table, longest

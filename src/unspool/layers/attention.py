@@ -1,0 +1,183 @@
+"""Attention with one head: a query looks over encoder states and takes a weighted sum of them."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unspool.errors import SettingError, ShapeError
+
+__all__ = [
+    "ATTENTION",
+    "AdditiveAttention",
+    "Attended",
+    "Attention",
+    "BilinearAttention",
+    "DotAttention",
+    "attend",
+    "make_attention",
+]
+
+
+class Attended(NamedTuple):
+    """What a query took, and from where."""
+
+    context: Tensor  # (batch, queries, values)
+    weights: Tensor  # (batch, queries, time), each row adding up to 1
+
+
+def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None) -> Attended:
+    """Softmax over the places that may be looked at, and the sum of their values.
+
+    Args:
+        scores: (batch, queries, time).
+        values: (batch, time, width).
+        mask: True at the places that may be looked at, bool (batch, time); all of them if omitted. A row without any
+            gives zeros.
+
+    Returns:
+        The weighted sums and the weights, exactly zero at masked places.
+    """
+    if mask is not None:
+        hidden = ~mask.unsqueeze(1)
+        scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
+    weights = scores.softmax(-1)
+    if mask is not None:
+        weights = weights.masked_fill(hidden, 0)
+    return Attended(torch.bmm(weights.to(values.dtype), values), weights)
+
+
+class Attention(nn.Module, ABC):
+    """How well each query fits each place; the places' side is computed once (`keys`).
+
+    Args:
+        query_size: Width of a query.
+        memory_size: Width of the states that are looked over.
+    """
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__()
+        self.query_size, self.memory_size = query_size, memory_size
+
+    @abstractmethod
+    def keys(self, memory: Tensor) -> Tensor:
+        """What the queries are compared with, (batch, time, key), for states (batch, time, memory)."""
+
+    @abstractmethod
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        """How well each fits, (batch, queries, time), for queries (batch, queries, query)."""
+
+    def forward(
+        self, queries: Tensor, memory: Tensor, mask: Tensor | None = None, *, keys: Tensor | None = None
+    ) -> Attended:
+        """Let queries look over states.
+
+        Args:
+            queries: (batch, queries, query).
+            memory: States, padded at the end, (batch, time, memory).
+            mask: True at real states, bool (batch, time).
+            keys: What `keys(memory)` returned, where it is at hand.
+
+        Raises:
+            ShapeError: If a width does not fit.
+        """
+        if queries.shape[-1] != self.query_size or memory.shape[-1] != self.memory_size:
+            raise ShapeError(
+                f"queries {tuple(queries.shape)} over memory {tuple(memory.shape)}: "
+                f"expected widths {self.query_size} and {self.memory_size}"
+            )
+        return attend(self.scores(queries, self.keys(memory) if keys is None else keys), memory, mask)
+
+    def extra_repr(self) -> str:
+        return f"{self.query_size}, {self.memory_size}"
+
+
+class DotAttention(Attention):
+    r"""Dot product of query and state (Jurafsky and Martin, Speech and Language Processing 3rd ed., ch. 9).
+
+    .. math:: e_{ti} = q_t \cdot k_i
+
+    Args:
+        query_size: Width of a query.
+        memory_size: Width of the states; where it differs from the queries', a product brings them to one width.
+        scaled: Whether scores are divided by the square root of the width (Vaswani et al. 2017, section 3.2.1).
+    """
+
+    def __init__(self, query_size: int, memory_size: int, *, scaled: bool = False) -> None:
+        super().__init__(query_size, memory_size)
+        self.project = nn.Linear(memory_size, query_size, bias=False) if memory_size != query_size else None
+        self.scale = 1 / math.sqrt(query_size) if scaled else 1.0
+
+    def keys(self, memory: Tensor) -> Tensor:
+        return memory if self.project is None else self.project(memory)
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        return torch.bmm(queries, keys.transpose(1, 2).to(queries.dtype)) * self.scale
+
+
+class BilinearAttention(Attention):
+    r"""A matrix between query and state (Luong et al. 2015, arXiv:1508.04025, `general`).
+
+    .. math:: e_{ti} = q_t^\top W k_i
+    """
+
+    def __init__(self, query_size: int, memory_size: int) -> None:
+        super().__init__(query_size, memory_size)
+        self.weight = nn.Parameter(torch.empty(query_size, memory_size))
+        nn.init.xavier_uniform_(self.weight)
+
+    def keys(self, memory: Tensor) -> Tensor:
+        return nn.functional.linear(memory, self.weight)
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        return torch.bmm(queries, keys.transpose(1, 2).to(queries.dtype))
+
+
+class AdditiveAttention(Attention):
+    r"""A small network over query and state (Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2).
+
+    .. math:: e_{ti} = v^\top \tanh(W q_t + U k_i)
+
+    Args:
+        query_size: Width of a query.
+        memory_size: Width of the states.
+        hidden_size: Width of the small network; the queries' if omitted.
+    """
+
+    def __init__(self, query_size: int, memory_size: int, hidden_size: int | None = None) -> None:
+        super().__init__(query_size, memory_size)
+        width = hidden_size or query_size
+        self.query = nn.Linear(query_size, width, bias=False)
+        self.memory = nn.Linear(memory_size, width)
+        self.energy = nn.Parameter(torch.empty(width).uniform_(-(width**-0.5), width**-0.5))
+
+    def keys(self, memory: Tensor) -> Tensor:
+        projected: Tensor = self.memory(memory)
+        return projected
+
+    def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
+        hidden = torch.tanh(self.query(queries).unsqueeze(2) + keys.unsqueeze(1))  # (batch, queries, time, width)
+        return hidden @ self.energy.to(hidden.dtype)
+
+
+ATTENTION: dict[str, type[Attention]] = {
+    "dot": DotAttention,
+    "bilinear": BilinearAttention,
+    "additive": AdditiveAttention,
+}
+"""The kinds by name."""
+
+
+def make_attention(kind: str, query_size: int, memory_size: int) -> Attention:
+    """Make an attention by the name of its kind.
+
+    Raises:
+        SettingError: If there is no such kind.
+    """
+    if kind not in ATTENTION:
+        raise SettingError(f"there is no attention {kind!r}; choose one of {', '.join(ATTENTION)}")
+    return ATTENTION[kind](query_size, memory_size)

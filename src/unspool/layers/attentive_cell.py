@@ -1,0 +1,77 @@
+"""A cell that looks at an encoder's states before each of its steps."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unspool.cells import Cell
+from unspool.errors import ShapeError
+from unspool.layers.attention import Attended, Attention
+
+__all__ = ["AttentiveCell"]
+
+
+class AttentiveCell(Cell[Any]):
+    r"""Any cell, fed with its input and with a context that its last output chose from the source.
+
+    .. math::
+        \alpha_t &= \mathrm{softmax}_i \, e(h_{t-1}, k_i) \\
+        c_t &= \textstyle\sum_i \alpha_{ti} \, v_i \\
+        h_t &= \mathrm{step}([x_t; c_t], h_{t-1})
+
+    Its output is :math:`[h_t; c_t]`; its state is the inner cell's, with the last output in front as `output`.
+    Source: Bahdanau et al. 2015, arXiv:1409.0473; with a dot product in place of the small network, Jurafsky and
+    Martin, Speech and Language Processing 3rd ed., fig. 9.22.
+
+    The engine hands every step the same context: keys, (batch, source time, key); states, (batch, source time,
+    memory); and a mask, True at real states, bool (batch, source time).
+
+    Args:
+        cell: The inner cell, made for inputs as wide as `input_size` and the memory together.
+        attention: How its output fits each state.
+    """
+
+    def __init__(self, cell: Cell[Any], attention: Attention) -> None:
+        width = attention.memory_size
+        if cell.input_size <= width or attention.query_size != cell.hidden_size:
+            raise ShapeError(
+                f"the inner cell reads {cell.input_size} and puts out {cell.hidden_size}, expected more than the "
+                f"memory's {width} and the attention's query size {attention.query_size}"
+            )
+        super().__init__(cell.input_size - width, cell.hidden_size + width)
+        self.cell, self.attention = cell, attention
+        inner = type(cell.initial_state(1))
+        self._inner = inner
+        self._state = namedtuple("AttentiveState", ("output", *inner._fields))  # type: ignore[misc]
+
+    def initial_state(self, batch_size: int) -> Any:
+        return self.begun(self.cell.initial_state(batch_size))
+
+    def begun(self, inner: Any) -> Any:
+        """The state that goes on from one of the inner cell's; its first tensor is the first query."""
+        if inner[0].shape[-1] != self.cell.hidden_size:
+            raise ShapeError(
+                f"the state of {type(self.cell).__name__} begins with a tensor {inner[0].shape[-1]} wide, "
+                f"expected its output's width {self.cell.hidden_size}"
+            )
+        return self._state(inner[0], *inner)
+
+    def look(self, state: Any, keys: Tensor, memory: Tensor, mask: Tensor) -> Attended:
+        """What the last output chooses, (batch, memory), and its weights, (batch, source time)."""
+        attended = self.attention(state.output.unsqueeze(1), memory, mask, keys=keys)
+        return Attended(attended.context.squeeze(1), attended.weights.squeeze(1))
+
+    def move(self, x: Tensor, state: Any, context: Tensor) -> tuple[Tensor, Any]:
+        """One step with the chosen context, (batch, memory)."""
+        output, inner = self.cell.step(torch.cat([x, context.to(x.dtype)], -1), self._inner(*state[1:]))
+        return torch.cat([output, context.to(output.dtype)], -1), self._state(output, *inner)
+
+    def step(self, x: Tensor, state: Any, *context: Tensor) -> tuple[Tensor, Any]:
+        keys, memory, mask = context
+        attended = self.look(state, keys, memory, mask)
+        self.record(attention=attended.weights)
+        return self.move(x, state, attended.context)

@@ -1,0 +1,377 @@
+"""Transformer stacks: an encoder, a decoder that looks at it, and a decoder alone."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unspool.engine import check_sequences
+from unspool.errors import SettingError, ShapeError
+from unspool.layers.multihead_attention import KeyValues, MultiHeadAttention, causal_mask
+from unspool.layers.positions import LearnedPositions, SinusoidalPositions
+from unspool.layers.residual import add_dropped, dropped
+from unspool.layers.scaled_dot_product import blocked, inner_type
+
+__all__ = ["DecoderState", "TransformerDecoder", "TransformerEncoder", "TransformerOutput", "TransformerState"]
+
+Norm = Literal["pre", "post"]
+Activation = Literal["relu", "gelu"]
+Positions = Literal["sinusoidal", "learned", "none"]
+
+
+class TransformerOutput(NamedTuple):
+    """What a stack returns."""
+
+    outputs: Tensor  # of the last layer, (time, batch, size), zero past each length
+    weights: tuple[Tensor, ...]  # of each layer, (batch, heads, query time, key time); none unless asked for
+
+
+class TransformerState(NamedTuple):
+    """What a decoder alone keeps between steps; every tensor has the batch first."""
+
+    caches: tuple[KeyValues, ...]  # of each layer: the steps so far
+    position: Tensor  # of the next step, int64 (batch,)
+
+
+class DecoderState(NamedTuple):
+    """What a decoder keeps between steps; every tensor has the batch first."""
+
+    caches: tuple[KeyValues, ...]  # of each layer: the target's steps so far
+    memories: tuple[KeyValues, ...]  # of each layer: the source
+    mask: Tensor  # real steps of the source, bool (batch, source time)
+    position: Tensor  # of the next step, int64 (batch,)
+    attention: Tensor | None  # where the last step looked, (batch, source time)
+
+
+class _Layer(nn.Module):
+    """One block: attention to itself, attention to a memory where there is one, two products; batch first inside."""
+
+    def __init__(
+        self,
+        size: int,
+        heads: int,
+        feedforward: int,
+        *,
+        dropout: float,
+        attention_dropout: float,
+        activation_dropout: float,
+        norm: Norm,
+        activation: Activation,
+        memory: bool,
+    ) -> None:
+        super().__init__()
+        self.rate, self.activation_rate = dropout, activation_dropout
+        self.pre, self.activation = norm == "pre", activation
+        self.self_attention = MultiHeadAttention(size, heads, attention_dropout)
+        self.self_norm = nn.LayerNorm(size)
+        if memory:
+            self.memory_attention = MultiHeadAttention(size, heads, attention_dropout)
+            self.memory_norm = nn.LayerNorm(size)
+        self.expand, self.reduce = nn.Linear(size, feedforward), nn.Linear(feedforward, size)
+        for product in (self.expand, self.reduce):
+            nn.init.xavier_uniform_(product.weight)
+            nn.init.zeros_(product.bias)
+        self.feedforward_norm = nn.LayerNorm(size)
+
+    def before(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
+        return norm(x) if self.pre else x  # type: ignore[no-any-return]
+
+    def after(self, x: Tensor, block: Tensor, norm: nn.LayerNorm) -> Tensor:
+        x = add_dropped(x, block, self.rate if self.training else 0.0)
+        return x if self.pre else norm(x)
+
+    def feed(self, x: Tensor) -> Tensor:
+        """The two products, around which the sum goes."""
+        hidden = self.expand(self.before(x, self.feedforward_norm))
+        hidden = torch.relu_(hidden) if self.activation == "relu" else F.gelu(hidden)
+        hidden = dropped(hidden, self.activation_rate if self.training else 0.0)
+        return self.after(x, self.reduce(hidden), self.feedforward_norm)
+
+
+class _Stack(nn.Module):
+    """What encoder and decoder share: the door, the layers, the last norm."""
+
+    def __init__(
+        self,
+        size: int,
+        *,
+        heads: int,
+        feedforward: int,
+        layers: int,
+        dropout: float = 0.1,
+        attention_dropout: float = 0.0,
+        activation_dropout: float = 0.0,
+        norm: Norm = "pre",
+        activation: Activation = "relu",
+        positions: Positions = "sinusoidal",
+        max_length: int = 1024,
+        scale_inputs: bool = True,
+        memory: bool,
+    ) -> None:
+        super().__init__()
+        if min(feedforward, layers) < 1:
+            raise SettingError(f"feedforward = {feedforward} and layers = {layers}: expected at least 1")
+        for name, rate in (("dropout", dropout), ("activation_dropout", activation_dropout)):
+            if not 0 <= rate < 1:
+                raise SettingError(f"{name} = {rate}: expected at least 0 and less than 1")
+        if norm not in ("pre", "post") or activation not in ("relu", "gelu"):
+            raise SettingError(f"norm = {norm}, activation = {activation}: expected pre or post, relu or gelu")
+        self.input_size = self.output_size = self.size = size
+        self.rate, self.scale = dropout, size**0.5 if scale_inputs else 1.0
+        self.positions = _positions(positions, size, max_length)
+        self.layers = nn.ModuleList(
+            _Layer(
+                size,
+                heads,
+                feedforward,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                activation_dropout=activation_dropout,
+                norm=norm,
+                activation=activation,
+                memory=memory,
+            )
+            for _ in range(layers)
+        )
+        self.norm = nn.LayerNorm(size) if norm == "pre" else nn.Identity()
+
+    def _blocks(self) -> list[_Layer]:
+        return cast(list[_Layer], list(self.layers))
+
+    def _enter(self, inputs: Tensor, padding: Tensor | None) -> Tensor:
+        """(time, batch, size) scaled, placed, dropped, and batch first."""
+        if padding is not None:
+            inputs = inputs.masked_fill(padding, 0)
+        x = inputs.transpose(0, 1).contiguous()
+        if self.positions is not None:
+            x = torch.add(self.positions.rows(x.shape[1], x), x, alpha=self.scale)
+        elif self.scale != 1:
+            x = x * self.scale
+        return dropped(x, self.rate if self.training else 0.0)
+
+    def _enter_step(self, inputs: Tensor, position: Tensor, time: int) -> Tensor:
+        """One step, (batch, size), at its position; no position has reached `time` + 1."""
+        x = inputs * self.scale
+        if self.positions is not None:
+            x = x + self.positions.rows(time + 1, x)[position]
+        return dropped(x, self.rate if self.training else 0.0)
+
+
+def _positions(kind: Positions, size: int, max_length: int) -> SinusoidalPositions | LearnedPositions | None:
+    if kind == "sinusoidal":
+        return SinusoidalPositions(size)
+    if kind == "learned":
+        return LearnedPositions(size, max_length)
+    if kind == "none":
+        return None
+    raise SettingError(f"positions = {kind}: expected sinusoidal, learned or none")
+
+
+class TransformerEncoder(_Stack):
+    """A stack of layers in which every step looks at every other, or (causal) at those before it.
+
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3; norms before each block as in Xiong et al. 2020,
+    arXiv:2002.04745, with one more after the last. Products start Xavier uniform with biases of zero, as in the
+    authors' tensor2tensor.
+
+    Args:
+        size: Width of inputs and outputs.
+        heads: Heads of each attention; divides `size`.
+        feedforward: Width between the two products of a layer.
+        layers: Depth.
+        dropout: Share of values dropped from the inputs and from what each block adds.
+        attention_dropout: Share of attention weights dropped.
+        activation_dropout: Share of values dropped between the two products.
+        norm: `pre` normalises what goes into a block, `post` the sum after it.
+        activation: Between the two products, `relu` or `gelu`.
+        positions: `sinusoidal` for any length, `learned` up to `max_length`, or `none`.
+        max_length: Steps of the longest sequence, for learned positions.
+        causal: Whether a step looks only at itself and those before it: a decoder alone, for language models.
+        scale_inputs: Whether inputs are multiplied by √size before positions are added, as embeddings are in the
+            paper's section 3.4.
+
+    Raises:
+        SettingError: If a value is out of range.
+    """
+
+    def __init__(self, size: int, *, heads: int, feedforward: int, layers: int, causal: bool = False, **options: Any):
+        super().__init__(size, heads=heads, feedforward=feedforward, layers=layers, memory=False, **options)
+        self.causal = causal
+
+    def forward(self, inputs: Tensor, lengths: Tensor | None = None, need_weights: bool = False) -> TransformerOutput:
+        """Run all layers.
+
+        Args:
+            inputs: Sequences padded at the end, (time, batch, size).
+            lengths: Valid steps of each sequence, int64 (batch,), each between 1 and time; all of them if omitted.
+            need_weights: Whether to return where each step looked, which takes the slower path.
+
+        Returns:
+            The last layer's outputs, and the weights of every layer.
+
+        Raises:
+            ShapeError: If a tensor does not fit.
+        """
+        check_sequences(inputs, lengths, self.size)
+        real = _real(lengths, inputs.shape[0])
+        padding = None if real is None else ~real.t().unsqueeze(-1)
+        mask = None if real is None else real[:, None, None]
+        if self.causal:
+            mask = causal_mask(inputs.shape[0], inputs.shape[0], inputs.device)[None, None]
+        x = self._enter(inputs, padding)
+        bias = None if mask is None or need_weights else blocked(mask, inner_type(x))
+        weights = []
+        for layer in self._blocks():
+            h = layer.before(x, layer.self_norm)
+            if need_weights:
+                block, weight = layer.self_attention.weigh(h, None, mask)
+                weights.append(weight)
+            else:
+                block = layer.self_attention.look(h, None, bias)
+            x = layer.feed(layer.after(x, block, layer.self_norm))
+        outputs = self.norm(x).transpose(0, 1)
+        return TransformerOutput(outputs if padding is None else outputs.masked_fill(padding, 0), tuple(weights))
+
+    def start(self, batch_size: int) -> TransformerState:
+        """The state before the first step.
+
+        Raises:
+            SettingError: If the stack is not causal.
+        """
+        if not self.causal:
+            raise SettingError("an encoder whose steps look at later ones can't go step by step; make it causal=True")
+        caches = tuple(layer.self_attention.empty_cache(batch_size) for layer in self._blocks())
+        return TransformerState(caches, _zeros(self, batch_size))
+
+    def advance(self, inputs: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
+        """One step of each sequence, (batch, size): the last layer's output, (batch, size), and the state after it."""
+        x = self._enter_step(inputs, state.position, state.caches[0].keys.shape[2])
+        caches = []
+        for layer, cache in zip(self._blocks(), state.caches, strict=True):
+            block, cache = layer.self_attention.advance(layer.before(x, layer.self_norm), cache)
+            caches.append(cache)
+            x = layer.feed(layer.after(x, block, layer.self_norm))
+        return self.norm(x), TransformerState(tuple(caches), state.position + 1)
+
+
+class TransformerDecoder(_Stack):
+    """A causal stack whose layers also look at a memory: the outputs of an encoder.
+
+    Source and arguments as for `TransformerEncoder`.
+    """
+
+    def __init__(self, size: int, *, heads: int, feedforward: int, layers: int, **options: Any):
+        super().__init__(size, heads=heads, feedforward=feedforward, layers=layers, memory=True, **options)
+
+    def forward(
+        self,
+        inputs: Tensor,
+        memory: Tensor,
+        memory_lengths: Tensor | None = None,
+        need_weights: bool = False,
+        *,
+        lengths: Tensor | None = None,
+    ) -> TransformerOutput:
+        """Run all layers over whole sequences, each step seeing those before it and all of the memory.
+
+        Args:
+            inputs: Sequences padded at the end, (time, batch, size).
+            memory: What is looked at, padded at the end, (source time, batch, size).
+            memory_lengths: Valid steps of each memory, int64 (batch,); all of them if omitted.
+            need_weights: Whether to return where each step looked in the memory, which takes the slower path.
+            lengths: Valid steps of each sequence, int64 (batch,); outputs past them are zero. All if omitted.
+
+        Returns:
+            The last layer's outputs, and every layer's weights over the memory.
+
+        Raises:
+            ShapeError: If a tensor does not fit.
+        """
+        check_sequences(inputs, lengths, self.size)
+        memory, mask = self._memory(memory, memory_lengths)
+        if memory.shape[0] != inputs.shape[1]:
+            raise ShapeError(f"{inputs.shape[1]} sequences came with {memory.shape[0]} memories")
+        time = inputs.shape[0]
+        real = _real(lengths, time)
+        padding = None if real is None else ~real.t().unsqueeze(-1)
+        x = self._enter(inputs, padding)
+        before = causal_mask(time, time, x.device)[None, None]
+        before_bias = blocked(before, inner_type(x))
+        bias = None if mask is None or need_weights else blocked(mask, inner_type(x))
+        weights = []
+        for layer in self._blocks():
+            block = layer.self_attention.look(layer.before(x, layer.self_norm), None, before_bias)
+            x = layer.after(x, block, layer.self_norm)
+            h = layer.before(x, layer.memory_norm)
+            if need_weights:
+                block, weight = layer.memory_attention.weigh(h, memory, mask)
+                weights.append(weight)
+            else:
+                block = layer.memory_attention.look(h, memory, bias)
+            x = layer.feed(layer.after(x, block, layer.memory_norm))
+        outputs = self.norm(x).transpose(0, 1)
+        return TransformerOutput(outputs if padding is None else outputs.masked_fill(padding, 0), tuple(weights))
+
+    def start(self, memory: Tensor, memory_lengths: Tensor | None = None) -> DecoderState:
+        """The state before the first step; the memory's keys and values are computed here, once.
+
+        Raises:
+            ShapeError: If the memory does not fit.
+        """
+        memory, mask = self._memory(memory, memory_lengths)
+        batch, time = memory.shape[:2]
+        real = mask[:, 0, 0] if mask is not None else memory.new_ones(batch, time, dtype=torch.bool)
+        return DecoderState(
+            caches=tuple(layer.self_attention.empty_cache(batch) for layer in self._blocks()),
+            memories=tuple(layer.memory_attention.keys_values(memory) for layer in self._blocks()),
+            mask=real,
+            position=_zeros(self, batch),
+            attention=None,
+        )
+
+    def advance(self, inputs: Tensor, state: DecoderState, need_weights: bool = False) -> tuple[Tensor, DecoderState]:
+        """One step of each sequence.
+
+        Args:
+            inputs: (batch, size).
+            state: From `start` or the step before.
+            need_weights: Whether the state after it tells where the step looked: the mean over the last layer's heads.
+
+        Returns:
+            The last layer's output, (batch, size), and the state after the step.
+        """
+        x = self._enter_step(inputs, state.position, state.caches[0].keys.shape[2])
+        bias = blocked(state.mask.unsqueeze(1), inner_type(x))
+        caches, weights = [], None
+        for layer, cache, memory in zip(self._blocks(), state.caches, state.memories, strict=True):
+            block, cache = layer.self_attention.advance(layer.before(x, layer.self_norm), cache)
+            caches.append(cache)
+            x = layer.after(x, block, layer.self_norm)
+            block, weights = layer.memory_attention.look_step(layer.before(x, layer.memory_norm), memory, bias)
+            x = layer.feed(layer.after(x, block, layer.memory_norm))
+        attention = weights.mean(1) if need_weights and weights is not None else None
+        state = state._replace(caches=tuple(caches), position=state.position + 1, attention=attention)
+        return self.norm(x), state
+
+    def _memory(self, memory: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """The memory with the batch first and zeros in its padding, and what of it may be looked at."""
+        check_sequences(memory, lengths, self.size)
+        real = _real(lengths, memory.shape[0])
+        memory = memory.transpose(0, 1)
+        if real is None:
+            return memory.contiguous(), None
+        return memory.masked_fill(~real.unsqueeze(-1), 0), real[:, None, None]
+
+
+def _real(lengths: Tensor | None, time: int) -> Tensor | None:
+    """Which steps are not padding, bool (batch, time); None if all are."""
+    if lengths is None or (lengths.device.type == "cpu" and int(lengths.min()) == time):
+        return None
+    return torch.arange(time, device=lengths.device) < lengths.unsqueeze(1)
+
+
+def _zeros(module: nn.Module, batch_size: int) -> Tensor:
+    return torch.zeros(batch_size, dtype=torch.int64, device=next(module.parameters()).device)

@@ -1,0 +1,417 @@
+"""Many to many, free length: a text in, another text out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unspool.data import (
+    PADDING,
+    UNKNOWN,
+    Bucketed,
+    Examples,
+    Paired,
+    PairedExamples,
+    Sequences,
+    Tokens,
+    Vocabulary,
+    evaluation_batches,
+    read_pairs,
+    refuse_empty,
+    split,
+)
+from unspool.decoding import DecodingSettings, Hypothesis, decode
+from unspool.errors import ModelFolderError
+from unspool.inspection import Trace
+from unspool.layers import Recurrent
+from unspool.models import EncoderDecoder
+from unspool.settings import Settings
+from unspool.tasks.base import Paths, Task, batched_tokens, device_of
+from unspool.tasks.encoder_decoders import build_encoder_decoder
+from unspool.tasks.settings import TranslatorSettings
+from unspool.tasks.translation_scores import by_length, corpus_bleu, grouped, signature, translation_scores
+from unspool.writing import replace_file
+
+__all__ = ["PairExamples", "Translation", "Translator"]
+
+_LONGEST = 512  # units of a source that are read; what comes after is left out
+
+
+@dataclass(frozen=True)
+class PairExamples:
+    """Sources with their targets, as the files have them."""
+
+    sources: list[str]
+    targets: list[str]
+    where: list[str]
+
+    def take(self, places: NDArray[np.int64]) -> PairExamples:
+        """The pairs at some places."""
+        return PairExamples(*([column[i] for i in places] for column in (self.sources, self.targets, self.where)))
+
+
+class Translation(NamedTuple):
+    """What a translator makes of one text."""
+
+    text: str
+    translation: str
+    score: float
+    """What outputs are ordered by: log-probability in nats, over the length penalty."""
+    others: list[tuple[str, float]]
+    """The next best outputs with their scores, where more than one was asked for."""
+    source_units: list[str]
+    target_units: list[str]
+    """The output in units, and its end."""
+    attention: list[list[float]] | None
+    """Where each of them looked, a weight for each source unit; None where the network has no attention."""
+
+    def line(self) -> str:
+        """The translation, and below it the next best ones with their scores, where they were asked for."""
+        if not self.others:
+            return self.translation
+        rows = [(self.translation, self.score), *self.others]
+        return "".join(f"{text}\t{score:.4f}\n" for text, score in rows)
+
+    def record(self) -> dict[str, Any]:
+        """All fields."""
+        return self._asdict()
+
+
+class _Lengths(msgspec.Struct):
+    """What was seen in training: how long the sources were, and how much longer the targets."""
+
+    longest_source: int
+    ratio: float
+
+
+class Translator(Task[PairExamples]):
+    """Reads a text and writes another: a translation, a summary, an answer, a spelling.
+
+    Example:
+        >>> from unspool import Translator
+        >>> model = Translator(network="additive", epochs=10).fit("pairs.tsv")  # doctest: +SKIP
+        >>> model.predict(["Where is the station?"])[0].translation  # doctest: +SKIP
+        'Où est la gare ?'
+    """
+
+    name: ClassVar[str] = "translate"
+    settings_type: ClassVar[type[Settings]] = TranslatorSettings
+    summary: ClassVar[str] = "Reads a text and writes another."
+
+    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+        super().__init__(settings, **values)
+        self.source_vocabulary: Vocabulary | None = None
+        self.target_vocabulary: Vocabulary | None = None
+        self._lengths = _Lengths(1, 1.0)
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        choose = self.settings.choose_by
+        return choose, choose == "bleu"
+
+    # ---- data --------------------------------------------------------------------------------------------------
+
+    def _read(self, paths: Paths) -> PairExamples:
+        data = self.settings.data
+        pairs = read_pairs(
+            paths,
+            format=data.format,
+            header=data.header,
+            source=data.source,
+            target=data.target,
+            skip_bad=data.skip_bad,
+        )
+        examples = PairExamples([], [], [])
+        for pair in pairs:
+            examples.sources.append(pair.source)
+            examples.targets.append(pair.target)
+            examples.where.append(pair.where)
+        self._skipped += pairs.skipped
+        return examples
+
+    def _divide(self, examples: PairExamples, fraction: float) -> tuple[PairExamples, PairExamples]:
+        """All pairs of one source go to one side, or the held-out part would hold questions seen in training."""
+        sources = list(dict.fromkeys(examples.sources))
+        _, held = split(len(sources), fraction, self.settings.training.seed)
+        inside = {sources[place] for place in held}
+        held_out = np.array([source in inside for source in examples.sources])
+        return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
+
+    def _size(self, examples: PairExamples) -> dict[str, int]:
+        return {"pairs": len(examples.sources)}
+
+    # ---- vocabulary, network, batches --------------------------------------------------------------------------
+
+    def _learn(self, examples: PairExamples) -> None:
+        options = self.settings.vocabulary
+
+        def learn(texts: Any) -> Vocabulary:
+            return Vocabulary.learn(
+                texts,
+                units=options.units,
+                max_size=options.size,
+                min_count=options.min_count,
+                lowercase=options.lowercase,
+                digits_to_zero=options.digits_to_zero,
+            )
+
+        if options.joint:
+            self.source_vocabulary = self.target_vocabulary = learn(chain(examples.sources, examples.targets))
+        else:
+            self.source_vocabulary, self.target_vocabulary = learn(examples.sources), learn(examples.targets)
+        encoded = self._encode(examples)
+        ratios = (encoded.target.lengths + 1) / encoded.source.lengths
+        self._lengths = _Lengths(int(encoded.source.lengths.max()), max(2.0, float(np.quantile(ratios, 0.99))))
+
+    def _encode_sources(self, texts: Sequence[str], where: Sequence[str]) -> Sequences:
+        assert self.source_vocabulary is not None
+        encoded = self.source_vocabulary.encode_batch(texts)
+        refuse_empty(encoded, where)
+        return encoded
+
+    def _encode(self, examples: PairExamples) -> PairedExamples:
+        assert self.target_vocabulary is not None
+        source = self._encode_sources(examples.sources, examples.where)
+        return PairedExamples(source, self.target_vocabulary.encode_batch(examples.targets))
+
+    def _build(self) -> nn.Module:
+        assert self.source_vocabulary is not None
+        assert self.target_vocabulary is not None
+        settings = self.settings
+        return build_encoder_decoder(
+            settings.network,
+            self._cell,
+            self.source_vocabulary,
+            self.target_vocabulary,
+            label_smoothing=settings.label_smoothing,
+            coverage_penalty=settings.coverage,
+            sampling=(settings.sampling_start, settings.sampling_end),
+        )
+
+    def _summary(self) -> str:
+        network = self.settings.network
+        layers = "layer" if network.layers == 1 else "layers"
+        if network.network == "transformer":
+            return f"transformer, {network.layers} + {network.layers} {layers} of {network.hidden}"
+        if network.network == "window":
+            return (
+                f"window of {network.window} and {network.window} units, {network.layers} {layers} of {network.hidden}"
+            )
+        return f"{network.network} encoder–decoder of {super()._summary()}"
+
+    def _source(self, examples: PairExamples) -> Bucketed[Paired]:
+        training = self.settings.training
+        return Bucketed(
+            self._encode(examples),
+            batch_tokens=training.batch_tokens,
+            batch_size=training.batch_size,
+            seed=training.seed,
+        )
+
+    # ---- scores ------------------------------------------------------------------------------------------------
+
+    def _score(self, model: nn.Module, examples: PairExamples) -> dict[str, float]:
+        found = {"perplexity": self._perplexity(model, examples)}
+        if self.settings.choose_by == "bleu":
+            sources, references = self._grouped(examples)
+            outputs = self._outputs(model, sources, DecodingSettings(search="greedy"))
+            found["bleu"] = corpus_bleu(outputs, references, self.settings.tokenization)
+        return found
+
+    def _final_score(self, model: nn.Module, examples: PairExamples) -> dict[str, float]:
+        sources, references = self._grouped(examples)
+        outputs = self._outputs(model, sources, self.settings.decoding.replace(best=1))
+        tokenization = self.settings.tokenization
+        return {
+            **translation_scores(outputs, references, tokenization),
+            "perplexity": self._perplexity(model, examples),
+            **by_length(sources, outputs, references, tokenization),
+        }
+
+    def _grouped(self, examples: PairExamples) -> tuple[list[str], list[list[str]]]:
+        return grouped(examples.sources, examples.targets, together=self.settings.references == "grouped")
+
+    def score_notes(self, paths: Paths) -> list[str]:
+        """How the scores of files are counted: sacreBLEU's signature."""
+        _, references = self._grouped(self._read(paths))
+        return [f"BLEU as {signature(references, self.settings.tokenization)}"]
+
+    @torch.no_grad()
+    def _perplexity(self, model: nn.Module, examples: PairExamples) -> float:
+        """Of the target's units and ends, given the source."""
+        assert isinstance(model, EncoderDecoder)
+        device, nats, count = device_of(model), 0.0, 0
+        for _, batch in evaluation_batches(self._encode(examples), batch_tokens=batched_tokens(self.settings)):
+            loss = model.loss(batch.to(device))
+            nats, count = nats + float(loss.total), count + loss.count
+        return float(np.exp(min(nats / count, 700.0)))
+
+    def _outputs(self, model: nn.Module, texts: Sequence[str], decoding: DecodingSettings) -> list[str]:
+        where = [f"text {number}" for number in range(1, len(texts) + 1)]
+        written = self._write(model, self._encode_sources(texts, where), decoding)
+        return [self._text(best[0], text) for best, text in zip(written, texts, strict=True)]
+
+    def _write(
+        self,
+        model: nn.Module,
+        sources: Sequences,
+        decoding: DecodingSettings,
+        prefixes: Sequence[Sequence[int]] | None = None,
+        generator: torch.Generator | None = None,
+    ) -> list[list[Hypothesis]]:
+        """The outputs for every source, best first."""
+        assert isinstance(model, EncoderDecoder)
+        model_device, found = device_of(model), [[]] * len(sources)  # type: ignore[var-annotated]
+        budget = max(1024, batched_tokens(self.settings) // (2 * max(1, decoding.beam)))
+        for places, batch in evaluation_batches(Examples(sources), batch_tokens=budget):
+            assert isinstance(batch, Tokens)
+            tokens = batch.to(model_device)
+            written = decode(
+                model,
+                self._started(model, tokens),
+                settings=decoding,
+                max_lengths=(tokens.lengths * self._lengths.ratio + 10).long(),
+                forbidden=self._forbidden(model_device),
+                prefix=None if prefixes is None else [prefixes[place] for place in places],
+                source_lengths=tokens.lengths,
+                generator=generator,
+            )
+            for place, best in zip(places, written, strict=True):
+                found[place] = best
+        return found
+
+    @torch.no_grad()
+    def _started(self, model: EncoderDecoder, tokens: Tokens) -> Any:
+        return model.start(tokens)
+
+    def _forbidden(self, device: torch.device) -> Tensor:
+        assert self.target_vocabulary is not None
+        forbidden = torch.zeros(len(self.target_vocabulary), dtype=torch.bool, device=device)
+        forbidden[[PADDING] if self.settings.copy_unknown else [PADDING, UNKNOWN]] = True
+        return forbidden
+
+    def _text(self, hypothesis: Hypothesis, source: str) -> str:
+        """The output as text; unknown words from the source, if so set."""
+        assert self.target_vocabulary is not None
+        if not self.settings.copy_unknown or hypothesis.attention is None or UNKNOWN not in hypothesis.ids:
+            return self.target_vocabulary.decode(hypothesis.ids)
+        assert self.source_vocabulary is not None
+        words = self.source_vocabulary.encode_with_offsets(source).units
+        looked = hypothesis.attention.argmax(1)
+        pieces = [
+            words[min(int(looked[step]), len(words) - 1)] if id == UNKNOWN else self.target_vocabulary.unit(id)
+            for step, id in enumerate(hypothesis.ids)
+        ]
+        return (" " if self.target_vocabulary.units in ("word", "blank") else "").join(pieces)
+
+    def _baselines(self, train: PairExamples, held_out: PairExamples) -> dict[str, dict[str, float]]:
+        sources, references = self._grouped(held_out)
+        tokenization = self.settings.tokenization
+        return {"copy of the source": {"bleu": corpus_bleu(sources, references, tokenization)}}
+
+    # ---- use ---------------------------------------------------------------------------------------------------
+
+    def predict(
+        self,
+        texts: list[str],
+        *,
+        decoding: DecodingSettings | None = None,
+        begin: str = "",
+        seed: int | None = None,
+    ) -> list[Translation]:
+        """Translate texts.
+
+        Args:
+            texts: What to translate.
+            decoding: How to write; the model's own settings if omitted.
+            begin: What each output is forced to begin with.
+            seed: Start of chance, where outputs are drawn.
+
+        Raises:
+            DataError: If a text holds no unit.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        if not texts:
+            return []
+        assert self.target_vocabulary is not None
+        where = [f"text {number}" for number in range(1, len(texts) + 1)]
+        sources = self._encode_sources(texts, where)
+        sources = Sequences.of(ids[:_LONGEST] for ids in sources)
+        prefixes = [self.target_vocabulary.encode(begin)] * len(texts) if begin else None
+        generator = None
+        if seed is not None:
+            generator = torch.Generator(device_of(self.model)).manual_seed(seed)
+        written = self._write(self.model, sources, decoding or self.settings.decoding, prefixes, generator)
+        return [self._translation(text, best) for text, best in zip(texts, written, strict=True)]
+
+    def _translation(self, text: str, written: list[Hypothesis]) -> Translation:
+        assert self.source_vocabulary is not None
+        assert self.target_vocabulary is not None
+        best, *others = written
+        attention = None if best.attention is None else np.round(best.attention.astype(np.float64), 4).tolist()
+        units = [self._shown(self.target_vocabulary, id) for id in best.ids] + [""] * best.finished
+        return Translation(
+            text=text,
+            translation=self._text(best, text),
+            score=best.score,
+            others=[(self._text(each, text), each.score) for each in others],
+            source_units=self.source_vocabulary.encode_with_offsets(text).units[:_LONGEST],
+            target_units=units,
+            attention=attention,
+        )
+
+    @staticmethod
+    def _shown(vocabulary: Vocabulary, id: int) -> str:
+        """A unit as a person reads it."""
+        return vocabulary.decode([id]) or vocabulary.unit(id)
+
+    def trace(self, text: str) -> Trace:
+        """Translate one text and return what the encoder recorded, and where each output unit looked.
+
+        Raises:
+            DataError: If the text holds no unit.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        assert self.source_vocabulary is not None
+        said = self.predict([text])[0]
+        ids, lengths = self._encode_sources([text], ["text"]).pad(np.array([0]))
+        tokens = Tokens(ids[:_LONGEST], lengths.clamp(max=_LONGEST)).to(device_of(self.model))
+        _, arrays, notes = self._recorded(lambda: self.model.encode(tokens))
+        if said.attention is not None:
+            arrays["attention / weight"] = np.array(said.attention, np.float32).T
+        prediction: dict[str, Any] = {"translation": said.translation, "target_units": said.target_units}
+        return Trace(tuple(said.source_units), arrays, prediction, self._summary(), notes)
+
+    def _stack(self) -> Recurrent | None:
+        encoder = self.model.encoder
+        return encoder if isinstance(encoder, Recurrent) else None
+
+    # ---- folders -----------------------------------------------------------------------------------------------
+
+    def _save_vocabularies(self, folder: Path) -> None:
+        assert self.source_vocabulary is not None
+        assert self.target_vocabulary is not None
+        self.source_vocabulary.save(folder, "source")
+        if self.target_vocabulary is not self.source_vocabulary:
+            self.target_vocabulary.save(folder, "target")
+        replace_file(folder / "lengths.json", msgspec.json.encode(self._lengths) + b"\n")
+
+    def _load_vocabularies(self, folder: Path) -> None:
+        self.source_vocabulary = self.target_vocabulary = Vocabulary.load(folder, "source")
+        if not self.settings.vocabulary.joint:
+            self.target_vocabulary = Vocabulary.load(folder, "target")
+        try:
+            self._lengths = msgspec.json.decode((folder / "lengths.json").read_bytes(), type=_Lengths)
+        except (OSError, msgspec.DecodeError) as error:
+            raise ModelFolderError(f"{folder / 'lengths.json'}: missing or damaged ({error})") from None
