@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from unspool.errors import UnspoolError
     from unspool.inspection import Trace
     from unspool.layers import Recurrent
-    from unspool.tasks import Classifier, LanguageModel, Tagger, Translator, load
+    from unspool.tasks import Algorithm, Classifier, LanguageModel, Tagger, Translator, load
 
 __all__ = [
+    "Algorithm",
     "Cell",
     "Classifier",
     "LanguageModel",
@@ -40,7 +41,7 @@ _HOME = {
     "UnspoolError": "errors",
     "Trace": "inspection",
     "Recurrent": "layers",
-    **dict.fromkeys(("Classifier", "LanguageModel", "Tagger", "Translator", "load"), "tasks"),
+    **dict.fromkeys(("Algorithm", "Classifier", "LanguageModel", "Tagger", "Translator", "load"), "tasks"),
 }
 
 

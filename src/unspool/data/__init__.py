@@ -1,6 +1,18 @@
 """From files to batches: readers, vocabularies, encoded examples and the order they come in."""
 
+from unspool.data.algorithms import (
+    Adding,
+    Copy,
+    Exercise,
+    ExerciseKind,
+    ExerciseSource,
+    Recall,
+    RepeatCopy,
+    Reverse,
+    Sort,
+)
 from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Paired, Tokens, Window
+from unspool.data.brackets import Brackets, BracketsInCode, code_depths, depths
 from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty, split
 from unspool.data.files import Paths, Reader, find_files
 from unspool.data.labels import Labels
@@ -20,12 +32,19 @@ __all__ = [
     "IGNORED",
     "PADDING",
     "UNKNOWN",
+    "Adding",
     "Batch",
     "BatchSource",
+    "Brackets",
+    "BracketsInCode",
     "Bucketed",
     "Characters",
+    "Copy",
     "Encoding",
     "Examples",
+    "Exercise",
+    "ExerciseKind",
+    "ExerciseSource",
     "Header",
     "Labelled",
     "Labels",
@@ -35,9 +54,13 @@ __all__ = [
     "PairedExamples",
     "Paths",
     "Reader",
+    "Recall",
+    "RepeatCopy",
+    "Reverse",
     "Row",
     "Sentence",
     "Sequences",
+    "Sort",
     "Spelling",
     "Stories",
     "Story",
@@ -49,6 +72,8 @@ __all__ = [
     "Vocabulary",
     "Window",
     "Windows",
+    "code_depths",
+    "depths",
     "evaluation_batches",
     "find_column",
     "find_files",

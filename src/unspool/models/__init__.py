@@ -16,6 +16,7 @@ from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
 from unspool.models.memory_network import KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput, hop
 from unspool.models.sentence_encoder import SentenceEncoder, position_encoding
+from unspool.models.stepwise import StepwiseModel
 from unspool.models.tagger import TaggerModel
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "MemoryOutput",
     "RecurrentDecoder",
     "SentenceEncoder",
+    "StepwiseModel",
     "TaggerModel",
     "TransformerDecoding",
     "WindowDecoder",

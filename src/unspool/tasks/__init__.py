@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unspool.cells import Cell
+    from unspool.tasks.algorithm import Algorithm, Worked
     from unspool.tasks.base import Prediction, Task
     from unspool.tasks.classifier import Classification, Classifier
     from unspool.tasks.language_model import LanguageModel, Reading
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "TASKS",
+    "Algorithm",
     "Classification",
     "Classifier",
     "LanguageModel",
@@ -29,6 +31,7 @@ __all__ = [
     "Task",
     "Translation",
     "Translator",
+    "Worked",
     "load",
     "task_class",
     "task_entry",

@@ -9,7 +9,13 @@ from typing import Literal
 
 from unspool.errors import UsageError
 from unspool.settings import Settings, nearest
-from unspool.tasks.settings import ClassifierSettings, LanguageModelSettings, TaggerSettings, TranslatorSettings
+from unspool.tasks.settings import (
+    AlgorithmSettings,
+    ClassifierSettings,
+    LanguageModelSettings,
+    TaggerSettings,
+    TranslatorSettings,
+)
 
 __all__ = ["TASKS", "TaskEntry", "one_of", "task_entry"]
 
@@ -144,6 +150,24 @@ _ENTRIES = (
             "giving the source to the decoder (see --network)"
         ),
         with_cell={"network.network": "bilinear"},
+    ),
+    TaskEntry(
+        name="algorithm",
+        module="algorithm",
+        task="Algorithm",
+        answer="Worked",
+        settings=AlgorithmSettings,
+        a_model="a network that does exercises",
+        summary="The name of an algorithm in, a network that learned it from exercises out.",
+        data_forms=(
+            "copy, repeat-copy, recall, sort, reverse, brackets or adding, made up without end; "
+            "brackets may be followed by files of C code"
+        ),
+        train_example="unspool train algorithm copy --cell ntm --out my-copier",
+        compare_example="unspool compare algorithm adding --networks elman,lstm,gru --max-length 100 --epochs 2",
+        predict_verb="work out",
+        predict_writes="its answer and the right one",
+        usual_networks=("lstm", "ntm"),
     ),
 )
 

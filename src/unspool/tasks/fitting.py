@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import torch
 
 from unspool.cells import is_built_in
-from unspool.data import find_files
 from unspool.errors import DataError, SettingError, UsageError
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.folder import (
     FORMAT,
     Record,
-    fingerprint,
     new_folder,
     only_begun,
     read_record,
@@ -248,7 +246,11 @@ class _Fitting(Generic[D]):
 
     def _new_record(self, splits: Splits[D]) -> Record:
         data = {
-            name: {"paths": list(part.paths), **self.task._size(part.examples), "sha256": _hash_of(part.paths)}
+            name: {
+                "paths": list(part.paths),
+                **self.task._size(part.examples),
+                "sha256": self.task._fingerprint(part.paths),
+            }
             for name, part in splits._asdict().items()
             if part is not None
         }
@@ -274,7 +276,3 @@ class _Fitting(Generic[D]):
 
 def _listed(paths: Paths) -> tuple[str, ...]:
     return (str(paths),) if isinstance(paths, str | Path) else tuple(str(path) for path in paths)
-
-
-def _hash_of(paths: tuple[str, ...]) -> str | None:
-    return fingerprint([Path(file) for file in find_files(paths)]) if paths else None

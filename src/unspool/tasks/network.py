@@ -9,7 +9,7 @@ import torch
 from unspool.cells import Cell
 from unspool.data import UNKNOWN, Spelling, Vocabulary
 from unspool.layers import CharacterComposition, Recurrent, TokenEmbedding, WordDropout
-from unspool.tasks.settings import EncoderSettings, NetworkSettings
+from unspool.tasks.settings import EncoderSettings, StackSettings
 
 __all__ = ["recurrent_stack", "token_embedding"]
 
@@ -33,7 +33,7 @@ def token_embedding(network: EncoderSettings, vocabulary: Vocabulary, spelling: 
 
 
 def recurrent_stack(
-    network: NetworkSettings, cell: str | type[Cell[Any]], input_size: int, *, bidirectional: bool
+    network: StackSettings, cell: str | type[Cell[Any]], input_size: int, *, bidirectional: bool
 ) -> Recurrent:
     """The recurrent layers that the settings describe."""
     return Recurrent(

@@ -10,11 +10,13 @@ from unspool.settings import Fraction, NonNegative, PositiveInt, Settings
 from unspool.training.settings import TrainingSettings
 
 __all__ = [
+    "AlgorithmSettings",
     "ClassifierNetwork",
     "ClassifierSettings",
     "ColumnSettings",
     "DataSettings",
     "EncoderSettings",
+    "ExerciseSettings",
     "LanguageModelSettings",
     "LanguageNetwork",
     "NetworkSettings",
@@ -22,6 +24,7 @@ __all__ = [
     "PairVocabularySettings",
     "ReadingSettings",
     "SplitSettings",
+    "StackSettings",
     "TaggerNetwork",
     "TaggerSettings",
     "TranslatorNetwork",
@@ -110,8 +113,8 @@ class PairSettings(ReadingSettings):
     """Column that holds the target: a name, or a number from 1. None: target, tgt, answer, output, or the second."""
 
 
-class NetworkSettings(Settings):
-    """What the network is made of."""
+class StackSettings(Settings):
+    """What a recurrent stack is made of."""
 
     cell: str = "lstm"
     """Cell: elman, elman-relu, lstm, lstm-peephole, lstm-layernorm, gru, gru-reset-before, mingru, minlstm, mrnn,
@@ -123,8 +126,6 @@ class NetworkSettings(Settings):
     """Layers, one on the other."""
     residual: bool = False
     """Whether a layer's input is added to its output where both are equally wide."""
-    embedding: PositiveInt = 100
-    """Width of a unit's vector."""
     dropout: Fraction = 0.3
     """Share of features dropped before, between and after the layers, in training."""
     variational: bool = False
@@ -140,11 +141,23 @@ class NetworkSettings(Settings):
 
     def check(self) -> None:
         """Keep a stranger's record from building a network without end."""
-        if self.layers > 64 or max(self.hidden, self.embedding) > 65_536:
+        if self.layers > 64 or self.hidden > 65_536:
             raise SettingError(
-                f"{self.layers} layers of {self.hidden} units on {self.embedding}: expected at most 64 layers "
-                f"and widths of at most 65536"
+                f"{self.layers} layers of {self.hidden} units: expected at most 64 layers and a width of at most 65536"
             )
+
+
+class NetworkSettings(StackSettings):
+    """What the network is made of."""
+
+    embedding: PositiveInt = 100
+    """Width of a unit's vector."""
+
+    def check(self) -> None:
+        """Keep a stranger's record from building a network without end."""
+        super().check()
+        if self.embedding > 65_536:
+            raise SettingError(f"embedding = {self.embedding}: expected at most 65536")
 
 
 class EncoderSettings(NetworkSettings):
@@ -258,6 +271,34 @@ class TranslatorNetwork(NetworkSettings):
             raise SettingError(f"hidden = {self.hidden} can't be divided among heads = {self.heads}")
 
 
+class ExerciseSettings(SplitSettings):
+    """What exercises are made."""
+
+    min_length: PositiveInt = 1
+    """Shortest exercise trained on: vectors (copy, reverse, repeat-copy, sort), items (recall), numbers (adding) or
+    characters (brackets)."""
+    max_length: PositiveInt = 20
+    """Longest exercise trained on."""
+    test_lengths: str | None = None
+    """Lengths that are scored at the end, as 20,40,80. None: max_length, twice and four times that."""
+    width: PositiveInt = 8
+    """Bits of a vector (6 are usual for recall)."""
+    repeats: PositiveInt = 10
+    """Most repetitions asked for (repeat-copy)."""
+    examples: PositiveInt = 16_000
+    """Exercises that count as an epoch; no two epochs have the same."""
+    valid_examples: PositiveInt = 256
+    """Exercises of each length that are scored."""
+
+    def check(self) -> None:
+        """Refuse lengths that can't be."""
+        if self.min_length > self.max_length:
+            raise SettingError(f"min_length = {self.min_length} is more than max_length = {self.max_length}")
+        for word in (self.test_lengths or "").split(","):
+            if word.strip() and not (word.strip().isdecimal() and int(word) >= 1):
+                raise SettingError(f"test_lengths = {self.test_lengths!r}: expected numbers from 1, as 20,40,80")
+
+
 class ClassifierSettings(Settings):
     """A text in, a label out."""
 
@@ -343,3 +384,11 @@ class TranslatorSettings(Settings):
                 )
         if self.network.network == "concatenated" and not self.vocabulary.joint:
             raise SettingError("network = concatenated reads source and target alike: it needs joint = true")
+
+
+class AlgorithmSettings(Settings):
+    """Exercises in, a network that does them out."""
+
+    network: StackSettings = StackSettings(cell="ntm", hidden=100, dropout=0.0)
+    data: ExerciseSettings = ExerciseSettings()
+    training: TrainingSettings = TrainingSettings(epochs=10, batch_size=16, weight_decay=0.0, clip=10.0)
