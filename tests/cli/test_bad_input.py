@@ -168,7 +168,7 @@ BAD_FOLDERS = {
     "a vocabulary cut short": (lambda m: truncated(m / "vocabulary" / "vocabulary.json"), ["vocabulary"]),
     "no labels": (lambda m: (m / "vocabulary" / "labels.json").unlink(), ["labels"]),
     "newer": (lambda m: changed(m, format=99), ["newer Unspool", "pip install --upgrade"]),
-    "a newer task": (lambda m: changed(m, task="translate"), ["'translate'"]),
+    "a newer task": (lambda m: changed(m, task="recommend"), ["'recommend'"]),
     "a newer setting": (lambda m: with_setting(m, "network", "flux", 1), ["network.flux"]),
     "another size": (lambda m: with_setting(m, "network", "hidden", 5), ["has shape", "settings say"]),
     "a network without end": (lambda m: with_setting(m, "network", "hidden", 10**9), ["at most"]),

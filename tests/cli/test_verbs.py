@@ -268,8 +268,8 @@ def test_train_names_the_verb_that_comes_next(shell, models, tmp_path, task, dat
 @pytest.mark.parametrize(
     ("task", "network", "said"),
     [
-        ("tag", "bag", "the network 'bag' is one of the task classify, not of tag; choose among elman, "),
-        ("classify", "bagg", "there is no cell 'bagg' (did you mean 'bag'?); choose among bag, elman, "),
+        ("tag", "bag", "the network 'bag' is one of the task classify, not of tag; choose among transformer, "),
+        ("classify", "bagg", "there is no cell 'bagg' (did you mean 'bag'?); choose among bag, transformer, elman, "),
         ("tag", "gruu", "there is no cell 'gruu' (did you mean 'gru'?)"),
     ],
 )
@@ -320,7 +320,7 @@ def test_doctor_lists_versions_devices_and_extras(shell):
     record = json.loads(shell("doctor", "--json").stdout)
     assert record["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
     assert record["devices"][0].startswith("cpu")
-    assert set(record["extras"]) == {"parquet", "tensorboard"}
+    assert set(record["extras"]) == {"parquet", "tensorboard", "yaml"}
 
 
 def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):

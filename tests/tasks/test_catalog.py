@@ -53,10 +53,11 @@ def test_every_network_of_an_entry_stands_for_settings_of_its_own(entry):
 
 def test_a_name_that_no_entry_has_is_a_cell():
     assert task_entry("classify").network_settings("bag") == {"network.network": "bag"}
-    assert task_entry("tag").network_settings("my.py:Mine") == {"network.cell": "my.py:Mine"}
-    assert task_entry("tag").network_settings("bag") == {"network.cell": "bag"}
+    recurrent = {"network.network": "recurrent"}
+    assert task_entry("tag").network_settings("my.py:Mine") == {"network.cell": "my.py:Mine", **recurrent}
+    assert task_entry("tag").network_settings("bag") == {"network.cell": "bag", **recurrent}
     assert task_entry("classify").compared_settings == {"network.cell", "network.network"}
-    assert task_entry("tag").compared_settings == {"network.cell"}
+    assert task_entry("tag").compared_settings == {"network.cell", "network.network"}
 
 
 def test_a_cell_is_trained_as_one_whatever_a_recipe_says():

@@ -14,10 +14,11 @@ from unspool.cli.talk import common, example, result, result_json
 
 __all__ = ["doctor"]
 
-_CORE = ("unspool", "torch", "numpy", "tokenizers", "safetensors", "click", "rich", "msgspec", "tomli-w")
-_EXTRAS = {
-    "parquet": ("pyarrow", "reads .parquet files"),
-    "tensorboard": ("tensorboardX", "writes the training log for TensorBoard"),
+_CORE = ("unspool", "torch", "numpy", "tokenizers", "safetensors", "click", "rich", "msgspec", "tomli-w", "sacrebleu")
+_EXTRAS = {  # what is imported, what is installed, what it does
+    "parquet": ("pyarrow", "pyarrow", "reads .parquet files"),
+    "yaml": ("yaml", "PyYAML", "reads questions and answers in YAML"),
+    "tensorboard": ("tensorboardX", "tensorboardX", "writes the training log for TensorBoard"),
 }
 
 
@@ -27,7 +28,7 @@ _EXTRAS = {
 def doctor(as_json: bool) -> None:
     """Say which versions and devices this machine has, and what each missing extra would add."""
     versions = {name: _version(name) for name in _CORE}
-    machine, extras = _machine(), {extra: find_spec(package) is not None for extra, (package, _) in _EXTRAS.items()}
+    machine, extras = _machine(), {extra: find_spec(module) is not None for extra, (module, *_) in _EXTRAS.items()}
     python = f"Python {platform.python_version()} on {platform.platform()}"
     if as_json:
         result_json({"python": python, "versions": versions, **machine, "extras": extras})
@@ -72,7 +73,7 @@ def _listed(value: Any) -> str:
 
 
 def _extra_line(extra: str) -> str:
-    package, what = _EXTRAS[extra]
-    if find_spec(package) is not None:
+    module, package, what = _EXTRAS[extra]
+    if find_spec(module) is not None:
         return f"{extra:12} {package} {_version(package)}: {what}"
     return f"{extra:12} missing; it {what}: pip install 'unspool[{extra}]'"

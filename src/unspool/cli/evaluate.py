@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unspool.cli.models import device_option, model_argument, open_model
+from unspool.cli.flags import SettingsCommand
+from unspool.cli.models import apply_decoding, decoding_options, device_option, model_argument, open_model
 from unspool.cli.scores import score_table
 from unspool.cli.talk import common, example, result, result_json, say
 from unspool.errors import UsageError
@@ -23,6 +24,7 @@ _NOT_FROM_STDIN = one_of(entry.a_model for entry in TASKS.values() if not entry.
 
 
 @click.command(
+    cls=SettingsCommand,
     help="Score a model on labelled files.\n\n"
     "The files are read as one data set, with the columns that the model was trained on; - is stdin "
     f"(not for {_NOT_FROM_STDIN}, which reads its text more than once).",
@@ -47,9 +49,11 @@ def evaluate(
     skip_bad: bool | None,
     device: str,
     as_json: bool,
+    **values: Any,
 ) -> None:
     """Score a model on labelled files."""
     task = open_model(model, cell, device)
+    apply_decoding(task, values)
     if not TASKS[task.name].reads_once and "-" in data:
         raise UsageError("a text is read more than once, and standard input can't be; save it to a file first")
     _read_as(task, form, skip_bad)
@@ -57,6 +61,9 @@ def evaluate(
     left_out = task.skipped
     if left_out:
         say(f"left out {left_out:,} bad examples (skip_bad)")
+    if hasattr(task, "score_notes") and "-" not in data:
+        for note in task.score_notes(list(data)):
+            say(note)
     types = task.score_types(list(data)) if hasattr(task, "score_types") and "-" not in data else {}
     if as_json:
         result_json({**scores, **({"types": types} if types else {}), **({"left_out": left_out} if left_out else {})})
@@ -64,6 +71,9 @@ def evaluate(
     result(score_table({", ".join(data): scores}))
     if types:
         result("\n" + score_table(types, head="type"))
+
+
+evaluate.params += decoding_options()
 
 
 def _read_as(task: Task[Any], form: str | None, skip_bad: bool | None) -> None:

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from unspool.cli.flags import SETTINGS
+from unspool.cli.flags import SETTINGS, chosen_settings, settings_options
+from unspool.decoding.settings import DecodingSettings
 from unspool.errors import ModelFolderError, SettingError, UsageError
+from unspool.settings import Settings, describe, make
 
 if TYPE_CHECKING:
-    from unspool.settings import Settings
     from unspool.tasks import Task
     from unspool.tasks.folder import Record
 
-__all__ = ["device_option", "model_argument", "open_model", "recorded_settings", "text_of"]
+__all__ = [
+    "apply_decoding",
+    "decoding_options",
+    "device_option",
+    "model_argument",
+    "open_model",
+    "recorded_settings",
+    "text_of",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -36,6 +45,31 @@ def device_option(command: F) -> F:
     )
 
 
+def decoding_options() -> list[click.Parameter]:
+    """A flag for each setting of how outputs are written, for the verbs that let a model write."""
+    return settings_options(_Writing)
+
+
+def apply_decoding(task: Task[Any], values: Mapping[str, Any]) -> None:
+    """Write as the flags of `decoding_options` say.
+
+    Raises:
+        UsageError: If the model writes nothing.
+        SettingError: If a value does not fit.
+    """
+    chosen = chosen_settings(values)
+    if chosen and "decoding.search" not in describe(task.settings_type):
+        names = ", ".join(name.removeprefix("decoding.") for name in chosen)
+        raise UsageError(f"{names}: a model of the task {task.name!r} writes no outputs of its own")
+    task.settings = make(task.settings_type, chosen, base=task.settings)
+
+
+class _Writing(Settings):
+    """The settings of writing, under the name that tasks give them."""
+
+    decoding: DecodingSettings = DecodingSettings()
+
+
 def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any]:
     """Load a model folder onto a device.
 
@@ -44,7 +78,6 @@ def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any]:
         MachineError: If this machine has no such device.
         SettingError: If nothing is called so.
     """
-    from unspool.settings import make
     from unspool.tasks import load
     from unspool.training.devices import choose_device
     from unspool.training.settings import TrainingSettings

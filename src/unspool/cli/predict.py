@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from unspool.cli.models import device_option, model_argument, open_model
+from unspool.cli.flags import SettingsCommand
+from unspool.cli.models import apply_decoding, decoding_options, device_option, model_argument, open_model
 from unspool.cli.talk import common, example, result, result_json, say
-from unspool.errors import DataError
+from unspool.errors import DataError, UsageError
 from unspool.tasks.catalog import TASKS, one_of
 
 if TYPE_CHECKING:
@@ -32,6 +34,7 @@ _HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
 
 
 @click.command(
+    cls=SettingsCommand,
     help=_HELP,
     epilog=example(
         "echo 'a joy from end to end' | unspool predict my-model -",
@@ -45,22 +48,39 @@ _HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
 @click.option(
     "--batch-size", type=click.IntRange(1), help="Texts read before answers are written.  [256; 1 on a terminal]"
 )
+@click.option("--begin", default="", help="What each output is forced to begin with (translators).")
+@click.option("--seed", type=click.IntRange(0), help="The same seed draws the same outputs (search = sample).")
 @common
-def predict(model: str, file: str, cell: str | None, device: str, as_json: bool, batch_size: int | None) -> None:
+def predict(
+    model: str,
+    file: str,
+    cell: str | None,
+    device: str,
+    as_json: bool,
+    batch_size: int | None,
+    begin: str,
+    seed: int | None,
+    **values: Any,
+) -> None:
     """Say what a model makes of texts, one per line of FILE or stdin."""
     from unspool.data import read_lines
 
     task = open_model(model, cell, device)
+    apply_decoding(task, values)
+    say_of = _with_beginning(task, begin, seed)
     typed = file == "-" and sys.stdin.isatty()
     if typed:
         say("one text per line; end with ctrl-D")
     for lines in _batches(read_lines(file), batch_size or (1 if typed else 256)):
-        for answer in _answers(task, lines):
+        for answer in _answers(say_of, lines):
             if as_json:
                 result_json(None if answer is None else answer.record())
             else:
                 result("" if answer is None else answer.line())
         sys.stdout.flush()
+
+
+predict.params += decoding_options()
 
 
 def _batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
@@ -74,11 +94,23 @@ def _batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
         yield batch
 
 
-def _answers(task: Task[Any], lines: list[Line]) -> list[Prediction | None]:
+def _with_beginning(task: Task[Any], begin: str, seed: int | None) -> Callable[[list[str]], Sequence[Prediction]]:
+    """What answers texts, with what only translators take."""
+    from unspool.tasks import Translator
+
+    if not begin and seed is None:
+        return task.predict
+    if not isinstance(task, Translator):
+        name = "--begin" if begin else "--seed"
+        raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")
+    return partial(task.predict, begin=begin, seed=seed)
+
+
+def _answers(say_of: Callable[[list[str]], Sequence[Prediction]], lines: list[Line]) -> list[Prediction | None]:
     """What the model says of each line, None of a blank one."""
     filled = [line for line in lines if line.text.strip()]
     try:
-        answers = iter(task.predict([line.text for line in filled]))
+        answers = iter(say_of([line.text for line in filled]))
     except DataError as error:
         place = re.fullmatch(r"text (\d+)", error.where or "")
         if place is None:

@@ -17,6 +17,7 @@ from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_em
 from unspool.data.files import Paths, Reader, find_files
 from unspool.data.labels import Labels
 from unspool.data.pairs import Pair, read_pairs
+from unspool.data.questions import Question, merge_questions, read_questions
 from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
 from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences
 from unspool.data.sources import BatchSource, Bucketed, Windows, evaluation_batches
@@ -53,6 +54,7 @@ __all__ = [
     "Paired",
     "PairedExamples",
     "Paths",
+    "Question",
     "Reader",
     "Recall",
     "RepeatCopy",
@@ -78,8 +80,10 @@ __all__ = [
     "find_column",
     "find_files",
     "guess_text_and_label",
+    "merge_questions",
     "read_lines",
     "read_pairs",
+    "read_questions",
     "read_rows",
     "read_sentences",
     "read_stories",

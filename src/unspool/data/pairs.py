@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from unspool.data.files import Paths, Reader, find_files, suffix_of
+from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, numbered_lines, suffix_of
 from unspool.data.rows import ROW_FORMATS, Header, Row, find_column, read_rows
-from unspool.data.text import Line, read_lines
 from unspool.errors import DataError
 from unspool.settings import nearest
 
@@ -61,41 +59,58 @@ def read_pairs(
         return _parallel(files, skip_bad=skip_bad)
     names = {name for name in (*_SOURCE_NAMES, *_TARGET_NAMES, source, target) if name and not name.isdecimal()}
     rows = read_rows(paths, format=format, header=header, names=names, skip_bad=skip_bad)
-    return rows.map(lambda row: _pair_of(row, source, target))
+    return rows.map(_Columns(source, target).pair)
 
 
-def _pair_of(row: Row, source: str | None, target: str | None) -> Pair | DataError:
-    columns = list(row.values)
-    try:
+class _Columns:
+    """Which columns are source and target: found in the first pair of each file, and kept for the rest of it."""
+
+    def __init__(self, source: str | None, target: str | None) -> None:
+        self._source, self._target = source, target
+        self._found: dict[str, tuple[str, str]] = {}
+
+    def pair(self, row: Row) -> Pair | DataError:
+        """The pair of a row, or what is wrong with it."""
+        file = row.where.rpartition(":")[0]
+        try:
+            if file not in self._found:
+                self._found[file] = self._find(list(row.values), row.where)
+            source, target = self._found[file]
+            return _pair((row.where, row.where), _text(row, source), _text(row, target))
+        except DataError as error:
+            return error
+
+    def _find(self, columns: list[str], where: str) -> tuple[str, str]:
         if len(columns) < 2:
-            raise DataError(f"one column only ({columns[0]}), expected a source and a target", row.where)
-        first = find_column(columns, source, row.where) if source else _named(columns, _SOURCE_NAMES, columns[0])
-        others = [name for name in columns if name != first]
-        second = find_column(columns, target, row.where) if target else _named(others, _TARGET_NAMES, others[0])
-        if first == second:
-            raise DataError(f"source and target are both read from column {first!r}", row.where)
-        return _pair(row.where, _text(row, first), _text(row, second))
-    except DataError as error:
-        return error
+            raise DataError(f"one column only ({columns[0]}), expected a source and a target", where)
+        source = find_column(columns, self._source, where) if self._source else _named(columns, _SOURCE_NAMES)
+        target = find_column(columns, self._target, where) if self._target else _named(columns, _TARGET_NAMES)
+        if source is not None and source == target:
+            raise DataError(f"source and target are both read from column {source!r}", where)
+        others = [name for name in columns if name not in (source, target)]
+        source = others.pop(0) if source is None else source
+        return source, others[0] if target is None else target
 
 
-def _named(columns: Sequence[str], wanted: Sequence[str], otherwise: str) -> str:
+def _named(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
     lower = {name.casefold(): name for name in columns}
-    return next((lower[name] for name in wanted if name in lower), otherwise)
+    return next((lower[name] for name in wanted if name in lower), None)
 
 
 def _text(row: Row, column: str) -> str:
+    if column not in row.values:
+        raise DataError(f"there is no column {column!r} here; the columns are {', '.join(row.values)}", row.where)
     value: Any = row.values[column]
     if not isinstance(value, str):
         raise DataError(f"column {column!r} holds {type(value).__name__} {value!r:.40}, expected text", row.where)
     return value
 
 
-def _pair(where: str, source: str, target: str) -> Pair | DataError:
-    pair = Pair(where, source.translate(_BLANKS).strip(), target.translate(_BLANKS).strip())
-    for side, text in (("source", pair.source), ("target", pair.target)):
+def _pair(where: tuple[str, str], source: str, target: str) -> Pair | DataError:
+    pair = Pair(where[0], source.translate(_BLANKS).strip(), target.translate(_BLANKS).strip())
+    for side, text, place in (("source", pair.source, where[0]), ("target", pair.target, where[1])):
         if not text:
-            return DataError(f"the {side} is empty; expected a text on both sides, drop the pair or fill it", where)
+            return DataError(f"the {side} is empty; expected a text on both sides, drop the pair or fill it", place)
     return pair
 
 
@@ -105,33 +120,35 @@ def _parallel(files: Sequence[str], *, skip_bad: bool) -> Reader[Pair]:
             f"parallel files come in twos, the source's first, and {len(files)} came ({', '.join(files[:4])}); a table "
             f"of pairs is named .tsv, .csv or .jsonl, or its form said, as format=tsv"
         )
-    others = dict(zip(files[::2], files[1::2], strict=True))
-    return Reader(list(others), lambda file: _side_by_side(file, others[file]), skip_bad=skip_bad)
+    if "-" in files:
+        raise DataError("parallel files are read twice, and standard input can't be; save it to a file", name_of("-"))
+    couples = {f"{source}, {target}": (source, target) for source, target in zip(files[::2], files[1::2], strict=True)}
+    return Reader(list(couples), lambda couple: _side_by_side(*couples[couple]), skip_bad=skip_bad)
 
 
 def _side_by_side(source: str, target: str) -> Iterator[Pair | DataError]:
-    counts = [_count(source), _count(target)]
+    counts = [sum(1 for _ in numbered_lines(file)) for file in (source, target)]
     if counts[0] != counts[1]:
         raise DataError(_unequal(source, target, counts), f"{source}, {target}")
-    for ours, theirs in zip_longest(read_lines(source), read_lines(target)):
-        yield _pair(ours.where, ours.text, theirs.text)
-
-
-def _count(path: str) -> int:
-    return sum(1 for _ in read_lines(path))
+    for (number, ours), (_, theirs) in zip(numbered_lines(source), numbered_lines(target), strict=True):
+        where = f"{source}:{number}", f"{target}:{number}"
+        try:
+            yield _pair(where, decode_line(ours, where[0]), decode_line(theirs, where[1]))
+        except DataError as error:
+            yield error
 
 
 def _unequal(source: str, target: str, counts: Sequence[int]) -> str:
     """What is wrong with parallel files of different lengths, with the first line that looks out of step."""
     message = f"{counts[0]:,} lines go with {counts[1]:,}; parallel files have equally many"
-    suspicious = _first_out_of_step(read_lines(source), read_lines(target))
+    suspicious = _first_out_of_step(source, target)
     return message + (f"; the first suspicious pair is line {suspicious}" if suspicious else "")
 
 
-def _first_out_of_step(ours: Reader[Line], theirs: Reader[Line]) -> int | None:
-    """The first line where one side is empty or several times as long as the other, against what came before."""
-    for number, (one, other) in enumerate(zip(ours, theirs, strict=False), 1):
-        lengths = sorted((len(one.text.split()), len(other.text.split())))
+def _first_out_of_step(source: str, target: str) -> int | None:
+    """The first line where one side is empty, or many times as long as the other."""
+    for (number, ours), (_, theirs) in zip(numbered_lines(source), numbered_lines(target), strict=False):
+        lengths = sorted((len(ours.split()), len(theirs.split())))
         if (lengths[0] == 0) != (lengths[1] == 0) or lengths[1] > 4 * lengths[0] + 6:
             return number
     return None

@@ -10,6 +10,7 @@ from unspool.layers.attention import (
     make_attention,
 )
 from unspool.layers.attentive_cell import AttentiveCell
+from unspool.layers.causal_transformer import CausalTransformer, Projected
 from unspool.layers.crf import LinearChainCRF
 from unspool.layers.dropout import SequenceDropout, WordDropout, dropped_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
@@ -28,6 +29,7 @@ __all__ = [
     "Attention",
     "AttentiveCell",
     "BilinearAttention",
+    "CausalTransformer",
     "CharacterComposition",
     "DotAttention",
     "FullSoftmax",
@@ -36,6 +38,7 @@ __all__ = [
     "LinearChainCRF",
     "MultiHeadAttention",
     "Pooling",
+    "Projected",
     "Readout",
     "ReadoutOutput",
     "Recurrent",

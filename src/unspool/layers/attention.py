@@ -27,7 +27,7 @@ class Attended(NamedTuple):
     """What a query took, and from where."""
 
     context: Tensor  # (batch, queries, values)
-    weights: Tensor  # (batch, queries, time), each row adding up to 1
+    weights: Tensor  # (batch, queries, time), each row adding up to 1, in float32 at least
 
 
 def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None) -> Attended:
@@ -35,13 +35,14 @@ def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None) -> Attend
 
     Args:
         scores: (batch, queries, time).
-        values: (batch, time, width).
+        values: (batch, time, width); finite also where the mask is False.
         mask: True at the places that may be looked at, bool (batch, time); all of them if omitted. A row without any
             gives zeros.
 
     Returns:
         The weighted sums and the weights, exactly zero at masked places.
     """
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # autocast would weigh in half precision
     if mask is not None:
         hidden = ~mask.unsqueeze(1)
         scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
@@ -80,7 +81,8 @@ class Attention(nn.Module, ABC):
             queries: (batch, queries, query).
             memory: States, padded at the end, (batch, time, memory).
             mask: True at real states, bool (batch, time).
-            keys: What `keys(memory)` returned, where it is at hand.
+            keys: What `keys(memory)` returned, where it is at hand. The memory then has zeros in its padding already,
+                as encoders leave it: they are not written anew at every step of a decoder.
 
         Raises:
             ShapeError: If a width does not fit.
@@ -90,7 +92,11 @@ class Attention(nn.Module, ABC):
                 f"queries {tuple(queries.shape)} over memory {tuple(memory.shape)}: "
                 f"expected widths {self.query_size} and {self.memory_size}"
             )
-        return attend(self.scores(queries, self.keys(memory) if keys is None else keys), memory, mask)
+        if keys is None:
+            if mask is not None:
+                memory = memory.masked_fill(~mask.unsqueeze(-1), 0)
+            keys = self.keys(memory)
+        return attend(self.scores(queries, keys), memory, mask)
 
     def extra_repr(self) -> str:
         return f"{self.query_size}, {self.memory_size}"

@@ -68,7 +68,8 @@ class AttentiveCell(Cell[Any]):
     def move(self, x: Tensor, state: Any, context: Tensor) -> tuple[Tensor, Any]:
         """One step with the chosen context, (batch, memory)."""
         output, inner = self.cell.step(torch.cat([x, context.to(x.dtype)], -1), self._inner(*state[1:]))
-        return torch.cat([output, context.to(output.dtype)], -1), self._state(output, *inner)
+        after = (part.to(before.dtype) for part, before in zip((output, *inner), state, strict=True))
+        return torch.cat([output, context.to(output.dtype)], -1), self._state(*after)
 
     def step(self, x: Tensor, state: Any, *context: Tensor) -> tuple[Tensor, Any]:
         keys, memory, mask = context

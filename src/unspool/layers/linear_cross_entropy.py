@@ -38,7 +38,8 @@ def linear_cross_entropy(
         targets: The right classes, int64 (items,).
         label_smoothing: ε, from 0 up to but not 1.
     """
-    total: Tensor = _LinearCrossEntropy.apply(inputs, weight, bias, targets, label_smoothing)  # type: ignore[no-untyped-call]
+    wanted = torch.is_grad_enabled()  # not to be seen from inside of an autograd function
+    total: Tensor = _LinearCrossEntropy.apply(inputs, weight, bias, targets, label_smoothing, wanted)  # type: ignore[no-untyped-call]
     return total
 
 
@@ -54,12 +55,12 @@ def _negative_entropy(smoothing: float, classes: int) -> float:
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, label_smoothing: float
+        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, label_smoothing: float, wanted: bool
     ) -> Tensor:
         kind = inputs.device.type
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         wide = torch.promote_types(weight.dtype, torch.float32)
-        wanted = any(ctx.needs_input_grad)
+        wanted = wanted and any(ctx.needs_input_grad)
         gradients = [torch.zeros_like(part, dtype=wide) for part in (inputs, weight, bias)] if wanted else []
         total = torch.zeros((), dtype=wide, device=inputs.device)
         rows = max(1, _BLOCK_SCORES // weight.shape[0])
@@ -92,4 +93,4 @@ class _LinearCrossEntropy(torch.autograd.Function):
         inputs, weight, bias = (
             (gradient * upstream).to(kind) for gradient, kind in zip(ctx.saved_tensors, ctx.kinds, strict=True)
         )
-        return inputs, weight, bias, None, None
+        return inputs, weight, bias, None, None, None

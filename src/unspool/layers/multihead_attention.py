@@ -116,13 +116,14 @@ class MultiHeadAttention(nn.Module):
             packed, kept = self._split(F.linear(inputs, self.in_proj_weight, self.in_proj_bias)), None
         else:
             parts = [self.size, 2 * self.size]
-            (weight_q, weight_kv), (bias_q, bias_kv) = self.in_proj_weight.split(parts), self.in_proj_bias.split(parts)
+            weight_q, weight_kv = torch.split(self.in_proj_weight, parts)
+            bias_q, bias_kv = torch.split(self.in_proj_bias, parts)
             packed = self._split(F.linear(inputs, weight_q, bias_q))
             kept = self._split(F.linear(memory, weight_kv, bias_kv))
         context = attend_packed(packed, kept, bias, self.dropout if self.training else 0.0)
         if empty is not None:
             by_head = empty.expand(-1, self.heads, -1, -1).transpose(1, 2)  # (batch, query time, heads, 1)
-            context = context.unflatten(-1, (self.heads, -1)).masked_fill(by_head, 0).flatten(2)
+            context = self._split(context).squeeze(2).masked_fill(by_head, 0).flatten(2)
         return self.out_proj(context)  # type: ignore[no-any-return]
 
     def weigh(self, inputs: Tensor, memory: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -147,8 +148,8 @@ class MultiHeadAttention(nn.Module):
 
     def advance(self, inputs: Tensor, cache: KeyValues) -> tuple[Tensor, KeyValues]:
         """One more step, (batch, size), which looks at itself and all before it: its output, and the longer cache."""
-        packed = F.linear(inputs, self.in_proj_weight, self.in_proj_bias)
-        q, k, v = packed.unflatten(-1, (3, self.heads, 1, -1)).unbind(1)  # (batch, heads, 1, head size)
+        packed = self._split(F.linear(inputs.unsqueeze(1), self.in_proj_weight, self.in_proj_bias))
+        q, k, v = packed.transpose(1, 3).unbind(2)  # (batch, heads, 1, head size)
         if cache.keys.shape[2]:
             k, v = torch.cat([cache.keys, k], 2), torch.cat([cache.values, v], 2)
         context, _ = attend_step(q.squeeze(2), k, v)
@@ -157,7 +158,7 @@ class MultiHeadAttention(nn.Module):
     def look_step(self, inputs: Tensor, cache: KeyValues, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """One query of each sequence, (batch, size), over a memory's keys and values: output, (batch, heads, time)."""
         q = F.linear(inputs, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size])
-        context, weights = attend_step(q.unflatten(-1, (self.heads, -1)), cache.keys, cache.values, bias)
+        context, weights = attend_step(q.view(len(q), self.heads, -1), cache.keys, cache.values, bias)
         return self.out_proj(context.flatten(1)), weights
 
     @torch.no_grad()
@@ -187,19 +188,22 @@ class MultiHeadAttention(nn.Module):
         if mask is None:
             return None
         whole = (queries.shape[1], self.heads, queries.shape[0], (queries if keys is None else keys).shape[0])
-        mask = mask[(None,) * (4 - mask.dim())]
-        if mask.dtype != torch.bool or any(have not in (1, full) for have, full in zip(mask.shape, whole, strict=True)):
+        fits = mask.dim() <= 4 and all(
+            have in (1, full) for have, full in zip(mask.shape[::-1], whole[::-1], strict=False)
+        )
+        if mask.dtype != torch.bool or not fits:
             raise ShapeError(f"mask is {mask.dtype} {tuple(mask.shape)}, expected bool, to be broadcast to {whole}")
+        mask = mask[(None,) * (4 - mask.dim())]
         return mask.expand(*mask.shape[:3], whole[3])
 
     def _split(self, projected: Tensor) -> Tensor:
         """(batch, time, parts * size) as (batch, time, parts, heads, head size)."""
-        return projected.unflatten(-1, (-1, self.heads, self.size // self.heads))
+        return projected.view(*projected.shape[:2], -1, self.heads, self.size // self.heads)
 
     def extra_repr(self) -> str:
         return f"{self.size}, heads={self.heads}, dropout={self.dropout}"
 
 
 def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor:
-    """True on and below the diagonal, (queries, keys)."""
-    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril()
+    """True on and below the diagonal, (1, 1, queries, keys)."""
+    return torch.ones(1, 1, queries, keys, dtype=torch.bool, device=device).tril()

@@ -49,12 +49,12 @@ class _AddDropped(torch.autograd.Function):
     """Product and sum in one pass; autograd's own derivative of it would multiply once more than needed."""
 
     @staticmethod
-    def forward(ctx: Any, residual: Tensor, inputs: Tensor, kept: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(ctx: Any, residual: Tensor, inputs: Tensor, kept: Tensor) -> Tensor:
         ctx.save_for_backward(kept)
         ctx.dtype = inputs.dtype
         return torch.addcmul(residual, inputs.to(residual.dtype), kept)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
         (kept,) = ctx.saved_tensors
         return gradient, (gradient * kept).to(ctx.dtype), None

@@ -128,9 +128,7 @@ class _Attend(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # type: ignore[override]
-        ctx: Any, packed: Tensor, memory: Tensor | None, bias: Tensor | None, kept: Tensor | None
-    ) -> Tensor:
+    def forward(ctx: Any, packed: Tensor, memory: Tensor | None, bias: Tensor | None, kept: Tensor | None) -> Tensor:
         batch, time, _, heads, size = packed.shape
         width = _filled((packed if memory is None else memory).shape[1])
         parts = _parts(packed, memory)
@@ -144,7 +142,7 @@ class _Attend(torch.autograd.Function):
         return context.view(batch, heads, time, size).transpose(1, 2).reshape(batch, time, -1).to(packed.dtype)
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         packed, memory, bias, kept, q, k, v, weights = ctx.saved_tensors
         if torch.is_grad_enabled():  # someone wants gradients of these gradients
             return _plain_gradients(packed, memory, bias, kept, gradient)
@@ -165,7 +163,7 @@ class _Attend(torch.autograd.Function):
 
 
 def _side_by_side(part: Tensor, filled: int) -> Tensor:
-    """A contiguous copy of (batch, heads, time, head size), as (batch * heads, time filled up with zeros, head size)."""
+    """A copy of (batch, heads, time, head size) as (batch * heads, filled, head size), zero past its time."""
     batch, heads, time, size = part.shape
     copy = torch.empty(batch, heads, filled, size, dtype=inner_type(part))
     copy[:, :, :time].copy_(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, cast
+from typing import Literal, NamedTuple, TypedDict, Unpack, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -46,29 +46,42 @@ class DecoderState(NamedTuple):
     attention: Tensor | None  # where the last step looked, (batch, source time)
 
 
-class _Layer(nn.Module):
-    """One block: attention to itself, attention to a memory where there is one, two products; batch first inside."""
+class TransformerOptions(TypedDict, total=False):
+    """What encoder and decoder may be given beside their sizes; explained at `TransformerEncoder`."""
 
-    def __init__(
-        self,
-        size: int,
-        heads: int,
-        feedforward: int,
-        *,
-        dropout: float,
-        attention_dropout: float,
-        activation_dropout: float,
-        norm: Norm,
-        activation: Activation,
-        memory: bool,
-    ) -> None:
+    dropout: float
+    attention_dropout: float
+    activation_dropout: float
+    norm: Norm
+    activation: Activation
+    positions: Positions
+    max_length: int
+    scale_inputs: bool
+
+
+_DEFAULTS: TransformerOptions = {
+    "dropout": 0.1,
+    "attention_dropout": 0.0,
+    "activation_dropout": 0.0,
+    "norm": "pre",
+    "activation": "relu",
+    "positions": "sinusoidal",
+    "max_length": 1024,
+    "scale_inputs": True,
+}
+
+
+class _Layer(nn.Module):
+    """One layer: attention to itself, attention to a memory where there is one, two products; batch first inside."""
+
+    def __init__(self, size: int, heads: int, feedforward: int, options: TransformerOptions, *, memory: bool) -> None:
         super().__init__()
-        self.rate, self.activation_rate = dropout, activation_dropout
-        self.pre, self.activation = norm == "pre", activation
-        self.self_attention = MultiHeadAttention(size, heads, attention_dropout)
+        self.dropout, self.activation_dropout = options["dropout"], options["activation_dropout"]
+        self.pre, self.activation = options["norm"] == "pre", options["activation"]
+        self.self_attention = MultiHeadAttention(size, heads, options["attention_dropout"])
         self.self_norm = nn.LayerNorm(size)
         if memory:
-            self.memory_attention = MultiHeadAttention(size, heads, attention_dropout)
+            self.memory_attention = MultiHeadAttention(size, heads, options["attention_dropout"])
             self.memory_norm = nn.LayerNorm(size)
         self.expand, self.reduce = nn.Linear(size, feedforward), nn.Linear(feedforward, size)
         for product in (self.expand, self.reduce):
@@ -77,87 +90,81 @@ class _Layer(nn.Module):
         self.feedforward_norm = nn.LayerNorm(size)
 
     def before(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
-        return norm(x) if self.pre else x  # type: ignore[no-any-return]
+        """What goes into a block."""
+        return norm(x) if self.pre else x
 
     def after(self, x: Tensor, block: Tensor, norm: nn.LayerNorm) -> Tensor:
-        x = add_dropped(x, block, self.rate if self.training else 0.0)
+        """The sum around a block."""
+        x = add_dropped(x, block, self.dropout if self.training else 0.0)
         return x if self.pre else norm(x)
 
     def feed(self, x: Tensor) -> Tensor:
-        """The two products, around which the sum goes."""
+        """The block of two products, and the sum around it."""
         hidden = self.expand(self.before(x, self.feedforward_norm))
         hidden = torch.relu_(hidden) if self.activation == "relu" else F.gelu(hidden)
-        hidden = dropped(hidden, self.activation_rate if self.training else 0.0)
+        hidden = dropped(hidden, self.activation_dropout if self.training else 0.0)
         return self.after(x, self.reduce(hidden), self.feedforward_norm)
+
+    def extra_repr(self) -> str:
+        return f"norm={'pre' if self.pre else 'post'}, activation={self.activation}, dropout={self.dropout}"
 
 
 class _Stack(nn.Module):
-    """What encoder and decoder share: the door, the layers, the last norm."""
+    """What encoder and decoder share: the way in, the layers, the last norm."""
 
     def __init__(
-        self,
-        size: int,
-        *,
-        heads: int,
-        feedforward: int,
-        layers: int,
-        dropout: float = 0.1,
-        attention_dropout: float = 0.0,
-        activation_dropout: float = 0.0,
-        norm: Norm = "pre",
-        activation: Activation = "relu",
-        positions: Positions = "sinusoidal",
-        max_length: int = 1024,
-        scale_inputs: bool = True,
-        memory: bool,
+        self, size: int, heads: int, feedforward: int, layers: int, given: TransformerOptions, *, memory: bool
     ) -> None:
         super().__init__()
-        if min(feedforward, layers) < 1:
-            raise SettingError(f"feedforward = {feedforward} and layers = {layers}: expected at least 1")
-        for name, rate in (("dropout", dropout), ("activation_dropout", activation_dropout)):
-            if not 0 <= rate < 1:
-                raise SettingError(f"{name} = {rate}: expected at least 0 and less than 1")
-        if norm not in ("pre", "post") or activation not in ("relu", "gelu"):
-            raise SettingError(f"norm = {norm}, activation = {activation}: expected pre or post, relu or gelu")
-        self.input_size = self.output_size = self.size = size
-        self.rate, self.scale = dropout, size**0.5 if scale_inputs else 1.0
-        self.positions = _positions(positions, size, max_length)
-        self.layers = nn.ModuleList(
-            _Layer(
-                size,
-                heads,
-                feedforward,
-                dropout=dropout,
-                attention_dropout=attention_dropout,
-                activation_dropout=activation_dropout,
-                norm=norm,
-                activation=activation,
-                memory=memory,
+        options = _checked(_DEFAULTS | given)
+        if min(size, heads, feedforward, layers) < 1:
+            raise SettingError(
+                f"size = {size}, heads = {heads}, feedforward = {feedforward}, layers = {layers}: expected at least 1"
             )
-            for _ in range(layers)
-        )
-        self.norm = nn.LayerNorm(size) if norm == "pre" else nn.Identity()
+        self.input_size = self.output_size = self.size = size
+        self.dropout, self.scale = options["dropout"], size**0.5 if options["scale_inputs"] else 1.0
+        self.positions = _positions(options["positions"], size, options["max_length"])
+        self.layers = nn.ModuleList(_Layer(size, heads, feedforward, options, memory=memory) for _ in range(layers))
+        self.norm = nn.LayerNorm(size) if options["norm"] == "pre" else nn.Identity()
 
     def _blocks(self) -> list[_Layer]:
         return cast(list[_Layer], list(self.layers))
 
     def _enter(self, inputs: Tensor, padding: Tensor | None) -> Tensor:
-        """(time, batch, size) scaled, placed, dropped, and batch first."""
-        if padding is not None:
-            inputs = inputs.masked_fill(padding, 0)
+        """Sequences, (time, batch, size), with zeros in the padding, scaled, placed, dropped, and batch first."""
         x = inputs.transpose(0, 1).contiguous()
+        if padding is not None:
+            x = x.masked_fill(padding, 0)
         if self.positions is not None:
             x = torch.add(self.positions.rows(x.shape[1], x), x, alpha=self.scale)
         elif self.scale != 1:
             x = x * self.scale
-        return dropped(x, self.rate if self.training else 0.0)
+        return dropped(x, self.dropout if self.training else 0.0)
+
+    def _leave(self, x: Tensor, padding: Tensor | None) -> Tensor:
+        """The last layer's sums, (batch, time, size), as outputs: normed, with zeros in the padding, time first."""
+        outputs: Tensor = self.norm(x)
+        return (outputs if padding is None else outputs.masked_fill(padding, 0)).transpose(0, 1)
 
     def _enter_step(self, inputs: Tensor, position: Tensor, time: int) -> Tensor:
-        """One step, (batch, size), at its position; no position has reached `time` + 1."""
+        """One step, (batch, size), each at its position, none of them past `time`."""
+        if inputs.dim() != 2 or inputs.shape[-1] != self.size:
+            raise ShapeError(f"inputs have shape {tuple(inputs.shape)}, expected (batch, {self.size})")
         x = inputs * self.scale
         if self.positions is not None:
             x = x + self.positions.rows(time + 1, x)[position]
-        return dropped(x, self.rate if self.training else 0.0)
+        return dropped(x, self.dropout if self.training else 0.0)
+
+
+def _checked(options: TransformerOptions) -> TransformerOptions:
+    for name in ("dropout", "attention_dropout", "activation_dropout"):
+        if not 0 <= options[name] < 1:
+            raise SettingError(f"{name} = {options[name]}: expected at least 0 and less than 1")
+    kinds = {"norm": Norm, "activation": Activation, "positions": Positions}
+    for name, kind in kinds.items():
+        if options[name] not in get_args(kind):  # type: ignore[literal-required]
+            raise SettingError(f"{name} = {options[name]}: expected one of {', '.join(get_args(kind))}")  # type: ignore[literal-required]
+    return options
 
 
 def _positions(kind: Positions, size: int, max_length: int) -> SinusoidalPositions | LearnedPositions | None:
@@ -165,9 +172,7 @@ def _positions(kind: Positions, size: int, max_length: int) -> SinusoidalPositio
         return SinusoidalPositions(size)
     if kind == "learned":
         return LearnedPositions(size, max_length)
-    if kind == "none":
-        return None
-    raise SettingError(f"positions = {kind}: expected sinusoidal, learned or none")
+    return None
 
 
 class TransformerEncoder(_Stack):
@@ -197,8 +202,17 @@ class TransformerEncoder(_Stack):
         SettingError: If a value is out of range.
     """
 
-    def __init__(self, size: int, *, heads: int, feedforward: int, layers: int, causal: bool = False, **options: Any):
-        super().__init__(size, heads=heads, feedforward=feedforward, layers=layers, memory=False, **options)
+    def __init__(
+        self,
+        size: int,
+        *,
+        heads: int,
+        feedforward: int,
+        layers: int,
+        causal: bool = False,
+        **options: Unpack[TransformerOptions],
+    ) -> None:
+        super().__init__(size, heads, feedforward, layers, options, memory=False)
         self.causal = causal
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None, need_weights: bool = False) -> TransformerOutput:
@@ -217,10 +231,10 @@ class TransformerEncoder(_Stack):
         """
         check_sequences(inputs, lengths, self.size)
         real = _real(lengths, inputs.shape[0])
-        padding = None if real is None else ~real.t().unsqueeze(-1)
+        padding = None if real is None else ~real.unsqueeze(-1)
         mask = None if real is None else real[:, None, None]
         if self.causal:
-            mask = causal_mask(inputs.shape[0], inputs.shape[0], inputs.device)[None, None]
+            mask = causal_mask(inputs.shape[0], inputs.shape[0], inputs.device)
         x = self._enter(inputs, padding)
         bias = None if mask is None or need_weights else blocked(mask, inner_type(x))
         weights = []
@@ -232,8 +246,7 @@ class TransformerEncoder(_Stack):
             else:
                 block = layer.self_attention.look(h, None, bias)
             x = layer.feed(layer.after(x, block, layer.self_norm))
-        outputs = self.norm(x).transpose(0, 1)
-        return TransformerOutput(outputs if padding is None else outputs.masked_fill(padding, 0), tuple(weights))
+        return TransformerOutput(self._leave(x, padding), tuple(weights))
 
     def start(self, batch_size: int) -> TransformerState:
         """The state before the first step.
@@ -263,8 +276,10 @@ class TransformerDecoder(_Stack):
     Source and arguments as for `TransformerEncoder`.
     """
 
-    def __init__(self, size: int, *, heads: int, feedforward: int, layers: int, **options: Any):
-        super().__init__(size, heads=heads, feedforward=feedforward, layers=layers, memory=True, **options)
+    def __init__(
+        self, size: int, *, heads: int, feedforward: int, layers: int, **options: Unpack[TransformerOptions]
+    ) -> None:
+        super().__init__(size, heads, feedforward, layers, options, memory=True)
 
     def forward(
         self,
@@ -296,9 +311,9 @@ class TransformerDecoder(_Stack):
             raise ShapeError(f"{inputs.shape[1]} sequences came with {memory.shape[0]} memories")
         time = inputs.shape[0]
         real = _real(lengths, time)
-        padding = None if real is None else ~real.t().unsqueeze(-1)
+        padding = None if real is None else ~real.unsqueeze(-1)
         x = self._enter(inputs, padding)
-        before = causal_mask(time, time, x.device)[None, None]
+        before = causal_mask(time, time, x.device)
         before_bias = blocked(before, inner_type(x))
         bias = None if mask is None or need_weights else blocked(mask, inner_type(x))
         weights = []
@@ -312,8 +327,7 @@ class TransformerDecoder(_Stack):
             else:
                 block = layer.memory_attention.look(h, memory, bias)
             x = layer.feed(layer.after(x, block, layer.memory_norm))
-        outputs = self.norm(x).transpose(0, 1)
-        return TransformerOutput(outputs if padding is None else outputs.masked_fill(padding, 0), tuple(weights))
+        return TransformerOutput(self._leave(x, padding), tuple(weights))
 
     def start(self, memory: Tensor, memory_lengths: Tensor | None = None) -> DecoderState:
         """The state before the first step; the memory's keys and values are computed here, once.
@@ -360,9 +374,9 @@ class TransformerDecoder(_Stack):
         """The memory with the batch first and zeros in its padding, and what of it may be looked at."""
         check_sequences(memory, lengths, self.size)
         real = _real(lengths, memory.shape[0])
-        memory = memory.transpose(0, 1)
+        memory = memory.transpose(0, 1).contiguous()
         if real is None:
-            return memory.contiguous(), None
+            return memory, None
         return memory.masked_fill(~real.unsqueeze(-1), 0), real[:, None, None]
 
 

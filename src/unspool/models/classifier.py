@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.data import Labelled, Tokens
-from unspool.layers import Readout, Recurrent, SequenceDropout, TokenEmbedding
+from unspool.layers import Projected, Readout, Recurrent, SequenceDropout, TokenEmbedding
 from unspool.models.loss import Loss
 
 __all__ = ["ClassifierModel", "ClassifierOutput"]
@@ -26,8 +26,8 @@ class ClassifierModel(nn.Module):
 
     Args:
         embedding: Vectors of the tokens.
-        encoder: The recurrent stack; none makes the averaged bag of embeddings (Iyyer et al. 2015, without hidden
-            layers), the baseline that recurrence is compared with.
+        encoder: The recurrent stack, or a Transformer's; none makes the averaged bag of embeddings (Iyyer et al. 2015,
+            without hidden layers), the baseline that recurrence is compared with.
         readout: From states to one vector.
         num_labels: Number of labels.
         several: Whether a text may have several labels, or none.
@@ -41,7 +41,7 @@ class ClassifierModel(nn.Module):
     def __init__(
         self,
         embedding: TokenEmbedding,
-        encoder: Recurrent | None,
+        encoder: Recurrent | Projected | None,
         readout: Readout,
         num_labels: int,
         *,

@@ -18,7 +18,15 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.engine import unroll
 from unspool.errors import SettingError
-from unspool.layers import Attention, AttentiveCell, Recurrent, RecurrentState, SequenceDropout, TransformerDecoder
+from unspool.layers import (
+    Attention,
+    AttentiveCell,
+    Recurrent,
+    RecurrentState,
+    SequenceDropout,
+    TransformerDecoder,
+    dropped_weights,
+)
 
 __all__ = [
     "AttentiveDecoder",
@@ -66,7 +74,8 @@ class Bridge(nn.Module):
     def forward(self, summary: Tensor) -> list[Any]:
         """The first state of each layer, for summaries (batch, summary)."""
         widths = [width for widths in self._widths for width in widths]
-        parts = list(torch.split(torch.tanh(self.project(summary)), widths, dim=-1))
+        begun = torch.tanh(self.project(summary)).to(self.project.weight.dtype)  # states are kept as weights are
+        parts = list(torch.split(begun, widths, dim=-1))
         return [kind(*(parts.pop(0) for _ in widths)) for kind, widths in zip(self._kinds, self._widths, strict=True)]
 
 
@@ -141,6 +150,7 @@ class AttentiveDecoder(nn.Module):
         upper: The layers above it; None if there are none.
         bridge: Makes the first states from the summary, for the first layer's inner cell and those above.
         dropout: Between the first layer and those above.
+        weight_dropout: Share of the first layer's recurrent weights dropped, one mask per batch.
         backend: Engine path of the first layer.
     """
 
@@ -151,10 +161,12 @@ class AttentiveDecoder(nn.Module):
         bridge: Bridge,
         *,
         dropout: SequenceDropout | None = None,
+        weight_dropout: float = 0.0,
         backend: str = "auto",
     ) -> None:
         super().__init__()
         self.cell, self.upper, self.bridge, self.backend = cell, upper, bridge, backend
+        self.weight_dropout = weight_dropout
         self.dropout = dropout if dropout is not None else SequenceDropout(0.0)
         self.output_size = (cell.cell.hidden_size if upper is None else upper.output_size) + cell.attention.memory_size
         self.attends = True
@@ -170,7 +182,8 @@ class AttentiveDecoder(nn.Module):
         state = self.start(memory)
         begun = state.layers[0][0]
         context = (state.keys, state.memory, state.mask)
-        outputs, _ = unroll(self.cell, inputs, begun, context=context, backend=self.backend)
+        with dropped_weights(self.cell.cell, self.weight_dropout):
+            outputs, _ = unroll(self.cell, inputs, begun, context=context, backend=self.backend)
         weights = self._weights(outputs, begun, state) if need_weights else None
         if self.upper is not None:
             above, _ = self.upper(self.dropout(outputs), None, state.layers[1:])
@@ -188,7 +201,8 @@ class AttentiveDecoder(nn.Module):
         """One step, (batch, input)."""
         begun = state.layers[0][0]
         context, weights = self.cell.look(begun, state.keys, state.memory, state.mask)
-        output, after = self.cell.move(inputs, begun, context)
+        with dropped_weights(self.cell.cell, self.weight_dropout):
+            output, after = self.cell.move(inputs, begun, context)
         layers: RecurrentState = ((after,),)
         if self.upper is not None:
             above, rest = self.upper(self.dropout(output.unsqueeze(0)), None, state.layers[1:])
@@ -263,7 +277,14 @@ class WindowDecoder(nn.Module):
     """
 
     def __init__(
-        self, source_size: int, input_size: int, hidden_size: int, *, window: int, layers: int = 1, dropout: float = 0.0
+        self,
+        source_size: int,
+        input_size: int,
+        hidden_size: int,
+        *,
+        window: int,
+        layers: int = 1,
+        dropout: SequenceDropout | None = None,
     ) -> None:
         super().__init__()
         self.window, self.input_size, self.output_size = window, input_size, hidden_size
@@ -271,7 +292,7 @@ class WindowDecoder(nn.Module):
         self.source = nn.Linear(window * source_size, hidden_size)
         self.target = nn.Linear(window * input_size, hidden_size, bias=False)
         self.upper = nn.ModuleList(nn.Linear(hidden_size, hidden_size) for _ in range(layers - 1))
-        self.dropout = SequenceDropout(dropout)
+        self.dropout = dropout if dropout is not None else SequenceDropout(0.0)
 
     def start(self, memory: Memory) -> WindowState:
         """The state before the first unit."""
@@ -286,16 +307,16 @@ class WindowDecoder(nn.Module):
         """All steps of known inputs, (time, batch, input)."""
         state = self.start(memory)
         whole = torch.cat([state.recent[:, 1:].to(inputs.dtype), inputs.transpose(0, 1)], 1)
-        windows = whole.unfold(1, self.window, 1).transpose(2, 3).flatten(2)  # (batch, time, window * input)
-        return Decoded(self._hidden(windows, state).transpose(0, 1), None)
+        windows = whole.unfold(1, self.window, 1).permute(1, 0, 3, 2).flatten(2)  # (time, batch, window * input)
+        return Decoded(self._hidden(windows, state), None)
 
     def advance(self, inputs: Tensor, state: WindowState) -> tuple[Tensor, WindowState]:
         """One step, (batch, input)."""
         recent = torch.cat([state.recent[:, 1:].to(inputs.dtype), inputs.unsqueeze(1)], 1)
-        return self._hidden(recent.flatten(1).unsqueeze(1), state)[:, 0], state._replace(recent=recent)
+        return self._hidden(recent.flatten(1).unsqueeze(0), state)[0], state._replace(recent=recent)
 
     def _hidden(self, windows: Tensor, state: WindowState) -> Tensor:
-        hidden = torch.tanh(self.target(windows) + state.source.unsqueeze(1))
+        hidden = torch.tanh(self.target(windows) + state.source)
         for layer in self.upper:
             hidden = torch.tanh(layer(self.dropout(hidden)))
         return hidden
@@ -306,23 +327,26 @@ class TransformerDecoding(nn.Module):
 
     Args:
         stack: The decoder's layers.
-        size: Their width.
+        input_size: Width of the inputs, which are brought to the layers' own.
     """
 
-    def __init__(self, stack: TransformerDecoder, size: int) -> None:
+    def __init__(self, stack: TransformerDecoder, input_size: int) -> None:
         super().__init__()
-        self.stack, self.output_size, self.attends = stack, size, True
+        self.project = nn.Linear(input_size, stack.size) if input_size != stack.size else nn.Identity()
+        self.stack, self.output_size, self.attends = stack, stack.size, True
 
     def start(self, memory: Memory) -> Any:
         """The state before the first unit: an empty cache, and the source's keys and values."""
         return self.stack.start(memory.states.transpose(0, 1), memory.mask.sum(1))
 
     def forward(self, inputs: Tensor, memory: Memory, *, need_weights: bool = False) -> Decoded:
-        """All steps of known inputs, (time, batch, size)."""
-        said = self.stack(inputs, memory.states.transpose(0, 1), memory.mask.sum(1), need_weights=need_weights)
+        """All steps of known inputs, (time, batch, input)."""
+        said = self.stack(
+            self.project(inputs), memory.states.transpose(0, 1), memory.mask.sum(1), need_weights=need_weights
+        )
         weights = said.weights[-1].mean(1).transpose(0, 1) if need_weights else None
         return Decoded(said.outputs, weights)
 
     def advance(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step, (batch, size)."""
-        return cast("tuple[Tensor, Any]", self.stack.advance(inputs, state, need_weights=True))
+        """One step, (batch, input)."""
+        return cast("tuple[Tensor, Any]", self.stack.advance(self.project(inputs), state, need_weights=True))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unspool.data import IGNORED, Paired, Tokens
 from unspool.errors import SettingError
-from unspool.layers import FullSoftmax, Recurrent, SequenceDropout, TokenEmbedding, TransformerEncoder
+from unspool.layers import FullSoftmax, Projected, Recurrent, SequenceDropout, TokenEmbedding
 from unspool.models.decoders import Decoded, Memory
 from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
@@ -53,7 +53,7 @@ class EncoderDecoder(nn.Module):
         self,
         source: TokenEmbedding,
         target: TokenEmbedding,
-        encoder: Recurrent | TransformerEncoder | None,
+        encoder: Recurrent | Projected | None,
         decoder: Any,
         softmax: FullSoftmax,
         *,
@@ -107,6 +107,8 @@ class EncoderDecoder(nn.Module):
         return self.softmax.log_probabilities(self._read_out(outputs)), state
 
     def _step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
+        if self.target.word_dropout is not None:
+            ids = self.target.word_dropout(ids)
         vectors: Tensor = self.target.table(ids)
         outputs, state = self.decoder.advance(_one_step(self.input_dropout, vectors), state)
         return outputs, state
@@ -145,7 +147,7 @@ class EncoderDecoder(nn.Module):
         else:
             decoded = self._forced(inputs, memory, need_weights=self.training and self.coverage_penalty > 0)
         real = targets != IGNORED
-        outputs = self._read_out(decoded.outputs[real])
+        outputs = self._read_out(decoded.outputs)[real]  # dropped while it has its time: a mask for each sequence
         smoothing = self.label_smoothing if self.training else 0.0
         total = self.softmax.loss(outputs, targets[real], label_smoothing=smoothing) + extra
         if self.training and self.coverage_penalty and decoded.attention is not None:

@@ -8,7 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from unspool.data import IGNORED, Tokens, Window
-from unspool.layers import AdaptiveSoftmax, FullSoftmax, Recurrent, RecurrentState, SequenceDropout, TokenEmbedding
+from unspool.layers import (
+    AdaptiveSoftmax,
+    CausalTransformer,
+    FullSoftmax,
+    Recurrent,
+    SequenceDropout,
+    TokenEmbedding,
+)
 from unspool.models.loss import Loss
 
 __all__ = ["LanguageModel"]
@@ -19,7 +26,7 @@ class LanguageModel(nn.Module):
 
     Args:
         embedding: Vectors of the units.
-        decoder: The recurrent stack, one direction.
+        decoder: The recurrent stack, one direction; or a Transformer, whose windows stand alone.
         softmax: Scores over the vocabulary.
         dropout: Share of features dropped before and after the stack.
         variational: Whether that dropout keeps one mask per window.
@@ -31,7 +38,7 @@ class LanguageModel(nn.Module):
     def __init__(
         self,
         embedding: TokenEmbedding,
-        decoder: Recurrent,
+        decoder: Recurrent | CausalTransformer,
         softmax: FullSoftmax | AdaptiveSoftmax,
         *,
         dropout: float = 0.0,
@@ -45,27 +52,27 @@ class LanguageModel(nn.Module):
         self.output_dropout = SequenceDropout(dropout, variational=variational)
         self.activation_penalty, self.slowness_penalty = activation_penalty, slowness_penalty
 
-    def start(self, batch_size: int) -> RecurrentState:
+    def start(self, batch_size: int) -> Any:
         """The state before the first unit."""
         return self.decoder.initial_state(batch_size)
 
-    def states(self, ids: Tensor, state: RecurrentState | None) -> tuple[Tensor, RecurrentState]:
+    def states(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Read units, (time, batch): the stack's outputs, (time, batch, hidden), and its state after the last."""
         tokens = Tokens(ids, torch.full(ids.shape[1:], ids.shape[0], device=ids.device))
         outputs, after = self.decoder(self.input_dropout(self.embedding(tokens)), None, state)
         return outputs, after
 
-    def advance(self, ids: Tensor, state: RecurrentState) -> tuple[Tensor, RecurrentState]:
+    def advance(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Read a unit of each sequence, (batch,): log-probabilities of the next, (batch, vocabulary), and the state."""
         outputs, after = self.states(ids.unsqueeze(0), state)
         return self.softmax.log_probabilities(outputs[0]), after
 
-    def forward(self, ids: Tensor, state: RecurrentState | None = None) -> tuple[Tensor, RecurrentState]:
+    def forward(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
         """Log-probabilities of the unit after each, (time, batch, vocabulary), in nats; and the last state."""
         outputs, after = self.states(ids, state)
         return self.softmax.log_probabilities(outputs), after
 
-    def loss(self, batch: Window, carry: RecurrentState | None = None) -> Loss:
+    def loss(self, batch: Window, carry: Any = None) -> Loss:
         """-log p of every target, summed; gradients do not reach back into the carried state (truncated BPTT)."""
         states, after = self.states(batch.inputs, carry)
         dropped = self.output_dropout(states)
@@ -79,7 +86,7 @@ class LanguageModel(nn.Module):
             total = total + count * self.activation_penalty * dropped.float().pow(2).mean()
         if self.training and self.slowness_penalty and len(states) > 1:
             total = total + count * self.slowness_penalty * (states[1:] - states[:-1]).float().pow(2).mean()
-        return Loss(total, count, _detached(after))
+        return Loss(total, count, None if after is None else _detached(after))
 
 
 def _detached(state: Any) -> Any:

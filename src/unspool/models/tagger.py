@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.data import IGNORED, Labelled, Tokens
-from unspool.layers import LinearChainCRF, Recurrent, SequenceDropout, TokenEmbedding
+from unspool.layers import LinearChainCRF, Projected, Recurrent, SequenceDropout, TokenEmbedding
 from unspool.models.loss import Loss
 
 __all__ = ["TaggerModel"]
@@ -19,7 +19,7 @@ class TaggerModel(nn.Module):
 
     Args:
         embedding: Vectors of the tokens.
-        encoder: The recurrent stack.
+        encoder: The recurrent stack, or a Transformer's.
         num_tags: Number of tags.
         crf: Decides over whole sequences; each token for itself if omitted.
         dropout: Share of features dropped before and after the encoder.
@@ -30,7 +30,7 @@ class TaggerModel(nn.Module):
     def __init__(
         self,
         embedding: TokenEmbedding,
-        encoder: Recurrent,
+        encoder: Recurrent | Projected,
         num_tags: int,
         *,
         crf: LinearChainCRF | None = None,

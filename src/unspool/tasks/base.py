@@ -218,6 +218,8 @@ class Task(ABC, Generic[D]):
 
     def _summary(self) -> str:
         network = self.settings.network
+        if getattr(network, "network", "") == "transformer":
+            return f"transformer, {network.layers} {'layer' if network.layers == 1 else 'layers'} of {network.hidden}"
         both = "bidirectional " if getattr(network, "bidirectional", False) else ""
         layers = "layer" if network.layers == 1 else "layers"
         return f"{both}{network.cell}, {network.layers} {layers} of {network.hidden}"
@@ -277,8 +279,8 @@ class Task(ABC, Generic[D]):
 
     def _stack(self) -> Recurrent | None:
         """The recurrent stack that a trace looks into."""
-        stack: Recurrent | None = self.model.encoder
-        return stack
+        encoder = self.model.encoder
+        return encoder if isinstance(encoder, Recurrent) else None
 
     # ---- folders -----------------------------------------------------------------------------------------------
 

@@ -68,6 +68,8 @@ class TaskEntry:
         return frozenset({"network.cell"}.union(self.with_cell, *self.networks.values()))
 
 
+_TRANSFORMER: Mapping[str, Mapping[str, object]] = {"transformer": {"network.network": "transformer"}}
+
 _ENTRIES = (
     TaskEntry(
         name="classify",
@@ -83,8 +85,8 @@ _ENTRIES = (
         predict_verb="label",
         predict_writes="label, probability and text",
         usual_networks=("bag", "elman", "lstm", "gru"),
-        networks={"bag": {"network.network": "bag"}},
-        networks_help="bag for an average of words",
+        networks={"bag": {"network.network": "bag"}, **_TRANSFORMER},
+        networks_help="bag for an average of words, transformer",
         with_cell={"network.network": "recurrent"},
     ),
     TaskEntry(
@@ -100,6 +102,9 @@ _ENTRIES = (
         compare_example=("unspool compare tag train.conllu --valid dev.conllu --networks elman,gru,my_cell.py:MyCell"),
         predict_verb="tag",
         predict_writes="a line for each word and a blank line after each sentence",
+        networks=_TRANSFORMER,
+        networks_help="transformer",
+        with_cell={"network.network": "recurrent"},
     ),
     TaskEntry(
         name="write",
@@ -114,6 +119,9 @@ _ENTRIES = (
         compare_example="unspool compare write novel.txt --networks gru,lstm,mingru --minutes 5",
         predict_verb="rate",
         predict_writes="perplexity and text",
+        networks=_TRANSFORMER,
+        networks_help="transformer",
+        with_cell={"network.network": "recurrent"},
         next_verb="generate",
         reads_once=False,
     ),

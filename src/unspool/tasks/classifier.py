@@ -30,13 +30,13 @@ from unspool.data import (
 )
 from unspool.errors import DataError
 from unspool.inspection import Trace
-from unspool.layers import Readout, initialize
+from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
 from unspool.tasks.baselines import MajorityClass, NgramClassifier
 from unspool.tasks.metrics import classification_scores, multilabel_scores
-from unspool.tasks.network import recurrent_stack, token_embedding
+from unspool.tasks.network import reading_stack, token_embedding
 from unspool.tasks.settings import ClassifierSettings
 
 __all__ = ["Classification", "Classifier", "TextExamples"]
@@ -248,10 +248,10 @@ class Classifier(Task[TextExamples]):
         network = settings.network
         embedding = token_embedding(network, self.vocabulary, self.spelling)
         encoder = None
-        if network.network == "recurrent":
-            encoder = recurrent_stack(network, self._cell, embedding.output_size, bidirectional=network.bidirectional)
+        if network.network != "bag":
+            encoder = reading_stack(network, self._cell, embedding.output_size)
         size = embedding.output_size if encoder is None else encoder.output_size
-        directions = 1 if encoder is None else encoder.directions
+        directions = encoder.directions if isinstance(encoder, Recurrent) else 1
         model = ClassifierModel(
             embedding,
             encoder,

@@ -11,6 +11,7 @@ from unspool.data import UNKNOWN, Vocabulary
 from unspool.layers import (
     AttentiveCell,
     FullSoftmax,
+    Projected,
     Recurrent,
     SequenceDropout,
     TokenEmbedding,
@@ -30,7 +31,7 @@ from unspool.models import (
     TransformerDecoding,
     WindowDecoder,
 )
-from unspool.tasks.network import recurrent_stack
+from unspool.tasks.network import recurrent_stack, transformer_options
 from unspool.tasks.settings import TranslatorNetwork
 
 __all__ = ["build_encoder_decoder"]
@@ -89,8 +90,9 @@ def _parts(network: TranslatorNetwork, cell: str | type[Cell[Any]]) -> tuple[Any
     if kind == "transformer":
         return (*_transformer(network), None)
     if kind == "window":
+        dropout = SequenceDropout(network.dropout, variational=network.variational)
         decoder = WindowDecoder(
-            size, size, network.hidden, window=network.window, layers=network.layers, dropout=network.dropout
+            size, size, network.hidden, window=network.window, layers=network.layers, dropout=dropout
         )
         return None, decoder, None
     if kind == "concatenated":
@@ -115,18 +117,11 @@ def _bridge(summary_size: int, stack: Recurrent) -> Bridge:
     return Bridge(summary_size, [cell for _, cell, _ in stack.named_cells()])
 
 
-def _transformer(network: TranslatorNetwork) -> tuple[TransformerEncoder, TransformerDecoding]:
-    options: dict[str, Any] = {
-        "heads": network.heads,
-        "feedforward": network.feedforward,
-        "layers": network.layers,
-        "dropout": network.dropout,
-        "attention_dropout": network.attention_dropout,
-        "norm": network.norm,
-        "positions": network.positions,
-    }
-    encoder = TransformerEncoder(network.hidden, **options)
-    return encoder, TransformerDecoding(TransformerDecoder(network.hidden, **options), network.hidden)
+def _transformer(network: TranslatorNetwork) -> tuple[Projected, TransformerDecoding]:
+    options = transformer_options(network)
+    encoder = Projected(network.embedding, TransformerEncoder(network.hidden, **options))
+    decoder = TransformerDecoder(network.hidden, **options)
+    return encoder, TransformerDecoding(decoder, network.embedding)
 
 
 def _every_step(
@@ -157,5 +152,6 @@ def _attentive(network: TranslatorNetwork, cell: str | type[Cell[Any]], memory_s
         upper,
         Bridge(memory_size, cells),
         dropout=SequenceDropout(network.dropout, variational=network.variational),
+        weight_dropout=network.weight_dropout,
         backend=network.backend,
     )

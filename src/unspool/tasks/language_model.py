@@ -16,14 +16,23 @@ from unspool.data import END, PADDING, UNKNOWN, TokenFile, Vocabulary, Windows, 
 from unspool.decoding import sample
 from unspool.errors import DataError, UsageError
 from unspool.inspection import Trace
-from unspool.layers import AdaptiveSoftmax, FullSoftmax, Recurrent, TokenEmbedding, WordDropout, initialize
+from unspool.layers import (
+    AdaptiveSoftmax,
+    CausalTransformer,
+    FullSoftmax,
+    Recurrent,
+    TokenEmbedding,
+    TransformerEncoder,
+    WordDropout,
+    initialize,
+)
 from unspool.models import LanguageModel as Network
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, device_of
 from unspool.tasks.baselines import KneserNey
 from unspool.tasks.corpus import Corpus
 from unspool.tasks.metrics import language_model_scores
-from unspool.tasks.network import recurrent_stack
+from unspool.tasks.network import recurrent_stack, transformer_options
 from unspool.tasks.settings import LanguageModelSettings
 
 __all__ = ["LanguageModel", "Reading"]
@@ -141,7 +150,7 @@ class LanguageModel(Task[Corpus]):
         if network.word_dropout:
             dropout = WordDropout(network.word_dropout, unknown=UNKNOWN)
         embedding = TokenEmbedding(size, network.embedding, word_dropout=dropout)
-        decoder = recurrent_stack(network, self._cell, network.embedding, bidirectional=False)
+        decoder = self._decoder()
         softmax: FullSoftmax | AdaptiveSoftmax
         if network.output == "adaptive":
             softmax = AdaptiveSoftmax(decoder.output_size, size)
@@ -161,13 +170,20 @@ class LanguageModel(Task[Corpus]):
         initialize(model, network.initialization, forget_bias=network.forget_bias)
         return model
 
+    def _decoder(self) -> Recurrent | CausalTransformer:
+        network = self.settings.network
+        if network.network == "recurrent":
+            return recurrent_stack(network, self._cell, network.embedding, bidirectional=False)
+        stack = TransformerEncoder(network.hidden, causal=True, **transformer_options(network))
+        return CausalTransformer(network.embedding, stack, self.settings.training.steps)
+
     def _source(self, examples: Corpus) -> Windows:
         training = self.settings.training
         return Windows(self._tokens(examples), batch_size=training.batch_size, steps=training.steps)
 
     def _stack(self) -> Recurrent | None:
-        stack: Recurrent = self.model.decoder
-        return stack
+        decoder = self.model.decoder
+        return decoder if isinstance(decoder, Recurrent) else None
 
     # ---- scores ------------------------------------------------------------------------------------------------
 
@@ -188,7 +204,10 @@ class LanguageModel(Task[Corpus]):
         self, model: nn.Module, tokens: NDArray[Any], characters: int | None, columns: int
     ) -> dict[str, float]:
         device, nats, count, state = device_of(model), 0.0, 0, None
-        for window in Windows(tokens, batch_size=columns, steps=max(16, 512 // columns)).epoch(0):
+        steps = max(16, 512 // columns)
+        if self.settings.network.network == "transformer":
+            steps = self.settings.training.steps  # all that it sees
+        for window in Windows(tokens, batch_size=columns, steps=steps).epoch(0):
             result = model.loss(window.to(device), state)  # type: ignore[operator]
             nats, count, state = nats + float(result.total), count + result.count, result.carry
         return language_model_scores(nats, count, None if self.settings.vocabulary.units == "character" else characters)

@@ -8,10 +8,10 @@ import torch
 
 from unspool.cells import Cell
 from unspool.data import UNKNOWN, Spelling, Vocabulary
-from unspool.layers import CharacterComposition, Recurrent, TokenEmbedding, WordDropout
-from unspool.tasks.settings import EncoderSettings, StackSettings
+from unspool.layers import CharacterComposition, Projected, Recurrent, TokenEmbedding, TransformerEncoder, WordDropout
+from unspool.tasks.settings import ClassifierNetwork, EncoderSettings, NetworkSettings, StackSettings, TaggerNetwork
 
-__all__ = ["recurrent_stack", "token_embedding"]
+__all__ = ["reading_stack", "recurrent_stack", "token_embedding", "transformer_options"]
 
 
 def token_embedding(network: EncoderSettings, vocabulary: Vocabulary, spelling: Spelling | None) -> TokenEmbedding:
@@ -30,6 +30,28 @@ def token_embedding(network: EncoderSettings, vocabulary: Vocabulary, spelling: 
         counts = torch.tensor(vocabulary.counts) if vocabulary.counts else None
         dropout = WordDropout(network.word_dropout, unknown=UNKNOWN, counts=counts)
     return TokenEmbedding(len(vocabulary), network.embedding, characters=characters, word_dropout=dropout)
+
+
+def reading_stack(
+    network: ClassifierNetwork | TaggerNetwork, cell: str | type[Cell[Any]], input_size: int
+) -> Recurrent | Projected:
+    """What reads whole sequences: recurrent layers, or those of a Transformer."""
+    if network.network == "transformer":
+        return Projected(input_size, TransformerEncoder(network.hidden, **transformer_options(network)))
+    return recurrent_stack(network, cell, input_size, bidirectional=network.bidirectional)
+
+
+def transformer_options(network: NetworkSettings) -> dict[str, Any]:
+    """The arguments of a Transformer's layers that the settings describe."""
+    return {
+        "heads": network.heads,
+        "feedforward": network.feedforward,
+        "layers": network.layers,
+        "dropout": network.dropout,
+        "attention_dropout": network.attention_dropout,
+        "norm": network.norm,
+        "positions": network.positions,
+    }
 
 
 def recurrent_stack(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError
@@ -31,6 +33,9 @@ __all__ = [
     "TranslatorSettings",
     "VocabularySettings",
 ]
+
+
+_Chance = Annotated[float, msgspec.Meta(ge=0, le=1)]
 
 
 class VocabularySettings(Settings):
@@ -152,12 +157,24 @@ class NetworkSettings(StackSettings):
 
     embedding: PositiveInt = 100
     """Width of a unit's vector."""
+    heads: PositiveInt = 4
+    """Heads of each attention (transformer)."""
+    feedforward: PositiveInt = 1024
+    """Width of the inner layer of each block (transformer)."""
+    norm: Literal["pre", "post"] = "pre"
+    """Where layers are normalised: before each block, or after it as in Vaswani et al. 2017 (transformer)."""
+    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
+    """How places are told apart (transformer); learned ones end at 1,024 units."""
+    attention_dropout: Fraction = 0.0
+    """Share of attention weights dropped (transformer); slower than dropout elsewhere."""
 
     def check(self) -> None:
         """Keep a stranger's record from building a network without end."""
         super().check()
         if self.embedding > 65_536:
             raise SettingError(f"embedding = {self.embedding}: expected at most 65536")
+        if getattr(self, "network", "") == "transformer" and self.hidden % self.heads:
+            raise SettingError(f"hidden = {self.hidden} can't be divided among heads = {self.heads}")
 
 
 class EncoderSettings(NetworkSettings):
@@ -188,8 +205,9 @@ class EncoderSettings(NetworkSettings):
 class ClassifierNetwork(EncoderSettings):
     """A network that reads a text and decides once."""
 
-    network: Literal["recurrent", "bag"] = "recurrent"
-    """recurrent runs the cell over the text; bag averages the vectors of its words, whatever their order."""
+    network: Literal["recurrent", "transformer", "bag"] = "recurrent"
+    """recurrent runs the cell over the text; transformer lets every word look at every other; bag averages the vectors
+    of its words, whatever their order."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """What of the recurrent states decides: the last, their mean, their maximum, or a mean weighted by attention."""
 
@@ -197,6 +215,8 @@ class ClassifierNetwork(EncoderSettings):
 class TaggerNetwork(EncoderSettings):
     """A network that decides at every word."""
 
+    network: Literal["recurrent", "transformer"] = "recurrent"
+    """recurrent runs the cell over the words; transformer lets every word look at every other."""
     characters: Literal["none", "convolution", "recurrent"] = "convolution"
     """Whether a word's vector is also composed of its characters, and by what."""
     output: Literal["auto", "softmax", "crf"] = "auto"
@@ -206,6 +226,9 @@ class TaggerNetwork(EncoderSettings):
 class LanguageNetwork(NetworkSettings):
     """A network that predicts the next unit."""
 
+    network: Literal["recurrent", "transformer"] = "recurrent"
+    """recurrent runs the cell over the text, its state carried on; transformer lets every unit look at those before it,
+    as many as `steps`."""
     tied: bool = True
     """Whether the output layer shares its weights with the embedding."""
     output: Literal["full", "adaptive"] = "full"
@@ -241,16 +264,6 @@ class TranslatorNetwork(NetworkSettings):
     """Whether the output layer shares its weights with the target's embedding."""
     word_dropout: Fraction = 0.0
     """Share of the units read, on both sides, that are replaced by the unknown unit in training."""
-    heads: PositiveInt = 4
-    """Heads of each attention (transformer)."""
-    feedforward: PositiveInt = 1024
-    """Width of the inner layer of each block (transformer)."""
-    norm: Literal["pre", "post"] = "pre"
-    """Where layers are normalised: before each block, or after it as in Vaswani et al. 2017 (transformer)."""
-    positions: Literal["sinusoidal", "learned"] = "sinusoidal"
-    """How places are told apart (transformer); learned ones end at 1,024 units."""
-    attention_dropout: Fraction = 0.0
-    """Share of attention weights dropped (transformer); slower than dropout elsewhere."""
     window: PositiveInt = 10
     """Units of source and target that are seen (window)."""
     latent: PositiveInt = 32
@@ -259,16 +272,6 @@ class TranslatorNetwork(NetworkSettings):
     """Share of the training in which the weight of the latent variable's divergence climbs to 1 (latent)."""
     free_bits: NonNegative = 0.1
     """Nats that each dimension of the latent variable may carry for nothing (latent)."""
-
-    def check(self) -> None:
-        """Refuse widths that a Transformer can't have."""
-        super().check()
-        if self.network == "transformer" and self.embedding != self.hidden:
-            raise SettingError(
-                f"embedding = {self.embedding} and hidden = {self.hidden}: a transformer has one width, set both alike"
-            )
-        if self.network == "transformer" and self.hidden % self.heads:
-            raise SettingError(f"hidden = {self.hidden} can't be divided among heads = {self.heads}")
 
 
 class ExerciseSettings(SplitSettings):
@@ -357,10 +360,10 @@ class TranslatorSettings(Settings):
     decoding: DecodingSettings = DecodingSettings()
     label_smoothing: Fraction = 0.1
     """Share of the target spread over the vocabulary in training."""
-    sampling_start: Fraction = 0.0
+    sampling_start: _Chance = 0.0
     """Chance at the start of training that the decoder reads its own last word instead of the true one; 1 from start to
     end is free running."""
-    sampling_end: Fraction = 0.0
+    sampling_end: _Chance = 0.0
     """The same chance at the end of training; between them it moves evenly (scheduled sampling)."""
     coverage: NonNegative = 0.0
     """Weight in the training loss of attending twice to the same place (networks with attention)."""
@@ -382,6 +385,11 @@ class TranslatorSettings(Settings):
                     f"{name} needs attention, and network = {self.network.network} has none; "
                     f"choose dot, additive, bilinear or transformer"
                 )
+        if self.copy_unknown and self.vocabulary.units in ("bpe", "unigram"):
+            raise SettingError(
+                f"copy_unknown copies unknown words, and to units = {self.vocabulary.units} nothing is unknown; "
+                f"also set units = word or blank"
+            )
         if self.network.network == "concatenated" and not self.vocabulary.joint:
             raise SettingError("network = concatenated reads source and target alike: it needs joint = true")
 

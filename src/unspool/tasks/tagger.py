@@ -34,7 +34,7 @@ from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
 from unspool.tasks.baselines import MostFrequentTag
 from unspool.tasks.metrics import accuracy
-from unspool.tasks.network import recurrent_stack, token_embedding
+from unspool.tasks.network import reading_stack, token_embedding
 from unspool.tasks.settings import TaggerSettings
 from unspool.tasks.spans import (
     Scheme,
@@ -214,7 +214,7 @@ class Tagger(Task[TaggedExamples]):
         assert self.vocabulary is not None
         network = self.settings.network
         embedding = token_embedding(network, self.vocabulary, self.spelling)
-        encoder = recurrent_stack(network, self._cell, embedding.output_size, bidirectional=network.bidirectional)
+        encoder = reading_stack(network, self._cell, embedding.output_size)
         model = TaggerModel(
             embedding,
             encoder,

@@ -32,7 +32,6 @@ from unspool.data import (
 from unspool.decoding import DecodingSettings, Hypothesis, decode
 from unspool.errors import ModelFolderError
 from unspool.inspection import Trace
-from unspool.layers import Recurrent
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
@@ -392,10 +391,6 @@ class Translator(Task[PairExamples]):
             arrays["attention / weight"] = np.array(said.attention, np.float32).T
         prediction: dict[str, Any] = {"translation": said.translation, "target_units": said.target_units}
         return Trace(tuple(said.source_units), arrays, prediction, self._summary(), notes)
-
-    def _stack(self) -> Recurrent | None:
-        encoder = self.model.encoder
-        return encoder if isinstance(encoder, Recurrent) else None
 
     # ---- folders -----------------------------------------------------------------------------------------------
 
