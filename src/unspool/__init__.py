@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from unspool.errors import UnspoolError
     from unspool.inspection import Trace
     from unspool.layers import Recurrent
-    from unspool.tasks import Algorithm, Classifier, LanguageModel, Tagger, Translator, load
+    from unspool.tasks import Algorithm, Classifier, LanguageModel, Reader, Tagger, Translator, load
 
 __all__ = [
     "Algorithm",
@@ -22,6 +22,7 @@ __all__ = [
     "Classifier",
     "LanguageModel",
     "LinearCell",
+    "Reader",
     "Recurrent",
     "Tagger",
     "Trace",
@@ -41,7 +42,7 @@ _HOME = {
     "UnspoolError": "errors",
     "Trace": "inspection",
     "Recurrent": "layers",
-    **dict.fromkeys(("Algorithm", "Classifier", "LanguageModel", "Tagger", "Translator", "load"), "tasks"),
+    **dict.fromkeys(("Algorithm", "Classifier", "LanguageModel", "Reader", "Tagger", "Translator", "load"), "tasks"),
 }
 
 

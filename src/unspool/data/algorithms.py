@@ -200,7 +200,7 @@ class RepeatCopy(ExerciseKind):
         targets = np.zeros_like(inputs)
         inputs[:length, :, :width] = bits
         # a number from 1 to n has mean (n + 1) / 2 and variance (n² - 1) / 12; never 0, so that it is a sign too
-        spread = max(1.0, np.sqrt((self.repeats**2 - 1) / 12))
+        spread = np.sqrt((self.repeats**2 - 1) / 12) or 1.0
         inputs[length, :, width] = (repeats - (self.repeats + 1) / 2) / spread or 1e-3
         targets[length + 1 : -1, :, :width] = np.tile(bits, (repeats, 1, 1))
         targets[-1, :, width] = 1

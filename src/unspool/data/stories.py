@@ -309,6 +309,9 @@ class StoryBatches:
         batch_size: Stories of a batch.
         seed: Decides, with the epoch's number, the order.
 
+    Attributes:
+        note: What a person should hear before training, in words; None if nothing.
+
     Raises:
         DataError: If there are no stories.
     """
@@ -317,6 +320,7 @@ class StoryBatches:
         if not len(examples):
             raise DataError("there are no stories to train on")
         self.examples, self.batch_size, self.seed = examples, batch_size, seed
+        self.note: str | None = None
 
     def __len__(self) -> int:
         return -(-len(self.examples) // self.batch_size)

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unspool.cells import Cell
 from unspool.data import IGNORED, Stories
 from unspool.errors import SettingError
 from unspool.models.loss import Loss
@@ -85,7 +86,7 @@ class MemoryNetwork(_Answering):
         answers: The word id of each possible answer, int64 (answers,).
         hops: How often the memory is looked up, :math:`K`.
         slots: Ages that are told apart; older sentences count as that old.
-        encoder: `bag`, `position`, or a cell's name; see `SentenceEncoder`.
+        encoder: `bag`, `position`, or a cell's name or class; see `SentenceEncoder`.
         tying: `adjacent` or `layer-wise`.
         time_noise: Share of empty slots put between sentences in training, so that ages never come quite the same.
         linear_examples: Training examples, from the first, that are answered without the softmax of the hops (linear
@@ -106,7 +107,7 @@ class MemoryNetwork(_Answering):
         *,
         hops: int = 3,
         slots: int = 50,
-        encoder: str = "position",
+        encoder: str | type[Cell[Any]] = "position",
         tying: Literal["adjacent", "layer-wise"] = "adjacent",
         time_noise: float = 0.1,
         linear_examples: int = 0,
@@ -200,7 +201,7 @@ class KeyValueMemoryNetwork(_Answering):
         answers: The word id of each possible answer, int64 (answers,).
         hops: How often the memory is looked up, :math:`H`.
         slots: Ages that are told apart; older sentences count as that old.
-        encoder: `bag`, `position`, or a cell's name, for questions, keys and values; see `SentenceEncoder`.
+        encoder: `bag`, `position`, or a cell's name or class, for questions, keys and values; see `SentenceEncoder`.
     """
 
     answers: Tensor
@@ -213,7 +214,7 @@ class KeyValueMemoryNetwork(_Answering):
         *,
         hops: int = 3,
         slots: int = 50,
-        encoder: str = "position",
+        encoder: str | type[Cell[Any]] = "position",
     ) -> None:
         super().__init__()
         if min(vocab_size, size, len(answers), hops, slots) < 1:

@@ -15,16 +15,19 @@ if TYPE_CHECKING:
     from unspool.tasks.base import Prediction, Task
     from unspool.tasks.classifier import Classification, Classifier
     from unspool.tasks.language_model import LanguageModel, Reading
+    from unspool.tasks.reader import Answered, Reader
     from unspool.tasks.tagger import Tagger, Tagging
     from unspool.tasks.translator import Translation, Translator
 
 __all__ = [
     "TASKS",
     "Algorithm",
+    "Answered",
     "Classification",
     "Classifier",
     "LanguageModel",
     "Prediction",
+    "Reader",
     "Reading",
     "Tagger",
     "Tagging",

@@ -13,6 +13,7 @@ from unspool.tasks.settings import (
     AlgorithmSettings,
     ClassifierSettings,
     LanguageModelSettings,
+    ReaderSettings,
     TaggerSettings,
     TranslatorSettings,
 )
@@ -158,6 +159,24 @@ _ENTRIES = (
             "giving the source to the decoder (see --network)"
         ),
         with_cell={"network.network": "bilinear"},
+    ),
+    TaskEntry(
+        name="read",
+        module="reader",
+        task="Reader",
+        answer="Answered",
+        settings=ReaderSettings,
+        a_model="a reader",
+        summary="Stories with questions in, a reader that answers them out.",
+        data_forms="bAbI files, or jsonl with story, question and answer",
+        train_example="unspool train read qa1_train.txt qa2_train.txt --hops 3 --out my-reader",
+        compare_example="unspool compare read qa1_train.txt --networks memory,key-value,gru --epochs 20",
+        predict_verb="answer",
+        predict_writes="answer, probability and question",
+        usual_networks=("memory", "key-value"),
+        networks={name: {"network.network": name} for name in ("memory", "key-value")},
+        networks_help="memory or key-value for a memory network whose sentences are sums",
+        with_cell={"network.network": "memory", "network.encoder": "cell"},
     ),
     TaskEntry(
         name="algorithm",

@@ -8,7 +8,7 @@ import msgspec
 
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError
-from unspool.settings import Fraction, NonNegative, PositiveInt, Settings
+from unspool.settings import Fraction, NonNegative, NonNegativeInt, PositiveInt, Settings
 from unspool.training.settings import TrainingSettings
 
 __all__ = [
@@ -24,9 +24,12 @@ __all__ = [
     "NetworkSettings",
     "PairSettings",
     "PairVocabularySettings",
+    "ReaderNetwork",
+    "ReaderSettings",
     "ReadingSettings",
     "SplitSettings",
     "StackSettings",
+    "StorySettings",
     "TaggerNetwork",
     "TaggerSettings",
     "TranslatorNetwork",
@@ -400,3 +403,55 @@ class AlgorithmSettings(Settings):
     network: StackSettings = StackSettings(cell="ntm", hidden=100, dropout=0.0)
     data: ExerciseSettings = ExerciseSettings()
     training: TrainingSettings = TrainingSettings(epochs=10, batch_size=16, weight_decay=0.0, clip=10.0)
+
+
+class StorySettings(SplitSettings):
+    """How stories are read."""
+
+    format: Literal["babi", "jsonl"] | None = None
+    """Form of the files; None: jsonl where the name says so, else babi."""
+    skip_bad: bool = False
+    """Leave out lines that can't be read, and count them, instead of stopping at the first."""
+
+
+class ReaderNetwork(Settings):
+    """A network that looks sentences up."""
+
+    network: Literal["memory", "key-value"] = "memory"
+    """memory: end-to-end memory network (Sukhbaatar et al. 2015); key-value: what is looked for and what is found are
+    encoded apart (Miller et al. 2016)."""
+    embedding: PositiveInt = 50
+    """Width of all vectors."""
+    hops: PositiveInt = 3
+    """How often the sentences are looked up, each time with what was found before."""
+    slots: PositiveInt = 50
+    """Most sentences that are read; the newest of a longer story."""
+    encoder: Literal["position", "bag", "cell"] = "position"
+    """What makes a vector of a sentence: the sum of its words' vectors weighed by position, their plain sum (bag), or
+    the cell."""
+    cell: str = "gru"
+    """Cell that reads each sentence, where the encoder is cell; see unspool train classify --help."""
+    tying: Literal["adjacent", "layer-wise"] = "adjacent"
+    """Which tables hops share (memory): adjacent, the values of each are the keys of the next; layer-wise, all."""
+    time_noise: Fraction = 0.1
+    """Share of empty slots put between sentences in training, so that ages never come quite the same (memory)."""
+    linear_epochs: NonNegativeInt = 0
+    """Epochs at the start without the softmax of the hops (memory)."""
+
+    def check(self) -> None:
+        """Keep a stranger's record from building a network without end."""
+        if self.hops > 64 or max(self.embedding, self.slots) > 65_536:
+            raise SettingError(
+                f"{self.hops} hops of {self.embedding} over {self.slots} slots: expected at most 64 hops, "
+                f"and at most 65536 of the others"
+            )
+
+
+class ReaderSettings(Settings):
+    """Stories with questions in, answers out."""
+
+    network: ReaderNetwork = ReaderNetwork()
+    data: StorySettings = StorySettings()
+    training: TrainingSettings = TrainingSettings(
+        epochs=100, batch_size=32, learning_rate=5e-3, weight_decay=0.0, clip=40.0, schedule="cosine"
+    )
