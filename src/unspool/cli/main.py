@@ -21,6 +21,7 @@ VERBS = {
     "train": f"Train a model on your files: {one_of(TASKS)}.",
     "evaluate": "Score a model on labelled files.",
     "predict": f"{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line.",
+    "ask": "Tell a reader a story, sentence by sentence, and ask.",
     "generate": "Let a language model write.",
     "inspect": "Show what a model does with one text, gate by gate.",
     "compare": "Train several networks with an equal budget: one table.",
