@@ -12,6 +12,7 @@
     ├── BackendError                a demanded engine path can't run this
     ├── ModelFolderError            a saved model that is damaged, newer, or not to be trusted
     ├── TrainingError               the run: not-finite loss, nothing left to train on
+    ├── DecodingError               the network: what it predicts are not probabilities
     ├── MachineError                the disk is full, no such device
     └── Interrupted                 exit code 130: ctrl-C; everything was saved
 
@@ -24,6 +25,7 @@ __all__ = [
     "BackendError",
     "CellError",
     "DataError",
+    "DecodingError",
     "Interrupted",
     "MachineError",
     "MissingExtraError",
@@ -85,6 +87,10 @@ class ModelFolderError(UnspoolError):
 
 class TrainingError(UnspoolError):
     """Training can't go on; what was reached is saved."""
+
+
+class DecodingError(UnspoolError):
+    """What a network predicts can't be chosen from: the numbers are no probabilities."""
 
 
 class MachineError(UnspoolError, OSError):

@@ -125,6 +125,11 @@ def test_a_unit_is_drawn_where_the_sums_pass_its_number():
     assert draw(3 * rows.expand(7, -1), numbers).tolist() == [1, 1, 2, 2, 4, 4, 4]
 
 
+def test_an_aim_at_the_very_end_takes_a_unit_that_can_be_drawn():
+    rows = torch.tensor([[0.3, 0.7, 0.0], [0.2, 0.3, 0.5]])
+    assert draw(rows, torch.ones(2)).tolist() == [1, 2]
+
+
 def test_a_sequence_s_numbers_come_in_one_order():
     ahead, single = Uniform(seeded(5)), Uniform(seeded(5))
     block = ahead.take(40, 1)[:, 0].tolist()

@@ -17,6 +17,7 @@ from toy_models import LONG, Fixed, Plain, Toy, best_first, fields, same
 
 from unspool.data import END
 from unspool.decoding import DecodingSettings, decode
+from unspool.decoding.choosers import top
 from unspool.decoding.hypotheses import coverage_penalty, length_penalty
 from unspool.errors import DecodingError, SettingError
 
@@ -84,7 +85,7 @@ def problems(draw):
     return values, limits, sources, prefixes, draw(st.integers(0, 10_000))
 
 
-@examples(max_examples=120, deadline=None)
+@examples(max_examples=200, deadline=None)
 @given(problems())
 def test_a_beam_keeps_what_a_plain_beam_keeps_and_batches_change_nothing(problem):
     settings, limits, sources, prefixes, number = problem
@@ -261,6 +262,58 @@ def test_a_hypothesis_that_nothing_may_follow_is_cut_there():
     assert (one.ids, one.finished, one.score, one.token_log_probabilities) == ([], False, 0.0, [])
 
 
+def test_what_got_stuck_does_not_stop_the_search_for_ends():
+    class Blind:
+        """After 0 nothing follows; after 1 the end or 3; after 3 the end."""
+
+        chances = torch.tensor([[0.0, 0, 0, 0], [0, 0, 0.5, 0.5], [0.5, 0.5, 0, 0], [0, 0, 1, 0]])
+
+        def advance(self, ids, state):
+            return self.chances[ids].log(), state
+
+    settings = DecodingSettings(beam=3, best=2, length_penalty=0.0)
+    [several] = decode(Blind(), None, settings=settings, max_lengths=torch.tensor([9]))
+    assert [(one.ids, one.finished) for one in several] == [([1], True), ([1, 3], True)]
+    [several] = decode(Blind(), None, settings=settings.replace(best=3), max_lengths=torch.tensor([9]))
+    assert [(one.ids, one.finished) for one in several] == [([1], True), ([1, 3], True), ([0], False)]
+
+
+@pytest.mark.parametrize("search", ["greedy", "beam", "sample"])
+@pytest.mark.parametrize(
+    "rules",
+    [{"min_length": 2}, {"no_repeat_ngram": 1}, {"prefix": [[1, 3]] * 3}, {"forbidden": torch.eye(5).bool()[3]}],
+    ids=str,
+)
+def test_what_the_model_returns_is_not_written_to(search, rules):
+    class Views(Fixed):
+        kept = torch.randn(5).log_softmax(-1).repeat(50, 1)
+
+        def advance(self, ids, state):
+            return self.kept[: len(ids)], state
+
+    before, rules = Views.kept.clone(), dict(rules)
+    values = {name: rules.pop(name) for name in ("min_length", "no_repeat_ngram") if name in rules}
+    settings = DecodingSettings(search=search, **values)
+    decode(Views([]), torch.zeros(3), settings=settings, max_lengths=torch.tensor([4, 5, 6]), **rules)
+    assert torch.equal(Views.kept, before)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 4095, 4096, 4099, 9001])
+@pytest.mark.parametrize("equals", [False, True])
+@pytest.mark.parametrize("count", [1, 5, 300])
+def test_the_top_is_that_of_a_stable_sort(size, equals, count):
+    scores = torch.randint(-40, 0, (9, size)).float() if equals else torch.randn(9, size)
+    scores[0, ::2], scores[1] = float("-inf"), float("-inf")
+    values, units = top(scores, count)
+    expected = scores.sort(dim=-1, descending=True, stable=True)
+    shown = np.isfinite(values)
+    assert values.tolist() == expected.values[:, :count].tolist()
+    assert units[shown].tolist() == expected.indices[:, :count].numpy()[shown].tolist()
+    if size > 1:
+        scores[-1, size // 2] = float("nan")
+        assert np.isnan(top(scores, count)[0][:, 0]).tolist() == [False] * 8 + [True]
+
+
 def test_finished_hypotheses_come_before_cut_ones():
     [[first, second]] = decode(
         Fixed([0.0, 0.0, 0.01, 0.99]),
@@ -338,6 +391,7 @@ def test_numbers_that_are_none_are_refused(search, wrong):
         ({"prefix": [[-1], []]}, "prefix 1 holds the end, or a unit below 0"),
         ({"prefix": [[], [4]]}, "a prefix holds unit 4, and the vocabulary ends at 3"),
         ({"forbidden": torch.zeros(5, dtype=torch.bool)}, "forbidden has 5 units, and the vocabulary 4"),
+        ({"end": 4}, "the end is unit 4, and the vocabulary ends at 3"),
         ({"max_lengths": torch.tensor([3, 0])}, "a greatest length of 0: expected 1 or more"),
     ],
     ids=str,
@@ -359,3 +413,33 @@ def test_a_search_makes_no_gradient():
             return scores, state
 
     decode(Learned([0.25] * 4), torch.zeros(2), settings=DecodingSettings(), max_lengths=torch.tensor([2, 3]))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("search", ["greedy", "beam", "sample"])
+def test_a_gpu_finds_what_the_cpu_finds(search):
+    settings = DecodingSettings(search=search, no_repeat_ngram=2, min_length=1, coverage_penalty=0.3)
+    results = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(3)
+        toy, forbidden = Toy(vocabulary=6), torch.eye(6).bool()[4]
+        toy.table, toy.looks = toy.table.to(device), toy.looks.to(device)
+        state = toy.start(SEEDS, SOURCES)
+        state = state._replace(
+            seed=state.seed.to(device), past=(state.past[0].to(device), None), padding=state.padding.to(device)
+        )
+        results += [
+            decode(
+                toy,
+                state,
+                settings=settings,
+                max_lengths=torch.tensor([9] * 6, device=device),
+                forbidden=forbidden,
+                prefix=PREFIXES,
+                generator=torch.Generator().manual_seed(1),
+            )
+        ]
+    for one, other in zip(*results, strict=True):
+        assert [each.ids for each in one] == [each.ids for each in other]
+        assert [each.score for each in one] == pytest.approx([each.score for each in other], rel=1e-4)

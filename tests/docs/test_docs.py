@@ -91,6 +91,10 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ]
         starts = "".join("\n" * line.startswith("1\t") + line for line in lines)
         (tmp_path / name).write_text(starts.lstrip("\n"), encoding="utf-8")
+    places = {"station": "gare", "museum": "musée", "bakery": "boulangerie", "old bridge": "vieux pont"}
+    pairs = [f"Where is the {place}?\tOù est : {lieu} ?" for place, lieu in places.items()]
+    pairs += [f"I see a {place}.\tJe vois : {lieu}." for place, lieu in places.items()]
+    (tmp_path / "pairs.tsv").write_text("\n".join(pairs * 4) + "\n", encoding="utf-8")
     draw = Random(7)
     words = [
         "it",
@@ -263,7 +267,8 @@ def check_settings(context: click.Context, named: dict[str, Any]) -> None:
     """Values must fit too, not only the names of the flags."""
     from unspool.cli.flags import SETTINGS, chosen_settings
 
-    task = context.info_name if context.info_name in SETTINGS else "classify"
+    # what `predict` and `evaluate` may set is how a translator writes
+    task = context.info_name if context.info_name in SETTINGS else "translate"
     make(SETTINGS[task], chosen_settings(named))
 
 

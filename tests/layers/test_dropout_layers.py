@@ -18,7 +18,8 @@ def test_sequence_dropout_is_unbiased(rate, variational):
     outputs = dropout(inputs)
     kept = outputs != 0
     assert kept.float().mean().item() == pytest.approx(1 - rate, abs=0.02)
-    assert_close(outputs[kept], inputs[kept] / (1 - rate))
+    exact = rate if variational else round(rate * 2**16) / 2**16  # 16 random bits decide
+    assert_close(outputs[kept], inputs[kept] / (1 - exact))
     assert bool((kept == kept[:1]).all()) == variational  # one mask for all steps
     assert not bool((kept == kept[:, :1]).all())  # another for each sequence
     assert not bool((kept == kept[:, :, :1]).all())

@@ -17,13 +17,16 @@ __all__ = ["inspect"]
 @model_argument
 @click.argument("text")
 @click.option("--array", metavar="NAME", help="Also draw this array unit by unit, as 'layer 1 forward / forget'.")
+@click.option("--maps", metavar="PATTERN", help="Draw these maps, such as '*head 1'; '*' is all. Else the first.")
 @click.option(
     "--out", type=click.Path(path_type=Path), multiple=True, help="Also write a file: .html .json .npz .csv or .svg."
 )
 @click.option("--overwrite", is_flag=True, help="Replace the file if it is there already.")
 @common
-def inspect(model: str, text: str, cell: str | None, array: str | None, out: tuple[Path, ...], overwrite: bool) -> None:
-    """Show what a model does with one TEXT (- is stdin): prediction, gates and states, word by word."""
+def inspect(
+    model: str, text: str, cell: str | None, array: str | None, maps: str | None, out: tuple[Path, ...], overwrite: bool
+) -> None:
+    """Show what a model does with one TEXT (- is stdin): prediction, attention, gates and states, word by word."""
     from unspool.inspection import show, write_trace
     from unspool.inspection.files import FORMATS
 
@@ -34,7 +37,7 @@ def inspect(model: str, text: str, cell: str | None, array: str | None, out: tup
         if path.exists() and not overwrite:
             raise UsageError(f"{path} exists already; name another file, or add --overwrite")
     trace = open_model(model, cell).trace(text)
-    show(trace, console(), array=array)
+    show(trace, console(), array=array, maps=maps)
     for path in out:
         write_trace(trace, path, overwrite=overwrite)
         say(f"written: {path}")

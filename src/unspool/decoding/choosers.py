@@ -18,6 +18,7 @@ __all__ = ["Candidates", "Chooser", "Draws", "Uniform", "Widths", "check_numbers
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _BLOCK = 64  # steps for which a sequence's random numbers are drawn at once
+_MEMBERS, _LARGE = 16, 4096  # units looked at together, and the vocabulary from which on that pays
 
 
 class Candidates(NamedTuple):
@@ -136,8 +137,8 @@ def top(scores: Tensor, count: int) -> tuple[NDArray[np.float32], Ints]:
     size = scores.shape[1]
     count = min(count, size)
     # one more than asked for shows whether there are equals on the edge, among which `topk` would take any
-    found = scores.topk(min(count + 1, size), dim=-1)
-    values, units = found.values.cpu().numpy(), found.indices.cpu().numpy()
+    found, places = _largest(scores, min(count + 1, size))
+    values, units = found.cpu().numpy(), places.cpu().numpy()
     equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -np.inf)
     tied = np.flatnonzero(equal.any(1))
     values, units = values[:, :count], units[:, :count]
@@ -146,6 +147,23 @@ def top(scores: Tensor, count: int) -> tuple[NDArray[np.float32], Ints]:
         values[tied] = ordered.values[:, :count].cpu().numpy()
         units[tied] = ordered.indices[:, :count].cpu().numpy()
     return values, units
+
+
+def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """As `topk`; in a large vocabulary only within those groups of units whose best are the largest."""
+    rows, size = scores.shape
+    groups = size // _MEMBERS
+    if size < _LARGE or count > groups:
+        found = scores.topk(count, dim=-1)
+        return found.values, found.indices
+    whole = groups * _MEMBERS
+    best = scores[:, :whole].reshape(rows, _MEMBERS, groups).amax(1)  # group g: units g, g + groups ...
+    members = groups * torch.arange(_MEMBERS, device=scores.device)
+    units = (best.topk(count, dim=-1).indices.unsqueeze(-1) + members).flatten(1)
+    left_over = torch.arange(whole, size, device=scores.device).expand(rows, -1)
+    units = torch.cat([units, left_over], dim=1)
+    found = scores.gather(-1, units).topk(count, dim=-1)
+    return found.values, units.gather(-1, found.indices)
 
 
 def check_numbers(likeliest: NDArray[np.float32], step: int) -> None:

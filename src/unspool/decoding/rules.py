@@ -66,15 +66,14 @@ class Rules:
             The log-probabilities, or a changed copy.
 
         Raises:
-            SettingError: If `forbidden` or a prefix does not fit the vocabulary.
+            SettingError: If the end, `forbidden` or a prefix does not fit the vocabulary.
         """
-        size = log_probabilities.shape[1]
         if step == 0:
-            self._fit(size, log_probabilities.device)
+            self._fit(log_probabilities.shape[1], log_probabilities.device)
         scores = log_probabilities
         if self._forbidden is not None:
             scores = scores.masked_fill(self._forbidden, _NEVER)
-        if step < self._least and self._end < size:
+        if step < self._least:
             scores = _own(scores, log_probabilities)
             scores[:, self._end] = _NEVER
         if written is not None and step >= self._ngram > 0:
@@ -87,6 +86,8 @@ class Rules:
         return scores
 
     def _fit(self, size: int, device: torch.device) -> None:
+        if not 0 <= self._end < size:
+            raise SettingError(f"the end is unit {self._end}, and the vocabulary ends at {size - 1}")
         if self._forbidden is not None:
             if self._forbidden.shape != (size,):
                 raise SettingError(f"forbidden has {self._forbidden.numel()} units, and the vocabulary {size}")

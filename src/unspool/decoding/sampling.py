@@ -63,12 +63,12 @@ def draw(probabilities: Tensor, numbers: Tensor) -> Tensor:
         The first unit at which the probabilities add up to more than that share of their sum, int64 (batch,).
     """
     sums = probabilities.cumsum(-1)
-    total = sums[:, -1]
-    aim = torch.minimum(numbers * total, torch.nextafter(total, torch.zeros_like(total)))
-    units = torch.searchsorted(sums, aim.unsqueeze(-1), right=True).clamp(max=probabilities.shape[-1] - 1)
-    # sums formed in parallel may rise by a rounding error where nothing was added
+    aims = numbers.unsqueeze(-1) * sums[:, -1:]
+    units = torch.searchsorted(sums, aims, right=True).clamp(max=probabilities.shape[-1] - 1)
     possible = probabilities.gather(-1, units) > 0
-    return torch.where(possible, units, probabilities.argmax(-1, keepdim=True)).squeeze(-1)
+    if not possible.all():  # an aim rounded up to the whole sum, or sums that rose by rounding where nothing was added
+        units = torch.where(possible, units, probabilities.argmax(-1, keepdim=True))
+    return units.squeeze(-1)
 
 
 def sample_next(

@@ -1,8 +1,22 @@
 """Looking inside: what a network did with one input, as data first and as pictures second."""
 
 from unspool.inspection.files import read_trace, write_trace
+from unspool.inspection.grid import Grid, Lookups
+from unspool.inspection.maps import Map
 from unspool.inspection.recorder import Recording
 from unspool.inspection.terminal import Gates, HeatMap, Prediction, show
 from unspool.inspection.trace import Trace
 
-__all__ = ["Gates", "HeatMap", "Prediction", "Recording", "Trace", "read_trace", "show", "write_trace"]
+__all__ = [
+    "Gates",
+    "Grid",
+    "HeatMap",
+    "Lookups",
+    "Map",
+    "Prediction",
+    "Recording",
+    "Trace",
+    "read_trace",
+    "show",
+    "write_trace",
+]

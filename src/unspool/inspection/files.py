@@ -5,10 +5,14 @@ The JSON form, version 1::
     {"format": "unspool trace", "version": 1, "model": "...", "notes": ["..."], "tokens": ["the", ...],
      "prediction": {...}, "arrays": {"layer 1 forward / forget": [[0.73, ...one per unit], ...one per token]}}
 
-A number that is not finite is the text "nan", "inf" or "-inf". An npz holds the same without `arrays`, but with their
-`names`, as `trace.json`, and each array as a float32 `.npy` under its name, so that
-`numpy.load(path)["layer 1 forward / forget"]` works. A CSV has the columns `array, position, token, unit, value`;
-positions and units count from 1, as on the screen.
+Where there are maps, there is also `"maps": {"attention": {"rows": ["die", ...], "columns": ["the", ...], "values":
+[[0.93, ...one per column], ...one per row]}}`; and where the network wrote a text, `"written"` has its tokens,
+prediction, notes and arrays in the same form. A number that is not finite is the text "nan", "inf" or "-inf".
+
+An npz holds the same without numbers, but with the `names` of the arrays, as `trace.json`, and the numbers of each
+array and map as a float32 `.npy` under its name, so that `numpy.load(path)["layer 1 forward / forget"]` works. A CSV
+has the columns `array, position, token, unit, column, value`: of a map, `unit` is the number of the column and `column`
+its token. Positions and units count from 1, as on the screen.
 """
 
 from __future__ import annotations
@@ -20,13 +24,14 @@ import os
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from unspool.errors import DataError, MachineError, UnspoolError, UsageError
+from unspool.inspection.maps import Map
 from unspool.inspection.page import page
 from unspool.inspection.picture import picture
 from unspool.inspection.trace import Array, Trace
@@ -95,45 +100,75 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
 
 
 def _to_json(trace: Trace) -> bytes:
+    return _encode(_whole(trace))
+
+
+def _whole(trace: Trace) -> dict[str, Any]:
     record = _header(trace) | {"arrays": {name: _numbers(array) for name, array in trace.arrays.items()}}
-    return _encode(record)
+    for name, given in trace.maps.items():
+        record["maps"][name]["values"] = _numbers(given.values)
+    if trace.written is not None:
+        record["written"] = _whole(trace.written)
+    return record
 
 
 def _from_json(content: bytes) -> Trace:
-    record = _checked(json.loads(content))
-    arrays = {name: _array(rows) for name, rows in record["arrays"].items()}
-    return _trace(record, arrays)
+    return _trace(_checked(json.loads(content)), _json_array)
 
 
 def _to_npz(trace: Trace) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(zipfile.ZipInfo(_HEADER), _encode(_header(trace) | {"names": list(trace.arrays)}))
-        for name, array in trace.arrays.items():
+        file.writestr(zipfile.ZipInfo(_HEADER), _encode(_named(trace)))
+        for name, array in _all_numbers(trace):
             with file.open(zipfile.ZipInfo(f"{name}.npy"), "w") as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
     return buffer.getvalue()
 
 
+def _named(trace: Trace) -> dict[str, Any]:
+    record = _header(trace) | {"names": list(trace.arrays)}
+    if trace.written is not None:
+        record["written"] = _named(trace.written)
+    return record
+
+
+def _all_numbers(trace: Trace) -> Iterator[tuple[str, Array]]:
+    yield from trace.arrays.items()
+    yield from ((name, given.values) for name, given in trace.maps.items())
+    if trace.written is not None:
+        yield from _all_numbers(trace.written)
+
+
 def _from_npz(content: bytes) -> Trace:
     with zipfile.ZipFile(io.BytesIO(content)) as file:
-        record = _checked(json.loads(file.read(_HEADER)))
-        arrays = {}
-        for name in record["names"]:
+
+        def numbers(record: dict[str, Any], name: str) -> Array:
             with file.open(f"{name}.npy") as entry:
-                arrays[name] = np.lib.format.read_array(entry, allow_pickle=False)
+                array: Array = np.lib.format.read_array(entry, allow_pickle=False)
                 entry.read()  # to the end, where the checksum is compared
-    return _trace(record, arrays)
+            return array
+
+        return _trace(_checked(json.loads(file.read(_HEADER))), numbers)
 
 
 def _to_csv(trace: Trace) -> bytes:
     text = io.StringIO(newline="")
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["array", "position", "token", "unit", "value"])
-    for name, array in trace.arrays.items():
-        for position, (token, row) in enumerate(zip(trace.tokens, array.astype(str), strict=True), start=1):
-            rows.writerows((name, position, token, unit, value) for unit, value in enumerate(row, start=1))
+    rows.writerow(["array", "position", "token", "unit", "column", "value"])
+    for part in (trace, trace.written):
+        if part is not None:
+            for name, array in part.arrays.items():
+                rows.writerows(_cells(name, array, part.tokens, ("",) * array.shape[1]))
+            for name, given in part.maps.items():
+                rows.writerows(_cells(name, given.values, given.rows, given.columns))
     return text.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _cells(name: str, array: Array, tokens: tuple[str, ...], columns: tuple[str, ...]) -> Iterator[tuple[Any, ...]]:
+    for position, (token, row) in enumerate(zip(tokens, array.astype(str), strict=True), start=1):
+        for unit, (column, value) in enumerate(zip(columns, row, strict=True), start=1):
+            yield name, position, token, unit, column, value
 
 
 FORMATS: Mapping[str, Callable[[Trace], bytes]] = {
@@ -147,7 +182,7 @@ FORMATS: Mapping[str, Callable[[Trace], bytes]] = {
 
 
 def _header(trace: Trace) -> dict[str, Any]:
-    return {
+    record: dict[str, Any] = {
         "format": _FORMAT,
         "version": _VERSION,
         "model": trace.model,
@@ -155,6 +190,10 @@ def _header(trace: Trace) -> dict[str, Any]:
         "tokens": list(trace.tokens),
         "prediction": dict(trace.prediction),
     }
+    if trace.maps:
+        sides = {name: {"rows": list(m.rows), "columns": list(m.columns)} for name, m in trace.maps.items()}
+        record["maps"] = sides
+    return record
 
 
 def _encode(record: dict[str, Any]) -> bytes:
@@ -172,11 +211,23 @@ def _checked(record: Any) -> dict[str, Any]:
     return record
 
 
-def _trace(record: dict[str, Any], arrays: dict[str, Array]) -> Trace:
+def _trace(record: dict[str, Any], numbers: Callable[[dict[str, Any], str], Array]) -> Trace:
+    """A trace from what a file says of it, and what looks up the numbers of each name."""
     tokens, notes = record["tokens"], record["notes"]
     if not isinstance(tokens, list) or not isinstance(notes, list) or not isinstance(record["prediction"], dict):
         raise ValueError("tokens and notes are lists and the prediction is an object")
-    return Trace(tuple(tokens), arrays, record["prediction"], str(record["model"]), tuple(map(str, notes)))
+    names = record["names"] if "names" in record else list(record["arrays"])
+    maps = {name: Map(numbers(record, name), m["rows"], m["columns"]) for name, m in record.get("maps", {}).items()}
+    written = record.get("written")
+    return Trace(
+        tuple(tokens),
+        {name: numbers(record, name) for name in names},
+        record["prediction"],
+        str(record["model"]),
+        tuple(map(str, notes)),
+        maps,
+        None if written is None else _trace(_checked(written), numbers),
+    )
 
 
 def _numbers(array: Array) -> list[list[Any]]:
@@ -188,7 +239,8 @@ def _numbers(array: Array) -> list[list[Any]]:
     return [[value if np.isfinite(value) else str(value) for value in row] for row in numbers]
 
 
-def _array(rows: Any) -> Array:
+def _json_array(record: dict[str, Any], name: str) -> Array:
+    rows = record["arrays"][name] if name in record["arrays"] else record["maps"][name]["values"]
     return np.array(
         [[_NOT_FINITE[x] if isinstance(x, str) else float(x) for x in row] for row in rows], dtype=np.float32
     )

@@ -8,11 +8,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from unspool.inspection.maps import Map
 from unspool.inspection.retention import change, is_backward, is_gate, keeping, remaining
 from unspool.inspection.trace import Array, Trace, visible
 
-__all__ = ["Column", "columns", "legend", "scale", "sentences", "units"]
+__all__ = ["Column", "columns", "extent", "legend", "lookups", "scale", "sentences", "units"]
 
+_ROUNDING = 1e-5  # a softmax over one place may be a little more than 1
 _HINTS = {
     "input": ("written least at {low}", "most at {high}"),
     "output": ("shown least at {low}", "most at {high}"),
@@ -89,8 +91,26 @@ def sentences(trace: Trace, place: str) -> list[str]:
 
 def scale(quantity: str, array: Array) -> tuple[float, float]:
     """The ends of the colour scale: 0 to 1 for a gate, -1 to 1 for a state, wider and even where values pass these."""
-    if is_gate(quantity, array):
-        return 0.0, 1.0
+    return (0.0, 1.0) if is_gate(quantity, array) else _even(array)
+
+
+def extent(values: Array) -> tuple[float, float]:
+    """The ends of a map's colour scale: 0 to 1 for shares, as attention is; else as for a state."""
+    finite = values[np.isfinite(values)]
+    return (0.0, 1.0) if bool(((finite >= 0) & (finite <= 1 + _ROUNDING)).all()) else _even(values)
+
+
+def lookups(shown: Map) -> list[str]:
+    """Where each row of a map looked, in words: `the 0.93, house 0.05`; a repeated token with its position."""
+    names = [visible(token) for token in shown.columns]
+    for index, token in enumerate(shown.columns):
+        if shown.columns.count(token) > 1:
+            names[index] += f" ({index + 1})"
+    rows = (shown.strongest(row) for row in range(len(shown.rows)))
+    return [", ".join(f"{names[column]} {value:.2f}" for column, value in found) for found in rows]
+
+
+def _even(array: Array) -> tuple[float, float]:
     finite = np.abs(array[np.isfinite(array)])
     top = max(1.0, float(finite.max(initial=0.0)))
     return -top, top

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.inspection.overview import columns, legend, scale, sentences, units
+from unspool.inspection.maps import Map
+from unspool.inspection.overview import columns, extent, legend, lookups, scale, sentences, units
 from unspool.inspection.trace import Trace, visible
 
 __all__ = ["page"]
@@ -48,8 +49,23 @@ def _content(trace: Trace) -> dict[str, Any]:
         "notes": trace.notes,
         "tokens": [visible(token) for token in trace.tokens],
         "prediction": _prediction(trace),
+        "maps": [_map(name, given) for name, given in trace.maps.items()],
         "places": [_place(trace, place) for place in trace.places],
         "arrays": [_array(trace, name) for name in trace.arrays],
+        "written": None if trace.written is None else _content(trace.written),
+    }
+
+
+def _map(name: str, given: Map) -> dict[str, Any]:
+    low, high = extent(given.values)
+    return {
+        "name": name,
+        "rows": [visible(token) for token in given.rows],
+        "columns": [visible(token) for token in given.columns],
+        "low": low,
+        "high": high,
+        "lookups": lookups(given),
+        "data": base64.b64encode(given.values.astype("<f4").tobytes()).decode(),
     }
 
 

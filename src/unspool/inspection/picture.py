@@ -1,14 +1,17 @@
-"""A trace as a still picture: one SVG, a strip per gate and a column per token."""
+"""A trace as a still picture: one SVG, with the first map in full and the others small, and a strip per gate."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from html import escape
 
+import numpy as np
 from rich.cells import cell_len
 
-from unspool.inspection.overview import Column, columns, legend, sentences, units
-from unspool.inspection.paint import SEQUENTIAL, mix
+from unspool.inspection.maps import Map
+from unspool.inspection.overview import Column, columns, extent, legend, sentences, units
+from unspool.inspection.paint import DIVERGING, SEQUENTIAL, mix
 from unspool.inspection.trace import Trace, visible
 
 __all__ = ["picture"]
@@ -16,29 +19,38 @@ __all__ = ["picture"]
 _CELL, _ROW, _LEFT, _PAD = 46, 26, 110, 16
 _LETTER = 7.0  # width of a letter in the fixed font, pixels
 _CUT, _ACROSS = 18, 24  # longest token above a column, in letters; tokens side by side before the strips wrap
+_SMALL, _GAP = 150, 14  # longest side of a small map, and what is between two
+_SHADES, _FAINT = 12, 0.04  # colours of a small map, and the share of the scale that is not drawn there
 _STYLE = (
     "text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#222}.dim{fill:#666;font-size:11px}"
-    ".title{font-weight:bold;font-size:14px}.n{font-size:10.5px;text-anchor:middle}.w{fill:#fff}"
+    ".title{font-weight:bold;font-size:14px}.n{font-size:10.5px;text-anchor:middle}.w{fill:#fff}.small{font-size:9.5px}"
 )
 
 
 def picture(trace: Trace) -> str:
-    """The gates of every place over the tokens, as the text of an SVG file.
+    """Maps, and the gates of every place over the tokens, as the text of an SVG file.
 
-    The numbers are those of the terminal view: each cell holds its value, its colour runs from empty to a full bar.
+    The numbers are those of the terminal view: each cell holds its value, its colour runs from empty to a full bar. The
+    first map is drawn in full, all others small, without numbers. What was written follows what was read.
     """
     body: list[str] = []
-    names = [_cut(token) for token in trace.tokens]
-    above = max((cell_len(name) for name in names), default=0) * _LETTER * 0.75 + 16
-    width = max(520.0, _LEFT + min(len(names), _ACROSS) * _CELL + above + _PAD)
+    sides = [trace] if trace.written is None else [trace, trace.written]
+    longest = max(len(side.tokens) for side in sides)
+    width = max(
+        520.0 if len(trace.maps) < 2 else 860.0, _LEFT + min(longest, _ACROSS) * _CELL + max(map(_above, sides)) + _PAD
+    )
     y = float(_PAD + 14)
     if trace.model:
         y = _lines(body, trace.model, y, width, "title")
-    label = trace.prediction.get("label", trace.prediction.get("labels"))
-    if label is not None:
-        y = _lines(body, "predicted: " + (label if isinstance(label, str) else ", ".join(map(str, label))), y, width)
-    for place in trace.places or ("",):
-        y = _place(body, trace, place, names, y + 6, above, width)
+    for said in _said(trace):
+        y = _lines(body, said, y, width)
+    if trace.maps:
+        name, *others = trace.maps
+        y = _map(body, name, trace.maps[name], y + 6)
+        y = _small_maps(body, {other: trace.maps[other] for other in others}, y, width)
+    for side in sides:
+        for place in side.places or (("",) if not trace.maps else ()):
+            y = _place(body, side, place, y + 6, width)
     for note in trace.notes:
         y = _lines(body, f"Note: {note}", y, width, "dim")
     size = f"{width:.0f} {y:.0f}"
@@ -55,14 +67,110 @@ def picture(trace: Trace) -> str:
     )
 
 
-def _place(body: list[str], trace: Trace, place: str, names: list[str], y: float, above: float, width: float) -> float:
-    shown = columns(trace, place)
+def _said(trace: Trace) -> list[str]:
+    label = trace.prediction.get("label", trace.prediction.get("labels"))
+    said = [] if label is None else ["predicted: " + (label if isinstance(label, str) else ", ".join(map(str, label)))]
+    translation = trace.prediction.get("translation")
+    return said + ([f"translation: {translation}"] if isinstance(translation, str) else [])
+
+
+def _above(trace: Trace) -> float:
+    """Room for the tokens above their columns."""
+    return _slant(_cut(token) for token in trace.tokens)
+
+
+def _slant(names: Iterable[str]) -> float:
+    return max((cell_len(name) for name in names), default=0) * _LETTER * 0.75 + 16
+
+
+def _map(body: list[str], name: str, shown: Map, y: float) -> float:
+    """One map in full: what was looked at above, what looked beside; the y below it."""
+    low, high = extent(shown.values)
+    body.append(_text(_PAD, y, name, "title"))
+    for start in range(0, len(shown.columns), _ACROSS):
+        across = shown.columns[start : start + _ACROSS]
+        y = _slanted(body, [_cut(token) for token in across], y)
+        body.append(_ground(_LEFT, y, len(across) * _CELL - 2, len(shown.rows) * _ROW - 2, low))
+        for token, row in zip(shown.rows, shown.values[:, start : start + _ACROSS].tolist(), strict=True):
+            body.append(_text(_PAD, y + _ROW / 2 + 4, _cut(token, 13)))
+            for index, value in enumerate(row):
+                if not abs(value) < 0.005:
+                    body.append(_square(value, (value - low) / (high - low), _LEFT + index * _CELL, y, low < 0))
+            y += _ROW
+    return y + 18
+
+
+def _small_maps(body: list[str], maps: Mapping[str, Map], y: float, width: float) -> float:
+    """Maps with no numbers, a row for each mean and the heads it is of; the y below them."""
+    x, tallest, lead = float(_PAD), 0.0, ""
+    for name, shown in maps.items():
+        ends, cell = extent(shown.values), min(12.0, _SMALL / max(shown.values.shape))
+        belongs = bool(lead) and name.startswith(f"{lead} ")
+        title = name[len(lead) + 1 :] if belongs else name
+        across = max(len(shown.columns) * cell, cell_len(title) * 5.8)
+        if x > _PAD and (not belongs or x + across > width - _PAD):
+            x, y, tallest = float(_PAD), y + tallest + _GAP, 0.0
+        lead = lead if belongs else name
+        body.append(_text(x, y + 10, title, "small"))
+        body.append(_ground(x, y + 16, len(shown.columns) * cell, len(shown.rows) * cell, ends[0]))
+        body += _shades(shown, x, y + 16, cell, ends)
+        x, tallest = x + across + _GAP, max(tallest, len(shown.rows) * cell + 16)
+    return y + tallest + 24 if maps else y
+
+
+def _shades(shown: Map, x: float, y: float, cell: float, ends: tuple[float, float]) -> list[str]:
+    """The cells of a small map, all of one colour as one path."""
+    low, high = ends
+    shares = (shown.values - low) / (high - low)
+    levels = np.ceil(np.clip(np.nan_to_num(shares, nan=_empty(low)), 0, 1) * _SHADES).astype(int)
+    drawn = np.abs(shares - _empty(low)) >= _FAINT
+    paths = []
+    for level in range(_SHADES + 1):
+        places = np.argwhere(drawn & (levels == level))
+        if len(places):
+            box = f"h{cell:.2f}v{cell:.2f}h-{cell:.2f}z"
+            path = "".join(f"M{x + column * cell:.2f} {y + row * cell:.2f}{box}" for row, column in places)
+            paths.append(f'<path d="{path}" fill="{_hex(level / _SHADES, low < 0)}"/>')
+    return paths
+
+
+def _ground(x: float, y: float, width: float, height: float, low: float) -> str:
+    fill = _hex(_empty(low), low < 0)
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="2" fill="{fill}"/>'
+
+
+def _empty(low: float) -> float:
+    """The share of the scale at which 0 stands."""
+    return 0.5 if low < 0 else 0.0
+
+
+def _hex(share: float, signed: bool = False) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*mix(share, DIVERGING if signed else SEQUENTIAL))
+
+
+def _square(value: float, share: float, x: float, y: float, signed: bool = False) -> str:
+    """A cell with its number."""
+    fill = _hex(share, signed) if math.isfinite(share) else "none"
+    number = f"{value:.2f}" if math.isfinite(value) else str(value)
+    dark = abs(share - 0.5) > 0.3 if signed else share > 0.6
+    box = f'<rect x="{x}" y="{y:.0f}" width="{_CELL - 2}" height="{_ROW - 2}" rx="2" fill="{fill}"/>'
+    return box + _text(x + (_CELL - 2) / 2, y + _ROW / 2 + 3, number, "n w" if dark else "n")
+
+
+def _slanted(body: list[str], names: list[str], y: float) -> float:
+    """The names above their columns; the y below them."""
+    y += _slant(names)
+    for index, name in enumerate(names):
+        x = _LEFT + (index + 0.5) * _CELL
+        body.append(f'<g transform="translate({x:.0f} {y - 6:.0f}) rotate(-45)">{_text(0, 0, name)}</g>')
+    return y
+
+
+def _place(body: list[str], trace: Trace, place: str, y: float, width: float) -> float:
+    shown, names = columns(trace, place), [_cut(token) for token in trace.tokens]
     body.append(_text(_PAD, y, place, "title"))
     for start in range(0, len(names), _ACROSS):
-        y += above
-        for place_in_row, name in enumerate(names[start : start + _ACROSS]):
-            x = _LEFT + (place_in_row + 0.5) * _CELL
-            body.append(f'<g transform="translate({x:.0f} {y - 6:.0f}) rotate(-45)">{_text(0, 0, name)}</g>')
+        y = _slanted(body, names[start : start + _ACROSS], y)
         if tags := trace.prediction.get("tags"):
             body.append(_text(_PAD, y + _ROW / 2 + 4, "tag"))
             for index, tag in enumerate(map(str, tags[start : start + _ACROSS])):
@@ -79,13 +187,8 @@ def _place(body: list[str], trace: Trace, place: str, names: list[str], y: float
 
 
 def _cell(column: Column, index: int, y: float) -> str:
-    value, x = float(column.values[index]), _LEFT + index % _ACROSS * _CELL
-    share = value / column.high
-    fill = "#{:02x}{:02x}{:02x}".format(*mix(share, SEQUENTIAL)) if math.isfinite(share) else "none"
-    number = f"{value:.2f}" if math.isfinite(value) else str(value)
-    kind = "n w" if share > 0.6 else "n"
-    box = f'<rect x="{x}" y="{y:.0f}" width="{_CELL - 2}" height="{_ROW - 2}" rx="2" fill="{fill}"/>'
-    return box + _text(x + (_CELL - 2) / 2, y + _ROW / 2 + 3, number, kind)
+    value = float(column.values[index])
+    return _square(value, value / column.high, _LEFT + index % _ACROSS * _CELL, y)
 
 
 def _lines(body: list[str], text: str, y: float, width: float, kind: str = "") -> float:
@@ -110,10 +213,10 @@ def _text(x: float, y: float, text: str, kind: str = "") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}"' + (f' class="{kind}"' if kind else "") + f">{escape(text)}</text>"
 
 
-def _cut(token: str) -> str:
+def _cut(token: str, most: int = _CUT) -> str:
     text = visible(token)
-    if cell_len(text) <= _CUT:
+    if cell_len(text) <= most:
         return text
-    while cell_len(text) > _CUT - 1:
+    while cell_len(text) > most - 1:
         text = text[:-1]
     return text + "…"

@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.text import Text
 
 from unspool.errors import UsageError
+from unspool.inspection.grid import Grid, Lookups
 from unspool.inspection.overview import Column, columns, legend, scale, sentences, units
 from unspool.inspection.paint import DIVERGING, OPEN_SHUT, SEQUENTIAL, Brush
 from unspool.inspection.trace import Trace, visible
@@ -26,26 +27,66 @@ _MOST_NAMES = 10
 _PER_TOKEN = ("tags", "tag_probabilities", "surprise")
 
 
-def show(trace: Trace, console: Console | None = None, *, array: str | None = None) -> None:
-    """Print a trace: the prediction, then each layer's gates word by word.
+def show(trace: Trace, console: Console | None = None, *, array: str | None = None, maps: str | None = None) -> None:
+    """Print a trace: the prediction, the first map, each layer's gates word by word, and those of what was written.
 
     Args:
         trace: What to show.
         console: Where to; standard output if omitted.
         array: Also draw this array as a heat map of units by tokens.
+        maps: Draw these maps in place of the first: a part of their names, or a whole one with `*` and `?`.
+
+    Raises:
+        UsageError: If no map fits, or there is no such array.
     """
     console = console or Console()
-    if trace.model:
-        console.print(Text(Brush.of(console).plain(_visible_line(trace.model)), style="bold"))
+    brush = Brush.of(console)
     parts: list[Any] = [Prediction(trace)] if trace.prediction else []
-    parts += [Gates(trace, place, explained=place == trace.places[-1]) for place in trace.places]
-    parts += [HeatMap(trace, array)] if array is not None else []
+    parts += _maps(trace, maps)
+    sides = _sides(trace)
+    explained = next((place for side in reversed(sides) for place in reversed(side.places)), "")
+    for side in sides:
+        if side is not trace and side.prediction:
+            parts.append(Group(Text("written", style="bold"), Prediction(side)))
+        parts += [Gates(side, place, explained=place == explained) for place in side.places]
+    if array is not None:
+        parts.append(HeatMap(_holder(trace, array), array))
+    if trace.model:
+        console.print(Text(brush.plain(_visible_line(trace.model)), style="bold"))
     for number, part in enumerate(parts):
         if number or trace.model:
             console.print()
         console.print(part)
     for note in trace.notes:
-        console.print(Text(Brush.of(console).plain(f"Note: {_visible_line(note)}")))
+        console.print(Text(brush.plain(f"Note: {_visible_line(note)}")))
+
+
+def _sides(trace: Trace) -> list[Trace]:
+    """What was read, and what was written."""
+    return [trace] if trace.written is None else [trace, trace.written]
+
+
+def _maps(trace: Trace, pattern: str | None) -> list[Any]:
+    """The maps to draw: those that fit a pattern; else the first, in words too, and how to see the others."""
+    if pattern is not None:
+        return [Grid(trace, name) for name in trace.maps_like(pattern)]
+    if not trace.maps:
+        return []
+    first, *others = trace.maps
+    count = f"{len(others)} more map{'s' * (len(others) > 1)}"
+    said = f"{count}: {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
+    return [Grid(trace, first), Lookups(trace, first), *([Text(said, style="dim")] if others else [])]
+
+
+def _holder(trace: Trace, array: str) -> Trace:
+    """The side of a trace that has an array."""
+    sides = _sides(trace)
+    for side in sides:
+        if array in side.arrays:
+            return side
+    known = [name for side in sides for name in side.arrays]
+    hint = nearest(array, known) or f"; it has {', '.join(map(repr, known)) or 'none'}"
+    raise UsageError(f"this trace has no array {array!r}{hint}")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unspool.errors import ShapeError, UsageError
+from unspool.inspection.maps import Map
 from unspool.settings import nearest
 
 __all__ = ["Array", "Trace", "visible"]
@@ -38,10 +39,14 @@ class Trace:
             it is.
         model: One line that says which network it was.
         notes: Whatever else a reader should know. Numbers that are not finite are noted here by themselves.
+        maps: Named matrices between two lists of tokens, such as attention from the units written to the units read.
+            Views that show one show the first. They are named as arrays are, `decoder layer 1 / attention head 2`.
+        written: The same of what the network wrote, token by token, where it wrote a text of its own. Its model stays
+            empty, and all names of arrays and maps are different from those here.
 
     Raises:
         ShapeError: If an array, or a list of tags, does not have one row for each token.
-        UsageError: If a name, a token or the prediction is not what it should be.
+        UsageError: If a name, a token or the prediction is not what it should be, or a name comes twice.
     """
 
     tokens: tuple[str, ...]
@@ -49,6 +54,8 @@ class Trace:
     prediction: Mapping[str, Any] = field(default_factory=dict)
     model: str = ""
     notes: tuple[str, ...] = ()
+    maps: Mapping[str, Map] = field(default_factory=dict)
+    written: Trace | None = None
 
     def __post_init__(self) -> None:
         given: object = self.tokens
@@ -58,7 +65,10 @@ class Trace:
         if not tokens:
             raise UsageError("a trace needs at least one token, and there is none to look at")
         arrays = {_checked_name(name): _frozen(name, array, len(tokens)) for name, array in self.arrays.items()}
-        said = [note for name, array in arrays.items() if (note := _not_finite(name, array))]
+        maps = {_checked_name(name): _checked_map(name, given) for name, given in self.maps.items()}
+        _refuse_twice([*arrays, *maps, *(() if self.written is None else self.written.names)])
+        numbers = arrays | {name: given.values for name, given in maps.items()}
+        said = [note for name, array in numbers.items() if (note := _not_finite(name, array))]
         notes = dict.fromkeys([*self.notes, *said])
         prediction = _plain(dict(self.prediction), "prediction")
         for key in ("tags", "tag_probabilities", "surprise"):
@@ -68,8 +78,14 @@ class Trace:
                 raise ShapeError(f"prediction[{key!r}] has {len(prediction[key])} values for {len(tokens)} tokens")
         object.__setattr__(self, "tokens", tokens)
         object.__setattr__(self, "arrays", MappingProxyType(arrays))
+        object.__setattr__(self, "maps", MappingProxyType(maps))
         object.__setattr__(self, "prediction", MappingProxyType(prediction))
         object.__setattr__(self, "notes", tuple(notes))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of all arrays and maps, those of what was written too."""
+        return (*self.arrays, *self.maps, *(() if self.written is None else self.written.names))
 
     @property
     def places(self) -> tuple[str, ...]:
@@ -91,6 +107,17 @@ class Trace:
             raise UsageError(f"this trace has no array {name!r}{nearest(name, self.arrays) or known}")
         return self.arrays[name]
 
+    def map(self, name: str) -> Map:
+        """One map.
+
+        Raises:
+            UsageError: If there is no map of that name; the message names the nearest.
+        """
+        if name not in self.maps:
+            known = "; it has " + ", ".join(map(repr, self.maps)) if self.maps else "; it has none"
+            raise UsageError(f"this trace has no map {name!r}{nearest(name, self.maps) or known}")
+        return self.maps[name]
+
     def summary(self, name: str) -> Array:
         """The mean over all units of one array at each token, (tokens,)."""
         with np.errstate(invalid="ignore"):
@@ -104,7 +131,7 @@ class Trace:
         return array[:, unit]
 
     def select(self, pattern: str) -> Trace:
-        """The same trace with some of its arrays.
+        """The same trace with some of its arrays and maps, those of what was written too.
 
         Args:
             pattern: A part of the name (`forget`), or with `*` and `?` the whole of it (`layer 1 * / forget`).
@@ -112,22 +139,38 @@ class Trace:
         Raises:
             UsageError: If no name fits; the message lists the names there are.
         """
-        wild = any(sign in pattern for sign in "*?")
-        chosen = {
-            name: array
-            for name, array in self.arrays.items()
-            if (fnmatchcase(name, pattern.replace("[", "[[]")) if wild else pattern in name)
-        }
-        if not chosen:
-            raise UsageError(f"no array fits {pattern!r}; there are {', '.join(map(repr, self.arrays)) or 'none'}")
-        return replace(self, arrays=chosen)
+        chosen = self._chosen(pattern)
+        if not chosen.names:
+            raise UsageError(f"no array fits {pattern!r}; there are {', '.join(map(repr, self.names)) or 'none'}")
+        return chosen
+
+    def maps_like(self, pattern: str) -> list[str]:
+        """The names of the maps that fit a pattern, read as by `select`.
+
+        Raises:
+            UsageError: If no name fits; the message lists the names there are.
+        """
+        found = [name for name in self.maps if _fits(name, pattern)]
+        if not found:
+            raise UsageError(f"no map fits {pattern!r}; there are {', '.join(map(repr, self.maps)) or 'none'}")
+        return found
+
+    def _chosen(self, pattern: str) -> Trace:
+        return replace(
+            self,
+            arrays={name: array for name, array in self.arrays.items() if _fits(name, pattern)},
+            maps={name: given for name, given in self.maps.items() if _fits(name, pattern)},
+            written=None if self.written is None else self.written._chosen(pattern),
+        )
 
     def __eq__(self, other: object) -> bool:
         """Whether everything is the same, the numbers to the bit."""
         if not isinstance(other, Trace):
             return NotImplemented
         same = (self.tokens, self.model, self.notes) == (other.tokens, other.model, other.notes)
-        if not same or self.prediction != other.prediction or list(self.arrays) != list(other.arrays):
+        if not same or self.prediction != other.prediction or self.written != other.written:
+            return False
+        if list(self.arrays) != list(other.arrays) or list(self.maps.items()) != list(other.maps.items()):
             return False
         return all(
             a.shape == b.shape and a.tobytes() == b.tobytes()
@@ -144,9 +187,14 @@ class Trace:
         for place in self.places:
             parts = (f"{quantity or place} ({array.shape[1]})" for quantity, array in self.at(place).items())
             lines.append(f"  {place}: {', '.join(parts)}")
+        for name, given in self.maps.items():
+            lines.append(f"  {name}: {len(given.rows)} rows by {len(given.columns)} columns")
         if self.prediction:
             lines.append(f"  prediction: {', '.join(self.prediction)}")
         lines += [f"  note: {note}" for note in self.notes]
+        if self.written is not None:
+            lines += [f"  written: {line}" for line in repr(self.written).splitlines()[:1]]
+            lines += [f"  {line}" for line in repr(self.written).splitlines()[1:]]
         return "\n".join(lines)
 
 
@@ -167,10 +215,26 @@ def _split(name: str) -> tuple[str, str]:
     return place or quantity, quantity
 
 
+def _fits(name: str, pattern: str) -> bool:
+    wild = any(sign in pattern for sign in "*?")
+    return fnmatchcase(name, pattern.replace("[", "[[]")) if wild else pattern in name
+
+
 def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
         raise UsageError(f"an array is named by a line of printable text such as 'layer 1 / forget', not {name!r}")
     return name
+
+
+def _checked_map(name: str, given: object) -> Map:
+    if not isinstance(given, Map):
+        raise UsageError(f"{name!r} is a {type(given).__name__}; a trace takes maps as Map(values, rows, columns)")
+    return given
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"every array and map has a name of its own, but {twice[0]!r} came twice")
 
 
 def _frozen(name: str, values: Any, tokens: int) -> Array:

@@ -7,9 +7,11 @@ from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.errors import SettingError, ShapeError
+from unspool.layers.scaled_dot_product import LANES
 
 __all__ = [
     "ATTENTION",
@@ -43,10 +45,12 @@ def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None) -> Attend
         The weighted sums and the weights, exactly zero at masked places.
     """
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # autocast would weigh in half precision
+    least = torch.finfo(scores.dtype).min
     if mask is not None:
         hidden = ~mask.unsqueeze(1)
-        scores = scores.masked_fill(hidden, torch.finfo(scores.dtype).min)
-    weights = scores.softmax(-1)
+        scores = scores.masked_fill(hidden, least)
+    # What fills the rows up gets no weight; see `scaled_dot_product.LANES`.
+    weights = F.pad(scores, (0, -scores.shape[-1] % LANES), value=least).softmax(-1)[..., : scores.shape[-1]]
     if mask is not None:
         weights = weights.masked_fill(hidden, 0)
     return Attended(torch.bmm(weights.to(values.dtype), values), weights)
@@ -137,7 +141,7 @@ class BilinearAttention(Attention):
         nn.init.xavier_uniform_(self.weight)
 
     def keys(self, memory: Tensor) -> Tensor:
-        return nn.functional.linear(memory, self.weight)
+        return F.linear(memory, self.weight)
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
         return torch.bmm(queries, keys.transpose(1, 2).to(queries.dtype))

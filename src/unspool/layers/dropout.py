@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.cells import Cell
 from unspool.errors import SettingError
+from unspool.layers.residual import dropped
 
 __all__ = ["SequenceDropout", "WordDropout", "dropped_weights"]
 
@@ -35,9 +35,7 @@ class SequenceDropout(nn.Module):
         """Drop, and scale up what stays; nothing in evaluation mode."""
         if not self.training or self.rate == 0:
             return inputs
-        if not self.variational:
-            return F.dropout(inputs, self.rate)
-        return inputs * _mask(inputs[:1], self.rate)
+        return inputs * _mask(inputs[:1], self.rate) if self.variational else dropped(inputs, self.rate)
 
     def extra_repr(self) -> str:
         return f"{self.rate}" + (", variational" if self.variational else "")
@@ -85,15 +83,15 @@ def dropped_weights(cell: Cell[Any], rate: float) -> Iterator[None]:
         yield
         return
     parameters = dict(cell._parameters)
-    dropped = [name for name in parameters if name.startswith("weight_hh")]
-    for name in dropped:
+    thinned = [name for name in parameters if name.startswith("weight_hh")]
+    for name in thinned:
         weight = cell._parameters.pop(name)
         assert weight is not None
         object.__setattr__(cell, name, weight * _mask(weight, rate))
     try:
         yield
     finally:
-        for name in dropped:
+        for name in thinned:
             object.__delattr__(cell, name)
         cell._parameters.clear()  # the order of parameters stays as it was
         cell._parameters.update(parameters)

@@ -15,7 +15,14 @@ from unspool.layers.positions import LearnedPositions, SinusoidalPositions
 from unspool.layers.residual import add_dropped, dropped
 from unspool.layers.scaled_dot_product import blocked, inner_type
 
-__all__ = ["DecoderState", "TransformerDecoder", "TransformerEncoder", "TransformerOutput", "TransformerState"]
+__all__ = [
+    "DecoderState",
+    "TransformerDecoder",
+    "TransformerEncoder",
+    "TransformerOptions",
+    "TransformerOutput",
+    "TransformerState",
+]
 
 Norm = Literal["pre", "post"]
 Activation = Literal["relu", "gelu"]

@@ -30,13 +30,16 @@ from unspool.layers import (
 
 __all__ = [
     "AttentiveDecoder",
+    "AttentiveDecoderState",
     "Bridge",
     "Decoded",
     "LateAttentionDecoder",
     "Memory",
     "RecurrentDecoder",
+    "RecurrentDecoderState",
     "TransformerDecoding",
     "WindowDecoder",
+    "WindowState",
 ]
 
 

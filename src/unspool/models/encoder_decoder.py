@@ -14,7 +14,7 @@ from unspool.models.decoders import Decoded, Memory
 from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
 
-__all__ = ["EncoderDecoder", "Forced"]
+__all__ = ["EncoderDecoder", "Forced", "covered_twice"]
 
 
 class Forced(NamedTuple):

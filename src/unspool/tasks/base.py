@@ -25,7 +25,7 @@ from unspool.tasks.folder import Record, fingerprint, rounded
 from unspool.tasks.storing import load_task, save_task
 from unspool.training import BatchSource, Reporter
 
-__all__ = ["Paths", "Prediction", "Task", "batched_tokens", "device_of"]
+__all__ = ["Paths", "Prediction", "Task", "any_path", "batched_tokens", "device_of"]
 
 Paths = str | Path | Sequence[str | Path]
 D = TypeVar("D")
@@ -268,7 +268,7 @@ class Task(ABC, Generic[D]):
         recordings = [Recording() for _ in cells]
         with ExitStack() as watching, record_dispatch() as dispatch:
             if stack is not None:
-                watching.enter_context(_any_path(stack))
+                watching.enter_context(any_path(stack))
             for (_, cell, _), recording in zip(cells, recordings, strict=True):
                 watching.enter_context(watch(cell, recording))
             result = run()
@@ -309,7 +309,7 @@ class Task(ABC, Generic[D]):
 
 
 @contextmanager
-def _any_path(stack: Recurrent) -> Iterator[None]:
+def any_path(stack: Any) -> Iterator[None]:
     """Let a stack that demands a path run on another: only the plain loop can be watched."""
     demanded, stack.backend = stack.backend, "auto"
     try:

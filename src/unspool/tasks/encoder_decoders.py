@@ -34,7 +34,10 @@ from unspool.models import (
 from unspool.tasks.network import recurrent_stack, transformer_options
 from unspool.tasks.settings import TranslatorNetwork
 
-__all__ = ["build_encoder_decoder"]
+__all__ = ["LEARNED_POSITIONS", "build_encoder_decoder"]
+
+LEARNED_POSITIONS = 1024
+"""Places of a Transformer whose positions are learned, on each side."""
 
 
 def build_encoder_decoder(
@@ -118,7 +121,7 @@ def _bridge(summary_size: int, stack: Recurrent) -> Bridge:
 
 
 def _transformer(network: TranslatorNetwork) -> tuple[Projected, TransformerDecoding]:
-    options = transformer_options(network)
+    options = transformer_options(network) | {"max_length": LEARNED_POSITIONS}
     encoder = Projected(network.embedding, TransformerEncoder(network.hidden, **options))
     decoder = TransformerDecoder(network.hidden, **options)
     return encoder, TransformerDecoding(decoder, network.embedding)

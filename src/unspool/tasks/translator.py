@@ -35,7 +35,8 @@ from unspool.inspection import Trace
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
-from unspool.tasks.encoder_decoders import build_encoder_decoder
+from unspool.tasks.encoder_decoders import LEARNED_POSITIONS, build_encoder_decoder
+from unspool.tasks.looking import trace_of_pair
 from unspool.tasks.settings import TranslatorSettings
 from unspool.tasks.translation_scores import by_length, corpus_bleu, grouped, signature, translation_scores
 from unspool.writing import replace_file
@@ -255,9 +256,14 @@ class Translator(Task[PairExamples]):
         return float(np.exp(min(nats / count, 700.0)))
 
     def _outputs(self, model: nn.Module, texts: Sequence[str], decoding: DecodingSettings) -> list[str]:
-        where = [f"text {number}" for number in range(1, len(texts) + 1)]
-        written = self._write(model, self._encode_sources(texts, where), decoding)
+        chance = torch.Generator(device_of(model)).manual_seed(self.settings.training.seed)  # scores are repeatable
+        written = self._write(model, self._read_texts(texts), decoding, generator=chance)
         return [self._text(best[0], text) for best, text in zip(written, texts, strict=True)]
+
+    def _read_texts(self, texts: Sequence[str]) -> Sequences:
+        """The units of texts that are to be translated, as far as they are read."""
+        sources = self._encode_sources(texts, [f"text {number}" for number in range(1, len(texts) + 1)])
+        return Sequences.of(ids[:_LONGEST] for ids in sources)
 
     def _write(
         self,
@@ -270,6 +276,7 @@ class Translator(Task[PairExamples]):
         """The outputs for every source, best first."""
         assert isinstance(model, EncoderDecoder)
         model_device, found = device_of(model), [[]] * len(sources)  # type: ignore[var-annotated]
+        forced = max(map(len, prefixes), default=0) if prefixes is not None else 0
         budget = max(1024, batched_tokens(self.settings) // (2 * max(1, decoding.beam)))
         for places, batch in evaluation_batches(Examples(sources), batch_tokens=budget):
             assert isinstance(batch, Tokens)
@@ -278,7 +285,7 @@ class Translator(Task[PairExamples]):
                 model,
                 self._started(model, tokens),
                 settings=decoding,
-                max_lengths=(tokens.lengths * self._lengths.ratio + 10).long(),
+                max_lengths=self._limits(tokens.lengths, forced),
                 forbidden=self._forbidden(model_device),
                 prefix=None if prefixes is None else [prefixes[place] for place in places],
                 source_lengths=tokens.lengths,
@@ -287,6 +294,13 @@ class Translator(Task[PairExamples]):
             for place, best in zip(places, written, strict=True):
                 found[place] = best
         return found
+
+    def _limits(self, lengths: Tensor, forced: int) -> Tensor:
+        """How long the outputs for sources of some lengths may be, by what was seen in training."""
+        limits = (lengths * self._lengths.ratio + 10).long() + forced
+        network = self.settings.network
+        learned = network.network == "transformer" and network.positions == "learned"
+        return limits.clamp(max=LEARNED_POSITIONS) if learned else limits
 
     @torch.no_grad()
     def _started(self, model: EncoderDecoder, tokens: Tokens) -> Any:
@@ -343,9 +357,7 @@ class Translator(Task[PairExamples]):
         if not texts:
             return []
         assert self.target_vocabulary is not None
-        where = [f"text {number}" for number in range(1, len(texts) + 1)]
-        sources = self._encode_sources(texts, where)
-        sources = Sequences.of(ids[:_LONGEST] for ids in sources)
+        sources = self._read_texts(texts)
         prefixes = [self.target_vocabulary.encode(begin)] * len(texts) if begin else None
         generator = None
         if seed is not None:
@@ -375,22 +387,28 @@ class Translator(Task[PairExamples]):
         return vocabulary.decode([id]) or vocabulary.unit(id)
 
     def trace(self, text: str) -> Trace:
-        """Translate one text and return what the encoder recorded, and where each output unit looked.
+        """Translate one text and return what encoder and decoder recorded, and where each unit written looked.
+
+        The numbers are of one pass over the source and the whole output (see `trace_of_pair`); the decoder's are in
+        `written`, at each of its units and its end.
 
         Raises:
             DataError: If the text holds no unit.
             UsageError: If the model has not been trained.
         """
         self._need_model()
-        assert self.source_vocabulary is not None
-        said = self.predict([text])[0]
-        ids, lengths = self._encode_sources([text], ["text"]).pad(np.array([0]))
-        tokens = Tokens(ids[:_LONGEST], lengths.clamp(max=_LONGEST)).to(device_of(self.model))
-        _, arrays, notes = self._recorded(lambda: self.model.encode(tokens))
-        if said.attention is not None:
-            arrays["attention / weight"] = np.array(said.attention, np.float32).T
-        prediction: dict[str, Any] = {"translation": said.translation, "target_units": said.target_units}
-        return Trace(tuple(said.source_units), arrays, prediction, self._summary(), notes)
+        sources = Sequences.of(ids[:_LONGEST] for ids in self._encode_sources([text], ["text"]))
+        written = self._write(self.model, sources, self.settings.decoding)[0]
+        said = self._translation(text, written)
+        batch = PairedExamples(sources, Sequences.of([np.array(written[0].ids, np.int64)])).batch(np.array([0]))
+        return trace_of_pair(
+            self.model,
+            batch.to(device_of(self.model)),
+            said.source_units,
+            said.target_units,
+            prediction={"translation": said.translation},
+            summary=self._summary(),
+        )
 
     # ---- folders -----------------------------------------------------------------------------------------------
 

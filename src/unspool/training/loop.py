@@ -19,6 +19,7 @@ from unspool.training.averaging import triggers
 from unspool.training.clock import Clock
 from unspool.training.devices import choose_device
 from unspool.training.distributed import join
+from unspool.training.heap import Trimmer
 from unspool.training.interrupts import Interrupts, StopNow
 from unspool.training.keeping import Keeper
 from unspool.training.log import Log
@@ -133,6 +134,7 @@ class _Run:
         self.validate, self.metric, self.higher_is_better = validate, metric, higher_is_better
         self.world, self.device = updater.world, updater.device
         self.state, self.watch = RunState(), Watch(updater.world)
+        self.heap = Trimmer()
         self.updates = self.settings.epochs * updater.per_epoch
         self.log_every = min(100, max(1, updater.per_epoch // 10))
         self.read_every = 1 if self.device.type == "cpu" and self.world.size == 1 else self.log_every
@@ -205,6 +207,7 @@ class _Run:
             self._read()
         if state.update % self.log_every == 0:
             self._log_training()
+        self.heap.maybe()
         if self.clock.report_due(self.reporter.interval):
             self.reporter.progress(self._progress())
         return stop > 0

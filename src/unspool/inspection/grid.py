@@ -1,0 +1,166 @@
+"""A map in the terminal: what was written downwards, what was read across, and the same as lines of words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from rich.cells import cell_len, set_cell_size
+from rich.color import Color
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.style import Style
+from rich.text import Text
+
+from unspool.inspection.maps import Map
+from unspool.inspection.overview import extent, lookups
+from unspool.inspection.paint import DIVERGING, SEQUENTIAL, Brush, mix
+from unspool.inspection.trace import Array, Trace, visible
+
+__all__ = ["Grid", "Lookups"]
+
+_NARROW, _SIGNED, _WIDE = 3, 6, 9  # cells of a column: the least, the least where values leave 0 to 1, the most
+_TALLEST = 10  # letters of a heading that stands upright
+_LIGHT, _DARK = (255, 255, 255), (20, 23, 26)
+_JOINER = "\u200d"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """One map of a trace: a row per token that looked, a column per token looked at, numbers on a ground of colour.
+
+    Headings stand upright where they are too long to lie; more columns than fit go into further tables below. Without
+    colours the numbers stand alone, and what rounds to zero is a dot.
+
+    Raises:
+        UsageError: If the trace has no such map.
+    """
+
+    trace: Trace
+    name: str
+
+    def __post_init__(self) -> None:
+        self.trace.map(self.name)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        brush, shown = Brush.of(console), self.trace.map(self.name)
+        low, high = extent(shown.values)
+        labels = _labels(shown.rows, brush, max(8, options.max_width // 4))
+        margin, headings = cell_len(labels[0]) + 1, [brush.plain(visible(token)) for token in shown.columns]
+        least = _NARROW if (low, high) == (0.0, 1.0) else _SIGNED
+        room = max(least, options.max_width - margin)
+        wanted = max(map(cell_len, headings)) + 1
+        width = wanted if least <= wanted <= _WIDE and wanted * len(headings) <= room else least
+        fit = max(1, room // width)
+        tables = -(-len(headings) // fit)
+        fit = -(-len(headings) // tables)  # as even as can be
+        yield Text(brush.plain(self.name), style="bold")
+        for start in range(0, len(headings), fit):
+            yield from _headings(headings[start : start + fit], width, margin, brush)
+            for label, row in zip(labels, shown.values[:, start : start + fit], strict=True):
+                yield _row(label, row, width, (low, high), brush)
+            if start + fit < len(headings):
+                yield Text()
+        yield Text(brush.plain(_legend(shown, (low, high))), style="dim")
+
+
+@dataclass(frozen=True)
+class Lookups:
+    """One map of a trace in words: for each token that looked, where to, as `die → the 0.93, house 0.05`.
+
+    Raises:
+        UsageError: If the trace has no such map.
+    """
+
+    trace: Trace
+    name: str
+
+    def __post_init__(self) -> None:
+        self.trace.map(self.name)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        brush, shown = Brush.of(console), self.trace.map(self.name)
+        labels = _labels(shown.rows, brush, max(8, options.max_width // 4))
+        arrow = "->" if brush.ascii_only else "→"
+        for label, found in zip(labels, lookups(shown), strict=True):
+            yield Text(f"{label} {arrow} {brush.plain(found)}")
+
+
+def _labels(rows: tuple[str, ...], brush: Brush, room: int) -> list[str]:
+    """Position and token of every row, all of one width."""
+    width = max(2, min(room, max(cell_len(brush.plain(visible(token))) for token in rows)))
+    digits = len(str(len(rows)))
+    return [f"{number:>{digits}} {brush.token(token, width)}" for number, token in enumerate(rows, start=1)]
+
+
+def _headings(headings: list[str], width: int, margin: int, brush: Brush) -> Iterator[Text]:
+    """The tokens above their columns: lying where all fit so, else letter below letter, the last above the numbers."""
+    if max(map(cell_len, headings)) < width:
+        yield _line(" " * margin + "".join(_right(heading, width) for heading in headings))
+        return
+    upright = [_letters(heading, brush) for heading in headings]
+    height = max(map(len, upright))
+    for line in range(height):
+        letters = (column[line - height + len(column)] if line >= height - len(column) else "" for column in upright)
+        yield _line(" " * margin + "".join(_right(letter, width) for letter in letters))
+
+
+def _letters(heading: str, brush: Brush) -> list[str]:
+    """The letters that stand below each other, with the marks that belong to each; cut with `…` if there are many."""
+    letters: list[str] = []
+    for sign in heading:
+        if letters and (cell_len(sign) == 0 or letters[-1].endswith(_JOINER)):
+            letters[-1] += sign
+        else:
+            letters.append(sign)
+    cut = "~" if brush.ascii_only else "…"
+    return letters if len(letters) <= _TALLEST else [*letters[: _TALLEST - 1], cut]
+
+
+def _right(text: str, width: int) -> str:
+    return " " * max(0, width - cell_len(text)) + text if cell_len(text) <= width else set_cell_size(text, width)
+
+
+def _line(text: str) -> Text:
+    return Text(text.rstrip(), style="dim", no_wrap=True, overflow="crop")
+
+
+def _row(label: str, values: Array, width: int, ends: tuple[float, float], brush: Brush) -> Text:
+    low, high = ends
+    line = Text(label + " ", no_wrap=True, overflow="crop")
+    for value in map(float, values):
+        line.append(_cell(value, width, ends, brush), style=_ground((value - low) / (high - low), brush, low < 0))
+    if not brush.colour:
+        line.rstrip()
+    return line
+
+
+def _cell(value: float, width: int, ends: tuple[float, float], brush: Brush) -> str:
+    """A number with as many digits as fit; a dot (a blank, on colours) for what rounds to zero."""
+    if not math.isfinite(value):
+        return "?".rjust(width)
+    if ends == (0.0, 1.0):
+        places = 2 if width > _NARROW else 1
+        text = "1" if round(value, places) >= 1 else f"{value:.{places}f}".removeprefix("0")
+        nothing = round(value, places) == 0
+    else:
+        text = next((t for places in (2, 1, 0) if len(t := f"{value:.{places}f}") < width), f"{value:.0e}")
+        nothing = not float(text)
+    if nothing:
+        text = " " if brush.colour else "." if brush.ascii_only else "·"
+    return text.rjust(width)
+
+
+def _ground(share: float, brush: Brush, signed: bool) -> Style:
+    """The colour behind a number, and ink that can be read on it."""
+    if not brush.colour or not math.isfinite(share):
+        return Style.null()
+    red, green, blue = mix(share, DIVERGING if signed else SEQUENTIAL)
+    dark = 0.299 * red + 0.587 * green + 0.114 * blue < 140
+    return Style(color=Color.from_rgb(*(_LIGHT if dark else _DARK)), bgcolor=Color.from_rgb(red, green, blue))
+
+
+def _legend(shown: Map, ends: tuple[float, float]) -> str:
+    low, high = ends
+    end = f"; {visible('')}: the end" if "" in shown.rows else ""
+    return f"a row looks across its columns, from {low:.3g} to {high:.3g}{end}"
