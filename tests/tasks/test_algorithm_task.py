@@ -38,6 +38,7 @@ def test_every_algorithm_is_trained_and_used(name, tmp_path):
     trace = again.trace(form)
     assert len(trace.tokens) == trace.array("layer 1 / h").shape[0]
     assert trace.prediction["right"] == worked.right
+    assert not trace.maps  # a GRU has no heads
 
 
 def test_resuming_ends_in_the_same_bits(tmp_path):
@@ -63,11 +64,16 @@ def test_held_out_exercises_are_not_those_of_training():
 
 
 def test_heads_of_a_machine_are_recorded():
-    model = fitted("copy", cell="ntm(slots=5, width=4)", epochs=1)
+    model = fitted("copy", cell="ntm(slots=6, width=4, read_heads=2)", epochs=1)
     trace = model.trace("101 110")
-    assert trace.array("layer 1 / read_weights").shape == (5, 5)  # steps, slots
+    assert list(trace.maps) == ["layer 1 / read head 1", "layer 1 / read head 2", "layer 1 / write head 1"]
+    weights = trace.array("layer 1 / read_weights").reshape(5, 2, 6)  # steps, heads, slots
+    second = trace.maps["layer 1 / read head 2"]
+    assert second.rows == ("slot 1", "slot 2", "slot 3", "slot 4", "slot 5", "slot 6")
+    assert second.columns == trace.tokens
+    np.testing.assert_array_equal(second.values, weights[:, 1].T)
     np.testing.assert_allclose(trace.array("layer 1 / write_weights").sum(1), 1, rtol=1e-5)
-    assert trace.array("layer 1 / memory").shape == (5, 20)
+    assert trace.array("layer 1 / memory").shape == (5, 24)
     assert trace.tokens == ("1010", "1100", "0001", "?", "?")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -31,7 +31,7 @@ from unspool.data import (
     read_text,
 )
 from unspool.errors import DataError, ModelFolderError, UsageError
-from unspool.inspection import Trace
+from unspool.inspection import Map, Trace
 from unspool.layers import initialize
 from unspool.models import StepwiseModel
 from unspool.settings import Settings, nearest
@@ -281,7 +281,9 @@ class Algorithm(Task[Exercises]):
         return values
 
     def trace(self, text: str) -> Trace:
-        """Work out one exercise and return what the network recorded, such as where the heads of an NTM looked.
+        """Work out one exercise and return what the network recorded; of a Turing machine also a map of each head.
+
+        A head's map has a row for each slot of the memory and a column for each step.
 
         Raises:
             DataError: If the text has another form.
@@ -295,7 +297,21 @@ class Algorithm(Task[Exercises]):
         arrays["output / right"] = exercise.targets[:, 0].numpy()
         worked = self._answered(text, exercise, said)
         prediction = {"answer": worked.answer, "right": worked.right}
-        return Trace(tuple(self.kind.tokens(exercise)), arrays, prediction, self._summary(), notes)
+        tokens = tuple(self.kind.tokens(exercise))
+        return Trace(tokens, arrays, prediction, self._summary(), notes, self._heads(arrays, tokens))
+
+    def _heads(self, arrays: Mapping[str, NDArray[np.float32]], tokens: tuple[str, ...]) -> dict[str, Map]:
+        """Where each head of each machine looked, slot by slot and step by step."""
+        stack, found = self._stack(), {}
+        for place, cell, _ in stack.named_cells() if stack is not None else ():
+            for what in ("read", "write"):
+                weights, heads = arrays.get(f"{place} / {what}_weights"), getattr(cell, f"{what}_heads", 0)
+                if weights is None or not isinstance(heads, int) or not heads or weights.shape[1] % heads:
+                    continue
+                slots = tuple(f"slot {slot + 1}" for slot in range(weights.shape[1] // heads))
+                for head, values in enumerate(np.split(weights.T, heads)):
+                    found[f"{place} / {what} head {head + 1}"] = Map(values, slots, tokens)
+        return found
 
     def _summary(self) -> str:
         return f"{self.algorithm} by {super()._summary()}"

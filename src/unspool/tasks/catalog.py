@@ -192,7 +192,7 @@ _ENTRIES = (
         ),
         train_example="unspool train algorithm copy --cell ntm --out my-copier",
         compare_example="unspool compare algorithm adding --networks elman,lstm,gru --max-length 100 --epochs 2",
-        predict_verb="work out",
+        predict_verb="answer",
         predict_writes="its answer and the right one",
         usual_networks=("lstm", "ntm"),
     ),
