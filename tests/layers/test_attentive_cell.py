@@ -133,9 +133,10 @@ def test_it_begins_from_a_state_of_the_inner_cell():
     assert cell.initial_state(2)._fields == begun._fields
 
 
-def test_under_autocast_what_is_carried_keeps_its_precision():
-    cell = make("lstm").float()
-    memory = context_of(make("lstm"))[1].float()
+@pytest.mark.parametrize("name", ["elman", "gru", "lstm"])
+def test_under_autocast_what_is_carried_keeps_its_precision(name):
+    cell = make(name).float()
+    memory = context_of(make(name))[1].float()
     context = (cell.attention.keys(memory), memory, MASK)
     state = cell.initial_state(3)
     with torch.autocast("cpu", dtype=torch.bfloat16):

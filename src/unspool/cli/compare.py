@@ -52,7 +52,12 @@ def _task_command(name: str) -> click.Command:
     named = f", {entry.networks_help}" if entry.networks_help else ""
     ordinary = [
         click.Option(["--networks"], default=usual, help=f"Cells by name or as my_file.py:MyCell{named}.  [{usual}]"),
-        click.Option(["--out"], type=click.Path(path_type=Path), help="Also write the table: a new .md or .json file."),
+        click.Option(
+            ["--out"],
+            type=click.Path(path_type=Path),
+            multiple=True,
+            help="Also write the table, or a picture of it: a new .md, .json or .svg file.",
+        ),
     ]
     command = task_command(
         name, ordinary, callback=lambda **values: _compare(name, **values), example=entry.compare_example
@@ -82,14 +87,14 @@ def _compare(
     valid: tuple[str, ...],
     test: tuple[str, ...],
     networks: str,
-    out: Path | None,
+    out: tuple[Path, ...],
     recipe: Path | None,
     baselines: bool,
     json: bool,
     **values: Any,
 ) -> None:
-    if out is not None:
-        _refuse_file(out)
+    for path in out:
+        _refuse_file(path)
     refuse_standard_input(data, valid, test)
     equal = make(TASKS[name].settings, {"training.patience": None})
     settings = settings_from(TASKS[name].settings, recipe, chosen_settings(values), equal)
@@ -124,8 +129,8 @@ def _failure(network: str, error: UnspoolError, *, finished: bool) -> UnspoolErr
 
 
 def _refuse_file(out: Path) -> None:
-    if out.suffix.lower() not in (".md", ".json"):
-        raise UsageError(f"--out {out}: a table is written as .md or .json")
+    if out.suffix.lower() not in (".md", ".json", ".svg"):
+        raise UsageError(f"--out {out}: a table is written as .md or .json, a picture of it as .svg")
     if out.exists():
         raise UsageError(f"{out} exists already, and nothing is overwritten; name another file")
 
@@ -205,7 +210,7 @@ def _report(
     outcomes: Sequence[_Outcome],
     baselines: Mapping[str, Mapping[str, float]],
     part: str,
-    out: Path | None,
+    out: Sequence[Path],
     json: bool,
 ) -> None:
     record = {"scored_on": part, "networks": [each._asdict() for each in outcomes], "baselines": dict(baselines)}
@@ -214,13 +219,19 @@ def _report(
         result_json(record)
     else:
         result(table(head, rows))
-    if out is not None:
+    for path in out:
+        from unspool.inspection import bar_chart
         from unspool.tasks.folder import write_text
 
-        write_text(
-            out, _markdown(head, rows) if out.suffix.lower() == ".md" else json_form.dumps(record, indent=2) + "\n"
-        )
-        say(f"written: {out}")
+        forms = {
+            ".md": lambda: _markdown(head, rows),
+            ".json": lambda: json_form.dumps(record, indent=2) + "\n",
+            ".svg": lambda: bar_chart(
+                {**{each.network: each.scores for each in outcomes}, **baselines}, title=f"Scores on {part}"
+            ),
+        }
+        write_text(path, forms[path.suffix.lower()]())
+        say(f"written: {path}")
 
 
 def _rows(

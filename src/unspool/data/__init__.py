@@ -16,11 +16,12 @@ from unspool.data.brackets import Brackets, BracketsInCode, code_depths, depths
 from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty, split
 from unspool.data.files import Paths, Reader, find_files
 from unspool.data.labels import Labels
+from unspool.data.ngrams import LONGEST_TEXT, Bag, Bags, NgramVocabulary, split_words
 from unspool.data.pairs import Pair, read_pairs
 from unspool.data.questions import Question, merge_questions, read_questions
 from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
 from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences
-from unspool.data.sources import BatchSource, Bucketed, Windows, evaluation_batches
+from unspool.data.sources import BatchSource, Bucketed, Interleaved, Windows, evaluation_batches
 from unspool.data.spelling import Spelling
 from unspool.data.stories import Stories, Story, StoryBatches, StoryExamples, read_stories, story_words
 from unspool.data.text import Line, read_lines, read_text
@@ -31,9 +32,12 @@ __all__ = [
     "CONLLU_COLUMNS",
     "END",
     "IGNORED",
+    "LONGEST_TEXT",
     "PADDING",
     "UNKNOWN",
     "Adding",
+    "Bag",
+    "Bags",
     "Batch",
     "BatchSource",
     "Brackets",
@@ -47,9 +51,11 @@ __all__ = [
     "ExerciseKind",
     "ExerciseSource",
     "Header",
+    "Interleaved",
     "Labelled",
     "Labels",
     "Line",
+    "NgramVocabulary",
     "Pair",
     "Paired",
     "PairedExamples",
@@ -90,6 +96,7 @@ __all__ = [
     "read_text",
     "refuse_empty",
     "split",
+    "split_words",
     "story_words",
     "token_array",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from unspool.data.examples import refuse_empty
 from unspool.data.vocabulary import END
 from unspool.errors import DataError
 
-__all__ = ["BatchSource", "Bucketed", "Encoded", "Windows", "evaluation_batches"]
+__all__ = ["BatchSource", "Bucketed", "Encoded", "Interleaved", "Windows", "evaluation_batches"]
 
 B = TypeVar("B", bound=Batch, covariant=True)
 
@@ -110,6 +110,35 @@ def _cut(lengths: NDArray[np.int64], batch_tokens: int, batch_size: int | None) 
         if count > 1 and (count * length > batch_tokens or (batch_size and count > batch_size)):
             cuts.append(place)
     return [*cuts, len(lengths)] if len(lengths) else cuts
+
+
+class Interleaved:
+    """Batches of two kinds in one epoch, spread evenly among each other; each kind in its own order.
+
+    Args:
+        first: One source.
+        second: The other.
+    """
+
+    def __init__(self, first: BatchSource[Any], second: BatchSource[Any]) -> None:
+        self.first, self.second = first, second
+
+    def __len__(self) -> int:
+        return len(self.first) + len(self.second)
+
+    def epoch(self, number: int, *, start: int = 0) -> Iterator[Any]:
+        """The batches of an epoch in its order, the first `start` left out."""
+        turns = self._turns()
+        begun = sum(turns[:start])
+        first = self.first.epoch(number, start=begun)
+        second = self.second.epoch(number, start=start - begun)
+        for turn in turns[start:]:
+            yield next(first if turn else second)
+
+    def _turns(self) -> list[bool]:
+        """Whether each batch is one of the first source's."""
+        ours, all_ = len(self.first), len(self)
+        return [(place + 1) * ours // all_ > place * ours // all_ for place in range(all_)]
 
 
 class Windows:

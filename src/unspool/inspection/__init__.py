@@ -1,5 +1,6 @@
 """Looking inside: what a network did with one input, as data first and as pictures second."""
 
+from unspool.inspection.chart import bar_chart
 from unspool.inspection.files import read_trace, write_trace
 from unspool.inspection.grid import Grid, Lookups
 from unspool.inspection.maps import Map
@@ -16,6 +17,7 @@ __all__ = [
     "Prediction",
     "Recording",
     "Trace",
+    "bar_chart",
     "read_trace",
     "show",
     "write_trace",

@@ -27,6 +27,9 @@ class Projected(nn.Module):
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None, need_weights: bool = False) -> TransformerOutput:
         """Run all layers over sequences, (time, batch, input); see `TransformerEncoder`."""
+        if lengths is not None and isinstance(self.project, nn.Linear):  # padding must not reach a gradient, NaN or not
+            steps = torch.arange(len(inputs), device=inputs.device)[:, None]
+            inputs = inputs.masked_fill((steps >= lengths).unsqueeze(-1), 0)
         return self.stack(self.project(inputs), lengths, need_weights)  # type: ignore[no-any-return]
 
 

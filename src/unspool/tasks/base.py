@@ -84,8 +84,8 @@ class Task(ABC, Generic[D]):
         """Read files."""
 
     @abstractmethod
-    def _divide(self, examples: D, fraction: float) -> tuple[D, D]:
-        """Hold a share out, as a function of the seed."""
+    def _divide(self, examples: D, fraction: float) -> tuple[D, D | None]:
+        """Hold a share out, as a function of the seed; None where nothing can be spared."""
 
     @abstractmethod
     def _learn(self, examples: D) -> None:

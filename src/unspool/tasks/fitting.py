@@ -114,7 +114,8 @@ class _Fitting(Generic[D]):
                 held[name] = Data(task._read(paths), _listed(paths))
             elif fraction > 0:
                 examples, part = task._divide(examples, fraction)
-                held[name] = Data(part, ())
+                if part is not None:
+                    held[name] = Data(part, ())
         return Splits(Data(examples, _listed(train)), held.get("valid"), held.get("test"))
 
     def begin(self, splits: Splits[D]) -> Splits[D]:

@@ -24,6 +24,7 @@ __all__ = [
     "NetworkSettings",
     "PairSettings",
     "PairVocabularySettings",
+    "QuestionSettings",
     "ReaderNetwork",
     "ReaderSettings",
     "ReadingSettings",
@@ -119,6 +120,19 @@ class PairSettings(ReadingSettings):
     """Column that holds the source: a name, or a number from 1. None: source, src, question, input, or the first."""
     target: str | None = None
     """Column that holds the target: a name, or a number from 1. None: target, tgt, answer, output, or the second."""
+
+
+class QuestionSettings(ReadingSettings):
+    """How questions and answers are read."""
+
+    format: str | None = None
+    """Form of the files (tsv, csv, jsonl, parquet, yaml); None: by file name."""
+    header: Literal["auto", "yes", "no"] = "auto"
+    """Whether TSV and CSV files begin with a line of column names; auto: if a wanted column is named there."""
+    question: str | None = None
+    """Column that holds the question: a name, or a number from 1. None: question, query, input, or the first."""
+    answer: str | None = None
+    """Column that holds the answer: a name, or a number from 1. None: answer, answers, response, or the second."""
 
 
 class StackSettings(Settings):

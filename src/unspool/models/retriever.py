@@ -1,0 +1,154 @@
+"""Finding the pair that a question belongs to: an encoder of bags, and the memory that it is looked up in."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from unspool.data import Bags
+from unspool.errors import SettingError
+from unspool.layers import KeyValueMemory
+from unspool.models.loss import Loss
+
+__all__ = ["EncodedBags", "Lookups", "Retriever"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lookups:
+    """Questions, the keys of some pairs, and which of them each question should find."""
+
+    queries: Bags
+    keys: Bags
+    targets: Tensor
+    """Places among the keys, int64 (queries,)."""
+
+    @property
+    def size(self) -> int:
+        """Questions."""
+        return len(self.targets)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on a device."""
+        return replace(
+            self, queries=self.queries.to(device), keys=self.keys.to(device), targets=self.targets.to(device)
+        )
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Every `world`-th question from `rank` on, with all keys; None if there is none."""
+        if rank >= self.size:
+            return None
+        return replace(self, queries=self.queries.every(world, rank), targets=self.targets[rank::world])
+
+
+class EncodedBags(NamedTuple):
+    """Bags as the encoder leaves them: what they hold, and what that comes down to."""
+
+    ids: Tensor  # int64 (entries,)
+    values: Tensor  # (entries,); a bag's squares add up to the share of it that is known, 1 if nothing is unknown
+    offsets: Tensor  # int64 (batch + 1,)
+    vectors: Tensor  # (batch, size), as long as the bag's values
+
+
+class Retriever(nn.Module):
+    r"""Score questions against keys, both bags of words and pieces of words.
+
+    .. math::
+        x_f &= e^{\theta_f} v_f \big/ \sqrt{\textstyle\sum_g (e^{\theta_g} v_g)^2 + u} \\
+        e &= \lVert x \rVert \, \frac{P^\top x}{\lVert P^\top x \rVert} \\
+        \alpha_i &= \frac{x^\top x_i + \gamma\, e^\top e_i}{1 + \gamma}
+
+    A bag has values :math:`v`, and :math:`u` of it is unknown. The first term compares what question and key have in
+    common, entry by entry, and is tf–idf where training begins, with :math:`\theta = 0`; the second compares what they
+    are about, in few dimensions. Scores lie between -1 and 1; a key's own question has 1. Training is by softmax over
+    keys, :math:`-\ln \mathrm{softmax}(\beta \alpha)_i` for the right one, with :math:`\beta` learned: the key–value
+    memory's weights (`KeyValueMemory`).
+
+    Source: two encoders that share their weights, trained by softmax over the batch's keys, as in Henderson et al.
+    2017, arXiv:1705.00652; sums of vectors of words and pieces as in Bojanowski et al. 2017, arXiv:1607.04606.
+
+    Args:
+        num_entries: Size of the vocabulary.
+        size: Width of the vectors :math:`e`.
+        scale: Where :math:`\beta` begins.
+        balance: Where :math:`\gamma` begins, above 0.
+    """
+
+    def __init__(self, num_entries: int, size: int = 64, *, scale: float = 20.0, balance: float = 0.5) -> None:
+        super().__init__()
+        if num_entries < 1 or size < 1 or not balance > 0:
+            raise SettingError(f"num_entries = {num_entries}, size = {size}, balance = {balance}: expected more than 0")
+        self.importance = nn.Parameter(torch.zeros(num_entries))
+        self.projection = nn.Parameter(torch.empty(num_entries, size).normal_(std=_SPREAD))
+        self.log_balance = nn.Parameter(torch.tensor(math.log(balance)))
+        self.memory = KeyValueMemory(scale=scale, learn_scale=True)
+
+    @torch.no_grad()
+    def begin_with(self, directions: Tensor) -> None:
+        """Set the projection, (entries, size), to directions of any length; their lengths' mean square is set here."""
+        spread = directions.square().mean().sqrt().clamp_min(torch.finfo(directions.dtype).tiny)
+        self.projection.copy_(directions * (_SPREAD / spread))
+
+    @torch.no_grad()
+    def grown(self, num_entries: int) -> Retriever:
+        """A copy for a vocabulary that has become larger: new entries count by their rarity alone."""
+        more = num_entries - len(self.importance)
+        new = Retriever(num_entries, self.projection.shape[1])
+        tensors = dict(self.state_dict())
+        tensors["importance"] = F.pad(tensors["importance"], (0, more))
+        tensors["projection"] = F.pad(tensors["projection"], (0, 0, 0, more))
+        new.load_state_dict(tensors)
+        return new.to(self.importance.device).train(self.training)
+
+    def encode(self, bags: Bags) -> EncodedBags:
+        """Encode bags one by one, in memory that grows with their entries alone."""
+        rows, count = bags.rows, len(bags)
+        values = bags.values * self.importance[bags.ids].exp()
+        squares = values.new_zeros(count).index_add(0, rows, values.square())
+        values = values / (squares + bags.unknown).clamp_min(_LEAST).sqrt()[rows]
+        vectors = F.embedding_bag(
+            bags.ids,
+            self.projection,
+            bags.offsets,
+            mode="sum",
+            per_sample_weights=values,
+            include_last_offset=True,
+        )
+        known = (squares / (squares + bags.unknown).clamp_min(_LEAST)).sqrt()
+        return EncodedBags(bags.ids, values, bags.offsets, F.normalize(vectors, dim=-1) * known[:, None])
+
+    def scores(self, queries: Bags, keys: Bags) -> Tensor:
+        r"""Scores :math:`\alpha` of every query against every key, (queries, keys), through a table of both.
+
+        The table has a column for each entry that occurs; for a query at a time against many keys, encode instead.
+        """
+        columns, places = torch.cat([queries.ids, keys.ids]).unique(return_inverse=True)
+        weights, projection = self.importance[columns].exp(), self.projection[columns]
+        sides = zip((queries, keys), places.split([len(queries.ids), len(keys.ids)]), strict=True)
+        encoded = [_table(bags, place, weights) for bags, place in sides]
+        vectors = [F.normalize(x @ projection, dim=-1) * x.norm(dim=-1, keepdim=True) for x in encoded]
+        return self.combine(encoded[0] @ encoded[1].T, vectors[0] @ vectors[1].T)
+
+    def combine(self, shared: Tensor, alike: Tensor) -> Tensor:
+        r"""One score of the two: what is shared entry by entry, and how alike the vectors are."""
+        balance = self.log_balance.exp()
+        return (shared + balance * alike) / (1 + balance)
+
+    def loss(self, batch: Lookups, carry: Any = None) -> Loss:
+        """Cross-entropy of the right keys, summed over queries."""
+        scores = self.scores(batch.queries, batch.keys) * self.memory.log_scale.exp()
+        return Loss(F.cross_entropy(scores.float(), batch.targets, reduction="sum"), batch.size)
+
+
+_SPREAD = 0.3  # root mean square of the projection: a step of the learning rate moves it about as much as `importance`
+_LEAST = 1e-30
+
+
+def _table(bags: Bags, places: Tensor, weights: Tensor) -> Tensor:
+    """Weighed bags as rows of unit length, the unknown counted, (batch, columns)."""
+    table = bags.values.new_zeros(len(bags), len(weights)).index_put((bags.rows, places), bags.values) * weights
+    return table / (table.square().sum(-1, keepdim=True) + bags.unknown[:, None]).clamp_min(_LEAST).sqrt()
