@@ -15,6 +15,7 @@ from unspool.layers.crf import LinearChainCRF
 from unspool.layers.dropout import SequenceDropout, WordDropout, dropped_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
 from unspool.layers.initialize import Initialization, initialize
+from unspool.layers.memory import KeyValueMemory, MemoryRead
 from unspool.layers.multihead_attention import MultiHeadAttention
 from unspool.layers.positions import LearnedPositions, SinusoidalPositions
 from unspool.layers.readout import Pooling, Readout, ReadoutOutput
@@ -34,8 +35,10 @@ __all__ = [
     "DotAttention",
     "FullSoftmax",
     "Initialization",
+    "KeyValueMemory",
     "LearnedPositions",
     "LinearChainCRF",
+    "MemoryRead",
     "MultiHeadAttention",
     "Pooling",
     "Projected",
