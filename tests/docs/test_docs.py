@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import sys
@@ -95,6 +96,13 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     pairs = [f"Where is the {place}?\tOù est : {lieu} ?" for place, lieu in places.items()]
     pairs += [f"I see a {place}.\tJe vois : {lieu}." for place, lieu in places.items()]
     (tmp_path / "pairs.tsv").write_text("\n".join(pairs * 4) + "\n", encoding="utf-8")
+    faq = [
+        ("How do I remove rust?", ["what takes rust off"], "With steel wool and a little oil."),
+        ("How do I sharpen a knife?", ["my knife is blunt"], "On a wet stone, both sides in turn."),
+        ("Where do I keep bulbs?", ["storing bulbs"], "In a dry, dark place."),
+    ]
+    lines = [json.dumps({"question": asked, "paraphrases": more, "answers": [said]}) for asked, more, said in faq]
+    (tmp_path / "questions.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     draw = Random(7)
     words = [
         "it",

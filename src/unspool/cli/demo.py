@@ -1,218 +1,110 @@
-"""`unspool demo`: three networks learn which verb fits, and one of them is opened up."""
+"""`unspool demo`: an assistant is trained, asked what it has never heard, and opened up."""
 
 from __future__ import annotations
 
 import shlex
-import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from unspool.cli.talk import common, console, example, first, quiet, result, say, table
-from unspool.errors import UsageError
+from unspool.cli.places import demo_folder
+from unspool.cli.talk import common, console, example, reporter, result, say
 
 if TYPE_CHECKING:
-    from unspool.tasks import Classifier
-    from unspool.tasks.samples.agreement import AgreementExample
-    from unspool.training import Reporter
+    from unspool.tasks import Assistant, Reply
 
 __all__ = ["demo"]
 
-_NETWORKS: dict[str, dict[str, Any]] = {
-    "bag": {"network": "bag"},
-    "Elman": {"cell": "elman"},
-    "LSTM": {"cell": "lstm"},
-}
 _SETTINGS: dict[str, Any] = {
-    "hidden": 64,
-    "embedding": 32,
-    "bidirectional": False,
-    "pooling": "last",
-    "dropout": 0.0,
-    "epochs": 10,
-    "batch_tokens": 1024,
-    "batch_size": 256,
-    "learning_rate": 5e-3,
-    "schedule": "cosine",
-    "units": "blank",
-    "text": "text",
-    "label": "label",
-    "patience": None,
+    "epochs": 12,
+    "generator": False,
     "device": "cpu",
-    "threads": 1,
-    "seed": 1,  # networks this small only wait for each other on several threads
+    "threads": 1,  # networks this small only wait for each other on several threads
+    "seed": 1,
 }
-_TRAIN, _VALID, _TEST = 8000, 600, 2100
-_SEEN, _MOST = 4, 6  # nouns between subject and verb, in training and in the test
-
-_HARD = "any, most of the other number"
-
+_ASKED = (
+    "which loaf flour do I want for pizza",
+    "my bike tyre is flat, help",
+    "can I stop training and pick it up again tomorrow?",
+)
+_UNKNOWN = "who won the world cup in 1966?"
 _INTRODUCTION = """\
-Subject and verb agree, however many words stand between them:
-    the flights the airline was cancelling ... were full, not was.
-Three networks read {train:,} sentences of a small English grammar up to the verb and learn to say whether it must be
-singular or plural. Then they are asked about {test:,} that they have never seen.
+An assistant learns from questions and answers that come with this package: {questions} questions about the kitchen,
+the garden, bicycles, computers and Unspool itself, each in a few wordings. It learns to find the question that was
+meant, from nothing and on this machine alone.
 """
 
 
 @click.command(epilog=example("unspool demo", "unspool demo agreement --out my-demo"))
-@click.argument("name", type=click.Choice(["agreement"]), default="agreement")
-@click.option("--out", type=click.Path(path_type=Path), help="Keep the sentences and the LSTM in this new folder.")
+@click.argument("name", type=click.Choice(["assistant", "agreement"]), default="assistant")
+@click.option("--out", type=click.Path(path_type=Path), help="Keep data and model in this new folder.")
 @common
 def demo(name: str, out: Path | None) -> None:
-    """Train an averaged bag of words, an Elman network and an LSTM on subject-verb agreement, and compare them.
+    r"""Train something small, use it, and look inside.
 
-    Takes about a minute and needs nothing but this package.
+    \b
+    assistant  questions and answers in, something to talk to out: half a minute
+    agreement  a bag of words, an Elman network and an LSTM learn which verb fits, and are compared
+
+    Needs nothing but this package.
     """
-    from unspool.tasks.samples import agreement
+    if name == "agreement":
+        from unspool.cli.demo_agreement import show_agreement
 
-    sentences, test = agreement.train_and_test(
-        _TRAIN + _VALID, _TEST, seed=1, max_attractors=_SEEN, test_max_attractors=_MOST
-    )
-    with _folder(out) as folder:
-        result(_INTRODUCTION.format(train=_TRAIN, test=_TEST))
-        parts = {"train": sentences[:_TRAIN], "valid": sentences[_TRAIN:], "test": test}
-        for part, examples in parts.items():
-            agreement.write_tsv(folder / f"{part}.tsv", examples)
-        say("accuracy on held-out sentences after each pass over the data, in %")
-        trained = {network: _train(network, folder, folder / "lstm" if out else None) for network in _NETWORKS}
-    _show_accuracy(trained, test)
-    _show_hard_one(trained, test)
-    _show_words(trained, agreement.EXAMPLE)
-    _show_way_on(out)
+        show_agreement(out)
+    else:
+        _show_assistant(out)
 
 
-@contextmanager
-def _folder(out: Path | None) -> Iterator[Path]:
-    if out is None:
-        with tempfile.TemporaryDirectory(prefix="unspool-demo-") as name:
-            yield Path(name)
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already, and nothing is overwritten; name a new folder")
-    out.mkdir(parents=True, exist_ok=True)
-    yield out
+def _show_assistant(out: Path | None) -> None:
+    from unspool.tasks import Assistant
+    from unspool.tasks.samples import everyday
+
+    with demo_folder(out) as folder:
+        data = folder / "questions.jsonl"
+        with everyday.path() as sample:
+            data.write_bytes(sample.read_bytes())
+        result(_INTRODUCTION.format(questions=len(everyday.pairs())))
+        assistant = Assistant(**_SETTINGS)
+        assistant.fit(data, out=folder / "assistant", reporter=reporter())
+        _ask(assistant)
+        _look_inside(assistant)
+        _show_way_on(out)
+        if sys.stdin.isatty() and sys.stdout.isatty() and click.confirm("\nTalk to it?", default=True):
+            from unspool.cli.chat import converse
+
+            converse(assistant, None if out is None else str(folder / "assistant"))
 
 
-def _train(network: str, folder: Path, keep: Path | None) -> Classifier:
-    from unspool.tasks import Classifier
-
-    task = Classifier(**_SETTINGS, **_NETWORKS[network])
-    task.fit(
-        folder / "train.tsv",
-        valid=folder / "valid.tsv",
-        out=keep if network == "LSTM" else None,
-        baselines=False,
-        reporter=_growing_line(network),
-    )
-    return task
+def _ask(assistant: Assistant) -> None:
+    """Three questions in words it has never seen, and one that it can't know."""
+    result("\nThree questions in words that it has never seen:\n")
+    for question in _ASKED:
+        _show(assistant.ask(question))
+    result("And one that nobody told it about:\n")
+    _show(assistant.ask(_UNKNOWN))
 
 
-def _growing_line(network: str) -> Reporter:
-    """A reporter that writes one line, a number for each validation."""
-    from unspool.training import Progress, Reporter
-
-    def write(text: str) -> None:
-        if first() and not quiet():
-            click.echo(text, nl=False, err=True)
-
-    class GrowingLine(Reporter):
-        def started(self, text: str, progress: Progress) -> None:
-            self.begun = time.monotonic()
-            write(f"  {network:6}")
-
-        def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
-            write(f" {100 * metrics['accuracy']:3.0f}")
-
-        def finished(self, text: str) -> None:
-            write(f"   {time.monotonic() - self.begun:.0f} s\n")
-
-    return GrowingLine()
+def _show(reply: Reply) -> None:
+    result(f"  > {reply.question}\n    {reply.answer}\n    ({reply.source_line()})\n")
 
 
-def _show_accuracy(trained: dict[str, Classifier], test: Sequence[AgreementExample]) -> None:
-    right = {
-        network: [said.label == each.label for said, each in zip(task.predict(_texts(test)), test, strict=True)]
-        for network, task in trained.items()
-    }
-    groups = {
-        f"{count}{' (more than in training)' if count > _SEEN else ''}": [each.attractors == count for each in test]
-        for count in range(_MOST + 1)
-    }
-    groups[_HARD] = [each.disagreeing > each.agreeing for each in test]
-    rows = [
-        [label, str(sum(inside)), *(_share(marks, inside) for marks in right.values())]
-        for label, inside in groups.items()
-    ]
-    result("\nRight answers on unseen sentences, by the number of nouns between subject and verb:\n")
-    result(table(["nouns between", "sentences", *trained], rows))
-    coin = _share(right["bag"], groups[_HARD])
-    result(
-        f"\nA bag of words knows which nouns there are, not which came first. Where most are of the other number"
-        f"\nthan the subject it is right {coin} of the time; a coin would be right 50 %. The others read in order."
-    )
-
-
-def _texts(examples: Sequence[AgreementExample]) -> list[str]:
-    return [each.text for each in examples]
-
-
-def _share(marks: Sequence[bool], inside: Sequence[bool]) -> str:
-    chosen = [mark for mark, within in zip(marks, inside, strict=True) if within]
-    return f"{100 * sum(chosen) / len(chosen):.0f} %"
-
-
-def _show_words(trained: dict[str, Classifier], sentence: AgreementExample) -> None:
-    """What each network would say after each word, then the gates of the LSTM."""
+def _look_inside(assistant: Assistant) -> None:
+    """Which words of one question counted, and which known questions they pointed at."""
     from unspool.inspection import show
 
-    prefixes = [" ".join(sentence.words[: count + 1]) for count in range(len(sentence.words))]
-    plural = {
-        network: [said.probabilities["plural"] for said in task.predict(prefixes)] for network, task in trained.items()
-    }
-    rows = [
-        [word, *(f"{100 * shares[place]:.0f} %" for shares in plural.values())]
-        for place, word in enumerate(sentence.words)
-    ]
-    result(f"\nNow one sentence, never seen in training: “{sentence.text} ...”.")
-    result("Chance of a plural verb after each word:\n")
-    result(table(["", *trained], rows))
-    result("\nAnd inside the LSTM, word by word:\n")
-    trace = trained["LSTM"].trace(sentence.text)
-    show(trace, console())
-    chance = plural["LSTM"][-1]
-    if chance > 0.5:
-        result(
-            f"\nThe LSTM goes on with “{sentence.verb}” ({100 * chance:.0f} % plural). The nearest noun, “airline”, is"
-            f"\nsingular; the number of “flights” has stayed in the state until the verb. “forget” is how much of what"
-            f"\ncame before was kept (1: all of it), “left” the share of the last state that each word wrote."
-        )
-
-
-def _show_hard_one(trained: dict[str, Classifier], test: Sequence[AgreementExample]) -> None:
-    """A short sentence that the LSTM gets right and the bag does not."""
-    hard = sorted((each for each in test if each.disagreeing > 1), key=lambda each: (len(each.words), each.words))
-    said = {network: task.predict(_texts(hard)) for network, task in trained.items()}
-    for place, each in enumerate(hard):
-        if said["LSTM"][place].label == each.label != said["bag"][place].label:
-            chances = ", ".join(f"{name} {100 * said[name][place].probabilities[each.label]:.0f} %" for name in said)
-            result(f"\nOne that the bag gets wrong: “{each.text} ...” needs a {each.label} verb.")
-            result(f"Chance of it: {chances}.")
-            return
+    result("What did it look at? How much each word of the last question but one counted, and what it was near to:\n")
+    show(assistant.trace(_ASKED[-1]), console())
 
 
 def _show_way_on(out: Path | None) -> None:
-    lines = ["\nGo on with a file of your own, one text and its label on each line, a tab between them:\n"]
-    lines += ["    unspool train classify my-file.tsv --out my-model"]
-    lines += ["    unspool inspect my-model 'a text of mine' --out trace.html"]
-    lines += ["    unspool compare classify my-file.tsv --networks bag,elman,lstm,gru"]
+    lines = ["\nGo on with questions and answers of your own, one pair a line, a tab between them:\n"]
+    lines += ["    unspool train answer my-pairs.tsv --out my-assistant", "    unspool chat my-assistant"]
+    lines += ["\nOther demos and tasks: unspool demo agreement, unspool train --help"]
     if out is not None:
-        model = shlex.quote(str(out / "lstm"))
-        lines += ["\nOr with what you have just trained:\n"]
-        lines += [f"    unspool evaluate {model} {shlex.quote(str(out / 'test.tsv'))}"]
-        lines += [f"    unspool inspect {model} 'the flights near the old hotel'"]
+        model = shlex.quote(str(out / "assistant"))
+        lines += ["\nOr with what you have just trained:\n", f"    unspool chat {model}"]
     result("\n".join(lines))
+    say("")

@@ -17,11 +17,13 @@ from unspool.tasks.catalog import TASKS, one_of
 __all__ = ["VERBS", "run", "unspool"]
 
 VERBS = {
-    "demo": "Train three networks in about a minute and look inside one.",
+    "demo": "Train an assistant in about a minute, ask it things, and look inside.",
     "train": f"Train a model on your files: {one_of(TASKS)}.",
     "evaluate": "Score a model on labelled files.",
     "predict": f"{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line.",
     "ask": "Tell a reader a story, sentence by sentence, and ask.",
+    "chat": "Talk to an assistant.",
+    "add": "Give an assistant more questions and answers, without training.",
     "generate": "Let a language model write.",
     "inspect": "Show what a model does with one text, gate by gate.",
     "compare": "Train several networks with an equal budget: one table.",

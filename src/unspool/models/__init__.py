@@ -1,5 +1,6 @@
 """Networks on tensors: they own their loss and know nothing of files or text."""
 
+from unspool.models.assistant import AssistantModel
 from unspool.models.classifier import ClassifierModel, ClassifierOutput
 from unspool.models.decoders import (
     AttentiveDecoder,
@@ -21,6 +22,7 @@ from unspool.models.stepwise import StepwiseModel
 from unspool.models.tagger import TaggerModel
 
 __all__ = [
+    "AssistantModel",
     "AttentiveDecoder",
     "Bridge",
     "ClassifierModel",

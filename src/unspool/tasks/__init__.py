@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from unspool.cells import Cell
     from unspool.tasks.algorithm import Algorithm, Worked
+    from unspool.tasks.assistant import Assistant, Reply
     from unspool.tasks.base import Prediction, Task
     from unspool.tasks.classifier import Classification, Classifier
     from unspool.tasks.language_model import LanguageModel, Reading
@@ -23,12 +24,14 @@ __all__ = [
     "TASKS",
     "Algorithm",
     "Answered",
+    "Assistant",
     "Classification",
     "Classifier",
     "LanguageModel",
     "Prediction",
     "Reader",
     "Reading",
+    "Reply",
     "Tagger",
     "Tagging",
     "Task",

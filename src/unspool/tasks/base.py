@@ -111,6 +111,9 @@ class Task(ABC, Generic[D]):
         """Scores that are reported, where they take longer than those that choose the best weights."""
         return self._score(model, examples)
 
+    def _finish(self, train: D) -> None:
+        """Do what comes between training and the final scores."""
+
     def _tidy(self) -> None:
         """Remove what only training needed."""
 

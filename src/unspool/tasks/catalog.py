@@ -11,6 +11,7 @@ from unspool.errors import UsageError
 from unspool.settings import Settings, nearest
 from unspool.tasks.settings import (
     AlgorithmSettings,
+    AssistantSettings,
     ClassifierSettings,
     LanguageModelSettings,
     ReaderSettings,
@@ -54,7 +55,7 @@ class TaskEntry:
     """What those names mean, for the help."""
     with_cell: Mapping[str, object] = field(default_factory=dict)
     """Settings that go with the name of a cell on `--networks`, so that a network of that cell is what is trained."""
-    next_verb: Literal["predict", "generate"] = "predict"
+    next_verb: Literal["predict", "generate", "chat"] = "predict"
     """What a trained model is used with first."""
     reads_once: bool = True
     """Whether it scores data that are read only once, as standard input is."""
@@ -70,6 +71,25 @@ class TaskEntry:
 
 
 _TRANSFORMER: Mapping[str, Mapping[str, object]] = {"transformer": {"network.network": "transformer"}}
+
+_WRITING: Mapping[str, Mapping[str, object]] = {
+    name: {"network.network": name}
+    for name in (
+        "window",
+        "concatenated",
+        "initial",
+        "every-step",
+        "dot",
+        "additive",
+        "bilinear",
+        "transformer",
+        "latent",
+    )
+}
+_WRITING_HELP = (
+    "window, concatenated, initial, every-step, dot, additive, bilinear, transformer or latent for a way of giving the "
+    "source to the decoder (see --network)"
+)
 
 _ENTRIES = (
     TaskEntry(
@@ -140,25 +160,28 @@ _ENTRIES = (
         predict_verb="translate",
         predict_writes="the translation",
         usual_networks=("window", "initial", "additive", "bilinear"),
-        networks={
-            name: {"network.network": name}
-            for name in (
-                "window",
-                "concatenated",
-                "initial",
-                "every-step",
-                "dot",
-                "additive",
-                "bilinear",
-                "transformer",
-                "latent",
-            )
-        },
-        networks_help=(
-            "window, concatenated, initial, every-step, dot, additive, bilinear, transformer or latent for a way of "
-            "giving the source to the decoder (see --network)"
-        ),
+        networks=_WRITING,
+        networks_help=_WRITING_HELP,
         with_cell={"network.network": "bilinear"},
+    ),
+    TaskEntry(
+        name="answer",
+        module="assistant",
+        task="Assistant",
+        answer="Reply",
+        settings=AssistantSettings,
+        a_model="an assistant",
+        summary="Questions with answers in, an assistant to talk to out.",
+        data_forms="tables (tsv, csv, jsonl, parquet) or YAML lists of questions, their paraphrases and answers",
+        train_example="unspool train answer pairs.tsv --out my-assistant",
+        compare_example="unspool compare answer pairs.jsonl --networks every-step,additive,transformer",
+        predict_verb="answer",
+        predict_writes="the answer",
+        usual_networks=("every-step", "additive", "transformer"),
+        networks=_WRITING,
+        networks_help=_WRITING_HELP,
+        with_cell={"network.network": "additive"},
+        next_verb="chat",
     ),
     TaskEntry(
         name="read",

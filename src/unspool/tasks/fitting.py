@@ -222,6 +222,7 @@ class _Fitting(Generic[D]):
 
     def report(self, splits: Splits[D]) -> None:
         """Score the weights that are saved, on validation and, this once, on test data."""
+        self.task._finish(splits.train.examples)
         for name, data in (("valid", splits.valid), ("test", splits.test)):
             if data is not None:
                 self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))

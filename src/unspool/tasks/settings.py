@@ -13,6 +13,7 @@ from unspool.training.settings import TrainingSettings
 
 __all__ = [
     "AlgorithmSettings",
+    "AssistantSettings",
     "ClassifierNetwork",
     "ClassifierSettings",
     "ColumnSettings",
@@ -21,6 +22,7 @@ __all__ = [
     "ExerciseSettings",
     "LanguageModelSettings",
     "LanguageNetwork",
+    "MemorySettings",
     "NetworkSettings",
     "PairSettings",
     "PairVocabularySettings",
@@ -409,6 +411,54 @@ class TranslatorSettings(Settings):
             )
         if self.network.network == "concatenated" and not self.vocabulary.joint:
             raise SettingError("network = concatenated reads source and target alike: it needs joint = true")
+
+
+class MemorySettings(Settings):
+    """How the pair is found that a question belongs to."""
+
+    size: PositiveInt = 64
+    """Width of the vectors that say what a text is about."""
+    shortest: PositiveInt = 3
+    """Characters of the shortest piece of a word that is looked at."""
+    longest: PositiveInt = 4
+    """Characters of the longest."""
+    batch_size: PositiveInt = 64
+    """Questions of a batch."""
+    candidates: PositiveInt = 512
+    """Pairs that the questions of a batch choose from."""
+    word_dropout: Fraction = 0.3
+    """Share of a question's words left out in training."""
+    hold_out: Fraction = 0.5
+    """How often, in training, a wording is left out of its own pair's key, so that paraphrases find each other."""
+
+    def check(self) -> None:
+        """Refuse pieces that are longer than the longest."""
+        if self.shortest > self.longest:
+            raise SettingError(f"shortest = {self.shortest} is more than longest = {self.longest}")
+
+
+class AssistantSettings(Settings):
+    """Questions and answers in, something to talk to out."""
+
+    memory: MemorySettings = MemorySettings()
+    generator: bool = True
+    """Whether a network also learns to write answers: it chooses among several answers to one question, and writes its
+    own when asked to."""
+    network: TranslatorNetwork = TranslatorNetwork(network="bilinear", hidden=128, embedding=96, dropout=0.2)
+    vocabulary: PairVocabularySettings = PairVocabularySettings(size=3000)
+    data: QuestionSettings = QuestionSettings()
+    training: TrainingSettings = TrainingSettings(
+        epochs=20, batch_tokens=2048, batch_size=32, learning_rate=3e-3, schedule="cosine", warmup=20
+    )
+    decoding: DecodingSettings = DecodingSettings(beam=3)
+    label_smoothing: Fraction = 0.1
+    """Share of the target spread over the vocabulary in training (generator)."""
+    keep: Fraction = 0.95
+    """Share of questions like those in the files that are to be answered; the threshold follows from it."""
+    threshold: Fraction | None = None
+    """Confidence from which an answer is given, else "I don't know". None: chosen from the training data by `keep`."""
+    unknown: str = "I don't know."
+    """What is said below the threshold."""
 
 
 class AlgorithmSettings(Settings):

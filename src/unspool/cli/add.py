@@ -1,0 +1,33 @@
+"""`unspool add`: more questions and answers for an assistant that was trained already."""
+
+from __future__ import annotations
+
+import click
+
+from unspool.cli.models import model_argument, open_model
+from unspool.cli.talk import common, example, result, say
+from unspool.errors import UsageError
+
+__all__ = ["add"]
+
+
+@click.command(epilog=example("unspool add my-assistant more.tsv"))
+@model_argument
+@click.argument("data", nargs=-1, required=True)
+@common
+def add(model: str, data: tuple[str, ...], cell: str | None) -> None:
+    """Give an assistant more questions and answers, in the forms that it can be trained on.
+
+    Its memory finds them at once; nothing is trained, and its threshold stays. A question that it knows already gets
+    one more answer.
+    """
+    from unspool.tasks import Assistant
+
+    task = open_model(model, cell)
+    if not isinstance(task, Assistant):
+        raise UsageError(f"{model} is a model of the task {task.name!r}; only an assistant takes more pairs")
+    new = task.add(list(data))
+    task.save(model)
+    result(f"{new:,} new questions; {task.introduction()}")
+    if task.skipped:
+        say(f"left out {task.skipped:,} bad entries (skip_bad)")

@@ -1,0 +1,69 @@
+"""Where training begins: rare entries count more, and the vectors point where the pairs differ most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unspool.data import Bags, NgramVocabulary, Question
+from unspool.models import Retriever
+from unspool.tasks.matching.keys import PairBags
+
+__all__ = ["begin_retriever", "learn_vocabulary"]
+
+_LARGEST_SAMPLE = 4_096  # pairs from which directions are taken
+
+
+def learn_vocabulary(questions: Sequence[Question]) -> NgramVocabulary:
+    """The vocabulary of pairs.
+
+    Raises:
+        DataError: If there are no pairs, or none holds a word.
+    """
+    return NgramVocabulary.learn([each.wordings for each in questions], [each.answers for each in questions])
+
+
+def begin_retriever(bags: PairBags, *, size: int = 64, seed: int = 0) -> Retriever:
+    """An untrained retriever whose vectors are those of latent semantic analysis.
+
+    Its projection holds the main directions of the pairs' keys, each divided by the square root of its strength, so
+    that what all pairs have in common does not drown the rest.
+
+    Source: Deerwester et al. 1990, doi:10.1002/(SICI)1097-4571(199009)41:6<391::AID-ASI1>3.0.CO;2-9, by the random
+    projections of Halko et al. 2011, arXiv:0909.4061. Differs: directions are weighed as said.
+
+    Args:
+        bags: The pairs.
+        size: Width of the vectors.
+        seed: Decides the random projections, and the directions beyond as many as there are pairs.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        retriever = Retriever(len(bags.vocabulary), size)
+        directions = torch.randn_like(retriever.projection) * 1e-3
+        found = _directions(bags, size)
+        directions[:, : found.shape[1]] = found
+    retriever.begin_with(directions)
+    return retriever
+
+
+def _directions(bags: PairBags, size: int) -> Tensor:
+    """Main directions of the keys and of the answers, (entries, at most `size`), weighed."""
+    chosen = torch.linspace(0, len(bags) - 1, min(len(bags), _LARGEST_SAMPLE)).long().unique().tolist()
+    together = Bags.of([*(bags.key(pair) for pair in chosen), *(bags.answers[pair] for pair in chosen)])
+    rows = together.rows
+    lengths = torch.zeros(len(together)).index_add(0, rows, together.values.square()).sqrt().clamp_min(1e-30)
+    table = torch.sparse_coo_tensor(
+        torch.stack([rows, together.ids]),
+        together.values / lengths[rows],
+        (len(together), len(bags.vocabulary)),
+        check_invariants=False,
+    )
+    rank = min(size, len(together), len(bags.vocabulary))
+    _, strengths, directions = torch.svd_lowrank(table, q=rank, niter=2)
+    kept = strengths > 1e-4 * strengths[0]
+    weighed: Tensor = F.normalize(directions[:, kept], dim=0) / strengths[kept].sqrt()
+    return weighed
