@@ -20,7 +20,7 @@ def detokenise(text: str) -> str:
     text = unescape(text)
     text = re.sub(r" ([.,!?;:%)]+)(?= |$)", r"\1", text)
     text = re.sub(r"\( ", "(", text)
-    text = re.sub(r' ?\' s\b', "'s", text)
+    text = re.sub(r" ?\' s\b", "'s", text)
     return re.sub(r'(^| )" (.*?) "', r'\1"\2"', text)
 
 

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unspool.cells import CELLS, Cell, LinearCell, LSTMCell, LSTMState
+from unspool.cells import CELLS, Cell, LinearCell, LSTMCell, LSTMState, cell_class
 from unspool.engine import PATHS, Request, unroll
 
 SIZES = [(1, 1, 1, 1), (2, 3, 4, 5), (63, 7, 6, 17), (64, 16, 32, 64)]  # time, batch, input, hidden
@@ -118,7 +118,11 @@ OWN = {
     "own-halved-lstm": HalvedLSTMCell,
     "own-renamed-lstm": RenamedLSTMCell,
 }
-ALL_CELLS: dict[str, type[Cell[Any]]] = {**CELLS, **OWN}
+SMALL = {  # cells whose sizes of their own would make a test long
+    "ntm": "ntm(slots=5, width=3, read_heads=2)",
+    "ntm-feedforward": "ntm-feedforward(slots=4, width=3, write_heads=2, reach=2)",
+}
+ALL_CELLS: dict[str, type[Cell[Any]]] = {**{name: cell_class(SMALL.get(name, name)) for name in CELLS}, **OWN}
 
 
 def assert_agrees(

@@ -21,6 +21,7 @@ VERBS = {
     "train": f"Train a model on your files: {one_of(TASKS)}.",
     "evaluate": "Score a model on labelled files.",
     "predict": f"{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line.",
+    "ask": "Tell a reader a story, sentence by sentence, and ask.",
     "chat": "Talk to an assistant.",
     "add": "Give an assistant more questions and answers, without training.",
     "generate": "Let a language model write.",

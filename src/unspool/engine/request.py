@@ -25,7 +25,7 @@ class Request:
 
     cell: Cell[Any]
     inputs: Tensor  # (time, batch, input)
-    state: State  # named tuple of (batch, units)
+    state: State  # named tuple of (batch, ...)
     lengths: Tensor | None  # (batch,), None when every sequence is as long as the padded batch
     reverse: bool
     context: tuple[Tensor, ...]
