@@ -72,10 +72,15 @@ def test_every_cell_is_in_the_table_of_paths():
     assert AUTO.keys() == ALL_CELLS.keys()
 
 
+NOT_COMPILED = {"hyperlstm", "ntm", "ntm-feedforward"}
+"""Cells whose step or state has parts of three dimensions, which the compiler does not take."""
+
+
 @pytest.mark.parametrize("name", ALL_CELLS)
 def test_auto_compiles_whatever_is_large_enough_to_train(name, problem):
     case = problem(name, LARGE)
-    assert explain(case.cell, case.inputs, lengths=case.lengths).backend == "cpu"
+    report = explain(case.cell, case.inputs, lengths=case.lengths)
+    assert report.backend == ("reference" if name in NOT_COMPILED else "cpu"), report.reason
     assert explain(case.cell, case.inputs[:3]).backend == AUTO[name], "a few steps"
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert explain(case.cell, case.inputs).backend == AUTO[name], "in half precision"
