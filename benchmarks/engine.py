@@ -221,7 +221,8 @@ def rivals(case: Case, *, with_jax: bool) -> Iterator[Rival]:
         return lambda: TorchRun(case, cell, lambda x: unroll(cell, x, lengths=lengths, backend=backend))
 
     yield Rival("unspool reference", path("reference"))
-    chosen = explain(cell, inputs, lengths=lengths).backend
+    with torch.set_grad_enabled(case.training):
+        chosen = explain(cell, inputs, lengths=lengths).backend
     if chosen != "reference":
         yield Rival("unspool auto", path("auto"))
     request = Request(cell, inputs, cell.initial_state(case.size.batch), lengths, False, ())
@@ -300,7 +301,8 @@ def measure(case: Case, *, repeats: int, limit: float, with_jax: bool) -> Row:
         expected = expected or results
         if rival.same:
             worst = max(worst, _compare(f"{rival.name}: {case}", results, expected))
-    path = explain(problem.cell, problem.inputs, lengths=problem.lengths).backend
+    with torch.set_grad_enabled(case.training):
+        path = explain(problem.cell, problem.inputs, lengths=problem.lengths).backend
     nearest = next((_class_name(case) for rival in found if rival.name == "torch.nn" and not rival.same), None)
     row = Row(case, path, case.gigaflop, worst, nearest, first)
     row.times = interleaved(runs, repeats, until=deadline)

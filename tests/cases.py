@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unspool.cells import CELLS, Cell, LinearCell, LSTMCell, LSTMState
+from unspool.cells import CELLS, Cell, LinearCell, LSTMCell, LSTMState, cell_class
 from unspool.engine import PATHS, Request, unroll
 
 SIZES = [(1, 1, 1, 1), (2, 3, 4, 5), (63, 7, 6, 17), (64, 16, 32, 64)]  # time, batch, input, hidden
@@ -117,7 +118,27 @@ OWN = {
     "own-halved-lstm": HalvedLSTMCell,
     "own-renamed-lstm": RenamedLSTMCell,
 }
-ALL_CELLS: dict[str, type[Cell[Any]]] = {**CELLS, **OWN}
+SMALL = {  # cells whose sizes of their own would make a test long
+    "ntm": "ntm(slots=5, width=3, read_heads=2)",
+    "ntm-feedforward": "ntm-feedforward(slots=4, width=3, write_heads=2, reach=2)",
+}
+ALL_CELLS: dict[str, type[Cell[Any]]] = {**{name: cell_class(SMALL.get(name, name)) for name in CELLS}, **OWN}
+
+
+def assert_agrees(
+    actual: dict[str, Tensor], truth: dict[str, Tensor], dtype: torch.dtype, plain: dict[str, Tensor] | None = None
+) -> None:
+    """Hold results against the truth, which was computed in float64.
+
+    Given what the plain loop finds in the same number type, four times its own largest error is granted on top: a cell
+    that normalises its states enlarges any rounding over the steps, until it has little to do with the tolerance.
+    """
+    assert actual.keys() == truth.keys()
+    for key, right in truth.items():
+        bound = dict(TOLERANCE[dtype])
+        if plain is not None:
+            bound["atol"] += 4 * float((plain[key].double() - right).detach().abs().max())
+        torch.testing.assert_close(actual[key].double(), right, **bound, msg=lambda text, key=key: f"{key}: {text}")
 
 
 @dataclass
@@ -135,6 +156,16 @@ class Case:
     def dtype(self) -> torch.dtype:
         return self.inputs.dtype
 
+    def double(self) -> Case:
+        """The very same problem in float64."""
+
+        def double(tensor: Tensor) -> Tensor:
+            return tensor.detach().double().requires_grad_(tensor.requires_grad)
+
+        state = type(self.state)(*map(double, self.state))
+        cell = copy.deepcopy(self.cell).double()
+        return Case(cell, double(self.inputs), state, self.lengths, self.reverse, [*map(double, self.cotangents)])
+
     def run(self, backend: str) -> tuple[Tensor, Any]:
         return unroll(self.cell, self.inputs, self.state, lengths=self.lengths, reverse=self.reverse, backend=backend)
 
@@ -143,7 +174,9 @@ class Case:
         results = {"output": outputs} | {f"state.{key}": value for key, value in final._asdict().items()}
         leaves = {"inputs": self.inputs} | {f"state.{key}": value for key, value in self.state._asdict().items()}
         leaves |= dict(self.cell.named_parameters())
-        gradients = torch.autograd.grad(list(results.values()), list(leaves.values()), self.cotangents)
+        gradients = torch.autograd.grad(
+            list(results.values()), list(leaves.values()), self.cotangents, materialize_grads=True
+        )
         return results | {f"grad/{key}": value for key, value in zip(leaves, gradients, strict=True)}
 
 

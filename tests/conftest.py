@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +18,10 @@ from cases import Case, make_case
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that starts the tests in the background has ctrl-C ignored, by them and by what they start
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+if "XDG_CACHE_HOME" not in os.environ:  # compiled code of the tests stays out of the user's own cache
+    os.environ["XDG_CACHE_HOME"] = tempfile.mkdtemp(prefix="unspool-cache-")
+    atexit.register(shutil.rmtree, os.environ["XDG_CACHE_HOME"], ignore_errors=True)
 
 torch.set_num_threads(1)  # sums come in one order, so a failure repeats
 

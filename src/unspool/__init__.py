@@ -14,14 +14,16 @@ if TYPE_CHECKING:
     from unspool.errors import UnspoolError
     from unspool.inspection import Trace
     from unspool.layers import Recurrent
-    from unspool.tasks import Assistant, Classifier, LanguageModel, Tagger, Translator, load
+    from unspool.tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, load
 
 __all__ = [
+    "Algorithm",
     "Assistant",
     "Cell",
     "Classifier",
     "LanguageModel",
     "LinearCell",
+    "Reader",
     "Recurrent",
     "Tagger",
     "Trace",
@@ -41,7 +43,9 @@ _HOME = {
     "UnspoolError": "errors",
     "Trace": "inspection",
     "Recurrent": "layers",
-    **dict.fromkeys(("Assistant", "Classifier", "LanguageModel", "Tagger", "Translator", "load"), "tasks"),
+    **dict.fromkeys(
+        ("Algorithm", "Assistant", "Classifier", "LanguageModel", "Reader", "Tagger", "Translator", "load"), "tasks"
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from unspool.cells import CELLS
 from unspool.engine.native import NativePath
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-OWN = ("bare", "corpora", "engine", "jax_cells", "measure", "peer", "training")
+OWN = ("bare", "corpora", "engine", "jax_cells", "measure", "ntm", "peer", "training")
 
 
 @pytest.fixture
@@ -190,3 +190,17 @@ def test_after_the_deadline_three_rounds_are_made(script):
     measure = script("measure")
     times = measure.interleaved({"a": lambda: None, "b": lambda: None}, 9, until=0.0)
     assert [len(timing.seconds) for timing in times.values()] == [3, 3]
+
+
+def test_the_turing_machine_is_timed_after_it_agrees(script, capsys):
+    ntm = script("ntm")
+    sizes = ["--length", "3", "--batch", "2", "--hidden", "6", "--slots", "5", "--width", "4", "--repeats", "3"]
+    assert ntm.main(sizes) == 0
+    (table,) = tables(capsys.readouterr().out)
+    assert [row[0] for row in table] == ["program", "unspool", "plain torch"]
+    ours = ntm.StepwiseModel(ntm.Recurrent("ntm(slots=5, width=4)", 9, 6), 8)
+    plain = ntm.PlainNTM(ours)
+    with torch.no_grad():
+        plain.writer.gate.bias += 1
+    with pytest.raises(SystemExit, match="computes something else"):
+        ntm.agree(ours, plain, ntm.Copy().draw(ntm.np.random.default_rng(0), 2, 3))

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from cases import PairCell
-from unspool.cells import CELLS, LSTMCell, cell_class, cell_name
+from unspool.cells import CELLS, HyperLSTMCell, LSTMCell, cell_class, cell_name, is_built_in
 from unspool.errors import CellError, SettingError
 
 OWN = """
@@ -45,6 +45,28 @@ def test_a_cell_is_found_where_the_user_stands(tmp_path, monkeypatch):
     assert cell_class("own_in_a_module:Mine").__name__ == "Mine"
 
 
+def test_sizes_stand_in_brackets(tmp_path):
+    kind = cell_class("hyperlstm(hyper_size=5, layer_norm=true)")
+    cell = kind(3, 4)
+    assert (cell.hyper.hidden_size, cell.layer_norm, cell.embedding_size) == (5, True, 4)
+    assert issubclass(kind, HyperLSTMCell)
+    assert kind.__name__ == "HyperLSTMCell"
+    assert cell_class("hyperlstm(hyper_size=5, layer_norm=true)") is kind
+    assert HyperLSTMCell(3, 4).layer_norm is False  # the class itself is left alone
+    file = tmp_path / "own_with_sizes.py"
+    file.write_text(
+        OWN.replace("    pass", "    def __init__(self, a, b, *, deep=1):\n        super().__init__(a, b + deep)", 1)
+    )
+    assert cell_class(f"{file}:Mine(deep=3)")(2, 5).hidden_size == 8
+
+
+def test_only_names_of_ours_are_built_in():
+    for name in (*CELLS, "lstm()", "hyperlstm(hyper_size=3)"):
+        assert is_built_in(name)
+    for name in ("my_cell.py:Cell", "lstm(evil.py:Cell", "lstm():evil.py:Cell", "os:path", "Lstm"):
+        assert not is_built_in(name)
+
+
 def test_what_can_t_be_found_is_said(tmp_path):
     file = tmp_path / "own_with_faults.py"
     file.write_text(OWN)
@@ -57,6 +79,15 @@ def test_what_can_t_be_found_is_said(tmp_path):
         (f"{tmp_path}/none.py:Mine", SettingError, f"{tmp_path}/none.py: no such file"),
         ("no_such_module:Mine", SettingError, "there is no module 'no_such_module'"),
         (f"{broken}:Mine", CellError, f"{broken} can't be imported: ZeroDivisionError: division by zero"),
+        (
+            "hyperlstm(hyper=3)",
+            SettingError,
+            "has no size 'hyper' (did you mean 'hyper_size'?); its sizes are hyper_size",
+        ),
+        ("lstm(slots=3)", SettingError, "the cell 'lstm' has no size 'slots'; it has no sizes beside"),
+        ("hyperlstm(32)", SettingError, "cell 'hyperlstm(32)': '32' is no size; write them as in"),
+        ("hyperlstm(hyper_size=0)", SettingError, "hyper_size = 0: expected between 1 and 65536"),
+        ("hyperlstm(hyper_size=2.5)", SettingError, "'hyper_size=2.5' is no size"),
         (dict, CellError, "is not a cell"),
     ]:
         with pytest.raises(error, match=re.escape(message)):

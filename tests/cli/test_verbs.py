@@ -290,6 +290,25 @@ def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
     assert [line.split()[0] for line in table.stdout.splitlines()] == ["on", "my_cell.py:Leaky", "gru", "Kneser-Ney"]
 
 
+def test_bench_times_a_cell_of_your_own_on_every_path_that_takes_it(shell, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("unspool.cli.bench._SECONDS", 0.01)
+    (tmp_path / "my_cell.py").write_text(OWN_CELL)
+    words = ["bench", "cell", "my_cell.py:Leaky", "--time", "6", "--batch", "2", "--hidden", "5"]
+    shown = shell(*words, "--explain")
+    assert [line.split("  ")[0] for line in shown.stdout.splitlines()[1:4]] == [
+        "unspool reference",
+        "unspool cpu",
+        "torch.nn.GRU, another cell",
+    ]
+    assert "Leaky (5 in, 5 out, 6 steps, batch 2, float32 on cpu) runs on the cpu path" in shown.stderr
+    assert "tanh(" in shown.stderr
+    seconds = json.loads(shell(*words, "--json").stdout)["seconds"]
+    assert all(seconds[name][mode] > 0 for name in seconds for mode in ("training", "inference"))
+    assert "torch.nn.LSTM" in json.loads(shell("bench", "cell", "lstm", *words[3:], "--json").stdout)["seconds"]
+    assert "there is no cell 'lstn'" in shell.refuses("bench", "cell", "lstn", "--quiet", code=2)
+
+
 OWN_CELL = """
 from typing import NamedTuple
 import torch

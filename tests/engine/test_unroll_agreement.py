@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from cases import ALL_CELLS, SIZES, TOLERANCE, fast_pairs
+from cases import ALL_CELLS, SIZES, TOLERANCE, assert_agrees, fast_pairs
 from unspool.engine import explain, record_dispatch, unroll
 
+LARGE = (64, 32, 100, 200)  # time, batch, input, hidden
 AUTO = {
     "elman": "native",
     "elman-relu": "native",
@@ -19,6 +20,11 @@ AUTO = {
     "gru-reset-before": "reference",
     "mingru": "scan",
     "minlstm": "scan",
+    "mrnn": "reference",
+    "mlstm": "reference",
+    "hyperlstm": "reference",
+    "ntm": "reference",
+    "ntm-feedforward": "reference",
     "own-pair": "reference",
     "own-linear": "scan",
     "own-constant-decay": "scan",
@@ -35,13 +41,12 @@ AUTO = {
 @pytest.mark.parametrize(("name", "backend"), fast_pairs())
 def test_unroll_agrees_with_the_plain_loop(name, backend, size, dtype, ragged, reverse, problem):
     case = problem(name, size, dtype=dtype, ragged=ragged, reverse=reverse)
-    expected = case.outputs_and_gradients(backend="reference")
+    expected = case.double().outputs_and_gradients(backend="reference")
     with record_dispatch() as dispatch:
         actual = case.outputs_and_gradients(backend=backend)
     assert dispatch.backend == backend, dispatch.reason
-    assert actual.keys() == expected.keys()
-    for key in expected:  # output, state.h, grad/inputs, grad/state.h, grad/weight_hh, ...
-        assert_close(actual[key], expected[key], **TOLERANCE[dtype], msg=lambda text, key=key: f"{key}: {text}")
+    plain = case.outputs_and_gradients(backend="reference") if dtype == torch.float32 else None
+    assert_agrees(actual, expected, dtype, plain)  # output, state.h, grad/inputs, grad/state.h, grad/weight_hh, ...
 
 
 @pytest.mark.gpu
@@ -67,13 +72,49 @@ def test_every_cell_is_in_the_table_of_paths():
     assert AUTO.keys() == ALL_CELLS.keys()
 
 
+NOT_COMPILED = {"hyperlstm", "ntm", "ntm-feedforward"}
+"""Cells whose step or state has parts of three dimensions, which the compiler does not take."""
+
+
+@pytest.mark.parametrize("name", ALL_CELLS)
+def test_auto_compiles_whatever_is_large_enough_to_train(name, problem):
+    case = problem(name, LARGE)
+    report = explain(case.cell, case.inputs, lengths=case.lengths)
+    assert report.backend == ("reference" if name in NOT_COMPILED else "cpu"), report.reason
+    assert explain(case.cell, case.inputs[:3]).backend == AUTO[name], "a few steps"
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert explain(case.cell, case.inputs).backend == AUTO[name], "in half precision"
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "ragged", "training", "path"),
+    [
+        ("lstm", LARGE, False, True, "cpu"),
+        ("lstm", LARGE, False, False, "native"),
+        ("lstm", LARGE, True, False, "cpu"),
+        ("lstm", (64, 32, 100, 400), False, True, "native"),
+        ("lstm", (64, 32, 100, 400), True, True, "cpu"),
+        ("lstm", (64, 32, 100, 128), False, True, "native"),
+        ("lstm", (300, 8, 100, 128), False, True, "cpu"),
+        ("gru", LARGE, False, False, "cpu"),
+        ("gru", (20, 4, 30, 30), False, True, "native"),
+        ("elman", (20, 4, 30, 30), False, False, "native"),
+        ("mingru", (20, 4, 30, 30), False, True, "scan"),
+        ("gru-reset-before", (20, 4, 30, 30), False, True, "cpu"),
+    ],
+)
+def test_auto_knows_at_which_sizes_another_path_is_faster(name, size, ragged, training, path, problem):
+    case = problem(name, size, ragged=ragged)
+    with torch.set_grad_enabled(training):
+        assert explain(case.cell, case.inputs, lengths=case.lengths).backend == path
+
+
 @pytest.mark.parametrize("name", ALL_CELLS)
 def test_auto_takes_the_expected_path(name, problem):
     case = problem(name, (3, 2, 4, 5))
     with record_dispatch() as dispatch:
         outputs, final = case.run("auto")
     assert dispatch.backend == AUTO[name]
-    assert explain(case.cell).backend == AUTO[name]
     expected_outputs, expected = case.run("reference")
     assert_close(outputs, expected_outputs)
     assert_close(tuple(final), tuple(expected))

@@ -12,7 +12,15 @@ from torch.testing import assert_close
 from cases import ALL_CELLS
 from unspool.layers import Recurrent, initialize
 
-GATED = {"lstm": 1, "lstm-peephole": 1, "lstm-layernorm": 1, "own-renamed-lstm": 1, "minlstm": 0}  # the forget rows
+GATED = {
+    "lstm": 1,
+    "lstm-peephole": 1,
+    "lstm-layernorm": 1,
+    "mlstm": 1,
+    "hyperlstm": 1,
+    "own-renamed-lstm": 1,
+    "minlstm": 0,
+}  # the forget rows
 WITHOUT = ["elman", "gru", "gru-reset-before", "mingru", "own-pair"]
 
 
@@ -61,6 +69,15 @@ def test_orthogonal_blocks_are_orthogonal_gate_by_gate(name):
     for block in cell.weight_ih.split(7):
         assert 0.75 * bound < block.abs().max() <= bound
     assert torch.count_nonzero(bias_sum(cell)) == 0
+
+
+def test_the_factors_of_a_multiplicative_cell_are_one_block_each():
+    cell = ALL_CELLS["mlstm"](3, 7)
+    initialize(cell, "orthogonal")
+    for block in (cell.weight_mh, *cell.weight_hh.split(7)):
+        assert_close(block @ block.T, torch.eye(7))
+    bound = math.sqrt(6 / (3 + 7))
+    assert 0.75 * bound < cell.weight_mx.abs().max() <= bound
 
 
 def test_identity_blocks_are_identity_matrices():

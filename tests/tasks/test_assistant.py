@@ -8,14 +8,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import pytest
 import torch
 
 import unspool
 from unspool import Assistant
-from unspool.data import Question, Sequences
+from unspool.data import Question
 from unspool.errors import DataError, ModelFolderError, SettingError, UsageError
 from unspool.models import Lookups
 from unspool.settings import describe, make

@@ -66,7 +66,7 @@ class Cell(nn.Module, Generic[S]):
         return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
 
     def initial_state(self, batch_size: int) -> S:
-        """The state before the first step: a named tuple of tensors, each (batch, units)."""
+        """The state before the first step: a named tuple of tensors, each (batch, ...), most often (batch, units)."""
         raise NotImplementedError(f"{type(self).__name__} has no initial_state")
 
     def step(self, x: Tensor, state: S, *context: Tensor) -> tuple[Tensor, S]:

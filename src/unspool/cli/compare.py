@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json as json_form
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -137,7 +138,7 @@ def _refuse_file(out: Path) -> None:
 def _settings_of(name: str, networks: str, settings: Settings) -> dict[str, Settings]:
     """The settings of each network, all of them looked at before the first is trained."""
     entry = TASKS[name]
-    names = list(dict.fromkeys(part.strip() for part in networks.split(",") if part.strip()))
+    names = list(dict.fromkeys(part.strip() for part in re.split(r",(?![^(]*\))", networks) if part.strip()))
     if not names:
         raise UsageError(f"--networks names nothing to compare; try --networks {','.join(entry.usual_networks)}")
     found = {}
@@ -150,10 +151,10 @@ def _settings_of(name: str, networks: str, settings: Settings) -> dict[str, Sett
 
 def _check_cell(entry: TaskEntry, network: str) -> None:
     """Refuse a network that is neither a cell nor one of the task's."""
-    from unspool.cells import CELLS, cell_class
+    from unspool.cells import CELLS, cell_class, is_built_in
 
     known = [*entry.networks, *CELLS]
-    if network not in CELLS and ":" not in network:
+    if not is_built_in(network) and ":" not in network:
         elsewhere = [other.name for other in TASKS.values() if network in other.networks]
         if elsewhere:
             problem = f"the network {network!r} is one of the task {one_of(elsewhere)}, not of {entry.name}"

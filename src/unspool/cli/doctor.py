@@ -14,7 +14,19 @@ from unspool.cli.talk import common, example, result, result_json
 
 __all__ = ["doctor"]
 
-_CORE = ("unspool", "torch", "numpy", "tokenizers", "safetensors", "click", "rich", "msgspec", "tomli-w", "sacrebleu")
+_CORE = (
+    "unspool",
+    "torch",
+    "numpy",
+    "tokenizers",
+    "safetensors",
+    "click",
+    "rich",
+    "msgspec",
+    "tomli-w",
+    "sacrebleu",
+    "llvmlite",
+)
 _EXTRAS = {  # what is imported, what is installed, what it does
     "parquet": ("pyarrow", "pyarrow", "reads .parquet files"),
     "yaml": ("yaml", "PyYAML", "reads questions and answers in YAML"),

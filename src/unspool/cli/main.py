@@ -21,11 +21,13 @@ VERBS = {
     "train": f"Train a model on your files: {one_of(TASKS)}.",
     "evaluate": "Score a model on labelled files.",
     "predict": f"{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line.",
+    "ask": "Tell a reader a story, sentence by sentence, and ask.",
     "chat": "Talk to an assistant.",
     "add": "Give an assistant more questions and answers, without training.",
     "generate": "Let a language model write.",
     "inspect": "Show what a model does with one text, gate by gate.",
     "compare": "Train several networks with an equal budget: one table.",
+    "bench": "Time a cell on this machine, beside torch.nn and the plain loop.",
     "info": "Say what a model folder holds and how good it is.",
     "doctor": "Say what this machine has, and what is missing.",
 }

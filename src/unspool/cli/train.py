@@ -74,11 +74,11 @@ def _recorded(folder: Path) -> Any:
 
 def _recorded_settings(folder: Path, record: Any, values: Mapping[str, Any]) -> Settings:
     """The settings a training was begun with; a cell that is not ours must be named again, for it runs code."""
-    from unspool.cells import CELLS
+    from unspool.cells import is_built_in
 
     settings: Any = recorded_settings(folder, record)
     cell = settings.network.cell
-    if cell not in CELLS and "network.cell" not in chosen_settings(values):
+    if not is_built_in(cell) and "network.cell" not in chosen_settings(values):
         raise ModelFolderError(
             f"{folder} uses a cell of its owner's, {cell!r}; going on would run that code. If you trust it, "
             f"name it: unspool train --resume {folder} --cell {cell}"

@@ -1,10 +1,11 @@
 """The engine: one function that runs a cell over time, by the fastest path that is right, and tells which.
 
-`request` says what is asked, `dispatch` chooses a path by rule, and `reference`, `native` and `scan` are the paths.
+`request` says what is asked, `dispatch` chooses a path by rule; `reference`, `native`, `scan` and the compiler in `cpu`
+are the paths.
 """
 
 from unspool.engine.dispatch import PATHS, Dispatch, Report, record_dispatch
-from unspool.engine.request import Backend, Path, Request, check_lengths, check_sequences
+from unspool.engine.request import Backend, Path, Request, check_lengths, check_request, check_sequences
 from unspool.engine.scan import linear_scan
 from unspool.engine.unroll import explain, unroll
 
@@ -16,6 +17,7 @@ __all__ = [
     "Report",
     "Request",
     "check_lengths",
+    "check_request",
     "check_sequences",
     "explain",
     "linear_scan",

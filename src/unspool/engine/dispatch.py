@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
+from unspool.engine.cpu import CpuPath
 from unspool.engine.native import NativePath
 from unspool.engine.reference import ReferencePath
 from unspool.engine.request import Path, Request
@@ -16,8 +17,8 @@ from unspool.settings import nearest
 
 __all__ = ["PATHS", "Dispatch", "Report", "choose", "note", "record_dispatch"]
 
-PATHS: dict[str, Path] = {path.name: path for path in (NativePath(), ScanPath(), ReferencePath())}
-"""Every path, fastest first; `auto` takes the first that does not refuse."""
+PATHS: dict[str, Path] = {path.name: path for path in (CpuPath(), NativePath(), ScanPath(), ReferencePath())}
+"""Every path, fastest first; `auto` takes the first that neither refuses nor yields to a later one."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Report:
     cell: str
     sizes: str
     refusals: dict[str, str] = field(default_factory=dict)
+    details: str = ""
+    """What the path makes of the cell; only `explain` asks for it."""
 
     @property
     def reason(self) -> str:
@@ -37,7 +40,8 @@ class Report:
         return "; ".join(f"not {name}: {why}" for name, why in self.refusals.items())
 
     def __str__(self) -> str:
-        return f"{self.cell} ({self.sizes}) runs on the {self.backend} path: {self.reason}"
+        said = f"{self.cell} ({self.sizes}) runs on the {self.backend} path: {self.reason}"
+        return f"{said}\n\n{self.details}" if self.details else said
 
 
 @dataclass
@@ -87,7 +91,7 @@ def choose(request: Request, backend: str) -> tuple[Path, Report]:
     if backend == "auto":
         refusals: dict[str, str] = {}
         for path in PATHS.values():
-            refusal = path.refuses(request)
+            refusal = path.yields(request) or path.refuses(request)
             if refusal is None:
                 return path, _report(request, path.name, refusals)
             refusals[path.name] = refusal

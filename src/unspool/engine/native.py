@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell, ElmanCell, ElmanReLUCell, GRUCell, LSTMCell
-from unspool.engine.request import Request, State
+from unspool.engine.request import Path, Request, State
 
 __all__ = ["NativePath"]
 
@@ -32,7 +32,7 @@ _SATURATED = 1e4  # a sum at which the logistic function is exactly 0 or 1, in e
 warnings.filterwarnings("ignore", message="RNN module weights are not part of single contiguous chunk of memory")
 
 
-class NativePath:
+class NativePath(Path):
     """Run torch's LSTM, GRU and Elman kernels."""
 
     name = "native"

@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.request import Request, State
+from unspool.engine.request import Path, Request, State
 from unspool.errors import CellError, ShapeError
 
 __all__ = ["ReferencePath"]
 
 
-class ReferencePath:
+class ReferencePath(Path):
     """Run any cell, one step after the other, in plain torch."""
 
     name = "reference"
@@ -39,12 +39,20 @@ class ReferencePath:
             if valid is not None:
                 output = output.masked_fill(~valid[t], 0)
                 new = type(new)(
-                    *(torch.where(valid[t], after, before) for after, before in zip(new, state, strict=True))
+                    *(
+                        torch.where(_like(valid[t], after), after, before)
+                        for after, before in zip(new, state, strict=True)
+                    )
                 )
             if cell.watched:
-                cell.record(**new._asdict())  # type: ignore[attr-defined]
+                cell.record(**{name: part.flatten(1) for name, part in new._asdict().items()})  # type: ignore[attr-defined]
             outputs[t], state = output, new
         return torch.stack(outputs), state
+
+
+def _like(valid: Tensor, part: Tensor) -> Tensor:
+    """The mask of one step, (batch, 1), with as many dimensions as a part of the state."""
+    return valid.view(-1, *[1] * (part.dim() - 1))
 
 
 def _pair(cell: Cell[State], returned: object, state: State) -> tuple[Tensor, State]:

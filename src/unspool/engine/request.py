@@ -25,7 +25,7 @@ class Request:
 
     cell: Cell[Any]
     inputs: Tensor  # (time, batch, input)
-    state: State  # named tuple of (batch, units)
+    state: State  # named tuple of (batch, ...)
     lengths: Tensor | None  # (batch,), None when every sequence is as long as the padded batch
     reverse: bool
     context: tuple[Tensor, ...]
@@ -38,6 +38,14 @@ class Path(Protocol):
 
     def refuses(self, request: Request) -> str | None:
         """Why this path can't take the request, in words; None if it can."""
+
+    def yields(self, request: Request) -> str | None:
+        """Why `auto` should look further although this path could run the request; None if it is the fastest."""
+        return None
+
+    def describe(self, request: Request) -> str:
+        """What `explain` tells beyond the choice."""
+        return ""
 
     def run(self, request: Request) -> tuple[Tensor, State]:
         """Outputs, (time, batch, hidden), zero past each length; and the state after each last valid step."""

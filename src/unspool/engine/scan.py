@@ -14,13 +14,13 @@ import torch
 from torch import Tensor
 
 from unspool.cells import LinearCell
-from unspool.engine.request import Request, State
+from unspool.engine.request import Path, Request, State
 from unspool.errors import ShapeError
 
 __all__ = ["ScanPath", "linear_scan"]
 
 
-class ScanPath:
+class ScanPath(Path):
     """Run a linear cell over all steps at once."""
 
     name = "scan"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -75,9 +76,11 @@ def explain(
         backend: As `unroll` would be given it.
 
     Returns:
-        The report; print it, or look at `.backend`, `.reason` and `.refusals`.
+        The report; print it, or look at `.backend`, `.reason`, `.refusals` and, for compiled cells, `.details`.
     """
     if inputs is None:
         like = next(cell.parameters(), torch.empty(0))
         inputs = like.new_zeros(time, batch, cell.input_size)
-    return choose(check_request(cell, inputs, None, lengths, False, context), backend)[1]
+    request = check_request(cell, inputs, None, lengths, False, context)
+    path, report = choose(request, backend)
+    return replace(report, details=path.describe(request))

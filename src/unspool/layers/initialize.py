@@ -43,11 +43,14 @@ def _initialize_cell(cell: Cell[Any], how: Initialization) -> None:
             continue
         elif how == "small":
             weight.uniform_(-0.05, 0.05)
-        elif name.startswith("weight_hh") and weight.dim() == 2 and weight.shape[0] % weight.shape[1] == 0:
+        elif (
+            name.startswith(("weight_hh", "weight_mh")) and weight.dim() == 2 and weight.shape[0] % weight.shape[1] == 0
+        ):
             for block in weight.chunk(weight.shape[0] // weight.shape[1]):
                 nn.init.orthogonal_(block) if how == "orthogonal" else nn.init.eye_(block)
         elif weight.dim() == 2:
-            for block in weight.chunk(max(1, len(cell.gates))):
+            by_gate = cell.gates and weight.shape[0] == len(cell.gates) * cell.hidden_size
+            for block in weight.chunk(len(cell.gates) if by_gate else 1):
                 nn.init.xavier_uniform_(block)
 
 

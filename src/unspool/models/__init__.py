@@ -15,7 +15,10 @@ from unspool.models.encoder_decoder import EncoderDecoder, Forced
 from unspool.models.language_model import LanguageModel
 from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
+from unspool.models.memory_network import KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput, hop
 from unspool.models.retriever import EncodedBags, Lookups, Retriever
+from unspool.models.sentence_encoder import SentenceEncoder, position_encoding
+from unspool.models.stepwise import StepwiseModel
 from unspool.models.tagger import TaggerModel
 
 __all__ = [
@@ -27,15 +30,22 @@ __all__ = [
     "EncodedBags",
     "EncoderDecoder",
     "Forced",
+    "KeyValueMemoryNetwork",
     "LanguageModel",
     "LateAttentionDecoder",
     "LatentVariable",
     "Lookups",
     "Loss",
     "Memory",
+    "MemoryNetwork",
+    "MemoryOutput",
     "RecurrentDecoder",
     "Retriever",
+    "SentenceEncoder",
+    "StepwiseModel",
     "TaggerModel",
     "TransformerDecoding",
     "WindowDecoder",
+    "hop",
+    "position_encoding",
 ]

@@ -11,20 +11,25 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unspool.cells import Cell
+    from unspool.tasks.algorithm import Algorithm, Worked
     from unspool.tasks.assistant import Assistant, Reply
     from unspool.tasks.base import Prediction, Task
     from unspool.tasks.classifier import Classification, Classifier
     from unspool.tasks.language_model import LanguageModel, Reading
+    from unspool.tasks.reader import Answered, Reader
     from unspool.tasks.tagger import Tagger, Tagging
     from unspool.tasks.translator import Translation, Translator
 
 __all__ = [
     "TASKS",
+    "Algorithm",
+    "Answered",
     "Assistant",
     "Classification",
     "Classifier",
     "LanguageModel",
     "Prediction",
+    "Reader",
     "Reading",
     "Reply",
     "Tagger",
@@ -32,6 +37,7 @@ __all__ = [
     "Task",
     "Translation",
     "Translator",
+    "Worked",
     "load",
     "task_class",
     "task_entry",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import msgspec
 import numpy as np
@@ -437,10 +437,8 @@ class Assistant(Task[list[Question]]):
         self._need_model()
         assert self.matcher is not None
         self._skipped = 0
-        if isinstance(pairs, str | Path) or all(isinstance(each, str | Path) for each in pairs):
-            more = self._read(pairs)  # type: ignore[arg-type]
-        else:
-            more = [_told(question, answer) for question, answer in pairs]
+        told = [] if isinstance(pairs, str | Path) else [each for each in pairs if isinstance(each, tuple)]
+        more = [_told(question, answer) for question, answer in told] or self._read(cast(Paths, pairs))
         known = set(chain.from_iterable(each.wordings for each in self.questions))
         self.questions = merge_questions([*self.questions, *more])
         fresh = [_some(each, [i for i, one in enumerate(each.wordings) if one not in known]) for each in self.questions]

@@ -13,14 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from unspool.cells import CELLS, Cell, cell_class, cell_name, watch
+from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
+from unspool.data import find_files
 from unspool.engine import explain, record_dispatch
 from unspool.errors import UsageError
 from unspool.inspection import Recording, Trace
 from unspool.layers import Recurrent
 from unspool.settings import Settings, make
 from unspool.tasks.fitting import fit_task
-from unspool.tasks.folder import Record, rounded
+from unspool.tasks.folder import Record, fingerprint, rounded
 from unspool.tasks.storing import load_task, save_task
 from unspool.training import BatchSource, Reporter
 
@@ -101,6 +102,10 @@ class Task(ABC, Generic[D]):
     @abstractmethod
     def _score(self, model: nn.Module, examples: D) -> dict[str, float]:
         """Scores of a network on held-out data."""
+
+    def _fingerprint(self, paths: tuple[str, ...]) -> str | None:
+        """What tells whether data are the same when a training goes on: a hash of all files; None without any."""
+        return fingerprint([Path(file) for file in find_files(paths)]) if paths else None
 
     def _final_score(self, model: nn.Module, examples: D) -> dict[str, float]:
         """Scores that are reported, where they take longer than those that choose the best weights."""
@@ -197,7 +202,7 @@ class Task(ABC, Generic[D]):
     def _make_network(self) -> nn.Module:
         """Build, with the cell that was given as a class under its name."""
         name = self.settings.network.cell
-        if self._own_cell is None and name not in CELLS:
+        if self._own_cell is None and not is_built_in(name):
             self._own_cell = cell_class(name)
         return self._build()
 
@@ -216,7 +221,7 @@ class Task(ABC, Generic[D]):
 
     def _summary(self) -> str:
         network = self.settings.network
-        if network.network == "transformer":
+        if getattr(network, "network", "") == "transformer":
             return f"transformer, {network.layers} {'layer' if network.layers == 1 else 'layers'} of {network.hidden}"
         both = "bidirectional " if getattr(network, "bidirectional", False) else ""
         layers = "layer" if network.layers == 1 else "layers"
@@ -227,7 +232,7 @@ class Task(ABC, Generic[D]):
         reports = {}
         for stack in stacks:
             for _, cell, _ in stack.named_cells():
-                report = explain(cell, time=2, batch=1, backend=stack.backend)
+                report = explain(cell, backend=stack.backend)
                 reports[report.cell] = f"{report.cell} on the {report.backend} path" + (
                     f" ({report.reason})" if report.backend == "reference" else ""
                 )

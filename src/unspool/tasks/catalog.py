@@ -10,9 +10,11 @@ from typing import Literal
 from unspool.errors import UsageError
 from unspool.settings import Settings, nearest
 from unspool.tasks.settings import (
+    AlgorithmSettings,
     AssistantSettings,
     ClassifierSettings,
     LanguageModelSettings,
+    ReaderSettings,
     TaggerSettings,
     TranslatorSettings,
 )
@@ -180,6 +182,42 @@ _ENTRIES = (
         networks_help=_WRITING_HELP,
         with_cell={"network.network": "additive"},
         next_verb="chat",
+    ),
+    TaskEntry(
+        name="read",
+        module="reader",
+        task="Reader",
+        answer="Answered",
+        settings=ReaderSettings,
+        a_model="a reader",
+        summary="Stories with questions in, a reader that answers them out.",
+        data_forms="bAbI files, or jsonl with story, question and answer",
+        train_example="unspool train read qa1_train.txt qa2_train.txt --hops 3 --out my-reader",
+        compare_example="unspool compare read qa1_train.txt --networks memory,key-value,gru --epochs 20",
+        predict_verb="answer",
+        predict_writes="answer, probability and question",
+        usual_networks=("memory", "key-value"),
+        networks={name: {"network.network": name} for name in ("memory", "key-value")},
+        networks_help="memory or key-value for a memory network whose sentences are sums",
+        with_cell={"network.network": "memory", "network.encoder": "cell"},
+    ),
+    TaskEntry(
+        name="algorithm",
+        module="algorithm",
+        task="Algorithm",
+        answer="Worked",
+        settings=AlgorithmSettings,
+        a_model="a network that does exercises",
+        summary="The name of an algorithm in, a network that learned it from exercises out.",
+        data_forms=(
+            "copy, repeat-copy, recall, sort, reverse, brackets or adding, made up without end; "
+            "brackets may be followed by files of C code"
+        ),
+        train_example="unspool train algorithm copy --cell ntm --out my-copier",
+        compare_example="unspool compare algorithm adding --networks elman,lstm,gru --max-length 100 --epochs 2",
+        predict_verb="answer",
+        predict_writes="its answer and the right one",
+        usual_networks=("lstm", "ntm"),
     ),
 )
 

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import torch
 
-from unspool.cells import CELLS
-from unspool.data import find_files
+from unspool.cells import is_built_in
 from unspool.errors import DataError, SettingError, UsageError
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.folder import (
     FORMAT,
     Record,
-    fingerprint,
     new_folder,
     only_begun,
     read_record,
@@ -245,12 +243,16 @@ class _Fitting(Generic[D]):
     def _way_on(self) -> str:
         """The command that goes on with this training."""
         cell = self.task.settings.network.cell
-        own = "" if cell in CELLS else f" --cell {shlex.quote(cell)}"
+        own = "" if is_built_in(cell) else f" --cell {shlex.quote(cell)}"
         return f"unspool train --resume {shlex.quote(str(self.folder))}{own}"
 
     def _new_record(self, splits: Splits[D]) -> Record:
         data = {
-            name: {"paths": list(part.paths), **self.task._size(part.examples), "sha256": _hash_of(part.paths)}
+            name: {
+                "paths": list(part.paths),
+                **self.task._size(part.examples),
+                "sha256": self.task._fingerprint(part.paths),
+            }
             for name, part in splits._asdict().items()
             if part is not None
         }
@@ -276,7 +278,3 @@ class _Fitting(Generic[D]):
 
 def _listed(paths: Paths) -> tuple[str, ...]:
     return (str(paths),) if isinstance(paths, str | Path) else tuple(str(path) for path in paths)
-
-
-def _hash_of(paths: tuple[str, ...]) -> str | None:
-    return fingerprint([Path(file) for file in find_files(paths)]) if paths else None

@@ -9,7 +9,7 @@ import torch
 from unspool.cells import Cell
 from unspool.data import UNKNOWN, Spelling, Vocabulary
 from unspool.layers import CharacterComposition, Projected, Recurrent, TokenEmbedding, TransformerEncoder, WordDropout
-from unspool.tasks.settings import ClassifierNetwork, EncoderSettings, NetworkSettings, TaggerNetwork
+from unspool.tasks.settings import ClassifierNetwork, EncoderSettings, NetworkSettings, StackSettings, TaggerNetwork
 
 __all__ = ["reading_stack", "recurrent_stack", "token_embedding", "transformer_options"]
 
@@ -55,7 +55,7 @@ def transformer_options(network: NetworkSettings) -> dict[str, Any]:
 
 
 def recurrent_stack(
-    network: NetworkSettings, cell: str | type[Cell[Any]], input_size: int, *, bidirectional: bool
+    network: StackSettings, cell: str | type[Cell[Any]], input_size: int, *, bidirectional: bool
 ) -> Recurrent:
     """The recurrent layers that the settings describe."""
     return Recurrent(

@@ -8,16 +8,18 @@ import msgspec
 
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError
-from unspool.settings import Fraction, NonNegative, PositiveInt, Settings
+from unspool.settings import Fraction, NonNegative, NonNegativeInt, PositiveInt, Settings
 from unspool.training.settings import TrainingSettings
 
 __all__ = [
+    "AlgorithmSettings",
     "AssistantSettings",
     "ClassifierNetwork",
     "ClassifierSettings",
     "ColumnSettings",
     "DataSettings",
     "EncoderSettings",
+    "ExerciseSettings",
     "LanguageModelSettings",
     "LanguageNetwork",
     "MemorySettings",
@@ -25,8 +27,12 @@ __all__ = [
     "PairSettings",
     "PairVocabularySettings",
     "QuestionSettings",
+    "ReaderNetwork",
+    "ReaderSettings",
     "ReadingSettings",
     "SplitSettings",
+    "StackSettings",
+    "StorySettings",
     "TaggerNetwork",
     "TaggerSettings",
     "TranslatorNetwork",
@@ -131,20 +137,19 @@ class QuestionSettings(ReadingSettings):
     """Column that holds the answer: a name, or a number from 1. None: answer, answers, response, or the second."""
 
 
-class NetworkSettings(Settings):
-    """What the network is made of."""
+class StackSettings(Settings):
+    """What a recurrent stack is made of."""
 
     cell: str = "lstm"
-    """Cell: elman, elman-relu, lstm, lstm-peephole, lstm-layernorm, gru, gru-reset-before, mingru, minlstm, or your own
-    as my_file.py:MyCell or module:MyCell."""
+    """Cell: elman, elman-relu, lstm, lstm-peephole, lstm-layernorm, gru, gru-reset-before, mingru, minlstm, mrnn,
+    mlstm, hyperlstm, ntm, ntm-feedforward, or your own as my_file.py:MyCell or module:MyCell. Sizes of its own follow
+    in brackets: "ntm(slots=32, width=8)"."""
     hidden: PositiveInt = 128
     """Units of each layer and direction."""
     layers: PositiveInt = 1
     """Layers, one on the other."""
     residual: bool = False
     """Whether a layer's input is added to its output where both are equally wide."""
-    embedding: PositiveInt = 100
-    """Width of a unit's vector."""
     dropout: Fraction = 0.3
     """Share of features dropped before, between and after the layers, in training."""
     variational: bool = False
@@ -157,6 +162,20 @@ class NetworkSettings(Settings):
     """Start of the forget gate's bias, for cells that have one; 1 helps to remember. None: as initialization has it."""
     backend: str = "auto"
     """Engine path: auto takes the fastest that is right; reference, native and scan demand that path."""
+
+    def check(self) -> None:
+        """Keep a stranger's record from building a network without end."""
+        if self.layers > 64 or self.hidden > 65_536:
+            raise SettingError(
+                f"{self.layers} layers of {self.hidden} units: expected at most 64 layers and a width of at most 65536"
+            )
+
+
+class NetworkSettings(StackSettings):
+    """What the network is made of."""
+
+    embedding: PositiveInt = 100
+    """Width of a unit's vector."""
     heads: PositiveInt = 4
     """Heads of each attention (transformer)."""
     feedforward: PositiveInt = 1024
@@ -170,11 +189,9 @@ class NetworkSettings(Settings):
 
     def check(self) -> None:
         """Keep a stranger's record from building a network without end."""
-        if self.layers > 64 or max(self.hidden, self.embedding) > 65_536:
-            raise SettingError(
-                f"{self.layers} layers of {self.hidden} units on {self.embedding}: expected at most 64 layers "
-                f"and widths of at most 65536"
-            )
+        super().check()
+        if self.embedding > 65_536:
+            raise SettingError(f"embedding = {self.embedding}: expected at most 65536")
         if getattr(self, "network", "") == "transformer" and self.hidden % self.heads:
             raise SettingError(f"hidden = {self.hidden} can't be divided among heads = {self.heads}")
 
@@ -274,6 +291,34 @@ class TranslatorNetwork(NetworkSettings):
     """Share of the training in which the weight of the latent variable's divergence climbs to 1 (latent)."""
     free_bits: NonNegative = 0.1
     """Nats that each dimension of the latent variable may carry for nothing (latent)."""
+
+
+class ExerciseSettings(SplitSettings):
+    """What exercises are made."""
+
+    min_length: PositiveInt = 1
+    """Shortest exercise trained on: vectors (copy, reverse, repeat-copy, sort), items (recall), numbers (adding) or
+    characters (brackets)."""
+    max_length: PositiveInt = 20
+    """Longest exercise trained on."""
+    test_lengths: str | None = None
+    """Lengths that are scored at the end, as 20,40,80. None: max_length, twice and four times that."""
+    width: PositiveInt = 8
+    """Bits of a vector (6 are usual for recall)."""
+    repeats: PositiveInt = 10
+    """Most repetitions asked for (repeat-copy)."""
+    examples: PositiveInt = 16_000
+    """Exercises that count as an epoch; no two epochs have the same."""
+    valid_examples: PositiveInt = 256
+    """Exercises of each length that are scored."""
+
+    def check(self) -> None:
+        """Refuse lengths that can't be."""
+        if self.min_length > self.max_length:
+            raise SettingError(f"min_length = {self.min_length} is more than max_length = {self.max_length}")
+        for word in (self.test_lengths or "").split(","):
+            if word.strip() and not (word.strip().isdecimal() and int(word) >= 1):
+                raise SettingError(f"test_lengths = {self.test_lengths!r}: expected numbers from 1, as 20,40,80")
 
 
 class ClassifierSettings(Settings):
@@ -414,3 +459,63 @@ class AssistantSettings(Settings):
     """Confidence from which an answer is given, else "I don't know". None: chosen from the training data by `keep`."""
     unknown: str = "I don't know."
     """What is said below the threshold."""
+
+
+class AlgorithmSettings(Settings):
+    """Exercises in, a network that does them out."""
+
+    network: StackSettings = StackSettings(cell="ntm", hidden=100, dropout=0.0)
+    data: ExerciseSettings = ExerciseSettings()
+    training: TrainingSettings = TrainingSettings(epochs=10, batch_size=16, weight_decay=0.0, clip=10.0)
+
+
+class StorySettings(SplitSettings):
+    """How stories are read."""
+
+    format: Literal["babi", "jsonl"] | None = None
+    """Form of the files; None: jsonl where the name says so, else babi."""
+    skip_bad: bool = False
+    """Leave out lines that can't be read, and count them, instead of stopping at the first."""
+
+
+class ReaderNetwork(Settings):
+    """A network that looks sentences up."""
+
+    network: Literal["memory", "key-value"] = "memory"
+    """memory: end-to-end memory network (Sukhbaatar et al. 2015); key-value: what is looked for and what is found are
+    encoded apart (Miller et al. 2016)."""
+    embedding: PositiveInt = 50
+    """Width of all vectors."""
+    hops: PositiveInt = 3
+    """How often the sentences are looked up, each time with what was found before."""
+    slots: PositiveInt = 50
+    """Most sentences that are read; the newest of a longer story."""
+    encoder: Literal["position", "bag", "cell"] = "position"
+    """What makes a vector of a sentence: the sum of its words' vectors weighed by position, their plain sum (bag), or
+    the cell."""
+    cell: str = "gru"
+    """Cell that reads each sentence, where the encoder is cell; see unspool train classify --help."""
+    tying: Literal["adjacent", "layer-wise"] = "adjacent"
+    """Which tables hops share (memory): adjacent, the values of each are the keys of the next; layer-wise, all."""
+    time_noise: Fraction = 0.1
+    """Share of empty slots put between sentences in training, so that ages never come quite the same (memory)."""
+    linear_epochs: NonNegativeInt = 0
+    """Epochs at the start without the softmax of the hops (memory)."""
+
+    def check(self) -> None:
+        """Keep a stranger's record from building a network without end."""
+        if self.hops > 64 or max(self.embedding, self.slots) > 65_536:
+            raise SettingError(
+                f"{self.hops} hops of {self.embedding} over {self.slots} slots: expected at most 64 hops, "
+                f"and at most 65536 of the others"
+            )
+
+
+class ReaderSettings(Settings):
+    """Stories with questions in, answers out."""
+
+    network: ReaderNetwork = ReaderNetwork()
+    data: StorySettings = StorySettings()
+    training: TrainingSettings = TrainingSettings(
+        epochs=100, batch_size=32, learning_rate=5e-3, weight_decay=0.0, clip=40.0, schedule="cosine"
+    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from unspool.cells import CELLS, Cell, cell_class
+from unspool.cells import Cell, cell_class, is_built_in
 from unspool.errors import ModelFolderError, SettingError
 from unspool.settings import from_record
 from unspool.tasks.card import model_card
@@ -58,7 +58,7 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
     except SettingError as error:
         raise ModelFolderError(f"{folder}/unspool.json: {error}") from None
     name = task.settings.network.cell
-    if name not in CELLS:
+    if not is_built_in(name):
         if cell is None:
             raise ModelFolderError(
                 f"{folder} uses a cell of its owner's, {name!r}; opening it would run that code. If you trust it, "

@@ -1,0 +1,59 @@
+"""`unspool ask`: tell a reader a story, sentence by sentence, and ask."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from unspool.cli.models import device_option, model_argument, open_model
+from unspool.cli.talk import common, example, result, result_json, say
+from unspool.errors import DataError, UsageError
+
+__all__ = ["ask"]
+
+
+@click.command(epilog=example("unspool ask my-reader", "unspool ask my-reader story.txt --json"))
+@model_argument
+@click.argument("file", default="-")
+@device_option
+@click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each answer, with all weights.")
+@common
+def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> None:
+    """Tell a reader a story and ask questions about it.
+
+    Every line of FILE or stdin that ends in a question mark is asked about the sentences before it; a blank line begins
+    another story. Below the answer stands the sentence that each hop read most.
+    """
+    from unspool.data import read_lines
+    from unspool.tasks import Reader
+
+    task = open_model(model, cell, device)
+    if not isinstance(task, Reader):
+        raise UsageError(f"{model} is a model of the task {task.name!r}, which reads no stories; try: unspool predict")
+    typed = file == "-" and sys.stdin.isatty()
+    if typed:
+        say("tell a sentence a line, ask with a question mark, begin anew with a blank line; end with ctrl-D")
+    story: list[str] = []
+    for line in read_lines(file):
+        text = line.text.strip()
+        if not text:
+            story = []
+        elif not text.endswith("?"):
+            story.append(text)
+        else:
+            try:
+                answer = task.ask(story, text)
+            except DataError as error:
+                message = str(error).removeprefix("question: ")
+                if not typed:
+                    raise DataError(message, line.where) from None
+                say(message)
+                continue
+            if as_json:
+                result_json(answer.record())
+            else:
+                result(f"{answer.answer}  ({answer.probability:.0%})")
+                for hop, sentence in enumerate(answer.read_most(), 1):
+                    result(f"  hop {hop} read: {sentence}  ({max(answer.hops[hop - 1]):.0%})")
+            sys.stdout.flush()

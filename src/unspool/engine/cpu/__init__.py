@@ -1,0 +1,12 @@
+"""The CPU compiler: a cell's step to native loops over time, forward and backward.
+
+The files in the order in which a cell passes through them: `trace` and `translate` write down what the step does as
+a `graph` of `operations`; `hoist`, `differentiate` and `save` take it apart, `plan` calls them in turn; `schedule` lays
+it out in phases and loops; `emit` writes LLVM's language; `compile` makes machine code of it, through the `cache`;
+`run` hands it memory in some `layout`, under autograd and on `threads`; `path` is what the engine sees, and `rules` say
+when it should look elsewhere. `interpret` says what a graph means.
+"""
+
+from unspool.engine.cpu.path import CpuPath
+
+__all__ = ["CpuPath"]

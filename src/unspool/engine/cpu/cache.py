@@ -1,0 +1,88 @@
+"""Compiled code on disk, by content: found again by the text it was compiled from, on the machine it was compiled for.
+
+Entries are written beside their place and moved there, so that processes can share the folder. An entry that is not
+whole, or not ours, is never loaded; the oldest go when there are too many.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+__all__ = ["BOUND", "find", "folder", "keep", "key"]
+
+_HEAD = b"unspool kernel 1\n"
+BOUND = 64 * 2**20
+"""Bytes that the folder may hold."""
+
+
+def folder() -> Path:
+    """Where compiled code is kept, by the habits of the platform."""
+    if sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "unspool" / "kernels"
+
+
+def key(*parts: str) -> str:
+    """The name of what was made from these texts."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def find(name: str) -> bytes | None:
+    """An entry, if it is there, whole, and written by this user."""
+    path = folder() / name
+    try:
+        with path.open("rb") as file:
+            if hasattr(os, "getuid") and os.fstat(file.fileno()).st_uid != os.getuid():
+                return None
+            content = file.read()
+    except OSError:
+        return None
+    head, body = content[: len(_HEAD) + 32], content[len(_HEAD) + 32 :]
+    if head != _HEAD + _digest(name, body):
+        return None
+    with contextlib.suppress(OSError):
+        os.utime(path)  # the entries used last are kept
+    return body
+
+
+def keep(name: str, body: bytes) -> None:
+    """Write an entry; a folder that can't be written to is left alone, since the cache only saves time."""
+    place = folder()
+    try:
+        place.mkdir(mode=0o700, parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=place, suffix=".partial")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(_HEAD + _digest(name, body) + body)
+            os.replace(partial, place / name)
+        except OSError:
+            os.unlink(partial)
+            raise
+        _shrink(place)
+    except OSError:
+        return
+
+
+def _digest(name: str, body: bytes) -> bytes:
+    return hashlib.sha256(name.encode() + body).digest()
+
+
+def _shrink(place: Path) -> None:
+    with os.scandir(place) as found:
+        entries = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in found)
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in entries:
+        if total <= BOUND:
+            return
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            os.unlink(path)
+        total -= size

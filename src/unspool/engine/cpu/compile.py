@@ -1,0 +1,117 @@
+"""LLVM's text to machine code in this process, through llvmlite; what was compiled before comes from the cache."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+
+from unspool.engine.cpu import cache as disk
+from unspool.engine.cpu.emit.loops import emit_kernel
+from unspool.engine.cpu.emit.products import emit_products
+from unspool.engine.cpu.emit.target import Target, host_target
+from unspool.engine.cpu.schedule import Kernel
+
+__all__ = ["Native", "Products", "compile_kernel", "missing", "products"]
+
+
+@cache
+def missing() -> str | None:
+    """What keeps code from being compiled on this machine, in words."""
+    if find_spec("llvmlite") is None:
+        return "llvmlite is not installed (pip install llvmlite)"
+    return None
+
+
+@cache
+class _Machine:
+    """LLVM for this processor."""
+
+    def __init__(self, target: Target) -> None:
+        import llvmlite
+        import llvmlite.binding as llvm
+
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        library = ctypes.util.find_library("m")
+        if library is not None:
+            llvm.load_library_permanently(library)
+        self._llvm: Any = llvm
+        if target.name == "portable":
+            processor, features = "", ""
+        else:
+            processor, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+        features = ",".join(part for part in (features, target.features) if part)
+        triple = llvm.get_process_triple()
+        self._new_machine = partial(
+            llvm.Target.from_triple(triple).create_target_machine, cpu=processor, features=features, opt=3, jit=True
+        )
+        version = ".".join(map(str, llvm.llvm_version_info))
+        self._about = (llvmlite.__version__, version, triple, processor, features)
+
+    def load(self, text: str) -> Any:
+        """An engine with the module's functions; the code lives as long as the engine."""
+        llvm = self._llvm
+        name = disk.key(*self._about, text)
+        code = disk.find(name)
+        if code is None:
+            code = self._compile(text)
+            disk.keep(name, code)
+        engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), self._new_machine())  # the engine's own
+        engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        engine.finalize_object()
+        return engine
+
+    def _compile(self, text: str) -> bytes:
+        llvm = self._llvm
+        module = llvm.parse_assembly(text)
+        module.verify()
+        options = llvm.create_pipeline_tuning_options(speed_level=2)
+        machine = self._new_machine()
+        builder = llvm.create_pass_builder(machine, options)
+        builder.getModulePassManager().run(module, builder)
+        code: bytes = machine.emit_object(module)
+        return code
+
+
+@dataclass(frozen=True)
+class Products:
+    """The functions that every kernel of one number type shares."""
+
+    product: int
+    pack: Any
+    engine: Any
+
+
+@cache
+def products(dtype: torch.dtype, target: Target) -> Products:
+    """Matrix products for this machine."""
+    engine = _Machine(target).load(emit_products(target, dtype))
+    whole, address = ctypes.c_int64, ctypes.c_void_p
+    pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
+    return Products(engine.get_function_address("product"), pack(engine.get_function_address("pack")), engine)
+
+
+@dataclass(frozen=True)
+class Native:
+    """One compiled direction."""
+
+    kernel: Kernel
+    run: Any
+    """Runs one part of the batch: `run(arguments, part)`."""
+    join: int
+    """The address of what each thread of a team runs."""
+    engine: Any
+
+
+def compile_kernel(kernel: Kernel, dtype: torch.dtype, target: Target | None = None) -> Native:
+    """Compile one direction."""
+    target = target or host_target()
+    engine = _Machine(target).load(emit_kernel(kernel, target, dtype))
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+    return Native(kernel, run(engine.get_function_address("run")), engine.get_function_address("join"), engine)

@@ -1,0 +1,1 @@
+"""Emit: from scheduled kernels to LLVM's language, for one instruction set."""

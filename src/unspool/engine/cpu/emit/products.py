@@ -1,0 +1,160 @@
+"""Matrix products: register-blocked tiles, and the packing that lays a matrix out for them.
+
+A packed matrix is cut into panels a few vectors wide; within a panel its rows stand one below the other, so that a tile
+reads it in one stream. A tile keeps its sums in registers over the whole depth: Goto and van de Geijn 2008, "Anatomy of
+high-performance matrix multiplication".
+"""
+
+from __future__ import annotations
+
+import torch
+
+from unspool.engine.cpu.emit.target import Target
+from unspool.engine.cpu.emit.text import Function
+
+__all__ = ["emit_products", "packed_size"]
+
+
+def packed_size(depth: int, width: int, lanes: int) -> int:
+    """How many numbers a packed matrix takes."""
+    return depth * (-(-width // lanes)) * lanes
+
+
+def emit_products(target: Target, dtype: torch.dtype) -> str:
+    """A module with two functions.
+
+    `product(rows, stride, count, packed, depth, vectors, result, stride)` multiplies `count` rows by a packed matrix
+    `vectors` vectors wide. `pack(matrix, down, across, depth, width, packed)` packs a matrix whose neighbours stand
+    `down` and `across` numbers apart.
+    """
+    lanes = target.lanes(dtype)
+    tiles = [
+        _tile(rows, vectors, dtype, lanes)
+        for vectors, most in enumerate(target.tiles, start=1)
+        for rows in range(1, most + 1)
+    ]
+    most = max(target.tiles)
+    table = [
+        f"ptr @tile{rows}x{vectors}" if rows <= limit else "ptr null"
+        for vectors, limit in enumerate(target.tiles, start=1)
+        for rows in range(1, most + 1)
+    ]
+    constants = [
+        f"@tiles = internal constant [{len(table)} x ptr] [{', '.join(table)}]",
+        f"@limits = internal constant [{len(target.tiles)} x i64] [{', '.join(f'i64 {n}' for n in target.tiles)}]",
+    ]
+    functions = [*tiles, _product(target, dtype, most), _pack(target, dtype)]
+    declared = sorted(set().union(*(function.declared for function in functions)))
+    return "\n\n".join(["\n".join([*declared, *constants]), *map(str, functions)])
+
+
+def _tile(rows: int, vectors: int, dtype: torch.dtype, lanes: int) -> Function:
+    """Some rows times a panel; written with the sums on the stack, from where LLVM moves them to registers."""
+    head = (
+        f"internal void @tile{rows}x{vectors}(ptr noalias %a, i64 %stride, ptr noalias %panel, i64 %depth, "
+        f"ptr noalias %result, i64 %across) noinline"
+    )
+    f = Function(head, dtype, lanes)
+    starts = [f.address("%a", f.whole("mul", "%stride", row)) for row in range(rows)]
+    sums = [[f.allocate(f.vector) for _ in range(vectors)] for _ in range(rows)]
+    for row in sums:
+        for place in row:
+            f.do(f"store {f.vector} zeroinitializer, ptr {place}")
+    with f.loop(0, "%depth", what="depth") as k:
+        panel = f.address("%panel", f.whole("mul", k, vectors * lanes))
+        columns = [f.read(f.address(panel, number * lanes)) for number in range(vectors)]
+        for start, row in zip(starts, sums, strict=True):
+            number = f.spread(f.value(f"load {f.number}, ptr {f.address(start, k)}"))
+            for place, column in zip(row, columns, strict=True):
+                total = f.fused(number, column, f.value(f"load {f.vector}, ptr {place}"))
+                f.do(f"store {f.vector} {total}, ptr {place}")
+    for height, row in enumerate(sums):
+        line = f.address("%result", f.whole("mul", "%across", height))
+        for vector, place in enumerate(row):
+            f.write(f.value(f"load {f.vector}, ptr {place}"), f.address(line, vector * lanes))
+    return f
+
+
+def _product(target: Target, dtype: torch.dtype, most: int) -> Function:
+    lanes = target.lanes(dtype)
+    a, packed, result = "ptr %a, i64 %stride, i64 %count", "ptr %packed, i64 %depth", "ptr %result, i64 %across"
+    f = Function(f"void @product({a}, {packed}, i64 %vectors, {result})", dtype, lanes)
+    panels = f.ceiling("%vectors", len(target.tiles))
+    with f.loop(0, panels, what="panel") as panel:
+        first, wide = _panel(f, panel, panels)
+        packed = f.address("%packed", f.whole("mul", f.whole("mul", first, "%depth"), lanes))
+        limit = f.value(f"load i64, ptr {f.address('@limits', f.whole('sub', wide, 1), 'i64')}")
+        high = f.ceiling("%count", f.ceiling("%count", limit))  # tiles of about the same height
+        row_of_table = f.whole("sub", f.whole("mul", f.whole("sub", wide, 1), most), 1)
+        with f.loop(0, "%count", high, what="tile") as row:
+            height = f.smaller(high, f.whole("sub", "%count", row))
+            tile = f.value(f"load ptr, ptr {f.address('@tiles', f.whole('add', row_of_table, height), 'ptr')}")
+            a = f.address("%a", f.whole("mul", row, "%stride"))
+            corner = f.whole("add", f.whole("mul", row, "%across"), f.whole("mul", first, lanes))
+            result = f.address("%result", corner)
+            f.do(f"call void {tile}(ptr {a}, i64 %stride, ptr {packed}, i64 %depth, ptr {result}, i64 %across)")
+    return f
+
+
+def _panel(f: Function, panel: str, panels: str) -> tuple[str, str]:
+    """First vector and width of a panel; panels are of about the same width."""
+    first = f.whole("sdiv", f.whole("mul", panel, "%vectors"), panels)
+    after = f.whole("sdiv", f.whole("mul", f.whole("add", panel, 1), "%vectors"), panels)
+    return first, f.whole("sub", after, first)
+
+
+def _pack(target: Target, dtype: torch.dtype) -> Function:
+    lanes = target.lanes(dtype)
+    head = "void @pack(ptr noalias %matrix, i64 %down, i64 %across, i64 %depth, i64 %width, ptr noalias %packed)"
+    f = Function(head, dtype, lanes)
+    f.do(f"%vectors = sdiv i64 {f.whole('add', '%width', lanes - 1)}, {lanes}")
+    panels = f.ceiling("%vectors", len(target.tiles))
+    with f.loop(0, panels, what="panel") as panel:
+        first, wide = _panel(f, panel, panels)
+        packed = f.address("%packed", f.whole("mul", f.whole("mul", first, "%depth"), lanes))
+        column = f.whole("mul", first, lanes)
+        columns = f.whole("mul", wide, lanes)
+        along = f.value("icmp eq i64 %across, 1")
+        with f.when(along, what="rows"), f.loop(0, "%depth", what="row") as k:
+            line = f.address("%matrix", f.whole("mul", k, "%down"))
+            with f.loop(0, columns, lanes, what="vector") as j:
+                at = f.whole("add", column, j)
+                numbers = f.read(f.address(line, at), f.first(at, "%width"))
+                f.write(numbers, f.address(packed, f.whole("add", f.whole("mul", k, columns), j)))
+        down = f.value(f"xor i1 {along}, true")
+        blocks, vectors = f.loop(0, "%depth", lanes, what="block"), f.loop(0, columns, lanes, what="vector")
+        with f.when(down, what="columns"), blocks as top, vectors as j:
+            _pack_block(f, top, f.whole("add", column, j), columns, f.address(packed, j))
+    return f
+
+
+def _pack_block(f: Function, top: str, column: str, columns: str, packed: str) -> None:
+    """A square block of a matrix whose columns stand one after the other: read columns, turn them, write rows."""
+    lanes = f.lanes
+    within = f.first(top, "%depth")
+    vectors = []
+    for number in range(lanes):
+        at = f.whole("add", column, number)
+        there = f.value(f"icmp slt i64 {at}, %width")
+        start = f.address("%matrix", f.whole("mul", f.value(f"select i1 {there}, i64 {at}, i64 0"), "%across"))
+        read = f.read(f.address(start, top), within)
+        vectors.append(f.value(f"select i1 {there}, {f.vector} {read}, {f.vector} zeroinitializer"))
+    for number, row in enumerate(_turned(f, vectors)):
+        k = f.whole("add", top, number)
+        with f.when(f.value(f"icmp slt i64 {k}, %depth"), what="row"):
+            f.write(row, f.address(packed, f.whole("mul", k, columns)))
+
+
+def _turned(f: Function, rows: list[str]) -> list[str]:
+    """A square matrix turned in registers: blocks of 1, 2, 4 ... change places."""
+    size = 1
+    while size < len(rows):
+        turned = list(rows)
+        for low in (number for number in range(len(rows)) if not number & size):
+            a, b = rows[low], rows[low + size]
+            lanes = range(len(rows))
+            upper = [len(rows) + lane - size if lane & size else lane for lane in lanes]
+            lower = [len(rows) + lane if lane & size else lane + size for lane in lanes]
+            turned[low], turned[low + size] = f.shuffle(a, b, upper), f.shuffle(a, b, lower)
+        rows, size = turned, 2 * size
+    return rows

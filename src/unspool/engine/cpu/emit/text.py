@@ -1,0 +1,223 @@
+"""Writes LLVM's language: values, vectors, loops. It knows nothing of cells."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+__all__ = ["Function"]
+
+_NAMES = {torch.float32: ("float", "f32", 32), torch.float64: ("double", "f64", 64)}
+
+
+class Function:
+    """The body of one function on vectors of one number type.
+
+    Args:
+        head: `void @name(ptr %a, ...)`.
+        dtype: float32 or float64.
+        lanes: Numbers in a vector.
+    """
+
+    def __init__(self, head: str, dtype: torch.dtype, lanes: int) -> None:
+        self.head, self.lanes = head, lanes
+        self.number, self._suffix, self.bits = _NAMES[dtype]
+        self.vector = f"<{lanes} x {self.number}>"
+        self.integers = f"<{lanes} x i{self.bits}>"
+        self.truths = f"<{lanes} x i1>"
+        self.declared: set[str] = set()
+        self._allocated: list[str] = []
+        self._lines: list[str] = []
+        self._count = 0
+
+    def __str__(self) -> str:
+        body = ["entry:", *self._allocated, *self._lines, "  ret void"]
+        return "\n".join([f"define {self.head} {{", *body, "}"])
+
+    def value(self, expression: str) -> str:
+        """A new name for what an instruction gives."""
+        self._count += 1
+        self.do(f"%v{self._count} = {expression}")
+        return f"%v{self._count}"
+
+    def do(self, instruction: str) -> None:
+        """An instruction that gives nothing."""
+        self._lines.append(f"  {instruction}")
+
+    def allocate(self, kind: str) -> str:
+        """Room on the stack."""
+        self._count += 1
+        self._allocated.append(f"  %m{self._count} = alloca {kind}, align 64")
+        return f"%m{self._count}"
+
+    # -- whole numbers and addresses
+
+    def whole(self, operation: str, a: str | int, b: str | int) -> str:
+        """`add`, `mul`, `sdiv` ... of two whole numbers."""
+        if operation == "add" and 0 in (a, b):
+            return str(a if b == 0 else b)
+        return self.value(f"{operation} i64 {a}, {b}")
+
+    def smaller(self, a: str | int, b: str | int) -> str:
+        """The smaller of two whole numbers."""
+        return self.call("i64", "llvm.smin.i64", f"i64 {a}", f"i64 {b}")
+
+    def ceiling(self, a: str | int, b: str | int) -> str:
+        """A quotient, rounded up."""
+        return self.whole("sdiv", self.whole("add", a, self.whole("sub", b, 1)), b)
+
+    def address(self, pointer: str, index: str | int, kind: str | None = None) -> str:
+        """Where an element stands."""
+        return pointer if index == 0 else self.value(f"getelementptr {kind or self.number}, ptr {pointer}, i64 {index}")
+
+    def load(self, kind: str, pointer: str, index: str | int = 0) -> str:
+        """An element of an array of whole numbers or pointers (`i64` or `ptr`)."""
+        return self.value(f"load {kind}, ptr {self.address(pointer, index, 'i64')}")
+
+    def call(self, kind: str, name: str, *arguments: str) -> str:
+        """What a named function gives; it is declared by itself."""
+        kinds = ", ".join(
+            argument.rpartition(" ")[0] if "<" not in argument else _kind(argument) for argument in arguments
+        )
+        self.declared.add(f"declare {kind} @{name}({kinds})")
+        text = f"call {kind} @{name}({', '.join(arguments)})"
+        if kind == "void":
+            self.do(text)
+            return ""
+        return self.value(text)
+
+    # -- vectors
+
+    def constant(self, number: float) -> str:
+        """The same number in all lanes."""
+        return f"splat ({self.number} {self.literal(number)})"
+
+    def literal(self, number: float) -> str:
+        """A number as LLVM reads it: the bits of a double, rounded to the number type before."""
+        if self.bits == 32 and number == number and abs(number) < 3.5e38:
+            (number,) = struct.unpack("f", struct.pack("f", number))
+        return f"0x{struct.unpack('>Q', struct.pack('>d', number))[0]:016X}"
+
+    def two(self, operation: str, a: str, b: str) -> str:
+        """`fadd`, `fmul` ... lane by lane."""
+        return self.value(f"{operation} {self.vector} {a}, {b}")
+
+    def intrinsic(self, name: str, *vectors: str) -> str:
+        """One of LLVM's own functions on vectors."""
+        return self.call(
+            self.vector, f"llvm.{name}.v{self.lanes}{self._suffix}", *(f"{self.vector} {part}" for part in vectors)
+        )
+
+    def fused(self, a: str, b: str, c: str) -> str:
+        """`a * b + c`, in one rounding where the processor can."""
+        return self.intrinsic("fmuladd", a, b, c)
+
+    def compare(self, how: str, a: str, b: str) -> str:
+        """`olt`, `oeq` ...; an ordered comparison with something that is not a number is false."""
+        return self.value(f"fcmp {how} {self.vector} {a}, {b}")
+
+    def choose(self, truths: str, a: str, b: str) -> str:
+        """`a` where true, `b` elsewhere."""
+        return self.value(f"select {self.truths} {truths}, {self.vector} {a}, {self.vector} {b}")
+
+    def spread(self, number: str) -> str:
+        """A number in all lanes."""
+        first = self.value(f"insertelement {self.vector} poison, {self.number} {number}, i32 0")
+        return self.value(
+            f"shufflevector {self.vector} {first}, {self.vector} poison, {self.integers32} zeroinitializer"
+        )
+
+    def shuffle(self, a: str, b: str, lanes: list[int]) -> str:
+        """A vector of chosen lanes of two."""
+        mask = ", ".join(f"i32 {lane}" for lane in lanes)
+        return self.value(f"shufflevector {self.vector} {a}, {self.vector} {b}, {self.integers32} <{mask}>")
+
+    @property
+    def integers32(self) -> str:
+        """The type of lane numbers."""
+        return f"<{self.lanes} x i32>"
+
+    def lane(self, vector: str, index: int) -> str:
+        """One lane."""
+        return self.value(f"extractelement {self.vector} {vector}, i32 {index}")
+
+    def each_lane(self, function: str, *vectors: str) -> str:
+        """Call a function of the C library on every lane: right, and slow."""
+        name = function + ("f" if self.bits == 32 else "")
+        result = "poison"
+        for index in range(self.lanes):
+            numbers = [f"{self.number} {self.lane(vector, index)}" for vector in vectors]
+            found = self.call(self.number, name, *numbers)
+            result = self.value(f"insertelement {self.vector} {result}, {self.number} {found}, i32 {index}")
+        return result
+
+    def first(self, column: str, width: int | str) -> str:
+        """Which lanes from a column on lie within the width."""
+        return self.call(self.truths, f"llvm.get.active.lane.mask.v{self.lanes}i1.i64", f"i64 {column}", f"i64 {width}")
+
+    def read(self, pointer: str, within: str | None = None) -> str:
+        """A vector from memory; lanes that are not within are 0."""
+        align = self.bits // 8
+        if within is None:
+            return self.value(f"load {self.vector}, ptr {pointer}, align {align}")
+        return self.call(
+            self.vector,
+            f"llvm.masked.load.v{self.lanes}{self._suffix}.p0",
+            f"ptr {pointer}",
+            f"i32 {align}",
+            f"{self.truths} {within}",
+            f"{self.vector} zeroinitializer",
+        )
+
+    def write(self, vector: str, pointer: str, within: str | None = None) -> None:
+        """A vector into memory, only the lanes within."""
+        align = self.bits // 8
+        if within is None:
+            self.do(f"store {self.vector} {vector}, ptr {pointer}, align {align}")
+            return
+        self.call(
+            "void",
+            f"llvm.masked.store.v{self.lanes}{self._suffix}.p0",
+            f"{self.vector} {vector}",
+            f"ptr {pointer}",
+            f"i32 {align}",
+            f"{self.truths} {within}",
+        )
+
+    # -- control
+
+    @contextmanager
+    def loop(self, start: str | int, stop: str | int, step: str | int = 1, *, what: str) -> Iterator[str]:
+        """Run the body with every index."""
+        self._count += 1
+        name = f"{what}{self._count}"
+        place = self.allocate("i64")
+        self.do(f"store i64 {start}, ptr {place}")
+        self.do(f"br label %{name}")
+        self._lines.append(f"{name}:")
+        index = self.value(f"load i64, ptr {place}")
+        more = self.value(f"icmp slt i64 {index}, {stop}")
+        self.do(f"br i1 {more}, label %{name}.body, label %{name}.end")
+        self._lines.append(f"{name}.body:")
+        yield index
+        self.do(f"store i64 {self.whole('add', index, step)}, ptr {place}")
+        self.do(f"br label %{name}")
+        self._lines.append(f"{name}.end:")
+
+    @contextmanager
+    def when(self, condition: str, *, what: str) -> Iterator[None]:
+        """Run the body only if the condition holds."""
+        self._count += 1
+        name = f"{what}{self._count}"
+        self.do(f"br i1 {condition}, label %{name}, label %{name}.end")
+        self._lines.append(f"{name}:")
+        yield
+        self.do(f"br label %{name}.end")
+        self._lines.append(f"{name}.end:")
+
+
+def _kind(argument: str) -> str:
+    return argument[: argument.index(">") + 1]

@@ -1,0 +1,256 @@
+"""What one step computes, as a small closed graph: the compiler's only language.
+
+A node is one row of numbers per sequence, `width` wide; a row of width 1 counts for every column (it broadcasts).
+Nodes are immutable and shared: a `Builder` hands out the same node for the same question. `check` is the written spec
+and runs after every pass; `interpret.py` says what a graph means; every node keeps the line of the cell it came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from unspool.engine.cpu.operations import POINTWISE
+
+__all__ = ["REDUCTIONS", "SOURCES", "Builder", "Graph", "Node", "check", "ordered"]
+
+SOURCES = ("input", "state", "vector", "after", "saved", "output_gradient", "carry")
+"""What a step is given. Forward: the hoisted inputs of this step, the states before it, and vectors that are the same
+for all rows. Backward besides: the states after the step, what forward saved, and the gradients that flow in."""
+RESULTS = ("output", "state", "saved", "input", "vector", "matrix", "carry")
+"""What a step hands out. `input`, `vector` and `matrix` are gradients; the last two are summed over all rows."""
+REDUCTIONS = ("sum", "max")
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Node:
+    """One value of a step; compared by identity."""
+
+    operation: str
+    arguments: tuple[Node, ...]
+    width: int
+    value: tuple[Any, ...] = ()
+    """Of a source: its kind and number. Of a constant: the number. Of a slice: first and last column, exclusive.
+    Of a product: the matrix's number and whether it is transposed."""
+    where: str = ""
+    """`file:line` of the cell."""
+
+    def __repr__(self) -> str:
+        return f"<{self.operation}{list(self.value) or ''} {self.width} wide, {self.where}>"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Named results; everything they need hangs on them."""
+
+    results: tuple[tuple[tuple[str, int], Node], ...]
+
+    def nodes(self) -> list[Node]:
+        """All nodes, each after what it needs."""
+        return ordered(node for _, node in self.results)
+
+    def find(self, kind: str) -> dict[int, Node]:
+        """The results of one kind by number."""
+        return {number: node for (name, number), node in self.results if name == kind}
+
+    def __str__(self) -> str:
+        """One line a node: name, width, what it is, where it came from."""
+        names: dict[Node, str] = {}
+        lines: list[str] = []
+        for node in self.nodes():
+            if node.operation == "source":
+                names[node] = "{}{}".format(*node.value)
+            elif node.operation == "constant":
+                names[node] = f"{node.value[0]:g}"
+            else:
+                names[node] = f"v{len(lines)}"
+                said = ", ".join(names[argument] for argument in node.arguments) + _suffix(node)
+                lines.append(f"{names[node]:>4} {node.width:>5}  {node.operation + '(' + said + ')':<40} {node.where}")
+        width = max((node.width for _, node in self.results), default=0)
+        ends = [f"{name}{number} = {names[node]}" for (name, number), node in self.results if width]
+        return "\n".join([*(line.rstrip() for line in lines), *ends])
+
+
+def _suffix(node: Node) -> str:
+    if node.operation == "slice":
+        return " [{}:{}]".format(*node.value)
+    if node.operation == "product":
+        return f" @ matrix{node.value[0]}" + (".T" if node.value[1] else "")
+    return ""
+
+
+def ordered(ends: Iterable[Node], known: Collection[Node] = ()) -> list[Node]:
+    """Everything that the given nodes need beyond what is known, and themselves, each after what it needs."""
+    seen = set(known)
+    found: list[Node] = []
+    waiting = [(node, False) for node in reversed(list(ends))]
+    while waiting:
+        node, ready = waiting.pop()
+        if ready:
+            found.append(node)
+        elif node not in seen:
+            seen.add(node)
+            waiting.append((node, True))
+            waiting.extend((argument, False) for argument in reversed(node.arguments) if argument not in seen)
+    return found
+
+
+class Builder:
+    """Makes nodes, each only once, and simplifies on the way.
+
+    Args:
+        push_slices: Whether a slice of a sum becomes the sum of slices. Inside the loop that makes slices free; before
+            the loop it would tear products apart.
+    """
+
+    def __init__(self, *, push_slices: bool) -> None:
+        self.push_slices = push_slices
+        self.where = ""
+        self._known: dict[Any, Node] = {}
+
+    def _node(self, operation: str, arguments: tuple[Node, ...], width: int, value: tuple[Any, ...] = ()) -> Node:
+        key = (operation, arguments, width, value)
+        if key not in self._known:
+            self._known[key] = Node(operation, arguments, width, value, self.where)
+        return self._known[key]
+
+    def source(self, kind: str, number: int, width: int) -> Node:
+        """Something the step is given."""
+        return self._node("source", (), width, (kind, number))
+
+    def constant(self, number: float, width: int = 1) -> Node:
+        """The same number everywhere."""
+        return self._node("constant", (), width, (float(number),))
+
+    def pointwise(self, operation: str, *arguments: Node | float, width: int | None = None) -> Node:
+        """Apply an operation column by column; rows of width 1 count for all columns."""
+        nodes = tuple(part if isinstance(part, Node) else self.constant(part) for part in arguments)
+        width = max(node.width for node in nodes) if width is None else width
+        simpler = self._simpler(operation, nodes, width)
+        return self._node(operation, nodes, width) if simpler is None else simpler
+
+    def _simpler(self, operation: str, nodes: tuple[Node, ...], width: int) -> Node | None:
+        if operation == "expand" and nodes[0].width == width:
+            return nodes[0]
+        if all(node.operation == "constant" for node in nodes):
+            return self.constant(POINTWISE[operation].number(*(node.value[0] for node in nodes)), width)
+        if operation in ("add", "mul"):
+            for one, other in (nodes, nodes[::-1]):
+                if one.operation == "constant" and one.value[0] == (0.0 if operation == "add" else 1.0):
+                    return self.expand(other, width)
+        nothing = nodes[-1].operation == "constant" and nodes[-1].value[0] == (0.0 if operation == "sub" else 1.0)
+        return self.expand(nodes[0], width) if operation in ("sub", "div") and nothing else None
+
+    def expand(self, node: Node, width: int) -> Node:
+        """Repeat a row of width 1 in every column."""
+        return self.pointwise("expand", node, width=width)
+
+    def product(self, node: Node, matrix: int, width: int, transposed: bool = False) -> Node:
+        """A row times a matrix."""
+        return self._node("product", (node,), width, (matrix, transposed))
+
+    def reduce(self, operation: str, node: Node) -> Node:
+        """The sum or the largest of all columns, 1 wide."""
+        return node if node.width == 1 else self._node(operation, (node,), 1)
+
+    def outer(self, left: Node, right: Node) -> Node:
+        """A matrix's gradient: the outer product of two rows, summed over all rows after the loop."""
+        return self._node("outer", (left, right), 0)
+
+    def slice(self, node: Node, start: int, stop: int) -> Node:
+        """Some columns."""
+        if (start, stop) == (0, node.width):
+            return node
+        if node.operation == "slice":
+            return self.slice(node.arguments[0], node.value[0] + start, node.value[0] + stop)
+        if node.operation == "constant":
+            return self.constant(node.value[0], stop - start)
+        if node.operation == "concat":
+            return self.concat(self._overlap(node, start, stop))
+        if node.operation in POINTWISE and self.push_slices:
+            parts = [part if part.width == 1 else self.slice(part, start, stop) for part in node.arguments]
+            return self.pointwise(node.operation, *parts, width=stop - start)
+        return self._node("slice", (node,), stop - start, (start, stop))
+
+    def _overlap(self, node: Node, start: int, stop: int) -> list[Node]:
+        parts, begin = [], 0
+        for part in node.arguments:
+            first, last = max(start, begin), min(stop, begin + part.width)
+            if first < last:
+                parts.append(self.slice(part, first - begin, last - begin))
+            begin += part.width
+        return parts
+
+    def concat(self, nodes: Iterable[Node]) -> Node:
+        """Rows side by side; neighbouring slices of one row become one slice again."""
+        parts: list[Node] = []
+        for node in nodes:
+            for part in node.arguments if node.operation == "concat" else (node,):
+                if parts and _touch(parts[-1], part):
+                    before = parts.pop()
+                    part = self.slice(part.arguments[0], before.value[0], part.value[1])
+                parts.append(part)
+        return parts[0] if len(parts) == 1 else self._node("concat", tuple(parts), sum(part.width for part in parts))
+
+    def rebuild(self, node: Node, arguments: tuple[Node, ...]) -> Node:
+        """The same operation on other arguments."""
+        self.where = node.where
+        if node.operation in POINTWISE:
+            return self.pointwise(node.operation, *arguments, width=node.width)
+        if node.operation == "slice":
+            return self.slice(arguments[0], *node.value)
+        if node.operation == "concat":
+            return self.concat(arguments)
+        if node.operation in REDUCTIONS:
+            return self.reduce(node.operation, arguments[0])
+        return self._node(node.operation, arguments, node.width, node.value)
+
+    def copy(self, graph: Graph, known: dict[Node, Node] | None = None) -> Graph:
+        """Build a graph again, with some nodes put in the place of others."""
+        new = dict(known or {})
+        for node in ordered((end for _, end in graph.results), new.keys()):
+            new[node] = self.rebuild(node, tuple(new[argument] for argument in node.arguments))
+        return Graph(tuple((name, new[node]) for name, node in graph.results))
+
+
+def _touch(left: Node, right: Node) -> bool:
+    both = left.operation == right.operation == "slice"
+    return both and left.arguments == right.arguments and bool(left.value[1] == right.value[0])
+
+
+def check(graph: Graph) -> Graph:
+    """Hold a graph to the spec.
+
+    Raises:
+        AssertionError: If a pass broke it; that is our fault, never the cell's.
+    """
+    for node in graph.nodes():
+        assert _keeps_to_the_spec(node), f"{node!r} of {list(node.arguments)}"
+    for (kind, _), node in graph.results:
+        assert kind in RESULTS, kind
+        assert (kind == "matrix") == (node.operation == "outer"), f"{kind}: {node!r}"
+    return graph
+
+
+def _keeps_to_the_spec(node: Node) -> bool:
+    widths = [argument.width for argument in node.arguments]
+    if node.operation == "outer":
+        return len(widths) == 2 and node.width == 0
+    if node.width < 1 or any(width < 1 for width in widths):
+        return False
+    if node.operation == "source":
+        return not widths and node.value[0] in SOURCES
+    if node.operation == "constant":
+        return not widths and isinstance(node.value[0], float)
+    if node.operation == "product":
+        return len(widths) == 1 and len(node.value) == 2
+    if node.operation == "slice":
+        start, stop = node.value
+        return len(widths) == 1 and 0 <= start < stop <= widths[0] and node.width == stop - start
+    if node.operation == "concat":
+        return len(widths) > 1 and node.width == sum(widths)
+    if node.operation in REDUCTIONS:
+        return len(widths) == 1 and node.width == 1 and widths[0] > 1
+    known = POINTWISE.get(node.operation)
+    return known is not None and len(widths) == known.arity and all(width in (1, node.width) for width in widths)

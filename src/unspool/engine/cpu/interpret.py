@@ -1,0 +1,80 @@
+"""What a graph means: an interpreter in plain torch, slow and obvious."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from unspool.engine.cpu.graph import Graph, Node, ordered
+from unspool.engine.cpu.operations import POINTWISE
+
+__all__ = ["evaluate", "interpret"]
+
+
+def interpret(
+    graph: Graph, sources: Mapping[tuple[str, int], Tensor], matrices: Sequence[Tensor]
+) -> dict[tuple[str, int], Tensor]:
+    """Compute a graph's results.
+
+    Args:
+        graph: What to compute.
+        sources: Each source by kind and number, (rows, width); vectors are (1, width).
+        matrices: The matrices by number.
+
+    Returns:
+        The results, (rows, width); gradients of vectors and matrices are summed over all rows.
+    """
+    some = next(iter(sources.values()))
+    known = {
+        node: sources[node.value] if node.operation == "source" else some.new_full((1, node.width), node.value[0])
+        for node in graph.nodes()
+        if node.operation in ("source", "constant")
+    }
+    values = evaluate((node for _, node in graph.results), known, matrices)
+    rows = max(value.shape[0] for value in sources.values())
+    found: dict[tuple[str, int], Tensor] = {}
+    for (name, _), value in zip(graph.results, values, strict=True):
+        kind = name[0]
+        if kind != "matrix":
+            value = value.expand(rows, -1)
+        if kind == "vector":
+            value = value.sum(0, keepdim=True)
+        found[name] = found[name] + value if name in found else value
+    return found
+
+
+def evaluate(ends: Iterable[Node], known: Mapping[Node, Tensor], matrices: Sequence[Tensor]) -> list[Tensor]:
+    """The values of some nodes, given those of others."""
+    ends = list(ends)
+    values = dict(known)
+    for node in ordered(ends, values.keys()):
+        values[node] = _value(node, [values[argument] for argument in node.arguments], matrices)
+    return [values[end] for end in ends]
+
+
+def _value(node: Node, given: list[Tensor], matrices: Sequence[Tensor]) -> Tensor:
+    if node.operation == "expand":
+        return given[0].expand(-1, node.width)
+    if node.operation in POINTWISE:
+        return POINTWISE[node.operation].meaning(*given)
+    if node.operation == "product":
+        number, transposed = node.value
+        matrix: Tensor = matrices[number].t() if transposed else matrices[number]
+        return given[0] @ matrix
+    if node.operation == "slice":
+        start, stop = node.value
+        return given[0][:, start:stop]
+    if node.operation == "concat":
+        rows = max(part.shape[0] for part in given)
+        return torch.cat([part.expand(rows, -1) for part in given], dim=1)
+    if node.operation == "sum":
+        return given[0].sum(1, keepdim=True)
+    if node.operation == "max":
+        return given[0].amax(1, keepdim=True)
+    if node.operation == "outer":
+        rows = max(part.shape[0] for part in given)
+        left, right = (part.expand(rows, -1) for part in given)
+        return left.t() @ right
+    raise AssertionError(f"{node!r} has no meaning")

@@ -1,0 +1,134 @@
+"""Where the rows of each step stand: padded batches as blocks, ragged ones packed, the longest sequences first.
+
+A packed batch has no padding: the rows of step 0 come first, one for each sequence, then those of step 1, one for each
+sequence that is long enough. So products over all steps at once touch real rows only, and the loop's batch shrinks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from unspool.engine.cpu.emit.loops import RATES
+
+__all__ = ["Layout", "blocks", "packed"]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one batch lies in memory."""
+
+    steps: int
+    batch: int
+    rows: int
+    """Of all steps together."""
+    active: Tensor
+    """How many sequences go on at each step, (steps,)."""
+    starts: Tensor
+    """The first row of each step, by rate, (rates, steps)."""
+    initial: int
+    """Where the first state stands in the history of a state."""
+    before: slice | Tensor
+    """The rows of a history that hold the states before the rows of all steps."""
+    after: slice
+    """And the ones that hold the states after them."""
+    final: slice | Tensor
+    """The rows of a history that hold the last states."""
+    final_of_two: slice | Tensor
+    """The same where only two blocks are kept."""
+    totals: Tensor | None = None
+    """Rows of all sequences up to each, where they differ in length."""
+    order: Tensor | None = None
+    """The sequences in order of length."""
+    back: Tensor | None = None
+    """Where each sequence went."""
+    places: Tensor | None = None
+    """Where each row stands in the padded batch."""
+
+    known_cuts: dict[int, Tensor] = field(default_factory=dict)
+    """What `cuts` has answered before."""
+
+    def cuts(self, parts: int) -> Tensor:
+        """The first sequence of each part and where the last part ends; parts have about the same work."""
+        if parts not in self.known_cuts:
+            self.known_cuts[parts] = self._cuts(parts)
+        return self.known_cuts[parts]
+
+    def _cuts(self, parts: int) -> Tensor:
+        if self.totals is None:
+            return torch.tensor([self.batch * part // parts for part in range(parts + 1)])
+        shares = torch.tensor([self.rows * part // parts for part in range(1, parts)])
+        inner = torch.searchsorted(self.totals, shares)
+        return torch.cat([torch.tensor([0]), inner, torch.tensor([self.batch])])
+
+
+@lru_cache(maxsize=256)
+def blocks(steps: int, batch: int, reverse: bool) -> Layout:
+    """All sequences are equally long: every step is a block, read from the last to the first if reverse."""
+    step = torch.arange(steps)
+    turn = steps - 1 - step if reverse else step
+    tables = {
+        "time": turn,
+        "before": turn + 1 if reverse else turn,
+        "after": turn if reverse else turn + 1,
+        "now": step % 2,
+        "next": (step + 1) % 2,
+    }
+    rows = steps * batch
+    early, late = slice(0, rows), slice(batch, batch + rows)
+    last = 0 if reverse else rows
+    return Layout(
+        steps=steps,
+        batch=batch,
+        rows=rows,
+        active=torch.full((steps,), batch),
+        starts=torch.stack([tables[rate] for rate in RATES]) * batch,
+        initial=rows if reverse else 0,
+        before=late if reverse else early,
+        after=early if reverse else late,
+        final=slice(last, last + batch),
+        final_of_two=slice(steps % 2 * batch, (steps % 2 + 1) * batch),
+    )
+
+
+def packed(lengths: Tensor, reverse: bool) -> Layout:
+    """Sequences differ in length."""
+    batch = lengths.shape[0]
+    ordered, order = torch.sort(lengths.long(), descending=True, stable=True)
+    steps = int(ordered[0])
+    step = torch.arange(steps)
+    going = ordered > step.unsqueeze(1)  # (steps, batch)
+    active = going.sum(1)
+    ends = active.cumsum(0)
+    time = ends - active
+    rows = int(ends[-1])
+    which_step, which = going.nonzero(as_tuple=True)
+    turn = ordered[which] - 1 - which_step if reverse else which_step
+    before = torch.cat([torch.zeros(1, dtype=torch.long), batch + time[:-1]])
+    tables = {
+        "time": time,
+        "before": before,
+        "after": batch + time,
+        "now": step % 2 * batch,
+        "next": (step + 1) % 2 * batch,
+    }
+    each = torch.arange(batch)
+    return Layout(
+        steps=steps,
+        batch=batch,
+        rows=rows,
+        active=active,
+        starts=torch.stack([tables[rate] for rate in RATES]),
+        initial=0,
+        before=before[which_step] + which,
+        after=slice(batch, batch + rows),
+        final=batch + time[ordered - 1] + each,
+        final_of_two=ordered % 2 * batch + each,
+        totals=ordered.cumsum(0),
+        order=order,
+        back=torch.argsort(order),
+        places=turn * batch + order[which],
+    )

@@ -1,0 +1,42 @@
+"""When `auto` should not compile: sizes at which another path was as fast, with one thread of one processor."""
+
+from __future__ import annotations
+
+import torch
+
+from unspool.cells import LSTMCell
+from unspool.engine.native import NativePath
+from unspool.engine.request import Request
+from unspool.engine.scan import ScanPath
+
+__all__ = ["faster_elsewhere"]
+
+_SHORT = 4
+"""Steps below which the plain loop takes no longer than the call of a compiled one."""
+_SMALL_TRAINING, _SMALL_INFERENCE = 1_000_000, 3_000_000
+"""Multiplications for one gate, below which torch's kernels and the scan win by having less to say."""
+_NARROW, _WIDE, _FEW = 128, 256, 8
+"""Up to so many units, and above so many, torch's LSTM kernel trains as fast as the compiled loop; up to the second
+not where there are no more than so few sequences."""
+
+
+def faster_elsewhere(request: Request) -> str | None:
+    """Why another path is at least as fast for this cell, size and machine; None if the compiled loop is."""
+    time, batch, width = request.inputs.shape
+    cell = request.cell
+    if torch.is_autocast_enabled(request.inputs.device.type):
+        return "it computes in full precision, and automatic half precision is on"
+    if time < _SHORT:
+        return f"a compiled loop is not worth its call for {time} step{'s' * (time > 1)}"
+    native = NativePath().refuses(request) is None
+    if not native and ScanPath().refuses(request) is not None:
+        return None
+    wanted = any(tensor.requires_grad for tensor in (request.inputs, *request.state, *cell.parameters()))
+    training = torch.is_grad_enabled() and wanted
+    work = time * batch * cell.hidden_size * (cell.hidden_size * native + width)
+    if work < (_SMALL_TRAINING if training else _SMALL_INFERENCE):
+        return f"at this size {'torch' if native else 'a scan'} is as fast"
+    if isinstance(cell, LSTMCell) and native and request.lengths is None:
+        middling = _NARROW < cell.hidden_size <= _WIDE or (batch <= _FEW and cell.hidden_size <= _WIDE)
+        return None if training and middling else "torch's own LSTM kernel is as fast at this size"
+    return None

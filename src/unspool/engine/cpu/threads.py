@@ -1,0 +1,81 @@
+"""Runs the parts of a batch on threads: on torch's own team where it is OpenMP, otherwise on a pool."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from unspool.engine.cpu.compile import Native
+
+__all__ = ["Team", "run_parts", "team", "threads"]
+
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked
+    _forked = True  # neither OpenMP's threads nor a pool's live on in a forked process
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class Team(NamedTuple):
+    """Functions of the OpenMP library that torch has loaded; zeros where there is none."""
+
+    parallel: Any
+    which: int
+    size: int
+
+
+@cache
+def team() -> Team:
+    """Torch's team of threads."""
+    maps = Path("/proc/self/maps")
+    if maps.is_file():
+        found = {line.split()[-1] for line in maps.read_text().splitlines() if "libgomp" in line}
+        near = [path for path in found if "torch" in path]  # others in the process may have brought one of their own
+        for path in near or sorted(found):
+            library = ctypes.CDLL(path)
+            parallel = library.GOMP_parallel
+            parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
+            parallel.restype = None
+            number, count = (
+                ctypes.cast(function, ctypes.c_void_p).value or 0
+                for function in (library.omp_get_thread_num, library.omp_get_num_threads)
+            )
+            return Team(parallel, number, count)
+    return Team(None, 0, 0)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(thread_name_prefix="unspool")
+
+
+def threads() -> int:
+    """How many threads a call may use: torch's own setting; one in a forked process."""
+    return 1 if _forked else torch.get_num_threads()
+
+
+def run_parts(native: Native, arguments: int, parts: int) -> None:
+    """Run all parts and wait for them."""
+    if parts == 1:
+        native.run(arguments, 0)
+    elif _forked:
+        for part in range(parts):
+            native.run(arguments, part)
+    elif team().parallel is not None:
+        team().parallel(native.join, arguments, parts, 0)
+    else:
+        waiting = [_pool().submit(native.run, arguments, part) for part in range(1, parts)]
+        native.run(arguments, 0)
+        for other in waiting:
+            other.result()

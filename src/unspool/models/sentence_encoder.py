@@ -1,0 +1,70 @@
+"""From the words of a sentence to one vector: their sum, their sum by position, or what a cell makes of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unspool.cells import Cell
+from unspool.layers import Recurrent
+
+__all__ = ["SentenceEncoder", "position_encoding"]
+
+
+def position_encoding(lengths: Tensor, words: int, size: int) -> Tensor:
+    r"""How much each feature of each word counts, so that the order of words changes their sum.
+
+    .. math:: l_{kj} = (1 - j/J) - (k/d)(1 - 2j/J)
+
+    with word :math:`j` of :math:`J` and feature :math:`k` of :math:`d`, both from 1.
+
+    Source: Sukhbaatar et al. 2015, arXiv:1503.08895, section 4.1.
+
+    Args:
+        lengths: Words of each sentence, :math:`J`, (sentences,).
+        words: Rows to make.
+        size: Features, :math:`d`.
+
+    Returns:
+        Weights, (words, sentences, size), zero past each length.
+    """
+    j = torch.arange(1, words + 1, device=lengths.device).view(-1, 1, 1)
+    share = j / lengths.view(1, -1, 1)  # j / J
+    k = torch.arange(1, size + 1, device=lengths.device) / size  # k / d
+    weights = (1 - share) - k * (1 - 2 * share)
+    return weights.masked_fill(j > lengths.view(1, -1, 1), 0)
+
+
+class SentenceEncoder(nn.Module):
+    """Bring the words of a sentence down to one vector.
+
+    Args:
+        how: `bag` sums the words' vectors, `position` weighs them by `position_encoding` first; any other name is that
+            of a cell that reads them, whose last output counts.
+        size: Width of a word's vector and of a sentence's.
+    """
+
+    def __init__(self, how: str | type[Cell[Any]], size: int) -> None:
+        super().__init__()
+        self.how, self.size = how, size
+        self.reader = None if how in ("bag", "position") else Recurrent(how, size, size)
+
+    def forward(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        """Encode sentences of word vectors, (words, sentences, size), of their lengths, (sentences,).
+
+        Returns:
+            (sentences, size).
+        """
+        if self.reader is not None:
+            outputs = self.reader(vectors, lengths).outputs
+            last: Tensor = outputs[lengths - 1, torch.arange(outputs.shape[1], device=outputs.device)]
+            return last
+        if self.how == "position":
+            return (vectors * position_encoding(lengths, len(vectors), self.size).to(vectors.dtype)).sum(0)
+        past = torch.arange(len(vectors), device=lengths.device)[:, None] >= lengths
+        return vectors.masked_fill(past.unsqueeze(-1), 0).sum(0)
+
+    def extra_repr(self) -> str:
+        return f"{self.how}, {self.size}" if isinstance(self.how, str) else f"{self.size}"

@@ -1,0 +1,81 @@
+"""Generated code as it was read by a person: a change shows as a difference.
+
+`UNSPOOL_GOLDEN=write python -m pytest tests/engine/cpu/test_golden_kernels.py` writes the files anew; read them then.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from cases import ALL_CELLS
+from unspool.engine.cpu.emit.loops import emit_kernel
+from unspool.engine.cpu.emit.products import emit_products
+from unspool.engine.cpu.emit.target import AVX2, AVX512, NEON, PORTABLE
+from unspool.engine.cpu.path import plan_of
+from unspool.engine.cpu.schedule import schedule
+
+FOLDER = Path(__file__).parent / "golden"
+
+
+def kernels(name: str, lanes: int):
+    found = plan_of(ALL_CELLS[name](4, 8))
+    every = frozenset(range(len(found.widths)))
+    yield "forward", found.forward, schedule(found.forward, lanes=lanes, backward=False, history=every)
+    yield "backward", found.backward, schedule(found.backward, lanes=lanes, backward=True, history=every)
+
+
+def compare(name: str, text: str) -> None:
+    place = FOLDER / name
+    if os.environ.get("UNSPOOL_GOLDEN") == "write":
+        place.write_text(text + "\n", encoding="utf-8")
+    assert place.read_text(encoding="utf-8") == text + "\n", f"{place} differs; see the head of this file"
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru-reset-before", "lstm-layernorm"])
+def test_graphs_and_phases_are_as_they_were_read(name):
+    parts = [part for way, graph, kernel in kernels(name, 16) for part in (f"# {way}", str(graph), "", str(kernel), "")]
+    compare(f"{name}.txt", "\n".join(parts).rstrip())
+
+
+def test_the_code_of_an_elman_cell_is_as_it_was_read():
+    for way, _, kernel in kernels("elman", 4):
+        compare(f"elman-{way}.ll", emit_kernel(kernel, PORTABLE, torch.float32))
+
+
+TRIPLES = {
+    "x86_64-unknown-linux-gnu": ((AVX512, "skylake-avx512"), (AVX2, "haswell"), (PORTABLE, "x86-64")),
+    "aarch64-unknown-linux-gnu": ((NEON, "generic"),),
+    "arm64-apple-macosx14": ((NEON, "apple-m1"),),
+    "x86_64-pc-windows-msvc": ((AVX2, "haswell"),),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("triple", TRIPLES)
+def test_code_is_made_for_processors_and_systems_that_are_not_here(triple, dtype):
+    llvm = pytest.importorskip("llvmlite.binding")
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    for target, processor in TRIPLES[triple]:
+        machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=2)
+        texts = [emit_products(target, dtype)]
+        texts += [emit_kernel(kernel, target, dtype) for _, _, kernel in kernels("lstm-layernorm", target.lanes(dtype))]
+        for text in texts:
+            module = llvm.parse_assembly(text)
+            module.triple = triple
+            module.verify()
+            assert machine.emit_object(module)
+
+
+def test_without_fused_multiplication_no_library_is_called_for_it():
+    llvm = pytest.importorskip("llvmlite.binding")
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple("x86_64-unknown-linux-gnu").create_target_machine(cpu="x86-64", opt=2)
+    assembly = machine.emit_assembly(llvm.parse_assembly(emit_products(PORTABLE, torch.float32)))
+    assert "fma" not in assembly
+    assert "mulps" in assembly

@@ -1,0 +1,131 @@
+"""The graph, its interpreter and its passes: one step forward and back against autograd, without compiling anything."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from odd_cells import ODD
+
+from cases import ALL_CELLS, make_cell
+from unspool.engine.cpu.graph import Builder, Graph, Node, check
+from unspool.engine.cpu.identity import weights
+from unspool.engine.cpu.interpret import interpret
+from unspool.engine.cpu.plan import plan
+from unspool.engine.cpu.schedule import schedule
+
+EVERY = {**ALL_CELLS, **ODD}
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_interpreted_steps_equal_autograd(name):
+    """One step by the graphs: outputs, states, and gradients of inputs, states and every weight."""
+    cell, rows = make_cell(EVERY[name], 4, 6), 5
+    chance = torch.Generator().manual_seed(3)
+    draw = lambda like: torch.randn(like.shape, generator=chance, dtype=torch.float64)  # noqa: E731
+    x = torch.randn(rows, 4, generator=chance, dtype=torch.float64, requires_grad=True)
+    state = [draw(part).requires_grad_() for part in cell.initial_state(rows)]
+    output, new = cell.step(x, type(cell.initial_state(1))(*state))
+    cotangents = [draw(part) for part in (output, *new)]
+    leaves = [x, *state, *cell.parameters()]
+    expected = torch.autograd.grad([output, *new], leaves, cotangents, allow_unused=True)
+
+    found = plan(cell)
+    matrices, vectors = found.tape.replay(weights(cell))
+    inputs, shifts = found.before.run([x], vectors, matrices)
+    sources = {("input", number): part for number, part in enumerate(inputs)}
+    sources |= {("vector", number): part for number, part in enumerate(shifts)}
+    sources |= {("state", number): part for number, part in enumerate(state)}
+    plain = {key: value.detach() for key, value in sources.items()}
+    forward = interpret(found.forward, plain, [part.detach() for part in matrices])
+    torch.testing.assert_close(forward["output", 0], output.detach(), rtol=1e-12, atol=1e-12)
+    for number, part in enumerate(new):
+        torch.testing.assert_close(forward["state", number], part.detach(), rtol=1e-12, atol=1e-12)
+
+    plain |= {("after", number): forward["state", number] for number in range(len(state))}
+    plain |= {key: value for key, value in forward.items() if key[0] == "saved"}
+    plain |= {("output_gradient", 0): cotangents[0]}
+    plain |= {("carry", number): part for number, part in enumerate(cotangents[1:])}
+    backward = interpret(found.backward, plain, [part.detach() for part in matrices])
+    ends, gradients = [], []
+    values = {"input": inputs, "vector": shifts, "matrix": matrices, "carry": state}
+    for (kind, number), gradient in backward.items():
+        value = values[kind][number]
+        if value.requires_grad:
+            ends.append(value)
+            gradients.append(gradient)
+    actual = torch.autograd.grad(ends, leaves, gradients, allow_unused=True)
+    for leaf, mine, right in zip(leaves, actual, expected, strict=True):
+        right = torch.zeros_like(leaf) if right is None else right
+        torch.testing.assert_close(torch.zeros_like(leaf) if mine is None else mine, right, rtol=1e-11, atol=1e-11)
+
+
+def test_an_lstm_saves_its_four_gates_and_nothing_else():
+    found = plan(make_cell("lstm", 4, 6))
+    saved = sorted(node.operation for node in found.forward.find("saved").values())
+    assert saved == ["sigmoid", "sigmoid", "sigmoid", "tanh"]
+
+
+def test_a_layer_norm_is_saved_whole_and_not_in_slices():
+    found = plan(make_cell("lstm-layernorm", 4, 6))
+    saved = found.forward.find("saved").values()
+    assert [node.width for node in saved if node.operation == "sub"] == [24, 24, 6]
+
+
+def test_the_phases_of_a_gru_before():
+    found = plan(make_cell("gru-reset-before", 4, 6))
+    forward = schedule(found.forward, lanes=8, backward=False, history=frozenset({0}))
+    backward = schedule(found.backward, lanes=8, backward=True, history=frozenset({0}))
+    assert [len(phase.products) for phase in forward.phases] == [1, 1]
+    assert [len(phase.products) for phase in backward.phases] == [0, 1, 1]
+    operands = {product.operand.buffer.name for product in backward.products}
+    assert operands == {"input_gradient0"}, "the products read what is stored as the inputs' gradient anyway"
+
+
+def builder() -> tuple[Builder, Node, Node]:
+    made = Builder(push_slices=True)
+    return made, made.source("state", 0, 6), made.source("input", 0, 6)
+
+
+def test_the_same_question_gives_the_same_node():
+    b, h, x = builder()
+    assert b.pointwise("add", h, x) is b.pointwise("add", h, x)
+    assert b.pointwise("add", h, x) is not b.pointwise("add", x, h)
+
+
+def test_slices_find_their_way_to_what_lies_in_memory():
+    b, h, x = builder()
+    whole = b.pointwise("tanh", b.pointwise("add", h, x))
+    part = b.slice(whole, 2, 4)
+    assert part is b.pointwise("tanh", b.pointwise("add", b.slice(h, 2, 4), b.slice(x, 2, 4)))
+    assert b.slice(b.slice(h, 1, 5), 1, 2) is b.slice(h, 2, 3)
+    assert b.concat([b.slice(h, 0, 3), b.slice(h, 3, 6)]) is h
+    assert b.slice(b.concat([h, x]), 6, 12) is x
+    assert b.slice(b.concat([h, x]), 4, 8) is b.concat([b.slice(h, 4, 6), b.slice(x, 0, 2)])
+
+
+def test_numbers_are_worked_out():
+    b, h, _ = builder()
+    assert b.pointwise("add", h, 0.0) is h
+    assert b.pointwise("mul", 1.0, h) is h
+    assert b.pointwise("sub", h, 0.0) is h
+    assert b.pointwise("div", h, 1.0) is h
+    assert b.pointwise("sub", 0.0, h) is not h
+    assert b.pointwise("tanh", 0.5).value == (pytest.approx(0.46211715726),)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        Node("add", (Node("constant", (), 3, (1.0,)),), 3),
+        Node("add", (Node("constant", (), 3, (1.0,)), Node("constant", (), 2, (1.0,))), 3),
+        Node("conjure", (), 3),
+        Node("slice", (Node("constant", (), 3, (1.0,)),), 2, (2, 4)),
+        Node("source", (), 3, ("nowhere", 0)),
+        Node("sum", (Node("constant", (), 1, (1.0,)),), 1),
+        Node("concat", (Node("constant", (), 3, (1.0,)),), 3),
+    ],
+    ids=lambda node: node.operation,
+)
+def test_what_breaks_the_spec_is_caught(node):
+    with pytest.raises(AssertionError):
+        check(Graph(((("output", 0), node),)))

@@ -1,0 +1,125 @@
+"""Threads: more than cores, fewer than asked for, none after a fork; and memory that does not grow."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import torch
+
+from cases import assert_agrees, make_case
+from unspool.engine.cpu import threads
+from unspool.engine.cpu.layout import packed
+
+SIZE = (12, 20, 60, 64)  # enough work to be shared out
+
+
+@pytest.fixture
+def many_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(5)
+    yield
+    torch.set_num_threads(before)
+
+
+def agree(ragged: bool) -> None:
+    case = make_case("gru-reset-before", SIZE, dtype=torch.float64, ragged=ragged)
+    assert_agrees(case.outputs_and_gradients("cpu"), case.outputs_and_gradients("reference"), torch.float64)
+
+
+@pytest.mark.usefixtures("many_threads")
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("way", ["team", "pool", "forked"])
+def test_parts_add_up_to_the_whole(way, ragged, monkeypatch):
+    used = []
+    run = threads.run_parts
+    monkeypatch.setattr(
+        "unspool.engine.cpu.run.run_parts", lambda native, at, parts: (used.append(parts), run(native, at, parts))[1]
+    )
+    if way == "team" and threads.team().parallel is None:
+        pytest.skip("torch has no OpenMP team here")
+    if way == "pool":
+        monkeypatch.setattr(threads, "team", lambda: threads.Team(None, 0, 0))
+    if way == "forked":
+        monkeypatch.setattr(threads, "_forked", True)
+    agree(ragged)
+    assert set(used) == ({1} if way == "forked" else {5})
+
+
+def test_a_team_that_is_smaller_than_asked_for_does_all_parts(tmp_path):
+    """OpenMP may hand out fewer threads; each then takes several parts."""
+    code = """
+        import torch
+        from unspool.cells import ResetBeforeGRUCell
+        from unspool.engine import unroll
+        torch.set_num_threads(6)
+        cell, inputs = ResetBeforeGRUCell(60, 64), torch.randn(12, 20, 60)
+        torch.testing.assert_close(unroll(cell, inputs, backend="cpu")[0], unroll(cell, inputs, backend="reference")[0])
+    """
+    environment = {**os.environ, "OMP_THREAD_LIMIT": "2"}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, check=True, timeout=120)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_process_runs_and_does_not_hang():
+    code = """
+        import os, torch
+        from unspool.cells import ResetBeforeGRUCell
+        from unspool.engine import unroll
+        torch.set_num_threads(3)
+        cell, inputs = ResetBeforeGRUCell(60, 64), torch.randn(12, 20, 60)
+        with torch.no_grad():
+            expected = unroll(cell, inputs, backend="cpu")[0]
+            child = os.fork()
+            if child == 0:
+                torch.set_num_threads(1)  # as a data loader's worker does
+                os._exit(0 if torch.allclose(unroll(cell, inputs, backend="cpu")[0], expected, atol=1e-5) else 3)
+            assert os.waitpid(child, 0)[1] == 0
+    """
+    subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
+def test_parts_of_a_ragged_batch_have_about_the_same_work():
+    lengths = torch.tensor([9, 1, 30, 2, 2, 25, 7, 4])
+    layout = packed(lengths, reverse=False)
+    cuts = layout.cuts(3).tolist()
+    assert cuts[0] == 0
+    assert cuts[-1] == 8
+    assert cuts == sorted(cuts)
+    ordered = sorted(lengths.tolist(), reverse=True)
+    assert max(sum(ordered[a:b]) for a, b in itertools.pairwise(cuts)) <= 2 * 80 / 3
+
+
+STATM = Path("/proc/self/statm")
+
+
+def resident() -> int:
+    """Bytes of this process in memory."""
+    return int(STATM.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="needs /proc")
+def test_memory_does_not_grow_with_training():
+    case = make_case("lstm-peephole", (4, 3, 5, 8), ragged=False)
+    for count in range(2000):
+        case.outputs_and_gradients("cpu")
+        if count == 300:
+            before = resident()
+    assert resident() - before < 4 * 2**20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not STATM.exists(), reason="needs /proc")
+def test_memory_does_not_grow_with_forty_thousand_calls():
+    case = make_case("gru", (4, 3, 5, 8), ragged=False)
+    with torch.no_grad():
+        for count in range(40_000):
+            case.run("cpu")
+            if count == 1000:
+                before = resident()
+    assert resident() - before < 8 * 2**20

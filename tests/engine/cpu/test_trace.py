@@ -1,0 +1,155 @@
+"""What the trace takes, and how it names what it can't take."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from odd_cells import H, OneState
+
+from cases import make_case
+from unspool.engine import explain, unroll
+from unspool.engine.cpu.plan import plan
+from unspool.engine.cpu.trace import Refusal, trace
+from unspool.errors import BackendError
+
+
+class Dropping(OneState):
+    def step(self, x, state, *context):
+        h = F.dropout(torch.tanh(F.linear(x, self.w)), 0.5, training=True)
+        return h, H(h)
+
+
+class Sorting(OneState):
+    def step(self, x, state, *context):
+        h = torch.sort(state.h, dim=-1).values
+        return h, H(h)
+
+
+class InPlace(OneState):
+    def step(self, x, state, *context):
+        h = F.linear(x, self.w)
+        h.add_(1)
+        return h, H(h)
+
+
+class Looking(OneState):
+    def step(self, x, state, *context):
+        h = F.linear(x, self.w)
+        if h.sum() > 0:
+            h = -h
+        return h, H(h)
+
+
+class Mixing(OneState):
+    def step(self, x, state, *context):
+        h = F.linear(x, self.w)
+        h = h - h.mean(0, keepdim=True)
+        return h, H(h)
+
+
+class Counting(OneState):
+    def step(self, x, state, *context):
+        h = F.linear(x, self.w) / x.shape[0]
+        return h, H(h)
+
+
+class Attending(OneState):
+    def step(self, x, state, *context):
+        h = F.linear(x, self.w)
+        h = torch.bmm(h[:, :, None], h[:, None, :]).sum(-1)
+        return h, H(h)
+
+
+OUTSIDE = torch.ones(1)
+
+
+class Reaching(OneState):
+    def step(self, x, state, *context):
+        h = F.linear(x, self.w) * OUTSIDE
+        return h, H(h)
+
+
+class Failing(OneState):
+    def step(self, x, state, *context):
+        raise ValueError("not today")
+
+
+@pytest.mark.parametrize(
+    ("kind", "line", "why"),
+    [
+        (Dropping, 1, "as dropout does"),
+        (Sorting, 1, "does not know aten.sort"),
+        (InPlace, 2, "changes a tensor in place"),
+        (Looking, 2, "aten.sum"),
+        (Mixing, 2, "over the batch"),
+        (Attending, 2, "takes .batch, units."),
+        (Reaching, 1, "neither an argument of the step nor owned by the cell"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_can_t_be_compiled_is_named_with_its_line(kind, line, why):
+    cell = kind(3, 4)
+    number = inspect.getsourcelines(kind.step)[1] + line
+    report = explain(cell)
+    assert report.backend == "reference"
+    assert re.search(rf"test_trace\.py:{number}: .*{why}", report.refusals["cpu"]), report.refusals["cpu"]
+    with pytest.raises(BackendError, match=f"test_trace.py:{number}"):
+        unroll(cell, torch.zeros(5, 2, 3), backend="cpu")
+
+
+def test_a_step_that_looks_at_the_size_of_the_batch_is_refused():
+    with pytest.raises(Refusal, match="depends on the size of the batch"):
+        trace(Counting(3, 4))
+
+
+def test_a_step_that_raises_is_left_to_the_plain_loop_to_raise():
+    with pytest.raises(ValueError, match="not today"):
+        unroll(Failing(3, 4), torch.zeros(5, 2, 3))
+
+
+def test_plain_tensors_of_the_cell_are_weights_like_others():
+    cell = OneState(3, 4)
+    object.__setattr__(cell, "u", torch.randn(4, 4, requires_grad=True))
+    cell._parameters.pop("u", None)
+    kind = type(
+        "Plain", (OneState,), {"step": lambda self, x, state: (state.h @ self.u + x @ self.w.T, H(x @ self.w.T))}
+    )
+    cell.__class__ = kind
+    inputs = torch.randn(5, 2, 3)
+    for backend in ("reference", "cpu"):
+        outputs, _ = unroll(cell, inputs, backend=backend)
+        (gradient,) = torch.autograd.grad(outputs.sum(), cell.u)
+        if backend == "reference":
+            expected = outputs, gradient
+    torch.testing.assert_close((outputs, gradient), expected)
+
+
+def test_other_dtypes_watchers_and_contexts_are_refused_in_words():
+    cell = make_case("gru-reset-before", (4, 2, 3, 5)).cell.float()
+    inputs = torch.zeros(6, 2, 3)
+    assert "float16" in explain(cell.half(), inputs.half()).refusals["cpu"]
+    cell.float()
+    assert "(2, 7, 3)" in explain(cell, inputs, context=[torch.zeros(2, 7, 3)]).refusals["cpu"]
+
+    seen = []
+    torch.func.vmap(lambda x: (seen.append(explain(cell, x).refusals["cpu"]), x)[1])(inputs[None])
+    assert seen == ["it needs plain tensors, and something else looks on"]
+
+
+def test_inputs_alone_are_hoisted_and_products_of_joined_rows_are_split():
+    from odd_cells import Projected
+
+    found = plan(Projected(3, 4))
+    assert [node.operation for node in found.before.inputs] == ["product"]
+    assert sum(node.operation == "product" for node in found.inference.nodes()) == 2
+    assert not any(node.operation == "concat" for node in found.inference.nodes())
+
+
+def test_biases_of_inputs_and_state_are_added_before_the_loop():
+    found = plan(make_case("lstm", (2, 2, 3, 4)).cell)
+    assert not found.before.vectors
+    assert [node.operation for node in found.before.inputs] == ["add"]

@@ -1,0 +1,235 @@
+"""Memory networks against their formulas, on literal numbers and slot by slot."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.testing import assert_close
+
+from cases import TOLERANCE
+from unspool.data import IGNORED, Sequences, Stories, StoryExamples
+from unspool.errors import SettingError
+from unspool.models import KeyValueMemoryNetwork, MemoryNetwork, SentenceEncoder, hop, position_encoding
+
+EXACT = TOLERANCE[torch.float64]
+VOCABULARY, SIZE = 11, 6
+
+
+def stories() -> StoryExamples:
+    """Three stories of 3, 1 and 4 sentences, drawn from five different ones."""
+    sentences = Sequences.of([[3, 4, 5], [6, 3], [7], [8, 9, 10, 3], [4, 4]])
+    told = Sequences.of([[0, 1, 2], [3], [4, 0, 3, 1]])
+    questions = Sequences.of([[5, 3], [9], [10, 4, 6]])
+    return StoryExamples(sentences, told, questions, np.array([2, 0, 1]), 0)
+
+
+def batch() -> Stories:
+    return stories().batch(np.arange(3))
+
+
+def network(kind: str = "adjacent", **options: object) -> MemoryNetwork | KeyValueMemoryNetwork:
+    answers = torch.tensor([3, 8, 10])
+    if kind == "key-value":
+        model = KeyValueMemoryNetwork(VOCABULARY, SIZE, answers, slots=3, **options)
+    else:
+        model = MemoryNetwork(VOCABULARY, SIZE, answers, slots=3, tying=kind, **options)
+    torch.manual_seed(3)
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.6)
+    return model.double().eval()
+
+
+KINDS = ["adjacent", "layer-wise", "key-value"]
+
+
+def test_a_hop_is_its_formula_on_literal_numbers():
+    query = torch.tensor([[1.0, 2.0]], dtype=torch.float64)
+    keys = torch.tensor([[[1.0, 0.0]], [[0.0, 1.0]], [[-1.0, 1.0]]], dtype=torch.float64)  # scores 1, 2, 1
+    values = torch.tensor([[[10.0, 0.0]], [[0.0, 10.0]], [[5.0, 5.0]]], dtype=torch.float64)
+    mask = torch.ones(3, 1, dtype=torch.bool)
+    whole = 2 * math.e + math.e**2
+    found, weights = hop(query, keys, values, mask)
+    assert_close(weights[:, 0], torch.tensor([math.e, math.e**2, math.e]).double() / whole, rtol=1e-6, atol=0)
+    expected = torch.tensor([[15 * math.e, 10 * math.e**2 + 5 * math.e]]).double() / whole
+    assert_close(found, expected, rtol=1e-6, atol=0)
+    found, weights = hop(query, keys, values, mask, linear=True)
+    assert weights[:, 0].tolist() == [1, 2, 1]
+    assert found.tolist() == [[15.0, 25.0]]
+    mask[1] = False
+    found, weights = hop(query, keys, values, mask)
+    assert weights[:, 0].tolist() == [0.5, 0, 0.5]
+    assert hop(query, keys, values, mask, linear=True)[0].tolist() == [[15.0, 5.0]]
+
+
+def test_an_exact_key_returns_its_value():
+    keys = 50 * torch.nn.functional.normalize(torch.randn(20, 4, 16), dim=-1)
+    values = torch.randn(20, 4, 8)
+    wanted = torch.tensor([3, 19, 0, 7])
+    found, _ = hop(keys[wanted, torch.arange(4)], keys, values, torch.ones(20, 4, dtype=torch.bool))
+    assert_close(found, values[wanted, torch.arange(4)], rtol=0, atol=1e-5)
+
+
+def test_position_encoding_is_its_formula():
+    weights = position_encoding(torch.tensor([4, 2, 1]), 4, 5)
+    assert weights.shape == (4, 3, 5)
+    for sentence, length in enumerate((4, 2, 1)):
+        for j in range(1, 5):
+            for k in range(1, 6):
+                expected = (1 - j / length) - (k / 5) * (1 - 2 * j / length) if j <= length else 0.0
+                assert weights[j - 1, sentence, k - 1] == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("how", ["bag", "position", "gru"])
+def test_sentences_are_encoded_alike_in_a_batch_and_alone(how):
+    encoder = SentenceEncoder(how, SIZE).double()
+    lengths = torch.tensor([4, 1, 3])
+    vectors = torch.randn(4, 3, SIZE).double()
+    vectors[torch.arange(4)[:, None] >= lengths] = 0 if how == "position" else float("nan")
+    together = encoder(vectors, lengths)
+    for place, length in enumerate(lengths.tolist()):
+        alone = encoder(vectors[:length, place : place + 1], lengths[place : place + 1])
+        assert_close(together[place : place + 1], alone, **EXACT)
+    if how == "bag":
+        assert_close(together[2], vectors[:3, 2].sum(0), **EXACT)
+
+
+def encode(table: Tensor, ids: list[int]) -> Tensor:
+    weights = position_encoding(torch.tensor([len(ids)]), len(ids), SIZE)[:, 0].double()
+    return (weights * table[ids]).sum(0)
+
+
+def by_hand(model: MemoryNetwork | KeyValueMemoryNetwork, story: int) -> tuple[Tensor, list[Tensor]]:
+    """One story, one sentence at a time."""
+    data = stories()
+    told = [data.sentences[int(place)].tolist() for place in data.stories[story]]
+    question = data.questions[story].tolist()
+    ages = [min(len(told) - 1 - slot, 2) for slot in range(len(told))]
+
+    def look(query: Tensor, keys: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
+        p = torch.stack([query @ key for key in keys]).softmax(0)
+        return sum(weight * value for weight, value in zip(p, values, strict=True)), p
+
+    seen = []
+    if isinstance(model, KeyValueMemoryNetwork):
+        table = model.table.weight
+        keys = [encode(table, ids) + model.key_ages.weight[age] for ids, age in zip(told, ages, strict=True)]
+        values = [encode(table, ids) + model.value_ages.weight[age] for ids, age in zip(told, ages, strict=True)]
+        query = encode(table, question)
+        for move in model.moves:
+            found, p = look(query, keys, values)
+            query = move.weight @ (query + found)
+            seen.append(p)
+        return torch.stack([query @ table[answer] for answer in (3, 8, 10)]), seen
+    adjacent = model.tying == "adjacent"
+    tables, times = [table.weight for table in model.tables], [table.weight for table in model.ages]
+    query = encode(tables[0 if adjacent else 2], question)
+    for k in range(model.hops):
+        a, c = (k, k + 1) if adjacent else (0, 1)
+        keys = [encode(tables[a], ids) + times[a][age] for ids, age in zip(told, ages, strict=True)]
+        values = [encode(tables[c], ids) + times[c][age] for ids, age in zip(told, ages, strict=True)]
+        found, p = look(query, keys, values)
+        query = (query if adjacent else model.between.weight @ query) + found
+        seen.append(p)
+    if adjacent:
+        return torch.stack([query @ tables[-1][answer] for answer in (3, 8, 10)]), seen
+    return model.output.weight @ query, seen
+
+
+@pytest.mark.parametrize("hops", [1, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_is_its_formulas_slot_by_slot(kind, hops):
+    model = network(kind, hops=hops)
+    result = model(batch())
+    assert result.weights.shape == (hops, 4, 3)
+    for story, length in enumerate((3, 1, 4)):
+        logits, seen = by_hand(model, story)
+        assert_close(result.logits[story], logits, **EXACT)
+        for k in range(hops):
+            assert_close(result.weights[k, :length, story], seen[k], **EXACT)
+            assert torch.count_nonzero(result.weights[k, length:, story]) == 0
+
+
+@pytest.mark.parametrize("encoder", ["bag", "position", "lstm", "mingru"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_answers_as_each_story_alone(kind, encoder):
+    model = network(kind, encoder=encoder)
+    together = model(batch())
+    losses = []
+    for story, length in enumerate((3, 1, 4)):
+        alone = stories().batch(np.array([story]))
+        result = model(alone)
+        assert_close(together.logits[story], result.logits[0], **EXACT)
+        assert_close(together.weights[:, :length, story], result.weights[:, :, 0], **EXACT)
+        losses.append(model.loss(alone).total)
+    loss = model.loss(batch())
+    assert loss.count == 3
+    assert_close(loss.total, sum(losses), rtol=1e-6, atol=1e-6)  # the loss is taken in float32
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_gradients_are_those_of_finite_differences(kind):
+    model = network(kind, hops=2)
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    assert torch.autograd.gradcheck(lambda *_: model(batch()), weights)
+    gradients = torch.autograd.grad(model(batch()).logits.square().sum(), weights)
+    assert all(torch.count_nonzero(gradient) > 0 for gradient in gradients)
+
+
+def test_unknown_answers_do_not_count():
+    model = network()
+    examples = stories()
+    examples.answers[1] = IGNORED
+    result = model.loss(examples.batch(np.arange(3)))
+    assert result.count == 2
+    assert result.total.isfinite()
+
+
+def test_tied_tables_stand_once():
+    names = [name for name, _ in network("adjacent", hops=3).named_parameters()]
+    assert names == [*(f"tables.{k}.weight" for k in range(4)), *(f"ages.{k}.weight" for k in range(4))]
+    layer_wise = dict(network("layer-wise", hops=3).named_parameters())
+    assert sorted(layer_wise) == sorted(
+        [*(f"tables.{k}.weight" for k in range(3)), "ages.0.weight", "ages.1.weight", "between.weight", "output.weight"]
+    )
+
+
+def test_time_noise_makes_sentences_older_in_training_only():
+    model = network(time_noise=0.5)
+    quiet = model._ages(batch())
+    assert quiet.T.tolist() == [[2, 1, 0, 0], [0, 0, 0, 0], [2, 2, 1, 0]]
+    wide = MemoryNetwork(VOCABULARY, SIZE, torch.tensor([3]), slots=50, time_noise=0.5).train()
+    torch.manual_seed(1)
+    drawn = torch.stack([wide._ages(batch()) for _ in range(400)])[:, :, 2].float()  # the story of four sentences
+    assert bool((drawn[:, :-1] > drawn[:, 1:]).all())  # still in the order told
+    assert_close(drawn.mean(0), torch.tensor([5.0, 3.5, 2.0, 0.5]), rtol=0, atol=0.2)
+    assert torch.equal(network(time_noise=0.0).train()._ages(batch()), quiet)
+
+
+def test_the_linear_start_ends_after_its_examples_and_is_remembered():
+    model = network(linear_examples=5).train()
+    assert model.linear
+    raw = hop(torch.zeros(1, 2), torch.zeros(1, 1, 2), torch.zeros(1, 1, 2), torch.ones(1, 1).bool(), linear=True)[1]
+    assert raw.item() == 0
+    model.loss(batch())
+    assert model.linear
+    assert not torch.allclose(model(batch()).weights.sum(1), torch.ones(3, 3).double())
+    model.eval().loss(batch())  # looking is not learning
+    assert model.linear
+    other = network(linear_examples=5)
+    other.load_state_dict(model.state_dict())
+    assert other.linear
+    model.train().loss(batch())
+    assert not model.linear
+    assert_close(model(batch()).weights.sum(1), torch.ones(3, 3).double())
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(SettingError, match=re.escape("3 hops over 50 slots of 6, tying 'loose'")):
+        MemoryNetwork(VOCABULARY, SIZE, torch.tensor([3]), tying="loose")
+    with pytest.raises(SettingError, match="0 hops"):
+        KeyValueMemoryNetwork(VOCABULARY, SIZE, torch.tensor([3]), hops=0)
