@@ -7,8 +7,8 @@ reads `stackfaq`, `chatterbot_en` and `personality_chat` in the folder DATA and 
 - StackFAQ: trained on each question alone, with its first 3 and its first 5 paraphrases; how often the first answer to
   every other paraphrase is of the right thread, beside tf–idf over character n-grams of questions, and with answers;
 - small talk: how often one of the listed answers is given to the questions trained on;
-- subjects: how often "I don't know" is said to StackFAQ's questions by an assistant of chatterbot_en, and the reverse, at the
-  threshold that each chose from its own pairs to keep 95 in 100.
+- subjects: how often "I don't know" is said to StackFAQ's questions by an assistant of chatterbot_en, and the reverse,
+  at the threshold that each chose from its own pairs to keep 95 in 100.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ def score_small_talk(pairs: Sequence[tuple[str, str]]) -> None:
     right = [assistant.ask(question).answer in answers for question, answers in listed.items()]
     each = 1000 * (time.monotonic() - begun) / len(right)
     print(
-        f"\nchatterbot_en and personality_chat, {len(pairs):,} pairs: a listed answer to {100 * sum(right) / len(right):.2f} % "
-        f"of {len(right):,} questions trained on; trained in {seconds:.0f} s, {each:.1f} ms an answer"
+        f"\nchatterbot_en and personality_chat, {len(pairs):,} pairs: a listed answer to "
+        f"{100 * sum(right) / len(right):.2f} % of {len(right):,} questions trained on; trained in {seconds:.0f} s, {each:.1f} ms an answer"
     )
 
 

@@ -1,4 +1,4 @@
-"""Questions and answers from tables, JSON lines and YAML: columns found, errors with their place, and what is joined."""
+"""Questions and answers from tables, JSON lines and YAML: columns, errors with their place, and what is joined."""
 
 from __future__ import annotations
 
