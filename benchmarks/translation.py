@@ -174,8 +174,11 @@ def _train(task: Any, source: Bucketed[Paired], name: str, keep: Path | None) ->
     file = keep / f"{name}.safetensors" if keep else None
     weights = dict(task.model.named_parameters())
     if file is not None and file.is_file():
+        kept = load_file(file)
+        if {key: value.shape for key, value in kept.items()} != {key: value.shape for key, value in weights.items()}:
+            raise SystemExit(f"{file} holds the weights of another network: remove it, or keep these elsewhere")
         with torch.no_grad():
-            for key, value in load_file(file).items():
+            for key, value in kept.items():
                 weights[key].copy_(value)
         return
     note(f"{name}: {PREPARED[name]} updates, so that decoding comes to its ends")

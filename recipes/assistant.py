@@ -149,7 +149,8 @@ def score_small_talk(pairs: Sequence[tuple[str, str]]) -> None:
     each = 1000 * (time.monotonic() - begun) / len(right)
     print(
         f"\nchatterbot_en and personality_chat, {len(pairs):,} pairs: a listed answer to "
-        f"{100 * sum(right) / len(right):.2f} % of {len(right):,} questions trained on; trained in {seconds:.0f} s, {each:.1f} ms an answer"
+        f"{100 * sum(right) / len(right):.2f} % of {len(right):,} questions trained on; "
+        f"trained in {seconds:.0f} s, {each:.1f} ms an answer"
     )
 
 

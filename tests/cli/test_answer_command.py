@@ -142,7 +142,7 @@ def test_a_conversation(monkeypatch, capsys, copy):
     told = dict(zip(range(len(typed)), heard[1:], strict=False))
     assert told[0] == told[1] == ("", "ask something first\n")
     assert told[2] == ("Type :q! and press enter.\n", "  100% sure, from: How do I quit vim?\n")
-    assert told[3][0].splitlines()[0] == "100.0%  How do I quit vim?  =>  Type :q! and press enter."
+    assert told[3][0].splitlines()[0].endswith("%  How do I quit vim?  =>  Type :q! and press enter.")
     assert len(told[3][0].splitlines()) == 5
     assert "attention" in told[4][0]
     assert told[5][0] == task.write("How do I quit vim?") + "\n"

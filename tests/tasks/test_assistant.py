@@ -674,14 +674,12 @@ def outcome(path: Path, settings: dict[str, Any]) -> list[Any]:
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_every_setting_changes_something(name, tmp_path):
-    lines = [
-        f"{each['question']},{answer!r},note {place}\n"
-        for place, each in enumerate(entries())
-        for answer in each["answers"]
-    ]
-    table = "Question,Answer,Note\n" + "".join(lines).replace("'", '"') + "Ant BEE 15,Ant bee 16,n1\n"
-    path = tmp_path / "pairs.csv" if name != "data.format" else tmp_path / "pairs.jsonl"
-    path.write_text(table + ("9,,n1\n" if name == "data.skip_bad" else ""))
+    ants = {"question": "Ant BEE 15", "answers": ["Ant bee 16"]}
+    path = write(tmp_path / "a.jsonl", [*entries(), ants])
+    if name.startswith("data."):
+        path = tmp_path / ("pairs.jsonl" if name == "data.format" else "pairs.csv")
+        lines = [f'{each["question"]},"{each["answers"][0]}",note {each["question"]}\n' for each in entries()]
+        path.write_text("Question,Answer,Note\n" + "".join(lines) + "9,,n1\n" * (name == "data.skip_bad"))
     base, value = EFFECTS[name]
     assert found(path, {**base, name: value}) != found(path, base)
 

@@ -17,7 +17,7 @@ from unspool.tasks.catalog import TASKS, one_of
 __all__ = ["VERBS", "run", "unspool"]
 
 VERBS = {
-    "demo": "Train an assistant in about a minute, ask it things, and look inside.",
+    "demo": "Train an assistant in a minute, ask it things, look inside.",
     "train": f"Train a model on your files: {one_of(TASKS)}.",
     "evaluate": "Score a model on labelled files.",
     "predict": f"{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line.",

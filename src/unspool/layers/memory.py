@@ -17,7 +17,7 @@ class MemoryRead(NamedTuple):
     """What a query took out of a memory, and from where."""
 
     value: Tensor  # (batch, value)
-    weights: Tensor  # (batch, heads, slots), each row adding up to 1, or all zero where no slot may be read; float32
+    weights: Tensor  # (batch, heads, slots), each row adding up to 1, or all zero where no slot may be read
 
 
 class KeyValueMemory(nn.Module):
@@ -74,7 +74,7 @@ class KeyValueMemory(nn.Module):
         Raises:
             ShapeError: If a shape does not fit, or the heads don't divide a width.
         """
-        return self.read(self.scores(query, keys), values, mask)
+        return self.read(self.scores(query, keys if mask is None else _cleared(keys, mask)), values, mask)
 
     def scores(self, query: Tensor, keys: Tensor) -> Tensor:
         """How well each key fits, before the strength, (batch, heads, slots); shapes as in `forward`."""
@@ -84,8 +84,8 @@ class KeyValueMemory(nn.Module):
         return torch.einsum(f"bhk,{shape}->bhs", query, keys)
 
     def weigh(self, scores: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Turn scores, (batch, heads, slots), into weights of the same shape, float32; exactly 0 at masked slots."""
-        scores = scores.float() * self.log_scale.exp()
+        """Turn scores, (batch, heads, slots), into weights of the same shape, at least float32; exactly 0 at masked slots."""
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * self.log_scale.exp()
         if mask is not None:
             mask = mask.unsqueeze(-2)  # the same for all heads
             scores = scores.masked_fill(~mask, -math.inf)
@@ -112,7 +112,7 @@ class KeyValueMemory(nn.Module):
             )
         weights = self.weigh(scores, mask)
         if mask is not None:
-            values = values.masked_fill(~mask.unsqueeze(-1), 0)  # a weight of 0 does not stop NaN
+            values = _cleared(values, mask)
         values = self._split(values)
         shape = "shv" if values.ndim == 3 else "bshv"
         value = torch.einsum(f"bhs,{shape}->bhv", weights.to(values.dtype), values)
@@ -135,3 +135,10 @@ class KeyValueMemory(nn.Module):
     def extra_repr(self) -> str:
         top = "" if self.top is None else f", top={self.top}"
         return f"scale={float(self.log_scale.detach().exp()):.4g}, num_heads={self.num_heads}{top}"
+
+
+def _cleared(slots: Tensor, mask: Tensor) -> Tensor:
+    """Zeros in slots that nobody may read: a weight of 0 does not stop NaN, nor does it in the gradient."""
+    if slots.ndim == 2 and mask.ndim == 2:
+        mask = mask.any(0)
+    return slots.masked_fill(~mask.unsqueeze(-1), 0)

@@ -22,7 +22,8 @@ __all__ = ["Confidence", "HeldOut", "Probe", "calibrate", "hold_out", "make_prob
 
 _DRAWS = 8  # times that a wording which stands alone is asked
 _NEAREST = 50  # other keys of a probe that are looked at
-_WEAKEST, _STRONGEST = 1.0, 200.0  # between them a strength is looked for
+_WEAKEST, _STRONGEST = 1.0, 60.0  # between them a strength is looked for: beyond, all confidences round to 1
+_SPREAD = 0.5  # how far, in natural logarithms, the strength is thought to be from the one learned in training
 
 
 class Confidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -155,7 +156,7 @@ def calibrate(probes: Sequence[Probe], index: KeyIndex, *, keep: float = 0.95) -
     scale, nothing = _fit(own, others, float(index.model.memory.log_scale.detach().exp()))
     made = Confidence(scale=scale, nothing=nothing, threshold=0.0)
     lowest = float(np.quantile(best[telling] if telling.any() else best, 1 - keep))
-    return msgspec.structs.replace(made, threshold=float(f"{made.confidence(lowest):.4g}"))
+    return msgspec.structs.replace(made, threshold=made.confidence(lowest))
 
 
 def _compared(probe: Probe, index: KeyIndex) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -179,7 +180,10 @@ def _forget(bag: Bag, known: NDArray[np.bool_]) -> Bag:
 
 
 def _fit(own: NDArray[np.float64], others: NDArray[np.float64], scale: float) -> tuple[float, float]:
-    """The strength and the score of no pair under which the probes are likeliest."""
+    """The strength and the score of no pair under which the probes are likeliest.
+
+    Where pairs are so far apart that any strength would do, it stays near that of training.
+    """
     right, wrong = torch.from_numpy(own), torch.from_numpy(others.copy())
     begin = [math.log(scale), float(right.median()) / 2]
     parameters = torch.tensor(begin, dtype=torch.float64, requires_grad=True)
@@ -191,7 +195,8 @@ def _fit(own: NDArray[np.float64], others: NDArray[np.float64], scale: float) ->
         nothing = (strength * parameters[1]).expand(len(right))
         foreign = torch.cat([nothing[:, None], strength * wrong], dim=1).logsumexp(1)
         known = torch.logaddexp(foreign, strength * right)
-        loss: Tensor = (known - strength * right + foreign - nothing).mean()
+        surprise = ((parameters[0] - math.log(scale)) / _SPREAD).square() / 2
+        loss: Tensor = (known - strength * right + foreign - nothing).mean() + surprise / len(right)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 
