@@ -28,7 +28,14 @@ from typing import Any, NamedTuple
 from unspool import Assistant
 from unspool.training import Reporter
 
-SETTINGS: dict[str, Any] = {"generator": False, "valid_fraction": 0, "device": "cpu", "seed": 0}
+SETTINGS: dict[str, Any] = {
+    "generator": False,
+    "valid_fraction": 0,
+    "learning_rate": 1e-2,
+    "threads": 1,
+    "device": "cpu",
+    "seed": 0,
+}
 PARAPHRASES = (0, 3, 5)
 
 
@@ -61,7 +68,7 @@ def stackfaq(data: Path) -> list[Thread]:
 def score_stackfaq(threads: Sequence[Thread]) -> dict[int, Assistant]:
     """Print first answers right, and return the assistants."""
     made = {}
-    print("StackFAQ          right first   tf–idf of questions   and answers   answered   seconds")
+    print("StackFAQ       right first   tf–idf, wordings   threads   with answers   answered   seconds")
     for count in PARAPHRASES:
         told = [each.wordings[: 1 + count] for each in threads]
         asked = [(wording, place) for place, each in enumerate(threads) for wording in each.wordings[1 + count :]]
@@ -77,10 +84,12 @@ def score_stackfaq(threads: Sequence[Thread]) -> dict[int, Assistant]:
         ]
         keys = [(text, place) for place, texts in enumerate(told) for text in texts]
         both = keys + [(text, place) for place, each in enumerate(threads) for text in each.answers]
-        simple = [100 * nearest_right(asked, some) for some in (keys, both)]
+        joined = [(" ".join(texts), place) for place, texts in enumerate(told)]
+        simple = [100 * nearest_right(asked, some) for some in (keys, joined, both)]
         known = sum(reply.known for reply in replies) / len(replies)
+        first = 100 * sum(right) / len(right)
         print(
-            f"question + {count}      {100 * sum(right) / len(right):10.1f} {simple[0]:21.1f} {simple[1]:13.1f}"
+            f"question + {count}   {first:11.1f} {simple[0]:18.1f} {simple[1]:9.1f} {simple[2]:14.1f}"
             f" {100 * known:10.1f} {seconds:9.1f}"
         )
     return made
@@ -113,7 +122,7 @@ def pieces(text: str) -> list[str]:
 
 def unit(count: Counter[str], rarity: dict[str, float]) -> dict[str, float]:
     """Weighed counts of length 1."""
-    values = {piece: n * rarity[piece] for piece, n in count.items() if piece in rarity}
+    values = {piece: (1 + math.log(n)) * rarity[piece] for piece, n in count.items() if piece in rarity}
     length = math.sqrt(sum(value * value for value in values.values())) or 1.0
     return {piece: value / length for piece, value in values.items()}
 

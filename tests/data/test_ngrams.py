@@ -25,17 +25,15 @@ def vocabulary():
 
 
 def test_words_are_folded_and_marks_stand_alone():
-    assert split_words("Don’t STRASSE straße ﬁne, C++?") == "don't strasse strasse fine , c + + ?".split()
+    assert split_words("Don’t STRASSE straße ﬁne, C++?") == ["don't", "strasse", "strasse", "fine", ",", "c", *"++?"]
     assert split_words("") == []
     assert split_words(" \n\t") == []
 
 
 def test_entries_are_words_and_pieces_inside_their_boundaries():
     entries = NgramVocabulary.learn([["reset to I"]], [["x"]]).entries
-    assert entries == sorted(
-        [" i", "<i>", " to", "<to", "to>", "<to>", " reset", "<re", "res", "ese", "set", "et>"]
-        + ["<res", "rese", "eset", "set>"]
-    )
+    short = [" i", "<i>", " to", "<to", "to>", "<to>"]
+    assert entries == sorted([*short, " reset", "<re", "res", "ese", "set", "et>", "<res", "rese", "eset", "set>"])
 
 
 def test_answers_add_only_what_two_pairs_have(vocabulary):

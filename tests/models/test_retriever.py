@@ -30,7 +30,12 @@ def bags(plain: list[Plain]) -> Bags:
     for each, _ in plain:
         offsets.append(offsets[-1] + len(each))
     unknown = [unknown for _, unknown in plain]
-    return Bags(torch.tensor(ids), torch.tensor(values), torch.tensor(offsets), torch.tensor(unknown))
+    return Bags(
+        torch.tensor(ids, dtype=torch.int64),
+        torch.tensor(values),
+        torch.tensor(offsets),
+        torch.tensor(unknown),
+    )
 
 
 def make(balance: float = 0.5, scale: float = 20.0) -> Retriever:
@@ -41,6 +46,7 @@ def make(balance: float = 0.5, scale: float = 20.0) -> Retriever:
     return model
 
 
+@torch.no_grad()
 def encoded_by_hand(model: Retriever, plain: Plain) -> tuple[dict[int, float], list[float]]:
     values, unknown = plain
     weighed = {id: math.exp(float(model.importance[id])) * value for id, value in values.items()}
@@ -88,7 +94,7 @@ def test_loss_is_the_cross_entropy_of_the_right_keys():
     for query, target in zip(QUERIES, targets.tolist(), strict=True):
         logits = [7.0 * score_by_hand(model, query, key, 0.5) for key in KEYS]
         expected += math.log(sum(map(math.exp, logits))) - logits[target]
-    assert float(loss.total) == pytest.approx(expected, rel=1e-5)
+    assert float(loss.total.detach()) == pytest.approx(expected, rel=1e-5)
     assert loss.count == 4
     assert loss.carry is None
 
@@ -137,7 +143,7 @@ def test_where_training_begins_the_order_of_scores_is_that_of_tf_idf():
     length = math.sqrt(sum(value**2 for value in values.values()) + 0.5)
     key, _ = KEYS[2]
     expected = values[3] * key[3] / length / math.sqrt(sum(value**2 for value in key.values()))
-    assert float(scores[3, 2]) == pytest.approx(expected, rel=1e-5)
+    assert float(scores[3, 2].detach()) == pytest.approx(expected, rel=1e-5)
 
 
 def test_beginning_with_directions_sets_their_spread():
@@ -158,6 +164,13 @@ def test_a_grown_copy_scores_what_it_knew_as_before():
     assert grown.importance[ENTRIES:].eq(0).all()
     new: Plain = ({0: 1.0, 10: 2.0}, 0.0)
     assert_close(grown.scores(bags([new]), bags([new])), torch.ones(1, 1), **CLOSE)
+    assert torch.equal(model.grown(ENTRIES + 3).projection, grown.projection)
+    alone, other = ({10: 1.0}, 0.0), ({11: 1.0}, 0.0)
+    assert float(grown.scores(bags([alone]), bags([other])).detach()) < 0.9
+    assert float(grown.scores(bags([alone]), bags([({0: 1.0}, 0.0)])).detach()) < 0.9
+    mostly_new: Plain = ({0: 1.0, 9: 5.0, 10: 5.0}, 0.0)
+    scores = grown.scores(bags([mostly_new]), bags([({9: 1.0, 10: 1.0}, 0.0), ({0: 1.0}, 0.0)]))[0]
+    assert scores[0] > 0.9 > scores[1]
     assert len(model.importance) == ENTRIES
 
 

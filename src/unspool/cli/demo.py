@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 __all__ = ["demo"]
 
 _SETTINGS: dict[str, Any] = {
-    "epochs": 12,
+    "epochs": 15,
+    "learning_rate": 1e-2,
+    "keep": 0.65,  # rather silent than wrong
     "generator": False,
     "device": "cpu",
     "threads": 1,  # networks this small only wait for each other on several threads
     "seed": 1,
 }
 _ASKED = (
-    "which loaf flour do I want for pizza",
-    "my bike tyre is flat, help",
-    "can I stop training and pick it up again tomorrow?",
+    "How high do I set the seat of my bicycle?",
+    "There is red wine on my white tablecloth, what do I do?",
+    "May I add a few new pairs to an assistant that is already trained?",
 )
-_UNKNOWN = "who won the world cup in 1966?"
+_UNKNOWN = "What is the capital of Mongolia?"
 _INTRODUCTION = """\
 An assistant learns from questions and answers that come with this package: {questions} questions about the kitchen,
 the garden, bicycles, computers and Unspool itself, each in a few wordings. It learns to find the question that was

@@ -17,7 +17,7 @@ class MemoryRead(NamedTuple):
     """What a query took out of a memory, and from where."""
 
     value: Tensor  # (batch, value)
-    weights: Tensor  # (batch, heads, slots), each row adding up to 1, or all zero where no slot may be read
+    weights: Tensor  # (batch, heads, slots), each row adding up to 1, or all zero where none may be read
 
 
 class KeyValueMemory(nn.Module):
@@ -84,7 +84,7 @@ class KeyValueMemory(nn.Module):
         return torch.einsum(f"bhk,{shape}->bhs", query, keys)
 
     def weigh(self, scores: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Turn scores, (batch, heads, slots), into weights of the same shape, at least float32; exactly 0 at masked slots."""
+        """Weights of the slots, (batch, heads, slots), for scores of that shape; exactly 0 at masked slots."""
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * self.log_scale.exp()
         if mask is not None:
             mask = mask.unsqueeze(-2)  # the same for all heads

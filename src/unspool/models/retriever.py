@@ -98,12 +98,18 @@ class Retriever(nn.Module):
 
     @torch.no_grad()
     def grown(self, num_entries: int) -> Retriever:
-        """A copy for a vocabulary that has become larger: new entries count by their rarity alone."""
-        more = num_entries - len(self.importance)
-        new = Retriever(num_entries, self.projection.shape[1], balance=self.balance)
+        """A copy for a vocabulary that has become larger.
+
+        New entries count by their rarity alone. Their vectors are random, always the same: so they are like themselves
+        and unlike all others. Without any, a question would be about the few words of it that were there before.
+        """
+        more, size = num_entries - len(self.importance), self.projection.shape[1]
+        generator = torch.Generator().manual_seed(len(self.importance))
+        vectors = torch.empty(more, size).normal_(std=_SPREAD, generator=generator)
+        new = Retriever(num_entries, size, balance=self.balance)
         tensors = dict(self.state_dict())
         tensors["importance"] = F.pad(tensors["importance"], (0, more))
-        tensors["projection"] = F.pad(tensors["projection"], (0, 0, 0, more))
+        tensors["projection"] = torch.cat([tensors["projection"], vectors.to(self.projection.device)])
         new.load_state_dict(tensors)
         return new.to(self.importance.device).train(self.training)
 
@@ -142,8 +148,9 @@ class Retriever(nn.Module):
 
     def loss(self, batch: Lookups, carry: Any = None) -> Loss:
         """Cross-entropy of the right keys, summed over queries."""
-        scores = self.scores(batch.queries, batch.keys) * self.memory.log_scale.exp()
-        return Loss(F.cross_entropy(scores.float(), batch.targets, reduction="sum"), batch.size)
+        scores = self.scores(batch.queries, batch.keys)
+        scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * self.memory.log_scale.exp()
+        return Loss(F.cross_entropy(scores, batch.targets, reduction="sum"), batch.size)
 
 
 _SPREAD = 0.3  # root mean square of the projection: a step of the learning rate moves it about as much as `importance`

@@ -187,7 +187,8 @@ class _Fitting(Generic[D]):
         metric = self.task.metric[0]
         told = ", ".join(f"{name} {scores[metric]:.4g}" for name, scores in found.items() if metric in scores)
         where = "test" if splits.test is not None else "valid"
-        self.reporter.note(f"baselines on {where} ({metric}): {told} ({time.monotonic() - started:.0f} s)")
+        if told:
+            self.reporter.note(f"baselines on {where} ({metric}): {told} ({time.monotonic() - started:.0f} s)")
 
     def train(self, splits: Splits[D], resume: bool, *, kept: bool) -> None:
         """Run the training loop; the model then holds the best weights."""

@@ -448,7 +448,7 @@ class AssistantSettings(Settings):
     vocabulary: VocabularySettings = VocabularySettings(units="bpe", size=3000)
     data: QuestionSettings = QuestionSettings()
     training: TrainingSettings = TrainingSettings(
-        epochs=20, batch_tokens=2048, batch_size=32, learning_rate=3e-3, schedule="cosine", warmup=20
+        epochs=15, batch_tokens=2048, batch_size=32, learning_rate=5e-3, weight_decay=0.0, schedule="linear"
     )
     decoding: DecodingSettings = DecodingSettings(beam=3)
     label_smoothing: Fraction = 0.1

@@ -15,6 +15,7 @@ from unspool.tasks.matching.keys import PairBags, evenly_spread
 __all__ = ["begin_retriever", "learn_vocabulary"]
 
 _LARGEST_SAMPLE = 4_096  # pairs from which directions are taken
+_SPARE = 8  # directions that are looked for beyond those wanted, which makes these exact
 
 
 def learn_vocabulary(questions: Sequence[Question]) -> NgramVocabulary:
@@ -62,8 +63,7 @@ def _directions(bags: PairBags, size: int) -> Tensor:
         (len(together), len(bags.vocabulary)),
         check_invariants=False,
     )
-    rank = min(size, len(together), len(bags.vocabulary))
-    _, strengths, directions = torch.svd_lowrank(table, q=rank, niter=2)
-    kept = strengths > 1e-4 * strengths[0]
-    weighed: Tensor = F.normalize(directions[:, kept], dim=0) / strengths[kept].sqrt()
+    _, strengths, directions = torch.svd_lowrank(table, q=min(size + _SPARE, *table.shape), niter=2)
+    kept = int((strengths[:size] > 1e-4 * strengths[0]).sum())
+    weighed: Tensor = F.normalize(directions[:, :kept], dim=0) / strengths[:kept].sqrt()
     return weighed

@@ -136,7 +136,8 @@ def calibrate(probes: Sequence[Probe], index: KeyIndex, *, keep: float = 0.95) -
     """Choose the strength, the score of "I don't know", and the threshold.
 
     Each probe counts twice: as it is, and with its pair taken away: then no pair fits. Strength and score are those
-    under which what is right is likeliest. The threshold is the one that a share `keep` of the probes reaches; of the
+    under which what is right is likeliest; where any strength would do, it stays near that of training. The threshold
+    is the one that a share `keep` of the probes reaches; of the
     altered ones only those count which find their pair, as the others may have lost what they asked.
 
     Args:
@@ -180,10 +181,7 @@ def _forget(bag: Bag, known: NDArray[np.bool_]) -> Bag:
 
 
 def _fit(own: NDArray[np.float64], others: NDArray[np.float64], scale: float) -> tuple[float, float]:
-    """The strength and the score of no pair under which the probes are likeliest.
-
-    Where pairs are so far apart that any strength would do, it stays near that of training.
-    """
+    """The strength and the score of no pair under which the probes are likeliest."""
     right, wrong = torch.from_numpy(own), torch.from_numpy(others.copy())
     begin = [math.log(scale), float(right.median()) / 2]
     parameters = torch.tensor(begin, dtype=torch.float64, requires_grad=True)
