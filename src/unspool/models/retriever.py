@@ -50,7 +50,8 @@ class EncodedBags(NamedTuple):
     ids: Tensor  # int64 (entries,)
     values: Tensor  # (entries,); a bag's squares add up to the share of it that is known, 1 if nothing is unknown
     offsets: Tensor  # int64 (batch + 1,)
-    vectors: Tensor  # (batch, size), as long as the bag's values
+    vectors: Tensor  # (batch, size), as long as the values that have vectors
+    shares: Tensor  # (batch,): how long these are beside all values, between 0 and 1
 
 
 class Retriever(nn.Module):
@@ -58,14 +59,16 @@ class Retriever(nn.Module):
 
     .. math::
         x_f &= e^{\theta_f} v_f \big/ \sqrt{\textstyle\sum_g (e^{\theta_g} v_g)^2 + u} \\
-        e &= \lVert x \rVert \, \frac{P^\top x}{\lVert P^\top x \rVert} \\
-        \alpha_i &= \frac{x^\top x_i + \gamma\, e^\top e_i}{1 + \gamma}
+        e &= \lVert x' \rVert \, \frac{P^\top x'}{\lVert P^\top x' \rVert}, \quad
+            \rho = \frac{\lVert x' \rVert}{\lVert x \rVert} \\
+        \alpha_i &= \frac{x^\top x_i + \gamma\, e^\top e_i}{1 + \gamma \rho \rho_i}
 
-    A bag has values :math:`v`, and :math:`u` of it is unknown. The first term compares what question and key have in
-    common, entry by entry, and is tf–idf where training begins, with :math:`\theta = 0`; the second compares what they
-    are about, in few dimensions. Scores lie between -1 and 1; a key's own question has 1. Training is by softmax over
-    keys, :math:`-\ln \mathrm{softmax}(\beta \alpha)_i` for the right one, with :math:`\beta` learned: the key–value
-    memory's weights (`KeyValueMemory`).
+    A bag has values :math:`v`, and :math:`u` of it is unknown; :math:`x'` is :math:`x` without the entries that came
+    after training, which have no vectors: until pairs are added there are none, and :math:`\rho = 1`. The first term
+    compares what question and key have in common, entry by entry, and is tf–idf where training begins, with
+    :math:`\theta = 0`; the second compares what they are about, in few dimensions. Scores lie between -1 and 1; a key's
+    own question has 1. Training is by softmax over keys, :math:`-\ln \mathrm{softmax}(\beta \alpha)_i` for the right
+    one, with :math:`\beta` learned: the key–value memory's weights (`KeyValueMemory`).
 
     Source: two encoders that share their weights, trained by softmax over the batch's keys, as in Henderson et al.
     2017, arXiv:1705.00652; sums of vectors of words and pieces as in Bojanowski et al. 2017, arXiv:1607.04606.
@@ -78,6 +81,9 @@ class Retriever(nn.Module):
             have seen so well that it would grow, at the cost of those they have not.
     """
 
+    num_vectors: Tensor
+    """How many entries, the first ones, have vectors; the others came after training."""
+
     def __init__(self, num_entries: int, size: int = 64, *, scale: float = 20.0, balance: float = 0.5) -> None:
         super().__init__()
         if num_entries < 1 or size < 1 or not balance >= 0:
@@ -88,6 +94,7 @@ class Retriever(nn.Module):
         self.balance = balance
         self.importance = nn.Parameter(torch.zeros(num_entries))
         self.projection = nn.Parameter(torch.empty(num_entries, size).normal_(std=_SPREAD))
+        self.register_buffer("num_vectors", torch.tensor(num_entries))
         self.memory = KeyValueMemory(scale=scale, learn_scale=True)
 
     @torch.no_grad()
@@ -98,37 +105,32 @@ class Retriever(nn.Module):
 
     @torch.no_grad()
     def grown(self, num_entries: int) -> Retriever:
-        """A copy for a vocabulary that has become larger.
-
-        New entries count by their rarity alone. Their vectors are random, always the same: so they are like themselves
-        and unlike all others. Without any, a question would be about the few words of it that were there before.
-        """
-        more, size = num_entries - len(self.importance), self.projection.shape[1]
-        generator = torch.Generator().manual_seed(len(self.importance))
-        vectors = torch.empty(more, size).normal_(std=_SPREAD, generator=generator)
-        new = Retriever(num_entries, size, balance=self.balance)
+        """A copy for a vocabulary that has become larger: new entries count by their rarity alone, without vectors."""
+        more = num_entries - len(self.importance)
+        new = Retriever(num_entries, self.projection.shape[1], balance=self.balance)
         tensors = dict(self.state_dict())
         tensors["importance"] = F.pad(tensors["importance"], (0, more))
-        tensors["projection"] = torch.cat([tensors["projection"], vectors.to(self.projection.device)])
+        tensors["projection"] = F.pad(tensors["projection"], (0, 0, 0, more))
         new.load_state_dict(tensors)
         return new.to(self.importance.device).train(self.training)
 
     def encode(self, bags: Bags) -> EncodedBags:
         """Encode bags one by one, in memory that grows with their entries alone."""
-        rows, count = bags.rows, len(bags)
+        rows, none = bags.rows, bags.values.new_zeros(len(bags))
         values = bags.values * self.importance[bags.ids].exp()
-        squares = values.new_zeros(count).index_add(0, rows, values.square())
-        values = values / (squares + bags.unknown).clamp_min(_LEAST).sqrt()[rows]
+        values = values / (none.index_add(0, rows, values.square()) + bags.unknown).clamp_min(_LEAST).sqrt()[rows]
+        old = torch.where(bags.ids < self.num_vectors, values, 0)
         vectors = F.embedding_bag(
-            bags.ids,
-            self.projection,
-            bags.offsets,
-            mode="sum",
-            per_sample_weights=values,
-            include_last_offset=True,
+            bags.ids, self.projection, bags.offsets, mode="sum", per_sample_weights=old, include_last_offset=True
         )
-        known = (squares / (squares + bags.unknown).clamp_min(_LEAST)).sqrt()
-        return EncodedBags(bags.ids, values, bags.offsets, F.normalize(vectors, dim=-1) * known[:, None])
+        whole, part = (none.index_add(0, rows, each.square()).clamp_min(_LEAST).sqrt() for each in (values, old))
+        return EncodedBags(
+            bags.ids,
+            values,
+            bags.offsets,
+            F.normalize(vectors, dim=-1) * part[:, None],
+            part / whole,
+        )
 
     def scores(self, queries: Bags, keys: Bags) -> Tensor:
         r"""Scores :math:`\alpha` of every query against every key, (queries, keys), through a table of both.
@@ -136,15 +138,19 @@ class Retriever(nn.Module):
         The table has a column for each entry that occurs; for a query at a time against many keys, encode instead.
         """
         columns, places = torch.unique(torch.cat([queries.ids, keys.ids]), return_inverse=True)
-        weights, projection = self.importance[columns].exp(), self.projection[columns]
-        sides = zip((queries, keys), places.split([len(queries.ids), len(keys.ids)]), strict=True)
-        encoded = [_table(bags, place, weights) for bags, place in sides]
-        vectors = [F.normalize(x @ projection, dim=-1) * x.norm(dim=-1, keepdim=True) for x in encoded]
-        return self.combine(encoded[0] @ encoded[1].T, vectors[0] @ vectors[1].T)
+        of_queries, of_keys = places.split([len(queries.ids), len(keys.ids)])
+        x, e, rho = self._table(queries, of_queries, columns)
+        x_i, e_i, rho_i = self._table(keys, of_keys, columns)
+        return (x @ x_i.T + self.balance * e @ e_i.T) / (1 + self.balance * rho * rho_i.T)
 
-    def combine(self, shared: Tensor, alike: Tensor) -> Tensor:
-        r"""One score of the two: what is shared entry by entry, and how alike the vectors are."""
-        return (shared + self.balance * alike) / (1 + self.balance)
+    def _table(self, bags: Bags, places: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Bags encoded as rows over some entries, (batch, columns), (batch, size) and (batch, 1)."""
+        values = bags.values.new_zeros(len(bags), len(columns)).index_put((bags.rows, places), bags.values)
+        values = values * self.importance[columns].exp()
+        x = values / (values.square().sum(-1, keepdim=True) + bags.unknown[:, None]).clamp_min(_LEAST).sqrt()
+        old = torch.where(columns < self.num_vectors, x, 0)
+        whole, part = (each.norm(dim=-1, keepdim=True) for each in (x, old))
+        return x, F.normalize(old @ self.projection[columns], dim=-1) * part, part / whole.clamp_min(_LEAST)
 
     def loss(self, batch: Lookups, carry: Any = None) -> Loss:
         """Cross-entropy of the right keys, summed over queries."""
@@ -155,9 +161,3 @@ class Retriever(nn.Module):
 
 _SPREAD = 0.3  # root mean square of the projection: a step of the learning rate moves it about as much as `importance`
 _LEAST = 1e-30
-
-
-def _table(bags: Bags, places: Tensor, weights: Tensor) -> Tensor:
-    """Weighed bags as rows of unit length, the unknown counted, (batch, columns)."""
-    table = bags.values.new_zeros(len(bags), len(weights)).index_put((bags.rows, places), bags.values) * weights
-    return table / (table.square().sum(-1, keepdim=True) + bags.unknown[:, None]).clamp_min(_LEAST).sqrt()

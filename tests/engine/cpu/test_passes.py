@@ -13,7 +13,9 @@ from unspool.engine.cpu.interpret import interpret
 from unspool.engine.cpu.plan import plan
 from unspool.engine.cpu.schedule import schedule
 
-EVERY = {**ALL_CELLS, **ODD}
+NOT_TAKEN = {"hyperlstm", "ntm", "ntm-feedforward"}
+"""Cells with parts of three dimensions, which the compiler refuses."""
+EVERY = {name: cell for name, cell in {**ALL_CELLS, **ODD}.items() if name not in NOT_TAKEN}
 
 
 @pytest.mark.parametrize("name", EVERY)

@@ -57,7 +57,7 @@ class KeyIndex:
             encoded = model.encode(keys)
         ids, counts = encoded.ids.numpy(), np.diff(encoded.offsets.numpy())
         order = np.argsort(ids, kind="stable")
-        self._vectors = encoded.vectors.numpy()
+        self._vectors, self._shares = encoded.vectors.numpy(), encoded.shares.numpy()
         self._rows = np.repeat(np.arange(len(counts)), counts)[order]
         self._values = encoded.values.numpy()[order]
         self._begins = np.concatenate([[0], np.bincount(ids, minlength=len(model.importance)).cumsum()])
@@ -76,7 +76,8 @@ class KeyIndex:
         products = self._values[places] * np.repeat(values, counts)
         shared = np.bincount(self._rows[places], weights=products, minlength=len(self))
         alike = self._vectors @ query.vectors[0].numpy()
-        scores: NDArray[np.float64] = (shared + self.model.balance * alike) / (1 + self.model.balance)
+        balance = self.model.balance
+        scores: NDArray[np.float64] = (shared + balance * alike) / (1 + balance * float(query.shares) * self._shares)
         return scores
 
 
