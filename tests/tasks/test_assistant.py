@@ -346,7 +346,7 @@ def test_pairs_are_added_and_found_at_once_and_after_loading(folder, name, tmp_p
     assert task.ask("guernica", threshold=0.0).answers == ["Picasso.", "Pablo did."]
     assert task.ask("How do I quit vim?").answers == ["Type :q! and press enter.", "Press ZZ."]
     assert task.ask("Exit that modal editor").confidence == 1.0
-    assert task.ask("an editor which is modal", threshold=0.0).answers[1] == "Press ZZ."
+    assert task.ask("leave that modal editor", threshold=0.0).answers[1] == "Press ZZ."
     assert task.ask("how do I boil an egg?").answers == ["Six minutes in hot water.", "Four minutes for soft."]
     assert "12 questions" in task.introduction()
     asked = [*ASKED, "guernica", "modal editor", "nest", "exit that modal editor", "boil"]

@@ -22,6 +22,7 @@ from unspool.tasks.matching import (
     LookupSource,
     Matcher,
     PairBags,
+    Probe,
     answer_weight,
     begin_retriever,
     calibrate,
@@ -113,12 +114,14 @@ def test_several_answers_count_as_much_as_one():
     assert all(np.linalg.norm(answers.values) == pytest.approx(1) for answers in bags.answers)
 
 
-def test_the_index_scores_as_the_model_does():
+@pytest.mark.parametrize("with_vectors", [1.0, 0.6])
+def test_the_index_scores_as_the_model_does(with_vectors):
     questions = pairs()
     bags = made(questions)
     model = begin_retriever(bags, size=5)
     with torch.no_grad():
         model.importance.normal_(std=0.5)
+        model.num_vectors.fill_(round(with_vectors * len(bags.vocabulary)))
     index = KeyIndex(model, bags.keys())
     for text in ["reset the cats", "zzz network", "", "qqq", *SOME[2][0]]:
         bag = bags.vocabulary.bag(text)
@@ -199,11 +202,15 @@ def test_a_wording_held_out_is_not_in_its_key():
         assert set(key) == set().union(*others)
 
 
-def test_a_wording_that_stands_alone_is_never_all_that_is_held_out_of_nothing():
-    questions = pairs([(["aaa bbb"], ["x"]), (["ccc ddd"], ["y"])])
+def test_no_key_is_ever_held_out_whole():
+    questions = pairs(SOME[:3])
     bags = made(questions, answer_weight=0.0)
-    for batch in LookupSource(questions, bags, batch_size=2, hold_out=1.0).epoch(0):
-        assert all(len(_bag(batch.keys, row)) for row in range(2))
+    for batch in LookupSource(questions, bags, hold_out=1.0).epoch(0):  # every wording of every pair is held out
+        assert all(_bag(batch.keys, row) for row in range(3))
+    alone = pairs([(["aaa bbb"], ["x"]), (["ccc ddd"], ["y"])])
+    bags = made(alone, answer_weight=0.0)
+    for batch in LookupSource(alone, bags, hold_out=1.0).epoch(0):
+        assert torch.equal(batch.keys.values.sort().values, bags.keys().values.sort().values)
 
 
 def test_few_candidates_still_hold_every_query_s_pair():
@@ -339,6 +346,23 @@ def test_the_threshold_keeps_the_share_that_was_asked_for():
         assert share == pytest.approx(keep, abs=0.03)
         thresholds.append(confidence.threshold)
     assert thresholds == sorted(thresholds, reverse=True)
+
+
+def test_an_altered_probe_that_lost_its_pair_does_not_lower_the_threshold():
+    questions = _many(20)
+    bags = made(questions)
+    index = KeyIndex(begin_retriever(bags, size=8), bags.keys())
+    own = [bags.vocabulary.bag(each.wordings[0])._replace(unknown=5.0 * n) for n, each in enumerate(questions)]
+    lost = [bags.vocabulary.bag(questions[19 - n].wordings[0])._replace(unknown=900.0) for n in range(20)]
+    found = [Probe(pair, bag, altered=True) for pair, bag in enumerate(own)]
+    both = found + [Probe(pair, bag, altered=True) for pair, bag in enumerate(lost)]
+    best = [float(index.scores(probe.bag).max()) for probe in found]
+    for probes in (found, both):
+        confidence = calibrate(probes, index, keep=0.9)
+        assert confidence.threshold == pytest.approx(confidence.confidence(float(np.quantile(best, 0.1))))
+    held = [probe._replace(altered=False) for probe in both]
+    confidence = calibrate(held, index, keep=0.9)
+    assert confidence.threshold < confidence.confidence(float(np.quantile(best, 0.0)))
 
 
 def test_strength_and_score_of_nothing_are_the_likeliest():
@@ -486,6 +510,7 @@ def test_more_pairs_are_found_at_once_and_the_old_ones_still():
     assert all(
         more.rank(wording).matches[0].pair == pair for pair, (wordings, _) in enumerate(SOME) for wording in wordings
     )
+    assert more.rank("zebra").matches[0].score > 0.2 > finder.rank("zebra").matches[0].score
     assert len(finder.questions) == len(SOME)
     assert finder.rank("fastest zebra").matches[0].score < more.rank("fastest zebra").matches[0].score
 
