@@ -5,7 +5,8 @@
 reads `stackfaq`, `chatterbot_en` and `personality_chat` in the folder DATA and prints
 
 - StackFAQ: trained on each question alone, with its first 3 and its first 5 paraphrases; how often the first answer to
-  every other paraphrase is of the right thread, beside tf–idf over character n-grams of questions, and with answers;
+  every other paraphrase is of the right thread, and to each thread's last five, which no choice was made by; beside
+  tf–idf over character n-grams of questions, and with answers;
 - small talk: how often one of the listed answers is given to the questions trained on;
 - subjects: how often "I don't know" is said to StackFAQ's questions by an assistant of chatterbot_en, and the reverse,
   at the threshold that each chose from its own pairs to keep 95 in 100.
@@ -68,7 +69,7 @@ def stackfaq(data: Path) -> list[Thread]:
 def score_stackfaq(threads: Sequence[Thread]) -> dict[int, Assistant]:
     """Print first answers right, and return the assistants."""
     made = {}
-    print("StackFAQ       right first   tf–idf, wordings   threads   with answers   answered   seconds")
+    print("StackFAQ       right first   last five   tf–idf, wordings   threads   with answers   answered   seconds")
     for count in PARAPHRASES:
         told = [each.wordings[: 1 + count] for each in threads]
         asked = [(wording, place) for place, each in enumerate(threads) for wording in each.wordings[1 + count :]]
@@ -88,9 +89,12 @@ def score_stackfaq(threads: Sequence[Thread]) -> dict[int, Assistant]:
         simple = [100 * nearest_right(asked, some) for some in (keys, joined, both)]
         known = sum(reply.known for reply in replies) / len(replies)
         first = 100 * sum(right) / len(right)
+        last = [
+            said for said, (wording, place) in zip(right, asked, strict=True) if wording in threads[place].wordings[6:]
+        ]
         print(
-            f"question + {count}   {first:11.1f} {simple[0]:18.1f} {simple[1]:9.1f} {simple[2]:14.1f}"
-            f" {100 * known:10.1f} {seconds:9.1f}"
+            f"question + {count}   {first:11.1f} {100 * sum(last) / len(last):11.1f}"
+            f" {simple[0]:18.1f} {simple[1]:9.1f} {simple[2]:14.1f} {100 * known:10.1f} {seconds:9.1f}"
         )
     return made
 
