@@ -454,8 +454,7 @@ def test_the_generator_writes(folder, memory, both):
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
 def test_what_is_written_comes_to_an_end(folder, positions, monkeypatch):
-    monkeypatch.setattr("unspool.tasks.encoder_decoders.LEARNED_POSITIONS", 64)
-    monkeypatch.setattr("unspool.tasks.assistant.LEARNED_POSITIONS", 64)
+    monkeypatch.setattr("unspool.tasks.encoder_decoders._LEARNED_POSITIONS", 64)
     settings = {**SMALL, "network": "transformer", "positions": positions, "heads": 2, "feedforward": 5, "epochs": 1}
     task = Assistant(**{**settings, "hidden": 4, "decoding.max_length": None}).fit(
         folder / "train.jsonl", reporter=SILENT

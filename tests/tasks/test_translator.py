@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import unspool
 from unspool import Translator
 from unspool.data import UNKNOWN
 from unspool.decoding import DecodingSettings, Hypothesis
-from unspool.errors import DataError, SettingError
+from unspool.errors import DataError, ModelFolderError, SettingError
 from unspool.settings import describe, make
 from unspool.tasks.settings import TranslatorSettings
 from unspool.tasks.translation_scores import by_length, grouped, signature, translation_scores
@@ -219,8 +220,7 @@ def test_a_megabyte_of_text_is_read_as_far_as_it_is_read(reverser):
 
 
 def test_learned_positions_end_and_outputs_with_them(corpus, monkeypatch):
-    monkeypatch.setattr("unspool.tasks.encoder_decoders.LEARNED_POSITIONS", 40)
-    monkeypatch.setattr("unspool.tasks.translator.LEARNED_POSITIONS", 40)
+    monkeypatch.setattr("unspool.tasks.encoder_decoders._LEARNED_POSITIONS", 40)
     monkeypatch.setattr("unspool.tasks.translator._LONGEST", 24)
     model = Translator(
         **{**SMALL, "network": "transformer", "positions": "learned", "heads": 2, "feedforward": 5, "embedding": 6}
@@ -521,3 +521,12 @@ def test_every_setting_changes_something(name, tmp_path):
 
     assert found(base) == found(base)
     assert found({**base, name: value}) != found(base)
+
+
+@pytest.mark.parametrize("ratio", ["1e9", "0", "-3", '"x"'])
+def test_a_folder_that_would_have_it_write_without_end_is_refused(folder, tmp_path, ratio):
+    place = tmp_path / "m"
+    shutil.copytree(folder / "model", place)
+    (place / "vocabulary" / "lengths.json").write_text('{"ratio": ' + ratio + "}", encoding="utf-8")
+    with pytest.raises(ModelFolderError, match=r"lengths\.json"):
+        Translator.load(place)

@@ -15,9 +15,7 @@ from torch import nn
 from unspool.cells import Cell
 from unspool.data import (
     LONGEST_TEXT,
-    PADDING,
     UNKNOWN,
-    Bucketed,
     Interleaved,
     NgramVocabulary,
     PairedExamples,
@@ -35,7 +33,8 @@ from unspool.inspection import Trace
 from unspool.models import AssistantModel, Retriever
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
-from unspool.tasks.encoder_decoders import LEARNED_POSITIONS, build_encoder_decoder
+from unspool.tasks.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
+from unspool.tasks.encoding import bucketed, learned_vocabulary
 from unspool.tasks.looking import trace_of_pair
 from unspool.tasks.matching import (
     Confidence,
@@ -49,6 +48,7 @@ from unspool.tasks.matching import (
     begin_retriever,
     calibrate,
     hold_out,
+    learn_vocabulary,
     make_probes,
 )
 from unspool.tasks.settings import AssistantSettings
@@ -176,22 +176,11 @@ class Assistant(Task[list[Question]]):
         if len(examples) < 2:
             raise DataError("one question only: expected at least two, there would be nothing to choose from")
         self.questions, self.matcher, self._lesson = examples, None, None
-        memory, options = self.settings.memory, self.settings.vocabulary
-        self._ngrams = NgramVocabulary.learn(
-            [each.wordings for each in examples],
-            [each.answers for each in examples],
-            shortest=memory.shortest,
-            longest=memory.longest,
-        )
+        memory = self.settings.memory
+        self._ngrams = learn_vocabulary(examples, shortest=memory.shortest, longest=memory.longest)
         if self.settings.generator:
-            self.vocabulary = Vocabulary.learn(
-                chain.from_iterable((*each.wordings, *each.answers) for each in examples),
-                units=options.units,
-                max_size=options.size,
-                min_count=options.min_count,
-                lowercase=options.lowercase,
-                digits_to_zero=options.digits_to_zero,
-            )
+            texts = chain.from_iterable((*each.wordings, *each.answers) for each in examples)
+            self.vocabulary = learned_vocabulary(texts, self.settings.vocabulary)
 
     def _learned_from(self) -> _Lesson:
         """What the memory is trained on; made once for a training."""
@@ -230,7 +219,7 @@ class Assistant(Task[list[Question]]):
         return f"{found}; generator: {network.network}, {super()._summary()}"
 
     def _source(self, examples: list[Question]) -> BatchSource:
-        memory, training, lesson = self.settings.memory, self.settings.training, self._learned_from()
+        memory, lesson = self.settings.memory, self._learned_from()
         lookups = LookupSource(
             lesson.held.kept,
             lesson.bags,
@@ -238,17 +227,11 @@ class Assistant(Task[list[Question]]):
             candidates=memory.candidates,
             word_dropout=memory.word_dropout,
             hold_out=memory.hold_out,
-            seed=training.seed,
+            seed=self.settings.training.seed,
         )
         if not self.settings.generator:
             return lookups
-        pairs = Bucketed(
-            self._paired(examples),
-            batch_tokens=training.batch_tokens,
-            batch_size=training.batch_size,
-            seed=training.seed,
-        )
-        return Interleaved(lookups, pairs)
+        return Interleaved(lookups, bucketed(self._paired(examples), self.settings.training))
 
     def _paired(self, examples: Iterable[Question]) -> PairedExamples:
         """Every wording with every answer of its question, for the generator."""
@@ -288,17 +271,12 @@ class Assistant(Task[list[Question]]):
         assert self.matcher is not None
         return {**self._first_right(self.matcher, examples), **self._perplexity(model, examples)}
 
-    @torch.no_grad()
     def _perplexity(self, model: nn.Module, examples: list[Question]) -> dict[str, float]:
-        """Of the answers' units and ends by the generator, given the question; nothing without one."""
+        """Of the answers by the generator, given the question; nothing without one."""
         assert isinstance(model, AssistantModel)
         if model.generator is None:
             return {}
-        device, nats, count = device_of(model.generator), 0.0, 0
-        for _, batch in evaluation_batches(self._paired(examples), batch_tokens=batched_tokens(self.settings)):
-            loss = model.generator.loss(batch.to(device))
-            nats, count = nats + float(loss.total), count + loss.count
-        return {"perplexity": float(np.exp(min(nats / count, 700.0)))}
+        return {"perplexity": pair_perplexity(model.generator, self._paired(examples), batched_tokens(self.settings))}
 
     def _first_right(self, matcher: Matcher, examples: list[Question]) -> dict[str, float]:
         """How often the first pair found has one of the right answers, and how often it is sure enough to say so."""
@@ -397,8 +375,6 @@ class Assistant(Task[list[Question]]):
         generator = self.model.generator
         ids, lengths = self._encode([question]).pad(np.array([0]))
         tokens = Tokens(ids, lengths).to(device_of(generator))
-        forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=tokens.ids.device)
-        forbidden[[PADDING, UNKNOWN]] = True
         with torch.no_grad():
             state = generator.start(tokens)
         best = decode(
@@ -406,7 +382,7 @@ class Assistant(Task[list[Question]]):
             state,
             settings=self.settings.decoding.replace(best=1),
             max_lengths=torch.tensor([self._longest_written()]),
-            forbidden=forbidden,
+            forbidden=never_written(self.vocabulary, tokens.ids.device),
             source_lengths=tokens.lengths,
         )
         return self.vocabulary.decode(best[0][0].ids)
@@ -416,9 +392,7 @@ class Assistant(Task[list[Question]]):
         assert self.vocabulary is not None
         answers = chain.from_iterable(each.answers for each in self.questions[:500])
         longest = 2 * max(len(ids) for ids in self.vocabulary.encode_batch(list(answers))) + 10
-        network = self.settings.network
-        learned = network.network == "transformer" and network.positions == "learned"
-        return min(longest, LEARNED_POSITIONS) if learned else longest
+        return min(longest, most_written(self.settings.network))
 
     def add(self, pairs: Paths | Sequence[tuple[str, str]]) -> int:
         """Learn more pairs without training: from now on the memory finds them.

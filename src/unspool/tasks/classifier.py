@@ -35,6 +35,7 @@ from unspool.models import ClassifierModel
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
 from unspool.tasks.baselines import MajorityClass, NgramClassifier
+from unspool.tasks.encoding import bucketed, learned_vocabulary
 from unspool.tasks.metrics import classification_scores, multilabel_scores
 from unspool.tasks.network import reading_stack, token_embedding
 from unspool.tasks.settings import ClassifierSettings
@@ -192,15 +193,7 @@ class Classifier(Task[TextExamples]):
     # ---- vocabulary, network, batches --------------------------------------------------------------------------
 
     def _learn(self, examples: TextExamples) -> None:
-        settings = self.settings.vocabulary
-        self.vocabulary = Vocabulary.learn(
-            examples.texts,
-            units=settings.units,
-            max_size=settings.size,
-            min_count=settings.min_count,
-            lowercase=settings.lowercase,
-            digits_to_zero=settings.digits_to_zero,
-        )
+        self.vocabulary = learned_vocabulary(examples.texts, self.settings.vocabulary)
         self.labels = Labels.learn(name for names in examples.labels for name in names)
         if len(self.labels) < 2 - self.settings.several:
             raise DataError(
@@ -276,13 +269,7 @@ class Classifier(Task[TextExamples]):
         return "averaged bag of embeddings" if self.settings.network.network == "bag" else super()._summary()
 
     def _source(self, examples: TextExamples) -> Bucketed[Tokens | Labelled]:
-        training = self.settings.training
-        return Bucketed(
-            self._encode(examples),
-            batch_tokens=training.batch_tokens,
-            batch_size=training.batch_size,
-            seed=training.seed,
-        )
+        return bucketed(self._encode(examples), self.settings.training)
 
     # ---- scores ------------------------------------------------------------------------------------------------
 

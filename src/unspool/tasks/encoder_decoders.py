@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from unspool.cells import Cell, cell_class
-from unspool.data import UNKNOWN, Vocabulary
+from unspool.data import PADDING, UNKNOWN, PairedExamples, Vocabulary, evaluation_batches
 from unspool.layers import (
     AttentiveCell,
     FullSoftmax,
@@ -34,10 +36,10 @@ from unspool.models import (
 from unspool.tasks.network import recurrent_stack, transformer_options
 from unspool.tasks.settings import TranslatorNetwork
 
-__all__ = ["LEARNED_POSITIONS", "build_encoder_decoder"]
+__all__ = ["build_encoder_decoder", "most_written", "never_written", "pair_perplexity"]
 
-LEARNED_POSITIONS = 1024
-"""Places of a Transformer whose positions are learned, on each side."""
+_LEARNED_POSITIONS = 1024  # places of a Transformer whose positions are learned, on each side
+_MOST_WRITTEN = 100_000  # units of an output, whatever the network
 
 
 def build_encoder_decoder(
@@ -82,6 +84,29 @@ def build_encoder_decoder(
     return model
 
 
+def most_written(network: TranslatorNetwork) -> int:
+    """Most units that an output of the network may have, its end counted."""
+    learned = network.network == "transformer" and network.positions == "learned"
+    return _LEARNED_POSITIONS if learned else _MOST_WRITTEN
+
+
+def never_written(vocabulary: Vocabulary, device: torch.device, *, unknown: bool = False) -> Tensor:
+    """Units that no output has, bool (vocabulary,): padding, and the unknown unit unless it may stand (`unknown`)."""
+    forbidden = torch.zeros(len(vocabulary), dtype=torch.bool, device=device)
+    forbidden[[PADDING] if unknown else [PADDING, UNKNOWN]] = True
+    return forbidden
+
+
+@torch.no_grad()
+def pair_perplexity(model: EncoderDecoder, examples: PairedExamples, batch_tokens: int) -> float:
+    """Perplexity of the targets' units and ends, given the sources; in batches of so many tokens."""
+    device, nats, count = next(model.parameters()).device, 0.0, 0
+    for _, batch in evaluation_batches(examples, batch_tokens=batch_tokens):
+        loss = model.loss(batch.to(device))
+        nats, count = nats + float(loss.total), count + loss.count
+    return math.exp(min(nats / count, 700.0))
+
+
 def _embedding(network: TranslatorNetwork, vocabulary: Vocabulary) -> TokenEmbedding:
     dropout = WordDropout(network.word_dropout, unknown=UNKNOWN) if network.word_dropout else None
     return TokenEmbedding(len(vocabulary), network.embedding, word_dropout=dropout)
@@ -121,7 +146,7 @@ def _bridge(summary_size: int, stack: Recurrent) -> Bridge:
 
 
 def _transformer(network: TranslatorNetwork) -> tuple[Projected, TransformerDecoding]:
-    options = transformer_options(network) | {"max_length": LEARNED_POSITIONS}
+    options = transformer_options(network) | {"max_length": _LEARNED_POSITIONS}
     encoder = Projected(network.embedding, TransformerEncoder(network.hidden, **options))
     decoder = TransformerDecoder(network.hidden, **options)
     return encoder, TransformerDecoding(decoder, network.embedding)

@@ -31,6 +31,7 @@ from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, device_of
 from unspool.tasks.baselines import KneserNey
 from unspool.tasks.corpus import Corpus
+from unspool.tasks.encoding import learned_vocabulary
 from unspool.tasks.metrics import language_model_scores
 from unspool.tasks.network import recurrent_stack, transformer_options
 from unspool.tasks.settings import LanguageModelSettings
@@ -132,16 +133,8 @@ class LanguageModel(Task[Corpus]):
     # ---- vocabulary, network, batches --------------------------------------------------------------------------
 
     def _learn(self, examples: Corpus) -> None:
-        settings = self.settings.vocabulary
         self._encoded.clear()
-        self.vocabulary = Vocabulary.learn(
-            examples.pieces(),
-            units=settings.units,
-            max_size=settings.size,
-            min_count=settings.min_count,
-            lowercase=settings.lowercase,
-            digits_to_zero=settings.digits_to_zero,
-        )
+        self.vocabulary = learned_vocabulary(examples.pieces(), self.settings.vocabulary)
 
     def _build(self) -> nn.Module:
         assert self.vocabulary is not None

@@ -33,6 +33,7 @@ from unspool.models import TaggerModel
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
 from unspool.tasks.baselines import MostFrequentTag
+from unspool.tasks.encoding import bucketed, learned_vocabulary
 from unspool.tasks.metrics import accuracy
 from unspool.tasks.network import reading_stack, token_embedding
 from unspool.tasks.settings import TaggerSettings
@@ -170,14 +171,7 @@ class Tagger(Task[TaggedExamples]):
         vocabulary = self.settings.vocabulary
         if vocabulary.units not in ("word", "blank"):
             raise SettingError(f"units = {vocabulary.units}: a tagger needs one unit for each word: word or blank")
-        self.vocabulary = Vocabulary.learn(
-            examples.words,
-            units=vocabulary.units,
-            max_size=vocabulary.size,
-            min_count=vocabulary.min_count,
-            lowercase=vocabulary.lowercase,
-            digits_to_zero=vocabulary.digits_to_zero,
-        )
+        self.vocabulary = learned_vocabulary(examples.words, vocabulary)
         tags = {tag for sentence in examples.tags for tag in sentence}
         spans = self.settings.spans
         self.scheme = (
@@ -242,13 +236,7 @@ class Tagger(Task[TaggedExamples]):
         return super()._summary() + (", CRF" if self._has_crf else "")
 
     def _source(self, examples: TaggedExamples) -> Bucketed[Tokens | Labelled]:
-        training = self.settings.training
-        return Bucketed(
-            self._encode(examples),
-            batch_tokens=training.batch_tokens,
-            batch_size=training.batch_size,
-            seed=training.seed,
-        )
+        return bucketed(self._encode(examples), self.settings.training)
 
     # ---- scores ------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unspool.data import (
-    PADDING,
     UNKNOWN,
     Bucketed,
     Examples,
@@ -35,7 +34,8 @@ from unspool.inspection import Trace
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
-from unspool.tasks.encoder_decoders import LEARNED_POSITIONS, build_encoder_decoder
+from unspool.tasks.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
+from unspool.tasks.encoding import bucketed, learned_vocabulary
 from unspool.tasks.looking import trace_of_pair
 from unspool.tasks.settings import TranslatorSettings
 from unspool.tasks.translation_scores import by_length, corpus_bleu, grouped, signature, translation_scores
@@ -44,6 +44,7 @@ from unspool.writing import replace_file
 __all__ = ["PairExamples", "Translation", "Translator"]
 
 _LONGEST = 512  # units of a source that are read; what comes after is left out
+_MOST_LONGER = 100.0  # times as long as its source; also keeps a stranger's folder from writing without end
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,9 @@ class Translation(NamedTuple):
 
 
 class _Lengths(msgspec.Struct):
-    """What was seen in training: how long the sources were, and how much longer the targets."""
+    """How much longer than their sources targets may be, from what was seen in training."""
 
-    longest_source: int
-    ratio: float
+    ratio: Annotated[float, msgspec.Meta(gt=0, le=_MOST_LONGER)]
 
 
 class Translator(Task[PairExamples]):
@@ -111,7 +111,7 @@ class Translator(Task[PairExamples]):
         super().__init__(settings, **values)
         self.source_vocabulary: Vocabulary | None = None
         self.target_vocabulary: Vocabulary | None = None
-        self._lengths = _Lengths(1, 1.0)
+        self._lengths = _Lengths(2.0)
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -153,24 +153,15 @@ class Translator(Task[PairExamples]):
 
     def _learn(self, examples: PairExamples) -> None:
         options = self.settings.vocabulary
-
-        def learn(texts: Any) -> Vocabulary:
-            return Vocabulary.learn(
-                texts,
-                units=options.units,
-                max_size=options.size,
-                min_count=options.min_count,
-                lowercase=options.lowercase,
-                digits_to_zero=options.digits_to_zero,
-            )
-
         if options.joint:
-            self.source_vocabulary = self.target_vocabulary = learn(chain(examples.sources, examples.targets))
+            both = learned_vocabulary(chain(examples.sources, examples.targets), options)
+            self.source_vocabulary = self.target_vocabulary = both
         else:
-            self.source_vocabulary, self.target_vocabulary = learn(examples.sources), learn(examples.targets)
+            self.source_vocabulary = learned_vocabulary(examples.sources, options)
+            self.target_vocabulary = learned_vocabulary(examples.targets, options)
         encoded = self._encode(examples)
         ratios = (encoded.target.lengths + 1) / encoded.source.lengths
-        self._lengths = _Lengths(int(encoded.source.lengths.max()), max(2.0, float(np.quantile(ratios, 0.99))))
+        self._lengths = _Lengths(min(_MOST_LONGER, max(2.0, float(np.quantile(ratios, 0.99)))))
 
     def _encode_sources(self, texts: Sequence[str], where: Sequence[str]) -> Sequences:
         assert self.source_vocabulary is not None
@@ -209,13 +200,7 @@ class Translator(Task[PairExamples]):
         return f"{network.network} encoder–decoder of {super()._summary()}"
 
     def _source(self, examples: PairExamples) -> Bucketed[Paired]:
-        training = self.settings.training
-        return Bucketed(
-            self._encode(examples),
-            batch_tokens=training.batch_tokens,
-            batch_size=training.batch_size,
-            seed=training.seed,
-        )
+        return bucketed(self._encode(examples), self.settings.training)
 
     # ---- scores ------------------------------------------------------------------------------------------------
 
@@ -245,15 +230,9 @@ class Translator(Task[PairExamples]):
         _, references = self._grouped(self._read(paths))
         return [f"BLEU as {signature(references, self.settings.tokenization)}"]
 
-    @torch.no_grad()
     def _perplexity(self, model: nn.Module, examples: PairExamples) -> float:
-        """Of the target's units and ends, given the source."""
         assert isinstance(model, EncoderDecoder)
-        device, nats, count = device_of(model), 0.0, 0
-        for _, batch in evaluation_batches(self._encode(examples), batch_tokens=batched_tokens(self.settings)):
-            loss = model.loss(batch.to(device))
-            nats, count = nats + float(loss.total), count + loss.count
-        return float(np.exp(min(nats / count, 700.0)))
+        return pair_perplexity(model, self._encode(examples), batched_tokens(self.settings))
 
     def _outputs(self, model: nn.Module, texts: Sequence[str], decoding: DecodingSettings) -> list[str]:
         chance = torch.Generator(device_of(model)).manual_seed(self.settings.training.seed)  # scores are repeatable
@@ -298,9 +277,7 @@ class Translator(Task[PairExamples]):
     def _limits(self, lengths: Tensor, forced: int) -> Tensor:
         """How long the outputs for sources of some lengths may be, by what was seen in training."""
         limits = (lengths * self._lengths.ratio + 10).long() + forced
-        network = self.settings.network
-        learned = network.network == "transformer" and network.positions == "learned"
-        return limits.clamp(max=LEARNED_POSITIONS) if learned else limits
+        return limits.clamp(max=most_written(self.settings.network))
 
     @torch.no_grad()
     def _started(self, model: EncoderDecoder, tokens: Tokens) -> Any:
@@ -308,9 +285,7 @@ class Translator(Task[PairExamples]):
 
     def _forbidden(self, device: torch.device) -> Tensor:
         assert self.target_vocabulary is not None
-        forbidden = torch.zeros(len(self.target_vocabulary), dtype=torch.bool, device=device)
-        forbidden[[PADDING] if self.settings.copy_unknown else [PADDING, UNKNOWN]] = True
-        return forbidden
+        return never_written(self.target_vocabulary, device, unknown=self.settings.copy_unknown)
 
     def _text(self, hypothesis: Hypothesis, source: str) -> str:
         """The output as text; unknown words from the source, if so set."""
@@ -426,5 +401,5 @@ class Translator(Task[PairExamples]):
             self.target_vocabulary = Vocabulary.load(folder, "target")
         try:
             self._lengths = msgspec.json.decode((folder / "lengths.json").read_bytes(), type=_Lengths)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, msgspec.MsgspecError) as error:
             raise ModelFolderError(f"{folder / 'lengths.json'}: missing or damaged ({error})") from None

@@ -18,13 +18,19 @@ _LARGEST_SAMPLE = 4_096  # pairs from which directions are taken
 _SPARE = 8  # directions that are looked for beyond those wanted, which makes these exact
 
 
-def learn_vocabulary(questions: Sequence[Question]) -> NgramVocabulary:
+def learn_vocabulary(questions: Sequence[Question], *, shortest: int = 3, longest: int = 4) -> NgramVocabulary:
     """The vocabulary of pairs.
+
+    Args:
+        questions: The pairs.
+        shortest: Characters of the shortest piece of a word.
+        longest: Characters of the longest.
 
     Raises:
         DataError: If there are no pairs, or none holds a word.
     """
-    return NgramVocabulary.learn([each.wordings for each in questions], [each.answers for each in questions])
+    asked, answered = [each.wordings for each in questions], [each.answers for each in questions]
+    return NgramVocabulary.learn(asked, answered, shortest=shortest, longest=longest)
 
 
 def begin_retriever(bags: PairBags, *, size: int = 64, seed: int = 0) -> Retriever:
