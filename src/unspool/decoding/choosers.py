@@ -13,7 +13,7 @@ from unspool.decoding.sampling import chances, draw
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import DecodingError
 
-__all__ = ["Candidates", "Chooser", "Draws", "Uniform", "Widths", "check_numbers", "top"]
+__all__ = ["Candidates", "Chooser", "Draws", "Likeliest", "Uniform", "Widths", "check_numbers", "top"]
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -43,8 +43,25 @@ class Chooser(Protocol):
         """Hear which rows live on, (rows,), and the sequence of each candidate that came to its end."""
 
 
+class Likeliest:
+    """The likeliest unit of each row: the greedy search, the same as `Widths` of 1."""
+
+    stops_early = True
+
+    def follow(self, rows: Ints, ended: Ints) -> None:
+        """Nothing to keep."""
+
+    def choose(self, scores: Tensor, step: int, owners: Ints, totals: Floats) -> Candidates:
+        found = scores.max(-1)  # of equals the lowest unit
+        values = found.values.cpu().numpy()
+        check_numbers(values, step)
+        stuck = values == -np.inf
+        rows = np.flatnonzero(~stuck)
+        return Candidates(rows, found.indices.cpu().numpy()[rows], values[rows], stuck)
+
+
 class Widths:
-    """The likeliest candidates of each sequence, as many as its beam is wide; greedy with a width of 1.
+    """The likeliest candidates of each sequence, as many as its beam is wide.
 
     Args:
         sequences: How many there are.

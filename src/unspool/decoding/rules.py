@@ -72,7 +72,7 @@ class Rules:
             self._fit(log_probabilities.shape[1], log_probabilities.device)
         scores = log_probabilities
         if self._forbidden is not None:
-            scores = scores.masked_fill(self._forbidden, _NEVER)
+            scores = scores.index_fill(1, self._forbidden, _NEVER)  # places, not a mask: they are few
         if step < self._least:
             scores = _own(scores, log_probabilities)
             scores[:, self._end] = _NEVER
@@ -91,7 +91,7 @@ class Rules:
         if self._forbidden is not None:
             if self._forbidden.shape != (size,):
                 raise SettingError(f"forbidden has {self._forbidden.numel()} units, and the vocabulary {size}")
-            self._forbidden = self._forbidden.to(device)
+            self._forbidden = self._forbidden.nonzero().squeeze(1).to(device)
         if self._prefix is not None and self._forced and self._prefix.max() >= size:
             raise SettingError(f"a prefix holds unit {self._prefix.max()}, and the vocabulary ends at {size - 1}")
 

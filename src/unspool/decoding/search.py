@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unspool.data import END
-from unspool.decoding.choosers import Candidates, Chooser, Draws, Widths
+from unspool.decoding.choosers import Candidates, Chooser, Draws, Likeliest, Widths
 from unspool.decoding.hypotheses import Hypothesis, Trail, coverage_penalty, length_penalty
 from unspool.decoding.rules import Rules
 from unspool.decoding.settings import DecodingSettings
@@ -95,7 +95,7 @@ def decode(
         chooser = Draws(settings, len(limits), generator)
         search.repeat(settings.best)
     else:
-        chooser = Widths(len(limits), settings.beam if settings.search == "beam" else 1)
+        chooser = Widths(len(limits), settings.beam) if settings.search == "beam" else Likeliest()
     search.run(model, rules, chooser, begin)
     return search.results()
 

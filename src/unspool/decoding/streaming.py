@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unspool.data import END
-from unspool.decoding.choosers import Chooser, Draws, Widths
+from unspool.decoding.choosers import Chooser, Draws, Likeliest
 from unspool.decoding.rules import Rules
 from unspool.decoding.settings import DecodingSettings
 from unspool.decoding.states import CarriedState, StepModel
@@ -69,7 +69,7 @@ def stream(
     if limit < 1:
         raise SettingError(f"a greatest length of {limit}: expected 1 or more")
     rules = Rules(settings, np.array([limit]), end=end, forbidden=forbidden, prefix=[prefix])
-    chooser: Chooser = Draws(settings, 1, generator) if settings.search == "sample" else Widths(1, 1)
+    chooser: Chooser = Draws(settings, 1, generator) if settings.search == "sample" else Likeliest()
     carried, unit = CarriedState(state), begin
     owner, total = np.zeros(1, dtype=np.int64), np.zeros(1)
     written = np.zeros((1, 0), dtype=np.int64) if rules.needs_history else None
