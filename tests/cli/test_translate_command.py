@@ -75,6 +75,17 @@ def test_predict_gives_the_best_few_with_their_scores(shell, folder):
     assert begun.startswith("dog elk")
 
 
+def test_predict_warns_of_lines_unlike_the_training_data(shell, folder):
+    done = shell("predict", folder / "model", stdin="ant\nyak\n" + "bee bee bee bee\n" * 4)
+    assert len(done.stdout.splitlines()) == 6
+    assert done.stderr.splitlines() == [
+        "standard input:2: nothing in it is in the model's vocabulary: the output is a guess",
+        "standard input:3: 4 units; the longest source in training had 3",
+        "standard input:4: 4 units; the longest source in training had 3",
+        "2 more lines are unlike the training data; --json names each",
+    ]
+
+
 def test_evaluate_takes_two_files_and_refuses_one(shell, folder):
     source, target = folder / "valid.en", folder / "valid.de.gz"
     scores = json.loads(shell("evaluate", folder / "model", source, target, "--json").stdout)

@@ -217,6 +217,19 @@ def test_a_megabyte_of_text_is_read_as_far_as_it_is_read(reverser):
     assert said[0].translation == reverser.predict([head], decoding=decoding)[0].translation
     scored = reverser._outputs(reverser.model, [huge], decoding)  # as scores are counted
     assert scored == [said[0].translation]
+    assert said[0].caution == "250,512 units, of which 512 are read; the longest source in training had 4"
+    assert said[1].caution.startswith("nothing in it is in the model's vocabulary")
+
+
+def test_cautions_begin_above_the_longest_source_and_where_nothing_is_known(folder, reverser):
+    longest = max(len(line.split("\t")[0].split()) for line in (folder / "train.tsv").read_text().splitlines()[1:])
+    said = reverser.predict(["ant " * longest, "ant " * (longest + 1), "yak ant", "yak gnu"])
+    assert [each.caution for each in said] == [
+        "",
+        f"{longest + 1} units; the longest source in training had {longest}",
+        "",
+        "nothing in it is in the model's vocabulary: the output is a guess",
+    ]
 
 
 def test_learned_positions_end_and_outputs_with_them(corpus, monkeypatch):
@@ -527,6 +540,7 @@ def test_every_setting_changes_something(name, tmp_path):
 def test_a_folder_that_would_have_it_write_without_end_is_refused(folder, tmp_path, ratio):
     place = tmp_path / "m"
     shutil.copytree(folder / "model", place)
-    (place / "vocabulary" / "lengths.json").write_text('{"ratio": ' + ratio + "}", encoding="utf-8")
+    lengths = '{"longest_source": 4, "ratio": ' + ratio + "}"
+    (place / "vocabulary" / "lengths.json").write_text(lengths, encoding="utf-8")
     with pytest.raises(ModelFolderError, match=r"lengths\.json"):
         Translator.load(place)

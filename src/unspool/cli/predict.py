@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["predict"]
 
 
+_CAUTIONS = 3  # said in full
+
 _FIRST, *_OTHERS = TASKS.values()
 _WRITES = f"{_FIRST.a_model.capitalize()} writes {_FIRST.predict_writes}" + "".join(
     f"; {entry.a_model} {entry.predict_writes}" for entry in _OTHERS
@@ -71,13 +73,20 @@ def predict(
     typed = file == "-" and sys.stdin.isatty()
     if typed:
         say("one text per line; end with ctrl-D")
+    cautions = 0
     for lines in _batches(read_lines(file), batch_size or (1 if typed else 256)):
-        for answer in _answers(say_of, lines):
+        for line, answer in zip(lines, _answers(say_of, lines), strict=True):
             if as_json:
                 result_json(None if answer is None else answer.record())
             else:
                 result("" if answer is None else answer.line())
+            if caution := getattr(answer, "caution", ""):
+                cautions += 1
+                if cautions <= _CAUTIONS:
+                    say(f"{line.where}: {caution}")
         sys.stdout.flush()
+    if cautions > _CAUTIONS:
+        say(f"{cautions - _CAUTIONS:,} more lines are unlike the training data; --json names each")
 
 
 predict.params += decoding_options()

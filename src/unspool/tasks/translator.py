@@ -74,6 +74,8 @@ class Translation(NamedTuple):
     """The output in units, and its end."""
     attention: list[list[float]] | None
     """Where each of them looked, a weight for each source unit; None where the network has no attention."""
+    caution: str = ""
+    """Why the output may be worth little: a source longer than any seen in training, or without a known unit."""
 
     def line(self) -> str:
         """The translation, and below it the next best ones with their scores, where they were asked for."""
@@ -88,9 +90,10 @@ class Translation(NamedTuple):
 
 
 class _Lengths(msgspec.Struct):
-    """How much longer than their sources targets may be, from what was seen in training."""
+    """What was seen in training: how much longer than their sources targets may be, and the longest source."""
 
     ratio: Annotated[float, msgspec.Meta(gt=0, le=_MOST_LONGER)]
+    longest_source: Annotated[int, msgspec.Meta(ge=1)]  # in units
 
 
 class Translator(Task[PairExamples]):
@@ -111,7 +114,7 @@ class Translator(Task[PairExamples]):
         super().__init__(settings, **values)
         self.source_vocabulary: Vocabulary | None = None
         self.target_vocabulary: Vocabulary | None = None
-        self._lengths = _Lengths(2.0)
+        self._lengths = _Lengths(2.0, 1)
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -161,7 +164,8 @@ class Translator(Task[PairExamples]):
             self.target_vocabulary = learned_vocabulary(examples.targets, options)
         encoded = self._encode(examples)
         ratios = (encoded.target.lengths + 1) / encoded.source.lengths
-        self._lengths = _Lengths(min(_MOST_LONGER, max(2.0, float(np.quantile(ratios, 0.99)))))
+        ratio = min(_MOST_LONGER, max(2.0, float(np.quantile(ratios, 0.99))))
+        self._lengths = _Lengths(ratio, int(encoded.source.lengths.max()))
 
     def _encode_sources(self, texts: Sequence[str], where: Sequence[str]) -> Sequences:
         assert self.source_vocabulary is not None
@@ -354,7 +358,17 @@ class Translator(Task[PairExamples]):
             source_units=self.source_vocabulary.encode_with_offsets(text).units[:_LONGEST],
             target_units=units,
             attention=attention,
+            caution=self._caution(self.source_vocabulary.encode(text)),
         )
+
+    def _caution(self, source: Sequence[int]) -> str:
+        """Why a source, in units, is unlike all that the model learned from."""
+        if all(id == UNKNOWN for id in source):
+            return "nothing in it is in the model's vocabulary: the output is a guess"
+        if len(source) <= self._lengths.longest_source:
+            return ""
+        read = f", of which {_LONGEST:,} are read" if len(source) > _LONGEST else ""
+        return f"{len(source):,} units{read}; the longest source in training had {self._lengths.longest_source:,}"
 
     @staticmethod
     def _shown(vocabulary: Vocabulary, id: int) -> str:
