@@ -2,7 +2,7 @@
 
     python recipes/strings.py OUT
 
-writes `OUT/copy/` and `OUT/reverse/`, each with `train.tsv` (20,000 pairs), `valid.tsv` (500) and `test.tsv` (2,000).
+writes `OUT/copy/` and `OUT/reverse/`, each with `train.tsv` (40,000 pairs), `valid.tsv` (500) and `test.tsv` (2,000).
 Strings have 1 to 20 letters of 26, each length as often as any other; no string of four letters or more stands in two
 files. Then `recipes/strings.toml` trains on either.
 """
@@ -14,7 +14,7 @@ import random
 import string
 from pathlib import Path
 
-SIZES = {"test": 2000, "valid": 500, "train": 20000}
+SIZES = {"test": 2000, "valid": 500, "train": 40000}
 LONGEST = 20
 
 

@@ -137,7 +137,7 @@ def test_a_conversation(monkeypatch, capsys, copy):
         *("/add Who is Ada? => A countess.", "who is ada", "/sure 1", "vim quitting", "/sure 0", "vim quitting"),
     )
     heard = talk(monkeypatch, capsys, task, str(place), *typed)
-    assert "7 questions in 10 wordings; answers from a confidence of" in heard[0][1]
+    assert "7 questions in 11 wordings; answers from a confidence of" in heard[0][1]
     assert "/help lists commands, ctrl-D ends." in heard[0][1]
     told = dict(zip(range(len(typed)), heard[1:], strict=False))
     assert told[0] == told[1] == ("", "ask something first\n")
@@ -216,7 +216,7 @@ def test_add_takes_files_in_every_form(shell, copy, tmp_path):
     place = copy("both")
     (tmp_path / "new.yml").write_text("- - Who is Ada?\n  - A countess.\n- - how do i quit VIM?\n  - Press ZZ.\n")
     done = shell("add", place, tmp_path / "new.yml")
-    assert done.stdout.startswith("1 new questions; 8 questions in 11 wordings; answers from")
+    assert done.stdout.startswith("1 new questions; 8 questions in 12 wordings; answers from")
     shell("add", place, "-", "--format", "tsv", stdin="Who is Ada?\tA poet's daughter.\nWhat is a sonnet?\tA poem.\n")
     reply = load(place).ask("who is ada")
     assert reply.answers == ["A countess.", "A poet's daughter."]
@@ -283,12 +283,21 @@ def test_training_goes_on_where_it_stopped(shell, folder, tmp_path):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
 
 
-def test_training_does_not_go_on_after_pairs_were_added(shell, copy, tmp_path):
-    place = copy("memory")
-    (tmp_path / "new.tsv").write_text("Who is Ada?\tA countess.\n")
-    shell("add", place, tmp_path / "new.tsv")
-    said = shell.refuses("train", "--resume", place, "--epochs", "2", "--quiet", code=None)
-    assert "did not foresee" not in said
+def test_training_goes_on_after_pairs_were_added_and_keeps_them(shell, folder, tmp_path):
+    words = ["train", "answer", folder / "more.jsonl", folder / "pairs.tsv", *TINY, "--schedule", "constant", "--quiet"]
+    shell(*words, "--out", tmp_path / "parts")
+    shell("add", tmp_path / "parts", "-", "--format", "tsv", stdin="Who is Ada?\tA countess.\nduck food\tBread.\n")
+    before = load(tmp_path / "parts")
+    shell("train", "--resume", tmp_path / "parts", "--epochs", "2", "--quiet")
+    after = load(tmp_path / "parts")
+    listed = [[(each.wordings, each.answers) for each in task.questions] for task in (before, after)]
+    assert listed[0] == listed[1]
+    assert after.ask("who is ada").answer == "A countess."
+    assert set(after.ask("duck food").answers) == {"Oats.", "Bread."}
+    shell(*words, "--out", tmp_path / "whole", "--epochs", "2")
+    shell("add", tmp_path / "whole", "-", "--format", "tsv", stdin="Who is Ada?\tA countess.\nduck food\tBread.\n")
+    for name in ("model.safetensors", "vocabulary/matching.json"):
+        assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes()
 
 
 def test_compare_gives_networks_the_same_budget(shell, folder):
@@ -312,3 +321,12 @@ def test_help(shell):
     for part in ("--generator / --no-generator", "--unknown TEXT", "--keep NUMBER", "--memory.size", "--question TEXT"):
         assert part in text
     assert "an assistant the answer" in shown("predict")
+
+
+@pytest.mark.parametrize("verb", ["predict", "evaluate"])
+def test_an_assistant_refuses_how_to_search(shell, folder, verb):
+    done = shell(verb, folder / "both", folder / "pairs.tsv", "--beam", "4", code=2)
+    assert (
+        done.stderr
+        == "unspool: beam: only translators search for their outputs; this is a model of the task 'answer'\n"
+    )

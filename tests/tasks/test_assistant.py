@@ -264,6 +264,23 @@ def test_wordings_are_held_out_never_a_question(folder):
     assert sum(len(each.wordings) for each in task._divide(examples, 0.001)[1]) == 1
 
 
+def test_what_was_held_out_is_known_in_the_end(folder, memory, both, tmp_path):
+    everything = memory._read(folder / "train.jsonl")
+    for task in (memory, both):
+        kept, held = task._divide(everything, 0.1)
+        assert sum(len(each.wordings) for each in held) == 3
+        later = {each.where: each.wordings for each in held}
+        expected = [[*each.wordings, *later.get(each.where, [])] for each in kept]
+        assert [each.wordings for each in task.questions] == expected
+        assert [each.answers for each in task.questions] == [each.answers for each in everything]
+        for wording in (wording for each in held for wording in each.wordings):
+            assert task.ask(wording).confidence == 1.0
+    # data of its own for validation stay strangers
+    write(tmp_path / "valid.jsonl", [{**entries()[0], "paraphrases": ["loaf making"]}])
+    apart = Assistant(**MEMORY).fit(folder / "train.jsonl", valid=tmp_path / "valid.jsonl", reporter=SILENT)
+    assert apart.ask("loaf making").confidence < 1.0
+
+
 def test_nothing_is_held_out_where_there_are_no_paraphrases(tmp_path):
     path = write(tmp_path / "a.jsonl", [{"q": each["question"], "a": each["answers"]} for each in entries()])
     task = Assistant(**MEMORY)
@@ -379,12 +396,14 @@ def test_half_a_pair_is_refused_and_nothing_is_learned(memory, pair):
 
 
 @pytest.mark.parametrize("name", ["train.jsonl", Path("train.jsonl"), ["train.jsonl"]], ids=repr)
-def test_files_to_add_are_named_in_any_way(folder, memory, name, monkeypatch):
-    monkeypatch.chdir(folder)
-    held = 40 - sum(len(each.wordings) for each in memory.questions)
-    assert held == 3
+def test_files_to_add_are_named_in_any_way(memory, name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, *rest = entries()
+    more = {**first, "paraphrases": [*first["paraphrases"], "loaf making"]}
+    write(tmp_path / "train.jsonl", [more, *rest])
     assert memory.add(name) == 0
-    assert sum(len(each.wordings) for each in memory.questions) == 40
+    assert sum(len(each.wordings) for each in memory.questions) == 41
+    assert memory.ask("loaf making").confidence == 1.0
 
 
 @pytest.mark.parametrize(

@@ -244,6 +244,19 @@ def test_learned_positions_end_and_outputs_with_them(corpus, monkeypatch):
     assert (len(said[0].source_units), len(said[0].target_units)) == (24, 40)
 
 
+def test_training_names_the_path_of_every_cell(corpus):
+    heard = []
+
+    class Listening(Reporter):
+        def note(self, text: str) -> None:
+            heard.append(text)
+
+    Translator(**{**SMALL, "network": "additive", "cell": "gru-reset-before"}).fit(corpus, reporter=Listening())
+    engine = [line for line in heard if line.startswith("engine: ")]
+    assert [line.split(" on the ")[0] for line in engine] == ["engine: ResetBeforeGRUCell", "engine: AttentiveCell"]
+    assert "reference path (not cpu: it takes context of (batch, width), not (1, 1, 6)" in engine[1]
+
+
 # ---- unknown words -------------------------------------------------------------------------------------------------
 
 

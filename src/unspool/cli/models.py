@@ -11,7 +11,7 @@ import click
 from unspool.cli.flags import SETTINGS, chosen_settings, settings_options
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import ModelFolderError, SettingError, UsageError
-from unspool.settings import Settings, describe, make
+from unspool.settings import Settings, make
 
 if TYPE_CHECKING:
     from unspool.tasks import Task
@@ -54,13 +54,19 @@ def apply_decoding(task: Task[Any], values: Mapping[str, Any]) -> None:
     """Write as the flags of `decoding_options` say.
 
     Raises:
-        UsageError: If the model writes nothing.
+        UsageError: If the model writes nothing when it is asked or scored; an assistant looks its answers up.
         SettingError: If a value does not fit.
     """
+    from unspool.tasks import Translator
+
     chosen = chosen_settings(values)
-    if chosen and "decoding.search" not in describe(task.settings_type):
+    if not chosen:
+        return
+    if not isinstance(task, Translator):
         names = ", ".join(name.removeprefix("decoding.") for name in chosen)
-        raise UsageError(f"{names}: a model of the task {task.name!r} writes no outputs of its own")
+        raise UsageError(
+            f"{names}: only translators search for their outputs; this is a model of the task {task.name!r}"
+        )
     task.settings = make(task.settings_type, chosen, base=task.settings)
 
 

@@ -60,6 +60,10 @@ class AttentiveCell(Cell[Any]):
             )
         return self._state(inner[0], *inner)
 
+    def context_of(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What every step is handed, where all of an encoder's states, (batch, source time, memory), are real."""
+        return self.attention.keys(states), states, states.new_ones(states.shape[:2], dtype=torch.bool)
+
     def look(self, state: Any, keys: Tensor, memory: Tensor, mask: Tensor) -> Attended:
         """What the last output chooses, (batch, memory), and its weights, (batch, source time)."""
         attended = self.attention(state.output.unsqueeze(1), memory, mask, keys=keys)

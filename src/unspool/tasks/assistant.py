@@ -128,6 +128,7 @@ class Assistant(Task[list[Question]]):
         """Units of the generator."""
         self._ngrams: Any = None
         self._lesson: _Lesson | None = None
+        self._added: list[Question] = []
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -175,12 +176,15 @@ class Assistant(Task[list[Question]]):
     def _learn(self, examples: list[Question]) -> None:
         if len(examples) < 2:
             raise DataError("one question only: expected at least two, there would be nothing to choose from")
-        self.questions, self.matcher, self._lesson = examples, None, None
-        memory = self.settings.memory
-        self._ngrams = learn_vocabulary(examples, shortest=memory.shortest, longest=memory.longest)
+        self._learn_questions(examples)
         if self.settings.generator:
             texts = chain.from_iterable((*each.wordings, *each.answers) for each in examples)
             self.vocabulary = learned_vocabulary(texts, self.settings.vocabulary)
+
+    def _learn_questions(self, examples: list[Question]) -> None:
+        memory = self.settings.memory
+        self.questions, self.matcher, self._lesson = examples, None, None
+        self._ngrams = learn_vocabulary(examples, shortest=memory.shortest, longest=memory.longest)
 
     def _learned_from(self) -> _Lesson:
         """What the memory is trained on; made once for a training."""
@@ -253,6 +257,23 @@ class Assistant(Task[list[Question]]):
         probes = make_probes(lesson.held, lesson.bags, seed=self.settings.training.seed)
         index = KeyIndex(self.model.retriever.cpu(), lesson.bags.keys())
         self.matcher = self._matcher(self.model, calibrate(probes, index, keep=self.settings.keep or 1e-6))
+
+    def _go_back(self, train: list[Question], held_out: list[Question] | None) -> None:
+        """Set aside what was added after training, and the wordings held out; `_complete` puts both back."""
+        known = {text for each in (*train, *(held_out or ())) for text in (*each.wordings, *each.answers)}
+        self._added = [each for each in self.questions if not known.issuperset((*each.wordings, *each.answers))]
+        self._learn_questions(train)
+
+    def _complete(self, train: list[Question], held_out: list[Question] | None) -> None:
+        """Put the wordings that were held out into the memory, behind the others of their questions."""
+        more = {each.where: each.wordings for each in held_out or ()}
+        whole = [
+            Question(each.where, [each.wordings[0], *more[each.where]], each.answers)
+            for each in train
+            if each.where in more
+        ]
+        if whole or self._added:
+            self._learn_more([*whole, *self._added])
 
     def _matcher(self, model: nn.Module, confidence: Confidence) -> Matcher:
         assert isinstance(model, AssistantModel)
@@ -414,22 +435,24 @@ class Assistant(Task[list[Question]]):
         told = [] if isinstance(pairs, str | Path) else [each for each in pairs if isinstance(each, tuple)]
         more = [_told(question, answer) for question, answer in told] or self._read(cast(Paths, pairs))
         known = set(chain.from_iterable(each.wordings for each in self.questions))
-        self.questions = merge_questions([*self.questions, *more])
-        fresh = [_some(each, [i for i, one in enumerate(each.wordings) if one not in known]) for each in self.questions]
-        self._remember([each for each in fresh if each.wordings])
-        if self.record is not None:
-            self.record.network = self.describe()
+        self._learn_more(more)
         return sum(known.isdisjoint(each.wordings) for each in self.questions)
 
-    def _remember(self, fresh: Sequence[Question]) -> None:
-        """Make the memory anew, of all questions; some wordings of theirs are new to its vocabulary."""
+    def _learn_more(self, more: Sequence[Question]) -> None:
+        """Make the memory anew, of all it knows and more; some wordings of theirs are new to its vocabulary."""
         old = self.matcher
         assert old is not None
+        known = set(chain.from_iterable(each.wordings for each in self.questions))
+        self.questions = merge_questions([*self.questions, *more])
+        fresh = [_some(each, [i for i, one in enumerate(each.wordings) if one not in known]) for each in self.questions]
+        fresh = [each for each in fresh if each.wordings]
         self._ngrams = old.vocabulary.extended([each.wordings for each in fresh], [each.answers for each in fresh])
         self.model.retriever = old.model.grown(len(self._ngrams))
         self.matcher = Matcher(
             self.questions, self._ngrams, self.model.retriever, old.confidence, answer_weight=old.answer_weight
         )
+        if self.record is not None:
+            self.record.network = self.describe()
 
     def introduction(self) -> str:
         """What it knows, in a sentence."""

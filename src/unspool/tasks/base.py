@@ -19,6 +19,7 @@ from unspool.engine import explain, record_dispatch
 from unspool.errors import UsageError
 from unspool.inspection import Recording, Trace
 from unspool.layers import Recurrent
+from unspool.models import AttentiveDecoder
 from unspool.settings import Settings, make
 from unspool.tasks.fitting import fit_task
 from unspool.tasks.folder import Record, fingerprint, rounded
@@ -113,6 +114,12 @@ class Task(ABC, Generic[D]):
 
     def _finish(self, train: D) -> None:
         """Do what comes between training and the final scores."""
+
+    def _go_back(self, train: D, held_out: D | None) -> None:
+        """Be again what training began with, where a folder's vocabularies have grown since."""
+
+    def _complete(self, train: D, held_out: D | None) -> None:
+        """Learn what was held out of the training data as well, if it takes no training; scores are counted already."""
 
     def _tidy(self) -> None:
         """Remove what only training needed."""
@@ -228,15 +235,22 @@ class Task(ABC, Generic[D]):
         return f"{both}{network.cell}, {network.layers} {layers} of {network.hidden}"
 
     def _engine_paths(self) -> list[str]:
-        stacks = [module for module in self.model.modules() if isinstance(module, Recurrent)]
-        reports = {}
-        for stack in stacks:
-            for _, cell, _ in stack.named_cells():
-                report = explain(cell, backend=stack.backend)
-                reports[report.cell] = f"{report.cell} on the {report.backend} path" + (
+        """The path of every kind of cell in the network, and why where it is the plain loop."""
+        found = {}
+        for module in self.model.modules():
+            if isinstance(module, Recurrent):
+                reports = [explain(cell, backend=module.backend) for _, cell, _ in module.named_cells()]
+            elif isinstance(module, AttentiveDecoder):
+                like = next(module.cell.parameters())
+                context = module.cell.context_of(like.new_zeros(1, 1, module.cell.attention.memory_size))
+                reports = [explain(module.cell, batch=1, context=context, backend=module.backend)]
+            else:
+                continue
+            for report in reports:
+                found[report.cell] = f"{report.cell} on the {report.backend} path" + (
                     f" ({report.reason})" if report.backend == "reference" else ""
                 )
-        return list(reports.values())
+        return list(found.values())
 
     # ---- use ---------------------------------------------------------------------------------------------------
 

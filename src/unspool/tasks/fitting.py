@@ -54,6 +54,11 @@ class Splits(NamedTuple, Generic[D]):
     """None: the last weights are kept, whatever they are."""
     test: Data[D] | None
 
+    @property
+    def held_out(self) -> D | None:
+        """What was held out of the training data for validation."""
+        return self.valid.examples if self.valid is not None and not self.valid.paths else None
+
 
 def fit_task(
     task: Task[D],
@@ -144,6 +149,7 @@ class _Fitting(Generic[D]):
                     f"the {name} data are not those that {folder} was trained on (sha256 {str(part['sha256'])[:12]}, "
                     f"was {str(before)[:12]}); resume needs the same files, or train into a new folder"
                 )
+        task._go_back(splits.train.examples, splits.held_out)
         changed = {name: new for name, new in fresh.versions.items() if self.record.versions.get(name) != new}
         if changed:
             old = ", ".join(f"{name} {self.record.versions.get(name)} (now {new})" for name, new in changed.items())
@@ -227,6 +233,7 @@ class _Fitting(Generic[D]):
         for name, data in (("valid", splits.valid), ("test", splits.test)):
             if data is not None:
                 self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
+        self.task._complete(splits.train.examples, splits.held_out)
         self.record.complete = True
         self._tell_where_simple_methods_win()
 
