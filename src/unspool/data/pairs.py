@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, numbered_lines, suffix_of
-from unspool.data.rows import ROW_FORMATS, Header, Row, find_column, read_rows
+from unspool.data.rows import ROW_FORMATS, Header, Row, Side, find_sides, read_rows
 from unspool.errors import DataError
 from unspool.settings import nearest
 
@@ -66,7 +66,7 @@ class _Columns:
     """Which columns are source and target: found in the first pair of each file, and kept for the rest of it."""
 
     def __init__(self, source: str | None, target: str | None) -> None:
-        self._source, self._target = source, target
+        self._sides = Side("source", _SOURCE_NAMES, source), Side("target", _TARGET_NAMES, target)
         self._found: dict[str, tuple[str, str]] = {}
 
     def pair(self, row: Row) -> Pair | DataError:
@@ -74,27 +74,11 @@ class _Columns:
         file = row.where.rpartition(":")[0]
         try:
             if file not in self._found:
-                self._found[file] = self._find(list(row.values), row.where)
+                self._found[file] = find_sides(list(row.values), *self._sides, row.where)
             source, target = self._found[file]
             return _pair((row.where, row.where), _text(row, source), _text(row, target))
         except DataError as error:
             return error
-
-    def _find(self, columns: list[str], where: str) -> tuple[str, str]:
-        if len(columns) < 2:
-            raise DataError(f"one column only ({columns[0]}), expected a source and a target", where)
-        source = find_column(columns, self._source, where) if self._source else _named(columns, _SOURCE_NAMES)
-        target = find_column(columns, self._target, where) if self._target else _named(columns, _TARGET_NAMES)
-        if source is not None and source == target:
-            raise DataError(f"source and target are both read from column {source!r}", where)
-        others = [name for name in columns if name not in (source, target)]
-        source = others.pop(0) if source is None else source
-        return source, others[0] if target is None else target
-
-
-def _named(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
-    lower = {name.casefold(): name for name in columns}
-    return next((lower[name] for name in wanted if name in lower), None)
 
 
 def _text(row: Row, column: str) -> str:

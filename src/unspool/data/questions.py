@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from unspool.data.files import Paths, Reader, find_files, name_of, open_bytes, suffix_of
-from unspool.data.rows import ROW_FORMATS, Header, Row, find_column, read_rows
+from unspool.data.rows import ROW_FORMATS, Header, Row, Side, find_sides, read_rows
 from unspool.errors import DataError, MissingExtraError
 from unspool.settings import nearest
 
@@ -115,33 +115,13 @@ def _key(wording: str) -> str:
 def _of_row(row: Row, question: str | None, answer: str | None) -> Question | DataError:
     columns = list(row.values)
     try:
-        if len(columns) < 2:
-            raise DataError(f"one column only ({columns[0]}), expected a question and an answer", row.where)
-        asked, said = _find_sides(columns, question, answer, row.where)
+        sides = Side("question", _QUESTION_NAMES, question), Side("answer", _ANSWER_NAMES, answer)
+        asked, said = find_sides(columns, *sides, row.where, besides=_PARAPHRASES)
         wordings = [*_texts(row.values[asked], asked, row.where)]
         wordings += _texts(row.values.get(_PARAPHRASES) or [], _PARAPHRASES, row.where)
         return _checked(Question(row.where, wordings, _texts(row.values[said], said, row.where)))
     except DataError as error:
         return error
-
-
-def _find_sides(columns: Sequence[str], question: str | None, answer: str | None, where: str) -> tuple[str, str]:
-    """The columns of question and answer: those asked for, those with a usual name, or the first that are left."""
-    asked = find_column(columns, question, where) if question else None
-    said = find_column(columns, answer, where) if answer else None
-    asked = asked or _named([name for name in columns if name != said], _QUESTION_NAMES)
-    said = said or _named([name for name in columns if name != asked], _ANSWER_NAMES)
-    if asked == said is not None:
-        raise DataError(f"question and answer are both read from column {asked!r}", where)
-    others = [name for name in columns if name not in (asked, said, _PARAPHRASES)]
-    if len(others) < (asked is None) + (said is None):
-        raise DataError(f"expected a question and an answer; the columns are {', '.join(columns)}", where)
-    return asked or others.pop(0), said or others[0]
-
-
-def _named(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
-    lower = {name.casefold(): name for name in columns}
-    return next((lower[name] for name in wanted if name in lower), None)
 
 
 def _texts(value: Any, name: str, where: str) -> list[str]:

@@ -16,7 +16,17 @@ from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, 
 from unspool.errors import DataError, MissingExtraError
 from unspool.settings import nearest
 
-__all__ = ["ROW_FORMATS", "Header", "Row", "find_column", "guess_text_and_label", "read_json_lines", "read_rows"]
+__all__ = [
+    "ROW_FORMATS",
+    "Header",
+    "Row",
+    "Side",
+    "find_column",
+    "find_sides",
+    "guess_text_and_label",
+    "read_json_lines",
+    "read_rows",
+]
 
 Header = Literal["auto", "yes", "no"]
 
@@ -91,6 +101,53 @@ def find_column(columns: Iterable[str], wanted: str | int, where: str | None = N
     if text.isdecimal() and 1 <= int(text) <= len(names):
         return names[int(text) - 1]
     raise DataError(f"there is no column {text!r}; the columns are {', '.join(names)}{nearest(text, names)}", where)
+
+
+class Side(NamedTuple):
+    """One of the two columns of a table of pairs."""
+
+    name: str
+    """What it holds, for messages: source, answer."""
+    usual: tuple[str, ...]
+    """Names by which it is found, in any case, the likeliest first."""
+    wanted: str | None = None
+    """The name or number, from 1, that was asked for."""
+
+
+def find_sides(columns: Sequence[str], one: Side, other: Side, where: str, *, besides: str = "") -> tuple[str, str]:
+    """Find the two columns of a table of pairs: those asked for, those with a usual name, or the first that are left.
+
+    Args:
+        columns: All names.
+        one: The side that comes first where columns have no usual names.
+        other: The other one.
+        where: For messages.
+        besides: A column that is neither, whatever happens.
+
+    Raises:
+        DataError: If there are fewer than two columns, one that was asked for is missing, or both are the same.
+    """
+    if len(columns) < 2:
+        raise DataError(f"one column only ({columns[0]}), expected {_a(one.name)} and {_a(other.name)}", where)
+    first = find_column(columns, one.wanted, where) if one.wanted else None
+    second = find_column(columns, other.wanted, where) if other.wanted else None
+    first = first or _usual([name for name in columns if name != second], one.usual)
+    second = second or _usual([name for name in columns if name != first], other.usual)
+    if first == second is not None:
+        raise DataError(f"{one.name} and {other.name} are both read from column {first!r}", where)
+    others = [name for name in columns if name not in (first, second, besides)]
+    if len(others) < (first is None) + (second is None):
+        raise DataError(f"expected {_a(one.name)} and {_a(other.name)}; the columns are {', '.join(columns)}", where)
+    return first or others.pop(0), second or others[0]
+
+
+def _a(name: str) -> str:
+    return f"an {name}" if name[0] in "aeiou" else f"a {name}"
+
+
+def _usual(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
+    lower = {name.casefold(): name for name in columns}
+    return next((lower[name] for name in wanted if name in lower), None)
 
 
 def guess_text_and_label(rows: Sequence[Row]) -> tuple[str, str]:
