@@ -11,57 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pair_samples import MEMORY, SILENT, TOPICS, entries
+from pair_samples import SMALL_ASSISTANT as SMALL
+from pair_samples import write_entries as write
 
 import unspool
 from unspool import Assistant
 from unspool.data import Question
 from unspool.errors import DataError, ModelFolderError, SettingError, UsageError
-from unspool.models import Lookups
-from unspool.settings import describe, make
-from unspool.tasks.settings import AssistantSettings
 from unspool.training import Reporter
-
-SILENT = Reporter()
-TOPICS = {
-    "bake bread": "Mix flour, water and salt.",
-    "mend a tyre": "Find the hole and patch it.",
-    "prune roses": "Cut above a bud in March.",
-    "quit vim": "Type :q! and press enter.",
-    "boil an egg": "Six minutes in hot water.",
-    "tune a guitar": "Turn the pegs, low string first.",
-    "fold a map": "Along the creases, as it was.",
-    "feed ducks": "Oats, never crusts.",
-    "polish shoes": "Brush, wax, brush again.",
-    "catch trout": "Stand still at dawn.",
-}
-SMALL: dict[str, Any] = {
-    "hidden": 6,
-    "embedding": 5,
-    "dropout": 0.0,
-    "epochs": 2,
-    "warmup": 0,
-    "threads": 1,
-    "memory.size": 4,
-    "vocabulary.size": 280,
-    "decoding.max_length": 12,
-}
-MEMORY = {**SMALL, "generator": False}
-
-
-def entries() -> list[dict[str, Any]]:
-    return [
-        {
-            "question": f"How do I {topic}?",
-            "paraphrases": [f"the way to {topic}", f"{topic}, please explain", f"show me: {topic}"],
-            "answers": [answer] if place else [answer, "Buy it at the corner.", "Ask grandmother."],
-        }
-        for place, (topic, answer) in enumerate(TOPICS.items())
-    ]
-
-
-def write(path: Path, listed: list[dict[str, Any]]) -> Path:
-    path.write_text("".join(json.dumps(each) + "\n" for each in listed))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -474,7 +432,14 @@ def test_the_generator_writes(folder, memory, both):
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
 def test_what_is_written_comes_to_an_end(folder, positions, monkeypatch):
     monkeypatch.setattr("unspool.tasks.encoder_decoders._LEARNED_POSITIONS", 64)
-    settings = {**SMALL, "network": "transformer", "positions": positions, "heads": 2, "feedforward": 5, "epochs": 1}
+    settings = {
+        **SMALL,
+        "network": "transformer",
+        "positions": positions,
+        "heads": 2,
+        "feedforward": 5,
+        "epochs": 1,
+    }
     task = Assistant(**{**settings, "hidden": 4, "decoding.max_length": None}).fit(
         folder / "train.jsonl", reporter=SILENT
     )
@@ -611,108 +576,7 @@ def test_an_answer_comes_in_milliseconds(both):
     assert (time.perf_counter() - started) / 20 < 0.1  # 0.02 on a machine of its own
 
 
-# ---- every setting counts ------------------------------------------------------------------------------------------
-
-ONE = {"network": "bilinear"}
-HEADS = {"network": "transformer", "hidden": 6, "embedding": 6, "heads": 2, "feedforward": 5}
-WORDS = {"vocabulary.units": "word"}
-
-EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
-    "memory.size": ({}, 5),
-    "memory.shortest": ({}, 2),
-    "memory.longest": ({}, 5),
-    "memory.batch_size": ({}, 7),
-    "memory.candidates": ({"memory.batch_size": 2}, 3),
-    "memory.word_dropout": ({}, 0.9),
-    "memory.hold_out": ({}, 0.9),
-    "generator": ({}, False),
-    "network.network": (ONE, "additive"),
-    "network.cell": ({}, "gru"),
-    "network.hidden": ({}, 7),
-    "network.layers": ({}, 2),
-    "network.residual": ({"layers": 3}, True),
-    "network.embedding": ({}, 7),
-    "network.dropout": ({}, 0.5),
-    "network.variational": ({"layers": 2, "network.dropout": 0.3}, True),
-    "network.weight_dropout": ({}, 0.4),
-    "network.initialization": ({}, "orthogonal"),
-    "network.forget_bias": ({}, 1.0),
-    "network.backend": ({}, "reference"),
-    "network.bidirectional": ({}, False),
-    "network.tied": ({}, False),
-    "network.word_dropout": ({}, 0.5),
-    "network.heads": (HEADS, 3),
-    "network.feedforward": (HEADS, 6),
-    "network.norm": (HEADS, "post"),
-    "network.positions": (HEADS, "learned"),
-    "network.attention_dropout": (HEADS, 0.5),
-    "network.window": ({"network": "window"}, 2),
-    "network.latent": ({"network": "latent"}, 3),
-    "network.annealing": ({"network": "latent", "free_bits": 0.0}, 0.9),
-    "network.free_bits": ({"network": "latent"}, 40.0),
-    "vocabulary.units": ({}, "character"),
-    "vocabulary.lowercase": (WORDS, True),
-    "vocabulary.digits_to_zero": (WORDS, True),
-    "vocabulary.min_count": (WORDS, 3),
-    "vocabulary.size": (WORDS, 6),
-    "data.format": ({}, "csv"),
-    "data.header": ({}, "no"),
-    "data.question": ({}, "3"),
-    "data.answer": ({}, "note"),
-    "data.skip_bad": ({}, True),
-    "label_smoothing": ({}, 0.4),
-    "keep": ({}, 0.3),
-    "threshold": ({}, 0.123),
-    "unknown": ({}, "No idea."),
-}
-
-
-def test_every_setting_of_its_own_is_looked_at_below():
-    elsewhere = {"data.valid_fraction", "data.test_fraction"}  # which every task reads alike
-    own = {name for name in describe(AssistantSettings) if not name.startswith(("training.", "decoding."))}
-    assert set(EFFECTS) == own - elsewhere
-
-
-def outcome(path: Path, settings: dict[str, Any]) -> list[Any]:
-    """What an assistant does of which some setting may change something: losses in training, a description, a reply."""
-    task = Assistant(make(AssistantSettings, {**SMALL, **settings}))
-    examples = task._read(path)
-    torch.manual_seed(3)
-    task._learn(examples)
-    task.model = model = task._build().train()
-    model.progress = 0.2
-    seen, losses = set(), []
-    for batch in task._source(examples).epoch(0):
-        if isinstance(batch, Lookups) not in seen:  # one of each kind
-            seen.add(isinstance(batch, Lookups))
-            losses.append((batch.size, float(model.loss(batch).total.detach())))
-    task._finish(examples)
-    return [losses, task.skipped, task.metric, task.describe(), task.matcher.confidence, task.ask("zebra")]
-
-
-@pytest.mark.parametrize("name", EFFECTS)
-def test_every_setting_changes_something(name, tmp_path):
-    ants = {"question": "Ant BEE 15", "answers": ["Ant bee 16"]}
-    path = write(tmp_path / "a.jsonl", [*entries(), ants])
-    if name.startswith("data."):
-        path = tmp_path / ("pairs.jsonl" if name == "data.format" else "pairs.csv")
-        lines = [f'{each["question"]},"{each["answers"][0]}",note {each["question"]}\n' for each in entries()]
-        path.write_text("Question,Answer,Note\n" + "".join(lines) + "9,,n1\n" * (name == "data.skip_bad"))
-    base, value = EFFECTS[name]
-    assert found(path, {**base, name: value}) != found(path, base)
-
-
-def found(path: Path, settings: dict[str, Any]) -> Any:
-    try:
-        return outcome(path, settings)
-    except DataError as error:
-        return str(error)
-
-
-def test_what_is_compared_above_does_not_change_by_itself(tmp_path):
-    path = write(tmp_path / "a.jsonl", entries())
-    settings = {"dropout": 0.3, "network.word_dropout": 0.3}
-    assert outcome(path, settings) == outcome(path, settings)
+# ---- settings ------------------------------------------------------------------------------------------------------
 
 
 def test_settings_of_writing_are_followed(both):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,44 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pair_samples import SILENT, reversals
+from pair_samples import SMALL_TRANSLATOR as SMALL
+from pair_samples import write_pairs as write
 
 import unspool
 from unspool import Translator
 from unspool.data import UNKNOWN
 from unspool.decoding import DecodingSettings, Hypothesis
 from unspool.errors import DataError, ModelFolderError, SettingError
-from unspool.settings import describe, make
-from unspool.tasks.settings import TranslatorSettings
 from unspool.tasks.translation_scores import by_length, grouped, signature, translation_scores
 from unspool.training import Reporter
 
-SILENT = Reporter()
-WORDS = ["ant", "bee", "cat", "dog", "elk", "fox"]
-SMALL: dict[str, Any] = {
-    "units": "word",
-    "size": None,
-    "hidden": 6,
-    "embedding": 4,
-    "dropout": 0.0,
-    "epochs": 1,
-    "warmup": 0,
-    "batch_size": 40,
-    "threads": 1,
-    "choose_by": "perplexity",
-    "decoding.max_length": 6,
-}
 GREEDY = DecodingSettings(search="greedy")
-
-
-def reversals(count: int, seed: int = 0) -> list[tuple[str, str]]:
-    lot = random.Random(seed)
-    sources = [[lot.choice(WORDS) for _ in range(lot.randint(1, 4))] for _ in range(count)]
-    return [(" ".join(source), " ".join(source[::-1])) for source in sources]
-
-
-def write(path: Path, pairs: Sequence[tuple[str, str]]) -> Path:
-    path.write_text("".join(f"{source}\t{target}\n" for source, target in pairs))
-    return path
 
 
 @pytest.fixture
@@ -236,7 +210,14 @@ def test_learned_positions_end_and_outputs_with_them(corpus, monkeypatch):
     monkeypatch.setattr("unspool.tasks.encoder_decoders._LEARNED_POSITIONS", 40)
     monkeypatch.setattr("unspool.tasks.translator._LONGEST", 24)
     model = Translator(
-        **{**SMALL, "network": "transformer", "positions": "learned", "heads": 2, "feedforward": 5, "embedding": 6}
+        **{
+            **SMALL,
+            "network": "transformer",
+            "positions": "learned",
+            "heads": 2,
+            "feedforward": 5,
+            "embedding": 6,
+        }
     ).fit(corpus, reporter=SILENT)
     with torch.no_grad():
         model.model.softmax.bias[2] = -1e9  # it never comes to an end
@@ -458,95 +439,6 @@ def test_resumed_training_ends_with_the_same_bits(corpus, tmp_path):
     assert 0.9 < resumed.model.progress < 1
     whole, cut = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "cut"))
     assert whole == cut
-
-
-# ---- every setting counts ------------------------------------------------------------------------------------------
-
-LAYERS = {"network": "bilinear", "layers": 2, "dropout": 0.3}
-HEADS = {"network": "transformer", "hidden": 6, "embedding": 6, "heads": 2, "feedforward": 5}
-TABLE = "Id,Source,Note\n" + "".join(f"{source},{target},n{k}\n" for k, (source, target) in enumerate(reversals(30)))
-
-EFFECTS: dict[str, tuple[dict[str, Any], Any]] = {
-    "network.network": ({"network": "dot"}, "additive"),
-    "network.cell": ({}, "gru"),
-    "network.hidden": ({}, 7),
-    "network.layers": ({}, 2),
-    "network.residual": ({"layers": 3}, True),
-    "network.embedding": ({}, 5),
-    "network.dropout": ({}, 0.5),
-    "network.variational": (LAYERS, True),
-    "network.weight_dropout": ({"network": "dot", "bidirectional": False}, 0.4),
-    "network.initialization": ({}, "orthogonal"),
-    "network.forget_bias": ({}, 1.0),
-    "network.backend": ({}, "reference"),
-    "network.bidirectional": ({}, False),
-    "network.tied": ({}, False),
-    "network.word_dropout": ({}, 0.5),
-    "network.heads": (HEADS, 3),
-    "network.feedforward": (HEADS, 6),
-    "network.norm": (HEADS, "post"),
-    "network.positions": (HEADS, "learned"),
-    "network.attention_dropout": (HEADS, 0.5),
-    "network.window": ({"network": "window"}, 2),
-    "network.latent": ({"network": "latent"}, 3),
-    "network.annealing": ({"network": "latent", "free_bits": 0.0}, 0.9),
-    "network.free_bits": ({"network": "latent"}, 40.0),
-    "vocabulary.units": ({}, "character"),
-    "vocabulary.lowercase": ({}, True),
-    "vocabulary.digits_to_zero": ({}, True),
-    "vocabulary.min_count": ({}, 3),
-    "vocabulary.size": ({}, 6),
-    "vocabulary.joint": ({}, False),
-    "data.format": ({}, "tsv"),
-    "data.header": ({}, "no"),
-    "data.source": ({}, "note"),
-    "data.target": ({}, "3"),
-    "data.skip_bad": ({}, True),
-    "label_smoothing": ({}, 0.4),
-    "sampling_start": ({}, 0.9),
-    "sampling_end": ({}, 0.9),
-    "coverage": ({}, 2.0),
-    "copy_unknown": ({}, True),
-    "choose_by": ({}, "bleu"),
-    "tokenization": ({}, "none"),
-    "references": ({}, "single"),
-}
-
-
-def test_every_setting_of_its_own_is_looked_at_below():
-    elsewhere = {"data.valid_fraction", "data.test_fraction"}  # which every task reads alike
-    own = {name for name in describe(TranslatorSettings) if not name.startswith(("training.", "decoding."))}
-    assert set(EFFECTS) == own - elsewhere
-
-
-def outcome(path: Path, settings: dict[str, Any]) -> list[Any]:
-    """What a translator does of which some setting may change something: a loss in training, words, a description."""
-    task = Translator(make(TranslatorSettings, {**SMALL, **settings}))
-    examples = task._read(path)
-    torch.manual_seed(3)
-    task._learn(examples)
-    task.model = model = task._build().train()
-    model.progress = 0.2
-    loss = float(model.loss(next(iter(task._source(examples).epoch(0)))).total.detach())
-    free = task._forbidden(torch.device("cpu")).tolist()
-    return [loss, free, task.skipped, task.metric, task.describe(), task.score_notes(path)]
-
-
-@pytest.mark.parametrize("name", EFFECTS)
-def test_every_setting_changes_something(name, tmp_path):
-    table = TABLE + "7,Ant BEE 15,n0\n8,Ant BEE 15,n1\n8,Ant BEE 16,n2\n"
-    path = tmp_path / "pairs.csv"
-    path.write_text(table + ("9,,n1\n" if name == "data.skip_bad" else ""))
-    base, value = EFFECTS[name]
-
-    def found(settings: dict[str, Any]) -> Any:
-        try:
-            return outcome(path, settings)
-        except DataError as error:
-            return str(error)
-
-    assert found(base) == found(base)
-    assert found({**base, name: value}) != found(base)
 
 
 @pytest.mark.parametrize("ratio", ["1e9", "0", "-3", '"x"'])
