@@ -98,6 +98,17 @@ def test_sentences_are_encoded_alike_in_a_batch_and_alone(how):
         assert_close(together[2], vectors[:3, 2].sum(0), **EXACT)
 
 
+@pytest.mark.parametrize("how", ["bag", "position", "gru"])
+def test_sentences_from_several_tables_are_encoded_as_from_each(how):
+    encoder = SentenceEncoder(how, SIZE).double()
+    lengths = torch.tensor([4, 1, 3])
+    vectors = torch.randn(4, 3, 2, SIZE).double()
+    together = encoder(vectors, lengths)
+    assert together.shape == (3, 2, SIZE)
+    for table in range(2):
+        assert_close(together[:, table], encoder(vectors[:, :, table], lengths), **EXACT)
+
+
 def encode(table: Tensor, ids: list[int]) -> Tensor:
     weights = position_encoding(torch.tensor([len(ids)]), len(ids), SIZE)[:, 0].double()
     return (weights * table[ids]).sum(0)

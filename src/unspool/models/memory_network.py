@@ -43,11 +43,11 @@ def hop(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, linear: bo
     Returns:
         What was found, :math:`o`, (batch, size), and the weights :math:`p`, (slots, batch), zero where the mask is.
     """
-    scores = torch.einsum("sbd,bd->sb", keys, query)
+    scores = (keys * query).sum(-1)
     weights = scores.masked_fill(~mask, 0 if linear else float("-inf"))
     if not linear:
         weights = weights.softmax(0)
-    return torch.einsum("sb,sbd->bd", weights, values), weights
+    return (weights.unsqueeze(-1) * values).sum(0), weights
 
 
 class _Answering(nn.Module):
@@ -138,11 +138,10 @@ class MemoryNetwork(_Answering):
 
     def forward(self, batch: Stories) -> MemoryOutput:
         """Score every answer to every question."""
-        adjacent, mask, ages = self.tying == "adjacent", batch.mask, self._ages(batch)
-        linear = self.linear
-        told = [self._sentences(table, batch) for table in self.tables[: self.hops + 1 if adjacent else 2]]
-        told = [told[k] + self.ages[k](ages) for k in range(len(told))]
-        query = self._encode(self.tables[0 if adjacent else 2], batch.questions.ids, batch.questions.lengths)
+        adjacent, mask, linear = self.tying == "adjacent", batch.mask, self.linear
+        told = self._told(batch).unbind(2)
+        asked = self.tables[0 if adjacent else 2](batch.questions.ids)
+        query = self.encoder(asked, batch.questions.lengths)
         looked = []
         for k in range(self.hops):
             keys, values = (told[k], told[k + 1]) if adjacent else (told[0], told[1])
@@ -159,13 +158,20 @@ class MemoryNetwork(_Answering):
             self.seen += len(batch.answers)
         return result
 
-    def _sentences(self, table: nn.Module, batch: Stories) -> Tensor:
-        """Every slot's sentence, (slots, batch, size)."""
-        return F.embedding(batch.index, self._encode(table, batch.sentences.ids, batch.sentences.lengths))
+    def _told(self, batch: Stories) -> Tensor:
+        """Every slot's sentence with its age, by the tables of all keys and values, (slots, batch, tables, size).
 
-    def _encode(self, table: nn.Module, ids: Tensor, lengths: Tensor) -> Tensor:
-        encoded: Tensor = self.encoder(table(ids), lengths)
-        return encoded
+        All tables side by side make one: a look-up of wide rows costs little more than one of narrow rows.
+        """
+        count = len(self.ages)
+        words = torch.cat([table.weight for table in self.tables[:count]], dim=1)  # type: ignore[misc]
+        ages = torch.cat([table.weight for table in self.ages], dim=1)  # type: ignore[misc]
+        # the padding index keeps the row of the padding without a gradient, as the tables by themselves do
+        spelled = F.embedding(batch.sentences.ids, words, padding_idx=0)
+        spelled = spelled.view(*batch.sentences.ids.shape, count, self.size)
+        sentences = self.encoder(spelled, batch.sentences.lengths).flatten(1)
+        told = F.embedding(batch.index, sentences) + F.embedding(self._ages(batch), ages)
+        return told.view(*batch.index.shape, count, self.size)
 
     def _ages(self, batch: Stories) -> Tensor:
         """How many sentences ago each was told, (slots, batch); in training as if some came between."""

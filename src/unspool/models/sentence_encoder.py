@@ -54,9 +54,14 @@ class SentenceEncoder(nn.Module):
     def forward(self, vectors: Tensor, lengths: Tensor) -> Tensor:
         """Encode sentences of word vectors, (words, sentences, size), of their lengths, (sentences,).
 
+        The vectors may come from several tables at once, (words, sentences, tables, size): weights of positions and
+        what is past a sentence's end are then worked out once for all of them.
+
         Returns:
-            (sentences, size).
+            (sentences, size), or (sentences, tables, size).
         """
+        if vectors.ndim == 4:
+            return self._from_tables(vectors, lengths)
         if self.reader is not None:
             outputs = self.reader(vectors, lengths).outputs
             last: Tensor = outputs[lengths - 1, torch.arange(outputs.shape[1], device=outputs.device)]
@@ -65,6 +70,17 @@ class SentenceEncoder(nn.Module):
             return (vectors * position_encoding(lengths, len(vectors), self.size).to(vectors.dtype)).sum(0)
         past = torch.arange(len(vectors), device=lengths.device)[:, None] >= lengths
         return vectors.masked_fill(past.unsqueeze(-1), 0).sum(0)
+
+    def _from_tables(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        words, sentences, tables, size = vectors.shape
+        if self.reader is not None:  # to a cell, tables are so many more sentences
+            flat: Tensor = self(vectors.flatten(1, 2), lengths.repeat_interleave(tables))
+            return flat.view(sentences, tables, size)
+        if self.how == "position":
+            weights = position_encoding(lengths, words, size).to(vectors.dtype)
+            return (vectors * weights.unsqueeze(2)).sum(0)
+        past = torch.arange(words, device=lengths.device)[:, None] >= lengths
+        return vectors.masked_fill(past[..., None, None], 0).sum(0)
 
     def extra_repr(self) -> str:
         return f"{self.how}, {self.size}" if isinstance(self.how, str) else f"{self.size}"
