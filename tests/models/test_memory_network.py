@@ -109,9 +109,15 @@ def test_sentences_from_several_tables_are_encoded_as_from_each(how):
         assert_close(together[:, table], encoder(vectors[:, :, table], lengths), **EXACT)
 
 
+def test_a_word_counts_once_on_average_whatever_its_position():
+    ones = torch.ones(6, 1, SIZE)
+    assert float(SentenceEncoder("position", SIZE)(ones, torch.tensor([6])).mean()) == pytest.approx(6, rel=0.2)
+    assert float(SentenceEncoder("bag", SIZE)(ones, torch.tensor([6])).mean()) == 6
+
+
 def encode(table: Tensor, ids: list[int]) -> Tensor:
     weights = position_encoding(torch.tensor([len(ids)]), len(ids), SIZE)[:, 0].double()
-    return (weights * table[ids]).sum(0)
+    return 2 * (weights * table[ids]).sum(0)
 
 
 def by_hand(model: MemoryNetwork | KeyValueMemoryNetwork, story: int) -> tuple[Tensor, list[Tensor]]:

@@ -41,8 +41,9 @@ class SentenceEncoder(nn.Module):
     """Bring the words of a sentence down to one vector.
 
     Args:
-        how: `bag` sums the words' vectors, `position` weighs them by `position_encoding` first; any other name is that
-            of a cell that reads them, whose last output counts.
+        how: `bag` sums the words' vectors, `position` weighs them by twice `position_encoding` first, so that a word
+            counts 1 on average, as in a bag and in the authors' program; any other name is that of a cell that reads
+            them, whose last output counts.
         size: Width of a word's vector and of a sentence's.
     """
 
@@ -67,7 +68,7 @@ class SentenceEncoder(nn.Module):
             last: Tensor = outputs[lengths - 1, torch.arange(outputs.shape[1], device=outputs.device)]
             return last
         if self.how == "position":
-            return (vectors * position_encoding(lengths, len(vectors), self.size).to(vectors.dtype)).sum(0)
+            return (vectors * self._positions(vectors, lengths)).sum(0)
         past = torch.arange(len(vectors), device=lengths.device)[:, None] >= lengths
         return vectors.masked_fill(past.unsqueeze(-1), 0).sum(0)
 
@@ -77,10 +78,12 @@ class SentenceEncoder(nn.Module):
             flat: Tensor = self(vectors.flatten(1, 2), lengths.repeat_interleave(tables))
             return flat.view(sentences, tables, size)
         if self.how == "position":
-            weights = position_encoding(lengths, words, size).to(vectors.dtype)
-            return (vectors * weights.unsqueeze(2)).sum(0)
+            return (vectors * self._positions(vectors, lengths).unsqueeze(2)).sum(0)
         past = torch.arange(words, device=lengths.device)[:, None] >= lengths
         return vectors.masked_fill(past[..., None, None], 0).sum(0)
+
+    def _positions(self, vectors: Tensor, lengths: Tensor) -> Tensor:
+        return 2 * position_encoding(lengths, len(vectors), self.size).to(vectors.dtype)
 
     def extra_repr(self) -> str:
         return f"{self.how}, {self.size}" if isinstance(self.how, str) else f"{self.size}"
