@@ -153,3 +153,11 @@ def test_biases_of_inputs_and_state_are_added_before_the_loop():
     found = plan(make_case("lstm", (2, 2, 3, 4)).cell)
     assert not found.before.vectors
     assert [node.operation for node in found.before.inputs] == ["add"]
+
+
+@pytest.mark.parametrize("made_there", [False, True], ids=["weights from outside", "weights made there"])
+def test_a_cell_is_traced_in_inference_mode_as_anywhere(made_there):
+    outside = make_case("lstm", (2, 2, 3, 4)).cell
+    with torch.inference_mode():
+        found = plan(make_case("lstm", (2, 2, 3, 4)).cell if made_there else outside)
+    assert str(found) == str(plan(outside))

@@ -135,6 +135,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Run one call and write it down."""
         options = options or {}
+        if torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), "CompositeImplicitAutograd"):
+            with self:  # autograd takes such calls apart, but it is off for tensors of inference mode
+                return function.decompose(*arguments, **options)
         file, line = _where()
         self._builder.where = f"{Path(file).name}:{line}"
         made = function(*arguments, **options)
