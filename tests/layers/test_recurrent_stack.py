@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 
 import pytest
@@ -195,3 +196,28 @@ def test_weight_dropout_lets_the_gradient_through_to_the_raw_weight():
     assert torch.count_nonzero(gradient[kept]) == kept.sum()
     with dropped_weights(inner.eval(), 0.5):
         assert isinstance(inner.weight_hh, nn.Parameter)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru-reset-before"])
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_stack_that_writes_makes_compiled_steps_and_finds_the_same(cell, residual):
+    stack = Recurrent(cell, 6, 6, num_layers=2, residual=residual).double().eval()
+    inputs, state = torch.randn(4, 3, 6).double(), stack.initial_state(3)
+    with torch.no_grad():
+        whole = stack(inputs)
+        for copied in (stack, copy.deepcopy(stack)):
+            after, outputs = state, []
+            for x in inputs:
+                with record_dispatch() as dispatch:
+                    output, after = copied(x.unsqueeze(0), None, after)
+                assert [report.backend for report in dispatch.reports] == ["cpu", "cpu"]
+                outputs.append(output)
+            assert_close(torch.cat(outputs), whole.outputs, rtol=1e-11, atol=1e-11)
+            assert_close(after, whole.state, rtol=1e-11, atol=1e-11)
+        stack.layers[1][0] = type(stack.layers[1][0])(6, 6).double()  # another cell in the place of one
+        found, right = stack(inputs[:1], None, state), stack(inputs[:1])
+        assert_close(found.outputs, right.outputs, rtol=1e-11, atol=1e-11)
+    with record_dispatch() as dispatch:  # with gradients it runs as ever
+        stack(inputs[:1], None, state).outputs.sum().backward()
+    assert dispatch.backend != "cpu"
+    assert stack.layers[0][0].weight_hh.grad is not None

@@ -1,12 +1,13 @@
 """The engine: one function that runs a cell over time, by the fastest path that is right, and tells which.
 
 `request` says what is asked, `dispatch` chooses a path by rule; `reference`, `native`, `scan` and the compiler in `cpu`
-are the paths.
+are the paths. A `stepper` makes one step a call, for text that is written unit by unit.
 """
 
 from unspool.engine.dispatch import PATHS, Dispatch, Report, record_dispatch
 from unspool.engine.request import Backend, Path, Request, check_lengths, check_request, check_sequences
 from unspool.engine.scan import linear_scan
+from unspool.engine.stepper import Stepper
 from unspool.engine.unroll import explain, unroll
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Path",
     "Report",
     "Request",
+    "Stepper",
     "check_lengths",
     "check_request",
     "check_sequences",

@@ -15,7 +15,7 @@ from unspool.engine.scan import ScanPath
 from unspool.errors import BackendError
 from unspool.settings import nearest
 
-__all__ = ["PATHS", "Dispatch", "Report", "choose", "note", "record_dispatch"]
+__all__ = ["PATHS", "Dispatch", "Report", "choose", "note", "record_dispatch", "watching"]
 
 PATHS: dict[str, Path] = {path.name: path for path in (CpuPath(), NativePath(), ScanPath(), ReferencePath())}
 """Every path, fastest first; `auto` takes the first that neither refuses nor yields to a later one."""
@@ -61,23 +61,23 @@ class Dispatch:
         return " | ".join(dict.fromkeys(report.reason for report in self.reports))
 
 
-_watching: ContextVar[Dispatch | None] = ContextVar("dispatch", default=None)
+watching: ContextVar[Dispatch | None] = ContextVar("dispatch", default=None)
 
 
 @contextmanager
 def record_dispatch() -> Iterator[Dispatch]:
     """Collect a report of every `unroll` that runs in this context."""
     dispatch = Dispatch()
-    token = _watching.set(dispatch)
+    token = watching.set(dispatch)
     try:
         yield dispatch
     finally:
-        _watching.reset(token)
+        watching.reset(token)
 
 
 def note(report: Report) -> None:
     """Tell whoever is watching that a path is about to run."""
-    dispatch = _watching.get()
+    dispatch = watching.get()
     if dispatch is not None:
         dispatch.reports.append(report)
 

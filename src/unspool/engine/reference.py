@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TypeVar
+
 import torch
 from torch import Tensor
 
@@ -9,7 +12,10 @@ from unspool.cells import Cell
 from unspool.engine.request import Path, Request, State
 from unspool.errors import CellError, ShapeError
 
-__all__ = ["ReferencePath"]
+__all__ = ["ReferencePath", "plain_step", "record_state"]
+
+
+S = TypeVar("S", bound=State)
 
 
 class ReferencePath(Path):
@@ -31,11 +37,8 @@ class ReferencePath(Path):
 
         outputs: list[Tensor] = [inputs] * time
         for t in reversed(range(time)) if request.reverse else range(time):
-            output, new = _pair(cell, cell.step(inputs[t], state, *request.context), state)
-            if t == (time - 1 if request.reverse else 0):
-                _check_step(cell, output, new, state)
-            # under autocast a step may return half precision; what is carried keeps its own
-            new = type(new)(*(after.to(before.dtype) for after, before in zip(new, state, strict=True)))
+            first = t == (time - 1 if request.reverse else 0)
+            output, new = plain_step(cell, inputs[t], state, request.context, check=first)
             if valid is not None:
                 output = output.masked_fill(~valid[t], 0)
                 new = type(new)(
@@ -44,10 +47,29 @@ class ReferencePath(Path):
                         for after, before in zip(new, state, strict=True)
                     )
                 )
-            if cell.watched:
-                cell.record(**{name: part.flatten(1) for name, part in new._asdict().items()})  # type: ignore[attr-defined]
+            record_state(cell, new)
             outputs[t], state = output, new
         return torch.stack(outputs), state
+
+
+def plain_step(cell: Cell[S], x: Tensor, state: S, context: Sequence[Tensor], *, check: bool) -> tuple[Tensor, S]:
+    """One step as the cell says it; `check` holds what it returns to its contract.
+
+    Raises:
+        CellError: If the step returns no pair, or a state of another type.
+        ShapeError: If it returns something of another shape.
+    """
+    output, new = _pair(cell, cell.step(x, state, *context), state)
+    if check:
+        _check_step(cell, output, new, state)
+    # under autocast a step may return half precision; what is carried keeps its own
+    return output, type(new)(*(after.to(before.dtype) for after, before in zip(new, state, strict=True)))
+
+
+def record_state(cell: Cell[S], state: S) -> None:
+    """Show the state after a step to whoever watches."""
+    if cell.watched:
+        cell.record(**{name: part.flatten(1) for name, part in state._asdict().items()})  # type: ignore[attr-defined]
 
 
 def _like(valid: Tensor, part: Tensor) -> Tensor:
@@ -55,7 +77,7 @@ def _like(valid: Tensor, part: Tensor) -> Tensor:
     return valid.view(-1, *[1] * (part.dim() - 1))
 
 
-def _pair(cell: Cell[State], returned: object, state: State) -> tuple[Tensor, State]:
+def _pair(cell: Cell[S], returned: object, state: S) -> tuple[Tensor, S]:
     if isinstance(returned, tuple) and len(returned) == 2 and not hasattr(returned, "_fields"):
         return returned
     raise CellError(
@@ -64,7 +86,7 @@ def _pair(cell: Cell[State], returned: object, state: State) -> tuple[Tensor, St
     )
 
 
-def _check_step(cell: Cell[State], output: Tensor, new: State, state: State) -> None:
+def _check_step(cell: Cell[S], output: Tensor, new: S, state: S) -> None:
     name = type(cell).__name__
     batch = state[0].shape[0]
     if not isinstance(output, Tensor) or output.shape != (batch, cell.hidden_size):

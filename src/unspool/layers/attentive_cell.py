@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +14,8 @@ from unspool.errors import ShapeError
 from unspool.layers.attention import Attended, Attention
 
 __all__ = ["AttentiveCell"]
+
+Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 class AttentiveCell(Cell[Any]):
@@ -69,9 +72,9 @@ class AttentiveCell(Cell[Any]):
         attended = self.attention(state.output.unsqueeze(1), memory, mask, keys=keys)
         return Attended(attended.context.squeeze(1), attended.weights.squeeze(1))
 
-    def move(self, x: Tensor, state: Any, context: Tensor) -> tuple[Tensor, Any]:
-        """One step with the chosen context, (batch, memory)."""
-        output, inner = self.cell.step(torch.cat([x, context.to(x.dtype)], -1), self._inner(*state[1:]))
+    def move(self, x: Tensor, state: Any, context: Tensor, step: Step | None = None) -> tuple[Tensor, Any]:
+        """One step with the chosen context, (batch, memory); `step` makes the inner cell's in its place."""
+        output, inner = (step or self.cell.step)(torch.cat([x, context.to(x.dtype)], -1), self._inner(*state[1:]))
         after = (part.to(before.dtype) for part, before in zip((output, *inner), state, strict=True))
         return torch.cat([output, context.to(output.dtype)], -1), self._state(*after)
 

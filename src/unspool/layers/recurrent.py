@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell, cell_class
-from unspool.engine import Backend, check_sequences, unroll
+from unspool.engine import Backend, Stepper, check_sequences, unroll
 from unspool.errors import SettingError, ShapeError
 from unspool.layers.dropout import SequenceDropout, dropped_weights
 
@@ -76,6 +76,7 @@ class Recurrent(nn.Module):
             for depth in range(num_layers)
         )
         self.dropout = SequenceDropout(dropout, variational=variational)
+        self._steppers: list[Stepper[Any]] = []
 
     def forward(
         self, inputs: Tensor, lengths: Tensor | None = None, state: RecurrentState | None = None
@@ -99,6 +100,8 @@ class Recurrent(nn.Module):
         if self.residual and lengths is not None:  # what stands in the padding must not reach the sum
             steps = torch.arange(inputs.shape[0], device=inputs.device)[:, None]
             inputs = inputs.masked_fill((steps >= lengths.to(inputs.device)).unsqueeze(-1), 0)
+        if len(inputs) == 1 and state is not None and lengths is None and self._writes(inputs):
+            return self._step(inputs[0], state)
         final = []
         for depth, cells in enumerate(self._cells()):
             if depth > 0:
@@ -107,6 +110,24 @@ class Recurrent(nn.Module):
             inputs = inputs + outputs if self.residual and inputs.shape == outputs.shape else outputs
             final.append(after)
         return RecurrentOutput(inputs, tuple(final))
+
+    def _writes(self, inputs: Tensor) -> bool:
+        """Whether one step is a step of writing, which a `Stepper` makes in less time than `unroll`."""
+        plain = self.directions == 1 and self.backend == "auto" and not self.training
+        return plain and inputs.is_cpu and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+
+    def _step(self, x: Tensor, state: RecurrentState) -> RecurrentOutput:
+        """One step of all layers, (batch, input)."""
+        cells = [cells[0] for cells in self._cells()]
+        if [stepper.cell for stepper in self._steppers] != cells:
+            self._steppers = [Stepper(cell) for cell in cells]
+        final = []
+        for stepper, (before,) in zip(self._steppers, state, strict=True):
+            stepper.refresh()
+            output, after = stepper(x, before)
+            x = x + output if self.residual and x.shape == output.shape else output
+            final.append((after,))
+        return RecurrentOutput(x.unsqueeze(0), tuple(final))
 
     def _run_layer(
         self, cells: list[Cell[Any]], inputs: Tensor, lengths: Tensor | None, state: tuple[Any, ...] | None

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell
-from unspool.engine import unroll
+from unspool.engine import Stepper, unroll
 from unspool.errors import SettingError
 from unspool.layers import (
     Attention,
@@ -171,6 +171,7 @@ class AttentiveDecoder(nn.Module):
         self.cell, self.upper, self.bridge, self.backend = cell, upper, bridge, backend
         self.weight_dropout = weight_dropout
         self.dropout = dropout if dropout is not None else SequenceDropout(0.0)
+        self._stepper = Stepper(cell.cell, backend="reference" if backend == "reference" else "auto")
         self.output_size = (cell.cell.hidden_size if upper is None else upper.output_size) + cell.attention.memory_size
         self.attends = True
 
@@ -204,8 +205,9 @@ class AttentiveDecoder(nn.Module):
         """One step, (batch, input)."""
         begun = state.layers[0][0]
         context, weights = self.cell.look(begun, state.keys, state.memory, state.mask)
+        self._stepper.refresh()
         with dropped_weights(self.cell.cell, self.weight_dropout):
-            output, after = self.cell.move(inputs, begun, context)
+            output, after = self.cell.move(inputs, begun, context, self._stepper)
         layers: RecurrentState = ((after,),)
         if self.upper is not None:
             above, rest = self.upper(self.dropout(output.unsqueeze(0)), None, state.layers[1:])

@@ -33,7 +33,8 @@ def test_interpreted_steps_equal_autograd(name):
 
     found = plan(cell)
     matrices, vectors = found.tape.replay(weights(cell))
-    inputs, shifts = found.before.run([x], vectors, matrices)
+    shared = found.before.run_weights(vectors, matrices, torch.float64)
+    inputs, shifts = found.before.run_inputs([x], shared, matrices), [shared[node] for node in found.before.vectors]
     sources = {("input", number): part for number, part in enumerate(inputs)}
     sources |= {("vector", number): part for number, part in enumerate(shifts)}
     sources |= {("state", number): part for number, part in enumerate(state)}

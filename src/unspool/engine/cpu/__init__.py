@@ -7,6 +7,7 @@ it out in phases and loops; `emit` writes LLVM's language; `compile` makes machi
 when it should look elsewhere. `interpret` says what a graph means.
 """
 
-from unspool.engine.cpu.path import CpuPath
+from unspool.engine.cpu.path import CpuPath, bind_step
+from unspool.engine.cpu.step import BoundStep
 
-__all__ = ["CpuPath"]
+__all__ = ["BoundStep", "CpuPath", "bind_step"]

@@ -17,8 +17,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.graph import Builder, Graph, Node, check, ordered
-from unspool.engine.cpu.interpret import evaluate
+from unspool.engine.cpu.graph import Builder, Graph, Node, check
+from unspool.engine.cpu.interpret import compute
 
 __all__ = ["Before", "hoist", "sort_sums"]
 
@@ -94,38 +94,66 @@ class Before:
     """The loop's vectors, which depend on weights alone."""
 
     @cached_property
-    def _leaves(self) -> list[Node]:
-        return [node for node in ordered((*self.inputs, *self.vectors)) if node.operation in ("source", "constant")]
+    def _order(self) -> tuple[list[Node], list[Node]]:
+        """What to compute, each after what it needs: first what depends on weights alone, then the rest."""
+        graph = Graph(tuple((("input", number), node) for number, node in enumerate((*self.inputs, *self.vectors))))
+        speed, nodes = _rates(graph), graph.nodes()
+        needed = {*self.inputs, *self.vectors}
+        for node in reversed(nodes):
+            if node in needed:
+                needed.update((*node.arguments[0].arguments, node.arguments[1]) if _is_affine(node) else node.arguments)
+        wanted = [node for node in nodes if node in needed]
+        return [node for node in wanted if speed[node] == "weights"], [
+            node for node in wanted if speed[node] != "weights"
+        ]
 
     @cached_property
-    def _affine(self) -> list[Node]:
-        return [node for node in ordered(self.inputs) if _is_affine(node)]
+    def _affine(self) -> frozenset[Node]:
+        return frozenset(node for node in self._order[1] if _is_affine(node))
 
-    def run(
-        self, inputs: Sequence[Tensor], vectors: Sequence[Tensor], matrices: Sequence[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Compute both.
+    def run_weights(
+        self, vectors: Sequence[Tensor], matrices: Sequence[Tensor], dtype: torch.dtype
+    ) -> dict[Node, Tensor]:
+        """All that depends on weights alone; the loop's vectors are among it.
+
+        Args:
+            vectors: The weights that are the same for all rows, each (width,).
+            matrices: The matrices by number.
+            dtype: Of the numbers that stand in the step.
+
+        Returns:
+            What was computed, each (1, width).
+        """
+        values: dict[Node, Tensor] = {}
+        for node in self._order[0]:
+            if node.operation == "source":
+                values[node] = vectors[node.value[1]].unsqueeze(0)
+            elif node.operation == "constant":
+                values[node] = torch.full((1, node.width), node.value[0], dtype=dtype, device="cpu")
+            else:
+                values[node] = compute(node, [values[argument] for argument in node.arguments], matrices)
+        return values
+
+    def run_inputs(
+        self, inputs: Sequence[Tensor], shared: Mapping[Node, Tensor], matrices: Sequence[Tensor]
+    ) -> list[Tensor]:
+        """The loop's inputs, each (rows, width).
 
         Args:
             inputs: The step's input and context of all steps, each (rows, width).
-            vectors: The weights that are the same for all rows, each (width,).
+            shared: What `run_weights` returned.
             matrices: The matrices by number.
-
-        Returns:
-            The loop's inputs, each (rows, width), and its vectors, each (1, width).
         """
-        known: dict[Node, Tensor] = {}
-        for node in self._leaves:
-            if node.operation == "constant":
-                known[node] = inputs[0].new_full((1, node.width), node.value[0])
+        values = dict(shared)
+        for node in self._order[1]:
+            if node.operation == "source":
+                values[node] = inputs[node.value[1]]
+            elif node in self._affine:  # torch multiplies and adds in one go
+                product, shift = node.arguments
+                values[node] = torch.addmm(values[shift], values[product.arguments[0]], matrices[product.value[0]])
             else:
-                kind, number = node.value
-                known[node] = inputs[number] if kind == "input" else vectors[number].unsqueeze(0)
-        for node in self._affine:  # torch multiplies and adds in one go
-            product, shift = node.arguments
-            row, bias = evaluate((product.arguments[0], shift), known, matrices)
-            known[node] = torch.addmm(bias, row, matrices[product.value[0]])
-        return evaluate(self.inputs, known, matrices), evaluate(self.vectors, known, matrices)
+                values[node] = compute(node, [values[argument] for argument in node.arguments], matrices)
+        return [values[node] for node in self.inputs]
 
 
 def _is_affine(node: Node) -> bool:
@@ -140,8 +168,13 @@ def _rate_of(node: Node) -> Rate:
     return _rates(Graph(((("output", 0), node),)))[node]
 
 
-def hoist(graph: Graph) -> tuple[Before, Graph]:
-    """Split a step in what runs before the loop and what is left in it."""
+def hoist(graph: Graph, *, products: bool = True) -> tuple[Before, Graph]:
+    """Split a step in what runs before the loop and what is left in it.
+
+    Args:
+        graph: The step.
+        products: Whether products of inputs leave the loop; where there is a single step, nothing is won by that.
+    """
     speed = _rates(graph)
     inputs: list[Node] = []
     vectors: list[Node] = []
@@ -157,7 +190,7 @@ def hoist(graph: Graph) -> tuple[Before, Graph]:
     def visit(node: Node) -> Node:
         if node not in new:
             builder.where = node.where
-            leaves = node.operation in ("source", "product") or _is_affine(node)
+            leaves = node.operation == "source" or (products and (node.operation == "product" or _is_affine(node)))
             if (speed[node] == "inputs" and leaves) or (
                 speed[node] == "weights" and node.operation not in ("constant", "slice", "expand")
             ):
@@ -167,7 +200,7 @@ def hoist(graph: Graph) -> tuple[Before, Graph]:
         return new[node]
 
     for node in graph.nodes():  # in this order no visit goes deep
-        if speed[node] == "state":
+        if speed[node] == "state" or (speed[node] == "inputs" and not products):
             visit(node)
     loop = Graph(tuple((name, visit(node)) for name, node in graph.results))
     return Before(tuple(inputs), tuple(vectors)), check(loop)

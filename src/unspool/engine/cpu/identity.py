@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from unspool.cells import Cell
 
-__all__ = ["identity", "weights"]
+__all__ = ["identity", "places", "weights"]
 
 _MODULE = frozenset(vars(nn.Module())) - {"training"} | {"_watcher"}
 
@@ -21,6 +21,17 @@ def weights(cell: Cell[Any]) -> dict[str, Tensor]:
         owned = {**module._parameters, **module._buffers, **vars(module)}
         found |= {f"{path}.{name}": value for name, value in owned.items() if isinstance(value, Tensor)}
     return found
+
+
+def places(cell: Cell[Any]) -> list[tuple[dict[str, Any], str]]:
+    """Where all those tensors are kept: a dict and a name in it."""
+    return [
+        (owner, name)
+        for module in cell.modules()
+        for owner in (module._parameters, module._buffers, vars(module))
+        for name, value in owner.items()
+        if isinstance(value, Tensor)
+    ]
 
 
 def identity(cell: Cell[Any], owned: dict[str, Tensor]) -> tuple[Hashable, list[object]]:

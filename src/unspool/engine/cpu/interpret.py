@@ -10,7 +10,7 @@ from torch import Tensor
 from unspool.engine.cpu.graph import Graph, Node, ordered
 from unspool.engine.cpu.operations import POINTWISE
 
-__all__ = ["evaluate", "interpret"]
+__all__ = ["compute", "evaluate", "interpret"]
 
 
 def interpret(
@@ -50,11 +50,12 @@ def evaluate(ends: Iterable[Node], known: Mapping[Node, Tensor], matrices: Seque
     ends = list(ends)
     values = dict(known)
     for node in ordered(ends, values.keys()):
-        values[node] = _value(node, [values[argument] for argument in node.arguments], matrices)
+        values[node] = compute(node, [values[argument] for argument in node.arguments], matrices)
     return [values[end] for end in ends]
 
 
-def _value(node: Node, given: list[Tensor], matrices: Sequence[Tensor]) -> Tensor:
+def compute(node: Node, given: list[Tensor], matrices: Sequence[Tensor]) -> Tensor:
+    """The value of one node, given its arguments'."""
     if node.operation == "expand":
         return given[0].expand(-1, node.width)
     if node.operation in POINTWISE:

@@ -11,16 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell
+from unspool.engine.cpu.bound import bound
 from unspool.engine.cpu.compile import missing
 from unspool.engine.cpu.identity import identity, weights
 from unspool.engine.cpu.layout import Layout, blocks, packed
 from unspool.engine.cpu.plan import Plan, plan
 from unspool.engine.cpu.rules import faster_elsewhere
 from unspool.engine.cpu.run import Program
+from unspool.engine.cpu.step import BoundStep, looked_on
 from unspool.engine.cpu.trace import Refusal
 from unspool.engine.request import Path, Request, State
 
-__all__ = ["CpuPath", "plan_of"]
+__all__ = ["CpuPath", "bind_step", "plan_of"]
 
 _plans: OrderedDict[Any, tuple[Plan | Refusal, list[object]]] = OrderedDict()
 _programs: OrderedDict[Any, Program] = OrderedDict()
@@ -42,17 +44,13 @@ class CpuPath(Path):
         return str(_program(self._plan(request), _dtype(request, weights(request.cell))))
 
     def refuses(self, request: Request) -> str | None:
-        if (
-            type(request.inputs) not in (Tensor, nn.Parameter)
-            or torch._C._functorch.peek_interpreter_stack() is not None
-        ):
-            return "it needs plain tensors, and something else looks on"
-        if torch.compiler.is_compiling() or torch._C._is_tracing():
-            return "torch is tracing, and can't see into compiled loops"
         owned = weights(request.cell)
-        refusal = _unfit(request, owned) or missing()
+        refusal = _hidden(request.inputs) or _unfit(request.cell, owned, request.inputs) or missing()
         if refusal is not None:
             return refusal
+        if any(part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context):
+            shapes = [tuple(part.shape) for part in request.context]
+            return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
         found = _find(request.cell, _widths(request), owned)
         if isinstance(found, Refusal):
             return str(found)
@@ -72,20 +70,42 @@ class CpuPath(Path):
         return plan_of(request.cell, _widths(request))
 
 
-def _unfit(request: Request, owned: dict[str, Tensor]) -> str | None:
-    """What of devices, number types, watchers and context the compiler can't take."""
-    kinds = {tensor.device.type for tensor in (request.inputs, *owned.values())}
+def bind_step(cell: Cell[Any], x: Tensor, context_widths: tuple[int, ...]) -> BoundStep | str:
+    """A cell's step, compiled and with its weights packed, for inputs such as `x`; or why there is none."""
+    owned = weights(cell)
+    refusal = _unfit(cell, owned, x) or missing()
+    if refusal is not None:
+        return refusal
+    if any(weight.is_inference() for weight in owned.values()):
+        return "its weights were made in inference mode, where torch does not count what is written to them"
+    found = _find(cell, context_widths, owned)
+    if isinstance(found, Refusal):
+        return str(found)
+    dtype = next(iter(owned.values()), x).dtype
+    with _in_full():
+        program = _program(found, dtype)
+        packed_once = bound(cell, found, owned, dtype, program.pack)
+        return BoundStep(cell, program, packed_once, (cell.input_size, *context_widths, *found.widths))
+
+
+def _hidden(inputs: Tensor) -> str | None:
+    """Why the inputs can't be handed to a compiled loop unseen; None if they can."""
+    if type(inputs) not in (Tensor, nn.Parameter) or looked_on():
+        return "it needs plain tensors, and something else looks on"
+    return None
+
+
+def _unfit(cell: Cell[Any], owned: dict[str, Tensor], inputs: Tensor) -> str | None:
+    """What of devices, number types and watchers the compiler can't take."""
+    kinds = {tensor.device.type for tensor in (inputs, *owned.values())}
     if kinds != {"cpu"}:
         return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
-    types = {tensor.dtype for tensor in owned.values()} or {request.inputs.dtype}
+    types = {tensor.dtype for tensor in owned.values()} or {inputs.dtype}
     if len(types) > 1 or not types <= {torch.float32, torch.float64}:
         said = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
         return f"it takes weights of float32 or of float64, these are {said}"
-    if request.cell.watched:
+    if cell.watched:
         return "compiled loops do not show their gates, and someone is watching"
-    if any(part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context):
-        shapes = [tuple(part.shape) for part in request.context]
-        return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
     return None
 
 
@@ -152,9 +172,17 @@ def _run(
     sequences = [request.inputs, *(part.expand(time, -1, -1) for part in request.context)]
     rows = [_rows(part.to(dtype), layout) for part in sequences]
     states = [_sorted(part.to(dtype), layout) for part in request.state]
-    matrices, vectors = plan.tape.replay(owned)
-    inputs, loop_vectors = plan.before.run(rows, vectors, matrices)
-    outputs, final = program(layout, inputs, loop_vectors, matrices, states)
+    before = plan.before
+    given = (*sequences, *request.state, *owned.values())
+    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+        matrices, vectors = plan.tape.replay(owned)
+        shared = before.run_weights(vectors, matrices, dtype)
+        inputs = before.run_inputs(rows, shared, matrices)
+        outputs, final = program(layout, inputs, [shared[node] for node in before.vectors], matrices, states)
+    else:
+        packed_once = bound(request.cell, plan, owned, dtype, program.pack)
+        inputs = before.run_inputs(rows, packed_once.shared(before), packed_once.matrices)
+        outputs, final = program.infer(layout, inputs, packed_once, states)
     if layout.back is None:
         outputs = outputs.view(time, batch, -1)
     else:

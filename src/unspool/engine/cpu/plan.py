@@ -3,16 +3,44 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from unspool.cells import Cell
 from unspool.engine.cpu.differentiate import differentiate
-from unspool.engine.cpu.graph import Builder, Graph
+from unspool.engine.cpu.graph import Builder, Graph, Node, check
 from unspool.engine.cpu.hoist import Before, hoist, sort_sums
 from unspool.engine.cpu.save import save
 from unspool.engine.cpu.trace import Tape, trace
 
-__all__ = ["Plan", "plan"]
+__all__ = ["Plan", "SingleStep", "plan"]
+
+
+@dataclass(frozen=True, eq=False)
+class SingleStep:
+    """A step's graph for a single call."""
+
+    before: Before
+    """What depends on weights alone; its inputs are the step's own."""
+    graph: Graph
+    """From inputs, and after them the state, to outputs."""
+    results: tuple[int, ...]
+    """Which output of the graph the step's output is, and each part of its state."""
+
+    @classmethod
+    def of(cls, whole: Graph) -> SingleStep:
+        """Turn states into inputs and outputs, each different one once."""
+        before, step = hoist(whole, products=False)
+        builder = Builder(push_slices=True)
+        states = {
+            node: node.value[1] for node in step.nodes() if node.operation == "source" and node.value[0] == "state"
+        }
+        known = {node: builder.source("input", len(before.inputs) + n, node.width) for node, n in states.items()}
+        graph = builder.copy(step, known)
+        ends = [graph.find("output")[0], *(node for _, node in sorted(graph.find("state").items()))]
+        different = list(dict.fromkeys(ends))
+        outputs: list[tuple[tuple[str, int], Node]] = [(("output", n), node) for n, node in enumerate(different)]
+        return cls(before, check(Graph(tuple(outputs))), tuple(different.index(node) for node in ends))
 
 
 @dataclass(frozen=True)
@@ -28,11 +56,18 @@ class Plan:
     backward: Graph
     widths: tuple[int, ...]
     """Of each part of the state."""
+    whole: Graph
+    """The step as it was traced, its sums sorted."""
 
     @property
     def saved_widths(self) -> tuple[int, ...]:
         """Of everything that is saved at every step."""
         return tuple(node.width for node in self.forward.find("saved").values())
+
+    @cached_property
+    def single(self) -> SingleStep:
+        """For calls of one step."""
+        return SingleStep.of(self.whole)
 
     def __str__(self) -> str:
         return f"forward\n{self.forward}\n\nbackward\n{self.backward}"
@@ -45,8 +80,9 @@ def plan(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
         Refusal: If the step does something that the compiler can't take; the message names the line.
     """
     traced = trace(cell, context_widths)
-    before, loop = hoist(sort_sums(traced.graph))
+    whole = sort_sums(traced.graph)
+    before, loop = hoist(whole)
     builder = Builder(push_slices=True)
     inference = builder.copy(loop)
     forward, backward = save(inference, differentiate(inference, builder), builder)
-    return Plan(traced.tape, before, inference, forward, backward, traced.widths)
+    return Plan(traced.tape, before, inference, forward, backward, traced.widths, whole)

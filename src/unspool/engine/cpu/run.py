@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.compile import Native, compile_kernel, products
 from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.products import packed_size
@@ -21,7 +22,7 @@ from unspool.engine.cpu.plan import Plan
 from unspool.engine.cpu.schedule import Buffer, Kernel, Place, schedule
 from unspool.engine.cpu.threads import run_parts, team, threads
 
-__all__ = ["Program"]
+__all__ = ["Program", "parts_of"]
 
 _WORTHWHILE = 300_000
 """Multiplications that a part of the batch must have to be worth a thread. It must also have two sequences, since with
@@ -55,6 +56,11 @@ class Program:
     def inference(self) -> Native:
         """Forward, keeping nothing but the outputs."""
         return self._compile(self.plan.inference, backward=False, history=self.shown)
+
+    @cached_property
+    def step(self) -> Native:
+        """A single step, which keeps nothing."""
+        return self._compile(self.plan.single.graph, backward=False, history=frozenset())
 
     def __str__(self) -> str:
         """The graphs, how they are laid out, and what is saved."""
@@ -111,7 +117,7 @@ class Program:
         matrices: Sequence[Tensor],
         states: Sequence[Tensor],
     ) -> tuple[Tensor, list[Tensor]]:
-        """Run over all steps.
+        """Run over all steps, under autograd.
 
         Args:
             layout: How the batch lies.
@@ -125,15 +131,24 @@ class Program:
         """
         given = (*inputs, *vectors, *matrices, *states)
         counts = (len(inputs), len(vectors), len(matrices))
-        if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
-            outputs, *final = _Unrolled.apply(self, layout, counts, *given)  # type: ignore[no-untyped-call]
-            return outputs, list(final)
-        memory = _named(given, counts)
-        outputs, final = self._forward(self.inference, layout, memory, self.shown)
-        return outputs, final
+        outputs, *final = _Unrolled.apply(self, layout, counts, *given)  # type: ignore[no-untyped-call]
+        return outputs, list(final)
+
+    def infer(
+        self, layout: Layout, inputs: Sequence[Tensor], weights: Bound, states: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The same where no gradient is asked for; the vectors and the packed matrices come with the weights."""
+        given = (*inputs, *weights.vectors(self.plan.before), *states)
+        memory = _named(given, (len(inputs), len(given) - len(inputs) - len(states), 0))
+        return self._forward(self.inference, layout, memory, self.shown, weights.packed)
 
     def _forward(
-        self, native: Native, layout: Layout, memory: dict[str, Tensor], history: frozenset[int]
+        self,
+        native: Native,
+        layout: Layout,
+        memory: dict[str, Tensor],
+        history: frozenset[int],
+        packed: Callable[[int, bool], Tensor],
     ) -> tuple[Tensor, list[Tensor]]:
         """Run forward; the memory is filled with all that the kernel wrote."""
         like = next(iter(memory.values()))
@@ -143,7 +158,7 @@ class Program:
             begin = layout.initial if kept else 0
             room[begin : begin + layout.batch] = memory[f"state{number}"]
             memory[f"state{number}"] = room
-        self._launch(native, layout, memory)
+        self._launch(native, layout, memory, packed)
         shown = self.shown & history
         outputs = memory[f"state{min(shown)}"][layout.after] if shown else memory["output0"]
         final = [
@@ -152,21 +167,16 @@ class Program:
         ]
         return outputs, final
 
-    def _launch(self, native: Native, layout: Layout, memory: dict[str, Tensor]) -> int:
-        """Run a kernel; returns how many parts the batch was cut into."""
+    def _launch(
+        self, native: Native, layout: Layout, memory: dict[str, Tensor], packed: Callable[[int, bool], Tensor]
+    ) -> None:
+        """Run a kernel; memory that it needs beyond what it is given is added."""
         kernel = native.kernel
         like = next(iter(memory.values()))
-        work = layout.rows * sum(product.depth * product.width for product in kernel.products)
-        parts = max(1, min(threads(), layout.batch // 2, work // _WORTHWHILE))
+        parts = parts_of(kernel, layout.rows, layout.batch)
         for name, buffer in kernel.buffers.items():
             if name not in memory:
                 memory[name] = _room(like, buffer, layout, parts)
-        shared = products(self.dtype, self.target)
-        packed: dict[str, Tensor] = {}
-        for product in kernel.products:
-            if product.packed not in packed:
-                matrix = memory[f"matrix{product.matrix}"]
-                packed[product.packed] = self._pack(matrix.t() if product.transposed else matrix)
         cuts = layout.cuts(parts)
         values = {
             "steps": layout.steps,
@@ -174,16 +184,17 @@ class Program:
             "cuts": cuts.data_ptr(),
             "active": layout.active.data_ptr(),
             "starts": layout.starts.data_ptr(),
-            "product": shared.product,
+            "product": products(self.dtype, self.target).product,
             "number": team().which,
             "count": team().size,
         }
-        addresses = [(packed[name] if name in packed else memory[name]).data_ptr() for name in kernel.memories]
+        matrices = {product.packed: packed(product.matrix, product.transposed) for product in kernel.products}
+        addresses = [(matrices[name] if name in matrices else memory[name]).data_ptr() for name in kernel.memories]
         arguments = (ctypes.c_int64 * (len(SLOTS) + len(addresses)))(*(values[slot] for slot in SLOTS), *addresses)
         run_parts(native, ctypes.addressof(arguments), parts)
-        return parts
 
-    def _pack(self, matrix: Tensor) -> Tensor:
+    def pack(self, matrix: Tensor) -> Tensor:
+        """A matrix as products read it."""
         if 1 not in matrix.stride():
             matrix = matrix.contiguous()
         depth, width = matrix.shape
@@ -192,6 +203,21 @@ class Program:
         assert across == 1 or down == 1, "the packer reads along one of the two"
         products(self.dtype, self.target).pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
         return room
+
+    def packing(self, memory: Mapping[str, Tensor]) -> Callable[[int, bool], Tensor]:
+        """Packs the matrices of a call, for this call."""
+
+        def pack(matrix: int, transposed: bool) -> Tensor:
+            found = memory[f"matrix{matrix}"]
+            return self.pack(found.t() if transposed else found)
+
+        return pack
+
+
+def parts_of(kernel: Kernel, rows: int, batch: int) -> int:
+    """In how many parts the batch is cut."""
+    work = rows * sum(product.depth * product.width for product in kernel.products)
+    return max(1, min(threads(), batch // 2, work // _WORTHWHILE))
 
 
 def _named(given: Sequence[Tensor], counts: tuple[int, int, int]) -> dict[str, Tensor]:
@@ -218,7 +244,7 @@ class _Unrolled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, program: Program, layout: Layout, counts: tuple[int, int, int], *given: Tensor) -> Any:
         memory = _named(given, counts)
-        outputs, final = program._forward(program.forward, layout, memory, program.states)
+        outputs, final = program._forward(program.forward, layout, memory, program.states, program.packing(memory))
         kept = {name: memory[name] for name in program.kept if name in memory}
         ctx.save_for_backward(*kept.values())
         ctx.names, ctx.program, ctx.layout, ctx.counts = list(kept), program, layout, counts
@@ -245,7 +271,7 @@ class _Unrolled(torch.autograd.Function):
                 if gradient is not None:
                     room[:, :, : gradient.shape[1]] = gradient  # a sequence that ends early finds it in either block
                 memory[name] = room.flatten(0, 1)
-        program._launch(native, layout, memory)
+        program._launch(native, layout, memory, program.packing(memory))
         return None, None, None, *_gradients(ctx, memory)
 
 

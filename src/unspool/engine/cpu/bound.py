@@ -1,0 +1,130 @@
+"""Weights as kernels want them, made once and made again when a weight has changed.
+
+Replaying the tape and packing matrices costs as much as a few steps, and gives the same until a weight is written to.
+Torch counts what is written to a tensor, and an exchange of its memory shows in its address. What goes round that
+counter, a fused optimizer, `weight.data.mul_(...)` or an array that shares the memory, is found out by looking at some
+of the numbers: a change of all of them is seen, a change of a few may not be. Tensors of inference mode have no
+counter, so nothing is kept of them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unspool.cells import Cell
+from unspool.engine.cpu.graph import Node
+from unspool.engine.cpu.hoist import Before
+from unspool.engine.cpu.plan import Plan
+
+__all__ = ["Bound", "Snapshot", "bound"]
+
+_LOOKED_AT = 5
+"""Along each side of a weight, about how many numbers are looked at."""
+
+
+class Snapshot:
+    """What a weight was, as far as can be told in half a microsecond.
+
+    It holds the weight's memory, so that no other tensor can come to lie at its address.
+    """
+
+    __slots__ = ("_stride", "address", "bytes", "known", "numbers", "version")
+
+    def __init__(self, tensor: Tensor) -> None:
+        self.known = type(tensor) in (Tensor, nn.Parameter) and not tensor.is_inference()
+        if not self.known:
+            return
+        self.version, self.address, self._stride = tensor._version, tensor.data_ptr(), tensor.stride()
+        steps = (max(1, size // _LOOKED_AT) for size in tensor.shape)
+        self.numbers = tensor.detach().numpy()[tuple(slice(None, None, step) for step in steps)]
+        self.bytes = self.numbers.tobytes()
+
+    def fits(self, tensor: Tensor) -> bool:
+        """Whether this is the weight, and nothing was written to it since."""
+        return (
+            self.known
+            and not tensor.is_inference()
+            and tensor._version == self.version
+            and tensor.data_ptr() == self.address
+            and tensor.stride() == self._stride
+            and self.numbers.tobytes() == self.bytes
+        )
+
+
+class Bound:
+    """What kernels need of a cell's weights.
+
+    Args:
+        plan: Of the cell.
+        owned: The cell's weights by name.
+        dtype: Their number type.
+        pack: Packs a matrix.
+    """
+
+    def __init__(
+        self, plan: Plan, owned: Mapping[str, Tensor], dtype: torch.dtype, pack: Callable[[Tensor], Tensor]
+    ) -> None:
+        self.plan, self._dtype = plan, dtype
+        self._snapshots = [Snapshot(tensor) for tensor in owned.values()]
+        self._pack = pack
+        self._packed: dict[tuple[int, bool], Tensor] = {}
+        self._shared: dict[int, dict[Node, Tensor]] = {}
+        with torch.no_grad():
+            self.matrices, self._plain = plan.tape.replay(dict(owned))
+
+    def fits(self, plan: Plan, owned: Collection[Tensor]) -> bool:
+        """Whether this was made of these weights, as they are now."""
+        return self.plan is plan and all(map(Snapshot.fits, self._snapshots, owned))
+
+    @property
+    def snapshots(self) -> list[Snapshot]:
+        """What the weights were."""
+        return self._snapshots
+
+    @property
+    def known(self) -> bool:
+        """Whether a change of the weights can be seen."""
+        return all(snapshot.known for snapshot in self._snapshots)
+
+    def packed(self, matrix: int, transposed: bool) -> Tensor:
+        """A matrix of the tape, packed."""
+        key = matrix, transposed
+        if key not in self._packed:
+            found = self.matrices[matrix]
+            self._packed[key] = self._pack(found.t() if transposed else found)
+        return self._packed[key]
+
+    def shared(self, before: Before) -> dict[Node, Tensor]:
+        """What depends on weights alone, each (1, width)."""
+        if id(before) not in self._shared:
+            with torch.no_grad():
+                found = before.run_weights(self._plain, self.matrices, self._dtype)
+            self._shared[id(before)] = {node: value.contiguous() for node, value in found.items()}
+        return self._shared[id(before)]
+
+    def vectors(self, before: Before) -> list[Tensor]:
+        """The vectors of the loop after that, each (1, width)."""
+        shared = self.shared(before)
+        return [shared[node] for node in before.vectors]
+
+
+_bound: weakref.WeakKeyDictionary[Cell[Any], Bound] = weakref.WeakKeyDictionary()
+
+
+def bound(
+    cell: Cell[Any], plan: Plan, owned: Mapping[str, Tensor], dtype: torch.dtype, pack: Callable[[Tensor], Tensor]
+) -> Bound:
+    """The cell's weights, bound now or before; one set is kept for a cell, as long as the cell lives."""
+    found = _bound.get(cell)
+    if found is None or not found.fits(plan, owned.values()):
+        found = Bound(plan, owned, dtype, pack)
+        if found.known:
+            _bound[cell] = found
+        else:
+            _bound.pop(cell, None)
+    return found

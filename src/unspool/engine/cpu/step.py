@@ -1,0 +1,175 @@
+"""A single step as one kernel: nothing is hoisted, the state comes in as inputs do, and weights are packed before.
+
+Where a batch is unrolled, a call may cost a tenth of a millisecond of Python; a step of its own takes ten microseconds
+in all. So everything that does not change from step to step is prepared: the array of addresses that the kernel reads
+is written once, and a step puts in those of its inputs and outputs.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+from threading import Lock
+from typing import Any
+
+import torch
+from torch import Tensor, empty_like, is_autocast_enabled, is_grad_enabled
+
+from unspool.cells import Cell
+from unspool.engine.cpu.bound import Bound
+from unspool.engine.cpu.compile import products
+from unspool.engine.cpu.emit.loops import RATES, SLOTS
+from unspool.engine.cpu.identity import places
+from unspool.engine.cpu.run import Program, parts_of
+from unspool.engine.cpu.threads import run_parts, team
+
+__all__ = ["BoundStep", "looked_on"]
+
+is_compiling = torch.compiler.is_compiling
+is_tracing = torch._C._is_tracing
+peek_interpreter_stack = torch._C._functorch.peek_interpreter_stack
+new = tuple.__new__  # a named tuple's own is written in Python
+
+
+class BoundStep:
+    """A compiled step with its weights; one call at a time, since each writes its addresses into the same array.
+
+    Args:
+        cell: The cell.
+        program: Of the cell.
+        weights: Of the cell.
+        widths: Of what a step is given: input, context, and the parts of the state.
+    """
+
+    def __init__(self, cell: Cell[Any], program: Program, weights: Bound, widths: Sequence[int]) -> None:
+        single, self._native = program.plan.single, program.step
+        self._run = self._native.run
+        self._kernel, self._dtype, self._widths = self._native.kernel, program.dtype, tuple(widths)
+        self._kind = type(cell.initial_state(1))
+        self._cell, self._weights = cell, weights
+        self._owned = places(cell)
+        self._seen = [
+            (owner, name, snapshot.version, snapshot.address, snapshot.numbers.tobytes, snapshot.bytes)
+            for (owner, name), snapshot in zip(self._owned, weights.snapshots, strict=True)
+        ]
+        self._lock = Lock()
+        memories = self._kernel.memories
+        self._arguments = (ctypes.c_int64 * (len(SLOTS) + len(memories)))()
+        self._address = ctypes.addressof(self._arguments)
+        self._place = {name: number for number, name in enumerate([*SLOTS, *memories])}
+        self._held: dict[str, Tensor] = {}  # the kernel has nothing but addresses
+        for product in self._kernel.products:
+            self._hold(product.packed, weights.packed(product.matrix, product.transposed))
+        for number, vector in enumerate(weights.vectors(single.before)):
+            self._hold(f"vector{number}", vector)
+        self._hold("active", torch.zeros(1, dtype=torch.long))
+        self._hold("starts", torch.zeros(len(RATES), dtype=torch.long))
+        for name, value in {
+            "steps": 1,
+            "product": products(program.dtype, program.target).product,
+            "number": team().which,
+            "count": team().size,
+        }.items():
+            self._arguments[self._place[name]] = value
+        states = range(len(widths) - len(program.plan.widths), len(widths))
+        sources = [*(node.value[1] for node in single.before.inputs), *states]  # the step may not look at all
+        named = [(self._place.get(f"input{number}"), source) for number, source in enumerate(sources)]
+        self._inputs = [(place, source) for place, source in named if place is not None]
+        made = sorted(single.graph.find("output").items())
+        self._outputs = [(self._place[f"output{number}"], node.width) for number, node in made]
+        self._output, *self._states = single.results
+        self._batch = self._capacity = 0
+        self._shapes: list[tuple[int, int]] = []
+
+    def _hold(self, name: str, tensor: Tensor) -> None:
+        self._held[name] = tensor
+        if name in self._place:
+            self._arguments[self._place[name]] = tensor.data_ptr()
+
+    def __call__(self, x: Tensor, state: Any, context: tuple[Tensor, ...]) -> tuple[Tensor, Any] | None:
+        """Make a step, or nothing if something is not as it should be: `hindrance` says what.
+
+        Every line here is run in every step, and each costs a percent of it or more.
+
+        Returns:
+            The output and the new state, in new memory.
+        """
+        try:
+            for owner, name, version, address, look, seen in self._seen:
+                part = owner[name]
+                if part._version != version or part.data_ptr() != address or look() != seen:
+                    return None
+        except KeyError:
+            return None
+        if (
+            is_grad_enabled()
+            or self._cell._watcher is not None
+            or type(x) is not Tensor
+            or is_autocast_enabled("cpu")
+            or looked_on()
+        ):
+            return None
+        given = (x, *context, *state)
+        with self._lock:
+            if len(x) != self._batch:
+                self._prepare(len(x))
+            kind, arguments = self._dtype, self._arguments
+            if len(given) != len(self._shapes):
+                return None
+            for part, shape in zip(given, self._shapes):  # noqa: B905 - dearer if strict
+                if part.shape != shape or part.dtype is not kind or not part.is_contiguous() or not part.is_cpu:
+                    return None
+            for place, source in self._inputs:
+                arguments[place] = given[source].data_ptr()
+            made = [empty_like(room) for room in self._rooms]
+            for (place, _), part in zip(self._outputs, made):  # noqa: B905
+                arguments[place] = part.data_ptr()
+            if self._parts == 1:
+                self._run(self._address, 0)
+            else:
+                run_parts(self._native, self._address, self._parts)
+        return made[self._output], new(self._kind, [made[number] for number in self._states])
+
+    def fresh(self) -> bool:
+        """Whether the weights are those that were bound, as far as can be told."""
+        try:
+            return self._weights.fits(self._weights.plan, [owner[name] for owner, name in self._owned])
+        except KeyError:
+            return False
+
+    def hindrance(self, x: Tensor, state: Any, context: tuple[Tensor, ...]) -> str:
+        """What is not as it should be, in words."""
+        if self._cell.watched:
+            return "compiled steps do not show their gates, and someone is watching"
+        if torch.is_autocast_enabled("cpu"):
+            return "it computes in full precision, and automatic half precision is on"
+        if type(x) is not Tensor or looked_on():
+            return "it needs plain tensors, and something else looks on"
+        for part, width in zip((x, *context, *state), self._widths, strict=False):
+            if part.dtype is not self._dtype or not part.is_cpu or part.shape != (len(x), width):
+                came, wanted = (str(kind).removeprefix("torch.") for kind in (part.dtype, self._dtype))
+                return (
+                    f"it takes {wanted} {(len(x), width)} on the cpu, and was given {came} {tuple(part.shape)} "
+                    f"on {part.device}"
+                )
+        return "the cell changes while it runs"
+
+    def _prepare(self, batch: int) -> None:
+        """Tell the kernel how large the batch is, and make room for it."""
+        if batch > self._capacity:
+            for name, buffer in self._kernel.buffers.items():
+                if name.startswith("scratch"):
+                    self._hold(name, torch.empty(batch, buffer.stride, dtype=self._dtype))
+            self._capacity = batch
+        self._parts = parts_of(self._kernel, batch, batch)
+        self._hold("cuts", torch.tensor([batch * part // self._parts for part in range(self._parts + 1)]))
+        self._held["active"].fill_(batch)
+        self._arguments[self._place["parts"]] = self._parts
+        self._shapes = [(batch, width) for width in self._widths] if batch else []  # no sequence: nothing fits
+        self._rooms = [torch.empty(batch, width, dtype=self._dtype) for _, width in self._outputs]
+        self._batch = batch
+
+
+def looked_on() -> bool:
+    """Whether someone has to see every torch call, who would see nothing of a compiled one."""
+    return peek_interpreter_stack() is not None or is_tracing() or is_compiling()

@@ -1,0 +1,173 @@
+"""One step at a time: a cell with its weights made ready, for what is written unit by unit."""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import chain
+from operator import is_
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from unspool.cells import Cell
+from unspool.engine.cpu import BoundStep, bind_step
+from unspool.engine.dispatch import Report, note, watching
+from unspool.engine.reference import plain_step, record_state
+from unspool.engine.request import Backend
+from unspool.errors import BackendError, CellError, ShapeError
+from unspool.settings import nearest
+
+__all__ = ["Stepper"]
+
+S = TypeVar("S", bound=tuple[Any, ...])
+
+_BACKENDS = ("auto", "cpu", "reference")
+
+
+class Stepper(Generic[S]):
+    """Advances a cell by one step a call, for inference: `unroll` with one step, at a twentieth of its cost.
+
+    The first call compiles the cell's step and packs its weights; later ones hand the kernel little more than
+    addresses. Weights that were exchanged or written to since the last call are packed again. Torch counts what is
+    written; where it does not (fused optimizers, `weight.data.mul_(...)`, an array that shares the memory), some
+    numbers of each weight are looked at, so a change of them all is seen, and a change of a few perhaps not. Numbers
+    and modules set on the cell are seen at the next `refresh`, which costs some microseconds.
+
+    Where the compiler can't take the step, where a gradient is wanted, or where someone watches the cell, the plain
+    step runs; `report` says which ran last, and why.
+
+    Args:
+        cell: The cell.
+        backend: `auto` compiles where it can; `cpu` demands that, `reference` the plain step.
+
+    Raises:
+        BackendError: If there is no such backend.
+
+    Example:
+        >>> import torch
+        >>> from unspool.cells import LSTMCell
+        >>> cell = LSTMCell(3, 4)
+        >>> stepper, state = Stepper(cell), cell.initial_state(1)
+        >>> with torch.no_grad():
+        ...     for _ in range(2):
+        ...         output, state = stepper(torch.ones(1, 3), state)
+        >>> output.shape, stepper.report.backend
+        (torch.Size([1, 4]), 'cpu')
+    """
+
+    def __init__(self, cell: Cell[S], *, backend: Backend = "auto") -> None:
+        if backend not in _BACKENDS:
+            raise BackendError(
+                f"there is no backend {backend!r} for single steps{nearest(backend, _BACKENDS)}; "
+                f"choose {', '.join(_BACKENDS)}"
+            )
+        self.cell, self.backend = cell, backend
+        self.report = self._report("none", {})
+        """Which path the last step took, and why."""
+        self._step: BoundStep | None = None
+        self._refusal: str | None = None
+        self._owners: list[dict[str, Any]] = []
+        self._settings: list[object] = []
+        self._compiled = self._report("cpu", {})
+
+    def __reduce__(self) -> Any:
+        return partial(Stepper, backend=self.backend), (
+            self.cell,
+        )  # copies bind anew: addresses mean nothing elsewhere
+
+    def __call__(self, x: Tensor, state: S, *context: Tensor) -> tuple[Tensor, S]:
+        """Make a step.
+
+        Args:
+            x: Inputs of this step, (batch, input).
+            state: State after the step before.
+            context: What the cell's step takes beside them.
+
+        Returns:
+            The output, (batch, hidden), and the new state. They are the caller's own: no later step writes to them.
+
+        Raises:
+            ShapeError: If a tensor does not fit the cell.
+            BackendError: If `backend="cpu"` is demanded and can't be had.
+        """
+        if self._step is not None:
+            made = self._step(x, state, context)
+            if made is not None:
+                self.report = self._compiled
+                if watching.get() is not None:
+                    note(self._compiled)
+                return made
+        return self._carefully(x, state, context)
+
+    def refresh(self) -> None:
+        """Look at the whole cell: if anything of it has changed, the next step binds it anew."""
+        now = [*chain.from_iterable([owner.values() for owner in self._owners])]
+        same = len(now) == len(self._settings) and all(map(is_, now, self._settings))
+        if not same or (self._step is not None and not self._step.fresh()):
+            self._step = self._refusal = None
+
+    def _done(self, report: Report, made: tuple[Tensor, S]) -> tuple[Tensor, S]:
+        self.report = report
+        note(report)
+        return made
+
+    def _carefully(self, x: Tensor, state: S, context: tuple[Tensor, ...]) -> tuple[Tensor, S]:
+        """Make a step where something is new, or not as it should be."""
+        cell = self.cell
+        state = _checked(cell, x, state)
+        if self._refusal is not None:
+            self.refresh()  # whatever stood in the way may be gone
+        why = "it was demanded" if self.backend == "reference" else self._refusal
+        if why is None and torch.is_grad_enabled() and _wanted(cell, (x, *state, *context)):
+            why = "a gradient may be wanted; under torch.no_grad() it is not"
+        if why is None:
+            why = self._bind(x, context)
+        if why is None and self._step is not None:
+            inputs, *others = (part.detach().contiguous() for part in (x, *context))
+            parts = type(state)(*(part.detach().contiguous() for part in state))
+            with torch.no_grad():
+                made = self._step(inputs, parts, tuple(others))
+            if made is not None:
+                return self._done(self._compiled, made)
+            why = self._step.hindrance(x, state, context)
+        if self.backend == "cpu":
+            raise BackendError(f'backend="cpu" can\'t run this: {why}')
+        made = plain_step(cell, x, state, context, check=True)
+        record_state(cell, made[1])
+        return self._done(self._report("reference", {} if self.backend == "reference" else {"cpu": why or ""}), made)
+
+    def _bind(self, x: Tensor, context: tuple[Tensor, ...]) -> str | None:
+        """Compile and pack; returns what is in the way, if anything is."""
+        cell = self.cell
+        self._owners = [
+            owner
+            for module in cell.modules()
+            for owner in (vars(module), module._parameters, module._buffers, module._modules)
+        ]
+        self._settings = [*chain.from_iterable([owner.values() for owner in self._owners])]
+        found = bind_step(cell, x, tuple(part.shape[-1] for part in context))
+        self._step, self._refusal = (None, found) if isinstance(found, str) else (found, None)
+        return self._refusal
+
+    def _report(self, backend: str, refusals: dict[str, str]) -> Report:
+        cell = self.cell
+        sizes = f"{cell.input_size} in, {cell.hidden_size} out, one step"
+        return Report(backend, type(cell).__name__, sizes, refusals)
+
+
+def _wanted(cell: Cell[Any], given: tuple[Tensor, ...]) -> bool:
+    return any(part.requires_grad for part in (*given, *cell.parameters(), *cell.buffers()))
+
+
+def _checked(cell: Cell[S], x: Tensor, state: S) -> S:
+    """The state as the cell's own named tuple, if it and the inputs fit."""
+    if x.dim() != 2 or x.shape[1] != cell.input_size or len(x) == 0:
+        raise ShapeError(f"inputs of a step have shape {tuple(x.shape)}, expected (batch, {cell.input_size})")
+    initial = cell.initial_state(len(x))
+    if not (isinstance(initial, tuple) and hasattr(initial, "_fields")):
+        raise CellError(f"{type(cell).__name__}.initial_state returned {type(initial).__name__}, expected a NamedTuple")
+    came, expected = ([tuple(part.shape) for part in parts] for parts in (state, initial))
+    if came != expected:
+        raise ShapeError(f"{type(cell).__name__}: state has shapes {came}, expected {expected}")
+    return type(initial)(*state)
