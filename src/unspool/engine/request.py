@@ -110,7 +110,9 @@ def check_request(
 
 
 def _check_kind(cell: Cell[Any], inputs: Tensor) -> None:
-    weight = next(cell.parameters(), inputs)
+    weight: Tensor | None = next(iter(cell._parameters.values()), None)  # in most cells, and found at once
+    if weight is None:
+        weight = next(cell.parameters(), inputs)
     kind = weight.device.type
     mixed = inputs.dtype != weight.dtype and not torch.is_autocast_enabled(kind)
     if mixed or not inputs.is_floating_point() or inputs.device != weight.device:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import chain
-from operator import is_
 from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.cpu import BoundStep, bind_step
+from unspool.engine.cpu import BoundStep, Look, bind_step
 from unspool.engine.dispatch import Report, note, watching
 from unspool.engine.reference import plain_step, record_state
 from unspool.engine.request import Backend
@@ -67,8 +65,7 @@ class Stepper(Generic[S]):
         """Which path the last step took, and why."""
         self._step: BoundStep | None = None
         self._refusal: str | None = None
-        self._owners: list[dict[str, Any]] = []
-        self._settings: list[object] = []
+        self._look: Look | None = None
         self._compiled = self._report("cpu", {})
 
     def __reduce__(self) -> Any:
@@ -102,9 +99,7 @@ class Stepper(Generic[S]):
 
     def refresh(self) -> None:
         """Look at the whole cell: if anything of it has changed, the next step binds it anew."""
-        now = [*chain.from_iterable([owner.values() for owner in self._owners])]
-        same = len(now) == len(self._settings) and all(map(is_, now, self._settings))
-        if not same or (self._step is not None and not self._step.fresh()):
+        if self._look is None or not self._look.same(self.cell):
             self._step = self._refusal = None
 
     def _done(self, report: Report, made: tuple[Tensor, S]) -> tuple[Tensor, S]:
@@ -140,12 +135,7 @@ class Stepper(Generic[S]):
     def _bind(self, x: Tensor, context: tuple[Tensor, ...]) -> str | None:
         """Compile and pack; returns what is in the way, if anything is."""
         cell = self.cell
-        self._owners = [
-            owner
-            for module in cell.modules()
-            for owner in (vars(module), module._parameters, module._buffers, module._modules)
-        ]
-        self._settings = [*chain.from_iterable([owner.values() for owner in self._owners])]
+        self._look = Look(cell)
         found = bind_step(cell, x, tuple(part.shape[-1] for part in context))
         self._step, self._refusal = (None, found) if isinstance(found, str) else (found, None)
         return self._refusal

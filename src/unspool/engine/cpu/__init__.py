@@ -7,7 +7,8 @@ it out in phases and loops; `emit` writes LLVM's language; `compile` makes machi
 when it should look elsewhere. `interpret` says what a graph means.
 """
 
+from unspool.engine.cpu.identity import Look
 from unspool.engine.cpu.path import CpuPath, bind_step
 from unspool.engine.cpu.step import BoundStep
 
-__all__ = ["BoundStep", "CpuPath", "bind_step"]
+__all__ = ["BoundStep", "CpuPath", "Look", "bind_step"]

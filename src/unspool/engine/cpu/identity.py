@@ -2,36 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
+from itertools import chain
+from operator import is_
 from typing import Any
 
 from torch import Tensor, nn
 
 from unspool.cells import Cell
 
-__all__ = ["identity", "places", "weights"]
+__all__ = ["Look", "identity", "places", "weights"]
 
+_FIXED = ("torch.", "builtins", "typing", "abc")
+"""Modules whose classes nobody changes."""
 _MODULE = frozenset(vars(nn.Module())) - {"training"} | {"_watcher"}
 
 
-def weights(cell: Cell[Any]) -> dict[str, Tensor]:
-    """All tensors that a cell owns, by name: parameters, buffers, and plain attributes."""
-    found: dict[str, Tensor] = {}
-    for path, module in cell.named_modules():
-        owned = {**module._parameters, **module._buffers, **vars(module)}
-        found |= {f"{path}.{name}": value for name, value in owned.items() if isinstance(value, Tensor)}
-    return found
-
-
-def places(cell: Cell[Any]) -> list[tuple[dict[str, Any], str]]:
-    """Where all those tensors are kept: a dict and a name in it."""
+def places(cell: Cell[Any]) -> list[tuple[str, dict[str, Any], str]]:
+    """Where the tensors are kept that a cell owns, parameters, buffers and plain attributes: path, dict, name in it."""
     return [
-        (owner, name)
-        for module in cell.modules()
+        (f"{path}.{name}", owner, name)
+        for path, module in cell.named_modules()
         for owner in (module._parameters, module._buffers, vars(module))
         for name, value in owner.items()
         if isinstance(value, Tensor)
     ]
+
+
+def weights(cell: Cell[Any]) -> dict[str, Tensor]:
+    """All those tensors by path."""
+    return {path: owner[name] for path, owner, name in places(cell)}
 
 
 def identity(cell: Cell[Any], owned: dict[str, Tensor]) -> tuple[Hashable, list[object]]:
@@ -52,6 +52,38 @@ def identity(cell: Cell[Any], owned: dict[str, Tensor]) -> tuple[Hashable, list[
                 parts.append((name, _key(value, held)))
     parts += [(name, tuple(tensor.shape), tensor.dtype) for name, tensor in owned.items()]
     return tuple(parts), held
+
+
+class Look:
+    """A cell as it was looked at, to tell in a few microseconds that it is still the same."""
+
+    def __init__(self, cell: Cell[Any]) -> None:
+        modules = list(cell.modules())
+        changing = any(
+            isinstance(value, list | dict | set) and name not in _MODULE
+            for module in modules
+            for name, value in vars(module).items()
+        )
+        self._key = identity(cell, weights(cell)) if changing else None  # what they hold counts, not who they are
+        kinds = dict.fromkeys(
+            base for module in modules for base in type(module).__mro__ if not base.__module__.startswith(_FIXED)
+        )
+        owners = [
+            owner
+            for module in modules
+            for owner in (vars(module), module._parameters, module._buffers, module._modules)
+        ]
+        self._owners: list[Mapping[str, Any]] = [*owners, *(vars(kind) for kind in kinds)]
+        self._values = self._now()
+
+    def _now(self) -> list[object]:
+        return [*chain.from_iterable([owner.values() for owner in self._owners])]
+
+    def same(self, cell: Cell[Any]) -> bool:
+        """Whether the same objects stand in the same places: weights, numbers, modules, what stands in classes."""
+        now = self._now()
+        same = len(now) == len(self._values) and all(map(is_, now, self._values))
+        return same and (self._key is None or self._key[0] == identity(cell, weights(cell))[0])
 
 
 def _constants(kind: type) -> list[Hashable]:

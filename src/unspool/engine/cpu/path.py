@@ -5,7 +5,7 @@ from __future__ import annotations
 import weakref
 from collections import OrderedDict
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.engine.cpu.bound import bound
 from unspool.engine.cpu.compile import missing
-from unspool.engine.cpu.identity import identity, weights
+from unspool.engine.cpu.identity import Look, identity, places, weights
 from unspool.engine.cpu.layout import Layout, blocks, packed
 from unspool.engine.cpu.plan import Plan, plan
 from unspool.engine.cpu.rules import faster_elsewhere
@@ -27,6 +27,22 @@ __all__ = ["CpuPath", "bind_step", "plan_of"]
 _plans: OrderedDict[Any, tuple[Plan | Refusal, list[object]]] = OrderedDict()
 _programs: OrderedDict[Any, Program] = OrderedDict()
 _KEPT = 256
+
+
+class _Known(NamedTuple):
+    """What was found out about a cell."""
+
+    look: Look
+    places: list[tuple[str, dict[str, Any], str]]
+    plans: dict[tuple[int, ...], Plan | Refusal]
+    """By the widths of the context."""
+
+    def owned(self) -> dict[str, Tensor]:
+        """Its weights by name."""
+        return {path: owner[name] for path, owner, name in self.places}
+
+
+_known: weakref.WeakKeyDictionary[Cell[Any], _Known] = weakref.WeakKeyDictionary()
 
 
 class CpuPath(Path):
@@ -44,21 +60,31 @@ class CpuPath(Path):
         return str(_program(self._plan(request), _dtype(request, weights(request.cell))))
 
     def refuses(self, request: Request) -> str | None:
-        owned = weights(request.cell)
+        known = _known.get(request.cell)
+        if known is not None and not known.look.same(request.cell):
+            known = None
+        owned = weights(request.cell) if known is None else known.owned()
         refusal = _hidden(request.inputs) or _unfit(request.cell, owned, request.inputs) or missing()
         if refusal is not None:
             return refusal
         if any(part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context):
             shapes = [tuple(part.shape) for part in request.context]
             return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
-        found = _find(request.cell, _widths(request), owned)
+        widths = _widths(request)
+        if known is None:
+            known = _known[request.cell] = _Known(Look(request.cell), places(request.cell), {})
+        if widths not in known.plans:
+            known.plans[widths] = _find(request.cell, widths, owned)
+        found = known.plans[widths]
         if isinstance(found, Refusal):
             return str(found)
         self._last = weakref.ref(request), found
         return None
 
     def run(self, request: Request) -> tuple[Tensor, State]:
-        plan, owned = self._plan(request), weights(request.cell)
+        plan = self._plan(request)
+        known = _known.get(request.cell) if self._last is not None and self._last[0]() is request else None
+        owned = weights(request.cell) if known is None else known.owned()
         dtype = _dtype(request, owned)
         with _in_full():
             return _run(owned, plan, _program(plan, dtype), request, dtype)
@@ -170,33 +196,42 @@ def _run(
     lengths = request.lengths
     layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, request.reverse)
     sequences = [request.inputs, *(part.expand(time, -1, -1) for part in request.context)]
-    rows = [_rows(part.to(dtype), layout) for part in sequences]
-    states = [_sorted(part.to(dtype), layout) for part in request.state]
+    rows = [_rows(_as(dtype, part), layout) for part in sequences]
+    states = [_sorted(_as(dtype, part), layout) for part in request.state]
     before = plan.before
     given = (*sequences, *request.state, *owned.values())
-    if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
+    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)):
+        packed_once = bound(request.cell, plan, owned, dtype, program.pack)
+        inputs = before.run_inputs([_flat(part) for part in rows], packed_once.shared(before), packed_once.matrices)
+        outputs, final = program.infer(layout, inputs, packed_once, states)
+    elif plan.plain is not None:
+        outputs, final = program.run_plain(layout, rows, states, tuple(owned.values()))
+    else:
         matrices, vectors = plan.tape.replay(owned)
         shared = before.run_weights(vectors, matrices, dtype)
-        inputs = before.run_inputs(rows, shared, matrices)
+        inputs = before.run_inputs([_flat(part) for part in rows], shared, matrices)
         outputs, final = program(layout, inputs, [shared[node] for node in before.vectors], matrices, states)
-    else:
-        packed_once = bound(request.cell, plan, owned, dtype, program.pack)
-        inputs = before.run_inputs(rows, packed_once.shared(before), packed_once.matrices)
-        outputs, final = program.infer(layout, inputs, packed_once, states)
-    if layout.back is None:
-        outputs = outputs.view(time, batch, -1)
-    else:
-        outputs = _Scatter.apply(outputs, layout.places, time * batch).view(time, batch, -1)  # type: ignore[no-untyped-call]
+    if layout.back is not None:
+        outputs = _Scatter.apply(outputs, layout.places, time * batch)  # type: ignore[no-untyped-call]
         final = [part.index_select(0, layout.back) for part in final]
+    if outputs.dim() == 2:
+        outputs = outputs.view(time, batch, -1)
     kinds = [part.dtype for part in request.state]
-    return outputs, type(request.state)(*(part.to(kind) for part, kind in zip(final, kinds, strict=True)))
+    return outputs, type(request.state)(*[_as(kind, part) for part, kind in zip(final, kinds, strict=True)])
+
+
+def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype is dtype else tensor.to(dtype)  # which costs something even for nothing
+
+
+def _flat(sequences: Tensor) -> Tensor:
+    return sequences.reshape(-1, sequences.shape[-1])
 
 
 def _rows(sequences: Tensor, layout: Layout) -> Tensor:
-    flat = sequences.reshape(-1, sequences.shape[-1])
     if layout.places is None:
-        return flat
-    found: Tensor = _Gather.apply(flat, layout.places)  # type: ignore[no-untyped-call]
+        return sequences
+    found: Tensor = _Gather.apply(_flat(sequences), layout.places)  # type: ignore[no-untyped-call]
     return found
 
 

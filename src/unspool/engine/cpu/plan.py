@@ -10,6 +10,8 @@ from unspool.cells import Cell
 from unspool.engine.cpu.differentiate import differentiate
 from unspool.engine.cpu.graph import Builder, Graph, Node, check
 from unspool.engine.cpu.hoist import Before, hoist, sort_sums
+from unspool.engine.cpu.identity import weights
+from unspool.engine.cpu.plain import Plain, plain
 from unspool.engine.cpu.save import save
 from unspool.engine.cpu.trace import Tape, trace
 
@@ -58,6 +60,8 @@ class Plan:
     """Of each part of the state."""
     whole: Graph
     """The step as it was traced, its sums sorted."""
+    plain: Plain | None
+    """What runs before the loop, if that is plain enough to need no autograd."""
 
     @property
     def saved_widths(self) -> tuple[int, ...]:
@@ -82,7 +86,10 @@ def plan(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
     traced = trace(cell, context_widths)
     whole = sort_sums(traced.graph)
     before, loop = hoist(whole)
+    shapes = {name: weight.shape for name, weight in weights(cell).items()}
     builder = Builder(push_slices=True)
     inference = builder.copy(loop)
     forward, backward = save(inference, differentiate(inference, builder), builder)
-    return Plan(traced.tape, before, inference, forward, backward, traced.widths, whole)
+    return Plan(
+        traced.tape, before, inference, forward, backward, traced.widths, whole, plain(traced.tape, before, shapes)
+    )

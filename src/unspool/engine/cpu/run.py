@@ -6,13 +6,13 @@ import ctypes
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from unspool.engine.cpu.bound import Bound
-from unspool.engine.cpu.compile import Native, compile_kernel, products
+from unspool.engine.cpu.compile import Native, Products, compile_kernel, products
 from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.products import packed_size
 from unspool.engine.cpu.emit.target import Target, host_target
@@ -134,6 +134,24 @@ class Program:
         outputs, *final = _Unrolled.apply(self, layout, counts, *given)  # type: ignore[no-untyped-call]
         return outputs, list(final)
 
+    def run_plain(
+        self, layout: Layout, sequences: Sequence[Tensor], states: Sequence[Tensor], owned: Sequence[Tensor]
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The same with all that comes before the loop, where the plan says that it is plain.
+
+        Args:
+            layout: How the batch lies.
+            sequences: The step's input and context of all steps, each (rows, width) or (steps, batch, width).
+            states: The states before the first step, each (batch, width).
+            owned: The cell's weights.
+
+        Returns:
+            Outputs, shaped as the sequences are, and the last states, each (batch, width).
+        """
+        given = (*sequences, *states, *owned)
+        outputs, *final = _Plain.apply(self, layout, len(sequences), len(states), *given)  # type: ignore[no-untyped-call]
+        return outputs, list(final)
+
     def infer(
         self, layout: Layout, inputs: Sequence[Tensor], weights: Bound, states: Sequence[Tensor]
     ) -> tuple[Tensor, list[Tensor]]:
@@ -155,53 +173,71 @@ class Program:
         for number, width in enumerate(self.plan.widths):
             kept = number in history
             room = like.new_empty((layout.batch + layout.rows) if kept else 2 * layout.batch, width)
-            begin = layout.initial if kept else 0
-            room[begin : begin + layout.batch] = memory[f"state{number}"]
+            _copy_rows(room, layout.initial if kept else 0, memory[f"state{number}"], 0, layout.batch)
             memory[f"state{number}"] = room
         self._launch(native, layout, memory, packed)
         shown = self.shown & history
         outputs = memory[f"state{min(shown)}"][layout.after] if shown else memory["output0"]
-        final = [
-            memory[f"state{number}"][layout.final if number in history else layout.final_of_two].clone()
-            for number in range(len(self.plan.widths))
-        ]
+        final = []
+        for number, width in enumerate(self.plan.widths):
+            room, where = memory[f"state{number}"], layout.final if number in history else layout.final_of_two
+            if isinstance(where, Tensor):
+                final.append(room[where])
+            else:
+                last = like.new_empty(layout.batch, width)
+                _copy_rows(last, 0, room, where.start, layout.batch)
+                final.append(last)
         return outputs, final
 
     def _launch(
         self, native: Native, layout: Layout, memory: dict[str, Tensor], packed: Callable[[int, bool], Tensor]
     ) -> None:
         """Run a kernel; memory that it needs beyond what it is given is added."""
-        kernel = native.kernel
+        frame = self._frames.get(id(native)) or self._frames.setdefault(id(native), _Frame.of(native))
         like = next(iter(memory.values()))
-        parts = parts_of(kernel, layout.rows, layout.batch)
-        for name, buffer in kernel.buffers.items():
+        parts = max(1, min(threads(), layout.batch // 2, layout.rows * frame.work // _WORTHWHILE))
+        rows = {"time": layout.rows, "row": layout.batch, "now": 2 * layout.batch, "next": 2 * layout.batch}
+        for name, buffer in frame.buffers:
             if name not in memory:
-                memory[name] = _room(like, buffer, layout, parts)
-        cuts = layout.cuts(parts)
-        values = {
-            "steps": layout.steps,
-            "parts": parts,
-            "cuts": cuts.data_ptr(),
-            "active": layout.active.data_ptr(),
-            "starts": layout.starts.data_ptr(),
-            "product": products(self.dtype, self.target).product,
-            "number": team().which,
-            "count": team().size,
-        }
-        matrices = {product.packed: packed(product.matrix, product.transposed) for product in kernel.products}
-        addresses = [(matrices[name] if name in matrices else memory[name]).data_ptr() for name in kernel.memories]
-        arguments = (ctypes.c_int64 * (len(SLOTS) + len(addresses)))(*(values[slot] for slot in SLOTS), *addresses)
+                rate, stride = buffer.rate, buffer.stride
+                memory[name] = like.new_zeros(parts, stride) if rate == "part" else like.new_empty(rows[rate], stride)
+        held = [packed(matrix, transposed) for matrix, transposed in frame.packed]
+        arguments = frame.array(
+            layout.steps,
+            parts,
+            layout.cuts(parts).data_ptr(),
+            layout.active.data_ptr(),
+            layout.starts.data_ptr(),
+            self.products.product,
+            team().which,
+            team().size,
+            *[memory[name].data_ptr() for name, _ in frame.buffers],
+            *[part.data_ptr() for part in held],
+        )
         run_parts(native, ctypes.addressof(arguments), parts)
+
+    @cached_property
+    def _frames(self) -> dict[int, _Frame]:
+        return {}
+
+    @cached_property
+    def products(self) -> Products:
+        """The matrix products of this machine."""
+        return products(self.dtype, self.target)
+
+    @cached_property
+    def _lanes(self) -> int:
+        return self.target.lanes(self.dtype)
 
     def pack(self, matrix: Tensor) -> Tensor:
         """A matrix as products read it."""
         if 1 not in matrix.stride():
             matrix = matrix.contiguous()
         depth, width = matrix.shape
-        room = matrix.new_empty(packed_size(depth, width, self.target.lanes(self.dtype)))
+        room = matrix.new_empty(packed_size(depth, width, self._lanes))
         down, across = matrix.stride()
         assert across == 1 or down == 1, "the packer reads along one of the two"
-        products(self.dtype, self.target).pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
+        self.products.pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
         return room
 
     def packing(self, memory: Mapping[str, Tensor]) -> Callable[[int, bool], Tensor]:
@@ -213,11 +249,39 @@ class Program:
 
         return pack
 
+    def packing_layers(self, layers: Sequence[Tensor]) -> Callable[[int, bool], Tensor]:
+        """The same of matrices that are kept as layers keep their weights, (out, in)."""
+        return lambda matrix, transposed: self.pack(layers[matrix] if transposed else layers[matrix].t())
+
+
+class _Frame(NamedTuple):
+    """What of a launch is the same every time."""
+
+    array: Any
+    """For whole numbers and addresses: `SLOTS`, memories, packed matrices."""
+    buffers: list[tuple[str, Buffer]]
+    packed: list[tuple[int, bool]]
+    """Each matrix that is multiplied with, and whether it is transposed."""
+    work: int
+    """Multiplications a row."""
+
+    @classmethod
+    def of(cls, native: Native) -> _Frame:
+        kernel = native.kernel
+        assert list(SLOTS) == ["steps", "parts", "cuts", "active", "starts", "product", "number", "count"]
+        packed = {product.packed: (product.matrix, product.transposed) for product in kernel.products}
+        assert kernel.memories == [*kernel.buffers, *sorted(packed)]
+        array = ctypes.c_int64 * (len(SLOTS) + len(kernel.memories))
+        return cls(array, list(kernel.buffers.items()), [packed[name] for name in sorted(packed)], _work(kernel))
+
+
+def _work(kernel: Kernel) -> int:
+    return sum(product.depth * product.width for product in kernel.products)
+
 
 def parts_of(kernel: Kernel, rows: int, batch: int) -> int:
     """In how many parts the batch is cut."""
-    work = rows * sum(product.depth * product.width for product in kernel.products)
-    return max(1, min(threads(), batch // 2, work // _WORTHWHILE))
+    return max(1, min(threads(), batch // 2, rows * _work(kernel) // _WORTHWHILE))
 
 
 def _named(given: Sequence[Tensor], counts: tuple[int, int, int]) -> dict[str, Tensor]:
@@ -233,11 +297,14 @@ def _named(given: Sequence[Tensor], counts: tuple[int, int, int]) -> dict[str, T
     return memory
 
 
-def _room(like: Tensor, buffer: Buffer, layout: Layout, parts: int) -> Tensor:
-    if buffer.rate == "part":
-        return like.new_zeros(parts, buffer.stride)
-    rows = {"time": layout.rows, "row": layout.batch, "now": 2 * layout.batch, "next": 2 * layout.batch}
-    return like.new_empty(rows[buffer.rate], buffer.stride)
+def _copy_rows(to: Tensor, row: int, source: Tensor, begin: int, rows: int) -> None:
+    """Copy some whole rows, which torch would do in ten times the time where they are few."""
+    width, size = source.shape[1], source.element_size()
+    if to.shape[1] == width and source.is_contiguous():
+        offset, first = size * width * row, size * width * begin
+        ctypes.memmove(to.data_ptr() + offset, source.data_ptr() + first, size * width * rows)
+    else:
+        to[row : row + rows, :width] = source[begin : begin + rows]
 
 
 class _Unrolled(torch.autograd.Function):
@@ -255,24 +322,97 @@ class _Unrolled(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Any:
-        program, layout = ctx.program, ctx.layout
         memory = dict(zip(ctx.names, ctx.saved_tensors, strict=True))
-        native = program.backward
-        like = next((tensor for tensor in (outputs, *final) if tensor is not None), None)
-        if like is None:
+        if not _go_back(ctx.program, ctx.layout, memory, ctx.program.packing(memory), outputs, final):
             return (None,) * (3 + len(ctx.shapes))
-        if outputs is None:
-            outputs = like.new_zeros(layout.rows, program.output_width)
-        memory["output_gradient0"] = outputs.contiguous()
-        for name, buffer in native.kernel.buffers.items():
-            if name.startswith("carry"):
-                gradient = final[int(name.removeprefix("carry"))]
-                room = like.new_zeros(2, layout.batch, buffer.stride)
-                if gradient is not None:
-                    room[:, :, : gradient.shape[1]] = gradient  # a sequence that ends early finds it in either block
-                memory[name] = room.flatten(0, 1)
-        program._launch(native, layout, memory, program.packing(memory))
         return None, None, None, *_gradients(ctx, memory)
+
+
+def _go_back(
+    program: Program,
+    layout: Layout,
+    memory: dict[str, Tensor],
+    packed: Callable[[int, bool], Tensor],
+    outputs: Tensor | None,
+    final: Sequence[Tensor | None],
+) -> bool:
+    """Run backward, given the gradients of outputs and last states; False if there are none."""
+    native = program.backward
+    like = next((tensor for tensor in (outputs, *final) if tensor is not None), None)
+    if like is None:
+        return False
+    if outputs is None:
+        outputs = like.new_zeros(layout.rows, program.output_width)
+    memory["output_gradient0"] = outputs.contiguous()
+    for name, buffer in native.kernel.buffers.items():
+        if name.startswith("carry"):
+            gradient = final[int(name.removeprefix("carry"))]
+            memory[name] = room = like.new_zeros(2 * layout.batch, buffer.stride)
+            if gradient is not None:  # a sequence that ends early finds it in either block
+                _copy_rows(room, 0, gradient, 0, layout.batch)
+                _copy_rows(room, layout.batch, gradient, 0, layout.batch)
+    program._launch(native, layout, memory, packed)
+    return True
+
+
+class _Plain(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, program: Program, layout: Layout, sequences: int, states: int, *given: Tensor) -> Any:
+        plain = program.plan.plain
+        assert plain is not None
+        owned, first = given[sequences + states :], given[0]
+        rows = [part.reshape(-1, part.shape[-1]) for part in given[:sequences]]
+        layers = plain.layers(owned)
+        memory = {name: part.contiguous() for name, part in plain.run(rows, owned, layers).items()}
+        for number, part in enumerate(given[sequences : sequences + states]):
+            memory[f"state{number}"] = part
+        outputs, final = program._forward(
+            program.forward, layout, memory, program.states, program.packing_layers(layers)
+        )
+        kept = {name: memory[name] for name in program.kept if name in memory}
+        ctx.save_for_backward(*kept.values(), *rows, *owned)
+        ctx.names, ctx.program, ctx.layout, ctx.counts = list(kept), program, layout, (sequences, states)
+        ctx.shapes = [part.shape for part in given]
+        ctx.set_materialize_grads(False)
+        return outputs.view(*first.shape[:-1], -1), *final
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Any:
+        program, layout, (sequences, states) = ctx.program, ctx.layout, ctx.counts
+        plain, saved, wanted = program.plan.plain, ctx.saved_tensors, ctx.needs_input_grad[4:]
+        memory = dict(zip(ctx.names, saved, strict=False))
+        rows, owned = saved[len(memory) : len(memory) + sequences], saved[len(memory) + sequences :]
+        packed = program.packing_layers(plain.layers(owned))
+        if not _go_back(program, layout, memory, packed, outputs, final):
+            return (None,) * (4 + len(ctx.shapes))
+        products = [
+            (
+                outer.matrix,
+                _columns(memory, layout, outer.left, outer.depth),
+                _columns(memory, layout, outer.right, outer.width),
+            )
+            for outer in program.backward.kernel.outers
+            if wanted[sequences + states + plain.matrices[outer.matrix].weight]
+        ]
+        asked = [*wanted[:sequences], *wanted[sequences + states :]]
+        found = plain.gradients(memory, rows, owned, products, asked)
+        of_rows = [
+            None if part is None else part.reshape(shape)
+            for part, shape in zip(found[:sequences], ctx.shapes[:sequences], strict=True)
+        ]
+        of_states = _carried(memory, layout, ctx.shapes[sequences : sequences + states])
+        of_states = [part if want else None for part, want in zip(of_states, wanted[sequences:], strict=False)]
+        return None, None, None, None, *of_rows, *of_states, *found[sequences:]
+
+
+def _carried(memory: Mapping[str, Tensor], layout: Layout, shapes: Sequence[torch.Size]) -> list[Tensor | None]:
+    """The gradients of the first states."""
+    carries = [memory.get(f"carry{number}") for number in range(len(shapes))]
+    return [
+        None if carry is None else carry[layout.batch :, : shape[1]]
+        for carry, shape in zip(carries, shapes, strict=True)
+    ]
 
 
 def _gradients(ctx: Any, memory: dict[str, Tensor]) -> list[Tensor | None]:
@@ -292,9 +432,7 @@ def _gradients(ctx: Any, memory: dict[str, Tensor]) -> list[Tensor | None]:
             before = weights[outer.matrix]
             weights[outer.matrix] = part if before is None else before + part
     found += weights
-    for number, shape in enumerate(ctx.shapes[len(found) :]):
-        carry = memory.get(f"carry{number}")
-        found.append(None if carry is None else carry[layout.batch :, : shape[1]])
+    found += _carried(memory, layout, ctx.shapes[len(found) :])
     return [part if want else None for part, want in zip(found, wanted, strict=True)]
 
 

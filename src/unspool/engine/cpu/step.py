@@ -17,7 +17,6 @@ from torch import Tensor, empty_like, is_autocast_enabled, is_grad_enabled
 
 from unspool.cells import Cell
 from unspool.engine.cpu.bound import Bound
-from unspool.engine.cpu.compile import products
 from unspool.engine.cpu.emit.loops import RATES, SLOTS
 from unspool.engine.cpu.identity import places
 from unspool.engine.cpu.run import Program, parts_of
@@ -47,10 +46,9 @@ class BoundStep:
         self._kernel, self._dtype, self._widths = self._native.kernel, program.dtype, tuple(widths)
         self._kind = type(cell.initial_state(1))
         self._cell, self._weights = cell, weights
-        self._owned = places(cell)
         self._seen = [
             (owner, name, snapshot.version, snapshot.address, snapshot.numbers.tobytes, snapshot.bytes)
-            for (owner, name), snapshot in zip(self._owned, weights.snapshots, strict=True)
+            for (_, owner, name), snapshot in zip(places(cell), weights.snapshots, strict=True)
         ]
         self._lock = Lock()
         memories = self._kernel.memories
@@ -66,7 +64,7 @@ class BoundStep:
         self._hold("starts", torch.zeros(len(RATES), dtype=torch.long))
         for name, value in {
             "steps": 1,
-            "product": products(program.dtype, program.target).product,
+            "product": program.products.product,
             "number": team().which,
             "count": team().size,
         }.items():
@@ -129,13 +127,6 @@ class BoundStep:
             else:
                 run_parts(self._native, self._address, self._parts)
         return made[self._output], new(self._kind, [made[number] for number in self._states])
-
-    def fresh(self) -> bool:
-        """Whether the weights are those that were bound, as far as can be told."""
-        try:
-            return self._weights.fits(self._weights.plan, [owner[name] for owner, name in self._owned])
-        except KeyError:
-            return False
 
     def hindrance(self, x: Tensor, state: Any, context: tuple[Tensor, ...]) -> str:
         """What is not as it should be, in words."""

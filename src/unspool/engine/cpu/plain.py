@@ -1,0 +1,231 @@
+"""The common case before the loop: weights are handed on as they are, turned or in slices, and products gain a shift.
+
+Then nothing of it needs torch's autograd, whose every call costs some microseconds there and back; on small problems
+that is half of the time. Gradients are written down here: of `x W + b + d` they are three products and a sum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from unspool.engine.cpu.graph import Node
+from unspool.engine.cpu.hoist import Before
+from unspool.engine.cpu.trace import Tape
+from unspool.engine.cpu.translate import Weight
+
+__all__ = ["Plain", "plain"]
+
+
+class Piece(NamedTuple):
+    """Some rows of a weight, and whether they are turned into columns."""
+
+    weight: int
+    start: int
+    stop: int
+    turned: bool = False
+
+
+class Input(NamedTuple):
+    """A loop input: what the step is given, or a product of it with a matrix, and the sum of some vectors."""
+
+    given: int
+    matrix: int | None
+    shift: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What runs before the loop."""
+
+    matrices: tuple[Piece, ...]
+    vectors: tuple[Piece, ...]
+    inputs: tuple[Input, ...]
+    sums: tuple[tuple[int, ...], ...]
+    """The loop's vectors: each a sum of vectors."""
+
+    def layers(self, owned: Sequence[Tensor]) -> list[Tensor]:
+        """The matrices as a layer keeps its weights, (out, in)."""
+        return [_cut(owned, piece) if piece.turned else _cut(owned, piece).t() for piece in self.matrices]
+
+    def run(self, rows: Sequence[Tensor], owned: Sequence[Tensor], layers: Sequence[Tensor]) -> dict[str, Tensor]:
+        """The loop's inputs, (rows, width), and vectors, by name."""
+        vectors = [_flat(_cut(owned, piece)) for piece in self.vectors]
+        found = {}
+        for number, (given, matrix, shift) in enumerate(self.inputs):
+            row = rows[given]
+            if matrix is not None:
+                row = linear(row, layers[matrix], _total([vectors[part] for part in shift]) if shift else None)
+            found[f"input{number}"] = row
+        for number, parts in enumerate(self.sums):
+            found[f"vector{number}"] = _total([vectors[part] for part in parts])
+        return found
+
+    def gradients(
+        self,
+        memory: Mapping[str, Tensor],
+        rows: Sequence[Tensor],
+        owned: Sequence[Tensor],
+        products: Sequence[tuple[int, Tensor, Tensor]],
+        wanted: Sequence[bool],
+    ) -> list[Tensor | None]:
+        """The gradients of the rows, then of the weights.
+
+        Args:
+            memory: What the loop left, `input_gradient0` and `vector_gradient0` among it.
+            rows: What the step was given.
+            owned: The weights.
+            products: Number, left and right of each product whose sum over rows is a matrix's gradient in the loop.
+            wanted: Which rows, then which weights, need their gradient.
+        """
+        of_rows: list[Tensor | None] = [None] * len(rows)
+        found: list[list[tuple[int, int, Tensor]]] = [[] for _ in owned]
+        products = list(products)
+        for number, (given, matrix, shift) in enumerate(self.inputs):
+            gradient = memory.get(f"input_gradient{number}")
+            if gradient is None:
+                continue
+            if matrix is not None:
+                products.append((matrix, rows[given], gradient))
+            if wanted[given]:
+                back = gradient if matrix is None else gradient @ self._layer(owned, matrix)
+                before = of_rows[given]
+                of_rows[given] = back if before is None else before + back
+            self._share(gradient, shift, wanted[len(rows) :], found)
+        for number, parts in enumerate(self.sums):
+            gradient = memory.get(f"vector_gradient{number}")
+            if gradient is not None:
+                self._share(gradient, parts, wanted[len(rows) :], found)
+        for matrix, left, right in products:
+            weight, start, stop, turned = self.matrices[matrix]
+            if wanted[len(rows) + weight]:
+                found[weight].append((start, stop, right.t() @ left if turned else left.t() @ right))
+        return [*of_rows, *(_assembled(parts, weight) for parts, weight in zip(found, owned, strict=True))]
+
+    def _layer(self, owned: Sequence[Tensor], matrix: int) -> Tensor:
+        piece = self.matrices[matrix]
+        return _cut(owned, piece) if piece.turned else _cut(owned, piece).t()
+
+    def _share(
+        self,
+        gradient: Tensor,
+        parts: Sequence[int],
+        wanted: Sequence[bool],
+        found: list[list[tuple[int, int, Tensor]]],
+    ) -> None:
+        """The gradient of a sum of vectors, from that of every row, is that of each of them."""
+        pieces = [piece for piece in (self.vectors[part] for part in parts) if wanted[piece.weight]]
+        if pieces:
+            total = gradient.sum(0)
+            for piece in pieces:
+                found[piece.weight].append((piece.start, piece.stop, total))
+
+
+def _cut(owned: Sequence[Tensor], piece: Piece) -> Tensor:
+    weight = owned[piece.weight]
+    return weight if piece.stop - piece.start == weight.shape[0] else weight[piece.start : piece.stop]
+
+
+def _flat(vector: Tensor) -> Tensor:
+    return vector if vector.dim() == 1 else vector.reshape(-1)
+
+
+def _total(parts: list[Tensor]) -> Tensor:
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _assembled(parts: list[tuple[int, int, Tensor]], weight: Tensor) -> Tensor | None:
+    """One gradient of all that was found for some rows each."""
+    if not parts:
+        return None
+    if len(parts) == 1 and parts[0][2].shape == weight.shape:
+        return parts[0][2]
+    parts = sorted(parts, key=lambda part: part[:2])
+    ends = [0, *(stop for _, stop, _ in parts)]
+    if [start for start, _, _ in parts] == ends[:-1] and ends[-1] == len(weight):  # each row once
+        values = [value.reshape(stop - start, *weight.shape[1:]) for start, stop, value in parts]
+        return values[0] if len(values) == 1 else torch.cat(values)
+    whole = torch.zeros_like(weight)
+    for start, stop, value in parts:
+        whole[start:stop] += value.reshape(stop - start, *weight.shape[1:])
+    return whole
+
+
+def plain(tape: Tape, before: Before, shapes: Mapping[str, torch.Size]) -> Plain | None:
+    """What runs before the loop in these words; None if there is more to it.
+
+    Args:
+        tape: The calls on weights.
+        before: What is done with them and with what the step is given.
+        shapes: Of the weights by name.
+    """
+    pieces: list[Piece | None] = []
+    sizes = [shapes[name] for name in tape.names]
+    for number, size in enumerate(sizes):
+        pieces.append(Piece(number, 0, size[0]) if size else None)
+    for function, arguments, options in tape.calls:
+        made = None if options else _moved(str(function), arguments, pieces, sizes)
+        if made is None:
+            return None
+        pieces.append(made)
+    matrices = [pieces[number] for number in tape.matrices]
+    vectors = [pieces[number] for number in tape.vectors]
+    inputs = [_input(node) for node in before.inputs]
+    sums = [_sum(node) for node in before.vectors]
+    found = (*matrices, *vectors, *inputs, *sums)
+    if any(part is None for part in found) or any(piece is not None and piece.turned for piece in vectors):
+        return None
+    return Plain(tuple(matrices), tuple(vectors), tuple(inputs), tuple(sums))  # type: ignore[arg-type]
+
+
+def _moved(
+    name: str, arguments: tuple[Any, ...], pieces: Sequence[Piece | None], sizes: Sequence[torch.Size]
+) -> Piece | None:
+    """A weight that was turned, or of which some rows were taken."""
+    if not isinstance(arguments[0], Weight):
+        return None
+    piece = pieces[arguments[0].number]
+    if piece is None:
+        return None
+    turns = (name, *arguments[1:]) in (
+        ("aten.t.default",),
+        ("aten.transpose.int", 0, 1),
+        ("aten.transpose.int", 1, 0),
+    ) or (name == "aten.permute.default" and list(arguments[1]) == [1, 0])
+    if turns and len(sizes[piece.weight]) == 2:
+        return piece._replace(turned=not piece.turned)
+    if name == "aten.slice.Tensor" and not piece.turned and len(arguments) == 4 and arguments[1] == 0:
+        length = piece.stop - piece.start
+        start, stop = (min(at + length if at < 0 else at, length) for at in arguments[2:])
+        return piece._replace(start=piece.start + start, stop=piece.start + stop) if start < stop else None
+    return None
+
+
+def _input(node: Node) -> Input | None:
+    if node.operation == "source":
+        return Input(node.value[1], None, ())
+    shift: tuple[int, ...] | None = ()
+    if node.operation == "add":
+        node, bias = node.arguments
+        shift = _sum(bias) if bias.width == node.width else None
+    given = node.arguments[0] if node.operation == "product" else None
+    if shift is None or given is None or given.operation != "source" or given.value[0] != "input" or node.value[1]:
+        return None
+    return Input(given.value[1], node.value[0], shift)
+
+
+def _sum(node: Node) -> tuple[int, ...] | None:
+    if node.operation == "source" and node.value[0] == "vector":
+        return (node.value[1],)
+    if node.operation != "add" or any(part.width != node.width for part in node.arguments):
+        return None
+    parts = [_sum(part) for part in node.arguments]
+    return None if None in parts else tuple(number for part in parts if part is not None for number in part)
