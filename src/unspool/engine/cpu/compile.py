@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import ctypes.util
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
@@ -17,7 +20,7 @@ from unspool.engine.cpu.emit.products import emit_products
 from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.schedule import Kernel
 
-__all__ = ["Native", "Products", "compile_kernel", "missing", "products"]
+__all__ = ["Native", "Products", "compile_kernel", "missing", "products", "uncollected"]
 
 
 @cache
@@ -26,6 +29,19 @@ def missing() -> str | None:
     if find_spec("llvmlite") is None:
         return "llvmlite is not installed (pip install llvmlite)"
     return None
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: what compiling makes lives on, and to go through all that torch has imported
+    takes longer than loading a kernel."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 @cache
@@ -91,7 +107,8 @@ class Products:
 @cache
 def products(dtype: torch.dtype, target: Target) -> Products:
     """Matrix products for this machine."""
-    engine = _Machine(target).load(emit_products(target, dtype))
+    with uncollected():
+        engine = _Machine(target).load(emit_products(target, dtype))
     whole, address = ctypes.c_int64, ctypes.c_void_p
     pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
     return Products(engine.get_function_address("product"), pack(engine.get_function_address("pack")), engine)
@@ -112,6 +129,7 @@ class Native:
 def compile_kernel(kernel: Kernel, dtype: torch.dtype, target: Target | None = None) -> Native:
     """Compile one direction."""
     target = target or host_target()
-    engine = _Machine(target).load(emit_kernel(kernel, target, dtype))
+    with uncollected():
+        engine = _Machine(target).load(emit_kernel(kernel, target, dtype))
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
     return Native(kernel, run(engine.get_function_address("run")), engine.get_function_address("join"), engine)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unspool.cells import Cell
 from unspool.engine.cpu.bound import bound
-from unspool.engine.cpu.compile import missing
+from unspool.engine.cpu.compile import missing, uncollected
 from unspool.engine.cpu.identity import Look, identity, places, weights
 from unspool.engine.cpu.layout import Layout, blocks, packed
 from unspool.engine.cpu.plan import Plan, plan
@@ -166,7 +166,7 @@ def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Ten
     key = (name, context_widths)
     if key not in _plans:
         try:
-            with _in_full():
+            with _in_full(), uncollected():
                 _plans[key] = plan(cell, context_widths), held
         except Refusal as refusal:
             _plans[key] = refusal.with_traceback(None), held

@@ -13,7 +13,7 @@ __all__ = ["faster_elsewhere"]
 
 _SHORT = 4
 """Steps below which the plain loop takes no longer than the call of a compiled one."""
-_SMALL_TRAINING, _SMALL_INFERENCE = 1_000_000, 3_000_000
+_SMALL_TRAINING, _SMALL_INFERENCE = 300_000, 1_000_000
 """Multiplications for one gate, below which torch's kernels and the scan win by having less to say."""
 _NARROW, _WIDE, _FEW = 128, 256, 8
 """Up to so many units, and above so many, torch's LSTM kernel trains as fast as the compiled loop; up to the second
