@@ -14,7 +14,7 @@ from unspool.cells import CELLS
 from unspool.engine.native import NativePath
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-OWN = ("bare", "corpora", "engine", "jax_cells", "measure", "ntm", "peer", "training")
+OWN = ("bare", "calls", "corpora", "engine", "jax_cells", "measure", "ntm", "peer", "training")
 
 
 @pytest.fixture
@@ -72,6 +72,27 @@ def test_engine_checks_agreement_and_prints_a_table_for_each_mode(script, capsys
     assert {len(times) for row in kept for times in row["seconds"].values()} == {3}
     weights, steps = 2 * 4 * 5 * 5, 3 * 2
     assert kept[0]["gigaflop"] == pytest.approx(3 * 2e-9 * weights * steps)
+
+
+def test_calls_checks_agreement_and_prints_both_tables(script, capsys, monkeypatch):
+    calls = script("calls")
+    assert calls.main(["--cells", "lstm,mingru", "--hidden", "5", "--batch", "1,3", "--repeats", "2"]) == 0
+    steps, first = tables(capsys.readouterr().out)
+    assert [row[:3] for row in steps[1:]] == [
+        ["lstm", "5", "1"],
+        ["lstm", "5", "3"],
+        ["mingru", "5", "1"],
+        ["mingru", "5", "3"],
+    ]
+    assert steps[1][-1].endswith("(nn.LSTMCell)")
+    assert steps[3][-1] == "–"
+    assert [row[0] for row in first[1:]] == ["lstm", "mingru"]
+    assert all(cell.endswith(" ms") for row in first[1:] for cell in row[1:])
+
+    step = calls.Stepper.__call__
+    monkeypatch.setattr(calls.Stepper, "__call__", lambda *given: (step(*given)[0], type(given[2])(*given[2])))
+    with pytest.raises(calls.Disagreement, match="Stepper: lstm, 5 units"):
+        calls.main(["--cells", "lstm", "--hidden", "5", "--batch", "1", "--repeats", "1", "--only", "stream"])
 
 
 def test_engine_counts_no_padding(script):

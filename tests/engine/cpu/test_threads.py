@@ -84,6 +84,28 @@ def test_a_forked_process_runs_and_does_not_hang():
     subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], check=True, timeout=120)
 
 
+def test_training_finishes_and_is_right_while_other_processes_take_the_cores(monkeypatch):
+    used = set()
+    run = threads.run_parts
+    monkeypatch.setattr(
+        "unspool.engine.cpu.run.run_parts", lambda native, at, parts: (used.add(parts), run(native, at, parts))[1]
+    )
+    others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        case = make_case("gru-reset-before", SIZE, dtype=torch.float64)
+        expected = case.outputs_and_gradients("reference")
+        for _ in range(50):  # fifty regions there, fifty back; each waits for a thread that may not be running
+            assert_agrees(case.outputs_and_gradients("cpu"), expected, torch.float64)
+    finally:
+        torch.set_num_threads(before)
+        for other in others:
+            other.kill()
+            other.wait()
+    assert used == {2}
+
+
 def test_parts_of_a_ragged_batch_have_about_the_same_work():
     lengths = torch.tensor([9, 1, 30, 2, 2, 25, 7, 4])
     layout = packed(lengths, reverse=False)

@@ -34,7 +34,8 @@ def missing() -> str | None:
 @contextmanager
 def uncollected() -> Iterator[None]:
     """No garbage collection meanwhile: what compiling makes lives on, and to go through all that torch has imported
-    takes longer than loading a kernel."""
+    takes longer than loading a kernel.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:

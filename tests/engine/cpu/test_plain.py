@@ -1,0 +1,85 @@
+"""What runs before the loop without autograd: which cells it takes, and gradients of weights in pieces."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from odd_cells import ODD, H, OneState
+
+from cases import ALL_CELLS, assert_agrees, make_case
+from unspool.engine.cpu import run
+from unspool.engine.cpu.plan import plan
+
+
+class Pieces(OneState):
+    """Rows of one weight that overlap and leave some out, a weight used by input and state, one shift twice."""
+
+    def step(self, x, state, *context):
+        n = self.hidden_size
+        a = F.linear(state.h, self.v[1 : n + 1], self.b) + F.linear(x, self.w, self.b)
+        b = F.linear(state.h, self.v[2 : n + 2]) + F.linear(x, self.w)
+        h = torch.tanh(a) * torch.sigmoid(b)
+        return h, H(h)
+
+
+class Unturned(OneState):
+    """A weight that is kept as (in, out), read by the input and by the state."""
+
+    def step(self, x, state, *context):
+        h = torch.tanh(x @ self.u[: x.shape[1]] + state.h @ self.u + self.one)
+        return h, H(h)
+
+
+CASES = {"Pieces": Pieces, "Unturned": Unturned, "gru-reset-before": ALL_CELLS["gru-reset-before"], **ODD}
+
+
+@pytest.fixture
+def ways(monkeypatch):
+    """Which of the two autograd functions ran."""
+    taken: list[str] = []
+    for kind in (run._Plain, run._Unrolled):
+        apply = kind.apply
+        monkeypatch.setattr(
+            kind, "apply", lambda *given, kind=kind, apply=apply: (taken.append(kind.__name__), apply(*given))[1]
+        )
+    return taken
+
+
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("name", CASES)
+def test_both_ways_agree_with_the_plain_loop(name, ragged, ways):
+    size = (5, 3, 6, 9) if name != "Unturned" else (5, 3, 4, 9)
+    case = make_case(CASES[name], size, dtype=torch.float64, ragged=ragged)
+    truth = case.outputs_and_gradients("reference")
+    assert_agrees(case.outputs_and_gradients("cpu"), truth, torch.float64)
+    assert ways == ["_Plain" if plan(case.cell).plain is not None else "_Unrolled"]
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru", "gru-reset-before", "lstm-peephole", "lstm-layernorm"])
+def test_the_built_in_cells_are_plain(name):
+    assert plan(make_case(name, (2, 2, 3, 4)).cell).plain is not None
+
+
+def test_made_weights_are_not_plain():
+    assert plan(make_case(ODD["Loose"], (2, 2, 3, 4)).cell).plain is None
+
+
+@pytest.mark.parametrize("frozen", ["w", "v", "b", "inputs", "state"])
+def test_what_is_frozen_gets_no_gradient_and_the_others_theirs(frozen):
+    case = make_case(Pieces, (5, 3, 4, 6), dtype=torch.float64)
+    leaves = {"inputs": case.inputs, "state": case.state.h, "w": case.cell.w, "v": case.cell.v, "b": case.cell.b}
+    leaves.pop(frozen).requires_grad_(False)
+    expected, actual = (
+        torch.autograd.grad(case.run(backend)[0].sum(), list(leaves.values())) for backend in ("reference", "cpu")
+    )
+    torch.testing.assert_close(actual, expected, rtol=1e-11, atol=1e-11)
+
+
+def test_a_weight_written_to_before_the_way_back_is_noticed():
+    case = make_case("lstm", (5, 3, 4, 6), ragged=False)
+    total = case.run("cpu")[0].sum()
+    with torch.no_grad():
+        case.cell.weight_ih.mul_(2)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        total.backward()
