@@ -9,6 +9,7 @@ counter, so nothing is kept of them.
 
 from __future__ import annotations
 
+import ctypes
 import weakref
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -43,6 +44,14 @@ class Snapshot:
         steps = (max(1, size // _LOOKED_AT) for size in tensor.shape)
         self.numbers = tensor.detach().numpy()[tuple(slice(None, None, step) for step in steps)]
         self.bytes = self.numbers.tobytes()
+
+    def ends(self) -> tuple[Any, Any]:
+        """The first and the last of the numbers that are looked at, as whole numbers whose `value` follows them."""
+        kind = {4: ctypes.c_int32, 8: ctypes.c_int64}[self.numbers.itemsize]
+        if self.numbers.size == 0:
+            return kind(0), kind(0)
+        last = sum((size - 1) * step for size, step in zip(self.numbers.shape, self.numbers.strides, strict=True))
+        return kind.from_address(self.address), kind.from_address(self.address + last)
 
     def fits(self, tensor: Tensor) -> bool:
         """Whether this is the weight, and nothing was written to it since."""
