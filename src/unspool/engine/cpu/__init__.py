@@ -4,8 +4,8 @@ The files in the order in which a cell passes through them: `trace` and `transla
 a `graph` of `operations`; `hoist`, `differentiate` and `save` take it apart, `plan` calls them in turn; `schedule` lays
 it out in phases and loops; `emit` writes LLVM's language; `compile` makes machine code of it, through the `cache`;
 `run` hands it memory in some `layout`, under autograd and on `threads`, and takes what comes before the loop itself
-where it is `plain`; weights are `bound` once for inference, and for a single `step`; `path` is what the engine sees, and
-`rules` say when it should look elsewhere. `interpret` says what a graph means.
+where it is `plain`; weights are `bound` once for inference, and for a single `step`; `path` is what the engine sees,
+and `rules` say when it should look elsewhere. `interpret` says what a graph means.
 """
 
 from unspool.engine.cpu.identity import Look
