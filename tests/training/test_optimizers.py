@@ -56,3 +56,14 @@ def test_frozen_weights_are_left_out():
     net[0].requires_grad_(False)
     groups = make_optimizer(net, TrainingSettings()).param_groups
     assert sum(len(group["params"]) for group in groups) == 2
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
+def test_every_step_counts_as_written(optimizer):
+    net = model()
+    made = make_optimizer(net, TrainingSettings(optimizer=optimizer))
+    versions = [parameter._version for parameter in net.parameters()]
+    for _ in range(2):
+        step(net, made, 1)
+        before, versions = versions, [parameter._version for parameter in net.parameters()]
+        assert all(new > old for new, old in zip(versions, before, strict=True))

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import increment_version
 
 from unspool.training.settings import TrainingSettings
 
@@ -26,10 +27,15 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.
     groups = [group for group in groups if group["params"]]
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
     shared: dict[str, Any] = {"lr": settings.learning_rate, "fused": fused}
+    made: torch.optim.Optimizer
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(groups, momentum=settings.momentum, **shared)
-    adam = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return adam(groups, betas=(settings.beta1, settings.beta2), eps=settings.epsilon, **shared)
+        made = torch.optim.SGD(groups, momentum=settings.momentum, **shared)
+    else:
+        adam = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+        made = adam(groups, betas=(settings.beta1, settings.beta2), eps=settings.epsilon, **shared)
+    # the fused forms don't count what they write, and whoever keeps packed weights goes by that count
+    made.register_step_post_hook(lambda *_: increment_version(parameters))
+    return made
 
 
 def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
