@@ -1,8 +1,8 @@
 """Matrix products: register-blocked tiles, and the packing that lays a matrix out for them.
 
-A packed matrix is cut into panels a few vectors wide; within a panel its rows stand one below the other, so that a tile
-reads it in one stream. A tile keeps its sums in registers over the whole depth: Goto and van de Geijn 2008, "Anatomy of
-high-performance matrix multiplication".
+A packed matrix is cut into columns one vector wide, each with its rows one below the other. A tile reads a few such
+columns as streams, fetched ahead of their use, and keeps its sums in registers over the whole depth: Goto and van de
+Geijn 2008, "Anatomy of high-performance matrix multiplication".
 """
 
 from __future__ import annotations
@@ -13,6 +13,11 @@ from unspool.engine.cpu.emit.target import Target
 from unspool.engine.cpu.emit.text import Function
 
 __all__ = ["emit_products", "packed_size"]
+
+_AHEAD = 64
+"""How many rows before their use a column's numbers are fetched. A step has few rows to multiply, so the weights come
+from a far cache at every step: without this the processor waits for them a third of the time at 512 units and more."""
+_LINE = 64  # bytes that a processor fetches at once
 
 
 def packed_size(depth: int, width: int, lanes: int) -> int:
@@ -27,9 +32,8 @@ def emit_products(target: Target, dtype: torch.dtype) -> str:
     `vectors` vectors wide. `pack(matrix, down, across, depth, width, packed)` packs a matrix whose neighbours stand
     `down` and `across` numbers apart.
     """
-    lanes = target.lanes(dtype)
     tiles = [
-        _tile(rows, vectors, dtype, lanes)
+        _tile(rows, vectors, dtype, target)
         for vectors, most in enumerate(target.tiles, start=1)
         for rows in range(1, most + 1)
     ]
@@ -48,25 +52,32 @@ def emit_products(target: Target, dtype: torch.dtype) -> str:
     return "\n\n".join(["\n".join([*declared, *constants]), *map(str, functions)])
 
 
-def _tile(rows: int, vectors: int, dtype: torch.dtype, lanes: int) -> Function:
-    """Some rows times a panel; written with the sums on the stack, from where LLVM moves them to registers."""
+def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target) -> Function:
+    """Some rows times some columns; written with the sums on the stack, from where LLVM moves them to registers."""
+    lanes = target.lanes(dtype)
     head = (
-        f"internal void @tile{rows}x{vectors}(ptr noalias %a, i64 %stride, ptr noalias %panel, i64 %depth, "
+        f"internal void @tile{rows}x{vectors}(ptr noalias %a, i64 %stride, ptr noalias %packed, i64 %depth, "
         f"ptr noalias %result, i64 %across) noinline"
     )
     f = Function(head, dtype, lanes)
     starts = [f.address("%a", f.whole("mul", "%stride", row)) for row in range(rows)]
+    apart = f.whole("mul", "%depth", lanes)
+    columns = [f.address("%packed", f.whole("mul", apart, number)) for number in range(vectors)]
     sums = [[f.allocate(f.vector) for _ in range(vectors)] for _ in range(rows)]
     for row in sums:
         for place in row:
             f.do(f"store {f.vector} zeroinitializer, ptr {place}")
     with f.loop(0, "%depth", what="depth") as k:
-        panel = f.address("%panel", f.whole("mul", k, vectors * lanes))
-        columns = [f.read(f.address(panel, number * lanes)) for number in range(vectors)]
+        down = f.whole("mul", k, lanes)
+        here = [f.address(column, down) for column in columns]
+        if target.register_bytes == _LINE:
+            for place in here:
+                f.prefetch(f.address(place, _AHEAD * lanes))
+        factors = [f.read(place) for place in here]
         for start, row in zip(starts, sums, strict=True):
             number = f.spread(f.value(f"load {f.number}, ptr {f.address(start, k)}"))
-            for place, column in zip(row, columns, strict=True):
-                total = f.fused(number, column, f.value(f"load {f.vector}, ptr {place}"))
+            for place, factor in zip(row, factors, strict=True):
+                total = f.fused(number, factor, f.value(f"load {f.vector}, ptr {place}"))
                 f.do(f"store {f.vector} {total}, ptr {place}")
     for height, row in enumerate(sums):
         line = f.address("%result", f.whole("mul", "%across", height))
@@ -79,9 +90,11 @@ def _product(target: Target, dtype: torch.dtype, most: int) -> Function:
     lanes = target.lanes(dtype)
     a, packed, result = "ptr %a, i64 %stride, i64 %count", "ptr %packed, i64 %depth", "ptr %result, i64 %across"
     f = Function(f"void @product({a}, {packed}, i64 %vectors, {result})", dtype, lanes)
-    panels = f.ceiling("%vectors", len(target.tiles))
-    with f.loop(0, panels, what="panel") as panel:
-        first, wide = _panel(f, panel, panels)
+    groups = f.ceiling("%vectors", len(target.tiles))
+    with f.loop(0, groups, what="group") as group:  # groups of about the same width
+        first = f.whole("sdiv", f.whole("mul", group, "%vectors"), groups)
+        after = f.whole("sdiv", f.whole("mul", f.whole("add", group, 1), "%vectors"), groups)
+        wide = f.whole("sub", after, first)
         packed = f.address("%packed", f.whole("mul", f.whole("mul", first, "%depth"), lanes))
         limit = f.value(f"load i64, ptr {f.address('@limits', f.whole('sub', wide, 1), 'i64')}")
         high = f.ceiling("%count", f.ceiling("%count", limit))  # tiles of about the same height
@@ -96,39 +109,24 @@ def _product(target: Target, dtype: torch.dtype, most: int) -> Function:
     return f
 
 
-def _panel(f: Function, panel: str, panels: str) -> tuple[str, str]:
-    """First vector and width of a panel; panels are of about the same width."""
-    first = f.whole("sdiv", f.whole("mul", panel, "%vectors"), panels)
-    after = f.whole("sdiv", f.whole("mul", f.whole("add", panel, 1), "%vectors"), panels)
-    return first, f.whole("sub", after, first)
-
-
 def _pack(target: Target, dtype: torch.dtype) -> Function:
     lanes = target.lanes(dtype)
     head = "void @pack(ptr noalias %matrix, i64 %down, i64 %across, i64 %depth, i64 %width, ptr noalias %packed)"
     f = Function(head, dtype, lanes)
-    f.do(f"%vectors = sdiv i64 {f.whole('add', '%width', lanes - 1)}, {lanes}")
-    panels = f.ceiling("%vectors", len(target.tiles))
-    with f.loop(0, panels, what="panel") as panel:
-        first, wide = _panel(f, panel, panels)
-        packed = f.address("%packed", f.whole("mul", f.whole("mul", first, "%depth"), lanes))
-        column = f.whole("mul", first, lanes)
-        columns = f.whole("mul", wide, lanes)
+    with f.loop(0, "%width", lanes, what="column") as column:
+        packed = f.address("%packed", f.whole("mul", column, "%depth"))
         along = f.value("icmp eq i64 %across, 1")
         with f.when(along, what="rows"), f.loop(0, "%depth", what="row") as k:
             line = f.address("%matrix", f.whole("mul", k, "%down"))
-            with f.loop(0, columns, lanes, what="vector") as j:
-                at = f.whole("add", column, j)
-                numbers = f.read(f.address(line, at), f.first(at, "%width"))
-                f.write(numbers, f.address(packed, f.whole("add", f.whole("mul", k, columns), j)))
+            numbers = f.read(f.address(line, column), f.first(column, "%width"))
+            f.write(numbers, f.address(packed, f.whole("mul", k, lanes)))
         down = f.value(f"xor i1 {along}, true")
-        blocks, vectors = f.loop(0, "%depth", lanes, what="block"), f.loop(0, columns, lanes, what="vector")
-        with f.when(down, what="columns"), blocks as top, vectors as j:
-            _pack_block(f, top, f.whole("add", column, j), columns, f.address(packed, j))
+        with f.when(down, what="columns"), f.loop(0, "%depth", lanes, what="block") as top:
+            _pack_block(f, top, column, packed)
     return f
 
 
-def _pack_block(f: Function, top: str, column: str, columns: str, packed: str) -> None:
+def _pack_block(f: Function, top: str, column: str, packed: str) -> None:
     """A square block of a matrix whose columns stand one after the other: read columns, turn them, write rows."""
     lanes = f.lanes
     within = f.first(top, "%depth")
@@ -142,7 +140,7 @@ def _pack_block(f: Function, top: str, column: str, columns: str, packed: str) -
     for number, row in enumerate(_turned(f, vectors)):
         k = f.whole("add", top, number)
         with f.when(f.value(f"icmp slt i64 {k}, %depth"), what="row"):
-            f.write(row, f.address(packed, f.whole("mul", k, columns)))
+            f.write(row, f.address(packed, f.whole("mul", k, lanes)))
 
 
 def _turned(f: Function, rows: list[str]) -> list[str]:

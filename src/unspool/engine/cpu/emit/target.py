@@ -26,7 +26,7 @@ class Target:
         return self.register_bytes // dtype.itemsize
 
 
-AVX512 = Target("avx512", 64, (14, 12, 8, 6), "-prefer-256-bit")
+AVX512 = Target("avx512", 64, (14, 14, 9), "-prefer-256-bit")
 AVX2 = Target("avx2", 32, (10, 6, 4))
 NEON = Target("neon", 16, (14, 12, 8, 6))
 PORTABLE = Target("portable", 16, (10, 6, 4))

@@ -187,6 +187,10 @@ class Function:
             f"{self.truths} {within}",
         )
 
+    def prefetch(self, pointer: str) -> None:
+        """Ask for memory that will be read soon."""
+        self.call("void", "llvm.prefetch.p0", f"ptr {pointer}", "i32 0", "i32 3", "i32 1")
+
     # -- control
 
     @contextmanager
