@@ -1,9 +1,9 @@
 """Hoist: products that do not look at the state run once for all steps, before the loop.
 
 First sums are sorted, `(W x + b) + (U h + d)` into `(W x + (b + d)) + U h`, so that as much as can leaves the loop.
-Before the loop torch's own operations run under autograd, which gives the gradients of inputs, input weights and
-biases; the loop is handed the results as new inputs and vectors. What is pointwise stays in the loop, where it costs
-no way through memory, unless a hoisted product needs it.
+Before the loop torch's own operations run under autograd, which gives the gradients of inputs and input weights; the
+loop is handed the results as new inputs and vectors. What is pointwise stays in the loop, where it costs no way through
+memory, unless a hoisted product needs it; so does adding a bias, whose gradient the loop then sums on its way back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from unspool.engine.cpu.graph import Builder, Graph, Node, check, ordered
 from unspool.engine.cpu.interpret import evaluate
+from unspool.engine.cpu.products import multiply
 
 __all__ = ["Before", "hoist", "sort_sums"]
 
@@ -98,8 +99,8 @@ class Before:
         return [node for node in ordered((*self.inputs, *self.vectors)) if node.operation in ("source", "constant")]
 
     @cached_property
-    def _affine(self) -> list[Node]:
-        return [node for node in ordered(self.inputs) if _is_affine(node)]
+    def _products(self) -> list[Node]:
+        return [node for node in ordered((*self.inputs, *self.vectors)) if node.operation == "product"]
 
     def run(
         self, inputs: Sequence[Tensor], vectors: Sequence[Tensor], matrices: Sequence[Tensor]
@@ -121,23 +122,10 @@ class Before:
             else:
                 kind, number = node.value
                 known[node] = inputs[number] if kind == "input" else vectors[number].unsqueeze(0)
-        for node in self._affine:  # torch multiplies and adds in one go
-            product, shift = node.arguments
-            row, bias = evaluate((product.arguments[0], shift), known, matrices)
-            known[node] = torch.addmm(bias, row, matrices[product.value[0]])
+        for node in self._products:
+            (row,) = evaluate(node.arguments, known, matrices)
+            known[node] = multiply(row, matrices[node.value[0]])
         return evaluate(self.inputs, known, matrices), evaluate(self.vectors, known, matrices)
-
-
-def _is_affine(node: Node) -> bool:
-    """Whether it is a product of what changes with the inputs, and a shift that does not."""
-    if node.operation != "add" or node.arguments[0].operation != "product" or node.arguments[0].width != node.width:
-        return False
-    product, shift = node.arguments
-    return _rate_of(product) == "inputs" and _rate_of(shift) == "weights"
-
-
-def _rate_of(node: Node) -> Rate:
-    return _rates(Graph(((("output", 0), node),)))[node]
 
 
 def hoist(graph: Graph) -> tuple[Before, Graph]:
@@ -157,7 +145,7 @@ def hoist(graph: Graph) -> tuple[Before, Graph]:
     def visit(node: Node) -> Node:
         if node not in new:
             builder.where = node.where
-            leaves = node.operation in ("source", "product") or _is_affine(node)
+            leaves = node.operation in ("source", "product")
             if (speed[node] == "inputs" and leaves) or (
                 speed[node] == "weights" and node.operation not in ("constant", "slice", "expand")
             ):

@@ -18,6 +18,7 @@ from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.graph import Graph
 from unspool.engine.cpu.layout import Layout
 from unspool.engine.cpu.plan import Plan
+from unspool.engine.cpu.products import matrix_gradient
 from unspool.engine.cpu.schedule import Buffer, Kernel, Place, schedule
 from unspool.engine.cpu.threads import run_parts, team, threads
 
@@ -262,7 +263,7 @@ def _gradients(ctx: Any, memory: dict[str, Tensor]) -> list[Tensor | None]:
         if wanted[len(found) + outer.matrix]:
             left = _columns(memory, layout, outer.left, outer.depth)
             right = _columns(memory, layout, outer.right, outer.width)
-            part = (right.t() @ left).t()  # a layer's weight is the transpose of the matrix, and so is its gradient
+            part = matrix_gradient(left, right)
             before = weights[outer.matrix]
             weights[outer.matrix] = part if before is None else before + part
     found += weights
