@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unspool.cells import Cell
-from unspool.engine.cpu.differentiate import differentiate
+from unspool.engine.cpu.differentiate import differentiate, forget_detached
 from unspool.engine.cpu.graph import Builder, Graph
 from unspool.engine.cpu.hoist import Before, hoist, sort_sums
 from unspool.engine.cpu.save import save
@@ -47,6 +47,7 @@ def plan(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
     traced = trace(cell, context_widths)
     before, loop = hoist(sort_sums(traced.graph))
     builder = Builder(push_slices=True)
-    inference = builder.copy(loop)
-    forward, backward = save(inference, differentiate(inference, builder), builder)
+    step = builder.copy(loop)
+    builder, inference, gradients = forget_detached(step, differentiate(step, builder))
+    forward, backward = save(inference, gradients, builder)
     return Plan(traced.tape, before, inference, forward, backward, traced.widths)

@@ -1,7 +1,7 @@
 declare <4 x float> @llvm.fmuladd.v4f32(<4 x float>, <4 x float>, <4 x float>)
 declare i64 @llvm.smin.i64(i64, i64)
 
-define void @run(ptr noalias %arguments, i64 %part) {
+define void @run(ptr noalias %arguments, i64 %part) "reciprocal-estimates"="vec-div:2" {
 entry:
   %m32 = alloca i64, align 64
   %m67 = alloca i64, align 64
@@ -121,7 +121,7 @@ column78.body:
   %v102 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> splat (float 0x3EB41A7B00000000), <4 x float> %v94, <4 x float> splat (float 0x3F1F12BAC0000000))
   %v103 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v102, <4 x float> %v94, <4 x float> splat (float 0x3F629540A0000000))
   %v104 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v103, <4 x float> %v94, <4 x float> splat (float 0x3F740B3BA0000000))
-  %v105 = fdiv <4 x float> %v101, %v104
+  %v105 = fdiv arcp contract ninf <4 x float> %v101, %v104
   %v106 = getelementptr float, ptr %v77, i64 %v80
   store <4 x float> %v105, ptr %v106, align 4
   %v107 = add i64 %v80, 4

@@ -29,13 +29,14 @@ class Function:
         self.integers = f"<{lanes} x i{self.bits}>"
         self.truths = f"<{lanes} x i1>"
         self.declared: set[str] = set()
+        self.attributes: set[str] = set()
         self._allocated: list[str] = []
         self._lines: list[str] = []
         self._count = 0
 
     def __str__(self) -> str:
         body = ["entry:", *self._allocated, *self._lines, "  ret void"]
-        return "\n".join([f"define {self.head} {{", *body, "}"])
+        return "\n".join([f"define {' '.join([self.head, *sorted(self.attributes)])} {{", *body, "}"])
 
     def value(self, expression: str) -> str:
         """A new name for what an instruction gives."""
@@ -114,6 +115,15 @@ class Function:
     def fused(self, a: str, b: str, c: str) -> str:
         """`a * b + c`, in one rounding where the processor can."""
         return self.intrinsic("fmuladd", a, b, c)
+
+    def quotient(self, a: str, b: str) -> str:
+        """`a / b` for a finite `b` well within the range of its type, to two units of the last place in float32.
+
+        Half as dear as a true division: the processor looks up an estimate of `1 / b`, which Newton's method improves.
+        """
+        steps = 1 if self.lanes > 4 else 2  # NEON's estimates have eight bits only
+        self.attributes.add(f'"reciprocal-estimates"="vec-div:{steps}"')
+        return self.value(f"fdiv arcp contract ninf {self.vector} {a}, {b}")
 
     def compare(self, how: str, a: str, b: str) -> str:
         """`olt`, `oeq` ...; an ordered comparison with something that is not a number is false."""
