@@ -103,7 +103,7 @@ class Before:
         return [node for node in ordered((*self.inputs, *self.vectors)) if node.operation == "product"]
 
     def run(
-        self, inputs: Sequence[Tensor], vectors: Sequence[Tensor], matrices: Sequence[Tensor]
+        self, inputs: Sequence[Tensor], vectors: Sequence[Tensor], matrices: Sequence[Tensor], *, half: bool = False
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Compute both.
 
@@ -111,6 +111,7 @@ class Before:
             inputs: The step's input and context of all steps, each (rows, width).
             vectors: The weights that are the same for all rows, each (width,).
             matrices: The matrices by number.
+            half: Whether products of rows are made in bfloat16.
 
         Returns:
             The loop's inputs, each (rows, width), and its vectors, each (1, width).
@@ -124,7 +125,7 @@ class Before:
                 known[node] = inputs[number] if kind == "input" else vectors[number].unsqueeze(0)
         for node in self._products:
             (row,) = evaluate(node.arguments, known, matrices)
-            known[node] = multiply(row, matrices[node.value[0]])
+            known[node] = multiply(row, matrices[node.value[0]], half=half)
         return evaluate(self.inputs, known, matrices), evaluate(self.vectors, known, matrices)
 
 

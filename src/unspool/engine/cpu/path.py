@@ -15,7 +15,7 @@ from unspool.engine.cpu.compile import missing
 from unspool.engine.cpu.identity import identity, weights
 from unspool.engine.cpu.layout import Layout, blocks, packed
 from unspool.engine.cpu.plan import Plan, plan
-from unspool.engine.cpu.rules import faster_elsewhere
+from unspool.engine.cpu.rules import faster_elsewhere, in_half
 from unspool.engine.cpu.run import Program
 from unspool.engine.cpu.trace import Refusal
 from unspool.engine.request import Path, Request, State
@@ -39,7 +39,7 @@ class CpuPath(Path):
         return faster_elsewhere(request)
 
     def describe(self, request: Request) -> str:
-        return str(_program(self._plan(request), _dtype(request, weights(request.cell))))
+        return str(_program(self._plan(request), _dtype(request, weights(request.cell)), _half(request)))
 
     def refuses(self, request: Request) -> str | None:
         if (
@@ -62,8 +62,9 @@ class CpuPath(Path):
     def run(self, request: Request) -> tuple[Tensor, State]:
         plan, owned = self._plan(request), weights(request.cell)
         dtype = _dtype(request, owned)
+        half = _half(request)
         with _in_full():
-            return _run(owned, plan, _program(plan, dtype), request, dtype)
+            return _run(owned, plan, _program(plan, dtype, half), request, dtype)
 
     def _plan(self, request: Request) -> Plan:
         last = self._last
@@ -106,8 +107,13 @@ def plan_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
 
 
 def _in_full() -> AbstractContextManager[Any]:
-    """No automatic half precision: the loop's own products are float32 or float64."""
+    """No automatic half precision while the loop is made ready: it takes care of its own products."""
     return torch.autocast("cpu", enabled=False) if torch.is_autocast_enabled("cpu") else nullcontext()
+
+
+def _half(request: Request) -> bool:
+    """Whether the call wants its products in bfloat16, and this processor makes them."""
+    return in_half(_dtype(request, weights(request.cell))) is None
 
 
 def _widths(request: Request) -> tuple[int, ...]:
@@ -129,10 +135,10 @@ def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Ten
     return _plans[key][0]
 
 
-def _program(plan: Plan, dtype: torch.dtype) -> Program:
-    key = (id(plan), dtype)
+def _program(plan: Plan, dtype: torch.dtype, half: bool = False) -> Program:
+    key = (id(plan), dtype, half)
     if key not in _programs or _programs[key].plan is not plan:
-        _programs[key] = Program.of(plan, dtype)
+        _programs[key] = Program.of(plan, dtype, half)
         _forget(_programs)
     _programs.move_to_end(key)
     return _programs[key]
@@ -153,7 +159,7 @@ def _run(
     rows = [_rows(part.to(dtype), layout) for part in sequences]
     states = [_sorted(part.to(dtype), layout) for part in request.state]
     matrices, vectors = plan.tape.replay(owned)
-    inputs, loop_vectors = plan.before.run(rows, vectors, matrices)
+    inputs, loop_vectors = plan.before.run(rows, vectors, matrices, half=program.half)
     outputs, final = program(layout, inputs, loop_vectors, matrices, states)
     if layout.back is None:
         outputs = outputs.view(time, batch, -1)

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.compile import Native, compile_kernel, products
+from unspool.engine.cpu.compile import Native, Products, compile_kernel, products
 from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.products import packed_size
 from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.graph import Graph
 from unspool.engine.cpu.layout import Layout
 from unspool.engine.cpu.plan import Plan
-from unspool.engine.cpu.products import matrix_gradient
+from unspool.engine.cpu.products import FULL_WITHIN, HALF, HALF_WITHIN, matrix_gradient
 from unspool.engine.cpu.schedule import Buffer, Kernel, Place, schedule
 from unspool.engine.cpu.threads import run_parts, team, threads
 
@@ -36,11 +36,13 @@ class Program:
     plan: Plan
     dtype: torch.dtype
     target: Target
+    half: bool = False
+    """Whether the factors of products are rounded to bfloat16; sums and states are not."""
 
     @classmethod
-    def of(cls, plan: Plan, dtype: torch.dtype) -> Program:
+    def of(cls, plan: Plan, dtype: torch.dtype, half: bool = False) -> Program:
         """The program for this machine."""
-        return cls(plan, dtype, host_target())
+        return cls(plan, dtype, host_target(), half)
 
     @cached_property
     def forward(self) -> Native:
@@ -71,7 +73,19 @@ class Program:
             self._laid_out(self.plan.backward, backward=True, history=self.states),
             f"\nBeside states and inputs {saved} bytes are saved for each step of each sequence.",
         ]
+        if self.half:
+            parts.append(f"Products over all steps at once: {HALF}.")
+            parts.append(f"Products within the loop: {HALF_WITHIN if self._within else FULL_WITHIN}.")
         return "\n".join(map(str, parts))
+
+    @property
+    def _within(self) -> bool:
+        """Whether the products within the loop are rounded too."""
+        return self.half and self.target.halves
+
+    @property
+    def _products(self) -> Products:
+        return products(self.dtype, self.target, self._within)
 
     @property
     def states(self) -> frozenset[int]:
@@ -162,7 +176,7 @@ class Program:
         for name, buffer in kernel.buffers.items():
             if name not in memory:
                 memory[name] = _room(like, buffer, layout, parts)
-        shared = products(self.dtype, self.target)
+        shared = self._products
         packed: dict[str, Tensor] = {}
         for product in kernel.products:
             if product.packed not in packed:
@@ -188,10 +202,10 @@ class Program:
         if 1 not in matrix.stride():
             matrix = matrix.contiguous()
         depth, width = matrix.shape
-        room = matrix.new_empty(packed_size(depth, width, self.target.lanes(self.dtype)))
+        room = matrix.new_empty(packed_size(depth, width, self.target.lanes(self.dtype), half=self._within))
         down, across = matrix.stride()
         assert across == 1 or down == 1, "the packer reads along one of the two"
-        products(self.dtype, self.target).pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
+        self._products.pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
         return room
 
 
@@ -263,7 +277,7 @@ def _gradients(ctx: Any, memory: dict[str, Tensor]) -> list[Tensor | None]:
         if wanted[len(found) + outer.matrix]:
             left = _columns(memory, layout, outer.left, outer.depth)
             right = _columns(memory, layout, outer.right, outer.width)
-            part = matrix_gradient(left, right)
+            part = matrix_gradient(left, right, half=ctx.program.half)
             before = weights[outer.matrix]
             weights[outer.matrix] = part if before is None else before + part
     found += weights

@@ -116,6 +116,28 @@ class Function:
         """`a * b + c`, in one rounding where the processor can."""
         return self.intrinsic("fmuladd", a, b, c)
 
+    def rounded(self, a: str, b: str, *, mixed: bool = False) -> str:
+        """Two vectors of float32 rounded to bfloat16: one behind the other, or number beside number if mixed."""
+        half = f"<{self.lanes} x bfloat>"
+        low, high = (self.value(f"fptrunc {self.vector} {part} to {half}") for part in (a, b))
+        order = [
+            lane for pair in zip(range(self.lanes), range(self.lanes, 2 * self.lanes), strict=True) for lane in pair
+        ]
+        mask = ", ".join(f"i32 {lane}" for lane in (order if mixed else sorted(order)))
+        pairs = f"<{2 * self.lanes} x i32>"
+        both = self.value(f"shufflevector {half} {low}, {half} {high}, {pairs} <{mask}>")
+        return self.value(f"bitcast {self._halves} {both} to {self.vector}")
+
+    def fused_pairs(self, a: str, b: str, c: str) -> str:
+        """`c` and the products of two pairs of bfloat16 in each lane of `a` and `b`."""
+        a, b = (self.value(f"bitcast {self.vector} {part} to {self._halves}") for part in (a, b))
+        arguments = (f"{self.vector} {c}", f"{self._halves} {a}", f"{self._halves} {b}")
+        return self.call(self.vector, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}", *arguments)
+
+    @property
+    def _halves(self) -> str:
+        return f"<{2 * self.lanes} x bfloat>"
+
     def quotient(self, a: str, b: str) -> str:
         """`a / b` for a finite `b` well within the range of its type, to two units of the last place in float32.
 
