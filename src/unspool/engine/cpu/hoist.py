@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from unspool.engine.cpu.graph import Builder, Graph, Node, check, ordered

@@ -134,10 +134,9 @@ def _rounded_product(target: Target, dtype: torch.dtype) -> Function:
             line = f.address("%a", f.whole("mul", "%stride", f.whole("add", top, row)))
             rounded = f.address(room, f.whole("mul", row, wide))
             with f.loop(0, "%depth", 2 * lanes, what="column") as column:
-                numbers = []
-                for at in (column, f.whole("add", column, lanes)):
-                    numbers.append(f.read(f.address(line, at), f.first(at, "%depth")))
-                f.write(f.rounded(*numbers), f.address(rounded, f.whole("sdiv", column, 2)))
+                both = (column, f.whole("add", column, lanes))
+                low, high = (f.read(f.address(line, at), f.first(at, "%depth")) for at in both)
+                f.write(f.rounded(low, high), f.address(rounded, f.whole("sdiv", column, 2)))
         result = f.address("%result", f.whole("mul", "%across", top))
         f.do(
             f"call void @multiply(ptr {room}, i64 {wide}, i64 {rows}, ptr %packed, i64 {pairs}, i64 %vectors, "
