@@ -53,7 +53,11 @@ class Timing:
 
 
 def interleaved(
-    runs: Mapping[str, Callable[[], object]], repeats: int, *, until: float = float("inf")
+    runs: Mapping[str, Callable[[], object]],
+    repeats: int,
+    *,
+    until: float = float("inf"),
+    clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timing]:
     """Time all runs in turn, round by round, so that a busy moment of the machine hits all of them.
 
@@ -64,6 +68,7 @@ def interleaved(
         runs: What to time, by name.
         repeats: Most rounds.
         until: Only the first three rounds begin after this moment, on the clock `time.perf_counter`.
+        clock: What tells the time; `time.process_time` leaves out when others had the processor.
     """
     names = list(runs)
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -72,20 +77,20 @@ def interleaved(
         if number >= 3 and time.perf_counter() >= until:
             break
         for name in lot.sample(names, len(names)):
-            once = seconds(runs[name], calls[name])
+            once = seconds(runs[name], calls[name], clock)
             if number == 0 and once < _SHORT:
                 calls[name] = min(200, int(_SHORT / once) + 1)
-                once = seconds(runs[name], calls[name])
+                once = seconds(runs[name], calls[name], clock)
             times[name].append(once)
     return {name: Timing(tuple(found)) for name, found in times.items()}
 
 
-def seconds(run: Callable[[], object], calls: int = 1) -> float:
+def seconds(run: Callable[[], object], calls: int = 1, clock: Callable[[], float] = time.perf_counter) -> float:
     """How long one call takes, the mean of some in a row."""
-    began = time.perf_counter()
+    began = clock()
     for _ in range(calls):
         run()
-    return (time.perf_counter() - began) / calls
+    return (clock() - began) / calls
 
 
 def distance(actual: torch.Tensor, expected: torch.Tensor) -> float:

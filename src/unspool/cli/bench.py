@@ -152,9 +152,7 @@ def _compare(name: str, found: list[Tensor], expected: list[Tensor]) -> None:
     for actual, right in zip(found, expected, strict=True):
         distance = float((actual.detach() - right.detach()).norm()) / (float(right.detach().norm()) or 1.0)
         if not distance < 1e-3:
-            raise BackendError(
-                f"{name} is {distance:.1e} of a norm away from the plain loop: please report it"
-            )
+            raise BackendError(f"{name} is {distance:.1e} of a norm away from the plain loop: please report it")
 
 
 def _pair(module: Any, forward: Callable[[], Tensor]) -> Pair:

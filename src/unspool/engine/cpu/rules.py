@@ -38,7 +38,8 @@ def faster_elsewhere(request: Request) -> str | None:
     """Why another path is at least as fast for this cell, size and machine; None if the compiled loop is."""
     time, batch, width = request.inputs.shape
     cell = request.cell
-    if torch.is_autocast_enabled("cpu"):
+    half = torch.is_autocast_enabled("cpu")
+    if half:
         refusal = in_half(next(cell.parameters(), request.inputs).dtype)
         if refusal is not None:
             return f"it computes in full precision, and automatic half precision is on: {refusal}"
@@ -54,5 +55,7 @@ def faster_elsewhere(request: Request) -> str | None:
         return f"at this size {'torch' if native else 'a scan'} is as fast"
     if isinstance(cell, LSTMCell) and native and request.lengths is None:
         middling = _NARROW < cell.hidden_size <= _WIDE or (batch <= _FEW and cell.hidden_size <= _WIDE)
+        if half:
+            return "torch's own LSTM kernel is faster in bfloat16"
         return None if training and middling else "torch's own LSTM kernel is as fast at this size"
     return None
