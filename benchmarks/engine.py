@@ -40,7 +40,7 @@ from measure import (
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from unspool.cells import CELLS, Cell, to_torch
+from unspool.cells import CELLS, Cell, LayerNormLSTMCell, to_torch
 from unspool.engine import PATHS, Request, check_request, explain, unroll
 from unspool.errors import CellError
 
@@ -48,6 +48,9 @@ Clock = Callable[[], float]
 TOLERANCE = 1e-3
 """Largest distance from the plain loop, as a share of a tensor's norm. Sums of thousands of float32 terms differ by
 1e-6 to 1e-5; a rectified unit within rounding of its kink may add 5e-4 once; a wrong gate adds 0.1 and more."""
+
+_QUIET = 0.3
+"""Gain of a normalised recurrent product, small enough for two float32 runs of a thousand steps to be compared."""
 
 NEAREST: dict[str, type[nn.LSTM | nn.GRU]] = {
     "lstm-peephole": nn.LSTM,
@@ -108,6 +111,8 @@ class Case:
     size: Size
     training: bool
     device: str = "cpu"
+    half: bool = False
+    """Whether the compiled path also runs in bfloat16."""
 
     @property
     def mode(self) -> str:
@@ -153,6 +158,8 @@ class Problem:
         time, batch, hidden, ragged = case.size
         torch.manual_seed(0)
         cell = CELLS[case.cell](hidden, hidden).to(case.device)
+        if isinstance(cell, LayerNormLSTMCell):  # gains of 1 enlarge rounding a thousandfold in a hundred steps
+            nn.init.constant_(cell.gain_hh, _QUIET)
         shapes = [(time, batch, hidden), *(part.shape for part in cell.initial_state(batch))]
         lengths = None
         if ragged:  # the mean is near 0.55 of the longest, as in sorted sentences of a treebank cut into batches
@@ -231,6 +238,13 @@ def rivals(case: Case, *, with_jax: bool) -> Iterator[Rival]:
     for name, other in PATHS.items():
         if name not in (chosen, "reference") and other.refuses(request) is None:
             yield Rival(f"unspool {name}", path(name))
+    if case.half:
+
+        def in_half(x: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return unroll(cell, x, lengths=lengths, backend="cpu")
+
+        yield Rival("unspool cpu, bfloat16", lambda: TorchRun(case, cell, in_half), same=False)
     if case.cell == "lstm" and case.training and "cpu" in PATHS and PATHS["cpu"].refuses(request) is None:
         from hand import HandPath
 
@@ -423,7 +437,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jax_cells = _jax_cells(options)
     modes = [options.only == "training"] if options.only else [True, False]
     sizes = options.sizes or SIZES
-    cases = [Case(cell, size, mode, options.device) for mode in modes for cell in options.cells for size in sizes]
+    cases = [
+        Case(cell, size, mode, options.device, options.bfloat16)
+        for mode in modes
+        for cell in options.cells
+        for size in sizes
+    ]
     facts = conditions("jax", "jaxlib")
     clock = time.process_time if options.clock == "processor" else time.perf_counter
     rows = measure_all(cases, minutes=options.minutes, repeats=options.repeats, jax_cells=jax_cells, clock=clock)
@@ -437,7 +456,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     facts["how"] = (
         f"{options.clock} time; medians of interleaved repeats in one process, ± half the range between quartiles; then"
-        " how many times as fast unspool auto is, from these medians. Ragged: lengths at 0.55 of the longest on average,"
+        " how many times as fast unspool auto is, from these medians. Ragged: lengths 0.55 of the longest on average,"
         " torch.nn packed. hand: the same kernels from graphs written by hand."
         " GFLOP/s of useful products, padding not counted. A module in brackets is another cell, the nearest torch.nn"
         " has. jax scan: lax.scan, jitted, with value_and_grad in training"
@@ -474,6 +493,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=9, help="most repeats of a case (9)")
     parser.add_argument("--minutes", type=float, default=4.5, help="time in all (4.5); slow cases get fewer repeats")
     parser.add_argument("--threads", type=int, help="cores to use, also for jax; all if omitted")
+    parser.add_argument("--bfloat16", action="store_true", help="run the compiled path in bfloat16 too")
     parser.add_argument(
         "--clock",
         choices=["wall", "processor"],
