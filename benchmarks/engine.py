@@ -3,6 +3,7 @@
     python benchmarks/engine.py                                     # everything, in about five minutes
     python benchmarks/engine.py --cells lstm,gru --only training --threads 2 --minutes 20 --json engine.json
     python benchmarks/engine.py --sizes 35,20,650 --sizes 60,32,200,ragged
+    python benchmarks/engine.py --cells lstm --only training --threads 1 --clock processor  # while others work here
 
 Every rival's outputs, last state and gradients are compared with the plain loop before anything is timed.
 """
@@ -39,13 +40,17 @@ from measure import (
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from unspool.cells import CELLS, Cell, to_torch
-from unspool.engine import PATHS, Request, explain, unroll
+from unspool.cells import CELLS, Cell, LayerNormLSTMCell, to_torch
+from unspool.engine import PATHS, Request, check_request, explain, unroll
 from unspool.errors import CellError
 
+Clock = Callable[[], float]
 TOLERANCE = 1e-3
 """Largest distance from the plain loop, as a share of a tensor's norm. Sums of thousands of float32 terms differ by
 1e-6 to 1e-5; a rectified unit within rounding of its kink may add 5e-4 once; a wrong gate adds 0.1 and more."""
+
+_QUIET = 0.3
+"""Gain of a normalised recurrent product, small enough for two float32 runs of a thousand steps to be compared."""
 
 NEAREST: dict[str, type[nn.LSTM | nn.GRU]] = {
     "lstm-peephole": nn.LSTM,
@@ -106,6 +111,8 @@ class Case:
     size: Size
     training: bool
     device: str = "cpu"
+    half: bool = False
+    """Whether the compiled path also runs in bfloat16."""
 
     @property
     def mode(self) -> str:
@@ -151,6 +158,8 @@ class Problem:
         time, batch, hidden, ragged = case.size
         torch.manual_seed(0)
         cell = CELLS[case.cell](hidden, hidden).to(case.device)
+        if isinstance(cell, LayerNormLSTMCell):  # gains of 1 enlarge rounding a thousandfold in a hundred steps
+            nn.init.constant_(cell.gain_hh, _QUIET)
         shapes = [(time, batch, hidden), *(part.shape for part in cell.initial_state(batch))]
         lengths = None
         if ragged:  # the mean is near 0.55 of the longest, as in sorted sentences of a treebank cut into batches
@@ -229,6 +238,21 @@ def rivals(case: Case, *, with_jax: bool) -> Iterator[Rival]:
     for name, other in PATHS.items():
         if name not in (chosen, "reference") and other.refuses(request) is None:
             yield Rival(f"unspool {name}", path(name))
+    if case.half:
+
+        def in_half(x: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+            with torch.autocast("cpu", dtype=torch.bfloat16):
+                return unroll(cell, x, lengths=lengths, backend="cpu")
+
+        yield Rival("unspool cpu, bfloat16", lambda: TorchRun(case, cell, in_half), same=False)
+    if case.cell == "lstm" and case.training and "cpu" in PATHS and PATHS["cpu"].refuses(request) is None:
+        from hand import HandPath
+
+        by_hand = HandPath(cell)
+        yield Rival(
+            "hand",
+            lambda: TorchRun(case, cell, lambda x: by_hand.run(check_request(cell, x, None, lengths, False, ()))),
+        )
     yield _torch_rival(case)
     if with_jax:
         from jax_cells import JaxRun
@@ -284,7 +308,7 @@ class Row:
         return Comparison(self.times[self.ours], self.times[rival])
 
 
-def measure(case: Case, *, repeats: int, limit: float, with_jax: bool) -> Row:
+def measure(case: Case, *, repeats: int, limit: float, with_jax: bool, clock: Clock = time.perf_counter) -> Row:
     """Run every rival once, compare what it found with the plain loop, then time them in turn.
 
     Raises:
@@ -305,7 +329,7 @@ def measure(case: Case, *, repeats: int, limit: float, with_jax: bool) -> Row:
         path = explain(problem.cell, problem.inputs, lengths=problem.lengths).backend
     nearest = next((_class_name(case) for rival in found if rival.name == "torch.nn" and not rival.same), None)
     row = Row(case, path, case.gigaflop, worst, nearest, first)
-    row.times = interleaved(runs, repeats, until=deadline)
+    row.times = interleaved(runs, repeats, until=deadline, clock=clock)
     return row
 
 
@@ -324,7 +348,14 @@ def _compare(who: str, actual: dict[str, Tensor], expected: dict[str, Tensor]) -
     return worst
 
 
-def measure_all(cases: Sequence[Case], *, minutes: float, repeats: int, jax_cells: Collection[str]) -> list[Row]:
+def measure_all(
+    cases: Sequence[Case],
+    *,
+    minutes: float,
+    repeats: int,
+    jax_cells: Collection[str],
+    clock: Clock = time.perf_counter,
+) -> list[Row]:
     """Measure cheap cases first; each gets a share of the time, and what no time is left for is left out aloud."""
     rows: dict[Case, Row] = {}
     deadline = time.perf_counter() + 60 * minutes
@@ -337,7 +368,7 @@ def measure_all(cases: Sequence[Case], *, minutes: float, repeats: int, jax_cell
             break
         case = waiting.pop(0)
         limit, with_jax = left * case.cost / cost, case.cell in jax_cells
-        rows[case] = measure(case, repeats=repeats, limit=limit, with_jax=with_jax)
+        rows[case] = measure(case, repeats=repeats, limit=limit, with_jax=with_jax, clock=clock)
         case.__dict__.pop("problem", None)  # the memory
         ours = rows[case].times[rows[case].ours]
         note(f"{len(rows)}/{len(cases)} {case}: {ours} on {rows[case].path}")
@@ -406,9 +437,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     jax_cells = _jax_cells(options)
     modes = [options.only == "training"] if options.only else [True, False]
     sizes = options.sizes or SIZES
-    cases = [Case(cell, size, mode, options.device) for mode in modes for cell in options.cells for size in sizes]
+    cases = [
+        Case(cell, size, mode, options.device, options.bfloat16)
+        for mode in modes
+        for cell in options.cells
+        for size in sizes
+    ]
     facts = conditions("jax", "jaxlib")
-    rows = measure_all(cases, minutes=options.minutes, repeats=options.repeats, jax_cells=jax_cells)
+    clock = time.process_time if options.clock == "processor" else time.perf_counter
+    rows = measure_all(cases, minutes=options.minutes, repeats=options.repeats, jax_cells=jax_cells, clock=clock)
     if not rows:
         note("nothing was measured")
         return 1
@@ -418,8 +455,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" and gradients within {worst:.0e} of the plain loop's norms (at most {TOLERANCE:.0e})"
     )
     facts["how"] = (
-        "medians of interleaved repeats in one process, ± half the range between quartiles; then how many times as fast"
-        " unspool auto is, from these medians. Ragged: lengths at 0.55 of the longest on average, torch.nn packed."
+        f"{options.clock} time; medians of interleaved repeats in one process, ± half the range between quartiles; then"
+        " how many times as fast unspool auto is, from these medians. Ragged: lengths 0.55 of the longest on average,"
+        " torch.nn packed. hand: the same kernels from graphs written by hand."
         " GFLOP/s of useful products, padding not counted. A module in brackets is another cell, the nearest torch.nn"
         " has. jax scan: lax.scan, jitted, with value_and_grad in training"
         + (f", for {', '.join(jax_cells)}" if jax_cells else "; it was left out here")
@@ -455,6 +493,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=9, help="most repeats of a case (9)")
     parser.add_argument("--minutes", type=float, default=4.5, help="time in all (4.5); slow cases get fewer repeats")
     parser.add_argument("--threads", type=int, help="cores to use, also for jax; all if omitted")
+    parser.add_argument("--bfloat16", action="store_true", help="run the compiled path in bfloat16 too")
+    parser.add_argument(
+        "--clock",
+        choices=["wall", "processor"],
+        default="wall",
+        help="processor time, of all threads, on a busy machine",
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--jax", default=",".join(JAX_CELLS), help="cells to run in jax too, all or none")
     parser.add_argument("--json", type=Path, help="also write every time to this file")

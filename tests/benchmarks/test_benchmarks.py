@@ -14,7 +14,7 @@ from unspool.cells import CELLS
 from unspool.engine.native import NativePath
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-OWN = ("bare", "calls", "corpora", "engine", "jax_cells", "measure", "ntm", "peer", "training")
+OWN = ("bare", "calls", "corpora", "engine", "hand", "jax_cells", "measure", "ntm", "peer", "training")
 
 
 @pytest.fixture
@@ -205,6 +205,35 @@ def test_runs_take_turns_in_an_order_drawn_by_lot(script, monkeypatch):
     assert all(sorted(names) == ["a", "b", "c"] for names in rounds)
     assert len(set(rounds)) > 3
     assert {len(timing.seconds) for timing in times.values()} == {12}
+
+
+def test_a_clock_of_choice_tells_the_time(script):
+    measure = script("measure")
+    hours = iter(range(100))
+    times = measure.interleaved({"a": lambda: None}, 3, clock=lambda: float(next(hours)))
+    assert times["a"].seconds == (1.0, 1.0, 1.0)
+
+
+def test_a_traced_lstm_is_timed_beside_one_written_by_hand(script, capsys):
+    engine = script("engine")
+    words = [
+        "--cells",
+        "lstm,gru",
+        "--only",
+        "training",
+        "--sizes",
+        "3,2,8",
+        "--sizes",
+        "9,3,17,ragged",
+        "--repeats",
+        "3",
+    ]
+    assert engine.main([*words, "--jax", "none", "--clock", "processor"]) == 0
+    shown = capsys.readouterr().out
+    (table,) = tables(shown)
+    column = table[0].index("hand")
+    assert [row[column] == "–" for row in table[1:]] == [False, False, True, True]
+    assert "processor time" in shown
 
 
 def test_after_the_deadline_three_rounds_are_made(script):

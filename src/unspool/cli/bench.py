@@ -1,7 +1,9 @@
-"""`unspool bench`: how fast a cell runs here, beside torch's nearest module and the plain loop."""
+"""`unspool bench`: how fast a cell runs here, beside torch's nearest module, the plain loop and jax."""
 
 from __future__ import annotations
 
+import importlib.util
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unspool.cells import Cell
+    from unspool.cli.jax_rival import JaxRival
 
 __all__ = ["bench"]
 
@@ -43,10 +46,10 @@ def bench() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Write everything as one line of JSON.")
 @common
 def _cell(cell: str, steps: int, batch: int, hidden: int, threads: int | None, explained: bool, as_json: bool) -> None:
-    """Time CELL, a name or my_file.py:MyCell, on every path that takes it, beside torch.nn.
+    """Time CELL, a name or my_file.py:MyCell, on every path that takes it, beside torch.nn and jax.
 
-    Outputs and gradients of every path are compared with the plain loop before anything is timed. Times are medians
-    of interleaved runs, in milliseconds.
+    Outputs and gradients of every path, and of jax, are compared with the plain loop before anything is timed. Times
+    are medians of interleaved runs, in milliseconds. In jax the cell is what the compiler traced, in lax.scan, jitted.
     """
     import torch
 
@@ -55,6 +58,8 @@ def _cell(cell: str, steps: int, batch: int, hidden: int, threads: int | None, e
 
     if threads is not None:
         torch.set_num_threads(threads)
+        if hasattr(os, "sched_setaffinity"):  # jax has no other switch that it always follows
+            os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     torch.manual_seed(0)
     made = cell_class(cell)(hidden, hidden)
     inputs = torch.randn(steps, batch, hidden, requires_grad=True)
@@ -106,7 +111,7 @@ def _rivals(cell: Cell[Any], inputs: Tensor) -> tuple[dict[str, Pair], dict[str,
         found = [outputs, *torch.autograd.grad(outputs.sum(), [inputs, *cell.parameters()], materialize_grads=True)]
         first[f"unspool {name}"] = time.perf_counter() - began
         expected = expected or found  # the plain loop comes first
-        _compare(name, found, expected)
+        _compare(f"the path {name}", found, expected)
         runs[f"unspool {name}"] = _pair(cell, forward)
     module: nn.RNNBase
     try:
@@ -115,7 +120,30 @@ def _rivals(cell: Cell[Any], inputs: Tensor) -> tuple[dict[str, Pair], dict[str,
         kind = nn.LSTM if len(request.state) > 1 else nn.GRU
         module, said = kind(cell.input_size, cell.hidden_size), ", another cell"
     runs[f"torch.nn.{type(module).__name__}{said}"] = _pair(module, lambda: module(inputs)[0])
+    began = time.perf_counter()
+    rival = _jax_rival(cell, inputs)
+    if isinstance(rival, str):
+        say(f"jax is left out: {rival}")
+    else:
+        found = rival.results()
+        first["jax"] = time.perf_counter() - began
+        _compare("jax", found, expected)
+        runs["jax"] = rival.train, rival.infer
     return runs, first
+
+
+def _jax_rival(cell: Cell[Any], inputs: Tensor) -> JaxRival | str:
+    """The cell in jax, or why it is left out."""
+    from unspool.engine.cpu.trace import Refusal
+
+    if importlib.util.find_spec("jax") is None:
+        return "it is not installed (pip install jax)"
+    from unspool.cli.jax_rival import JaxRival
+
+    try:
+        return JaxRival(cell, inputs)
+    except Refusal as refusal:
+        return f"it runs what the compiler traced, and {refusal}"
 
 
 def _compare(name: str, found: list[Tensor], expected: list[Tensor]) -> None:
@@ -124,9 +152,7 @@ def _compare(name: str, found: list[Tensor], expected: list[Tensor]) -> None:
     for actual, right in zip(found, expected, strict=True):
         distance = float((actual.detach() - right.detach()).norm()) / (float(right.detach().norm()) or 1.0)
         if not distance < 1e-3:
-            raise BackendError(
-                f"the path {name} is {distance:.1e} of a norm away from the plain loop: please report it"
-            )
+            raise BackendError(f"{name} is {distance:.1e} of a norm away from the plain loop: please report it")
 
 
 def _pair(module: Any, forward: Callable[[], Tensor]) -> Pair:

@@ -14,7 +14,7 @@ import torch
 from cases import ALL_CELLS
 from unspool.engine.cpu.emit.loops import emit_kernel
 from unspool.engine.cpu.emit.products import emit_products
-from unspool.engine.cpu.emit.target import AVX2, AVX512, NEON, PORTABLE
+from unspool.engine.cpu.emit.target import AVX2, AVX512, AVX512_BF16, NEON, PORTABLE
 from unspool.engine.cpu.path import plan_of
 from unspool.engine.cpu.schedule import schedule
 
@@ -47,7 +47,12 @@ def test_the_code_of_an_elman_cell_is_as_it_was_read():
 
 
 TRIPLES = {
-    "x86_64-unknown-linux-gnu": ((AVX512, "skylake-avx512"), (AVX2, "haswell"), (PORTABLE, "x86-64")),
+    "x86_64-unknown-linux-gnu": (
+        (AVX512, "skylake-avx512"),
+        (AVX512_BF16, "cooperlake"),
+        (AVX2, "haswell"),
+        (PORTABLE, "x86-64"),
+    ),
     "aarch64-unknown-linux-gnu": ((NEON, "generic"),),
     "arm64-apple-macosx14": ((NEON, "apple-m1"),),
     "x86_64-pc-windows-msvc": ((AVX2, "haswell"),),
@@ -62,13 +67,25 @@ def test_code_is_made_for_processors_and_systems_that_are_not_here(triple, dtype
     llvm.initialize_all_asmprinters()
     for target, processor in TRIPLES[triple]:
         machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=2)
-        texts = [emit_products(target, dtype)]
+        texts = [emit_products(target, dtype, half=target.halves and dtype == torch.float32)]
         texts += [emit_kernel(kernel, target, dtype) for _, _, kernel in kernels("lstm-layernorm", target.lanes(dtype))]
         for text in texts:
             module = llvm.parse_assembly(text)
             module.triple = triple
             module.verify()
             assert machine.emit_object(module)
+
+
+def test_pairs_of_bfloat16_are_multiplied_by_one_instruction():
+    llvm = pytest.importorskip("llvmlite.binding")
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple("x86_64-unknown-linux-gnu").create_target_machine(cpu="cooperlake", opt=2)
+    text = emit_products(AVX512_BF16, torch.float32, half=True)
+    assembly = machine.emit_assembly(llvm.parse_assembly(text))
+    assert "vdpbf16ps" in assembly
+    assert "vcvtne" in assembly, "rows are rounded by the processor"
+    assert "vfmadd" not in assembly
 
 
 def test_without_fused_multiplication_no_library_is_called_for_it():

@@ -68,10 +68,18 @@ def test_an_lstm_saves_its_four_gates_and_nothing_else():
     assert saved == ["sigmoid", "sigmoid", "sigmoid", "tanh"]
 
 
-def test_a_layer_norm_is_saved_whole_and_not_in_slices():
+def test_a_layer_norm_saves_each_centred_number_once():
     found = plan(make_cell("lstm-layernorm", 4, 6))
     saved = found.forward.find("saved").values()
-    assert [node.width for node in saved if node.operation == "sub"] == [24, 24, 6]
+    centred = [node for node in saved if node.operation == "sub"]
+    assert sum(node.width for node in centred) == 24 + 24 + 6
+    operations = [node.operation for graph in (found.forward, found.backward) for node in graph.nodes()]
+    assert "detach" not in operations, "the mean of the squares is detached, and centred twice if that is not forgotten"
+
+
+def test_the_gradients_of_a_layer_norm_take_two_sums_over_a_row_each():
+    found = plan(make_cell("lstm-layernorm", 4, 6))
+    assert [node.operation for node in found.backward.nodes()].count("sum") == 6
 
 
 def test_the_phases_of_a_gru_before():
@@ -104,6 +112,19 @@ def test_slices_find_their_way_to_what_lies_in_memory():
     assert b.concat([b.slice(h, 0, 3), b.slice(h, 3, 6)]) is h
     assert b.slice(b.concat([h, x]), 6, 12) is x
     assert b.slice(b.concat([h, x]), 4, 8) is b.concat([b.slice(h, 4, 6), b.slice(x, 0, 2)])
+
+
+def test_sums_over_a_row_are_added_before_they_are_summed():
+    b, h, x = builder()
+    assert b.pointwise("add", b.reduce("sum", h), b.reduce("sum", x)) is b.reduce("sum", b.pointwise("add", h, x))
+    narrow = b.reduce("sum", b.slice(x, 0, 2))
+    assert b.pointwise("add", b.reduce("sum", h), narrow).operation == "add"
+
+
+def test_detach_is_forgotten_where_it_says_nothing():
+    b = Builder(push_slices=True, detached=False)
+    x = b.source("input", 0, 6)
+    assert b.pointwise("detach", x) is x
 
 
 def test_numbers_are_worked_out():

@@ -149,10 +149,10 @@ def test_inputs_alone_are_hoisted_and_products_of_joined_rows_are_split():
     assert not any(node.operation == "concat" for node in found.inference.nodes())
 
 
-def test_biases_of_inputs_and_state_are_added_before_the_loop():
+def test_biases_of_inputs_and_state_are_one_vector_of_the_loop():
     found = plan(make_case("lstm", (2, 2, 3, 4)).cell)
-    assert not found.before.vectors
-    assert [node.operation for node in found.before.inputs] == ["add"]
+    assert [node.operation for node in found.before.vectors] == ["add"]
+    assert [node.operation for node in found.before.inputs] == ["product"]
 
 
 @pytest.mark.parametrize("made_there", [False, True], ids=["weights from outside", "weights made there"])

@@ -73,12 +73,19 @@ class Bound:
         owned: The cell's weights by name.
         dtype: Their number type.
         pack: Packs a matrix.
+        half: Whether it packs bfloat16.
     """
 
     def __init__(
-        self, plan: Plan, owned: Mapping[str, Tensor], dtype: torch.dtype, pack: Callable[[Tensor], Tensor]
+        self,
+        plan: Plan,
+        owned: Mapping[str, Tensor],
+        dtype: torch.dtype,
+        pack: Callable[[Tensor], Tensor],
+        *,
+        half: bool = False,
     ) -> None:
-        self.plan, self._dtype = plan, dtype
+        self.plan, self._dtype, self._half = plan, dtype, half
         self._snapshots = [Snapshot(tensor) for tensor in owned.values()]
         self._pack = pack
         self._packed: dict[tuple[int, bool], Tensor] = {}
@@ -86,9 +93,9 @@ class Bound:
         with torch.no_grad():
             self.matrices, self._plain = plan.tape.replay(dict(owned))
 
-    def fits(self, plan: Plan, owned: Collection[Tensor]) -> bool:
-        """Whether this was made of these weights, as they are now."""
-        return self.plan is plan and all(map(Snapshot.fits, self._snapshots, owned))
+    def fits(self, plan: Plan, owned: Collection[Tensor], half: bool) -> bool:
+        """Whether this was made of these weights, as they are now, and packed so."""
+        return self.plan is plan and self._half is half and all(map(Snapshot.fits, self._snapshots, owned))
 
     @property
     def snapshots(self) -> list[Snapshot]:
@@ -126,12 +133,18 @@ _bound: weakref.WeakKeyDictionary[Cell[Any], Bound] = weakref.WeakKeyDictionary(
 
 
 def bound(
-    cell: Cell[Any], plan: Plan, owned: Mapping[str, Tensor], dtype: torch.dtype, pack: Callable[[Tensor], Tensor]
+    cell: Cell[Any],
+    plan: Plan,
+    owned: Mapping[str, Tensor],
+    dtype: torch.dtype,
+    pack: Callable[[Tensor], Tensor],
+    *,
+    half: bool = False,
 ) -> Bound:
     """The cell's weights, bound now or before; one set is kept for a cell, as long as the cell lives."""
     found = _bound.get(cell)
-    if found is None or not found.fits(plan, owned.values()):
-        found = Bound(plan, owned, dtype, pack)
+    if found is None or not found.fits(plan, owned.values(), half):
+        found = Bound(plan, owned, dtype, pack, half=half)
         if found.known:
             _bound[cell] = found
         else:

@@ -106,10 +106,10 @@ class Products:
 
 
 @cache
-def products(dtype: torch.dtype, target: Target) -> Products:
-    """Matrix products for this machine."""
+def products(dtype: torch.dtype, target: Target, half: bool = False) -> Products:
+    """Matrix products for this machine, of bfloat16 if half."""
     with uncollected():
-        engine = _Machine(target).load(emit_products(target, dtype))
+        engine = _Machine(target).load(emit_products(target, dtype, half=half))
     whole, address = ctypes.c_int64, ctypes.c_void_p
     pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
     return Products(engine.get_function_address("product"), pack(engine.get_function_address("pack")), engine)

@@ -12,7 +12,7 @@ from itertools import pairwise
 from unspool.engine.cpu.graph import Builder, Graph, Node, check
 from unspool.engine.cpu.operations import POINTWISE
 
-__all__ = ["differentiate"]
+__all__ = ["differentiate", "forget_detached"]
 
 
 def differentiate(forward: Graph, builder: Builder) -> Graph:
@@ -52,6 +52,14 @@ def differentiate(forward: Graph, builder: Builder) -> Graph:
             missing.pop(number, None)
     results += [(("carry", number), builder.constant(0.0, node.width)) for number, node in missing.items()]
     return check(Graph(tuple(sorted(results, key=lambda result: result[0]))))
+
+
+def forget_detached(forward: Graph, backward: Graph) -> tuple[Builder, Graph, Graph]:
+    """Build both graphs again without `detach`, so that what differed by it alone becomes one value."""
+    builder = Builder(push_slices=True, detached=False)
+    both = builder.copy(Graph(forward.results + backward.results)).results
+    count = len(forward.results)
+    return builder, check(Graph(both[:count])), check(Graph(both[count:]))
 
 
 def _gradients(builder: Builder, node: Node, gradient: Node) -> list[Node | None]:

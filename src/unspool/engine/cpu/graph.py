@@ -102,10 +102,11 @@ class Builder:
     Args:
         push_slices: Whether a slice of a sum becomes the sum of slices. Inside the loop that makes slices free; before
             the loop it would tear products apart.
+        detached: Whether `detach` is kept. Once gradients are taken, it says nothing.
     """
 
-    def __init__(self, *, push_slices: bool) -> None:
-        self.push_slices = push_slices
+    def __init__(self, *, push_slices: bool, detached: bool = True) -> None:
+        self.push_slices, self.detached = push_slices, detached
         self.where = ""
         self._known: dict[Any, Node] = {}
 
@@ -131,7 +132,7 @@ class Builder:
         return self._node(operation, nodes, width) if simpler is None else simpler
 
     def _simpler(self, operation: str, nodes: tuple[Node, ...], width: int) -> Node | None:
-        if operation == "expand" and nodes[0].width == width:
+        if (operation == "expand" and nodes[0].width == width) or (operation == "detach" and not self.detached):
             return nodes[0]
         if all(node.operation == "constant" for node in nodes):
             return self.constant(POINTWISE[operation].number(*(node.value[0] for node in nodes)), width)
@@ -139,6 +140,10 @@ class Builder:
             for one, other in (nodes, nodes[::-1]):
                 if one.operation == "constant" and one.value[0] == (0.0 if operation == "add" else 1.0):
                     return self.expand(other, width)
+        if operation == "add" and nodes[0].operation == nodes[1].operation == "sum":
+            (one,), (other,) = nodes[0].arguments, nodes[1].arguments
+            if one.width == other.width:  # adding up the lanes of a register is dear: once is enough
+                return self.reduce("sum", self.pointwise("add", one, other))
         nothing = nodes[-1].operation == "constant" and nodes[-1].value[0] == (0.0 if operation == "sub" else 1.0)
         return self.expand(nodes[0], width) if operation in ("sub", "div") and nothing else None
 

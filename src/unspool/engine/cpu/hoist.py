@@ -1,9 +1,9 @@
 """Hoist: products that do not look at the state run once for all steps, before the loop.
 
 First sums are sorted, `(W x + b) + (U h + d)` into `(W x + (b + d)) + U h`, so that as much as can leaves the loop.
-Before the loop torch's own operations run under autograd, which gives the gradients of inputs, input weights and
-biases; the loop is handed the results as new inputs and vectors. What is pointwise stays in the loop, where it costs
-no way through memory, unless a hoisted product needs it.
+Before the loop torch's own operations run under autograd, which gives the gradients of inputs and input weights; the
+loop is handed the results as new inputs and vectors. What is pointwise stays in the loop, where it costs no way through
+memory, unless a hoisted product needs it; so does adding a bias, whose gradient the loop then sums on its way back.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from unspool.engine.cpu.graph import Builder, Graph, Node, check
 from unspool.engine.cpu.interpret import compute
+from unspool.engine.cpu.products import multiply
 
 __all__ = ["Before", "hoist", "sort_sums"]
 
@@ -101,15 +102,11 @@ class Before:
         needed = {*self.inputs, *self.vectors}
         for node in reversed(nodes):
             if node in needed:
-                needed.update((*node.arguments[0].arguments, node.arguments[1]) if _is_affine(node) else node.arguments)
+                needed.update(node.arguments)
         wanted = [node for node in nodes if node in needed]
         return [node for node in wanted if speed[node] == "weights"], [
             node for node in wanted if speed[node] != "weights"
         ]
-
-    @cached_property
-    def _affine(self) -> frozenset[Node]:
-        return frozenset(node for node in self._order[1] if _is_affine(node))
 
     def run_weights(
         self, vectors: Sequence[Tensor], matrices: Sequence[Tensor], dtype: torch.dtype
@@ -135,7 +132,7 @@ class Before:
         return values
 
     def run_inputs(
-        self, inputs: Sequence[Tensor], shared: Mapping[Node, Tensor], matrices: Sequence[Tensor]
+        self, inputs: Sequence[Tensor], shared: Mapping[Node, Tensor], matrices: Sequence[Tensor], *, half: bool = False
     ) -> list[Tensor]:
         """The loop's inputs, each (rows, width).
 
@@ -143,29 +140,17 @@ class Before:
             inputs: The step's input and context of all steps, each (rows, width).
             shared: What `run_weights` returned.
             matrices: The matrices by number.
+            half: Whether products are made in bfloat16.
         """
         values = dict(shared)
         for node in self._order[1]:
             if node.operation == "source":
                 values[node] = inputs[node.value[1]]
-            elif node in self._affine:  # torch multiplies and adds in one go
-                product, shift = node.arguments
-                values[node] = torch.addmm(values[shift], values[product.arguments[0]], matrices[product.value[0]])
+            elif node.operation == "product":
+                values[node] = multiply(values[node.arguments[0]], matrices[node.value[0]], half=half)
             else:
                 values[node] = compute(node, [values[argument] for argument in node.arguments], matrices)
         return [values[node] for node in self.inputs]
-
-
-def _is_affine(node: Node) -> bool:
-    """Whether it is a product of what changes with the inputs, and a shift that does not."""
-    if node.operation != "add" or node.arguments[0].operation != "product" or node.arguments[0].width != node.width:
-        return False
-    product, shift = node.arguments
-    return _rate_of(product) == "inputs" and _rate_of(shift) == "weights"
-
-
-def _rate_of(node: Node) -> Rate:
-    return _rates(Graph(((("output", 0), node),)))[node]
 
 
 def hoist(graph: Graph, *, products: bool = True) -> tuple[Before, Graph]:
@@ -190,7 +175,7 @@ def hoist(graph: Graph, *, products: bool = True) -> tuple[Before, Graph]:
     def visit(node: Node) -> Node:
         if node not in new:
             builder.where = node.where
-            leaves = node.operation == "source" or (products and (node.operation == "product" or _is_affine(node)))
+            leaves = node.operation == "source" or (products and node.operation == "product")
             if (speed[node] == "inputs" and leaves) or (
                 speed[node] == "weights" and node.operation not in ("constant", "slice", "expand")
             ):

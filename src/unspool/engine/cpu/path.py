@@ -16,7 +16,7 @@ from unspool.engine.cpu.compile import missing, uncollected
 from unspool.engine.cpu.identity import Look, identity, places, weights
 from unspool.engine.cpu.layout import Layout, blocks, packed
 from unspool.engine.cpu.plan import Plan, plan
-from unspool.engine.cpu.rules import faster_elsewhere
+from unspool.engine.cpu.rules import faster_elsewhere, in_half
 from unspool.engine.cpu.run import Program
 from unspool.engine.cpu.step import BoundStep, looked_on
 from unspool.engine.cpu.trace import Refusal
@@ -57,7 +57,7 @@ class CpuPath(Path):
         return faster_elsewhere(request)
 
     def describe(self, request: Request) -> str:
-        return str(_program(self._plan(request), _dtype(request, weights(request.cell))))
+        return str(_program(self._plan(request), _dtype(request, weights(request.cell)), _half(request)))
 
     def refuses(self, request: Request) -> str | None:
         known = _known.get(request.cell)
@@ -86,8 +86,9 @@ class CpuPath(Path):
         known = _known.get(request.cell) if self._last is not None and self._last[0]() is request else None
         owned = weights(request.cell) if known is None else known.owned()
         dtype = _dtype(request, owned)
+        half = _half(request)
         with _in_full():
-            return _run(owned, plan, _program(plan, dtype), request, dtype)
+            return _run(owned, plan, _program(plan, dtype, half), request, dtype)
 
     def _plan(self, request: Request) -> Plan:
         last = self._last
@@ -152,8 +153,13 @@ def plan_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
 
 
 def _in_full() -> AbstractContextManager[Any]:
-    """No automatic half precision: the loop's own products are float32 or float64."""
+    """No automatic half precision while the loop is made ready: it takes care of its own products."""
     return torch.autocast("cpu", enabled=False) if torch.is_autocast_enabled("cpu") else nullcontext()
+
+
+def _half(request: Request) -> bool:
+    """Whether the call wants its products in bfloat16, and this processor makes them."""
+    return in_half(_dtype(request, weights(request.cell))) is None
 
 
 def _widths(request: Request) -> tuple[int, ...]:
@@ -175,10 +181,10 @@ def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Ten
     return _plans[key][0]
 
 
-def _program(plan: Plan, dtype: torch.dtype) -> Program:
-    key = (id(plan), dtype)
+def _program(plan: Plan, dtype: torch.dtype, half: bool = False) -> Program:
+    key = (id(plan), dtype, half)
     if key not in _programs or _programs[key].plan is not plan:
-        _programs[key] = Program.of(plan, dtype)
+        _programs[key] = Program.of(plan, dtype, half)
         _forget(_programs)
     _programs.move_to_end(key)
     return _programs[key]
@@ -201,15 +207,16 @@ def _run(
     before = plan.before
     given = (*sequences, *request.state, *owned.values())
     if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)):
-        packed_once = bound(request.cell, plan, owned, dtype, program.pack)
-        inputs = before.run_inputs([_flat(part) for part in rows], packed_once.shared(before), packed_once.matrices)
+        packed_once = bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
+        flat = [_flat(part) for part in rows]
+        inputs = before.run_inputs(flat, packed_once.shared(before), packed_once.matrices, half=program.half)
         outputs, final = program.infer(layout, inputs, packed_once, states)
     elif plan.plain is not None:
         outputs, final = program.run_plain(layout, rows, states, tuple(owned.values()))
     else:
         matrices, vectors = plan.tape.replay(owned)
         shared = before.run_weights(vectors, matrices, dtype)
-        inputs = before.run_inputs([_flat(part) for part in rows], shared, matrices)
+        inputs = before.run_inputs([_flat(part) for part in rows], shared, matrices, half=program.half)
         outputs, final = program(layout, inputs, [shared[node] for node in before.vectors], matrices, states)
     if layout.back is not None:
         outputs = _Scatter.apply(outputs, layout.places, time * batch)  # type: ignore[no-untyped-call]

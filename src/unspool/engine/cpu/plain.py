@@ -1,7 +1,7 @@
-"""The common case before the loop: weights are handed on as they are, turned or in slices, and products gain a shift.
+"""The common case before the loop: weights are handed on as they are, turned or in slices, and inputs multiplied.
 
 Then nothing of it needs torch's autograd, whose every call costs some microseconds there and back; on small problems
-that is half of the time. Gradients are written down here: of `x W + b + d` they are three products and a sum.
+that is half of the time. Gradients are written down here: of `x W` they are two products, of `b + d` the sum of rows.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn.functional import linear
 
 from unspool.engine.cpu.graph import Node
 from unspool.engine.cpu.hoist import Before
+from unspool.engine.cpu.products import matrix_gradient, product
 from unspool.engine.cpu.trace import Tape
 from unspool.engine.cpu.translate import Weight
 
@@ -32,11 +32,10 @@ class Piece(NamedTuple):
 
 
 class Input(NamedTuple):
-    """A loop input: what the step is given, or a product of it with a matrix, and the sum of some vectors."""
+    """A loop input: what the step is given, or a product of it with a matrix."""
 
     given: int
     matrix: int | None
-    shift: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -53,15 +52,14 @@ class Plain:
         """The matrices as a layer keeps its weights, (out, in)."""
         return [_cut(owned, piece) if piece.turned else _cut(owned, piece).t() for piece in self.matrices]
 
-    def run(self, rows: Sequence[Tensor], owned: Sequence[Tensor], layers: Sequence[Tensor]) -> dict[str, Tensor]:
-        """The loop's inputs, (rows, width), and vectors, by name."""
+    def run(
+        self, rows: Sequence[Tensor], owned: Sequence[Tensor], layers: Sequence[Tensor], *, half: bool = False
+    ) -> dict[str, Tensor]:
+        """The loop's inputs, (rows, width), and vectors, by name; products in bfloat16 if half."""
         vectors = [_flat(_cut(owned, piece)) for piece in self.vectors]
         found = {}
-        for number, (given, matrix, shift) in enumerate(self.inputs):
-            row = rows[given]
-            if matrix is not None:
-                row = linear(row, layers[matrix], _total([vectors[part] for part in shift]) if shift else None)
-            found[f"input{number}"] = row
+        for number, (given, matrix) in enumerate(self.inputs):
+            found[f"input{number}"] = rows[given] if matrix is None else product(rows[given], layers[matrix].t(), half)
         for number, parts in enumerate(self.sums):
             found[f"vector{number}"] = _total([vectors[part] for part in parts])
         return found
@@ -73,6 +71,8 @@ class Plain:
         owned: Sequence[Tensor],
         products: Sequence[tuple[int, Tensor, Tensor]],
         wanted: Sequence[bool],
+        *,
+        half: bool = False,
     ) -> list[Tensor | None]:
         """The gradients of the rows, then of the weights.
 
@@ -82,21 +82,21 @@ class Plain:
             owned: The weights.
             products: Number, left and right of each product whose sum over rows is a matrix's gradient in the loop.
             wanted: Which rows, then which weights, need their gradient.
+            half: Whether to multiply in bfloat16.
         """
         of_rows: list[Tensor | None] = [None] * len(rows)
         found: list[list[tuple[int, int, Tensor]]] = [[] for _ in owned]
         products = list(products)
-        for number, (given, matrix, shift) in enumerate(self.inputs):
+        for number, (given, matrix) in enumerate(self.inputs):
             gradient = memory.get(f"input_gradient{number}")
             if gradient is None:
                 continue
             if matrix is not None:
                 products.append((matrix, rows[given], gradient))
             if wanted[given]:
-                back = gradient if matrix is None else gradient @ self._layer(owned, matrix)
+                back = gradient if matrix is None else product(gradient, self._layer(owned, matrix), half)
                 before = of_rows[given]
                 of_rows[given] = back if before is None else before + back
-            self._share(gradient, shift, wanted[len(rows) :], found)
         for number, parts in enumerate(self.sums):
             gradient = memory.get(f"vector_gradient{number}")
             if gradient is not None:
@@ -104,7 +104,8 @@ class Plain:
         for matrix, left, right in products:
             weight, start, stop, turned = self.matrices[matrix]
             if wanted[len(rows) + weight]:
-                found[weight].append((start, stop, right.t() @ left if turned else left.t() @ right))
+                of_matrix = matrix_gradient(left, right, half=half)
+                found[weight].append((start, stop, of_matrix.t() if turned else of_matrix))
         return [*of_rows, *(_assembled(parts, weight) for parts, weight in zip(found, owned, strict=True))]
 
     def _layer(self, owned: Sequence[Tensor], matrix: int) -> Tensor:
@@ -211,15 +212,11 @@ def _moved(
 
 def _input(node: Node) -> Input | None:
     if node.operation == "source":
-        return Input(node.value[1], None, ())
-    shift: tuple[int, ...] | None = ()
-    if node.operation == "add":
-        node, bias = node.arguments
-        shift = _sum(bias) if bias.width == node.width else None
+        return Input(node.value[1], None)
     given = node.arguments[0] if node.operation == "product" else None
-    if shift is None or given is None or given.operation != "source" or given.value[0] != "input" or node.value[1]:
+    if given is None or given.operation != "source" or given.value[0] != "input" or node.value[1]:
         return None
-    return Input(given.value[1], node.value[0], shift)
+    return Input(given.value[1], node.value[0])
 
 
 def _sum(node: Node) -> tuple[int, ...] | None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from unspool.cells import Cell
-from unspool.engine.cpu.differentiate import differentiate
+from unspool.engine.cpu.differentiate import differentiate, forget_detached
 from unspool.engine.cpu.graph import Builder, Graph, Node, check
 from unspool.engine.cpu.hoist import Before, hoist, sort_sums
 from unspool.engine.cpu.identity import weights
@@ -88,8 +88,9 @@ def plan(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
     before, loop = hoist(whole)
     shapes = {name: weight.shape for name, weight in weights(cell).items()}
     builder = Builder(push_slices=True)
-    inference = builder.copy(loop)
-    forward, backward = save(inference, differentiate(inference, builder), builder)
+    step = builder.copy(loop)
+    builder, inference, gradients = forget_detached(step, differentiate(step, builder))
+    forward, backward = save(inference, gradients, builder)
     return Plan(
         traced.tape, before, inference, forward, backward, traced.widths, whole, plain(traced.tape, before, shapes)
     )

@@ -19,6 +19,7 @@ from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.graph import Graph
 from unspool.engine.cpu.layout import Layout
 from unspool.engine.cpu.plan import Plan
+from unspool.engine.cpu.products import FULL_WITHIN, HALF, HALF_WITHIN, matrix_gradient
 from unspool.engine.cpu.schedule import Buffer, Kernel, Place, schedule
 from unspool.engine.cpu.threads import run_parts, team, threads
 
@@ -36,11 +37,13 @@ class Program:
     plan: Plan
     dtype: torch.dtype
     target: Target
+    half: bool = False
+    """Whether the factors of products are rounded to bfloat16; sums and states are not."""
 
     @classmethod
-    def of(cls, plan: Plan, dtype: torch.dtype) -> Program:
+    def of(cls, plan: Plan, dtype: torch.dtype, half: bool = False) -> Program:
         """The program for this machine."""
-        return cls(plan, dtype, host_target())
+        return cls(plan, dtype, host_target(), half)
 
     @cached_property
     def forward(self) -> Native:
@@ -76,7 +79,15 @@ class Program:
             self._laid_out(self.plan.backward, backward=True, history=self.states),
             f"\nBeside states and inputs {saved} bytes are saved for each step of each sequence.",
         ]
+        if self.half:
+            parts.append(f"Products over all steps at once: {HALF}.")
+            parts.append(f"Products within the loop: {HALF_WITHIN if self.within else FULL_WITHIN}.")
         return "\n".join(map(str, parts))
+
+    @property
+    def within(self) -> bool:
+        """Whether the products within the loop are rounded too."""
+        return self.half and self.target.halves
 
     @property
     def states(self) -> frozenset[int]:
@@ -223,7 +234,7 @@ class Program:
     @cached_property
     def products(self) -> Products:
         """The matrix products of this machine."""
-        return products(self.dtype, self.target)
+        return products(self.dtype, self.target, self.within)
 
     @cached_property
     def _lanes(self) -> int:
@@ -234,7 +245,7 @@ class Program:
         if 1 not in matrix.stride():
             matrix = matrix.contiguous()
         depth, width = matrix.shape
-        room = matrix.new_empty(packed_size(depth, width, self._lanes))
+        room = matrix.new_empty(packed_size(depth, width, self._lanes, half=self.within))
         down, across = matrix.stride()
         assert across == 1 or down == 1, "the packer reads along one of the two"
         self.products.pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
@@ -363,7 +374,7 @@ class _Plain(torch.autograd.Function):
         owned, first = given[sequences + states :], given[0]
         rows = [part.reshape(-1, part.shape[-1]) for part in given[:sequences]]
         layers = plain.layers(owned)
-        memory = {name: part.contiguous() for name, part in plain.run(rows, owned, layers).items()}
+        memory = {name: part.contiguous() for name, part in plain.run(rows, owned, layers, half=program.half).items()}
         for number, part in enumerate(given[sequences : sequences + states]):
             memory[f"state{number}"] = part
         outputs, final = program._forward(
@@ -396,7 +407,7 @@ class _Plain(torch.autograd.Function):
             if wanted[sequences + states + plain.matrices[outer.matrix].weight]
         ]
         asked = [*wanted[:sequences], *wanted[sequences + states :]]
-        found = plain.gradients(memory, rows, owned, products, asked)
+        found = plain.gradients(memory, rows, owned, products, asked, half=program.half)
         of_rows = [
             None if part is None else part.reshape(shape)
             for part, shape in zip(found[:sequences], ctx.shapes[:sequences], strict=True)
@@ -428,7 +439,7 @@ def _gradients(ctx: Any, memory: dict[str, Tensor]) -> list[Tensor | None]:
         if wanted[len(found) + outer.matrix]:
             left = _columns(memory, layout, outer.left, outer.depth)
             right = _columns(memory, layout, outer.right, outer.width)
-            part = (right.t() @ left).t()  # a layer's weight is the transpose of the matrix, and so is its gradient
+            part = matrix_gradient(left, right, half=ctx.program.half)
             before = weights[outer.matrix]
             weights[outer.matrix] = part if before is None else before + part
     found += weights

@@ -231,13 +231,18 @@ def _sum(t: Translator, row: Value, dim: Any, keepdim: bool = False, dtype: Any 
 
 def _mean(t: Translator, row: Value, dim: Any = -1, keepdim: bool = False, dtype: Any = None) -> Node:
     node = _last(row, dim)
-    return t.apply("div", t.b.reduce("sum", node), float(node.width))
+    return t.apply("mul", t.b.reduce("sum", node), 1.0 / node.width)
+
+
+def _scatter(t: Translator, node: Node, mean: Node) -> Node:
+    """The sum of squares around the mean. It is smallest there, so nothing flows through the mean."""
+    centred = t.apply("sub", node, t.apply("detach", mean))
+    return t.b.reduce("sum", t.apply("mul", centred, centred))
 
 
 def _variance(t: Translator, row: Value, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Node:
     node = _last(row, dim)
-    centred = t.apply("sub", node, _mean(t, node))
-    return t.apply("div", t.b.reduce("sum", t.apply("mul", centred, centred)), float(node.width) - correction)
+    return t.apply("div", _scatter(t, node, _mean(t, node)), float(node.width) - correction)
 
 
 def _norm(
@@ -276,10 +281,9 @@ def _layer_norm(
     if list(shape) != [node.width]:
         raise Refusal(f"layer normalisation over {list(shape)}: the compiler takes one over the last dimension")
     mean = _mean(t, node)
-    centred = t.apply("sub", node, mean)
-    scatter = t.apply("div", t.b.reduce("sum", t.apply("mul", centred, centred)), float(node.width))
-    scale = t.apply("div", 1.0, t.apply("sqrt", t.apply("add", scatter, epsilon)))
-    normal = t.apply("mul", centred, scale)
+    variance = t.apply("mul", _scatter(t, node, mean), 1.0 / node.width)
+    scale = t.apply("div", 1.0, t.apply("sqrt", t.apply("add", variance, epsilon)))
+    normal = t.apply("mul", t.apply("sub", node, mean), scale)
     if weight is not None:
         normal = t.apply("mul", normal, weight)
     if bias is not None:

@@ -1,11 +1,11 @@
 declare <4 x float> @llvm.fmuladd.v4f32(<4 x float>, <4 x float>, <4 x float>)
 declare i64 @llvm.smin.i64(i64, i64)
 
-define void @run(ptr noalias %arguments, i64 %part) {
+define void @run(ptr noalias %arguments, i64 %part) "reciprocal-estimates"="vec-div:2" {
 entry:
-  %m30 = alloca i64, align 64
-  %m65 = alloca i64, align 64
-  %m77 = alloca i64, align 64
+  %m32 = alloca i64, align 64
+  %m67 = alloca i64, align 64
+  %m79 = alloca i64, align 64
   %v1 = load i64, ptr %arguments
   %v2 = getelementptr i64, ptr %arguments, i64 1
   %v3 = load i64, ptr %v2
@@ -29,110 +29,115 @@ entry:
   %v21 = load ptr, ptr %v20
   %v22 = getelementptr i64, ptr %arguments, i64 11
   %v23 = load ptr, ptr %v22
-  %v24 = getelementptr i64, ptr %v5, i64 %part
-  %v25 = load i64, ptr %v24
-  %v26 = add i64 %part, 1
-  %v27 = getelementptr i64, ptr %v5, i64 %v26
-  %v28 = load i64, ptr %v27
-  store i64 0, ptr %m30
-  br label %step29
-step29:
-  %v31 = load i64, ptr %m30
-  %v32 = icmp slt i64 %v31, %v1
-  br i1 %v32, label %step29.body, label %step29.end
-step29.body:
-  %v33 = getelementptr i64, ptr %v7, i64 %v31
-  %v34 = load i64, ptr %v33
-  %v35 = call i64 @llvm.smin.i64(i64 %v28, i64 %v34)
-  %v36 = icmp slt i64 %v25, %v35
-  br i1 %v36, label %busy37, label %busy37.end
-busy37:
-  %v38 = mul i64 %v1, 0
-  %v39 = add i64 %v38, %v31
-  %v40 = getelementptr i64, ptr %v9, i64 %v39
-  %v41 = load i64, ptr %v40
-  %v42 = mul i64 %v1, 1
-  %v43 = add i64 %v42, %v31
-  %v44 = getelementptr i64, ptr %v9, i64 %v43
-  %v45 = load i64, ptr %v44
-  %v46 = mul i64 %v1, 2
-  %v47 = add i64 %v46, %v31
-  %v48 = getelementptr i64, ptr %v9, i64 %v47
-  %v49 = load i64, ptr %v48
-  %v50 = mul i64 %v1, 3
-  %v51 = add i64 %v50, %v31
-  %v52 = getelementptr i64, ptr %v9, i64 %v51
-  %v53 = load i64, ptr %v52
-  %v54 = mul i64 %v1, 4
-  %v55 = add i64 %v54, %v31
-  %v56 = getelementptr i64, ptr %v9, i64 %v55
-  %v57 = load i64, ptr %v56
-  %v58 = add i64 %v45, %v25
-  %v59 = mul i64 %v58, 8
-  %v60 = getelementptr float, ptr %v21, i64 %v59
-  %v61 = mul i64 %v25, 8
-  %v62 = getelementptr float, ptr %v19, i64 %v61
-  %v63 = sub i64 %v35, %v25
-  call void %v11(ptr %v60, i64 8, i64 %v63, ptr %v23, i64 8, i64 2, ptr %v62, i64 8)
-  store i64 %v25, ptr %m65
-  br label %row64
-row64:
-  %v66 = load i64, ptr %m65
-  %v67 = icmp slt i64 %v66, %v35
-  br i1 %v67, label %row64.body, label %row64.end
-row64.body:
-  %v68 = add i64 %v41, %v66
-  %v69 = mul i64 %v68, 8
-  %v70 = getelementptr float, ptr %v17, i64 %v69
-  %v71 = mul i64 %v66, 8
-  %v72 = getelementptr float, ptr %v19, i64 %v71
-  %v73 = add i64 %v49, %v66
-  %v74 = mul i64 %v73, 8
-  %v75 = getelementptr float, ptr %v21, i64 %v74
-  store i64 0, ptr %m77
-  br label %column76
-column76:
-  %v78 = load i64, ptr %m77
-  %v79 = icmp slt i64 %v78, 8
-  br i1 %v79, label %column76.body, label %column76.end
-column76.body:
-  %v80 = getelementptr float, ptr %v70, i64 %v78
-  %v81 = load <4 x float>, ptr %v80, align 4
-  %v82 = getelementptr float, ptr %v72, i64 %v78
+  %v24 = getelementptr i64, ptr %arguments, i64 12
+  %v25 = load ptr, ptr %v24
+  %v26 = getelementptr i64, ptr %v5, i64 %part
+  %v27 = load i64, ptr %v26
+  %v28 = add i64 %part, 1
+  %v29 = getelementptr i64, ptr %v5, i64 %v28
+  %v30 = load i64, ptr %v29
+  store i64 0, ptr %m32
+  br label %step31
+step31:
+  %v33 = load i64, ptr %m32
+  %v34 = icmp slt i64 %v33, %v1
+  br i1 %v34, label %step31.body, label %step31.end
+step31.body:
+  %v35 = getelementptr i64, ptr %v7, i64 %v33
+  %v36 = load i64, ptr %v35
+  %v37 = call i64 @llvm.smin.i64(i64 %v30, i64 %v36)
+  %v38 = icmp slt i64 %v27, %v37
+  br i1 %v38, label %busy39, label %busy39.end
+busy39:
+  %v40 = mul i64 %v1, 0
+  %v41 = add i64 %v40, %v33
+  %v42 = getelementptr i64, ptr %v9, i64 %v41
+  %v43 = load i64, ptr %v42
+  %v44 = mul i64 %v1, 1
+  %v45 = add i64 %v44, %v33
+  %v46 = getelementptr i64, ptr %v9, i64 %v45
+  %v47 = load i64, ptr %v46
+  %v48 = mul i64 %v1, 2
+  %v49 = add i64 %v48, %v33
+  %v50 = getelementptr i64, ptr %v9, i64 %v49
+  %v51 = load i64, ptr %v50
+  %v52 = mul i64 %v1, 3
+  %v53 = add i64 %v52, %v33
+  %v54 = getelementptr i64, ptr %v9, i64 %v53
+  %v55 = load i64, ptr %v54
+  %v56 = mul i64 %v1, 4
+  %v57 = add i64 %v56, %v33
+  %v58 = getelementptr i64, ptr %v9, i64 %v57
+  %v59 = load i64, ptr %v58
+  %v60 = add i64 %v47, %v27
+  %v61 = mul i64 %v60, 8
+  %v62 = getelementptr float, ptr %v21, i64 %v61
+  %v63 = mul i64 %v27, 8
+  %v64 = getelementptr float, ptr %v19, i64 %v63
+  %v65 = sub i64 %v37, %v27
+  call void %v11(ptr %v62, i64 8, i64 %v65, ptr %v25, i64 8, i64 2, ptr %v64, i64 8)
+  store i64 %v27, ptr %m67
+  br label %row66
+row66:
+  %v68 = load i64, ptr %m67
+  %v69 = icmp slt i64 %v68, %v37
+  br i1 %v69, label %row66.body, label %row66.end
+row66.body:
+  %v70 = add i64 %v43, %v68
+  %v71 = mul i64 %v70, 8
+  %v72 = getelementptr float, ptr %v17, i64 %v71
+  %v73 = mul i64 %v68, 8
+  %v74 = getelementptr float, ptr %v19, i64 %v73
+  %v75 = add i64 %v51, %v68
+  %v76 = mul i64 %v75, 8
+  %v77 = getelementptr float, ptr %v21, i64 %v76
+  store i64 0, ptr %m79
+  br label %column78
+column78:
+  %v80 = load i64, ptr %m79
+  %v81 = icmp slt i64 %v80, 8
+  br i1 %v81, label %column78.body, label %column78.end
+column78.body:
+  %v82 = getelementptr float, ptr %v72, i64 %v80
   %v83 = load <4 x float>, ptr %v82, align 4
-  %v84 = fadd <4 x float> %v81, %v83
-  %v85 = fcmp olt <4 x float> %v84, splat (float 0xC01F9F09E0000000)
-  %v86 = select <4 x i1> %v85, <4 x float> splat (float 0xC01F9F09E0000000), <4 x float> %v84
-  %v87 = fcmp ogt <4 x float> %v86, splat (float 0x401F9F09E0000000)
-  %v88 = select <4 x i1> %v87, <4 x float> splat (float 0x401F9F09E0000000), <4 x float> %v86
-  %v89 = fmul <4 x float> %v88, %v88
-  %v90 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> splat (float 0xBCB3E4B800000000), <4 x float> %v89, <4 x float> splat (float 0x3D4C266FC0000000))
-  %v91 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v90, <4 x float> %v89, <4 x float> splat (float 0xBDD7A6FFE0000000))
-  %v92 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v91, <4 x float> %v89, <4 x float> splat (float 0x3E6B800820000000))
-  %v93 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v92, <4 x float> %v89, <4 x float> splat (float 0x3EEF286940000000))
-  %v94 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v93, <4 x float> %v89, <4 x float> splat (float 0x3F44E1BDA0000000))
-  %v95 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v94, <4 x float> %v89, <4 x float> splat (float 0x3F740B3B80000000))
-  %v96 = fmul <4 x float> %v88, %v95
-  %v97 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> splat (float 0x3EB41A7B00000000), <4 x float> %v89, <4 x float> splat (float 0x3F1F12BAC0000000))
-  %v98 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v97, <4 x float> %v89, <4 x float> splat (float 0x3F629540A0000000))
-  %v99 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v98, <4 x float> %v89, <4 x float> splat (float 0x3F740B3BA0000000))
-  %v100 = fdiv <4 x float> %v96, %v99
-  %v101 = getelementptr float, ptr %v75, i64 %v78
-  store <4 x float> %v100, ptr %v101, align 4
-  %v102 = add i64 %v78, 4
-  store i64 %v102, ptr %m77
-  br label %column76
-column76.end:
-  %v103 = add i64 %v66, 1
-  store i64 %v103, ptr %m65
-  br label %row64
-row64.end:
-  br label %busy37.end
-busy37.end:
-  %v104 = add i64 %v31, 1
-  store i64 %v104, ptr %m30
-  br label %step29
-step29.end:
+  %v84 = getelementptr float, ptr %v23, i64 %v80
+  %v85 = load <4 x float>, ptr %v84, align 4
+  %v86 = getelementptr float, ptr %v74, i64 %v80
+  %v87 = load <4 x float>, ptr %v86, align 4
+  %v88 = fadd <4 x float> %v83, %v85
+  %v89 = fadd <4 x float> %v88, %v87
+  %v90 = fcmp olt <4 x float> %v89, splat (float 0xC01F9F09E0000000)
+  %v91 = select <4 x i1> %v90, <4 x float> splat (float 0xC01F9F09E0000000), <4 x float> %v89
+  %v92 = fcmp ogt <4 x float> %v91, splat (float 0x401F9F09E0000000)
+  %v93 = select <4 x i1> %v92, <4 x float> splat (float 0x401F9F09E0000000), <4 x float> %v91
+  %v94 = fmul <4 x float> %v93, %v93
+  %v95 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> splat (float 0xBCB3E4B800000000), <4 x float> %v94, <4 x float> splat (float 0x3D4C266FC0000000))
+  %v96 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v95, <4 x float> %v94, <4 x float> splat (float 0xBDD7A6FFE0000000))
+  %v97 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v96, <4 x float> %v94, <4 x float> splat (float 0x3E6B800820000000))
+  %v98 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v97, <4 x float> %v94, <4 x float> splat (float 0x3EEF286940000000))
+  %v99 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v98, <4 x float> %v94, <4 x float> splat (float 0x3F44E1BDA0000000))
+  %v100 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v99, <4 x float> %v94, <4 x float> splat (float 0x3F740B3B80000000))
+  %v101 = fmul <4 x float> %v93, %v100
+  %v102 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> splat (float 0x3EB41A7B00000000), <4 x float> %v94, <4 x float> splat (float 0x3F1F12BAC0000000))
+  %v103 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v102, <4 x float> %v94, <4 x float> splat (float 0x3F629540A0000000))
+  %v104 = call <4 x float> @llvm.fmuladd.v4f32(<4 x float> %v103, <4 x float> %v94, <4 x float> splat (float 0x3F740B3BA0000000))
+  %v105 = fdiv arcp contract ninf <4 x float> %v101, %v104
+  %v106 = getelementptr float, ptr %v77, i64 %v80
+  store <4 x float> %v105, ptr %v106, align 4
+  %v107 = add i64 %v80, 4
+  store i64 %v107, ptr %m79
+  br label %column78
+column78.end:
+  %v108 = add i64 %v68, 1
+  store i64 %v108, ptr %m67
+  br label %row66
+row66.end:
+  br label %busy39.end
+busy39.end:
+  %v109 = add i64 %v33, 1
+  store i64 %v109, ptr %m32
+  br label %step31
+step31.end:
   ret void
 }
 

@@ -16,6 +16,7 @@ __all__ = ["pointwise"]
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
 _ROUND = 12582912.0  # 1.5 * 2^23: added and taken away again, it rounds to a whole number
+_BIAS = 127  # of an exponent in float32
 
 # tanh as an odd over an even polynomial on [-7.9, 7.9], outside of which it is 1 in float32: Eigen, ptanh_float
 _TANH_BOUND = 7.90531110763549805
@@ -63,40 +64,44 @@ def _exp(f: Function, x: str) -> str:
     if f.bits == 64:
         return f.each_lane("exp", x)
     x = _clip(f, x, -104.0, 89.0)
-    rest, whole = _reduced(f, x)
+    rest, biased = _reduced(f, x)
     # 2^whole in two factors: one alone can't reach the smallest and the largest results
+    bias = f"splat (i32 {_BIAS})"
+    whole = f.value(f"sub {f.integers} {biased}, splat (i32 {0x4B400000 + _BIAS})")
     half = f.value(f"ashr {f.integers} {whole}, splat (i32 1)")
     other = f.value(f"sub {f.integers} {whole}, {half}")
-    return f.two("fmul", f.two("fmul", rest, _power_of_two(f, half)), _power_of_two(f, other))
+    for part in (half, other):
+        rest = f.two("fmul", rest, _power_of_two(f, f.value(f"add {f.integers} {part}, {bias}")))
+    return rest
 
 
 def _exp_bounded(f: Function, x: str) -> str:
     """Exp of what is known to lie within ±87."""
-    rest, whole = _reduced(f, x)
-    return f.two("fmul", rest, _power_of_two(f, whole))
+    rest, biased = _reduced(f, x)
+    return f.two("fmul", rest, _power_of_two(f, biased))
 
 
 def _reduced(f: Function, x: str) -> tuple[str, str]:
-    """exp(x) as a number near 1 and a whole power of two."""
-    shifted = f.fused(x, f.constant(1.44269504088896341), f.constant(_ROUND))
-    count = f.two("fsub", shifted, f.constant(_ROUND))
+    """exp(x) as a number near 1 and a whole power of two, with the exponent's bias and more above its eight bits."""
+    shift = f.constant(_ROUND + _BIAS)
+    shifted = f.fused(x, f.constant(1.44269504088896341), shift)
+    count = f.two("fsub", shifted, shift)
     rest = f.fused(count, f.constant(-_LN2_HIGH), x)
     rest = f.fused(count, f.constant(-_LN2_LOW), rest)
     series = f.fused(_polynomial(f, rest, _EXP), f.two("fmul", rest, rest), rest)
-    bits = f.value(f"bitcast {f.vector} {shifted} to {f.integers}")
-    whole = f.value(f"sub {f.integers} {bits}, splat (i32 {0x4B400000})")
-    return f.two("fadd", series, f.constant(1.0)), whole
+    biased = f.value(f"bitcast {f.vector} {shifted} to {f.integers}")
+    return f.two("fadd", series, f.constant(1.0)), biased
 
 
-def _power_of_two(f: Function, whole: str) -> str:
-    biased = f.value(f"add {f.integers} {whole}, splat (i32 127)")
+def _power_of_two(f: Function, biased: str) -> str:
     return f.value(f"bitcast {f.integers} {f.value(f'shl {f.integers} {biased}, splat (i32 23)')} to {f.vector}")
 
 
 def _sigmoid(f: Function, x: str) -> str:
-    minus = f.value(f"fneg {f.vector} {x}")
-    power = f.each_lane("exp", minus) if f.bits == 64 else _exp_bounded(f, _clip(f, minus, -87.0, 87.0))
-    return f.two("fdiv", f.constant(1.0), f.two("fadd", f.constant(1.0), power))
+    minus, one = f.value(f"fneg {f.vector} {x}"), f.constant(1.0)
+    if f.bits == 64:
+        return f.two("fdiv", one, f.two("fadd", one, f.each_lane("exp", minus)))
+    return f.quotient(one, f.two("fadd", one, _exp_bounded(f, _clip(f, minus, -87.0, 87.0))))
 
 
 def _tanh(f: Function, x: str) -> str:
@@ -105,7 +110,7 @@ def _tanh(f: Function, x: str) -> str:
     x = _clip(f, x, -_TANH_BOUND, _TANH_BOUND)
     square = f.two("fmul", x, x)
     over = f.two("fmul", x, _polynomial(f, square, _TANH_OVER))
-    return f.two("fdiv", over, _polynomial(f, square, _TANH_UNDER))
+    return f.quotient(over, _polynomial(f, square, _TANH_UNDER))
 
 
 def _softplus(f: Function, x: str) -> str:

@@ -29,13 +29,14 @@ class Function:
         self.integers = f"<{lanes} x i{self.bits}>"
         self.truths = f"<{lanes} x i1>"
         self.declared: set[str] = set()
+        self.attributes: set[str] = set()
         self._allocated: list[str] = []
         self._lines: list[str] = []
         self._count = 0
 
     def __str__(self) -> str:
         body = ["entry:", *self._allocated, *self._lines, "  ret void"]
-        return "\n".join([f"define {self.head} {{", *body, "}"])
+        return "\n".join([f"define {' '.join([self.head, *sorted(self.attributes)])} {{", *body, "}"])
 
     def value(self, expression: str) -> str:
         """A new name for what an instruction gives."""
@@ -115,6 +116,37 @@ class Function:
         """`a * b + c`, in one rounding where the processor can."""
         return self.intrinsic("fmuladd", a, b, c)
 
+    def rounded(self, a: str, b: str, *, mixed: bool = False) -> str:
+        """Two vectors of float32 rounded to bfloat16: one behind the other, or number beside number if mixed."""
+        half = f"<{self.lanes} x bfloat>"
+        low, high = (self.value(f"fptrunc {self.vector} {part} to {half}") for part in (a, b))
+        order = [
+            lane for pair in zip(range(self.lanes), range(self.lanes, 2 * self.lanes), strict=True) for lane in pair
+        ]
+        mask = ", ".join(f"i32 {lane}" for lane in (order if mixed else sorted(order)))
+        pairs = f"<{2 * self.lanes} x i32>"
+        both = self.value(f"shufflevector {half} {low}, {half} {high}, {pairs} <{mask}>")
+        return self.value(f"bitcast {self._halves} {both} to {self.vector}")
+
+    def fused_pairs(self, a: str, b: str, c: str) -> str:
+        """`c` and the products of two pairs of bfloat16 in each lane of `a` and `b`."""
+        a, b = (self.value(f"bitcast {self.vector} {part} to {self._halves}") for part in (a, b))
+        arguments = (f"{self.vector} {c}", f"{self._halves} {a}", f"{self._halves} {b}")
+        return self.call(self.vector, f"llvm.x86.avx512bf16.dpbf16ps.{32 * self.lanes}", *arguments)
+
+    @property
+    def _halves(self) -> str:
+        return f"<{2 * self.lanes} x bfloat>"
+
+    def quotient(self, a: str, b: str) -> str:
+        """`a / b` for a finite `b` well within the range of its type, to two units of the last place in float32.
+
+        Half as dear as a true division: the processor looks up an estimate of `1 / b`, which Newton's method improves.
+        """
+        steps = 1 if self.lanes > 4 else 2  # NEON's estimates have eight bits only
+        self.attributes.add(f'"reciprocal-estimates"="vec-div:{steps}"')
+        return self.value(f"fdiv arcp contract ninf {self.vector} {a}, {b}")
+
     def compare(self, how: str, a: str, b: str) -> str:
         """`olt`, `oeq` ...; an ordered comparison with something that is not a number is false."""
         return self.value(f"fcmp {how} {self.vector} {a}, {b}")
@@ -186,6 +218,10 @@ class Function:
             f"i32 {align}",
             f"{self.truths} {within}",
         )
+
+    def prefetch(self, pointer: str) -> None:
+        """Ask for memory that will be read soon."""
+        self.call("void", "llvm.prefetch.p0", f"ptr {pointer}", "i32 0", "i32 3", "i32 1")
 
     # -- control
 

@@ -1,0 +1,46 @@
+"""A traced cell in jax finds what the plain loop finds, outputs and gradients; without jax the reason is told."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from cases import ALL_CELLS, make_cell
+from unspool.cli import bench
+from unspool.engine import unroll
+
+CELLS = ["elman", "elman-relu", "lstm", "lstm-peephole", "lstm-layernorm", "gru", "gru-reset-before", "mingru", "mlstm"]
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_cell_in_jax_agrees_with_the_plain_loop(name):
+    pytest.importorskip("jax")
+    cell = make_cell(ALL_CELLS[name], 5, 7).float()
+    inputs = torch.randn(6, 3, 5, requires_grad=True)
+    outputs = unroll(cell, inputs, backend="reference")[0]
+    gradients = torch.autograd.grad(outputs.sum(), [inputs, *cell.parameters()], materialize_grads=True)
+    rival = bench._jax_rival(cell, inputs)
+    assert not isinstance(rival, str), rival
+    for actual, right in zip(rival.results(), (outputs, *gradients), strict=True):
+        torch.testing.assert_close(actual, right.detach(), rtol=1e-4, atol=1e-5)
+
+
+def test_jax_knows_every_operation_of_the_compiler():
+    pytest.importorskip("jax")
+    from unspool.cli.jax_rival import POINTWISE
+    from unspool.engine.cpu import operations
+
+    assert POINTWISE.keys() | {"expand"} == operations.POINTWISE.keys()
+
+
+def test_without_jax_the_reason_is_told(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    reason = bench._jax_rival(make_cell(ALL_CELLS["lstm"], 5, 7), torch.randn(6, 3, 5))
+    assert reason == "it is not installed (pip install jax)"
+
+
+def test_a_cell_that_the_compiler_does_not_take_has_no_rival_in_jax():
+    pytest.importorskip("jax")
+    reason = bench._jax_rival(ALL_CELLS["ntm"](5, 7), torch.randn(6, 3, 5))
+    assert isinstance(reason, str)
+    assert "it runs what the compiler traced" in reason
