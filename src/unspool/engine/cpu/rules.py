@@ -1,4 +1,4 @@
-"""When `auto` should not compile: sizes at which another path was as fast, with one thread of one processor."""
+"""When `auto` should not compile: sizes at which another path was as fast, with one thread or two of one processor."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import torch
 
 from unspool.cells import LSTMCell
 from unspool.engine.cpu.emit.target import has_bfloat16
+from unspool.engine.cpu.threads import threads
 from unspool.engine.native import NativePath
 from unspool.engine.request import Request
 from unspool.engine.scan import ScanPath
@@ -14,11 +15,12 @@ __all__ = ["faster_elsewhere", "in_half"]
 
 _SHORT = 4
 """Steps below which the plain loop takes no longer than the call of a compiled one."""
-_SMALL_TRAINING, _SMALL_INFERENCE = 300_000, 1_000_000
-"""Multiplications for one gate, below which torch's kernels and the scan win by having less to say."""
-_NARROW, _WIDE, _FEW = 128, 256, 8
-"""Up to so many units, and above so many, torch's LSTM kernel trains as fast as the compiled loop; up to the second
-not where there are no more than so few sequences."""
+_SMALL_TRAINING, _SMALL_INFERENCE = 50_000, 100_000
+"""Multiplications for one gate, below which torch's kernels win by having less to say."""
+_SMALL_SCAN_TRAINING, _SMALL_SCAN_INFERENCE = 300_000, 1_000_000
+"""The same for the scan."""
+_NARROW = 256
+"""Up to so many units torch's LSTM kernel is faster on one thread, where no gradient is wanted."""
 
 
 def in_half(dtype: torch.dtype) -> str | None:
@@ -50,12 +52,13 @@ def faster_elsewhere(request: Request) -> str | None:
         return None
     wanted = any(tensor.requires_grad for tensor in (request.inputs, *request.state, *cell.parameters()))
     training = torch.is_grad_enabled() and wanted
-    work = time * batch * cell.hidden_size * (cell.hidden_size * native + width)
-    if work < (_SMALL_TRAINING if training else _SMALL_INFERENCE):
-        return f"at this size {'torch' if native else 'a scan'} is as fast"
     if isinstance(cell, LSTMCell) and native and request.lengths is None:
-        middling = _NARROW < cell.hidden_size <= _WIDE or (batch <= _FEW and cell.hidden_size <= _WIDE)
         if half:
             return "torch's own LSTM kernel is faster in bfloat16"
-        return None if training and middling else "torch's own LSTM kernel is as fast at this size"
+        if not training and cell.hidden_size <= _NARROW and threads() == 1:
+            return "torch's own LSTM kernel is faster at this size on one thread"
+    work = time * batch * cell.hidden_size * (cell.hidden_size * native + width)
+    small = (_SMALL_TRAINING, _SMALL_INFERENCE) if native else (_SMALL_SCAN_TRAINING, _SMALL_SCAN_INFERENCE)
+    if work < small[not training]:
+        return f"at this size {'torch' if native else 'a scan'} is as fast"
     return None
