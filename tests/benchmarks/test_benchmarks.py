@@ -14,7 +14,7 @@ from unspool.cells import CELLS
 from unspool.engine.native import NativePath
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-OWN = ("bare", "calls", "corpora", "engine", "hand", "jax_cells", "measure", "ntm", "peer", "training")
+OWN = ("bare", "calls", "corpora", "engine", "epochs", "hand", "jax_cells", "measure", "ntm", "peer", "training")
 
 
 @pytest.fixture
@@ -254,3 +254,17 @@ def test_the_turing_machine_is_timed_after_it_agrees(script, capsys):
         plain.writer.gate.bias += 1
     with pytest.raises(SystemExit, match="computes something else"):
         ntm.agree(ours, plain, ntm.Copy().draw(ntm.np.random.default_rng(0), 2, 3))
+
+
+def test_epochs_trains_through_each_path_and_gives_both_scores(script, capsys, monkeypatch, tmp_path):
+    epochs, corpora, file = script("epochs"), script("corpora").corpora, tmp_path / "epochs.json"
+    monkeypatch.setitem(epochs.SHARE, "classifier", 0.02)
+    monkeypatch.setattr(epochs, "corpora", lambda folder: corpora(folder, generated=True))
+    words = ["--tasks", "classifier", "--cells", "own", "--epochs", "2", "--threads", "1", "--json", str(file)]
+    assert epochs.main(words) == 0
+    ((_, row),) = tables(capsys.readouterr().out)
+    assert row[:3] == ["classifier, generated text", "own", "reference"]
+    runs = json.loads(file.read_text())["runs"]
+    assert [run["path"] for run in runs] == ["reference", "cpu"]
+    assert all(run["processor"] > 0 for run in runs)
+    assert row[-2:] == [f"{run['accuracy']:.4f}" for run in runs]
