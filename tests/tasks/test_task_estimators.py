@@ -416,7 +416,7 @@ def test_number_agreement_is_learned_by_an_lstm_and_not_by_a_bag(tmp_path):
     train, test = train_and_test(3000, 600, seed=4)
     write_tsv(tmp_path / "train.tsv", train)
     write_tsv(tmp_path / "test.tsv", test)
-    settings = {"hidden": 48, "embedding": 32, "epochs": 6, "bidirectional": False, "pooling": "last", "dropout": 0.1}
+    settings = {"hidden": 48, "embedding": 32, "epochs": 8, "bidirectional": False, "pooling": "last", "dropout": 0.1}
     scores = {}
     for network in ("recurrent", "bag"):
         model = Classifier(**settings, learning_rate=5e-3, network=network)

@@ -22,7 +22,7 @@ from unspool.engine.cpu.translate import Weight
 __all__ = ["Plain", "plain"]
 
 
-class Piece(NamedTuple):
+class _Piece(NamedTuple):
     """Some rows of a weight, and whether they are turned into columns."""
 
     weight: int
@@ -31,7 +31,7 @@ class Piece(NamedTuple):
     turned: bool = False
 
 
-class Input(NamedTuple):
+class _Input(NamedTuple):
     """A loop input: what the step is given, or a product of it with a matrix."""
 
     given: int
@@ -42,9 +42,9 @@ class Input(NamedTuple):
 class Plain:
     """What runs before the loop."""
 
-    matrices: tuple[Piece, ...]
-    vectors: tuple[Piece, ...]
-    inputs: tuple[Input, ...]
+    matrices: tuple[_Piece, ...]
+    vectors: tuple[_Piece, ...]
+    inputs: tuple[_Input, ...]
     sums: tuple[tuple[int, ...], ...]
     """The loop's vectors: each a sum of vectors."""
 
@@ -127,7 +127,7 @@ class Plain:
                 found[piece.weight].append((piece.start, piece.stop, total))
 
 
-def _cut(owned: Sequence[Tensor], piece: Piece) -> Tensor:
+def _cut(owned: Sequence[Tensor], piece: _Piece) -> Tensor:
     weight = owned[piece.weight]
     return weight if piece.stop - piece.start == weight.shape[0] else weight[piece.start : piece.stop]
 
@@ -168,10 +168,10 @@ def plain(tape: Tape, before: Before, shapes: Mapping[str, torch.Size]) -> Plain
         before: What is done with them and with what the step is given.
         shapes: Of the weights by name.
     """
-    pieces: list[Piece | None] = []
+    pieces: list[_Piece | None] = []
     sizes = [shapes[name] for name in tape.names]
     for number, size in enumerate(sizes):
-        pieces.append(Piece(number, 0, size[0]) if size else None)
+        pieces.append(_Piece(number, 0, size[0]) if size else None)
     for function, arguments, options in tape.calls:
         made = None if options else _moved(str(function), arguments, pieces, sizes)
         if made is None:
@@ -188,8 +188,8 @@ def plain(tape: Tape, before: Before, shapes: Mapping[str, torch.Size]) -> Plain
 
 
 def _moved(
-    name: str, arguments: tuple[Any, ...], pieces: Sequence[Piece | None], sizes: Sequence[torch.Size]
-) -> Piece | None:
+    name: str, arguments: tuple[Any, ...], pieces: Sequence[_Piece | None], sizes: Sequence[torch.Size]
+) -> _Piece | None:
     """A weight that was turned, or of which some rows were taken."""
     if not isinstance(arguments[0], Weight):
         return None
@@ -210,13 +210,13 @@ def _moved(
     return None
 
 
-def _input(node: Node) -> Input | None:
+def _input(node: Node) -> _Input | None:
     if node.operation == "source":
-        return Input(node.value[1], None)
+        return _Input(node.value[1], None)
     given = node.arguments[0] if node.operation == "product" else None
     if given is None or given.operation != "source" or given.value[0] != "input" or node.value[1]:
         return None
-    return Input(given.value[1], node.value[0])
+    return _Input(given.value[1], node.value[0])
 
 
 def _sum(node: Node) -> tuple[int, ...] | None:
