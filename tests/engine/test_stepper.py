@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import gc
-import pickle
 import re
 import threading
 import weakref
@@ -380,15 +379,15 @@ def test_what_does_not_fit_is_refused_with_both_shapes(warm):
             stepper(torch.zeros(3, 3), state)
 
 
-def test_copies_and_pickles_step_for_themselves():
+def test_copies_step_for_themselves():
     case = make_case("lstm", (2, 1, 3, 4), dtype=torch.float64, ragged=False)
     stepper = Stepper(case.cell)
     assert_steps_agree(stepper, case)
-    for other in (copy.deepcopy(stepper), pickle.loads(pickle.dumps(stepper))):
-        assert other.cell is not case.cell
-        with torch.no_grad():
-            other.cell.weight_hh.mul_(0.5)
-        assert_steps_agree(other, case)
+    other = copy.deepcopy(stepper)
+    assert other.cell is not case.cell
+    with torch.no_grad():
+        other.cell.weight_hh.mul_(0.5)
+    assert_steps_agree(other, case)
     assert_steps_agree(stepper, case)
 
 
