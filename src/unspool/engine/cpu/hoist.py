@@ -1,6 +1,6 @@
 """Hoist: products that do not look at the state run once for all steps, before the loop.
 
-First sums are sorted, `(W x + b) + (U h + d)` into `(W x + (b + d)) + U h`, so that as much as can leaves the loop.
+First sums are sorted, `(W x + b) + (U h + d)` into `(W x + (b + d)) + U h`, so that `b + d` is one vector of the loop.
 Before the loop torch's own operations run under autograd, which gives the gradients of inputs and input weights; the
 loop is handed the results as new inputs and vectors. What is pointwise stays in the loop, where it costs no way through
 memory, unless a hoisted product needs it; so does adding a bias, whose gradient the loop then sums on its way back.
@@ -99,14 +99,10 @@ class Before:
         """What to compute, each after what it needs: first what depends on weights alone, then the rest."""
         graph = Graph(tuple((("input", number), node) for number, node in enumerate((*self.inputs, *self.vectors))))
         speed, nodes = _rates(graph), graph.nodes()
-        needed = {*self.inputs, *self.vectors}
-        for node in reversed(nodes):
-            if node in needed:
-                needed.update(node.arguments)
-        wanted = [node for node in nodes if node in needed]
-        return [node for node in wanted if speed[node] == "weights"], [
-            node for node in wanted if speed[node] != "weights"
-        ]
+        return (
+            [node for node in nodes if speed[node] == "weights"],
+            [node for node in nodes if speed[node] != "weights"],
+        )
 
     def run_weights(
         self, vectors: Sequence[Tensor], matrices: Sequence[Tensor], dtype: torch.dtype

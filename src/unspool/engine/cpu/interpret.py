@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.graph import Graph, Node, ordered
+from unspool.engine.cpu.graph import Graph, Node
 from unspool.engine.cpu.operations import POINTWISE
 
-__all__ = ["compute", "evaluate", "interpret"]
+__all__ = ["compute", "interpret"]
 
 
 def interpret(
@@ -27,31 +27,24 @@ def interpret(
         The results, (rows, width); gradients of vectors and matrices are summed over all rows.
     """
     some = next(iter(sources.values()))
-    known = {
-        node: sources[node.value] if node.operation == "source" else some.new_full((1, node.width), node.value[0])
-        for node in graph.nodes()
-        if node.operation in ("source", "constant")
-    }
-    values = evaluate((node for _, node in graph.results), known, matrices)
+    values: dict[Node, Tensor] = {}
+    for node in graph.nodes():
+        if node.operation == "source":
+            values[node] = sources[node.value]
+        elif node.operation == "constant":
+            values[node] = some.new_full((1, node.width), node.value[0])
+        else:
+            values[node] = compute(node, [values[argument] for argument in node.arguments], matrices)
     rows = max(value.shape[0] for value in sources.values())
     found: dict[tuple[str, int], Tensor] = {}
-    for (name, _), value in zip(graph.results, values, strict=True):
-        kind = name[0]
+    for name, node in graph.results:
+        kind, value = name[0], values[node]
         if kind != "matrix":
             value = value.expand(rows, -1)
         if kind == "vector":
             value = value.sum(0, keepdim=True)
         found[name] = found[name] + value if name in found else value
     return found
-
-
-def evaluate(ends: Iterable[Node], known: Mapping[Node, Tensor], matrices: Sequence[Tensor]) -> list[Tensor]:
-    """The values of some nodes, given those of others."""
-    ends = list(ends)
-    values = dict(known)
-    for node in ordered(ends, values.keys()):
-        values[node] = compute(node, [values[argument] for argument in node.arguments], matrices)
-    return [values[end] for end in ends]
 
 
 def compute(node: Node, given: list[Tensor], matrices: Sequence[Tensor]) -> Tensor:
