@@ -57,7 +57,8 @@ class CpuPath(Path):
         return faster_elsewhere(request)
 
     def describe(self, request: Request) -> str:
-        return str(_program(self._plan(request), _dtype(request, weights(request.cell)), _half(request)))
+        dtype = _dtype(request, weights(request.cell))
+        return str(_program(self._plan(request), dtype, in_half(dtype) is None))
 
     def refuses(self, request: Request) -> str | None:
         known = _known.get(request.cell)
@@ -86,9 +87,9 @@ class CpuPath(Path):
         known = _known.get(request.cell) if self._last is not None and self._last[0]() is request else None
         owned = weights(request.cell) if known is None else known.owned()
         dtype = _dtype(request, owned)
-        half = _half(request)
+        program = _program(plan, dtype, in_half(dtype) is None)
         with _in_full():
-            return _run(owned, plan, _program(plan, dtype, half), request, dtype)
+            return _run(owned, plan, program, request, dtype)
 
     def _plan(self, request: Request) -> Plan:
         last = self._last
@@ -155,11 +156,6 @@ def plan_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
 def _in_full() -> AbstractContextManager[Any]:
     """No automatic half precision while the loop is made ready: it takes care of its own products."""
     return torch.autocast("cpu", enabled=False) if torch.is_autocast_enabled("cpu") else nullcontext()
-
-
-def _half(request: Request) -> bool:
-    """Whether the call wants its products in bfloat16, and this processor makes them."""
-    return in_half(_dtype(request, weights(request.cell))) is None
 
 
 def _widths(request: Request) -> tuple[int, ...]:
