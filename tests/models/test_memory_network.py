@@ -8,28 +8,16 @@ import re
 import numpy as np
 import pytest
 import torch
+from small_stories import SIZE, VOCABULARY, batch, stories
 from torch import Tensor
 from torch.testing import assert_close
 
 from cases import TOLERANCE
-from unspool.data import IGNORED, Sequences, Stories, StoryExamples
+from unspool.data import IGNORED
 from unspool.errors import SettingError
 from unspool.models import KeyValueMemoryNetwork, MemoryNetwork, SentenceEncoder, hop, position_encoding
 
 EXACT = TOLERANCE[torch.float64]
-VOCABULARY, SIZE = 11, 6
-
-
-def stories() -> StoryExamples:
-    """Three stories of 3, 1 and 4 sentences, drawn from five different ones."""
-    sentences = Sequences.of([[3, 4, 5], [6, 3], [7], [8, 9, 10, 3], [4, 4]])
-    told = Sequences.of([[0, 1, 2], [3], [4, 0, 3, 1]])
-    questions = Sequences.of([[5, 3], [9], [10, 4, 6]])
-    return StoryExamples(sentences, told, questions, np.array([2, 0, 1]), 0)
-
-
-def batch() -> Stories:
-    return stories().batch(np.arange(3))
 
 
 def network(kind: str = "adjacent", **options: object) -> MemoryNetwork | KeyValueMemoryNetwork:

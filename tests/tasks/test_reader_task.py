@@ -109,7 +109,13 @@ def test_resuming_ends_in_the_same_bits(folder, tmp_path):
 
 @pytest.mark.parametrize(
     "network",
-    [{"network": "key-value"}, {"encoder": "cell", "cell": "gru"}, {"tying": "layer-wise"}, {"encoder": "bag"}],
+    [
+        {"network": "key-value"},
+        {"network": "dynamic", "cell": "lstm"},
+        {"encoder": "cell", "cell": "gru"},
+        {"tying": "layer-wise"},
+        {"encoder": "bag"},
+    ],
     ids=str,
 )
 def test_every_network_is_trained_and_opened_again(network, folder, tmp_path):
@@ -118,6 +124,16 @@ def test_every_network_is_trained_and_opened_again(network, folder, tmp_path):
     said = "Mary went to the garden. Where is Mary?"
     assert again.predict([said]) == model.predict([said])
     assert again.trace(said) == model.trace(said)
+
+
+def test_the_gates_of_the_cell_over_sentences_are_shown(folder):
+    model = Reader(**SMALL, network="dynamic", cell="gru").fit(folder / "train.txt", baselines=False)
+    trace = model.trace("Mary went to the garden. John went to the kitchen. Where is Mary?")
+    for place in ("layer 1 forward", "layer 1 backward"):
+        assert trace.array(f"{place} / reset").shape == (2, SMALL["embedding"])
+    assert any("engine" in note for note in trace.notes)
+    words = Reader(**SMALL, encoder="cell").fit(folder / "train.txt", baselines=False)
+    assert list(words.trace("Mary went to the garden. Where is Mary?").arrays) == ["hops / hop 1", "hops / hop 2"]
 
 
 def test_errors_are_counted_by_file(folder, tmp_path):

@@ -1,5 +1,6 @@
 """Networks on tensors: they own their loss and know nothing of files or text."""
 
+from unspool.models.answering import MemoryOutput
 from unspool.models.assistant import AssistantModel
 from unspool.models.classifier import ClassifierModel, ClassifierOutput
 from unspool.models.decoders import (
@@ -11,11 +12,12 @@ from unspool.models.decoders import (
     TransformerDecoding,
     WindowDecoder,
 )
+from unspool.models.dynamic_memory_network import DynamicMemoryNetwork, likeness
 from unspool.models.encoder_decoder import EncoderDecoder, Forced
 from unspool.models.language_model import LanguageModel
 from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
-from unspool.models.memory_network import KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput, hop
+from unspool.models.memory_network import KeyValueMemoryNetwork, MemoryNetwork, hop
 from unspool.models.retriever import EncodedBags, Lookups, Retriever
 from unspool.models.sentence_encoder import SentenceEncoder, position_encoding
 from unspool.models.stepwise import StepwiseModel
@@ -27,6 +29,7 @@ __all__ = [
     "Bridge",
     "ClassifierModel",
     "ClassifierOutput",
+    "DynamicMemoryNetwork",
     "EncodedBags",
     "EncoderDecoder",
     "Forced",
@@ -47,5 +50,6 @@ __all__ = [
     "TransformerDecoding",
     "WindowDecoder",
     "hop",
+    "likeness",
     "position_encoding",
 ]

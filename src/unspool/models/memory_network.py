@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.cells import Cell
-from unspool.data import IGNORED, Stories
+from unspool.data import Stories
 from unspool.errors import SettingError
+from unspool.models.answering import Answering, MemoryOutput
 from unspool.models.loss import Loss
 from unspool.models.sentence_encoder import SentenceEncoder
 
-__all__ = ["KeyValueMemoryNetwork", "MemoryNetwork", "MemoryOutput", "hop"]
+__all__ = ["KeyValueMemoryNetwork", "MemoryNetwork", "hop"]
 
 _START = 0.1  # spread of all weights at the start, as in Sukhbaatar et al. 2015
-
-
-class MemoryOutput(NamedTuple):
-    """What a memory network returns."""
-
-    logits: Tensor  # score of every answer, (batch, answers)
-    weights: Tensor  # how much each hop took from each sentence, (hops, slots, batch), zero in the padding
 
 
 def hop(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, linear: bool = False) -> tuple[Tensor, Tensor]:
@@ -50,21 +44,7 @@ def hop(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, linear: bo
     return (weights.unsqueeze(-1) * values).sum(0), weights
 
 
-class _Answering(nn.Module):
-    """What both networks share: an answer is chosen by cross-entropy."""
-
-    def forward(self, batch: Stories) -> MemoryOutput:
-        """Score every answer to every question."""
-        raise NotImplementedError
-
-    def loss(self, batch: Stories, carry: Any = None) -> Loss:
-        """-log p of the right answers, summed over questions, in nats."""
-        logits = self(batch).logits.float()
-        total = F.cross_entropy(logits, batch.answers, ignore_index=IGNORED, reduction="sum")
-        return Loss(total, int((batch.answers != IGNORED).sum()))
-
-
-class MemoryNetwork(_Answering):
+class MemoryNetwork(Answering):
     r"""End-to-end memory network.
 
     .. math::
@@ -186,7 +166,7 @@ class MemoryNetwork(_Answering):
         return f"hops={self.hops}, slots={self.slots}, tying={self.tying}"
 
 
-class KeyValueMemoryNetwork(_Answering):
+class KeyValueMemoryNetwork(Answering):
     r"""Key–value memory network: what is looked for and what is found are encoded apart; a matrix moves the query on.
 
     .. math::

@@ -29,7 +29,7 @@ from unspool.data import (
 from unspool.errors import DataError
 from unspool.inspection import Trace
 from unspool.layers import Recurrent, initialize
-from unspool.models import KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
+from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, device_of
 from unspool.tasks.settings import ReaderSettings
@@ -144,17 +144,23 @@ class Reader(Task[Told]):
         assert self.vocabulary is not None
         assert self.answers is not None
         network = self.settings.network
-        answers = torch.tensor(self.vocabulary.encode_words(self.answers), dtype=torch.long)
         encoder = self._cell if network.encoder == "cell" else network.encoder
-        shared: dict[str, Any] = {"hops": network.hops, "slots": network.slots, "encoder": encoder}
+        vocabulary, size = len(self.vocabulary), network.embedding
+        shared: dict[str, Any] = {"hops": network.hops, "encoder": encoder}
+        answers = torch.tensor(self.vocabulary.encode_words(self.answers), dtype=torch.long)
         model: nn.Module
-        if network.network == "key-value":
-            model = KeyValueMemoryNetwork(len(self.vocabulary), network.embedding, answers, **shared)
+        if network.network == "dynamic":
+            model = DynamicMemoryNetwork(
+                vocabulary, size, len(answers), fusion=self._cell, dropout=network.dropout, **shared
+            )
+        elif network.network == "key-value":
+            model = KeyValueMemoryNetwork(vocabulary, size, answers, slots=network.slots, **shared)
         else:
             model = MemoryNetwork(
-                len(self.vocabulary),
-                network.embedding,
+                vocabulary,
+                size,
                 answers,
+                slots=network.slots,
                 tying=network.tying,
                 time_noise=network.time_noise,
                 linear_examples=network.linear_epochs * self._examples_seen,
@@ -288,7 +294,7 @@ class Reader(Task[Told]):
         return Answered(story.question, answer, others[answer], others, kept, hops.tolist())
 
     def trace(self, text: str) -> Trace:
-        """Answer one question and return how much each hop took from each sentence.
+        """Answer one question and return how much each hop took from each sentence, and what a cell over them did.
 
         Args:
             text: A story whose last sentence is the question, or `FILE:LINE` of a question in a file, whose supporting
@@ -300,8 +306,9 @@ class Reader(Task[Told]):
         """
         self._need_model()
         story = self._at_line(text) or _typed(text, "text")
-        said = self._answer(story, self._looked_up(story))
-        arrays = {f"hops / hop {k + 1}": np.array(weights, np.float32) for k, weights in enumerate(said.hops)}
+        output, arrays, path = self._recorded(lambda: self._looked_up(story))
+        said = self._answer(story, output)
+        arrays |= {f"hops / hop {k + 1}": np.array(weights, np.float32) for k, weights in enumerate(said.hops)}
         dropped = len(story.sentences) - len(said.sentences)
         if story.supports:
             inside = [place - dropped for place in story.supports if place >= dropped]
@@ -309,7 +316,7 @@ class Reader(Task[Told]):
         prediction: dict[str, Any] = {"label": said.answer, "question": story.question, "probabilities": said.others}
         if story.answer is not None:
             prediction["right"] = story.answer
-        notes = [f"question: {story.question}"]
+        notes = [f"question: {story.question}", *path]
         if dropped:
             notes.append(f"the {dropped} oldest sentences are not read: the network has {len(said.sentences)} slots")
         return Trace(tuple(said.sentences), arrays, prediction, self._summary(), tuple(notes))
@@ -325,13 +332,19 @@ class Reader(Task[Told]):
 
     def _summary(self) -> str:
         network = self.settings.network
-        kind = "key-value memory network" if network.network == "key-value" else f"memory network, {network.tying}"
+        kinds = {
+            "memory": f"memory network, {network.tying}",
+            "key-value": "key-value memory network",
+            "dynamic": f"dynamic memory network of {network.cell}",
+        }
         encoder = network.cell if network.encoder == "cell" else network.encoder
-        return f"{kind}, {network.hops} hops of {network.embedding} over {network.slots} slots, sentences by {encoder}"
+        hops = f"{network.hops} hops of {network.embedding} over {network.slots} slots"
+        return f"{kinds[network.network]}, {hops}, sentences by {encoder}"
 
     def _stack(self) -> Recurrent | None:
-        reader: Recurrent | None = self.model.encoder.reader
-        return reader
+        """The cell that reads one sentence after the other, where there is one."""
+        stack: Recurrent | None = getattr(self.model, "fusion", None)
+        return stack
 
     # ---- folders -----------------------------------------------------------------------------------------------
 

@@ -481,9 +481,10 @@ class StorySettings(SplitSettings):
 class ReaderNetwork(Settings):
     """A network that looks sentences up."""
 
-    network: Literal["memory", "key-value"] = "memory"
+    network: Literal["memory", "key-value", "dynamic"] = "memory"
     """memory: end-to-end memory network (Sukhbaatar et al. 2015); key-value: what is looked for and what is found are
-    encoded apart (Miller et al. 2016)."""
+    encoded apart (Miller et al. 2016); dynamic: the cell reads the sentences both ways before they are looked up (Xiong
+    et al. 2016)."""
     embedding: PositiveInt = 50
     """Width of all vectors."""
     hops: PositiveInt = 3
@@ -494,7 +495,10 @@ class ReaderNetwork(Settings):
     """What makes a vector of a sentence: the sum of its words' vectors weighed by position, their plain sum (bag), or
     the cell."""
     cell: str = "gru"
-    """Cell that reads each sentence, where the encoder is cell; see unspool train classify --help."""
+    """Cell that reads each sentence, where the encoder is cell, and that reads one sentence after the other (dynamic);
+    see unspool train classify --help."""
+    dropout: Fraction = 0.1
+    """Share of values dropped from sentences and before the answer (dynamic)."""
     tying: Literal["adjacent", "layer-wise"] = "adjacent"
     """Which tables hops share (memory): adjacent, the values of each are the keys of the next; layer-wise, all."""
     time_noise: Fraction = 0.1
