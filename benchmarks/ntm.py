@@ -1,13 +1,19 @@
 """Speed of a Neural Turing Machine on the copy task: Unspool against the same network as a plain torch program.
 
     python benchmarks/ntm.py --length 20 --batch 8 --hidden 100
+    python benchmarks/ntm.py --public ../pytorch-ntm       # a checkout of github.com/loudinthecloud/pytorch-ntm, too
 
-Both have the same weights and see the same exercises; their losses and gradients are compared before anything is timed.
+Ours and the plain program have the same weights and see the same exercises; their losses and gradients are compared
+before anything is timed. The public program is a network of the same sizes with other details (its memory and its
+controller's state start elsewhere, what it adds is not squashed, no product brings the reads into the output): only its
+time is taken.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -124,6 +130,25 @@ def agree(ours: StepwiseModel, plain: PlainNTM, batch: Exercise) -> None:
             raise Disagreement(f"the plain program computes something else: {(one - other).abs().max():.3g}")
 
 
+class PublicNTM(nn.Module):
+    """The network of a public program, fed the way its own training does: step by step."""
+
+    def __init__(self, folder: str, hidden: int, slots: int, width: int) -> None:
+        super().__init__()
+        sys.path.insert(0, folder)
+        try:
+            network = importlib.import_module("ntm.aio").EncapsulatedNTM
+        except ImportError as error:
+            raise SystemExit(f"ntm.py: {folder}: {error}; expected a checkout of pytorch-ntm") from None
+        self.network = network(9, 8, hidden, 1, 1, slots, width)
+
+    def loss(self, batch: Exercise) -> Tensor:
+        """Summed cross-entropy, as ours."""
+        self.network.init_sequence(batch.inputs.shape[1])
+        said = torch.stack([self.network(x)[0] for x in batch.inputs])
+        return F.binary_cross_entropy(said[batch.counted], batch.targets[batch.counted], reduction="sum")
+
+
 def updater(model: nn.Module, loss: Callable[[Exercise], Tensor], batch: Exercise) -> Callable[[], None]:
     """One update: loss, gradients, clipping, Adam."""
     weights = list(model.parameters())
@@ -143,6 +168,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("length", 20), ("batch", 8), ("hidden", 100), ("slots", 128), ("width", 20)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--public", metavar="FOLDER", help="a checkout of pytorch-ntm to measure beside")
     parser.add_argument("--repeats", type=int, default=15)
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args(arguments)
@@ -157,10 +183,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "unspool": updater(ours, lambda batch: ours.loss(batch).total, batch),
         "plain torch": updater(plain, plain.loss, batch),
     }
+    if chosen.public:
+        public = PublicNTM(chosen.public, chosen.hidden, chosen.slots, chosen.width)
+        runs["pytorch-ntm"] = updater(public, public.loss, batch)
     times = interleaved(runs, chosen.repeats)
     steps = 2 * chosen.length + 1
     print(f"copy, {chosen.length} vectors, batch {chosen.batch}, {chosen.hidden} units, {chosen.slots} slots")
-    print("\n| program | update | steps a second | ratio |\n|---|---:|---:|---:|")
+    print("\n| program | update | steps a second | of plain torch |\n|---|---:|---:|---:|")
     for name, timing in times.items():
         ratio = times["plain torch"].median / timing.median
         print(f"| {name} | {timing} | {steps / timing.median:,.0f} | {ratio:.2f} |")
