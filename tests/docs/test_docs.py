@@ -18,6 +18,7 @@ import torch
 
 from unspool.cells import CELLS
 from unspool.cli.main import VERBS, unspool
+from unspool.engine import explain
 from unspool.settings import make, read_recipe
 from unspool.tasks import task_class
 from unspool.tasks.folder import FORMAT, Record, write_record
@@ -317,6 +318,17 @@ def test_every_cell_has_a_page_with_its_equation(name: str) -> None:
     listed = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     assert f"cells/{name}.md" in listed
     assert f"[{name}]({name}.md)" in (ROOT / "docs" / "cells" / "index.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_the_table_of_cells_names_the_paths_that_run_them(name: str) -> None:
+    table = (ROOT / "docs" / "cells" / "index.md").read_text(encoding="utf-8")
+    row = re.search(rf"^\| \[{name}\].*\| ([a-z, ]+) \|$", table, re.M)
+    assert row is not None
+    cell = CELLS[name](16, 64)
+    paths = [explain(cell, torch.zeros(time, 32, 16)).backend for time in (64, 2)]
+    assert row[1] == ", ".join(dict.fromkeys(paths))
+    assert f"`{paths[0]}`" in (ROOT / "docs" / "cells" / f"{name}.md").read_text(encoding="utf-8")
 
 
 def test_every_page_stands_in_the_navigation() -> None:

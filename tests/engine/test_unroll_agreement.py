@@ -73,8 +73,8 @@ def test_every_cell_is_in_the_table_of_paths():
     assert AUTO.keys() == ALL_CELLS.keys()
 
 
-NOT_COMPILED = {"hyperlstm", "ntm", "ntm-feedforward"}
-"""Cells whose step or state has parts of three dimensions, which the compiler does not take."""
+NOT_COMPILED = {"ntm", "ntm-feedforward"}
+"""Cells whose state has parts of three dimensions, which the compiler does not take."""
 
 
 @pytest.mark.parametrize("name", ALL_CELLS)

@@ -91,14 +91,20 @@ class HyperLSTMCell(Cell[HyperLSTMState]):
     def step(self, x: Tensor, state: HyperLSTMState, *context: Tensor) -> tuple[Tensor, HyperLSTMState]:
         seen = torch.cat([state.h, x], dim=-1)
         _, (hyper_h, hyper_c) = self.hyper.step(seen, LSTMState(state.hyper_h, state.hyper_c))
-        z = F.linear(hyper_h, self.embed, self.embed_shift).view(-1, 3, 4, self.embedding_size)
-        z_h, z_x, z_b = z.unbind(1)  # (batch, gate, embedding) each
-        d_h = torch.einsum("bge,ghe->bgh", z_h, self.scale_h)
-        d_x = torch.einsum("bge,ghe->bgh", z_x, self.scale_x)
-        shift = torch.einsum("bge,ghe->bgh", z_b, self.scale_b)
-        from_context = d_h * F.linear(state.h, self.weight_hh).view_as(d_h)
-        from_text = d_x * F.linear(x, self.weight_ih).view_as(d_x)
-        sum_i, sum_f, sum_g, sum_o = self._sums(from_context + from_text, shift).unbind(1)
+        z = F.linear(hyper_h, self.embed, self.embed_shift).chunk(12, dim=-1)  # of h, x and b, for each gate
+        from_context, from_text = (
+            F.linear(state.h, self.weight_hh).chunk(4, -1),
+            F.linear(x, self.weight_ih).chunk(4, -1),
+        )
+        sum_i, sum_f, sum_g, sum_o = (
+            self._shifted(
+                gate,
+                F.linear(z[gate], self.scale_h[gate]) * from_context[gate]
+                + F.linear(z[4 + gate], self.scale_x[gate]) * from_text[gate]
+                + F.linear(z[8 + gate], self.scale_b[gate]),
+            )
+            for gate in range(4)
+        )
         i = torch.sigmoid(sum_i)
         f = torch.sigmoid(sum_f)
         g = torch.tanh(sum_g)
@@ -108,11 +114,11 @@ class HyperLSTMCell(Cell[HyperLSTMState]):
         self.record(input=i, forget=f, candidate=g, output=o)
         return h, HyperLSTMState(h, c, hyper_h, hyper_c)
 
-    def _sums(self, products: Tensor, shift: Tensor) -> Tensor:
-        bias = self.bias.view(4, self.hidden_size)
+    def _shifted(self, gate: int, total: Tensor) -> Tensor:
+        bias = self.bias.chunk(4)[gate]
         if not self.layer_norm:
-            return products + shift + bias
-        return F.layer_norm(products + shift, (self.hidden_size,)) * self.gain + bias
+            return total + bias
+        return F.layer_norm(total, (self.hidden_size,), self.gain[gate], bias)
 
     def _shown(self, c: Tensor) -> Tensor:
         return F.layer_norm(c, (self.hidden_size,), self.gain_c, self.shift_c) if self.layer_norm else c

@@ -13,7 +13,7 @@ from unspool.engine.cpu.interpret import interpret
 from unspool.engine.cpu.plan import plan
 from unspool.engine.cpu.schedule import schedule
 
-NOT_TAKEN = {"hyperlstm", "ntm", "ntm-feedforward"}
+NOT_TAKEN = {"ntm", "ntm-feedforward"}
 """Cells with parts of three dimensions, which the compiler refuses."""
 EVERY = {name: cell for name, cell in {**ALL_CELLS, **ODD}.items() if name not in NOT_TAKEN}
 
