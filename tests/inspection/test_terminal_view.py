@@ -224,3 +224,15 @@ def test_a_token_takes_its_width_in_cells(token, width, expected):
 )
 def test_a_bar_is_drawn_in_eighths(share, width, expected):
     assert Brush(ascii_only=False, colour=False).bar(share, width) == expected
+
+
+def test_each_kind_of_bars_is_explained_once_shares_apart_from_gates():
+    arrays = {f"layer {n} forward / update": np.linspace(0, 1, 6).reshape(2, 3) for n in (1, 2)}
+    arrays |= {"hops / hop 1": np.array([[0.25], [0.75]])}
+    file = io.StringIO()
+    show(Trace(("Mary left.", "John stayed."), arrays), Console(file=file, width=80, color_system=None, _environ={}))
+    lines = file.getvalue().splitlines()
+    gates = [number for number, line in enumerate(lines) if line == "gates: mean of 3 units, from 0 (shut) to 1 (open)"]
+    assert len(gates) == 1
+    assert lines.index("layer 2 forward") < gates[0] < lines.index("hops")
+    assert lines[-1] == "full bar = 1"

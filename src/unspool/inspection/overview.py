@@ -53,9 +53,10 @@ def columns(trace: Trace, place: str) -> list[Column]:
 
 
 def legend(shown: list[Column], units: int) -> str:
-    """One line that says how to read the columns."""
+    """One line that says how to read the columns; a gate of a single unit is a share, such as a hop's of a sentence."""
     kinds = {column.kind for column in shown}
-    parts = [f"gates: mean of {_many(units)}, from 0 (shut) to 1 (open)"] if "gate" in kinds else []
+    gates = f"gates: mean of {_many(units)}, from 0 (shut) to 1 (open)" if units > 1 else "full bar = 1"
+    parts = [gates] if "gate" in kinds else []
     if "size" in kinds:
         parts.append(f"|…|: mean size over {_many(units)}, full bar = largest")
     if "change" in kinds:

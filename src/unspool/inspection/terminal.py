@@ -44,11 +44,13 @@ def show(trace: Trace, console: Console | None = None, *, array: str | None = No
     parts: list[Any] = [Prediction(trace)] if trace.prediction else []
     parts += _maps(trace, maps)
     sides = _sides(trace)
-    explained = next((place for side in reversed(sides) for place in reversed(side.places)), "")
+    explained = {
+        _to_explain(side, place): place for side in sides for place in side.places
+    }.values()  # the last of each
     for side in sides:
         if side is not trace and side.prediction:
             parts.append(Group(Text("written", style="bold"), Prediction(side)))
-        parts += [Gates(side, place, explained=place == explained) for place in side.places]
+        parts += [Gates(side, place, explained=place in explained) for place in side.places]
     if array is not None:
         parts.append(HeatMap(_holder(trace, array), array))
     if trace.model:
@@ -59,6 +61,11 @@ def show(trace: Trace, console: Console | None = None, *, array: str | None = No
         console.print(part)
     for note in trace.notes:
         console.print(Text(brush.plain(f"Note: {_visible_line(note)}")))
+
+
+def _to_explain(trace: Trace, place: str) -> tuple[bool, tuple[str, ...]]:
+    """What the line below a place's bars has to tell of."""
+    return units(trace.at(place)) > 1, tuple(dict.fromkeys(column.kind for column in columns(trace, place)))
 
 
 def _sides(trace: Trace) -> list[Trace]:
