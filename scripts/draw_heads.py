@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Draw where the heads of a trained Turing machine look while it copies: `draw_heads.py MODEL OUT.svg`."""
+"""Draw where the heads of a trained Turing machine look while it copies: `draw_heads.py MODEL OUT.svg`.
+
+A machine that copies repeatedly takes `--repeats`.
+"""
 
 from __future__ import annotations
 
@@ -35,17 +38,20 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--length", type=int, default=20, help="vectors to copy")
+    parser.add_argument("--repeats", type=int, help="how often, of a machine that copies repeatedly")
     chosen = parser.parse_args()
     chance = random.Random(3)
     model = Algorithm.load(chosen.model)
     text = " ".join("".join(chance.choice("01") for _ in range(8)) for _ in range(chosen.length))
+    if chosen.repeats is not None:
+        text = f"{chosen.repeats}x {text}"
     trace = model.trace(text)
     heads = {name.split(" / ")[1].removesuffix(" 1"): shown.values for name, shown in trace.maps.items()}
     steps = next(iter(heads.values())).shape[1]
     assert model.kind is not None
     inputs = model.kind.read(text).inputs[:, 0].numpy().T
     # the slots lie in a ring: they are turned so that the first that is written stands at an edge, the rest in order
-    written, answered = heads["write head"], steps - chosen.length
+    written, answered = heads["write head"], chosen.length + 1
     used = written[:, :answered].argmax(0)
     falling = np.median(np.diff(used)) < 0
     order = (used[0] + (2 - np.arange(chosen.length + 8) if falling else np.arange(chosen.length + 8) - 2)) % len(
