@@ -48,14 +48,24 @@ class Layout:
     places: Tensor | None = None
     """Where each row stands in the padded batch."""
 
-    known_cuts: dict[int, Tensor] = field(default_factory=dict)
-    """What `cuts` has answered before."""
+    known: dict[int, tuple[Tensor, dict[str, int]]] = field(default_factory=dict)
+    """By the number of parts: the first sequence of each part, and what `numbers` has answered before."""
 
     def cuts(self, parts: int) -> Tensor:
         """The first sequence of each part and where the last part ends; parts have about the same work."""
-        if parts not in self.known_cuts:
-            self.known_cuts[parts] = self._cuts(parts)
-        return self.known_cuts[parts]
+        return self._known(parts)[0]
+
+    def numbers(self, parts: int) -> dict[str, int]:
+        """What a call's jobs want to know of the layout, by name: sizes, and where the tables stand."""
+        return self._known(parts)[1]
+
+    def _known(self, parts: int) -> tuple[Tensor, dict[str, int]]:
+        if parts not in self.known:
+            cuts = self._cuts(parts)
+            tables = {"cuts": cuts, "active": self.active, "starts": self.starts}
+            sizes = {"": 0, "steps": self.steps, "batch": self.batch, "rows": self.rows, "parts": parts}
+            self.known[parts] = cuts, sizes | {name: table.data_ptr() for name, table in tables.items()}
+        return self.known[parts]
 
     def _cuts(self, parts: int) -> Tensor:
         if self.totals is None:

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell
+from unspool.engine.cpu.around import around_bare, around_plain
 from unspool.engine.cpu.bound import bound
 from unspool.engine.cpu.compile import missing, uncollected
 from unspool.engine.cpu.identity import Look, identity, places, weights
 from unspool.engine.cpu.layout import Layout, blocks, packed
 from unspool.engine.cpu.plan import Plan, plan
+from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.rules import faster_elsewhere, in_half
-from unspool.engine.cpu.run import Program
+from unspool.engine.cpu.run import infer, train
 from unspool.engine.cpu.step import BoundStep, looked_on
 from unspool.engine.cpu.trace import Refusal
 from unspool.engine.request import Path, Request, State
@@ -202,18 +204,28 @@ def _run(
     states = [_sorted(_as(dtype, part), layout) for part in request.state]
     before = plan.before
     given = (*sequences, *request.state, *owned.values())
-    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)):
-        packed_once = bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
-        flat = [_flat(part) for part in rows]
-        inputs = before.run_inputs(flat, packed_once.shared(before), packed_once.matrices, half=program.half)
-        outputs, final = program.infer(layout, inputs, packed_once, states)
-    elif plan.plain is not None:
-        outputs, final = program.run_plain(layout, rows, states, tuple(owned.values()))
-    else:
-        matrices, vectors = plan.tape.replay(owned)
-        shared = before.run_weights(vectors, matrices, dtype)
+    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
+    packed_once = None if wanted else bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
+    if plan.plain is not None:
+        tensors = tuple(owned.values())
+        around = around_plain(program, plan.plain, len(rows), tensors)
+        if packed_once is None:
+            outputs, final = train(around, layout, (*rows, *states, *tensors))
+        else:
+            outputs, final = infer(around, layout, rows, states, tensors, packed_once)
+    elif packed_once is not None:
+        shared, matrices = packed_once.shared(before), packed_once.matrices
         inputs = before.run_inputs([_flat(part) for part in rows], shared, matrices, half=program.half)
-        outputs, final = program(layout, inputs, [shared[node] for node in before.vectors], matrices, states)
+        around = around_bare(program, len(inputs), packed_once.vectors(before), matrices)
+        outputs, final = infer(around, layout, inputs, states, (), packed_once)
+    else:
+        matrices, made = plan.tape.replay(owned)
+        shared = before.run_weights(made, matrices, dtype)
+        inputs = before.run_inputs([_flat(part) for part in rows], shared, matrices, half=program.half)
+        vectors = [shared[node] for node in before.vectors]
+        around = around_bare(program, len(inputs), vectors, matrices)
+        lying = [matrix if matrix.is_contiguous() else matrix.t() for matrix in matrices]
+        outputs, final = train(around, layout, (*inputs, *states, *vectors, *lying))
     if layout.back is not None:
         outputs = _Scatter.apply(outputs, layout.places, time * batch)  # type: ignore[no-untyped-call]
         final = [part.index_select(0, layout.back) for part in final]

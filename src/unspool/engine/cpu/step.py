@@ -19,7 +19,7 @@ from unspool.cells import Cell
 from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.emit.loops import RATES, SLOTS
 from unspool.engine.cpu.identity import places
-from unspool.engine.cpu.run import Program, parts_of
+from unspool.engine.cpu.program import Program, parts_of
 from unspool.engine.cpu.threads import run_parts, team
 
 __all__ = ["BoundStep", "looked_on"]
