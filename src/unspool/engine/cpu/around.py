@@ -7,8 +7,9 @@ Everything that a call is given has a number: sequences first, then states, then
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
+from operator import attrgetter
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from unspool.engine.cpu.frame import Frame, Rows
 from unspool.engine.cpu.gradients import write_gradients
 from unspool.engine.cpu.jobs import At
 from unspool.engine.cpu.layout import Layout
+from unspool.engine.cpu.memories import Memories
 from unspool.engine.cpu.plain import Plain, bare
 from unspool.engine.cpu.program import Program
 
@@ -25,6 +27,20 @@ __all__ = ["Around", "around_bare", "around_plain"]
 
 _SMALL = 1_000_000
 """Multiplications over all steps at once, up to which they are jobs; from there on torch's products are faster."""
+
+
+def _start(rows: slice | Tensor) -> int:
+    assert isinstance(rows, slice), "a ragged batch has no block of such rows"
+    found: int = rows.start
+    return found
+
+
+# Rows of the history of a state, or of its two blocks.
+_FIRST, _FIRST_OF_TWO = attrgetter("initial"), lambda layout: 0
+_SECOND = attrgetter("batch")
+_LAST, _LAST_OF_TWO, _BEFORE, _AFTER = (
+    lambda layout, of=attrgetter(name): _start(of(layout)) for name in ("final", "final_of_two", "before", "after")
+)
 
 
 class Around:
@@ -85,89 +101,103 @@ class Around:
 
     def _make_forward(self, small: bool, full: bool) -> Frame:
         frame = self._frame(self.program.forward)
+        frame.tensors += [f"given{number}" for number in range(self.weights + len(self.shapes))]
+        self._place_states(frame, frame.kept, self.program.states, full)
         frame.place_vectors()
-        for number, width in enumerate(self.widths):
-            if number not in self.program.shown:
-                frame.kept.add(f"state{number}", "after", width)
-        self._move_states(frame, full)
-        for number, (given, matrix) in enumerate(self.plain.inputs):
-            if small and matrix is not None:
-                packed = frame.pack(frame.head, matrix, transposed=False)
-                self._multiply_input(frame, number, packed, kept=f"input{number}" in self.program.read_back)
-            else:
-                frame.elsewhere[f"input{number}"] = f"given{given}" if matrix is None else f"input{number}"
+        for number, (_, matrix) in enumerate(self.plain.inputs):
+            packed = frame.pack(frame.head, matrix, transposed=False) if small and matrix is not None else None
+            self._place_input(frame, number, packed, kept=f"input{number}" in self.program.read_back)
         for product in frame.kernel.products:
             frame.pack(frame.head, product.matrix, product.transposed, product.packed)
         frame.place_rest(kept=self.program.read_back)
-        frame.put_arguments()
-        return frame
+        return frame.finish()
 
     def _make_inference(self, small: bool, full: bool) -> Frame:
         frame = self._frame(self.program.inference)
-        for number, width in enumerate(self.widths):
-            if number not in self.program.shown:
-                frame.scratch.add(f"state{number}", "next", width)
-        self._move_states(frame, full)
-        for number, (given, matrix) in enumerate(self.plain.inputs):
-            if small and matrix is not None:
-                self._multiply_input(frame, number, f"packed{number}")
-            else:
-                frame.elsewhere[f"input{number}"] = f"given{given}" if matrix is None else f"input{number}"
-        frame.elsewhere |= {f"vector{number}": f"vector{number}" for number in range(len(self.plain.sums))}
+        frame.tensors += [f"given{number}" for number in range(self.weights)]
+        self._place_states(frame, frame.scratch, self.program.shown, full)
+        frame.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
+        frame.tensors += [product.packed for product in frame.kernel.products]
+        for number, (_, matrix) in enumerate(self.plain.inputs):
+            packed = f"packed{number}" if small and matrix is not None else None
+            frame.tensors += [packed] if packed is not None else []
+            self._place_input(frame, number, packed)
         frame.place_rest()
-        frame.put_arguments()
-        return frame
+        return frame.finish()
 
-    def _move_states(self, frame: Frame, full: bool) -> None:
-        """First states to where the loop finds them, and last ones to where they are wanted."""
-        for number in self.program.shown or ["output"]:
-            name = f"state{number}" if number in self.program.shown else "output0"
-            frame.elsewhere[name] = name
+    def _place_states(self, frame: Frame, others: Memories, history: Collection[int], full: bool) -> None:
+        """Room for states; the first ones are brought there, and the last ones to where they are wanted."""
+        if not self.program.shown:
+            frame.shown.add("output0", "time", self.program.output_width)
         for number, width in enumerate(self.widths):
-            given = f"given{self.sequences + number}"
+            name, given = f"state{number}", f"given{self.sequences + number}"
+            memories = frame.shown if number in self.program.shown else others
+            memories.add(name, "after" if number in history else "next", width)
+            memories.mark(f"first{number}", name, _FIRST if number in history else _FIRST_OF_TWO)
             frame.call(frame.head, "copy", f"first{number}", width, given, width, At("batch"), width)
             if full:
+                memories.mark(f"last{number}", name, _LAST if number in history else _LAST_OF_TWO)
+                memories.mark(f"{name}.before", name, _BEFORE)
+                memories.mark(f"{name}.after", name, _AFTER)
+                frame.tensors.append(f"final{number}")
                 frame.call(frame.tail, "copy", f"final{number}", width, f"last{number}", width, At("batch"), width)
 
-    def _multiply_input(self, frame: Frame, number: int, packed: str, *, kept: bool = False) -> None:
-        given, matrix = self.plain.inputs[number]
-        assert matrix is not None
-        (depth, width), name = frame.matrix(matrix), f"input{number}"
-        (frame.kept if kept else frame.scratch).add(name, "time", width)
-        frame.multiply(frame.head, Rows(At(f"given{given}"), depth, depth), packed, Rows(At(name), width, width))
+    def _place_input(self, frame: Frame, number: int, packed: str | None, *, kept: bool = False) -> None:
+        """An input of the loop: as it is given, multiplied with a packed matrix, or made by torch."""
+        (given, matrix), name = self.plain.inputs[number], f"input{number}"
+        if matrix is None:
+            frame.elsewhere[name] = f"given{given}"
+        elif packed is None:
+            frame.tensors.append(name)
+        else:
+            depth, width = frame.matrix(matrix)
+            (frame.kept if kept else frame.scratch).add(name, "time", width)
+            frame.multiply(frame.head, Rows(At(f"given{given}"), depth, depth), packed, Rows(At(name), width, width))
 
     def _make_backward(self, small: bool, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
-        frame = self._frame(self.program.backward)
-        buffers = frame.kernel.buffers
+        frame, forward = self._frame(self.program.backward), self.forward(small, small)
+        frame.kept, frame.shown = forward.kept, forward.shown
+        frame.blocks = [frame.scratch, frame.kept, frame.shown] if self.program.shown else [frame.scratch, frame.kept]
+        frame.tensors += [f"given{number}" for number in range(self.sequences)]
+        frame.tensors += [f"given{self.weights + number}" for number in range(len(self.shapes))]
+        frame.tensors += ["output_gradient0", *(f"final_gradient{number}" for number, end in enumerate(ended) if end)]
+        frame.tensors += [] if small else self.made
         frame.place_vectors()
-        for name in buffers:
-            if name.startswith(("state", "saved", "input", "output_gradient")) and "input_gradient" not in name:
-                frame.elsewhere[name] = name
-        for number, (given, matrix) in enumerate(self.plain.inputs):
-            uses = [used for used, _ in self.plain.inputs].count(given)
+        given = [used for used, _ in self.plain.inputs]
+        for number, (used, matrix) in enumerate(self.plain.inputs):
             if matrix is None:
-                frame.elsewhere[f"input{number}"] = f"given{given}"
-                # the loop writes it where it is wanted
-                if wanted[given] and uses == 1 and f"input_gradient{number}" in buffers:
-                    frame.elsewhere[f"input_gradient{number}"] = f"gradient{given}"
+                frame.elsewhere[f"input{number}"] = f"given{used}"
+                gradient = f"input_gradient{number}"
+                if gradient in frame.kernel.buffers and wanted[used] and given.count(used) == 1:
+                    frame.elsewhere[gradient] = f"gradient{used}"  # the loop writes it where it is wanted
         for product in frame.kernel.products:
             frame.pack(frame.head, product.matrix, product.transposed, product.packed)
-        frame.place_rest()
-        for name, buffer in buffers.items():
-            if buffer.rate == "part":
-                frame.call(frame.head, "clear", name, buffer.stride, At("parts"), buffer.stride)
         for number, width in enumerate(self.widths):
             self._carry(frame, number, width, wanted[self.sequences + number], ended[number])
-        frame.put_arguments()
+        frame.place_rest()
+        for name, buffer in frame.kernel.buffers.items():
+            if buffer.rate == "part":
+                frame.call(frame.head, "clear", name, buffer.stride, At("parts"), buffer.stride)
         if small:
             write_gradients(frame, wanted)
-        return frame
+        names = {*frame.elsewhere.values(), *frame.head.names(), *frame.tail.names()}
+        frame.written = [number for number in range(len(wanted)) if f"gradient{number}" in names]
+        frame.tensors += [f"gradient{number}" for number in frame.written]
+        return frame.finish()
+
+    @cached_property
+    def made(self) -> list[str]:
+        """The loop's inputs that are products, where they are wanted on the way back."""
+        names = [f"input{number}" for number, (_, matrix) in enumerate(self.plain.inputs) if matrix is not None]
+        return [name for name in names if name in self.program.read_back]
 
     def _carry(self, frame: Frame, number: int, width: int, wanted: bool, ended: bool) -> None:
         """The gradient of a last state to where the loop finds it, and that of the first to where it is wanted."""
         name, carry = f"carry{number}", frame.kernel.buffers.get(f"carry{number}")
         if carry is None:
             return
+        frame.scratch.add(name, carry.rate, carry.stride)
+        frame.scratch.mark(f"{name}.second", name, _SECOND)
         for block in (name, f"{name}.second"):  # a sequence that ends early finds it in either
             frame.call(frame.head, "clear", block, carry.stride, At("batch"), carry.stride)
             if ended:

@@ -121,7 +121,7 @@ class Tools:
     """The functions that do what is to be done around a loop."""
 
     play: Any
-    """Makes the calls of a list: `play(table, count, values)`."""
+    """Makes the calls of a list: `play(table, count, places, bases)`."""
     addresses: dict[str, int]
     """`copy`, `add`, `clear` and `put`."""
     engine: Any
@@ -133,7 +133,8 @@ def tools(dtype: torch.dtype, target: Target) -> Tools:
     with uncollected():
         engine = _Machine(target).load(emit_jobs(target, dtype))
     addresses = {name: engine.get_function_address(name) for name in ("copy", "add", "clear", "put")}
-    play = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p)
+    address = ctypes.c_void_p
+    play = ctypes.CFUNCTYPE(None, address, ctypes.c_int64, address, address)
     return Tools(play(engine.get_function_address("play")), addresses, engine)
 
 

@@ -8,20 +8,22 @@ there.
 from __future__ import annotations
 
 import ctypes
+from array import array
 from collections.abc import Collection, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 import torch
+from torch import Tensor
 
 from unspool.engine.cpu.compile import Native, products
 from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.products import packed_size
 from unspool.engine.cpu.jobs import Argument, At, Jobs
+from unspool.engine.cpu.layout import CONSTANTS, Layout
 from unspool.engine.cpu.memories import Memories
 from unspool.engine.cpu.plain import Piece, Plain
-from unspool.engine.cpu.program import Program
+from unspool.engine.cpu.program import Program, parts_of
 from unspool.engine.cpu.schedule import Place, Rate
 from unspool.engine.cpu.threads import run_parts, team
 
@@ -34,6 +36,17 @@ class Rows(NamedTuple):
     at: At
     stride: int
     width: int
+
+
+class Form(NamedTuple):
+    """What of a call depends on how the batch lies."""
+
+    layout: Layout
+    parts: int
+    sizes: list[int]
+    """Numbers in each block."""
+    places: array[int]
+    """Where everything that jobs have names for is found: the number of a base, and bytes from there."""
 
 
 class Frame:
@@ -53,25 +66,54 @@ class Frame:
         self.program, self.native, self.plain, self.shapes = program, native, plain, shapes
         self.kernel, self.first_weight = native.kernel, first_weight
         self.head, self.tail = Jobs(program.tools.play), Jobs(program.tools.play)
-        self.kept, self.scratch = Memories(program.dtype), Memories(program.dtype)
+        self.scratch, self.kept, self.shown = (Memories(program.dtype) for _ in range(3))
+        self.blocks = [self.scratch, self.kept, self.shown]
+        """Memory for the call alone, memory that is kept for the way back, and memory whose rows are the outputs."""
+        self.tensors: list[str] = []
+        """Names of all that has memory of its own, in the order in which a call gives it."""
+        self.written: list[int] = []
+        """The numbers of the things given whose gradients the loop and the jobs write."""
         self.elsewhere: dict[str, str] = {}
         """The kernel's memories that stand under another name."""
         self._functions = {**program.tools.addresses, "product": program.products.product}
         self._functions["pack"] = ctypes.cast(program.products.pack, ctypes.c_void_p).value or 0
         self.size = program.dtype.itemsize
+        slots = len(SLOTS) + len(self.kernel.memories) + ARGUMENTS
+        self.scratch.add("arguments", "vector", slots * 8 // self.size)  # the first of all
         self._count = 0
+        self._last: Form | None = None
 
-    def run(self, values: dict[str, int]) -> None:
-        """Make all calls; `values` says what the names in the jobs stand for."""
-        self.head.play(values)
-        run_parts(self.native, values["arguments"], values["parts"])
-        self.tail.play(values)
+    def finish(self) -> Frame:
+        """Number the names, when all jobs are there but the last."""
+        self.put_arguments()
+        names = [*CONSTANTS, *(name for block in self.blocks for name in block.names), *self.tensors]
+        numbers = {name: number for number, name in enumerate(names)}
+        self.head.number(numbers)
+        self.tail.number(numbers)
+        return self
 
-    @cached_property
-    def written(self) -> list[int]:
-        """The numbers of the things given whose gradients the loop and the jobs write."""
-        names = {*self.head.names, *self.tail.names}
-        return sorted(int(name.removeprefix("gradient")) for name in names if name.startswith("gradient"))
+    def lay_out(self, layout: Layout) -> Form:
+        """What a call with a batch that lies so is made of; the last answer is remembered."""
+        parts, last = parts_of(self.kernel, layout.rows, layout.batch), self._last
+        if last is None or last.layout is not layout or last.parts != parts:
+            places = [part for constant in layout.numbers(parts) for part in (0, constant)]
+            sizes = []
+            for base, block in enumerate(self.blocks, start=1):
+                size, starts = block.lay_out(layout, parts)
+                sizes.append(size)
+                places += [part for start in starts for part in (base, start)]
+            first = 1 + len(self.blocks)
+            places += [part for base in range(first, first + len(self.tensors)) for part in (base, 0)]
+            self._last = last = Form(layout, parts, sizes, array("q", places))
+        return last
+
+    def run(self, form: Form, blocks: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
+        """Make all calls, with memory for the blocks and the tensors of the frame."""
+        bases = array("q", [0, *[block.data_ptr() for block in blocks], *[part.data_ptr() for part in tensors]])
+        places, base = form.places.buffer_info()[0], bases.buffer_info()[0]
+        self.head.play(places, base)
+        run_parts(self.native, bases[1], form.parts)
+        self.tail.play(places, base)
 
     # -- where things are
 
@@ -171,7 +213,7 @@ class Frame:
 
     def place_rest(self, kept: Collection[str] = ()) -> None:
         """Make room for the kernel's other memories, among them some that are kept for the way back."""
-        known = {*self.elsewhere, *self.scratch, *self.kept}
+        known = {*self.elsewhere, *self.tensors, *(name for block in self.blocks for name in block.names)}
         for name, buffer in self.kernel.buffers.items():
             if name not in known:
                 (self.kept if name in kept else self.scratch).add(name, buffer.rate, buffer.stride)
@@ -182,6 +224,5 @@ class Frame:
         constants = {"product": self.program.products.product, "number": team().which, "count": team().size}
         found: list[Argument] = [constants.get(name, At(name)) for name in SLOTS]
         found += [self.at(name) for name in kernel.memories]
-        self.scratch.add("arguments", "vector", (len(found) + each) * 8 // self.program.dtype.itemsize)
         for first in range(0, len(found), each):
             self.call(self.head, "put", At("arguments", 8 * first), *found[first : first + each])

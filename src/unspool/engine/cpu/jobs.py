@@ -1,14 +1,13 @@
 """Native calls that are written down once and made often, each time with other addresses.
 
 To copy a few rows through torch costs a microsecond, through a list of such jobs some nanoseconds. Nothing in a list
-depends on how many rows there are or where they lie: that is said by name, and each call gives a number for each name.
+depends on how many rows there are or where they lie: names stand for that, and each has a place where a call finds it.
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Collection, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from unspool.engine.cpu.emit.jobs import ARGUMENTS
@@ -36,30 +35,33 @@ class Jobs:
 
     def __init__(self, play: Any) -> None:
         self._play = play
-        self._numbers: dict[str, int] = {}
-        self._lines: list[int] = []
+        self._calls: list[tuple[int, list[At]]] = []
+        self._table: Any = None
+        self._address = 0
 
     def call(self, function: int, *arguments: Argument) -> None:
         """Add a call of the function at an address."""
-        self._lines.append(function)
-        for argument in (*arguments, *[0] * (ARGUMENTS - len(arguments))):
-            name, more = ("", argument) if isinstance(argument, int) else argument
-            self._lines += [self._numbers.setdefault(name, len(self._numbers)), more]
+        named = [At("", argument) if isinstance(argument, int) else argument for argument in arguments]
+        self._calls.append((function, named + [At("")] * (ARGUMENTS - len(named))))
 
-    @property
-    def names(self) -> Collection[str]:
-        """Everything that a call has to give a number for."""
-        return self._numbers.keys()
+    def names(self) -> set[str]:
+        """All names; the empty one stands for 0."""
+        return {argument.name for _, arguments in self._calls for argument in arguments}
 
-    @cached_property
-    def _ready(self) -> tuple[Any, int, int, Any, list[str]]:
-        """The list in memory, where it stands and how long it is, an array for values, and the names they belong to."""
-        table, room = (ctypes.c_int64 * len(self._lines))(*self._lines), ctypes.c_int64 * len(self._numbers)
-        return table, ctypes.addressof(table), len(self._lines) // (1 + 2 * ARGUMENTS), room, list(self._numbers)
+    def number(self, numbers: Mapping[str, int]) -> None:
+        """Number the names; then the list is ready."""
+        lines: list[int] = []
+        for function, arguments in self._calls:
+            lines += [function, *(part for name, more in arguments for part in (numbers[name], more))]
+        self._table = (ctypes.c_int64 * len(lines))(*lines)
+        self._address = ctypes.addressof(self._table)
 
-    def play(self, values: Mapping[str, int]) -> None:
-        """Make the calls; `values` says what each name stands for, and that the empty name is 0."""
-        _, table, count, room, names = self._ready
-        if count:
-            given = room(*map(values.__getitem__, names))
-            self._play(table, count, ctypes.addressof(given))
+    def play(self, places: int, bases: int) -> None:
+        """Make the calls; both are addresses.
+
+        Args:
+            places: For the name with each number, which base it is found by, and what is added.
+            bases: Addresses that this call begins with.
+        """
+        if self._calls:
+            self._play(self._address, len(self._calls), places, bases)

@@ -14,7 +14,10 @@ from torch import Tensor
 
 from unspool.engine.cpu.emit.loops import RATES
 
-__all__ = ["Layout", "blocks", "packed"]
+__all__ = ["CONSTANTS", "Layout", "blocks", "packed"]
+
+CONSTANTS = ("", "steps", "batch", "rows", "parts", "cuts", "active", "starts")
+"""Names that jobs have for what a layout says: nothing, four sizes, and where three tables stand."""
 
 
 @dataclass(frozen=True)
@@ -48,23 +51,22 @@ class Layout:
     places: Tensor | None = None
     """Where each row stands in the padded batch."""
 
-    known: dict[int, tuple[Tensor, dict[str, int]]] = field(default_factory=dict)
-    """By the number of parts: the first sequence of each part, and what `numbers` has answered before."""
+    known: dict[int, tuple[Tensor, list[int]]] = field(default_factory=dict)
+    """By the number of parts: what `cuts` and `numbers` have answered before."""
 
     def cuts(self, parts: int) -> Tensor:
         """The first sequence of each part and where the last part ends; parts have about the same work."""
         return self._known(parts)[0]
 
-    def numbers(self, parts: int) -> dict[str, int]:
-        """What a call's jobs want to know of the layout, by name: sizes, and where the tables stand."""
+    def numbers(self, parts: int) -> list[int]:
+        """The `CONSTANTS`."""
         return self._known(parts)[1]
 
-    def _known(self, parts: int) -> tuple[Tensor, dict[str, int]]:
+    def _known(self, parts: int) -> tuple[Tensor, list[int]]:
         if parts not in self.known:
             cuts = self._cuts(parts)
-            tables = {"cuts": cuts, "active": self.active, "starts": self.starts}
-            sizes = {"": 0, "steps": self.steps, "batch": self.batch, "rows": self.rows, "parts": parts}
-            self.known[parts] = cuts, sizes | {name: table.data_ptr() for name, table in tables.items()}
+            tables = [table.data_ptr() for table in (cuts, self.active, self.starts)]
+            self.known[parts] = cuts, [0, self.steps, self.batch, self.rows, parts, *tables]
         return self.known[parts]
 
     def _cuts(self, parts: int) -> Tensor:

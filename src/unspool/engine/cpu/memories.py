@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -26,43 +26,39 @@ class Memories:
     def __init__(self, dtype: torch.dtype) -> None:
         self._size, self._line = dtype.itemsize, _LINE // dtype.itemsize
         self._kinds: dict[str, tuple[Rate, int]] = {}
-        self._last: tuple[tuple[int, ...], int, dict[str, int]] | None = None
+        self._marks: dict[str, tuple[str, Callable[[Layout], int]]] = {}
 
     def add(self, name: str, rate: Rate, stride: int) -> None:
-        """One more, whose rows are walked so; the rows of a history are one batch more than there are steps."""
+        """One more memory, whose rows are walked so."""
         self._kinds[name] = rate, stride
+
+    def mark(self, name: str, memory: str, row: Callable[[Layout], int]) -> None:
+        """Name a row of a memory, which may depend on how a batch lies."""
+        self._marks[name] = memory, row
 
     def __contains__(self, name: str) -> bool:
         return name in self._kinds
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._kinds)
+    @property
+    def names(self) -> list[str]:
+        """Of the memories, then of the rows that are marked."""
+        return [*self._kinds, *self._marks]
 
-    def take(self, like: Tensor, layout: Layout, parts: int) -> Tensor:
-        """A block for a call."""
-        return like.new_empty(self._laid_out(layout, parts)[0])
-
-    def locate(self, block: Tensor, layout: Layout, parts: int) -> dict[str, int]:
-        """The address of each memory in a block."""
-        start, size = block.data_ptr(), self._size
-        return {name: start + at * size for name, at in self._laid_out(layout, parts)[1].items()}
+    def lay_out(self, layout: Layout, parts: int) -> tuple[int, list[int]]:
+        """How many numbers the block has, and for each name the bytes before it."""
+        starts, end = {}, 0
+        for name, (rate, stride) in self._kinds.items():
+            starts[name] = end * self._size
+            end += -(-_rows(rate, layout, parts) * stride // self._line) * self._line
+        for name, (memory, row) in self._marks.items():
+            starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * self._size
+        return end, list(starts.values())
 
     def view(self, block: Tensor, name: str, layout: Layout, parts: int) -> Tensor:
         """A memory as a tensor, (rows, stride)."""
         rate, stride = self._kinds[name]
-        at = self._laid_out(layout, parts)[1][name]
-        return block.as_strided((_rows(rate, layout, parts), stride), (stride, 1), at)
-
-    def _laid_out(self, layout: Layout, parts: int) -> tuple[int, dict[str, int]]:
-        """How many numbers there are in all, and where each memory starts; what was found last is remembered."""
-        key, last = (layout.rows, layout.batch, parts), self._last
-        if last is None or last[0] != key:
-            starts, end = {}, 0
-            for name, (rate, stride) in self._kinds.items():
-                starts[name] = end
-                end += -(-_rows(rate, layout, parts) * stride // self._line) * self._line
-            self._last = last = key, end, starts
-        return last[1], last[2]
+        start = self.lay_out(layout, parts)[1][list(self._kinds).index(name)] // self._size
+        return block.as_strided((_rows(rate, layout, parts), stride), (stride, 1), start)
 
 
 def _rows(rate: Rate, layout: Layout, parts: int) -> int:

@@ -15,7 +15,7 @@ from unspool.engine.cpu.around import around_bare, around_plain
 from unspool.engine.cpu.bound import bound
 from unspool.engine.cpu.compile import missing, uncollected
 from unspool.engine.cpu.identity import Look, identity, places, weights
-from unspool.engine.cpu.layout import Layout, blocks, packed
+from unspool.engine.cpu.layout import blocks, packed
 from unspool.engine.cpu.plan import Plan, plan
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.rules import faster_elsewhere, in_half
@@ -70,7 +70,9 @@ class CpuPath(Path):
         refusal = _hidden(request.inputs) or _unfit(request.cell, owned, request.inputs) or missing()
         if refusal is not None:
             return refusal
-        if any(part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context):
+        if request.context and any(
+            part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context
+        ):
             shapes = [tuple(part.shape) for part in request.context]
             return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
         widths = _widths(request)
@@ -127,8 +129,8 @@ def _hidden(inputs: Tensor) -> str | None:
 
 def _unfit(cell: Cell[Any], owned: dict[str, Tensor], inputs: Tensor) -> str | None:
     """What of devices, number types and watchers the compiler can't take."""
-    kinds = {tensor.device.type for tensor in (inputs, *owned.values())}
-    if kinds != {"cpu"}:
+    if not (inputs.is_cpu and all(tensor.is_cpu for tensor in owned.values())):
+        kinds = {tensor.device.type for tensor in (inputs, *owned.values())}
         return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
     types = {tensor.dtype for tensor in owned.values()} or {inputs.dtype}
     if len(types) > 1 or not types <= {torch.float32, torch.float64}:
@@ -161,7 +163,7 @@ def _in_full() -> AbstractContextManager[Any]:
 
 
 def _widths(request: Request) -> tuple[int, ...]:
-    return tuple(part.shape[1] for part in request.context)
+    return tuple([part.shape[1] for part in request.context])
 
 
 def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Tensor]) -> Plan | Refusal:
@@ -199,9 +201,11 @@ def _run(
     time, batch, _ = request.inputs.shape
     lengths = request.lengths
     layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, request.reverse)
-    sequences = [request.inputs, *(part.expand(time, -1, -1) for part in request.context)]
-    rows = [_rows(_as(dtype, part), layout) for part in sequences]
-    states = [_sorted(_as(dtype, part), layout) for part in request.state]
+    sequences = [request.inputs, *[part.expand(time, -1, -1) for part in request.context]]
+    rows, states = ([_as(dtype, part) for part in parts] for parts in (sequences, request.state))
+    if layout.order is not None:
+        rows = [_Gather.apply(_flat(part), layout.places) for part in rows]  # type: ignore[no-untyped-call]
+        states = [part.index_select(0, layout.order) for part in states]
     before = plan.before
     given = (*sequences, *request.state, *owned.values())
     wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
@@ -241,17 +245,6 @@ def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
 
 def _flat(sequences: Tensor) -> Tensor:
     return sequences.reshape(-1, sequences.shape[-1])
-
-
-def _rows(sequences: Tensor, layout: Layout) -> Tensor:
-    if layout.places is None:
-        return sequences
-    found: Tensor = _Gather.apply(_flat(sequences), layout.places)  # type: ignore[no-untyped-call]
-    return found
-
-
-def _sorted(state: Tensor, layout: Layout) -> Tensor:
-    return state if layout.order is None else state.index_select(0, layout.order)
 
 
 class _Gather(torch.autograd.Function):

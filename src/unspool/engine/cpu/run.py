@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from unspool.engine.cpu.around import Around
 from unspool.engine.cpu.bound import Bound
-from unspool.engine.cpu.frame import Frame
+from unspool.engine.cpu.frame import Form, Frame
 from unspool.engine.cpu.layout import Layout
-from unspool.engine.cpu.memories import Memories
-from unspool.engine.cpu.program import parts_of
 from unspool.engine.cpu.schedule import Place
 
 __all__ = ["infer", "train"]
@@ -46,109 +45,81 @@ def infer(
     """The same where no gradient is wanted; `weights` are the ones that are owned, made ready."""
     program, plain, small = around.program, around.plain, around.small(layout)
     frame = around.inference(small, layout.totals is None)
-    lying = [part.contiguous() for part in (*sequences, *states)]
-    flat = [_flat(part) for part in lying[: len(sequences)]]
-    made = {} if small else plain.products(flat, owned, half=program.half)
-    held = {product.packed: weights.packed(product.matrix, product.transposed) for product in frame.kernel.products}
-    held |= {f"vector{number}": part for number, part in enumerate(weights.vectors(program.plan.before))}
+    given = [part.contiguous() for part in (*sequences, *states)]
+    ready = weights.ready(frame, partial(_ready, around, frame, weights, small))
+    if not small:
+        flat = [_flat(part) for part in given[: around.sequences]]
+        ready = [*ready, *plain.products(flat, owned, half=program.half).values()]
+    form = frame.lay_out(layout)
+    shape = (*sequences[0].shape[:-1], -1) if sequences else (-1, program.output_width)
+    outputs, final, _ = _forward(around, frame, form, program.shown, given, ready)
+    return outputs.view(shape), final
+
+
+def _ready(around: Around, frame: Frame, weights: Bound, small: bool) -> list[Tensor]:
+    """What the way forward without gradients wants of the weights."""
+    found = weights.vectors(around.program.plan.before)
+    found += [weights.packed(product.matrix, product.transposed) for product in frame.kernel.products]
     if small:
-        held |= {
-            f"packed{number}": weights.packed(matrix, False)
-            for number, (_, matrix) in enumerate(plain.inputs)
-            if matrix is not None
-        }
-    outputs, final, *_ = _forward(around, frame, layout, lying, {**made, **held}, program.shown)
-    return outputs, final
-
-
-class _Forward(NamedTuple):
-    """What a way forward leaves."""
-
-    outputs: Tensor
-    final: list[Tensor]
-    shown: Tensor
-    """The history of the state that is the output, or the outputs."""
-    kept: Tensor
-    """What is read on the way back."""
+        found += [weights.packed(matrix, False) for _, matrix in around.plain.inputs if matrix is not None]
+    return found
 
 
 def _forward(
     around: Around,
     frame: Frame,
-    layout: Layout,
+    form: Form,
+    history: Collection[int],
     given: Sequence[Tensor],
-    held: Mapping[str, Tensor],
-    history: frozenset[int],
-) -> _Forward:
+    others: Sequence[Tensor],
+) -> tuple[Tensor, list[Tensor], list[Tensor]]:
     """Run forward.
 
     Args:
         around: The program and what comes before its loop.
         frame: Of the way forward.
-        layout: How the batch lies.
-        given: Sequences, states and weights without gaps.
-        held: Further memories by name.
+        form: Of the call.
         history: The states that are kept for all steps.
+        given: Sequences, states and weights, without gaps.
+        others: What else the frame wants.
+
+    Returns:
+        Outputs, (rows, width), the last states, and the blocks of the call.
     """
-    program, like = around.program, given[0]
-    full, size, width = layout.totals is None, program.dtype.itemsize, program.output_width
-    parts = parts_of(frame.kernel, layout.rows, layout.batch)
-    values = dict(layout.numbers(parts))
-    for number, part in enumerate(given):
-        values[f"given{number}"] = part.data_ptr()
-    for name, part in held.items():
-        values[name] = part.data_ptr()
-    kept, scratch = frame.kept.take(like, layout, parts), frame.scratch.take(like, layout, parts)
-    values |= frame.kept.locate(kept, layout, parts)
-    values |= frame.scratch.locate(scratch, layout, parts)
-    (first,) = program.shown or (None,)
-    shown = like.new_empty(layout.rows + (0 if first is None else layout.batch), width)
-    values["output0" if first is None else f"state{first}"] = shown.data_ptr()
-    final = []
-    for number, width_of in enumerate(around.widths):
-        start, row = values[f"state{number}"], width_of * size
-        values[f"first{number}"] = start + row * layout.initial * (number in history)
-        if full:
-            last = layout.final if number in history else layout.final_of_two
-            assert isinstance(last, slice)
-            part = like.new_empty(layout.batch, width_of)
-            values[f"last{number}"], values[f"final{number}"] = start + row * last.start, part.data_ptr()
-            final.append(part)
-    frame.run(values)
-    if not full:
-        blocks = _Blocks(frame, layout, parts, {f"state{first}": shown}, (frame.kept, kept), (frame.scratch, scratch))
-        ends = [layout.final if number in history else layout.final_of_two for number in range(len(around.widths))]
-        final = [blocks[f"state{number}"][end] for number, end in enumerate(ends)]
-    begin = 0 if first is None else layout.after.start * width
-    shape = (*given[0].shape[:-1], width) if around.sequences else (layout.rows, width)
-    strides = (layout.batch * width, width, 1) if len(shape) == 3 else (width, 1)
-    return _Forward(shown.as_strided(shape, strides, begin), final, shown, kept)
+    like, layout = given[0], form.layout
+    blocks = [like.new_empty(size) for size in form.sizes]
+    widths, width = around.widths, around.program.output_width
+    final = [like.new_empty(layout.batch, part) for part in widths] if layout.totals is None else []
+    frame.run(form, blocks, (*given, *final, *others))
+    if not final:
+        memories = _Tensors(frame, form, blocks, {})
+        ends = [layout.final if number in history else layout.final_of_two for number in range(len(widths))]
+        final = [memories[f"state{number}"][end] for number, end in enumerate(ends)]
+    begin = layout.after.start * width if around.program.shown else 0
+    return blocks[2].as_strided((layout.rows, width), (width, 1), begin), final, blocks
 
 
-class _Blocks:
+class _Tensors:
     """The memories of a call as tensors, by name.
 
     Args:
         frame: Of the call.
-        layout: How the batch lies.
-        parts: In how many parts it is cut.
+        form: Of the call.
+        blocks: Of the call.
         held: Memories that are tensors of their own.
-        blocks: The others: what lies where, and the block.
     """
 
-    def __init__(
-        self, frame: Frame, layout: Layout, parts: int, held: Mapping[str, Tensor], *blocks: tuple[Memories, Tensor]
-    ) -> None:
-        self._frame, self._layout, self._parts, self._held, self._blocks = frame, layout, parts, held, blocks
+    def __init__(self, frame: Frame, form: Form, blocks: Sequence[Tensor], held: Mapping[str, Tensor]) -> None:
+        self._frame, self._form, self._blocks, self._held = frame, form, blocks, held
 
     def get(self, memory: str) -> Tensor | None:
         """A memory of the kernel, (rows, stride), if there is one of that name."""
         name = self._frame.at(memory).name
         if name in self._held:
             return _flat(self._held[name])
-        for memories, block in self._blocks:
+        for memories, block in zip(self._frame.blocks, self._blocks, strict=True):
             if name in memories:
-                return memories.view(block, name, self._layout, self._parts)
+                return memories.view(block, name, self._form.layout, self._form.parts)
         return None
 
     def __getitem__(self, memory: str) -> Tensor:
@@ -158,9 +129,9 @@ class _Blocks:
 
     def columns(self, place: Place, width: int) -> Tensor:
         """What stood at a place at every step, (rows, width)."""
-        rate, found = place.buffer.rate, self[place.buffer.name]
+        rate, layout, found = place.buffer.rate, self._form.layout, self[place.buffer.name]
         if rate in ("before", "after"):
-            found = found[self._layout.before if rate == "before" else self._layout.after]
+            found = found[layout.before if rate == "before" else layout.after]
         return found[:, place.column : place.column + width]
 
 
@@ -172,75 +143,74 @@ class _Unrolled(torch.autograd.Function):
         rows, owned = lying[: around.sequences], given[around.weights :]
         frame = around.forward(small, layout.totals is None)
         made = {} if small else plain.products([_flat(part) for part in rows], owned, half=program.half)
-        outputs, final, shown, kept = _forward(around, frame, layout, lying, made, program.states)
-        inputs = {name: part for name, part in made.items() if name in program.read_back}
-        ctx.save_for_backward(*rows, *owned, shown, kept, *inputs.values())
-        ctx.around, ctx.layout, ctx.small, ctx.inputs = around, layout, small, list(inputs)
+        form = frame.lay_out(layout)
+        outputs, final, (_, *kept) = _forward(around, frame, form, program.states, lying, tuple(made.values()))
+        if not program.shown:
+            kept.pop()  # the way back does not read the outputs
+        ctx.save_for_backward(*rows, *owned, *kept, *([] if small else [made[name] for name in around.made]))
+        ctx.around, ctx.layout, ctx.small = around, layout, small
         ctx.shapes = [part.shape for part in given]
         ctx.set_materialize_grads(False)
+        if around.sequences:
+            outputs = outputs.view(*given[0].shape[:-1], -1)
         return outputs, *final
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Any:
-        like = next((part for part in (outputs, *final) if part is not None), None)
-        if like is None:
-            return (None,) * (2 + len(ctx.shapes))
-        gradients = _backward(ctx, like, outputs, final)
-        return None, None, *gradients
+    def backward(ctx: Any, *gradients: Tensor | None) -> Any:
+        # where no graph is made of the way back, the wrapper that refuses to go through it twice has nothing to do
+        return (_backward_once if torch.is_grad_enabled() else _backward)(ctx, *gradients)
 
 
-def _backward(ctx: Any, like: Tensor, outputs: Tensor | None, final: Sequence[Tensor | None]) -> list[Tensor | None]:
+def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequence[Tensor | None]:
     """Run backward; the gradients of everything that was given."""
-    around, layout, saved = ctx.around, ctx.layout, ctx.saved_tensors
-    program, plain = around.program, around.plain
-    count, end = around.sequences, around.sequences + len(around.shapes)
-    rows, owned, (shown, kept, *inputs) = saved[:count], saved[count:end], saved[end:]
-    wanted = ctx.needs_input_grad[2:]
-    frame = around.backward(ctx.small, wanted, tuple([part is not None for part in final]))
-    memories = around.forward(ctx.small, layout.totals is None).kept
+    like = next((part for part in (outputs, *final) if part is not None), None)
+    if like is None:
+        return (None,) * len(ctx.needs_input_grad)
     if outputs is None:
-        outputs = like.new_zeros(layout.rows, program.output_width)
-    held = {"output_gradient0": outputs.contiguous(), **dict(zip(ctx.inputs, inputs, strict=True))}
-    held |= {f"state{number}": shown for number in program.shown}
-    lying = [part.contiguous() for part in owned]  # held until the jobs are done
-    held |= {f"given{number}": part for number, part in enumerate(rows)}
-    held |= {f"given{around.weights + number}": part for number, part in enumerate(lying)}
-    held |= {f"final_gradient{number}": part.contiguous() for number, part in enumerate(final) if part is not None}
-    gradients = {number: like.new_empty(ctx.shapes[number]) for number in frame.written}
-    held |= {f"gradient{number}": part for number, part in gradients.items()}
-    parts = parts_of(frame.kernel, layout.rows, layout.batch)
-    scratch = frame.scratch.take(like, layout, parts)
-    values = dict(layout.numbers(parts))
-    values |= memories.locate(kept, layout, parts)
-    values |= frame.scratch.locate(scratch, layout, parts)
-    for name, part in held.items():
-        values[name] = part.data_ptr()
-    size = program.dtype.itemsize
-    for number, width in enumerate(around.widths):
-        if isinstance(layout.before, slice) and f"state{number}" in values:
-            start, row = values[f"state{number}"], width * size
-            values[f"state{number}.before"] = start + row * layout.before.start
-            values[f"state{number}.after"] = start + row * layout.after.start
-        carry = frame.kernel.buffers.get(f"carry{number}")
-        if carry is not None:
-            values[f"carry{number}.second"] = values[f"carry{number}"] + size * layout.batch * carry.stride
-    frame.run(values)
-    found = [gradients.get(number) for number in range(len(ctx.shapes))]
-    if not ctx.small:
-        blocks = _Blocks(frame, layout, parts, held, (memories, kept), (frame.scratch, scratch))
-        asked = [*wanted[:count], *wanted[around.weights :]]
-        products = [
-            (outer.matrix, blocks.columns(outer.left, outer.depth), blocks.columns(outer.right, outer.width))
-            for outer in frame.kernel.outers
-            if wanted[around.weights + plain.matrices[outer.matrix].weight]
-        ]
-        flat = [_flat(part) for part in rows]
-        made = plain.gradients(blocks.get, flat, owned, products, asked, half=program.half)
-        for number, part in zip([*range(count), *range(around.weights, len(found))], made, strict=True):
-            if found[number] is None and part is not None:
-                found[number] = part.reshape(ctx.shapes[number])
-    return found
+        outputs = like.new_zeros(ctx.layout.rows, ctx.around.program.output_width)
+    outputs = outputs.contiguous()
+    around, small, saved, wanted = ctx.around, ctx.small, ctx.saved_tensors, ctx.needs_input_grad[2:]
+    frame = around.backward(small, wanted, tuple([part is not None for part in final]))
+    form = frame.lay_out(ctx.layout)
+    count = around.sequences + len(around.shapes)
+    blocks = [outputs.new_empty(form.sizes[0]), *saved[count : count + len(frame.blocks) - 1]]
+    gradients = [outputs.new_empty(ctx.shapes[number]) for number in frame.written]
+    tensors = [part.contiguous() for part in saved[:count]]
+    tensors += [outputs, *(part.contiguous() for part in final if part is not None)]
+    tensors += [*saved[count + len(frame.blocks) - 1 :], *gradients]
+    frame.run(form, blocks, tensors)
+    found: list[Tensor | None] = [None] * len(wanted)
+    for number, gradient in zip(frame.written, gradients, strict=True):
+        found[number] = gradient
+    if not small:
+        memories = _Tensors(frame, form, blocks, dict(zip(frame.tensors, tensors, strict=True)))
+        _by_torch(around, frame, memories, saved[:count], wanted, found)
+    return None, None, *found
+
+
+_backward_once = torch.autograd.function.once_differentiable(_backward)
+
+
+def _by_torch(
+    around: Around,
+    frame: Frame,
+    memories: _Tensors,
+    saved: Sequence[Tensor],
+    wanted: Sequence[bool],
+    found: list[Tensor | None],
+) -> None:
+    """Fill in the gradients that are not there yet."""
+    plain, count, first = around.plain, around.sequences, around.weights
+    products = [
+        (outer.matrix, memories.columns(outer.left, outer.depth), memories.columns(outer.right, outer.width))
+        for outer in frame.kernel.outers
+        if wanted[first + plain.matrices[outer.matrix].weight]
+    ]
+    rows, asked = [_flat(part) for part in saved[:count]], [*wanted[:count], *wanted[first:]]
+    made = plain.gradients(memories.get, rows, saved[count:], products, asked, half=around.program.half)
+    for number, part in zip([*range(count), *range(first, len(found))], made, strict=True):
+        if found[number] is None and part is not None:
+            found[number] = part if number >= first else part.reshape(saved[number].shape)
 
 
 def _flat(part: Tensor) -> Tensor:

@@ -16,8 +16,9 @@ ARGUMENTS = 9
 def emit_jobs(target: Target, dtype: torch.dtype) -> str:
     """A module with five functions.
 
-    `play(table, count, values)` makes `count` calls. A line of the table is the address of a function, then two whole
-    numbers for each argument: the argument is the value with the first number, and the second added to it.
+    `play(table, count, places, bases)` makes `count` calls. A line of the table is the address of a function, then two
+    whole numbers for each argument: which place it is, and what to add. A place is two whole numbers: which base, and
+    again what to add.
     `copy(to, stride, from, stride, rows, width)` copies rows, `add` adds them to what is there, and
     `clear(to, stride, rows, width)` makes them zero. `put(to, ...)` writes eight whole numbers or addresses.
     """
@@ -27,14 +28,15 @@ def emit_jobs(target: Target, dtype: torch.dtype) -> str:
 
 
 def _play(dtype: torch.dtype) -> Function:
-    f = Function("void @play(ptr %table, i64 %count, ptr %values)", dtype, 1)
+    f = Function("void @play(ptr %table, i64 %count, ptr %places, ptr %bases)", dtype, 1)
     with f.loop(0, "%count", what="job") as job:
         line = f.address("%table", f.whole("mul", job, 1 + 2 * ARGUMENTS), "i64")
         function = f.load("ptr", line)
         arguments = []
         for number in range(1, 1 + 2 * ARGUMENTS, 2):
-            value = f.load("i64", "%values", f.load("i64", line, number))
-            arguments.append(f"i64 {f.whole('add', value, f.load('i64', line, number + 1))}")
+            place = f.address("%places", f.whole("mul", f.load("i64", line, number), 2), "i64")
+            start = f.whole("add", f.load("i64", "%bases", f.load("i64", place)), f.load("i64", place, 1))
+            arguments.append(f"i64 {f.whole('add', start, f.load('i64', line, number + 1))}")
         f.do(f"call void {function}({', '.join(arguments)})")
     return f
 
