@@ -22,11 +22,13 @@ from unspool.engine.cpu.layout import Layout
 from unspool.engine.cpu.memories import Memories
 from unspool.engine.cpu.plain import Plain, bare
 from unspool.engine.cpu.program import Program
+from unspool.engine.cpu.threads import threads
 
 __all__ = ["Around", "around_bare", "around_plain"]
 
-_SMALL = 1_000_000
-"""Multiplications over all steps at once, up to which they are jobs; from there on torch's products are faster."""
+_SMALL = 10_000_000
+"""Multiplications over all steps at once up to which they are jobs, of one thread; torch shares larger products out,
+so with more threads it is the faster one sooner."""
 
 
 def _start(rows: slice | Tensor) -> int:
@@ -62,7 +64,7 @@ class Around:
 
     def small(self, layout: Layout) -> bool:
         """Whether products over all steps are jobs."""
-        return layout.rows * self._work <= _SMALL and layout.totals is None and not self.program.half
+        return layout.rows * self._work * threads() <= _SMALL and layout.totals is None and not self.program.half
 
     @cached_property
     def _work(self) -> int:
@@ -178,8 +180,7 @@ class Around:
         for name, buffer in frame.kernel.buffers.items():
             if buffer.rate == "part":
                 frame.call(frame.head, "clear", name, buffer.stride, At("parts"), buffer.stride)
-        if small:
-            write_gradients(frame, wanted)
+        write_gradients(frame, wanted, small)
         names = {*frame.elsewhere.values(), *frame.head.names(), *frame.tail.names()}
         frame.written = [number for number in range(len(wanted)) if f"gradient{number}" in names]
         frame.tensors += [f"gradient{number}" for number in frame.written]

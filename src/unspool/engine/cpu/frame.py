@@ -43,8 +43,8 @@ class Form(NamedTuple):
 
     layout: Layout
     parts: int
-    sizes: list[int]
-    """Numbers in each block."""
+    blocks: list[tuple[int, dict[str, int]]]
+    """Of each block: how many numbers it has, and for each name in it the bytes before it."""
     places: array[int]
     """Where everything that jobs have names for is found: the number of a base, and bytes from there."""
 
@@ -97,14 +97,12 @@ class Frame:
         parts, last = parts_of(self.kernel, layout.rows, layout.batch), self._last
         if last is None or last.layout is not layout or last.parts != parts:
             places = [part for constant in layout.numbers(parts) for part in (0, constant)]
-            sizes = []
-            for base, block in enumerate(self.blocks, start=1):
-                size, starts = block.lay_out(layout, parts)
-                sizes.append(size)
-                places += [part for start in starts for part in (base, start)]
+            blocks = [block.lay_out(layout, parts) for block in self.blocks]
+            for base, (_, starts) in enumerate(blocks, start=1):
+                places += [part for start in starts.values() for part in (base, start)]
             first = 1 + len(self.blocks)
             places += [part for base in range(first, first + len(self.tensors)) for part in (base, 0)]
-            self._last = last = Form(layout, parts, sizes, array("q", places))
+            self._last = last = Form(layout, parts, blocks, array("q", places))
         return last
 
     def run(self, form: Form, blocks: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:

@@ -11,23 +11,38 @@ from collections.abc import Sequence
 
 from unspool.engine.cpu.frame import Frame, Rows
 from unspool.engine.cpu.jobs import At
+from unspool.engine.cpu.plain import Piece
 
 __all__ = ["write_gradients"]
 
 
-def write_gradients(frame: Frame, wanted: Sequence[bool]) -> None:
+def write_gradients(frame: Frame, wanted: Sequence[bool], small: bool) -> None:
     """Add the jobs.
 
     Args:
         frame: Of the way back.
         wanted: Which of the things given get a gradient.
+        small: Whether products are jobs; where they are not, only the vectors' gradients are.
     """
+    plain, first = frame.plain, frame.first_weight
+    vectors = [
+        (plain.vectors[part], number)
+        for number, parts in enumerate(plain.sums)
+        if f"vector_gradient{number}" in frame.kernel.buffers
+        for part in parts
+        if wanted[first + plain.vectors[part].weight]
+    ]
+    if not small:
+        multiplied = {piece.weight for piece in plain.matrices}
+        _of_weights(frame, [vector for vector in vectors if vector[0].weight not in multiplied], [])
+        return
     factors = [
         (outer.matrix, frame.rows(outer.left, outer.depth), frame.rows(outer.right, outer.width))
         for outer in frame.kernel.outers
     ]
     factors += _of_inputs(frame, wanted)
-    _of_weights(frame, wanted, factors)
+    products = [(plain.matrices[matrix], left, right) for matrix, left, right in factors]
+    _of_weights(frame, vectors, [product for product in products if wanted[first + product[0].weight]])
 
 
 def _of_inputs(frame: Frame, wanted: Sequence[bool]) -> list[tuple[int, Rows, Rows]]:
@@ -54,17 +69,11 @@ def _of_inputs(frame: Frame, wanted: Sequence[bool]) -> list[tuple[int, Rows, Ro
     return factors
 
 
-def _of_weights(frame: Frame, wanted: Sequence[bool], factors: Sequence[tuple[int, Rows, Rows]]) -> None:
-    plain, first = frame.plain, frame.first_weight
-    vectors = [
-        (plain.vectors[part], number)
-        for number, parts in enumerate(plain.sums)
-        if f"vector_gradient{number}" in frame.kernel.buffers
-        for part in parts
-        if wanted[first + plain.vectors[part].weight]
-    ]
-    products = [(plain.matrices[matrix], left, right) for matrix, left, right in factors]
-    products = [product for product in products if wanted[first + product[0].weight]]
+def _of_weights(
+    frame: Frame, vectors: Sequence[tuple[Piece, int]], products: Sequence[tuple[Piece, Rows, Rows]]
+) -> None:
+    """Gradients of weights: of vectors, each with its number in the loop, and of products with their factors."""
+    first = frame.first_weight
     pieces = defaultdict(list)
     for piece in [*(piece for piece, _ in vectors), *(piece for piece, _, _ in products)]:
         pieces[piece.weight].append((piece.start, piece.stop))

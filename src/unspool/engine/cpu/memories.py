@@ -36,29 +36,25 @@ class Memories:
         """Name a row of a memory, which may depend on how a batch lies."""
         self._marks[name] = memory, row
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._kinds
-
     @property
     def names(self) -> list[str]:
         """Of the memories, then of the rows that are marked."""
         return [*self._kinds, *self._marks]
 
-    def lay_out(self, layout: Layout, parts: int) -> tuple[int, list[int]]:
-        """How many numbers the block has, and for each name the bytes before it."""
+    def lay_out(self, layout: Layout, parts: int) -> tuple[int, dict[str, int]]:
+        """How many numbers the block has, and for each of the names the bytes before it."""
         starts, end = {}, 0
         for name, (rate, stride) in self._kinds.items():
             starts[name] = end * self._size
             end += -(-_rows(rate, layout, parts) * stride // self._line) * self._line
         for name, (memory, row) in self._marks.items():
             starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * self._size
-        return end, list(starts.values())
+        return end, starts
 
-    def view(self, block: Tensor, name: str, layout: Layout, parts: int) -> Tensor:
-        """A memory as a tensor, (rows, stride)."""
+    def view(self, block: Tensor, name: str, start: int, layout: Layout, parts: int) -> Tensor:
+        """A memory as a tensor, (rows, stride), given the bytes before it."""
         rate, stride = self._kinds[name]
-        start = self.lay_out(layout, parts)[1][list(self._kinds).index(name)] // self._size
-        return block.as_strided((_rows(rate, layout, parts), stride), (stride, 1), start)
+        return block.as_strided((_rows(rate, layout, parts), stride), (stride, 1), start // self._size)
 
 
 def _rows(rate: Rate, layout: Layout, parts: int) -> int:

@@ -87,7 +87,7 @@ def _forward(
         Outputs, (rows, width), the last states, and the blocks of the call.
     """
     like, layout = given[0], form.layout
-    blocks = [like.new_empty(size) for size in form.sizes]
+    blocks = [like.new_empty(size) for size, _ in form.blocks]
     widths, width = around.widths, around.program.output_width
     final = [like.new_empty(layout.batch, part) for part in widths] if layout.totals is None else []
     frame.run(form, blocks, (*given, *final, *others))
@@ -117,9 +117,10 @@ class _Tensors:
         name = self._frame.at(memory).name
         if name in self._held:
             return _flat(self._held[name])
-        for memories, block in zip(self._frame.blocks, self._blocks, strict=True):
-            if name in memories:
-                return memories.view(block, name, self._form.layout, self._form.parts)
+        layout, parts, blocks, _ = self._form
+        for memories, block, (_, starts) in zip(self._frame.blocks, self._blocks, blocks, strict=True):
+            if name in starts:
+                return memories.view(block, name, starts[name], layout, parts)
         return None
 
     def __getitem__(self, memory: str) -> Tensor:
@@ -132,7 +133,7 @@ class _Tensors:
         rate, layout, found = place.buffer.rate, self._form.layout, self[place.buffer.name]
         if rate in ("before", "after"):
             found = found[layout.before if rate == "before" else layout.after]
-        return found[:, place.column : place.column + width]
+        return found if width == found.shape[1] else found[:, place.column : place.column + width]
 
 
 class _Unrolled(torch.autograd.Function):
@@ -173,7 +174,7 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
     frame = around.backward(small, wanted, tuple([part is not None for part in final]))
     form = frame.lay_out(ctx.layout)
     count = around.sequences + len(around.shapes)
-    blocks = [outputs.new_empty(form.sizes[0]), *saved[count : count + len(frame.blocks) - 1]]
+    blocks = [outputs.new_empty(form.blocks[0][0]), *saved[count : count + len(frame.blocks) - 1]]
     gradients = [outputs.new_empty(ctx.shapes[number]) for number in frame.written]
     tensors = [part.contiguous() for part in saved[:count]]
     tensors += [outputs, *(part.contiguous() for part in final if part is not None)]
@@ -206,10 +207,11 @@ def _by_torch(
         for outer in frame.kernel.outers
         if wanted[first + plain.matrices[outer.matrix].weight]
     ]
-    rows, asked = [_flat(part) for part in saved[:count]], [*wanted[:count], *wanted[first:]]
+    asked = [want and found[number] is None for number, want in enumerate(wanted)]
+    rows, asked = [_flat(part) for part in saved[:count]], [*asked[:count], *asked[first:]]
     made = plain.gradients(memories.get, rows, saved[count:], products, asked, half=around.program.half)
     for number, part in zip([*range(count), *range(first, len(found))], made, strict=True):
-        if found[number] is None and part is not None:
+        if part is not None:
             found[number] = part if number >= first else part.reshape(saved[number].shape)
 
 
