@@ -129,7 +129,7 @@ def _hidden(inputs: Tensor) -> str | None:
 
 def _unfit(cell: Cell[Any], owned: dict[str, Tensor], inputs: Tensor) -> str | None:
     """What of devices, number types and watchers the compiler can't take."""
-    if not (inputs.is_cpu and all(tensor.is_cpu for tensor in owned.values())):
+    if False in [inputs.is_cpu, *[tensor.is_cpu for tensor in owned.values()]]:
         kinds = {tensor.device.type for tensor in (inputs, *owned.values())}
         return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
     types = {tensor.dtype for tensor in owned.values()} or {inputs.dtype}
@@ -202,13 +202,13 @@ def _run(
     lengths = request.lengths
     layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, request.reverse)
     sequences = [request.inputs, *[part.expand(time, -1, -1) for part in request.context]]
-    rows, states = ([_as(dtype, part) for part in parts] for parts in (sequences, request.state))
+    rows, states = [_as(dtype, part) for part in sequences], [_as(dtype, part) for part in request.state]
     if layout.order is not None:
         rows = [_Gather.apply(_flat(part), layout.places) for part in rows]  # type: ignore[no-untyped-call]
         states = [part.index_select(0, layout.order) for part in states]
     before = plan.before
     given = (*sequences, *request.state, *owned.values())
-    wanted = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)
+    wanted = torch.is_grad_enabled() and True in [tensor.requires_grad for tensor in given]
     packed_once = None if wanted else bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
     if plan.plain is not None:
         tensors = tuple(owned.values())

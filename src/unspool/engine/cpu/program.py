@@ -86,7 +86,7 @@ class Program:
         """Whether the products within the loop are rounded too."""
         return self.half and self.target.halves
 
-    @property
+    @cached_property
     def states(self) -> frozenset[int]:
         """All parts of the state."""
         return frozenset(range(len(self.plan.widths)))

@@ -51,9 +51,8 @@ def infer(
         flat = [_flat(part) for part in given[: around.sequences]]
         ready = [*ready, *plain.products(flat, owned, half=program.half).values()]
     form = frame.lay_out(layout)
-    shape = (*sequences[0].shape[:-1], -1) if sequences else (-1, program.output_width)
     outputs, final, _ = _forward(around, frame, form, program.shown, given, ready)
-    return outputs.view(shape), final
+    return outputs, final
 
 
 def _ready(around: Around, frame: Frame, weights: Bound, small: bool) -> list[Tensor]:
@@ -84,7 +83,7 @@ def _forward(
         others: What else the frame wants.
 
     Returns:
-        Outputs, (rows, width), the last states, and the blocks of the call.
+        Outputs, shaped as the first sequences are; the last states; and the blocks of the call.
     """
     like, layout = given[0], form.layout
     blocks = [like.new_empty(size) for size, _ in form.blocks]
@@ -95,8 +94,11 @@ def _forward(
         memories = _Tensors(frame, form, blocks, {})
         ends = [layout.final if number in history else layout.final_of_two for number in range(len(widths))]
         final = [memories[f"state{number}"][end] for number, end in enumerate(ends)]
-    begin = layout.after.start * width if around.program.shown else 0
-    return blocks[2].as_strided((layout.rows, width), (width, 1), begin), final, blocks
+    begin, (*lead, _) = layout.after.start * width if around.program.shown else 0, given[0].shape
+    if not around.sequences:
+        lead = [layout.rows]
+    strides = (layout.batch * width, width, 1)[-1 - len(lead) :]
+    return blocks[2].as_strided((*lead, width), strides, begin), final, blocks
 
 
 class _Tensors:
@@ -152,8 +154,6 @@ class _Unrolled(torch.autograd.Function):
         ctx.around, ctx.layout, ctx.small = around, layout, small
         ctx.shapes = [part.shape for part in given]
         ctx.set_materialize_grads(False)
-        if around.sequences:
-            outputs = outputs.view(*given[0].shape[:-1], -1)
         return outputs, *final
 
     @staticmethod
