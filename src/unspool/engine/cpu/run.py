@@ -30,7 +30,7 @@ def train(around: Around, layout: Layout, given: Sequence[Tensor]) -> tuple[Tens
     Returns:
         Outputs, shaped as the first sequences are, and the last states, each (batch, width).
     """
-    outputs, *final = _Unrolled.apply(around, layout, *given)  # type: ignore[no-untyped-call]
+    outputs, *final = _apply(around, layout, *given)
     return outputs, final
 
 
@@ -189,6 +189,8 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
     return None, None, *found
 
 
+# `apply` without what it does for functorch, of which there is nothing here
+_apply: Any = super(torch.autograd.Function, _Unrolled).apply
 _backward_once = torch.autograd.function.once_differentiable(_backward)
 
 

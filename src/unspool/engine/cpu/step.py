@@ -1,8 +1,8 @@
 """A single step as one kernel: nothing is hoisted, the state comes in as inputs do, and weights are packed before.
 
-Where a batch is unrolled, a call may cost a tenth of a millisecond of Python; a step of its own takes ten microseconds
-in all. So everything that does not change from step to step is prepared: the array of addresses that the kernel reads
-is written once, and a step puts in those of its inputs and outputs.
+Where a batch is unrolled, a call may cost fifty microseconds of Python; a step of its own takes ten in all. So all that
+does not change from step to step is prepared: the array of addresses that the kernel reads is written once, and a step
+puts in those of its inputs and outputs.
 """
 
 from __future__ import annotations
