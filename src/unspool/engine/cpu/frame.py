@@ -27,7 +27,7 @@ from unspool.engine.cpu.program import Program, parts_of
 from unspool.engine.cpu.schedule import Place, Rate
 from unspool.engine.cpu.threads import run_parts, team
 
-__all__ = ["Frame", "Rows"]
+__all__ = ["Form", "Frame", "Rows"]
 
 
 class Rows(NamedTuple):
