@@ -14,7 +14,7 @@ from operator import attrgetter
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.compile import Native
+from unspool.engine.cpu.compile import Native, uncollected
 from unspool.engine.cpu.frame import Frame, Rows
 from unspool.engine.cpu.gradients import write_gradients
 from unspool.engine.cpu.jobs import At
@@ -75,14 +75,16 @@ class Around:
         """The way forward where gradients are wanted; small problems are full."""
         key = "forward", small, full
         if key not in self._frames:
-            self._frames[key] = self._make_forward(small, full)
+            with uncollected():
+                self._frames[key] = self._make_forward(small, full)
         return self._frames[key]
 
     def inference(self, small: bool, full: bool) -> Frame:
         """The way forward where none are; packed matrices and vectors are given."""
         key = "inference", small, full
         if key not in self._frames:
-            self._frames[key] = self._make_inference(small, full)
+            with uncollected():
+                self._frames[key] = self._make_inference(small, full)
         return self._frames[key]
 
     def backward(self, small: bool, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
@@ -95,7 +97,8 @@ class Around:
         """
         key = small, wanted, ended
         if key not in self._frames:
-            self._frames[key] = self._make_backward(small, wanted, ended)
+            with uncollected():
+                self._frames[key] = self._make_backward(small, wanted, ended)
         return self._frames[key]
 
     def _frame(self, native: Native) -> Frame:
