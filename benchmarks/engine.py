@@ -37,6 +37,7 @@ from measure import (
     use_threads,
     write_json,
 )
+from mgu import MGUCell
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
@@ -52,10 +53,14 @@ TOLERANCE = 1e-3
 _QUIET = 0.3
 """Gain of a normalised recurrent product, small enough for two float32 runs of a thousand steps to be compared."""
 
+KNOWN: dict[str, type[Cell[Any]]] = {**CELLS, "mgu": MGUCell}
+"""The cells by name: Unspool's, and one of one's own."""
+
 NEAREST: dict[str, type[nn.LSTM | nn.GRU]] = {
     "lstm-peephole": nn.LSTM,
     "lstm-layernorm": nn.LSTM,
     "gru-reset-before": nn.GRU,
+    "mgu": nn.GRU,
     "mingru": nn.GRU,
     "minlstm": nn.LSTM,
 }
@@ -157,7 +162,7 @@ class Problem:
         """Draw one, the same every time."""
         time, batch, hidden, ragged = case.size
         torch.manual_seed(0)
-        cell = CELLS[case.cell](hidden, hidden).to(case.device)
+        cell = KNOWN[case.cell](hidden, hidden).to(case.device)
         if isinstance(cell, LayerNormLSTMCell):  # gains of 1 enlarge rounding a thousandfold in a hundred steps
             nn.init.constant_(cell.gain_hh, _QUIET)
         shapes = [(time, batch, hidden), *(part.shape for part in cell.initial_state(batch))]
@@ -430,9 +435,9 @@ def as_record(row: Row) -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark."""
     options = _parser().parse_args(arguments)
-    unknown = set(options.cells) - set(CELLS)
+    unknown = set(options.cells) - set(KNOWN)
     if unknown:
-        raise SystemExit(f"there is no cell {', '.join(sorted(unknown))}; choose from {', '.join(CELLS)}")
+        raise SystemExit(f"there is no cell {', '.join(sorted(unknown))}; choose from {', '.join(KNOWN)}")
     use_threads(options.threads)
     jax_cells = _jax_cells(options)
     modes = [options.only == "training"] if options.only else [True, False]
@@ -487,7 +492,7 @@ def _jax_cells(options: argparse.Namespace) -> list[str]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cells", type=lambda text: text.split(","), default=list(CELLS), help="names, with commas")
+    parser.add_argument("--cells", type=lambda text: text.split(","), default=list(KNOWN), help="names, with commas")
     parser.add_argument("--sizes", type=Size.read, action="append", help="time,batch,hidden[,ragged]; may be repeated")
     parser.add_argument("--only", choices=["training", "inference"], help="leave the other out")
     parser.add_argument("--repeats", type=int, default=9, help="most repeats of a case (9)")

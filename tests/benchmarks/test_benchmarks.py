@@ -45,7 +45,7 @@ def tables(text: str) -> list[list[list[str]]]:
 
 def test_engine_checks_agreement_and_prints_a_table_for_each_mode(script, capsys, tmp_path):
     engine, file = script("engine"), tmp_path / "times.json"
-    sizes = ["--sizes", "3,2,5", "--sizes", "7,3,4,ragged"]
+    sizes = ["--sizes", "1,2,5", "--sizes", "7,3,4,ragged"]
     short = ["--repeats", "3", "--minutes", "1", "--threads", "1", "--jax", "none", "--json", str(file)]
     assert engine.main(["--cells", "lstm,lstm-peephole,mingru", *sizes, *short]) == 0
     said = capsys.readouterr()
@@ -57,10 +57,10 @@ def test_engine_checks_agreement_and_prints_a_table_for_each_mode(script, capsys
         assert {len(row) for row in rows} == {len(rows[0])}
         cells = {(row[0], row[1]): dict(zip(rows[0], row, strict=True)) for row in rows[1:]}
         assert set(cells) == {
-            (c, s) for c in ("lstm", "lstm-peephole", "mingru") for s in ("3, 2, 5", "7, 3, 4, ragged")
+            (c, s) for c in ("lstm", "lstm-peephole", "mingru") for s in ("1, 2, 5", "7, 3, 4, ragged")
         }
-        lstm, peephole = cells["lstm", "7, 3, 4, ragged"], cells["lstm-peephole", "3, 2, 5"]
-        assert (lstm["path"], peephole["path"], cells["mingru", "3, 2, 5"]["path"]) == ("native", "reference", "scan")
+        lstm, peephole = cells["lstm", "7, 3, 4, ragged"], cells["lstm-peephole", "1, 2, 5"]
+        assert (lstm["path"], peephole["path"], cells["mingru", "1, 2, 5"]["path"]) == ("cpu", "reference", "scan")
         assert peephole["unspool reference"] == "is auto"
         assert peephole["torch.nn"].endswith("(nn.LSTM)")  # another cell, and said so
         assert "(" not in lstm["torch.nn"]
@@ -70,7 +70,7 @@ def test_engine_checks_agreement_and_prints_a_table_for_each_mode(script, capsys
     assert len(kept) == 12
     assert max(row["agreement"] for row in kept) < 1e-5
     assert {len(times) for row in kept for times in row["seconds"].values()} == {3}
-    weights, steps = 2 * 4 * 5 * 5, 3 * 2
+    weights, steps = 2 * 4 * 5 * 5, 1 * 2
     assert kept[0]["gigaflop"] == pytest.approx(3 * 2e-9 * weights * steps)
 
 
@@ -112,7 +112,7 @@ def test_engine_does_not_time_a_wrong_path(script, monkeypatch, wrong, mode):
         return (outputs * 1.01 if wrong == "outputs" else outputs + 0.01 * (outputs - outputs.detach())), state
 
     monkeypatch.setattr(NativePath, "run", off)
-    with pytest.raises(engine.Disagreement, match=f"unspool auto: gru, 5, 3, 4, {mode}: {wrong}"):
+    with pytest.raises(engine.Disagreement, match=f"unspool native: gru, 5, 3, 4, {mode}: {wrong}"):
         engine.main(["--cells", "gru", "--sizes", "5,3,4", "--only", mode, "--jax", "none", "--repeats", "1"])
 
 

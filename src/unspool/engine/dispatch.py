@@ -15,7 +15,7 @@ from unspool.engine.scan import ScanPath
 from unspool.errors import BackendError
 from unspool.settings import nearest
 
-__all__ = ["PATHS", "Dispatch", "Report", "choose", "note", "record_dispatch", "watching"]
+__all__ = ["PATHS", "Dispatch", "Report", "choose", "note", "record_dispatch", "report", "watching"]
 
 PATHS: dict[str, Path] = {path.name: path for path in (CpuPath(), NativePath(), ScanPath(), ReferencePath())}
 """Every path, fastest first; `auto` takes the first that neither refuses nor yields to a later one."""
@@ -82,8 +82,11 @@ def note(report: Report) -> None:
         dispatch.reports.append(report)
 
 
-def choose(request: Request, backend: str) -> tuple[Path, Report]:
+def choose(request: Request, backend: str) -> tuple[Path, dict[str, str]]:
     """Find the path for a request.
+
+    Returns:
+        The path, and what keeps the faster ones from running, by name.
 
     Raises:
         BackendError: If the demanded path does not exist or refuses the request.
@@ -93,7 +96,7 @@ def choose(request: Request, backend: str) -> tuple[Path, Report]:
         for path in PATHS.values():
             refusal = path.yields(request) or path.refuses(request)
             if refusal is None:
-                return path, _report(request, path.name, refusals)
+                return path, refusals
             refusals[path.name] = refusal
         raise AssertionError("the reference path never refuses")
     if backend not in PATHS:
@@ -102,14 +105,15 @@ def choose(request: Request, backend: str) -> tuple[Path, Report]:
     refusal = path.refuses(request)
     if refusal is not None:
         raise BackendError(f'backend="{backend}" can\'t run this: {refusal}')
-    return path, _report(request, backend, {})
+    return path, {}
 
 
-def _report(request: Request, backend: str, refusals: dict[str, str]) -> Report:
+def report(request: Request, path: Path, refusals: dict[str, str]) -> Report:
+    """Put what was chosen in words."""
     cell, inputs = request.cell, request.inputs
     time, batch, width = inputs.shape
     sizes = (
         f"{width} in, {cell.hidden_size} out, {time} steps, batch {batch}, "
         f"{str(inputs.dtype).removeprefix('torch.')} on {inputs.device.type}"
     )
-    return Report(backend, type(cell).__name__, sizes, refusals)
+    return Report(path.name, type(cell).__name__, sizes, refusals)

@@ -103,7 +103,8 @@ def check_request(
     elif [part.shape for part in state] != [part.shape for part in initial]:
         came, expected = ([tuple(part.shape) for part in tensors] for tensors in (state, initial))
         raise ShapeError(f"{type(cell).__name__}: state has shapes {came}, expected {expected}")
-    state = type(initial)(*state)
+    elif type(state) is not type(initial):
+        state = type(initial)(*state)
     if lengths is not None and lengths.device.type == "cpu" and bool((lengths == inputs.shape[0]).all()):
         lengths = None
     return Request(cell, inputs, state, lengths, reverse, tuple(context))

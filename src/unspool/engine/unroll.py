@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.dispatch import Report, choose, note
+from unspool.engine.dispatch import Report, choose, note, report, watching
 from unspool.engine.request import Backend, check_request
 
 __all__ = ["explain", "unroll"]
@@ -48,8 +48,9 @@ def unroll(
         BackendError: If the demanded path can't run this; the message says why.
     """
     request = check_request(cell, inputs, state, lengths, reverse, context)
-    path, report = choose(request, backend)
-    note(report)
+    path, refusals = choose(request, backend)
+    if watching.get() is not None:
+        note(report(request, path, refusals))
     outputs, final = path.run(request)
     return outputs, final  # type: ignore[return-value]
 
@@ -82,5 +83,5 @@ def explain(
         like = next(cell.parameters(), torch.empty(0))
         inputs = like.new_zeros(time, batch, cell.input_size)
     request = check_request(cell, inputs, None, lengths, False, context)
-    path, report = choose(request, backend)
-    return replace(report, details=path.describe(request))
+    path, refusals = choose(request, backend)
+    return replace(report(request, path, refusals), details=path.describe(request))

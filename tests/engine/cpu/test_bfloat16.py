@@ -24,7 +24,7 @@ def half(enabled=True):
 @pytest.fixture
 def vectors_of_bfloat16(monkeypatch):
     """As on a processor on which products within the loop are worth rounding."""
-    monkeypatch.setattr("unspool.engine.cpu.run.host_target", lambda: AVX512_BF16)
+    monkeypatch.setattr("unspool.engine.cpu.program.host_target", lambda: AVX512_BF16)
     path._programs.clear()
     yield
     path._programs.clear()

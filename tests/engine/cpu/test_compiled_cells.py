@@ -55,7 +55,7 @@ def test_wide_cells_agree_with_the_plain_loop(name, hidden):
 def test_every_instruction_set_of_the_machine_agrees(name, target, monkeypatch):
     if target.register_bytes > host_target().register_bytes:
         pytest.skip(f"this machine has no {target.name}")
-    monkeypatch.setattr("unspool.engine.cpu.run.host_target", lambda: target)
+    monkeypatch.setattr("unspool.engine.cpu.program.host_target", lambda: target)
     path._programs.clear()
     for dtype in (torch.float64, torch.float32):
         agree(ALL_CELLS[name], (4, 15, 9, 37), dtype)

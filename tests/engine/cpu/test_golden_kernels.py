@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from cases import ALL_CELLS
+from unspool.engine.cpu.emit.jobs import emit_jobs
 from unspool.engine.cpu.emit.loops import emit_kernel
 from unspool.engine.cpu.emit.products import emit_products
 from unspool.engine.cpu.emit.target import AVX2, AVX512, AVX512_BF16, NEON, PORTABLE
@@ -68,6 +69,7 @@ def test_code_is_made_for_processors_and_systems_that_are_not_here(triple, dtype
     for target, processor in TRIPLES[triple]:
         machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=2)
         texts = [emit_products(target, dtype, half=target.halves and dtype == torch.float32)]
+        texts += [emit_products(target, dtype, turned=True), emit_jobs(target, dtype)]
         texts += [emit_kernel(kernel, target, dtype) for _, _, kernel in kernels("lstm-layernorm", target.lanes(dtype))]
         for text in texts:
             module = llvm.parse_assembly(text)

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from odd_cells import ODD, H, OneState
 
 from cases import ALL_CELLS, assert_agrees, make_case
-from unspool.engine.cpu import run
+from unspool.engine.cpu import path
 from unspool.engine.cpu.plan import plan
 
 
@@ -36,16 +36,25 @@ CASES = {"Pieces": Pieces, "Unturned": Unturned, "gru-reset-before": ALL_CELLS["
 
 @pytest.fixture
 def ways(monkeypatch):
-    """Which of the two autograd functions ran."""
+    """What came before the loops that ran."""
     taken: list[str] = []
-    for kind in (run._Plain, run._Unrolled):
-        apply = kind.apply
+    for name in ("around_plain", "around_bare"):
+        around = getattr(path, name)
         monkeypatch.setattr(
-            kind, "apply", lambda *given, kind=kind, apply=apply: (taken.append(kind.__name__), apply(*given))[1]
+            path, name, lambda *given, name=name, around=around: (taken.append(name), around(*given))[1]
         )
     return taken
 
 
+@pytest.fixture(params=["jobs", "torch"])
+def products(request, monkeypatch):
+    """Who makes the products over all steps."""
+    if request.param == "torch":
+        monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
+    return request.param
+
+
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("name", CASES)
 def test_both_ways_agree_with_the_plain_loop(name, ragged, ways):
@@ -53,7 +62,7 @@ def test_both_ways_agree_with_the_plain_loop(name, ragged, ways):
     case = make_case(CASES[name], size, dtype=torch.float64, ragged=ragged)
     truth = case.outputs_and_gradients("reference")
     assert_agrees(case.outputs_and_gradients("cpu"), truth, torch.float64)
-    assert ways == ["_Plain" if plan(case.cell).plain is not None else "_Unrolled"]
+    assert ways == ["around_plain" if plan(case.cell).plain is not None else "around_bare"]
 
 
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru", "gru-reset-before", "lstm-peephole", "lstm-layernorm"])
@@ -65,6 +74,7 @@ def test_made_weights_are_not_plain():
     assert plan(make_case(ODD["Loose"], (2, 2, 3, 4)).cell).plain is None
 
 
+@pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("frozen", ["w", "v", "b", "inputs", "state"])
 def test_what_is_frozen_gets_no_gradient_and_the_others_theirs(frozen):
     case = make_case(Pieces, (5, 3, 4, 6), dtype=torch.float64)

@@ -39,7 +39,7 @@ def test_parts_add_up_to_the_whole(way, ragged, monkeypatch):
     used = []
     run = threads.run_parts
     monkeypatch.setattr(
-        "unspool.engine.cpu.run.run_parts", lambda native, at, parts: (used.append(parts), run(native, at, parts))[1]
+        "unspool.engine.cpu.frame.run_parts", lambda native, at, parts: (used.append(parts), run(native, at, parts))[1]
     )
     if way == "team" and threads.team().parallel is None:
         pytest.skip("torch has no OpenMP team here")
@@ -88,7 +88,7 @@ def test_training_finishes_and_is_right_while_other_processes_take_the_cores(mon
     used = set()
     run = threads.run_parts
     monkeypatch.setattr(
-        "unspool.engine.cpu.run.run_parts", lambda native, at, parts: (used.add(parts), run(native, at, parts))[1]
+        "unspool.engine.cpu.frame.run_parts", lambda native, at, parts: (used.add(parts), run(native, at, parts))[1]
     )
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
     before = torch.get_num_threads()

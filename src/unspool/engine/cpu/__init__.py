@@ -3,9 +3,10 @@
 The files in the order in which a cell passes through them: `trace` and `translate` write down what the step does as
 a `graph` of `operations`; `hoist`, `differentiate` and `save` take it apart, `plan` calls them in turn; `schedule` lays
 it out in phases and loops; `emit` writes LLVM's language; `compile` makes machine code of it, through the `cache`;
-`run` hands it memory in some `layout`, under autograd and on `threads`, and takes what comes before the loop itself
-where it is `plain`; weights are `bound` once for inference, and for a single `step`; `path` is what the engine sees,
-and `rules` say when it should look elsewhere. `interpret` says what a graph means.
+a `program` is a plan for one number type. What comes before its loop is `plain` or made by torch; what stands `around`
+the loop is a `frame` of native `jobs`, with `gradients` after the way back, over `memories` in some `layout`. `run`
+makes a call of it, under autograd and on `threads`; weights are `bound` once for inference, and for a single `step`;
+`path` is what the engine sees, and `rules` say when it should look elsewhere. `interpret` says what a graph means.
 """
 
 from unspool.engine.cpu.identity import Look

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell
+from unspool.engine.cpu.frame import Frame
 from unspool.engine.cpu.graph import Node
 from unspool.engine.cpu.hoist import Before
 from unspool.engine.cpu.plan import Plan
@@ -90,6 +91,7 @@ class Bound:
         self._pack = pack
         self._packed: dict[tuple[int, bool], Tensor] = {}
         self._shared: dict[int, dict[Node, Tensor]] = {}
+        self._ready: dict[Frame, list[Tensor]] = {}
         with torch.no_grad():
             self.matrices, self._plain = plan.tape.replay(dict(owned))
 
@@ -122,6 +124,12 @@ class Bound:
                 found = before.run_weights(self._plain, self.matrices, self._dtype)
             self._shared[id(before)] = {node: value.contiguous() for node, value in found.items()}
         return self._shared[id(before)]
+
+    def ready(self, frame: Frame, find: Callable[[], list[Tensor]]) -> list[Tensor]:
+        """What a frame wants of the weights, looked for once."""
+        if frame not in self._ready:
+            self._ready[frame] = find()
+        return self._ready[frame]
 
     def vectors(self, before: Before) -> list[Tensor]:
         """The vectors of the loop after that, each (1, width)."""

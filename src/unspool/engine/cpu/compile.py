@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 from unspool.engine.cpu import cache as disk
+from unspool.engine.cpu.emit.jobs import emit_jobs
 from unspool.engine.cpu.emit.loops import emit_kernel
 from unspool.engine.cpu.emit.products import emit_products
 from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.schedule import Kernel
 
-__all__ = ["Native", "Products", "compile_kernel", "missing", "products", "uncollected"]
+__all__ = ["Native", "Products", "Tools", "compile_kernel", "missing", "products", "tools", "uncollected"]
 
 
 @cache
@@ -106,13 +107,35 @@ class Products:
 
 
 @cache
-def products(dtype: torch.dtype, target: Target, half: bool = False) -> Products:
-    """Matrix products for this machine, of bfloat16 if half."""
+def products(dtype: torch.dtype, target: Target, half: bool = False, turned: bool = False) -> Products:
+    """Matrix products for this machine: of bfloat16 if half, of columns instead of rows if turned."""
     with uncollected():
-        engine = _Machine(target).load(emit_products(target, dtype, half=half))
+        engine = _Machine(target).load(emit_products(target, dtype, half=half, turned=turned))
     whole, address = ctypes.c_int64, ctypes.c_void_p
     pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
     return Products(engine.get_function_address("product"), pack(engine.get_function_address("pack")), engine)
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The functions that do what is to be done around a loop."""
+
+    play: Any
+    """Makes the calls of a list: `play(table, count, places, bases)`."""
+    addresses: dict[str, int]
+    """`copy`, `add`, `clear` and `put`."""
+    engine: Any
+
+
+@cache
+def tools(dtype: torch.dtype, target: Target) -> Tools:
+    """Those functions for this machine."""
+    with uncollected():
+        engine = _Machine(target).load(emit_jobs(target, dtype))
+    addresses = {name: engine.get_function_address(name) for name in ("copy", "add", "clear", "put")}
+    address = ctypes.c_void_p
+    play = ctypes.CFUNCTYPE(None, address, ctypes.c_int64, address, address)
+    return Tools(play(engine.get_function_address("play")), addresses, engine)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,10 @@ from torch import Tensor
 
 from unspool.engine.cpu.emit.loops import RATES
 
-__all__ = ["Layout", "blocks", "packed"]
+__all__ = ["CONSTANTS", "Layout", "blocks", "packed"]
+
+CONSTANTS = ("", "steps", "batch", "rows", "parts", "cuts", "active", "starts")
+"""Names that jobs have for what a layout says: nothing, four sizes, and where three tables stand."""
 
 
 @dataclass(frozen=True)
@@ -48,14 +51,23 @@ class Layout:
     places: Tensor | None = None
     """Where each row stands in the padded batch."""
 
-    known_cuts: dict[int, Tensor] = field(default_factory=dict)
-    """What `cuts` has answered before."""
+    known: dict[int, tuple[Tensor, list[int]]] = field(default_factory=dict)
+    """By the number of parts: what `cuts` and `numbers` have answered before."""
 
     def cuts(self, parts: int) -> Tensor:
         """The first sequence of each part and where the last part ends; parts have about the same work."""
-        if parts not in self.known_cuts:
-            self.known_cuts[parts] = self._cuts(parts)
-        return self.known_cuts[parts]
+        return self._known(parts)[0]
+
+    def numbers(self, parts: int) -> list[int]:
+        """The `CONSTANTS`."""
+        return self._known(parts)[1]
+
+    def _known(self, parts: int) -> tuple[Tensor, list[int]]:
+        if parts not in self.known:
+            cuts = self._cuts(parts)
+            tables = [table.data_ptr() for table in (cuts, self.active, self.starts)]
+            self.known[parts] = cuts, [0, self.steps, self.batch, self.rows, parts, *tables]
+        return self.known[parts]
 
     def _cuts(self, parts: int) -> Tensor:
         if self.totals is None:

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell
+from unspool.engine.cpu.around import around_bare, around_plain
 from unspool.engine.cpu.bound import bound
 from unspool.engine.cpu.compile import missing, uncollected
 from unspool.engine.cpu.identity import Look, identity, places, weights
-from unspool.engine.cpu.layout import Layout, blocks, packed
+from unspool.engine.cpu.layout import blocks, packed
 from unspool.engine.cpu.plan import Plan, plan
+from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.rules import faster_elsewhere, in_half
-from unspool.engine.cpu.run import Program
+from unspool.engine.cpu.run import infer, train
 from unspool.engine.cpu.step import BoundStep, looked_on
 from unspool.engine.cpu.trace import Refusal
 from unspool.engine.request import Path, Request, State
@@ -68,7 +70,9 @@ class CpuPath(Path):
         refusal = _hidden(request.inputs) or _unfit(request.cell, owned, request.inputs) or missing()
         if refusal is not None:
             return refusal
-        if any(part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context):
+        if request.context and any(
+            part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context
+        ):
             shapes = [tuple(part.shape) for part in request.context]
             return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
         widths = _widths(request)
@@ -125,8 +129,8 @@ def _hidden(inputs: Tensor) -> str | None:
 
 def _unfit(cell: Cell[Any], owned: dict[str, Tensor], inputs: Tensor) -> str | None:
     """What of devices, number types and watchers the compiler can't take."""
-    kinds = {tensor.device.type for tensor in (inputs, *owned.values())}
-    if kinds != {"cpu"}:
+    if False in [inputs.is_cpu, *[tensor.is_cpu for tensor in owned.values()]]:
+        kinds = {tensor.device.type for tensor in (inputs, *owned.values())}
         return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
     types = {tensor.dtype for tensor in owned.values()} or {inputs.dtype}
     if len(types) > 1 or not types <= {torch.float32, torch.float64}:
@@ -159,7 +163,7 @@ def _in_full() -> AbstractContextManager[Any]:
 
 
 def _widths(request: Request) -> tuple[int, ...]:
-    return tuple(part.shape[1] for part in request.context)
+    return tuple([part.shape[1] for part in request.context])
 
 
 def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Tensor]) -> Plan | Refusal:
@@ -197,23 +201,35 @@ def _run(
     time, batch, _ = request.inputs.shape
     lengths = request.lengths
     layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, request.reverse)
-    sequences = [request.inputs, *(part.expand(time, -1, -1) for part in request.context)]
-    rows = [_rows(_as(dtype, part), layout) for part in sequences]
-    states = [_sorted(_as(dtype, part), layout) for part in request.state]
+    sequences = [request.inputs, *[part.expand(time, -1, -1) for part in request.context]]
+    rows, states = [_as(dtype, part) for part in sequences], [_as(dtype, part) for part in request.state]
+    if layout.order is not None:
+        rows = [_Gather.apply(_flat(part), layout.places) for part in rows]  # type: ignore[no-untyped-call]
+        states = [part.index_select(0, layout.order) for part in states]
     before = plan.before
     given = (*sequences, *request.state, *owned.values())
-    if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)):
-        packed_once = bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
-        flat = [_flat(part) for part in rows]
-        inputs = before.run_inputs(flat, packed_once.shared(before), packed_once.matrices, half=program.half)
-        outputs, final = program.infer(layout, inputs, packed_once, states)
-    elif plan.plain is not None:
-        outputs, final = program.run_plain(layout, rows, states, tuple(owned.values()))
-    else:
-        matrices, vectors = plan.tape.replay(owned)
-        shared = before.run_weights(vectors, matrices, dtype)
+    wanted = torch.is_grad_enabled() and True in [tensor.requires_grad for tensor in given]
+    packed_once = None if wanted else bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
+    if plan.plain is not None:
+        tensors = tuple(owned.values())
+        around = around_plain(program, plan.plain, len(rows), tensors)
+        if packed_once is None:
+            outputs, final = train(around, layout, (*rows, *states, *tensors))
+        else:
+            outputs, final = infer(around, layout, rows, states, tensors, packed_once)
+    elif packed_once is not None:
+        shared, matrices = packed_once.shared(before), packed_once.matrices
         inputs = before.run_inputs([_flat(part) for part in rows], shared, matrices, half=program.half)
-        outputs, final = program(layout, inputs, [shared[node] for node in before.vectors], matrices, states)
+        around = around_bare(program, len(inputs), packed_once.vectors(before), matrices)
+        outputs, final = infer(around, layout, inputs, states, (), packed_once)
+    else:
+        matrices, made = plan.tape.replay(owned)
+        shared = before.run_weights(made, matrices, dtype)
+        inputs = before.run_inputs([_flat(part) for part in rows], shared, matrices, half=program.half)
+        vectors = [shared[node] for node in before.vectors]
+        around = around_bare(program, len(inputs), vectors, matrices)
+        lying = [matrix if matrix.is_contiguous() else matrix.t() for matrix in matrices]
+        outputs, final = train(around, layout, (*inputs, *states, *vectors, *lying))
     if layout.back is not None:
         outputs = _Scatter.apply(outputs, layout.places, time * batch)  # type: ignore[no-untyped-call]
         final = [part.index_select(0, layout.back) for part in final]
@@ -229,17 +245,6 @@ def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
 
 def _flat(sequences: Tensor) -> Tensor:
     return sequences.reshape(-1, sequences.shape[-1])
-
-
-def _rows(sequences: Tensor, layout: Layout) -> Tensor:
-    if layout.places is None:
-        return sequences
-    found: Tensor = _Gather.apply(_flat(sequences), layout.places)  # type: ignore[no-untyped-call]
-    return found
-
-
-def _sorted(state: Tensor, layout: Layout) -> Tensor:
-    return state if layout.order is None else state.index_select(0, layout.order)
 
 
 class _Gather(torch.autograd.Function):

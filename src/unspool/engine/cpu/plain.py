@@ -6,7 +6,7 @@ that is half of the time. Gradients are written down here: of `x W` they are two
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -19,10 +19,10 @@ from unspool.engine.cpu.products import matrix_gradient, product
 from unspool.engine.cpu.trace import Tape
 from unspool.engine.cpu.translate import Weight
 
-__all__ = ["Plain", "plain"]
+__all__ = ["Input", "Piece", "Plain", "bare", "plain"]
 
 
-class _Piece(NamedTuple):
+class Piece(NamedTuple):
     """Some rows of a weight, and whether they are turned into columns."""
 
     weight: int
@@ -31,7 +31,7 @@ class _Piece(NamedTuple):
     turned: bool = False
 
 
-class _Input(NamedTuple):
+class Input(NamedTuple):
     """A loop input: what the step is given, or a product of it with a matrix."""
 
     given: int
@@ -42,31 +42,23 @@ class _Input(NamedTuple):
 class Plain:
     """What runs before the loop."""
 
-    matrices: tuple[_Piece, ...]
-    vectors: tuple[_Piece, ...]
-    inputs: tuple[_Input, ...]
+    matrices: tuple[Piece, ...]
+    vectors: tuple[Piece, ...]
+    inputs: tuple[Input, ...]
     sums: tuple[tuple[int, ...], ...]
     """The loop's vectors: each a sum of vectors."""
 
-    def layers(self, owned: Sequence[Tensor]) -> list[Tensor]:
-        """The matrices as a layer keeps its weights, (out, in)."""
-        return [_cut(owned, piece) if piece.turned else _cut(owned, piece).t() for piece in self.matrices]
-
-    def run(
-        self, rows: Sequence[Tensor], owned: Sequence[Tensor], layers: Sequence[Tensor], *, half: bool = False
-    ) -> dict[str, Tensor]:
-        """The loop's inputs, (rows, width), and vectors, by name; products in bfloat16 if half."""
-        vectors = [_flat(_cut(owned, piece)) for piece in self.vectors]
-        found = {}
-        for number, (given, matrix) in enumerate(self.inputs):
-            found[f"input{number}"] = rows[given] if matrix is None else product(rows[given], layers[matrix].t(), half)
-        for number, parts in enumerate(self.sums):
-            found[f"vector{number}"] = _total([vectors[part] for part in parts])
-        return found
+    def products(self, rows: Sequence[Tensor], owned: Sequence[Tensor], *, half: bool = False) -> dict[str, Tensor]:
+        """The loop's inputs that are products, (rows, width), by name; made in bfloat16 if half."""
+        return {
+            f"input{number}": product(rows[given], self._layer(owned, matrix).t(), half).contiguous()
+            for number, (given, matrix) in enumerate(self.inputs)
+            if matrix is not None
+        }
 
     def gradients(
         self,
-        memory: Mapping[str, Tensor],
+        memory: Callable[[str], Tensor | None],
         rows: Sequence[Tensor],
         owned: Sequence[Tensor],
         products: Sequence[tuple[int, Tensor, Tensor]],
@@ -77,7 +69,7 @@ class Plain:
         """The gradients of the rows, then of the weights.
 
         Args:
-            memory: What the loop left, `input_gradient0` and `vector_gradient0` among it.
+            memory: What the loop left under a name, as under `input_gradient0` and `vector_gradient0`.
             rows: What the step was given.
             owned: The weights.
             products: Number, left and right of each product whose sum over rows is a matrix's gradient in the loop.
@@ -88,7 +80,7 @@ class Plain:
         found: list[list[tuple[int, int, Tensor]]] = [[] for _ in owned]
         products = list(products)
         for number, (given, matrix) in enumerate(self.inputs):
-            gradient = memory.get(f"input_gradient{number}")
+            gradient = memory(f"input_gradient{number}")
             if gradient is None:
                 continue
             if matrix is not None:
@@ -98,7 +90,7 @@ class Plain:
                 before = of_rows[given]
                 of_rows[given] = back if before is None else before + back
         for number, parts in enumerate(self.sums):
-            gradient = memory.get(f"vector_gradient{number}")
+            gradient = memory(f"vector_gradient{number}")
             if gradient is not None:
                 self._share(gradient, parts, wanted[len(rows) :], found)
         for matrix, left, right in products:
@@ -109,6 +101,7 @@ class Plain:
         return [*of_rows, *(_assembled(parts, weight) for parts, weight in zip(found, owned, strict=True))]
 
     def _layer(self, owned: Sequence[Tensor], matrix: int) -> Tensor:
+        """A matrix as a layer keeps its weights, (out, in)."""
         piece = self.matrices[matrix]
         return _cut(owned, piece) if piece.turned else _cut(owned, piece).t()
 
@@ -127,20 +120,9 @@ class Plain:
                 found[piece.weight].append((piece.start, piece.stop, total))
 
 
-def _cut(owned: Sequence[Tensor], piece: _Piece) -> Tensor:
+def _cut(owned: Sequence[Tensor], piece: Piece) -> Tensor:
     weight = owned[piece.weight]
     return weight if piece.stop - piece.start == weight.shape[0] else weight[piece.start : piece.stop]
-
-
-def _flat(vector: Tensor) -> Tensor:
-    return vector if vector.dim() == 1 else vector.reshape(-1)
-
-
-def _total(parts: list[Tensor]) -> Tensor:
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
 
 
 def _assembled(parts: list[tuple[int, int, Tensor]], weight: Tensor) -> Tensor | None:
@@ -160,6 +142,27 @@ def _assembled(parts: list[tuple[int, int, Tensor]], weight: Tensor) -> Tensor |
     return whole
 
 
+def bare(inputs: int, vectors: int, shapes: Sequence[torch.Size], turned: Sequence[bool]) -> Plain:
+    """What is left where inputs and vectors are made by torch, under autograd: matrices to pack.
+
+    Args:
+        inputs: The loop's inputs.
+        vectors: Its vectors; they are the first weights, each (1, width).
+        shapes: Of the other weights, the matrices.
+        turned: Which of them are given as transposes.
+    """
+    matrices = [
+        Piece(number, 0, shape[0], turn)
+        for number, (shape, turn) in enumerate(zip(shapes, turned, strict=True), start=vectors)
+    ]
+    return Plain(
+        matrices=tuple(matrices),
+        vectors=tuple(Piece(number, 0, 1) for number in range(vectors)),
+        inputs=tuple(Input(number, None) for number in range(inputs)),
+        sums=tuple((number,) for number in range(vectors)),
+    )
+
+
 def plain(tape: Tape, before: Before, shapes: Mapping[str, torch.Size]) -> Plain | None:
     """What runs before the loop in these words; None if there is more to it.
 
@@ -168,10 +171,10 @@ def plain(tape: Tape, before: Before, shapes: Mapping[str, torch.Size]) -> Plain
         before: What is done with them and with what the step is given.
         shapes: Of the weights by name.
     """
-    pieces: list[_Piece | None] = []
+    pieces: list[Piece | None] = []
     sizes = [shapes[name] for name in tape.names]
     for number, size in enumerate(sizes):
-        pieces.append(_Piece(number, 0, size[0]) if size else None)
+        pieces.append(Piece(number, 0, size[0]) if size else None)
     for function, arguments, options in tape.calls:
         made = None if options else _moved(str(function), arguments, pieces, sizes)
         if made is None:
@@ -188,8 +191,8 @@ def plain(tape: Tape, before: Before, shapes: Mapping[str, torch.Size]) -> Plain
 
 
 def _moved(
-    name: str, arguments: tuple[Any, ...], pieces: Sequence[_Piece | None], sizes: Sequence[torch.Size]
-) -> _Piece | None:
+    name: str, arguments: tuple[Any, ...], pieces: Sequence[Piece | None], sizes: Sequence[torch.Size]
+) -> Piece | None:
     """A weight that was turned, or of which some rows were taken."""
     if not isinstance(arguments[0], Weight):
         return None
@@ -210,13 +213,13 @@ def _moved(
     return None
 
 
-def _input(node: Node) -> _Input | None:
+def _input(node: Node) -> Input | None:
     if node.operation == "source":
-        return _Input(node.value[1], None)
+        return Input(node.value[1], None)
     given = node.arguments[0] if node.operation == "product" else None
     if given is None or given.operation != "source" or given.value[0] != "input" or node.value[1]:
         return None
-    return _Input(given.value[1], node.value[0])
+    return Input(given.value[1], node.value[0])
 
 
 def _sum(node: Node) -> tuple[int, ...] | None:

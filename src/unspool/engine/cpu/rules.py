@@ -9,18 +9,14 @@ from unspool.engine.cpu.emit.target import has_bfloat16
 from unspool.engine.cpu.threads import threads
 from unspool.engine.native import NativePath
 from unspool.engine.request import Request
-from unspool.engine.scan import ScanPath
 
 __all__ = ["faster_elsewhere", "in_half"]
 
-_SHORT = 4
+_SHORT = 2
 """Steps below which the plain loop takes no longer than the call of a compiled one."""
-_SMALL_TRAINING, _SMALL_INFERENCE = 50_000, 100_000
-"""Multiplications for one gate, below which torch's kernels win by having less to say."""
-_SMALL_SCAN_TRAINING, _SMALL_SCAN_INFERENCE = 300_000, 1_000_000
-"""The same for the scan."""
-_NARROW = 256
-"""Up to so many units torch's LSTM kernel is faster on one thread, where no gradient is wanted."""
+_NARROW, _MANY = 256, 20
+"""Up to so many units, and from so many sequences on, torch's LSTM kernel is faster on one thread, where no gradient is
+wanted."""
 
 
 def in_half(dtype: torch.dtype) -> str | None:
@@ -38,27 +34,23 @@ def in_half(dtype: torch.dtype) -> str | None:
 
 def faster_elsewhere(request: Request) -> str | None:
     """Why another path is at least as fast for this cell, size and machine; None if the compiled loop is."""
-    time, batch, width = request.inputs.shape
-    cell = request.cell
+    (time, batch, _), cell = request.inputs.shape, request.cell
     half = torch.is_autocast_enabled("cpu")
     if half:
         refusal = in_half(next(cell.parameters(), request.inputs).dtype)
         if refusal is not None:
             return f"it computes in full precision, and automatic half precision is on: {refusal}"
     if time < _SHORT:
-        return f"a compiled loop is not worth its call for {time} step{'s' * (time > 1)}"
-    native = NativePath().refuses(request) is None
-    if not native and ScanPath().refuses(request) is not None:
+        return "a compiled loop is not worth its call for 1 step"
+    if not isinstance(cell, LSTMCell) or request.lengths is not None:
         return None
-    wanted = any(tensor.requires_grad for tensor in (request.inputs, *request.state, *cell.parameters()))
-    training = torch.is_grad_enabled() and wanted
-    if isinstance(cell, LSTMCell) and native and request.lengths is None:
-        if half:
-            return "torch's own LSTM kernel is faster in bfloat16"
-        if not training and cell.hidden_size <= _NARROW and threads() == 1:
-            return "torch's own LSTM kernel is faster at this size on one thread"
-    work = time * batch * cell.hidden_size * (cell.hidden_size * native + width)
-    small = (_SMALL_TRAINING, _SMALL_INFERENCE) if native else (_SMALL_SCAN_TRAINING, _SMALL_SCAN_INFERENCE)
-    if work < small[not training]:
-        return f"at this size {'torch' if native else 'a scan'} is as fast"
-    return None
+    faster = batch >= _MANY and cell.hidden_size <= _NARROW and threads() == 1 and not _wanted(request)
+    if not (half or faster) or NativePath().refuses(request) is not None:
+        return None
+    return f"torch's own LSTM kernel is faster {'in bfloat16' if half else 'at this size on one thread'}"
+
+
+def _wanted(request: Request) -> bool:
+    """Whether a gradient is."""
+    given = (request.inputs, *request.state, *request.cell.parameters())
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)

@@ -122,6 +122,11 @@ class Kernel:
         return [product for phase in self.phases for product in phase.products]
 
     @cached_property
+    def work(self) -> int:
+        """Multiplications a row."""
+        return sum(product.depth * product.width for product in self.products)
+
+    @cached_property
     def buffers(self) -> dict[str, Buffer]:
         """All memory by name, in order, packed matrices left out."""
         found: dict[str, Buffer] = {}

@@ -1,8 +1,8 @@
 """A single step as one kernel: nothing is hoisted, the state comes in as inputs do, and weights are packed before.
 
-Where a batch is unrolled, a call may cost a tenth of a millisecond of Python; a step of its own takes ten microseconds
-in all. So everything that does not change from step to step is prepared: the array of addresses that the kernel reads
-is written once, and a step puts in those of its inputs and outputs.
+Where a batch is unrolled, a call may cost fifty microseconds of Python; a step of its own takes ten in all. So all that
+does not change from step to step is prepared: the array of addresses that the kernel reads is written once, and a step
+puts in those of its inputs and outputs.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from unspool.cells import Cell
 from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.emit.loops import RATES, SLOTS
 from unspool.engine.cpu.identity import places
-from unspool.engine.cpu.run import Program, parts_of
+from unspool.engine.cpu.program import Program, parts_of
 from unspool.engine.cpu.threads import run_parts, team
 
 __all__ = ["BoundStep", "looked_on"]

@@ -7,6 +7,8 @@ Geijn 2008, "Anatomy of high-performance matrix multiplication".
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 
 from unspool.engine.cpu.emit.target import Target
@@ -17,6 +19,8 @@ __all__ = ["emit_products", "packed_size"]
 _AHEAD = 64
 """How many rows before their use a column's numbers are fetched. A step has few rows to multiply, so the weights come
 from a far cache at every step: without this the processor waits for them a third of the time at 512 units and more."""
+_SMALL_TILES = (6, 6)
+"""For products of columns, which only small problems make: fewer tiles are compiled sooner."""
 _ROUNDED = 32  # rows that are rounded to bfloat16 at a time
 _LINE = 64  # bytes that a processor fetches at once
 
@@ -27,7 +31,7 @@ def packed_size(depth: int, width: int, lanes: int, *, half: bool = False) -> in
     return lines * (-(-width // lanes)) * lanes
 
 
-def emit_products(target: Target, dtype: torch.dtype, *, half: bool = False) -> str:
+def emit_products(target: Target, dtype: torch.dtype, *, half: bool = False, turned: bool = False) -> str:
     """A module with two functions.
 
     `product(rows, stride, count, packed, depth, vectors, result, stride)` multiplies `count` rows by a packed matrix
@@ -39,9 +43,12 @@ def emit_products(target: Target, dtype: torch.dtype, *, half: bool = False) -> 
         dtype: The type of all numbers outside.
         half: Whether rows and matrix are rounded to bfloat16 before they are multiplied. Two of them stand where one
             float32 would, and one instruction adds two products to a float32 sum.
+        turned: Whether the columns of `rows` are multiplied instead, `count` of them: what a matrix's gradient is.
     """
+    if turned:
+        target = replace(target, tiles=_SMALL_TILES)
     tiles = [
-        _tile(rows, vectors, dtype, target, half)
+        _tile(rows, vectors, dtype, target, half, turned)
         for vectors, most in enumerate(target.tiles, start=1)
         for rows in range(1, most + 1)
     ]
@@ -55,14 +62,15 @@ def emit_products(target: Target, dtype: torch.dtype, *, half: bool = False) -> 
         f"@tiles = internal constant [{len(table)} x ptr] [{', '.join(table)}]",
         f"@limits = internal constant [{len(target.tiles)} x i64] [{', '.join(f'i64 {n}' for n in target.tiles)}]",
     ]
-    functions = [*tiles, _product(target, dtype, most, "multiply" if half else "product"), _pack(target, dtype, half)]
+    name = "multiply" if half else "product"
+    functions = [*tiles, _product(target, dtype, most, name, turned), _pack(target, dtype, half)]
     if half:
         functions.append(_rounded_product(target, dtype))
     declared = sorted(set().union(*(function.declared for function in functions)))
     return "\n\n".join(["\n".join([*declared, *constants]), *map(str, functions)])
 
 
-def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: bool) -> Function:
+def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: bool, turned: bool) -> Function:
     """Some rows times some columns; written with the sums on the stack, from where LLVM moves them to registers."""
     lanes = target.lanes(dtype)
     head = (
@@ -70,7 +78,7 @@ def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: boo
         f"ptr noalias %result, i64 %across) noinline"
     )
     f = Function(head, dtype, lanes)
-    starts = [f.address("%a", f.whole("mul", "%stride", row)) for row in range(rows)]
+    starts = [f.address("%a", row if turned else f.whole("mul", "%stride", row)) for row in range(rows)]
     apart = f.whole("mul", "%depth", lanes)
     columns = [f.address("%packed", f.whole("mul", apart, number)) for number in range(vectors)]
     sums = [[f.allocate(f.vector) for _ in range(vectors)] for _ in range(rows)]
@@ -84,8 +92,9 @@ def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: boo
             for place in here:
                 f.prefetch(f.address(place, _AHEAD * lanes))
         factors = [f.read(place) for place in here]
+        along = f.whole("mul", k, "%stride") if turned else k
         for start, row in zip(starts, sums, strict=True):
-            number = f.spread(f.value(f"load {f.number}, ptr {f.address(start, k)}"))
+            number = f.spread(f.value(f"load {f.number}, ptr {f.address(start, along)}"))
             for place, factor in zip(row, factors, strict=True):
                 so_far = f.value(f"load {f.vector}, ptr {place}")
                 total = f.fused_pairs(number, factor, so_far) if half else f.fused(number, factor, so_far)
@@ -97,7 +106,7 @@ def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: boo
     return f
 
 
-def _product(target: Target, dtype: torch.dtype, most: int, name: str) -> Function:
+def _product(target: Target, dtype: torch.dtype, most: int, name: str, turned: bool) -> Function:
     lanes = target.lanes(dtype)
     a, packed, result = "ptr %a, i64 %stride, i64 %count", "ptr %packed, i64 %depth", "ptr %result, i64 %across"
     f = Function(f"void @{name}({a}, {packed}, i64 %vectors, {result})", dtype, lanes)
@@ -113,7 +122,7 @@ def _product(target: Target, dtype: torch.dtype, most: int, name: str) -> Functi
         with f.loop(0, "%count", high, what="tile") as row:
             height = f.smaller(high, f.whole("sub", "%count", row))
             tile = f.value(f"load ptr, ptr {f.address('@tiles', f.whole('add', row_of_table, height), 'ptr')}")
-            a = f.address("%a", f.whole("mul", row, "%stride"))
+            a = f.address("%a", row if turned else f.whole("mul", row, "%stride"))
             corner = f.whole("add", f.whole("mul", row, "%across"), f.whole("mul", first, lanes))
             result = f.address("%result", corner)
             f.do(f"call void {tile}(ptr {a}, i64 %stride, ptr {packed}, i64 %depth, ptr {result}, i64 %across)")

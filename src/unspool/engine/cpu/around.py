@@ -1,0 +1,231 @@
+"""The frames of a program, one for each way to call it.
+
+Everything that a call is given has a number: sequences first, then states, then weights. In jobs their names are
+`given0`, `given1`, ..., and those of their gradients `gradient0`, ... The history of a state, or its two blocks, is
+`state0`; `first0` is where the first state goes, `last0` where the last one stands, `final0` where that is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import cached_property
+from operator import attrgetter
+
+import torch
+from torch import Tensor
+
+from unspool.engine.cpu.compile import Native, uncollected
+from unspool.engine.cpu.frame import Frame, Rows
+from unspool.engine.cpu.gradients import write_gradients
+from unspool.engine.cpu.jobs import At
+from unspool.engine.cpu.layout import Layout
+from unspool.engine.cpu.memories import Memories
+from unspool.engine.cpu.plain import Plain, bare
+from unspool.engine.cpu.program import Program
+from unspool.engine.cpu.threads import threads
+
+__all__ = ["Around", "around_bare", "around_plain"]
+
+_SMALL = 10_000_000
+"""Multiplications over all steps at once up to which they are jobs, of one thread; torch shares larger products out,
+so with more threads it is the faster one sooner."""
+
+
+def _start(rows: slice | Tensor) -> int:
+    assert isinstance(rows, slice), "a ragged batch has no block of such rows"
+    found: int = rows.start
+    return found
+
+
+# Rows of the history of a state, or of its two blocks.
+_FIRST, _FIRST_OF_TWO = attrgetter("initial"), lambda layout: 0
+_SECOND = attrgetter("batch")
+_LAST, _LAST_OF_TWO, _BEFORE, _AFTER = (
+    lambda layout, of=attrgetter(name): _start(of(layout)) for name in ("final", "final_of_two", "before", "after")
+)
+
+
+class Around:
+    """A program with what comes before its loop, and frames for both.
+
+    Args:
+        program: The program.
+        plain: What comes before the loop.
+        sequences: How many there are.
+        shapes: Of the weights.
+    """
+
+    def __init__(self, program: Program, plain: Plain, sequences: int, shapes: Sequence[torch.Size]) -> None:
+        self.program, self.plain, self.sequences, self.shapes = program, plain, sequences, tuple(shapes)
+        self.widths = program.plan.widths
+        self.weights = sequences + len(self.widths)
+        """The number of the first weight."""
+        self._frames: dict[object, Frame] = {}
+
+    def small(self, layout: Layout) -> bool:
+        """Whether products over all steps are jobs."""
+        return layout.rows * self._work * threads() <= _SMALL and layout.totals is None and not self.program.half
+
+    @cached_property
+    def _work(self) -> int:
+        """Numbers in all matrices: as many multiplications a row has where each meets all rows once."""
+        return sum(self.shapes[piece.weight][1] * (piece.stop - piece.start) for piece in self.plain.matrices)
+
+    def forward(self, small: bool, full: bool) -> Frame:
+        """The way forward where gradients are wanted; small problems are full."""
+        key = "forward", small, full
+        if key not in self._frames:
+            with uncollected():
+                self._frames[key] = self._make_forward(small, full)
+        return self._frames[key]
+
+    def inference(self, small: bool, full: bool) -> Frame:
+        """The way forward where none are; packed matrices and vectors are given."""
+        key = "inference", small, full
+        if key not in self._frames:
+            with uncollected():
+                self._frames[key] = self._make_inference(small, full)
+        return self._frames[key]
+
+    def backward(self, small: bool, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
+        """The way back.
+
+        Args:
+            small: Whether products are jobs.
+            wanted: Which of the things given get gradients.
+            ended: Which last states have one.
+        """
+        key = small, wanted, ended
+        if key not in self._frames:
+            with uncollected():
+                self._frames[key] = self._make_backward(small, wanted, ended)
+        return self._frames[key]
+
+    def _frame(self, native: Native) -> Frame:
+        return Frame(self.program, native, self.plain, self.weights, self.shapes)
+
+    def _make_forward(self, small: bool, full: bool) -> Frame:
+        frame = self._frame(self.program.forward)
+        frame.tensors += [f"given{number}" for number in range(self.weights + len(self.shapes))]
+        self._place_states(frame, frame.kept, self.program.states, full)
+        frame.place_vectors()
+        for number, (_, matrix) in enumerate(self.plain.inputs):
+            packed = frame.pack(frame.head, matrix, transposed=False) if small and matrix is not None else None
+            self._place_input(frame, number, packed, kept=f"input{number}" in self.program.read_back)
+        for product in frame.kernel.products:
+            frame.pack(frame.head, product.matrix, product.transposed, product.packed)
+        frame.place_rest(kept=self.program.read_back)
+        return frame.finish()
+
+    def _make_inference(self, small: bool, full: bool) -> Frame:
+        frame = self._frame(self.program.inference)
+        frame.tensors += [f"given{number}" for number in range(self.weights)]
+        self._place_states(frame, frame.scratch, self.program.shown, full)
+        frame.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
+        frame.tensors += [product.packed for product in frame.kernel.products]
+        for number, (_, matrix) in enumerate(self.plain.inputs):
+            packed = f"packed{number}" if small and matrix is not None else None
+            frame.tensors += [packed] if packed is not None else []
+            self._place_input(frame, number, packed)
+        frame.place_rest()
+        return frame.finish()
+
+    def _place_states(self, frame: Frame, others: Memories, history: Collection[int], full: bool) -> None:
+        """Room for states; the first ones are brought there, and the last ones to where they are wanted."""
+        if not self.program.shown:
+            frame.shown.add("output0", "time", self.program.output_width)
+        for number, width in enumerate(self.widths):
+            name, given = f"state{number}", f"given{self.sequences + number}"
+            memories = frame.shown if number in self.program.shown else others
+            memories.add(name, "after" if number in history else "next", width)
+            memories.mark(f"first{number}", name, _FIRST if number in history else _FIRST_OF_TWO)
+            frame.call(frame.head, "copy", f"first{number}", width, given, width, At("batch"), width)
+            if full:
+                memories.mark(f"last{number}", name, _LAST if number in history else _LAST_OF_TWO)
+                memories.mark(f"{name}.before", name, _BEFORE)
+                memories.mark(f"{name}.after", name, _AFTER)
+                frame.tensors.append(f"final{number}")
+                frame.call(frame.tail, "copy", f"final{number}", width, f"last{number}", width, At("batch"), width)
+
+    def _place_input(self, frame: Frame, number: int, packed: str | None, *, kept: bool = False) -> None:
+        """An input of the loop: as it is given, multiplied with a packed matrix, or made by torch."""
+        (given, matrix), name = self.plain.inputs[number], f"input{number}"
+        if matrix is None:
+            frame.elsewhere[name] = f"given{given}"
+        elif packed is None:
+            frame.tensors.append(name)
+        else:
+            depth, width = frame.matrix(matrix)
+            (frame.kept if kept else frame.scratch).add(name, "time", width)
+            frame.multiply(frame.head, Rows(At(f"given{given}"), depth, depth), packed, Rows(At(name), width, width))
+
+    def _make_backward(self, small: bool, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
+        frame, forward = self._frame(self.program.backward), self.forward(small, small)
+        frame.kept, frame.shown = forward.kept, forward.shown
+        frame.blocks = [frame.scratch, frame.kept, frame.shown] if self.program.shown else [frame.scratch, frame.kept]
+        frame.tensors += [f"given{number}" for number in range(self.sequences)]
+        frame.tensors += [f"given{self.weights + number}" for number in range(len(self.shapes))]
+        frame.tensors += ["output_gradient0", *(f"final_gradient{number}" for number, end in enumerate(ended) if end)]
+        frame.tensors += [] if small else self.made
+        frame.place_vectors()
+        given = [used for used, _ in self.plain.inputs]
+        for number, (used, matrix) in enumerate(self.plain.inputs):
+            if matrix is None:
+                frame.elsewhere[f"input{number}"] = f"given{used}"
+                gradient = f"input_gradient{number}"
+                if gradient in frame.kernel.buffers and wanted[used] and given.count(used) == 1:
+                    frame.elsewhere[gradient] = f"gradient{used}"  # the loop writes it where it is wanted
+        for product in frame.kernel.products:
+            frame.pack(frame.head, product.matrix, product.transposed, product.packed)
+        for number, width in enumerate(self.widths):
+            self._carry(frame, number, width, wanted[self.sequences + number], ended[number])
+        frame.place_rest()
+        for name, buffer in frame.kernel.buffers.items():
+            if buffer.rate == "part":
+                frame.call(frame.head, "clear", name, buffer.stride, At("parts"), buffer.stride)
+        write_gradients(frame, wanted, small)
+        names = {*frame.elsewhere.values(), *frame.head.names(), *frame.tail.names()}
+        frame.written = [number for number in range(len(wanted)) if f"gradient{number}" in names]
+        frame.tensors += [f"gradient{number}" for number in frame.written]
+        return frame.finish()
+
+    @cached_property
+    def made(self) -> list[str]:
+        """The loop's inputs that are products, where they are wanted on the way back."""
+        names = [f"input{number}" for number, (_, matrix) in enumerate(self.plain.inputs) if matrix is not None]
+        return [name for name in names if name in self.program.read_back]
+
+    def _carry(self, frame: Frame, number: int, width: int, wanted: bool, ended: bool) -> None:
+        """The gradient of a last state to where the loop finds it, and that of the first to where it is wanted."""
+        name, carry = f"carry{number}", frame.kernel.buffers.get(f"carry{number}")
+        if carry is None:
+            return
+        frame.scratch.add(name, carry.rate, carry.stride)
+        frame.scratch.mark(f"{name}.second", name, _SECOND)
+        for block in (name, f"{name}.second"):  # a sequence that ends early finds it in either
+            frame.call(frame.head, "clear", block, carry.stride, At("batch"), carry.stride)
+            if ended:
+                given = f"final_gradient{number}"
+                frame.call(frame.head, "copy", block, carry.stride, given, width, At("batch"), width)
+        if wanted:
+            to = f"gradient{self.sequences + number}"
+            frame.call(frame.tail, "copy", to, width, f"{name}.second", carry.stride, At("batch"), width)
+
+
+def around_plain(program: Program, plain: Plain, sequences: int, weights: Sequence[Tensor]) -> Around:
+    """A program whose plan says that what comes before its loop is plain."""
+    if "plain" not in program.arounds:
+        program.arounds["plain"] = Around(program, plain, sequences, [weight.shape for weight in weights])
+    found: Around = program.arounds["plain"]
+    return found
+
+
+def around_bare(program: Program, inputs: int, vectors: Sequence[Tensor], matrices: Sequence[Tensor]) -> Around:
+    """A program whose inputs and vectors are made by torch; `matrices` that lie column by column are given turned."""
+    turned = tuple(not matrix.is_contiguous() for matrix in matrices)
+    if turned not in program.arounds:
+        lying = [matrix.shape[::-1] if turn else matrix.shape for matrix, turn in zip(matrices, turned, strict=True)]
+        plain = bare(inputs, len(vectors), lying, turned)
+        program.arounds[turned] = Around(program, plain, inputs, [*(vector.shape for vector in vectors), *lying])
+    found: Around = program.arounds[turned]
+    return found

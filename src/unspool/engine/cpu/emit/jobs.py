@@ -1,0 +1,66 @@
+"""What is done around a loop, in LLVM's language: rows copied, added and cleared; and a player of lists of calls."""
+
+from __future__ import annotations
+
+import torch
+
+from unspool.engine.cpu.emit.target import Target
+from unspool.engine.cpu.emit.text import Function
+
+__all__ = ["ARGUMENTS", "emit_jobs"]
+
+ARGUMENTS = 9
+"""The most arguments that a job has; all are whole numbers or addresses."""
+
+
+def emit_jobs(target: Target, dtype: torch.dtype) -> str:
+    """A module with five functions.
+
+    `play(table, count, places, bases)` makes `count` calls. A line of the table is the address of a function, then two
+    whole numbers for each argument: which place it is, and what to add. A place is two whole numbers: which base, and
+    again what to add.
+    `copy(to, stride, from, stride, rows, width)` copies rows, `add` adds them to what is there, and
+    `clear(to, stride, rows, width)` makes them zero. `put(to, ...)` writes eight whole numbers or addresses.
+    """
+    functions = [_play(dtype), _put(dtype), *(_rows(target, dtype, name) for name in ("copy", "add", "clear"))]
+    declared = sorted(set().union(*(function.declared for function in functions)))
+    return "\n\n".join(["\n".join(declared), *map(str, functions)])
+
+
+def _play(dtype: torch.dtype) -> Function:
+    f = Function("void @play(ptr %table, i64 %count, ptr %places, ptr %bases)", dtype, 1)
+    with f.loop(0, "%count", what="job") as job:
+        line = f.address("%table", f.whole("mul", job, 1 + 2 * ARGUMENTS), "i64")
+        function = f.load("ptr", line)
+        arguments = []
+        for number in range(1, 1 + 2 * ARGUMENTS, 2):
+            place = f.address("%places", f.whole("mul", f.load("i64", line, number), 2), "i64")
+            start = f.whole("add", f.load("i64", "%bases", f.load("i64", place)), f.load("i64", place, 1))
+            arguments.append(f"i64 {f.whole('add', start, f.load('i64', line, number + 1))}")
+        f.do(f"call void {function}({', '.join(arguments)})")
+    return f
+
+
+def _put(dtype: torch.dtype) -> Function:
+    values = [f"%value{number}" for number in range(ARGUMENTS - 1)]
+    f = Function(f"void @put(ptr %to, {', '.join(f'i64 {value}' for value in values)})", dtype, 1)
+    for number, value in enumerate(values):
+        f.do(f"store i64 {value}, ptr {f.address('%to', number, 'i64')}")
+    return f
+
+
+def _rows(target: Target, dtype: torch.dtype, name: str) -> Function:
+    lanes = target.lanes(dtype)
+    source = "" if name == "clear" else "ptr %from, i64 %apart, "
+    f = Function(f"void @{name}(ptr %to, i64 %stride, {source}i64 %rows, i64 %width)", dtype, lanes)
+    with f.loop(0, "%rows", what="row") as row:
+        to = f.address("%to", f.whole("mul", row, "%stride"))
+        line = f.address("%from", f.whole("mul", row, "%apart")) if source else ""
+        with f.loop(0, "%width", lanes, what="column") as column:
+            within = f.first(column, "%width")
+            here = f.address(to, column)
+            value = f.read(f.address(line, column), within) if source else f.constant(0.0)
+            if name == "add":
+                value = f.two("fadd", f.read(here, within), value)
+            f.write(value, here, within)
+    return f

@@ -1,0 +1,226 @@
+"""What stands around a loop, written down as lists of native jobs that all calls share.
+
+Before the loop: first states to their places, weights packed, biases added up. After it: last states to theirs. Where
+there is little to do, the products of inputs and all gradients are jobs too; larger ones are torch's, which is faster
+there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from array import array
+from collections.abc import Collection, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from unspool.engine.cpu.compile import Native, products
+from unspool.engine.cpu.emit.jobs import ARGUMENTS
+from unspool.engine.cpu.emit.loops import SLOTS
+from unspool.engine.cpu.emit.products import packed_size
+from unspool.engine.cpu.jobs import Argument, At, Jobs
+from unspool.engine.cpu.layout import CONSTANTS, Layout
+from unspool.engine.cpu.memories import Memories
+from unspool.engine.cpu.plain import Piece, Plain
+from unspool.engine.cpu.program import Program, parts_of
+from unspool.engine.cpu.schedule import Place, Rate
+from unspool.engine.cpu.threads import run_parts, team
+
+__all__ = ["Form", "Frame", "Rows"]
+
+
+class Rows(NamedTuple):
+    """Columns of a memory with a row for every step of each sequence."""
+
+    at: At
+    stride: int
+    width: int
+
+
+class Form(NamedTuple):
+    """What of a call depends on how the batch lies."""
+
+    layout: Layout
+    parts: int
+    blocks: list[tuple[int, dict[str, int]]]
+    """Of each block: how many numbers it has, and for each name in it the bytes before it."""
+    places: array[int]
+    """Where everything that jobs have names for is found: the number of a base, and bytes from there."""
+
+
+class Frame:
+    """One direction of a loop with the jobs around it.
+
+    Args:
+        program: The program.
+        native: The direction.
+        plain: What comes before the loop.
+        first_weight: The number of the first weight among all that a call is given.
+        shapes: Of the weights.
+    """
+
+    def __init__(
+        self, program: Program, native: Native, plain: Plain, first_weight: int, shapes: Sequence[torch.Size]
+    ) -> None:
+        self.program, self.native, self.plain, self.shapes = program, native, plain, shapes
+        self.kernel, self.first_weight = native.kernel, first_weight
+        self.head, self.tail = Jobs(program.tools.play), Jobs(program.tools.play)
+        self.scratch, self.kept, self.shown = (Memories(program.dtype) for _ in range(3))
+        self.blocks = [self.scratch, self.kept, self.shown]
+        """Memory for the call alone, memory that is kept for the way back, and memory whose rows are the outputs."""
+        self.tensors: list[str] = []
+        """Names of all that has memory of its own, in the order in which a call gives it."""
+        self.written: list[int] = []
+        """The numbers of the things given whose gradients the loop and the jobs write."""
+        self.elsewhere: dict[str, str] = {}
+        """The kernel's memories that stand under another name."""
+        self._functions = {**program.tools.addresses, "product": program.products.product}
+        self._functions["pack"] = ctypes.cast(program.products.pack, ctypes.c_void_p).value or 0
+        self.size = program.dtype.itemsize
+        slots = len(SLOTS) + len(self.kernel.memories) + ARGUMENTS
+        self.scratch.add("arguments", "vector", slots * 8 // self.size)  # the first of all
+        self._count = 0
+        self._last: Form | None = None
+
+    def finish(self) -> Frame:
+        """Number the names, when all jobs are there but the last."""
+        self.put_arguments()
+        names = [*CONSTANTS, *(name for block in self.blocks for name in block.names), *self.tensors]
+        numbers = {name: number for number, name in enumerate(names)}
+        self.head.number(numbers)
+        self.tail.number(numbers)
+        return self
+
+    def lay_out(self, layout: Layout) -> Form:
+        """What a call with a batch that lies so is made of; the last answer is remembered."""
+        parts, last = parts_of(self.kernel, layout.rows, layout.batch), self._last
+        if last is None or last.layout is not layout or last.parts != parts:
+            places = [part for constant in layout.numbers(parts) for part in (0, constant)]
+            blocks = [block.lay_out(layout, parts) for block in self.blocks]
+            for base, (_, starts) in enumerate(blocks, start=1):
+                places += [part for start in starts.values() for part in (base, start)]
+            first = 1 + len(self.blocks)
+            places += [part for base in range(first, first + len(self.tensors)) for part in (base, 0)]
+            self._last = last = Form(layout, parts, blocks, array("q", places))
+        return last
+
+    def run(self, form: Form, blocks: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
+        """Make all calls, with memory for the blocks and the tensors of the frame."""
+        bases = array("q", [0, *[block.data_ptr() for block in blocks], *[part.data_ptr() for part in tensors]])
+        places, base = form.places.buffer_info()[0], bases.buffer_info()[0]
+        self.head.play(places, base)
+        run_parts(self.native, bases[1], form.parts)
+        self.tail.play(places, base)
+
+    # -- where things are
+
+    def at(self, name: str) -> At:
+        """Where a memory of the kernel lies."""
+        return At(self.elsewhere.get(name, name))
+
+    def rows(self, place: Place, width: int) -> Rows:
+        """What stands at a place of the kernel at every step."""
+        buffer = place.buffer
+        name = f"{buffer.name}.{buffer.rate}" if buffer.rate in ("before", "after") else self.at(buffer.name).name
+        return Rows(At(name, place.column * self.size), buffer.stride, width)
+
+    def matrix(self, number: int) -> tuple[int, int]:
+        """Depth and width of a matrix of the loop or before it."""
+        weight, start, stop, turned = self.plain.matrices[number]
+        rows, columns = stop - start, self.shapes[weight][1]
+        return (columns, rows) if turned else (rows, columns)
+
+    def piece(self, of: str, piece: Piece) -> At:
+        """Where some rows of a weight, or of its gradient, begin."""
+        across = self.shapes[piece.weight][1:].numel()
+        return At(f"{of}{self.first_weight + piece.weight}", piece.start * across * self.size)
+
+    # -- one job each
+
+    def call(self, jobs: Jobs, function: str, *arguments: Argument | str) -> None:
+        """Add a job."""
+        if function == "turned" and function not in self._functions:
+            self._functions[function] = products(self.program.dtype, self.program.target, turned=True).product
+        named = (At(argument) if isinstance(argument, str) else argument for argument in arguments)
+        jobs.call(self._functions[function], *named)
+
+    def room(self, what: str, rate: Rate, stride: int) -> str:
+        """Memory for this call alone, under a name of its own."""
+        self._count += 1
+        name = f"{what}.{self._count}"
+        self.scratch.add(name, rate, stride)
+        return name
+
+    def padded(self, width: int) -> int:
+        """A width in whole vectors."""
+        return -(-width // self.program.lanes) * self.program.lanes
+
+    def pack(self, jobs: Jobs, matrix: int, transposed: bool, name: str | None = None) -> str:
+        """Pack a matrix of the tape; returns where it lies."""
+        piece, (depth, width) = self.plain.matrices[matrix], self.matrix(matrix)
+        stride = self.shapes[piece.weight][1]
+        down, across = (1, stride) if piece.turned else (stride, 1)
+        if transposed:
+            depth, width, down, across = width, depth, across, down
+        size = packed_size(depth, width, self.program.lanes, half=self.program.within)
+        if name is None:
+            name = self.room("packed", "vector", size)
+        else:
+            self.scratch.add(name, "vector", size)
+        self.call(jobs, "pack", self.piece("given", piece), down, across, depth, width, name)
+        return name
+
+    def pack_rows(self, jobs: Jobs, rows: Rows) -> str:
+        """Pack the rows of all steps as one matrix; returns where it lies."""
+        name = self.room("packed", "time", self.padded(rows.width))
+        self.call(jobs, "pack", rows.at, rows.stride, 1, At("rows"), rows.width, name)
+        return name
+
+    def multiply(
+        self,
+        jobs: Jobs,
+        left: Rows,
+        packed: str,
+        to: Rows,
+        *,
+        adds: bool = False,
+        turned: bool = False,
+    ) -> None:
+        """Rows, or columns if turned, times a packed matrix, put somewhere or added to what is there."""
+        count, depth = (left.width, At("rows")) if turned else (At("rows"), left.width)
+        function, wide = "turned" if turned else "product", self.padded(to.width)
+        whole = not adds and wide == to.width  # products are written in whole vectors
+        rate: Rate = "vector" if turned else "time"
+        result = to.at if whole else At(self.room("product", rate, wide * (left.width if turned else 1)))
+        vectors, stride = wide // self.program.lanes, to.stride if whole else wide
+        self.call(jobs, function, left.at, left.stride, count, packed, depth, vectors, result, stride)
+        if not whole:
+            self.call(jobs, "add" if adds else "copy", to.at, to.stride, result, wide, count, to.width)
+
+    def place_vectors(self) -> None:
+        """Make the loop's vectors, each a sum of pieces of weights."""
+        for number, parts in enumerate(self.plain.sums):
+            name = f"vector{number}"
+            if name in self.kernel.buffers:
+                width = self.kernel.buffers[name].stride
+                self.scratch.add(name, "vector", width)
+                for index, part in enumerate(parts):
+                    vector = self.piece("given", self.plain.vectors[part])
+                    self.call(self.head, "add" if index else "copy", name, 0, vector, 0, 1, width)
+
+    def place_rest(self, kept: Collection[str] = ()) -> None:
+        """Make room for the kernel's other memories, among them some that are kept for the way back."""
+        known = {*self.elsewhere, *self.tensors, *(name for block in self.blocks for name in block.names)}
+        for name, buffer in self.kernel.buffers.items():
+            if name not in known:
+                (self.kept if name in kept else self.scratch).add(name, buffer.rate, buffer.stride)
+
+    def put_arguments(self) -> None:
+        """Write the array that the kernel reads."""
+        kernel, each = self.kernel, ARGUMENTS - 1
+        constants = {"product": self.program.products.product, "number": team().which, "count": team().size}
+        found: list[Argument] = [constants.get(name, At(name)) for name in SLOTS]
+        found += [self.at(name) for name in kernel.memories]
+        for first in range(0, len(found), each):
+            self.call(self.head, "put", At("arguments", 8 * first), *found[first : first + each])

@@ -1,0 +1,96 @@
+"""The jobs after a way back that make the gradients of inputs and weights, where there is little to do.
+
+The gradient of a matrix is a product of columns: those of what was multiplied by it and those of the product's
+gradient, over all rows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from unspool.engine.cpu.frame import Frame, Rows
+from unspool.engine.cpu.jobs import At
+from unspool.engine.cpu.plain import Piece
+
+__all__ = ["write_gradients"]
+
+
+def write_gradients(frame: Frame, wanted: Sequence[bool], small: bool) -> None:
+    """Add the jobs.
+
+    Args:
+        frame: Of the way back.
+        wanted: Which of the things given get a gradient.
+        small: Whether products are jobs; where they are not, only the vectors' gradients are.
+    """
+    plain, first = frame.plain, frame.first_weight
+    vectors = [
+        (plain.vectors[part], number)
+        for number, parts in enumerate(plain.sums)
+        if f"vector_gradient{number}" in frame.kernel.buffers
+        for part in parts
+        if wanted[first + plain.vectors[part].weight]
+    ]
+    if not small:
+        multiplied = {piece.weight for piece in plain.matrices}
+        _of_weights(frame, [vector for vector in vectors if vector[0].weight not in multiplied], [])
+        return
+    factors = [
+        (outer.matrix, frame.rows(outer.left, outer.depth), frame.rows(outer.right, outer.width))
+        for outer in frame.kernel.outers
+    ]
+    factors += _of_inputs(frame, wanted)
+    products = [(plain.matrices[matrix], left, right) for matrix, left, right in factors]
+    _of_weights(frame, vectors, [product for product in products if wanted[first + product[0].weight]])
+
+
+def _of_inputs(frame: Frame, wanted: Sequence[bool]) -> list[tuple[int, Rows, Rows]]:
+    """Gradients of inputs; returns matrix and factors of every product by which weights get theirs."""
+    factors, begun = [], set()
+    for number, (given, matrix) in enumerate(frame.plain.inputs):
+        name = f"input_gradient{number}"
+        buffer = frame.kernel.buffers.get(name)
+        if buffer is None:
+            continue
+        gradient = Rows(frame.at(name), buffer.stride, buffer.stride)
+        depth = buffer.stride if matrix is None else frame.matrix(matrix)[0]
+        to = Rows(At(f"gradient{given}"), depth, depth)
+        if matrix is not None:
+            factors.append((matrix, Rows(At(f"given{given}"), depth, depth), gradient))
+        if wanted[given] and gradient.at != to.at:
+            if matrix is None:
+                function = "add" if given in begun else "copy"
+                frame.call(frame.tail, function, to.at, depth, gradient.at, depth, At("rows"), depth)
+            else:
+                packed = frame.pack(frame.tail, matrix, transposed=True)
+                frame.multiply(frame.tail, gradient, packed, to, adds=given in begun)
+            begun.add(given)
+    return factors
+
+
+def _of_weights(
+    frame: Frame, vectors: Sequence[tuple[Piece, int]], products: Sequence[tuple[Piece, Rows, Rows]]
+) -> None:
+    """Gradients of weights: of vectors, each with its number in the loop, and of products with their factors."""
+    first = frame.first_weight
+    pieces = defaultdict(list)
+    for piece in [*(piece for piece, _ in vectors), *(piece for piece, _, _ in products)]:
+        pieces[piece.weight].append((piece.start, piece.stop))
+    summed = {piece.weight for piece, _ in vectors}
+    for weight, found in pieces.items():
+        shape, starts = frame.shapes[weight], [start for start, _ in sorted(found)]
+        ends = [0, *(stop for _, stop in sorted(found))]
+        if weight in summed or starts != ends[:-1] or ends[-1] != shape[0]:
+            summed.add(weight)  # some rows twice, or never
+            frame.call(frame.tail, "clear", f"gradient{first + weight}", 0, 1, shape.numel())
+    for piece, number in vectors:
+        name, width = f"vector_gradient{number}", frame.kernel.buffers[f"vector_gradient{number}"].stride
+        frame.call(frame.tail, "add", frame.piece("gradient", piece), 0, name, width, At("parts"), width)
+    packed: dict[Rows, str] = {}
+    for piece, left, right in products:
+        down, across = (right, left) if piece.turned else (left, right)
+        if across not in packed:
+            packed[across] = frame.pack_rows(frame.tail, across)
+        to = Rows(frame.piece("gradient", piece), frame.shapes[piece.weight][1], across.width)
+        frame.multiply(frame.tail, down, packed[across], to, adds=piece.weight in summed, turned=True)

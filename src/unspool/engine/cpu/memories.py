@@ -1,0 +1,70 @@
+"""Memories that a call needs, one behind the other in one block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from unspool.engine.cpu.layout import Layout
+from unspool.engine.cpu.schedule import Rate
+
+__all__ = ["Memories"]
+
+_LINE = 64
+"""Bytes that a processor fetches at once; every memory starts with such a line."""
+
+
+class Memories:
+    """What lies where in a block.
+
+    Args:
+        dtype: Of all numbers.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._size, self._line = dtype.itemsize, _LINE // dtype.itemsize
+        self._kinds: dict[str, tuple[Rate, int]] = {}
+        self._marks: dict[str, tuple[str, Callable[[Layout], int]]] = {}
+
+    def add(self, name: str, rate: Rate, stride: int) -> None:
+        """One more memory, whose rows are walked so."""
+        self._kinds[name] = rate, stride
+
+    def mark(self, name: str, memory: str, row: Callable[[Layout], int]) -> None:
+        """Name a row of a memory, which may depend on how a batch lies."""
+        self._marks[name] = memory, row
+
+    @property
+    def names(self) -> list[str]:
+        """Of the memories, then of the rows that are marked."""
+        return [*self._kinds, *self._marks]
+
+    def lay_out(self, layout: Layout, parts: int) -> tuple[int, dict[str, int]]:
+        """How many numbers the block has, and for each of the names the bytes before it."""
+        starts, end = {}, 0
+        for name, (rate, stride) in self._kinds.items():
+            starts[name] = end * self._size
+            end += -(-_rows(rate, layout, parts) * stride // self._line) * self._line
+        for name, (memory, row) in self._marks.items():
+            starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * self._size
+        return end, starts
+
+    def view(self, block: Tensor, name: str, start: int, layout: Layout, parts: int) -> Tensor:
+        """A memory as a tensor, (rows, stride), given the bytes before it."""
+        rate, stride = self._kinds[name]
+        return block.as_strided((_rows(rate, layout, parts), stride), (stride, 1), start // self._size)
+
+
+def _rows(rate: Rate, layout: Layout, parts: int) -> int:
+    return {
+        "time": layout.rows,
+        "before": layout.batch + layout.rows,
+        "after": layout.batch + layout.rows,
+        "now": 2 * layout.batch,
+        "next": 2 * layout.batch,
+        "row": layout.batch,
+        "part": parts,
+        "vector": 1,
+    }[rate]
