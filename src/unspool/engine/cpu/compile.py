@@ -18,7 +18,7 @@ from unspool.engine.cpu import cache as disk
 from unspool.engine.cpu.emit.loops import emit_kernel
 from unspool.engine.cpu.emit.products import emit_products
 from unspool.engine.cpu.emit.target import Target, host_target
-from unspool.engine.cpu.schedule import Kernel
+from unspool.engine.cpu.kernel import Kernel
 
 __all__ = ["Native", "Products", "compile_kernel", "missing", "products", "uncollected"]
 

@@ -113,7 +113,9 @@ def bind_step(cell: Cell[Any], x: Tensor, context_widths: tuple[int, ...]) -> Bo
     with _in_full():
         program = _program(found, dtype)
         packed_once = bound(cell, found, owned, dtype, program.pack)
-        return BoundStep(cell, program, packed_once, (cell.input_size, *context_widths, *found.widths))
+        return BoundStep(
+            cell, program, packed_once, [(cell.input_size,), *((width,) for width in context_widths), *found.shapes]
+        )
 
 
 def _hidden(inputs: Tensor) -> str | None:
@@ -199,7 +201,7 @@ def _run(
     layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, request.reverse)
     sequences = [request.inputs, *(part.expand(time, -1, -1) for part in request.context)]
     rows = [_rows(_as(dtype, part), layout) for part in sequences]
-    states = [_sorted(_as(dtype, part), layout) for part in request.state]
+    states = [_sorted(_as(dtype, _row(part)), layout) for part in request.state]
     before = plan.before
     given = (*sequences, *request.state, *owned.values())
     if not (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given)):
@@ -219,8 +221,9 @@ def _run(
         final = [part.index_select(0, layout.back) for part in final]
     if outputs.dim() == 2:
         outputs = outputs.view(time, batch, -1)
-    kinds = [part.dtype for part in request.state]
-    return outputs, type(request.state)(*[_as(kind, part) for part, kind in zip(final, kinds, strict=True)])
+    ends = [_as(like.dtype, part) for part, like in zip(final, request.state, strict=True)]
+    ends = [part if like.dim() == 2 else part.view_as(like) for part, like in zip(ends, request.state, strict=True)]
+    return outputs, type(request.state)(*ends)
 
 
 def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
@@ -236,6 +239,11 @@ def _rows(sequences: Tensor, layout: Layout) -> Tensor:
         return sequences
     found: Tensor = _Gather.apply(_flat(sequences), layout.places)  # type: ignore[no-untyped-call]
     return found
+
+
+def _row(state: Tensor) -> Tensor:
+    """A part of the state with all its numbers in one dimension."""
+    return state if state.dim() == 2 else state.reshape(len(state), -1)
 
 
 def _sorted(state: Tensor, layout: Layout) -> Tensor:

@@ -17,10 +17,11 @@ from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.products import packed_size
 from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.graph import Graph
+from unspool.engine.cpu.kernel import Buffer, Kernel, Place
 from unspool.engine.cpu.layout import Layout
 from unspool.engine.cpu.plan import Plan
 from unspool.engine.cpu.products import FULL_WITHIN, HALF, HALF_WITHIN, matrix_gradient
-from unspool.engine.cpu.schedule import Buffer, Kernel, Place, schedule
+from unspool.engine.cpu.schedule import schedule
 from unspool.engine.cpu.threads import run_parts, team, threads
 
 __all__ = ["Program", "parts_of"]
