@@ -145,6 +145,7 @@ class Builder:
         """Apply an operation column by column; rows of width 1 count for all columns."""
         nodes = tuple(part if isinstance(part, Node) else self.constant(part) for part in arguments)
         width = max(node.width for node in nodes) if width is None else width
+        nodes = tuple(node.arguments[0] if node.operation == "expand" else node for node in nodes)
         simpler = self._simpler(operation, nodes, width)
         return self._node(operation, nodes, width) if simpler is None else simpler
 
