@@ -73,15 +73,11 @@ def test_every_cell_is_in_the_table_of_paths():
     assert AUTO.keys() == ALL_CELLS.keys()
 
 
-NOT_COMPILED = {"ntm", "ntm-feedforward"}
-"""Cells whose state has parts of three dimensions, which the compiler does not take."""
-
-
 @pytest.mark.parametrize("name", ALL_CELLS)
 def test_auto_compiles_whatever_is_large_enough_to_train(name, problem):
     case = problem(name, LARGE)
     report = explain(case.cell, case.inputs, lengths=case.lengths)
-    assert report.backend == ("reference" if name in NOT_COMPILED else "cpu"), report.reason
+    assert report.backend == "cpu", report.reason
     assert explain(case.cell, case.inputs[:1]).backend == AUTO[name], "a single step"
     with torch.autocast("cpu", dtype=torch.float16):
         assert explain(case.cell, case.inputs).backend == AUTO[name], "in a half precision that it does not know"
@@ -94,7 +90,7 @@ def test_in_bfloat16_auto_compiles_all_but_the_lstm(name, problem):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         found = explain(case.cell, case.inputs).backend
     torchs = name in ("lstm", "own-renamed-lstm")  # torch's kernel for it uses the processor's tiles at every step
-    assert found == (AUTO[name] if torchs or name in NOT_COMPILED else "cpu")
+    assert found == (AUTO[name] if torchs else "cpu")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ Source: Graves, Wayne and Danihelka 2014, arXiv:1410.5401, section 3.
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 __all__ = ["add", "address_by_content", "erase", "interpolate", "read", "sharpen", "shift"]
@@ -68,11 +67,10 @@ def shift(weights: Tensor, shifts: Tensor) -> Tensor:
             the first as many back. Each row at least 0 and summing to 1; `reach` at most the number of slots.
     """
     reach = shifts.shape[-1] // 2
-    if reach == 0:
-        return weights * shifts
-    around = torch.cat([weights[..., -reach:], weights, weights[..., :reach]], dim=-1)
-    windows = around.unfold(-1, 2 * reach + 1, 1)  # of slot i: those from i - reach to i + reach
-    return (windows @ shifts.flip(-1).unsqueeze(-1)).squeeze(-1)
+    moved = shifts[..., :1] * weights.roll(-reach, dims=-1)
+    for by in range(1 - reach, 1 + reach):
+        moved = moved + shifts[..., reach + by, None] * weights.roll(by, dims=-1)
+    return moved
 
 
 def sharpen(weights: Tensor, exponent: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import torch
 from unspool.cells import Cell
 from unspool.engine import unroll
 
-NEAR = {"sigmoid": 3, "tanh": 5, "exp": 2}  # units of the last place
+NEAR = {"sigmoid": 3, "tanh": 5, "exp": 2, "log": 2, "log1p": 3}  # units of the last place
 
 
 def units_off(actual, right):
@@ -44,6 +44,9 @@ class Pointwise(Cell):
 def test_functions_are_right_to_some_units_of_the_last_place(function):
     chance = torch.Generator().manual_seed(5)
     x = torch.cat([scale * torch.randn(4, 100, 64, generator=chance) for scale in (0.01, 1, 10, 30)]).clamp(-80, 80)
+    if function.startswith("log"):  # of numbers near 0 and 1, of large ones, and of the smallest
+        x = torch.cat([x.abs(), 1 + 0.1 * x, 1e-38 * x.abs(), 1e36 * x.abs()]).clamp_min(1e-45)
+        x = torch.cat([x, -x.clamp_max(0.99)]) if function == "log1p" else x
     cell = type("Shown", (Pointwise,), {"function": function})(64, 64)
     with torch.no_grad():
         found, _ = unroll(cell, x, backend="cpu")

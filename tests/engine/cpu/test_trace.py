@@ -57,11 +57,31 @@ class Counting(OneState):
         return h, H(h)
 
 
-class Attending(OneState):
+class BlocksOfWeights(OneState):
     def step(self, x, state, *context):
-        h = F.linear(x, self.w)
-        h = torch.bmm(h[:, :, None], h[:, None, :]).sum(-1)
+        blocks = state.h[:, :, None] * x[:, None, :]
+        h = F.linear(blocks, self.w).sum(-1)
         return h, H(h)
+
+
+class Turning(OneState):
+    def step(self, x, state, *context):
+        blocks = state.h[:, :, None] * x[:, None, :]
+        h = (blocks.mT + 1).sum(1)
+        return h, H(h)
+
+
+class Wandering(OneState):
+    def step(self, x, state, *context):
+        h = state.h[:, :, None] * x[:, None, :]
+        h = h.transpose(0, 1).sum(-1).T
+        return h, H(h)
+
+
+class Misaligned(OneState):
+    def step(self, x, state, *context):
+        h = state.h[:, :, None] + x.mean(-1)
+        return h[..., 0], H(h[..., 0])
 
 
 OUTSIDE = torch.ones(1)
@@ -86,7 +106,10 @@ class Failing(OneState):
         (InPlace, 2, "changes a tensor in place"),
         (Looking, 2, "aten.sum"),
         (Mixing, 2, "over the batch"),
-        (Attending, 2, "takes .batch, units."),
+        (BlocksOfWeights, 2, "takes .batch, units. and .batch, slots, units."),
+        (Turning, 2, "transposed block outside of a product"),
+        (Wandering, 2, "the batch at another place"),
+        (Misaligned, 1, "tensors of 1 and 3 dimensions together"),
         (Reaching, 1, "neither an argument of the step nor owned by the cell"),
     ],
     ids=lambda value: getattr(value, "__name__", None),

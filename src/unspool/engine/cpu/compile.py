@@ -19,7 +19,7 @@ from unspool.engine.cpu.emit.jobs import emit_jobs
 from unspool.engine.cpu.emit.loops import emit_kernel
 from unspool.engine.cpu.emit.products import emit_products
 from unspool.engine.cpu.emit.target import Target, host_target
-from unspool.engine.cpu.schedule import Kernel
+from unspool.engine.cpu.kernel import Kernel
 
 __all__ = ["Native", "Products", "Tools", "compile_kernel", "missing", "products", "tools", "uncollected"]
 

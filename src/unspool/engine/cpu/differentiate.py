@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import pairwise
 
-from unspool.engine.cpu.graph import Builder, Graph, Node, check
+from unspool.engine.cpu.graph import OVER_BLOCKS, REDUCTIONS, Builder, Graph, Node, check
 from unspool.engine.cpu.operations import POINTWISE
 
 __all__ = ["differentiate", "forget_detached"]
@@ -70,16 +70,37 @@ def _gradients(builder: Builder, node: Node, gradient: Node) -> list[Node | None
             for begin, part in zip(begins, node.arguments, strict=True)
         ]
     (first, *_) = node.arguments
-    if node.operation == "sum":
-        return [builder.expand(gradient, first.width)]
-    if node.operation == "max":
-        hit = builder.pointwise("eq", first, node)
-        return [builder.pointwise("mul", hit, builder.pointwise("div", gradient, builder.reduce("sum", hit)))]
+    if node.operation == "spread":
+        return [builder.over_lines("sum", gradient, first.width)]
+    if node.operation == "tile":
+        return [builder.over_columns("sum", gradient, first.width)]
+    if node.operation == "roll":
+        return [builder.roll(gradient, -node.value[0])]
+    if node.operation in (*REDUCTIONS, *OVER_BLOCKS):
+        return [_reduced(builder, node, gradient)]
     found = POINTWISE[node.operation].rule(builder, node, gradient, node.arguments)
     return [
         None if part is None else _fit(builder, part, argument.width)
         for argument, part in zip(node.arguments, found, strict=True)
     ]
+
+
+def _reduced(builder: Builder, node: Node, gradient: Node) -> Node:
+    """The gradient of what was summed, or of what the largest was taken of: equals share it, as in torch."""
+    (given,) = node.arguments
+    operation, _, over = node.operation.partition("_")
+
+    def back(value: Node) -> Node:
+        times = given.width // node.width
+        if over == "inner":
+            return builder.spread(value, times)
+        return builder.tile(value, times) if over == "outer" else builder.expand(value, given.width)
+
+    if operation == "sum":
+        return back(gradient)
+    hit = builder.pointwise("eq", given, back(node))
+    fold = builder.over_lines if over == "inner" else builder.over_columns
+    return builder.pointwise("mul", hit, back(builder.pointwise("div", gradient, fold("sum", hit, node.width))))
 
 
 def _fit(builder: Builder, gradient: Node, width: int) -> Node:

@@ -20,11 +20,11 @@ from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.products import packed_size
 from unspool.engine.cpu.jobs import Argument, At, Jobs
+from unspool.engine.cpu.kernel import Place, Rate
 from unspool.engine.cpu.layout import CONSTANTS, Layout
 from unspool.engine.cpu.memories import Memories
 from unspool.engine.cpu.plain import Piece, Plain
 from unspool.engine.cpu.program import Program, parts_of
-from unspool.engine.cpu.schedule import Place, Rate
 from unspool.engine.cpu.threads import run_parts, team
 
 __all__ = ["Form", "Frame", "Rows"]

@@ -1,6 +1,8 @@
 """What one step computes, as a small closed graph: the compiler's only language.
 
-A node is one row of numbers per sequence, `width` wide; a row of width 1 counts for every column (it broadcasts).
+A node is one row of numbers per sequence, `width` wide; a row of width 1 counts for every column (it broadcasts). A
+block of A lines of B numbers is a row too, line behind line: `spread` and `tile` make one of a row, and sums or largest
+values along its lines (`inner`) or across them (`outer`) make a row of it.
 Nodes are immutable and shared: a `Builder` hands out the same node for the same question. `check` is the written spec
 and runs after every pass; `interpret.py` says what a graph means; every node keeps the line of the cell it came from.
 """
@@ -13,7 +15,7 @@ from typing import Any
 
 from unspool.engine.cpu.operations import POINTWISE
 
-__all__ = ["REDUCTIONS", "SOURCES", "Builder", "Graph", "Node", "check", "ordered"]
+__all__ = ["OVER_BLOCKS", "REDUCTIONS", "REPEATS", "SOURCES", "Builder", "Graph", "Node", "block", "check", "ordered"]
 
 SOURCES = ("input", "state", "vector", "after", "saved", "output_gradient", "carry")
 """What a step is given. Forward: the hoisted inputs of this step, the states before it, and vectors that are the same
@@ -21,6 +23,11 @@ for all rows. Backward besides: the states after the step, what forward saved, a
 RESULTS = ("output", "state", "saved", "input", "vector", "matrix", "carry")
 """What a step hands out. `input`, `vector` and `matrix` are gradients; the last two are summed over all rows."""
 REDUCTIONS = ("sum", "max")
+"""Over a whole row."""
+OVER_BLOCKS = ("sum_inner", "max_inner", "sum_outer", "max_outer")
+"""Over each line of a block, A times B to A, or over each of its columns, to B."""
+REPEATS = ("spread", "tile")
+"""To a block: each number of a row B times, or the whole row A times."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,7 +39,7 @@ class Node:
     width: int
     value: tuple[Any, ...] = ()
     """Of a source: its kind and number. Of a constant: the number. Of a slice: first and last column, exclusive.
-    Of a product: the matrix's number and whether it is transposed."""
+    Of a product: the matrix's number and whether it is transposed. Of a roll: by how many columns."""
     where: str = ""
     """`file:line` of the cell."""
 
@@ -77,7 +84,17 @@ def _suffix(node: Node) -> str:
         return " [{}:{}]".format(*node.value)
     if node.operation == "product":
         return f" @ matrix{node.value[0]}" + (".T" if node.value[1] else "")
-    return ""
+    return f" by {node.value[0]}" if node.operation == "roll" else ""
+
+
+def block(node: Node) -> tuple[int, int]:
+    """Lines and columns of the block that a node makes of a row, or goes over."""
+    (given,) = node.arguments
+    if node.operation in REPEATS:
+        times = node.width // given.width
+        return (given.width, times) if node.operation == "spread" else (times, given.width)
+    rest = given.width // node.width
+    return (node.width, rest) if node.operation.endswith("inner") else (rest, node.width)
 
 
 def ordered(ends: Iterable[Node], known: Collection[Node] = ()) -> list[Node]:
@@ -128,6 +145,7 @@ class Builder:
         """Apply an operation column by column; rows of width 1 count for all columns."""
         nodes = tuple(part if isinstance(part, Node) else self.constant(part) for part in arguments)
         width = max(node.width for node in nodes) if width is None else width
+        nodes = tuple(node.arguments[0] if node.operation == "expand" else node for node in nodes)
         simpler = self._simpler(operation, nodes, width)
         return self._node(operation, nodes, width) if simpler is None else simpler
 
@@ -140,10 +158,17 @@ class Builder:
             for one, other in (nodes, nodes[::-1]):
                 if one.operation == "constant" and one.value[0] == (0.0 if operation == "add" else 1.0):
                     return self.expand(other, width)
-        if operation == "add" and nodes[0].operation == nodes[1].operation == "sum":
+        if operation == "add" and nodes[0].operation == nodes[1].operation in ("sum", "sum_inner", "sum_outer"):
             (one,), (other,) = nodes[0].arguments, nodes[1].arguments
-            if one.width == other.width:  # adding up the lanes of a register is dear: once is enough
-                return self.reduce("sum", self.pointwise("add", one, other))
+            if (one.width, nodes[0].width) == (other.width, nodes[1].width):
+                # adding up the lanes of a register is dear: once is enough
+                return self._node(nodes[0].operation, (self.pointwise("add", one, other),), width)
+        repeats = {(node.operation, node.arguments[0].width) for node in nodes if node.width > 1 and node.arguments}
+        if len(repeats) == 1 and not any(node.width > 1 and not node.arguments for node in nodes):
+            ((repeat, narrow),) = repeats
+            if repeat in REPEATS:  # before it is repeated there is less of it
+                inside = [node if node.width == 1 else node.arguments[0] for node in nodes]
+                return self._repeat(repeat, self.pointwise(operation, *inside, width=narrow), width // narrow)
         nothing = nodes[-1].operation == "constant" and nodes[-1].value[0] == (0.0 if operation == "sub" else 1.0)
         return self.expand(nodes[0], width) if operation in ("sub", "div") and nothing else None
 
@@ -157,7 +182,46 @@ class Builder:
 
     def reduce(self, operation: str, node: Node) -> Node:
         """The sum or the largest of all columns, 1 wide."""
+        if node.operation in (f"{operation}_inner", f"{operation}_outer"):
+            return self.reduce(operation, node.arguments[0])
         return node if node.width == 1 else self._node(operation, (node,), 1)
+
+    def over_lines(self, operation: str, node: Node, lines: int) -> Node:
+        """The sum or the largest of each line of a block."""
+        if lines in (1, node.width):
+            return self.reduce(operation, node) if lines == 1 else node
+        return self._node(f"{operation}_inner", (node,), lines)
+
+    def over_columns(self, operation: str, node: Node, columns: int) -> Node:
+        """The sum or the largest of each column of a block."""
+        if columns in (1, node.width):
+            return self.reduce(operation, node) if columns == 1 else node
+        return self._node(f"{operation}_outer", (node,), columns)
+
+    def spread(self, node: Node, times: int) -> Node:
+        """Each number of a row several times, one behind the other."""
+        return self._repeat("spread", node, times)
+
+    def tile(self, node: Node, times: int) -> Node:
+        """A row several times, one behind the other."""
+        return self._repeat("tile", node, times)
+
+    def _repeat(self, operation: str, node: Node, times: int) -> Node:
+        if times == 1:
+            return node
+        if node.width == 1 or node.operation == "expand":
+            return self.expand(node.arguments[0] if node.operation == "expand" else node, node.width * times)
+        if node.operation == "constant":
+            return self.constant(node.value[0], node.width * times)
+        return self._node(operation, (node,), node.width * times)
+
+    def roll(self, node: Node, by: int) -> Node:
+        """A row moved on by some columns; what leaves it at one end comes in at the other."""
+        by %= node.width
+        by -= node.width * (2 * by > node.width)  # the shorter way round
+        if by == 0 or node.operation in ("constant", "expand"):
+            return node
+        return self._node("roll", (node,), node.width, (by,))
 
     def outer(self, left: Node, right: Node) -> Node:
         """A matrix's gradient: the outer product of two rows, summed over all rows after the loop."""
@@ -176,7 +240,36 @@ class Builder:
         if node.operation in POINTWISE and self.push_slices:
             parts = [part if part.width == 1 else self.slice(part, start, stop) for part in node.arguments]
             return self.pointwise(node.operation, *parts, width=stop - start)
+        if node.operation in REPEATS:
+            return self._slice_repeated(node, start, stop)
+        if node.operation in ("sum_inner", "max_inner") and self.push_slices:
+            line = node.arguments[0].width // node.width
+            part = self.slice(node.arguments[0], start * line, stop * line)
+            return self.over_lines(node.operation.removesuffix("_inner"), part, stop - start)
         return self._node("slice", (node,), stop - start, (start, stop))
+
+    def _slice_repeated(self, node: Node, start: int, stop: int) -> Node:
+        """Columns of a block that was made of a row: whole lines of it, and what is left of a line at either end."""
+        (given,), (_, columns) = node.arguments, block(node)
+        first, last = -(-start // columns), stop // columns
+        if first > last:  # within a line
+            return self._of_line(node, start // columns, start % columns, stop % columns)
+        parts = []
+        if start < first * columns:
+            parts.append(self._of_line(node, first - 1, start % columns, columns))
+        if first < last and node.operation == "spread":
+            parts.append(self.spread(self.slice(given, first, last), columns))
+        elif first < last:
+            parts.append(self.tile(given, last - first))
+        if last * columns < stop:
+            parts.append(self._of_line(node, last, 0, stop % columns))
+        return self.concat(parts)
+
+    def _of_line(self, node: Node, line: int, start: int, stop: int) -> Node:
+        (given,) = node.arguments
+        if node.operation == "tile":
+            return self.slice(given, start, stop)
+        return self.expand(self.slice(given, line, line + 1), stop - start)
 
     def _overlap(self, node: Node, start: int, stop: int) -> list[Node]:
         parts, begin = [], 0
@@ -209,6 +302,10 @@ class Builder:
             return self.concat(arguments)
         if node.operation in REDUCTIONS:
             return self.reduce(node.operation, arguments[0])
+        if node.operation in REPEATS:
+            return self._repeat(node.operation, arguments[0], node.width // arguments[0].width)
+        if node.operation == "roll":
+            return self.roll(arguments[0], *node.value)
         return self._node(node.operation, arguments, node.width, node.value)
 
     def copy(self, graph: Graph, known: dict[Node, Node] | None = None) -> Graph:
@@ -257,5 +354,11 @@ def _keeps_to_the_spec(node: Node) -> bool:
         return len(widths) > 1 and node.width == sum(widths)
     if node.operation in REDUCTIONS:
         return len(widths) == 1 and node.width == 1 and widths[0] > 1
+    if node.operation in OVER_BLOCKS:
+        return len(widths) == 1 and 1 < node.width < widths[0] and widths[0] % node.width == 0
+    if node.operation in REPEATS:
+        return len(widths) == 1 and 1 < widths[0] < node.width and node.width % widths[0] == 0
+    if node.operation == "roll":
+        return widths == [node.width] and 0 < abs(node.value[0]) < node.width
     known = POINTWISE.get(node.operation)
     return known is not None and len(widths) == known.arity and all(width in (1, node.width) for width in widths)

@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.graph import Builder, Graph, Node, check
+from unspool.engine.cpu.graph import REPEATS, Builder, Graph, Node, check
 from unspool.engine.cpu.interpret import compute
 from unspool.engine.cpu.products import multiply
 
@@ -173,7 +173,7 @@ def hoist(graph: Graph, *, products: bool = True) -> tuple[Before, Graph]:
             builder.where = node.where
             leaves = node.operation == "source" or (products and node.operation == "product")
             if (speed[node] == "inputs" and leaves) or (
-                speed[node] == "weights" and node.operation not in ("constant", "slice", "expand")
+                speed[node] == "weights" and node.operation not in ("constant", "slice", "expand", *REPEATS)
             ):
                 new[node] = hoisted(node)
             else:

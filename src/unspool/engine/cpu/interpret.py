@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.graph import Graph, Node
+from unspool.engine.cpu.graph import OVER_BLOCKS, Graph, Node, block
 from unspool.engine.cpu.operations import POINTWISE
 
 __all__ = ["compute", "interpret"]
@@ -67,6 +67,16 @@ def compute(node: Node, given: list[Tensor], matrices: Sequence[Tensor]) -> Tens
         return given[0].sum(1, keepdim=True)
     if node.operation == "max":
         return given[0].amax(1, keepdim=True)
+    if node.operation in OVER_BLOCKS:
+        operation, _, over = node.operation.partition("_")
+        blocks, dim = given[0].view(-1, *block(node)), 2 if over == "inner" else 1
+        return blocks.sum(dim) if operation == "sum" else blocks.amax(dim)
+    if node.operation == "spread":
+        return given[0].repeat_interleave(node.width // given[0].shape[1], dim=1)
+    if node.operation == "tile":
+        return given[0].repeat(1, node.width // given[0].shape[1])
+    if node.operation == "roll":
+        return given[0].roll(node.value[0], dims=1)
     if node.operation == "outer":
         rows = max(part.shape[0] for part in given)
         left, right = (part.expand(rows, -1) for part in given)

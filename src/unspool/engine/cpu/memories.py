@@ -7,8 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from unspool.engine.cpu.kernel import Rate
 from unspool.engine.cpu.layout import Layout
-from unspool.engine.cpu.schedule import Rate
 
 __all__ = ["Memories"]
 

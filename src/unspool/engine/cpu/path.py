@@ -117,7 +117,9 @@ def bind_step(cell: Cell[Any], x: Tensor, context_widths: tuple[int, ...]) -> Bo
     with _in_full():
         program = _program(found, dtype)
         packed_once = bound(cell, found, owned, dtype, program.pack)
-        return BoundStep(cell, program, packed_once, (cell.input_size, *context_widths, *found.widths))
+        return BoundStep(
+            cell, program, packed_once, [(cell.input_size,), *((width,) for width in context_widths), *found.shapes]
+        )
 
 
 def _hidden(inputs: Tensor) -> str | None:
@@ -202,7 +204,7 @@ def _run(
     lengths = request.lengths
     layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, request.reverse)
     sequences = [request.inputs, *[part.expand(time, -1, -1) for part in request.context]]
-    rows, states = [_as(dtype, part) for part in sequences], [_as(dtype, part) for part in request.state]
+    rows, states = [_as(dtype, part) for part in sequences], [_as(dtype, _row(part)) for part in request.state]
     if layout.order is not None:
         rows = [_Gather.apply(_flat(part), layout.places) for part in rows]  # type: ignore[no-untyped-call]
         states = [part.index_select(0, layout.order) for part in states]
@@ -235,8 +237,9 @@ def _run(
         final = [part.index_select(0, layout.back) for part in final]
     if outputs.dim() == 2:
         outputs = outputs.view(time, batch, -1)
-    kinds = [part.dtype for part in request.state]
-    return outputs, type(request.state)(*[_as(kind, part) for part, kind in zip(final, kinds, strict=True)])
+    ends = [_as(like.dtype, part) for part, like in zip(final, request.state, strict=True)]
+    ends = [part if like.dim() == 2 else part.view_as(like) for part, like in zip(ends, request.state, strict=True)]
+    return outputs, type(request.state)(*ends)
 
 
 def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
@@ -245,6 +248,11 @@ def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
 
 def _flat(sequences: Tensor) -> Tensor:
     return sequences.reshape(-1, sequences.shape[-1])
+
+
+def _row(state: Tensor) -> Tensor:
+    """A part of the state with all its numbers in one dimension."""
+    return state if state.dim() == 2 else state.reshape(len(state), -1)
 
 
 class _Gather(torch.autograd.Function):

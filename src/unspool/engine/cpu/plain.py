@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from unspool.engine.cpu.blocks import Weight
 from unspool.engine.cpu.graph import Node
 from unspool.engine.cpu.hoist import Before
 from unspool.engine.cpu.products import matrix_gradient, product
 from unspool.engine.cpu.trace import Tape
-from unspool.engine.cpu.translate import Weight
 
 __all__ = ["Input", "Piece", "Plain", "bare", "plain"]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from typing import Any
 
 from unspool.cells import Cell
@@ -30,8 +32,8 @@ class SingleStep:
     """Which output of the graph the step's output is, and each part of its state."""
 
     @classmethod
-    def of(cls, whole: Graph) -> SingleStep:
-        """Turn states into inputs and outputs, each different one once."""
+    def of(cls, whole: Graph, shapes: Sequence[tuple[int, ...]]) -> SingleStep:
+        """Turn states into inputs and outputs, each different one once; the shapes are those of the parts."""
         before, step = hoist(whole, products=False)
         builder = Builder(push_slices=True)
         states = {
@@ -39,10 +41,11 @@ class SingleStep:
         }
         known = {node: builder.source("input", len(before.inputs) + n, node.width) for node, n in states.items()}
         graph = builder.copy(step, known)
-        ends = [graph.find("output")[0], *(node for _, node in sorted(graph.find("state").items()))]
+        output = graph.find("output")[0]
+        ends = [(output, (output.width,)), *((node, shapes[n]) for n, node in sorted(graph.find("state").items()))]
         different = list(dict.fromkeys(ends))
-        outputs: list[tuple[tuple[str, int], Node]] = [(("output", n), node) for n, node in enumerate(different)]
-        return cls(before, check(Graph(tuple(outputs))), tuple(different.index(node) for node in ends))
+        outputs: list[tuple[tuple[str, int], Node]] = [(("output", n), node) for n, (node, _) in enumerate(different)]
+        return cls(before, check(Graph(tuple(outputs))), tuple(different.index(end) for end in ends))
 
 
 @dataclass(frozen=True)
@@ -56,12 +59,17 @@ class Plan:
     forward: Graph
     """One step forward that saves what `backward` reads."""
     backward: Graph
-    widths: tuple[int, ...]
-    """Of each part of the state."""
+    shapes: tuple[tuple[int, ...], ...]
+    """Of each part of the state, without the batch."""
     whole: Graph
     """The step as it was traced, its sums sorted."""
     plain: Plain | None
     """What runs before the loop, if that is plain enough to need no autograd."""
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """Of each part of the state, as a row."""
+        return tuple(map(prod, self.shapes))
 
     @property
     def saved_widths(self) -> tuple[int, ...]:
@@ -71,7 +79,7 @@ class Plan:
     @cached_property
     def single(self) -> SingleStep:
         """For calls of one step."""
-        return SingleStep.of(self.whole)
+        return SingleStep.of(self.whole, self.shapes)
 
     def __str__(self) -> str:
         return f"forward\n{self.forward}\n\nbackward\n{self.backward}"
@@ -92,5 +100,5 @@ def plan(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
     builder, inference, gradients = forget_detached(step, differentiate(step, builder))
     forward, backward = save(inference, gradients, builder)
     return Plan(
-        traced.tape, before, inference, forward, backward, traced.widths, whole, plain(traced.tape, before, shapes)
+        traced.tape, before, inference, forward, backward, traced.shapes, whole, plain(traced.tape, before, shapes)
     )

@@ -13,9 +13,10 @@ from unspool.engine.cpu.compile import Native, Products, Tools, compile_kernel, 
 from unspool.engine.cpu.emit.products import packed_size
 from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.graph import Graph
+from unspool.engine.cpu.kernel import Kernel
 from unspool.engine.cpu.plan import Plan
 from unspool.engine.cpu.products import FULL_WITHIN, HALF, HALF_WITHIN
-from unspool.engine.cpu.schedule import Kernel, schedule
+from unspool.engine.cpu.schedule import schedule
 from unspool.engine.cpu.threads import threads
 
 __all__ = ["Program", "parts_of"]

@@ -12,8 +12,8 @@ from torch import Tensor
 from unspool.engine.cpu.around import Around
 from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.frame import Form, Frame
+from unspool.engine.cpu.kernel import Place
 from unspool.engine.cpu.layout import Layout
-from unspool.engine.cpu.schedule import Place
 
 __all__ = ["infer", "train"]
 

@@ -7,14 +7,19 @@ state anew.
 
 from __future__ import annotations
 
-from unspool.engine.cpu.graph import REDUCTIONS, Builder, Graph, Node, check, ordered
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
+
+from unspool.engine.cpu.graph import OVER_BLOCKS, REDUCTIONS, REPEATS, Builder, Graph, Node, check, ordered
 from unspool.engine.cpu.operations import POINTWISE, SERIES
 
 __all__ = ["save"]
 
 _LIMIT = SERIES + 4
 """What computing a value again may cost, in additions; above that it is saved."""
-_HEAVY, _NEVER = ("product", "concat", *REDUCTIONS), 1000
+_HEAVY, _NEVER = ("product", "concat", *REDUCTIONS, *OVER_BLOCKS), 1000
+_MOVED = (*REPEATS, "roll")
+"""What only moves numbers: what it moves is saved, and moved again."""
 
 
 def save(forward: Graph, backward: Graph, builder: Builder) -> tuple[Graph, Graph]:
@@ -32,7 +37,9 @@ def save(forward: Graph, backward: Graph, builder: Builder) -> tuple[Graph, Grap
     after = {
         node: number for number, node in forward.find("state").items() if node.operation not in ("source", "constant")
     }
-    free: set[Node] = set(after)
+    parts = {part: whole for whole in after for part in _columns(whole)}
+    kept = {*after, *parts}
+    free: set[Node] = set(kept)
     saved: list[Node] = []
     for node in _needed(backward, flowing):
         if _cost(node, free) > _LIMIT:
@@ -41,17 +48,25 @@ def save(forward: Graph, backward: Graph, builder: Builder) -> tuple[Graph, Grap
     for _, node in backward.results:  # a matrix's gradient is taken after the loop, from what lies in memory
         if node.operation == "outer":
             row = _base(node.arguments[0])
-            if row.operation != "source" and row not in after and row not in saved:
+            if row.operation != "source" and row not in kept and row not in saved:
                 saved.append(row)
     slices = _slices_of_each_other(saved, builder)
     saved = [node for node in saved if node not in slices]
 
     new = Builder(push_slices=True)
     known = {node: new.source("after", number, node.width) for node, number in after.items()}
+    known |= {part: new.slice(known[whole], *_columns(whole)[part]) for part, whole in parts.items()}
     known |= {node: new.source("saved", number, node.width) for number, node in enumerate(saved)}
     known |= {node: new.slice(known[whole], *columns) for node, (whole, columns) in slices.items()}
     extra = tuple((("saved", number), node) for number, node in enumerate(saved))
     return check(Graph(forward.results + extra)), check(new.copy(backward, known))
+
+
+def _columns(whole: Node) -> dict[Node, tuple[int, int]]:
+    """The parts of a concat that have to be computed, and where each stands."""
+    ends = [0, *accumulate(part.width for part in whole.arguments)] if whole.operation == "concat" else []
+    found = zip(whole.arguments, pairwise(ends), strict=False) if ends else ()
+    return {part: columns for part, columns in found if part.operation not in ("source", "constant")}
 
 
 def _slices_of_each_other(saved: list[Node], builder: Builder) -> dict[Node, tuple[Node, tuple[int, int]]]:
@@ -83,7 +98,7 @@ def _flowing(backward: Graph) -> set[Node]:
 
 
 def _needed(backward: Graph, flowing: set[Node]) -> list[Node]:
-    """The forward nodes that backward nodes look at, each after those it depends on."""
+    """The forward nodes that backward nodes look at, and what those were moved from, each after those it depends on."""
     wanted = dict.fromkeys(  # in the order of the graph, so that the same cell is always compiled to the same text
         argument
         for node in backward.nodes()
@@ -91,7 +106,21 @@ def _needed(backward: Graph, flowing: set[Node]) -> list[Node]:
         for argument in node.arguments
         if argument not in flowing
     )
-    return [node for node in ordered(wanted) if node in wanted]
+    wanted |= _moved(wanted)
+    return [node for node in ordered(wanted) if node in wanted and node.operation not in _MOVED]
+
+
+def _moved(ends: Iterable[Node]) -> dict[Node, None]:
+    """What was moved to make some nodes, with a little arithmetic after it."""
+    found: dict[Node, None] = {}
+    waiting, seen = list(ends), set[Node]()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen and (node.operation in POINTWISE or node.operation in _MOVED):
+            found |= dict.fromkeys(node.arguments if node.operation in _MOVED else ())
+            waiting.extend(node.arguments)
+        seen.add(node)
+    return found
 
 
 def _cost(node: Node, free: set[Node]) -> int:

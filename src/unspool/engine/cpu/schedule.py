@@ -2,148 +2,29 @@
 
 The level of a value is the number of products that stand one behind the other before it. Each level is a phase: first
 its products, for all rows, then one pass over the rows that does everything pointwise. Within a row, what needs a sum
-over the row stands one stage later. So each loop has a level, a stage and a width:
+over the row, or a value that is repeated or rolled, stands one stage later. So each loop has a level, a stage and a
+grid.
 
-    for each step:
-        for each phase:
-            products
-            for each row:
-                for each loop: load, compute, store
-
-Slices cost nothing, they are column offsets; the parts of a concat are stored side by side.
+Slices cost nothing, they are column offsets; the parts of a concat are stored side by side. What is repeated to a block
+lies in memory, and the loop over the block reads it by line or by column; what is rolled is stored with both its ends
+wrapped round, and read from another column on.
 """
 
 from __future__ import annotations
 
-import textwrap
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Iterator
 
-from unspool.engine.cpu.graph import REDUCTIONS, Graph, Node, ordered
+from unspool.engine.cpu.graph import OVER_BLOCKS, REDUCTIONS, REPEATS, Graph, Node, block, ordered
+from unspool.engine.cpu.kernel import Buffer, Grid, Kernel, Load, Loop, Outer, Phase, Place, Product, Rate, Wrap
 from unspool.engine.cpu.operations import POINTWISE, SERIES
 
-__all__ = ["Buffer", "Kernel", "Loop", "Outer", "Phase", "Place", "Product", "schedule"]
-
-Rate = Literal["time", "before", "after", "now", "next", "row", "vector", "part"]
-"""Which row of a memory belongs to a sequence at a step: `time` one for every step; `before` and `after` the same in
-the history of a state; `now` and `next` two that change places; `row` one in all; `vector` the same for all;
-`part` one for each part that the batch is cut into, to be summed at the end."""
+__all__ = ["schedule"]
 
 _LIMIT = SERIES - 1
 """What computing a value again in a later loop may cost, in additions; above that it is put into memory."""
-
-
-class Buffer(NamedTuple):
-    """Memory, and how it is walked."""
-
-    name: str
-    rate: Rate
-    stride: int
-    """Numbers from one row to the next."""
-
-
-class Place(NamedTuple):
-    """Where a value stands."""
-
-    buffer: Buffer
-    column: int
-
-    def __str__(self) -> str:
-        return f"{self.buffer.name}.{self.buffer.rate}[{self.column}:]"
-
-
-@dataclass(frozen=True)
-class Product:
-    """Rows times a packed matrix."""
-
-    operand: Place
-    depth: int
-    matrix: int
-    transposed: bool
-    width: int
-    result: Place
-
-    @property
-    def packed(self) -> str:
-        """The memory of the packed matrix."""
-        return f"matrix{self.matrix}{'t' if self.transposed else ''}"
-
-
-@dataclass(frozen=True)
-class Loop:
-    """One pass over the columns of a row; of width 1, once a row."""
-
-    width: int
-    loads: tuple[tuple[Node, Place], ...]
-    computes: tuple[Node, ...]
-    reductions: tuple[Node, ...]
-    stores: tuple[tuple[Node, Place], ...]
-    sums: tuple[tuple[Node, Place], ...]
-    """What is added up over all rows and steps."""
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Products, then what follows from them."""
-
-    products: tuple[Product, ...]
-    loops: tuple[Loop, ...]
-
-
-@dataclass(frozen=True)
-class Outer:
-    """A matrix's gradient, taken after the loop: the product of two memories over all rows."""
-
-    matrix: int
-    left: Place
-    depth: int
-    right: Place
-    width: int
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """One direction, ready to be emitted."""
-
-    backward: bool
-    phases: tuple[Phase, ...]
-    outers: tuple[Outer, ...]
-
-    def __str__(self) -> str:
-        """Phase by phase: products, then for each row what is loaded, computed and stored."""
-        return "\n".join(line for number, phase in enumerate(self.phases) for line in _told(number, phase))
-
-    @cached_property
-    def products(self) -> list[Product]:
-        """All products of a step."""
-        return [product for phase in self.phases for product in phase.products]
-
-    @cached_property
-    def work(self) -> int:
-        """Multiplications a row."""
-        return sum(product.depth * product.width for product in self.products)
-
-    @cached_property
-    def buffers(self) -> dict[str, Buffer]:
-        """All memory by name, in order, packed matrices left out."""
-        found: dict[str, Buffer] = {}
-        for phase in self.phases:
-            for product in phase.products:
-                found |= {place.buffer.name: place.buffer for place in (product.operand, product.result)}
-            for loop in phase.loops:
-                places = [place for _, place in (*loop.loads, *loop.stores, *loop.sums)]
-                found |= {place.buffer.name: place.buffer for place in places}
-        for outer in self.outers:
-            found |= {place.buffer.name: place.buffer for place in (outer.left, outer.right)}
-        return dict(sorted(found.items()))
-
-    @cached_property
-    def memories(self) -> list[str]:
-        """Every memory that the kernel is handed, in order."""
-        return [*self.buffers, *sorted({product.packed for product in self.products})]
+_RESIDENT = ("source", "product", "roll", *OVER_BLOCKS)
+"""What lies in memory by itself."""
 
 
 def schedule(graph: Graph, *, lanes: int, backward: bool, history: frozenset[int]) -> Kernel:
@@ -170,6 +51,8 @@ class _Crossing(Exception):  # noqa: N818 - a discovery
 
 
 Time = tuple[int, int]  # level, stage
+Roots = dict[tuple[Time, Grid], list[Node]]
+_ONCE = Grid(1, 1)
 
 
 class _Schedule:
@@ -180,9 +63,12 @@ class _Schedule:
         self._places: dict[Node, list[Place]] = defaultdict(list)
         self._stores: dict[Node, list[Place]] = defaultdict(list)
         self._sums: list[tuple[Node, Place]] = []
-        self._products: dict[Node, Place] = {}
+        self._made: dict[Node, Place] = {}  # where products and sums over blocks leave what they find
+        self._wraps: dict[Node, Wrap] = {}  # of what is rolled
+        self._grids: dict[Node, Grid] = {}
         self._scratch = 0
         for node in self._nodes:
+            self._grids[node] = self._grid(node)
             self._times[node] = self._time(node)
         self._place_all()
 
@@ -198,9 +84,31 @@ class _Schedule:
         latest = (0, 0)
         for argument in node.arguments:
             level, stage = self._times[argument]
-            waits = argument.operation == "concat" and node.operation != "outer"
-            latest = max(latest, (level, stage + waits))
-        return (latest[0], latest[1] + 1) if node.operation in REDUCTIONS else latest
+            latest = max(latest, (level, stage + self._waits(node, argument)))
+        return (latest[0], latest[1] + 1) if node.operation in (*REDUCTIONS, *OVER_BLOCKS) else latest
+
+    def _waits(self, node: Node, argument: Node) -> bool:
+        """Whether a value must lie in memory, all of it, before a loop can look at it."""
+        if argument.operation == "concat":
+            return node.operation != "outer"
+        if node.operation in REPEATS:
+            return _base(argument).operation not in _RESIDENT
+        other = self._grids[argument].lines > 1 and self._grids[argument] != self._goes_over(node)
+        return node.operation == "roll" or (other and (node.operation in POINTWISE or node.operation in OVER_BLOCKS))
+
+    def _grid(self, node: Node) -> Grid:
+        """What a loop goes over that computes a value."""
+        if node.operation in REPEATS:
+            return Grid(*block(node))
+        known = (self._grids[part] for part in node.arguments if part.width == node.width)
+        blocks = [grid for grid in known if grid.lines > 1 and node.operation in POINTWISE]
+        return blocks[0] if blocks else Grid(1, node.width)
+
+    def _goes_over(self, node: Node) -> Grid:
+        """What a loop goes over that ends in a value."""
+        if node.operation in OVER_BLOCKS:
+            return Grid(*block(node))
+        return self._grids[node.arguments[0] if node.operation in REDUCTIONS else node]
 
     # -- where
 
@@ -216,20 +124,27 @@ class _Schedule:
         for (kind, _), node in wanted:
             if kind == "matrix":
                 self._find(node.arguments[1], every_step=True)
+        margins: dict[Node, int] = {}
+        for node in self._nodes:
+            if node.operation == "roll":
+                margins[node.arguments[0]] = max(abs(node.value[0]), margins.get(node.arguments[0], 0))
+        for node, margin in margins.items():
+            self._wrap(node, margin)
         rows = [node.arguments[0] for node in self._nodes if node.operation == "product"]
         rows += [node for (kind, _), node in self._graph.results if kind == "scratch"]
         rows += [
             argument
             for node in self._nodes
             for argument in node.arguments
-            if argument.operation == "concat" and node.operation not in ("outer", "product", "concat")
+            if node.operation not in ("outer", "product", "concat", "roll") and self._waits(node, argument)
+            if argument.operation == "concat" or node.operation in REPEATS
         ]
         for node in sorted(rows, key=lambda node: -node.width):
             if _base(node).operation != "source":
                 self._find(node, every_step=False)
         for node in self._nodes:
-            if node.operation == "product":
-                self._products[node] = self._product_place(node)
+            if node.operation == "product" or node.operation in OVER_BLOCKS:
+                self._made[node] = self._direct_place(node, whole_vectors=node.operation == "product")
 
     def _result_buffer(self, kind: str, number: int, width: int) -> Buffer:
         if kind == "state":
@@ -274,10 +189,7 @@ class _Schedule:
             suits = [place for place in self._aligned(node) if place.buffer.rate == "time" or not every_step]
             self._places[node] += suits
         if not suits:
-            self._scratch += 1
-            suits = [
-                Place(Buffer(f"scratch{self._scratch}", "time" if every_step else "row", self._padded(node.width)), 0)
-            ]
+            suits = [self._new_scratch(node.width, rate="time" if every_step else "row")]
             self._store(node, suits[0])
         return suits[0]
 
@@ -287,46 +199,60 @@ class _Schedule:
             if all(Place(start.buffer, column) in self._places[part] for part, column in _parts(node, start.column)):
                 yield start
 
-    def _product_place(self, node: Node) -> Place:
-        for place in self._stores[node]:
-            if place.buffer.stride >= place.column + self._padded(node.width) and place.column % self._lanes == 0:
-                self._stores[node].remove(place)  # written straight to where it is wanted
-                return place
+    def _wrap(self, node: Node, margin: int) -> None:
+        """Make room for a row and some more numbers on both sides."""
+        place = self._new_scratch(node.width + 2 * margin, margin)
+        self._store(node, place)
+        self._wraps[node] = Wrap(place, node.width, margin)
+
+    def _new_scratch(self, width: int, column: int = 0, rate: Rate = "row") -> Place:
         self._scratch += 1
-        return Place(Buffer(f"scratch{self._scratch}", "row", self._padded(node.width)), 0)
+        return Place(Buffer(f"scratch{self._scratch}", rate, self._padded(width)), column)
+
+    def _direct_place(self, node: Node, *, whole_vectors: bool) -> Place:
+        """Where a value is written that no loop computes: straight to where it is wanted, if that can be."""
+        for place in self._stores[node]:
+            room = place.buffer.stride >= place.column + self._padded(node.width) and place.column % self._lanes == 0
+            if room or not whole_vectors:
+                self._stores[node].remove(place)
+                return place
+        return self._new_scratch(node.width)
 
     def _load(self, node: Node, time: Time) -> Place | None:
         """Where a value can be read in a loop; None if it is not in memory by then."""
         base, column = (node.arguments[0], node.value[0]) if node.operation == "slice" else (node, 0)
         if base.operation == "source":
             place = self._source(base)
-        elif base.operation == "product":
-            place = self._products[base]
+        elif base in self._made:
+            place = self._made[base]
+        elif base.operation == "roll":
+            place = self._wraps[base.arguments[0]].place
+            column -= base.value[0]
         elif self._times[node] < time and self._places[node]:
             place = self._places[node][0]
         else:
             return None
         return Place(place.buffer, place.column + column)
 
+    def _read(self, node: Node, time: Time, grid: Grid) -> Load | None:
+        """The same for a loop over a grid, which reads a row that is repeated as it is."""
+        if node.operation in REPEATS and self._grids[node] == grid:
+            place = self._load(node.arguments[0], time)
+            assert place is not None, f"{node!r} is repeated before it is there"
+            return Load(node, place, "lines" if node.operation == "spread" else "columns")
+        place = self._load(node, time)
+        return None if place is None else Load(node, place)
+
     # -- what
 
     def kernel(self) -> Kernel:
-        roots: dict[tuple[Time, int], list[Node]] = defaultdict(list)
-        for node, places in list(self._stores.items()):
-            if places:
-                roots[self._times[node], node.width].append(node)
-        for node, _ in self._sums:
-            roots[self._times[node], node.width].append(node)
-        for node in self._nodes:
-            if node.operation in REDUCTIONS:
-                argument = node.arguments[0]
-                level, stage = self._times[node]
-                roots[(level, stage - 1), argument.width].append(node)
-        levels = {time[0] for time, _ in roots} | {self._times[node][0] for node in self._products}
+        roots = self._roots()
+        levels = {time[0] for time, _ in roots} | {self._times[node][0] for node in self._made}
         phases = []
+        products = [node for node in self._made if node.operation == "product"]
         for level in sorted(levels):
-            products = [self._product(node) for node in self._products if self._times[node][0] == level]
-            phases.append(Phase(tuple(products), tuple(self._loops(level, roots))))
+            here = tuple(self._product(node) for node in products if self._times[node][0] == level)
+            phases.append(Phase(here, tuple(self._loops(level, roots))))
         outers = [
             Outer(number, self._left(node.arguments[0]), node.arguments[0].width, right, node.arguments[1].width)
             for (kind, number), node in self._graph.results
@@ -334,6 +260,21 @@ class _Schedule:
             for right in [self._find(node.arguments[1], every_step=True)]
         ]
         return Kernel(self._backward, tuple(phases), tuple(outers))
+
+    def _roots(self) -> Roots:
+        """What loops end in, by time and grid."""
+        roots: Roots = defaultdict(list)
+        for node in (*(node for node, places in self._stores.items() if places), *(node for node, _ in self._sums)):
+            roots[self._times[node], self._grids[node]].append(node)
+        for node in self._nodes:
+            if node.operation in REDUCTIONS or node.operation in OVER_BLOCKS:
+                level, stage = self._times[node]
+                roots[(level, stage - 1), self._goes_over(node)].append(node)
+        for time, grid in sorted(roots, key=lambda key: key[1].lines):  # rows that are as wide as a block go with it
+            blocks = [at for at in roots if at[0] == time and at[1].lines * at[1].columns == grid.columns != 1]
+            if grid.lines == 1 and len(blocks) > 1:
+                roots[next(at for at in blocks if at[1].lines > 1)] += roots.pop((time, grid))
+        return roots
 
     def _left(self, node: Node) -> Place:
         place = self._source(_base(node))
@@ -343,54 +284,68 @@ class _Schedule:
         (row,) = node.arguments
         number, transposed = node.value
         operand = self._left(row) if _base(row).operation == "source" else self._find(row, every_step=False)
-        return Product(operand, row.width, number, transposed, node.width, self._products[node])
+        return Product(operand, row.width, number, transposed, node.width, self._made[node])
 
-    def _loops(self, level: int, roots: dict[tuple[Time, int], list[Node]]) -> Iterator[Loop]:
+    def _loops(self, level: int, roots: Roots) -> Iterator[Loop]:
         known: set[Node] = set()  # of width 1, in registers for the rest of the row
-        stages = sorted({time[1] for time, _ in roots if time[0] == level})
+        wraps: dict[int, list[Wrap]] = defaultdict(list)
+        for node, wrap in self._wraps.items():
+            if self._times[node][0] == level:
+                wraps[self._times[node][1] + 1].append(wrap)
+        stages = sorted({time[1] for time, _ in roots if time[0] == level} | wraps.keys())
         for stage in stages:
             time = (level, stage)
-            wide = sorted(width for at, width in roots if at == time and width > 1)
-            scalars = list(roots.get((time, 1), []))
-            scalars += [node for width in wide for node in self._narrow(roots[time, width], time)]
-            first = self._loop(scalars, time, 1, known)
-            if first.computes or first.loads or first.stores or first.sums:
+            wide = sorted((grid for at, grid in roots if at == time and grid != _ONCE), key=lambda g: (g[0] * g[1], g))
+            scalars = list(roots.get((time, _ONCE), []))
+            scalars += [node for grid in wide for node in self._narrow(roots[time, grid], time, grid)]
+            first = self._loop(scalars, time, _ONCE, known, wraps[stage])
+            if first.computes or first.loads or first.stores or first.sums or first.wraps:
                 yield first
-            known |= {node for node, _ in first.loads} | set(first.computes)
-            for width in wide:
-                loop = self._loop(roots[time, width], time, width, known)
+            known |= {load.node for load in first.loads} | set(first.computes)
+            for grid in wide:
+                loop = self._loop(roots[time, grid], time, grid, known)
                 known |= set(loop.reductions)
                 yield loop
 
-    def _narrow(self, ends: list[Node], time: Time) -> Iterator[Node]:
+    def _narrow(self, roots: list[Node], time: Time, grid: Grid) -> Iterator[Node]:
         """The values of width 1 that a wide loop looks at."""
-        for node in self._inside(ends, time, set()):
-            for argument in node.arguments if node.operation in POINTWISE or node in ends else ():
+        for node in self._inside(self._ends(roots, time), time, set(), grid):
+            for argument in node.arguments if node.operation in POINTWISE or node in roots else ():
                 if argument.width == 1 and node.width > 1 and argument.operation != "constant":
                     yield argument
 
-    def _loop(self, roots: list[Node], time: Time, width: int, known: set[Node]) -> Loop:
-        reductions = [node for node in roots if node.operation in REDUCTIONS and width > 1]
-        ends = [node.arguments[0] if node in reductions else node for node in roots]
+    def _ends(self, roots: list[Node], time: Time) -> list[Node]:
+        """What a loop computes for its roots: of what it reduces, that."""
+        return [node.arguments[0] if self._times[node] > time else node for node in roots]
+
+    def _loop(self, roots: list[Node], time: Time, grid: Grid, known: set[Node], wraps: Iterable[Wrap] = ()) -> Loop:
+        reduced = [node for node in roots if self._times[node] > time]
+        ends = self._ends(roots, time)
         loads, computes = [], []
-        for node in self._inside(ends, time, known):
-            if (node.width == 1) != (width == 1) and node.operation != "constant":
+        for node in self._inside(ends, time, known, grid):
+            if (node.width == 1) != (grid == _ONCE) and node.operation != "constant":
                 assert node in known or node.width == 1, f"{node!r} is out of place"
                 continue
-            place = self._load(node, time)
-            if place is not None:
-                loads.append((node, place))
+            load = self._read(node, time, grid)
+            if load is not None:
+                loads.append(load)
             else:
                 computes.append(node)
-        here = [node for node in dict.fromkeys(ends) if node.width == width]
+        here = [node for node in dict.fromkeys(ends) if (node.width == 1) == (grid == _ONCE)]
         stores = [(node, place) for node in here if self._times[node] == time for place in self._stores[node]]
-        sums = [(node, place) for node, place in self._sums if node in here and self._times[node] == time]
-        return Loop(width, tuple(loads), tuple(computes), tuple(reductions), tuple(stores), tuple(sums))
+        return Loop(
+            grid,
+            tuple(loads),
+            tuple(computes),
+            tuple(node for node in reduced if node.operation in REDUCTIONS),
+            tuple((node, self._made[node]) for node in reduced if node.operation in OVER_BLOCKS),
+            tuple(stores),
+            tuple((node, place) for node, place in self._sums if node in here and self._times[node] == time),
+            tuple(wraps),
+        )
 
-    def _inside(self, ends: list[Node], time: Time, known: set[Node]) -> list[Node]:
+    def _inside(self, ends: list[Node], time: Time, known: set[Node], grid: Grid) -> list[Node]:
         """What a loop has to load or compute, in order; a dear value of an earlier loop is put into memory first."""
-        later = {node for node in ends if node.operation in REDUCTIONS and self._times[node] > time}
-        ends = [node.arguments[0] if node in later else node for node in ends]
         seen: set[Node] = set(known)
         found: list[Node] = []
 
@@ -398,12 +353,14 @@ class _Schedule:
             if node in seen:
                 return
             seen.add(node)
-            if self._load(node, time) is None:
+            if self._read(node, time, grid) is None:
                 if node.operation in REDUCTIONS:
                     if self._times[node][0] < time[0]:
                         raise _Crossing(node)
                     return  # in a register
-                if self._times[node] < time and node.operation in POINTWISE and self._dear(node, time):
+                if self._grids[node].lines > 1 and self._grids[node] != grid:
+                    raise _Crossing(node)  # it belongs to another block
+                if self._times[node] < time and node.operation in POINTWISE and self._dear(node, time, grid):
                     raise _Crossing(node)
                 for argument in node.arguments:
                     visit(argument)
@@ -413,24 +370,10 @@ class _Schedule:
             visit(end)
         return found
 
-    def _dear(self, node: Node, time: Time) -> bool:
-        there = {part for part in ordered([node]) if part is not node and self._load(part, time) is not None}
+    def _dear(self, node: Node, time: Time, grid: Grid) -> bool:
+        there = {part for part in ordered([node]) if part is not node and self._read(part, time, grid) is not None}
         steps = (part for part in ordered([node], there) if part.operation in POINTWISE)
         return node.width > 1 and sum(POINTWISE[part.operation].cost for part in steps) > _LIMIT
-
-
-def _told(number: int, phase: Phase) -> Iterator[str]:
-    yield f"phase {number}"
-    for product in phase.products:
-        yield f"  {product.result} = {product.operand} @ {product.packed}, {product.depth} x {product.width}"
-    for loop in phase.loops:
-        yield f"  for {loop.width} columns" if loop.width > 1 else "  once a row"
-        steps = [*(f"load {place}" for _, place in loop.loads)]
-        steps += [node.operation for node in loop.computes if node.operation != "constant"]
-        steps += [f"{node.operation} over the row" for node in loop.reductions]
-        steps += [f"store {place}" for _, place in loop.stores]
-        steps += [f"add to {place}" for _, place in loop.sums]
-        yield from textwrap.wrap(", ".join(steps), 110, initial_indent="    ", subsequent_indent="    ")
 
 
 def _parts(node: Node, column: int) -> Iterator[tuple[Node, int]]:

@@ -37,13 +37,13 @@ class BoundStep:
         cell: The cell.
         program: Of the cell.
         weights: Of the cell.
-        widths: Of what a step is given: input, context, and the parts of the state.
+        shapes: Of what a step is given, without the batch: input, context, and the parts of the state.
     """
 
-    def __init__(self, cell: Cell[Any], program: Program, weights: Bound, widths: Sequence[int]) -> None:
+    def __init__(self, cell: Cell[Any], program: Program, weights: Bound, shapes: Sequence[tuple[int, ...]]) -> None:
         single, self._native = program.plan.single, program.step
         self._run = self._native.run
-        self._kernel, self._dtype, self._widths = self._native.kernel, program.dtype, tuple(widths)
+        self._kernel, self._dtype, self._wanted = self._native.kernel, program.dtype, tuple(shapes)
         self._kind = type(cell.initial_state(1))
         self._cell, self._weights = cell, weights  # which hold the memory that is looked at
         self._seen = [
@@ -70,15 +70,16 @@ class BoundStep:
             "count": team().size,
         }.items():
             self._arguments[self._place[name]] = value
-        states = range(len(widths) - len(program.plan.widths), len(widths))
+        states = range(len(shapes) - len(program.plan.shapes), len(shapes))
         sources = [*(node.value[1] for node in single.before.inputs), *states]  # the step may not look at all
         named = [(self._place.get(f"input{number}"), source) for number, source in enumerate(sources)]
         self._inputs = [(place, source) for place, source in named if place is not None]
         made = sorted(single.graph.find("output").items())
-        self._outputs = [(self._place[f"output{number}"], node.width) for number, node in made]
         self._output, *self._states = single.results
+        kept = dict(zip(single.results, [(cell.hidden_size,), *program.plan.shapes], strict=True))
+        self._outputs = [(self._place[f"output{number}"], kept[number]) for number, _ in made]
         self._batch = self._capacity = 0
-        self._shapes: list[tuple[int, int]] = []
+        self._shapes: list[tuple[int, ...]] = []
 
     def _hold(self, name: str, tensor: Tensor) -> None:
         self._held[name] = tensor
@@ -139,11 +140,11 @@ class BoundStep:
             return "it computes in full precision, and automatic half precision is on"
         if type(x) is not Tensor or looked_on():
             return "it needs plain tensors, and something else looks on"
-        for part, width in zip((x, *context, *state), self._widths, strict=False):
-            if part.dtype is not self._dtype or not part.is_cpu or part.shape != (len(x), width):
+        for part, shape in zip((x, *context, *state), self._wanted, strict=False):
+            if part.dtype is not self._dtype or not part.is_cpu or part.shape != (len(x), *shape):
                 came, wanted = (str(kind).removeprefix("torch.") for kind in (part.dtype, self._dtype))
                 return (
-                    f"it takes {wanted} {(len(x), width)} on the cpu, and was given {came} {tuple(part.shape)} "
+                    f"it takes {wanted} {(len(x), *shape)} on the cpu, and was given {came} {tuple(part.shape)} "
                     f"on {part.device}"
                 )
         return "the cell changes while it runs"
@@ -159,8 +160,8 @@ class BoundStep:
         self._hold("cuts", torch.tensor([batch * part // self._parts for part in range(self._parts + 1)]))
         self._held["active"].fill_(batch)
         self._arguments[self._place["parts"]] = self._parts
-        self._shapes = [(batch, width) for width in self._widths] if batch else []  # no sequence: nothing fits
-        self._rooms = [torch.empty(batch, width, dtype=self._dtype) for _, width in self._outputs]
+        self._shapes = [(batch, *shape) for shape in self._wanted] if batch else []  # no sequence: nothing fits
+        self._rooms = [torch.empty(batch, *shape, dtype=self._dtype) for _, shape in self._outputs]
         self._batch = batch
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 from unspool.cells import Cell
-from unspool.engine.cpu.graph import Builder, Graph, Node, check
+from unspool.engine.cpu.blocks import Refusal, Row, Weight
+from unspool.engine.cpu.graph import Builder, Graph, check
 from unspool.engine.cpu.identity import weights
-from unspool.engine.cpu.translate import CREATIONS, Refusal, Translator, Weight
+from unspool.engine.cpu.translate import CREATIONS, Translator
 
 __all__ = ["Refusal", "Tape", "Trace", "trace"]
 
@@ -62,8 +64,8 @@ class Trace:
 
     tape: Tape
     graph: Graph
-    widths: tuple[int, ...]
-    """Of each part of the state."""
+    shapes: tuple[tuple[int, ...], ...]
+    """Of each part of the state, without the batch."""
 
 
 def trace(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Trace:
@@ -75,6 +77,7 @@ def trace(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Trace:
         Refusal: If the step does something that the compiler can't take; the message names the line.
     """
     taken = {size for weight in cell.parameters() for size in weight.shape} | {cell.input_size, *context_widths}
+    taken |= {size for part in cell.initial_state(1) for size in part.shape}
     first, second = [size for size in _BATCHES if size not in taken][:2]
     found, again = (_record(cell, context_widths, batch) for batch in (first, second))
     if str(found.graph) != str(again.graph):
@@ -90,8 +93,8 @@ def _record(cell: Cell[Any], context_widths: tuple[int, ...], batch: int) -> Tra
         rows = [like.new_empty(batch, width).uniform_(0.1, 0.9) for width in (cell.input_size, *context_widths)]
         parts = [like.new_empty(part.shape).uniform_(0.1, 0.9) for part in state]
         for part in parts:
-            if part.dim() != 2 or part.shape[0] != batch:
-                raise Refusal(f"a state of shape {('batch', *part.shape[1:])}: the compiler takes (batch, units)")
+            if part.dim() == 0 or part.shape[0] != batch or part.numel() == 0:
+                raise Refusal(f"a state of shape {tuple(part.shape)}: the compiler takes (batch, units, ...)")
         for kind, tensors in (("input", rows), ("state", parts)):
             for number, tensor in enumerate(tensors):
                 recorder.give(tensor, kind, number)
@@ -115,7 +118,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         named = weights(cell)
         self._names = tuple(named)
         self._calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
-        self._values: dict[int, Node | Weight] = {}
+        self._values: dict[int, Row | Weight] = {}
         self._alive: list[Tensor] = []  # an id is a name only as long as its tensor lives
         self._count = 0
         for tensor in named.values():
@@ -128,7 +131,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def give(self, tensor: Tensor, kind: str, number: int) -> None:
         """Name a tensor that the step is handed."""
-        self._put(tensor, self._builder.source(kind, number, tensor.shape[1]))
+        shape = tuple(tensor.shape[1:])
+        self._put(tensor, Row(self._builder.source(kind, number, prod(shape)), shape))
 
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
@@ -154,18 +158,20 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             raise Refusal(f"{function} makes memory that is yet to be filled, as dropout does")
         arguments, options = tree_map_only(Tensor, self._get, (arguments, options))
         results = tree_flatten(made)[0]
-        given = [part for part in tree_flatten((arguments, options))[0] if isinstance(part, Node | Weight)]
+        given = [part for part in tree_flatten((arguments, options))[0] if isinstance(part, Row | Weight)]
         name = str(function)
-        if name.rpartition(".")[0] in CREATIONS and results[0].dim() == 2 and results[0].shape[0] == self._batch:
-            node = self._builder.constant(float(results[0][0, 0]), results[0].shape[1])
+        of_batch = isinstance(results[0], Tensor) and results[0].shape[:1] == (self._batch,)
+        if name.rpartition(".")[0] in CREATIONS and of_batch:
+            shape = tuple(results[0].shape[1:])
+            node = self._builder.constant(float(results[0].flatten()[0]), prod(shape))
             if not bool((results[0] == node.value[0]).all()):
                 raise Refusal(f"{function} makes a value that changes from run to run")
-            self._put(results[0], node)
-        elif name == "aten.expand.default" and results[0].shape[0] == self._batch:  # to the batch
-            self._put(results[0], self._builder.expand(self._translator.row(given[0]), results[0].shape[-1]))
-        elif any(isinstance(part, Node) for part in given):
-            nodes = self._translator(name, arguments, options, [part for part in results if isinstance(part, Tensor)])
-            for tensor, value in zip(results, nodes, strict=False):
+            self._put(results[0], Row(node, shape))
+        elif name == "aten.expand.default" and of_batch:
+            self._put(results[0], self._translator.expand(given[0], tuple(results[0].shape[1:])))
+        elif any(isinstance(part, Row) for part in given):
+            rows = self._translator(name, arguments, options, [part for part in results if isinstance(part, Tensor)])
+            for tensor, value in zip(results, rows, strict=False):
                 self._check(function, tensor, value)
                 self._put(tensor, value)
         else:
@@ -177,15 +183,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             for tensor in results:
                 self._weigh(tensor)
 
-    def _check(self, function: Any, tensor: Tensor, value: Node) -> None:
-        rows = (self._batch, value.width)
-        if tuple(tensor.shape) != rows and not (value.width == 1 and tuple(tensor.shape) == rows[:1]):
+    def _check(self, function: Any, tensor: Tensor, value: Row) -> None:
+        if tuple(tensor.shape) != (self._batch, *value.shape) or prod(value.shape) != value.node.width:
             raise Refusal(
                 f"{function} makes shape {tuple('batch' if s == self._batch else s for s in tensor.shape)}, "
-                f"the compiler takes (batch, units)"
+                f"the compiler takes (batch, units) and (batch, slots, units)"
             )
 
-    def _get(self, tensor: Tensor) -> Node | Weight:
+    def _get(self, tensor: Tensor) -> Row | Weight:
         value = self._values.get(id(tensor))
         if value is None:
             raise Refusal(
@@ -193,7 +198,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             )
         return value
 
-    def _put(self, tensor: Tensor, value: Node | Weight) -> None:
+    def _put(self, tensor: Tensor, value: Row | Weight) -> None:
         self._values[id(tensor)] = value
         self._alive.append(tensor)
 
@@ -213,16 +218,15 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         output, new = returned
         if not all(isinstance(part, Tensor) for part in (output, *new)):
             raise Refusal(f"{type(cell).__name__}.step returns something else than tensors")
-        expected = [(self._batch, cell.hidden_size), *(tuple(part.shape) for part in state)]
-        if [tuple(part.shape) for part in (output, *new)] != expected:
-            raise Refusal(f"{type(cell).__name__}.step returns an output or a state of another shape than expected")
         names = [("output", 0), *(("state", number) for number in range(len(state)))]
+        shapes = [(cell.hidden_size,), *(tuple(part.shape[1:]) for part in state)]
         ends = []
-        for name, tensor, (_, width) in zip(names, (output, *new), expected, strict=True):
-            value = self._translator.row(self._get(tensor))
-            ends.append((name, self._builder.expand(value, width)))
+        for name, tensor, shape in zip(names, (output, *new), shapes, strict=True):
+            if tuple(tensor.shape) != (self._batch, *shape):
+                raise Refusal(f"{type(cell).__name__}.step returns an output or a state of another shape than expected")
+            ends.append((name, self._translator.plain(self._get(tensor))))
         tape = Tape(self._names, tuple(self._calls), tuple(self._translator.matrices), tuple(self._translator.vectors))
-        return Trace(tape, check(Graph(tuple(ends))), tuple(part.shape[1] for part in state))
+        return Trace(tape, check(Graph(tuple(ends))), tuple(shapes[1:]))
 
 
 def _where() -> tuple[str, int]:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import torch
 
-from unspool.engine.cpu.emit.maths import pointwise
+from unspool.engine.cpu.emit.grid import Pass, compute
 from unspool.engine.cpu.emit.target import Target
 from unspool.engine.cpu.emit.text import Function
 from unspool.engine.cpu.graph import Node
-from unspool.engine.cpu.schedule import Buffer, Kernel, Loop, Phase, Place
+from unspool.engine.cpu.kernel import Buffer, Kernel, Loop, Phase, Wrap
 
 __all__ = ["RATES", "SLOTS", "emit_kernel"]
 
@@ -95,21 +95,23 @@ class _Emitter:
         if not phase.loops:
             return
         with f.loop(self.first, end, what="row") as row:
-            places = [place for loop in phase.loops for _, place in (*loop.loads, *loop.stores, *loop.sums)]
-            rows = {buffer: self._row(buffer, row) for buffer in dict.fromkeys(place.buffer for place in places)}
+            buffers = dict.fromkeys(place.buffer for loop in phase.loops for place in loop.places)
+            rows = {buffer: self._row(buffer, row) for buffer in buffers}
             scalars: dict[Node, str] = {}
             for loop in phase.loops:
                 if loop.width == 1:
                     self._once(loop, rows, scalars)
                 else:
-                    self._columns(loop, rows, scalars)
+                    Pass(f, loop, rows, scalars).emit()
 
     def _once(self, loop: Loop, rows: dict[Buffer, str], scalars: dict[Node, str]) -> None:
         """Values of width 1, in all lanes of a register."""
         f = self.f
-        for node, place in loop.loads:
+        for wrap in loop.wraps:
+            self._wrap(wrap, rows[wrap.place.buffer])
+        for node, place, _ in loop.loads:
             scalars[node] = f.spread(f.value(f"load {f.number}, ptr {f.address(rows[place.buffer], place.column)}"))
-        self._compute(loop, scalars)
+        compute(f, loop, scalars)
         for node, place in loop.stores:
             f.do(f"store {f.number} {f.lane(scalars[node], 0)}, ptr {f.address(rows[place.buffer], place.column)}")
         for node, place in loop.sums:
@@ -117,51 +119,12 @@ class _Emitter:
             total = f.value(f"fadd {f.number} {f.value(f'load {f.number}, ptr {at}')}, {f.lane(scalars[node], 0)}")
             f.do(f"store {f.number} {total}, ptr {at}")
 
-    def _columns(self, loop: Loop, rows: dict[Buffer, str], scalars: dict[Node, str]) -> None:
+    def _wrap(self, wrap: Wrap, row: str) -> None:
+        """Put the numbers of each end beyond the other."""
         f = self.f
-        totals = {node: f.allocate(f.vector) for node in loop.reductions}
-        for node, total in totals.items():
-            f.do(f"store {f.vector} {_start(f, node)}, ptr {total}")
-        with f.loop(0, loop.width, f.lanes, what="column") as column:
-            within = f.first(column, loop.width) if loop.width % f.lanes else None
-
-            def at(place: Place) -> str:
-                return f.address(rows[place.buffer], f.whole("add", column, place.column))
-
-            values = dict(scalars)
-            for node, place in loop.loads:
-                values[node] = f.read(at(place), within)
-            self._compute(loop, values)
-            for node, place in loop.stores:
-                f.write(values[node], at(place), within)
-            for node, place in loop.sums:
-                f.write(f.two("fadd", f.read(at(place), within), values[node]), at(place), within)
-            for node, total in totals.items():
-                part = values[node.arguments[0]]
-                part = part if within is None else f.choose(within, part, _start(f, node))
-                so_far = f.value(f"load {f.vector}, ptr {total}")
-                more = f.two("fadd", so_far, part) if node.operation == "sum" else f.intrinsic("maximum", so_far, part)
-                f.do(f"store {f.vector} {more}, ptr {total}")
-        for node, total in totals.items():
-            scalars[node] = f.spread(self._across(node, f.value(f"load {f.vector}, ptr {total}")))
-
-    def _across(self, node: Node, lanes: str) -> str:
-        """One number from all lanes."""
-        f = self.f
-        suffix = f"v{f.lanes}f{f.bits}"
-        if node.operation == "sum":
-            name, zero = f"llvm.vector.reduce.fadd.{suffix}", f"{f.number} {f.literal(-0.0)}"
-            f.declared.add(f"declare {f.number} @{name}({f.number}, {f.vector})")
-            return f.value(f"call reassoc {f.number} @{name}({zero}, {f.vector} {lanes})")
-        return f.call(f.number, f"llvm.vector.reduce.fmaximum.{suffix}", f"{f.vector} {lanes}")
-
-    def _compute(self, loop: Loop, values: dict[Node, str]) -> None:
-        for node in loop.computes:
-            if node.operation == "constant":
-                values[node] = self.f.constant(node.value[0])
-            else:
-                values[node] = pointwise(self.f, node.operation, *(values[part] for part in node.arguments))
-
-
-def _start(f: Function, node: Node) -> str:
-    return f.constant(0.0 if node.operation == "sum" else float("-inf"))
+        start = f.address(row, wrap.place.column)
+        with f.loop(0, wrap.margin, what="wrap") as index:
+            first = f.value(f"load {f.number}, ptr {f.address(start, index)}")
+            f.do(f"store {f.number} {first}, ptr {f.address(start, f.whole('add', index, wrap.width))}")
+            last = f.value(f"load {f.number}, ptr {f.address(start, f.whole('add', index, wrap.width - wrap.margin))}")
+            f.do(f"store {f.number} {last}, ptr {f.address(start, f.whole('sub', index, wrap.margin))}")

@@ -1,6 +1,6 @@
 """The pointwise operations on vectors.
 
-In float32 exp, sigmoid and tanh are polynomials a few units of the last place from right; everything else that a
+In float32 exp, log, sigmoid and tanh are polynomials a few units of the last place from right; everything else that a
 processor has no instruction for, and all of float64, is left to the C library, lane by lane.
 """
 
@@ -17,6 +17,13 @@ _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.66
 _LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
 _ROUND = 12582912.0  # 1.5 * 2^23: added and taken away again, it rounds to a whole number
 _BIAS = 127  # of an exponent in float32
+
+# log on [sqrt(1/2), sqrt(2)], beyond its first two terms: Moshier, Cephes, logf
+_LOG = (
+    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+)  # fmt: skip
+_ROOT_OF_HALF, _ONE, _FRACTION = 0x3F3504F3, 0x3F800000, 0x007FFFFF  # bits of float32
 
 # tanh as an odd over an even polynomial on [-7.9, 7.9], outside of which it is 1 in float32: Eigen, ptanh_float
 _TANH_BOUND = 7.90531110763549805
@@ -97,6 +104,37 @@ def _power_of_two(f: Function, biased: str) -> str:
     return f.value(f"bitcast {f.integers} {f.value(f'shl {f.integers} {biased}, splat (i32 23)')} to {f.vector}")
 
 
+def _log(f: Function, x: str) -> str:
+    if f.bits == 64:
+        return f.each_lane("log", x)
+    infinite, zero = f.constant(float("inf")), f.constant(0.0)
+    small = f.compare("olt", x, f.constant(2.0**-126))  # such numbers have leading zeros
+    bits = f.value(f"bitcast {f.vector} {f.choose(small, f.two('fmul', x, f.constant(2.0**23)), x)} to {f.integers}")
+    bits = f.value(f"add {f.integers} {bits}, splat (i32 {_ONE - _ROOT_OF_HALF})")
+    whole = f.value(f"sitofp {f.integers} {f.value(f'ashr {f.integers} {bits}, splat (i32 23)')} to {f.vector}")
+    count = f.two("fsub", whole, f.choose(small, f.constant(_BIAS + 23.0), f.constant(float(_BIAS))))
+    fraction = f.value(f"and {f.integers} {bits}, splat (i32 {_FRACTION})")
+    fraction = f.value(f"add {f.integers} {fraction}, splat (i32 {_ROOT_OF_HALF})")
+    rest = f.two("fsub", f.value(f"bitcast {f.integers} {fraction} to {f.vector}"), f.constant(1.0))
+    square = f.two("fmul", rest, rest)
+    series = f.two("fmul", f.two("fmul", _polynomial(f, rest, _LOG), rest), square)
+    series = f.fused(square, f.constant(-0.5), f.fused(count, f.constant(_LN2_LOW), series))
+    found = f.fused(count, f.constant(_LN2_HIGH), f.two("fadd", rest, series))
+    found = f.choose(f.compare("olt", x, infinite), found, x)
+    found = f.choose(f.compare("olt", x, zero), f.constant(float("nan")), found)
+    return f.choose(f.compare("oeq", x, zero), f.constant(float("-inf")), found)
+
+
+def _log1p(f: Function, x: str) -> str:
+    if f.bits == 64:
+        return f.each_lane("log1p", x)
+    one = f.constant(1.0)
+    total = f.two("fadd", one, x)
+    lost = f.two("fdiv", f.two("fsub", x, f.two("fsub", total, one)), total)  # of x by rounding
+    inside = f.value(f"and {f.truths} {f.compare('ogt', x, f.constant(-1.0))}, {f.compare('olt', x, f.constant(1e30))}")
+    return f.two("fadd", _log(f, total), f.choose(inside, lost, f.constant(0.0)))
+
+
 def _sigmoid(f: Function, x: str) -> str:
     minus, one = f.value(f"fneg {f.vector} {x}"), f.constant(1.0)
     if f.bits == 64:
@@ -115,7 +153,7 @@ def _tanh(f: Function, x: str) -> str:
 
 def _softplus(f: Function, x: str) -> str:
     minus = f.value(f"fneg {f.vector} {f.intrinsic('fabs', x)}")
-    return f.two("fadd", _larger(f, x, f.constant(0.0)), f.each_lane("log1p", _exp(f, minus)))
+    return f.two("fadd", _larger(f, x, f.constant(0.0)), _log1p(f, _exp(f, minus)))
 
 
 def _sign(f: Function, x: str) -> str:
@@ -160,8 +198,8 @@ _OPERATIONS: dict[str, Callable[..., str]] = {
     "sigmoid": _sigmoid,
     "tanh": _tanh,
     "exp": _exp,
-    "log": _library("log"),
-    "log1p": _library("log1p"),
+    "log": _log,
+    "log1p": _log1p,
     "sin": _library("sin"),
     "cos": _library("cos"),
     "erf": _library("erf"),
