@@ -11,7 +11,7 @@ from torch import Tensor
 
 from cases import assert_agrees, make_case, make_cell
 from unspool.cells import Cell, cell_class
-from unspool.engine import explain
+from unspool.engine import Stepper, explain
 from unspool.engine.cpu import path
 from unspool.engine.cpu.differentiate import differentiate
 from unspool.engine.cpu.emit.target import AVX2, AVX512, PORTABLE, host_target
@@ -156,6 +156,23 @@ def test_a_turing_machine_passes_over_its_memory_five_times_and_saves_nothing_as
     assert max(found.saved_widths) == 128
     scratch = [buffer for kernel in (forward, backward) for name, buffer in kernel.buffers.items() if "scratch" in name]
     assert max(buffer.stride for buffer in scratch) < 2560
+
+
+def test_steps_give_the_same_numbers_in_the_shape_of_each_part():
+    class Twofold(one_operation("tile", 3, 5)):
+        def step(self, x, state, *context):
+            block = torch.sin(state.block + (x @ self.w.T)[:, :, None])
+            return block.flatten(1), Parts(block.flatten(1), block)
+
+    cell, x = make_cell(Twofold, 2, 15), torch.randn(4, 2, dtype=torch.float64)
+    state = Parts(torch.randn(4, 15).double(), torch.randn(4, 3, 5).double())
+    stepper = Stepper(cell)
+    with torch.no_grad():
+        output, found = stepper(x, state)
+        expected, right = cell.step(x, state)
+        assert stepper.report.backend == "cpu"
+        torch.testing.assert_close((output, *found), (expected, *right))
+        assert "(4, 3, 5)" in stepper._step.hindrance(x, Parts(state.h, state.block[:, :2]), ())
 
 
 def test_explain_shows_lines_and_columns():

@@ -97,13 +97,12 @@ class Rows:
 
     def _apply_turned(self, operation: str, values: Sequence[Value]) -> Row:
         """The same of transposed blocks and numbers."""
-        rows = [value for value in values if isinstance(value, Row)]
-        if any(isinstance(value, Weight) for value in values) or any(
-            not row.turned or row.shape != rows[0].shape for row in rows
-        ):
+        (first, *others) = [value for value in values if isinstance(value, Row)]
+        alike = first.turned and all(row.turned and row.shape == first.shape for row in others)
+        if not alike or any(isinstance(value, Weight) for value in values):
             raise Refusal(_MOVED)
         nodes = [value.node if isinstance(value, Row) else value for value in values if not isinstance(value, Weight)]
-        return Row(self.b.pointwise(operation, *nodes), rows[0].shape, turned=True)
+        return Row(self.b.pointwise(operation, *nodes), first.shape, turned=True)
 
     def expand(self, value: Value, shape: tuple[int, ...]) -> Row:
         """A value repeated until it has a shape."""
