@@ -60,7 +60,7 @@ def test_steps_agree_with_the_plain_loop(name, size):
     assert (stepper.report.reason == "cpu is the fastest path there is for this cell") == compiled
 
 
-@pytest.mark.parametrize("name", ["lstm", "gru-reset-before", "own-pair"])
+@pytest.mark.parametrize("name", ["lstm", "gru-reset-before", "own-pair", "ntm"])
 def test_float32_steps_agree(name):
     case = make_case(name, (6, 2, 9, 33), ragged=False)
     stepper = Stepper(case.cell, backend="cpu")

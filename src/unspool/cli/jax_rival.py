@@ -13,7 +13,7 @@ from jax import lax, nn  # type: ignore[import-not-found, unused-ignore]
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.cpu.graph import Node, ordered
+from unspool.engine.cpu.graph import OVER_BLOCKS, REDUCTIONS, Node, block, ordered
 from unspool.engine.cpu.identity import weights
 from unspool.engine.cpu.path import plan_of
 
@@ -76,7 +76,7 @@ class JaxRival:
         self._matrices, self._vectors = self._plan.tape.replay(weights(cell))
         self._given = ([_to_jax(part) for part in self._matrices], [_to_jax(part) for part in self._vectors])
         self._inputs = _to_jax(inputs)
-        self._start = tuple(map(_to_jax, cell.initial_state(inputs.shape[1])))
+        self._start = tuple(_to_jax(part.flatten(1)) for part in cell.initial_state(inputs.shape[1]))
         self._forward = jax.jit(self._unrolled)
         self._gradient = jax.jit(jax.value_and_grad(lambda *given: self._unrolled(*given).sum(), argnums=(0, 1, 2)))
 
@@ -144,8 +144,18 @@ def _value(node: Node, given: list[Any], sources: Mapping[tuple[str, int], Any],
     if node.operation == "concat":
         shape = jnp.broadcast_shapes(*(part.shape[:-1] for part in given))
         return jnp.concatenate([jnp.broadcast_to(part, (*shape, part.shape[-1])) for part in given], axis=-1)
-    if node.operation in ("sum", "max"):
+    if node.operation in REDUCTIONS:
         return getattr(jnp, node.operation)(given[0], axis=-1, keepdims=True)
+    if node.operation in OVER_BLOCKS:
+        operation, _, over = node.operation.partition("_")
+        blocks = given[0].reshape(*given[0].shape[:-1], *block(node))
+        return getattr(jnp, operation)(blocks, axis=-1 if over == "inner" else -2)
+    if node.operation == "spread":
+        return jnp.repeat(given[0], node.width // given[0].shape[-1], axis=-1)
+    if node.operation == "tile":
+        return jnp.tile(given[0], node.width // given[0].shape[-1])
+    if node.operation == "roll":
+        return jnp.roll(given[0], node.value[0], axis=-1)
     return POINTWISE[node.operation](*given)
 
 

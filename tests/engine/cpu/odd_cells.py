@@ -20,6 +20,11 @@ class HM(NamedTuple):
     m: Tensor  # (batch, 2 * hidden + 1)
 
 
+class HB(NamedTuple):
+    h: Tensor  # (batch, hidden)
+    block: Tensor  # (batch, 7, hidden)
+
+
 class OneState(Cell[H]):
     """A hidden state, and weights to play with."""
 
@@ -166,6 +171,70 @@ class Twice(OneState):
         return h, H(h)
 
 
+class WithBlock(Cell[HB]):
+    """A hidden state, and beside it a block of seven lines."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.w = self.parameter(hidden_size, input_size + hidden_size)
+        self.gain = self.parameter(7, hidden_size)
+        self.shade = self.parameter(hidden_size)
+        self.tall = self.parameter(7, 1)
+
+    def initial_state(self, batch_size: int) -> HB:
+        zeros = self.w.new_zeros
+        return HB(zeros(batch_size, self.hidden_size), zeros(batch_size, 7, self.hidden_size))
+
+
+class Attending(WithBlock):
+    """Looks into a block by a key, reads and writes: all products of blocks, with one line and with several."""
+
+    def step(self, x: Tensor, state: HB, *context: Tensor) -> tuple[Tensor, HB]:
+        key = torch.tanh(F.linear(torch.cat([x, state.h], 1), self.w))
+        keys = torch.stack([key, key.sin(), key.roll(1, dims=1)], 1)  # (batch, 3, hidden)
+        focus = (keys @ state.block.mT).softmax(-1)  # (batch, 3, 7)
+        back = (state.block @ key[:, :, None]).squeeze(2).softmax(1)  # (batch, 7)
+        read = focus @ state.block  # (batch, 3, hidden)
+        block = state.block * (1 - focus[:, 0, :, None] * key.sigmoid()[:, None]) + 0.3 * focus.mT @ keys.tanh()
+        block = torch.baddbmm(block, back[:, :, None], key.cos()[:, None], alpha=0.5)
+        between = torch.bmm(read.mT, keys).tanh() if self.hidden_size < 9 else read.mean(1, keepdim=True)
+        h = 0.5 * key + torch.einsum("bnk,bn->bk", block, back) * between.sum(1)
+        return h.tanh(), HB(h.sin(), 0.5 * block)
+
+
+class Folded(WithBlock):
+    """Blocks of several foldings at once, four dimensions, normalised, rolled, cut and joined along every one."""
+
+    def step(self, x: Tensor, state: HB, *context: Tensor) -> tuple[Tensor, HB]:
+        rows, n = x.shape[0], self.hidden_size
+        a = torch.tanh(F.linear(torch.cat([x, state.h], 1), self.w))
+        block = state.block * self.gain + self.tall * a[:, None] + self.shade
+        lines = block.mean(2)
+        other = block.reshape(rows, n, 7)  # the same numbers, folded otherwise
+        mixed = (other * a[:, :, None] - 0.1 * other.amax(2, keepdim=True)).view(rows, 7, n).tanh() * lines[..., None]
+        mixed = F.layer_norm(mixed + block, (n,), self.shade) + mixed.softmax(1) - 0.2 * mixed.log_softmax(2)
+        four = mixed.view(rows, 1, 7, n) * torch.cat([a[:, :1], x[:, :1]], 1).view(rows, 2, 1, 1)
+        level = four.amax((1, 3)).mean(-1)[:, None, None] + four.var((1, 3), unbiased=False)[..., None]
+        first, second = torch.stack([a, a.sin()], 1).roll(-1, dims=2).unbind(1)
+        pair = torch.stack([second, torch.cat([first, first[:, :1]], 1)[:, 1:]], 1)
+        pair = torch.cat([pair, pair[..., :1]], 2)[..., 1:]
+        joined = ((four.sum(1) + level).roll(1, dims=1) * pair.sum(1, keepdim=True)).tanh()
+        size = (1 + joined.norm(dim=1)).log() + joined.sum((1, 2))[:, None] / n + joined.logsumexp(1)
+        h = 0.1 * a + 0.01 * size
+        return h.tanh(), HB(h, torch.where(joined > block, 0.1 * joined, block.clamp(-0.1, 0.1)))
+
+
+class Remembering(WithBlock):
+    """The last steps as lines of a block, the oldest of which falls out."""
+
+    def step(self, x: Tensor, state: HB, *context: Tensor) -> tuple[Tensor, HB]:
+        a = torch.tanh(F.linear(torch.cat([x, state.h], 1), self.w))
+        block = torch.cat([a[:, None], state.block[:, :-1]], 1)
+        return block.mean(1), HB(block[:, 1] + 0.1 * a, block)
+
+
 ODD: dict[str, type[Cell[Any]]] = {
     kind.__name__: kind for kind in (Projected, Normalised, Reduced, Bent, Powers, Choosing, Cut, Loose, Still, Twice)
 }
+BLOCKS: dict[str, type[Cell[Any]]] = {kind.__name__: kind for kind in (Attending, Folded, Remembering)}
+ODD |= BLOCKS

@@ -70,7 +70,8 @@ def test_code_is_made_for_processors_and_systems_that_are_not_here(triple, dtype
         machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=2)
         texts = [emit_products(target, dtype, half=target.halves and dtype == torch.float32)]
         texts += [emit_products(target, dtype, turned=True), emit_jobs(target, dtype)]
-        texts += [emit_kernel(kernel, target, dtype) for _, _, kernel in kernels("lstm-layernorm", target.lanes(dtype))]
+        for name in ("lstm-layernorm", "ntm-feedforward"):
+            texts += [emit_kernel(kernel, target, dtype) for _, _, kernel in kernels(name, target.lanes(dtype))]
         for text in texts:
             module = llvm.parse_assembly(text)
             module.triple = triple

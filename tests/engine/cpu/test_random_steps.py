@@ -34,6 +34,11 @@ INSTRUCTIONS = {
     "cat": lambda cell, a, b: torch.cat([a, b], dim=-1)[:, :12],
     "slice": lambda cell, a, b: a[:, a.shape[1] // 3 :],
     "halves": lambda cell, a, b: torch.add(*torch.cat([a, a.cos()], dim=1).chunk(2, dim=1)),
+    "block": lambda cell, a, b: (a[:, :, None] * b.sigmoid()[:, None]).mean(2),
+    "columns": lambda cell, a, b: torch.tanh(a[:, :, None] - b[:, None]).sum(1) * 0.3,
+    "folded": lambda cell, a, b: (a[:, :, None] * b[:, None]).view(len(a), b.shape[1], -1).amax(2) * 0.5,
+    "focus": lambda cell, a, b: ((a[:, :, None] * b[:, None]).softmax(1) * a[..., None]).sum(1),
+    "roll": lambda cell, a, b: a - 0.5 * a.roll(b.shape[1], dims=1),
     "vector": lambda cell, a, b: a * cell.weight((a.shape[1],)),
 }
 

@@ -21,6 +21,9 @@ _MANY = 64
 """Lines that a value is cut into at most: each becomes nodes of its own."""
 
 
+_MOVED = "a transposed block outside of a product: the compiler never moves one"
+
+
 class Refusal(Exception):  # noqa: N818 - an answer, not a fault
     """Why the compiler can't take a step."""
 
@@ -66,7 +69,7 @@ class Rows:
         if not isinstance(row, Row):
             raise Refusal("a weight or a number among rows: expand it to the batch")
         if row.turned:
-            raise Refusal("a transposed block outside of a product: the compiler never moves one")
+            raise Refusal(_MOVED)
         return row.node
 
     def weight(self, weight: Weight, rank: int) -> Row:
@@ -84,11 +87,22 @@ class Rows:
             raise Refusal(
                 f"tensors of {' and '.join(map(str, sorted(ranks)))} dimensions together: torch would align a batch"
             )
+        if any(isinstance(value, Row) and value.turned for value in values):
+            return self._apply_turned(operation, values)
         rank = max(ranks or {1 + len(value.shape) for value in values if isinstance(value, Weight)})
         rows = [self._row(value, rank) for value in values]
         shape = _together([row.shape for row in rows])
         nodes = [self._broadcast(row, shape) for row in rows]
         return Row(self.b.pointwise(operation, *nodes, width=prod(shape)), shape)
+
+    def _apply_turned(self, operation: str, values: Sequence[Value]) -> Row:
+        """The same of transposed blocks and numbers."""
+        (first, *others) = [value for value in values if isinstance(value, Row)]
+        alike = first.turned and all(row.turned and row.shape == first.shape for row in others)
+        if not alike or any(isinstance(value, Weight) for value in values):
+            raise Refusal(_MOVED)
+        nodes = [value.node if isinstance(value, Row) else value for value in values if not isinstance(value, Weight)]
+        return Row(self.b.pointwise(operation, *nodes), first.shape, turned=True)
 
     def expand(self, value: Value, shape: tuple[int, ...]) -> Row:
         """A value repeated until it has a shape."""
@@ -191,7 +205,7 @@ class Rows:
         shape = tuple(row.shape[dim] for dim in order)
         long = [dim for dim in order if row.shape[dim] > 1]
         if long == sorted(long):
-            return Row(row.node, shape)
+            return Row(row.node, shape, row.turned)
         if len(shape) != 2:
             raise Refusal("dimensions in another order: the compiler turns blocks of two")
         return Row(row.node, shape, not row.turned)

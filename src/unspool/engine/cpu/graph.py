@@ -146,6 +146,8 @@ class Builder:
         nodes = tuple(part if isinstance(part, Node) else self.constant(part) for part in arguments)
         width = max(node.width for node in nodes) if width is None else width
         nodes = tuple(node.arguments[0] if node.operation == "expand" else node for node in nodes)
+        if operation != "expand" and width > max(node.width for node in nodes):
+            return self.expand(self.pointwise(operation, *nodes), width)
         simpler = self._simpler(operation, nodes, width)
         return self._node(operation, nodes, width) if simpler is None else simpler
 

@@ -9,6 +9,7 @@ from math import prod
 from typing import Any
 
 from unspool.cells import Cell
+from unspool.engine.cpu.blocks import Refusal
 from unspool.engine.cpu.differentiate import differentiate, forget_detached
 from unspool.engine.cpu.graph import Builder, Graph, Node, check
 from unspool.engine.cpu.hoist import Before, hoist, sort_sums
@@ -18,6 +19,10 @@ from unspool.engine.cpu.save import save
 from unspool.engine.cpu.trace import Tape, trace
 
 __all__ = ["Plan", "SingleStep", "plan"]
+
+
+_LARGEST = 3000
+"""Operations of one direction; more would take a minute to compile."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +104,9 @@ def plan(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
     step = builder.copy(loop)
     builder, inference, gradients = forget_detached(step, differentiate(step, builder))
     forward, backward = save(inference, gradients, builder)
+    largest = max(len(graph.nodes()) for graph in (forward, backward))
+    if largest > _LARGEST:
+        raise Refusal(f"its step falls into {largest} operations: the compiler takes {_LARGEST} at most")
     return Plan(
         traced.tape, before, inference, forward, backward, traced.shapes, whole, plain(traced.tape, before, shapes)
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
-from unspool.engine.cpu.graph import OVER_BLOCKS, REDUCTIONS, REPEATS, Graph, Node, block, ordered
+from unspool.engine.cpu.graph import OVER_BLOCKS, REDUCTIONS, REPEATS, Graph, Node, block
 from unspool.engine.cpu.kernel import Buffer, Grid, Kernel, Load, Loop, Outer, Phase, Place, Product, Rate, Wrap
 from unspool.engine.cpu.operations import POINTWISE, SERIES
 
@@ -371,9 +371,15 @@ class _Schedule:
         return found
 
     def _dear(self, node: Node, time: Time, grid: Grid) -> bool:
-        there = {part for part in ordered([node]) if part is not node and self._read(part, time, grid) is not None}
-        steps = (part for part in ordered([node], there) if part.operation in POINTWISE)
-        return node.width > 1 and sum(POINTWISE[part.operation].cost for part in steps) > _LIMIT
+        """Whether more than a little arithmetic leads from what a loop can read to a value."""
+        cost, seen, waiting = 0, {node}, [node]
+        while waiting and cost <= _LIMIT:
+            part = waiting.pop()
+            cost += POINTWISE[part.operation].cost if part.operation in POINTWISE else 0
+            new = [given for given in part.arguments if given not in seen and self._read(given, time, grid) is None]
+            seen.update(new)
+            waiting += new
+        return node.width > 1 and cost > _LIMIT
 
 
 def _parts(node: Node, column: int) -> Iterator[tuple[Node, int]]:

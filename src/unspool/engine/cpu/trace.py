@@ -26,7 +26,20 @@ from unspool.engine.cpu.translate import CREATIONS, Translator
 __all__ = ["Refusal", "Tape", "Trace", "trace"]
 
 _OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-_BATCHES = (7, 11, 13, 17, 19, 23)  # odd sizes, so that a batch is hardly ever taken for a width
+_BATCHES = (
+    7,
+    11,
+    13,
+    17,
+    19,
+    23,
+    29,
+    31,
+    37,
+    41,
+    43,
+    47,
+)  # odd sizes, so that a batch is hardly ever taken for a width
 
 
 @dataclass(frozen=True)

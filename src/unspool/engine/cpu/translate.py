@@ -162,6 +162,13 @@ def _cat(t: Translator, parts: Sequence[Value], dim: int = 0) -> Row:
     return t.join(parts, *t.dims(parts[0], dim))
 
 
+def _stack(t: Translator, parts: Sequence[Value], dim: int = 0) -> Row:
+    (first, *_) = [part for part in parts if isinstance(part, Row)]
+    dim %= len(first.shape) + 2
+    shape = (*first.shape[: dim - 1], 1, *first.shape[dim - 1 :])
+    return _cat(t, [t.view(part, shape) if isinstance(part, Row) and dim else part for part in parts], dim)
+
+
 def _split(t: Translator, row: Row, size: int | Sequence[int], dim: int = 0) -> list[Row]:
     (dim,) = t.dims(row, dim)
     whole = row.shape[dim]
@@ -327,6 +334,7 @@ _KNOWN: dict[str, Callable[..., Row | list[Row]]] = {
     "aten.bmm.default": lambda t, a, b: t.multiply(a, b),
     "aten.baddbmm.default": _baddbmm,
     "aten.cat.default": _cat,
+    "aten.stack.default": _stack,
     "aten.unbind.int": _unbind,
     "aten.roll.default": _roll,
     "aten.transpose.int": _transpose,
