@@ -17,6 +17,7 @@ from unspool.engine.cpu.blocks import Weight
 from unspool.engine.cpu.graph import Node
 from unspool.engine.cpu.hoist import Before
 from unspool.engine.cpu.products import matrix_gradient, product
+from unspool.engine.cpu.room import room
 from unspool.engine.cpu.trace import Tape
 
 __all__ = ["Input", "Piece", "Plain", "bare", "plain"]
@@ -50,11 +51,13 @@ class Plain:
 
     def products(self, rows: Sequence[Tensor], owned: Sequence[Tensor], *, half: bool = False) -> dict[str, Tensor]:
         """The loop's inputs that are products, (rows, width), by name; made in bfloat16 if half."""
-        return {
-            f"input{number}": product(rows[given], self._layer(owned, matrix).t(), half).contiguous()
-            for number, (given, matrix) in enumerate(self.inputs)
-            if matrix is not None
-        }
+        made = {}
+        for number, (given, matrix) in enumerate(self.inputs):
+            if matrix is not None:
+                layer, left = self._layer(owned, matrix).t(), rows[given]
+                out = room(len(left) * layer.shape[1], left.dtype).view(len(left), -1)
+                made[f"input{number}"] = product(left, layer, half, out)
+        return made
 
     def gradients(
         self,

@@ -30,9 +30,12 @@ def multiply(rows: Tensor, matrix: Tensor, *, half: bool = False) -> Tensor:
     return found
 
 
-def product(rows: Tensor, matrix: Tensor, half: bool) -> Tensor:
-    """The same without autograd."""
-    return (rows.bfloat16() @ matrix.bfloat16()).to(rows.dtype) if half else rows @ matrix
+def product(rows: Tensor, matrix: Tensor, half: bool, out: Tensor | None = None) -> Tensor:
+    """The same without autograd, put into `out` if that is given."""
+    if half:
+        found = (rows.bfloat16() @ matrix.bfloat16()).to(rows.dtype)
+        return found if out is None else out.copy_(found)
+    return torch.mm(rows, matrix, out=out)
 
 
 class _Multiply(torch.autograd.Function):

@@ -14,6 +14,7 @@ from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.frame import Form, Frame
 from unspool.engine.cpu.kernel import Place
 from unspool.engine.cpu.layout import Layout
+from unspool.engine.cpu.room import room
 
 __all__ = ["infer", "train"]
 
@@ -86,7 +87,8 @@ def _forward(
         Outputs, shaped as the first sequences are; the last states; and the blocks of the call.
     """
     like, layout = given[0], form.layout
-    blocks = [like.new_empty(size) for size, _ in form.blocks]
+    (scratch, _), (kept, _), (shown, _) = form.blocks
+    blocks = [room(scratch, like.dtype), room(kept, like.dtype), like.new_empty(shown)]
     widths, width = around.widths, around.program.output_width
     final = [like.new_empty(layout.batch, part) for part in widths] if layout.totals is None else []
     frame.run(form, blocks, (*given, *final, *others))
@@ -174,7 +176,7 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
     frame = around.backward(small, wanted, tuple([part is not None for part in final]))
     form = frame.lay_out(ctx.layout)
     count = around.sequences + len(around.shapes)
-    blocks = [outputs.new_empty(form.blocks[0][0]), *saved[count : count + len(frame.blocks) - 1]]
+    blocks = [room(form.blocks[0][0], outputs.dtype), *saved[count : count + len(frame.blocks) - 1]]
     gradients = [outputs.new_empty(ctx.shapes[number]) for number in frame.written]
     tensors = [part.contiguous() for part in saved[:count]]
     tensors += [outputs, *(part.contiguous() for part in final if part is not None)]
