@@ -110,7 +110,7 @@ def test_emitted_operations_agree_with_the_plain_loop(name, lines, columns, dtyp
 def test_every_instruction_set_of_the_machine_agrees(kind, target, monkeypatch):
     if target.register_bytes > host_target().register_bytes:
         pytest.skip(f"this machine has no {target.name}")
-    monkeypatch.setattr("unspool.engine.cpu.run.host_target", lambda: target)
+    monkeypatch.setattr("unspool.engine.cpu.program.host_target", lambda: target)
     path._programs.clear()
     case = make_case(kind, (4, 3, 9, 21), dtype=torch.float64)
     assert_agrees(case.outputs_and_gradients("cpu"), case.outputs_and_gradients("reference"), torch.float64)
