@@ -1,6 +1,5 @@
 import csv
 import json
-import os
 import subprocess
 import sys
 
@@ -222,23 +221,6 @@ def test_info_says_what_a_folder_holds_without_torch(shell, models):
     program += "except SystemExit: print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
-
-
-@pytest.mark.parametrize(
-    ("given", "spins"),
-    [({}, "10000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "ACTIVE"}, None)],
-    ids=["nothing said", "spins said", "a policy said"],
-)
-def test_threads_are_told_how_to_wait_before_torch_is_there(given, spins):
-    program = (
-        "import os, sys\nfrom unspool.cli.main import run\nsys.argv = ['unspool', '--version']\ntry:\n    run()\n"
-        "except SystemExit:\n    print(os.environ.get('GOMP_SPINCOUNT'), 'torch' in sys.modules)"
-    )
-    clean = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=clean | given, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines()[-1] == f"{spins} False"
 
 
 def test_compare_gives_each_network_the_same_budget(shell, models, tmp_path):

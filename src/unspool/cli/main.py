@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from importlib import import_module
 from typing import Any, NoReturn
@@ -12,6 +11,7 @@ import click
 from unspool import __version__
 from unspool.cli.faults import exit_code_of, without_warnings
 from unspool.cli.talk import common, example
+from unspool.cli.waiting import spin_briefly_beside_others
 from unspool.settings import nearest
 from unspool.tasks.catalog import TASKS, one_of
 
@@ -33,10 +33,6 @@ VERBS = {
     "doctor": "Say what this machine has, and what is missing.",
 }
 """What each verb does; its command stands in the module of its name."""
-
-
-_SPINS = "10000"
-"""Turns of a waiting thread, about a tenth of a millisecond: more than lies between two kernels of a step."""
 
 
 class _LazyGroup(click.Group):
@@ -105,15 +101,5 @@ def unspool() -> None:
 
 def run() -> NoReturn:
     """Entry point of the command."""
-    _spin_briefly()
+    spin_briefly_beside_others()
     unspool.main(prog_name="unspool")
-
-
-def _spin_briefly() -> None:
-    """Let OpenMP's threads sleep soon where they wait for each other, unless the environment says how they wait.
-
-    They spin for milliseconds by default, and beside another busy process each spins away the time that the other needs
-    to get there. It has to be said before torch is imported.
-    """
-    if not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-        os.environ["GOMP_SPINCOUNT"] = _SPINS
