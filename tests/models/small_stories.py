@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Callable
 
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.testing import assert_close
+
+from cases import TOLERANCE
 from unspool.data import Sequences, Stories, StoryExamples
 
 VOCABULARY, SIZE = 11, 6
@@ -19,3 +25,15 @@ def stories() -> StoryExamples:
 
 def batch() -> Stories:
     return stories().batch(np.arange(3))
+
+
+def assert_slot_by_slot(model: nn.Module, hops: int, by_hand: Callable[[int], tuple[Tensor, list[Tensor]]]) -> None:
+    """A batch gives what was worked out for each story alone, scores and weights of hops, and no weight to padding."""
+    result, exact = model(batch()), TOLERANCE[torch.float64]
+    assert result.weights.shape == (hops, 4, 3)
+    for story, length in enumerate((3, 1, 4)):
+        logits, seen = by_hand(story)
+        assert_close(result.logits[story], logits, **exact)
+        for k in range(hops):
+            assert_close(result.weights[k, :length, story], seen[k], **exact)
+            assert torch.count_nonzero(result.weights[k, length:, story]) == 0

@@ -19,8 +19,6 @@ __all__ = ["Refusal", "Row", "Rows", "Value", "Weight", "number_of"]
 
 _MANY = 64
 """Lines that a value is cut into at most: each becomes nodes of its own."""
-
-
 _MOVED = "a transposed block outside of a product: the compiler never moves one"
 
 

@@ -12,8 +12,6 @@ from unspool.engine.request import Request
 
 __all__ = ["faster_elsewhere", "in_half"]
 
-_SHORT = 2
-"""Steps below which the plain loop takes no longer than the call of a compiled one."""
 _NARROW, _MANY = 256, 20
 """Up to so many units, and from so many sequences on, torch's LSTM kernel is faster on one thread, where no gradient is
 wanted."""
@@ -40,7 +38,7 @@ def faster_elsewhere(request: Request) -> str | None:
         refusal = in_half(next(cell.parameters(), request.inputs).dtype)
         if refusal is not None:
             return f"it computes in full precision, and automatic half precision is on: {refusal}"
-    if time < _SHORT:
+    if time == 1:  # the plain loop takes no longer than the call
         return "a compiled loop is not worth its call for 1 step"
     if not isinstance(cell, LSTMCell) or request.lengths is not None:
         return None
