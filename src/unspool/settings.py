@@ -210,6 +210,9 @@ def _read(value: object, setting: Setting) -> object:
     options = set(typing.get_args(plain)) if typing.get_origin(plain) is not typing.Literal else set()
     if value.lower() in ("none", "") and type(None) in options:
         return None
+    if setting.choices and value not in setting.choices:
+        hint = nearest(value, setting.choices)
+        raise SettingError(f"{setting.name} = {value!r}: expected one of {', '.join(setting.choices)}{hint}")
     if str in options or plain is str or setting.choices:
         return value
     try:
