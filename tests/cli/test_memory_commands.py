@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from command_line import Shell, files_in
@@ -54,6 +55,21 @@ def test_a_reader_predicts_shows_its_hops_and_is_scored(shell, place):
     assert scores["accuracy"] + scores["error"] == pytest.approx(1)
     table = shell("compare", "read", place / "qa.txt", "--networks", "memory,key-value,gru", *SMALL, "--no-baselines")
     assert [line.split()[0] for line in table.stdout.splitlines()[1:]] == ["memory", "key-value", "gru"]
+
+
+def test_a_gated_reader_tells_of_its_gates(shell, place, tmp_path):
+    shell("train", "read", place / "qa.txt", *SMALL, "--gated", "--out", tmp_path / "gated")
+    assert "memory network, adjacent, gated, 2 hops of 8" in shell("inspect", tmp_path / "gated", TOLD).stdout
+    assert 'gates: {"hop 1": 0.' in shell("inspect", tmp_path / "gated", TOLD).stdout
+    _, *hops = shell("ask", tmp_path / "gated", stdin=TOLD).stdout.splitlines()
+    assert len(hops) == 2
+    assert all(re.search(r"\(\d+%, gate \d+% open\)$", line) for line in hops)
+    assert "gate" not in shell("ask", place / "reader", stdin=TOLD).stdout
+    said = shell.refuses(
+        "train", "read", place / "qa.txt", "--network", "dynamic", "--gated", "--out", tmp_path / "m", code=2
+    )
+    assert "gated needs network = memory, and network = dynamic has no gates after its hops" in said
+    assert files_in(tmp_path / "m") == set()
 
 
 def test_a_machine_with_sizes_is_opened_without_anybody_s_code(shell, place):

@@ -93,7 +93,7 @@ def test_a_batch_answers_as_each_story_alone(encoder):
 def test_gradients_are_those_of_finite_differences():
     model = network(hops=2)
     weights = list(model.parameters())
-    assert torch.autograd.gradcheck(lambda *_: model(batch()), weights)
+    assert torch.autograd.gradcheck(lambda *_: model(batch())[:2], weights)
     gradients = torch.autograd.grad(model(batch()).logits.square().sum(), weights)
     assert all(torch.count_nonzero(gradient) > 0 for gradient in gradients)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from cases import TOLERANCE
-from unspool.data import IGNORED
+from unspool.data import IGNORED, Sequences, StoryExamples
 from unspool.errors import SettingError
 from unspool.models import KeyValueMemoryNetwork, MemoryNetwork, SentenceEncoder, hop, position_encoding
 
@@ -26,14 +26,15 @@ def network(kind: str = "adjacent", **options: object) -> MemoryNetwork | KeyVal
     if kind == "key-value":
         model = KeyValueMemoryNetwork(VOCABULARY, SIZE, answers, slots=3, **options)
     else:
-        model = MemoryNetwork(VOCABULARY, SIZE, answers, slots=3, tying=kind, **options)
+        tying, _, gated = kind.partition(", ")
+        model = MemoryNetwork(VOCABULARY, SIZE, answers, slots=3, tying=tying, gated=bool(gated), **options)
     torch.manual_seed(3)
     for weight in model.parameters():
         torch.nn.init.normal_(weight, std=0.6)
     return model.double().eval()
 
 
-KINDS = ["adjacent", "layer-wise", "key-value"]
+KINDS = ["adjacent", "layer-wise", "adjacent, gated", "layer-wise, gated", "key-value"]
 
 
 def test_a_hop_is_its_formula_on_literal_numbers():
@@ -139,7 +140,12 @@ def by_hand(model: MemoryNetwork | KeyValueMemoryNetwork, story: int) -> tuple[T
         keys = [encode(tables[a], ids) + times[a][age] for ids, age in zip(told, ages, strict=True)]
         values = [encode(tables[c], ids) + times[c][age] for ids, age in zip(told, ages, strict=True)]
         found, p = look(query, keys, values)
-        query = (query if adjacent else model.between.weight @ query) + found
+        kept = query if adjacent else model.between.weight @ query
+        if model.gated:
+            gate = 1 / (1 + torch.exp(-(model.gates[k].weight @ query + model.gates[k].bias)))
+            query = gate * found + (1 - gate) * kept
+        else:
+            query = kept + found
         seen.append(p)
     if adjacent:
         return torch.stack([query @ tables[-1][answer] for answer in (3, 8, 10)]), seen
@@ -153,6 +159,48 @@ def test_a_network_is_its_formulas_slot_by_slot(kind, hops):
     assert_slot_by_slot(model, hops, partial(by_hand, model))
 
 
+@pytest.mark.parametrize(("kind", "logits"), [("adjacent", [14.5, 3.5]), ("layer-wise", [2.75, 2.5])])
+def test_a_gate_is_its_formula_on_literal_numbers(kind, logits):
+    """A story of the word 1 alone, so that all of it is found, and the question 2: u = (2, -1), o = (4, 3)."""
+    model = MemoryNetwork(4, 2, torch.tensor([1, 3]), hops=1, slots=1, encoder="bag", tying=kind, gated=True).eval()
+    story, question = Sequences.of([[1]]), Sequences.of([[2]])
+    examples = StoryExamples(story, Sequences.of([[0]]), question, np.array([0]), 0)
+    with torch.no_grad():
+        model.tables[0 if kind == "adjacent" else 2].weight[2] = torch.tensor([2.0, -1.0])
+        model.tables[1].weight[1], model.ages[1].weight[0] = torch.tensor([3.0, 4.0]), torch.tensor([1.0, -1.0])
+        model.gates[0].weight.copy_(torch.tensor([[1.0, 0.0], [0.5, 1.0]]))
+        model.gates[0].bias.copy_(torch.tensor([math.log(3) - 2, 0.0]))  # W u + b = (log 3, 0)
+        if kind == "adjacent":
+            model.tables[1].weight[3] = torch.tensor([1.0, 0.0])
+        else:
+            model.between.weight.copy_(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))  # H u = (-1, 2)
+            model.output.weight.copy_(torch.eye(2))
+    result = model(examples.batch(np.arange(1)))
+    assert_close(result.gates, torch.tensor([[[0.75, 0.5]]]))
+    # 4 · 0.75 + 2 · 0.25 and 3 · 0.5 - 1 · 0.5, times (3, 4) and (1, 0); 4 · 0.75 - 1 · 0.25 and 3 · 0.5 + 2 · 0.5
+    assert_close(result.logits, torch.tensor([logits]))
+
+
+@pytest.mark.parametrize("kind", ["adjacent", "layer-wise"])
+def test_all_but_the_gates_starts_as_without_them(kind):
+    def started(gated: bool) -> tuple[MemoryNetwork, dict[str, Tensor]]:
+        torch.manual_seed(4)
+        model = MemoryNetwork(VOCABULARY, SIZE, torch.tensor([3, 8, 10]), slots=3, hops=2, tying=kind, gated=gated)
+        return model.eval(), model.state_dict()
+
+    (plain, without), (model, weights) = started(False), started(True)
+    gates = {name: weights.pop(name) for name in list(weights) if name.startswith("gates.")}
+    assert list(gates) == ["gates.0.weight", "gates.0.bias", "gates.1.weight", "gates.1.bias"]
+    assert list(weights) == list(without)
+    assert all(torch.equal(weights[name], without[name]) for name in without)
+    for k in range(2):
+        assert 0.05 < float(gates[f"gates.{k}.weight"].std()) < 0.15
+        assert torch.count_nonzero(gates[f"gates.{k}.bias"]) == 0
+    assert plain(batch()).gates is None
+    assert model(batch()).gates.shape == (2, 3, SIZE)
+    assert not torch.allclose(model(batch()).logits, plain(batch()).logits)
+
+
 @pytest.mark.parametrize("encoder", ["bag", "position", "lstm", "mingru"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_batch_answers_as_each_story_alone(kind, encoder):
@@ -164,6 +212,8 @@ def test_a_batch_answers_as_each_story_alone(kind, encoder):
         result = model(alone)
         assert_close(together.logits[story], result.logits[0], **EXACT)
         assert_close(together.weights[:, :length, story], result.weights[:, :, 0], **EXACT)
+        if together.gates is not None:
+            assert_close(together.gates[:, story], result.gates[:, 0], **EXACT)
         losses.append(model.loss(alone).total)
     loss = model.loss(batch())
     assert loss.count == 3
@@ -174,7 +224,7 @@ def test_a_batch_answers_as_each_story_alone(kind, encoder):
 def test_gradients_are_those_of_finite_differences(kind):
     model = network(kind, hops=2)
     weights = [weight for weight in model.parameters() if weight.requires_grad]
-    assert torch.autograd.gradcheck(lambda *_: model(batch()), weights)
+    assert torch.autograd.gradcheck(lambda *_: model(batch())[:2], weights)
     gradients = torch.autograd.grad(model(batch()).logits.square().sum(), weights)
     assert all(torch.count_nonzero(gradient) > 0 for gradient in gradients)
 

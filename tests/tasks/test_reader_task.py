@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -114,6 +115,8 @@ def test_resuming_ends_in_the_same_bits(folder, tmp_path):
         {"network": "dynamic", "cell": "lstm"},
         {"encoder": "cell", "cell": "gru"},
         {"tying": "layer-wise"},
+        {"gated": True},
+        {"tying": "layer-wise", "gated": True},
         {"encoder": "bag"},
     ],
     ids=str,
@@ -134,6 +137,39 @@ def test_the_gates_of_the_cell_over_sentences_are_shown(folder):
     assert any("engine" in note for note in trace.notes)
     words = Reader(**SMALL, encoder="cell").fit(folder / "train.txt", baselines=False)
     assert list(words.trace("Mary went to the garden. Where is Mary?").arrays) == ["hops / hop 1", "hops / hop 2"]
+
+
+def test_how_far_the_gates_were_open_is_told(trained, folder):
+    model = Reader(**SMALL, gated=True).fit(folder / "train.txt", baselines=False)
+    with torch.no_grad():
+        for gate, bias in zip(model.model.gates, (-1e4, 1e4), strict=True):
+            gate.bias.fill_(bias)
+        model.model.gates[1].bias[:3] = -1e4  # of twelve
+    said = "Mary went to the garden. John went to the kitchen. Where is Mary?"
+    (answer,) = model.predict([said])
+    assert answer.gates == (0.0, 0.75)
+    assert json.loads(json.dumps(answer.record()))["gates"] == [0.0, 0.75]
+    trace = model.trace(said)
+    assert trace.prediction["gates"] == {"hop 1": 0.0, "hop 2": 0.75}
+    assert trace.model.startswith("memory network, adjacent, gated, 2 hops of 12")
+    assert trained.predict([said])[0].gates == ()
+    assert "gates" not in trained.trace(said).prediction
+    assert trained.trace(said).model.startswith("memory network, adjacent, 2 hops of 20")
+
+
+def test_a_model_saved_before_there_were_gates_opens(trained, folder, tmp_path):
+    old = shutil.copytree(folder / "model", tmp_path / "old")
+    record = json.loads((old / "unspool.json").read_text())
+    assert record["settings"]["network"].pop("gated") is False
+    (old / "unspool.json").write_text(json.dumps(record))
+    said = "Mary went to the garden. Where is Mary?"
+    assert Reader.load(old).predict([said]) == trained.predict([said])
+
+
+@pytest.mark.parametrize("network", ["key-value", "dynamic"])
+def test_gates_where_there_are_none_are_refused(network):
+    with pytest.raises(SettingError, match=f"gated needs network = memory, and network = {network} has no gates"):
+        Reader(network=network, gated=True)
 
 
 def test_errors_are_counted_by_file(folder, tmp_path):

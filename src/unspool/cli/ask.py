@@ -23,7 +23,8 @@ def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> 
     """Tell a reader a story and ask questions about it.
 
     Every line of FILE or stdin that ends in a question mark is asked about the sentences before it; a blank line begins
-    another story. Below the answer stands the sentence that each hop read most.
+    another story. Below the answer stands the sentence that each hop read most, and how far its gate was open if the
+    network is gated.
     """
     from unspool.data import read_lines
     from unspool.tasks import Reader
@@ -55,5 +56,6 @@ def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> 
             else:
                 result(f"{answer.answer}  ({answer.probability:.0%})")
                 for hop, sentence in enumerate(answer.read_most(), 1):
-                    result(f"  hop {hop} read: {sentence}  ({max(answer.hops[hop - 1]):.0%})")
+                    gate = f", gate {answer.gates[hop - 1]:.0%} open" if answer.gates else ""
+                    result(f"  hop {hop} read: {sentence}  ({max(answer.hops[hop - 1]):.0%}{gate})")
             sys.stdout.flush()

@@ -18,6 +18,7 @@ class MemoryOutput(NamedTuple):
 
     logits: Tensor  # score of every answer, (batch, answers)
     weights: Tensor  # how much each hop took from each sentence, (hops, slots, batch), zero in the padding
+    gates: Tensor | None = None  # how far each hop's gate was open, (hops, batch, size), where hops have gates
 
 
 class Answering(nn.Module):

@@ -57,8 +57,16 @@ class MemoryNetwork(Answering):
     `adjacent` ties :math:`A^{k+1} = C^k`, :math:`B = A^1`, :math:`W^\top = C^K`; `layer-wise` ties all :math:`A^k` and
     all :math:`C^k`. :math:`T(i)` says how long ago sentence :math:`i` was told, the newest being 0.
 
+    If `gated`, a gate for each hop says, unit by unit, how much of what was found takes the place of the query:
+
+    .. math::
+        T^k(u^k) &= \sigma(W_T^k u^k + b_T^k) \\
+        u^{k+1} &= o^k \odot T^k(u^k) + u^k \odot (1 - T^k(u^k))
+
     Source: Sukhbaatar et al. 2015, arXiv:1503.08895, sections 2 and 4.1. Differs: the answer is chosen among the
-    answers of the training data, rather than among all words; any cell may encode the sentences.
+    answers of the training data, rather than among all words; any cell may encode the sentences. The gates: Liu and
+    Perez 2017, arXiv:1610.04211, equations 7 and 8, those of each hop its own. Differs: layer-wise, what is kept is
+    :math:`H u^k`, as without gates; the gate itself reads :math:`u^k`.
 
     Args:
         vocab_size: Number of words.
@@ -71,6 +79,7 @@ class MemoryNetwork(Answering):
         time_noise: Share of empty slots put between sentences in training, so that ages never come quite the same.
         linear_examples: Training examples, from the first, that are answered without the softmax of the hops (linear
             start); a network that was saved before it had seen so many stays linear.
+        gated: Whether each hop has a gate.
 
     Raises:
         SettingError: If the tying is unknown or a size less than 1.
@@ -91,6 +100,7 @@ class MemoryNetwork(Answering):
         tying: Literal["adjacent", "layer-wise"] = "adjacent",
         time_noise: float = 0.1,
         linear_examples: int = 0,
+        gated: bool = False,
     ) -> None:
         super().__init__()
         if tying not in ("adjacent", "layer-wise") or min(vocab_size, size, len(answers), hops, slots) < 1:
@@ -99,7 +109,7 @@ class MemoryNetwork(Answering):
                 f"adjacent or layer-wise"
             )
         self.size, self.hops, self.slots, self.tying = size, hops, slots, tying
-        self.time_noise, self.linear_examples = time_noise, linear_examples
+        self.time_noise, self.linear_examples, self.gated = time_noise, linear_examples, gated
         self.encoder = SentenceEncoder(encoder, size)
         count = hops + 1 if tying == "adjacent" else 3  # layer-wise: A, C, B
         self.tables = nn.ModuleList(nn.Embedding(vocab_size, size, padding_idx=0) for _ in range(count))
@@ -110,6 +120,11 @@ class MemoryNetwork(Answering):
         self.register_buffer("answers", answers, persistent=False)
         self.register_buffer("seen", torch.zeros((), dtype=torch.long))
         _scatter(self)
+        # drawn last, so that all else starts alike with gates and without
+        self.gates = nn.ModuleList(nn.Linear(size, size) for _ in range(hops if gated else 0))
+        _scatter(self.gates)
+        for gate in self.gates:
+            nn.init.zeros_(gate.bias)  # type: ignore[arg-type]
 
     @property
     def linear(self) -> bool:
@@ -122,14 +137,20 @@ class MemoryNetwork(Answering):
         told = self._told(batch).unbind(2)
         asked = self.tables[0 if adjacent else 2](batch.questions.ids)
         query = self.encoder(asked, batch.questions.lengths)
-        looked = []
+        looked, gates = [], []
         for k in range(self.hops):
             keys, values = (told[k], told[k + 1]) if adjacent else (told[0], told[1])
             found, weights = hop(query, keys, values, mask, linear=linear)
-            query = found + (query if adjacent else self.between(query))
+            kept = query if adjacent else self.between(query)
+            if self.gated:
+                gate = torch.sigmoid(self.gates[k](query))
+                query = found * gate + kept * (1 - gate)
+                gates.append(gate)
+            else:
+                query = found + kept
             looked.append(weights)
         logits = query @ self.tables[-1].weight[self.answers].T if adjacent else self.output(query)  # type: ignore[index]
-        return MemoryOutput(logits, torch.stack(looked))
+        return MemoryOutput(logits, torch.stack(looked), torch.stack(gates) if self.gated else None)
 
     def loss(self, batch: Stories, carry: Any = None) -> Loss:
         """-log p of the right answers, summed over questions, in nats; counts examples of the linear start."""
@@ -163,7 +184,7 @@ class MemoryNetwork(Answering):
         return ages.clamp_max(self.slots - 1)
 
     def extra_repr(self) -> str:
-        return f"hops={self.hops}, slots={self.slots}, tying={self.tying}"
+        return f"hops={self.hops}, slots={self.slots}, tying={self.tying}{', gated' if self.gated else ''}"
 
 
 class KeyValueMemoryNetwork(Answering):

@@ -64,6 +64,9 @@ class Answered(NamedTuple):
     """What it read, oldest first; older ones than it has slots for are left out."""
     hops: list[list[float]]
     """How much each hop took from each sentence."""
+    gates: tuple[float, ...] = ()
+    """How far each hop's gate was open, mean over units, from 0 (what it found was left out) to 1 (only that counted);
+    empty for a network without gates."""
 
     def line(self) -> str:
         """The answer, its chance and the question."""
@@ -164,6 +167,7 @@ class Reader(Task[Told]):
                 tying=network.tying,
                 time_noise=network.time_noise,
                 linear_examples=network.linear_epochs * self._examples_seen,
+                gated=network.gated,
                 **shared,
             )
         initialize(model)
@@ -291,10 +295,13 @@ class Reader(Task[Told]):
         answer = next(iter(others))
         kept = list(story.sentences[-self.settings.network.slots :])
         hops: Tensor = output.weights[:, :, 0].float().cpu()
-        return Answered(story.question, answer, others[answer], others, kept, hops.tolist())
+        gates = () if output.gates is None else tuple(output.gates[:, 0].float().mean(-1).tolist())
+        return Answered(story.question, answer, others[answer], others, kept, hops.tolist(), gates)
 
     def trace(self, text: str) -> Trace:
         """Answer one question and return how much each hop took from each sentence, and what a cell over them did.
+
+        The prediction also says how far the gates of a gated network were open.
 
         Args:
             text: A story whose last sentence is the question, or `FILE:LINE` of a question in a file, whose supporting
@@ -314,6 +321,8 @@ class Reader(Task[Told]):
             inside = [place - dropped for place in story.supports if place >= dropped]
             arrays["hops / support"] = np.isin(np.arange(len(said.sentences)), inside).astype(np.float32)
         prediction: dict[str, Any] = {"label": said.answer, "question": story.question, "probabilities": said.others}
+        if said.gates:
+            prediction["gates"] = {f"hop {k + 1}": round(gate, 4) for k, gate in enumerate(said.gates)}
         if story.answer is not None:
             prediction["right"] = story.answer
         notes = [f"question: {story.question}", *path]
@@ -333,7 +342,7 @@ class Reader(Task[Told]):
     def _summary(self) -> str:
         network = self.settings.network
         kinds = {
-            "memory": f"memory network, {network.tying}",
+            "memory": f"memory network, {network.tying}{', gated' if network.gated else ''}",
             "key-value": "key-value memory network",
             "dynamic": f"dynamic memory network of {network.cell}",
         }

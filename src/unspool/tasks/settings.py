@@ -505,9 +505,16 @@ class ReaderNetwork(Settings):
     """Share of empty slots put between sentences in training, so that ages never come quite the same (memory)."""
     linear_epochs: NonNegativeInt = 0
     """Epochs at the start without the softmax of the hops (memory)."""
+    gated: bool = False
+    """Whether each hop has a gate, which says how much of what it found takes the question's place (memory)."""
 
     def check(self) -> None:
-        """Keep a stranger's record from building a network without end."""
+        """Keep a stranger's record from building a network without end, and refuse gates where there are none."""
+        if self.gated and self.network != "memory":
+            raise SettingError(
+                f"gated needs network = memory, and network = {self.network} has no gates after its hops; "
+                f"choose memory, or leave gated out"
+            )
         if self.hops > 64 or max(self.embedding, self.slots) > 65_536:
             raise SettingError(
                 f"{self.hops} hops of {self.embedding} over {self.slots} slots: expected at most 64 hops, "
