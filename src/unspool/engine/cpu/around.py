@@ -7,9 +7,10 @@ Everything that a call is given has a number: sequences first, then states, then
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import cached_property
 from operator import attrgetter
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -71,41 +72,42 @@ class Around:
         """Numbers in all matrices: as many multiplications a row has where each meets all rows once."""
         return sum(self.shapes[piece.weight][1] * (piece.stop - piece.start) for piece in self.plain.matrices)
 
-    def forward(self, small: bool, full: bool) -> Frame:
+    def forward(self, small: bool, layout: Layout) -> Frame:
         """The way forward where gradients are wanted; small problems are full."""
-        key = "forward", small, full
-        if key not in self._frames:
-            with uncollected():
-                self._frames[key] = self._make_forward(small, full)
-        return self._frames[key]
+        key = "forward", small, layout.totals is None, self._tiles(self.program.forward, small, layout)
+        return self._found(key, self._make_forward, *key[1:])
 
-    def inference(self, small: bool, full: bool) -> Frame:
+    def inference(self, small: bool, layout: Layout) -> Frame:
         """The way forward where none are; packed matrices and vectors are given."""
-        key = "inference", small, full
-        if key not in self._frames:
-            with uncollected():
-                self._frames[key] = self._make_inference(small, full)
-        return self._frames[key]
+        key = "inference", small, layout.totals is None, self._tiles(self.program.inference, small, layout)
+        return self._found(key, self._make_inference, *key[1:])
 
-    def backward(self, small: bool, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
+    def backward(self, small: bool, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
         """The way back.
 
         Args:
             small: Whether products are jobs.
+            layout: How the batch lies.
             wanted: Which of the things given get gradients.
             ended: Which last states have one.
         """
-        key = small, wanted, ended
+        key = small, wanted, ended, self._tiles(self.program.backward, small, layout)
+        return self._found(key, self._make_backward, *key)
+
+    def _found(self, key: object, make: Callable[..., Frame], *arguments: Any) -> Frame:
         if key not in self._frames:
             with uncollected():
-                self._frames[key] = self._make_backward(small, wanted, ended)
+                self._frames[key] = make(*arguments)
         return self._frames[key]
 
-    def _frame(self, native: Native) -> Frame:
-        return Frame(self.program, native, self.plain, self.weights, self.shapes)
+    def _tiles(self, native: Native, small: bool, layout: Layout) -> int:
+        return 0 if small else self.program.tiles(native.kernel, layout.steps, layout.rows, layout.batch)
 
-    def _make_forward(self, small: bool, full: bool) -> Frame:
-        frame = self._frame(self.program.forward)
+    def _frame(self, native: Native, tiles: int) -> Frame:
+        return Frame(self.program, native, self.plain, self.weights, self.shapes, tiles)
+
+    def _make_forward(self, small: bool, full: bool, tiles: int) -> Frame:
+        frame = self._frame(self.program.forward, tiles)
         frame.tensors += [f"given{number}" for number in range(self.weights + len(self.shapes))]
         self._place_states(frame, frame.kept, self.program.states, full)
         frame.place_vectors()
@@ -117,8 +119,8 @@ class Around:
         frame.place_rest(kept=self.program.read_back)
         return frame.finish()
 
-    def _make_inference(self, small: bool, full: bool) -> Frame:
-        frame = self._frame(self.program.inference)
+    def _make_inference(self, small: bool, full: bool, tiles: int) -> Frame:
+        frame = self._frame(self.program.inference, tiles)
         frame.tensors += [f"given{number}" for number in range(self.weights)]
         self._place_states(frame, frame.scratch, self.program.shown, full)
         frame.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
@@ -159,8 +161,8 @@ class Around:
             (frame.kept if kept else frame.scratch).add(name, "time", width)
             frame.multiply(frame.head, Rows(At(f"given{given}"), depth, depth), packed, Rows(At(name), width, width))
 
-    def _make_backward(self, small: bool, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
-        frame, forward = self._frame(self.program.backward), self.forward(small, small)
+    def _make_backward(self, small: bool, wanted: tuple[bool, ...], ended: tuple[bool, ...], tiles: int) -> Frame:
+        frame, forward = self._frame(self.program.backward, tiles), self._make_forward(small, small, 0)
         frame.kept, frame.shown = forward.kept, forward.shown
         frame.blocks = [frame.scratch, frame.kept, frame.shown] if self.program.shown else [frame.scratch, frame.kept]
         frame.tensors += [f"given{number}" for number in range(self.sequences)]

@@ -73,8 +73,8 @@ class Bound:
         plan: Of the cell.
         owned: The cell's weights by name.
         dtype: Their number type.
-        pack: Packs a matrix.
-        half: Whether it packs bfloat16.
+        pack: Packs a matrix, in tiles of so many parts of each number if any.
+        half: Whether it packs bfloat16 where there are no tiles.
     """
 
     def __init__(
@@ -82,14 +82,14 @@ class Bound:
         plan: Plan,
         owned: Mapping[str, Tensor],
         dtype: torch.dtype,
-        pack: Callable[[Tensor], Tensor],
+        pack: Callable[[Tensor, int], Tensor],
         *,
         half: bool = False,
     ) -> None:
         self.plan, self._dtype, self._half = plan, dtype, half
         self._snapshots = [Snapshot(tensor) for tensor in owned.values()]
         self._pack = pack
-        self._packed: dict[tuple[int, bool], Tensor] = {}
+        self._packed: dict[tuple[int, bool, int], Tensor] = {}
         self._shared: dict[int, dict[Node, Tensor]] = {}
         self._ready: dict[Frame, list[Tensor]] = {}
         with torch.no_grad():
@@ -109,12 +109,12 @@ class Bound:
         """Whether a change of the weights can be seen."""
         return all(snapshot.known for snapshot in self._snapshots)
 
-    def packed(self, matrix: int, transposed: bool) -> Tensor:
+    def packed(self, matrix: int, transposed: bool, tiles: int = 0) -> Tensor:
         """A matrix of the tape, packed."""
-        key = matrix, transposed
+        key = matrix, transposed, tiles
         if key not in self._packed:
             found = self.matrices[matrix]
-            self._packed[key] = self._pack(found.t() if transposed else found)
+            self._packed[key] = self._pack(found.t() if transposed else found, tiles)
         return self._packed[key]
 
     def shared(self, before: Before) -> dict[Node, Tensor]:
@@ -145,7 +145,7 @@ def bound(
     plan: Plan,
     owned: Mapping[str, Tensor],
     dtype: torch.dtype,
-    pack: Callable[[Tensor], Tensor],
+    pack: Callable[[Tensor, int], Tensor],
     *,
     half: bool = False,
 ) -> Bound:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -19,9 +19,22 @@ from unspool.engine.cpu.emit.jobs import emit_jobs
 from unspool.engine.cpu.emit.loops import emit_kernel
 from unspool.engine.cpu.emit.products import emit_products
 from unspool.engine.cpu.emit.target import Target, host_target
+from unspool.engine.cpu.emit.tiled import emit_tiled
 from unspool.engine.cpu.kernel import Kernel
 
-__all__ = ["Native", "Products", "Tools", "compile_kernel", "missing", "products", "tools", "uncollected"]
+__all__ = [
+    "Native",
+    "Products",
+    "Shared",
+    "Tiled",
+    "Tools",
+    "compile_kernel",
+    "missing",
+    "products",
+    "tiled",
+    "tools",
+    "uncollected",
+]
 
 
 @cache
@@ -114,6 +127,38 @@ def products(dtype: torch.dtype, target: Target, half: bool = False, turned: boo
     whole, address = ctypes.c_int64, ctypes.c_void_p
     pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
     return Products(engine.get_function_address("product"), pack(engine.get_function_address("pack")), engine)
+
+
+class Shared(NamedTuple):
+    """A function that threads share the work of."""
+
+    run: Any
+    """Makes one part: `run(arguments, part)`."""
+    join: int
+    """The address of what each thread of a team runs."""
+
+
+@dataclass(frozen=True)
+class Tiled(Products):
+    """Products in tiles, of rows in a loop and of whole matrices."""
+
+    cut: Shared
+    multiply: Shared
+
+
+@cache
+def tiled(target: Target, parts: int) -> Tiled:
+    """Products of float32 in tiles of bfloat16 for this machine, each number cut into so many parts."""
+    with uncollected():
+        engine = _Machine(target).load(emit_tiled(target, parts))
+    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
+    shared = (
+        Shared(run(engine.get_function_address(name)), engine.get_function_address(f"{name}_join"))
+        for name in ("cut", "multiply")
+    )
+    whole, address = ctypes.c_int64, ctypes.c_void_p
+    pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
+    return Tiled(engine.get_function_address("product"), pack(engine.get_function_address("pack")), engine, *shared)
 
 
 @dataclass(frozen=True)

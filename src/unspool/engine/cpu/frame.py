@@ -18,7 +18,6 @@ from torch import Tensor
 from unspool.engine.cpu.compile import Native, products
 from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.loops import SLOTS
-from unspool.engine.cpu.emit.products import packed_size
 from unspool.engine.cpu.jobs import Argument, At, Jobs
 from unspool.engine.cpu.kernel import Place, Rate
 from unspool.engine.cpu.layout import CONSTANTS, Layout
@@ -58,12 +57,20 @@ class Frame:
         plain: What comes before the loop.
         first_weight: The number of the first weight among all that a call is given.
         shapes: Of the weights.
+        tiles: Into how many bfloat16 each factor is cut whose products are made in tiles; 0 if they are not.
     """
 
     def __init__(
-        self, program: Program, native: Native, plain: Plain, first_weight: int, shapes: Sequence[torch.Size]
+        self,
+        program: Program,
+        native: Native,
+        plain: Plain,
+        first_weight: int,
+        shapes: Sequence[torch.Size],
+        tiles: int,
     ) -> None:
         self.program, self.native, self.plain, self.shapes = program, native, plain, shapes
+        self.tiles, self._products = tiles, program.products(tiles)
         self.kernel, self.first_weight = native.kernel, first_weight
         self.head, self.tail = Jobs(program.tools.play), Jobs(program.tools.play)
         self.scratch, self.kept, self.shown = (Memories(program.dtype) for _ in range(3))
@@ -75,8 +82,8 @@ class Frame:
         """The numbers of the things given whose gradients the loop and the jobs write."""
         self.elsewhere: dict[str, str] = {}
         """The kernel's memories that stand under another name."""
-        self._functions = {**program.tools.addresses, "product": program.products.product}
-        self._functions["pack"] = ctypes.cast(program.products.pack, ctypes.c_void_p).value or 0
+        self._functions = {**program.tools.addresses, "product": self._products.product}
+        self._functions["pack"] = ctypes.cast(self._products.pack, ctypes.c_void_p).value or 0
         self.size = program.dtype.itemsize
         slots = len(SLOTS) + len(self.kernel.memories) + ARGUMENTS
         self.scratch.add("arguments", "vector", slots * 8 // self.size)  # the first of all
@@ -163,7 +170,7 @@ class Frame:
         down, across = (1, stride) if piece.turned else (stride, 1)
         if transposed:
             depth, width, down, across = width, depth, across, down
-        size = packed_size(depth, width, self.program.lanes, half=self.program.within)
+        size = self.program.packed_size(depth, width, self.tiles)
         if name is None:
             name = self.room("packed", "vector", size)
         else:
@@ -219,7 +226,7 @@ class Frame:
     def put_arguments(self) -> None:
         """Write the array that the kernel reads."""
         kernel, each = self.kernel, ARGUMENTS - 1
-        constants = {"product": self.program.products.product, "number": team().which, "count": team().size}
+        constants = {"product": self._products.product, "number": team().which, "count": team().size}
         found: list[Argument] = [constants.get(name, At(name)) for name in SLOTS]
         found += [self.at(name) for name in kernel.memories]
         for first in range(0, len(found), each):

@@ -60,7 +60,11 @@ class CpuPath(Path):
 
     def describe(self, request: Request) -> str:
         dtype = _dtype(request, weights(request.cell))
-        return str(_program(self._plan(request), dtype, in_half(dtype) is None))
+        program = _program(self._plan(request), dtype, in_half(dtype) is None)
+        time, batch, _ = request.inputs.shape
+        rows = time * batch if request.lengths is None else int(request.lengths.sum())
+        told = program.told(time, rows, batch)
+        return f"{program}\n{told}" if told else str(program)
 
     def refuses(self, request: Request) -> str | None:
         known = _known.get(request.cell)

@@ -16,7 +16,7 @@ from torch import Tensor
 from unspool.engine.cpu.blocks import Weight
 from unspool.engine.cpu.graph import Node
 from unspool.engine.cpu.hoist import Before
-from unspool.engine.cpu.products import matrix_gradient, product
+from unspool.engine.cpu.products import matrix_gradients, product
 from unspool.engine.cpu.room import room
 from unspool.engine.cpu.trace import Tape
 
@@ -96,11 +96,16 @@ class Plain:
             gradient = memory(f"vector_gradient{number}")
             if gradient is not None:
                 self._share(gradient, parts, wanted[len(rows) :], found)
+        together: dict[tuple[Any, ...], list[tuple[Piece, Tensor, Tensor]]] = {}
         for matrix, left, right in products:
-            weight, start, stop, turned = self.matrices[matrix]
-            if wanted[len(rows) + weight]:
-                of_matrix = matrix_gradient(left, right, half=half)
-                found[weight].append((start, stop, of_matrix.t() if turned else of_matrix))
+            piece = self.matrices[matrix]
+            if wanted[len(rows) + piece.weight]:
+                key = right.data_ptr(), right.shape, right.stride()
+                together.setdefault(key, []).append((piece, left, right))
+        for same in together.values():
+            gradients = matrix_gradients([left for _, left, _ in same], same[0][2], half=half)
+            for (piece, _, _), of_matrix in zip(same, gradients, strict=True):
+                found[piece.weight].append((piece.start, piece.stop, of_matrix.t() if piece.turned else of_matrix))
         return [*of_rows, *(_assembled(parts, weight) for parts, weight in zip(found, owned, strict=True))]
 
     def _layer(self, owned: Sequence[Tensor], matrix: int) -> Tensor:

@@ -4,26 +4,47 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.compile import Native, Products, Tools, compile_kernel, products, tools
+from unspool.engine.cpu.compile import Native, Products, Tools, compile_kernel, products, tiled, tools
 from unspool.engine.cpu.emit.products import packed_size
 from unspool.engine.cpu.emit.target import Target, host_target
+from unspool.engine.cpu.emit.tiles import tiles_size
 from unspool.engine.cpu.graph import Graph
 from unspool.engine.cpu.kernel import Kernel
 from unspool.engine.cpu.plan import Plan
-from unspool.engine.cpu.products import FULL_WITHIN, HALF, HALF_WITHIN
+from unspool.engine.cpu.products import FULL_WITHIN, HALF, HALF_WITHIN, IN_TILES
 from unspool.engine.cpu.schedule import schedule
 from unspool.engine.cpu.threads import threads
+from unspool.engine.cpu.tiled import PARTS
 
 __all__ = ["Program", "parts_of"]
 
 _WORTHWHILE = 300_000
 """Multiplications that a part of the batch must have to be worth a thread. It must also have two sequences, since with
 one a thread does nothing but read weights."""
+
+
+_NEAR = 3 << 19
+"""Bytes of weights that stay in a core's own cache."""
+
+
+class _High(NamedTuple):
+    """Rows of a product from which on tiles are faster."""
+
+    afar: int
+    """Where weights don't stay in a core's own cache."""
+    wide: int
+    """Where they do, and results are wider than what is multiplied."""
+    deep: int
+    """Where they are not."""
+
+
+_HIGH = {1: _High(8, 4, 4), 3: _High(32, 16, 8)}
+"""By the parts of a number."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +98,44 @@ class Program:
             self._laid_out(self.plan.backward, backward=True, history=self.states),
             f"\nBeside states and inputs {saved} bytes are saved for each step of each sequence.",
         ]
-        if self.half:
-            parts.append(f"Products over all steps at once: {HALF}.")
-            parts.append(f"Products within the loop: {HALF_WITHIN if self.within else FULL_WITHIN}.")
         return "\n".join(map(str, parts))
+
+    def told(self, steps: int, rows: int, batch: int) -> str:
+        """How products are made, in words; the arguments are those of `tiles`."""
+        lines = [f"Products over all steps at once: {HALF}."] if self.half else []
+        for way, native in (("forward", self.forward), ("backward", self.backward)):
+            tiles = self.tiles(native.kernel, steps, rows, batch)
+            if self.half:
+                lines.append(f"Products within the loop {way}: {HALF_WITHIN if tiles or self.within else FULL_WITHIN}.")
+            elif tiles:
+                lines.append(f"Products within the loop {way}: {IN_TILES}.")
+        return "\n".join(lines)
 
     @property
     def within(self) -> bool:
-        """Whether the products within the loop are rounded too."""
+        """Whether the products of vectors within the loop are rounded too."""
         return self.half and self.target.halves
+
+    def tiles(self, kernel: Kernel, steps: int, rows: int, batch: int) -> int:
+        """Into how many bfloat16 the factors of the loop's products are cut and multiplied in tiles; 0 if they are not.
+
+        A tile's lines are read whether they hold many rows or few, and cut weights take half as much memory again.
+
+        Args:
+            kernel: The direction.
+            steps: How many there are.
+            rows: Of all steps together.
+            batch: How many sequences.
+        """
+        if not self.target.tiled or self.dtype is not torch.float32:
+            return 0
+        parts = 1 if self.half else PARTS
+        if 2 * parts * kernel.work > _NEAR:
+            least = _HIGH[parts].afar
+        else:
+            deep = sum(product.depth - product.width for product in kernel.products) > 0
+            least = _HIGH[parts].deep if deep else _HIGH[parts].wide
+        return parts if rows / steps / parts_of(kernel, rows, batch) >= least else 0
 
     @cached_property
     def states(self) -> frozenset[int]:
@@ -116,10 +166,9 @@ class Program:
         kernel = self._laid_out(graph, backward=backward, history=history)
         return compile_kernel(kernel, self.dtype, self.target)
 
-    @cached_property
-    def products(self) -> Products:
-        """The matrix products of this machine."""
-        return products(self.dtype, self.target, self.within)
+    def products(self, tiles: int) -> Products:
+        """The matrix products of this machine: in tiles of so many parts of each number, or on vectors if none."""
+        return tiled(self.target, tiles) if tiles else products(self.dtype, self.target, self.within)
 
     @cached_property
     def tools(self) -> Tools:
@@ -131,15 +180,21 @@ class Program:
         """Numbers in a vector register."""
         return self.target.lanes(self.dtype)
 
-    def pack(self, matrix: Tensor) -> Tensor:
+    def packed_size(self, depth: int, width: int, tiles: int) -> int:
+        """How many numbers a packed matrix takes the memory of."""
+        if tiles:
+            return tiles_size(depth, width, tiles)
+        return packed_size(depth, width, self.lanes, half=self.within)
+
+    def pack(self, matrix: Tensor, tiles: int = 0) -> Tensor:
         """A matrix as products read it."""
         if 1 not in matrix.stride():
             matrix = matrix.contiguous()
         depth, width = matrix.shape
-        room = matrix.new_empty(packed_size(depth, width, self.lanes, half=self.within))
+        room = matrix.new_empty(self.packed_size(depth, width, tiles))
         down, across = matrix.stride()
         assert across == 1 or down == 1, "the packer reads along one of the two"
-        self.products.pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
+        self.products(tiles).pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
         return room
 
 

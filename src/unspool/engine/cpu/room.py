@@ -15,13 +15,14 @@ from torch import Tensor
 
 __all__ = ["room"]
 
-_LEAST, _MOST = 1 << 21, 1 << 29
+_LEAST, _MOST = 1 << 19, 1 << 29
 """Bytes below which memory is torch's own affair, and how many are kept at most while nobody uses them."""
 _LINE = 64
 """Bytes that a processor fetches at once; memory starts with such a line."""
 
-_free: dict[int, list[NDArray[np.uint8]]] = {}
-"""What nobody uses, by size. Its lists are only appended to and popped from, so that threads need no lock."""
+_free: dict[int, list[tuple[NDArray[np.uint8], int]]] = {}
+"""What nobody uses, by size, and the first byte of it that begins a line. Its lists are only appended to and popped
+from, so that threads need no lock."""
 
 
 def room(size: int, dtype: torch.dtype) -> Tensor:
@@ -32,16 +33,16 @@ def room(size: int, dtype: torch.dtype) -> Tensor:
     step = 1 << (count.bit_length() - 4)  # sizes that differ little, as of ragged batches, share memory
     whole = -(-(count + _LINE) // step) * step
     try:
-        memory = _free[whole].pop()
+        memory, start = _free[whole].pop()
     except (KeyError, IndexError):
         memory = np.empty(whole, np.uint8)
-    start = -memory.ctypes.data % _LINE
+        start = -memory.ctypes.data % _LINE
     lent = memory[start : start + count]
-    weakref.finalize(lent, _give_back, memory).atexit = False
+    weakref.finalize(lent, _give_back, memory, start).atexit = False
     return torch.from_numpy(lent).view(dtype)
 
 
-def _give_back(memory: NDArray[np.uint8]) -> None:
-    _free.setdefault(len(memory), []).append(memory)
+def _give_back(memory: NDArray[np.uint8], start: int) -> None:
+    _free.setdefault(len(memory), []).append((memory, start))
     if sum(size * len(unused) for size, unused in list(_free.items())) > _MOST:
         _free.clear()

@@ -45,7 +45,7 @@ def infer(
 ) -> tuple[Tensor, list[Tensor]]:
     """The same where no gradient is wanted; `weights` are the ones that are owned, made ready."""
     program, plain, small = around.program, around.plain, around.small(layout)
-    frame = around.inference(small, layout.totals is None)
+    frame = around.inference(small, layout)
     given = [part.contiguous() for part in (*sequences, *states)]
     ready = weights.ready(frame, partial(_ready, around, frame, weights, small))
     if not small:
@@ -59,7 +59,7 @@ def infer(
 def _ready(around: Around, frame: Frame, weights: Bound, small: bool) -> list[Tensor]:
     """What the way forward without gradients wants of the weights."""
     found = weights.vectors(around.program.plan.before)
-    found += [weights.packed(product.matrix, product.transposed) for product in frame.kernel.products]
+    found += [weights.packed(product.matrix, product.transposed, frame.tiles) for product in frame.kernel.products]
     if small:
         found += [weights.packed(matrix, False) for _, matrix in around.plain.inputs if matrix is not None]
     return found
@@ -146,7 +146,7 @@ class _Unrolled(torch.autograd.Function):
         plain, program, small = around.plain, around.program, around.small(layout)
         lying = [part.contiguous() for part in given]
         rows, owned = lying[: around.sequences], given[around.weights :]
-        frame = around.forward(small, layout.totals is None)
+        frame = around.forward(small, layout)
         made = {} if small else plain.products([_flat(part) for part in rows], owned, half=program.half)
         form = frame.lay_out(layout)
         outputs, final, (_, *kept) = _forward(around, frame, form, program.states, lying, tuple(made.values()))
@@ -173,7 +173,7 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
         outputs = like.new_zeros(ctx.layout.rows, ctx.around.program.output_width)
     outputs = outputs.contiguous()
     around, small, saved, wanted = ctx.around, ctx.small, ctx.saved_tensors, ctx.needs_input_grad[2:]
-    frame = around.backward(small, wanted, tuple([part is not None for part in final]))
+    frame = around.backward(small, ctx.layout, wanted, tuple([part is not None for part in final]))
     form = frame.lay_out(ctx.layout)
     count = around.sequences + len(around.shapes)
     blocks = [room(form.blocks[0][0], outputs.dtype), *saved[count : count + len(frame.blocks) - 1]]

@@ -107,6 +107,7 @@ def _needed(backward: Graph, flowing: set[Node]) -> list[Node]:
         if argument not in flowing
     )
     wanted |= _moved(wanted)
+    wanted |= _narrow(wanted)
     return [node for node in ordered(wanted) if node in wanted and node.operation not in _MOVED]
 
 
@@ -119,6 +120,22 @@ def _moved(ends: Iterable[Node]) -> dict[Node, None]:
         if node not in seen and (node.operation in POINTWISE or node.operation in _MOVED):
             found |= dict.fromkeys(node.arguments if node.operation in _MOVED else ())
             waiting.extend(node.arguments)
+        seen.add(node)
+    return found
+
+
+def _narrow(ends: Iterable[Node]) -> dict[Node, None]:
+    """Single numbers of a row that some nodes are made of by a little arithmetic: to keep one costs next to nothing."""
+    found: dict[Node, None] = {}
+    waiting, seen = list(ends), set[Node]()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen and node.operation in POINTWISE:
+            for part in node.arguments:
+                if part.width == 1 < node.width and part.operation not in ("source", "constant"):
+                    found[part] = None
+                else:
+                    waiting.append(part)
         seen.add(node)
     return found
 

@@ -65,7 +65,7 @@ class BoundStep:
         self._hold("starts", torch.zeros(len(RATES), dtype=torch.long))
         for name, value in {
             "steps": 1,
-            "product": program.products.product,
+            "product": program.products(0).product,
             "number": team().which,
             "count": team().size,
         }.items():

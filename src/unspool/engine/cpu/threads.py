@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from unspool.engine.cpu.compile import Native
+from unspool.engine.cpu.compile import Native, Shared
 
 __all__ = ["Team", "run_parts", "team", "threads"]
 
@@ -65,7 +65,7 @@ def threads() -> int:
     return 1 if _forked else torch.get_num_threads()
 
 
-def run_parts(native: Native, arguments: int, parts: int) -> None:
+def run_parts(native: Native | Shared, arguments: int, parts: int) -> None:
     """Run all parts and wait for them."""
     if parts == 1:
         native.run(arguments, 0)

@@ -191,24 +191,9 @@ def _pack_block(f: Function, top: str, column: str, packed: str, each: int) -> N
         start = f.address("%matrix", f.whole("mul", f.value(f"select i1 {there}, i64 {at}, i64 0"), "%across"))
         read = f.read(f.address(start, top), within)
         vectors.append(f.value(f"select i1 {there}, {f.vector} {read}, {f.vector} zeroinitializer"))
-    rows = _turned(f, vectors)
+    rows = f.transposed(vectors)
     for number in range(0, lanes, each):
         k = f.whole("add", top, number)
         with f.when(f.value(f"icmp slt i64 {k}, %depth"), what="row"):
             place = f.address(packed, f.whole("mul", f.whole("sdiv", k, each), lanes))
             f.write(_line(f, rows[number : number + each]), place)
-
-
-def _turned(f: Function, rows: list[str]) -> list[str]:
-    """A square matrix turned in registers: blocks of 1, 2, 4 ... change places."""
-    size = 1
-    while size < len(rows):
-        turned = list(rows)
-        for low in (number for number in range(len(rows)) if not number & size):
-            a, b = rows[low], rows[low + size]
-            lanes = range(len(rows))
-            upper = [len(rows) + lane - size if lane & size else lane for lane in lanes]
-            lower = [len(rows) + lane if lane & size else lane + size for lane in lanes]
-            turned[low], turned[low + size] = f.shuffle(a, b, upper), f.shuffle(a, b, lower)
-        rows, size = turned, 2 * size
-    return rows

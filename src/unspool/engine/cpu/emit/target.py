@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-__all__ = ["AVX2", "AVX512", "AVX512_BF16", "NEON", "PORTABLE", "Target", "has_bfloat16", "host_target"]
+__all__ = ["AMX", "AVX2", "AVX512", "AVX512_BF16", "NEON", "PORTABLE", "Target", "has_bfloat16", "host_target"]
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,8 @@ class Target:
     """What LLVM is told beyond what it finds on the machine."""
     halves: bool = False
     """Whether it multiplies pairs of bfloat16 faster than float32, by AVX512-BF16."""
+    tiled: bool = False
+    """Whether it multiplies tiles of bfloat16, by AMX."""
 
     def lanes(self, dtype: torch.dtype) -> int:
         """Numbers in a register."""
@@ -30,6 +32,7 @@ class Target:
 
 AVX512 = Target("avx512", 64, (14, 14, 9), "-prefer-256-bit")
 AVX512_BF16 = replace(AVX512, halves=True)
+AMX = replace(AVX512, tiled=True)
 AVX2 = Target("avx2", 32, (10, 6, 4))
 NEON = Target("neon", 16, (14, 12, 8, 6))
 PORTABLE = Target("portable", 16, (10, 6, 4))
@@ -41,9 +44,13 @@ def host_target() -> Target:
         return NEON
     capability = torch.backends.cpu.get_cpu_capability()  # follows ATEN_CPU_CAPABILITY, as torch's own kernels do
     target = {"AVX512": AVX512, "AVX2": AVX2}.get(capability.partition("_")[0].upper(), PORTABLE)
-    # Where there are tiles for bfloat16 (AMX), the instruction for vectors takes four times as long as one for float32
-    # and does twice the work; AMD's takes as long.
-    return AVX512_BF16 if target is AVX512 and has_bfloat16() and not _has("amx_tile") else target
+    if target is not AVX512 or not has_bfloat16():
+        return target
+    # Where there are tiles for bfloat16, the instruction for vectors takes four times as long as one for float32 and
+    # does twice the work; AMD's takes as long.
+    if not _has("amx_tile"):
+        return AVX512_BF16
+    return AMX if getattr(torch.cpu, "_init_amx", lambda: False)() else AVX512  # a process must ask for its tiles
 
 
 def has_bfloat16() -> bool:

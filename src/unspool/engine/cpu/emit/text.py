@@ -223,6 +223,34 @@ class Function:
         """Ask for memory that will be read soon."""
         self.call("void", "llvm.prefetch.p0", f"ptr {pointer}", "i32 0", "i32 3", "i32 1")
 
+    def transposed(self, rows: list[str]) -> list[str]:
+        """A square matrix turned in registers: blocks of 1, 2, 4 ... change places."""
+        size = 1
+        while size < len(rows):
+            turned = list(rows)
+            for low in (number for number in range(len(rows)) if not number & size):
+                a, b = rows[low], rows[low + size]
+                lanes = range(len(rows))
+                upper = [len(rows) + lane - size if lane & size else lane for lane in lanes]
+                lower = [len(rows) + lane if lane & size else lane + size for lane in lanes]
+                turned[low], turned[low + size] = self.shuffle(a, b, upper), self.shuffle(a, b, lower)
+            rows, size = turned, 2 * size
+        return rows
+
+    # -- tiles, by their numbers
+
+    def tile_load(self, tile: int, pointer: str, across: str | int) -> None:
+        """Lines from memory, each so many bytes behind the one before."""
+        self.call("void", "llvm.x86.tileloadd64", f"i8 {tile}", f"ptr {pointer}", f"i64 {across}")
+
+    def tile_store(self, tile: int, pointer: str, across: str | int) -> None:
+        """Lines into memory."""
+        self.call("void", "llvm.x86.tilestored64", f"i8 {tile}", f"ptr {pointer}", f"i64 {across}")
+
+    def tile_product(self, sums: int, rows: int, columns: int) -> None:
+        """Add products of bfloat16 to float32: each row with all columns."""
+        self.call("void", "llvm.x86.tdpbf16ps", f"i8 {sums}", f"i8 {rows}", f"i8 {columns}")
+
     # -- control
 
     @contextmanager

@@ -1,0 +1,89 @@
+"""Products of two matrices of float32 in tiles of bfloat16, where the processor has them and they are faster."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+from functools import cache
+
+import torch
+from torch import Tensor
+
+from unspool.engine.cpu.compile import Tiled, missing, tiled
+from unspool.engine.cpu.emit.target import host_target
+from unspool.engine.cpu.emit.tiled import Factor, Job, work_size
+from unspool.engine.cpu.emit.tiles import tiles_size
+from unspool.engine.cpu.room import room
+from unspool.engine.cpu.threads import run_parts, team, threads
+
+__all__ = ["PARTS", "in_tiles", "worthwhile"]
+
+PARTS = 3
+"""Of a float32."""
+_WORTHWHILE = 8_000_000
+"""Multiplications from which on tiles are faster than torch's product."""
+_LINES = 32
+"""Rows that a thread should at least have."""
+
+
+@cache
+def _functions() -> Tiled | None:
+    """Those of this machine, if it has tiles."""
+    target = host_target()
+    return tiled(target, PARTS) if target.tiled and missing() is None else None
+
+
+def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
+    """Whether a product is better made in tiles."""
+    return (
+        rows.dtype is torch.float32
+        and rows.shape[0] * matrix.numel() >= _WORTHWHILE
+        and all(1 in part.stride() and part.is_cpu for part in (rows, matrix))
+        and _functions() is not None
+    )
+
+
+def in_tiles(rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None) -> list[Tensor]:
+    """Products as exact as torch's own, whose bits do not depend on the number of threads.
+
+    Args:
+        rows: (rows, depth), neighbours of one dimension side by side.
+        matrices: Each (depth, width), likewise.
+        out: Where to put the first of them, its rows without gaps in them, if not into new memory.
+    """
+    functions = _functions()
+    assert functions is not None, "this processor has no tiles"
+    count, depth = rows.shape
+    parts = max(1, min(threads(), count // _LINES))
+    sizes = [tiles_size(depth, matrix.shape[1], PARTS) for matrix in matrices]
+    scratch = room(sum(sizes) + work_size(PARTS) * parts, torch.float32)
+    start, table = scratch.data_ptr(), array("q")
+    found: list[Tensor] = []
+    for matrix, size in zip(matrices, sizes, strict=True):
+        width = matrix.shape[1]
+        if out is None or found:
+            found.append(room(count * width, torch.float32).view(count, width))
+        else:
+            found.append(out)
+        result = found[-1]
+        down, across = matrix.stride()
+        table.extend(Factor(matrix.data_ptr(), down, across, width, start, result.data_ptr(), result.stride(0)))
+        start += 4 * size
+    along, down = rows.stride()
+    job = Job(
+        rows=rows.data_ptr(),
+        down=down,
+        along=along,
+        height=count,
+        depth=depth,
+        factors=len(matrices),
+        table=table.buffer_info()[0],
+        parts=parts,
+        work=start,
+        number=team().which,
+        team=team().size,
+    )
+    arguments = array("q", job)
+    for function in (functions.cut, functions.multiply):
+        run_parts(function, arguments.buffer_info()[0], parts)
+    return found

@@ -1,0 +1,215 @@
+"""Products in tiles of bfloat16: as exact as float32, whatever the shape, the scale and the number of threads."""
+
+from __future__ import annotations
+
+import ctypes
+
+import pytest
+import torch
+from odd_cells import ODD
+
+from cases import ALL_CELLS, assert_agrees, make_case
+from unspool.engine import explain, unroll
+from unspool.engine.cpu import path, products
+from unspool.engine.cpu import tiled as module
+from unspool.engine.cpu.compile import missing, tiled
+from unspool.engine.cpu.emit.target import AMX, AVX512, host_target
+from unspool.engine.cpu.emit.tiled import emit_tiled
+from unspool.engine.cpu.emit.tiles import tiles_size
+from unspool.engine.cpu.products import HALF_WITHIN, IN_TILES, matrix_gradients, product
+from unspool.engine.cpu.program import Program
+from unspool.engine.cpu.tiled import in_tiles, worthwhile
+
+needs_tiles = pytest.mark.skipif(
+    missing() is not None or not host_target().tiled, reason="this processor has no tiles (AMX)"
+)
+UNIT = 2.0**-24  # half the distance from 1 to the next number of float32
+
+SHAPES = [
+    (1, (5, (3,))),
+    (7, (33, (16,))),
+    (33, (65, (130, 7))),
+    (100, (1600, (530, 16, 33))),
+    (385, (512, (100,))),
+    (513, (801, (1, 31))),
+]
+
+
+def lying(rows: int, columns: int, turned: bool) -> torch.Tensor:
+    return torch.randn(columns, rows).t() if turned else torch.randn(rows, columns)
+
+
+def assert_near(found: torch.Tensor, rows: torch.Tensor, matrix: torch.Tensor, units: float = 4) -> None:
+    """Elementwise, by the magnitudes of what was added up: what a part of a number too few would exceed 50 times."""
+    right, magnitude = rows.double() @ matrix.double(), rows.double().abs() @ matrix.double().abs()
+    assert bool(((found - right).abs() <= units * UNIT * magnitude).all())
+
+
+@pytest.fixture
+def nan_memory():
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Tiles in every loop and for every product, however few rows there are."""
+    if missing() is not None or not host_target().tiled:
+        pytest.skip("this processor has no tiles (AMX)")
+    monkeypatch.setattr(Program, "tiles", lambda self, *given: 0 if self.dtype != torch.float32 else 3 - 2 * self.half)
+    monkeypatch.setattr(module, "_WORTHWHILE", 0)
+    monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
+    path._programs.clear()
+    yield
+    path._programs.clear()
+
+
+@needs_tiles
+@pytest.mark.usefixtures("nan_memory")
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("turned", [(a, b) for a in (False, True) for b in (False, True)], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_products_are_as_exact_as_float32(shape, turned, count):
+    (high, (depth, widths)), before = shape, torch.get_num_threads()
+    rows, matrices = lying(high, depth, turned[0]), [lying(depth, width, turned[1]) for width in widths]
+    torch.set_num_threads(count)
+    try:
+        found = in_tiles(rows, matrices)
+    finally:
+        torch.set_num_threads(before)
+    for part, matrix in zip(found, matrices, strict=True):
+        assert_near(part, rows, matrix)
+    alone = in_tiles(rows[high // 2 :], matrices[-1:])[0]
+    torch.testing.assert_close(alone, found[-1][high // 2 :], rtol=0, atol=0)  # neither rows nor threads share bits
+
+
+@needs_tiles
+@pytest.mark.parametrize("depth", [512, 8192])
+def test_errors_are_no_larger_than_those_of_torch(depth):
+    """Also where all terms are positive, so that the last parts of a number meet large sums."""
+    for draw in (torch.randn, torch.rand):
+        rows, matrix = draw(128, depth), draw(depth, 96)
+        right = rows.double() @ matrix.double()
+        ours, theirs = (
+            (found - right).square().mean().sqrt() for found in (in_tiles(rows, [matrix])[0], rows @ matrix)
+        )
+        assert ours < 1.3 * theirs
+
+
+@needs_tiles
+def test_numbers_may_be_of_any_size():
+    rows, matrix = torch.randn(40, 70), torch.randn(70, 50)
+    rows *= 10.0 ** torch.randint(-12, 13, (40, 1))
+    matrix *= 10.0 ** torch.randint(-12, 13, (1, 50))
+    matrix[::3] *= 1e6  # and of several sizes in one sum
+    assert_near(in_tiles(rows, [matrix])[0], rows, matrix)
+    largest = torch.finfo(torch.float32).max
+    found = in_tiles(torch.full((1, 1), largest), [torch.ones(1, 1)])[0]
+    assert float(found) == largest
+
+
+@needs_tiles
+def test_what_is_not_finite_spoils_its_row_alone():
+    rows, matrix = torch.randn(20, 40), torch.randn(40, 30)
+    rows[3, 5], rows[17, 39] = float("inf"), float("nan")
+    found = in_tiles(rows, [matrix])[0]
+    assert bool(found[[3, 17]].isnan().all())
+    others = [row for row in range(20) if row not in (3, 17)]
+    assert_near(found[others], rows[others], matrix)
+
+
+@needs_tiles
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("turned", [False, True], ids=["rows", "columns"])
+@pytest.mark.parametrize("size", [(1, 1, 1), (3, 7, 5), (16, 64, 48), (17, 1100, 70), (33, 40, 17), (70, 129, 200)])
+def test_products_of_a_loop(size, turned, parts):
+    count, depth, width = size
+    rows, matrix = torch.randn(count, depth), lying(depth, width, turned)
+    shared, vectors = tiled(host_target(), parts), -(-width // 16)
+    packed = torch.full((tiles_size(depth, width, parts),), torch.nan)
+    found = torch.full((count + 1, vectors * 16), torch.nan)
+    shared.pack(matrix.data_ptr(), *matrix.stride(), depth, width, packed.data_ptr())
+    whole, address = ctypes.c_int64, ctypes.c_void_p
+    call = ctypes.CFUNCTYPE(None, address, whole, whole, address, whole, whole, address, whole)(shared.product)
+    call(rows.data_ptr(), depth, count, packed.data_ptr(), depth, vectors, found.data_ptr(), vectors * 16)
+    assert_near(found[:count, :width], rows, matrix, units=4 if parts == 3 else 2.5 * 2**16)
+    assert bool((found[:count, width:] == 0).all())
+    assert bool(found[count].isnan().all()), "it wrote beyond its rows"
+    if parts == 1:
+        assert_near(found[:count, :width], rows.bfloat16(), matrix.bfloat16())
+
+
+@pytest.mark.usefixtures("always", "nan_memory")
+@pytest.mark.parametrize("size", [(1, 1, 1, 1), (5, 33, 3, 63), (3, 17, 31, 200), (40, 5, 9, 17)], ids=str)
+@pytest.mark.parametrize(
+    "name", ["lstm", "gru-reset-before", "lstm-layernorm", "hyperlstm", "own-pair", *list(ODD)[:6]]
+)
+def test_cells_agree_with_the_plain_loop(name, size):
+    kind = ODD[name] if name in ODD else ALL_CELLS[name]
+    case = make_case(kind, size, ragged=size[1] > 1, reverse=size[1] == 5)
+    truth = case.double().outputs_and_gradients("reference")
+    assert_agrees(case.outputs_and_gradients("cpu"), truth, torch.float32, case.outputs_and_gradients("reference"))
+
+
+@pytest.mark.usefixtures("always")
+def test_one_part_is_what_bfloat16_asks_for():
+    case = make_case("lstm-peephole", (12, 20, 7, 33))
+    truth = case.double().outputs_and_gradients("reference")
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = case.outputs_and_gradients("cpu")
+        assert HALF_WITHIN in explain(case.cell, case.inputs, backend="cpu").details
+    for key, right in truth.items():
+        distance = float((found[key].double() - right).detach().norm() / right.detach().norm())
+        assert 1e-4 < distance < 6 * 2**-8, key
+
+
+@needs_tiles
+def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch):
+    taken = []
+    monkeypatch.setattr(products, "in_tiles", lambda *given: (taken.append(len(given[1])), in_tiles(*given))[1])
+    cell, inputs = ALL_CELLS["lstm"](64, 96), torch.randn(60, 40, 64, requires_grad=True)
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        unroll(cell, inputs)[0].sum().backward()
+        assert taken == [1, 1, 2]  # inputs; their gradient; both weights at once, from one gradient of their sum
+        assert explain(cell, inputs).details.count(IN_TILES) == 2
+        assert explain(cell, inputs[:, :9]).details.count(IN_TILES) == 1  # there, the way back only
+        assert IN_TILES not in explain(cell, inputs[:, :7]).details
+        assert IN_TILES not in explain(cell.double(), inputs.double()).details
+    finally:
+        torch.set_num_threads(before)
+    rows, matrix = torch.randn(4000, 64), torch.randn(64, 96)
+    assert worthwhile(rows, matrix)
+    assert not worthwhile(rows[:500], matrix)
+    assert not worthwhile(rows.double(), matrix.double())
+    assert not worthwhile(torch.randn(8000, 128)[::2, ::2], matrix)
+
+
+@needs_tiles
+def test_gradients_of_one_sum_are_those_of_each():
+    rows, gradient = [torch.randn(1100, 70), torch.randn(1100, 200)[:, :130]], torch.randn(1100, 90)
+    for found, part in zip(matrix_gradients(rows, gradient), rows, strict=True):
+        assert found.shape == (part.shape[1], 90)
+        assert_near(found, part.t(), gradient)
+    out = torch.full((1100, 200), torch.nan)
+    product(gradient.repeat(1, 4), torch.randn(360, 200), False, out)
+    assert not out.isnan().any()
+
+
+def test_the_code_is_amx_and_only_where_the_target_has_it():
+    llvm = pytest.importorskip("llvmlite.binding")
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    target = llvm.Target.from_triple("x86_64-unknown-linux-gnu")
+    features = "+avx512f,+avx512bw,+avx512vl,+avx512dq,+avx512bf16,+amx-tile,+amx-bf16"
+    machine = target.create_target_machine(cpu="sapphirerapids", features=features, opt=2)
+    for parts, products_of_pair in ((1, 1), (3, 6)):
+        module = llvm.parse_assembly(emit_tiled(AMX, parts))
+        module.verify()
+        text = machine.emit_assembly(module)
+        # one to four tiles side by side, and one or two side by side in two rows
+        assert text.count("tdpbf16ps") == products_of_pair * (1 + 2 + 3 + 4 + 2 + 4)
+    assert AMX.tiled
+    assert not AVX512.tiled
