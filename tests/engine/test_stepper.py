@@ -248,7 +248,7 @@ def test_packed_weights_are_kept_between_calls_and_go_with_the_cell(monkeypatch)
 
     packed = []
     pack = program.Program.pack
-    monkeypatch.setattr(program.Program, "pack", lambda self, matrix: (packed.append(1), pack(self, matrix))[1])
+    monkeypatch.setattr(program.Program, "pack", lambda self, *given: (packed.append(1), pack(self, *given))[1])
     case = make_case("gru-reset-before", (5, 2, 3, 6), dtype=torch.float64, ragged=False)
     with torch.no_grad():
         case.run("cpu")

@@ -8,7 +8,8 @@ from torch.testing import assert_close
 
 from cases import ALL_CELLS, SIZES, TOLERANCE, assert_agrees, fast_pairs
 from unspool.engine import explain, record_dispatch, unroll
-from unspool.engine.cpu.emit.target import has_bfloat16
+from unspool.engine.cpu import rules
+from unspool.engine.cpu.emit.target import AMX, AVX512, has_bfloat16
 
 LARGE = (64, 32, 100, 200)  # time, batch, input, hidden
 AUTO = {
@@ -85,12 +86,18 @@ def test_auto_compiles_whatever_is_large_enough_to_train(name, problem):
 
 @pytest.mark.skipif(not has_bfloat16(), reason="this processor has no AVX512-BF16")
 @pytest.mark.parametrize("name", ALL_CELLS)
-def test_in_bfloat16_auto_compiles_all_but_the_lstm(name, problem):
+@pytest.mark.parametrize("tiled", [False, True], ids=["vectors", "tiles"])
+def test_in_bfloat16_auto_compiles_all_but_some_lstm(name, tiled, problem, monkeypatch):
+    monkeypatch.setattr(rules, "host_target", lambda: AMX if tiled else AVX512)
+    monkeypatch.setattr(rules, "threads", lambda: 1)
     case = problem(name, LARGE)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = explain(case.cell, case.inputs).backend
-    torchs = name in ("lstm", "own-renamed-lstm")  # torch's kernel for it uses the processor's tiles at every step
-    assert found == (AUTO[name] if torchs else "cpu")
+        training = explain(case.cell, case.inputs).backend
+        with torch.no_grad():
+            inference = explain(case.cell, case.inputs).backend
+    torchs = name in ("lstm", "own-renamed-lstm")
+    assert training == (AUTO[name] if torchs and not tiled else "cpu")
+    assert inference == (AUTO[name] if torchs else "cpu")
 
 
 @pytest.mark.parametrize(
@@ -114,10 +121,14 @@ def test_in_bfloat16_auto_compiles_all_but_the_lstm(name, problem):
         ("gru-reset-before", (20, 4, 30, 30), False, True, "cpu"),
     ],
 )
-def test_auto_knows_at_which_sizes_another_path_is_faster(name, size, ragged, training, path, problem):
+def test_auto_knows_at_which_sizes_another_path_is_faster(name, size, ragged, training, path, problem, monkeypatch):
     case = problem(name, size, ragged=ragged)
+    monkeypatch.setattr(rules, "host_target", lambda: AVX512)
     with torch.set_grad_enabled(training):
         assert explain(case.cell, case.inputs, lengths=case.lengths).backend == path
+    monkeypatch.setattr(rules, "host_target", lambda: AMX)
+    with torch.set_grad_enabled(training):
+        assert explain(case.cell, case.inputs, lengths=case.lengths).backend == ("cpu" if size[0] > 1 else path)
 
 
 @pytest.mark.parametrize("name", ALL_CELLS)

@@ -66,11 +66,13 @@ def test_an_lstm_saves_its_four_gates_and_nothing_else():
     assert saved == ["sigmoid", "sigmoid", "sigmoid", "tanh"]
 
 
-def test_a_layer_norm_saves_each_centred_number_once():
+def test_a_layer_norm_saves_what_follows_from_a_product_and_means_of_what_is_there():
     found = plan(make_cell("lstm-layernorm", 4, 6))
-    saved = found.forward.find("saved").values()
+    saved = list(found.forward.find("saved").values())
     centred = [node for node in saved if node.operation == "sub"]
-    assert sum(node.width for node in centred) == 24 + 24 + 6
+    assert sum(node.width for node in centred) == 24, "of the recurrent product, which is made once"
+    assert sum(node.width == 1 for node in saved) == 3 + 3, "three means, three roots of mean squares"
+    assert sum(node.width for node in saved) == 24 + 6 + 4 * 6, "and four gates"
     operations = [node.operation for graph in (found.forward, found.backward) for node in graph.nodes()]
     assert "detach" not in operations, "the mean of the squares is detached, and centred twice if that is not forgotten"
 

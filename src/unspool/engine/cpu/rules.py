@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from unspool.cells import LSTMCell
-from unspool.engine.cpu.emit.target import has_bfloat16
+from unspool.engine.cpu.emit.target import has_bfloat16, host_target
 from unspool.engine.cpu.threads import threads
 from unspool.engine.native import NativePath
 from unspool.engine.request import Request
@@ -14,7 +14,7 @@ __all__ = ["faster_elsewhere", "in_half"]
 
 _NARROW, _MANY = 256, 20
 """Up to so many units, and from so many sequences on, torch's LSTM kernel is faster on one thread, where no gradient is
-wanted."""
+wanted and the processor has no tiles."""
 
 
 def in_half(dtype: torch.dtype) -> str | None:
@@ -42,8 +42,12 @@ def faster_elsewhere(request: Request) -> str | None:
         return "a compiled loop is not worth its call for 1 step"
     if not isinstance(cell, LSTMCell) or request.lengths is not None:
         return None
-    faster = batch >= _MANY and cell.hidden_size <= _NARROW and threads() == 1 and not _wanted(request)
-    if not (half or faster) or NativePath().refuses(request) is not None:
+    alone, tiled = threads() == 1 and not _wanted(request), host_target().tiled
+    if half:
+        faster = alone or not tiled
+    else:
+        faster = alone and not tiled and batch >= _MANY and cell.hidden_size <= _NARROW
+    if not faster or NativePath().refuses(request) is not None:
         return None
     return f"torch's own LSTM kernel is faster {'in bfloat16' if half else 'at this size on one thread'}"
 
