@@ -14,7 +14,20 @@ from unspool.cells import CELLS
 from unspool.engine.native import NativePath
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-OWN = ("bare", "calls", "corpora", "engine", "epochs", "hand", "jax_cells", "measure", "ntm", "peer", "training")
+OWN = (
+    "bare",
+    "calls",
+    "corpora",
+    "engine",
+    "epochs",
+    "hand",
+    "jax_cells",
+    "measure",
+    "ntm",
+    "peer",
+    "products",
+    "training",
+)
 
 
 @pytest.fixture
@@ -254,6 +267,21 @@ def test_the_turing_machine_is_timed_after_it_agrees(script, capsys):
         plain.writer.gate.bias += 1
     with pytest.raises(SystemExit, match="computes something else"):
         ntm.agree(ours, plain, ntm.Copy().draw(ntm.np.random.default_rng(0), 2, 3))
+
+
+def test_products_compares_errors_before_times(script, capsys, monkeypatch):
+    products = script("products")
+    if products.missing() is not None or not products.host_target().tiled:
+        pytest.skip("this processor has no tiles (AMX)")
+    words = ["--sizes", "40,33,70", "--threads", "1", "--repeats", "3"]
+    assert products.main(words) == 0
+    ((head, *rows),) = tables(capsys.readouterr().out)
+    assert head[-1] == "error, torch's is 1"
+    assert [row[0].partition(" ")[2] for row in rows] == ["product", "inputs' gradient", "weight's gradient"]
+    assert all(0.1 < float(row[-1]) < 2 for row in rows)
+    monkeypatch.setattr(products, "in_tiles", lambda rows, matrices: [rows @ matrices[0] * 1.001])
+    with pytest.raises(SystemExit, match="in tiles, torch's is"):
+        products.main(words)
 
 
 def test_epochs_trains_through_each_path_and_gives_both_scores(script, capsys, monkeypatch, tmp_path):

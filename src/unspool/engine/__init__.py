@@ -5,6 +5,7 @@ are the paths. A `stepper` makes one step a call, for text that is written unit 
 """
 
 from unspool.engine.dispatch import PATHS, Dispatch, Report, record_dispatch
+from unspool.engine.linear import linear, product
 from unspool.engine.request import Backend, Path, Request, check_lengths, check_request, check_sequences
 from unspool.engine.scan import linear_scan
 from unspool.engine.stepper import Stepper
@@ -22,7 +23,9 @@ __all__ = [
     "check_request",
     "check_sequences",
     "explain",
+    "linear",
     "linear_scan",
+    "product",
     "record_dispatch",
     "unroll",
 ]

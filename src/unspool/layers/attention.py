@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unspool.engine import linear
 from unspool.errors import SettingError, ShapeError
 from unspool.layers.scaled_dot_product import LANES
 
@@ -141,7 +142,7 @@ class BilinearAttention(Attention):
         nn.init.xavier_uniform_(self.weight)
 
     def keys(self, memory: Tensor) -> Tensor:
-        return F.linear(memory, self.weight)
+        return linear(memory, self.weight)
 
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
         return torch.bmm(queries, keys.transpose(1, 2).to(queries.dtype))

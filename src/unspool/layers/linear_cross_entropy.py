@@ -12,8 +12,9 @@ import math
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from unspool.engine import linear, product
 
 __all__ = ["linear_cross_entropy"]
 
@@ -69,7 +70,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             for begin in range(0, len(inputs), rows):
                 block = slice(begin, begin + rows)
                 places = targets[block].unsqueeze(1)
-                scores = F.linear(inputs_low[block], weight_low, bias_low).to(wide).log_softmax(1)
+                scores = linear(inputs_low[block], weight_low, bias_low).to(wide).log_softmax(1)
                 total -= (1 - label_smoothing) * scores.gather(1, places).sum()
                 if label_smoothing:
                     total -= label_smoothing / len(weight) * scores.sum()
@@ -79,8 +80,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
                         error -= label_smoothing / len(weight)
                     error.scatter_add_(1, places, error.new_full((1, 1), label_smoothing - 1).expand_as(places))
                     error_low = error.to(low)
-                    gradients[0][block] = error_low @ weight_low
-                    gradients[1] += error_low.t() @ inputs_low[block]
+                    gradients[0][block] = product(error_low, weight_low)
+                    gradients[1] += product(error_low.t(), inputs_low[block])
                     gradients[2] += error.sum(0)
         total += len(inputs) * _negative_entropy(label_smoothing, len(weight))
         ctx.save_for_backward(*gradients)

@@ -8,7 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unspool.engine import linear
 from unspool.errors import SettingError, ShapeError
+from unspool.layers.linear import Linear
 from unspool.layers.scaled_dot_product import attend_packed, attend_step, blocked, inner_type, reference_attend
 
 __all__ = ["KeyValues", "MultiHeadAttention", "causal_mask"]
@@ -53,7 +55,7 @@ class MultiHeadAttention(nn.Module):
         self.size, self.heads, self.dropout = size, heads, dropout
         self.in_proj_weight = nn.Parameter(torch.empty(3 * size, size))
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * size))
-        self.out_proj = nn.Linear(size, size)
+        self.out_proj = Linear(size, size)
         for weight in (*self.in_proj_weight.detach().chunk(3), self.out_proj.weight):
             nn.init.xavier_uniform_(weight)
         nn.init.zeros_(self.out_proj.bias)
@@ -113,13 +115,13 @@ class MultiHeadAttention(nn.Module):
             Outputs, (batch, query time, size).
         """
         if memory is None:
-            packed, kept = self._split(F.linear(inputs, self.in_proj_weight, self.in_proj_bias)), None
+            packed, kept = self._split(linear(inputs, self.in_proj_weight, self.in_proj_bias)), None
         else:
             parts = [self.size, 2 * self.size]
             weight_q, weight_kv = torch.split(self.in_proj_weight, parts)
             bias_q, bias_kv = torch.split(self.in_proj_bias, parts)
-            packed = self._split(F.linear(inputs, weight_q, bias_q))
-            kept = self._split(F.linear(memory, weight_kv, bias_kv))
+            packed = self._split(linear(inputs, weight_q, bias_q))
+            kept = self._split(linear(memory, weight_kv, bias_kv))
         context = attend_packed(packed, kept, bias, self.dropout if self.training else 0.0)
         if empty is not None:
             by_head = empty.expand(-1, self.heads, -1, -1).transpose(1, 2)  # (batch, query time, heads, 1)
@@ -128,7 +130,7 @@ class MultiHeadAttention(nn.Module):
 
     def weigh(self, inputs: Tensor, memory: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Attend by the plain formula: outputs as from `look`, and weights (batch, heads, query time, key time)."""
-        q = self._split(F.linear(inputs, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size]))
+        q = self._split(linear(inputs, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size]))
         keys, values = self.keys_values(inputs if memory is None else memory)
         context, weights = reference_attend(q.squeeze(2).transpose(1, 2), keys, values, mask)
         if self.training and self.dropout:
@@ -137,7 +139,7 @@ class MultiHeadAttention(nn.Module):
 
     def keys_values(self, memory: Tensor) -> KeyValues:
         """Keys and values of a memory, (batch, time, size), to be looked at again and again."""
-        both = self._split(F.linear(memory, self.in_proj_weight[self.size :], self.in_proj_bias[self.size :]))
+        both = self._split(linear(memory, self.in_proj_weight[self.size :], self.in_proj_bias[self.size :]))
         keys, values = both.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
         return KeyValues(keys, values)
 
@@ -148,7 +150,7 @@ class MultiHeadAttention(nn.Module):
 
     def advance(self, inputs: Tensor, cache: KeyValues) -> tuple[Tensor, KeyValues]:
         """One more step, (batch, size), which looks at itself and all before it: its output, and the longer cache."""
-        packed = self._split(F.linear(inputs.unsqueeze(1), self.in_proj_weight, self.in_proj_bias))
+        packed = self._split(linear(inputs.unsqueeze(1), self.in_proj_weight, self.in_proj_bias))
         q, k, v = packed.transpose(1, 3).unbind(2)  # (batch, heads, 1, head size)
         if cache.keys.shape[2]:
             k, v = torch.cat([cache.keys, k], 2), torch.cat([cache.values, v], 2)
@@ -157,7 +159,7 @@ class MultiHeadAttention(nn.Module):
 
     def look_step(self, inputs: Tensor, cache: KeyValues, bias: Tensor | None) -> tuple[Tensor, Tensor]:
         """One query of each sequence, (batch, size), over a memory's keys and values: output, (batch, heads, time)."""
-        q = F.linear(inputs, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size])
+        q = linear(inputs, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size])
         context, weights = attend_step(q.view(len(q), self.heads, -1), cache.keys, cache.values, bias)
         return self.out_proj(context.flatten(1)), weights
 

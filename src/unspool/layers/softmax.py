@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
+from unspool.engine import linear
 from unspool.errors import SettingError
 from unspool.layers.linear_cross_entropy import linear_cross_entropy
 
@@ -40,7 +40,7 @@ class FullSoftmax(nn.Module):
         """Scores of every unit, (..., vocabulary), for vectors (..., input)."""
         if self.project is not None:
             inputs = self.project(inputs)
-        return F.linear(inputs, self.weight, self.bias)
+        return linear(inputs, self.weight, self.bias)
 
     def log_probabilities(self, inputs: Tensor) -> Tensor:
         """Log-probabilities in nats, (..., vocabulary), float32."""

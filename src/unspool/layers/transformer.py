@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unspool.engine import check_sequences
 from unspool.errors import SettingError, ShapeError
+from unspool.layers.linear import Linear
 from unspool.layers.multihead_attention import KeyValues, MultiHeadAttention, causal_mask
 from unspool.layers.positions import LearnedPositions, SinusoidalPositions
 from unspool.layers.residual import add_dropped, dropped
@@ -90,7 +91,7 @@ class _Layer(nn.Module):
         if memory:
             self.memory_attention = MultiHeadAttention(size, heads, options["attention_dropout"])
             self.memory_norm = nn.LayerNorm(size)
-        self.expand, self.reduce = nn.Linear(size, feedforward), nn.Linear(feedforward, size)
+        self.expand, self.reduce = Linear(size, feedforward), Linear(feedforward, size)
         for product in (self.expand, self.reduce):
             nn.init.xavier_uniform_(product.weight)
             nn.init.zeros_(product.bias)

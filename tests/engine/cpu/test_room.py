@@ -28,7 +28,7 @@ def unused() -> int:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [0, 7, LARGE, LARGE + 13])
 def test_it_has_the_size_and_starts_with_a_line(size, dtype):
-    found = room(size, dtype)
+    found = room(dtype, size)
     assert found.shape == (size,)
     assert found.dtype == dtype
     assert found.is_contiguous()
@@ -36,24 +36,24 @@ def test_it_has_the_size_and_starts_with_a_line(size, dtype):
 
 
 def test_it_is_lent_again_only_when_every_tensor_in_it_is_gone():
-    first = room(LARGE + 5000, torch.float32)
+    first = room(torch.float32, LARGE + 5000)
     part, address = first[5:], first.data_ptr()
     del first
-    other = room(LARGE + 5000, torch.float32)
+    other = room(torch.float32, LARGE + 5000)
     assert other.data_ptr() != address
     assert unused() == 0
     del part
     assert unused() >= 4 * LARGE
-    again = room(LARGE + 4000, torch.float32)  # a little less will do
+    again = room(torch.float32, LARGE + 4000)  # a little less will do
     assert again.data_ptr() == address
-    small = room(100, torch.float32)
+    small = room(torch.float32, 100)
     del small
     assert unused() == 0
 
 
 def test_what_is_unused_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "_MOST", 20 * LARGE)
-    held = [room(LARGE, torch.float32) for _ in range(7)]
+    held = [room(torch.float32, LARGE) for _ in range(7)]
     held.clear()
     assert 0 < unused() <= 20 * LARGE
 
@@ -78,7 +78,7 @@ def test_threads_never_share_it():
 
     def fill(number: int) -> None:
         for _ in range(200):
-            mine = room(LARGE, torch.float32)
+            mine = room(torch.float32, LARGE)
             mine[::4096].fill_(number)
             if not bool((mine[::4096] == number).all()):
                 wrong.append(number)

@@ -55,7 +55,7 @@ class Plain:
         for number, (given, matrix) in enumerate(self.inputs):
             if matrix is not None:
                 layer, left = self._layer(owned, matrix).t(), rows[given]
-                out = room(len(left) * layer.shape[1], left.dtype).view(len(left), -1)
+                out = room(left.dtype, len(left), layer.shape[1])
                 made[f"input{number}"] = product(left, layer, half, out)
         return made
 

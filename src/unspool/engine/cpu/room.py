@@ -6,6 +6,7 @@ the system at once: a call that saves 60 MB for its way back would spend a third
 
 from __future__ import annotations
 
+import math
 import weakref
 
 import numpy as np
@@ -25,11 +26,14 @@ _free: dict[int, list[tuple[NDArray[np.uint8], int]]] = {}
 from, so that threads need no lock."""
 
 
-def room(size: int, dtype: torch.dtype) -> Tensor:
+_NAMES = {torch.float32: np.float32, torch.float64: np.float64}
+
+
+def room(dtype: torch.dtype, *shape: int) -> Tensor:
     """Memory for so many numbers, not set to anything; when the last tensor in it is gone, another call may have it."""
-    count = size * dtype.itemsize
-    if count < _LEAST:
-        return torch.empty(size, dtype=dtype, device="cpu")
+    count = math.prod(shape) * dtype.itemsize
+    if count < _LEAST or dtype not in _NAMES:
+        return torch.empty(shape, dtype=dtype, device="cpu")
     step = 1 << (count.bit_length() - 4)  # sizes that differ little, as of ragged batches, share memory
     whole = -(-(count + _LINE) // step) * step
     try:
@@ -37,9 +41,10 @@ def room(size: int, dtype: torch.dtype) -> Tensor:
     except (KeyError, IndexError):
         memory = np.empty(whole, np.uint8)
         start = -memory.ctypes.data % _LINE
-    lent = memory[start : start + count]
+    # as it is handed to torch: a view of it would keep the whole memory, and not what is watched here
+    lent = memory[start : start + count].view(_NAMES[dtype]).reshape(shape)
     weakref.finalize(lent, _give_back, memory, start).atexit = False
-    return torch.from_numpy(lent).view(dtype)
+    return torch.from_numpy(lent)
 
 
 def _give_back(memory: NDArray[np.uint8], start: int) -> None:

@@ -88,7 +88,7 @@ def _forward(
     """
     like, layout = given[0], form.layout
     (scratch, _), (kept, _), (shown, _) = form.blocks
-    blocks = [room(scratch, like.dtype), room(kept, like.dtype), like.new_empty(shown)]
+    blocks = [room(like.dtype, scratch), room(like.dtype, kept), like.new_empty(shown)]
     widths, width = around.widths, around.program.output_width
     final = [like.new_empty(layout.batch, part) for part in widths] if layout.totals is None else []
     frame.run(form, blocks, (*given, *final, *others))
@@ -176,7 +176,7 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
     frame = around.backward(small, ctx.layout, wanted, tuple([part is not None for part in final]))
     form = frame.lay_out(ctx.layout)
     count = around.sequences + len(around.shapes)
-    blocks = [room(form.blocks[0][0], outputs.dtype), *saved[count : count + len(frame.blocks) - 1]]
+    blocks = [room(outputs.dtype, form.blocks[0][0]), *saved[count : count + len(frame.blocks) - 1]]
     gradients = [outputs.new_empty(ctx.shapes[number]) for number in frame.written]
     tensors = [part.contiguous() for part in saved[:count]]
     tensors += [outputs, *(part.contiguous() for part in final if part is not None)]

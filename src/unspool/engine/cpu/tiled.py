@@ -37,6 +37,7 @@ def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
     """Whether a product is better made in tiles."""
     return (
         rows.dtype is torch.float32
+        and rows.shape[1:] == matrix.shape[:-1]
         and rows.shape[0] * matrix.numel() >= _WORTHWHILE
         and all(1 in part.stride() and part.is_cpu for part in (rows, matrix))
         and _functions() is not None
@@ -56,13 +57,13 @@ def in_tiles(rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None
     count, depth = rows.shape
     parts = max(1, min(threads(), count // _LINES))
     sizes = [tiles_size(depth, matrix.shape[1], PARTS) for matrix in matrices]
-    scratch = room(sum(sizes) + work_size(PARTS) * parts, torch.float32)
+    scratch = room(torch.float32, sum(sizes) + work_size(PARTS) * parts)
     start, table = scratch.data_ptr(), array("q")
     found: list[Tensor] = []
     for matrix, size in zip(matrices, sizes, strict=True):
         width = matrix.shape[1]
         if out is None or found:
-            found.append(room(count * width, torch.float32).view(count, width))
+            found.append(room(torch.float32, count, width))
         else:
             found.append(out)
         result = found[-1]

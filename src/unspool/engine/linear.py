@@ -1,0 +1,72 @@
+"""A layer's product with its weight, made in tiles where the processor has them and they are faster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from unspool.engine.cpu.room import room
+from unspool.engine.cpu.step import looked_on
+from unspool.engine.cpu.tiled import in_tiles, worthwhile
+
+__all__ = ["linear", "product"]
+
+
+def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """`x W^T + b`, as `torch.nn.functional.linear`, and as exact.
+
+    Args:
+        inputs: Vectors, (..., in).
+        weight: W, (out, in).
+        bias: b, (out,).
+
+    Returns:
+        Sums, (..., out).
+    """
+    if _fits(inputs, weight):
+        rows = inputs.reshape(-1, inputs.shape[-1])
+        if worthwhile(rows, weight.t()) and not looked_on():
+            found: Tensor = _Product.apply(rows, weight.t(), bias, inputs.shape[:-1])  # type: ignore[no-untyped-call]
+            return found
+    return F.linear(inputs, weight, bias)
+
+
+def product(rows: Tensor, matrix: Tensor) -> Tensor:
+    """`a @ b` of two matrices, (rows, depth) and (depth, width), and as exact."""
+    if _fits(rows, matrix) and worthwhile(rows, matrix) and not looked_on():
+        found: Tensor = _Product.apply(rows, matrix, None, rows.shape[:1])  # type: ignore[no-untyped-call]
+        return found
+    return rows @ matrix
+
+
+def _fits(inputs: Tensor, weight: Tensor) -> bool:
+    """Whether tiles are to be thought of at all."""
+    kinds = inputs.dtype is torch.float32 and weight.dtype is torch.float32
+    return kinds and inputs.is_cpu and weight.dim() == 2 and not torch.is_autocast_enabled("cpu")
+
+
+class _Product(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, matrix: Tensor, bias: Tensor | None, shape: torch.Size) -> Tensor:
+        ctx.save_for_backward(rows, matrix)
+        width = matrix.shape[1]
+        found = room(torch.float32, *shape, width)
+        in_tiles(rows, [matrix], found.view(-1, width))
+        return found if bias is None else found.add_(bias)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        rows, matrix = ctx.saved_tensors
+        of_rows, of_matrix, of_bias, _ = ctx.needs_input_grad
+        gradient = gradient.reshape(-1, gradient.shape[-1])
+        if 1 not in gradient.stride():
+            gradient = gradient.contiguous()
+        return (
+            product(gradient, matrix.t()) if of_rows else None,
+            product(gradient.t(), rows).t() if of_matrix else None,  # lies as the weight does
+            gradient.sum(0) if of_bias else None,
+            None,
+        )

@@ -1,0 +1,99 @@
+"""A layer's product: in tiles where they are faster, else torch's; gradients of both, and gradients of those."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from unspool.engine import linear, product
+from unspool.engine.cpu import tiled
+from unspool.engine.cpu.compile import missing
+from unspool.engine.cpu.emit.target import host_target
+from unspool.layers.linear import Linear
+
+needs_tiles = pytest.mark.skipif(
+    missing() is not None or not host_target().tiled, reason="this processor has no tiles (AMX)"
+)
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """How many products were made in tiles."""
+    module = __import__("importlib").import_module("unspool.engine.linear")
+    found: list[tuple[int, ...]] = []
+    monkeypatch.setattr(
+        module, "in_tiles", lambda rows, *given: (found.append(tuple(rows.shape)), tiled.in_tiles(rows, *given))[1]
+    )
+    monkeypatch.setattr(tiled, "_WORTHWHILE", 1000)
+    return found
+
+
+def draw(*shape: int) -> torch.Tensor:
+    return torch.randn(*shape, requires_grad=True)
+
+
+@needs_tiles
+@pytest.mark.parametrize("biased", [False, True], ids=["bare", "bias"])
+@pytest.mark.parametrize("shape", [(40, 37), (7, 9, 33), (3, 5, 4, 50)], ids=str)
+def test_sums_and_gradients_are_those_of_float64(shape, biased, made):
+    inputs, weight, bias = draw(*shape), draw(21, shape[-1]), draw(21) if biased else None
+    given = [part for part in (inputs, weight, bias) if part is not None]
+    cotangent = torch.randn(*shape[:-1], 21)
+    found = linear(inputs, weight, bias)
+    gradients = torch.autograd.grad(found, given, cotangent)
+    assert len(made) == 3
+    right = F.linear(*(None if part is None else part.double() for part in (inputs, weight, bias)))
+    truth = torch.autograd.grad(right, given, cotangent.double())
+    for actual, expected in zip((found, *gradients), (right, *truth), strict=True):
+        torch.testing.assert_close(actual.double(), expected.double(), rtol=1e-5, atol=1e-5)
+    assert gradients[1].is_contiguous(), "it lies as the weight does"
+
+
+@needs_tiles
+def test_gradients_of_gradients_are_there(made):
+    inputs, weight, bias = draw(30, 40), draw(20, 40), draw(20)
+    results = []
+    for function, kind in ((linear, torch.float32), (F.linear, torch.float64)):
+        given = [part.detach().to(kind).requires_grad_() for part in (inputs, weight, bias)]
+        first = torch.autograd.grad(function(*given).tanh().sum(), given[:2], create_graph=True)
+        results.append(torch.autograd.grad(sum(part.square().sum() for part in first), given))
+    for actual, expected in zip(*results, strict=True):
+        torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-4)
+    assert len(made) > 3
+
+
+@needs_tiles
+def test_what_comes_out_may_be_changed_in_place_and_gradients_may_lie_anyhow(made):
+    layer, inputs = Linear(300, 200), draw(12, 600, 300)
+    truth = F.linear(inputs, layer.weight, layer.bias).relu()
+    found = torch.relu_(layer(inputs))
+    torch.testing.assert_close(found, truth, rtol=1e-5, atol=1e-5)
+    expected = torch.autograd.grad(truth.sum(), [inputs, layer.weight])  # a gradient without a line of its own
+    actual = torch.autograd.grad(found.sum(), [inputs, layer.weight])
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-3)
+    assert made == [(7200, 300), (7200, 200), (200, 7200)]
+
+
+@needs_tiles
+def test_only_gradients_that_are_wanted_are_made(made):
+    inputs, weight = torch.randn(50, 40), draw(20, 40)
+    linear(inputs, weight).sum().backward()
+    assert made == [(50, 40), (20, 50)]
+
+
+def test_elsewhere_it_is_torchs(made):
+    inputs, weight, bias = torch.randn(50, 40), torch.randn(20, 40), torch.randn(20)
+    small = linear(inputs[:1], weight, bias)
+    torch.testing.assert_close(small, F.linear(inputs[:1], weight, bias), rtol=0, atol=0)
+    double = linear(inputs.double(), weight.double(), bias.double())
+    torch.testing.assert_close(double, F.linear(inputs.double(), weight.double(), bias.double()), rtol=0, atol=0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert linear(inputs, weight, bias).dtype == torch.bfloat16
+    by_rows = torch.func.vmap(lambda row: linear(row, weight, bias))(inputs)
+    torch.testing.assert_close(by_rows, F.linear(inputs, weight, bias), rtol=1e-5, atol=1e-5)
+    exported = torch.export.export(Linear(40, 20), (inputs,))
+    assert any(node.target == torch.ops.aten.linear.default for node in exported.graph.nodes)
+    with pytest.raises(RuntimeError):
+        product(inputs, weight)
+    assert made == []
