@@ -142,8 +142,10 @@ class Shared(NamedTuple):
 class Tiled(Products):
     """Products in tiles, of rows in a loop and of whole matrices."""
 
-    cut: Shared
-    multiply: Shared
+    by_rows: tuple[Shared, Shared]
+    """Cut the matrices up, then make products, some rows each."""
+    by_columns: tuple[Shared, Shared]
+    """Cut the rows up, then make the product, some columns each."""
 
 
 @cache
@@ -152,13 +154,14 @@ def tiled(target: Target, parts: int) -> Tiled:
     with uncollected():
         engine = _Machine(target).load(emit_tiled(target, parts))
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-    shared = (
+    cut, multiply, cut_rows, multiply_columns = (
         Shared(run(engine.get_function_address(name)), engine.get_function_address(f"{name}_join"))
-        for name in ("cut", "multiply")
+        for name in ("cut", "multiply", "cut_rows", "multiply_columns")
     )
     whole, address = ctypes.c_int64, ctypes.c_void_p
     pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
-    return Tiled(engine.get_function_address("product"), pack(engine.get_function_address("pack")), engine, *shared)
+    product, packer = engine.get_function_address("product"), pack(engine.get_function_address("pack"))
+    return Tiled(product, packer, engine, (cut, multiply), (cut_rows, multiply_columns))
 
 
 @dataclass(frozen=True)

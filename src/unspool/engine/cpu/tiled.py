@@ -24,6 +24,8 @@ _WORTHWHILE = 8_000_000
 """Multiplications from which on tiles are faster than torch's product."""
 _LINES = 32
 """Rows that a thread should at least have."""
+_WIDE = 4
+"""How many times as many columns as rows a product has that is made by columns."""
 
 
 @cache
@@ -55,13 +57,14 @@ def in_tiles(rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None
     functions = _functions()
     assert functions is not None, "this processor has no tiles"
     count, depth = rows.shape
-    parts = max(1, min(threads(), count // _LINES))
-    sizes = [tiles_size(depth, matrix.shape[1], PARTS) for matrix in matrices]
+    widths = [matrix.shape[1] for matrix in matrices]
+    wide = len(widths) == 1 and widths[0] > _WIDE * count
+    parts = max(1, min(threads(), (widths[0] if wide else count) // _LINES))
+    sizes = [tiles_size(depth, count if wide else width, PARTS) for width in widths]
     scratch = room(torch.float32, sum(sizes) + work_size(PARTS) * parts)
     start, table = scratch.data_ptr(), array("q")
     found: list[Tensor] = []
-    for matrix, size in zip(matrices, sizes, strict=True):
-        width = matrix.shape[1]
+    for matrix, width, size in zip(matrices, widths, sizes, strict=True):
         if out is None or found:
             found.append(room(torch.float32, count, width))
         else:
@@ -85,6 +88,6 @@ def in_tiles(rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None
         team=team().size,
     )
     arguments = array("q", job)
-    for function in (functions.cut, functions.multiply):
+    for function in functions.by_columns if wide else functions.by_rows:
         run_parts(function, arguments.buffer_info()[0], parts)
     return found

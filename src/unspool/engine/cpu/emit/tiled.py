@@ -29,8 +29,10 @@ def emit_tiled(target: Target, parts: int) -> str:
 
     `product(rows, stride, count, tiles, depth, vectors, result, stride)` and `pack(matrix, down, across, depth, width,
     tiles)` are what `emit_products` describes. Products of rows with some matrices as they are take two: `cut(job,
-    part)` puts the matrices into tiles, `multiply(job, part)` makes some rows of all products; `cut_join(job)` and
-    `multiply_join(job)` do what one thread of a team has to. What they are given is a `Job`.
+    part)` puts the matrices into tiles, `multiply(job, part)` makes some rows of all products. `cut_rows(job, part)`
+    and `multiply_columns(job, part)` put the rows into tiles and make some columns of the only product: the smaller
+    factor is better cut up before, since it stays near. `cut_join(job)` and so on do what one thread of a team has to.
+    What all are given is a `Job`.
 
     Args:
         target: The instruction set.
@@ -39,7 +41,9 @@ def emit_tiled(target: Target, parts: int) -> str:
     functions = [*emit_fill(target, parts), _configure(target)]
     functions += [_sums(target, parts, high, wide) for high, most in _WIDTHS.items() for wide in range(1, most + 1)]
     functions += [_sweep(target), _product(target, parts), _pack(target, parts)]
-    functions += [_cut_up(target, parts), _join(target, "cut"), _multiply(target, parts), _join(target, "multiply")]
+    shared = {"cut": _cut_up, "multiply": _multiply, "cut_rows": _cut_rows, "multiply_columns": _multiply_columns}
+    for name, emit in shared.items():
+        functions += [emit(target, parts), _join(target, name)]
     declared = sorted(set().union(*(function.declared for function in functions)))
     return "\n\n".join(["\n".join(declared), *map(str, functions)])
 
@@ -311,29 +315,85 @@ def _multiply(target: Target, parts: int) -> Function:
         with f.loop(0, job["factors"], what="factor") as number:
             factor = _factor(f, job["table"], number)
             tiles, _ = _tiles_of(f, factor["room"], k, f.ceiling(factor["width"], HIGH), deep, parts)
-            whole = f.whole("sdiv", factor["width"], HIGH)
-            over = f.whole("sub", factor["width"], f.whole("mul", whole, HIGH))
             result = f.address(factor["result"], f.whole("mul", top, factor["stride"]))
-            _rows_by(f, room, further, count, (tiles, blocks, whole), (result, factor["stride"], adds))
-            with f.when(f.value(f"icmp sgt i64 {over}, 0"), what="edge"):  # its last columns make no whole tile
-                tiles = f.address(tiles, f.whole("mul", whole, further))
-                _rows_by(f, room, further, count, (tiles, blocks, "1"), (edge, str(HIGH), "false"))
-                within = f.first("0", over)
-                before = f.value(f"select i1 {adds}, {f.truths} {within}, {f.truths} zeroinitializer")
-                corner = f.address(result, f.whole("mul", whole, HIGH))
-                with f.loop(0, count, what="row") as row:
-                    found = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
-                    to = f.address(corner, f.whole("mul", row, factor["stride"]))
-                    f.write(f.two("fadd", found, f.read(to, before)), to, within)
+            columns = (tiles, blocks, factor["width"])
+            _results(f, (room, further, count), columns, (result, factor["stride"], adds), edge)
     f.call("void", "llvm.x86.tilerelease")
     return f
 
 
-def _rows_by(
-    f: Function, room: str, further: str, count: str, columns: tuple[str, str, str], result: tuple[str, str, str]
+def _cut_rows(target: Target, parts: int) -> Function:
+    f = function("@cut_rows(ptr %job, i64 %part)", target)
+    job = _read(f, Job, "%job")
+    chunk, groups, room = _chunk(f, job["depth"]), f.ceiling(job["height"], HIGH), _factor(f, job["table"], "0")["room"]
+    first, last = _share(f, groups, job["parts"])
+    turn = f.value(f"icmp ne i64 {job['down']}, 1")
+    with f.loop(0, job["depth"], chunk, what="k") as k:
+        deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
+        tiles, apart = _tiles_of(f, room, k, groups, deep, parts)
+        row = f.whole("mul", first, HIGH)
+        start = f.address(job["rows"], f.whole("mul", k, job["down"]))
+        start = f.address(start, f.whole("mul", row, job["along"]))
+        count = f.whole("sub", f.smaller(job["height"], f.whole("mul", last, HIGH)), row)
+        f.do(
+            f"call void @fill(ptr {start}, i64 {job['down']}, i64 {job['along']}, i64 {deep}, i64 {count}, "
+            f"ptr {f.address(tiles, f.whole('mul', first, apart))}, i64 {apart}, i1 {turn})"
+        )
+    return f
+
+
+def _multiply_columns(target: Target, parts: int) -> Function:
+    f = function("@multiply_columns(ptr %job, i64 %part)", target)
+    job = _read(f, Job, "%job")
+    factor, chunk = _factor(f, job["table"], "0"), _chunk(f, job["depth"])
+    share = _share(f, f.ceiling(factor["width"], HIGH), job["parts"])
+    first, last = (f.smaller(factor["width"], f.whole("mul", part, HIGH)) for part in share)
+    near = f.address(job["work"], f.whole("mul", "%part", work_size(parts)))
+    edge = f.value(f"alloca float, i64 {f.whole('mul', job['height'], HIGH)}, align 64")
+    turn = f.value(f"icmp eq i64 {factor['down']}, 1")
+    with f.loop(0, job["depth"], chunk, what="k") as k, f.loop(first, last, _ROWS, what="left") as left:
+        deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
+        blocks = f.ceiling(deep, DEPTH)
+        rows, further = _tiles_of(f, factor["room"], k, f.ceiling(job["height"], HIGH), deep, parts)
+        width = f.smaller(_ROWS, f.whole("sub", last, left))
+        start = f.address(factor["matrix"], f.whole("mul", k, factor["down"]))
+        start = f.address(start, f.whole("mul", left, factor["across"]))
+        f.do(
+            f"call void @fill(ptr {start}, i64 {factor['down']}, i64 {factor['across']}, i64 {deep}, i64 {width}, "
+            f"ptr {near}, i64 {further}, i1 {turn})"
+        )
+        adds, result = f.value(f"icmp sgt i64 {k}, 0"), f.address(factor["result"], left)
+        columns = (near, blocks, width)
+        _results(f, (rows, further, job["height"]), columns, (result, factor["stride"], adds), edge)
+    f.call("void", "llvm.x86.tilerelease")
+    return f
+
+
+def _results(
+    f: Function, rows: tuple[str, str, str], columns: tuple[str, str, str], result: tuple[str, str, str], edge: str
 ) -> None:
-    """Many rows in tiles times columns: whole pairs first, then what is left."""
-    (tiles, blocks, vectors), (to, across, adds) = columns, result
+    """Rows in tiles times columns in tiles of any width; `%edge` has room for one tile of columns."""
+    (tiles, blocks, width), (to, across, adds), (_, further, count) = columns, result, rows
+    whole = f.whole("sdiv", width, HIGH)
+    over = f.whole("sub", width, f.whole("mul", whole, HIGH))
+    _rows_by(f, rows, (tiles, blocks, whole), result)
+    with f.when(f.value(f"icmp sgt i64 {over}, 0"), what="edge"):  # the last columns make no whole tile
+        tiles = f.address(tiles, f.whole("mul", whole, further))
+        _rows_by(f, rows, (tiles, blocks, "1"), (edge, str(HIGH), "false"))
+        within = f.first("0", over)
+        before = f.value(f"select i1 {adds}, {f.truths} {within}, {f.truths} zeroinitializer")
+        corner = f.address(to, f.whole("mul", whole, HIGH))
+        with f.loop(0, count, what="row") as row:
+            found = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
+            place = f.address(corner, f.whole("mul", row, across))
+            f.write(f.two("fadd", found, f.read(place, before)), place, within)
+
+
+def _rows_by(
+    f: Function, rows: tuple[str, str, str], columns: tuple[str, str, str], result: tuple[str, str, str]
+) -> None:
+    """Many rows in tiles times whole tiles of columns: pairs first, then what is left."""
+    (room, further, count), (tiles, blocks, vectors), (to, across, adds) = rows, columns, result
     pairs = f.whole("sdiv", count, 2 * HIGH)
     done = f.whole("mul", pairs, 2 * HIGH)
     left = f.whole("sub", count, done)
