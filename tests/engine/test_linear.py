@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils.flop_counter import FlopCounterMode
 
 from unspool.engine import linear, product
 from unspool.engine.cpu import tiled
@@ -20,7 +26,7 @@ needs_tiles = pytest.mark.skipif(
 @pytest.fixture
 def made(monkeypatch):
     """How many products were made in tiles."""
-    module = __import__("importlib").import_module("unspool.engine.linear")
+    module = sys.modules["unspool.engine.linear"]  # the package has the function under the name
     found: list[tuple[int, ...]] = []
     monkeypatch.setattr(
         module, "in_tiles", lambda rows, *given: (found.append(tuple(rows.shape)), tiled.in_tiles(rows, *given))[1]
@@ -90,10 +96,46 @@ def test_elsewhere_it_is_torchs(made):
     torch.testing.assert_close(double, F.linear(inputs.double(), weight.double(), bias.double()), rtol=0, atol=0)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert linear(inputs, weight, bias).dtype == torch.bfloat16
-    by_rows = torch.func.vmap(lambda row: linear(row, weight, bias))(inputs)
-    torch.testing.assert_close(by_rows, F.linear(inputs, weight, bias), rtol=1e-5, atol=1e-5)
-    exported = torch.export.export(Linear(40, 20), (inputs,))
-    assert any(node.target == torch.ops.aten.linear.default for node in exported.graph.nodes)
-    with pytest.raises(RuntimeError):
-        product(inputs, weight)
+    assert linear(torch.randn(5, 0), torch.randn(3, 0)).shape == (5, 3)
+    assert linear(torch.randn(0, 40), weight).shape == (0, 20)
+    torch.testing.assert_close(linear(inputs[0], weight), F.linear(inputs[0], weight), rtol=0, atol=0)
+    for wrong in (lambda: product(inputs, weight), lambda: linear(inputs, weight, bias.double())):
+        with pytest.raises(RuntimeError):
+            wrong()
     assert made == []
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own
+def test_whoever_looks_on_sees_torchs_own_calls(made):
+    layer, inputs = Linear(40, 20), torch.randn(50, 40)
+    truth = F.linear(inputs, layer.weight, layer.bias)
+    by_rows = torch.func.vmap(layer)(inputs)
+    torch.testing.assert_close(by_rows, truth, rtol=1e-5, atol=1e-5)
+    with FlopCounterMode(display=False) as flops:
+        layer(inputs)
+    assert flops.get_total_flops() == 2 * 50 * 40 * 20
+    assert "addmm" in make_fx(layer)(inputs).code
+    several = {0: torch.export.Dim("rows", min=2, max=1000)}
+    exported = torch.export.export(layer, (inputs,), dynamic_shapes=(several,))
+    assert any(node.target == torch.ops.aten.linear.default for node in exported.graph.nodes)
+    torch.testing.assert_close(torch.compile(layer, backend="eager", fullgraph=True)(inputs), truth)
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        assert layer(mode.from_tensor(inputs)).shape == (50, 20)
+    with forward_ad.dual_level():
+        there = forward_ad.make_dual(inputs, torch.ones_like(inputs))
+        tangent = forward_ad.unpack_dual(layer(there)).tangent
+    torch.testing.assert_close(tangent, F.linear(torch.ones_like(inputs), layer.weight), rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(linear(torch._neg_view(inputs), layer.weight), F.linear(-inputs, layer.weight))
+    assert made == []
+
+
+@needs_tiles
+def test_many_gradients_may_be_asked_for_at_once(made):
+    inputs, weight = draw(30, 40), draw(20, 40)
+    found, right = linear(inputs, weight), F.linear(inputs, weight)
+    several = torch.randn(3, 30, 20)
+    actual, expected = (
+        torch.autograd.grad(sums, [inputs, weight], several, is_grads_batched=True) for sums in (found, right)
+    )
+    torch.testing.assert_close(actual, expected, rtol=1e-5, atol=1e-4)
+    assert len(made) == 1

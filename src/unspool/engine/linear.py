@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unspool.engine.cpu.onlookers import looked_on, plain_memory
 from unspool.engine.cpu.room import room
-from unspool.engine.cpu.step import looked_on
 from unspool.engine.cpu.tiled import in_tiles, worthwhile
 
 __all__ = ["linear", "product"]
@@ -26,9 +26,9 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     Returns:
         Sums, (..., out).
     """
-    if _fits(inputs, weight):
+    if not looked_on() and _fits(inputs, weight) and (bias is None or _adds(bias, weight)):
         rows = inputs.reshape(-1, inputs.shape[-1])
-        if worthwhile(rows, weight.t()) and not looked_on():
+        if worthwhile(rows, weight.t()):
             found: Tensor = _Product.apply(rows, weight.t(), bias, inputs.shape[:-1])  # type: ignore[no-untyped-call]
             return found
     return F.linear(inputs, weight, bias)
@@ -36,7 +36,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 def product(rows: Tensor, matrix: Tensor) -> Tensor:
     """`a @ b` of two matrices, (rows, depth) and (depth, width), and as exact."""
-    if _fits(rows, matrix) and worthwhile(rows, matrix) and not looked_on():
+    if not looked_on() and _fits(rows, matrix) and worthwhile(rows, matrix):
         found: Tensor = _Product.apply(rows, matrix, None, rows.shape[:1])  # type: ignore[no-untyped-call]
         return found
     return rows @ matrix
@@ -44,8 +44,13 @@ def product(rows: Tensor, matrix: Tensor) -> Tensor:
 
 def _fits(inputs: Tensor, weight: Tensor) -> bool:
     """Whether tiles are to be thought of at all."""
-    kinds = inputs.dtype is torch.float32 and weight.dtype is torch.float32
-    return kinds and inputs.is_cpu and weight.dim() == 2 and not torch.is_autocast_enabled("cpu")
+    some = inputs.dim() > 1 and weight.dim() == 2 and inputs.numel() > 0
+    return some and plain_memory(inputs) and not torch.is_autocast_enabled("cpu")
+
+
+def _adds(bias: Tensor, weight: Tensor) -> bool:
+    """Whether a bias is one number for each sum, and nothing else."""
+    return bias.dtype is weight.dtype and bias.shape == weight.shape[:1] and plain_memory(bias)
 
 
 class _Product(torch.autograd.Function):

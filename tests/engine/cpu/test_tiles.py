@@ -107,9 +107,26 @@ def test_numbers_may_be_of_any_size():
     matrix *= 10.0 ** torch.randint(-12, 13, (1, 50))
     matrix[::3] *= 1e6  # and of several sizes in one sum
     assert_near(in_tiles(rows, [matrix])[0], rows, matrix)
-    largest = torch.finfo(torch.float32).max
-    found = in_tiles(torch.full((1, 1), largest), [torch.ones(1, 1)])[0]
-    assert float(found) == largest
+    large = torch.tensor([[0.99 * torch.finfo(torch.float32).max]])
+    assert torch.equal(in_tiles(large, [torch.ones(1, 1)])[0], large)
+    small = torch.rand(40, 70) * 1e-36  # below what the instruction knows each term is wrong by as much
+    distance = (in_tiles(small, [matrix.sign()])[0] - small.double() @ matrix.sign().double()).abs()
+    assert bool((distance <= 70 * 3 * 2.0**-126).all())
+
+
+@needs_tiles
+@pytest.mark.parametrize("depth", [1, 2, 8, 512])
+def test_what_is_left_out_is_no_bias(depth):
+    """Numbers all of whose bits are set, and positive sums: what is cut off must not all pull one way."""
+    full = torch.full((1, 1), 0x3F80FFFF, dtype=torch.int32).view(torch.float32)
+    assert_near(in_tiles(full, [full])[0], full, full, units=1)
+    rows, matrix = torch.rand(300, depth), torch.rand(depth, 200)
+    right = rows.double() @ matrix.double()
+    off = (in_tiles(rows, [matrix])[0] - right) / right
+    assert abs(float(off.mean())) < 0.02 * UNIT * depth**0.5 + 0.1 * UNIT
+    theirs = ((rows @ matrix - right) / right).square().mean().sqrt()
+    # a single product is rounded once by torch, and here once for each part that is added
+    assert float(off.square().mean().sqrt()) < (1.2 if depth > 100 else 2.2) * float(theirs)
 
 
 @needs_tiles

@@ -16,11 +16,12 @@ from unspool.engine.cpu.bound import bound
 from unspool.engine.cpu.compile import missing, uncollected
 from unspool.engine.cpu.identity import Look, identity, places, weights
 from unspool.engine.cpu.layout import blocks, packed
+from unspool.engine.cpu.onlookers import looked_on
 from unspool.engine.cpu.plan import Plan, plan
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.rules import faster_elsewhere, in_half
 from unspool.engine.cpu.run import infer, train
-from unspool.engine.cpu.step import BoundStep, looked_on
+from unspool.engine.cpu.step import BoundStep
 from unspool.engine.cpu.trace import Refusal
 from unspool.engine.request import Path, Request, State
 

@@ -27,8 +27,8 @@ FULL_WITHIN = "float32: bfloat16 would not be faster on this processor for so fe
 """What bfloat16 costs, in words."""
 IN_TILES = "each float32 cut into three bfloat16 and multiplied in tiles (AMX), sums in float32: as exact as vectors"
 _MANY = 1024
-"""Rows from which on a gradient is summed up in the order of the matrix: it is then turned once, and the sum is up to
-a third faster, since both sides are read along their rows."""
+"""Rows from which on torch makes a gradient in the order of the matrix: it is then turned once, and made up to a third
+faster, since both sides are read along their rows."""
 
 
 def multiply(rows: Tensor, matrix: Tensor, *, half: bool = False) -> Tensor:

@@ -103,8 +103,9 @@ class Program:
     def told(self, steps: int, rows: int, batch: int) -> str:
         """How products are made, in words; the arguments are those of `tiles`."""
         lines = [f"Products over all steps at once: {HALF}."] if self.half else []
-        for way, native in (("forward", self.forward), ("backward", self.backward)):
-            tiles = self.tiles(native.kernel, steps, rows, batch)
+        for way, graph in (("forward", self.plan.forward), ("backward", self.plan.backward)):
+            kernel = self._laid_out(graph, backward=way == "backward", history=self.states)
+            tiles = self.tiles(kernel, steps, rows, batch)
             if self.half:
                 lines.append(f"Products within the loop {way}: {HALF_WITHIN if tiles or self.within else FULL_WITHIN}.")
             elif tiles:

@@ -24,15 +24,14 @@ _LINE = 64
 _free: dict[int, list[tuple[NDArray[np.uint8], int]]] = {}
 """What nobody uses, by size, and the first byte of it that begins a line. Its lists are only appended to and popped
 from, so that threads need no lock."""
-
-
-_NAMES = {torch.float32: np.float32, torch.float64: np.float64}
+_KINDS = {torch.float32: np.float32, torch.float64: np.float64}
+"""What numpy calls the types of numbers."""
 
 
 def room(dtype: torch.dtype, *shape: int) -> Tensor:
     """Memory for so many numbers, not set to anything; when the last tensor in it is gone, another call may have it."""
     count = math.prod(shape) * dtype.itemsize
-    if count < _LEAST or dtype not in _NAMES:
+    if count < _LEAST or dtype not in _KINDS:
         return torch.empty(shape, dtype=dtype, device="cpu")
     step = 1 << (count.bit_length() - 4)  # sizes that differ little, as of ragged batches, share memory
     whole = -(-(count + _LINE) // step) * step
@@ -42,7 +41,9 @@ def room(dtype: torch.dtype, *shape: int) -> Tensor:
         memory = np.empty(whole, np.uint8)
         start = -memory.ctypes.data % _LINE
     # as it is handed to torch: a view of it would keep the whole memory, and not what is watched here
-    lent = memory[start : start + count].view(_NAMES[dtype]).reshape(shape)
+    lent = memory[start : start + count].view(_KINDS[dtype]).reshape(shape)
+    if torch.are_deterministic_algorithms_enabled() and torch._C._get_deterministic_fill_uninitialized_memory():
+        lent.fill(np.nan)  # as torch fills its own
     weakref.finalize(lent, _give_back, memory, start).atexit = False
     return torch.from_numpy(lent)
 

@@ -19,14 +19,12 @@ from unspool.cells import Cell
 from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.emit.loops import RATES, SLOTS
 from unspool.engine.cpu.identity import places
+from unspool.engine.cpu.onlookers import looked_on
 from unspool.engine.cpu.program import Program, parts_of
 from unspool.engine.cpu.threads import run_parts, team
 
-__all__ = ["BoundStep", "looked_on"]
+__all__ = ["BoundStep"]
 
-is_compiling = torch.compiler.is_compiling
-is_tracing = torch._C._is_tracing
-peek_interpreter_stack = torch._C._functorch.peek_interpreter_stack
 new = tuple.__new__  # a named tuple's own is written in Python
 
 
@@ -163,8 +161,3 @@ class BoundStep:
         self._shapes = [(batch, *shape) for shape in self._wanted] if batch else []  # no sequence: nothing fits
         self._rooms = [torch.empty(batch, *shape, dtype=self._dtype) for _, shape in self._outputs]
         self._batch = batch
-
-
-def looked_on() -> bool:
-    """Whether someone has to see every torch call, who would see nothing of a compiled one."""
-    return peek_interpreter_stack() is not None or is_tracing() or is_compiling()

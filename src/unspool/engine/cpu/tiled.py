@@ -13,6 +13,7 @@ from unspool.engine.cpu.compile import Tiled, missing, tiled
 from unspool.engine.cpu.emit.target import host_target
 from unspool.engine.cpu.emit.tiled import Factor, Job, work_size
 from unspool.engine.cpu.emit.tiles import tiles_size
+from unspool.engine.cpu.onlookers import plain_memory
 from unspool.engine.cpu.room import room
 from unspool.engine.cpu.threads import run_parts, team, threads
 
@@ -38,10 +39,10 @@ def _functions() -> Tiled | None:
 def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
     """Whether a product is better made in tiles."""
     return (
-        rows.dtype is torch.float32
+        rows.dtype is matrix.dtype is torch.float32
         and rows.shape[1:] == matrix.shape[:-1]
         and rows.shape[0] * matrix.numel() >= _WORTHWHILE
-        and all(1 in part.stride() and part.is_cpu for part in (rows, matrix))
+        and all(1 in part.stride() and plain_memory(part) for part in (rows, matrix))
         and _functions() is not None
     )
 

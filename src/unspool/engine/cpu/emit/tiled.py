@@ -165,27 +165,26 @@ def _sweep(target: Target) -> Function:
 def _product(target: Target, parts: int) -> Function:
     rows, tiles, result = "ptr %a, i64 %stride, i64 %count", "ptr %tiles, i64 %depth", "ptr %result, i64 %across"
     f = function(f"@product({rows}, {tiles}, i64 %vectors, {result})", target)
-    blocks = f.ceiling("%depth", DEPTH)
-    further = f.whole("mul", blocks, parts * TILE)
-    room = f.value(f"alloca float, i64 {f.whole('mul', further, 2)}, align 64")
-    with f.loop(0, "%count", 2 * HIGH, what="top") as top:
+    apart = f.whole("mul", f.ceiling("%depth", DEPTH), parts * TILE)
+    further = tiles_size(_DEEP, HIGH, parts)
+    room = f.allocate(f"[{2 * further} x float]")
+    with f.loop(0, "%count", 2 * HIGH, what="top") as top, f.loop(0, "%depth", _DEEP, what="k") as k:
         count = f.smaller(2 * HIGH, f.whole("sub", "%count", top))
+        deep = f.smaller(_DEEP, f.whole("sub", "%depth", k))
         two = f.value(f"icmp sgt i64 {count}, {HIGH}")
         high = f.value(f"select i1 {two}, i64 {f.ceiling(count, 2)}, i64 {count}")  # of about the same height
         low = f.whole("sub", count, high)
-        a = f.address("%a", f.whole("mul", top, "%stride"))
-        rows = "i64 1, i64 %stride, i64 %depth"
+        a = f.address(f.address("%a", f.whole("mul", top, "%stride")), k)
+        rows = f"i64 1, i64 %stride, i64 {deep}"
         f.do(f"call void @fill(ptr {a}, {rows}, i64 {high}, ptr {room}, i64 {further}, i1 false)")
         with f.when(two, what="below"):
             a, below = f.address(a, f.whole("mul", high, "%stride")), f.address(room, further)
             f.do(f"call void @fill(ptr {a}, {rows}, i64 {low}, ptr {below}, i64 {further}, i1 false)")
         to = f.address("%result", f.whole("mul", top, "%across"))
-        with f.loop(0, blocks, _DEEP // DEPTH, what="deep") as block:
-            before = f.whole("mul", block, parts * TILE)
-            here, tiles = (f.address(start, before) for start in (room, "%tiles"))
-            some, adds = f.smaller(_DEEP // DEPTH, f.whole("sub", blocks, block)), f.value(f"icmp sgt i64 {block}, 0")
-            given = f"ptr {here}, i64 {further}, i64 1, i64 {high}, i64 {low}, ptr {tiles}, i64 {further}, i64 {some}"
-            f.do(f"call void @sweep({given}, i64 %vectors, ptr {to}, i64 %across, i1 {adds})")
+        tiles = f.address("%tiles", f.whole("mul", f.whole("sdiv", k, DEPTH), parts * TILE))
+        blocks, adds = f.ceiling(deep, DEPTH), f.value(f"icmp sgt i64 {k}, 0")
+        given = f"ptr {room}, i64 {further}, i64 1, i64 {high}, i64 {low}, ptr {tiles}, i64 {apart}, i64 {blocks}"
+        f.do(f"call void @sweep({given}, i64 %vectors, ptr {to}, i64 %across, i1 {adds})")
     f.call("void", "llvm.x86.tilerelease")
     return f
 
@@ -298,7 +297,7 @@ def _multiply(target: Target, parts: int) -> Function:
     share = _share(f, f.ceiling(job["height"], HIGH), job["parts"])
     first, last = (f.smaller(job["height"], f.whole("mul", part, HIGH)) for part in share)
     room = f.address(job["work"], f.whole("mul", "%part", work_size(parts)))
-    edge = f.value(f"alloca float, i64 {_ROWS * HIGH}, align 64")
+    edge = f.allocate(f"[{_ROWS * HIGH} x float]")
     turn = f.value(f"icmp ne i64 {job['down']}, 1")
     with f.loop(0, job["depth"], chunk, what="k") as k, f.loop(first, last, _ROWS, what="top") as top:
         deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
@@ -349,7 +348,7 @@ def _multiply_columns(target: Target, parts: int) -> Function:
     share = _share(f, f.ceiling(factor["width"], HIGH), job["parts"])
     first, last = (f.smaller(factor["width"], f.whole("mul", part, HIGH)) for part in share)
     near = f.address(job["work"], f.whole("mul", "%part", work_size(parts)))
-    edge = f.value(f"alloca float, i64 {f.whole('mul', job['height'], HIGH)}, align 64")
+    edge = f.allocate(f"[{_ROWS * HIGH} x float]")
     turn = f.value(f"icmp eq i64 {factor['down']}, 1")
     with f.loop(0, job["depth"], chunk, what="k") as k, f.loop(first, last, _ROWS, what="left") as left:
         deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
@@ -372,18 +371,21 @@ def _multiply_columns(target: Target, parts: int) -> Function:
 def _results(
     f: Function, rows: tuple[str, str, str], columns: tuple[str, str, str], result: tuple[str, str, str], edge: str
 ) -> None:
-    """Rows in tiles times columns in tiles of any width; `%edge` has room for one tile of columns."""
-    (tiles, blocks, width), (to, across, adds), (_, further, count) = columns, result, rows
+    """Rows in tiles times columns in tiles of any width; `edge` has room for `_ROWS` of one tile."""
+    (tiles, blocks, width), (to, across, adds), (room, further, count) = columns, result, rows
     whole = f.whole("sdiv", width, HIGH)
     over = f.whole("sub", width, f.whole("mul", whole, HIGH))
     _rows_by(f, rows, (tiles, blocks, whole), result)
-    with f.when(f.value(f"icmp sgt i64 {over}, 0"), what="edge"):  # the last columns make no whole tile
+    some = f.when(f.value(f"icmp sgt i64 {over}, 0"), what="edge")  # the last columns make no whole tile
+    with some, f.loop(0, count, _ROWS, what="top") as top:
         tiles = f.address(tiles, f.whole("mul", whole, further))
-        _rows_by(f, rows, (tiles, blocks, "1"), (edge, str(HIGH), "false"))
+        here = f.address(room, f.whole("mul", f.whole("sdiv", top, HIGH), further))
+        few = f.smaller(_ROWS, f.whole("sub", count, top))
+        _rows_by(f, (here, further, few), (tiles, blocks, "1"), (edge, str(HIGH), "false"))
         within = f.first("0", over)
         before = f.value(f"select i1 {adds}, {f.truths} {within}, {f.truths} zeroinitializer")
-        corner = f.address(to, f.whole("mul", whole, HIGH))
-        with f.loop(0, count, what="row") as row:
+        corner = f.address(f.address(to, f.whole("mul", whole, HIGH)), f.whole("mul", top, across))
+        with f.loop(0, few, what="row") as row:
             found = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
             place = f.address(corner, f.whole("mul", row, across))
             f.write(f.two("fadd", found, f.read(place, before)), place, within)

@@ -1,13 +1,16 @@
 """Tiles of bfloat16 for AMX: how numbers of float32 are cut up, and where they stand.
 
-A float32 has 24 bits and a bfloat16 8, so cut off three at a time a number is the sum of three of them, exactly, and a
-product of two numbers that of nine products, each exact. The six largest are taken; what is left out lies below the
-last place. Henry, Tang and Heinecke 2019, arXiv:1904.06376, "Leveraging the bfloat16 Artificial Intelligence Datatype
-For Higher-Precision Computations".
+A float32 has 24 bits and a bfloat16 8, so a number is the sum of three of them, exactly: of itself rounded, of what is
+left rounded, and of what is left then. A product of two numbers is the sum of nine, each exact; the six largest are
+taken, and what is left out is less than an eighth of a unit of the last place. Henry, Tang and Heinecke 2019,
+arXiv:1904.06376, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations".
 
 A tile has 16 lines of 64 bytes. One of rows holds 32 numbers of each row in pairs, each of the first 16 with one of the
 second; in one of columns each line holds a pair from each of 16 columns. The parts of its numbers stand in tiles behind
-one another. Products with what is not finite are not numbers; denormal numbers count as zero.
+one another.
+
+What is not finite, and what is within a 256th of the largest number, makes sums that are no numbers. The instruction
+takes numbers, parts and products below 2^-126 for zero, so a sum of terms that small is wrong by that much for each.
 """
 
 from __future__ import annotations
@@ -48,16 +51,22 @@ def function(head: str, target: Target, *, internal: bool = False) -> Function:
 
 
 def _cut(f: Function, vectors: Sequence[str], parts: int) -> list[str]:
-    """Two vectors in bfloat16, number beside number: the whole in parts, largest first."""
+    """Two vectors in bfloat16, number beside number: the whole in parts, largest first.
+
+    All parts but the last are rounded, halves away from zero; what is left then fits the last one exactly.
+    """
     if parts == 1:
         return [f.rounded(*vectors, mixed=True)]
     found, kind = [], f.integers32
     for part in range(parts):
+        last = part + 1 == parts
         bits = [f.value(f"bitcast {f.vector} {vector} to {kind}") for vector in vectors]
+        if not last:
+            bits = [f.value(f"add {kind} {number}, splat (i32 32768)") for number in bits]
         tops = [f.value(f"and {kind} {number}, splat (i32 -65536)") for number in bits]
         both = f.value(f"or {kind} {f.value(f'lshr {kind} {bits[0]}, splat (i32 16)')}, {tops[1]}")
         found.append(f.value(f"bitcast {kind} {both} to {f.vector}"))
-        if part + 1 < parts:
+        if not last:
             whole = [f.value(f"bitcast {kind} {top} to {f.vector}") for top in tops]
             vectors = [f.two("fsub", vector, top) for vector, top in zip(vectors, whole, strict=True)]
     return found

@@ -1,0 +1,30 @@
+"""Who would see nothing of native code: it is handed addresses, and torch is not asked."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+
+__all__ = ["looked_on", "plain_memory"]
+
+_compiling = torch.compiler.is_compiling
+_tracing = torch._C._is_tracing
+_transforms = torch._C._functorch.peek_interpreter_stack
+_batched = torch._C._functorch.is_legacy_batchedtensor  # of several gradients at once
+_modes = torch._C._len_torch_dispatch_stack
+
+
+def looked_on() -> bool:
+    """Whether someone has to see every torch call: a compiler, a tracer, a transform, a mode, forward gradients."""
+    return _compiling() or _tracing() or _transforms() is not None or _modes() > 0 or forward_ad._current_level >= 0
+
+
+def plain_memory(tensor: Tensor) -> bool:
+    """Whether a tensor is nothing but its numbers, which stand where it says."""
+    return (
+        type(tensor) in (Tensor, nn.Parameter)
+        and tensor.is_cpu
+        and tensor.layout is torch.strided
+        and not (tensor.is_neg() or tensor._is_zerotensor() or _batched(tensor))
+    )
