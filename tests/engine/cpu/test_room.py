@@ -51,6 +51,17 @@ def test_it_is_lent_again_only_when_every_tensor_in_it_is_gone():
     assert unused() == 0
 
 
+def test_what_was_used_last_is_kept_when_there_is_too_much(monkeypatch):
+    monkeypatch.setattr(module, "_MOST", 40 * LARGE)
+    old = [room(torch.float32, size * LARGE) for size in (2, 3, 4)]
+    old.clear()
+    wanted = room(torch.float32, 5 * LARGE)
+    address = wanted.data_ptr()
+    del wanted
+    assert 0 < unused() <= 40 * LARGE
+    assert room(torch.float32, 5 * LARGE).data_ptr() == address
+
+
 def test_what_is_unused_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "_MOST", 20 * LARGE)
     held = [room(torch.float32, LARGE) for _ in range(7)]

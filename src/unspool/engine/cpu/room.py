@@ -22,8 +22,8 @@ _LINE = 64
 """Bytes that a processor fetches at once; memory starts with such a line."""
 
 _free: dict[int, list[tuple[NDArray[np.uint8], int]]] = {}
-"""What nobody uses, by size, and the first byte of it that begins a line. Its lists are only appended to and popped
-from, so that threads need no lock."""
+"""What nobody uses, by size, those last that were given back last; and the first byte of it that begins a line. Threads
+need no lock, nor finalizers in the middle of this: at worst some memory is forgotten, and made anew."""
 _KINDS = {torch.float32: np.float32, torch.float64: np.float64}
 """What numpy calls the types of numbers."""
 
@@ -49,6 +49,11 @@ def room(dtype: torch.dtype, *shape: int) -> Tensor:
 
 
 def _give_back(memory: NDArray[np.uint8], start: int) -> None:
-    _free.setdefault(len(memory), []).append((memory, start))
-    if sum(size * len(unused) for size, unused in list(_free.items())) > _MOST:
-        _free.clear()
+    unused = _free.pop(len(memory), [])
+    unused.append((memory, start))
+    _free[len(memory)] = unused
+    too_much = -_MOST
+    for size, unused in reversed(list(_free.items())):  # what was given back longest ago goes first
+        too_much += size * len(unused)
+        if too_much > 0:
+            _free.pop(size, None)
