@@ -37,7 +37,8 @@ def inspect(
         if path.exists() and not overwrite:
             raise UsageError(f"{path} exists already; name another file, or add --overwrite")
     trace = open_model(model, cell).trace(text)
+    for path in out:  # first, so that files are there even if whoever reads the rest stops reading
+        write_trace(trace, path, overwrite=overwrite)
     show(trace, console(), array=array, maps=maps)
     for path in out:
-        write_trace(trace, path, overwrite=overwrite)
         say(f"written: {path}")
