@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import torch
 
 from cases import make_case
 from unspool.engine.cpu import cache
-from unspool.engine.cpu.compile import _Machine, compile_kernel, products
+from unspool.engine.cpu.compile import _Machine, compile_kernel, products, tools, uncollected
 from unspool.engine.cpu.path import _plans, _programs
 
 BODY = bytes(range(256)) * 10
@@ -89,6 +90,7 @@ def forget() -> None:
     """As if the process had just begun."""
     _plans.clear()
     _programs.clear()
+    tools.cache_clear()
     products.cache_clear()
     _Machine.cache_clear()
 
@@ -113,7 +115,7 @@ def test_a_cell_runs_from_the_cache_and_past_a_spoilt_one(monkeypatch):
             torch.testing.assert_close(actual[key], right, rtol=1e-4, atol=1e-4)
         counts.append(len(compiled))
     forget()
-    assert counts == [3, 0, 3], "products, forward and backward; nothing; all again"
+    assert counts == [4, 0, 4], "products, what stands around loops, forward and backward; nothing; all again"
 
 
 def test_processes_may_share_the_folder(tmp_path):
@@ -146,3 +148,29 @@ def test_nothing_of_the_compiler_is_imported_until_it_compiles():
         "sys.exit(any(name.startswith(('llvmlite', 'torch._dynamo')) for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=120).returncode == 0
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_compiling_makes_is_no_reason_to_collect_garbage(frozen):
+    collected: list[int] = []
+
+    def note(phase: str, about: dict[str, int]) -> None:
+        if phase == "start":
+            collected.append(about["generation"])
+
+    gc.collect()
+    if frozen:
+        gc.freeze()
+    before = gc.get_freeze_count()
+    gc.callbacks.append(note)
+    try:
+        with uncollected():
+            made = [[] for _ in range(50 * gc.get_threshold()[0])]
+        more = [[] for _ in range(3)]
+        assert frozen or collected == []
+        assert gc.get_freeze_count() == before, "what others froze stays frozen"
+        assert gc.isenabled()
+    finally:
+        gc.callbacks.remove(note)
+        gc.unfreeze()
+    del made, more

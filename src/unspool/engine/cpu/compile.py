@@ -47,8 +47,8 @@ def missing() -> str | None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage collection meanwhile: what compiling makes lives on, and to go through all that torch has imported
-    takes longer than loading a kernel.
+    """No garbage collection meanwhile, nor for it afterwards: what compiling makes lives on, and to go through all that
+    torch has imported takes longer than loading a kernel.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -56,6 +56,9 @@ def uncollected() -> Iterator[None]:
         yield
     finally:
         if enabled:
+            if gc.get_freeze_count() == 0:  # what was made counts as old, and no longer as a reason to collect
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 
