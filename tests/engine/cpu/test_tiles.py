@@ -198,6 +198,7 @@ def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch):
         assert explain(cell, inputs[:, :9]).details.count(IN_TILES) == 1  # there, the way back only
         assert IN_TILES not in explain(cell, inputs[:, :7]).details
         assert IN_TILES not in explain(cell.double(), inputs.double()).details
+        assert IN_TILES not in explain(ALL_CELLS["mingru"](64, 96), inputs).details, "its loop has no products"
     finally:
         torch.set_num_threads(before)
     rows, matrix = torch.randn(4000, 64), torch.randn(64, 96)

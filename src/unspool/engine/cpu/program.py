@@ -128,7 +128,7 @@ class Program:
             rows: Of all steps together.
             batch: How many sequences.
         """
-        if not self.target.tiled or self.dtype is not torch.float32:
+        if not self.target.tiled or self.dtype is not torch.float32 or not kernel.products:
             return 0
         parts = 1 if self.half else PARTS
         if 2 * parts * kernel.work > _NEAR:

@@ -20,7 +20,7 @@ from unspool.engine.cpu.threads import run_parts, team, threads
 __all__ = ["PARTS", "in_tiles", "worthwhile"]
 
 PARTS = 3
-"""Of a float32."""
+"""Into how many bfloat16 a float32 is cut."""
 _WORTHWHILE = 8_000_000
 """Multiplications from which on tiles are faster than torch's product."""
 _LINES = 32
@@ -48,7 +48,7 @@ def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
 
 
 def in_tiles(rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None) -> list[Tensor]:
-    """Products as exact as torch's own, whose bits do not depend on the number of threads.
+    """Products of the same rows with some matrices, whose bits depend neither on threads nor on other rows.
 
     Args:
         rows: (rows, depth), neighbours of one dimension side by side.

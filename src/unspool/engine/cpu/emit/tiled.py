@@ -265,23 +265,48 @@ def _chunk(f: Function, depth: str) -> str:
 def _cut_up(target: Target, parts: int) -> Function:
     f = function("@cut(ptr %job, i64 %part)", target)
     job = _read(f, Job, "%job")
-    chunk = _chunk(f, job["depth"])
-    with f.loop(0, job["factors"], what="factor") as number, f.loop(0, job["depth"], chunk, what="k") as k:
+    with f.loop(0, job["factors"], what="factor") as number:
         factor = _factor(f, job["table"], number)
-        vectors = f.ceiling(factor["width"], HIGH)
-        first, last = _share(f, vectors, job["parts"])
         turn = f.value(f"icmp eq i64 {factor['down']}, 1")
-        deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
-        tiles, apart = _tiles_of(f, factor["room"], k, vectors, deep, parts)
-        column = f.whole("mul", first, HIGH)
-        start = f.address(factor["matrix"], f.whole("mul", k, factor["down"]))
-        start = f.address(start, f.whole("mul", column, factor["across"]))
-        count = f.whole("sub", f.smaller(factor["width"], f.whole("mul", last, HIGH)), column)
-        f.do(
-            f"call void @fill(ptr {start}, i64 {factor['down']}, i64 {factor['across']}, i64 {deep}, i64 {count}, "
-            f"ptr {f.address(tiles, f.whole('mul', first, apart))}, i64 {apart}, i1 {turn})"
-        )
+        given = _Given(factor["matrix"], factor["down"], factor["across"], factor["width"], turn)
+        _cut_share(f, job, given, factor["room"], parts)
     return f
+
+
+def _cut_rows(target: Target, parts: int) -> Function:
+    f = function("@cut_rows(ptr %job, i64 %part)", target)
+    job = _read(f, Job, "%job")
+    turn = f.value(f"icmp ne i64 {job['down']}, 1")
+    given = _Given(job["rows"], job["down"], job["along"], job["height"], turn)
+    _cut_share(f, job, given, _factor(f, job["table"], "0")["room"], parts)
+    return f
+
+
+class _Given(NamedTuple):
+    """Rows or columns as they lie, by what they are called in the text."""
+
+    start: str
+    down: str
+    across: str
+    number: str
+    turned: str
+
+
+def _cut_share(f: Function, job: dict[str, str], given: _Given, room: str, parts: int) -> None:
+    """Put this part's share of rows or columns into tiles, some depth after the other."""
+    chunk, groups = _chunk(f, job["depth"]), f.ceiling(given.number, HIGH)
+    first, last = _share(f, groups, job["parts"])
+    begin = f.whole("mul", first, HIGH)
+    count = f.whole("sub", f.smaller(given.number, f.whole("mul", last, HIGH)), begin)
+    with f.loop(0, job["depth"], chunk, what="k") as k:
+        deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
+        tiles, apart = _tiles_of(f, room, k, groups, deep, parts)
+        start = f.address(given.start, f.whole("mul", k, given.down))
+        start = f.address(start, f.whole("mul", begin, given.across))
+        f.do(
+            f"call void @fill(ptr {start}, i64 {given.down}, i64 {given.across}, i64 {deep}, i64 {count}, "
+            f"ptr {f.address(tiles, f.whole('mul', first, apart))}, i64 {apart}, i1 {given.turned})"
+        )
 
 
 def _tiles_of(f: Function, room: str, k: str, vectors: str, deep: str, parts: int) -> tuple[str, str]:
@@ -318,26 +343,6 @@ def _multiply(target: Target, parts: int) -> Function:
             columns = (tiles, blocks, factor["width"])
             _results(f, (room, further, count), columns, (result, factor["stride"], adds), edge)
     f.call("void", "llvm.x86.tilerelease")
-    return f
-
-
-def _cut_rows(target: Target, parts: int) -> Function:
-    f = function("@cut_rows(ptr %job, i64 %part)", target)
-    job = _read(f, Job, "%job")
-    chunk, groups, room = _chunk(f, job["depth"]), f.ceiling(job["height"], HIGH), _factor(f, job["table"], "0")["room"]
-    first, last = _share(f, groups, job["parts"])
-    turn = f.value(f"icmp ne i64 {job['down']}, 1")
-    with f.loop(0, job["depth"], chunk, what="k") as k:
-        deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
-        tiles, apart = _tiles_of(f, room, k, groups, deep, parts)
-        row = f.whole("mul", first, HIGH)
-        start = f.address(job["rows"], f.whole("mul", k, job["down"]))
-        start = f.address(start, f.whole("mul", row, job["along"]))
-        count = f.whole("sub", f.smaller(job["height"], f.whole("mul", last, HIGH)), row)
-        f.do(
-            f"call void @fill(ptr {start}, i64 {job['down']}, i64 {job['along']}, i64 {deep}, i64 {count}, "
-            f"ptr {f.address(tiles, f.whole('mul', first, apart))}, i64 {apart}, i1 {turn})"
-        )
     return f
 
 
