@@ -65,7 +65,10 @@ def _machine() -> dict[str, Any]:
     import torch
     import torch.distributed as dist
 
-    devices = [f"cpu ({torch.backends.cpu.get_cpu_capability()})"]
+    from unspool.engine.cpu.emit.target import host_target
+
+    tiles = ", AMX" if host_target().tiled else ""
+    devices = [f"cpu ({torch.backends.cpu.get_cpu_capability()}{tiles})"]
     for index in range(torch.cuda.device_count()):
         facts = torch.cuda.get_device_properties(index)
         devices.append(f"cuda:{index} ({facts.name}, {facts.total_memory / 2**30:.0f} GiB)")
