@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.engine.cpu.onlookers import looked_on, plain_memory
 from unspool.engine.cpu.room import room
-from unspool.engine.cpu.tiled import in_tiles, worthwhile
+from unspool.engine.cpu.tiled import enough, in_tiles, worthwhile
 
 __all__ = ["linear", "product"]
 
@@ -26,7 +26,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     Returns:
         Sums, (..., out).
     """
-    if not looked_on() and _fits(inputs, weight) and (bias is None or _adds(bias, weight)):
+    if not looked_on() and _fits(inputs, weight, weight.shape[0]) and (bias is None or _adds(bias, weight)):
         rows = inputs.reshape(-1, inputs.shape[-1])
         if worthwhile(rows, weight.t()):
             found: Tensor = _Product.apply(rows, weight.t(), bias, inputs.shape[:-1])  # type: ignore[no-untyped-call]
@@ -36,16 +36,21 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 def product(rows: Tensor, matrix: Tensor) -> Tensor:
     """`a @ b` of two matrices, (rows, depth) and (depth, width), and as exact."""
-    if not looked_on() and _fits(rows, matrix) and worthwhile(rows, matrix):
+    if not looked_on() and _fits(rows, matrix, matrix.shape[-1]) and worthwhile(rows, matrix):
         found: Tensor = _Product.apply(rows, matrix, None, rows.shape[:1])  # type: ignore[no-untyped-call]
         return found
     return rows @ matrix
 
 
-def _fits(inputs: Tensor, weight: Tensor) -> bool:
-    """Whether tiles are to be thought of at all."""
-    some = inputs.dim() > 1 and weight.dim() == 2 and inputs.numel() > 0
-    return some and plain_memory(inputs) and not torch.is_autocast_enabled("cpu")
+def _fits(inputs: Tensor, weight: Tensor, width: int) -> bool:
+    """Whether tiles are to be thought of at all; most calls, the steps of a decoder among them, are too small."""
+    return (
+        enough(inputs.numel() * width)
+        and inputs.dim() > 1
+        and weight.dim() == 2
+        and plain_memory(inputs)
+        and not torch.is_autocast_enabled("cpu")
+    )
 
 
 def _adds(bias: Tensor, weight: Tensor) -> bool:

@@ -162,7 +162,8 @@ class Around:
             frame.multiply(frame.head, Rows(At(f"given{given}"), depth, depth), packed, Rows(At(name), width, width))
 
     def _make_backward(self, small: bool, wanted: tuple[bool, ...], ended: tuple[bool, ...], tiles: int) -> Frame:
-        frame, forward = self._frame(self.program.backward, tiles), self._make_forward(small, small, 0)
+        forward = self._found(("forward", small, small, 0), self._make_forward, small, small, 0)
+        frame = self._frame(self.program.backward, tiles)
         frame.kept, frame.shown = forward.kept, forward.shown
         frame.blocks = [frame.scratch, frame.kept, frame.shown] if self.program.shown else [frame.scratch, frame.kept]
         frame.tensors += [f"given{number}" for number in range(self.sequences)]

@@ -17,7 +17,7 @@ from unspool.engine.cpu.onlookers import plain_memory
 from unspool.engine.cpu.room import room
 from unspool.engine.cpu.threads import run_parts, team, threads
 
-__all__ = ["PARTS", "in_tiles", "worthwhile"]
+__all__ = ["PARTS", "enough", "in_tiles", "worthwhile"]
 
 PARTS = 3
 """Into how many bfloat16 a float32 is cut."""
@@ -36,12 +36,17 @@ def _functions() -> Tiled | None:
     return tiled(target, PARTS) if target.tiled and missing() is None else None
 
 
+def enough(multiplications: int) -> bool:
+    """Whether a product is large enough; the rest need not be looked at where it is not."""
+    return multiplications >= _WORTHWHILE
+
+
 def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
     """Whether a product is better made in tiles."""
     return (
         rows.dtype is matrix.dtype is torch.float32
         and rows.shape[1:] == matrix.shape[:-1]
-        and rows.shape[0] * matrix.numel() >= _WORTHWHILE
+        and enough(rows.shape[0] * matrix.numel())
         and all(1 in part.stride() and plain_memory(part) for part in (rows, matrix))
         and _functions() is not None
     )
