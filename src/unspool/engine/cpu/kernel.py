@@ -10,8 +10,8 @@ for each step:
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -22,7 +22,7 @@ __all__ = ["Buffer", "Grid", "Kernel", "Load", "Loop", "Outer", "Phase", "Place"
 Rate = Literal["time", "before", "after", "now", "next", "row", "vector", "part"]
 """Which row of a memory belongs to a sequence at a step: `time` one for every step; `before` and `after` the same in
 the history of a state; `now` and `next` two that change places; `row` one in all; `vector` the same for all;
-`part` one for each part that the batch is cut into, to be summed at the end."""
+`part` one for each part that the batch is cut into: sums, or what is wanted no longer than for a row."""
 
 
 class Buffer(NamedTuple):
@@ -115,6 +115,21 @@ class Loop:
         """All memory that is read or written."""
         written = [place for _, place in (*self.folds, *self.stores, *self.sums)]
         return [*(load.place for load in self.loads), *written, *(wrap.place for wrap in self.wraps)]
+
+    def moved(self, to: Mapping[Buffer, Buffer]) -> Loop:
+        """The same loop with other memory for some."""
+
+        def place(at: Place) -> Place:
+            return at._replace(buffer=to.get(at.buffer, at.buffer))
+
+        return replace(
+            self,
+            loads=tuple(load._replace(place=place(load.place)) for load in self.loads),
+            folds=tuple((node, place(at)) for node, at in self.folds),
+            stores=tuple((node, place(at)) for node, at in self.stores),
+            sums=tuple((node, place(at)) for node, at in self.sums),
+            wraps=tuple(wrap._replace(place=place(wrap.place)) for wrap in self.wraps),
+        )
 
 
 @dataclass(frozen=True)

@@ -37,13 +37,11 @@ class _High(NamedTuple):
 
     afar: int
     """Where weights don't stay in a core's own cache."""
-    wide: int
-    """Where they do, and results are wider than what is multiplied."""
-    deep: int
-    """Where they are not."""
+    near: int
+    """Where they do."""
 
 
-_HIGH = {1: _High(8, 4, 4), 3: _High(32, 16, 8)}
+_HIGH = {1: _High(8, 4), 3: _High(16, 8)}
 """By the parts of a number."""
 
 
@@ -131,11 +129,7 @@ class Program:
         if not self.target.tiled or self.dtype is not torch.float32 or not kernel.products:
             return 0
         parts = 1 if self.half else PARTS
-        if 2 * parts * kernel.work > _NEAR:
-            least = _HIGH[parts].afar
-        else:
-            deep = sum(product.depth - product.width for product in kernel.products) > 0
-            least = _HIGH[parts].deep if deep else _HIGH[parts].wide
+        least = _HIGH[parts].afar if 2 * parts * kernel.work > _NEAR else _HIGH[parts].near
         return parts if rows / steps / parts_of(kernel, rows, batch) >= least else 0
 
     @cached_property

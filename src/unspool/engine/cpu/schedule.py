@@ -13,7 +13,8 @@ wrapped round, and read from another column on.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from unspool.engine.cpu.graph import OVER_BLOCKS, REDUCTIONS, REPEATS, Graph, Node, block
 from unspool.engine.cpu.kernel import Buffer, Grid, Kernel, Load, Loop, Outer, Phase, Place, Product, Rate, Wrap
@@ -259,7 +260,7 @@ class _Schedule:
             if kind == "matrix"
             for right in [self._find(node.arguments[1], every_step=True)]
         ]
-        return Kernel(self._backward, tuple(phases), tuple(outers))
+        return Kernel(self._backward, _near(phases), tuple(outers))
 
     def _roots(self) -> Roots:
         """What loops end in, by time and grid."""
@@ -380,6 +381,18 @@ class _Schedule:
             seen.update(new)
             waiting += new
         return node.width > 1 and cost > _LIMIT
+
+
+def _near(phases: Sequence[Phase]) -> tuple[Phase, ...]:
+    """Phases whose rows share the scratch memory that none of them leaves anything in, so that it stays in near caches."""
+    used = [{place.buffer for loop in phase.loops for place in loop.places} for phase in phases]
+    given = {place.buffer for phase in phases for made in phase.products for place in (made.operand, made.result)}
+    near = {
+        buffer: buffer._replace(rate="part")
+        for buffer in set().union(*used) - given
+        if buffer.rate == "row" and sum(buffer in some for some in used) == 1
+    }
+    return tuple(replace(phase, loops=tuple(loop.moved(near) for loop in phase.loops)) for phase in phases)
 
 
 def _parts(node: Node, column: int) -> Iterator[tuple[Node, int]]:

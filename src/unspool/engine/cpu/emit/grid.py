@@ -12,6 +12,9 @@ from unspool.engine.cpu.kernel import Buffer, Load, Loop, Place
 
 __all__ = ["Pass", "compute"]
 
+_LINE = 512
+"""Bits that a processor fetches at once; narrower vectors would ask for each line twice."""
+
 
 def compute(f: Function, loop: Loop, values: dict[Node, str]) -> None:
     """What a loop computes of what it has loaded."""
@@ -77,9 +80,12 @@ class Pass:
         values = dict(self.scalars)
         for load in self.loop.loads:
             values[load.node] = self._load(load, line, column, index, within)
+            if load.along == "grid":
+                self._fetch(load.place, index)
         compute(f, self.loop, values)
         for node, place in self.loop.stores:
             f.write(values[node], self._at(place, index), within)
+            self._fetch(place, index, write=True)
         for node, place in self.loop.sums:
             total = f.two("fadd", f.read(self._at(place, index), within), values[node])
             f.write(total, self._at(place, index), within)
@@ -95,6 +101,11 @@ class Pass:
         if load.along == "lines":
             return f.spread(f.value(f"load {f.number}, ptr {self._at(load.place, line)}"))
         return f.read(self._at(load.place, column if load.along == "columns" else index), within)
+
+    def _fetch(self, place: Place, index: str, *, write: bool = False) -> None:
+        """Ask for the same of the next sequence, if it comes from afar: there is a row for every step of each."""
+        if place.buffer.rate in ("time", "before", "after") and self.f.lanes * self.f.bits == _LINE:
+            self.f.prefetch(self.f.address(self._at(place, index), place.buffer.stride), write=write)
 
     def _keep(self, totals: str, place: Place) -> None:
         """Put the totals of all columns where they belong."""

@@ -219,9 +219,9 @@ class Function:
             f"{self.truths} {within}",
         )
 
-    def prefetch(self, pointer: str) -> None:
-        """Ask for memory that will be read soon."""
-        self.call("void", "llvm.prefetch.p0", f"ptr {pointer}", "i32 0", "i32 3", "i32 1")
+    def prefetch(self, pointer: str, *, write: bool = False) -> None:
+        """Ask for memory that will be read soon, or written."""
+        self.call("void", "llvm.prefetch.p0", f"ptr {pointer}", f"i32 {int(write)}", "i32 3", "i32 1")
 
     def transposed(self, rows: list[str]) -> list[str]:
         """A square matrix turned in registers: blocks of 1, 2, 4 ... change places."""
