@@ -238,3 +238,26 @@ ODD: dict[str, type[Cell[Any]]] = {
 }
 BLOCKS: dict[str, type[Cell[Any]]] = {kind.__name__: kind for kind in (Attending, Folded, Remembering)}
 ODD |= BLOCKS
+
+
+class Pieces(OneState):
+    """Rows of one weight that overlap and leave some out, a weight used by input and state, one shift twice."""
+
+    def step(self, x, state, *context):
+        n = self.hidden_size
+        a = F.linear(state.h, self.v[1 : n + 1], self.b) + F.linear(x, self.w, self.b)
+        b = F.linear(state.h, self.v[2 : n + 2]) + F.linear(x, self.w)
+        h = torch.tanh(a) * torch.sigmoid(b)
+        return h, H(h)
+
+
+class Unturned(OneState):
+    """A weight that is kept as (in, out), read by the input and by the state."""
+
+    def step(self, x, state, *context):
+        h = torch.tanh(x @ self.u[: x.shape[1]] + state.h @ self.u + self.one)
+        return h, H(h)
+
+
+PIECES = {"Pieces": Pieces, "Unturned": Unturned}
+"""Cells of which some weights are used in pieces, or twice; the second one wants as many inputs as units at most."""

@@ -4,34 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
-from odd_cells import ODD, H, OneState
+from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine.cpu import path
 from unspool.engine.cpu.plan import plan
 
-
-class Pieces(OneState):
-    """Rows of one weight that overlap and leave some out, a weight used by input and state, one shift twice."""
-
-    def step(self, x, state, *context):
-        n = self.hidden_size
-        a = F.linear(state.h, self.v[1 : n + 1], self.b) + F.linear(x, self.w, self.b)
-        b = F.linear(state.h, self.v[2 : n + 2]) + F.linear(x, self.w)
-        h = torch.tanh(a) * torch.sigmoid(b)
-        return h, H(h)
-
-
-class Unturned(OneState):
-    """A weight that is kept as (in, out), read by the input and by the state."""
-
-    def step(self, x, state, *context):
-        h = torch.tanh(x @ self.u[: x.shape[1]] + state.h @ self.u + self.one)
-        return h, H(h)
-
-
-CASES = {"Pieces": Pieces, "Unturned": Unturned, "gru-reset-before": ALL_CELLS["gru-reset-before"], **ODD}
+CASES = {**PIECES, "gru-reset-before": ALL_CELLS["gru-reset-before"], **ODD}
 
 
 @pytest.fixture
@@ -77,7 +56,7 @@ def test_made_weights_are_not_plain():
 @pytest.mark.usefixtures("products")
 @pytest.mark.parametrize("frozen", ["w", "v", "b", "inputs", "state"])
 def test_what_is_frozen_gets_no_gradient_and_the_others_theirs(frozen):
-    case = make_case(Pieces, (5, 3, 4, 6), dtype=torch.float64)
+    case = make_case(PIECES["Pieces"], (5, 3, 4, 6), dtype=torch.float64)
     leaves = {"inputs": case.inputs, "state": case.state.h, "w": case.cell.w, "v": case.cell.v, "b": case.cell.b}
     leaves.pop(frozen).requires_grad_(False)
     expected, actual = (

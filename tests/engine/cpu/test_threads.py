@@ -44,7 +44,7 @@ def test_parts_add_up_to_the_whole(way, ragged, monkeypatch):
     if way == "team" and threads.team().parallel is None:
         pytest.skip("torch has no OpenMP team here")
     if way == "pool":
-        monkeypatch.setattr(threads, "team", lambda: threads.Team(None, 0, 0))
+        monkeypatch.setattr(threads, "team", lambda: threads.Team(None, 0, 0, 0))
     if way == "forked":
         monkeypatch.setattr(threads, "_forked", True)
     agree(ragged)

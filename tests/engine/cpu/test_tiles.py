@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
+import textwrap
 
 import pytest
 import torch
-from odd_cells import ODD
+from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine import explain, unroll
 from unspool.engine.cpu import path, products
 from unspool.engine.cpu import tiled as module
+from unspool.engine.cpu.around import Around
 from unspool.engine.cpu.compile import missing, tiled
 from unspool.engine.cpu.emit.target import AMX, AVX512, host_target
 from unspool.engine.cpu.emit.tiled import emit_tiled
@@ -63,9 +67,18 @@ def always(monkeypatch):
     monkeypatch.setattr(Program, "tiles", lambda self, *given: 0 if self.dtype != torch.float32 else 3 - 2 * self.half)
     monkeypatch.setattr(module, "_WORTHWHILE", 0)
     monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
+    monkeypatch.setattr("unspool.engine.cpu.around._HIGHER", 1 << 20)
     path._programs.clear()
     yield
     path._programs.clear()
+
+
+@pytest.fixture
+def ways(monkeypatch):
+    """How products over all steps were made, call by call."""
+    taken, way = [], Around.way
+    monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
+    return taken
 
 
 @needs_tiles
@@ -161,15 +174,56 @@ def test_products_of_a_loop(size, turned, parts):
 
 
 @pytest.mark.usefixtures("always", "nan_memory")
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("size", [(1, 1, 1, 1), (5, 33, 3, 63), (3, 17, 31, 200), (40, 5, 9, 17)], ids=str)
 @pytest.mark.parametrize(
-    "name", ["lstm", "gru-reset-before", "lstm-layernorm", "hyperlstm", "own-pair", *list(ODD)[:6]]
+    "name", ["lstm", "gru-reset-before", "lstm-layernorm", "mlstm", "hyperlstm", "own-pair", *PIECES, *list(ODD)[:6]]
 )
-def test_cells_agree_with_the_plain_loop(name, size):
-    kind = ODD[name] if name in ODD else ALL_CELLS[name]
-    case = make_case(kind, size, ragged=size[1] > 1, reverse=size[1] == 5)
+def test_cells_agree_with_the_plain_loop(name, size, ragged, ways):
+    kind = {**ALL_CELLS, **PIECES, **ODD}[name]
+    case = make_case(kind, size, ragged=ragged, reverse=size[1] == 5)
     truth = case.double().outputs_and_gradients("reference")
     assert_agrees(case.outputs_and_gradients("cpu"), truth, torch.float32, case.outputs_and_gradients("reference"))
+    assert ways == ["torch" if case.lengths is not None and case.lengths.unique().numel() > 1 else "tiles"]
+
+
+@needs_tiles
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_shares_of_threads_change_no_bit_but_the_loops(count, ways):
+    """The loop makes its products on vectors here, whose bits depend on nothing."""
+    case = make_case("lstm", (150, 4, 70, 90), ragged=False)
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, count):
+            torch.set_num_threads(threads)
+            found.append(case.outputs_and_gradients("cpu"))
+    finally:
+        torch.set_num_threads(before)
+    for key, value in found[0].items():
+        if "bias" not in key:  # parts of a batch are summed up each by itself
+            assert torch.equal(value, found[1][key]), key
+    assert ways == ["tiles", "tiles"]
+
+
+@needs_tiles
+def test_a_forked_process_makes_them_by_itself():
+    code = """
+        import os, torch
+        from unspool.cells import LSTMCell
+        from unspool.engine import unroll
+        torch.set_num_threads(3)
+        cell, inputs = LSTMCell(60, 64), torch.randn(40, 20, 60, requires_grad=True)
+        def gradients():
+            return torch.autograd.grad(unroll(cell, inputs, backend="cpu")[0].sum(), [inputs, *cell.parameters()])
+        expected = gradients()
+        child = os.fork()
+        if child == 0:
+            torch.set_num_threads(1)
+            near = [torch.allclose(a, b, atol=1e-4) for a, b in zip(gradients(), expected, strict=True)]
+            os._exit(0 if all(near) else 3)
+        assert os.waitpid(child, 0)[1] == 0
+    """
+    subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], check=True, timeout=120)
 
 
 @pytest.mark.usefixtures("always")
@@ -185,7 +239,7 @@ def test_one_part_is_what_bfloat16_asks_for():
 
 
 @needs_tiles
-def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch):
+def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch, ways):
     taken = []
     monkeypatch.setattr(products, "in_tiles", lambda *given: (taken.append(len(given[1])), in_tiles(*given))[1])
     cell, inputs = ALL_CELLS["lstm"](64, 96), torch.randn(60, 40, 64, requires_grad=True)
@@ -193,7 +247,11 @@ def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch):
     torch.set_num_threads(1)
     try:
         unroll(cell, inputs)[0].sum().backward()
+        assert taken == []
+        unroll(cell, inputs, lengths=torch.arange(40) + 21)[0].sum().backward()
         assert taken == [1, 1, 2]  # inputs; their gradient; both weights at once, from one gradient of their sum
+        unroll(cell, inputs[:6, :6])[0].sum().backward()
+        assert ways == ["tiles", "torch", "vectors"]
         assert explain(cell, inputs).details.count(IN_TILES) == 2
         assert explain(cell, inputs[:, :8]).details.count(IN_TILES) == 2
         assert IN_TILES not in explain(cell, inputs[:, :7]).details

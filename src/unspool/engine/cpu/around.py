@@ -21,15 +21,18 @@ from unspool.engine.cpu.gradients import write_gradients
 from unspool.engine.cpu.jobs import At
 from unspool.engine.cpu.layout import Layout
 from unspool.engine.cpu.memories import Memories
+from unspool.engine.cpu.overall import InTiles, OnVectors, Overall, Way
 from unspool.engine.cpu.plain import Plain, bare
 from unspool.engine.cpu.program import Program
-from unspool.engine.cpu.threads import threads
+from unspool.engine.cpu.threads import team, threads
 
 __all__ = ["Around", "around_bare", "around_plain"]
 
 _SMALL = 10_000_000
 """Multiplications over all steps at once up to which they are jobs, of one thread; torch shares larger products out,
 so with more threads it is the faster one sooner."""
+_HIGHER = 4
+"""As many times more columns than rows may a product have whose matrix is cut up before."""
 
 
 def _start(rows: slice | Tensor) -> int:
@@ -72,9 +75,28 @@ class Around:
         """Numbers in all matrices: as many multiplications a row has where each meets all rows once."""
         return sum(self.shapes[piece.weight][1] * (piece.stop - piece.start) for piece in self.plain.matrices)
 
-    def forward(self, small: bool, layout: Layout) -> Frame:
-        """The way forward where gradients are wanted; small problems are full."""
-        key = "forward", small, layout.totals is None, self._tiles(self.program.forward, small, layout)
+    def way(self, layout: Layout) -> Way:
+        """How products over all steps are made where gradients are wanted."""
+        if self.small(layout):
+            return "vectors"
+        full = layout.totals is None and self._narrow <= _HIGHER * layout.rows
+        return "tiles" if full and self._tiled else "torch"
+
+    @cached_property
+    def _tiled(self) -> bool:
+        """Whether there are tiles for such products, and a team of threads."""
+        program = self.program
+        return program.target.tiled and program.dtype is torch.float32 and not program.half and team().start != 0
+
+    @cached_property
+    def _narrow(self) -> int:
+        """The largest width of all matrices before the loop."""
+        frame_sizes = [self.shapes[piece.weight] for piece in self.plain.matrices]
+        return max((max(size) for size in frame_sizes), default=0)
+
+    def forward(self, way: Way, layout: Layout) -> Frame:
+        """The way forward where gradients are wanted; where products are jobs, batches are full."""
+        key = "forward", way, layout.totals is None, self._tiles(self.program.forward, way == "vectors", layout)
         return self._found(key, self._make_forward, *key[1:])
 
     def inference(self, small: bool, layout: Layout) -> Frame:
@@ -82,16 +104,16 @@ class Around:
         key = "inference", small, layout.totals is None, self._tiles(self.program.inference, small, layout)
         return self._found(key, self._make_inference, *key[1:])
 
-    def backward(self, small: bool, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
+    def backward(self, way: Way, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
         """The way back.
 
         Args:
-            small: Whether products are jobs.
+            way: How products over all steps are made.
             layout: How the batch lies.
             wanted: Which of the things given get gradients.
             ended: Which last states have one.
         """
-        key = small, wanted, ended, self._tiles(self.program.backward, small, layout)
+        key = way, wanted, ended, self._tiles(self.program.backward, way == "vectors", layout)
         return self._found(key, self._make_backward, *key)
 
     def _found(self, key: object, make: Callable[..., Frame], *arguments: Any) -> Frame:
@@ -106,14 +128,18 @@ class Around:
     def _frame(self, native: Native, tiles: int) -> Frame:
         return Frame(self.program, native, self.plain, self.weights, self.shapes, tiles)
 
-    def _make_forward(self, small: bool, full: bool, tiles: int) -> Frame:
+    def _make_forward(self, way: Way, full: bool, tiles: int) -> Frame:
         frame = self._frame(self.program.forward, tiles)
+        overall = _overall(way, frame)
         frame.tensors += [f"given{number}" for number in range(self.weights + len(self.shapes))]
         self._place_states(frame, frame.kept, self.program.states, full)
         frame.place_vectors()
         for number, (_, matrix) in enumerate(self.plain.inputs):
-            packed = frame.pack(frame.head, matrix, transposed=False) if small and matrix is not None else None
-            self._place_input(frame, number, packed, kept=f"input{number}" in self.program.read_back)
+            if matrix is None or overall is None:
+                self._place_input(frame, number)
+                continue
+            to = self._room_for_input(frame, number, kept=f"input{number}" in self.program.read_back)
+            overall.layer(frame.head, self._rows(frame, number), matrix, False, to)
         for product in frame.kernel.products:
             frame.pack(frame.head, product.matrix, product.transposed, product.packed)
         frame.place_rest(kept=self.program.read_back)
@@ -126,9 +152,12 @@ class Around:
         frame.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
         frame.tensors += [product.packed for product in frame.kernel.products]
         for number, (_, matrix) in enumerate(self.plain.inputs):
-            packed = f"packed{number}" if small and matrix is not None else None
-            frame.tensors += [packed] if packed is not None else []
-            self._place_input(frame, number, packed)
+            if matrix is None or not small:
+                self._place_input(frame, number)
+                continue
+            frame.tensors.append(f"packed{number}")
+            to = self._room_for_input(frame, number)
+            frame.multiply(frame.head, self._rows(frame, number), f"packed{number}", to)
         frame.place_rest()
         return frame.finish()
 
@@ -149,27 +178,38 @@ class Around:
                 frame.tensors.append(f"final{number}")
                 frame.call(frame.tail, "copy", f"final{number}", width, f"last{number}", width, At("batch"), width)
 
-    def _place_input(self, frame: Frame, number: int, packed: str | None, *, kept: bool = False) -> None:
-        """An input of the loop: as it is given, multiplied with a packed matrix, or made by torch."""
-        (given, matrix), name = self.plain.inputs[number], f"input{number}"
+    def _place_input(self, frame: Frame, number: int) -> None:
+        """An input of the loop that is as it is given, or made by torch."""
+        given, matrix = self.plain.inputs[number]
         if matrix is None:
-            frame.elsewhere[name] = f"given{given}"
-        elif packed is None:
-            frame.tensors.append(name)
+            frame.elsewhere[f"input{number}"] = f"given{given}"
         else:
-            depth, width = frame.matrix(matrix)
-            (frame.kept if kept else frame.scratch).add(name, "time", width)
-            frame.multiply(frame.head, Rows(At(f"given{given}"), depth, depth), packed, Rows(At(name), width, width))
+            frame.tensors.append(f"input{number}")
 
-    def _make_backward(self, small: bool, wanted: tuple[bool, ...], ended: tuple[bool, ...], tiles: int) -> Frame:
-        forward = self._found(("forward", small, small, 0), self._make_forward, small, small, 0)
+    def _rows(self, frame: Frame, number: int) -> Rows:
+        """What is multiplied to make an input of the loop."""
+        given, matrix = self.plain.inputs[number]
+        assert matrix is not None, "it is as it is given"
+        depth, _ = frame.matrix(matrix)
+        return Rows(At(f"given{given}"), depth, depth)
+
+    def _room_for_input(self, frame: Frame, number: int, *, kept: bool = False) -> Rows:
+        _, matrix = self.plain.inputs[number]
+        assert matrix is not None, "it is as it is given"
+        _, width = frame.matrix(matrix)
+        (frame.kept if kept else frame.scratch).add(f"input{number}", "time", width)
+        return Rows(At(f"input{number}"), width, width)
+
+    def _make_backward(self, way: Way, wanted: tuple[bool, ...], ended: tuple[bool, ...], tiles: int) -> Frame:
+        full = way != "torch"
+        forward = self._found(("forward", way, full, 0), self._make_forward, way, full, 0)
         frame = self._frame(self.program.backward, tiles)
         frame.kept, frame.shown = forward.kept, forward.shown
         frame.blocks = [frame.scratch, frame.kept, frame.shown] if self.program.shown else [frame.scratch, frame.kept]
         frame.tensors += [f"given{number}" for number in range(self.sequences)]
         frame.tensors += [f"given{self.weights + number}" for number in range(len(self.shapes))]
         frame.tensors += ["output_gradient0", *(f"final_gradient{number}" for number, end in enumerate(ended) if end)]
-        frame.tensors += [] if small else self.made
+        frame.tensors += self.made if way == "torch" else []
         frame.place_vectors()
         given = [used for used, _ in self.plain.inputs]
         for number, (used, matrix) in enumerate(self.plain.inputs):
@@ -186,7 +226,7 @@ class Around:
         for name, buffer in frame.kernel.buffers.items():
             if buffer.rate == "part":
                 frame.call(frame.head, "clear", name, buffer.stride, At("parts"), buffer.stride)
-        write_gradients(frame, wanted, small)
+        write_gradients(frame, wanted, _overall(way, frame))
         names = {*frame.elsewhere.values(), *frame.head.names(), *frame.tail.names()}
         frame.written = [number for number in range(len(wanted)) if f"gradient{number}" in names]
         frame.tensors += [f"gradient{number}" for number in frame.written]
@@ -213,6 +253,10 @@ class Around:
         if wanted:
             to = f"gradient{self.sequences + number}"
             frame.call(frame.tail, "copy", to, width, f"{name}.second", carry.stride, At("batch"), width)
+
+
+def _overall(way: Way, frame: Frame) -> Overall | None:
+    return None if way == "torch" else InTiles(frame) if way == "tiles" else OnVectors(frame)
 
 
 def around_plain(program: Program, plain: Plain, sequences: int, weights: Sequence[Tensor]) -> Around:

@@ -1,8 +1,8 @@
 """What stands around a loop, written down as lists of native jobs that all calls share.
 
-Before the loop: first states to their places, weights packed, biases added up. After it: last states to theirs. Where
-there is little to do, the products of inputs and all gradients are jobs too; larger ones are torch's, which is faster
-there.
+Before the loop: first states to their places, weights packed, biases added up. After it: last states to theirs. The
+products of inputs and all gradients are jobs too where there is little to do or the processor has tiles; elsewhere torch
+is faster.
 """
 
 from __future__ import annotations
@@ -18,15 +18,19 @@ from torch import Tensor
 from unspool.engine.cpu.compile import Native, products
 from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.loops import SLOTS
+from unspool.engine.cpu.emit.tiles import DEPTH
 from unspool.engine.cpu.jobs import Argument, At, Jobs
 from unspool.engine.cpu.kernel import Place, Rate
 from unspool.engine.cpu.layout import CONSTANTS, Layout
-from unspool.engine.cpu.memories import Memories
+from unspool.engine.cpu.memories import Memories, Shared
 from unspool.engine.cpu.plain import Piece, Plain
 from unspool.engine.cpu.program import Program, parts_of
-from unspool.engine.cpu.threads import run_parts, team
+from unspool.engine.cpu.threads import run_parts, team, threads
 
-__all__ = ["Form", "Frame", "Rows"]
+__all__ = ["SHARES", "Form", "Frame", "Rows"]
+
+SHARES = "shares"
+"""The name for `Form.shares` in jobs."""
 
 
 class Rows(NamedTuple):
@@ -42,6 +46,8 @@ class Form(NamedTuple):
 
     layout: Layout
     parts: int
+    shares: int
+    """Among how many threads products over all steps are shared."""
     blocks: list[tuple[int, dict[str, int]]]
     """Of each block: how many numbers it has, and for each name in it the bytes before it."""
     places: array[int]
@@ -83,6 +89,7 @@ class Frame:
         self.elsewhere: dict[str, str] = {}
         """The kernel's memories that stand under another name."""
         self._functions = {**program.tools.addresses, "product": self._products.product}
+        self._functions["parallel"] = team().start
         self._functions["pack"] = ctypes.cast(self._products.pack, ctypes.c_void_p).value or 0
         self.size = program.dtype.itemsize
         slots = len(SLOTS) + len(self.kernel.memories) + ARGUMENTS
@@ -93,7 +100,7 @@ class Frame:
     def finish(self) -> Frame:
         """Number the names, when all jobs are there but the last."""
         self.put_arguments()
-        names = [*CONSTANTS, *(name for block in self.blocks for name in block.names), *self.tensors]
+        names = [*CONSTANTS, SHARES, *(name for block in self.blocks for name in block.names), *self.tensors]
         numbers = {name: number for number, name in enumerate(names)}
         self.head.number(numbers)
         self.tail.number(numbers)
@@ -102,14 +109,15 @@ class Frame:
     def lay_out(self, layout: Layout) -> Form:
         """What a call with a batch that lies so is made of; the last answer is remembered."""
         parts, last = parts_of(self.kernel, layout.rows, layout.batch), self._last
-        if last is None or last.layout is not layout or last.parts != parts:
-            places = [part for constant in layout.numbers(parts) for part in (0, constant)]
-            blocks = [block.lay_out(layout, parts) for block in self.blocks]
+        shares = max(1, min(threads(), layout.rows // DEPTH))
+        if last is None or last.layout is not layout or (last.parts, last.shares) != (parts, shares):
+            places = [part for constant in (*layout.numbers(parts), shares) for part in (0, constant)]
+            blocks = [block.lay_out(layout, parts, shares) for block in self.blocks]
             for base, (_, starts) in enumerate(blocks, start=1):
                 places += [part for start in starts.values() for part in (base, start)]
             first = 1 + len(self.blocks)
             places += [part for base in range(first, first + len(self.tensors)) for part in (base, 0)]
-            self._last = last = Form(layout, parts, blocks, array("q", places))
+            self._last = last = Form(layout, parts, shares, blocks, array("q", places))
         return last
 
     def run(self, form: Form, blocks: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
@@ -138,6 +146,15 @@ class Frame:
         rows, columns = stop - start, self.shapes[weight][1]
         return (columns, rows) if turned else (rows, columns)
 
+    def lying(self, number: int, transposed: bool) -> tuple[At, int, int, tuple[int, int]]:
+        """Where a matrix begins, how far apart its neighbours in depth stand and those in width, and both sizes."""
+        piece, (depth, width) = self.plain.matrices[number], self.matrix(number)
+        stride = self.shapes[piece.weight][1]
+        down, across = (1, stride) if piece.turned else (stride, 1)
+        if transposed:
+            depth, width, down, across = width, depth, across, down
+        return self.piece("given", piece), down, across, (depth, width)
+
     def piece(self, of: str, piece: Piece) -> At:
         """Where some rows of a weight, or of its gradient, begin."""
         across = self.shapes[piece.weight][1:].numel()
@@ -152,7 +169,7 @@ class Frame:
         named = (At(argument) if isinstance(argument, str) else argument for argument in arguments)
         jobs.call(self._functions[function], *named)
 
-    def room(self, what: str, rate: Rate, stride: int) -> str:
+    def room(self, what: str, rate: Rate | Shared, stride: int) -> str:
         """Memory for this call alone, under a name of its own."""
         self._count += 1
         name = f"{what}.{self._count}"
@@ -165,17 +182,13 @@ class Frame:
 
     def pack(self, jobs: Jobs, matrix: int, transposed: bool, name: str | None = None) -> str:
         """Pack a matrix of the tape; returns where it lies."""
-        piece, (depth, width) = self.plain.matrices[matrix], self.matrix(matrix)
-        stride = self.shapes[piece.weight][1]
-        down, across = (1, stride) if piece.turned else (stride, 1)
-        if transposed:
-            depth, width, down, across = width, depth, across, down
+        at, down, across, (depth, width) = self.lying(matrix, transposed)
         size = self.program.packed_size(depth, width, self.tiles)
         if name is None:
             name = self.room("packed", "vector", size)
         else:
             self.scratch.add(name, "vector", size)
-        self.call(jobs, "pack", self.piece("given", piece), down, across, depth, width, name)
+        self.call(jobs, "pack", at, down, across, depth, width, name)
         return name
 
     def pack_rows(self, jobs: Jobs, rows: Rows) -> str:

@@ -1,4 +1,4 @@
-"""The jobs after a way back that make the gradients of inputs and weights, where there is little to do.
+"""The jobs after a way back that make the gradients of inputs and weights.
 
 The gradient of a matrix is a product of columns: those of what was multiplied by it and those of the product's
 gradient, over all rows.
@@ -11,18 +11,19 @@ from collections.abc import Sequence
 
 from unspool.engine.cpu.frame import Frame, Rows
 from unspool.engine.cpu.jobs import At
+from unspool.engine.cpu.overall import Overall
 from unspool.engine.cpu.plain import Piece
 
 __all__ = ["write_gradients"]
 
 
-def write_gradients(frame: Frame, wanted: Sequence[bool], small: bool) -> None:
+def write_gradients(frame: Frame, wanted: Sequence[bool], overall: Overall | None) -> None:
     """Add the jobs.
 
     Args:
         frame: Of the way back.
         wanted: Which of the things given get a gradient.
-        small: Whether products are jobs; where they are not, only the vectors' gradients are.
+        overall: How products are made; if they are no jobs, only the vectors' gradients are.
     """
     plain, first = frame.plain, frame.first_weight
     vectors = [
@@ -32,20 +33,28 @@ def write_gradients(frame: Frame, wanted: Sequence[bool], small: bool) -> None:
         for part in parts
         if wanted[first + plain.vectors[part].weight]
     ]
-    if not small:
+    if overall is None:
         multiplied = {piece.weight for piece in plain.matrices}
-        _of_weights(frame, [vector for vector in vectors if vector[0].weight not in multiplied], [])
+        _vectors(frame, [vector for vector in vectors if vector[0].weight not in multiplied], [])
         return
     factors = [
         (outer.matrix, frame.rows(outer.left, outer.depth), frame.rows(outer.right, outer.width))
         for outer in frame.kernel.outers
     ]
-    factors += _of_inputs(frame, wanted)
+    factors += _of_inputs(frame, wanted, overall)
     products = [(plain.matrices[matrix], left, right) for matrix, left, right in factors]
-    _of_weights(frame, vectors, [product for product in products if wanted[first + product[0].weight]])
+    products = [product for product in products if wanted[first + product[0].weight]]
+    summed = _vectors(frame, vectors, [piece for piece, _, _ in products])
+    columns: dict[Rows, list[tuple[Rows, Rows, bool]]] = defaultdict(list)
+    for piece, left, right in products:
+        down, across = (right, left) if piece.turned else (left, right)
+        to = Rows(frame.piece("gradient", piece), frame.shapes[piece.weight][1], across.width)
+        columns[down].append((across, to, piece.weight in summed))
+    for down, others in columns.items():
+        overall.sums(frame.tail, down, others)
 
 
-def _of_inputs(frame: Frame, wanted: Sequence[bool]) -> list[tuple[int, Rows, Rows]]:
+def _of_inputs(frame: Frame, wanted: Sequence[bool], overall: Overall) -> list[tuple[int, Rows, Rows]]:
     """Gradients of inputs; returns matrix and factors of every product by which weights get theirs."""
     factors, begun = [], set()
     for number, (given, matrix) in enumerate(frame.plain.inputs):
@@ -63,19 +72,16 @@ def _of_inputs(frame: Frame, wanted: Sequence[bool]) -> list[tuple[int, Rows, Ro
                 function = "add" if given in begun else "copy"
                 frame.call(frame.tail, function, to.at, depth, gradient.at, depth, At("rows"), depth)
             else:
-                packed = frame.pack(frame.tail, matrix, transposed=True)
-                frame.multiply(frame.tail, gradient, packed, to, adds=given in begun)
+                overall.layer(frame.tail, gradient, matrix, True, to, adds=given in begun)
             begun.add(given)
     return factors
 
 
-def _of_weights(
-    frame: Frame, vectors: Sequence[tuple[Piece, int]], products: Sequence[tuple[Piece, Rows, Rows]]
-) -> None:
-    """Gradients of weights: of vectors, each with its number in the loop, and of products with their factors."""
+def _vectors(frame: Frame, vectors: Sequence[tuple[Piece, int]], multiplied: Sequence[Piece]) -> set[int]:
+    """Gradients of vectors, each with its number in the loop; returns the weights to whose gradients the others add."""
     first = frame.first_weight
     pieces = defaultdict(list)
-    for piece in [*(piece for piece, _ in vectors), *(piece for piece, _, _ in products)]:
+    for piece in [*(piece for piece, _ in vectors), *multiplied]:
         pieces[piece.weight].append((piece.start, piece.stop))
     summed = {piece.weight for piece, _ in vectors}
     for weight, found in pieces.items():
@@ -87,10 +93,4 @@ def _of_weights(
     for piece, number in vectors:
         name, width = f"vector_gradient{number}", frame.kernel.buffers[f"vector_gradient{number}"].stride
         frame.call(frame.tail, "add", frame.piece("gradient", piece), 0, name, width, At("parts"), width)
-    packed: dict[Rows, str] = {}
-    for piece, left, right in products:
-        down, across = (right, left) if piece.turned else (left, right)
-        if across not in packed:
-            packed[across] = frame.pack_rows(frame.tail, across)
-        to = Rows(frame.piece("gradient", piece), frame.shapes[piece.weight][1], across.width)
-        frame.multiply(frame.tail, down, packed[across], to, adds=piece.weight in summed, turned=True)
+    return summed

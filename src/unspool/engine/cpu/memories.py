@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from unspool.engine.cpu.emit.tiles import DEPTH
 from unspool.engine.cpu.kernel import Rate
 from unspool.engine.cpu.layout import Layout
 
-__all__ = ["Memories"]
+__all__ = ["Memories", "Shared"]
+
+Shared = Literal["block", "share"]
+"""Memory of products over all steps: a row for so many rows of the batch as a tile is deep, or for each thread."""
 
 _LINE = 64
 """Bytes that a processor fetches at once; every memory starts with such a line."""
@@ -25,12 +30,15 @@ class Memories:
 
     def __init__(self, dtype: torch.dtype) -> None:
         self._size, self._line = dtype.itemsize, _LINE // dtype.itemsize
-        self._kinds: dict[str, tuple[Rate, int]] = {}
+        self._kinds: dict[str, tuple[Rate | Shared, int]] = {}
+        self._slots: dict[str, int] = {}
         self._marks: dict[str, tuple[str, Callable[[Layout], int]]] = {}
 
-    def add(self, name: str, rate: Rate, stride: int) -> None:
-        """One more memory, whose rows are walked so."""
+    def add(self, name: str, rate: Rate | Shared, stride: int, slot: int | None = None) -> None:
+        """One more memory, whose rows are walked so; those of one slot are never wanted at once, and share it."""
         self._kinds[name] = rate, stride
+        if slot is not None:
+            self._slots[name] = slot
 
     def mark(self, name: str, memory: str, row: Callable[[Layout], int]) -> None:
         """Name a row of a memory, which may depend on how a batch lies."""
@@ -41,15 +49,24 @@ class Memories:
         """Of the memories, then of the rows that are marked."""
         return [*self._kinds, *self._marks]
 
-    def lay_out(self, layout: Layout, parts: int) -> tuple[int, dict[str, int]]:
+    def lay_out(self, layout: Layout, parts: int, shares: int) -> tuple[int, dict[str, int]]:
         """How many numbers the block has, and for each of the names the bytes before it."""
         starts, end = {}, 0
-        for name, (rate, stride) in self._kinds.items():
-            starts[name] = end * self._size
-            end += -(-_rows(rate, layout, parts) * stride // self._line) * self._line
+        sizes = {
+            name: -(-_rows(rate, layout, parts, shares) * stride // self._line) * self._line
+            for name, (rate, stride) in self._kinds.items()
+        }
+        for name, size in sizes.items():
+            if name not in self._slots:
+                starts[name] = end * self._size
+                end += size
+        for slot in sorted(set(self._slots.values())):
+            names = [name for name, where in self._slots.items() if where == slot]
+            starts.update(dict.fromkeys(names, end * self._size))
+            end += max(sizes[name] for name in names)
         for name, (memory, row) in self._marks.items():
             starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * self._size
-        return end, starts
+        return end, {name: starts[name] for name in self.names}
 
     def view(self, block: Tensor, name: str, start: int, layout: Layout, parts: int) -> Tensor:
         """A memory as a tensor, (rows, stride), given the bytes before it."""
@@ -57,7 +74,7 @@ class Memories:
         return block.as_strided((_rows(rate, layout, parts), stride), (stride, 1), start // self._size)
 
 
-def _rows(rate: Rate, layout: Layout, parts: int) -> int:
+def _rows(rate: Rate | Shared, layout: Layout, parts: int, shares: int = 1) -> int:
     return {
         "time": layout.rows,
         "before": layout.batch + layout.rows,
@@ -67,4 +84,6 @@ def _rows(rate: Rate, layout: Layout, parts: int) -> int:
         "row": layout.batch,
         "part": parts,
         "vector": 1,
+        "block": -(-layout.rows // DEPTH),
+        "share": shares,
     }[rate]

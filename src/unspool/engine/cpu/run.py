@@ -121,7 +121,7 @@ class _Tensors:
         name = self._frame.at(memory).name
         if name in self._held:
             return _flat(self._held[name])
-        layout, parts, blocks, _ = self._form
+        layout, parts, _, blocks, _ = self._form
         for memories, block, (_, starts) in zip(self._frame.blocks, self._blocks, blocks, strict=True):
             if name in starts:
                 return memories.view(block, name, starts[name], layout, parts)
@@ -143,17 +143,17 @@ class _Tensors:
 class _Unrolled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, around: Around, layout: Layout, *given: Tensor) -> Any:
-        plain, program, small = around.plain, around.program, around.small(layout)
+        plain, program, way = around.plain, around.program, around.way(layout)
         lying = [part.contiguous() for part in given]
         rows, owned = lying[: around.sequences], given[around.weights :]
-        frame = around.forward(small, layout)
-        made = {} if small else plain.products([_flat(part) for part in rows], owned, half=program.half)
+        frame = around.forward(way, layout)
+        made = {} if way != "torch" else plain.products([_flat(part) for part in rows], owned, half=program.half)
         form = frame.lay_out(layout)
         outputs, final, (_, *kept) = _forward(around, frame, form, program.states, lying, tuple(made.values()))
         if not program.shown:
             kept.pop()  # the way back does not read the outputs
-        ctx.save_for_backward(*rows, *owned, *kept, *([] if small else [made[name] for name in around.made]))
-        ctx.around, ctx.layout, ctx.small = around, layout, small
+        ctx.save_for_backward(*rows, *owned, *kept, *([made[name] for name in around.made] if made else []))
+        ctx.around, ctx.layout, ctx.way = around, layout, way
         ctx.shapes = [part.shape for part in given]
         ctx.set_materialize_grads(False)
         return outputs, *final
@@ -172,12 +172,12 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
     if outputs is None:
         outputs = like.new_zeros(ctx.layout.rows, ctx.around.program.output_width)
     outputs = outputs.contiguous()
-    around, small, saved, wanted = ctx.around, ctx.small, ctx.saved_tensors, ctx.needs_input_grad[2:]
-    frame = around.backward(small, ctx.layout, wanted, tuple([part is not None for part in final]))
+    around, way, saved, wanted = ctx.around, ctx.way, ctx.saved_tensors, ctx.needs_input_grad[2:]
+    frame = around.backward(way, ctx.layout, wanted, tuple([part is not None for part in final]))
     form = frame.lay_out(ctx.layout)
     count = around.sequences + len(around.shapes)
     blocks = [room(outputs.dtype, form.blocks[0][0]), *saved[count : count + len(frame.blocks) - 1]]
-    gradients = [outputs.new_empty(ctx.shapes[number]) for number in frame.written]
+    gradients = [room(outputs.dtype, *ctx.shapes[number]) for number in frame.written]
     tensors = [part.contiguous() for part in saved[:count]]
     tensors += [outputs, *(part.contiguous() for part in final if part is not None)]
     tensors += [*saved[count + len(frame.blocks) - 1 :], *gradients]
@@ -185,7 +185,7 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
     found: list[Tensor | None] = [None] * len(wanted)
     for number, gradient in zip(frame.written, gradients, strict=True):
         found[number] = gradient
-    if not small:
+    if way == "torch":
         memories = _Tensors(frame, form, blocks, dict(zip(frame.tensors, tensors, strict=True)))
         _by_torch(around, frame, memories, saved[:count], wanted, found)
     return None, None, *found

@@ -384,7 +384,7 @@ class _Schedule:
 
 
 def _near(phases: Sequence[Phase]) -> tuple[Phase, ...]:
-    """Phases whose rows share the scratch memory that none of them leaves anything in, so that it stays in near caches."""
+    """Phases whose rows share the scratch memory that no phase leaves anything in, so that it stays in near caches."""
     used = [{place.buffer for loop in phase.loops for place in loop.places} for phase in phases]
     given = {place.buffer for phase in phases for made in phase.products for place in (made.operand, made.result)}
     near = {

@@ -31,6 +31,8 @@ class Team(NamedTuple):
     """Functions of the OpenMP library that torch has loaded; zeros where there is none."""
 
     parallel: Any
+    start: int
+    """The address of `parallel(function, argument, threads, flags)`."""
     which: int
     size: int
 
@@ -47,12 +49,12 @@ def team() -> Team:
             parallel = library.GOMP_parallel
             parallel.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_uint, ctypes.c_uint]
             parallel.restype = None
-            number, count = (
+            start, number, count = (
                 ctypes.cast(function, ctypes.c_void_p).value or 0
-                for function in (library.omp_get_thread_num, library.omp_get_num_threads)
+                for function in (parallel, library.omp_get_thread_num, library.omp_get_num_threads)
             )
-            return Team(parallel, number, count)
-    return Team(None, 0, 0)
+            return Team(parallel, start, number, count)
+    return Team(None, 0, 0, 0)
 
 
 @cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from unspool.engine.cpu.emit.target import Target
 from unspool.engine.cpu.emit.text import Function
@@ -201,44 +201,47 @@ def _pack(target: Target, parts: int) -> Function:
     return f
 
 
-class Job(NamedTuple):
-    """What products of the same rows with some matrices read: whole numbers and addresses."""
+N = TypeVar("N")
 
-    rows: int
-    down: int
-    along: int
+
+class Job(NamedTuple, Generic[N]):
+    """What products of the same rows with some matrices read: whole numbers and addresses, or what stands for them."""
+
+    rows: N
+    down: N
+    along: N
     """How far neighbours in depth stand apart, and rows."""
-    height: int
+    height: N
     """How many rows."""
-    depth: int
-    factors: int
+    depth: N
+    factors: N
     """How many matrices."""
-    table: int
+    table: N
     """A `Factor` for each."""
-    parts: int
+    parts: N
     """Of the work."""
-    work: int
+    work: N
     """For `work_size` numbers for each part."""
-    number: int
-    team: int
+    number: N
+    team: N
     """Functions that say which thread is asking, and of how many."""
 
 
-class Factor(NamedTuple):
+class Factor(NamedTuple, Generic[N]):
     """A matrix, and where its product goes."""
 
-    matrix: int
-    down: int
-    across: int
+    matrix: N
+    down: N
+    across: N
     """How far neighbours in depth stand apart, and columns."""
-    width: int
-    room: int
+    width: N
+    room: N
     """For the matrix in tiles."""
-    result: int
-    stride: int
+    result: N
+    stride: N
 
 
-def _read(f: Function, kind: type[Job | Factor], pointer: str) -> dict[str, str]:
+def _read(f: Function, kind: type[Job[Any] | Factor[Any]], pointer: str) -> dict[str, str]:
     """All of a job or a factor by name."""
     addresses = {"rows", "table", "work", "number", "team", "matrix", "room", "result"}
     return {

@@ -1,0 +1,152 @@
+"""Products over the rows of all steps, as jobs: on vectors by one thread, or in tiles by all of torch's.
+
+What is small is made by the one, before threads have woken; what is large by the other, where the processor has tiles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple, Protocol
+
+from unspool.engine.cpu.compile import Tiled
+from unspool.engine.cpu.emit.jobs import ARGUMENTS
+from unspool.engine.cpu.emit.tiled import Factor, Job, work_size
+from unspool.engine.cpu.emit.tiles import tiles_size
+from unspool.engine.cpu.frame import SHARES, Frame, Rows
+from unspool.engine.cpu.jobs import Argument, At, Jobs
+from unspool.engine.cpu.threads import team
+from unspool.engine.cpu.tiled import PARTS
+
+__all__ = ["InTiles", "OnVectors", "Overall", "Way"]
+
+Way = Literal["vectors", "tiles", "torch"]
+"""How products over all steps are made: as jobs, or by torch outside of them."""
+
+
+class Overall(Protocol):
+    """Adds the jobs of one frame."""
+
+    def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
+        """All rows times a matrix of the tape, put somewhere or added to what is there."""
+
+    def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
+        """Columns times other rows, which is a sum over all rows: each put somewhere, or added if so."""
+
+
+class OnVectors(Overall):
+    """By one thread.
+
+    Args:
+        frame: Whose jobs.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        self._packed: dict[Rows, str] = {}
+
+    def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
+        self._frame.multiply(jobs, rows, self._frame.pack(jobs, matrix, transposed), to, adds=adds)
+
+    def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
+        for rows, to, adds in others:
+            if rows not in self._packed:
+                self._packed[rows] = self._frame.pack_rows(jobs, rows)
+            self._frame.multiply(jobs, columns, self._packed[rows], to, adds=adds, turned=True)
+
+
+class _Factor(NamedTuple):
+    """A matrix to multiply by, and where the product goes."""
+
+    at: At
+    down: int
+    across: int
+    width: int
+    to: Rows
+    adds: bool
+
+
+class InTiles(Overall):
+    """By all threads; each number is cut into three.
+
+    Args:
+        frame: Whose jobs.
+    """
+
+    def __init__(self, frame: Frame) -> None:
+        self._frame = frame
+        functions = frame.program.products(PARTS)
+        assert isinstance(functions, Tiled), "tiles of three parts are what was asked for"
+        self._functions = functions.by_rows
+        self._count = 0
+
+    def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
+        at, down, across, (_, width) = self._frame.lying(matrix, transposed)
+        self._multiply(jobs, rows, False, [_Factor(at, down, across, width, to, adds)])
+
+    def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
+        factors = [_Factor(rows.at, rows.stride, 1, rows.width, to, adds) for rows, to, adds in others]
+        self._multiply(jobs, columns, True, factors)
+
+    def _multiply(self, jobs: Jobs, rows: Rows, turned: bool, factors: Sequence[_Factor]) -> None:
+        frame, height = self._frame, rows.width if turned else At("rows")
+        job, table = self._numbers("job", len(Job._fields)), self._numbers("table", len(factors) * len(Factor._fields))
+        memory = frame.scratch
+        memory.add("work", "share", work_size(PARTS))
+        added = []
+        for number, factor in enumerate(factors):
+            self._count += 1
+            name, result = f"tiles.{self._count}", factor.to
+            if turned:
+                memory.add(name, "block", tiles_size(1, factor.width, PARTS), number)
+            else:
+                memory.add(name, "vector", tiles_size(rows.width, factor.width, PARTS), number)
+            if factor.adds:
+                room = frame.room(
+                    "product", "vector" if turned else "time", factor.width * (rows.width if turned else 1)
+                )
+                result = Rows(At(room), factor.width, factor.width)
+                added.append((factor.to, result))
+            self._put(
+                jobs,
+                At(table, 8 * len(Factor._fields) * number),
+                Factor[Argument](
+                    matrix=factor.at,
+                    down=factor.down,
+                    across=factor.across,
+                    width=factor.width,
+                    room=At(name),
+                    result=result.at,
+                    stride=result.stride,
+                ),
+            )
+        self._put(
+            jobs,
+            At(job),
+            Job[Argument](
+                rows=rows.at,
+                down=rows.stride if turned else 1,
+                along=1 if turned else rows.stride,
+                height=height,
+                depth=At("rows") if turned else rows.width,
+                factors=len(factors),
+                table=At(table),
+                parts=At(SHARES),
+                work=At("work"),
+                number=team().which,
+                team=team().size,
+            ),
+        )
+        for function in self._functions:
+            frame.call(jobs, "parallel", function.join, At(job), At(SHARES), 0)
+        for to, result in added:
+            frame.call(jobs, "add", to.at, to.stride, result.at, result.stride, height, to.width)
+
+    def _numbers(self, what: str, count: int) -> str:
+        """Memory for so many whole numbers or addresses."""
+        return self._frame.room(what, "vector", (count + ARGUMENTS) * 8 // self._frame.size)
+
+    def _put(self, jobs: Jobs, to: At, values: Sequence[Argument]) -> None:
+        """Write them down; what comes up to `ARGUMENTS` behind them is overwritten."""
+        each = ARGUMENTS - 1
+        for first in range(0, len(values), each):
+            self._frame.call(jobs, "put", At(to.name, to.more + 8 * first), *values[first : first + each])
