@@ -108,7 +108,7 @@ def test_training_finishes_and_is_right_while_other_processes_take_the_cores(mon
 
 def test_parts_of_a_ragged_batch_have_about_the_same_work():
     lengths = torch.tensor([9, 1, 30, 2, 2, 25, 7, 4])
-    layout = packed(lengths, reverse=False)
+    layout = packed(lengths, 30, reverse=False)
     cuts = layout.cuts(3).tolist()
     assert cuts[0] == 0
     assert cuts[-1] == 8

@@ -20,6 +20,7 @@ from unspool.engine.cpu.compile import missing, tiled
 from unspool.engine.cpu.emit.target import AMX, AVX512, host_target
 from unspool.engine.cpu.emit.tiled import emit_tiled
 from unspool.engine.cpu.emit.tiles import tiles_size
+from unspool.engine.cpu.plan import plan
 from unspool.engine.cpu.products import HALF_WITHIN, IN_TILES, matrix_gradients, product
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.tiled import in_tiles, worthwhile
@@ -184,7 +185,8 @@ def test_cells_agree_with_the_plain_loop(name, size, ragged, ways):
     case = make_case(kind, size, ragged=ragged, reverse=size[1] == 5)
     truth = case.double().outputs_and_gradients("reference")
     assert_agrees(case.outputs_and_gradients("cpu"), truth, torch.float32, case.outputs_and_gradients("reference"))
-    assert ways == ["torch" if case.lengths is not None and case.lengths.unique().numel() > 1 else "tiles"]
+    made_before = plan(case.cell).plain is None  # then ragged batches are packed before, too
+    assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "tiles"}
 
 
 @needs_tiles
@@ -202,7 +204,7 @@ def test_shares_of_threads_change_no_bit_but_the_loops(count, ways):
     for key, value in found[0].items():
         if "bias" not in key:  # parts of a batch are summed up each by itself
             assert torch.equal(value, found[1][key]), key
-    assert ways == ["tiles", "tiles"]
+    assert set(ways) == {"tiles"}
 
 
 @needs_tiles
@@ -246,12 +248,15 @@ def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch, ways):
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        unroll(cell, inputs)[0].sum().backward()
-        assert taken == []
-        unroll(cell, inputs, lengths=torch.arange(40) + 21)[0].sum().backward()
-        assert taken == [1, 1, 2]  # inputs; their gradient; both weights at once, from one gradient of their sum
+        for lengths in (None, torch.arange(40) + 21):
+            unroll(cell, inputs, lengths=lengths)[0].sum().backward()
+        assert (set(ways), taken) == ({"tiles"}, [])
+        ways.clear()
         unroll(cell, inputs[:6, :6])[0].sum().backward()
-        assert ways == ["tiles", "torch", "vectors"]
+        assert (set(ways), taken) == ({"vectors"}, [])
+        monkeypatch.setattr(Around, "way", lambda self, layout: "torch")
+        unroll(cell, inputs)[0].sum().backward()
+        assert taken == [1, 1, 2]  # inputs; their gradient; both weights at once, from one gradient of their sum
         assert explain(cell, inputs).details.count(IN_TILES) == 2
         assert explain(cell, inputs[:, :8]).details.count(IN_TILES) == 2
         assert IN_TILES not in explain(cell, inputs[:, :7]).details

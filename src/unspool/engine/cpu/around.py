@@ -18,8 +18,8 @@ from torch import Tensor
 from unspool.engine.cpu.compile import Native, uncollected
 from unspool.engine.cpu.frame import Frame, Rows
 from unspool.engine.cpu.gradients import write_gradients
-from unspool.engine.cpu.jobs import At
-from unspool.engine.cpu.layout import Layout
+from unspool.engine.cpu.jobs import At, Jobs
+from unspool.engine.cpu.layout import Given, Layout
 from unspool.engine.cpu.memories import Memories
 from unspool.engine.cpu.overall import InTiles, OnVectors, Overall, Way
 from unspool.engine.cpu.plain import Plain, bare
@@ -33,6 +33,10 @@ _SMALL = 10_000_000
 so with more threads it is the faster one sooner."""
 _HIGHER = 4
 """As many times more columns than rows may a product have whose matrix is cut up before."""
+
+
+_INWARD, _OUTWARD = "output_gradient0", "outward_gradient"
+"""The gradient of the outputs as the loop reads it, and as it is given with padding."""
 
 
 def _start(rows: slice | Tensor) -> int:
@@ -57,9 +61,19 @@ class Around:
         plain: What comes before the loop.
         sequences: How many there are.
         shapes: Of the weights.
+        packed: Whether ragged batches always come without padding.
     """
 
-    def __init__(self, program: Program, plain: Plain, sequences: int, shapes: Sequence[torch.Size]) -> None:
+    def __init__(
+        self,
+        program: Program,
+        plain: Plain,
+        sequences: int,
+        shapes: Sequence[torch.Size],
+        *,
+        packed: bool = False,
+    ) -> None:
+        self._packed = packed
         self.program, self.plain, self.sequences, self.shapes = program, plain, sequences, tuple(shapes)
         self.widths = program.plan.widths
         self.weights = sequences + len(self.widths)
@@ -67,8 +81,12 @@ class Around:
         self._frames: dict[object, Frame] = {}
 
     def small(self, layout: Layout) -> bool:
-        """Whether products over all steps are jobs."""
-        return layout.rows * self._work * threads() <= _SMALL and layout.totals is None and not self.program.half
+        """Whether products over all steps are jobs of one thread."""
+        return layout.rows * self._work * threads() <= _SMALL and self._jobs(layout)
+
+    def _jobs(self, layout: Layout) -> bool:
+        """Whether they may be jobs at all."""
+        return not self.program.half and not (self._packed and layout.totals is not None)
 
     @cached_property
     def _work(self) -> int:
@@ -79,29 +97,33 @@ class Around:
         """How products over all steps are made where gradients are wanted."""
         if self.small(layout):
             return "vectors"
-        full = layout.totals is None and self._narrow <= _HIGHER * layout.rows
-        return "tiles" if full and self._tiled else "torch"
+        return "tiles" if self._tiled and self._jobs(layout) and self._widest <= _HIGHER * layout.rows else "torch"
+
+    def given(self, layout: Layout, wanted: bool) -> Given:
+        """How sequences come to the loop; `wanted` is whether gradients are."""
+        if layout.totals is None:
+            return "full"
+        jobs = self.way(layout) != "torch" if wanted else self.small(layout)
+        return "padded" if jobs else "packed"
 
     @cached_property
     def _tiled(self) -> bool:
         """Whether there are tiles for such products, and a team of threads."""
-        program = self.program
-        return program.target.tiled and program.dtype is torch.float32 and not program.half and team().start != 0
+        return self.program.target.tiled and self.program.dtype is torch.float32 and team().start != 0
 
     @cached_property
-    def _narrow(self) -> int:
-        """The largest width of all matrices before the loop."""
-        frame_sizes = [self.shapes[piece.weight] for piece in self.plain.matrices]
-        return max((max(size) for size in frame_sizes), default=0)
+    def _widest(self) -> int:
+        """The largest dimension of all matrices."""
+        return max((max(self.shapes[piece.weight]) for piece in self.plain.matrices), default=0)
 
     def forward(self, way: Way, layout: Layout) -> Frame:
-        """The way forward where gradients are wanted; where products are jobs, batches are full."""
-        key = "forward", way, layout.totals is None, self._tiles(self.program.forward, way == "vectors", layout)
+        """The way forward where gradients are wanted."""
+        key = "forward", way, self.given(layout, True), self._tiles(self.program.forward, way == "vectors", layout)
         return self._found(key, self._make_forward, *key[1:])
 
     def inference(self, small: bool, layout: Layout) -> Frame:
         """The way forward where none are; packed matrices and vectors are given."""
-        key = "inference", small, layout.totals is None, self._tiles(self.program.inference, small, layout)
+        key = "inference", small, self.given(layout, False), self._tiles(self.program.inference, small, layout)
         return self._found(key, self._make_inference, *key[1:])
 
     def backward(self, way: Way, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
@@ -113,7 +135,8 @@ class Around:
             wanted: Which of the things given get gradients.
             ended: Which last states have one.
         """
-        key = way, wanted, ended, self._tiles(self.program.backward, way == "vectors", layout)
+        tiles = self._tiles(self.program.backward, way == "vectors", layout)
+        key = way, self.given(layout, True), wanted, ended, tiles
         return self._found(key, self._make_backward, *key)
 
     def _found(self, key: object, make: Callable[..., Frame], *arguments: Any) -> Frame:
@@ -125,14 +148,14 @@ class Around:
     def _tiles(self, native: Native, small: bool, layout: Layout) -> int:
         return 0 if small else self.program.tiles(native.kernel, layout.steps, layout.rows, layout.batch)
 
-    def _frame(self, native: Native, tiles: int) -> Frame:
-        return Frame(self.program, native, self.plain, self.weights, self.shapes, tiles)
+    def _frame(self, native: Native, tiles: int, given: Given) -> Frame:
+        return Frame(self.program, native, self.plain, self.weights, self.shapes, tiles, given)
 
-    def _make_forward(self, way: Way, full: bool, tiles: int) -> Frame:
-        frame = self._frame(self.program.forward, tiles)
+    def _make_forward(self, way: Way, given: Given, tiles: int) -> Frame:
+        frame = self._frame(self.program.forward, tiles, given)
         overall = _overall(way, frame)
         frame.tensors += [f"given{number}" for number in range(self.weights + len(self.shapes))]
-        self._place_states(frame, frame.kept, self.program.states, full)
+        self._place_states(frame, frame.kept, self.program.states)
         frame.place_vectors()
         for number, (_, matrix) in enumerate(self.plain.inputs):
             if matrix is None or overall is None:
@@ -145,10 +168,10 @@ class Around:
         frame.place_rest(kept=self.program.read_back)
         return frame.finish()
 
-    def _make_inference(self, small: bool, full: bool, tiles: int) -> Frame:
-        frame = self._frame(self.program.inference, tiles)
+    def _make_inference(self, small: bool, given: Given, tiles: int) -> Frame:
+        frame = self._frame(self.program.inference, tiles, given)
         frame.tensors += [f"given{number}" for number in range(self.weights)]
-        self._place_states(frame, frame.scratch, self.program.shown, full)
+        self._place_states(frame, frame.scratch, self.program.shown)
         frame.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
         frame.tensors += [product.packed for product in frame.kernel.products]
         for number, (_, matrix) in enumerate(self.plain.inputs):
@@ -161,8 +184,8 @@ class Around:
         frame.place_rest()
         return frame.finish()
 
-    def _place_states(self, frame: Frame, others: Memories, history: Collection[int], full: bool) -> None:
-        """Room for states; the first ones are brought there, and the last ones to where they are wanted."""
+    def _place_states(self, frame: Frame, others: Memories, history: Collection[int]) -> None:
+        """Room for states; the first ones are brought there, and the last ones and outputs to where they are wanted."""
         if not self.program.shown:
             frame.shown.add("output0", "time", self.program.output_width)
         for number, width in enumerate(self.widths):
@@ -170,28 +193,44 @@ class Around:
             memories = frame.shown if number in self.program.shown else others
             memories.add(name, "after" if number in history else "next", width)
             memories.mark(f"first{number}", name, _FIRST if number in history else _FIRST_OF_TWO)
-            frame.call(frame.head, "copy", f"first{number}", width, given, width, At("batch"), width)
-            if full:
+            self._move(frame, frame.head, f"first{number}", width, given, width, "order", width)
+            if frame.given == "packed":
+                continue
+            final = f"final{number}"
+            frame.tensors.append(final)
+            memories.mark(f"{name}.after", name, _AFTER)
+            if frame.given == "padded":
+                ends = "ends" if number in history else "ends_of_two"
+                frame.gather(frame.tail, final, width, At(name), width, ends, "batch", width)
+            else:
                 memories.mark(f"last{number}", name, _LAST if number in history else _LAST_OF_TWO)
                 memories.mark(f"{name}.before", name, _BEFORE)
-                memories.mark(f"{name}.after", name, _AFTER)
-                frame.tensors.append(f"final{number}")
-                frame.call(frame.tail, "copy", f"final{number}", width, f"last{number}", width, At("batch"), width)
+                frame.call(frame.tail, "copy", final, width, f"last{number}", width, At("batch"), width)
+        if frame.given == "padded":
+            width = self.program.output_width
+            rows = next((f"state{number}.after" for number in self.program.shown), "output0")
+            frame.tensors.append("outputs")
+            frame.gather(frame.tail, "outputs", width, At(rows), width, "spots", "padded", width)
 
     def _place_input(self, frame: Frame, number: int) -> None:
         """An input of the loop that is as it is given, or made by torch."""
-        given, matrix = self.plain.inputs[number]
-        if matrix is None:
-            frame.elsewhere[f"input{number}"] = f"given{given}"
+        if self.plain.inputs[number].matrix is None:
+            self._place_given(frame, number)
         else:
             frame.tensors.append(f"input{number}")
+
+    def _place_given(self, frame: Frame, number: int) -> None:
+        """An input of the loop that is as it is given."""
+        name, (given, _) = f"input{number}", self.plain.inputs[number]
+        if name in frame.kernel.buffers:
+            frame.elsewhere[name] = frame.sequence(given, frame.kernel.buffers[name].stride)
 
     def _rows(self, frame: Frame, number: int) -> Rows:
         """What is multiplied to make an input of the loop."""
         given, matrix = self.plain.inputs[number]
         assert matrix is not None, "it is as it is given"
         depth, _ = frame.matrix(matrix)
-        return Rows(At(f"given{given}"), depth, depth)
+        return Rows(At(frame.sequence(given, depth)), depth, depth)
 
     def _room_for_input(self, frame: Frame, number: int, *, kept: bool = False) -> Rows:
         _, matrix = self.plain.inputs[number]
@@ -200,29 +239,35 @@ class Around:
         (frame.kept if kept else frame.scratch).add(f"input{number}", "time", width)
         return Rows(At(f"input{number}"), width, width)
 
-    def _make_backward(self, way: Way, wanted: tuple[bool, ...], ended: tuple[bool, ...], tiles: int) -> Frame:
-        full = way != "torch"
-        forward = self._found(("forward", way, full, 0), self._make_forward, way, full, 0)
-        frame = self._frame(self.program.backward, tiles)
+    def _make_backward(
+        self, way: Way, given: Given, wanted: tuple[bool, ...], ended: tuple[bool, ...], tiles: int
+    ) -> Frame:
+        forward = self._found(("forward", way, given, 0), self._make_forward, way, given, 0)
+        frame = self._frame(self.program.backward, tiles, given)
         frame.kept, frame.shown = forward.kept, forward.shown
         frame.blocks = [frame.scratch, frame.kept, frame.shown] if self.program.shown else [frame.scratch, frame.kept]
         frame.tensors += [f"given{number}" for number in range(self.sequences)]
         frame.tensors += [f"given{self.weights + number}" for number in range(len(self.shapes))]
-        frame.tensors += ["output_gradient0", *(f"final_gradient{number}" for number, end in enumerate(ended) if end)]
+        frame.tensors += [_OUTWARD if given == "padded" else _INWARD]
+        frame.tensors += [f"final_gradient{number}" for number, end in enumerate(ended) if end]
         frame.tensors += self.made if way == "torch" else []
         frame.place_vectors()
-        given = [used for used, _ in self.plain.inputs]
+        uses = [used for used, _ in self.plain.inputs]
         for number, (used, matrix) in enumerate(self.plain.inputs):
             if matrix is None:
-                frame.elsewhere[f"input{number}"] = f"given{used}"
+                self._place_given(frame, number)
                 gradient = f"input_gradient{number}"
-                if gradient in frame.kernel.buffers and wanted[used] and given.count(used) == 1:
+                alone = uses.count(used) == 1 and given != "padded"
+                if gradient in frame.kernel.buffers and wanted[used] and alone:
                     frame.elsewhere[gradient] = f"gradient{used}"  # the loop writes it where it is wanted
         for product in frame.kernel.products:
             frame.pack(frame.head, product.matrix, product.transposed, product.packed)
         for number, width in enumerate(self.widths):
             self._carry(frame, number, width, wanted[self.sequences + number], ended[number])
         frame.place_rest()
+        width = self.program.output_width
+        if given == "padded" and _INWARD in frame.kernel.buffers:
+            frame.gather(frame.head, _INWARD, width, At(_OUTWARD), width, "places", "rows", width)
         for name, buffer in frame.kernel.buffers.items():
             if buffer.rate == "part":
                 frame.call(frame.head, "clear", name, buffer.stride, At("parts"), buffer.stride)
@@ -248,11 +293,19 @@ class Around:
         for block in (name, f"{name}.second"):  # a sequence that ends early finds it in either
             frame.call(frame.head, "clear", block, carry.stride, At("batch"), carry.stride)
             if ended:
-                given = f"final_gradient{number}"
-                frame.call(frame.head, "copy", block, carry.stride, given, width, At("batch"), width)
+                self._move(frame, frame.head, block, carry.stride, f"final_gradient{number}", width, "order", width)
         if wanted:
             to = f"gradient{self.sequences + number}"
-            frame.call(frame.tail, "copy", to, width, f"{name}.second", carry.stride, At("batch"), width)
+            self._move(frame, frame.tail, to, width, f"{name}.second", carry.stride, "back", width)
+
+    def _move(
+        self, frame: Frame, jobs: Jobs, to: str, stride: int, source: str, apart: int, index: str, width: int
+    ) -> None:
+        """A number of rows for each sequence to where it is, or in the order of an index where that is another one."""
+        if frame.given == "padded":
+            frame.gather(jobs, to, stride, At(source), apart, index, "batch", width)
+        else:
+            frame.call(jobs, "copy", to, stride, source, apart, At("batch"), width)
 
 
 def _overall(way: Way, frame: Frame) -> Overall | None:
@@ -273,6 +326,7 @@ def around_bare(program: Program, inputs: int, vectors: Sequence[Tensor], matric
     if turned not in program.arounds:
         lying = [matrix.shape[::-1] if turn else matrix.shape for matrix, turn in zip(matrices, turned, strict=True)]
         plain = bare(inputs, len(vectors), lying, turned)
-        program.arounds[turned] = Around(program, plain, inputs, [*(vector.shape for vector in vectors), *lying])
+        shapes = [*(vector.shape for vector in vectors), *lying]
+        program.arounds[turned] = Around(program, plain, inputs, shapes, packed=True)
     found: Around = program.arounds[turned]
     return found

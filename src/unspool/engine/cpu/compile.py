@@ -174,7 +174,7 @@ class Tools:
     play: Any
     """Makes the calls of a list: `play(table, count, places, bases)`."""
     addresses: dict[str, int]
-    """`copy`, `add`, `clear` and `put`."""
+    """`copy`, `add`, `clear`, `put`, `gather` and `gather_join`."""
     engine: Any
 
 
@@ -183,7 +183,8 @@ def tools(dtype: torch.dtype, target: Target) -> Tools:
     """Those functions for this machine."""
     with uncollected():
         engine = _Machine(target).load(emit_jobs(target, dtype))
-    addresses = {name: engine.get_function_address(name) for name in ("copy", "add", "clear", "put")}
+    names = ("copy", "add", "clear", "put", "gather", "gather_join")
+    addresses = {name: engine.get_function_address(name) for name in names}
     address = ctypes.c_void_p
     play = ctypes.CFUNCTYPE(None, address, ctypes.c_int64, address, address)
     return Tools(play(engine.get_function_address("play")), addresses, engine)

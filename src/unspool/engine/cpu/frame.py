@@ -1,8 +1,8 @@
 """What stands around a loop, written down as lists of native jobs that all calls share.
 
 Before the loop: first states to their places, weights packed, biases added up. After it: last states to theirs. The
-products of inputs and all gradients are jobs too where there is little to do or the processor has tiles; elsewhere torch
-is faster.
+products of inputs and all gradients are jobs too where there is little to do or the processor has tiles; elsewhere
+torch is faster.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.tiles import DEPTH
 from unspool.engine.cpu.jobs import Argument, At, Jobs
-from unspool.engine.cpu.kernel import Place, Rate
-from unspool.engine.cpu.layout import CONSTANTS, Layout
+from unspool.engine.cpu.kernel import Buffer, Place, Rate
+from unspool.engine.cpu.layout import CONSTANTS, Given, Layout
 from unspool.engine.cpu.memories import Memories, Shared
 from unspool.engine.cpu.plain import Piece, Plain
 from unspool.engine.cpu.program import Program, parts_of
@@ -64,6 +64,7 @@ class Frame:
         first_weight: The number of the first weight among all that a call is given.
         shapes: Of the weights.
         tiles: Into how many bfloat16 each factor is cut whose products are made in tiles; 0 if they are not.
+        given: How sequences come to the loop.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class Frame:
         first_weight: int,
         shapes: Sequence[torch.Size],
         tiles: int,
+        given: Given,
     ) -> None:
         self.program, self.native, self.plain, self.shapes = program, native, plain, shapes
+        self.given = given
         self.tiles, self._products = tiles, program.products(tiles)
         self.kernel, self.first_weight = native.kernel, first_weight
         self.head, self.tail = Jobs(program.tools.play), Jobs(program.tools.play)
@@ -137,8 +140,39 @@ class Frame:
     def rows(self, place: Place, width: int) -> Rows:
         """What stands at a place of the kernel at every step."""
         buffer = place.buffer
+        if buffer.rate == "before" and self.given == "padded":
+            return Rows(At(self._before(buffer), place.column * self.size), buffer.stride, width)
         name = f"{buffer.name}.{buffer.rate}" if buffer.rate in ("before", "after") else self.at(buffer.name).name
         return Rows(At(name, place.column * self.size), buffer.stride, width)
+
+    def _before(self, buffer: Buffer) -> str:
+        """The states before all rows, which don't stand together in a ragged batch's history."""
+        name = f"{buffer.name}.before"
+        if name not in self.scratch.names:
+            self.scratch.add(name, "time", buffer.stride)
+            self.gather(
+                self.tail, name, buffer.stride, At(buffer.name), buffer.stride, "previous", "rows", buffer.stride
+            )
+        return name
+
+    def sequence(self, number: int, width: int) -> str:
+        """What the step is given of all steps, without padding."""
+        if self.given != "padded":
+            return f"given{number}"
+        name = f"rows{number}"
+        if name not in self.scratch.names:
+            self.scratch.add(name, "time", width)
+            self.gather(self.head, name, width, At(f"given{number}"), width, "places", "rows", width)
+        return name
+
+    def sequence_gradient(self, number: int, width: int) -> str:
+        """Where its gradient is put together."""
+        if self.given != "padded":
+            return f"gradient{number}"
+        name = f"rows_gradient{number}"
+        if name not in self.scratch.names:
+            self.scratch.add(name, "time", width)
+        return name
 
     def matrix(self, number: int) -> tuple[int, int]:
         """Depth and width of a matrix of the loop or before it."""
@@ -168,6 +202,28 @@ class Frame:
             self._functions[function] = products(self.program.dtype, self.program.target, turned=True).product
         named = (At(argument) if isinstance(argument, str) else argument for argument in arguments)
         jobs.call(self._functions[function], *named)
+
+    def gather(
+        self, jobs: Jobs, to: str, stride: int, source: At, apart: int, index: str, count: str, width: int
+    ) -> None:
+        """Pick rows by their numbers; those of all steps are shared among threads."""
+        rows = (At(to), stride, source, apart, At(index), At(count), width)
+        if count == "batch" or not team().start:
+            self.call(jobs, "gather", *rows)
+            return
+        arguments = self.numbers(jobs, (*rows, team().which, team().size))
+        self.call(jobs, "parallel", self._functions["gather_join"], At(arguments), At(SHARES), 0)
+
+    def numbers(self, jobs: Jobs, values: Sequence[Argument]) -> str:
+        """Write down numbers and addresses; returns where they stand."""
+        name = self.room("numbers", "vector", (len(values) + ARGUMENTS) * 8 // self.size)
+        self._put(jobs, name, values)
+        return name
+
+    def _put(self, jobs: Jobs, to: str, values: Sequence[Argument]) -> None:
+        each = ARGUMENTS - 1
+        for first in range(0, len(values), each):
+            self.call(jobs, "put", At(to, 8 * first), *values[first : first + each])
 
     def room(self, what: str, rate: Rate | Shared, stride: int) -> str:
         """Memory for this call alone, under a name of its own."""
@@ -238,9 +294,8 @@ class Frame:
 
     def put_arguments(self) -> None:
         """Write the array that the kernel reads."""
-        kernel, each = self.kernel, ARGUMENTS - 1
+        kernel = self.kernel
         constants = {"product": self._products.product, "number": team().which, "count": team().size}
         found: list[Argument] = [constants.get(name, At(name)) for name in SLOTS]
         found += [self.at(name) for name in kernel.memories]
-        for first in range(0, len(found), each):
-            self.call(self.head, "put", At("arguments", 8 * first), *found[first : first + each])
+        self._put(self.head, "arguments", found)

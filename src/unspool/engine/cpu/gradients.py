@@ -56,7 +56,8 @@ def write_gradients(frame: Frame, wanted: Sequence[bool], overall: Overall | Non
 
 def _of_inputs(frame: Frame, wanted: Sequence[bool], overall: Overall) -> list[tuple[int, Rows, Rows]]:
     """Gradients of inputs; returns matrix and factors of every product by which weights get theirs."""
-    factors, begun = [], set()
+    factors: list[tuple[int, Rows, Rows]] = []
+    begun: dict[int, Rows] = {}
     for number, (given, matrix) in enumerate(frame.plain.inputs):
         name = f"input_gradient{number}"
         buffer = frame.kernel.buffers.get(name)
@@ -64,16 +65,21 @@ def _of_inputs(frame: Frame, wanted: Sequence[bool], overall: Overall) -> list[t
             continue
         gradient = Rows(frame.at(name), buffer.stride, buffer.stride)
         depth = buffer.stride if matrix is None else frame.matrix(matrix)[0]
-        to = Rows(At(f"gradient{given}"), depth, depth)
+        to = Rows(At(frame.sequence_gradient(given, depth)), depth, depth) if wanted[given] else gradient
         if matrix is not None:
-            factors.append((matrix, Rows(At(f"given{given}"), depth, depth), gradient))
+            factors.append((matrix, Rows(At(frame.sequence(given, depth)), depth, depth), gradient))
         if wanted[given] and gradient.at != to.at:
             if matrix is None:
                 function = "add" if given in begun else "copy"
                 frame.call(frame.tail, function, to.at, depth, gradient.at, depth, At("rows"), depth)
             else:
                 overall.layer(frame.tail, gradient, matrix, True, to, adds=given in begun)
-            begun.add(given)
+            begun[given] = to
+    if frame.given == "padded":
+        for given, rows in begun.items():
+            frame.gather(
+                frame.tail, f"gradient{given}", rows.width, rows.at, rows.stride, "spots", "padded", rows.width
+            )
     return factors
 
 

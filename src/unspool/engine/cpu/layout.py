@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,10 +16,14 @@ from torch import Tensor
 
 from unspool.engine.cpu.emit.loops import RATES
 
-__all__ = ["CONSTANTS", "Layout", "blocks", "packed"]
+__all__ = ["CONSTANTS", "Given", "Layout", "blocks", "packed"]
 
-CONSTANTS = ("", "steps", "batch", "rows", "parts", "cuts", "active", "starts")
-"""Names that jobs have for what a layout says: nothing, four sizes, and where three tables stand."""
+Given = Literal["full", "packed", "padded"]
+"""How sequences come to the loop: equally long; ragged and already without padding; or ragged and with it."""
+INDICES = ("order", "back", "places", "spots", "previous", "ends", "ends_of_two")
+"""The tables of row numbers that a ragged batch has."""
+CONSTANTS = ("", "steps", "batch", "rows", "padded", "parts", "cuts", "active", "starts", *INDICES)
+"""Names that jobs have for what a layout says: nothing, five sizes, and where tables stand."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class Layout:
     batch: int
     rows: int
     """Of all steps together."""
+    padded: int
+    """The same with the padding that the batch was given with."""
     active: Tensor
     """How many sequences go on at each step, (steps,)."""
     starts: Tensor
@@ -51,6 +58,14 @@ class Layout:
     """Where each sequence went."""
     places: Tensor | None = None
     """Where each row stands in the padded batch."""
+    spots: Tensor | None = None
+    """The row that stands at each place of the padded batch; -1 in the padding."""
+    previous: Tensor | None = None
+    """The rows of a history that hold the states before each row."""
+    ends: Tensor | None = None
+    """The rows of a history that hold the last states, in the order in which the sequences were given."""
+    ends_of_two: Tensor | None = None
+    """The same where only two blocks are kept."""
 
     known: dict[int, tuple[Tensor, list[int]]] = field(default_factory=dict)
     """By the number of parts: what `cuts` and `numbers` have answered before."""
@@ -67,7 +82,9 @@ class Layout:
         if parts not in self.known:
             cuts = self._cuts(parts)
             tables = [table.data_ptr() for table in (cuts, self.active, self.starts)]
-            self.known[parts] = cuts, [0, self.steps, self.batch, self.rows, parts, *tables]
+            indices = [getattr(self, name) for name in INDICES]
+            tables += [0 if index is None else index.data_ptr() for index in indices]
+            self.known[parts] = cuts, [0, self.steps, self.batch, self.rows, self.padded, parts, *tables]
         return self.known[parts]
 
     def _cuts(self, parts: int) -> Tensor:
@@ -97,6 +114,7 @@ def blocks(steps: int, batch: int, reverse: bool) -> Layout:
         steps=steps,
         batch=batch,
         rows=rows,
+        padded=rows,
         active=torch.full((steps,), batch),
         starts=torch.stack([tables[rate] for rate in RATES]) * batch,
         initial=rows if reverse else 0,
@@ -107,8 +125,8 @@ def blocks(steps: int, batch: int, reverse: bool) -> Layout:
     )
 
 
-def packed(lengths: Tensor, reverse: bool) -> Layout:
-    """Sequences differ in length."""
+def packed(lengths: Tensor, time: int, reverse: bool) -> Layout:
+    """Sequences differ in length, and were padded to `time` steps."""
     given = lengths.numpy().astype(np.int64)  # numpy's operations cost a fraction of torch's on so few numbers
     batch = len(given)
     order = np.argsort(-given, kind="stable")
@@ -130,20 +148,29 @@ def packed(lengths: Tensor, reverse: bool) -> Layout:
         "now": step % 2 * batch,
         "next": (step + 1) % 2 * batch,
     }
-    each = np.arange(batch)
+    each, back = np.arange(batch), np.argsort(order)
+    final, final_of_two = batch + begins[ordered - 1] + each, ordered % 2 * batch + each
+    previous, places = before[which_step] + which, turn * batch + order[which]
+    spots = np.full(time * batch, -1)
+    spots[places] = np.arange(rows)
     return Layout(
         steps=steps,
         batch=batch,
         rows=rows,
+        padded=time * batch,
         active=torch.from_numpy(active),
         starts=torch.from_numpy(np.stack([tables[rate] for rate in RATES])),
         initial=0,
-        before=torch.from_numpy(before[which_step] + which),
+        before=torch.from_numpy(previous),
         after=slice(batch, batch + rows),
-        final=torch.from_numpy(batch + begins[ordered - 1] + each),
-        final_of_two=torch.from_numpy(ordered % 2 * batch + each),
+        final=torch.from_numpy(final),
+        final_of_two=torch.from_numpy(final_of_two),
         totals=torch.from_numpy(ordered.cumsum()),
         order=torch.from_numpy(order),
-        back=torch.from_numpy(np.argsort(order)),
-        places=torch.from_numpy(turn * batch + order[which]),
+        back=torch.from_numpy(back),
+        places=torch.from_numpy(places),
+        spots=torch.from_numpy(spots),
+        previous=torch.from_numpy(previous),
+        ends=torch.from_numpy(final[back]),
+        ends_of_two=torch.from_numpy(final_of_two[back]),
     )

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from unspool.engine.cpu.compile import Tiled
-from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.tiled import Factor, Job, work_size
 from unspool.engine.cpu.emit.tiles import tiles_size
 from unspool.engine.cpu.frame import SHARES, Frame, Rows
 from unspool.engine.cpu.jobs import Argument, At, Jobs
+from unspool.engine.cpu.kernel import Rate
 from unspool.engine.cpu.threads import team
 from unspool.engine.cpu.tiled import PARTS
 
@@ -89,64 +89,45 @@ class InTiles(Overall):
 
     def _multiply(self, jobs: Jobs, rows: Rows, turned: bool, factors: Sequence[_Factor]) -> None:
         frame, height = self._frame, rows.width if turned else At("rows")
-        job, table = self._numbers("job", len(Job._fields)), self._numbers("table", len(factors) * len(Factor._fields))
-        memory = frame.scratch
-        memory.add("work", "share", work_size(PARTS))
+        frame.scratch.add("work", "share", work_size(PARTS))
+        table: list[Argument] = []
         added = []
         for number, factor in enumerate(factors):
             self._count += 1
             name, result = f"tiles.{self._count}", factor.to
             if turned:
-                memory.add(name, "block", tiles_size(1, factor.width, PARTS), number)
+                frame.scratch.add(name, "block", tiles_size(1, factor.width, PARTS), slot=number)
             else:
-                memory.add(name, "vector", tiles_size(rows.width, factor.width, PARTS), number)
+                frame.scratch.add(name, "vector", tiles_size(rows.width, factor.width, PARTS), slot=number)
             if factor.adds:
-                room = frame.room(
-                    "product", "vector" if turned else "time", factor.width * (rows.width if turned else 1)
-                )
+                rate: Rate = "vector" if turned else "time"
+                room = frame.room("product", rate, factor.width * (rows.width if turned else 1))
                 result = Rows(At(room), factor.width, factor.width)
                 added.append((factor.to, result))
-            self._put(
-                jobs,
-                At(table, 8 * len(Factor._fields) * number),
-                Factor[Argument](
-                    matrix=factor.at,
-                    down=factor.down,
-                    across=factor.across,
-                    width=factor.width,
-                    room=At(name),
-                    result=result.at,
-                    stride=result.stride,
-                ),
+            table += Factor[Argument](
+                matrix=factor.at,
+                down=factor.down,
+                across=factor.across,
+                width=factor.width,
+                room=At(name),
+                result=result.at,
+                stride=result.stride,
             )
-        self._put(
-            jobs,
-            At(job),
-            Job[Argument](
-                rows=rows.at,
-                down=rows.stride if turned else 1,
-                along=1 if turned else rows.stride,
-                height=height,
-                depth=At("rows") if turned else rows.width,
-                factors=len(factors),
-                table=At(table),
-                parts=At(SHARES),
-                work=At("work"),
-                number=team().which,
-                team=team().size,
-            ),
+        job = Job[Argument](
+            rows=rows.at,
+            down=rows.stride if turned else 1,
+            along=1 if turned else rows.stride,
+            height=height,
+            depth=At("rows") if turned else rows.width,
+            factors=len(factors),
+            table=At(frame.numbers(jobs, table)),
+            parts=At(SHARES),
+            work=At("work"),
+            number=team().which,
+            team=team().size,
         )
+        arguments = frame.numbers(jobs, job)
         for function in self._functions:
-            frame.call(jobs, "parallel", function.join, At(job), At(SHARES), 0)
+            frame.call(jobs, "parallel", function.join, At(arguments), At(SHARES), 0)
         for to, result in added:
             frame.call(jobs, "add", to.at, to.stride, result.at, result.stride, height, to.width)
-
-    def _numbers(self, what: str, count: int) -> str:
-        """Memory for so many whole numbers or addresses."""
-        return self._frame.room(what, "vector", (count + ARGUMENTS) * 8 // self._frame.size)
-
-    def _put(self, jobs: Jobs, to: At, values: Sequence[Argument]) -> None:
-        """Write them down; what comes up to `ARGUMENTS` behind them is overwritten."""
-        each = ARGUMENTS - 1
-        for first in range(0, len(values), each):
-            self._frame.call(jobs, "put", At(to.name, to.more + 8 * first), *values[first : first + each])

@@ -207,19 +207,20 @@ def _run(
 ) -> tuple[Tensor, State]:
     time, batch, _ = request.inputs.shape
     lengths = request.lengths
-    layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, request.reverse)
+    layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, time, request.reverse)
     sequences = [request.inputs, *[part.expand(time, -1, -1) for part in request.context]]
     rows, states = [_as(dtype, part) for part in sequences], [_as(dtype, _row(part)) for part in request.state]
-    if layout.order is not None:
+    given = (*sequences, *request.state, *owned.values())
+    wanted = torch.is_grad_enabled() and True in [tensor.requires_grad for tensor in given]
+    tensors = tuple(owned.values())
+    around = None if plan.plain is None else around_plain(program, plan.plain, len(rows), tensors)
+    packs = around is None or around.given(layout, wanted) == "packed"
+    if packs and layout.order is not None:
         rows = [_Gather.apply(_flat(part), layout.places) for part in rows]  # type: ignore[no-untyped-call]
         states = [part.index_select(0, layout.order) for part in states]
     before = plan.before
-    given = (*sequences, *request.state, *owned.values())
-    wanted = torch.is_grad_enabled() and True in [tensor.requires_grad for tensor in given]
     packed_once = None if wanted else bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
-    if plan.plain is not None:
-        tensors = tuple(owned.values())
-        around = around_plain(program, plan.plain, len(rows), tensors)
+    if around is not None:
         if packed_once is None:
             outputs, final = train(around, layout, (*rows, *states, *tensors))
         else:
@@ -237,7 +238,7 @@ def _run(
         around = around_bare(program, len(inputs), vectors, matrices)
         lying = [matrix if matrix.is_contiguous() else matrix.t() for matrix in matrices]
         outputs, final = train(around, layout, (*inputs, *states, *vectors, *lying))
-    if layout.back is not None:
+    if packs and layout.back is not None:
         outputs = _Scatter.apply(outputs, layout.places, time * batch)  # type: ignore[no-untyped-call]
         final = [part.index_select(0, layout.back) for part in final]
     if outputs.dim() == 2:

@@ -90,7 +90,11 @@ def _forward(
     (scratch, _), (kept, _), (shown, _) = form.blocks
     blocks = [room(like.dtype, scratch), room(like.dtype, kept), like.new_empty(shown)]
     widths, width = around.widths, around.program.output_width
-    final = [like.new_empty(layout.batch, part) for part in widths] if layout.totals is None else []
+    final = [like.new_empty(layout.batch, part) for part in widths] if frame.given != "packed" else []
+    if frame.given == "padded":
+        outputs = room(like.dtype, *(given[0].shape[:-1] if around.sequences else (layout.padded,)), width)
+        frame.run(form, blocks, (*given, *final, outputs, *others))
+        return outputs, final, blocks
     frame.run(form, blocks, (*given, *final, *others))
     if not final:
         memories = _Tensors(frame, form, blocks, {})
@@ -170,7 +174,9 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
     if like is None:
         return (None,) * len(ctx.needs_input_grad)
     if outputs is None:
-        outputs = like.new_zeros(ctx.layout.rows, ctx.around.program.output_width)
+        layout = ctx.layout
+        rows = layout.padded if ctx.around.given(layout, True) == "padded" else layout.rows
+        outputs = like.new_zeros(rows, ctx.around.program.output_width)
     outputs = outputs.contiguous()
     around, way, saved, wanted = ctx.around, ctx.way, ctx.saved_tensors, ctx.needs_input_grad[2:]
     frame = around.backward(way, ctx.layout, wanted, tuple([part is not None for part in final]))

@@ -14,15 +14,19 @@ ARGUMENTS = 9
 
 
 def emit_jobs(target: Target, dtype: torch.dtype) -> str:
-    """A module with five functions.
+    """A module with seven functions.
 
     `play(table, count, places, bases)` makes `count` calls. A line of the table is the address of a function, then two
     whole numbers for each argument: which place it is, and what to add. A place is two whole numbers: which base, and
     again what to add.
     `copy(to, stride, from, stride, rows, width)` copies rows, `add` adds them to what is there, and
-    `clear(to, stride, rows, width)` makes them zero. `put(to, ...)` writes eight whole numbers or addresses.
+    `clear(to, stride, rows, width)` makes them zero. `gather(to, stride, from, stride, index, rows, width)` picks rows
+    by their numbers, or zeros where a number is negative; `gather_join(arguments)` is what each thread of a team does
+    of it, the arguments followed by the functions that say which thread is asking and of how many. `put(to, ...)`
+    writes eight whole numbers or addresses.
     """
     functions = [_play(dtype), _put(dtype), *(_rows(target, dtype, name) for name in ("copy", "add", "clear"))]
+    functions += [_gather(target, dtype), _gather_join(dtype)]
     declared = sorted(set().union(*(function.declared for function in functions)))
     return "\n\n".join(["\n".join(declared), *map(str, functions)])
 
@@ -46,6 +50,38 @@ def _put(dtype: torch.dtype) -> Function:
     f = Function(f"void @put(ptr %to, {', '.join(f'i64 {value}' for value in values)})", dtype, 1)
     for number, value in enumerate(values):
         f.do(f"store i64 {value}, ptr {f.address('%to', number, 'i64')}")
+    return f
+
+
+def _gather(target: Target, dtype: torch.dtype) -> Function:
+    lanes = target.lanes(dtype)
+    head = "void @gather(ptr %to, i64 %stride, ptr %from, i64 %apart, ptr %index, i64 %rows, i64 %width)"
+    f = Function(head, dtype, lanes)
+    with f.loop(0, "%rows", what="row") as row:
+        number, to = f.load("i64", "%index", row), f.address("%to", f.whole("mul", row, "%stride"))
+        there = f.value(f"icmp sge i64 {number}, 0")
+        line = f.address("%from", f.whole("mul", number, "%apart"))
+        for condition, what in ((there, "there"), (f.value(f"xor i1 {there}, true"), "nowhere")):
+            with f.when(condition, what=what), f.loop(0, "%width", lanes, what="column") as column:
+                within = f.first(column, "%width")
+                value = f.read(f.address(line, column), within) if what == "there" else f.constant(0.0)
+                f.write(value, f.address(to, column), within)
+    return f
+
+
+def _gather_join(dtype: torch.dtype) -> Function:
+    f = Function("void @gather_join(ptr %arguments)", dtype, 1)
+    to, stride, start, apart, index, rows, width = (
+        f.load(kind, "%arguments", number)
+        for number, kind in enumerate(("ptr", "i64", "ptr", "i64", "ptr", "i64", "i64"))
+    )
+    part, parts = (f.ask(f.load("ptr", "%arguments", number)) for number in (7, 8))
+    first, last = (f.whole("sdiv", f.whole("mul", rows, share), parts) for share in (part, f.whole("add", part, 1)))
+    here, numbers = f.address(to, f.whole("mul", first, stride)), f.address(index, first, "i64")
+    f.do(
+        f"call void @gather(ptr {here}, i64 {stride}, ptr {start}, i64 {apart}, ptr {numbers}, "
+        f"i64 {f.whole('sub', last, first)}, i64 {width})"
+    )
     return f
 
 

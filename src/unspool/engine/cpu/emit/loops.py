@@ -30,10 +30,7 @@ def emit_kernel(kernel: Kernel, target: Target, dtype: torch.dtype) -> str:
     """
     join = Function("void @join(ptr %arguments)", dtype, target.lanes(dtype))
     slots = {name: number for number, name in enumerate(SLOTS)}
-    number, count = (
-        join.value(f"sext i32 {join.value(f'call i32 {function}()')} to i64")
-        for function in [join.load("ptr", "%arguments", slots[name]) for name in ("number", "count")]
-    )
+    number, count = (join.ask(join.load("ptr", "%arguments", slots[name])) for name in ("number", "count"))
     with join.loop(number, join.load("i64", "%arguments", slots["parts"]), count, what="part") as part:
         join.do(f"call void @run(ptr %arguments, i64 {part})")
     return f"{_Emitter(kernel, target, dtype).text()}\n\n{join}"

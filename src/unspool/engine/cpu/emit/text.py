@@ -251,6 +251,10 @@ class Function:
         """Add products of bfloat16 to float32: each row with all columns."""
         self.call("void", "llvm.x86.tdpbf16ps", f"i8 {sums}", f"i8 {rows}", f"i8 {columns}")
 
+    def ask(self, function: str) -> str:
+        """What a function without arguments gives: a whole number of 32 bits."""
+        return self.value(f"sext i32 {self.value(f'call i32 {function}()')} to i64")
+
     # -- control
 
     @contextmanager

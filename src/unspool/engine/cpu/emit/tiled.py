@@ -428,7 +428,7 @@ def _join(target: Target, name: str) -> Function:
     """What each thread of a team runs."""
     f = function(f"@{name}_join(ptr %job)", target)
     job = _read(f, Job, "%job")
-    number, count = (f.value(f"sext i32 {f.value(f'call i32 {job[which]}()')} to i64") for which in ("number", "team"))
+    number, count = (f.ask(job[which]) for which in ("number", "team"))
     with f.loop(number, job["parts"], count, what="part") as part:
         f.do(f"call void @{name}(ptr %job, i64 {part})")
     return f
