@@ -74,7 +74,8 @@ def check_lengths(lengths: Tensor, *, time: int, batch: int) -> None:
     if lengths.shape != (batch,) or lengths.is_floating_point():
         raise ShapeError(f"lengths are {lengths.dtype} {tuple(lengths.shape)}, expected whole numbers ({batch},)")
     if lengths.device.type == "cpu":
-        shortest, longest = (int(value) for value in lengths.aminmax())
+        values: list[int] = lengths.tolist()
+        shortest, longest = min(values), max(values)
         if shortest < 1 or longest > time:
             raise ShapeError(f"lengths lie between {shortest} and {longest}, expected between 1 and {time}")
 
@@ -105,7 +106,7 @@ def check_request(
         raise ShapeError(f"{type(cell).__name__}: state has shapes {came}, expected {expected}")
     elif type(state) is not type(initial):
         state = type(initial)(*state)
-    if lengths is not None and lengths.device.type == "cpu" and bool((lengths == inputs.shape[0]).all()):
+    if lengths is not None and lengths.device.type == "cpu" and min(lengths.tolist()) == inputs.shape[0]:
         lengths = None
     return Request(cell, inputs, state, lengths, reverse, tuple(context))
 

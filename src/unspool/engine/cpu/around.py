@@ -39,18 +39,10 @@ _INWARD, _OUTWARD = "output_gradient0", "outward_gradient"
 """The gradient of the outputs as the loop reads it, and as it is given with padding."""
 
 
-def _start(rows: slice | Tensor) -> int:
-    assert isinstance(rows, slice), "a ragged batch has no block of such rows"
-    found: int = rows.start
-    return found
-
-
 # Rows of the history of a state, or of its two blocks.
 _FIRST, _FIRST_OF_TWO = attrgetter("initial"), lambda layout: 0
 _SECOND = attrgetter("batch")
-_LAST, _LAST_OF_TWO, _BEFORE, _AFTER = (
-    lambda layout, of=attrgetter(name): _start(of(layout)) for name in ("final", "final_of_two", "before", "after")
-)
+_LAST, _LAST_OF_TWO, _BEFORE, _AFTER = map(attrgetter, ("final", "final_of_two", "before", "after"))
 
 
 class Around:
@@ -86,7 +78,7 @@ class Around:
 
     def _jobs(self, layout: Layout) -> bool:
         """Whether they may be jobs at all."""
-        return not self.program.half and not (self._packed and layout.totals is not None)
+        return not self.program.half and not (self._packed and layout.ragged)
 
     @cached_property
     def _work(self) -> int:
@@ -101,7 +93,7 @@ class Around:
 
     def given(self, layout: Layout, wanted: bool) -> Given:
         """How sequences come to the loop; `wanted` is whether gradients are."""
-        if layout.totals is None:
+        if not layout.ragged:
             return "full"
         jobs = self.way(layout) != "torch" if wanted else self.small(layout)
         return "padded" if jobs else "packed"

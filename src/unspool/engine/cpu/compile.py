@@ -18,6 +18,7 @@ from unspool.engine.cpu import cache as disk
 from unspool.engine.cpu.emit.jobs import emit_jobs
 from unspool.engine.cpu.emit.loops import emit_kernel
 from unspool.engine.cpu.emit.products import emit_products
+from unspool.engine.cpu.emit.tables import emit_tables
 from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.emit.tiled import emit_tiled
 from unspool.engine.cpu.kernel import Kernel
@@ -26,11 +27,13 @@ __all__ = [
     "Native",
     "Products",
     "Shared",
+    "Tables",
     "Tiled",
     "Tools",
     "compile_kernel",
     "missing",
     "products",
+    "tables",
     "tiled",
     "tools",
     "uncollected",
@@ -174,7 +177,7 @@ class Tools:
     play: Any
     """Makes the calls of a list: `play(table, count, places, bases)`."""
     addresses: dict[str, int]
-    """`copy`, `add`, `clear`, `put`, `gather` and `gather_join`."""
+    """Of each by name."""
     engine: Any
 
 
@@ -183,11 +186,29 @@ def tools(dtype: torch.dtype, target: Target) -> Tools:
     """Those functions for this machine."""
     with uncollected():
         engine = _Machine(target).load(emit_jobs(target, dtype))
-    names = ("copy", "add", "clear", "put", "gather", "gather_join")
+    names = ("copy", "add", "clear", "put", "gather", "gather_join", "pack_join")
     addresses = {name: engine.get_function_address(name) for name in names}
     address = ctypes.c_void_p
     play = ctypes.CFUNCTYPE(None, address, ctypes.c_int64, address, address)
     return Tools(play(engine.get_function_address("play")), addresses, engine)
+
+
+class Tables(NamedTuple):
+    """The function that finds out where the rows of a ragged batch stand."""
+
+    run: Any
+    """`run(lengths, batch, time, reverse, starts)`."""
+    engine: Any
+
+
+@cache
+def tables(target: Target) -> Tables:
+    """That function for this machine."""
+    with uncollected():
+        engine = _Machine(target).load(emit_tables())
+    whole, address = ctypes.c_int64, ctypes.c_void_p
+    run = ctypes.CFUNCTYPE(None, address, whole, whole, whole, address)
+    return Tables(run(engine.get_function_address("tables")), engine)
 
 
 @dataclass(frozen=True)

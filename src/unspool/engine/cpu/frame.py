@@ -18,11 +18,11 @@ from torch import Tensor
 from unspool.engine.cpu.compile import Native, products
 from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.loops import SLOTS
-from unspool.engine.cpu.emit.tiles import DEPTH
+from unspool.engine.cpu.emit.tiles import DEPTH, HIGH
 from unspool.engine.cpu.jobs import Argument, At, Jobs
 from unspool.engine.cpu.kernel import Buffer, Place, Rate
 from unspool.engine.cpu.layout import CONSTANTS, Given, Layout
-from unspool.engine.cpu.memories import Memories, Shared
+from unspool.engine.cpu.memories import Memories, Shared, row_counts
 from unspool.engine.cpu.plain import Piece, Plain
 from unspool.engine.cpu.program import Program, parts_of
 from unspool.engine.cpu.threads import run_parts, team, threads
@@ -31,6 +31,8 @@ __all__ = ["SHARES", "Form", "Frame", "Rows"]
 
 SHARES = "shares"
 """The name for `Form.shares` in jobs."""
+_SHARED = 1 << 15
+"""Numbers in a matrix from which on all threads pack it."""
 
 
 class Rows(NamedTuple):
@@ -114,8 +116,9 @@ class Frame:
         parts, last = parts_of(self.kernel, layout.rows, layout.batch), self._last
         shares = max(1, min(threads(), layout.rows // DEPTH))
         if last is None or last.layout is not layout or (last.parts, last.shares) != (parts, shares):
+            counts = row_counts(layout, parts, shares)
             places = [part for constant in (*layout.numbers(parts), shares) for part in (0, constant)]
-            blocks = [block.lay_out(layout, parts, shares) for block in self.blocks]
+            blocks = [block.lay_out(counts, layout) for block in self.blocks]
             for base, (_, starts) in enumerate(blocks, start=1):
                 places += [part for start in starts.values() for part in (base, start)]
             first = 1 + len(self.blocks)
@@ -211,8 +214,12 @@ class Frame:
         if count == "batch" or not team().start:
             self.call(jobs, "gather", *rows)
             return
-        arguments = self.numbers(jobs, (*rows, team().which, team().size))
-        self.call(jobs, "parallel", self._functions["gather_join"], At(arguments), At(SHARES), 0)
+        self._share(jobs, "gather_join", rows)
+
+    def _share(self, jobs: Jobs, function: str, arguments: Sequence[Argument]) -> None:
+        """Have all threads do a part each."""
+        name = self.numbers(jobs, (*arguments, team().which, team().size))
+        self.call(jobs, "parallel", self._functions[function], At(name), At(SHARES), 0)
 
     def numbers(self, jobs: Jobs, values: Sequence[Argument]) -> str:
         """Write down numbers and addresses; returns where they stand."""
@@ -244,7 +251,14 @@ class Frame:
             name = self.room("packed", "vector", size)
         else:
             self.scratch.add(name, "vector", size)
-        self.call(jobs, "pack", at, down, across, depth, width, name)
+        if depth * width < _SHARED or not team().start:
+            self.call(jobs, "pack", at, down, across, depth, width, name)
+        else:
+            wide = HIGH if self.tiles else self.program.lanes
+            each = self.program.packed_size(depth, wide, self.tiles)
+            self._share(
+                jobs, "pack_join", (self._functions["pack"], at, down, across, depth, width, At(name), wide, each)
+            )
         return name
 
     def pack_rows(self, jobs: Jobs, rows: Rows) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -12,7 +12,7 @@ from unspool.engine.cpu.emit.tiles import DEPTH
 from unspool.engine.cpu.kernel import Rate
 from unspool.engine.cpu.layout import Layout
 
-__all__ = ["Memories", "Shared"]
+__all__ = ["Memories", "Shared", "row_counts"]
 
 Shared = Literal["block", "share"]
 """Memory of products over all steps: a row for so many rows of the batch as a tile is deep, or for each thread."""
@@ -49,41 +49,48 @@ class Memories:
         """Of the memories, then of the rows that are marked."""
         return [*self._kinds, *self._marks]
 
-    def lay_out(self, layout: Layout, parts: int, shares: int) -> tuple[int, dict[str, int]]:
-        """How many numbers the block has, and for each of the names the bytes before it."""
-        starts, end = {}, 0
-        sizes = {
-            name: -(-_rows(rate, layout, parts, shares) * stride // self._line) * self._line
-            for name, (rate, stride) in self._kinds.items()
-        }
-        for name, size in sizes.items():
+    def lay_out(self, counts: Mapping[str, int], layout: Layout) -> tuple[int, dict[str, int]]:
+        """How many numbers the block has, and for each of the names the bytes before it.
+
+        Args:
+            counts: How many rows there are, by rate.
+            layout: How the batch lies.
+        """
+        size, line, end, starts = self._size, self._line, 0, {}
+        for name, (rate, stride) in self._kinds.items():
+            starts[name] = end * size
             if name not in self._slots:
-                starts[name] = end * self._size
-                end += size
-        for slot in sorted(set(self._slots.values())):
-            names = [name for name, where in self._slots.items() if where == slot]
-            starts.update(dict.fromkeys(names, end * self._size))
-            end += max(sizes[name] for name in names)
+                end += -(-counts[rate] * stride // line) * line
+        slots = dict.fromkeys(self._slots.values(), 0)
+        for name, slot in self._slots.items():
+            rate, stride = self._kinds[name]
+            slots[slot] = max(slots[slot], -(-counts[rate] * stride // line) * line)
+        for slot, most in slots.items():
+            slots[slot], end = end, end + most
+        for name, slot in self._slots.items():
+            starts[name] = slots[slot] * size
         for name, (memory, row) in self._marks.items():
-            starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * self._size
-        return end, {name: starts[name] for name in self.names}
+            starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * size
+        return end, starts
 
     def view(self, block: Tensor, name: str, start: int, layout: Layout, parts: int) -> Tensor:
         """A memory as a tensor, (rows, stride), given the bytes before it."""
         rate, stride = self._kinds[name]
-        return block.as_strided((_rows(rate, layout, parts), stride), (stride, 1), start // self._size)
+        return block.as_strided((row_counts(layout, parts)[rate], stride), (stride, 1), start // self._size)
 
 
-def _rows(rate: Rate | Shared, layout: Layout, parts: int, shares: int = 1) -> int:
+def row_counts(layout: Layout, parts: int, shares: int = 1) -> dict[str, int]:
+    """How many rows a memory has, by its rate."""
+    batch, rows = layout.batch, layout.rows
     return {
-        "time": layout.rows,
-        "before": layout.batch + layout.rows,
-        "after": layout.batch + layout.rows,
-        "now": 2 * layout.batch,
-        "next": 2 * layout.batch,
-        "row": layout.batch,
+        "time": rows,
+        "before": batch + rows,
+        "after": batch + rows,
+        "now": 2 * batch,
+        "next": 2 * batch,
+        "row": batch,
         "part": parts,
         "vector": 1,
-        "block": -(-layout.rows // DEPTH),
+        "block": -(-rows // DEPTH),
         "share": shares,
-    }[rate]
+    }

@@ -215,9 +215,11 @@ def _run(
     tensors = tuple(owned.values())
     around = None if plan.plain is None else around_plain(program, plan.plain, len(rows), tensors)
     packs = around is None or around.given(layout, wanted) == "packed"
-    if packs and layout.order is not None:
-        rows = [_Gather.apply(_flat(part), layout.places) for part in rows]  # type: ignore[no-untyped-call]
-        states = [part.index_select(0, layout.order) for part in states]
+    packs = packs and layout.ragged
+    if packs:
+        places, order = layout.index("places"), layout.index("order")
+        rows = [_Gather.apply(_flat(part), places) for part in rows]  # type: ignore[no-untyped-call]
+        states = [part.index_select(0, order) for part in states]
     before = plan.before
     packed_once = None if wanted else bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
     if around is not None:
@@ -238,9 +240,9 @@ def _run(
         around = around_bare(program, len(inputs), vectors, matrices)
         lying = [matrix if matrix.is_contiguous() else matrix.t() for matrix in matrices]
         outputs, final = train(around, layout, (*inputs, *states, *vectors, *lying))
-    if packs and layout.back is not None:
-        outputs = _Scatter.apply(outputs, layout.places, time * batch)  # type: ignore[no-untyped-call]
-        final = [part.index_select(0, layout.back) for part in final]
+    if packs:
+        outputs = _Scatter.apply(outputs, places, time * batch)  # type: ignore[no-untyped-call]
+        final = [part.index_select(0, layout.index("back")) for part in final]
     if outputs.dim() == 2:
         outputs = outputs.view(time, batch, -1)
     ends = [_as(like.dtype, part) for part, like in zip(final, request.state, strict=True)]

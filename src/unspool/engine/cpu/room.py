@@ -24,6 +24,8 @@ _LINE = 64
 _free: dict[int, list[tuple[NDArray[np.uint8], int]]] = {}
 """What nobody uses, by size, those last that were given back last; and the first byte of it that begins a line. Threads
 need no lock, nor finalizers in the middle of this: at worst some memory is forgotten, and made anew."""
+_lent: dict[int, tuple[weakref.ref[NDArray[np.uint8]], NDArray[np.uint8], int]] = {}
+"""What is in use, by its watcher. `weakref.finalize` would do the same, at three times the cost."""
 _KINDS = {torch.float32: np.float32, torch.float64: np.float64}
 """What numpy calls the types of numbers."""
 
@@ -44,11 +46,13 @@ def room(dtype: torch.dtype, *shape: int) -> Tensor:
     lent = memory[start : start + count].view(_KINDS[dtype]).reshape(shape)
     if torch.are_deterministic_algorithms_enabled() and torch._C._get_deterministic_fill_uninitialized_memory():
         lent.fill(np.nan)  # as torch fills its own
-    weakref.finalize(lent, _give_back, memory, start).atexit = False
+    watcher = weakref.ref(lent, _give_back)
+    _lent[id(watcher)] = watcher, memory, start
     return torch.from_numpy(lent)
 
 
-def _give_back(memory: NDArray[np.uint8], start: int) -> None:
+def _give_back(lent: weakref.ref[NDArray[np.uint8]]) -> None:
+    _, memory, start = _lent.pop(id(lent))
     unused = _free.pop(len(memory), [])
     unused.append((memory, start))
     _free[len(memory)] = unused

@@ -98,9 +98,9 @@ def _forward(
     frame.run(form, blocks, (*given, *final, *others))
     if not final:
         memories = _Tensors(frame, form, blocks, {})
-        ends = [layout.final if number in history else layout.final_of_two for number in range(len(widths))]
-        final = [memories[f"state{number}"][end] for number, end in enumerate(ends)]
-    begin, (*lead, _) = layout.after.start * width if around.program.shown else 0, given[0].shape
+        ends = ["final" if number in history else "final_of_two" for number in range(len(widths))]
+        final = [memories[f"state{number}"][layout.index(end)] for number, end in enumerate(ends)]
+    begin, (*lead, _) = layout.after * width if around.program.shown else 0, given[0].shape
     if not around.sequences:
         lead = [layout.rows]
     strides = (layout.batch * width, width, 1)[-1 - len(lead) :]
@@ -140,7 +140,8 @@ class _Tensors:
         """What stood at a place at every step, (rows, width)."""
         rate, layout, found = place.buffer.rate, self._form.layout, self[place.buffer.name]
         if rate in ("before", "after"):
-            found = found[layout.before if rate == "before" else layout.after]
+            start = layout.before if rate == "before" else layout.after
+            found = found[layout.index("previous")] if start is None else found[start : start + layout.rows]
         return found if width == found.shape[1] else found[:, place.column : place.column + width]
 
 

@@ -146,15 +146,15 @@ entry:
   %m12 = alloca i64, align 64
   %v1 = getelementptr i64, ptr %arguments, i64 6
   %v2 = load ptr, ptr %v1
-  %v3 = getelementptr i64, ptr %arguments, i64 7
-  %v4 = load ptr, ptr %v3
-  %v5 = call i32 %v2()
-  %v6 = sext i32 %v5 to i64
-  %v7 = call i32 %v4()
+  %v3 = call i32 %v2()
+  %v4 = sext i32 %v3 to i64
+  %v5 = getelementptr i64, ptr %arguments, i64 7
+  %v6 = load ptr, ptr %v5
+  %v7 = call i32 %v6()
   %v8 = sext i32 %v7 to i64
   %v9 = getelementptr i64, ptr %arguments, i64 1
   %v10 = load i64, ptr %v9
-  store i64 %v6, ptr %m12
+  store i64 %v4, ptr %m12
   br label %part11
 part11:
   %v13 = load i64, ptr %m12

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
 from unspool.engine.cpu.emit.target import Target
@@ -14,19 +16,20 @@ ARGUMENTS = 9
 
 
 def emit_jobs(target: Target, dtype: torch.dtype) -> str:
-    """A module with seven functions.
+    """A module with eight functions.
 
     `play(table, count, places, bases)` makes `count` calls. A line of the table is the address of a function, then two
     whole numbers for each argument: which place it is, and what to add. A place is two whole numbers: which base, and
     again what to add.
     `copy(to, stride, from, stride, rows, width)` copies rows, `add` adds them to what is there, and
     `clear(to, stride, rows, width)` makes them zero. `gather(to, stride, from, stride, index, rows, width)` picks rows
-    by their numbers, or zeros where a number is negative; `gather_join(arguments)` is what each thread of a team does
-    of it, the arguments followed by the functions that say which thread is asking and of how many. `put(to, ...)`
-    writes eight whole numbers or addresses.
+    by their numbers, or zeros where a number is negative. `put(to, ...)` writes eight whole numbers or addresses.
+    `gather_join(arguments)` and `pack_join(arguments)` do what one thread of a team has to: their arguments stand one
+    behind the other, then the functions that say which thread is asking and of how many. Those of packing are the
+    function that packs and what it is given, then the width and the size of what is packed together.
     """
     functions = [_play(dtype), _put(dtype), *(_rows(target, dtype, name) for name in ("copy", "add", "clear"))]
-    functions += [_gather(target, dtype), _gather_join(dtype)]
+    functions += [_gather(target, dtype), _gather_join(dtype), _pack_join(dtype)]
     declared = sorted(set().union(*(function.declared for function in functions)))
     return "\n\n".join(["\n".join(declared), *map(str, functions)])
 
@@ -71,18 +74,38 @@ def _gather(target: Target, dtype: torch.dtype) -> Function:
 
 def _gather_join(dtype: torch.dtype) -> Function:
     f = Function("void @gather_join(ptr %arguments)", dtype, 1)
-    to, stride, start, apart, index, rows, width = (
-        f.load(kind, "%arguments", number)
-        for number, kind in enumerate(("ptr", "i64", "ptr", "i64", "ptr", "i64", "i64"))
-    )
-    part, parts = (f.ask(f.load("ptr", "%arguments", number)) for number in (7, 8))
-    first, last = (f.whole("sdiv", f.whole("mul", rows, share), parts) for share in (part, f.whole("add", part, 1)))
+    to, stride, start, apart, index, _, width, first, last = _shared(f, "pipipii", lambda found: found[5])
     here, numbers = f.address(to, f.whole("mul", first, stride)), f.address(index, first, "i64")
     f.do(
         f"call void @gather(ptr {here}, i64 {stride}, ptr {start}, i64 {apart}, ptr {numbers}, "
         f"i64 {f.whole('sub', last, first)}, i64 {width})"
     )
     return f
+
+
+def _pack_join(dtype: torch.dtype) -> Function:
+    f = Function("void @pack_join(ptr %arguments)", dtype, 1)
+    pack, matrix, down, across, depth, width, packed, wide, size, first, last = _shared(
+        f, "ppiiiipii", lambda found: f.ceiling(found[5], found[7])
+    )
+    left, right = (f.smaller(width, f.whole("mul", group, wide)) for group in (first, last))
+    here = f.address(matrix, f.whole("mul", left, across))
+    f.do(
+        f"call void {pack}(ptr {here}, i64 {down}, i64 {across}, i64 {depth}, i64 {f.whole('sub', right, left)}, "
+        f"ptr {f.address(packed, f.whole('mul', first, size))})"
+    )
+    return f
+
+
+def _shared(f: Function, kinds: str, whole: Callable[[list[str]], str]) -> list[str]:
+    """Arguments, pointers and whole numbers, and this thread's share of a whole: its first and the one after its last.
+
+    Behind the arguments stand the functions that say which thread is asking and of how many.
+    """
+    found = [f.load("ptr" if kind == "p" else "i64", "%arguments", number) for number, kind in enumerate(kinds)]
+    part, parts = (f.ask(f.load("ptr", "%arguments", len(kinds) + number)) for number in (0, 1))
+    ends = (part, f.whole("add", part, 1))
+    return found + [f.whole("sdiv", f.whole("mul", whole(found), end), parts) for end in ends]
 
 
 def _rows(target: Target, dtype: torch.dtype, name: str) -> Function:
