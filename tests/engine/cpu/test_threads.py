@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from cases import assert_agrees, make_case
-from unspool.engine.cpu import threads
+from unspool.engine.cpu import path, threads
+from unspool.engine.cpu.frame import Frame
 
 SIZE = (12, 20, 60, 64)  # enough work to be shared out
 
@@ -25,6 +26,14 @@ def many_threads():
     torch.set_num_threads(before)
 
 
+@pytest.fixture
+def used(monkeypatch):
+    """In how many parts batches were cut."""
+    found, run = set(), Frame.run
+    monkeypatch.setattr(Frame, "run", lambda self, form, *given: (found.add(form.parts), run(self, form, *given))[1])
+    return found
+
+
 def agree(ragged: bool) -> None:
     case = make_case("gru-reset-before", SIZE, dtype=torch.float64, ragged=ragged)
     assert_agrees(case.outputs_and_gradients("cpu"), case.outputs_and_gradients("reference"), torch.float64)
@@ -33,20 +42,18 @@ def agree(ragged: bool) -> None:
 @pytest.mark.usefixtures("many_threads")
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("way", ["team", "pool", "forked"])
-def test_parts_add_up_to_the_whole(way, ragged, monkeypatch):
-    used = []
-    run = threads.run_parts
-    monkeypatch.setattr(
-        "unspool.engine.cpu.frame.run_parts", lambda native, at, parts: (used.append(parts), run(native, at, parts))[1]
-    )
+def test_parts_add_up_to_the_whole(way, ragged, used, monkeypatch):
+    path._programs.clear()  # frames know how they are run
     if way == "team" and threads.team().parallel is None:
         pytest.skip("torch has no OpenMP team here")
     if way == "pool":
-        monkeypatch.setattr(threads, "team", lambda: threads.Team(None, 0, 0, 0))
+        for name in ("threads", "frame", "around", "overall"):
+            monkeypatch.setattr(f"unspool.engine.cpu.{name}.team", lambda: threads.Team(None, 0, 0, 0))
     if way == "forked":
         monkeypatch.setattr(threads, "_forked", True)
     agree(ragged)
-    assert set(used) == ({1} if way == "forked" else {5})
+    assert used == ({1} if way == "forked" else {5})
+    path._programs.clear()
 
 
 def test_a_team_that_is_smaller_than_asked_for_does_all_parts(tmp_path):
@@ -82,12 +89,7 @@ def test_a_forked_process_runs_and_does_not_hang():
     subprocess.run([sys.executable, "-W", "ignore", "-c", textwrap.dedent(code)], check=True, timeout=120)
 
 
-def test_training_finishes_and_is_right_while_other_processes_take_the_cores(monkeypatch):
-    used = set()
-    run = threads.run_parts
-    monkeypatch.setattr(
-        "unspool.engine.cpu.frame.run_parts", lambda native, at, parts: (used.add(parts), run(native, at, parts))[1]
-    )
+def test_training_finishes_and_is_right_while_other_processes_take_the_cores(used):
     others = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
     before = torch.get_num_threads()
     torch.set_num_threads(2)

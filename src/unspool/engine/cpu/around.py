@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from unspool.engine.cpu.compile import Native, uncollected
-from unspool.engine.cpu.frame import Frame, Rows
+from unspool.engine.cpu.frame import Form, Frame, Rows
 from unspool.engine.cpu.gradients import write_gradients
 from unspool.engine.cpu.jobs import At, Jobs
 from unspool.engine.cpu.layout import Given, Layout
@@ -71,6 +71,8 @@ class Around:
         self.weights = sequences + len(self.widths)
         """The number of the first weight."""
         self._frames: dict[object, Frame] = {}
+        self._last: tuple[Layout, int, tuple[Way, Frame, Form]] | None = None
+        self._last_back: tuple[Layout, object, tuple[Frame, Form]] | None = None
 
     def small(self, layout: Layout) -> bool:
         """Whether products over all steps are jobs of one thread."""
@@ -108,18 +110,25 @@ class Around:
         """The largest dimension of all matrices."""
         return max((max(self.shapes[piece.weight]) for piece in self.plain.matrices), default=0)
 
-    def forward(self, way: Way, layout: Layout) -> Frame:
-        """The way forward where gradients are wanted."""
-        key = "forward", way, self.given(layout, True), self._tiles(self.program.forward, way == "vectors", layout)
-        return self._found(key, self._make_forward, *key[1:])
+    def forward(self, layout: Layout) -> tuple[Way, Frame, Form]:
+        """How to go forward where gradients are wanted; the last answer is remembered."""
+        last, count = self._last, threads()
+        if last is None or last[0] is not layout or last[1] != count:
+            way = self.way(layout)
+            key = "forward", way, self.given(layout, True), self._tiles(self.program.forward, way == "vectors", layout)
+            frame = self._found(key, self._make_forward, *key[1:])
+            self._last = last = layout, count, (way, frame, frame.lay_out(layout))
+        return last[2]
 
     def inference(self, small: bool, layout: Layout) -> Frame:
         """The way forward where none are; packed matrices and vectors are given."""
         key = "inference", small, self.given(layout, False), self._tiles(self.program.inference, small, layout)
         return self._found(key, self._make_inference, *key[1:])
 
-    def backward(self, way: Way, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]) -> Frame:
-        """The way back.
+    def backward(
+        self, way: Way, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]
+    ) -> tuple[Frame, Form]:
+        """The way back; the last answer is remembered.
 
         Args:
             way: How products over all steps are made.
@@ -127,9 +136,13 @@ class Around:
             wanted: Which of the things given get gradients.
             ended: Which last states have one.
         """
-        tiles = self._tiles(self.program.backward, way == "vectors", layout)
-        key = way, self.given(layout, True), wanted, ended, tiles
-        return self._found(key, self._make_backward, *key)
+        last, call = self._last_back, (way, threads(), wanted, ended)
+        if last is None or last[0] is not layout or last[1] != call:
+            tiles = self._tiles(self.program.backward, way == "vectors", layout)
+            key = way, self.given(layout, True), wanted, ended, tiles
+            frame = self._found(key, self._make_backward, *key)
+            self._last_back = last = layout, call, (frame, frame.lay_out(layout))
+        return last[2]
 
     def _found(self, key: object, make: Callable[..., Frame], *arguments: Any) -> Frame:
         if key not in self._frames:

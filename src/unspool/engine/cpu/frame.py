@@ -99,12 +99,16 @@ class Frame:
         self.size = program.dtype.itemsize
         slots = len(SLOTS) + len(self.kernel.memories) + ARGUMENTS
         self.scratch.add("arguments", "vector", slots * 8 // self.size)  # the first of all
-        self._count = 0
+        self._count, self._alone = 0, False
         self._last: Form | None = None
 
     def finish(self) -> Frame:
         """Number the names, when all jobs are there but the last."""
         self.put_arguments()
+        if team().start:  # then the loop is a job too, and all of it a single call
+            self.call(self.head, "parallel", self.native.join, "arguments", "parts", 0)
+            self.head.follow(self.tail)
+            self._alone = True
         names = [*CONSTANTS, SHARES, *(name for block in self.blocks for name in block.names), *self.tensors]
         numbers = {name: number for number, name in enumerate(names)}
         self.head.number(numbers)
@@ -131,8 +135,9 @@ class Frame:
         bases = array("q", [0, *[block.data_ptr() for block in blocks], *[part.data_ptr() for part in tensors]])
         places, base = form.places.buffer_info()[0], bases.buffer_info()[0]
         self.head.play(places, base)
-        run_parts(self.native, bases[1], form.parts)
-        self.tail.play(places, base)
+        if not self._alone:
+            run_parts(self.native, bases[1], form.parts)
+            self.tail.play(places, base)
 
     # -- where things are
 

@@ -44,6 +44,11 @@ class Jobs:
         named = [At("", argument) if isinstance(argument, int) else argument for argument in arguments]
         self._calls.append((function, named + [At("")] * (ARGUMENTS - len(named))))
 
+    def follow(self, others: Jobs) -> None:
+        """Take the others' calls over, to be made after these."""
+        self._calls += others._calls
+        others._calls = []
+
     def names(self) -> set[str]:
         """All names; the empty one stands for 0."""
         return {argument.name for _, arguments in self._calls for argument in arguments}

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["room"]
+__all__ = ["room", "room_like"]
 
 _LEAST, _MOST = 1 << 19, 1 << 29
 """Bytes below which memory is torch's own affair, and how many are kept at most while nobody uses them."""
@@ -49,6 +49,11 @@ def room(dtype: torch.dtype, *shape: int) -> Tensor:
     watcher = weakref.ref(lent, _give_back)
     _lent[id(watcher)] = watcher, memory, start
     return torch.from_numpy(lent)
+
+
+def room_like(tensor: Tensor) -> Tensor:
+    """Memory for as many numbers as a tensor has, which must be one without gaps."""
+    return torch.empty_like(tensor) if tensor.nbytes < _LEAST else room(tensor.dtype, *tensor.shape)
 
 
 def _give_back(lent: weakref.ref[NDArray[np.uint8]]) -> None:

@@ -14,7 +14,7 @@ from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.frame import Form, Frame
 from unspool.engine.cpu.kernel import Place
 from unspool.engine.cpu.layout import Layout
-from unspool.engine.cpu.room import room
+from unspool.engine.cpu.room import room, room_like
 
 __all__ = ["infer", "train"]
 
@@ -148,12 +148,10 @@ class _Tensors:
 class _Unrolled(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, around: Around, layout: Layout, *given: Tensor) -> Any:
-        plain, program, way = around.plain, around.program, around.way(layout)
+        plain, program, (way, frame, form) = around.plain, around.program, around.forward(layout)
         lying = [part.contiguous() for part in given]
         rows, owned = lying[: around.sequences], given[around.weights :]
-        frame = around.forward(way, layout)
         made = {} if way != "torch" else plain.products([_flat(part) for part in rows], owned, half=program.half)
-        form = frame.lay_out(layout)
         outputs, final, (_, *kept) = _forward(around, frame, form, program.states, lying, tuple(made.values()))
         if not program.shown:
             kept.pop()  # the way back does not read the outputs
@@ -180,12 +178,15 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
         outputs = like.new_zeros(rows, ctx.around.program.output_width)
     outputs = outputs.contiguous()
     around, way, saved, wanted = ctx.around, ctx.way, ctx.saved_tensors, ctx.needs_input_grad[2:]
-    frame = around.backward(way, ctx.layout, wanted, tuple([part is not None for part in final]))
-    form = frame.lay_out(ctx.layout)
+    frame, form = around.backward(way, ctx.layout, wanted, tuple([part is not None for part in final]))
     count = around.sequences + len(around.shapes)
     blocks = [room(outputs.dtype, form.blocks[0][0]), *saved[count : count + len(frame.blocks) - 1]]
-    gradients = [room(outputs.dtype, *ctx.shapes[number]) for number in frame.written]
     tensors = [part.contiguous() for part in saved[:count]]
+    likes = [*tensors[: around.sequences], *[None] * len(around.widths), *tensors[around.sequences :]]
+    gradients = [
+        room(outputs.dtype, *ctx.shapes[number]) if like is None else room_like(like)
+        for number, like in [(number, likes[number]) for number in frame.written]
+    ]
     tensors += [outputs, *(part.contiguous() for part in final if part is not None)]
     tensors += [*saved[count + len(frame.blocks) - 1 :], *gradients]
     frame.run(form, blocks, tensors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass, replace
+from functools import cache
 
 import torch
 
@@ -38,6 +39,7 @@ NEON = Target("neon", 16, (14, 12, 8, 6))
 PORTABLE = Target("portable", 16, (10, 6, 4))
 
 
+@cache
 def host_target() -> Target:
     """The widest instruction set of this machine that there is a table for."""
     if platform.machine().lower() in ("aarch64", "arm64"):
