@@ -43,6 +43,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from unspool.cells import CELLS, Cell, LayerNormLSTMCell, to_torch
 from unspool.engine import PATHS, Request, check_request, explain, unroll
+from unspool.engine.dispatch import choose
 from unspool.errors import CellError
 
 Clock = Callable[[], float]
@@ -262,10 +263,13 @@ def rivals(case: Case, *, with_jax: bool) -> Iterator[Rival]:
         from hand import HandPath
 
         by_hand = HandPath(cell)
-        yield Rival(
-            "hand",
-            lambda: TorchRun(case, cell, lambda x: by_hand.run(check_request(cell, x, None, lengths, False, ()))),
-        )
+
+        def hand(x: Tensor) -> tuple[Tensor, Sequence[Tensor]]:
+            request = check_request(cell, x, None, lengths, False, ())
+            choose(request, "auto")  # so that both go through the same door
+            return by_hand.run(request)
+
+        yield Rival("hand", lambda: TorchRun(case, cell, hand))
     yield _torch_rival(case)
     if with_jax:
         from jax_cells import JaxRun

@@ -88,17 +88,16 @@ class Around:
         return sum(self.shapes[piece.weight][1] * (piece.stop - piece.start) for piece in self.plain.matrices)
 
     def way(self, layout: Layout) -> Way:
-        """How products over all steps are made where gradients are wanted."""
+        """How products over all steps are made."""
         if self.small(layout):
             return "vectors"
         return "tiles" if self._tiled and self._jobs(layout) and self._widest <= _HIGHER * layout.rows else "torch"
 
-    def given(self, layout: Layout, wanted: bool) -> Given:
-        """How sequences come to the loop; `wanted` is whether gradients are."""
+    def given(self, layout: Layout) -> Given:
+        """How sequences come to the loop."""
         if not layout.ragged:
             return "full"
-        jobs = self.way(layout) != "torch" if wanted else self.small(layout)
-        return "padded" if jobs else "packed"
+        return "packed" if self.way(layout) == "torch" else "padded"
 
     @cached_property
     def _tiled(self) -> bool:
@@ -115,14 +114,15 @@ class Around:
         last, count = self._last, threads()
         if last is None or last[0] is not layout or last[1] != count:
             way = self.way(layout)
-            key = "forward", way, self.given(layout, True), self._tiles(self.program.forward, way == "vectors", layout)
+            key = "forward", way, self.given(layout), self._tiles(self.program.forward, way == "vectors", layout)
             frame = self._found(key, self._make_forward, *key[1:])
             self._last = last = layout, count, (way, frame, frame.lay_out(layout))
         return last[2]
 
-    def inference(self, small: bool, layout: Layout) -> Frame:
+    def inference(self, way: Way, layout: Layout) -> Frame:
         """The way forward where none are; packed matrices and vectors are given."""
-        key = "inference", small, self.given(layout, False), self._tiles(self.program.inference, small, layout)
+        tiles = self._tiles(self.program.inference, way == "vectors", layout)
+        key = "inference", way, self.given(layout), tiles
         return self._found(key, self._make_inference, *key[1:])
 
     def backward(
@@ -139,7 +139,7 @@ class Around:
         last, call = self._last_back, (way, threads(), wanted, ended)
         if last is None or last[0] is not layout or last[1] != call:
             tiles = self._tiles(self.program.backward, way == "vectors", layout)
-            key = way, self.given(layout, True), wanted, ended, tiles
+            key = way, self.given(layout), wanted, ended, tiles
             frame = self._found(key, self._make_backward, *key)
             self._last_back = last = layout, call, (frame, frame.lay_out(layout))
         return last[2]
@@ -173,19 +173,20 @@ class Around:
         frame.place_rest(kept=self.program.read_back)
         return frame.finish()
 
-    def _make_inference(self, small: bool, given: Given, tiles: int) -> Frame:
+    def _make_inference(self, way: Way, given: Given, tiles: int) -> Frame:
         frame = self._frame(self.program.inference, tiles, given)
+        overall = _overall(way, frame)
         frame.tensors += [f"given{number}" for number in range(self.weights)]
         self._place_states(frame, frame.scratch, self.program.shown)
         frame.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
         frame.tensors += [product.packed for product in frame.kernel.products]
         for number, (_, matrix) in enumerate(self.plain.inputs):
-            if matrix is None or not small:
+            if matrix is None or overall is None:
                 self._place_input(frame, number)
                 continue
             frame.tensors.append(f"packed{number}")
-            to = self._room_for_input(frame, number)
-            frame.multiply(frame.head, self._rows(frame, number), f"packed{number}", to)
+            to, rows = self._room_for_input(frame, number), self._rows(frame, number)
+            overall.ready_layer(frame.head, rows, f"packed{number}", to)
         frame.place_rest()
         return frame.finish()
 

@@ -14,6 +14,7 @@ from unspool.engine.cpu.emit.tiles import tiles_size
 from unspool.engine.cpu.frame import SHARES, Frame, Rows
 from unspool.engine.cpu.jobs import Argument, At, Jobs
 from unspool.engine.cpu.kernel import Rate
+from unspool.engine.cpu.memories import Shared
 from unspool.engine.cpu.threads import team
 from unspool.engine.cpu.tiled import PARTS
 
@@ -28,6 +29,9 @@ class Overall(Protocol):
 
     def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
         """All rows times a matrix of the tape, put somewhere or added to what is there."""
+
+    def ready_layer(self, jobs: Jobs, rows: Rows, packed: str, to: Rows) -> None:
+        """The same with a matrix that was packed before, or cut into tiles."""
 
     def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
         """Columns times other rows, which is a sum over all rows: each put somewhere, or added if so."""
@@ -46,6 +50,9 @@ class OnVectors(Overall):
 
     def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
         self._frame.multiply(jobs, rows, self._frame.pack(jobs, matrix, transposed), to, adds=adds)
+
+    def ready_layer(self, jobs: Jobs, rows: Rows, packed: str, to: Rows) -> None:
+        self._frame.multiply(jobs, rows, packed, to)
 
     def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
         for rows, to, adds in others:
@@ -83,25 +90,30 @@ class InTiles(Overall):
         at, down, across, (_, width) = self._frame.lying(matrix, transposed)
         self._multiply(jobs, rows, False, [_Factor(at, down, across, width, to, adds)])
 
+    def ready_layer(self, jobs: Jobs, rows: Rows, packed: str, to: Rows) -> None:
+        self._multiply(jobs, rows, False, [_Factor(At(""), 0, 0, to.width, to, False)], packed)
+
     def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
         factors = [_Factor(rows.at, rows.stride, 1, rows.width, to, adds) for rows, to, adds in others]
         self._multiply(jobs, columns, True, factors)
 
-    def _multiply(self, jobs: Jobs, rows: Rows, turned: bool, factors: Sequence[_Factor]) -> None:
+    def _multiply(
+        self, jobs: Jobs, rows: Rows, turned: bool, factors: Sequence[_Factor], tiles: str | None = None
+    ) -> None:
         frame, height = self._frame, rows.width if turned else At("rows")
         frame.scratch.add("work", "share", work_size(PARTS))
         table: list[Argument] = []
         added = []
         for number, factor in enumerate(factors):
             self._count += 1
-            name, result = f"tiles.{self._count}", factor.to
-            if turned:
-                frame.scratch.add(name, "block", tiles_size(1, factor.width, PARTS), slot=number)
-            else:
-                frame.scratch.add(name, "vector", tiles_size(rows.width, factor.width, PARTS), slot=number)
+            name, result = tiles or f"tiles.{self._count}", factor.to
+            if tiles is None:
+                rate: Rate | Shared = "block" if turned else "vector"
+                frame.scratch.add(name, rate, tiles_size(1 if turned else rows.width, factor.width, PARTS), slot=number)
             if factor.adds:
-                rate: Rate = "vector" if turned else "time"
-                room = frame.room("product", rate, factor.width * (rows.width if turned else 1))
+                room = frame.room(
+                    "product", "vector" if turned else "time", factor.width * (rows.width if turned else 1)
+                )
                 result = Rows(At(room), factor.width, factor.width)
                 added.append((factor.to, result))
             table += Factor[Argument](
@@ -127,7 +139,7 @@ class InTiles(Overall):
             team=team().size,
         )
         arguments = frame.numbers(jobs, job)
-        for function in self._functions:
+        for function in self._functions if tiles is None else self._functions[1:]:
             frame.call(jobs, "parallel", function.join, At(arguments), At(SHARES), 0)
         for to, result in added:
             frame.call(jobs, "add", to.at, to.stride, result.at, result.stride, height, to.width)

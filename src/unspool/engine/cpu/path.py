@@ -214,7 +214,7 @@ def _run(
     wanted = torch.is_grad_enabled() and True in [tensor.requires_grad for tensor in given]
     tensors = tuple(owned.values())
     around = None if plan.plain is None else around_plain(program, plan.plain, len(rows), tensors)
-    packs = around is None or around.given(layout, wanted) == "packed"
+    packs = around is None or around.given(layout) == "packed"
     packs = packs and layout.ragged
     if packs:
         places, order = layout.index("places"), layout.index("order")

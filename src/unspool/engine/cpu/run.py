@@ -14,6 +14,7 @@ from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.frame import Form, Frame
 from unspool.engine.cpu.kernel import Place
 from unspool.engine.cpu.layout import Layout
+from unspool.engine.cpu.overall import Way
 from unspool.engine.cpu.room import room, room_like
 
 __all__ = ["infer", "train"]
@@ -44,11 +45,11 @@ def infer(
     weights: Bound,
 ) -> tuple[Tensor, list[Tensor]]:
     """The same where no gradient is wanted; `weights` are the ones that are owned, made ready."""
-    program, plain, small = around.program, around.plain, around.small(layout)
-    frame = around.inference(small, layout)
+    program, plain, way = around.program, around.plain, around.way(layout)
+    frame = around.inference(way, layout)
     given = [part.contiguous() for part in (*sequences, *states)]
-    ready = weights.ready(frame, partial(_ready, around, frame, weights, small))
-    if not small:
+    ready = weights.ready(frame, partial(_ready, around, frame, weights, way))
+    if way == "torch":
         flat = [_flat(part) for part in given[: around.sequences]]
         ready = [*ready, *plain.products(flat, owned, half=program.half).values()]
     form = frame.lay_out(layout)
@@ -56,12 +57,13 @@ def infer(
     return outputs, final
 
 
-def _ready(around: Around, frame: Frame, weights: Bound, small: bool) -> list[Tensor]:
+def _ready(around: Around, frame: Frame, weights: Bound, way: Way) -> list[Tensor]:
     """What the way forward without gradients wants of the weights."""
     found = weights.vectors(around.program.plan.before)
     found += [weights.packed(product.matrix, product.transposed, frame.tiles) for product in frame.kernel.products]
-    if small:
-        found += [weights.packed(matrix, False) for _, matrix in around.plain.inputs if matrix is not None]
+    if way != "torch":
+        ready = weights.cut if way == "tiles" else partial(weights.packed, transposed=False)
+        found += [ready(matrix) for _, matrix in around.plain.inputs if matrix is not None]
     return found
 
 
@@ -174,7 +176,7 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
         return (None,) * len(ctx.needs_input_grad)
     if outputs is None:
         layout = ctx.layout
-        rows = layout.padded if ctx.around.given(layout, True) == "padded" else layout.rows
+        rows = layout.padded if ctx.around.given(layout) == "padded" else layout.rows
         outputs = like.new_zeros(rows, ctx.around.program.output_width)
     outputs = outputs.contiguous()
     around, way, saved, wanted = ctx.around, ctx.way, ctx.saved_tensors, ctx.needs_input_grad[2:]

@@ -17,7 +17,7 @@ from unspool.engine.cpu.onlookers import plain_memory
 from unspool.engine.cpu.room import room
 from unspool.engine.cpu.threads import run_parts, team, threads
 
-__all__ = ["PARTS", "enough", "in_tiles", "worthwhile"]
+__all__ = ["PARTS", "cut", "enough", "in_tiles", "worthwhile"]
 
 PARTS = 3
 """Into how many bfloat16 a float32 is cut."""
@@ -50,6 +50,21 @@ def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
         and all(1 in part.stride() and plain_memory(part) for part in (rows, matrix))
         and _functions() is not None
     )
+
+
+def cut(matrix: Tensor) -> Tensor:
+    """A matrix, (depth, width), cut into tiles."""
+    functions = _functions()
+    assert functions is not None, "this processor has no tiles"
+    if 1 not in matrix.stride():
+        matrix = matrix.contiguous()
+    (depth, width), (down, across) = matrix.shape, matrix.stride()
+    tiles = matrix.new_empty(tiles_size(depth, width, PARTS))
+    table = array("q", Factor(matrix.data_ptr(), down, across, width, tiles.data_ptr(), 0, 0))
+    nothing = dict.fromkeys(("rows", "down", "along", "height", "work", "number", "team"), 0)
+    arguments = array("q", Job(depth=depth, factors=1, table=table.buffer_info()[0], parts=1, **nothing))
+    functions.by_rows[0].run(arguments.buffer_info()[0], 0)
+    return tiles
 
 
 def in_tiles(rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None) -> list[Tensor]:
