@@ -189,6 +189,23 @@ def test_cells_agree_with_the_plain_loop(name, size, ragged, ways):
     assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "tiles"}
 
 
+@pytest.mark.usefixtures("always", "nan_memory")
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("name", ["lstm", "gru-reset-before", "mlstm", "Pieces", "Unturned"])
+def test_weights_are_cut_once_and_again_when_they_were_written_to(name, ragged, ways):
+    case = make_case({**ALL_CELLS, **PIECES}[name], (40, 9, 17, 33), ragged=ragged, reverse=True)
+    with torch.no_grad():
+        for factor in (1.0, 1.0, 0.5):
+            for weight in case.cell.parameters():
+                weight.mul_(factor)
+            expected, final = case.run("reference")
+            found, ends = case.run("cpu")
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+            for end, right in zip(ends, final, strict=True):
+                torch.testing.assert_close(end, right, rtol=1e-4, atol=1e-5)
+    assert set(ways) == {"tiles"}
+
+
 @needs_tiles
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_shares_of_threads_change_no_bit_but_the_loops(count, ways):
