@@ -91,7 +91,7 @@ class Frame:
         """Names of all that has memory of its own, in the order in which a call gives it."""
         self.written: list[int] = []
         """The numbers of the things given whose gradients the loop and the jobs write."""
-        self.elsewhere: dict[str, str] = {}
+        self.elsewhere: dict[str, str] = dict(native.kernel.same)
         """The kernel's memories that stand under another name."""
         self._functions = {**program.tools.addresses, "product": self._products.product}
         self._functions["parallel"] = team().start

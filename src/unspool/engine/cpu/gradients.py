@@ -29,7 +29,7 @@ def write_gradients(frame: Frame, wanted: Sequence[bool], overall: Overall | Non
     vectors = [
         (plain.vectors[part], number)
         for number, parts in enumerate(plain.sums)
-        if f"vector_gradient{number}" in frame.kernel.buffers
+        if _vector(frame, number) in frame.kernel.buffers
         for part in parts
         if wanted[first + plain.vectors[part].weight]
     ]
@@ -52,6 +52,11 @@ def write_gradients(frame: Frame, wanted: Sequence[bool], overall: Overall | Non
         columns[down].append((across, to, piece.weight in summed))
     for down, others in columns.items():
         overall.sums(frame.tail, down, others)
+
+
+def _vector(frame: Frame, number: int) -> str:
+    """Where the loop leaves the gradient of a vector, one for each part."""
+    return frame.at(f"vector_gradient{number}").name
 
 
 def _of_inputs(frame: Frame, wanted: Sequence[bool], overall: Overall) -> list[tuple[int, Rows, Rows]]:
@@ -97,6 +102,6 @@ def _vectors(frame: Frame, vectors: Sequence[tuple[Piece, int]], multiplied: Seq
             summed.add(weight)  # some rows twice, or never
             frame.call(frame.tail, "clear", f"gradient{first + weight}", 0, 1, shape.numel())
     for piece, number in vectors:
-        name, width = f"vector_gradient{number}", frame.kernel.buffers[f"vector_gradient{number}"].stride
+        name, width = _vector(frame, number), frame.kernel.buffers[_vector(frame, number)].stride
         frame.call(frame.tail, "add", frame.piece("gradient", piece), 0, name, width, At("parts"), width)
     return summed

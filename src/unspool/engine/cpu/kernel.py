@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal, NamedTuple
 
@@ -158,10 +158,13 @@ class Kernel:
     backward: bool
     phases: tuple[Phase, ...]
     outers: tuple[Outer, ...]
+    same: Mapping[str, str] = field(default_factory=dict)
+    """What needs no memory of its own, since another memory holds the same, by name."""
 
     def __str__(self) -> str:
         """Phase by phase: products, then for each row what is loaded, computed and stored."""
-        return "\n".join(line for number, phase in enumerate(self.phases) for line in _told(number, phase))
+        told = [line for number, phase in enumerate(self.phases) for line in _told(number, phase)]
+        return "\n".join([*told, *(f"{name} is {other}" for name, other in self.same.items())])
 
     @cached_property
     def products(self) -> list[Product]:

@@ -64,6 +64,7 @@ class _Schedule:
         self._places: dict[Node, list[Place]] = defaultdict(list)
         self._stores: dict[Node, list[Place]] = defaultdict(list)
         self._sums: list[tuple[Node, Place]] = []
+        self._same: dict[str, str] = {}
         self._made: dict[Node, Place] = {}  # where products and sums over blocks leave what they find
         self._wraps: dict[Node, Wrap] = {}  # of what is rolled
         self._grids: dict[Node, Grid] = {}
@@ -117,9 +118,14 @@ class _Schedule:
         ends = self._graph.find("state")
         kept = {ends[number] for number in self._history if number in ends}
         wanted = sorted(self._graph.results, key=lambda result: -result[1].width)
+        summed: dict[Node, str] = {}
         for (kind, number), node in wanted:
             if kind == "vector":
-                self._sum(node, Place(Buffer(f"vector_gradient{number}", "part", node.width), 0))
+                name = f"vector_gradient{number}"
+                if summed.setdefault(node, name) == name:
+                    self._sum(node, Place(Buffer(name, "part", node.width), 0))
+                else:
+                    self._same[name] = summed[node]
             elif kind not in ("matrix", "scratch") and not (kind == "output" and node in kept):
                 self._store(node, Place(self._result_buffer(kind, number, node.width), 0))
         for (kind, _), node in wanted:
@@ -260,7 +266,7 @@ class _Schedule:
             if kind == "matrix"
             for right in [self._find(node.arguments[1], every_step=True)]
         ]
-        return Kernel(self._backward, _near(phases), tuple(outers))
+        return Kernel(self._backward, _near(phases), tuple(outers), self._same)
 
     def _roots(self) -> Roots:
         """What loops end in, by time and grid."""
