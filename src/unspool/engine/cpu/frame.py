@@ -25,12 +25,12 @@ from unspool.engine.cpu.layout import CONSTANTS, Given, Layout
 from unspool.engine.cpu.memories import Memories, Shared, row_counts
 from unspool.engine.cpu.plain import Piece, Plain
 from unspool.engine.cpu.program import Program, parts_of
-from unspool.engine.cpu.threads import run_parts, team, threads
+from unspool.engine.cpu.threads import crew, run_parts, team, threads
 
-__all__ = ["SHARES", "Form", "Frame", "Rows"]
+__all__ = ["CREW", "SHARES", "Form", "Frame", "Rows"]
 
-SHARES = "shares"
-"""The name for `Form.shares` in jobs."""
+SHARES, CREW, _LOOP_CREW = "shares", "crew", "loop_crew"
+"""Names in jobs: for `Form.shares`, and for how many threads to ask where work is cut into shares, or into parts."""
 _SHARED = 1 << 15
 """Numbers in a matrix from which on all threads pack it."""
 
@@ -106,10 +106,17 @@ class Frame:
         """Number the names, when all jobs are there but the last."""
         self.put_arguments()
         if team().start:  # then the loop is a job too, and all of it a single call
-            self.call(self.head, "parallel", self.native.join, "arguments", "parts", 0)
+            self.call(self.head, "parallel", self.native.join, "arguments", _LOOP_CREW, 0)
             self.head.follow(self.tail)
             self._alone = True
-        names = [*CONSTANTS, SHARES, *(name for block in self.blocks for name in block.names), *self.tensors]
+        names = [
+            *CONSTANTS,
+            SHARES,
+            CREW,
+            _LOOP_CREW,
+            *(name for block in self.blocks for name in block.names),
+            *self.tensors,
+        ]
         numbers = {name: number for number, name in enumerate(names)}
         self.head.number(numbers)
         self.tail.number(numbers)
@@ -121,7 +128,8 @@ class Frame:
         shares = max(1, min(threads(), layout.rows // DEPTH))
         if last is None or last.layout is not layout or (last.parts, last.shares) != (parts, shares):
             counts = row_counts(layout, parts, shares)
-            places = [part for constant in (*layout.numbers(parts), shares) for part in (0, constant)]
+            constants = (*layout.numbers(parts), shares, crew(shares), crew(parts))
+            places = [part for constant in constants for part in (0, constant)]
             blocks = [block.lay_out(counts, layout) for block in self.blocks]
             for base, (_, starts) in enumerate(blocks, start=1):
                 places += [part for start in starts.values() for part in (base, start)]
@@ -224,7 +232,7 @@ class Frame:
     def _share(self, jobs: Jobs, function: str, arguments: Sequence[Argument]) -> None:
         """Have all threads do a part each."""
         name = self.numbers(jobs, (*arguments, team().which, team().size))
-        self.call(jobs, "parallel", self._functions[function], At(name), At(SHARES), 0)
+        self.call(jobs, "parallel", self._functions[function], At(name), At(CREW), 0)
 
     def numbers(self, jobs: Jobs, values: Sequence[Argument]) -> str:
         """Write down numbers and addresses; returns where they stand."""

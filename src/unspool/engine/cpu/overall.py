@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple, Protocol
 from unspool.engine.cpu.compile import Tiled
 from unspool.engine.cpu.emit.tiled import Factor, Job, work_size
 from unspool.engine.cpu.emit.tiles import tiles_size
-from unspool.engine.cpu.frame import SHARES, Frame, Rows
+from unspool.engine.cpu.frame import CREW, SHARES, Frame, Rows
 from unspool.engine.cpu.jobs import Argument, At, Jobs
 from unspool.engine.cpu.kernel import Rate
 from unspool.engine.cpu.memories import Shared
@@ -140,6 +140,6 @@ class InTiles(Overall):
         )
         arguments = frame.numbers(jobs, job)
         for function in self._functions if tiles is None else self._functions[1:]:
-            frame.call(jobs, "parallel", function.join, At(arguments), At(SHARES), 0)
+            frame.call(jobs, "parallel", function.join, At(arguments), At(CREW), 0)
         for to, result in added:
             frame.call(jobs, "add", to.at, to.stride, result.at, result.stride, height, to.width)

@@ -13,7 +13,7 @@ import torch
 
 from unspool.engine.cpu.compile import Native, Shared
 
-__all__ = ["Team", "run_parts", "team", "threads"]
+__all__ = ["Team", "crew", "run_parts", "team", "threads"]
 
 _forked = False
 
@@ -67,6 +67,11 @@ def threads() -> int:
     return 1 if _forked else torch.get_num_threads()
 
 
+def crew(parts: int) -> int:
+    """How many threads to ask for some parts: all or one, since OpenMP ends threads that a smaller team leaves over."""
+    return 1 if parts == 1 else max(parts, threads())
+
+
 def run_parts(native: Native | Shared, arguments: int, parts: int) -> None:
     """Run all parts and wait for them."""
     if parts == 1:
@@ -75,7 +80,7 @@ def run_parts(native: Native | Shared, arguments: int, parts: int) -> None:
         for part in range(parts):
             native.run(arguments, part)
     elif team().parallel is not None:
-        team().parallel(native.join, arguments, parts, 0)
+        team().parallel(native.join, arguments, crew(parts), 0)
     else:
         waiting = [_pool().submit(native.run, arguments, part) for part in range(1, parts)]
         native.run(arguments, 0)
