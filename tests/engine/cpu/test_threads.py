@@ -70,6 +70,24 @@ def test_a_team_that_is_smaller_than_asked_for_does_all_parts(tmp_path):
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, check=True, timeout=120)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
+def test_fewer_parts_than_threads_end_no_thread():
+    code = """
+        import os, torch
+        from unspool.cells import ResetBeforeGRUCell
+        from unspool.engine import unroll
+        torch.set_num_threads(6)
+        cell, inputs = ResetBeforeGRUCell(60, 64), torch.randn(50, 6, 60)
+        for _ in range(3):
+            torch.randn(500, 500) @ torch.randn(500, 500)
+            torch.randn(1_000_000).exp_()
+            before = len(os.listdir("/proc/self/task"))
+            unroll(cell, inputs, backend="cpu")[0].sum().backward()  # six sequences, so three parts
+            assert len(os.listdir("/proc/self/task")) >= before > 6, (before, len(os.listdir("/proc/self/task")))
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=True, timeout=120)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_process_runs_and_does_not_hang():
     code = """
