@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from cases import assert_agrees, make_case
-from unspool.engine import unroll
+from unspool.engine import explain, unroll
 
 NAMES = ["lstm", "gru-reset-before", "lstm-layernorm", "own-pair"]
 SIZE = (5, 3, 4, 9)
@@ -140,14 +140,6 @@ def test_gradients_add_up_over_calls():
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.filterwarnings("ignore:Using backward")
-def test_gradients_of_gradients_are_refused():
-    case = make_case("elman", SIZE, dtype=torch.float64, ragged=False)
-    (gradient,) = torch.autograd.grad(case.run("cpu")[0].square().sum(), case.inputs, create_graph=True)
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        gradient.sum().backward()
-
-
 def test_inputs_and_gradients_with_gaps_are_taken():
     case = make_case("lstm", SIZE, dtype=torch.float64, ragged=False)
     wide = torch.randn(5, 3, 8, dtype=torch.float64)
@@ -199,3 +191,25 @@ def test_the_number_of_threads_may_change_between_calls():
             assert_agrees(case.outputs_and_gradients("cpu"), expected, torch.float64)
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("outer", [lambda outputs: outputs.sum(), lambda outputs: outputs.square().sum()])
+def test_gradients_of_gradients_are_refused_and_not_taken_for_zero(outer):
+    case = make_case("lstm", SIZE, dtype=torch.float64, ragged=False)
+    (gradient,) = torch.autograd.grad(outer(case.run("cpu")[0]), case.inputs, create_graph=True)
+    with pytest.raises(RuntimeError, match="backend='reference'"):
+        gradient.square().sum().backward()
+
+
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+def test_another_default_device_changes_nothing(ragged):
+    case = make_case("lstm", (7, 3, 4, 11), dtype=torch.float64, ragged=ragged)
+    expected = case.outputs_and_gradients("reference")
+    with torch.device("meta"):
+        actual = case.outputs_and_gradients("cpu")
+    assert_agrees(actual, expected, torch.float64)
+
+
+def test_inputs_without_numbers_are_left_to_the_plain_loop():
+    cell = make_case("lstm", (2, 2, 0, 5), dtype=torch.float64).cell
+    assert "no numbers" in explain(cell, time=4, batch=3).reason

@@ -70,6 +70,28 @@ def test_a_team_that_is_smaller_than_asked_for_does_all_parts(tmp_path):
     subprocess.run([sys.executable, "-c", textwrap.dedent(code)], env=environment, check=True, timeout=120)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("counts", [(1, 3), (3, 1)], ids=str)
+def test_the_way_back_may_have_other_threads(counts, ragged, dtype):
+    """At a size that one thread makes on vectors and three leave to torch or to tiles."""
+    case = make_case("lstm", (20, 20, 50, 48), dtype=dtype, ragged=ragged)
+    leaves = [case.inputs, *case.state, *case.cell.parameters()]
+    before, found = torch.get_num_threads(), {}
+    try:
+        for backend in ("reference", "cpu"):
+            torch.set_num_threads(counts[0])
+            outputs, final = case.run(backend)
+            torch.set_num_threads(counts[1])
+            total = sum((part * other).sum() for part, other in zip((outputs, *final), case.cotangents, strict=True))
+            found[backend] = torch.autograd.grad(total, leaves)
+    finally:
+        torch.set_num_threads(before)
+    for actual, expected in zip(found["cpu"], found["reference"], strict=True):
+        near = 1e-5 if dtype is torch.float32 else 1e-13
+        assert float((actual - expected).abs().max() / expected.abs().max()) < near
+
+
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="needs /proc")
 def test_fewer_parts_than_threads_end_no_thread():
     code = """

@@ -29,12 +29,10 @@ from unspool.engine.cpu.threads import team, threads
 __all__ = ["Around", "around_bare", "around_plain"]
 
 _SMALL = 10_000_000
-"""Multiplications over all steps at once up to which they are jobs, of one thread; torch shares larger products out,
-so with more threads it is the faster one sooner."""
+"""Multiplications over all steps at once up to which one thread makes them; larger ones are shared out, so with more
+threads that is faster sooner."""
 _HIGHER = 4
 """As many times more columns than rows may a product have whose matrix is cut up before."""
-
-
 _INWARD, _OUTWARD = "output_gradient0", "outward_gradient"
 """The gradient of the outputs as the loop reads it, and as it is given with padding."""
 
@@ -116,7 +114,8 @@ class Around:
             way = self.way(layout)
             key = "forward", way, self.given(layout), self._tiles(self.program.forward, way == "vectors", layout)
             frame = self._found(key, self._make_forward, *key[1:])
-            self._last = last = layout, count, (way, frame, frame.lay_out(layout))
+            last = layout, count, (way, frame, frame.lay_out(layout))
+            self._last = None if layout.ragged else last
         return last[2]
 
     def inference(self, way: Way, layout: Layout) -> Frame:
@@ -126,22 +125,24 @@ class Around:
         return self._found(key, self._make_inference, *key[1:])
 
     def backward(
-        self, way: Way, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]
+        self, way: Way, given: Given, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]
     ) -> tuple[Frame, Form]:
         """The way back; the last answer is remembered.
 
         Args:
-            way: How products over all steps are made.
+            way: How products over all steps were made on the way forward, whatever the number of threads is now.
+            given: How sequences came to the loop there.
             layout: How the batch lies.
             wanted: Which of the things given get gradients.
             ended: Which last states have one.
         """
-        last, call = self._last_back, (way, threads(), wanted, ended)
+        last, call = self._last_back, (way, given, threads(), wanted, ended)
         if last is None or last[0] is not layout or last[1] != call:
             tiles = self._tiles(self.program.backward, way == "vectors", layout)
-            key = way, self.given(layout), wanted, ended, tiles
+            key = way, given, wanted, ended, tiles
             frame = self._found(key, self._make_backward, *key)
-            self._last_back = last = layout, call, (frame, frame.lay_out(layout))
+            last = layout, call, (frame, frame.lay_out(layout))
+            self._last_back = None if layout.ragged else last  # which hardly ever comes again
         return last[2]
 
     def _found(self, key: object, make: Callable[..., Frame], *arguments: Any) -> Frame:

@@ -135,7 +135,8 @@ class Frame:
                 places += [part for start in starts.values() for part in (base, start)]
             first = 1 + len(self.blocks)
             places += [part for base in range(first, first + len(self.tensors)) for part in (base, 0)]
-            self._last = last = Form(layout, parts, shares, blocks, array("q", places))
+            last = Form(layout, parts, shares, blocks, array("q", places))
+            self._last = None if layout.ragged else last  # which hardly ever comes again
         return last
 
     def run(self, form: Form, blocks: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:

@@ -105,7 +105,7 @@ class Layout:
 @lru_cache(maxsize=256)
 def blocks(steps: int, batch: int, reverse: bool) -> Layout:
     """All sequences are equally long: every step is a block, read from the last to the first if reverse."""
-    step = torch.arange(steps)
+    step = torch.arange(steps, device="cpu")
     turn = steps - 1 - step if reverse else step
     begins = {
         "time": turn,
@@ -131,10 +131,12 @@ def blocks(steps: int, batch: int, reverse: bool) -> Layout:
 
 
 def packed(lengths: Tensor, time: int, reverse: bool) -> Layout:
-    """Sequences differ in length, and were padded to `time` steps."""
+    """Sequences differ in length, between 1 and `time`, to which they were padded."""
     given: list[int] = lengths.tolist()
+    assert min(given) > 0, "checked at the door"
+    assert max(given) <= time, "checked at the door"
     batch, (begins, count) = len(given), table_starts(time, len(given))
-    memory = torch.empty(count, dtype=torch.int64)
+    memory = torch.empty(count, dtype=torch.int64, device="cpu")
     start, numbers = memory.data_ptr(), array("q", given)
     addresses = array("q", [start + 8 * begin for begin in begins.values()])
     tables(host_target()).run(numbers.buffer_info()[0], batch, time, reverse, addresses.buffer_info()[0])

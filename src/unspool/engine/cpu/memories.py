@@ -58,7 +58,7 @@ class Memories:
         """
         size, line, end, starts = self._size, self._line, 0, {}
         for name, (rate, stride) in self._kinds.items():
-            starts[name] = end * size
+            starts[name] = end * size  # of a slot not yet: but they keep the order of `names`
             if name not in self._slots:
                 end += -(-counts[rate] * stride // line) * line
         slots = dict.fromkeys(self._slots.values(), 0)

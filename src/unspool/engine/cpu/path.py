@@ -73,6 +73,8 @@ class CpuPath(Path):
             known = None
         owned = weights(request.cell) if known is None else known.owned()
         refusal = _hidden(request.inputs) or _unfit(request.cell, owned, request.inputs) or missing()
+        if request.lengths is not None and not request.lengths.is_cpu:
+            refusal = f"it takes lengths on the CPU, and these are on {request.lengths.device.type}"
         if refusal is not None:
             return refusal
         if request.context and any(
@@ -139,6 +141,8 @@ def _unfit(cell: Cell[Any], owned: dict[str, Tensor], inputs: Tensor) -> str | N
     if False in [inputs.is_cpu, *[tensor.is_cpu for tensor in owned.values()]]:
         kinds = {tensor.device.type for tensor in (inputs, *owned.values())}
         return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
+    if inputs.shape[-1] == 0:
+        return "its inputs have no numbers"
     types = {tensor.dtype for tensor in owned.values()} or {inputs.dtype}
     if len(types) > 1 or not types <= {torch.float32, torch.float64}:
         said = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
@@ -214,8 +218,7 @@ def _run(
     wanted = torch.is_grad_enabled() and True in [tensor.requires_grad for tensor in given]
     tensors = tuple(owned.values())
     around = None if plan.plain is None else around_plain(program, plan.plain, len(rows), tensors)
-    packs = around is None or around.given(layout) == "packed"
-    packs = packs and layout.ragged
+    packs = layout.ragged if around is None else around.given(layout) == "packed"
     if packs:
         places, order = layout.index("places"), layout.index("order")
         rows = [_Gather.apply(_flat(part), places) for part in rows]  # type: ignore[no-untyped-call]

@@ -158,15 +158,18 @@ class _Unrolled(torch.autograd.Function):
         if not program.shown:
             kept.pop()  # the way back does not read the outputs
         ctx.save_for_backward(*rows, *owned, *kept, *([made[name] for name in around.made] if made else []))
-        ctx.around, ctx.layout, ctx.way = around, layout, way
+        ctx.around, ctx.layout, ctx.way, ctx.given = around, layout, way, frame.given
         ctx.shapes = [part.shape for part in given]
         ctx.set_materialize_grads(False)
         return outputs, *final
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> Any:
-        # where no graph is made of the way back, the wrapper that refuses to go through it twice has nothing to do
-        return (_backward_once if torch.is_grad_enabled() else _backward)(ctx, *gradients)
+        if not torch.is_grad_enabled():
+            return _backward(ctx, *gradients)
+        with torch.no_grad():
+            found = _backward(ctx, *gradients)
+        return _only_once(found)
 
 
 def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequence[Tensor | None]:
@@ -176,11 +179,11 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
         return (None,) * len(ctx.needs_input_grad)
     if outputs is None:
         layout = ctx.layout
-        rows = layout.padded if ctx.around.given(layout) == "padded" else layout.rows
+        rows = layout.padded if ctx.given == "padded" else layout.rows
         outputs = like.new_zeros(rows, ctx.around.program.output_width)
     outputs = outputs.contiguous()
     around, way, saved, wanted = ctx.around, ctx.way, ctx.saved_tensors, ctx.needs_input_grad[2:]
-    frame, form = around.backward(way, ctx.layout, wanted, tuple([part is not None for part in final]))
+    frame, form = around.backward(way, ctx.given, ctx.layout, wanted, tuple([part is not None for part in final]))
     count = around.sequences + len(around.shapes)
     blocks = [room(outputs.dtype, form.blocks[0][0]), *saved[count : count + len(frame.blocks) - 1]]
     tensors = [part.contiguous() for part in saved[:count]]
@@ -203,7 +206,16 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
 
 # `apply` without what it does for functorch, of which there is nothing here
 _apply: Any = super(torch.autograd.Function, _Unrolled).apply
-_backward_once = torch.autograd.function.once_differentiable(_backward)
+
+
+def _only_once(gradients: Sequence[Tensor | None]) -> Any:
+    """Gradients that say so when someone asks for theirs.
+
+    `once_differentiable` would say nothing where what came is a constant, as the gradient of a sum is.
+    """
+    said = b"compiled loops have no gradients of gradients; ask unroll for backend='reference'"
+    asked: list[Any] = [None if part is None else part.detach().requires_grad_() for part in gradients]
+    return torch._C._functions.DelayedError(said, len(asked))(*asked)
 
 
 def _by_torch(

@@ -59,8 +59,8 @@ class BoundStep:
             self._hold(product.packed, weights.packed(product.matrix, product.transposed))
         for number, vector in enumerate(weights.vectors(single.before)):
             self._hold(f"vector{number}", vector)
-        self._hold("active", torch.zeros(1, dtype=torch.long))
-        self._hold("starts", torch.zeros(len(RATES), dtype=torch.long))
+        self._hold("active", torch.zeros(1, dtype=torch.long, device="cpu"))
+        self._hold("starts", torch.zeros(len(RATES), dtype=torch.long, device="cpu"))
         for name, value in {
             "steps": 1,
             "product": program.products(0).product,
@@ -152,12 +152,13 @@ class BoundStep:
         if batch > self._capacity:
             for name, buffer in self._kernel.buffers.items():
                 if name.startswith("scratch"):
-                    self._hold(name, torch.empty(batch, buffer.stride, dtype=self._dtype))
+                    self._hold(name, torch.empty(batch, buffer.stride, dtype=self._dtype, device="cpu"))
             self._capacity = batch
         self._parts = parts_of(self._kernel, batch, batch)
-        self._hold("cuts", torch.tensor([batch * part // self._parts for part in range(self._parts + 1)]))
+        cuts = [batch * part // self._parts for part in range(self._parts + 1)]
+        self._hold("cuts", torch.tensor(cuts, device="cpu"))
         self._held["active"].fill_(batch)
         self._arguments[self._place["parts"]] = self._parts
         self._shapes = [(batch, *shape) for shape in self._wanted] if batch else []  # no sequence: nothing fits
-        self._rooms = [torch.empty(batch, *shape, dtype=self._dtype) for _, shape in self._outputs]
+        self._rooms = [torch.empty(batch, *shape, dtype=self._dtype, device="cpu") for _, shape in self._outputs]
         self._batch = batch
