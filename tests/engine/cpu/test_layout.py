@@ -41,10 +41,10 @@ def test_tables_say_where_each_row_stands(seed, kind, reverse):
     assert layout.index("places").tolist() == [at[row] for row in rows]
     assert layout.index("previous").tolist() == [before[row] for row in rows]
     assert layout.index("ends").tolist() == ends
-    assert layout.index("final").tolist() == [ends[number] for number in order]
+    assert layout.index("sorted_ends").tolist() == [ends[number] for number in order]
     of_two = [int(length) % 2 * batch + order.index(number) for number, length in enumerate(lengths)]
     assert layout.index("ends_of_two").tolist() == of_two
-    assert layout.index("final_of_two").tolist() == [of_two[number] for number in order]
+    assert layout.index("sorted_ends_of_two").tolist() == [of_two[number] for number in order]
 
     spots = layout.memory.narrow(0, layout.tables["spots"], time * batch).tolist()
     placed = {at[row]: place for row, place in row_of.items()}

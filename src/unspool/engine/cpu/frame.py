@@ -22,7 +22,7 @@ from unspool.engine.cpu.emit.tiles import DEPTH, HIGH
 from unspool.engine.cpu.jobs import Argument, At, Jobs
 from unspool.engine.cpu.kernel import Buffer, Place, Rate
 from unspool.engine.cpu.layout import CONSTANTS, Given, Layout
-from unspool.engine.cpu.memories import Memories, Shared, row_counts
+from unspool.engine.cpu.memories import Memories, Whole, row_counts
 from unspool.engine.cpu.plain import Piece, Plain
 from unspool.engine.cpu.program import Program, parts_of
 from unspool.engine.cpu.threads import crew, run_parts, team, threads
@@ -99,7 +99,7 @@ class Frame:
         self.size = program.dtype.itemsize
         slots = len(SLOTS) + len(self.kernel.memories) + ARGUMENTS
         self.scratch.add("arguments", "vector", slots * 8 // self.size)  # the first of all
-        self._count, self._alone = 0, False
+        self._count, self._one_call = 0, False
         self._last: Form | None = None
 
     def finish(self) -> Frame:
@@ -108,7 +108,7 @@ class Frame:
         if team().start:  # then the loop is a job too, and all of it a single call
             self.call(self.head, "parallel", self.native.join, "arguments", _LOOP_CREW, 0)
             self.head.follow(self.tail)
-            self._alone = True
+            self._one_call = True
         names = [
             *CONSTANTS,
             SHARES,
@@ -144,7 +144,7 @@ class Frame:
         bases = array("q", [0, *[block.data_ptr() for block in blocks], *[part.data_ptr() for part in tensors]])
         places, base = form.places.buffer_info()[0], bases.buffer_info()[0]
         self.head.play(places, base)
-        if not self._alone:
+        if not self._one_call:
             run_parts(self.native, bases[1], form.parts)
             self.tail.play(places, base)
 
@@ -246,7 +246,7 @@ class Frame:
         for first in range(0, len(values), each):
             self.call(jobs, "put", At(to, 8 * first), *values[first : first + each])
 
-    def room(self, what: str, rate: Rate | Shared, stride: int) -> str:
+    def room(self, what: str, rate: Rate | Whole, stride: int) -> str:
         """Memory for this call alone, under a name of its own."""
         self._count += 1
         name = f"{what}.{self._count}"

@@ -12,9 +12,9 @@ from unspool.engine.cpu.emit.tiles import DEPTH
 from unspool.engine.cpu.kernel import Rate
 from unspool.engine.cpu.layout import Layout
 
-__all__ = ["Memories", "Shared", "row_counts"]
+__all__ = ["Memories", "Whole", "row_counts"]
 
-Shared = Literal["block", "share"]
+Whole = Literal["block", "share"]
 """Memory of products over all steps: a row for so many rows of the batch as a tile is deep, or for each thread."""
 
 _LINE = 64
@@ -30,11 +30,11 @@ class Memories:
 
     def __init__(self, dtype: torch.dtype) -> None:
         self._size, self._line = dtype.itemsize, _LINE // dtype.itemsize
-        self._kinds: dict[str, tuple[Rate | Shared, int]] = {}
+        self._kinds: dict[str, tuple[Rate | Whole, int]] = {}
         self._slots: dict[str, int] = {}
         self._marks: dict[str, tuple[str, Callable[[Layout], int]]] = {}
 
-    def add(self, name: str, rate: Rate | Shared, stride: int, slot: int | None = None) -> None:
+    def add(self, name: str, rate: Rate | Whole, stride: int, slot: int | None = None) -> None:
         """One more memory, whose rows are walked so; those of one slot are never wanted at once, and share it."""
         self._kinds[name] = rate, stride
         if slot is not None:

@@ -14,7 +14,7 @@ from unspool.engine.cpu.emit.tiles import tiles_size
 from unspool.engine.cpu.frame import CREW, SHARES, Frame, Rows
 from unspool.engine.cpu.jobs import Argument, At, Jobs
 from unspool.engine.cpu.kernel import Rate
-from unspool.engine.cpu.memories import Shared
+from unspool.engine.cpu.memories import Whole
 from unspool.engine.cpu.threads import team
 from unspool.engine.cpu.tiled import PARTS
 
@@ -108,7 +108,7 @@ class InTiles(Overall):
             self._count += 1
             name, result = tiles or f"tiles.{self._count}", factor.to
             if tiles is None:
-                rate: Rate | Shared = "block" if turned else "vector"
+                rate: Rate | Whole = "block" if turned else "vector"
                 frame.scratch.add(name, rate, tiles_size(1 if turned else rows.width, factor.width, PARTS), slot=number)
             if factor.adds:
                 room = frame.room(

@@ -100,7 +100,7 @@ def _forward(
     frame.run(form, blocks, (*given, *final, *others))
     if not final:
         memories = _Tensors(frame, form, blocks, {})
-        ends = ["final" if number in history else "final_of_two" for number in range(len(widths))]
+        ends = ["sorted_ends" if number in history else "sorted_ends_of_two" for number in range(len(widths))]
         final = [memories[f"state{number}"][layout.index(end)] for number, end in enumerate(ends)]
     begin, (*lead, _) = layout.after * width if around.program.shown else 0, given[0].shape
     if not around.sequences:

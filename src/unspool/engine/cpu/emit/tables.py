@@ -17,8 +17,8 @@ TABLES = {
     "order": "sequences",
     "back": "sequences",
     "ordered": "sequences",
-    "final": "sequences",
-    "final_of_two": "sequences",
+    "sorted_ends": "sequences",
+    "sorted_ends_of_two": "sequences",
     "ends": "sequences",
     "ends_of_two": "sequences",
     "places": "places",
@@ -104,13 +104,13 @@ def emit_tables() -> str:
             put("places", row, place)
             put("spots", place, row)
             put("previous", row, f.whole("add", read, sequence))
-            put("final", sequence, f.whole("add", after, sequence))  # the last step's stays
+            put("sorted_ends", sequence, f.whole("add", after, sequence))  # the last step's stays
         f.do(f"store i64 {f.whole('add', begin, count)}, ptr {rows}")
         f.do(f"store i64 {after}, ptr {earlier}")
     with f.loop(0, "%batch", what="sequence") as number:
         odd = f.whole("and", get("ordered", number), 1)
-        put("final_of_two", number, f.whole("add", f.whole("mul", odd, "%batch"), number))
+        put("sorted_ends_of_two", number, f.whole("add", f.whole("mul", odd, "%batch"), number))
         given = get("order", number)
-        put("ends", given, get("final", number))
-        put("ends_of_two", given, get("final_of_two", number))
+        put("ends", given, get("sorted_ends", number))
+        put("ends_of_two", given, get("sorted_ends_of_two", number))
     return "\n".join([*sorted(f.declared), "", str(f)])
