@@ -38,8 +38,8 @@ class Layout:
     Its tables are whole numbers: `active`, how many sequences go on at each step; `starts`, the first row of each step,
     by rate. A ragged batch has more of them: `order`, the sequences in order of length; `back`, where each went;
     `places`, where each row stands in the padded batch; `spots`, the row that stands at each place of it, -1 in the
-    padding; `previous`, the rows of a history that hold the states before each row; `ends` and `ends_of_two`, those that
-    hold the last states, in all of a history or where only two blocks are kept; `sorted_ends` and
+    padding; `previous`, the rows of a history that hold the states before each row; `ends` and `ends_of_two`, those
+    that hold the last states, in all of a history or where only two blocks are kept; `sorted_ends` and
     `sorted_ends_of_two`, the same in order of length.
     """
 
