@@ -213,3 +213,9 @@ def test_another_default_device_changes_nothing(ragged):
 def test_inputs_without_numbers_are_left_to_the_plain_loop():
     cell = make_case("lstm", (2, 2, 0, 5), dtype=torch.float64).cell
     assert "no numbers" in explain(cell, time=4, batch=3).reason
+
+
+def test_lengths_elsewhere_are_not_looked_at():
+    cell = make_case("lstm", (2, 2, 3, 5), dtype=torch.float64).cell
+    lengths = torch.ones(3, dtype=torch.long, device="meta")
+    assert "these are on meta" in explain(cell, time=4, batch=3, lengths=lengths).reason

@@ -15,6 +15,7 @@ from cases import ALL_CELLS
 from unspool.engine.cpu.emit.jobs import emit_jobs
 from unspool.engine.cpu.emit.loops import emit_kernel
 from unspool.engine.cpu.emit.products import emit_products
+from unspool.engine.cpu.emit.tables import emit_tables
 from unspool.engine.cpu.emit.target import AVX2, AVX512, AVX512_BF16, NEON, PORTABLE
 from unspool.engine.cpu.path import plan_of
 from unspool.engine.cpu.schedule import schedule
@@ -47,6 +48,20 @@ def test_the_code_of_an_elman_cell_is_as_it_was_read():
         compare(f"elman-{way}.ll", emit_kernel(kernel, PORTABLE, torch.float32))
 
 
+def test_the_next_row_is_asked_for_where_there_is_one_for_every_step():
+    for way, _, kernel in kernels("lstm", 16):
+        loops = [loop for phase in kernel.phases for loop in phase.loops]
+        far = ("time", "before", "after")
+        read = sum(load.place.buffer.rate in far for loop in loops for load in loop.loads)
+        written = sum(place.buffer.rate in far for loop in loops for _, place in loop.stores)
+        text = emit_kernel(kernel, AVX512, torch.float32)
+        asked = [line.split("i32 ")[1][0] for line in text.splitlines() if "call void @llvm.prefetch" in line]
+        assert (asked.count("0"), asked.count("1")) == (read, written), way
+        assert read > 4, way
+        assert written > 3, way
+        assert "prefetch" not in emit_kernel(kernel, AVX2, torch.float32), "its vectors are half a line"
+
+
 TRIPLES = {
     "x86_64-unknown-linux-gnu": (
         (AVX512, "skylake-avx512"),
@@ -69,7 +84,7 @@ def test_code_is_made_for_processors_and_systems_that_are_not_here(triple, dtype
     for target, processor in TRIPLES[triple]:
         machine = llvm.Target.from_triple(triple).create_target_machine(cpu=processor, opt=2)
         texts = [emit_products(target, dtype, half=target.halves and dtype == torch.float32)]
-        texts += [emit_products(target, dtype, turned=True), emit_jobs(target, dtype)]
+        texts += [emit_products(target, dtype, turned=True), emit_jobs(target, dtype), emit_tables()]
         for name in ("lstm-layernorm", "ntm-feedforward"):
             texts += [emit_kernel(kernel, target, dtype) for _, _, kernel in kernels(name, target.lanes(dtype))]
         for text in texts:

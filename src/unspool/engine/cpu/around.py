@@ -36,7 +36,6 @@ _HIGHER = 4
 _INWARD, _OUTWARD = "output_gradient0", "outward_gradient"
 """The gradient of the outputs as the loop reads it, and as it is given with padding."""
 
-
 # Rows of the history of a state, or of its two blocks.
 _FIRST, _FIRST_OF_TWO = attrgetter("initial"), lambda layout: 0
 _SECOND = attrgetter("batch")
@@ -72,14 +71,6 @@ class Around:
         self._last: tuple[Layout, int, tuple[Way, Frame, Form]] | None = None
         self._last_back: tuple[Layout, object, tuple[Frame, Form]] | None = None
 
-    def small(self, layout: Layout) -> bool:
-        """Whether products over all steps are jobs of one thread."""
-        return layout.rows * self._work * threads() <= _SMALL and self._jobs(layout)
-
-    def _jobs(self, layout: Layout) -> bool:
-        """Whether they may be jobs at all."""
-        return not self.program.half and not (self._packed and layout.ragged)
-
     @cached_property
     def _work(self) -> int:
         """Numbers in all matrices: as many multiplications a row has where each meets all rows once."""
@@ -87,9 +78,11 @@ class Around:
 
     def way(self, layout: Layout) -> Way:
         """How products over all steps are made."""
-        if self.small(layout):
+        if self.program.half or (self._packed and layout.ragged):
+            return "torch"
+        if layout.rows * self._work * threads() <= _SMALL:
             return "vectors"
-        return "tiles" if self._tiled and self._jobs(layout) and self._widest <= _HIGHER * layout.rows else "torch"
+        return "tiles" if self._tiled and self._widest <= _HIGHER * layout.rows else "torch"
 
     def given(self, layout: Layout) -> Given:
         """How sequences come to the loop."""
@@ -275,9 +268,8 @@ class Around:
         width = self.program.output_width
         if given == "padded" and _INWARD in frame.kernel.buffers:
             frame.gather(frame.head, _INWARD, width, At(_OUTWARD), width, "places", "rows", width)
-        for name, buffer in frame.kernel.buffers.items():
-            if buffer.rate == "part":
-                frame.call(frame.head, "clear", name, buffer.stride, At("parts"), buffer.stride)
+        for buffer in frame.kernel.summed:
+            frame.call(frame.head, "clear", buffer.name, buffer.stride, At("parts"), buffer.stride)
         write_gradients(frame, wanted, _overall(way, frame))
         names = {*frame.elsewhere.values(), *frame.head.names(), *frame.tail.names()}
         frame.written = [number for number in range(len(wanted)) if f"gradient{number}" in names]

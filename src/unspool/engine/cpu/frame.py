@@ -20,7 +20,7 @@ from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.tiles import DEPTH, HIGH
 from unspool.engine.cpu.jobs import Argument, At, Jobs
-from unspool.engine.cpu.kernel import Buffer, Place, Rate
+from unspool.engine.cpu.kernel import Place, Rate
 from unspool.engine.cpu.layout import CONSTANTS, Given, Layout
 from unspool.engine.cpu.memories import Memories, Whole, row_counts
 from unspool.engine.cpu.plain import Piece, Plain
@@ -29,7 +29,7 @@ from unspool.engine.cpu.threads import crew, run_parts, team, threads
 
 __all__ = ["CREW", "SHARES", "Form", "Frame", "Rows"]
 
-SHARES, CREW, _LOOP_CREW = "shares", "crew", "loop_crew"
+_COUNTS = SHARES, CREW, _LOOP_CREW = "shares", "crew", "loop_crew"
 """Names in jobs: for `Form.shares`, and for how many threads to ask where work is cut into shares, or into parts."""
 _SHARED = 1 << 15
 """Numbers in a matrix from which on all threads pack it."""
@@ -109,14 +109,7 @@ class Frame:
             self.call(self.head, "parallel", self.native.join, "arguments", _LOOP_CREW, 0)
             self.head.follow(self.tail)
             self._one_call = True
-        names = [
-            *CONSTANTS,
-            SHARES,
-            CREW,
-            _LOOP_CREW,
-            *(name for block in self.blocks for name in block.names),
-            *self.tensors,
-        ]
+        names = [*CONSTANTS, *_COUNTS, *(name for block in self.blocks for name in block.names), *self.tensors]
         numbers = {name: number for number, name in enumerate(names)}
         self.head.number(numbers)
         self.tail.number(numbers)
@@ -158,37 +151,22 @@ class Frame:
         """What stands at a place of the kernel at every step."""
         buffer = place.buffer
         if buffer.rate == "before" and self.given == "padded":
-            return Rows(At(self._before(buffer), place.column * self.size), buffer.stride, width)
+            name = self._picked(self.tail, buffer.name, buffer.stride, "previous")  # they don't stand together
+            return Rows(At(name, place.column * self.size), buffer.stride, width)
         name = f"{buffer.name}.{buffer.rate}" if buffer.rate in ("before", "after") else self.at(buffer.name).name
         return Rows(At(name, place.column * self.size), buffer.stride, width)
 
-    def _before(self, buffer: Buffer) -> str:
-        """The states before all rows, which don't stand together in a ragged batch's history."""
-        name = f"{buffer.name}.before"
-        if name not in self.scratch.names:
-            self.scratch.add(name, "time", buffer.stride)
-            self.gather(
-                self.tail, name, buffer.stride, At(buffer.name), buffer.stride, "previous", "rows", buffer.stride
-            )
-        return name
-
     def sequence(self, number: int, width: int) -> str:
         """What the step is given of all steps, without padding."""
-        if self.given != "padded":
-            return f"given{number}"
-        name = f"rows{number}"
-        if name not in self.scratch.names:
-            self.scratch.add(name, "time", width)
-            self.gather(self.head, name, width, At(f"given{number}"), width, "places", "rows", width)
-        return name
+        given = f"given{number}"
+        return self._picked(self.head, given, width, "places") if self.given == "padded" else given
 
-    def sequence_gradient(self, number: int, width: int) -> str:
-        """Where its gradient is put together."""
-        if self.given != "padded":
-            return f"gradient{number}"
-        name = f"rows_gradient{number}"
+    def _picked(self, jobs: Jobs, source: str, width: int, index: str) -> str:
+        """The rows of all steps of what is padded, or of a history, by an index; picked once."""
+        name = f"{source}.{index}"
         if name not in self.scratch.names:
             self.scratch.add(name, "time", width)
+            self.gather(jobs, name, width, At(source), width, index, "rows", width)
         return name
 
     def matrix(self, number: int) -> tuple[int, int]:

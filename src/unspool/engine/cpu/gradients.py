@@ -70,21 +70,23 @@ def _of_inputs(frame: Frame, wanted: Sequence[bool], overall: Overall) -> list[t
             continue
         gradient = Rows(frame.at(name), buffer.stride, buffer.stride)
         depth = buffer.stride if matrix is None else frame.matrix(matrix)[0]
-        to = Rows(At(frame.sequence_gradient(given, depth)), depth, depth) if wanted[given] else gradient
         if matrix is not None:
             factors.append((matrix, Rows(At(frame.sequence(given, depth)), depth, depth), gradient))
-        if wanted[given] and gradient.at != to.at:
-            if matrix is None:
-                function = "add" if given in begun else "copy"
-                frame.call(frame.tail, function, to.at, depth, gradient.at, depth, At("rows"), depth)
-            else:
-                overall.layer(frame.tail, gradient, matrix, True, to, adds=given in begun)
-            begun[given] = to
+        if not wanted[given] or gradient.at.name == f"gradient{given}":
+            continue
+        adds = given in begun
+        if not adds:
+            name = frame.room("rows", "time", depth) if frame.given == "padded" else f"gradient{given}"
+            begun[given] = Rows(At(name), depth, depth)
+        to = begun[given]
+        if matrix is None:
+            frame.call(frame.tail, "add" if adds else "copy", to.at, depth, gradient.at, depth, At("rows"), depth)
+        else:
+            overall.layer(frame.tail, gradient, matrix, True, to, adds=adds)
     if frame.given == "padded":
         for given, rows in begun.items():
-            frame.gather(
-                frame.tail, f"gradient{given}", rows.width, rows.at, rows.stride, "spots", "padded", rows.width
-            )
+            width = rows.width
+            frame.gather(frame.tail, f"gradient{given}", width, rows.at, width, "spots", "padded", width)
     return factors
 
 

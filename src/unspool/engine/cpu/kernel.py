@@ -190,6 +190,12 @@ class Kernel:
         return dict(sorted(found.items()))
 
     @cached_property
+    def summed(self) -> list[Buffer]:
+        """The memory that sums are added up in, which must be zero before."""
+        sums = (place.buffer for phase in self.phases for loop in phase.loops for _, place in loop.sums)
+        return list(dict.fromkeys(sums))
+
+    @cached_property
     def memories(self) -> list[str]:
         """Every memory that the kernel is handed, in order."""
         return [*self.buffers, *sorted({product.packed for product in self.products})]

@@ -50,27 +50,25 @@ class Memories:
         return [*self._kinds, *self._marks]
 
     def lay_out(self, counts: Mapping[str, int], layout: Layout) -> tuple[int, dict[str, int]]:
-        """How many numbers the block has, and for each of the names the bytes before it.
+        """How many numbers the block has, and for each of the names, in their order, the bytes before it.
 
         Args:
             counts: How many rows there are, by rate.
             layout: How the batch lies.
         """
-        size, line, end, starts = self._size, self._line, 0, {}
-        for name, (rate, stride) in self._kinds.items():
-            starts[name] = end * size  # of a slot not yet: but they keep the order of `names`
+        sizes = {
+            name: -(-counts[rate] * stride // self._line) * self._line for name, (rate, stride) in self._kinds.items()
+        }
+        starts, end = dict.fromkeys(self.names, 0), 0
+        for name, size in sizes.items():
             if name not in self._slots:
-                end += -(-counts[rate] * stride // line) * line
-        slots = dict.fromkeys(self._slots.values(), 0)
-        for name, slot in self._slots.items():
-            rate, stride = self._kinds[name]
-            slots[slot] = max(slots[slot], -(-counts[rate] * stride // line) * line)
-        for slot, most in slots.items():
-            slots[slot], end = end, end + most
-        for name, slot in self._slots.items():
-            starts[name] = slots[slot] * size
+                starts[name], end = end * self._size, end + size
+        for slot in dict.fromkeys(self._slots.values()):
+            names = [name for name, where in self._slots.items() if where == slot]
+            starts.update(dict.fromkeys(names, end * self._size))
+            end += max(sizes[name] for name in names)
         for name, (memory, row) in self._marks.items():
-            starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * size
+            starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * self._size
         return end, starts
 
     def view(self, block: Tensor, name: str, start: int, layout: Layout, parts: int) -> Tensor:
