@@ -104,6 +104,7 @@ def _vectors(frame: Frame, vectors: Sequence[tuple[Piece, int]], multiplied: Seq
             summed.add(weight)  # some rows twice, or never
             frame.call(frame.tail, "clear", f"gradient{first + weight}", 0, 1, shape.numel())
     for piece, number in vectors:
-        name, width = _vector(frame, number), frame.kernel.buffers[_vector(frame, number)].stride
-        frame.call(frame.tail, "add", frame.piece("gradient", piece), 0, name, width, At("parts"), width)
+        name, width = _vector(frame, number), piece.numbers(frame.shapes[piece.weight])
+        stride = frame.kernel.buffers[name].stride
+        frame.call(frame.tail, "add", frame.piece("gradient", piece), 0, name, stride, At("parts"), width)
     return summed

@@ -31,6 +31,10 @@ class Piece(NamedTuple):
     stop: int
     turned: bool = False
 
+    def numbers(self, shape: torch.Size) -> int:
+        """How many there are, given the weight's shape."""
+        return (self.stop - self.start) * shape[1:].numel()
+
 
 class Input(NamedTuple):
     """A loop input: what the step is given, or a product of it with a matrix."""
@@ -95,7 +99,7 @@ class Plain:
         for number, parts in enumerate(self.sums):
             gradient = memory(f"vector_gradient{number}")
             if gradient is not None:
-                self._share(gradient, parts, wanted[len(rows) :], found)
+                self._share(gradient, parts, owned, wanted[len(rows) :], found)
         together: dict[tuple[Any, ...], list[tuple[Piece, Tensor, Tensor]]] = {}
         for matrix, left, right in products:
             piece = self.matrices[matrix]
@@ -117,6 +121,7 @@ class Plain:
         self,
         gradient: Tensor,
         parts: Sequence[int],
+        owned: Sequence[Tensor],
         wanted: Sequence[bool],
         found: list[list[tuple[int, int, Tensor]]],
     ) -> None:
@@ -125,7 +130,8 @@ class Plain:
         if pieces:
             total = gradient.sum(0)
             for piece in pieces:
-                found[piece.weight].append((piece.start, piece.stop, total))
+                some = total[: piece.numbers(owned[piece.weight].shape)]
+                found[piece.weight].append((piece.start, piece.stop, some))
 
 
 def _cut(owned: Sequence[Tensor], piece: Piece) -> Tensor:

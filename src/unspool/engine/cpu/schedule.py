@@ -24,6 +24,8 @@ __all__ = ["schedule"]
 
 _LIMIT = SERIES - 1
 """What computing a value again in a later loop may cost, in additions; above that it is put into memory."""
+_APART = 544
+"""Numbers between what two threads write all the time: a processor that fetches ahead would take the other's away."""
 _RESIDENT = ("source", "product", "roll", *OVER_BLOCKS)
 """What lies in memory by itself."""
 
@@ -123,7 +125,7 @@ class _Schedule:
             if kind == "vector":
                 name = f"vector_gradient{number}"
                 if summed.setdefault(node, name) == name:
-                    self._sum(node, Place(Buffer(name, "part", node.width), 0))
+                    self._sum(node, Place(Buffer(name, "part", self._padded(node.width) + _APART), 0))
                 else:
                     self._same[name] = summed[node]
             elif kind not in ("matrix", "scratch") and not (kind == "output" and node in kept):
@@ -394,7 +396,7 @@ def _near(phases: Sequence[Phase]) -> tuple[Phase, ...]:
     used = [{place.buffer for loop in phase.loops for place in loop.places} for phase in phases]
     given = {place.buffer for phase in phases for made in phase.products for place in (made.operand, made.result)}
     near = {
-        buffer: buffer._replace(rate="part")
+        buffer: buffer._replace(rate="part", stride=buffer.stride + _APART)
         for buffer in set().union(*used) - given
         if buffer.rate == "row" and sum(buffer in some for some in used) == 1
     }

@@ -91,7 +91,7 @@ row64.body:
   %v77 = add i64 %v47, %v66
   %v78 = mul i64 %v77, 8
   %v79 = getelementptr float, ptr %v19, i64 %v78
-  %v80 = mul i64 %part, 8
+  %v80 = mul i64 %part, 552
   %v81 = getelementptr float, ptr %v25, i64 %v80
   store i64 0, ptr %m83
   br label %column82
