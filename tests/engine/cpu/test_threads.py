@@ -30,7 +30,9 @@ def many_threads():
 def used(monkeypatch):
     """In how many parts batches were cut."""
     found, run = set(), Frame.run
-    monkeypatch.setattr(Frame, "run", lambda self, form, *given: (found.add(form.parts), run(self, form, *given))[1])
+    monkeypatch.setattr(
+        Frame, "run", lambda self, form, *given: (found.add(form.split.parts), run(self, form, *given))[1]
+    )
     return found
 
 
@@ -47,8 +49,8 @@ def test_parts_add_up_to_the_whole(way, ragged, used, monkeypatch):
     if way == "team" and threads.team().parallel is None:
         pytest.skip("torch has no OpenMP team here")
     if way == "pool":
-        for name in ("threads", "frame", "around", "overall"):
-            monkeypatch.setattr(f"unspool.engine.cpu.{name}.team", lambda: threads.Team(None, 0, 0, 0))
+        for name in ("threads", "frame", "around", "overall", "program"):
+            monkeypatch.setattr(f"unspool.engine.cpu.{name}.team", lambda: threads.Team(None, 0, 0, 0, 0, 0))
     if way == "forked":
         monkeypatch.setattr(threads, "_forked", True)
     agree(ragged)

@@ -24,7 +24,7 @@ from unspool.engine.cpu.memories import Memories
 from unspool.engine.cpu.overall import InTiles, OnVectors, Overall, Way
 from unspool.engine.cpu.plain import Plain, bare
 from unspool.engine.cpu.program import Program
-from unspool.engine.cpu.threads import team, threads
+from unspool.engine.cpu.threads import crowded, team, threads
 
 __all__ = ["Around", "around_bare", "around_plain"]
 
@@ -68,7 +68,7 @@ class Around:
         self.weights = sequences + len(self.widths)
         """The number of the first weight."""
         self._frames: dict[object, Frame] = {}
-        self._last: tuple[Layout, int, tuple[Way, Frame, Form]] | None = None
+        self._last: tuple[Layout, object, tuple[Way, Frame, Form]] | None = None
         self._last_back: tuple[Layout, object, tuple[Frame, Form]] | None = None
 
     @cached_property
@@ -102,12 +102,12 @@ class Around:
 
     def forward(self, layout: Layout) -> tuple[Way, Frame, Form]:
         """How to go forward where gradients are wanted; the last answer is remembered."""
-        last, count = self._last, threads()
-        if last is None or last[0] is not layout or last[1] != count:
+        last, crew = self._last, (threads(), crowded())
+        if last is None or last[0] is not layout or last[1] != crew:
             way = self.way(layout)
             key = "forward", way, self.given(layout), self._tiles(self.program.forward, way == "vectors", layout)
             frame = self._found(key, self._make_forward, *key[1:])
-            last = layout, count, (way, frame, frame.lay_out(layout))
+            last = layout, crew, (way, frame, frame.lay_out(layout))
             self._last = None if layout.ragged else last
         return last[2]
 
@@ -129,7 +129,7 @@ class Around:
             wanted: Which of the things given get gradients.
             ended: Which last states have one.
         """
-        last, call = self._last_back, (way, given, threads(), wanted, ended)
+        last, call = self._last_back, (way, given, threads(), crowded(), wanted, ended)
         if last is None or last[0] is not layout or last[1] != call:
             tiles = self._tiles(self.program.backward, way == "vectors", layout)
             key = way, given, wanted, ended, tiles

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Collection, Sequence
+from time import perf_counter
 from typing import NamedTuple
 
 import torch
@@ -19,18 +20,20 @@ from unspool.engine.cpu.compile import Native, products
 from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.tiles import DEPTH, HIGH
+from unspool.engine.cpu.emit.together import GATE
 from unspool.engine.cpu.jobs import Argument, At, Jobs
 from unspool.engine.cpu.kernel import Place, Rate
 from unspool.engine.cpu.layout import CONSTANTS, Given, Layout
 from unspool.engine.cpu.memories import Memories, Whole, row_counts
 from unspool.engine.cpu.plain import Piece, Plain
-from unspool.engine.cpu.program import Program, parts_of
-from unspool.engine.cpu.threads import crew, run_parts, team, threads
+from unspool.engine.cpu.program import Program, Split
+from unspool.engine.cpu.threads import crew, crowded, run_parts, team, threads, waited
 
 __all__ = ["CREW", "SHARES", "Form", "Frame", "Rows"]
 
-_COUNTS = SHARES, CREW, _LOOP_CREW = "shares", "crew", "loop_crew"
-"""Names in jobs: for `Form.shares`, and for how many threads to ask where work is cut into shares, or into parts."""
+_COUNTS = SHARES, CREW, _LOOP_CREW, _TOGETHER = "shares", "crew", "loop_crew", "together"
+"""Names in jobs: for `Form.shares`; for how many threads to ask where work is cut into shares, or into parts; and for
+how many make products together."""
 _SHARED = 1 << 15
 """Numbers in a matrix from which on all threads pack it."""
 
@@ -47,7 +50,7 @@ class Form(NamedTuple):
     """What of a call depends on how the batch lies."""
 
     layout: Layout
-    parts: int
+    split: Split
     shares: int
     """Among how many threads products over all steps are shared."""
     blocks: list[tuple[int, dict[str, int]]]
@@ -97,7 +100,7 @@ class Frame:
         self._functions["parallel"] = team().start
         self._functions["pack"] = ctypes.cast(self._products.pack, ctypes.c_void_p).value or 0
         self.size = program.dtype.itemsize
-        slots = len(SLOTS) + len(self.kernel.memories) + ARGUMENTS
+        slots = len(SLOTS) + len(self.kernel.memories) + len(self.kernel.packed) + ARGUMENTS
         self.scratch.add("arguments", "vector", slots * 8 // self.size)  # the first of all
         self._count, self._one_call = 0, False
         self._last: Form | None = None
@@ -117,18 +120,20 @@ class Frame:
 
     def lay_out(self, layout: Layout) -> Form:
         """What a call with a batch that lies so is made of; the last answer is remembered."""
-        parts, last = parts_of(self.kernel, layout.rows, layout.batch), self._last
+        split, last = self.program.split(self.kernel, layout.steps, layout.rows, layout.batch), self._last
+        split = split._replace(together=split.together and not crowded())  # which gives the same bits
         shares = max(1, min(threads(), layout.rows // DEPTH))
-        if last is None or last.layout is not layout or (last.parts, last.shares) != (parts, shares):
+        if last is None or last.layout is not layout or (last.split, last.shares) != (split, shares):
+            parts, together = split
             counts = row_counts(layout, parts, shares)
-            constants = (*layout.numbers(parts), shares, crew(shares), crew(parts))
+            constants = (*layout.numbers(parts), shares, crew(shares), crew(parts), together * parts)
             places = [part for constant in constants for part in (0, constant)]
             blocks = [block.lay_out(counts, layout) for block in self.blocks]
             for base, (_, starts) in enumerate(blocks, start=1):
                 places += [part for start in starts.values() for part in (base, start)]
             first = 1 + len(self.blocks)
             places += [part for base in range(first, first + len(self.tensors)) for part in (base, 0)]
-            last = Form(layout, parts, shares, blocks, array("q", places))
+            last = Form(layout, split, shares, blocks, array("q", places))
             self._last = None if layout.ragged else last  # which hardly ever comes again
         return last
 
@@ -136,9 +141,13 @@ class Frame:
         """Make all calls, with memory for the blocks and the tensors of the frame."""
         bases = array("q", [0, *[block.data_ptr() for block in blocks], *[part.data_ptr() for part in tensors]])
         places, base = form.places.buffer_info()[0], bases.buffer_info()[0]
+        start = perf_counter()
         self.head.play(places, base)
+        if form.split.together:
+            lost = ctypes.c_int64.from_address(bases[1] + form.blocks[0][1]["gate"] + 8).value
+            waited(1e-6 * lost / form.split.parts, perf_counter() - start)
         if not self._one_call:
-            run_parts(self.native, bases[1], form.parts)
+            run_parts(self.native, bases[1], form.split.parts)
             self.tail.play(places, base)
 
     # -- where things are
@@ -301,7 +310,11 @@ class Frame:
     def put_arguments(self) -> None:
         """Write the array that the kernel reads."""
         kernel = self.kernel
+        self.scratch.add("gate", "vector", GATE // self.size)
+        self.call(self.head, "put", "gate", *[0] * (ARGUMENTS - 1))
         constants = {"product": self._products.product, "number": team().which, "count": team().size}
+        constants |= {"rest": team().rest, "clock": team().clock}
         found: list[Argument] = [constants.get(name, At(name)) for name in SLOTS]
         found += [self.at(name) for name in kernel.memories]
+        found += self.program.column_sizes(kernel, self.tiles)
         self._put(self.head, "arguments", found)

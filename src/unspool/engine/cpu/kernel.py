@@ -198,7 +198,12 @@ class Kernel:
     @cached_property
     def memories(self) -> list[str]:
         """Every memory that the kernel is handed, in order."""
-        return [*self.buffers, *sorted({product.packed for product in self.products})]
+        return [*self.buffers, *self.packed]
+
+    @cached_property
+    def packed(self) -> list[str]:
+        """The memories of the packed matrices."""
+        return sorted({product.packed for product in self.products})
 
 
 def _told(number: int, phase: Phase) -> Iterator[str]:

@@ -18,15 +18,18 @@ from unspool.engine.cpu.kernel import Kernel
 from unspool.engine.cpu.plan import Plan
 from unspool.engine.cpu.products import FULL_WITHIN, HALF, HALF_WITHIN, IN_TILES
 from unspool.engine.cpu.schedule import schedule
-from unspool.engine.cpu.threads import threads
+from unspool.engine.cpu.threads import team, threads
 from unspool.engine.cpu.tiled import PARTS
 
-__all__ = ["Program", "parts_of"]
+__all__ = ["Program", "Split"]
 
 _WORTHWHILE = 300_000
 """Multiplications that a part of the batch must have to be worth a thread. It must also have two sequences, since with
 one a thread does nothing but read weights."""
-
+_TOGETHER = 75_000
+"""Multiplications that a thread must have at a step to be worth waiting for at every step."""
+_FEW = 24
+"""Rows a thread up to which reading weights from afar takes longer than multiplying by them."""
 
 _NEAR = 3 << 19
 """Bytes of weights that stay in a core's own cache."""
@@ -39,10 +42,20 @@ class _High(NamedTuple):
     """Where weights don't stay in a core's own cache."""
     near: int
     """Where they do."""
+    together: int
+    """Where threads share columns, so that each has all rows."""
 
 
-_HIGH = {1: _High(8, 4), 3: _High(16, 8)}
+_HIGH = {1: _High(8, 4, 12), 3: _High(16, 8, 24)}
 """By the parts of a number."""
+
+
+class Split(NamedTuple):
+    """How threads share a batch."""
+
+    parts: int
+    together: bool
+    """Whether each makes some columns of every product, and waits for the others; otherwise each has some sequences."""
 
 
 @dataclass(frozen=True)
@@ -99,11 +112,13 @@ class Program:
         return "\n".join(map(str, parts))
 
     def told(self, steps: int, rows: int, batch: int) -> str:
-        """How products are made, in words; the arguments are those of `tiles`."""
+        """How products are made, in words; the arguments are those of `split`."""
         lines = [f"Products over all steps at once: {HALF}."] if self.half else []
         for way, graph in (("forward", self.plan.forward), ("backward", self.plan.backward)):
             kernel = self._laid_out(graph, backward=way == "backward", history=self.states)
-            tiles = self.tiles(kernel, steps, rows, batch)
+            tiles, split = self.tiles(kernel, steps, rows, batch), self.split(kernel, steps, rows, batch)
+            if split.together:
+                lines.append(f"The columns of products within the loop {way} are shared by {split.parts} threads.")
             if self.half:
                 lines.append(f"Products within the loop {way}: {HALF_WITHIN if tiles or self.within else FULL_WITHIN}.")
             elif tiles:
@@ -115,10 +130,12 @@ class Program:
         """Whether the products of vectors within the loop are rounded too."""
         return self.half and self.target.halves
 
-    def tiles(self, kernel: Kernel, steps: int, rows: int, batch: int) -> int:
-        """Into how many bfloat16 the factors of the loop's products are cut and multiplied in tiles; 0 if they are not.
+    def split(self, kernel: Kernel, steps: int, rows: int, batch: int) -> Split:
+        """How threads share a batch.
 
-        A tile's lines are read whether they hold many rows or few, and cut weights take half as much memory again.
+        To share sequences needs no waiting, but each thread reads all weights at every step. To share columns each
+        reads its own: that is faster where weights don't stay in a core's own cache and there are few rows to multiply,
+        two to four times where a thread's share does stay there; and it is all that can be done for one or two rows.
 
         Args:
             kernel: The direction.
@@ -126,11 +143,37 @@ class Program:
             rows: Of all steps together.
             batch: How many sequences.
         """
-        if not self.target.tiled or self.dtype is not torch.float32 or not kernel.products:
+        each, few = rows / steps, threads()
+        worthwhile = rows * kernel.work // _WORTHWHILE
+        parts = max(1, min(few, batch // 2, worthwhile))
+        together = min(few, worthwhile, int(each * kernel.work) // _TOGETHER)
+        afar = self._afar(kernel) and each / few < (_FEW if self._tiled else _FEW // 2)
+        if together > 1 and team().start and (afar or (batch <= 2 and parts < 2)):
+            return Split(together, together=True)
+        return Split(parts, together=False)
+
+    def tiles(self, kernel: Kernel, steps: int, rows: int, batch: int) -> int:
+        """Into how many bfloat16 the factors of the loop's products are cut and multiplied in tiles; 0 if they are not.
+
+        A tile's lines are read whether they hold many rows or few, and cut weights take half as much memory again. The
+        arguments are those of `split`.
+        """
+        if not self._tiled or not kernel.products:
             return 0
-        parts = 1 if self.half else PARTS
-        least = _HIGH[parts].afar if 2 * parts * kernel.work > _NEAR else _HIGH[parts].near
-        return parts if rows / steps / parts_of(kernel, rows, batch) >= least else 0
+        parts, high = 1 if self.half else PARTS, _HIGH[1 if self.half else PARTS]
+        split = self.split(kernel, steps, rows, batch)
+        if split.together:
+            return parts if rows / steps >= high.together else 0
+        least = high.afar if 2 * parts * kernel.work > _NEAR else high.near
+        return parts if rows / steps / split.parts >= least else 0
+
+    @property
+    def _tiled(self) -> bool:
+        return self.target.tiled and self.dtype is torch.float32
+
+    def _afar(self, kernel: Kernel) -> bool:
+        """Whether the weights, as vectors are multiplied by them, don't stay in a core's own cache."""
+        return (2 if self.half and (self.within or self._tiled) else self.dtype.itemsize) * kernel.work > _NEAR
 
     @cached_property
     def states(self) -> frozenset[int]:
@@ -181,6 +224,11 @@ class Program:
             return tiles_size(depth, width, tiles)
         return packed_size(depth, width, self.lanes, half=self.within)
 
+    def column_sizes(self, kernel: Kernel, tiles: int) -> list[int]:
+        """How many numbers each packed matrix has for a vector of columns."""
+        depths = {product.packed: product.depth for product in kernel.products}
+        return [self.packed_size(depths[name], self.lanes, tiles) for name in kernel.packed]
+
     def pack(self, matrix: Tensor, tiles: int = 0) -> Tensor:
         """A matrix as products read it."""
         if 1 not in matrix.stride():
@@ -191,8 +239,3 @@ class Program:
         assert across == 1 or down == 1, "the packer reads along one of the two"
         self.products(tiles).pack(matrix.data_ptr(), down, across, depth, width, room.data_ptr())
         return room
-
-
-def parts_of(kernel: Kernel, rows: int, batch: int) -> int:
-    """In how many parts the batch is cut."""
-    return max(1, min(threads(), batch // 2, rows * kernel.work // _WORTHWHILE))

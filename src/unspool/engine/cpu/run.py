@@ -127,7 +127,7 @@ class _Tensors:
         name = self._frame.at(memory).name
         if name in self._held:
             return _flat(self._held[name])
-        layout, parts, _, blocks, _ = self._form
+        layout, (parts, _), _, blocks, _ = self._form
         for memories, block, (_, starts) in zip(self._frame.blocks, self._blocks, blocks, strict=True):
             if name in starts:
                 return memories.view(block, name, starts[name], layout, parts)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Sequence
 from threading import Lock
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -18,10 +19,11 @@ from torch import Tensor, empty_like, is_autocast_enabled, is_grad_enabled
 from unspool.cells import Cell
 from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.emit.loops import RATES, SLOTS
+from unspool.engine.cpu.emit.together import GATE
 from unspool.engine.cpu.identity import places
 from unspool.engine.cpu.onlookers import looked_on
-from unspool.engine.cpu.program import Program, parts_of
-from unspool.engine.cpu.threads import run_parts, team
+from unspool.engine.cpu.program import Program
+from unspool.engine.cpu.threads import crowded, run_parts, team, waited
 
 __all__ = ["BoundStep"]
 
@@ -39,7 +41,7 @@ class BoundStep:
     """
 
     def __init__(self, cell: Cell[Any], program: Program, weights: Bound, shapes: Sequence[tuple[int, ...]]) -> None:
-        single, self._native = program.plan.single, program.step
+        single, self._native, self._program = program.plan.single, program.step, program
         self._run = self._native.run
         self._kernel, self._dtype, self._wanted = self._native.kernel, program.dtype, tuple(shapes)
         self._kind = type(cell.initial_state(1))
@@ -51,7 +53,7 @@ class BoundStep:
         ]
         self._lock = Lock()
         memories = self._kernel.memories
-        self._arguments = (ctypes.c_int64 * (len(SLOTS) + len(memories)))()
+        self._arguments = (ctypes.c_int64 * (len(SLOTS) + len(memories) + len(self._kernel.packed)))()
         self._address = ctypes.addressof(self._arguments)
         self._place = {name: number for number, name in enumerate([*SLOTS, *memories])}
         self._held: dict[str, Tensor] = {}  # the kernel has nothing but addresses
@@ -61,8 +63,14 @@ class BoundStep:
             self._hold(f"vector{number}", vector)
         self._hold("active", torch.zeros(1, dtype=torch.long, device="cpu"))
         self._hold("starts", torch.zeros(len(RATES), dtype=torch.long, device="cpu"))
+        for place, size in enumerate(program.column_sizes(self._kernel, 0), start=len(self._place)):
+            self._arguments[place] = size
+        self._gate = (ctypes.c_int64 * (GATE // 8))()
         for name, value in {
             "steps": 1,
+            "gate": ctypes.addressof(self._gate),
+            "rest": team().rest,
+            "clock": team().clock,
             "product": program.products(0).product,
             "number": team().which,
             "count": team().size,
@@ -127,8 +135,17 @@ class BoundStep:
             if self._parts == 1:
                 self._run(self._address, 0)
             else:
-                run_parts(self._native, self._address, self._parts)
+                self._run_parts()
         return made[self._output], new(self._kind, map(made.__getitem__, self._states))
+
+    def _run_parts(self) -> None:
+        together = self._together and not crowded()
+        self._arguments[self._place["together"]] = together * self._parts
+        self._gate[0] = self._gate[1] = 0
+        start = perf_counter()
+        run_parts(self._native, self._address, self._parts)
+        if together:
+            waited(1e-6 * self._gate[1] / self._parts, perf_counter() - start)
 
     def hindrance(self, x: Tensor, state: Any, context: tuple[Tensor, ...]) -> str:
         """What is not as it should be, in words."""
@@ -154,7 +171,7 @@ class BoundStep:
                 if name.startswith("scratch"):
                     self._hold(name, torch.empty(batch, buffer.stride, dtype=self._dtype, device="cpu"))
             self._capacity = batch
-        self._parts = parts_of(self._kernel, batch, batch)
+        self._parts, self._together = self._program.split(self._kernel, 1, batch, batch)
         cuts = [batch * part // self._parts for part in range(self._parts + 1)]
         self._hold("cuts", torch.tensor(cuts, device="cpu"))
         self._held["active"].fill_(batch)

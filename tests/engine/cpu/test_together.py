@@ -1,0 +1,179 @@
+"""Threads that make the products of every step together: right, the same bits as alone, and only where it pays."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+from odd_cells import ODD
+
+from cases import ALL_CELLS, assert_agrees, make_case, make_cell
+from unspool.cells import LSTMCell
+from unspool.engine import Stepper, explain, unroll
+from unspool.engine.cpu import frame, path, program, threads
+from unspool.engine.cpu.program import Program, Split
+
+pytestmark = pytest.mark.skipif(threads.team().start == 0, reason="torch has no OpenMP team here")
+
+SIZES = [(5, 1, 6, 7), (6, 3, 9, 33), (9, 20, 30, 65)]  # steps, batch, input, hidden
+
+
+@pytest.fixture(autouse=True)
+def several_threads(monkeypatch):
+    """Three of them, who find nothing too small; the rows of three threads are never alike."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(3)
+    monkeypatch.setattr(threads, "_Crowd", type("Crowd", (), {"lost": 0.0, "until": 0.0, "seconds": 1.0}))
+    monkeypatch.setattr(threads, "_LOST", 1e9)
+    path._programs.clear()
+    yield
+    torch.set_num_threads(before)
+    path._programs.clear()
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Everything is worth it."""
+    for name, value in {"_NEAR": 0, "_FEW": 1000, "_WORTHWHILE": 1, "_TOGETHER": 1}.items():
+        monkeypatch.setattr(program, name, value)
+
+
+@pytest.fixture
+def splits(monkeypatch):
+    """How batches were split, and how many calls threads made together."""
+    found, run, told = [], frame.Frame.run, frame.waited
+    monkeypatch.setattr(
+        frame.Frame, "run", lambda self, form, *given: (found.append(form.split), run(self, form, *given))[1]
+    )
+    monkeypatch.setattr(frame, "waited", lambda *times: (found.append("waited"), told(*times))[1])
+    return found
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("name", sorted({*ALL_CELLS, *ODD}))
+def test_products_made_together_are_right(name, size, ragged, splits):
+    case = make_case(name if name in ALL_CELLS else ODD[name], size, dtype=torch.float64, ragged=ragged)
+    assert_agrees(case.outputs_and_gradients("cpu"), case.outputs_and_gradients("reference"), torch.float64)
+    there, back = (split for split in splits if split != "waited")
+    multiplies = any(node.operation == "product" for node in path.plan_of(case.cell).forward.nodes())
+    assert there.together == back.together == multiplies
+    assert splits.count("waited") == 2 * multiplies
+    assert there.parts == (3 if multiplies else 1)
+
+
+@pytest.mark.usefixtures("always")
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("name", ["lstm-layernorm", "gru-reset-before"])
+def test_alone_where_it_is_crowded_gives_the_same_bits(name, ragged, splits, monkeypatch):
+    case = make_case(name, (9, 20, 30, 65), dtype=torch.float32, ragged=ragged)
+    found = []
+    for crowded in (False, True, False):
+        monkeypatch.setattr(threads._Crowd, "until", 1e18 if crowded else 0.0)
+        found.append(case.outputs_and_gradients("cpu"))
+    kinds = [split.together for split in splits if split != "waited"]
+    assert kinds == [True, True, False, False, True, True]
+    for other in found[1:]:
+        for mine, right in zip(flat(other), flat(found[0]), strict=True):
+            assert torch.equal(mine, right)
+
+
+def flat(found):
+    """All tensors in whatever holds them."""
+    if isinstance(found, torch.Tensor):
+        return [found]
+    parts = found.values() if isinstance(found, dict) else found
+    return [tensor for part in parts if part is not None for tensor in flat(part)]
+
+
+def test_a_team_that_is_smaller_than_asked_for_takes_turns_and_gives_the_same_bits():
+    code = """
+        import hashlib, sys, torch
+        from unspool.cells import LSTMCell
+        from unspool.engine import unroll
+        torch.manual_seed(0)
+        torch.set_num_threads(4)
+        cell, inputs = LSTMCell(30, 400), torch.randn(7, 4, 30)
+        outputs, _ = unroll(cell, inputs, backend="cpu")
+        torch.testing.assert_close(outputs, unroll(cell, inputs, backend="reference")[0])
+        (outputs * torch.linspace(-1, 1, outputs.numel()).view_as(outputs)).sum().backward()
+        for part in cell.parameters():
+            sys.stdout.write(hashlib.sha256(part.grad.numpy().tobytes()).hexdigest())
+    """
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(code)],
+            env={**os.environ, "OMP_THREAD_LIMIT": limit, "OMP_NUM_THREADS": "4"},
+            check=True,
+            timeout=120,
+            capture_output=True,
+        ).stdout
+        for limit in ("8", "2")
+    ]
+    assert told[0] == told[1]
+
+
+@pytest.mark.parametrize(
+    ("hidden", "batch", "count", "split"),
+    [
+        (512, 4, 2, Split(2, together=True)),  # weights that two threads' own caches hold, and one's does not
+        (512, 4, 1, Split(1, together=False)),
+        (512, 200, 2, Split(2, together=False)),  # so many rows that reading weights is the least
+        (200, 20, 2, Split(2, together=False)),  # weights stay near anyway
+        (256, 1, 2, Split(2, together=True)),  # a sequence can't be shared otherwise
+        (100, 1, 2, Split(1, together=False)),  # to wait takes longer than to multiply
+        (1024, 2, 16, Split(16, together=True)),
+        (256, 1, 16, Split(3, together=True)),
+    ],
+)
+def test_threads_work_together_where_it_pays(hidden, batch, count, split, monkeypatch):
+    monkeypatch.setattr(program, "threads", lambda: count)
+    found = Program.of(path.plan_of(LSTMCell(8, hidden)), torch.float32)
+    assert found.split(found.forward.kernel, 100, 100 * batch, batch) == split
+
+
+def test_explain_tells_of_threads_that_work_together():
+    told = [str(explain(LSTMCell(400, 400), torch.randn(20, batch, 400), backend="cpu")) for batch in (3, 300)]
+    assert "within the loop forward are shared by 3 threads" in told[0]
+    assert "shared by" not in told[1]
+
+
+@pytest.mark.usefixtures("always")
+def test_single_steps_are_made_together(monkeypatch):
+    monkeypatch.setattr("unspool.engine.cpu.step.waited", lambda *times: called.append(times))
+    called = []
+    cell = make_cell("gru-reset-before", 20, 65).float()
+    inputs = torch.randn(6, 3, 20)
+    with torch.no_grad():
+        stepper, state = Stepper(cell), cell.initial_state(3)
+        for x, expected in zip(inputs, unroll(cell, inputs, backend="reference")[0], strict=True):
+            output, state = stepper(x, state)
+            torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-5)
+    assert len(called) == 6
+
+
+def test_who_waits_too_long_works_alone_for_a_while_and_longer_each_time(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(threads, "monotonic", lambda: now[0])
+    monkeypatch.setattr(threads, "_LOST", 0.15)
+    threads.waited(0.5, 1.0)
+    assert not threads.crowded(), "one bad call says little"
+    for seconds in (1, 2, 4):
+        while not threads.crowded():
+            threads.waited(0.5, 1.0)
+        now[0] += seconds - 0.1
+        assert threads.crowded()
+        now[0] += 0.2
+        assert not threads.crowded()
+    for _ in range(200):
+        now[0] += 0.1
+        threads.waited(0.01, 1.0)
+    while not threads.crowded():
+        threads.waited(0.5, 1.0)
+    now[0] += 1.1
+    assert not threads.crowded(), "it went well in between"
