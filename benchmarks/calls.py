@@ -99,7 +99,8 @@ def stream(cells: Sequence[str], sizes: Sequence[tuple[int, int]], repeats: int)
                 worst = max(map(distance, parts(run()), expected)) if "another" not in who else 0.0
                 if not worst <= TOLERANCE:
                     raise Disagreement(f"{who}: {name}, {hidden} units: {worst:.1e} of its norm from the plain step")
-            times = interleaved(runs, repeats, clock=time.process_time)
+            clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+            times = interleaved(runs, repeats, clock=clock)
             ours = times["Stepper"]
             others = {who: timing for who, timing in times.items() if who != "Stepper"}
             versus = [f"{_micro(timing)}, {Comparison(ours, timing)} ({who})" for who, timing in others.items()]
@@ -145,13 +146,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--repeats", type=int, default=9, help="interleaved repeats; a third of them of a first use (9)"
     )
+    parser.add_argument("--threads", type=int, default=1, help="of steps; with more than one, wall time (1)")
     options = parser.parse_args(arguments)
     unknown = set(options.cells) - set(CELLS)
     if unknown:
         raise SystemExit(f"there is no cell {', '.join(sorted(unknown))}; choose from {', '.join(CELLS)}")
-    use_threads(1)
+    use_threads(options.threads)
+    clock = "processor time of one thread" if options.threads == 1 else "wall time"
     facts = conditions("llvmlite") | {
-        "how": "processor time of one thread, medians of interleaved repeats; then how many times as fast a Stepper is"
+        "how": f"{clock}, medians of interleaved repeats; then how many times as fast a Stepper is"
     }
     print(f"# What a call costs\n\n{told(facts)}")
     if options.only != "first-use":

@@ -346,7 +346,7 @@ def measure(case: Case, *, repeats: int, limit: float, with_jax: bool, clock: Cl
         path = explain(problem.cell, problem.inputs, lengths=problem.lengths).backend
     nearest = next((_class_name(case) for rival in found if rival.name == "torch.nn" and not rival.same), None)
     row = Row(case, path, case.gigaflop, worst, nearest, first)
-    row.times = interleaved(runs, repeats, until=deadline, clock=clock)
+    row.times = interleaved(runs, repeats, until=deadline, clock=clock, warm=True)
     return row
 
 
@@ -472,9 +472,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" and gradients within {worst:.0e} of the plain loop's norms (at most {TOLERANCE:.0e})"
     )
     facts["how"] = (
-        f"{options.clock} time; medians of interleaved repeats in one process, ± half the range between quartiles; then"
-        " how many times as fast unspool auto is, from these medians. Ragged: lengths 0.53 of the longest on average,"
-        " torch.nn packed. hand: the same kernels from graphs written by hand."
+        f"{options.clock} time; medians of interleaved repeats in one process, each after an untimed one, ± half the"
+        " range between quartiles; then how many times as fast unspool auto is, from these medians. Ragged: lengths"
+        " 0.53 of the longest on average, torch.nn packed. hand: the same kernels from graphs written by hand."
         " GFLOP/s of useful products, padding not counted. A module in brackets is another cell, the nearest torch.nn"
         " has. jax scan: lax.scan, jitted, with value_and_grad in training"
         + (f", for {', '.join(jax_cells)}" if jax_cells else "; it was left out here")

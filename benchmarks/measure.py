@@ -58,6 +58,7 @@ def interleaved(
     *,
     until: float = float("inf"),
     clock: Callable[[], float] = time.perf_counter,
+    warm: bool = False,
 ) -> dict[str, Timing]:
     """Time all runs in turn, round by round, so that a busy moment of the machine hits all of them.
 
@@ -69,6 +70,8 @@ def interleaved(
         repeats: Most rounds.
         until: Only the first three rounds begin after this moment, on the clock `time.perf_counter`.
         clock: What times are read from; `time.process_time` leaves out what other processes take, but adds up threads.
+        warm: Whether each is called once before it is timed, so that nobody pays for caches and threads as another has
+            left them.
     """
     names = list(runs)
     times: dict[str, list[float]] = {name: [] for name in names}
@@ -77,6 +80,8 @@ def interleaved(
         if number >= 3 and time.perf_counter() >= until:
             break
         for name in lot.sample(names, len(names)):
+            if warm:
+                runs[name]()
             once = seconds(runs[name], calls[name], clock)
             if number == 0 and once < _SHORT:
                 calls[name] = min(200, int(_SHORT / once) + 1)

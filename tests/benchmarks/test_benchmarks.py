@@ -209,11 +209,15 @@ def test_a_comparison_says_win_even_loss_or_unclear(script):
     assert measure.Timing((4.0, 1.0, 2.0, 3.0, 5.0)).spread == pytest.approx(1 / 3)
 
 
-def test_runs_take_turns_in_an_order_drawn_by_lot(script, monkeypatch):
+@pytest.mark.parametrize("warm", [False, True])
+def test_runs_take_turns_in_an_order_drawn_by_lot(warm, script, monkeypatch):
     measure = script("measure")
     monkeypatch.setattr(measure, "_SHORT", 0.0)
     order = []
-    times = measure.interleaved({name: lambda name=name: order.append(name) for name in "abc"}, 12)
+    times = measure.interleaved({name: lambda name=name: order.append(name) for name in "abc"}, 12, warm=warm)
+    if warm:
+        assert order[::2] == order[1::2]
+        order = order[::2]
     rounds = ["".join(order[place : place + 3]) for place in range(0, 36, 3)]
     assert all(sorted(names) == ["a", "b", "c"] for names in rounds)
     assert len(set(rounds)) > 3
