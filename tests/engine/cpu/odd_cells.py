@@ -17,7 +17,7 @@ class H(NamedTuple):
 
 class HM(NamedTuple):
     h: Tensor  # (batch, hidden)
-    m: Tensor  # (batch, 2 * hidden + 1)
+    m: Tensor  # (batch, 2 * hidden + 1), or another width
 
 
 class HB(NamedTuple):
@@ -57,6 +57,25 @@ class Projected(Cell[HM]):
         f, i, g = F.linear(torch.cat([x, state.h], dim=1), self.w).chunk(3, dim=1)
         m = f.sigmoid() * state.m + i.sigmoid() * g.tanh()
         h = F.linear(m.tanh(), self.project)
+        return h, HM(h, m)
+
+
+class Beside(Cell[HM]):
+    """A narrow product that stands before what was computed earlier, in one part of the state."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.w = self.parameter(hidden_size, input_size)
+        self.narrow = self.parameter(5, hidden_size)
+        self.wide = self.parameter(hidden_size, hidden_size + 5)
+
+    def initial_state(self, batch_size: int) -> HM:
+        zeros = self.w.new_zeros
+        return HM(zeros(batch_size, self.hidden_size), zeros(batch_size, self.hidden_size + 5))
+
+    def step(self, x: Tensor, state: HM, *context: Tensor) -> tuple[Tensor, HM]:
+        m = torch.cat([F.linear(2 * state.h.tanh(), self.narrow), state.h.tanh()], dim=1)
+        h = torch.tanh(F.linear(state.m, self.wide) + F.linear(x, self.w))
         return h, HM(h, m)
 
 
@@ -234,7 +253,8 @@ class Remembering(WithBlock):
 
 
 ODD: dict[str, type[Cell[Any]]] = {
-    kind.__name__: kind for kind in (Projected, Normalised, Reduced, Bent, Powers, Choosing, Cut, Loose, Still, Twice)
+    kind.__name__: kind
+    for kind in (Projected, Beside, Normalised, Reduced, Bent, Powers, Choosing, Cut, Loose, Still, Twice)
 }
 BLOCKS: dict[str, type[Cell[Any]]] = {kind.__name__: kind for kind in (Attending, Folded, Remembering)}
 ODD |= BLOCKS

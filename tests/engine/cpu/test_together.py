@@ -141,20 +141,31 @@ def test_explain_tells_of_threads_that_work_together():
     told = [str(explain(LSTMCell(400, 400), torch.randn(20, batch, 400), backend="cpu")) for batch in (3, 300)]
     assert "within the loop forward are shared by 3 threads" in told[0]
     assert "shared by" not in told[1]
+    lengths = torch.full((300,), 2)  # long padding makes no few rows
+    assert "shared by" not in str(explain(LSTMCell(40, 400), torch.randn(99, 300, 40), lengths=lengths, backend="cpu"))
 
 
 @pytest.mark.usefixtures("always")
-def test_single_steps_are_made_together(monkeypatch):
+@pytest.mark.parametrize("name", ["gru-reset-before", "lstm-layernorm", "Reduced"])
+def test_single_steps_are_made_together_by_more_threads_than_there_are_sequences(name, monkeypatch):
     monkeypatch.setattr("unspool.engine.cpu.step.waited", lambda *times: called.append(times))
     called = []
-    cell = make_cell("gru-reset-before", 20, 65).float()
-    inputs = torch.randn(6, 3, 20)
-    with torch.no_grad():
-        stepper, state = Stepper(cell), cell.initial_state(3)
-        for x, expected in zip(inputs, unroll(cell, inputs, backend="reference")[0], strict=True):
-            output, state = stepper(x, state)
-            torch.testing.assert_close(output, expected, rtol=1e-5, atol=1e-5)
-    assert len(called) == 6
+    cell = make_cell(name if name in ALL_CELLS else ODD[name], 20, 65).float()
+    stepper = Stepper(cell)
+    for count, batch in ((3, 1), (3, 3), (1, 3), (2, 2), (3, 2)):
+        torch.set_num_threads(count)
+        inputs = torch.randn(4, batch, 20)
+        with torch.no_grad():
+            expected, state = unroll(cell, inputs, backend="reference")[0], cell.initial_state(batch)
+            for x, right in zip(inputs, expected, strict=True):
+                output, state = stepper(x, state)
+                torch.testing.assert_close(output, right, rtol=1e-5, atol=1e-5)
+        bound = stepper._step
+        assert bound._parts == count
+        for buffer in bound._kernel.buffers.values():
+            if buffer.rate == "part":
+                assert len(bound._held[buffer.name]) >= count, "each part writes a row of its own"
+    assert len(called) == 4 * 4
 
 
 def test_who_waits_too_long_works_alone_for_a_while_and_longer_each_time(monkeypatch):

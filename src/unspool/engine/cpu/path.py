@@ -63,8 +63,9 @@ class CpuPath(Path):
         dtype = _dtype(request, weights(request.cell))
         program = _program(self._plan(request), dtype, in_half(dtype) is None)
         time, batch, _ = request.inputs.shape
-        rows = time * batch if request.lengths is None else int(request.lengths.sum())
-        told = program.told(time, rows, batch)
+        lengths = request.lengths
+        steps, rows = (time, time * batch) if lengths is None else (int(lengths.max()), int(lengths.sum()))
+        told = program.told(steps, rows, batch)
         return f"{program}\n{told}" if told else str(program)
 
     def refuses(self, request: Request) -> str | None:

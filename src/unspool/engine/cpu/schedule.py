@@ -222,10 +222,23 @@ class _Schedule:
         """Where a value is written that no loop computes: straight to where it is wanted, if that can be."""
         for place in self._stores[node]:
             room = place.buffer.stride >= place.column + self._padded(node.width) and place.column % self._lanes == 0
-            if room or not whole_vectors:
+            if not whole_vectors or (room and not self._spoils(node, place)):
                 self._stores[node].remove(place)
                 return place
         return self._new_scratch(node.width)
+
+    def _spoils(self, node: Node, place: Place) -> bool:
+        """Whether whole vectors of a product would run over what was stored behind it at an earlier level."""
+        start, stop = place.column + node.width, place.column + self._padded(node.width)
+        return any(
+            self._times[other][0] < self._times[node][0]
+            and other.operation != "concat"
+            and there.buffer == place.buffer
+            and there.column < stop
+            and there.column + other.width > start
+            for other, places in self._places.items()
+            for there in places
+        )
 
     def _load(self, node: Node, time: Time) -> Place | None:
         """Where a value can be read in a loop; None if it is not in memory by then."""

@@ -23,7 +23,7 @@ from unspool.engine.cpu.emit.together import GATE
 from unspool.engine.cpu.identity import places
 from unspool.engine.cpu.onlookers import looked_on
 from unspool.engine.cpu.program import Program
-from unspool.engine.cpu.threads import crowded, run_parts, team, waited
+from unspool.engine.cpu.threads import crowded, run_parts, team, threads, waited
 
 __all__ = ["BoundStep"]
 
@@ -65,10 +65,11 @@ class BoundStep:
         self._hold("starts", torch.zeros(len(RATES), dtype=torch.long, device="cpu"))
         for place, size in enumerate(program.column_sizes(self._kernel, 0), start=len(self._place)):
             self._arguments[place] = size
-        self._gate = (ctypes.c_int64 * (GATE // 8))()
+        gate = torch.zeros(GATE // 8, dtype=torch.long, device="cpu")
+        self._hold("gate", gate)
+        self._gate = gate.numpy()
         for name, value in {
             "steps": 1,
-            "gate": ctypes.addressof(self._gate),
             "rest": team().rest,
             "clock": team().clock,
             "product": program.products(0).product,
@@ -84,7 +85,7 @@ class BoundStep:
         self._output, *self._states = single.results
         kept = dict(zip(single.results, [(cell.hidden_size,), *program.plan.shapes], strict=True))
         self._outputs = [(self._place[f"output{number}"], kept[number]) for number, _ in made]
-        self._batch = self._capacity = 0
+        self._sized = 0, 0  # sequences and threads
         self._shapes: list[tuple[int, ...]] = []
 
     def _hold(self, name: str, tensor: Tensor) -> None:
@@ -119,7 +120,7 @@ class BoundStep:
             return None
         given = (x, *context, *state)
         with self._lock:
-            if len(x) != self._batch:
+            if (len(x), threads()) != self._sized:
                 self._prepare(len(x))
             kind, arguments = self._dtype, self._arguments
             if len(given) != len(self._shapes):
@@ -141,11 +142,11 @@ class BoundStep:
     def _run_parts(self) -> None:
         together = self._together and not crowded()
         self._arguments[self._place["together"]] = together * self._parts
-        self._gate[0] = self._gate[1] = 0
+        self._gate[:2] = 0
         start = perf_counter()
         run_parts(self._native, self._address, self._parts)
         if together:
-            waited(1e-6 * self._gate[1] / self._parts, perf_counter() - start)
+            waited(1e-6 * int(self._gate[1]) / self._parts, perf_counter() - start)
 
     def hindrance(self, x: Tensor, state: Any, context: tuple[Tensor, ...]) -> str:
         """What is not as it should be, in words."""
@@ -166,16 +167,15 @@ class BoundStep:
 
     def _prepare(self, batch: int) -> None:
         """Tell the kernel how large the batch is, and make room for it."""
-        if batch > self._capacity:
-            for name, buffer in self._kernel.buffers.items():
-                if name.startswith("scratch"):
-                    self._hold(name, torch.empty(batch, buffer.stride, dtype=self._dtype, device="cpu"))
-            self._capacity = batch
         self._parts, self._together = self._program.split(self._kernel, 1, batch, batch)
+        for name, buffer in self._kernel.buffers.items():
+            rows = self._parts if buffer.rate == "part" else batch
+            if name.startswith("scratch") and rows > len(self._held.get(name, ())):
+                self._hold(name, torch.empty(rows, buffer.stride, dtype=self._dtype, device="cpu"))
         cuts = [batch * part // self._parts for part in range(self._parts + 1)]
         self._hold("cuts", torch.tensor(cuts, device="cpu"))
         self._held["active"].fill_(batch)
         self._arguments[self._place["parts"]] = self._parts
         self._shapes = [(batch, *shape) for shape in self._wanted] if batch else []  # no sequence: nothing fits
         self._rooms = [torch.empty(batch, *shape, dtype=self._dtype, device="cpu") for _, shape in self._outputs]
-        self._batch = batch
+        self._sized = batch, threads()

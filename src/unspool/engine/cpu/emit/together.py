@@ -16,7 +16,10 @@ GATE = 128
 """Bytes of the gate, so that nothing else is near that threads write. It must be zero before a call. After it, its
 first number tells how often a thread came to meet, its second how many microseconds threads lost in long waits."""
 _TURNS = 500
-"""How often a thread looks whether the others have come before it lets others run: some 20 microseconds."""
+"""How often a thread looks whether the others have come before it lets others run: 20 microseconds where it pauses."""
+_LONG = 2**-12
+"""Seconds from which on a wait counts as long: another program had the core. Where threads wait because one of them has
+more to do, it is shorter."""
 _PAUSE = "llvm.x86.sse2.pause"
 
 
@@ -52,10 +55,13 @@ long:
 told:
   %stop = call double %clock()
   %seconds = fsub double %stop, %start
+  %counts = fcmp ogt double %seconds, {_LONG}
+  br i1 %counts, label %lost, label %end
+lost:
   %more.seconds = fmul double %seconds, 1.0e6
-  %lost = fptosi double %more.seconds to i64
+  %whole = fptosi double %more.seconds to i64
   %place = getelementptr i64, ptr %gate, i64 1
-  %before = atomicrmw add ptr %place, i64 %lost monotonic
+  %before = atomicrmw add ptr %place, i64 %whole monotonic
   br label %end
 end:
   ret void
