@@ -144,13 +144,17 @@ class Program:
             batch: How many sequences.
         """
         each, few = rows / steps, threads()
-        worthwhile = rows * kernel.work // _WORTHWHILE
+        worthwhile = rows * kernel.work // _WORTHWHILE  # threads
         parts = max(1, min(few, batch // 2, worthwhile))
         together = min(few, worthwhile, int(each * kernel.work) // _TOGETHER)
-        afar = self._afar(kernel) and each / few < (_FEW if self._tiled else _FEW // 2)
+        afar = self._afar(kernel, each / few) and each / few < (_FEW if self._tiled else _FEW // 2)
         if together > 1 and team().start and (afar or (batch <= 2 and parts < 2)):
             return Split(together, together=True)
         return Split(parts, together=False)
+
+    def divisible(self, kernel: Kernel, rows: int) -> bool:
+        """Whether so many rows of all steps together are worth more than one thread."""
+        return rows * kernel.work >= 2 * _WORTHWHILE
 
     def tiles(self, kernel: Kernel, steps: int, rows: int, batch: int) -> int:
         """Into how many bfloat16 the factors of the loop's products are cut and multiplied in tiles; 0 if they are not.
@@ -160,8 +164,8 @@ class Program:
         """
         if not self._tiled or not kernel.products:
             return 0
-        parts, high = 1 if self.half else PARTS, _HIGH[1 if self.half else PARTS]
-        split = self.split(kernel, steps, rows, batch)
+        parts = 1 if self.half else PARTS
+        high, split = _HIGH[parts], self.split(kernel, steps, rows, batch)
         if split.together:
             return parts if rows / steps >= high.together else 0
         least = high.afar if 2 * parts * kernel.work > _NEAR else high.near
@@ -171,9 +175,10 @@ class Program:
     def _tiled(self) -> bool:
         return self.target.tiled and self.dtype is torch.float32
 
-    def _afar(self, kernel: Kernel) -> bool:
-        """Whether the weights, as vectors are multiplied by them, don't stay in a core's own cache."""
-        return (2 if self.half and (self.within or self._tiled) else self.dtype.itemsize) * kernel.work > _NEAR
+    def _afar(self, kernel: Kernel, rows: float) -> bool:
+        """Whether the weights don't stay in a core's own cache, as they are packed for so many rows a thread."""
+        half = self.within or (self.half and self._tiled and rows >= _HIGH[1].afar)
+        return (2 if half else self.dtype.itemsize) * kernel.work > _NEAR
 
     @cached_property
     def states(self) -> frozenset[int]:

@@ -85,7 +85,8 @@ class BoundStep:
         self._output, *self._states = single.results
         kept = dict(zip(single.results, [(cell.hidden_size,), *program.plan.shapes], strict=True))
         self._outputs = [(self._place[f"output{number}"], kept[number]) for number, _ in made]
-        self._sized = 0, 0  # sequences and threads
+        self._batch = self._threads = 0
+        self._divisible = False
         self._shapes: list[tuple[int, ...]] = []
 
     def _hold(self, name: str, tensor: Tensor) -> None:
@@ -120,7 +121,7 @@ class BoundStep:
             return None
         given = (x, *context, *state)
         with self._lock:
-            if (len(x), threads()) != self._sized:
+            if len(x) != self._batch or (self._divisible and threads() != self._threads):
                 self._prepare(len(x))
             kind, arguments = self._dtype, self._arguments
             if len(given) != len(self._shapes):
@@ -178,4 +179,5 @@ class BoundStep:
         self._arguments[self._place["parts"]] = self._parts
         self._shapes = [(batch, *shape) for shape in self._wanted] if batch else []  # no sequence: nothing fits
         self._rooms = [torch.empty(batch, *shape, dtype=self._dtype, device="cpu") for _, shape in self._outputs]
-        self._sized = batch, threads()
+        self._batch, self._threads = batch, threads()
+        self._divisible = self._program.divisible(self._kernel, batch)  # otherwise it matters not how many there are
