@@ -4,7 +4,7 @@
     python benchmarks/calls.py --only stream --cells lstm,gru --hidden 128 --batch 1
 
 A step of every rival is compared with the plain step before anything is timed. Times are the processor's, of one
-thread. Small problems are a size of engine.py: `--sizes 10,4,32`.
+thread, unless `--threads` says more. Small problems are a size of engine.py: `--sizes 10,4,32`.
 """
 
 from __future__ import annotations

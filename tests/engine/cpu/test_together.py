@@ -69,9 +69,10 @@ def test_products_made_together_are_right(name, size, ragged, splits):
 
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("batch", [20, 80])  # on vectors, and in tiles where the processor has them
 @pytest.mark.parametrize("name", ["lstm-layernorm", "gru-reset-before"])
-def test_alone_where_it_is_crowded_gives_the_same_bits(name, ragged, splits, monkeypatch):
-    case = make_case(name, (9, 20, 30, 65), dtype=torch.float32, ragged=ragged)
+def test_alone_where_it_is_crowded_gives_the_same_bits(name, batch, ragged, splits, monkeypatch):
+    case = make_case(name, (9, batch, 30, 65), dtype=torch.float32, ragged=ragged)
     found = []
     for crowded in (False, True, False):
         monkeypatch.setattr(threads._Crowd, "until", 1e18 if crowded else 0.0)
@@ -95,10 +96,11 @@ def test_a_team_that_is_smaller_than_asked_for_takes_turns_and_gives_the_same_bi
     code = """
         import hashlib, sys, torch
         from unspool.cells import LSTMCell
-        from unspool.engine import unroll
+        from unspool.engine import explain, unroll
         torch.manual_seed(0)
         torch.set_num_threads(4)
         cell, inputs = LSTMCell(30, 400), torch.randn(7, 4, 30)
+        assert "shared by 4 threads" in str(explain(cell, inputs, backend="cpu"))
         outputs, _ = unroll(cell, inputs, backend="cpu")
         torch.testing.assert_close(outputs, unroll(cell, inputs, backend="reference")[0])
         (outputs * torch.linspace(-1, 1, outputs.numel()).view_as(outputs)).sum().backward()

@@ -141,11 +141,13 @@ class Frame:
         """Make all calls, with memory for the blocks and the tensors of the frame."""
         bases = array("q", [0, *[block.data_ptr() for block in blocks], *[part.data_ptr() for part in tensors]])
         places, base = form.places.buffer_info()[0], bases.buffer_info()[0]
-        start = perf_counter()
-        self.head.play(places, base)
         if form.split.together:
+            start = perf_counter()
+            self.head.play(places, base)
             lost = ctypes.c_int64.from_address(bases[1] + form.blocks[0][1]["gate"] + 8).value
             waited(1e-6 * lost / form.split.parts, perf_counter() - start)
+            return
+        self.head.play(places, base)
         if not self._one_call:
             run_parts(self.native, bases[1], form.split.parts)
             self.tail.play(places, base)

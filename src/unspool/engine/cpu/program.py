@@ -135,7 +135,7 @@ class Program:
 
         To share sequences needs no waiting, but each thread reads all weights at every step. To share columns each
         reads its own: that is faster where weights don't stay in a core's own cache and there are few rows to multiply,
-        two to four times where a thread's share does stay there; and it is all that can be done for one or two rows.
+        most where a thread's share does stay there; and it is all that can be done for one or two rows.
 
         Args:
             kernel: The direction.
