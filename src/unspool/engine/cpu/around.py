@@ -32,7 +32,7 @@ _SMALL = 10_000_000
 """Multiplications over all steps at once up to which one thread makes them; larger ones are shared out, so with more
 threads that is faster sooner."""
 _HIGHER = 4
-"""As many times more columns than rows may a product have whose matrix is cut up before."""
+"""As many times more columns than rows may a product have whose matrix is cut up for it."""
 _INWARD, _OUTWARD = "output_gradient0", "outward_gradient"
 """The gradient of the outputs as the loop reads it, and as it is given with padding."""
 

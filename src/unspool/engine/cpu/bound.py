@@ -22,7 +22,6 @@ from unspool.engine.cpu.frame import Frame
 from unspool.engine.cpu.graph import Node
 from unspool.engine.cpu.hoist import Before
 from unspool.engine.cpu.plan import Plan
-from unspool.engine.cpu.tiled import cut
 
 __all__ = ["Bound", "Snapshot", "bound"]
 
@@ -91,7 +90,6 @@ class Bound:
         self._snapshots = [Snapshot(tensor) for tensor in owned.values()]
         self._pack = pack
         self._packed: dict[tuple[int, bool, int], Tensor] = {}
-        self._cut: dict[int, Tensor] = {}
         self._shared: dict[int, dict[Node, Tensor]] = {}
         self._ready: dict[Frame, list[Tensor]] = {}
         with torch.no_grad():
@@ -112,18 +110,12 @@ class Bound:
         return all(snapshot.known for snapshot in self._snapshots)
 
     def packed(self, matrix: int, transposed: bool, tiles: int = 0) -> Tensor:
-        """A matrix of the tape, packed."""
+        """A matrix of the tape, packed, in tiles of so many parts of each number if any."""
         key = matrix, transposed, tiles
         if key not in self._packed:
             found = self.matrices[matrix]
             self._packed[key] = self._pack(found.t() if transposed else found, tiles)
         return self._packed[key]
-
-    def cut(self, matrix: int) -> Tensor:
-        """A matrix of the tape in tiles, as products over all steps read it."""
-        if matrix not in self._cut:
-            self._cut[matrix] = cut(self.matrices[matrix])
-        return self._cut[matrix]
 
     def shared(self, before: Before) -> dict[Node, Tensor]:
         """What depends on weights alone, each (1, width)."""

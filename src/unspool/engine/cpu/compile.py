@@ -148,10 +148,8 @@ class Shared(NamedTuple):
 class Tiled(Products):
     """Products in tiles, of rows in a loop and of whole matrices."""
 
-    by_rows: tuple[Shared, Shared]
-    """Cut the matrices up, then make products, some rows each."""
-    by_columns: tuple[Shared, Shared]
-    """Cut the rows up, then make the product, some columns each."""
+    multiply: Shared
+    """Whole matrices."""
 
 
 @cache
@@ -160,14 +158,11 @@ def tiled(target: Target, parts: int) -> Tiled:
     with uncollected():
         engine = _Machine(target).load(emit_tiled(target, parts))
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-    cut, multiply, cut_rows, multiply_columns = (
-        Shared(run(engine.get_function_address(name)), engine.get_function_address(f"{name}_join"))
-        for name in ("cut", "multiply", "cut_rows", "multiply_columns")
-    )
+    multiply, join = (engine.get_function_address(name) for name in ("multiply", "multiply_join"))
     whole, address = ctypes.c_int64, ctypes.c_void_p
     pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
     product, packer = engine.get_function_address("product"), pack(engine.get_function_address("pack"))
-    return Tiled(product, packer, engine, (cut, multiply), (cut_rows, multiply_columns))
+    return Tiled(product, packer, engine, Shared(run(multiply), join))
 
 
 @dataclass(frozen=True)

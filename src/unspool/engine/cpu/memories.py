@@ -8,14 +8,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.emit.tiles import DEPTH
 from unspool.engine.cpu.kernel import Rate
 from unspool.engine.cpu.layout import Layout
 
 __all__ = ["Memories", "Whole", "row_counts"]
 
-Whole = Literal["block", "share"]
-"""Memory of products over all steps: a row for so many rows of the batch as a tile is deep, or for each thread."""
+Whole = Literal["share"]
+"""Memory of products over all steps: a row for each thread."""
 
 _LINE = 64
 """Bytes that a processor fetches at once; every memory starts with such a line."""
@@ -31,14 +30,11 @@ class Memories:
     def __init__(self, dtype: torch.dtype) -> None:
         self._size, self._line = dtype.itemsize, _LINE // dtype.itemsize
         self._kinds: dict[str, tuple[Rate | Whole, int]] = {}
-        self._slots: dict[str, int] = {}
         self._marks: dict[str, tuple[str, Callable[[Layout], int]]] = {}
 
-    def add(self, name: str, rate: Rate | Whole, stride: int, slot: int | None = None) -> None:
-        """One more memory, whose rows are walked so; those of one slot are never wanted at once, and share it."""
+    def add(self, name: str, rate: Rate | Whole, stride: int) -> None:
+        """One more memory, whose rows are walked so."""
         self._kinds[name] = rate, stride
-        if slot is not None:
-            self._slots[name] = slot
 
     def mark(self, name: str, memory: str, row: Callable[[Layout], int]) -> None:
         """Name a row of a memory, which may depend on how a batch lies."""
@@ -61,12 +57,7 @@ class Memories:
         }
         starts, end = dict.fromkeys(self.names, 0), 0
         for name, size in sizes.items():
-            if name not in self._slots:
-                starts[name], end = end * self._size, end + size
-        for slot in dict.fromkeys(self._slots.values()):
-            names = [name for name, where in self._slots.items() if where == slot]
-            starts.update(dict.fromkeys(names, end * self._size))
-            end += max(sizes[name] for name in names)
+            starts[name], end = end * self._size, end + size
         for name, (memory, row) in self._marks.items():
             starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * self._size
         return end, starts
@@ -89,6 +80,5 @@ def row_counts(layout: Layout, parts: int, shares: int = 1) -> dict[str, int]:
         "row": batch,
         "part": parts,
         "vector": 1,
-        "block": -(-rows // DEPTH),
         "share": shares,
     }

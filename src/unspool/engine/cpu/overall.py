@@ -10,11 +10,8 @@ from typing import Literal, NamedTuple, Protocol
 
 from unspool.engine.cpu.compile import Tiled
 from unspool.engine.cpu.emit.tiled import Factor, Job, work_size
-from unspool.engine.cpu.emit.tiles import tiles_size
 from unspool.engine.cpu.frame import CREW, SHARES, Frame, Rows
 from unspool.engine.cpu.jobs import Argument, At, Jobs
-from unspool.engine.cpu.kernel import Rate
-from unspool.engine.cpu.memories import Whole
 from unspool.engine.cpu.threads import team
 from unspool.engine.cpu.tiled import PARTS
 
@@ -83,8 +80,7 @@ class InTiles(Overall):
         self._frame = frame
         functions = frame.program.products(PARTS)
         assert isinstance(functions, Tiled), "tiles of three parts are what was asked for"
-        self._functions = functions.by_rows
-        self._count = 0
+        self._join = functions.multiply.join
 
     def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
         at, down, across, (_, width) = self._frame.lying(matrix, transposed)
@@ -97,19 +93,13 @@ class InTiles(Overall):
         factors = [_Factor(rows.at, rows.stride, 1, rows.width, to, adds) for rows, to, adds in others]
         self._multiply(jobs, columns, True, factors)
 
-    def _multiply(
-        self, jobs: Jobs, rows: Rows, turned: bool, factors: Sequence[_Factor], tiles: str | None = None
-    ) -> None:
+    def _multiply(self, jobs: Jobs, rows: Rows, turned: bool, factors: Sequence[_Factor], tiles: str = "") -> None:
         frame, height = self._frame, rows.width if turned else At("rows")
         frame.scratch.add("work", "share", work_size(PARTS))
         table: list[Argument] = []
         added = []
-        for number, factor in enumerate(factors):
-            self._count += 1
-            name, result = tiles or f"tiles.{self._count}", factor.to
-            if tiles is None:
-                rate: Rate | Whole = "block" if turned else "vector"
-                frame.scratch.add(name, rate, tiles_size(1 if turned else rows.width, factor.width, PARTS), slot=number)
+        for factor in factors:
+            result = factor.to
             if factor.adds:
                 room = frame.room(
                     "product", "vector" if turned else "time", factor.width * (rows.width if turned else 1)
@@ -121,7 +111,7 @@ class InTiles(Overall):
                 down=factor.down,
                 across=factor.across,
                 width=factor.width,
-                room=At(name),
+                tiles=At(tiles),
                 result=result.at,
                 stride=result.stride,
             )
@@ -132,6 +122,7 @@ class InTiles(Overall):
             height=height,
             depth=At("rows") if turned else rows.width,
             factors=len(factors),
+            width=max(factor.width for factor in factors),
             table=At(frame.numbers(jobs, table)),
             parts=At(SHARES),
             work=At("work"),
@@ -139,7 +130,6 @@ class InTiles(Overall):
             team=team().size,
         )
         arguments = frame.numbers(jobs, job)
-        for function in self._functions if tiles is None else self._functions[1:]:
-            frame.call(jobs, "parallel", function.join, At(arguments), At(CREW), 0)
+        frame.call(jobs, "parallel", self._join, At(arguments), At(CREW), 0)
         for to, result in added:
             frame.call(jobs, "add", to.at, to.stride, result.at, result.stride, height, to.width)

@@ -16,6 +16,7 @@ from unspool.engine.cpu.kernel import Place
 from unspool.engine.cpu.layout import Layout
 from unspool.engine.cpu.overall import Way
 from unspool.engine.cpu.room import room, room_like
+from unspool.engine.cpu.tiled import PARTS
 
 __all__ = ["infer", "train"]
 
@@ -62,8 +63,8 @@ def _ready(around: Around, frame: Frame, weights: Bound, way: Way) -> list[Tenso
     found = weights.vectors(around.program.plan.before)
     found += [weights.packed(product.matrix, product.transposed, frame.tiles) for product in frame.kernel.products]
     if way != "torch":
-        ready = weights.cut if way == "tiles" else partial(weights.packed, transposed=False)
-        found += [ready(matrix) for _, matrix in around.plain.inputs if matrix is not None]
+        tiles = PARTS if way == "tiles" else 0
+        found += [weights.packed(matrix, False, tiles) for _, matrix in around.plain.inputs if matrix is not None]
     return found
 
 

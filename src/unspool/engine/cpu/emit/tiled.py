@@ -15,24 +15,25 @@ _WIDTHS = {1: 4, 2: 2}
 _ORDER = ((0, 1), (0, 2), (0, 0), (2, 0), (1, 0), (1, 1))
 """Parts of columns and of rows whose products are taken: many that need no load after few, and as many as can be whose
 parts are still in a tile. Everywhere in this order, so that bits do not depend on how many rows there are."""
-_DEEP, _ROWS = 512, 192
-"""Depth and rows of what is cut up at a time, so that it stays in the near cache."""
+_DEEP = 512
+"""How deep a product is summed up at a time; half of that if there are several, whose columns then fit in together."""
+_TILES, _PANEL = 256, 4
+"""How many tiles of columns are cut up at a time, so that they stay in a core's own cache, and how many rows of tiles
+then. Both are written and read by the same core: what another one wrote comes slower than it is cut up again."""
 
 
 def work_size(parts: int) -> int:
     """How many float32 of memory each thread needs for a product of two matrices."""
-    return tiles_size(_DEEP, _ROWS, parts)
+    return tiles_size(_DEEP, HIGH * _PANEL, parts) + _TILES * parts * TILE
 
 
 def emit_tiled(target: Target, parts: int) -> str:
     """A module with functions on float32.
 
     `product(rows, stride, count, tiles, depth, vectors, result, stride)` and `pack(matrix, down, across, depth, width,
-    tiles)` are what `emit_products` describes. Products of rows with some matrices as they are take two: `cut(job,
-    part)` puts the matrices into tiles, `multiply(job, part)` makes some rows of all products. `cut_rows(job, part)`
-    and `multiply_columns(job, part)` put the rows into tiles and make some columns of the only product: the smaller
-    factor is better cut up before, since it stays near. `cut_join(job)` and so on do what one thread of a team has to.
-    What all are given is a `Job`.
+    tiles)` are what `emit_products` describes. `multiply(job, part)` makes a part of the products of rows with some
+    matrices as they are, or as `pack` leaves them; `multiply_join(job)` makes all parts that one thread of a team has
+    to. What they are given is a `Job`.
 
     Args:
         target: The instruction set.
@@ -41,9 +42,7 @@ def emit_tiled(target: Target, parts: int) -> str:
     functions = [*emit_fill(target, parts), _configure(target)]
     functions += [_sums(target, parts, high, wide) for high, most in _WIDTHS.items() for wide in range(1, most + 1)]
     functions += [_sweep(target), _product(target, parts), _pack(target, parts)]
-    shared = {"cut": _cut_up, "multiply": _multiply, "cut_rows": _cut_rows, "multiply_columns": _multiply_columns}
-    for name, emit in shared.items():
-        functions += [emit(target, parts), _join(target, name)]
+    functions += [_multiply(target, parts), _join(target)]
     declared = sorted(set().union(*(function.declared for function in functions)))
     return "\n\n".join(["\n".join(declared), *map(str, functions)])
 
@@ -134,10 +133,10 @@ def _step(f: Function, rows: list[str], columns: list[str], parts: int, number: 
 
 
 def _sweep(target: Target) -> Function:
-    """Rows in tiles times columns in tiles: pairs of `%high` and `%low` rows, or the one of `%high` if low is 0."""
+    """Rows in tiles, `%high` and `%low` of them, or only the former if low is 0, times columns in tiles."""
     f = function(
-        "@sweep(ptr %rows, i64 %further, i64 %pairs, i64 %high, i64 %low, ptr %columns, i64 %apart, i64 %blocks, "
-        "i64 %vectors, ptr %result, i64 %across, i1 %adds)",
+        "@sweep(ptr %rows, i64 %further, i64 %high, i64 %low, ptr %columns, i64 %apart, i64 %blocks, i64 %vectors, "
+        "ptr %result, i64 %across, i1 %adds)",
         target,
         internal=True,
     )
@@ -148,18 +147,15 @@ def _sweep(target: Target) -> Function:
         most = _WIDTHS[high]
         with f.when(condition, what=f"high{high}"), f.loop(0, "%vectors", most, what="column") as column:
             columns = f.address("%columns", f.whole("mul", column, "%apart"))
-            corner = f.address("%result", f.whole("mul", column, HIGH))
+            result = f.address("%result", f.whole("mul", column, HIGH))
+            under = f.address(result, below)
             wide = f.smaller(most, f.whole("sub", "%vectors", column))
-            with f.loop(0, "%pairs", what="pair") as pair:
-                rows = f.address("%rows", f.whole("mul", f.whole("mul", pair, 2), "%further"))
-                result = f.address(corner, f.whole("mul", f.whole("mul", pair, 2), below))
-                under = f.address(result, below)
-                for count in range(1, most + 1):
-                    with f.when(f.value(f"icmp eq i64 {wide}, {count}"), what="wide"):
-                        f.do(
-                            f"call void @sums{high}x{count}(ptr {rows}, i64 %further, ptr {columns}, i64 %apart, "
-                            f"i64 %blocks, ptr {result}, ptr {under}, i64 %across, i64 %high, i64 %low, i1 %adds)"
-                        )
+            for count in range(1, most + 1):
+                with f.when(f.value(f"icmp eq i64 {wide}, {count}"), what="wide"):
+                    f.do(
+                        f"call void @sums{high}x{count}(ptr %rows, i64 %further, ptr {columns}, i64 %apart, "
+                        f"i64 %blocks, ptr {result}, ptr {under}, i64 %across, i64 %high, i64 %low, i1 %adds)"
+                    )
     return f
 
 
@@ -184,7 +180,7 @@ def _product(target: Target, parts: int) -> Function:
         to = f.address("%result", f.whole("mul", top, "%across"))
         tiles = f.address("%tiles", f.whole("mul", f.whole("sdiv", k, DEPTH), parts * TILE))
         blocks, adds = f.ceiling(deep, DEPTH), f.value(f"icmp sgt i64 {k}, 0")
-        given = f"ptr {room}, i64 {further}, i64 1, i64 {high}, i64 {low}, ptr {tiles}, i64 {apart}, i64 {blocks}"
+        given = f"ptr {room}, i64 {further}, i64 {high}, i64 {low}, ptr {tiles}, i64 {apart}, i64 {blocks}"
         f.do(f"call void @sweep({given}, i64 %vectors, ptr {to}, i64 %across, i1 {adds})")
     f.call("void", "llvm.x86.tilerelease")
     return f
@@ -216,6 +212,8 @@ class Job(NamedTuple, Generic[N]):
     depth: N
     factors: N
     """How many matrices."""
+    width: N
+    """How many columns the widest has."""
     table: N
     """A `Factor` for each."""
     parts: N
@@ -235,200 +233,174 @@ class Factor(NamedTuple, Generic[N]):
     across: N
     """How far neighbours in depth stand apart, and columns."""
     width: N
-    room: N
-    """For the matrix in tiles."""
+    tiles: N
+    """The matrix as `pack` leaves it, and then nothing else is asked of it; or nothing."""
     result: N
     stride: N
 
 
 def _read(f: Function, kind: type[Job[Any] | Factor[Any]], pointer: str) -> dict[str, str]:
     """All of a job or a factor by name."""
-    addresses = {"rows", "table", "work", "number", "team", "matrix", "room", "result"}
+    addresses = {"rows", "table", "work", "number", "team", "matrix", "tiles", "result"}
     return {
         name: f.load("ptr" if name in addresses else "i64", pointer, number) for number, name in enumerate(kind._fields)
     }
 
 
-def _factor(f: Function, table: str, number: str) -> dict[str, str]:
-    return _read(f, Factor, f.address(table, f.whole("mul", number, len(Factor._fields)), "i64"))
-
-
-def _share(f: Function, whole: str, parts: str) -> tuple[str, str]:
-    """The first of so many that this part makes, and the one after its last."""
-    first, last = (
-        f.whole("sdiv", f.whole("mul", whole, number), parts) for number in ("%part", f.whole("add", "%part", 1))
-    )
-    return first, last
-
-
-def _chunk(f: Function, depth: str) -> str:
-    """How much depth is made at a time, in whole tiles."""
-    return f.whole("mul", f.ceiling(f.ceiling(depth, f.ceiling(depth, _DEEP)), DEPTH), DEPTH)
-
-
-def _cut_up(target: Target, parts: int) -> Function:
-    f = function("@cut(ptr %job, i64 %part)", target)
-    job = _read(f, Job, "%job")
-    with f.loop(0, job["factors"], what="factor") as number:
-        factor = _factor(f, job["table"], number)
-        turn = f.value(f"icmp eq i64 {factor['down']}, 1")
-        given = _Given(factor["matrix"], factor["down"], factor["across"], factor["width"], turn)
-        _cut_share(f, job, given, factor["room"], parts)
-    return f
-
-
-def _cut_rows(target: Target, parts: int) -> Function:
-    f = function("@cut_rows(ptr %job, i64 %part)", target)
-    job = _read(f, Job, "%job")
-    turn = f.value(f"icmp ne i64 {job['down']}, 1")
-    given = _Given(job["rows"], job["down"], job["along"], job["height"], turn)
-    _cut_share(f, job, given, _factor(f, job["table"], "0")["room"], parts)
-    return f
-
-
-class _Given(NamedTuple):
-    """Rows or columns as they lie, by what they are called in the text."""
-
-    start: str
-    down: str
-    across: str
-    number: str
-    turned: str
-
-
-def _cut_share(f: Function, job: dict[str, str], given: _Given, room: str, parts: int) -> None:
-    """Put this part's share of rows or columns into tiles, some depth after the other."""
-    chunk, groups = _chunk(f, job["depth"]), f.ceiling(given.number, HIGH)
-    first, last = _share(f, groups, job["parts"])
-    begin = f.whole("mul", first, HIGH)
-    count = f.whole("sub", f.smaller(given.number, f.whole("mul", last, HIGH)), begin)
-    with f.loop(0, job["depth"], chunk, what="k") as k:
-        deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
-        tiles, apart = _tiles_of(f, room, k, groups, deep, parts)
-        start = f.address(given.start, f.whole("mul", k, given.down))
-        start = f.address(start, f.whole("mul", begin, given.across))
-        f.do(
-            f"call void @fill(ptr {start}, i64 {given.down}, i64 {given.across}, i64 {deep}, i64 {count}, "
-            f"ptr {f.address(tiles, f.whole('mul', first, apart))}, i64 {apart}, i1 {given.turned})"
-        )
-
-
-def _tiles_of(f: Function, room: str, k: str, vectors: str, deep: str, parts: int) -> tuple[str, str]:
-    """Where a matrix has its tiles of some depth, and how far those of neighbouring columns are apart."""
-    before = f.whole("mul", f.whole("mul", f.whole("sdiv", k, DEPTH), vectors), parts * TILE)
-    return f.address(room, before), f.whole("mul", f.ceiling(deep, DEPTH), parts * TILE)
+def _share(f: Function, count: str, parts: str, shared: str) -> tuple[str, str]:
+    """Which of so many rows or columns this part makes, in whole tiles but for the last: all if they aren't shared."""
+    groups = f.ceiling(count, HIGH)
+    ends = []
+    for number, whole in (("%part", "0"), (f.whole("add", "%part", 1), groups)):
+        some = f.whole("sdiv", f.whole("mul", groups, number), parts)
+        some = f.value(f"select i1 {shared}, i64 {some}, i64 {whole}")
+        ends.append(f.smaller(count, f.whole("mul", some, HIGH)))
+    return ends[0], ends[1]
 
 
 def _multiply(target: Target, parts: int) -> Function:
+    """Threads share rows or columns, whichever are more: what isn't shared, each cuts up for itself.
+
+    Columns of all matrices are cut up once if they fit in the near cache together, and of each by itself if not.
+    """
     f = function("@multiply(ptr %job, i64 %part)", target)
     job = _read(f, Job, "%job")
-    chunk = _chunk(f, job["depth"])
-    share = _share(f, f.ceiling(job["height"], HIGH), job["parts"])
-    first, last = (f.smaller(job["height"], f.whole("mul", part, HIGH)) for part in share)
-    room = f.address(job["work"], f.whole("mul", "%part", work_size(parts)))
-    edge = f.allocate(f"[{_ROWS * HIGH} x float]")
-    turn = f.value(f"icmp ne i64 {job['down']}, 1")
-    with f.loop(0, job["depth"], chunk, what="k") as k, f.loop(first, last, _ROWS, what="top") as top:
-        deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
-        blocks = f.ceiling(deep, DEPTH)
-        further = f.whole("mul", blocks, parts * TILE)
-        count = f.smaller(_ROWS, f.whole("sub", last, top))
-        rows = f.address(job["rows"], f.whole("mul", k, job["down"]))
-        rows = f.address(rows, f.whole("mul", top, job["along"]))
-        f.do(
-            f"call void @fill(ptr {rows}, i64 {job['down']}, i64 {job['along']}, i64 {deep}, i64 {count}, ptr {room}, "
-            f"i64 {further}, i1 {turn})"
-        )
-        adds = f.value(f"icmp sgt i64 {k}, 0")
-        with f.loop(0, job["factors"], what="factor") as number:
-            factor = _factor(f, job["table"], number)
-            tiles, _ = _tiles_of(f, factor["room"], k, f.ceiling(factor["width"], HIGH), deep, parts)
-            result = f.address(factor["result"], f.whole("mul", top, factor["stride"]))
-            columns = (tiles, blocks, factor["width"])
-            _results(f, (room, further, count), columns, (result, factor["stride"], adds), edge)
-    f.call("void", "llvm.x86.tilerelease")
-    return f
-
-
-def _multiply_columns(target: Target, parts: int) -> Function:
-    f = function("@multiply_columns(ptr %job, i64 %part)", target)
-    job = _read(f, Job, "%job")
-    factor, chunk = _factor(f, job["table"], "0"), _chunk(f, job["depth"])
-    share = _share(f, f.ceiling(factor["width"], HIGH), job["parts"])
-    first, last = (f.smaller(factor["width"], f.whole("mul", part, HIGH)) for part in share)
+    single = f.value("icmp eq i64 " + job["factors"] + ", 1")
+    most = f.value(f"select i1 {single}, i64 {_DEEP}, i64 {_DEEP // 2}")
+    deepest = f.ceiling(job["depth"], f.ceiling(job["depth"], most))
+    chunk = f.whole("mul", f.ceiling(deepest, DEPTH), DEPTH)
+    wide = f.value(f"icmp sgt i64 {f.whole('mul', job['width'], job['factors'])}, {job['height']}")
+    rows = _share(f, job["height"], job["parts"], f.value(f"xor i1 {wide}, true"))
     near = f.address(job["work"], f.whole("mul", "%part", work_size(parts)))
-    edge = f.allocate(f"[{_ROWS * HIGH} x float]")
-    turn = f.value(f"icmp eq i64 {factor['down']}, 1")
-    with f.loop(0, job["depth"], chunk, what="k") as k, f.loop(first, last, _ROWS, what="left") as left:
+    groups = f.ceiling(job["width"], HIGH)
+    most = f.ceiling(groups, job["parts"])  # that any part has of any matrix
+    groups = f.value(f"select i1 {wide}, i64 {most}, i64 {groups}")
+    with f.loop(0, job["depth"], chunk, what="k") as k:
         deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
         blocks = f.ceiling(deep, DEPTH)
-        rows, further = _tiles_of(f, factor["room"], k, f.ceiling(job["height"], HIGH), deep, parts)
-        width = f.smaller(_ROWS, f.whole("sub", last, left))
-        start = f.address(factor["matrix"], f.whole("mul", k, factor["down"]))
-        start = f.address(start, f.whole("mul", left, factor["across"]))
-        f.do(
-            f"call void @fill(ptr {start}, i64 {factor['down']}, i64 {factor['across']}, i64 {deep}, i64 {width}, "
-            f"ptr {near}, i64 {further}, i1 {turn})"
-        )
-        adds, result = f.value(f"icmp sgt i64 {k}, 0"), f.address(factor["result"], left)
-        columns = (near, blocks, width)
-        _results(f, (rows, further, job["height"]), columns, (result, factor["stride"], adds), edge)
+        fit = f.whole("sdiv", str(_TILES), blocks)
+        together = f.value(f"icmp sle i64 {f.whole('mul', groups, job['factors'])}, {fit}")
+        each = f.whole("mul", f.value(f"select i1 {together}, i64 {groups}, i64 {fit}"), HIGH)
+        some = f.value(f"select i1 {together}, i64 {job['factors']}, i64 1")
+        block = _Block(job, k, deep, each, wide, near, parts)
+        with f.loop(0, job["factors"], some, what="first") as first:
+            end = f.whole("add", first, some)
+            with f.loop(0, f.whole("mul", groups, HIGH), each, what="left") as left:
+                with f.loop(first, end, what="factor") as number:
+                    block.cut(f, number, first, left)
+                with f.loop(*rows, HIGH * _PANEL, what="top") as top:
+                    count = f.smaller(HIGH * _PANEL, f.whole("sub", rows[1], top))
+                    block.cut_rows(f, top, count)
+                    with f.loop(first, end, what="factor") as number:
+                        block.multiply(f, number, first, left, top, count)
     f.call("void", "llvm.x86.tilerelease")
     return f
+
+
+class _Block:
+    """Text about some columns, of some depth, that are multiplied by all rows of a part."""
+
+    def __init__(self, job: dict[str, str], k: str, deep: str, each: str, shared: str, near: str, parts: int) -> None:
+        self._job, self._k, self._deep, self._each, self._shared = job, k, deep, each, shared
+        self._near, self._parts = near, parts
+
+    def cut(self, f: Function, number: str, first: str, left: str) -> None:
+        """Put columns of a matrix into tiles, if they aren't yet."""
+        factor, column, width = self._columns(f, number, left)
+        cut = f.value(f"icmp eq ptr {factor['tiles']}, null")
+        with f.when(f.value(f"and i1 {cut}, {f.value(f'icmp sgt i64 {width}, 0')}"), what="cut"):
+            start = f.address(factor["matrix"], f.whole("mul", self._k, factor["down"]))
+            start = f.address(start, f.whole("mul", column, factor["across"]))
+            turn = f.value(f"icmp eq i64 {factor['down']}, 1")
+            f.do(
+                f"call void @fill(ptr {start}, i64 {factor['down']}, i64 {factor['across']}, i64 {self._deep}, "
+                f"i64 {width}, ptr {self._kept(f, number, first)}, i64 {self._close(f)}, i1 {turn})"
+            )
+
+    def cut_rows(self, f: Function, top: str, count: str) -> None:
+        """Put some rows into tiles."""
+        down, along = self._job["down"], self._job["along"]
+        start = f.address(self._job["rows"], f.whole("mul", self._k, down))
+        start = f.address(start, f.whole("mul", top, along))
+        turn = f.value(f"icmp ne i64 {down}, 1")
+        f.do(
+            f"call void @fill(ptr {start}, i64 {down}, i64 {along}, i64 {self._deep}, i64 {count}, "
+            f"ptr {self._near}, i64 {self._close(f)}, i1 {turn})"
+        )
+
+    def multiply(self, f: Function, number: str, first: str, left: str, top: str, count: str) -> None:
+        """Multiply those rows by those columns."""
+        factor, column, width = self._columns(f, number, left)
+        with f.when(f.value(f"icmp sgt i64 {width}, 0"), what="some"):
+            apart = f.whole("mul", f.ceiling(self._job["depth"], DEPTH), self._parts * TILE)
+            ready = f.address(factor["tiles"], f.whole("mul", f.whole("sdiv", column, HIGH), apart))
+            ready = f.address(ready, f.whole("mul", f.whole("sdiv", self._k, DEPTH), self._parts * TILE))
+            cut, close = f.value(f"icmp eq ptr {factor['tiles']}, null"), self._close(f)
+            tiles = f.value(f"select i1 {cut}, ptr {self._kept(f, number, first)}, ptr {ready}")
+            apart = f.value(f"select i1 {cut}, i64 {close}, i64 {apart}")
+            result = f.address(f.address(factor["result"], f.whole("mul", top, factor["stride"])), column)
+            adds = f.value(f"icmp sgt i64 {self._k}, 0")
+            to = (result, factor["stride"], adds)
+            _results(f, (self._near, close, count), (tiles, apart, width), f.ceiling(self._deep, DEPTH), to)
+
+    def _columns(self, f: Function, number: str, left: str) -> tuple[dict[str, str], str, str]:
+        """A factor, the first of its columns and how many there are, at most 0 if none."""
+        job = self._job
+        factor = _read(f, Factor, f.address(job["table"], f.whole("mul", number, len(Factor._fields)), "i64"))
+        begin, end = _share(f, factor["width"], job["parts"], self._shared)
+        column = f.whole("add", begin, left)
+        return factor, column, f.smaller(self._each, f.whole("sub", end, column))
+
+    def _kept(self, f: Function, number: str, first: str) -> str:
+        """Where a matrix has its tiles."""
+        size = f.whole("mul", f.whole("sdiv", self._each, HIGH), self._close(f))
+        start = f.address(self._near, tiles_size(_DEEP, HIGH * _PANEL, self._parts))
+        return f.address(start, f.whole("mul", f.whole("sub", number, first), size))
+
+    def _close(self, f: Function) -> str:
+        """How far neighbours that were cut up are apart."""
+        return f.whole("mul", f.ceiling(self._deep, DEPTH), self._parts * TILE)
 
 
 def _results(
-    f: Function, rows: tuple[str, str, str], columns: tuple[str, str, str], result: tuple[str, str, str], edge: str
+    f: Function, rows: tuple[str, str, str], columns: tuple[str, str, str], blocks: str, result: tuple[str, str, str]
 ) -> None:
-    """Rows in tiles times columns in tiles of any width; `edge` has room for `_ROWS` of one tile."""
-    (tiles, blocks, width), (to, across, adds), (room, further, count) = columns, result, rows
+    """At most a panel of rows in tiles times columns in tiles, of any width."""
+    (tiles, apart, width), (to, across, adds), (room, further, count) = columns, result, rows
+    edge = f.allocate(f"[{2 * HIGH * HIGH} x float]")
     whole = f.whole("sdiv", width, HIGH)
     over = f.whole("sub", width, f.whole("mul", whole, HIGH))
-    _rows_by(f, rows, (tiles, blocks, whole), result)
-    some = f.when(f.value(f"icmp sgt i64 {over}, 0"), what="edge")  # the last columns make no whole tile
-    with some, f.loop(0, count, _ROWS, what="top") as top:
-        tiles = f.address(tiles, f.whole("mul", whole, further))
-        here = f.address(room, f.whole("mul", f.whole("sdiv", top, HIGH), further))
-        few = f.smaller(_ROWS, f.whole("sub", count, top))
-        _rows_by(f, (here, further, few), (tiles, blocks, "1"), (edge, str(HIGH), "false"))
-        within = f.first("0", over)
-        before = f.value(f"select i1 {adds}, {f.truths} {within}, {f.truths} zeroinitializer")
-        corner = f.address(f.address(to, f.whole("mul", whole, HIGH)), f.whole("mul", top, across))
-        with f.loop(0, few, what="row") as row:
-            found = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
-            place = f.address(corner, f.whole("mul", row, across))
-            f.write(f.two("fadd", found, f.read(place, before)), place, within)
-
-
-def _rows_by(
-    f: Function, rows: tuple[str, str, str], columns: tuple[str, str, str], result: tuple[str, str, str]
-) -> None:
-    """Many rows in tiles times whole tiles of columns: pairs first, then what is left."""
-    (room, further, count), (tiles, blocks, vectors), (to, across, adds) = rows, columns, result
-    pairs = f.whole("sdiv", count, 2 * HIGH)
-    done = f.whole("mul", pairs, 2 * HIGH)
-    left = f.whole("sub", count, done)
-    high = f.smaller(HIGH, left)
-    low = f.whole("sub", left, high)
-    rest = f.address(room, f.whole("mul", f.whole("mul", pairs, 2), further))
-    last = f.address(to, f.whole("mul", done, across))
-    for some, start, size, end in (
-        (pairs, room, (pairs, str(HIGH), str(HIGH)), to),
-        (left, rest, ("1", high, low), last),
-    ):
-        with f.when(f.value(f"icmp sgt i64 {some}, 0"), what="some"):
-            number, upper, lower = size
+    last = f.address(tiles, f.whole("mul", whole, apart))
+    within = f.first("0", over)
+    before = f.value(f"select i1 {adds}, {f.truths} {within}, {f.truths} zeroinitializer")
+    with f.loop(0, count, 2 * HIGH, what="upper") as upper:
+        left = f.whole("sub", count, upper)
+        high = f.smaller(HIGH, left)
+        low = f.smaller(HIGH, f.whole("sub", left, high))
+        start = f.address(room, f.whole("mul", f.whole("sdiv", upper, HIGH), further))
+        to_here = f.address(to, f.whole("mul", upper, across))
+        some = f"ptr {start}, i64 {further}, i64 {high}, i64 {low}"
+        f.do(
+            f"call void @sweep({some}, ptr {tiles}, i64 {apart}, i64 {blocks}, i64 {whole}, ptr {to_here}, "
+            f"i64 {across}, i1 {adds})"
+        )
+        with f.when(f.value(f"icmp sgt i64 {over}, 0"), what="edge"):  # the last columns make no whole tile
             f.do(
-                f"call void @sweep(ptr {start}, i64 {further}, i64 {number}, i64 {upper}, i64 {lower}, ptr {tiles}, "
-                f"i64 {further}, i64 {blocks}, i64 {vectors}, ptr {end}, i64 {across}, i1 {adds})"
+                f"call void @sweep({some}, ptr {last}, i64 {apart}, i64 {blocks}, i64 1, ptr {edge}, i64 {HIGH}, "
+                f"i1 false)"
             )
+            corner = f.address(to_here, f.whole("mul", whole, HIGH))
+            with f.loop(0, f.whole("add", high, low), what="row") as row:
+                found = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
+                place = f.address(corner, f.whole("mul", row, across))
+                f.write(f.two("fadd", found, f.read(place, before)), place, within)
 
 
-def _join(target: Target, name: str) -> Function:
+def _join(target: Target) -> Function:
     """What each thread of a team runs."""
-    f = function(f"@{name}_join(ptr %job)", target)
+    f = function("@multiply_join(ptr %job)", target)
     job = _read(f, Job, "%job")
     number, count = (f.ask(job[which]) for which in ("number", "team"))
     with f.loop(number, job["parts"], count, what="part") as part:
-        f.do(f"call void @{name}(ptr %job, i64 {part})")
+        f.do(f"call void @multiply(ptr %job, i64 {part})")
     return f
