@@ -239,9 +239,10 @@ class Function:
 
     # -- tiles, by their numbers
 
-    def tile_load(self, tile: int, pointer: str, across: str | int) -> None:
-        """Lines from memory, each so many bytes behind the one before."""
-        self.call("void", "llvm.x86.tileloadd64", f"i8 {tile}", f"ptr {pointer}", f"i64 {across}")
+    def tile_load(self, tile: int, pointer: str, across: str | int, *, once: bool = False) -> None:
+        """Lines from memory, each so many bytes behind the one before; if `once`, the first cache keeps what it has."""
+        name = "llvm.x86.tileloaddt164" if once else "llvm.x86.tileloadd64"
+        self.call("void", name, f"i8 {tile}", f"ptr {pointer}", f"i64 {across}")
 
     def tile_store(self, tile: int, pointer: str, across: str | int) -> None:
         """Lines into memory."""

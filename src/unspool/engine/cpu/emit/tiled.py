@@ -109,10 +109,10 @@ def _step(f: Function, rows: list[str], columns: list[str], parts: int, number: 
     order = [pair for pair in _ORDER if sum(pair) < parts]
     held: dict[int, str] = {}
 
-    def load(tile: int, start: str, part: int) -> None:
+    def load(tile: int, start: str, part: int, *, once: bool = False) -> None:
         place = f"{start} {part}"
         if held.get(tile) != place:
-            f.tile_load(tile, f.address(start, part * TILE), 64)
+            f.tile_load(tile, f.address(start, part * TILE), 64, once=once)
             held[tile] = place
 
     if len(rows) == 1:  # all parts of the rows stay in tiles
@@ -120,7 +120,7 @@ def _step(f: Function, rows: list[str], columns: list[str], parts: int, number: 
             load(4 + part, rows[0], part)
         for column, start in enumerate(columns):
             for of_column, of_row in order:
-                load(7, start, of_column)
+                load(7, start, of_column, once=True)
                 f.tile_product(number[0, column], 4 + of_row, 7)
         return
     for of_column, of_row in order:
