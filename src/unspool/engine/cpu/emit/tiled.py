@@ -16,7 +16,8 @@ _ORDER = ((0, 1), (0, 2), (0, 0), (2, 0), (1, 0), (1, 1))
 """Parts of columns and of rows whose products are taken: many that need no load after few, and as many as can be whose
 parts are still in a tile. Everywhere in this order, so that bits do not depend on how many rows there are."""
 _DEEP = 512
-"""How deep a product is summed up at a time; half of that if there are several, whose columns then fit in together."""
+"""How deep a product is summed up at a time; half of that if there are several, or rows lie turned and are dear to cut:
+then twice as many columns fit in, for which that is done once."""
 _TILES, _PANEL = 256, 4
 """How many tiles of columns are cut up at a time, so that they stay in a core's own cache, and how many rows of tiles
 then. Both are written and read by the same core: what another one wrote comes slower than it is cut up again."""
@@ -265,8 +266,8 @@ def _multiply(target: Target, parts: int) -> Function:
     """
     f = function("@multiply(ptr %job, i64 %part)", target)
     job = _read(f, Job, "%job")
-    single = f.value("icmp eq i64 " + job["factors"] + ", 1")
-    most = f.value(f"select i1 {single}, i64 {_DEEP}, i64 {_DEEP // 2}")
+    straight, single = (f.value(f"icmp eq i64 {job[name]}, 1") for name in ("down", "factors"))
+    most = f.value(f"select i1 {f.value(f'and i1 {straight}, {single}')}, i64 {_DEEP}, i64 {_DEEP // 2}")
     deepest = f.ceiling(job["depth"], f.ceiling(job["depth"], most))
     chunk = f.whole("mul", f.ceiling(deepest, DEPTH), DEPTH)
     wide = f.value(f"icmp sgt i64 {f.whole('mul', job['width'], job['factors'])}, {job['height']}")
