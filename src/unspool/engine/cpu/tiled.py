@@ -52,6 +52,8 @@ def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
 def in_tiles(rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None) -> list[Tensor]:
     """Products of the same rows with some matrices, whose bits depend neither on threads nor on other rows.
 
+    They do depend on whether rows lie turned, and where they don't, on whether there is one matrix or several.
+
     Args:
         rows: (rows, depth), neighbours of one dimension side by side.
         matrices: Each (depth, width), likewise.

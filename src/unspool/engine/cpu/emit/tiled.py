@@ -24,7 +24,7 @@ then. Both are written and read by the same core: what another one wrote comes s
 
 
 def work_size(parts: int) -> int:
-    """How many float32 of memory each thread needs for a product of two matrices."""
+    """How many float32 of memory each thread needs for products of the same rows, however many."""
     return tiles_size(_DEEP, HIGH * _PANEL, parts) + _TILES * parts * TILE
 
 
@@ -250,13 +250,11 @@ def _read(f: Function, kind: type[Job[Any] | Factor[Any]], pointer: str) -> dict
 
 def _share(f: Function, count: str, parts: str, shared: str) -> tuple[str, str]:
     """Which of so many rows or columns this part makes, in whole tiles but for the last: all if they aren't shared."""
-    groups = f.ceiling(count, HIGH)
-    ends = []
-    for number, whole in (("%part", "0"), (f.whole("add", "%part", 1), groups)):
-        some = f.whole("sdiv", f.whole("mul", groups, number), parts)
-        some = f.value(f"select i1 {shared}, i64 {some}, i64 {whole}")
-        ends.append(f.smaller(count, f.whole("mul", some, HIGH)))
-    return ends[0], ends[1]
+    groups, after = f.ceiling(count, HIGH), f.whole("add", "%part", 1)
+    first, last = (f.whole("sdiv", f.whole("mul", groups, number), parts) for number in ("%part", after))
+    begin = f.value(f"select i1 {shared}, i64 {first}, i64 0")
+    end = f.value(f"select i1 {shared}, i64 {last}, i64 {groups}")
+    return f.smaller(count, f.whole("mul", begin, HIGH)), f.smaller(count, f.whole("mul", end, HIGH))
 
 
 def _multiply(target: Target, parts: int) -> Function:
@@ -267,15 +265,15 @@ def _multiply(target: Target, parts: int) -> Function:
     f = function("@multiply(ptr %job, i64 %part)", target)
     job = _read(f, Job, "%job")
     straight, single = (f.value(f"icmp eq i64 {job[name]}, 1") for name in ("down", "factors"))
-    most = f.value(f"select i1 {f.value(f'and i1 {straight}, {single}')}, i64 {_DEEP}, i64 {_DEEP // 2}")
-    deepest = f.ceiling(job["depth"], f.ceiling(job["depth"], most))
-    chunk = f.whole("mul", f.ceiling(deepest, DEPTH), DEPTH)
+    deepest = f.value(f"select i1 {f.value(f'and i1 {straight}, {single}')}, i64 {_DEEP}, i64 {_DEEP // 2}")
+    even = f.ceiling(job["depth"], f.ceiling(job["depth"], deepest))
+    chunk = f.whole("mul", f.ceiling(even, DEPTH), DEPTH)
     wide = f.value(f"icmp sgt i64 {f.whole('mul', job['width'], job['factors'])}, {job['height']}")
     rows = _share(f, job["height"], job["parts"], f.value(f"xor i1 {wide}, true"))
     near = f.address(job["work"], f.whole("mul", "%part", work_size(parts)))
-    groups = f.ceiling(job["width"], HIGH)
-    most = f.ceiling(groups, job["parts"])  # that any part has of any matrix
-    groups = f.value(f"select i1 {wide}, i64 {most}, i64 {groups}")
+    whole = f.ceiling(job["width"], HIGH)
+    share = f.ceiling(whole, job["parts"])  # the largest of any part
+    groups = f.value(f"select i1 {wide}, i64 {share}, i64 {whole}")
     with f.loop(0, job["depth"], chunk, what="k") as k:
         deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
         blocks = f.ceiling(deep, DEPTH)
@@ -299,7 +297,17 @@ def _multiply(target: Target, parts: int) -> Function:
 
 
 class _Block:
-    """Text about some columns, of some depth, that are multiplied by all rows of a part."""
+    """Text about some columns, of some depth, that are multiplied by all rows of a part.
+
+    Args:
+        job: What is to be done.
+        k: Where the depth begins.
+        deep: How deep it is.
+        each: How many columns of a matrix at most.
+        shared: Whether threads share the columns.
+        near: The part's memory: a panel of rows, then columns.
+        parts: Of each number.
+    """
 
     def __init__(self, job: dict[str, str], k: str, deep: str, each: str, shared: str, near: str, parts: int) -> None:
         self._job, self._k, self._deep, self._each, self._shared = job, k, deep, each, shared
@@ -367,7 +375,7 @@ def _results(
     f: Function, rows: tuple[str, str, str], columns: tuple[str, str, str], blocks: str, result: tuple[str, str, str]
 ) -> None:
     """At most a panel of rows in tiles times columns in tiles, of any width."""
-    (tiles, apart, width), (to, across, adds), (room, further, count) = columns, result, rows
+    (room, further, count), (tiles, apart, width), (to, across, adds) = rows, columns, result
     edge = f.allocate(f"[{2 * HIGH * HIGH} x float]")
     whole = f.whole("sdiv", width, HIGH)
     over = f.whole("sub", width, f.whole("mul", whole, HIGH))
