@@ -41,7 +41,7 @@ SHAPES = [
     (97, (100, (800,))),
     (513, (801, (1, 31))),
     (170, (70, (128, 112))),  # of five threads one has more columns of the second than of the first
-    (600, (300, (290, 270))),  # not all columns fit in at once
+    (600, (250, (290, 270))),  # not the columns of both fit in at once
 ]
 
 

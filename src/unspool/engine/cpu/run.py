@@ -64,7 +64,8 @@ def _ready(around: Around, frame: Frame, weights: Bound, way: Way) -> list[Tenso
     found += [weights.packed(product.matrix, product.transposed, frame.tiles) for product in frame.kernel.products]
     if way != "torch":
         tiles = PARTS if way == "tiles" else 0
-        found += [weights.packed(matrix, False, tiles) for _, matrix in around.plain.inputs if matrix is not None]
+        matrices = [matrix for _, matrix in around.plain.inputs if matrix is not None]
+        found += [weights.packed(matrix, transposed=False, tiles=tiles) for matrix in matrices]
     return found
 
 

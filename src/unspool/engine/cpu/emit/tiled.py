@@ -173,11 +173,10 @@ def _product(target: Target, parts: int) -> Function:
         high = f.value(f"select i1 {two}, i64 {f.ceiling(count, 2)}, i64 {count}")  # of about the same height
         low = f.whole("sub", count, high)
         a = f.address(f.address("%a", f.whole("mul", top, "%stride")), k)
-        rows = f"i64 1, i64 %stride, i64 {deep}"
-        f.do(f"call void @fill(ptr {a}, {rows}, i64 {high}, ptr {room}, i64 {further}, i1 false)")
+        _fill(f, a, ("1", "%stride"), (deep, high), (room, further), "false")
         with f.when(two, what="below"):
             a, below = f.address(a, f.whole("mul", high, "%stride")), f.address(room, further)
-            f.do(f"call void @fill(ptr {a}, {rows}, i64 {low}, ptr {below}, i64 {further}, i1 false)")
+            _fill(f, a, ("1", "%stride"), (deep, low), (below, further), "false")
         to = f.address("%result", f.whole("mul", top, "%across"))
         tiles = f.address("%tiles", f.whole("mul", f.whole("sdiv", k, DEPTH), parts * TILE))
         blocks, adds = f.ceiling(deep, DEPTH), f.value(f"icmp sgt i64 {k}, 0")
@@ -190,12 +189,19 @@ def _product(target: Target, parts: int) -> Function:
 def _pack(target: Target, parts: int) -> Function:
     f = function("@pack(ptr %matrix, i64 %down, i64 %across, i64 %depth, i64 %width, ptr %tiles)", target)
     apart = f.whole("mul", f.ceiling("%depth", DEPTH), parts * TILE)
-    turn = f.value("icmp eq i64 %down, 1")
-    f.do(
-        f"call void @fill(ptr %matrix, i64 %down, i64 %across, i64 %depth, i64 %width, ptr %tiles, i64 {apart}, "
-        f"i1 {turn})"
-    )
+    _fill(f, "%matrix", ("%down", "%across"), ("%depth", "%width"), ("%tiles", apart), f.value("icmp eq i64 %down, 1"))
     return f
+
+
+def _fill(
+    f: Function, start: str, strides: tuple[str, str], sizes: tuple[str, str], to: tuple[str, str | int], turned: str
+) -> None:
+    """Put rows or columns into tiles; strides and sizes are those in depth and across."""
+    (down, across), (deep, count), (tiles, apart) = strides, sizes, to
+    f.do(
+        f"call void @fill(ptr {start}, i64 {down}, i64 {across}, i64 {deep}, i64 {count}, ptr {tiles}, i64 {apart}, "
+        f"i1 {turned})"
+    )
 
 
 N = TypeVar("N")
@@ -260,7 +266,8 @@ def _share(f: Function, count: str, parts: str, shared: str) -> tuple[str, str]:
 def _multiply(target: Target, parts: int) -> Function:
     """Threads share rows or columns, whichever are more: what isn't shared, each cuts up for itself.
 
-    Columns of all matrices are cut up once if they fit in the near cache together, and of each by itself if not.
+    Rows are cut up once for all matrices if their columns fit in the near cache together, and if they don't, for each
+    block of columns again.
     """
     f = function("@multiply(ptr %job, i64 %part)", target)
     job = _read(f, Job, "%job")
@@ -270,105 +277,101 @@ def _multiply(target: Target, parts: int) -> Function:
     chunk = f.whole("mul", f.ceiling(even, DEPTH), DEPTH)
     wide = f.value(f"icmp sgt i64 {f.whole('mul', job['width'], job['factors'])}, {job['height']}")
     rows = _share(f, job["height"], job["parts"], f.value(f"xor i1 {wide}, true"))
-    near = f.address(job["work"], f.whole("mul", "%part", work_size(parts)))
     whole = f.ceiling(job["width"], HIGH)
     share = f.ceiling(whole, job["parts"])  # the largest of any part
     groups = f.value(f"select i1 {wide}, i64 {share}, i64 {whole}")
     with f.loop(0, job["depth"], chunk, what="k") as k:
         deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
-        blocks = f.ceiling(deep, DEPTH)
-        fit = f.whole("sdiv", str(_TILES), blocks)
+        fit = f.whole("sdiv", str(_TILES), f.ceiling(deep, DEPTH))
         together = f.value(f"icmp sle i64 {f.whole('mul', groups, job['factors'])}, {fit}")
         each = f.whole("mul", f.value(f"select i1 {together}, i64 {groups}, i64 {fit}"), HIGH)
         some = f.value(f"select i1 {together}, i64 {job['factors']}, i64 1")
-        block = _Block(job, k, deep, each, wide, near, parts)
+        products = _Chunk(f, job, k, deep, each, wide, parts)
         with f.loop(0, job["factors"], some, what="first") as first:
-            end = f.whole("add", first, some)
+            factors = first, f.whole("add", first, some)
             with f.loop(0, f.whole("mul", groups, HIGH), each, what="left") as left:
-                with f.loop(first, end, what="factor") as number:
-                    block.cut(f, number, first, left)
-                with f.loop(*rows, HIGH * _PANEL, what="top") as top:
-                    count = f.smaller(HIGH * _PANEL, f.whole("sub", rows[1], top))
-                    block.cut_rows(f, top, count)
-                    with f.loop(first, end, what="factor") as number:
-                        block.multiply(f, number, first, left, top, count)
+                products.multiply(factors, left, rows)
     f.call("void", "llvm.x86.tilerelease")
     return f
 
 
-class _Block:
-    """Text about some columns, of some depth, that are multiplied by all rows of a part.
+class _Chunk:
+    """Products over some of the depth, in the text of a function that makes a part of them.
 
     Args:
+        f: The function.
         job: What is to be done.
         k: Where the depth begins.
         deep: How deep it is.
-        each: How many columns of a matrix at most.
+        each: How many columns of a matrix are made at a time, at most.
         shared: Whether threads share the columns.
-        near: The part's memory: a panel of rows, then columns.
         parts: Of each number.
     """
 
-    def __init__(self, job: dict[str, str], k: str, deep: str, each: str, shared: str, near: str, parts: int) -> None:
-        self._job, self._k, self._deep, self._each, self._shared = job, k, deep, each, shared
-        self._near, self._parts = near, parts
+    def __init__(self, f: Function, job: dict[str, str], k: str, deep: str, each: str, shared: str, parts: int) -> None:
+        self.f, self._job, self._k, self._deep, self._each, self._shared = f, job, k, deep, each, shared
+        self._tile = parts * TILE
+        self._blocks = f.ceiling(deep, DEPTH)
+        self._close = f.whole("mul", self._blocks, self._tile)
+        """How far neighbours that were cut up are apart."""
+        self._panel = f.address(job["work"], f.whole("mul", "%part", work_size(parts)))
+        self._kept = f.address(self._panel, tiles_size(_DEEP, HIGH * _PANEL, parts))
+        """Where rows and where columns are cut up."""
 
-    def cut(self, f: Function, number: str, first: str, left: str) -> None:
+    def multiply(self, factors: tuple[str, str], left: str, rows: tuple[str, str]) -> None:
+        """All rows of this part by a block of columns of some matrices."""
+        f, job = self.f, self._job
+        with f.loop(*factors, what="factor") as number:
+            self._cut(number, factors[0], left)
+        with f.loop(*rows, HIGH * _PANEL, what="top") as top:
+            count = f.smaller(HIGH * _PANEL, f.whole("sub", rows[1], top))
+            start = f.address(job["rows"], f.whole("mul", self._k, job["down"]))
+            start = f.address(start, f.whole("mul", top, job["along"]))
+            turn = f.value(f"icmp ne i64 {job['down']}, 1")
+            _fill(f, start, (job["down"], job["along"]), (self._deep, count), (self._panel, self._close), turn)
+            with f.loop(*factors, what="factor") as number:
+                self._results(number, factors[0], left, top, count)
+
+    def _cut(self, number: str, first: str, left: str) -> None:
         """Put columns of a matrix into tiles, if they aren't yet."""
-        factor, column, width = self._columns(f, number, left)
+        f = self.f
+        factor, column, width = self._columns(number, left)
         cut = f.value(f"icmp eq ptr {factor['tiles']}, null")
         with f.when(f.value(f"and i1 {cut}, {f.value(f'icmp sgt i64 {width}, 0')}"), what="cut"):
             start = f.address(factor["matrix"], f.whole("mul", self._k, factor["down"]))
             start = f.address(start, f.whole("mul", column, factor["across"]))
             turn = f.value(f"icmp eq i64 {factor['down']}, 1")
-            f.do(
-                f"call void @fill(ptr {start}, i64 {factor['down']}, i64 {factor['across']}, i64 {self._deep}, "
-                f"i64 {width}, ptr {self._kept(f, number, first)}, i64 {self._close(f)}, i1 {turn})"
-            )
+            to = self._place(number, first), self._close
+            _fill(f, start, (factor["down"], factor["across"]), (self._deep, width), to, turn)
 
-    def cut_rows(self, f: Function, top: str, count: str) -> None:
-        """Put some rows into tiles."""
-        down, along = self._job["down"], self._job["along"]
-        start = f.address(self._job["rows"], f.whole("mul", self._k, down))
-        start = f.address(start, f.whole("mul", top, along))
-        turn = f.value(f"icmp ne i64 {down}, 1")
-        f.do(
-            f"call void @fill(ptr {start}, i64 {down}, i64 {along}, i64 {self._deep}, i64 {count}, "
-            f"ptr {self._near}, i64 {self._close(f)}, i1 {turn})"
-        )
-
-    def multiply(self, f: Function, number: str, first: str, left: str, top: str, count: str) -> None:
-        """Multiply those rows by those columns."""
-        factor, column, width = self._columns(f, number, left)
+    def _results(self, number: str, first: str, left: str, top: str, count: str) -> None:
+        """A panel of rows by the columns of a matrix."""
+        f = self.f
+        factor, column, width = self._columns(number, left)
         with f.when(f.value(f"icmp sgt i64 {width}, 0"), what="some"):
-            apart = f.whole("mul", f.ceiling(self._job["depth"], DEPTH), self._parts * TILE)
+            apart = f.whole("mul", f.ceiling(self._job["depth"], DEPTH), self._tile)
             ready = f.address(factor["tiles"], f.whole("mul", f.whole("sdiv", column, HIGH), apart))
-            ready = f.address(ready, f.whole("mul", f.whole("sdiv", self._k, DEPTH), self._parts * TILE))
-            cut, close = f.value(f"icmp eq ptr {factor['tiles']}, null"), self._close(f)
-            tiles = f.value(f"select i1 {cut}, ptr {self._kept(f, number, first)}, ptr {ready}")
-            apart = f.value(f"select i1 {cut}, i64 {close}, i64 {apart}")
+            ready = f.address(ready, f.whole("mul", f.whole("sdiv", self._k, DEPTH), self._tile))
+            cut = f.value(f"icmp eq ptr {factor['tiles']}, null")
+            tiles = f.value(f"select i1 {cut}, ptr {self._place(number, first)}, ptr {ready}")
+            apart = f.value(f"select i1 {cut}, i64 {self._close}, i64 {apart}")
             result = f.address(f.address(factor["result"], f.whole("mul", top, factor["stride"])), column)
             adds = f.value(f"icmp sgt i64 {self._k}, 0")
-            to = (result, factor["stride"], adds)
-            _results(f, (self._near, close, count), (tiles, apart, width), f.ceiling(self._deep, DEPTH), to)
+            rows, to = (self._panel, self._close, count), (result, factor["stride"], adds)
+            _results(f, rows, (tiles, apart, width), self._blocks, to)
 
-    def _columns(self, f: Function, number: str, left: str) -> tuple[dict[str, str], str, str]:
+    def _columns(self, number: str, left: str) -> tuple[dict[str, str], str, str]:
         """A factor, the first of its columns and how many there are, at most 0 if none."""
-        job = self._job
+        f, job = self.f, self._job
         factor = _read(f, Factor, f.address(job["table"], f.whole("mul", number, len(Factor._fields)), "i64"))
         begin, end = _share(f, factor["width"], job["parts"], self._shared)
         column = f.whole("add", begin, left)
         return factor, column, f.smaller(self._each, f.whole("sub", end, column))
 
-    def _kept(self, f: Function, number: str, first: str) -> str:
+    def _place(self, number: str, first: str) -> str:
         """Where a matrix has its tiles."""
-        size = f.whole("mul", f.whole("sdiv", self._each, HIGH), self._close(f))
-        start = f.address(self._near, tiles_size(_DEEP, HIGH * _PANEL, self._parts))
-        return f.address(start, f.whole("mul", f.whole("sub", number, first), size))
-
-    def _close(self, f: Function) -> str:
-        """How far neighbours that were cut up are apart."""
-        return f.whole("mul", f.ceiling(self._deep, DEPTH), self._parts * TILE)
+        size = self.f.whole("mul", self.f.whole("sdiv", self._each, HIGH), self._close)
+        return self.f.address(self._kept, self.f.whole("mul", self.f.whole("sub", number, first), size))
 
 
 def _results(
