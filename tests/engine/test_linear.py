@@ -13,25 +13,25 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
 
 from unspool.engine import linear, product
-from unspool.engine.cpu import tiled
-from unspool.engine.cpu.compile import missing
+from unspool.engine.cpu import whole
+from unspool.engine.cpu.compile import missing, products
 from unspool.engine.cpu.emit.target import host_target
 from unspool.layers.linear import Linear
 
-needs_tiles = pytest.mark.skipif(
-    missing() is not None or not host_target().tiled, reason="this processor has no tiles (AMX)"
-)
+pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
 
 @pytest.fixture
 def made(monkeypatch):
-    """How many products were made in tiles."""
+    """The rows of products that we made, by vectors where nothing of ours is faster than torch."""
     module = sys.modules["unspool.engine.linear"]  # the package has the function under the name
     found: list[tuple[int, ...]] = []
     monkeypatch.setattr(
-        module, "in_tiles", lambda rows, *given: (found.append(tuple(rows.shape)), tiled.in_tiles(rows, *given))[1]
+        module, "multiplied", lambda rows, *given: (found.append(tuple(rows.shape)), whole.multiplied(rows, *given))[1]
     )
-    monkeypatch.setattr(tiled, "_WORTHWHILE", 1000)
+    monkeypatch.setattr(whole, "_WORTHWHILE", 1000)
+    if whole.fastest() is None:
+        monkeypatch.setattr(whole, "fastest", lambda: products(torch.float32, host_target()))
     return found
 
 
@@ -39,7 +39,6 @@ def draw(*shape: int) -> torch.Tensor:
     return torch.randn(*shape, requires_grad=True)
 
 
-@needs_tiles
 @pytest.mark.parametrize("biased", [False, True], ids=["bare", "bias"])
 @pytest.mark.parametrize("shape", [(40, 37), (7, 9, 33), (3, 5, 4, 50)], ids=str)
 def test_sums_and_gradients_are_those_of_float64(shape, biased, made):
@@ -56,20 +55,18 @@ def test_sums_and_gradients_are_those_of_float64(shape, biased, made):
     assert gradients[1].is_contiguous(), "it lies as the weight does"
 
 
-@needs_tiles
 def test_gradients_of_gradients_are_there(made):
     inputs, weight, bias = draw(30, 40), draw(20, 40), draw(20)
     results = []
-    for function, kind in ((linear, torch.float32), (F.linear, torch.float64)):
+    for function, kind in ((linear, torch.float32), (F.linear, torch.float32), (F.linear, torch.float64)):
         given = [part.detach().to(kind).requires_grad_() for part in (inputs, weight, bias)]
         first = torch.autograd.grad(function(*given).tanh().sum(), given[:2], create_graph=True)
         results.append(torch.autograd.grad(sum(part.square().sum() for part in first), given))
-    for actual, expected in zip(*results, strict=True):
-        torch.testing.assert_close(actual.double(), expected, rtol=1e-4, atol=1e-4)
+    for ours, theirs, right in zip(*results, strict=True):
+        assert (ours - right).abs().max() < 1.5 * (theirs - right).abs().max()
     assert len(made) > 3
 
 
-@needs_tiles
 def test_what_comes_out_may_be_changed_in_place_and_gradients_may_lie_anyhow(made):
     layer, inputs = Linear(300, 200), draw(12, 600, 300)
     truth = F.linear(inputs, layer.weight, layer.bias).relu()
@@ -81,7 +78,6 @@ def test_what_comes_out_may_be_changed_in_place_and_gradients_may_lie_anyhow(mad
     assert made == [(7200, 300), (7200, 200), (200, 7200)]
 
 
-@needs_tiles
 def test_only_gradients_that_are_wanted_are_made(made):
     inputs, weight = torch.randn(50, 40), draw(20, 40)
     linear(inputs, weight).sum().backward()
@@ -129,7 +125,6 @@ def test_whoever_looks_on_sees_torchs_own_calls(made):
     assert made == []
 
 
-@needs_tiles
 def test_many_gradients_may_be_asked_for_at_once(made):
     inputs, weight = draw(30, 40), draw(20, 40)
     found, right = linear(inputs, weight), F.linear(inputs, weight)

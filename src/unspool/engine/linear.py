@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.engine.cpu.onlookers import looked_on, plain_memory
 from unspool.engine.cpu.room import room
-from unspool.engine.cpu.tiled import enough, in_tiles, worthwhile
+from unspool.engine.cpu.whole import enough, multiplied, worthwhile
 
 __all__ = ["linear", "product"]
 
@@ -64,7 +64,7 @@ class _Product(torch.autograd.Function):
         ctx.save_for_backward(rows, matrix)
         width = matrix.shape[1]
         found = room(torch.float32, *shape, width)
-        in_tiles(rows, [matrix], found.view(-1, width))
+        multiplied(rows, [matrix], found.view(-1, width))
         return found if bias is None else found.add_(bias)
 
     @staticmethod

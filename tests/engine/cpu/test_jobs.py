@@ -75,7 +75,7 @@ def test_columns_are_multiplied(size, dtype, target):
     rows, count, width = size
     left, right = torch.randn(rows, count + 2, dtype=dtype), torch.randn(rows, width, dtype=dtype)
     lanes = target.lanes(dtype)
-    shared = products(dtype, target, turned=True)
+    shared = products(dtype, target)
     packed = torch.full((packed_size(rows, width, lanes),), torch.nan, dtype=dtype)
     shared.pack(right.data_ptr(), width, 1, rows, width, packed.data_ptr())
     vectors = -(-width // lanes)
@@ -83,7 +83,7 @@ def test_columns_are_multiplied(size, dtype, target):
     play(
         target,
         dtype,
-        shared.product,
+        shared.turned,
         [left, packed, found],
         At("0"),
         count + 2,

@@ -115,7 +115,7 @@ def test_a_cell_runs_from_the_cache_and_past_a_spoilt_one(monkeypatch):
             torch.testing.assert_close(actual[key], right, rtol=1e-4, atol=1e-4)
         counts.append(len(compiled))
     forget()
-    assert counts == [5, 0, 5], "products, what stands around loops, tables, forward and backward; nothing; all again"
+    assert counts == [4, 0, 4], "products, what stands around loops, forward and backward; nothing; all again"
 
 
 def test_processes_may_share_the_folder(tmp_path):

@@ -13,8 +13,7 @@ from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine import explain, unroll
-from unspool.engine.cpu import path, products
-from unspool.engine.cpu import tiled as module
+from unspool.engine.cpu import path, products, whole
 from unspool.engine.cpu.around import Around
 from unspool.engine.cpu.compile import missing, tiled
 from unspool.engine.cpu.emit.target import AMX, AVX512, host_target
@@ -23,26 +22,16 @@ from unspool.engine.cpu.emit.tiles import tiles_size
 from unspool.engine.cpu.plan import plan
 from unspool.engine.cpu.products import HALF_WITHIN, IN_TILES, matrix_gradients, product
 from unspool.engine.cpu.program import Program
-from unspool.engine.cpu.tiled import in_tiles, worthwhile
+from unspool.engine.cpu.whole import PARTS, multiplied, worthwhile
 
 needs_tiles = pytest.mark.skipif(
     missing() is not None or not host_target().tiled, reason="this processor has no tiles (AMX)"
 )
 UNIT = 2.0**-24  # half the distance from 1 to the next number of float32
 
-SHAPES = [
-    (1, (5, (3,))),
-    (7, (33, (16,))),
-    (33, (65, (130, 7))),
-    (100, (1600, (530, 16, 33))),
-    (385, (512, (100,))),
-    (3, (40, (17,))),
-    (37, (1090, (530,))),
-    (97, (100, (800,))),
-    (513, (801, (1, 31))),
-    (170, (70, (128, 112))),  # of five threads one has more columns of the second than of the first
-    (600, (250, (290, 270))),  # not the columns of both fit in at once
-]
+
+def in_tiles(rows: torch.Tensor, matrices: list[torch.Tensor]) -> list[torch.Tensor]:
+    return multiplied(rows, matrices, by=tiled(host_target(), PARTS))
 
 
 def lying(rows: int, columns: int, turned: bool) -> torch.Tensor:
@@ -68,7 +57,7 @@ def always(monkeypatch):
     if missing() is not None or not host_target().tiled:
         pytest.skip("this processor has no tiles (AMX)")
     monkeypatch.setattr(Program, "tiles", lambda self, *given: 0 if self.dtype != torch.float32 else 3 - 2 * self.half)
-    monkeypatch.setattr(module, "_WORTHWHILE", 0)
+    monkeypatch.setattr(whole, "_WORTHWHILE", 0)
     monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
     monkeypatch.setattr("unspool.engine.cpu.around._HIGHER", 1 << 20)
     path._programs.clear()
@@ -82,39 +71,6 @@ def ways(monkeypatch):
     taken, way = [], Around.way
     monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
     return taken
-
-
-@needs_tiles
-@pytest.mark.usefixtures("nan_memory")
-@pytest.mark.parametrize("count", [1, 2, 5])
-@pytest.mark.parametrize("turned", [(a, b) for a in (False, True) for b in (False, True)], ids=str)
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_products_are_as_exact_as_float32(shape, turned, count):
-    (high, (depth, widths)), before = shape, torch.get_num_threads()
-    rows, matrices = lying(high, depth, turned[0]), [lying(depth, width, turned[1]) for width in widths]
-    torch.set_num_threads(count)
-    try:
-        found = in_tiles(rows, matrices)
-    finally:
-        torch.set_num_threads(before)
-    for part, matrix in zip(found, matrices, strict=True):
-        assert_near(part, rows, matrix)
-    alone = in_tiles(rows[high // 2 :], matrices)
-    for part, few in zip(found, alone, strict=True):
-        torch.testing.assert_close(few, part[high // 2 :], rtol=0, atol=0)  # bits depend on neither rows nor threads
-
-
-@needs_tiles
-@pytest.mark.parametrize("depth", [512, 8192])
-def test_errors_are_no_larger_than_those_of_torch(depth):
-    """Also where all terms are positive, so that the last parts of a number meet large sums."""
-    for draw in (torch.randn, torch.rand):
-        rows, matrix = draw(128, depth), draw(depth, 96)
-        right = rows.double() @ matrix.double()
-        ours, theirs = (
-            (found - right).square().mean().sqrt() for found in (in_tiles(rows, [matrix])[0], rows @ matrix)
-        )
-        assert ours < 1.3 * theirs
 
 
 @needs_tiles
@@ -189,7 +145,7 @@ def test_cells_agree_with_the_plain_loop(name, size, ragged, ways):
     truth = case.double().outputs_and_gradients("reference")
     assert_agrees(case.outputs_and_gradients("cpu"), truth, torch.float32, case.outputs_and_gradients("reference"))
     made_before = plan(case.cell).plain is None  # then ragged batches are packed before, too
-    assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "tiles"}
+    assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "together"}
 
 
 @pytest.mark.usefixtures("always", "nan_memory")
@@ -206,7 +162,7 @@ def test_weights_are_cut_once_and_again_when_they_were_written_to(name, ragged, 
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
             for end, right in zip(ends, final, strict=True):
                 torch.testing.assert_close(end, right, rtol=1e-4, atol=1e-5)
-    assert set(ways) == {"tiles"}
+    assert set(ways) == {"together"}
 
 
 @needs_tiles
@@ -224,7 +180,7 @@ def test_shares_of_threads_change_no_bit_but_the_loops(count, ways):
     for key, value in found[0].items():
         if "bias" not in key:  # parts of a batch are summed up each by itself
             assert torch.equal(value, found[1][key]), key
-    assert set(ways) == {"tiles"}
+    assert set(ways) == {"together"}
 
 
 @needs_tiles
@@ -263,17 +219,17 @@ def test_one_part_is_what_bfloat16_asks_for():
 @needs_tiles
 def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch, ways):
     taken = []
-    monkeypatch.setattr(products, "in_tiles", lambda *given: (taken.append(len(given[1])), in_tiles(*given))[1])
+    monkeypatch.setattr(products, "multiplied", lambda *given: (taken.append(len(given[1])), multiplied(*given))[1])
     cell, inputs = ALL_CELLS["lstm"](64, 96), torch.randn(60, 40, 64, requires_grad=True)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for lengths in (None, torch.arange(40) + 21):
             unroll(cell, inputs, lengths=lengths)[0].sum().backward()
-        assert (set(ways), taken) == ({"tiles"}, [])
+        assert (set(ways), taken) == ({"together"}, [])
         ways.clear()
         unroll(cell, inputs[:6, :6])[0].sum().backward()
-        assert (set(ways), taken) == ({"vectors"}, [])
+        assert (set(ways), taken) == ({"alone"}, [])
         monkeypatch.setattr(Around, "way", lambda self, layout: "torch")
         unroll(cell, inputs)[0].sum().backward()
         assert taken == [1, 1, 2]  # inputs; their gradient; both weights at once, from one gradient of their sum

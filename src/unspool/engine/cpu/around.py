@@ -21,7 +21,7 @@ from unspool.engine.cpu.gradients import write_gradients
 from unspool.engine.cpu.jobs import At, Jobs
 from unspool.engine.cpu.layout import Given, Layout
 from unspool.engine.cpu.memories import Memories
-from unspool.engine.cpu.overall import InTiles, OnVectors, Overall, Way
+from unspool.engine.cpu.overall import Alone, Overall, Together, Way
 from unspool.engine.cpu.plain import Plain, bare
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.threads import crowded, team, threads
@@ -32,7 +32,7 @@ _SMALL = 10_000_000
 """Multiplications over all steps at once up to which one thread makes them; larger ones are shared out, so with more
 threads that is faster sooner."""
 _HIGHER = 4
-"""As many times more columns than rows may a product have whose matrix is cut up for it."""
+"""As many times more columns than rows may a product have whose matrix is laid out for it."""
 _INWARD, _OUTWARD = "output_gradient0", "outward_gradient"
 """The gradient of the outputs as the loop reads it, and as it is given with padding."""
 
@@ -81,19 +81,14 @@ class Around:
         if self.program.half or (self._packed and layout.ragged):
             return "torch"
         if layout.rows * self._work * threads() <= _SMALL:
-            return "vectors"
-        return "tiles" if self._tiled and self._widest <= _HIGHER * layout.rows else "torch"
+            return "alone"
+        return "together" if team().start and self._widest <= _HIGHER * layout.rows else "torch"
 
     def given(self, layout: Layout) -> Given:
         """How sequences come to the loop."""
         if not layout.ragged:
             return "full"
         return "packed" if self.way(layout) == "torch" else "padded"
-
-    @cached_property
-    def _tiled(self) -> bool:
-        """Whether there are tiles for such products, and a team of threads."""
-        return self.program.target.tiled and self.program.dtype is torch.float32 and team().start != 0
 
     @cached_property
     def _widest(self) -> int:
@@ -105,7 +100,7 @@ class Around:
         last, crew = self._last, (threads(), crowded())
         if last is None or last[0] is not layout or last[1] != crew:
             way = self.way(layout)
-            key = "forward", way, self.given(layout), self._tiles(self.program.forward, way == "vectors", layout)
+            key = "forward", way, self.given(layout), self._tiles(self.program.forward, way == "alone", layout)
             frame = self._found(key, self._make_forward, *key[1:])
             last = layout, crew, (way, frame, frame.lay_out(layout))
             self._last = None if layout.ragged else last
@@ -113,7 +108,7 @@ class Around:
 
     def inference(self, way: Way, layout: Layout) -> Frame:
         """The way forward where none are; packed matrices and vectors are given."""
-        tiles = self._tiles(self.program.inference, way == "vectors", layout)
+        tiles = self._tiles(self.program.inference, way == "alone", layout)
         key = "inference", way, self.given(layout), tiles
         return self._found(key, self._make_inference, *key[1:])
 
@@ -131,7 +126,7 @@ class Around:
         """
         last, call = self._last_back, (way, given, threads(), crowded(), wanted, ended)
         if last is None or last[0] is not layout or last[1] != call:
-            tiles = self._tiles(self.program.backward, way == "vectors", layout)
+            tiles = self._tiles(self.program.backward, way == "alone", layout)
             key = way, given, wanted, ended, tiles
             frame = self._found(key, self._make_backward, *key)
             last = layout, call, (frame, frame.lay_out(layout))
@@ -308,7 +303,7 @@ class Around:
 
 
 def _overall(way: Way, frame: Frame) -> Overall | None:
-    return None if way == "torch" else InTiles(frame) if way == "tiles" else OnVectors(frame)
+    return None if way == "torch" else Together(frame) if way == "together" else Alone(frame)
 
 
 def around_plain(program: Program, plain: Plain, sequences: int, weights: Sequence[Tensor]) -> Around:

@@ -17,10 +17,11 @@ import torch
 from unspool.engine.cpu import cache as disk
 from unspool.engine.cpu.emit.jobs import emit_jobs
 from unspool.engine.cpu.emit.loops import emit_kernel
-from unspool.engine.cpu.emit.products import emit_products
+from unspool.engine.cpu.emit.products import emit_products, work_size
 from unspool.engine.cpu.emit.tables import emit_tables
 from unspool.engine.cpu.emit.target import Target, host_target
 from unspool.engine.cpu.emit.tiled import emit_tiled
+from unspool.engine.cpu.emit.tiled import work_size as tiled_work_size
 from unspool.engine.cpu.kernel import Kernel
 
 __all__ = [
@@ -28,7 +29,6 @@ __all__ = [
     "Products",
     "Shared",
     "Tables",
-    "Tiled",
     "Tools",
     "compile_kernel",
     "missing",
@@ -116,25 +116,6 @@ class _Machine:
         return code
 
 
-@dataclass(frozen=True)
-class Products:
-    """The functions that every kernel of one number type shares."""
-
-    product: int
-    pack: Any
-    engine: Any
-
-
-@cache
-def products(dtype: torch.dtype, target: Target, half: bool = False, turned: bool = False) -> Products:
-    """Matrix products for this machine: of bfloat16 if half, of columns instead of rows if turned."""
-    with uncollected():
-        engine = _Machine(target).load(emit_products(target, dtype, half=half, turned=turned))
-    whole, address = ctypes.c_int64, ctypes.c_void_p
-    pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
-    return Products(engine.get_function_address("product"), pack(engine.get_function_address("pack")), engine)
-
-
 class Shared(NamedTuple):
     """A function that threads share the work of."""
 
@@ -145,24 +126,43 @@ class Shared(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Tiled(Products):
-    """Products in tiles, of rows in a loop and of whole matrices."""
+class Products:
+    """The functions that every kernel of one number type shares."""
 
-    multiply: Shared
+    product: int
+    """Of rows in a loop."""
+    pack: Any
+    turned: int
+    """Of columns; 0 where there is none."""
+    multiply: Shared | None
     """Whole matrices."""
+    work: int
+    """Numbers of memory that each thread needs for them."""
+    engine: Any
 
 
 @cache
-def tiled(target: Target, parts: int) -> Tiled:
+def products(dtype: torch.dtype, target: Target, half: bool = False) -> Products:
+    """Matrix products on vectors for this machine: of bfloat16 if half."""
+    with uncollected():
+        return _products(_Machine(target).load(emit_products(target, dtype, half=half)), work_size(target, dtype))
+
+
+@cache
+def tiled(target: Target, parts: int) -> Products:
     """Products of float32 in tiles of bfloat16 for this machine, each number cut into so many parts."""
     with uncollected():
-        engine = _Machine(target).load(emit_tiled(target, parts))
-    run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
-    multiply, join = (engine.get_function_address(name) for name in ("multiply", "multiply_join"))
+        return _products(_Machine(target).load(emit_tiled(target, parts)), tiled_work_size(parts))
+
+
+def _products(engine: Any, work: int) -> Products:
     whole, address = ctypes.c_int64, ctypes.c_void_p
-    pack = ctypes.CFUNCTYPE(None, address, whole, whole, whole, whole, address)
-    product, packer = engine.get_function_address("product"), pack(engine.get_function_address("pack"))
-    return Tiled(product, packer, engine, Shared(run(multiply), join))
+    run, pack = ctypes.CFUNCTYPE(None, address, whole), ctypes.CFUNCTYPE(None, address, *[whole] * 4, address)
+    product, packer, turned, multiply, join = (
+        engine.get_function_address(name) for name in ("product", "pack", "turned", "multiply", "multiply_join")
+    )
+    shared = Shared(run(multiply), join) if multiply else None
+    return Products(product, pack(packer), turned, shared, work, engine)
 
 
 @dataclass(frozen=True)

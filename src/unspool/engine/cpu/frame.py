@@ -16,7 +16,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.compile import Native, products
+from unspool.engine.cpu.compile import Native
 from unspool.engine.cpu.emit.jobs import ARGUMENTS
 from unspool.engine.cpu.emit.loops import SLOTS
 from unspool.engine.cpu.emit.tiles import DEPTH, HIGH
@@ -97,6 +97,7 @@ class Frame:
         self.elsewhere: dict[str, str] = dict(native.kernel.same)
         """The kernel's memories that stand under another name."""
         self._functions = {**program.tools.addresses, "product": self._products.product}
+        self._functions["turned"] = self._products.turned
         self._functions["parallel"] = team().start
         self._functions["pack"] = ctypes.cast(self._products.pack, ctypes.c_void_p).value or 0
         self.size = program.dtype.itemsize
@@ -204,8 +205,6 @@ class Frame:
 
     def call(self, jobs: Jobs, function: str, *arguments: Argument | str) -> None:
         """Add a job."""
-        if function == "turned" and function not in self._functions:
-            self._functions[function] = products(self.program.dtype, self.program.target, turned=True).product
         named = (At(argument) if isinstance(argument, str) else argument for argument in arguments)
         jobs.call(self._functions[function], *named)
 

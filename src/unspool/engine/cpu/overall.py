@@ -1,6 +1,6 @@
-"""Products over the rows of all steps, as jobs: on vectors by one thread, or in tiles by all of torch's.
+"""Products over the rows of all steps, as jobs: by one thread, or by all of torch's.
 
-What is small is made by the one, before threads have woken; what is large by the other, where the processor has tiles.
+What is small is made by the one, before threads have woken; what is large by the other.
 """
 
 from __future__ import annotations
@@ -8,17 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
-from unspool.engine.cpu.compile import Tiled
-from unspool.engine.cpu.emit.tiled import Factor, Job, work_size
+from unspool.engine.cpu.emit.whole import Factor, Job
 from unspool.engine.cpu.frame import CREW, SHARES, Frame, Rows
 from unspool.engine.cpu.jobs import Argument, At, Jobs
 from unspool.engine.cpu.threads import team
-from unspool.engine.cpu.tiled import PARTS
 
-__all__ = ["InTiles", "OnVectors", "Overall", "Way"]
+__all__ = ["Alone", "Overall", "Together", "Way"]
 
-Way = Literal["vectors", "tiles", "torch"]
-"""How products over all steps are made: as jobs, or by torch outside of them."""
+Way = Literal["alone", "together", "torch"]
+"""Who makes products over all steps: one thread or all of them, as jobs; or torch, outside of them."""
 
 
 class Overall(Protocol):
@@ -28,14 +26,14 @@ class Overall(Protocol):
         """All rows times a matrix of the tape, put somewhere or added to what is there."""
 
     def ready_layer(self, jobs: Jobs, rows: Rows, packed: str, to: Rows) -> None:
-        """The same with a matrix that was packed before, or cut into tiles."""
+        """The same with a matrix that was packed before."""
 
     def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
         """Columns times other rows, which is a sum over all rows: each put somewhere, or added if so."""
 
 
-class OnVectors(Overall):
-    """By one thread.
+class Alone(Overall):
+    """By one thread, on vectors.
 
     Args:
         frame: Whose jobs.
@@ -69,8 +67,8 @@ class _Factor(NamedTuple):
     adds: bool
 
 
-class InTiles(Overall):
-    """By all threads; each number is cut into three.
+class Together(Overall):
+    """By all threads, in tiles where the processor has them.
 
     Args:
         frame: Whose jobs.
@@ -78,8 +76,8 @@ class InTiles(Overall):
 
     def __init__(self, frame: Frame) -> None:
         self._frame = frame
-        functions = frame.program.products(PARTS)
-        assert isinstance(functions, Tiled), "tiles of three parts are what was asked for"
+        self._functions = functions = frame.program.products(frame.program.cut)
+        assert functions.multiply is not None, "factors are not rounded"
         self._join = functions.multiply.join
 
     def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
@@ -93,9 +91,9 @@ class InTiles(Overall):
         factors = [_Factor(rows.at, rows.stride, 1, rows.width, to, adds) for rows, to, adds in others]
         self._multiply(jobs, columns, True, factors)
 
-    def _multiply(self, jobs: Jobs, rows: Rows, turned: bool, factors: Sequence[_Factor], tiles: str = "") -> None:
+    def _multiply(self, jobs: Jobs, rows: Rows, turned: bool, factors: Sequence[_Factor], ready: str = "") -> None:
         frame, height = self._frame, rows.width if turned else At("rows")
-        frame.scratch.add("work", "share", work_size(PARTS))
+        frame.scratch.add("work", "share", self._functions.work)
         table: list[Argument] = []
         added = []
         for factor in factors:
@@ -111,7 +109,7 @@ class InTiles(Overall):
                 down=factor.down,
                 across=factor.across,
                 width=factor.width,
-                tiles=At(tiles),
+                ready=At(ready),
                 result=result.at,
                 stride=result.stride,
             )

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.tiled import in_tiles, worthwhile
+from unspool.engine.cpu.whole import multiplied, worthwhile
 
 __all__ = [
     "FULL_WITHIN",
@@ -48,7 +48,7 @@ def product(rows: Tensor, matrix: Tensor, half: bool, out: Tensor | None = None)
     if half:
         found = (rows.bfloat16() @ matrix.bfloat16()).to(rows.dtype)
         return found if out is None else out.copy_(found)
-    return in_tiles(rows, [matrix], out)[0] if worthwhile(rows, matrix) else torch.mm(rows, matrix, out=out)
+    return multiplied(rows, [matrix], out)[0] if worthwhile(rows, matrix) else torch.mm(rows, matrix, out=out)
 
 
 class _Multiply(torch.autograd.Function):
@@ -90,7 +90,7 @@ def matrix_gradients(rows: Sequence[Tensor], gradient: Tensor, *, half: bool = F
         gradient = gradient.bfloat16()
         return [_matrix_gradient(part.bfloat16(), gradient).to(part.dtype) for part in rows]
     if all(worthwhile(gradient.t(), part) for part in rows):
-        return [found.t() for found in in_tiles(gradient.t(), rows)]
+        return [found.t() for found in multiplied(gradient.t(), rows)]
     return [_matrix_gradient(part, gradient) for part in rows]
 
 

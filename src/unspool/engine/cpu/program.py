@@ -19,7 +19,7 @@ from unspool.engine.cpu.plan import Plan
 from unspool.engine.cpu.products import FULL_WITHIN, HALF, HALF_WITHIN, IN_TILES
 from unspool.engine.cpu.schedule import schedule
 from unspool.engine.cpu.threads import team, threads
-from unspool.engine.cpu.tiled import PARTS
+from unspool.engine.cpu.whole import PARTS
 
 __all__ = ["Program", "Split"]
 
@@ -31,8 +31,8 @@ _TOGETHER = 75_000
 _FEW = 24
 """Rows a thread up to which reading weights from afar takes longer than multiplying by them."""
 
-_NEAR = 3 << 19
-"""Bytes of weights that stay in a core's own cache."""
+_NEAR = 0.75
+"""The share of a core's own cache that weights may take to stay there."""
 
 
 class _High(NamedTuple):
@@ -168,17 +168,26 @@ class Program:
         high, split = _HIGH[parts], self.split(kernel, steps, rows, batch)
         if split.together:
             return parts if rows / steps >= high.together else 0
-        least = high.afar if 2 * parts * kernel.work > _NEAR else high.near
+        least = high.afar if self._overflows(2 * parts * kernel.work) else high.near
         return parts if rows / steps / split.parts >= least else 0
 
     @property
     def _tiled(self) -> bool:
         return self.target.tiled and self.dtype is torch.float32
 
+    @property
+    def cut(self) -> int:
+        """Into how many bfloat16 the factors of products over all steps are cut, which are made in tiles then; or 0."""
+        return PARTS if self._tiled else 0
+
     def _afar(self, kernel: Kernel, rows: float) -> bool:
         """Whether the weights don't stay in a core's own cache, as they are packed for so many rows a thread."""
         half = self.within or (self.half and self._tiled and rows >= _HIGH[1].afar)
-        return (2 if half else self.dtype.itemsize) * kernel.work > _NEAR
+        return self._overflows((2 if half else self.dtype.itemsize) * kernel.work)
+
+    def _overflows(self, weights: int) -> bool:
+        """Whether so many bytes of weights don't stay in a core's own cache."""
+        return weights > _NEAR * self.target.cache
 
     @cached_property
     def states(self) -> frozenset[int]:

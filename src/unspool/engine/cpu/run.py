@@ -16,7 +16,6 @@ from unspool.engine.cpu.kernel import Place
 from unspool.engine.cpu.layout import Layout
 from unspool.engine.cpu.overall import Way
 from unspool.engine.cpu.room import room, room_like
-from unspool.engine.cpu.tiled import PARTS
 
 __all__ = ["infer", "train"]
 
@@ -63,7 +62,7 @@ def _ready(around: Around, frame: Frame, weights: Bound, way: Way) -> list[Tenso
     found = weights.vectors(around.program.plan.before)
     found += [weights.packed(product.matrix, product.transposed, frame.tiles) for product in frame.kernel.products]
     if way != "torch":
-        tiles = PARTS if way == "tiles" else 0
+        tiles = around.program.cut if way == "together" else 0
         matrices = [matrix for _, matrix in around.plain.inputs if matrix is not None]
         found += [weights.packed(matrix, transposed=False, tiles=tiles) for matrix in matrices]
     return found

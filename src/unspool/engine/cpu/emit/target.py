@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import torch
 
-__all__ = ["AMX", "AVX2", "AVX512", "AVX512_BF16", "NEON", "PORTABLE", "Target", "has_bfloat16", "host_target"]
+__all__ = [
+    "AMX",
+    "AVX2",
+    "AVX512",
+    "AVX512_BF16",
+    "NEON",
+    "PORTABLE",
+    "Target",
+    "has_bfloat16",
+    "host_target",
+    "is_amd",
+]
 
 
 @dataclass(frozen=True)
@@ -25,6 +38,8 @@ class Target:
     """Whether it multiplies pairs of bfloat16 faster than float32, by AVX512-BF16."""
     tiled: bool = False
     """Whether it multiplies tiles of bfloat16, by AMX."""
+    cache: int = 1 << 20
+    """Bytes of a core's own cache."""
 
     def lanes(self, dtype: torch.dtype) -> int:
         """Numbers in a register."""
@@ -42,6 +57,11 @@ PORTABLE = Target("portable", 16, (10, 6, 4))
 @cache
 def host_target() -> Target:
     """The widest instruction set of this machine that there is a table for."""
+    cache = _facts().get("l2_cache_size") or AVX2.cache
+    return replace(_instructions(), cache=cache)
+
+
+def _instructions() -> Target:
     if platform.machine().lower() in ("aarch64", "arm64"):
         return NEON
     capability = torch.backends.cpu.get_cpu_capability()  # follows ATEN_CPU_CAPABILITY, as torch's own kernels do
@@ -58,6 +78,18 @@ def host_target() -> Target:
 def has_bfloat16() -> bool:
     """Whether this processor multiplies bfloat16 at all, in torch's own products if not in vectors."""
     return _has("avx512_bf16")
+
+
+@cache
+def is_amd() -> bool:
+    """Whether this is a processor of AMD, on which the vendor's library of Intel that torch calls is slower."""
+    return "AMD" in _facts().get("cpu_name", "")
+
+
+def _facts() -> Mapping[str, Any]:
+    """What torch knows of this processor, if it tells."""
+    found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return found
 
 
 def _has(feature: str) -> bool:

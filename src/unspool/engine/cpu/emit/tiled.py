@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, NamedTuple, TypeVar
-
 from unspool.engine.cpu.emit.target import Target
 from unspool.engine.cpu.emit.text import Function
 from unspool.engine.cpu.emit.tiles import DEPTH, HIGH, TILE, emit_fill, function, tiles_size
+from unspool.engine.cpu.emit.whole import Columns, Results, Rows, Way, emit_whole
 
-__all__ = ["Factor", "Job", "emit_tiled", "work_size"]
+__all__ = ["emit_tiled", "work_size"]
 
 _WIDTHS = {1: 4, 2: 2}
 """How many tiles of sums side by side, by how many there are below one another: four in all."""
@@ -20,7 +19,7 @@ _DEEP = 512
 then twice as many columns fit in, for which that is done once."""
 _TILES, _PANEL = 256, 4
 """How many tiles of columns are cut up at a time, so that they stay in a core's own cache, and how many rows of tiles
-then. Both are written and read by the same core: what another one wrote comes slower than it is cut up again."""
+then."""
 
 
 def work_size(parts: int) -> int:
@@ -32,9 +31,7 @@ def emit_tiled(target: Target, parts: int) -> str:
     """A module with functions on float32.
 
     `product(rows, stride, count, tiles, depth, vectors, result, stride)` and `pack(matrix, down, across, depth, width,
-    tiles)` are what `emit_products` describes. `multiply(job, part)` makes a part of the products of rows with some
-    matrices as they are, or as `pack` leaves them; `multiply_join(job)` makes all parts that one thread of a team has
-    to. What they are given is a `Job`.
+    tiles)` are what `emit_products` describes, `multiply(job, part)` and `multiply_join(job)` what `emit_whole` does.
 
     Args:
         target: The instruction set.
@@ -43,7 +40,7 @@ def emit_tiled(target: Target, parts: int) -> str:
     functions = [*emit_fill(target, parts), _configure(target)]
     functions += [_sums(target, parts, high, wide) for high, most in _WIDTHS.items() for wide in range(1, most + 1)]
     functions += [_sweep(target), _product(target, parts), _pack(target, parts)]
-    functions += [_multiply(target, parts), _join(target)]
+    functions += emit_whole(_Tiled(target, parts))
     declared = sorted(set().union(*(function.declared for function in functions)))
     return "\n\n".join(["\n".join(declared), *map(str, functions)])
 
@@ -204,215 +201,72 @@ def _fill(
     )
 
 
-N = TypeVar("N")
+class _Tiled(Way):
+    """In tiles."""
 
+    unit, high = HIGH, HIGH * _PANEL
 
-class Job(NamedTuple, Generic[N]):
-    """What products of the same rows with some matrices read: whole numbers and addresses, or what stands for them."""
+    def __init__(self, target: Target, parts: int) -> None:
+        self._target, self._parts, self.work = target, parts, work_size(parts)
+        self.before = tiles_size(_DEEP, self.high, parts)
 
-    rows: N
-    down: N
-    along: N
-    """How far neighbours in depth stand apart, and rows."""
-    height: N
-    """How many rows."""
-    depth: N
-    factors: N
-    """How many matrices."""
-    width: N
-    """How many columns the widest has."""
-    table: N
-    """A `Factor` for each."""
-    parts: N
-    """Of the work."""
-    work: N
-    """For `work_size` numbers for each part."""
-    number: N
-    team: N
-    """Functions that say which thread is asking, and of how many."""
+    def function(self, head: str) -> Function:
+        return function(head, self._target)
 
+    def chunk(self, f: Function, depth: str, easy: str) -> str:
+        deepest = f.value(f"select i1 {easy}, i64 {_DEEP}, i64 {_DEEP // 2}")
+        even = f.ceiling(depth, f.ceiling(depth, deepest))
+        return f.whole("mul", f.ceiling(even, DEPTH), DEPTH)
 
-class Factor(NamedTuple, Generic[N]):
-    """A matrix, and where its product goes."""
-
-    matrix: N
-    down: N
-    across: N
-    """How far neighbours in depth stand apart, and columns."""
-    width: N
-    tiles: N
-    """The matrix as `pack` leaves it, and then nothing else is asked of it; or nothing."""
-    result: N
-    stride: N
-
-
-def _read(f: Function, kind: type[Job[Any] | Factor[Any]], pointer: str) -> dict[str, str]:
-    """All of a job or a factor by name."""
-    addresses = {"rows", "table", "work", "number", "team", "matrix", "tiles", "result"}
-    return {
-        name: f.load("ptr" if name in addresses else "i64", pointer, number) for number, name in enumerate(kind._fields)
-    }
-
-
-def _share(f: Function, count: str, parts: str, shared: str) -> tuple[str, str]:
-    """Which of so many rows or columns this part makes, in whole tiles but for the last: all if they aren't shared."""
-    groups, after = f.ceiling(count, HIGH), f.whole("add", "%part", 1)
-    first, last = (f.whole("sdiv", f.whole("mul", groups, number), parts) for number in ("%part", after))
-    begin = f.value(f"select i1 {shared}, i64 {first}, i64 0")
-    end = f.value(f"select i1 {shared}, i64 {last}, i64 {groups}")
-    return f.smaller(count, f.whole("mul", begin, HIGH)), f.smaller(count, f.whole("mul", end, HIGH))
-
-
-def _multiply(target: Target, parts: int) -> Function:
-    """Threads share rows or columns, whichever are more: what isn't shared, each cuts up for itself.
-
-    Rows are cut up once for all matrices if their columns fit in the near cache together, and if they don't, for each
-    block of columns again.
-    """
-    f = function("@multiply(ptr %job, i64 %part)", target)
-    job = _read(f, Job, "%job")
-    straight, single = (f.value(f"icmp eq i64 {job[name]}, 1") for name in ("down", "factors"))
-    deepest = f.value(f"select i1 {f.value(f'and i1 {straight}, {single}')}, i64 {_DEEP}, i64 {_DEEP // 2}")
-    even = f.ceiling(job["depth"], f.ceiling(job["depth"], deepest))
-    chunk = f.whole("mul", f.ceiling(even, DEPTH), DEPTH)
-    wide = f.value(f"icmp sgt i64 {f.whole('mul', job['width'], job['factors'])}, {job['height']}")
-    rows = _share(f, job["height"], job["parts"], f.value(f"xor i1 {wide}, true"))
-    whole = f.ceiling(job["width"], HIGH)
-    share = f.ceiling(whole, job["parts"])  # the largest of any part
-    groups = f.value(f"select i1 {wide}, i64 {share}, i64 {whole}")
-    with f.loop(0, job["depth"], chunk, what="k") as k:
-        deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
+    def near(self, f: Function, units: str, deep: str) -> tuple[str, str]:
         fit = f.whole("sdiv", str(_TILES), f.ceiling(deep, DEPTH))
-        together = f.value(f"icmp sle i64 {f.whole('mul', groups, job['factors'])}, {fit}")
-        each = f.whole("mul", f.value(f"select i1 {together}, i64 {groups}, i64 {fit}"), HIGH)
-        some = f.value(f"select i1 {together}, i64 {job['factors']}, i64 1")
-        products = _Chunk(f, job, k, deep, each, wide, parts)
-        with f.loop(0, job["factors"], some, what="first") as first:
-            factors = first, f.whole("add", first, some)
-            with f.loop(0, f.whole("mul", groups, HIGH), each, what="left") as left:
-                products.multiply(factors, left, rows)
-    f.call("void", "llvm.x86.tilerelease")
-    return f
+        return f.value(f"icmp sle i64 {units}, {fit}"), fit
 
+    def size(self, f: Function, depth: str) -> str:
+        return f.whole("mul", f.ceiling(depth, DEPTH), self._parts * TILE)
 
-class _Chunk:
-    """Products over some of the depth, in the text of a function that makes a part of them.
+    def start(self, f: Function, k: str) -> str:
+        return f.whole("mul", f.whole("sdiv", k, DEPTH), self._parts * TILE)
 
-    Args:
-        f: The function.
-        job: What is to be done.
-        k: Where the depth begins.
-        deep: How deep it is.
-        each: How many columns of a matrix are made at a time, at most.
-        shared: Whether threads share the columns.
-        parts: Of each number.
-    """
+    def lay_columns(
+        self, f: Function, start: str, strides: tuple[str, str], sizes: tuple[str, str], to: tuple[str, str]
+    ) -> None:
+        _fill(f, start, strides, sizes, to, f.value(f"icmp eq i64 {strides[0]}, 1"))
 
-    def __init__(self, f: Function, job: dict[str, str], k: str, deep: str, each: str, shared: str, parts: int) -> None:
-        self.f, self._job, self._k, self._deep, self._each, self._shared = f, job, k, deep, each, shared
-        self._tile = parts * TILE
-        self._blocks = f.ceiling(deep, DEPTH)
-        self._close = f.whole("mul", self._blocks, self._tile)
-        """How far neighbours that were cut up are apart."""
-        self._panel = f.address(job["work"], f.whole("mul", "%part", work_size(parts)))
-        self._kept = f.address(self._panel, tiles_size(_DEEP, HIGH * _PANEL, parts))
-        """Where rows and where columns are cut up."""
+    def lay_rows(
+        self, f: Function, start: str, strides: tuple[str, str], sizes: tuple[str, str], to: tuple[str, str]
+    ) -> Rows:
+        _fill(f, start, strides, sizes, to, f.value(f"icmp ne i64 {strides[0]}, 1"))
+        return Rows(to[0], to[1], "1", sizes[1])
 
-    def multiply(self, factors: tuple[str, str], left: str, rows: tuple[str, str]) -> None:
-        """All rows of this part by a block of columns of some matrices."""
-        f, job = self.f, self._job
-        with f.loop(*factors, what="factor") as number:
-            self._cut(number, factors[0], left)
-        with f.loop(*rows, HIGH * _PANEL, what="top") as top:
-            count = f.smaller(HIGH * _PANEL, f.whole("sub", rows[1], top))
-            start = f.address(job["rows"], f.whole("mul", self._k, job["down"]))
-            start = f.address(start, f.whole("mul", top, job["along"]))
-            turn = f.value(f"icmp ne i64 {job['down']}, 1")
-            _fill(f, start, (job["down"], job["along"]), (self._deep, count), (self._panel, self._close), turn)
-            with f.loop(*factors, what="factor") as number:
-                self._results(number, factors[0], left, top, count)
-
-    def _cut(self, number: str, first: str, left: str) -> None:
-        """Put columns of a matrix into tiles, if they aren't yet."""
-        f = self.f
-        factor, column, width = self._columns(number, left)
-        cut = f.value(f"icmp eq ptr {factor['tiles']}, null")
-        with f.when(f.value(f"and i1 {cut}, {f.value(f'icmp sgt i64 {width}, 0')}"), what="cut"):
-            start = f.address(factor["matrix"], f.whole("mul", self._k, factor["down"]))
-            start = f.address(start, f.whole("mul", column, factor["across"]))
-            turn = f.value(f"icmp eq i64 {factor['down']}, 1")
-            to = self._place(number, first), self._close
-            _fill(f, start, (factor["down"], factor["across"]), (self._deep, width), to, turn)
-
-    def _results(self, number: str, first: str, left: str, top: str, count: str) -> None:
-        """A panel of rows by the columns of a matrix."""
-        f = self.f
-        factor, column, width = self._columns(number, left)
-        with f.when(f.value(f"icmp sgt i64 {width}, 0"), what="some"):
-            apart = f.whole("mul", f.ceiling(self._job["depth"], DEPTH), self._tile)
-            ready = f.address(factor["tiles"], f.whole("mul", f.whole("sdiv", column, HIGH), apart))
-            ready = f.address(ready, f.whole("mul", f.whole("sdiv", self._k, DEPTH), self._tile))
-            cut = f.value(f"icmp eq ptr {factor['tiles']}, null")
-            tiles = f.value(f"select i1 {cut}, ptr {self._place(number, first)}, ptr {ready}")
-            apart = f.value(f"select i1 {cut}, i64 {self._close}, i64 {apart}")
-            result = f.address(f.address(factor["result"], f.whole("mul", top, factor["stride"])), column)
-            adds = f.value(f"icmp sgt i64 {self._k}, 0")
-            rows, to = (self._panel, self._close, count), (result, factor["stride"], adds)
-            _results(f, rows, (tiles, apart, width), self._blocks, to)
-
-    def _columns(self, number: str, left: str) -> tuple[dict[str, str], str, str]:
-        """A factor, the first of its columns and how many there are, at most 0 if none."""
-        f, job = self.f, self._job
-        factor = _read(f, Factor, f.address(job["table"], f.whole("mul", number, len(Factor._fields)), "i64"))
-        begin, end = _share(f, factor["width"], job["parts"], self._shared)
-        column = f.whole("add", begin, left)
-        return factor, column, f.smaller(self._each, f.whole("sub", end, column))
-
-    def _place(self, number: str, first: str) -> str:
-        """Where a matrix has its tiles."""
-        size = self.f.whole("mul", self.f.whole("sdiv", self._each, HIGH), self._close)
-        return self.f.address(self._kept, self.f.whole("mul", self.f.whole("sub", number, first), size))
-
-
-def _results(
-    f: Function, rows: tuple[str, str, str], columns: tuple[str, str, str], blocks: str, result: tuple[str, str, str]
-) -> None:
-    """At most a panel of rows in tiles times columns in tiles, of any width."""
-    (room, further, count), (tiles, apart, width), (to, across, adds) = rows, columns, result
-    edge = f.allocate(f"[{2 * HIGH * HIGH} x float]")
-    whole = f.whole("sdiv", width, HIGH)
-    over = f.whole("sub", width, f.whole("mul", whole, HIGH))
-    last = f.address(tiles, f.whole("mul", whole, apart))
-    within = f.first("0", over)
-    before = f.value(f"select i1 {adds}, {f.truths} {within}, {f.truths} zeroinitializer")
-    with f.loop(0, count, 2 * HIGH, what="upper") as upper:
-        left = f.whole("sub", count, upper)
-        high = f.smaller(HIGH, left)
-        low = f.smaller(HIGH, f.whole("sub", left, high))
-        start = f.address(room, f.whole("mul", f.whole("sdiv", upper, HIGH), further))
-        to_here = f.address(to, f.whole("mul", upper, across))
-        some = f"ptr {start}, i64 {further}, i64 {high}, i64 {low}"
-        f.do(
-            f"call void @sweep({some}, ptr {tiles}, i64 {apart}, i64 {blocks}, i64 {whole}, ptr {to_here}, "
-            f"i64 {across}, i1 {adds})"
-        )
-        with f.when(f.value(f"icmp sgt i64 {over}, 0"), what="edge"):  # the last columns make no whole tile
+    def multiply(self, f: Function, rows: Rows, columns: Columns, deep: str, results: Results) -> None:
+        edge = f.allocate(f"[{2 * HIGH * HIGH} x float]")
+        blocks, whole = f.ceiling(deep, DEPTH), f.whole("sdiv", columns.width, HIGH)
+        over = f.whole("sub", columns.width, f.whole("mul", whole, HIGH))
+        last = f.address(columns.start, f.whole("mul", whole, columns.apart))
+        within = f.first("0", over)
+        before = f.value(f"select i1 {results.adds}, {f.truths} {within}, {f.truths} zeroinitializer")
+        with f.loop(0, rows.height, 2 * HIGH, what="upper") as upper:
+            left = f.whole("sub", rows.height, upper)
+            high = f.smaller(HIGH, left)
+            low = f.smaller(HIGH, f.whole("sub", left, high))
+            start = f.address(rows.start, f.whole("mul", f.whole("sdiv", upper, HIGH), rows.apart))
+            to = f.address(results.start, f.whole("mul", upper, results.across))
+            some = f"ptr {start}, i64 {rows.apart}, i64 {high}, i64 {low}"
             f.do(
-                f"call void @sweep({some}, ptr {last}, i64 {apart}, i64 {blocks}, i64 1, ptr {edge}, i64 {HIGH}, "
-                f"i1 false)"
+                f"call void @sweep({some}, ptr {columns.start}, i64 {columns.apart}, i64 {blocks}, i64 {whole}, "
+                f"ptr {to}, i64 {results.across}, i1 {results.adds})"
             )
-            corner = f.address(to_here, f.whole("mul", whole, HIGH))
-            with f.loop(0, f.whole("add", high, low), what="row") as row:
-                found = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
-                place = f.address(corner, f.whole("mul", row, across))
-                f.write(f.two("fadd", found, f.read(place, before)), place, within)
+            with f.when(f.value(f"icmp sgt i64 {over}, 0"), what="edge"):  # the last columns make no whole tile
+                f.do(
+                    f"call void @sweep({some}, ptr {last}, i64 {columns.apart}, i64 {blocks}, i64 1, ptr {edge}, "
+                    f"i64 {HIGH}, i1 false)"
+                )
+                corner = f.address(to, f.whole("mul", whole, HIGH))
+                with f.loop(0, f.whole("add", high, low), what="row") as row:
+                    found = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
+                    place = f.address(corner, f.whole("mul", row, results.across))
+                    f.write(f.two("fadd", found, f.read(place, before)), place, within)
 
-
-def _join(target: Target) -> Function:
-    """What each thread of a team runs."""
-    f = function("@multiply_join(ptr %job)", target)
-    job = _read(f, Job, "%job")
-    number, count = (f.ask(job[which]) for which in ("number", "team"))
-    with f.loop(number, job["parts"], count, what="part") as part:
-        f.do(f"call void @multiply(ptr %job, i64 {part})")
-    return f
+    def end(self, f: Function) -> None:
+        f.call("void", "llvm.x86.tilerelease")

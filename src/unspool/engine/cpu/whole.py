@@ -1,4 +1,4 @@
-"""Products of two matrices of float32 in tiles of bfloat16, where the processor has them and they are faster."""
+"""Products of two whole matrices by our own code, where it is faster than torch's: in tiles, or on AMD's vectors."""
 
 from __future__ import annotations
 
@@ -9,28 +9,32 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.compile import Tiled, missing, tiled
-from unspool.engine.cpu.emit.target import host_target
-from unspool.engine.cpu.emit.tiled import Factor, Job, work_size
+from unspool.engine.cpu.compile import Products, missing, products, tiled
+from unspool.engine.cpu.emit.target import host_target, is_amd
+from unspool.engine.cpu.emit.whole import Factor, Job
 from unspool.engine.cpu.onlookers import plain_memory
 from unspool.engine.cpu.room import room
 from unspool.engine.cpu.threads import run_parts, team, threads
 
-__all__ = ["PARTS", "enough", "in_tiles", "worthwhile"]
+__all__ = ["PARTS", "enough", "fastest", "multiplied", "worthwhile"]
 
 PARTS = 3
-"""Into how many bfloat16 a float32 is cut."""
+"""Into how many bfloat16 a float32 is cut for tiles."""
 _WORTHWHILE = 8_000_000
-"""Multiplications from which on tiles are faster than torch's product."""
+"""Multiplications from which on this is faster than torch's product."""
 _LINES = 32
 """Rows or columns that a thread should at least have."""
 
 
 @cache
-def _functions() -> Tiled | None:
-    """Those of this machine, if it has tiles."""
+def fastest() -> Products | None:
+    """The functions of this machine, if they are faster than torch's."""
     target = host_target()
-    return tiled(target, PARTS) if target.tiled and missing() is None else None
+    if missing() is not None:
+        return None
+    if target.tiled:
+        return tiled(target, PARTS)
+    return products(torch.float32, target) if is_amd() else None
 
 
 def enough(multiplications: int) -> bool:
@@ -39,17 +43,19 @@ def enough(multiplications: int) -> bool:
 
 
 def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
-    """Whether a product is better made in tiles."""
+    """Whether a product is better made here."""
     return (
         rows.dtype is matrix.dtype is torch.float32
         and rows.shape[1:] == matrix.shape[:-1]
         and enough(rows.shape[0] * matrix.numel())
         and all(1 in part.stride() and plain_memory(part) for part in (rows, matrix))
-        and _functions() is not None
+        and fastest() is not None
     )
 
 
-def in_tiles(rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None) -> list[Tensor]:
+def multiplied(
+    rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None, *, by: Products | None = None
+) -> list[Tensor]:
     """Products of the same rows with some matrices, whose bits depend neither on threads nor on other rows.
 
     They do depend on whether rows lie turned, and where they don't, on whether there is one matrix or several.
@@ -58,17 +64,19 @@ def in_tiles(rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None
         rows: (rows, depth), neighbours of one dimension side by side.
         matrices: Each (depth, width), likewise.
         out: Where to put the first of them, its rows without gaps in them, if not into new memory.
+        by: Whose functions, if not the fastest of this machine.
     """
-    functions = _functions()
-    assert functions is not None, "this processor has no tiles"
+    functions = by or fastest()
+    assert functions is not None, "torch's product is as fast on this processor"
+    assert functions.multiply is not None, "factors are not rounded"
     count, depth = rows.shape
     widths = [matrix.shape[1] for matrix in matrices]
     parts = max(1, min(threads(), max(count, sum(widths)) // _LINES))
-    scratch = room(torch.float32, work_size(PARTS) * parts)
+    scratch = room(rows.dtype, functions.work * parts)
     table = array("q")
     found: list[Tensor] = []
     for matrix, width in zip(matrices, widths, strict=True):
-        found.append(room(torch.float32, count, width) if out is None or found else out)
+        found.append(room(rows.dtype, count, width) if out is None or found else out)
         result = found[-1]
         down, across = matrix.stride()
         table.extend(Factor(matrix.data_ptr(), down, across, width, 0, result.data_ptr(), result.stride(0)))

@@ -1,0 +1,190 @@
+"""Products of whole matrices that threads share: exact, the same bits for any threads, nothing beside them written."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from odd_cells import ODD, PIECES
+
+from cases import ALL_CELLS, assert_agrees, make_case
+from unspool.engine import unroll
+from unspool.engine.cpu import path, whole
+from unspool.engine.cpu.around import Around
+from unspool.engine.cpu.compile import missing, products, tiled
+from unspool.engine.cpu.emit.target import AVX2, AVX512, PORTABLE, host_target
+from unspool.engine.cpu.plan import plan
+from unspool.engine.cpu.program import Program
+from unspool.engine.cpu.whole import PARTS, multiplied, worthwhile
+
+pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+
+SHAPES = [
+    (1, (5, (3,))),
+    (7, (33, (16,))),
+    (33, (65, (130, 7))),
+    (100, (1600, (530, 16, 33))),
+    (385, (512, (100,))),
+    (3, (40, (17,))),
+    (37, (1090, (530,))),
+    (97, (100, (800,))),
+    (513, (801, (1, 31))),
+    (170, (70, (128, 112))),  # of five threads one has more columns of the second than of the first
+    (600, (250, (290, 270))),  # not the columns of both fit in at once
+]
+WAYS = {
+    "tiles": (torch.float32, None),
+    "avx512": (torch.float32, AVX512),
+    "avx512-float64": (torch.float64, AVX512),
+    "avx2": (torch.float32, AVX2),
+    "portable": (torch.float32, PORTABLE),
+}
+
+
+@pytest.fixture(params=WAYS)
+def way(request):
+    """A number type, and functions for it."""
+    dtype, target = WAYS[request.param]
+    if target is None and not host_target().tiled:
+        pytest.skip("this processor has no tiles (AMX)")
+    if target is not None and target.register_bytes > host_target().register_bytes:
+        pytest.skip(f"this machine has no {target.name}")
+    return dtype, tiled(host_target(), PARTS) if target is None else products(dtype, target)
+
+
+@pytest.fixture
+def nan_memory():
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.fixture
+def ways(monkeypatch):
+    """How products over all steps were made, call by call; on vectors, and never by one thread."""
+    taken, way = [], Around.way
+    monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
+    monkeypatch.setattr(Program, "cut", 0)
+    monkeypatch.setattr(Program, "tiles", lambda self, *given: 0)
+    monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
+    monkeypatch.setattr("unspool.engine.cpu.around._HIGHER", 1 << 20)
+    path._programs.clear()
+    yield taken
+    path._programs.clear()
+
+
+def lying(rows: int, columns: int, turned: bool, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    return torch.randn(columns, rows, dtype=dtype).t() if turned else torch.randn(rows, columns, dtype=dtype)
+
+
+def assert_near(found: torch.Tensor, rows: torch.Tensor, matrix: torch.Tensor) -> None:
+    """Elementwise, by the magnitudes of what was added up: a term left out or taken twice exceeds it a thousand times.
+
+    On vectors hundreds of terms are added up one after the other, which wanders off by some units; torch, the judge of
+    float64, does as much.
+    """
+    units = 8 * (1 if found.dtype == torch.float32 else 2)
+    right, magnitude = rows.double() @ matrix.double(), rows.double().abs() @ matrix.double().abs()
+    assert bool(((found - right).abs() <= units * torch.finfo(found.dtype).eps / 2 * magnitude).all())
+
+
+@pytest.mark.usefixtures("nan_memory")
+@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("turned", [(a, b) for a in (False, True) for b in (False, True)], ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_products_are_exact_and_the_same_for_any_threads(shape, turned, count, way):
+    (high, (depth, widths)), (dtype, by), before = shape, way, torch.get_num_threads()
+    rows, matrices = lying(high, depth, turned[0], dtype), [lying(depth, width, turned[1], dtype) for width in widths]
+    torch.set_num_threads(count)
+    try:
+        found = multiplied(rows, matrices, by=by)
+    finally:
+        torch.set_num_threads(before)
+    for part, matrix in zip(found, matrices, strict=True):
+        assert_near(part, rows, matrix)
+    alone = multiplied(rows[high // 2 :], matrices, by=by)
+    for part, few in zip(found, alone, strict=True):
+        torch.testing.assert_close(few, part[high // 2 :], rtol=0, atol=0)  # bits depend on neither rows nor threads
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["straight", "turned"])
+@pytest.mark.parametrize("width", [1, 15, 16, 17, 40, 130])
+def test_nothing_beside_a_product_is_written(width, turned, way):
+    dtype, by = way
+    rows, matrix = lying(70, 600, turned, dtype), torch.randn(600, width, dtype=dtype)
+    room = torch.full((72, width + 37), torch.nan, dtype=dtype)
+    out = room[1:71, 5 : 5 + width]
+    (found,) = multiplied(rows, [matrix], out, by=by)
+    assert found is out
+    assert_near(out, rows, matrix)
+    assert int(room.isnan().sum()) == room.numel() - out.numel()
+
+
+@pytest.mark.parametrize("depth", [512, 8192])
+def test_errors_are_no_larger_than_those_of_torch(depth, way):
+    """Also where all terms are positive, so that the last parts of a number meet large sums."""
+    dtype, by = way
+    if dtype is torch.float64:
+        pytest.skip("there is no judge for float64")
+    for draw in (torch.randn, torch.rand):
+        rows, matrix = draw(128, depth), draw(depth, 96)
+        right = rows.double() @ matrix.double()
+        ours, theirs = (
+            (found - right).square().mean().sqrt() for found in (multiplied(rows, [matrix], by=by)[0], rows @ matrix)
+        )
+        assert ours < 1.3 * theirs
+
+
+@pytest.mark.usefixtures("nan_memory")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("size", [(1, 1, 1, 1), (5, 33, 3, 63), (3, 17, 31, 200), (40, 5, 9, 17)], ids=str)
+@pytest.mark.parametrize("name", ["lstm", "gru-reset-before", "lstm-layernorm", "hyperlstm", "own-pair", *PIECES])
+def test_cells_agree_with_the_plain_loop(name, size, ragged, dtype, ways):
+    kind = {**ALL_CELLS, **PIECES, **ODD}[name]
+    case = make_case(kind, size, ragged=ragged, reverse=size[1] == 5)
+    case = case.double() if dtype is torch.float64 else case
+    truth = case.double().outputs_and_gradients("reference")
+    assert_agrees(case.outputs_and_gradients("cpu"), truth, dtype, case.outputs_and_gradients("reference"))
+    made_before = plan(case.cell).plain is None  # then ragged batches are packed before, too
+    assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "together"}
+
+
+@pytest.mark.usefixtures("nan_memory")
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("name", ["lstm", "gru-reset-before", "mlstm", "Pieces", "Unturned"])
+def test_weights_are_packed_once_and_again_when_they_were_written_to(name, ragged, ways):
+    case = make_case({**ALL_CELLS, **PIECES}[name], (40, 9, 17, 33), ragged=ragged, reverse=True)
+    with torch.no_grad():
+        for factor in (1.0, 1.0, 0.5):
+            for weight in case.cell.parameters():
+                weight.mul_(factor)
+            expected, final = case.run("reference")
+            found, ends = case.run("cpu")
+            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+            for end, right in zip(ends, final, strict=True):
+                torch.testing.assert_close(end, right, rtol=1e-4, atol=1e-5)
+    assert set(ways) == {"together"}
+
+
+def test_who_makes_products_depends_on_rows_and_weights(monkeypatch):
+    taken, way = [], Around.way
+    monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
+    cell, inputs = ALL_CELLS["lstm"](64, 96), torch.randn(60, 40, 64, requires_grad=True)
+    for size, expected in (((60, 40), "together"), ((6, 6), "alone")):
+        taken.clear()
+        unroll(cell, inputs[: size[0], : size[1]], backend="cpu")[0].sum().backward()
+        assert set(taken) == {expected}
+    wide, taken[:] = ALL_CELLS["lstm"](1000, 500), []
+    unroll(wide, torch.randn(4, 20, 1000), backend="cpu")
+    assert taken == ["torch"], "a matrix is not laid out for a few rows"
+
+
+def test_torchs_product_is_taken_where_ours_is_no_faster(monkeypatch):
+    rows, matrix = torch.randn(4000, 64), torch.randn(64, 96)
+    monkeypatch.setattr(whole, "fastest", lambda: products(torch.float32, host_target()))
+    assert worthwhile(rows, matrix)
+    assert not worthwhile(rows[:500], matrix)
+    assert not worthwhile(rows.double(), matrix.double())
+    assert not worthwhile(torch.randn(8000, 128)[::2, ::2], matrix)
+    monkeypatch.setattr(whole, "fastest", lambda: None)
+    assert not worthwhile(rows, matrix)
