@@ -12,10 +12,6 @@ from unspool.engine.request import Request
 
 __all__ = ["faster_elsewhere", "in_half"]
 
-_NARROW, _MANY = 256, 20
-"""Up to so many units, and from so many sequences on, torch's LSTM kernel is faster on one thread, where no gradient is
-wanted and the processor has no tiles."""
-
 
 def in_half(dtype: torch.dtype) -> str | None:
     """Why products are not made in bfloat16; None if they are."""
@@ -32,24 +28,18 @@ def in_half(dtype: torch.dtype) -> str | None:
 
 def faster_elsewhere(request: Request) -> str | None:
     """Why another path is at least as fast for this cell, size and machine; None if the compiled loop is."""
-    (time, batch, _), cell = request.inputs.shape, request.cell
     half = torch.is_autocast_enabled("cpu")
     if half:
-        refusal = in_half(next(cell.parameters(), request.inputs).dtype)
+        refusal = in_half(next(request.cell.parameters(), request.inputs).dtype)
         if refusal is not None:
             return f"it computes in full precision, and automatic half precision is on: {refusal}"
-    if time == 1:  # the plain loop takes no longer than the call
+    if request.inputs.shape[0] == 1:  # the plain loop takes no longer than the call
         return "a compiled loop is not worth its call for 1 step"
-    if not isinstance(cell, LSTMCell) or request.lengths is not None:
+    if not half or _wanted(request) or not isinstance(request.cell, LSTMCell) or request.lengths is not None:
         return None
-    alone, tiled = threads() == 1 and not _wanted(request), host_target().tiled
-    if half:
-        faster = alone or not tiled
-    else:
-        faster = alone and not tiled and batch >= _MANY and cell.hidden_size <= _NARROW
-    if not faster or NativePath().refuses(request) is not None:
+    if (threads() > 1 and host_target().tiled) or NativePath().refuses(request) is not None:
         return None
-    return f"torch's own LSTM kernel is faster {'in bfloat16' if half else 'at this size on one thread'}"
+    return "torch's own LSTM kernel is faster in bfloat16 where no gradient is wanted"
 
 
 def _wanted(request: Request) -> bool:
