@@ -48,6 +48,11 @@ class NativePath(Path):
             return "torch's kernels do not show their gates, and someone is watching"
         return None
 
+    def yields(self, request: Request) -> str | None:
+        if request.inputs.shape[0] == 1 and request.inputs.is_cpu and _kernel_class(request.cell) is not None:
+            return "for 1 step torch's kernels lay out all weights anew, which may take longer than the step"
+        return None
+
     def run(self, request: Request) -> tuple[Tensor, State]:
         if request.lengths is None:
             return self._run_full(request)
