@@ -9,14 +9,15 @@ import textwrap
 
 import pytest
 import torch
+from emulated import with_tiles
 from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine import explain, unroll
 from unspool.engine.cpu import path, products, whole
 from unspool.engine.cpu.around import Around
-from unspool.engine.cpu.compile import missing, tiled
-from unspool.engine.cpu.emit.target import AMX, AVX512, host_target
+from unspool.engine.cpu.compile import tiled
+from unspool.engine.cpu.emit.target import AMX, AVX512
 from unspool.engine.cpu.emit.tiled import emit_tiled
 from unspool.engine.cpu.emit.tiles import tiles_size
 from unspool.engine.cpu.plan import plan
@@ -24,14 +25,12 @@ from unspool.engine.cpu.products import HALF_WITHIN, IN_TILES, matrix_gradients,
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.whole import PARTS, multiplied, worthwhile
 
-needs_tiles = pytest.mark.skipif(
-    missing() is not None or not host_target().tiled, reason="this processor has no tiles (AMX)"
-)
+needs_tiles = pytest.mark.usefixtures("tiles")
 UNIT = 2.0**-24  # half the distance from 1 to the next number of float32
 
 
 def in_tiles(rows: torch.Tensor, matrices: list[torch.Tensor]) -> list[torch.Tensor]:
-    return multiplied(rows, matrices, by=tiled(host_target(), PARTS))
+    return multiplied(rows, matrices, by=tiled(whole.host_target(), PARTS))
 
 
 def lying(rows: int, columns: int, turned: bool) -> torch.Tensor:
@@ -52,10 +51,16 @@ def nan_memory():
 
 
 @pytest.fixture
-def always(monkeypatch):
+def tiles(monkeypatch):
+    """A processor with tiles, in software if this one has none."""
+    with_tiles(monkeypatch)
+    yield
+    path._programs.clear()
+
+
+@pytest.fixture
+def always(monkeypatch, tiles):
     """Tiles in every loop and for every product, however few rows there are."""
-    if missing() is not None or not host_target().tiled:
-        pytest.skip("this processor has no tiles (AMX)")
     monkeypatch.setattr(Program, "tiles", lambda self, *given: 0 if self.dtype != torch.float32 else 3 - 2 * self.half)
     monkeypatch.setattr(whole, "_WORTHWHILE", 0)
     monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
@@ -119,12 +124,12 @@ def test_what_is_not_finite_spoils_its_row_alone():
 def test_products_of_a_loop(size, turned, parts):
     count, depth, width = size
     rows, matrix = torch.randn(count, depth), lying(depth, width, turned)
-    shared, vectors = tiled(host_target(), parts), -(-width // 16)
+    shared, vectors = tiled(whole.host_target(), parts), -(-width // 16)
     packed = torch.full((tiles_size(depth, width, parts),), torch.nan)
     found = torch.full((count + 1, vectors * 16), torch.nan)
     shared.pack(matrix.data_ptr(), *matrix.stride(), depth, width, packed.data_ptr())
-    whole, address = ctypes.c_int64, ctypes.c_void_p
-    call = ctypes.CFUNCTYPE(None, address, whole, whole, address, whole, whole, address, whole)(shared.product)
+    number, address = ctypes.c_int64, ctypes.c_void_p
+    call = ctypes.CFUNCTYPE(None, address, number, number, address, number, number, address, number)(shared.product)
     call(rows.data_ptr(), depth, count, packed.data_ptr(), depth, vectors, found.data_ptr(), vectors * 16)
     assert_near(found[:count, :width], rows, matrix, units=4 if parts == 3 else 2.5 * 2**16)
     assert bool((found[:count, width:] == 0).all())

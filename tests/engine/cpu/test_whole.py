@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from emulated import with_tiles
 from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
@@ -41,14 +42,15 @@ WAYS = {
 
 
 @pytest.fixture(params=WAYS)
-def way(request):
+def way(request, monkeypatch):
     """A number type, and functions for it."""
     dtype, target = WAYS[request.param]
-    if target is None and not host_target().tiled:
-        pytest.skip("this processor has no tiles (AMX)")
-    if target is not None and target.register_bytes > host_target().register_bytes:
+    if target is None:
+        with_tiles(monkeypatch)
+        return dtype, tiled(whole.host_target(), PARTS)
+    if target.register_bytes > host_target().register_bytes:
         pytest.skip(f"this machine has no {target.name}")
-    return dtype, tiled(host_target(), PARTS) if target is None else products(dtype, target)
+    return dtype, products(dtype, target)
 
 
 @pytest.fixture
