@@ -1,4 +1,4 @@
-"""A layer's product with its weight, made in tiles where the processor has them and they are faster."""
+"""A layer's product with its weight, made by our own code where that is faster than torch's."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def product(rows: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _fits(inputs: Tensor, weight: Tensor, width: int) -> bool:
-    """Whether tiles are to be thought of at all; most calls, the steps of a decoder among them, are too small."""
+    """Whether that is to be thought of at all; most calls, the steps of a decoder among them, are too small."""
     return (
         enough(inputs.numel() * width)
         and inputs.dim() > 1

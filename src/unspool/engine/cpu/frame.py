@@ -1,8 +1,7 @@
 """What stands around a loop, written down as lists of native jobs that all calls share.
 
 Before the loop: first states to their places, weights packed, biases added up. After it: last states to theirs. The
-products of inputs and all gradients are jobs too where there is little to do or the processor has tiles; elsewhere
-torch is faster.
+products of inputs and all gradients are jobs too, unless they are torch's.
 """
 
 from __future__ import annotations

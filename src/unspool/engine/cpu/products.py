@@ -1,4 +1,4 @@
-"""Products over the rows of all steps at once, before the loop and after it: torch's, or tiles' where faster."""
+"""Products over the rows of all steps at once outside of native jobs, under autograd: torch's, or ours where faster."""
 
 from __future__ import annotations
 
