@@ -53,7 +53,8 @@ def emulate(text: str) -> str:
     kept = [line for line in text.splitlines() if not line.startswith("declare") or "@llvm.x86." not in line]
     text = re.sub(r"@llvm\.x86\.((?:ld)?t(?:ile|dp))", r"@emulated.\1", "\n".join(kept))
     room = f"@registers = internal global [{_EACH * _THREADS} x i8] zeroinitializer, align 64"
-    functions = [_configure(), _release(), _zero(), _move("tileloadd64"), _move("tileloaddt164"), _store(), _product()]
+    functions = [_configure(), _release(), _zero(), _product()]
+    functions += [_move(name) for name in ("tileloadd64", "tileloaddt164", "tilestored64")]
     declared = {part for function in functions for part in function.declared} | {"declare i32 @which_thread()"}
     new = sorted(line for line in declared if line not in text)
     return "\n\n".join([*new, room, text, *map(str, functions)])
@@ -96,20 +97,15 @@ def _zero() -> Function:
 
 
 def _move(name: str) -> Function:
-    f = _function(name, "i8 %tile, ptr %from, i64 %apart")
+    """Lines to a tile or, if it is stored, from there."""
+    f = _function(name, "i8 %tile, ptr %place, i64 %apart")
     start, lines = _tile(f, "%tile")
     with f.loop(0, lines, what="line") as line:
-        found = f.value(f"load <64 x i8>, ptr {f.address('%from', f.whole('mul', line, '%apart'), 'i8')}, align 1")
-        f.do(f"store <64 x i8> {found}, ptr {f.address(start, f.whole('mul', line, 64), 'i8')}")
-    return f
-
-
-def _store() -> Function:
-    f = _function("tilestored64", "i8 %tile, ptr %to, i64 %apart")
-    start, lines = _tile(f, "%tile")
-    with f.loop(0, lines, what="line") as line:
-        found = f.value(f"load <64 x i8>, ptr {f.address(start, f.whole('mul', line, 64), 'i8')}")
-        f.do(f"store <64 x i8> {found}, ptr {f.address('%to', f.whole('mul', line, '%apart'), 'i8')}, align 1")
+        outside = f.address("%place", f.whole("mul", line, "%apart"), "i8")
+        inside = f.address(start, f.whole("mul", line, 64), "i8")
+        source, to = (inside, outside) if name == "tilestored64" else (outside, inside)
+        found = f.value(f"load <64 x i8>, ptr {source}, align 1")
+        f.do(f"store <64 x i8> {found}, ptr {to}, align 1")
     return f
 
 

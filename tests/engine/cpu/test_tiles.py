@@ -10,9 +10,8 @@ import textwrap
 import pytest
 import torch
 from emulated import with_tiles
-from odd_cells import ODD, PIECES
 
-from cases import ALL_CELLS, assert_agrees, make_case
+from cases import ALL_CELLS, make_case
 from unspool.engine import explain, unroll
 from unspool.engine.cpu import path, products, whole
 from unspool.engine.cpu.around import Around
@@ -20,7 +19,6 @@ from unspool.engine.cpu.compile import tiled
 from unspool.engine.cpu.emit.target import AMX, AVX512
 from unspool.engine.cpu.emit.tiled import emit_tiled
 from unspool.engine.cpu.emit.tiles import tiles_size
-from unspool.engine.cpu.plan import plan
 from unspool.engine.cpu.products import HALF_WITHIN, IN_TILES, matrix_gradients, product
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.whole import PARTS, multiplied, worthwhile
@@ -136,38 +134,6 @@ def test_products_of_a_loop(size, turned, parts):
     assert bool(found[count].isnan().all()), "it wrote beyond its rows"
     if parts == 1:
         assert_near(found[:count, :width], rows.bfloat16(), matrix.bfloat16())
-
-
-@pytest.mark.usefixtures("always", "nan_memory")
-@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
-@pytest.mark.parametrize("size", [(1, 1, 1, 1), (5, 33, 3, 63), (3, 17, 31, 200), (40, 5, 9, 17)], ids=str)
-@pytest.mark.parametrize(
-    "name", ["lstm", "gru-reset-before", "lstm-layernorm", "mlstm", "hyperlstm", "own-pair", *PIECES, *list(ODD)[:6]]
-)
-def test_cells_agree_with_the_plain_loop(name, size, ragged, ways):
-    kind = {**ALL_CELLS, **PIECES, **ODD}[name]
-    case = make_case(kind, size, ragged=ragged, reverse=size[1] == 5)
-    truth = case.double().outputs_and_gradients("reference")
-    assert_agrees(case.outputs_and_gradients("cpu"), truth, torch.float32, case.outputs_and_gradients("reference"))
-    made_before = plan(case.cell).plain is None  # then ragged batches are packed before, too
-    assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "together"}
-
-
-@pytest.mark.usefixtures("always", "nan_memory")
-@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
-@pytest.mark.parametrize("name", ["lstm", "gru-reset-before", "mlstm", "Pieces", "Unturned"])
-def test_weights_are_cut_once_and_again_when_they_were_written_to(name, ragged, ways):
-    case = make_case({**ALL_CELLS, **PIECES}[name], (40, 9, 17, 33), ragged=ragged, reverse=True)
-    with torch.no_grad():
-        for factor in (1.0, 1.0, 0.5):
-            for weight in case.cell.parameters():
-                weight.mul_(factor)
-            expected, final = case.run("reference")
-            found, ends = case.run("cpu")
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
-            for end, right in zip(ends, final, strict=True):
-                torch.testing.assert_close(end, right, rtol=1e-4, atol=1e-5)
-    assert set(ways) == {"together"}
 
 
 @needs_tiles

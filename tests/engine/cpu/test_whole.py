@@ -60,15 +60,19 @@ def nan_memory():
     torch.use_deterministic_algorithms(False)
 
 
-@pytest.fixture
-def ways(monkeypatch):
-    """How products over all steps were made, call by call; on vectors, and never by one thread."""
-    taken, way = [], Around.way
-    monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
-    monkeypatch.setattr(Program, "cut", 0)
-    monkeypatch.setattr(Program, "tiles", lambda self, *given: 0)
+@pytest.fixture(params=["vectors", "tiles"])
+def ways(request, monkeypatch):
+    """How products over all steps were made, call by call, never by one thread; in tiles those of loops are, too."""
+    if request.param == "tiles":
+        with_tiles(monkeypatch)
+    else:
+        monkeypatch.setattr(Program, "cut", 0)
+    parts = 3 * (request.param == "tiles")
+    monkeypatch.setattr(Program, "tiles", lambda self, *given: parts * (self.dtype is torch.float32))
     monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
     monkeypatch.setattr("unspool.engine.cpu.around._HIGHER", 1 << 20)
+    taken, way = [], Around.way
+    monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
     path._programs.clear()
     yield taken
     path._programs.clear()
@@ -140,7 +144,9 @@ def test_errors_are_no_larger_than_those_of_torch(depth, way):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("size", [(1, 1, 1, 1), (5, 33, 3, 63), (3, 17, 31, 200), (40, 5, 9, 17)], ids=str)
-@pytest.mark.parametrize("name", ["lstm", "gru-reset-before", "lstm-layernorm", "hyperlstm", "own-pair", *PIECES])
+@pytest.mark.parametrize(
+    "name", ["lstm", "gru-reset-before", "lstm-layernorm", "mlstm", "hyperlstm", "own-pair", *PIECES, *list(ODD)[:6]]
+)
 def test_cells_agree_with_the_plain_loop(name, size, ragged, dtype, ways):
     kind = {**ALL_CELLS, **PIECES, **ODD}[name]
     case = make_case(kind, size, ragged=ragged, reverse=size[1] == 5)
