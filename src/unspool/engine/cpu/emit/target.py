@@ -53,12 +53,15 @@ AVX2 = Target("avx2", 32, (10, 6, 4))
 NEON = Target("neon", 16, (14, 12, 8, 6))
 PORTABLE = Target("portable", 16, (10, 6, 4))
 
+_CACHES = 1 << 18, 1 << 21
+"""The least and the most that is taken for the bytes of a core's own cache: some tell nothing, or what cores share."""
+
 
 @cache
 def host_target() -> Target:
     """The widest instruction set of this machine that there is a table for."""
-    cache = _facts().get("l2_cache_size") or AVX2.cache
-    return replace(_instructions(), cache=cache)
+    least, most = _CACHES
+    return replace(_instructions(), cache=min(max(_facts().get("l2_cache_size", Target.cache), least), most))
 
 
 def _instructions() -> Target:
