@@ -94,7 +94,7 @@ def assert_near(found: torch.Tensor, rows: torch.Tensor, matrix: torch.Tensor) -
 
 
 @pytest.mark.usefixtures("nan_memory")
-@pytest.mark.parametrize("count", [1, 2, 5])
+@pytest.mark.parametrize("count", [1, 5])
 @pytest.mark.parametrize("turned", [(a, b) for a in (False, True) for b in (False, True)], ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_products_are_exact_and_the_same_for_any_threads(shape, turned, count, way):
@@ -141,13 +141,17 @@ def test_errors_are_no_larger_than_those_of_torch(depth, way):
 
 
 @pytest.mark.usefixtures("nan_memory")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("size", [(1, 1, 1, 1), (5, 33, 3, 63), (3, 17, 31, 200), (40, 5, 9, 17)], ids=str)
 @pytest.mark.parametrize(
-    "name", ["lstm", "gru-reset-before", "lstm-layernorm", "mlstm", "hyperlstm", "own-pair", *PIECES, *list(ODD)[:6]]
+    ("name", "dtype"),
+    [
+        *((name, torch.float32) for name in ("lstm", "gru-reset-before", "lstm-layernorm", "mlstm", "hyperlstm")),
+        *((name, torch.float32) for name in ("own-pair", *PIECES, *list(ODD)[:6])),
+        ("lstm", torch.float64),
+    ],
 )
-def test_cells_agree_with_the_plain_loop(name, size, ragged, dtype, ways):
+def test_cells_agree_with_the_plain_loop(name, dtype, size, ragged, ways):
     kind = {**ALL_CELLS, **PIECES, **ODD}[name]
     case = make_case(kind, size, ragged=ragged, reverse=size[1] == 5)
     case = case.double() if dtype is torch.float64 else case
