@@ -106,6 +106,17 @@ def test_in_bfloat16_auto_compiles_all_but_some_lstm(name, target, few, problem,
     assert (training, inference) == ("cpu", AUTO[name] if torchs else "cpu")
 
 
+@pytest.mark.parametrize(("dtype", "path"), [(torch.float32, "cpu"), (torch.float64, "native")], ids=str)
+def test_on_one_thread_torchs_lstm_keeps_float64_without_gradients(dtype, path, problem, monkeypatch):
+    monkeypatch.setattr(rules, "threads", lambda: 1)
+    case = problem("lstm", LARGE, dtype=dtype)
+    assert explain(case.cell, case.inputs).backend == "cpu"
+    with torch.no_grad():
+        assert explain(case.cell, case.inputs).backend == path
+        monkeypatch.setattr(rules, "threads", lambda: 2)
+        assert explain(case.cell, case.inputs).backend == "cpu"
+
+
 @pytest.mark.parametrize("training", [False, True], ids=["inference", "training"])
 @pytest.mark.parametrize(
     ("name", "size", "path"),

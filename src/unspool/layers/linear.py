@@ -10,7 +10,7 @@ __all__ = ["Linear"]
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear`, made in tiles where the processor has them and they are faster."""
+    """`torch.nn.Linear`, made by our own code where that is faster than torch's."""
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Sums, (..., out), of vectors, (..., in)."""

@@ -196,6 +196,8 @@ def test_torchs_product_is_taken_where_ours_is_no_faster(monkeypatch):
     monkeypatch.setattr(whole, "fastest", lambda: products(torch.float32, host_target()))
     assert worthwhile(rows, matrix)
     assert not worthwhile(rows[:500], matrix)
+    assert not worthwhile(torch.randn(1, 4000), torch.randn(4000, 4000)), "a single row"
+    assert not worthwhile(torch.randn(90_000, 100), torch.randn(100, 7)), "a few columns"
     assert not worthwhile(rows.double(), matrix.double())
     assert not worthwhile(torch.randn(8000, 128)[::2, ::2], matrix)
     monkeypatch.setattr(whole, "fastest", lambda: None)

@@ -35,11 +35,13 @@ def faster_elsewhere(request: Request) -> str | None:
             return f"it computes in full precision, and automatic half precision is on: {refusal}"
     if request.inputs.shape[0] == 1:  # the plain loop takes no longer than the call
         return "a compiled loop is not worth its call for 1 step"
-    if not half or _wanted(request) or not isinstance(request.cell, LSTMCell) or request.lengths is not None:
+    if _wanted(request) or not isinstance(request.cell, LSTMCell) or request.lengths is not None:
         return None
-    if (threads() > 1 and host_target().tiled) or NativePath().refuses(request) is not None:
+    alone, double = threads() == 1, request.inputs.dtype is torch.float64
+    faster = alone or not host_target().tiled if half else alone and double
+    if not faster or NativePath().refuses(request) is not None:
         return None
-    return "torch's own LSTM kernel is faster in bfloat16 where no gradient is wanted"
+    return f"torch's own LSTM kernel is faster in {'bfloat16' if half else 'float64'} where no gradient is wanted"
 
 
 def _wanted(request: Request) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unspool.engine.cpu.compile import Products, missing, products, tiled
-from unspool.engine.cpu.emit.target import host_target, is_amd
+from unspool.engine.cpu.emit.target import AVX2, host_target, is_amd
 from unspool.engine.cpu.emit.whole import Factor, Job
 from unspool.engine.cpu.onlookers import plain_memory
 from unspool.engine.cpu.room import room
@@ -22,6 +22,8 @@ PARTS = 3
 """Into how many bfloat16 a float32 is cut for tiles."""
 _WORTHWHILE = 8_000_000
 """Multiplications from which on this is faster than torch's product."""
+_NARROW = 8
+"""Columns below which torch's product is faster; so it is for a single row."""
 _LINES = 32
 """Rows or columns that a thread should at least have."""
 
@@ -34,7 +36,7 @@ def fastest() -> Products | None:
         return None
     if target.tiled:
         return tiled(target, PARTS)
-    return products(torch.float32, target) if is_amd() else None
+    return products(torch.float32, target) if is_amd() and target.register_bytes >= AVX2.register_bytes else None
 
 
 def enough(multiplications: int) -> bool:
@@ -48,6 +50,8 @@ def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
         rows.dtype is matrix.dtype is torch.float32
         and rows.shape[1:] == matrix.shape[:-1]
         and enough(rows.shape[0] * matrix.numel())
+        and rows.shape[0] > 1
+        and matrix.shape[1] >= _NARROW
         and all(1 in part.stride() and plain_memory(part) for part in (rows, matrix))
         and fastest() is not None
     )
