@@ -174,8 +174,13 @@ def parallel(model: nn.Module, world: World) -> nn.Module:
 
 
 def detached(carry: Any) -> Any:
-    """A carried state without its history."""
-    return rebuilt(carry, iter([tensor.detach() for tensor in flattened(carry)]))
+    """A carried state without its history, each tensor in memory of its own, as a checkpoint gives it back.
+
+    Libraries choose how to sum by strides and by where memory begins (MKL on AMD's processors, for one): a part of a
+    larger tensor may give other bits than the same numbers read from a file.
+    """
+    own = [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in flattened(carry)]
+    return rebuilt(carry, iter(own))
 
 
 def flattened(carry: Any) -> list[Tensor]:

@@ -177,5 +177,6 @@ class Updater:
         if len(flattened(template)) != len(self.stored_carry):
             stored, own = len(self.stored_carry), len(flattened(template))
             raise ModelFolderError(f"the checkpoint carries {stored} tensors between batches, this network {own}")
-        self.carry = rebuilt(template, iter([tensor.to(self.device) for tensor in self.stored_carry]))
+        # Copied where it is already on the device, too: see `detached`.
+        self.carry = rebuilt(template, iter([tensor.to(self.device, copy=True) for tensor in self.stored_carry]))
         self.stored_carry = ()
