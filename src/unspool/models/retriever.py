@@ -116,8 +116,8 @@ class Retriever(nn.Module):
 
     def encode(self, bags: Bags) -> EncodedBags:
         """Encode bags one by one, in memory that grows with their entries alone."""
-        rows, none = bags.rows, bags.values.new_zeros(len(bags))
         values = bags.values * self.importance[bags.ids].exp()
+        rows, none = bags.rows, values.new_zeros(len(bags))
         values = values / (none.index_add(0, rows, values.square()) + bags.unknown).clamp_min(_LEAST).sqrt()[rows]
         old = torch.where(bags.ids < self.num_vectors, values, 0)
         vectors = F.embedding_bag(
@@ -133,24 +133,20 @@ class Retriever(nn.Module):
         )
 
     def scores(self, queries: Bags, keys: Bags) -> Tensor:
-        r"""Scores :math:`\alpha` of every query against every key, (queries, keys), through a table of both.
+        r"""Scores :math:`\alpha` of every query against every key, (queries, keys).
 
-        The table has a column for each entry that occurs; for a query at a time against many keys, encode instead.
+        A table of the queries has a row for each entry that occurs; the entries of a key pick theirs from it. For a
+        query at a time against many keys, encode these once instead.
         """
-        columns, places = torch.unique(torch.cat([queries.ids, keys.ids]), return_inverse=True)
-        of_queries, of_keys = places.split([len(queries.ids), len(keys.ids)])
-        x, e, rho = self._table(queries, of_queries, columns)
-        x_i, e_i, rho_i = self._table(keys, of_keys, columns)
-        return (x @ x_i.T + self.balance * e @ e_i.T) / (1 + self.balance * rho * rho_i.T)
-
-    def _table(self, bags: Bags, places: Tensor, columns: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Bags encoded as rows over some entries, (batch, columns), (batch, size) and (batch, 1)."""
-        values = bags.values.new_zeros(len(bags), len(columns)).index_put((bags.rows, places), bags.values)
-        values = values * self.importance[columns].exp()
-        x = values / (values.square().sum(-1, keepdim=True) + bags.unknown[:, None]).clamp_min(_LEAST).sqrt()
-        old = torch.where(columns < self.num_vectors, x, 0)
-        whole, part = (each.norm(dim=-1, keepdim=True) for each in (x, old))
-        return x, F.normalize(old @ self.projection[columns], dim=-1) * part, part / whole.clamp_min(_LEAST)
+        entries, places = torch.unique(torch.cat([queries.ids, keys.ids]), return_inverse=True)
+        asked, of_keys = places.split([len(queries.ids), len(keys.ids)])
+        query, key = self.encode(queries), self.encode(keys)
+        table = query.values.new_zeros(len(entries), len(queries)).index_put((asked, queries.rows), query.values)
+        common = F.embedding_bag(
+            of_keys, table, keys.offsets, mode="sum", per_sample_weights=key.values, include_last_offset=True
+        )
+        shares = query.shares[:, None] * key.shares
+        return (common.T + self.balance * query.vectors @ key.vectors.T) / (1 + self.balance * shares)
 
     def loss(self, batch: Lookups, carry: Any = None) -> Loss:
         """Cross-entropy of the right keys, summed over queries."""
