@@ -49,7 +49,7 @@ class NativePath(Path):
         return None
 
     def yields(self, request: Request) -> str | None:
-        if request.inputs.shape[0] == 1 and request.inputs.is_cpu and _kernel_class(request.cell) is not None:
+        if request.inputs.shape[0] == 1 and request.inputs.is_cpu and self.refuses(request) is None:
             return "for 1 step torch's kernels lay out all weights anew, which may take longer than the step"
         return None
 

@@ -145,7 +145,8 @@ class Products:
 def products(dtype: torch.dtype, target: Target, half: bool = False) -> Products:
     """Matrix products on vectors for this machine: of bfloat16 if half."""
     with uncollected():
-        return _products(_Machine(target).load(emit_products(target, dtype, half=half)), work_size(target, dtype))
+        work = 0 if half else work_size(target, dtype)
+        return _products(_Machine(target).load(emit_products(target, dtype, half=half)), work)
 
 
 @cache

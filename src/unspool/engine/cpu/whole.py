@@ -71,7 +71,7 @@ def multiplied(
         by: Whose functions, if not the fastest of this machine.
     """
     functions = by or fastest()
-    assert functions is not None, "torch's product is as fast on this processor"
+    assert functions is not None, "nothing on this machine is faster than torch's product"
     assert functions.multiply is not None, "factors are not rounded"
     count, depth = rows.shape
     widths = [matrix.shape[1] for matrix in matrices]

@@ -11,7 +11,7 @@ import torch
 
 from unspool.engine.cpu.emit.target import Target
 from unspool.engine.cpu.emit.text import Function
-from unspool.engine.cpu.emit.whole import Columns, Results, Rows, Way, emit_whole
+from unspool.engine.cpu.emit.whole import DEEP, Columns, Results, Rows, Scheme, emit_whole
 
 __all__ = ["emit_products", "packed_size", "work_size"]
 
@@ -22,9 +22,6 @@ _CHAIN = 128
 """How many terms are added up one after the other; such sums are added up then. Errors grow with the former."""
 _ROUNDED = 32  # rows that are rounded to bfloat16 at a time
 _LINE = 64  # bytes that a processor fetches at once
-_DEEP = 512
-"""How deep products of whole matrices are summed up at a time; half of that where rows must be copied, or there are
-several matrices: then twice as many columns stay near, for which that is done once."""
 _KEPT, _HIGH = 0.5, 63
 """The share of a core's own cache that packed columns may take, and how many rows are multiplied by them at a time."""
 
@@ -37,7 +34,7 @@ def packed_size(depth: int, width: int, lanes: int, *, half: bool = False) -> in
 
 def work_size(target: Target, dtype: torch.dtype) -> int:
     """How many numbers of memory each thread needs for products of the same rows, however many."""
-    return _DEEP // 2 * _HIGH + _kept(target, dtype)
+    return DEEP // 2 * _HIGH + _kept(target, dtype)
 
 
 def _kept(target: Target, dtype: torch.dtype) -> int:
@@ -250,21 +247,17 @@ def _pack_block(f: Function, top: str, column: str, packed: str, each: int) -> N
             f.write(_line(f, rows[number : number + each]), place)
 
 
-class _Vectors(Way):
+class _Vectors(Scheme):
     """On vectors: a unit is a packed column."""
 
-    high = _HIGH
+    grain, high = 1, _HIGH
 
     def __init__(self, target: Target, dtype: torch.dtype) -> None:
         self._target, self._dtype, self.unit = target, dtype, target.lanes(dtype)
-        self.before, self.work = _DEEP // 2 * _HIGH, work_size(target, dtype)
+        self.before, self.work = DEEP // 2 * _HIGH, work_size(target, dtype)
 
     def function(self, head: str) -> Function:
         return Function(f"void {head}", self._dtype, self.unit)
-
-    def chunk(self, f: Function, depth: str, easy: str) -> str:
-        deepest = f.value(f"select i1 {easy}, i64 {_DEEP}, i64 {_DEEP // 2}")
-        return f.ceiling(depth, f.ceiling(depth, deepest))
 
     def near(self, f: Function, units: str, deep: str) -> tuple[str, str]:
         fit = f.whole("sdiv", str(_kept(self._target, self._dtype)), self.size(f, deep))
@@ -272,9 +265,6 @@ class _Vectors(Way):
 
     def size(self, f: Function, depth: str) -> str:
         return f.whole("mul", depth, self.unit)
-
-    def start(self, f: Function, k: str) -> str:
-        return self.size(f, k)
 
     def lay_columns(
         self, f: Function, start: str, strides: tuple[str, str], sizes: tuple[str, str], to: tuple[str, str]

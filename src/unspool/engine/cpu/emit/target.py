@@ -85,7 +85,7 @@ def has_bfloat16() -> bool:
 
 @cache
 def is_amd() -> bool:
-    """Whether this is a processor of AMD, on which the vendor's library of Intel that torch calls is slower."""
+    """Whether this is a processor of AMD, where Intel's library, which torch multiplies with, is slower than ours."""
     return "AMD" in _facts().get("cpu_name", "")
 
 

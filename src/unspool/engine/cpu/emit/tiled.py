@@ -5,7 +5,7 @@ from __future__ import annotations
 from unspool.engine.cpu.emit.target import Target
 from unspool.engine.cpu.emit.text import Function
 from unspool.engine.cpu.emit.tiles import DEPTH, HIGH, TILE, emit_fill, function, tiles_size
-from unspool.engine.cpu.emit.whole import Columns, Results, Rows, Way, emit_whole
+from unspool.engine.cpu.emit.whole import DEEP, Columns, Results, Rows, Scheme, emit_whole
 
 __all__ = ["emit_tiled", "work_size"]
 
@@ -14,9 +14,6 @@ _WIDTHS = {1: 4, 2: 2}
 _ORDER = ((0, 1), (0, 2), (0, 0), (2, 0), (1, 0), (1, 1))
 """Parts of columns and of rows whose products are taken: many that need no load after few, and as many as can be whose
 parts are still in a tile. Everywhere in this order, so that bits do not depend on how many rows there are."""
-_DEEP = 512
-"""How deep a product is summed up at a time; half of that if there are several, or rows lie turned and are dear to cut:
-then twice as many columns fit in, for which that is done once."""
 _TILES, _PANEL = 256, 4
 """How many tiles of columns are cut up at a time, so that they stay in a core's own cache, and how many rows of tiles
 then."""
@@ -24,7 +21,7 @@ then."""
 
 def work_size(parts: int) -> int:
     """How many float32 of memory each thread needs for products of the same rows, however many."""
-    return tiles_size(_DEEP, HIGH * _PANEL, parts) + _TILES * parts * TILE
+    return tiles_size(DEEP, HIGH * _PANEL, parts) + _TILES * parts * TILE
 
 
 def emit_tiled(target: Target, parts: int) -> str:
@@ -66,7 +63,7 @@ def _configure(target: Target) -> Function:
 
 
 def _sums(target: Target, parts: int, high: int, wide: int) -> Function:
-    """Tiles of sums, `high` below one another and `wide` side by side, over at most `_DEEP`.
+    """Tiles of sums, `high` below one another and `wide` side by side, over at most `DEEP`.
 
     Those of the rows below begin `%further` numbers behind, and end in a result of their own, `%under`. What is added
     to a result is summed up by itself first: the last parts of a number would be lost in a large sum.
@@ -161,11 +158,11 @@ def _product(target: Target, parts: int) -> Function:
     rows, tiles, result = "ptr %a, i64 %stride, i64 %count", "ptr %tiles, i64 %depth", "ptr %result, i64 %across"
     f = function(f"@product({rows}, {tiles}, i64 %vectors, {result})", target)
     apart = f.whole("mul", f.ceiling("%depth", DEPTH), parts * TILE)
-    further = tiles_size(_DEEP, HIGH, parts)
+    further = tiles_size(DEEP, HIGH, parts)
     room = f.allocate(f"[{2 * further} x float]")
-    with f.loop(0, "%count", 2 * HIGH, what="top") as top, f.loop(0, "%depth", _DEEP, what="k") as k:
+    with f.loop(0, "%count", 2 * HIGH, what="top") as top, f.loop(0, "%depth", DEEP, what="k") as k:
         count = f.smaller(2 * HIGH, f.whole("sub", "%count", top))
-        deep = f.smaller(_DEEP, f.whole("sub", "%depth", k))
+        deep = f.smaller(DEEP, f.whole("sub", "%depth", k))
         two = f.value(f"icmp sgt i64 {count}, {HIGH}")
         high = f.value(f"select i1 {two}, i64 {f.ceiling(count, 2)}, i64 {count}")  # of about the same height
         low = f.whole("sub", count, high)
@@ -201,22 +198,17 @@ def _fill(
     )
 
 
-class _Tiled(Way):
+class _Tiled(Scheme):
     """In tiles."""
 
-    unit, high = HIGH, HIGH * _PANEL
+    grain, unit, high = DEPTH, HIGH, HIGH * _PANEL
 
     def __init__(self, target: Target, parts: int) -> None:
         self._target, self._parts, self.work = target, parts, work_size(parts)
-        self.before = tiles_size(_DEEP, self.high, parts)
+        self.before = tiles_size(DEEP, self.high, parts)
 
     def function(self, head: str) -> Function:
         return function(head, self._target)
-
-    def chunk(self, f: Function, depth: str, easy: str) -> str:
-        deepest = f.value(f"select i1 {easy}, i64 {_DEEP}, i64 {_DEEP // 2}")
-        even = f.ceiling(depth, f.ceiling(depth, deepest))
-        return f.whole("mul", f.ceiling(even, DEPTH), DEPTH)
 
     def near(self, f: Function, units: str, deep: str) -> tuple[str, str]:
         fit = f.whole("sdiv", str(_TILES), f.ceiling(deep, DEPTH))
@@ -224,9 +216,6 @@ class _Tiled(Way):
 
     def size(self, f: Function, depth: str) -> str:
         return f.whole("mul", f.ceiling(depth, DEPTH), self._parts * TILE)
-
-    def start(self, f: Function, k: str) -> str:
-        return f.whole("mul", f.whole("sdiv", k, DEPTH), self._parts * TILE)
 
     def lay_columns(
         self, f: Function, start: str, strides: tuple[str, str], sizes: tuple[str, str], to: tuple[str, str]

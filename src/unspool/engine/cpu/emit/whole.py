@@ -11,9 +11,13 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from unspool.engine.cpu.emit.text import Function
 
-__all__ = ["Columns", "Factor", "Job", "Results", "Rows", "Way", "emit_whole"]
+__all__ = ["DEEP", "Columns", "Factor", "Job", "Results", "Rows", "Scheme", "emit_whole"]
 
 N = TypeVar("N")
+
+DEEP = 512
+"""How deep products are summed up at a time; half of that if there are several, or rows lie turned and are dear to lay
+out: then twice as many columns stay near, for which that is done once."""
 
 
 class Job(NamedTuple, Generic[N]):
@@ -35,7 +39,7 @@ class Job(NamedTuple, Generic[N]):
     parts: N
     """Of the work."""
     work: N
-    """For `Way.work` numbers for each part."""
+    """For `Scheme.work` numbers for each part."""
     number: N
     team: N
     """Functions that say which thread is asking, and of how many."""
@@ -84,9 +88,11 @@ class Results(NamedTuple):
     """Whether they are added to what is there."""
 
 
-class Way(ABC):
+class Scheme(ABC):
     """How matrices are laid out and multiplied."""
 
+    grain: int
+    """How many numbers of a row are laid out together."""
     unit: int
     """Columns that are laid out together. Threads share as many rows or columns at a time."""
     high: int
@@ -98,11 +104,7 @@ class Way(ABC):
 
     @abstractmethod
     def function(self, head: str) -> Function:
-        """A function on numbers of the way's type."""
-
-    @abstractmethod
-    def chunk(self, f: Function, depth: str, easy: str) -> str:
-        """How deep products are summed up at a time; it is easy if there is one matrix and rows don't lie turned."""
+        """A function on numbers of the scheme's type."""
 
     @abstractmethod
     def near(self, f: Function, units: str, deep: str) -> tuple[str, str]:
@@ -111,10 +113,6 @@ class Way(ABC):
     @abstractmethod
     def size(self, f: Function, depth: str) -> str:
         """Numbers that a unit so deep takes."""
-
-    @abstractmethod
-    def start(self, f: Function, k: str) -> str:
-        """Numbers of a unit before a depth at which products begin to be summed up."""
 
     @abstractmethod
     def lay_columns(
@@ -137,11 +135,11 @@ class Way(ABC):
         """Leave the processor as it was."""
 
 
-def emit_whole(way: Way) -> list[Function]:
+def emit_whole(scheme: Scheme) -> list[Function]:
     """`multiply(job, part)` makes a part of the products of rows with some matrices as they are, or as `pack` leaves
     them; `multiply_join(job)` makes all parts that one thread of a team has to. What they are given is a `Job`.
     """
-    return [_multiply(way), _join(way)]
+    return [_multiply(scheme), _join(scheme)]
 
 
 def _read(f: Function, kind: type[Job[Any] | Factor[Any]], pointer: str) -> dict[str, str]:
@@ -161,32 +159,35 @@ def _share(f: Function, unit: int, count: str, parts: str, shared: str) -> tuple
     return f.smaller(count, f.whole("mul", begin, unit)), f.smaller(count, f.whole("mul", end, unit))
 
 
-def _multiply(way: Way) -> Function:
+def _multiply(scheme: Scheme) -> Function:
     """Threads share rows or columns, whichever are more: what isn't shared, each lays out for itself.
 
     Rows are laid out once for all matrices if their columns stay near together, and if they don't, for each block of
     columns again.
     """
-    f = way.function("@multiply(ptr %job, i64 %part)")
+    f = scheme.function("@multiply(ptr %job, i64 %part)")
     job = _read(f, Job, "%job")
     straight, single = (f.value(f"icmp eq i64 {job[name]}, 1") for name in ("down", "factors"))
-    chunk = way.chunk(f, job["depth"], f.value(f"and i1 {straight}, {single}"))
+    easy = f.value(f"and i1 {straight}, {single}")
+    deepest = f.value(f"select i1 {easy}, i64 {DEEP}, i64 {DEEP // 2}")
+    even = f.ceiling(job["depth"], f.ceiling(job["depth"], deepest))
+    chunk = f.whole("mul", f.ceiling(even, scheme.grain), scheme.grain)
     wide = f.value(f"icmp sgt i64 {f.whole('mul', job['width'], job['factors'])}, {job['height']}")
-    rows = _share(f, way.unit, job["height"], job["parts"], f.value(f"xor i1 {wide}, true"))
-    whole = f.ceiling(job["width"], way.unit)
+    rows = _share(f, scheme.unit, job["height"], job["parts"], f.value(f"xor i1 {wide}, true"))
+    whole = f.ceiling(job["width"], scheme.unit)
     share = f.ceiling(whole, job["parts"])  # the largest of any part
     units = f.value(f"select i1 {wide}, i64 {share}, i64 {whole}")
     with f.loop(0, job["depth"], chunk, what="k") as k:
         deep = f.smaller(chunk, f.whole("sub", job["depth"], k))
-        together, fit = way.near(f, f.whole("mul", units, job["factors"]), deep)
-        each = f.whole("mul", f.value(f"select i1 {together}, i64 {units}, i64 {fit}"), way.unit)
+        together, fit = scheme.near(f, f.whole("mul", units, job["factors"]), deep)
+        each = f.whole("mul", f.value(f"select i1 {together}, i64 {units}, i64 {fit}"), scheme.unit)
         some = f.value(f"select i1 {together}, i64 {job['factors']}, i64 1")
-        products = _Chunk(f, way, job, k, deep, each, wide)
+        products = _Chunk(f, scheme, job, k, deep, each, wide)
         with f.loop(0, job["factors"], some, what="first") as first:
             factors = first, f.whole("add", first, some)
-            with f.loop(0, f.whole("mul", units, way.unit), each, what="left") as left:
+            with f.loop(0, f.whole("mul", units, scheme.unit), each, what="left") as left:
                 products.multiply(factors, left, rows)
-    way.end(f)
+    scheme.end(f)
     return f
 
 
@@ -195,7 +196,7 @@ class _Chunk:
 
     Args:
         f: The function.
-        way: How they are made.
+        scheme: How they are made.
         job: What is to be done.
         k: Where the depth begins.
         deep: How deep it is.
@@ -203,26 +204,28 @@ class _Chunk:
         shared: Whether threads share the columns.
     """
 
-    def __init__(self, f: Function, way: Way, job: dict[str, str], k: str, deep: str, each: str, shared: str) -> None:
-        self.f, self._way, self._job, self._k, self._deep, self._each = f, way, job, k, deep, each
+    def __init__(
+        self, f: Function, scheme: Scheme, job: dict[str, str], k: str, deep: str, each: str, shared: str
+    ) -> None:
+        self.f, self._scheme, self._job, self._k, self._deep, self._each = f, scheme, job, k, deep, each
         self._shared = shared
-        self._close = way.size(f, deep)
+        self._close = scheme.size(f, deep)
         """How far neighbouring units are apart that were laid out."""
-        self._panel = f.address(job["work"], f.whole("mul", "%part", way.work))
-        self._kept = f.address(self._panel, way.before)
+        self._panel = f.address(job["work"], f.whole("mul", "%part", scheme.work))
+        self._kept = f.address(self._panel, scheme.before)
         """Where rows and where columns are laid out."""
 
     def multiply(self, factors: tuple[str, str], left: str, rows: tuple[str, str]) -> None:
         """All rows of this part by a block of columns of some matrices."""
-        f, job, way = self.f, self._job, self._way
+        f, job, scheme = self.f, self._job, self._scheme
         with f.loop(*factors, what="factor") as number:
             self._lay(number, factors[0], left)
-        with f.loop(*rows, way.high, what="top") as top:
-            count = f.smaller(way.high, f.whole("sub", rows[1], top))
+        with f.loop(*rows, scheme.high, what="top") as top:
+            count = f.smaller(scheme.high, f.whole("sub", rows[1], top))
             start = f.address(job["rows"], f.whole("mul", self._k, job["down"]))
             start = f.address(start, f.whole("mul", top, job["along"]))
             strides, to = (job["down"], job["along"]), (self._panel, self._close)
-            some = way.lay_rows(f, start, strides, (self._deep, count), to)
+            some = scheme.lay_rows(f, start, strides, (self._deep, count), to)
             with f.loop(*factors, what="factor") as number:
                 self._results(number, factors[0], left, top, some)
 
@@ -235,40 +238,40 @@ class _Chunk:
             start = f.address(factor["matrix"], f.whole("mul", self._k, factor["down"]))
             start = f.address(start, f.whole("mul", column, factor["across"]))
             to = self._place(number, first), self._close
-            self._way.lay_columns(f, start, (factor["down"], factor["across"]), (self._deep, width), to)
+            self._scheme.lay_columns(f, start, (factor["down"], factor["across"]), (self._deep, width), to)
 
     def _results(self, number: str, first: str, left: str, top: str, rows: Rows) -> None:
         """Some rows by the columns of a matrix."""
-        f, way = self.f, self._way
+        f, scheme = self.f, self._scheme
         factor, column, width = self._columns(number, left)
         with f.when(f.value(f"icmp sgt i64 {width}, 0"), what="some"):
-            apart = way.size(f, self._job["depth"])
-            ready = f.address(factor["ready"], f.whole("mul", f.whole("sdiv", column, way.unit), apart))
-            ready = f.address(ready, way.start(f, self._k))
+            apart = scheme.size(f, self._job["depth"])
+            ready = f.address(factor["ready"], f.whole("mul", f.whole("sdiv", column, scheme.unit), apart))
+            ready = f.address(ready, scheme.size(f, self._k))
             new = f.value(f"icmp eq ptr {factor['ready']}, null")
             start = f.value(f"select i1 {new}, ptr {self._place(number, first)}, ptr {ready}")
             apart = f.value(f"select i1 {new}, i64 {self._close}, i64 {apart}")
             to = f.address(f.address(factor["result"], f.whole("mul", top, factor["stride"])), column)
             results = Results(to, factor["stride"], f.value(f"icmp sgt i64 {self._k}, 0"))
-            way.multiply(f, rows, Columns(start, apart, width), self._deep, results)
+            scheme.multiply(f, rows, Columns(start, apart, width), self._deep, results)
 
     def _columns(self, number: str, left: str) -> tuple[dict[str, str], str, str]:
         """A factor, the first of its columns and how many there are, at most 0 if none."""
         f, job = self.f, self._job
         factor = _read(f, Factor, f.address(job["table"], f.whole("mul", number, len(Factor._fields)), "i64"))
-        begin, end = _share(f, self._way.unit, factor["width"], job["parts"], self._shared)
+        begin, end = _share(f, self._scheme.unit, factor["width"], job["parts"], self._shared)
         column = f.whole("add", begin, left)
         return factor, column, f.smaller(self._each, f.whole("sub", end, column))
 
     def _place(self, number: str, first: str) -> str:
         """Where a matrix is laid out."""
-        size = self.f.whole("mul", self.f.whole("sdiv", self._each, self._way.unit), self._close)
+        size = self.f.whole("mul", self.f.whole("sdiv", self._each, self._scheme.unit), self._close)
         return self.f.address(self._kept, self.f.whole("mul", self.f.whole("sub", number, first), size))
 
 
-def _join(way: Way) -> Function:
+def _join(scheme: Scheme) -> Function:
     """What each thread of a team runs."""
-    f = way.function("@multiply_join(ptr %job)")
+    f = scheme.function("@multiply_join(ptr %job)")
     job = _read(f, Job, "%job")
     number, count = (f.ask(job[which]) for which in ("number", "team"))
     with f.loop(number, job["parts"], count, what="part") as part:
