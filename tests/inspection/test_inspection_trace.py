@@ -88,7 +88,7 @@ def test_there_is_one_tag_per_token(key):
         {"prediction": {"label": object()}},
         {"prediction": {"probabilities": {1: 0.5}}},
     ],
-    ids=str,
+    ids=["a text", "a number", "nothing", "two lines", "no name", "an object", "a number's share"],
 )
 def test_what_no_file_could_hold_is_refused(changes):
     with pytest.raises(UsageError):
