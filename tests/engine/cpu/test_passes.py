@@ -72,7 +72,7 @@ def test_a_layer_norm_saves_what_follows_from_a_product_and_means_of_what_is_the
     centred = [node for node in saved if node.operation == "sub"]
     assert sum(node.width for node in centred) == 24, "of the recurrent product, which is made once"
     assert sum(node.width == 1 for node in saved) == 3 + 3, "three means, three roots of mean squares"
-    assert sum(node.width for node in saved) == 24 + 6 + 4 * 6, "and four gates"
+    assert sum(node.width for node in saved) == 24 + 6, "and no gates, which follow from these"
     operations = [node.operation for graph in (found.forward, found.backward) for node in graph.nodes()]
     assert "detach" not in operations, "the mean of the squares is detached, and centred twice if that is not forgotten"
 

@@ -1,8 +1,8 @@
 """Save or recompute: what the step forward keeps for the step backward.
 
 The states before and after every step are kept anyway, and so are the loop's inputs. What follows from them by little
-arithmetic is computed again; the rest is saved. So an LSTM saves its four gates, and computes the tanh of its cell
-state anew.
+arithmetic is computed again; the rest is saved. So an LSTM saves its four gates, which follow from a product, and
+computes the tanh of its cell state anew.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from unspool.engine.cpu.operations import POINTWISE, SERIES
 
 __all__ = ["save"]
 
-_LIMIT = SERIES + 4
-"""What computing a value again may cost, in additions; above that it is saved."""
+_LIMIT = SERIES + 12
+"""What computing a value again may cost, in additions; above that it is saved. A gate of a layer-normalised cell is one
+series behind two normalised rows: to read that back takes as long as to compute it again, and twice the memory."""
 _HEAVY, _NEVER = ("product", "concat", *REDUCTIONS, *OVER_BLOCKS), 1000
 _MOVED = (*REPEATS, "roll")
 """What only moves numbers: what it moves is saved, and moved again."""
