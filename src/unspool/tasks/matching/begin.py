@@ -63,12 +63,11 @@ def _directions(bags: PairBags, size: int) -> Tensor:
     together = Bags.of([*(bags.key(pair) for pair in chosen), *(bags.answers[pair] for pair in chosen)])
     rows = together.rows
     lengths = torch.zeros(len(together)).index_add(0, rows, together.values.square()).sqrt().clamp_min(1e-30)
-    table = torch.sparse_coo_tensor(
-        torch.stack([rows, together.ids]),
-        together.values / lengths[rows],
-        (len(together), len(bags.vocabulary)),
-        check_invariants=False,
-    )
+    # torch 2.11 warns where that is an argument
+    with torch.sparse.check_sparse_tensor_invariants(False):  # type: ignore[no-untyped-call]
+        table = torch.sparse_coo_tensor(
+            torch.stack([rows, together.ids]), together.values / lengths[rows], (len(together), len(bags.vocabulary))
+        )
     _, strengths, directions = torch.svd_lowrank(table, q=min(size + _SPARE, *table.shape), niter=2)
     kept = int((strengths[:size] > 1e-4 * strengths[0]).sum())
     weighed: Tensor = F.normalize(directions[:, :kept], dim=0) / strengths[:kept].sqrt()
