@@ -13,7 +13,7 @@ import torch
 
 from cases import make_case
 from unspool.engine.cpu import cache
-from unspool.engine.cpu.compile import _Machine, compile_kernel, products, tools, uncollected
+from unspool.engine.cpu.compile import _Machine, compile_kernel, products, tables, tools, uncollected
 from unspool.engine.cpu.path import _plans, _programs
 
 BODY = bytes(range(256)) * 10
@@ -91,6 +91,7 @@ def forget() -> None:
     _plans.clear()
     _programs.clear()
     tools.cache_clear()
+    tables.cache_clear()
     products.cache_clear()
     _Machine.cache_clear()
 
@@ -115,7 +116,9 @@ def test_a_cell_runs_from_the_cache_and_past_a_spoilt_one(monkeypatch):
             torch.testing.assert_close(actual[key], right, rtol=1e-4, atol=1e-4)
         counts.append(len(compiled))
     forget()
-    assert counts == [4, 0, 4], "products, what stands around loops, forward and backward; nothing; all again"
+    assert counts == [5, 0, 5], (
+        "products, what stands around loops, rows of ragged batches, both ways; nothing; all again"
+    )
 
 
 def test_processes_may_share_the_folder(tmp_path):
@@ -168,7 +171,7 @@ def test_what_compiling_makes_is_no_reason_to_collect_garbage(frozen):
             made = [[] for _ in range(50 * gc.get_threshold()[0])]
         more = [[] for _ in range(3)]
         assert frozen or collected == []
-        assert gc.get_freeze_count() == before, "what others froze stays frozen"
+        assert gc.get_freeze_count() == before or not frozen, "what others froze stays frozen"
         assert gc.isenabled()
     finally:
         gc.callbacks.remove(note)
