@@ -101,7 +101,7 @@ def test_elsewhere_it_is_torchs(made):
     assert made == []
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.script:DeprecationWarning")  # torch's own
+@pytest.mark.filterwarnings("ignore:.*torch.jit.script", "ignore:Guards may run slower")  # torch's own
 def test_whoever_looks_on_sees_torchs_own_calls(made):
     layer, inputs = Linear(40, 20), torch.randn(50, 40)
     truth = F.linear(inputs, layer.weight, layer.bias)
