@@ -41,21 +41,20 @@ def schedule(graph: Graph, *, lanes: int, backward: bool, history: frozenset[int
     """
     while True:
         attempt = _Schedule(graph, lanes, backward, history)
-        try:
-            return attempt.kernel()
-        except _Crossing as crossing:
-            # a value wanted in a later loop goes into memory, from then on; each attempt finds one more
-            graph = Graph((*graph.results, (("scratch", len(graph.results)), crossing.node)))
-
-
-class _Crossing(Exception):  # noqa: N818 - a discovery
-    def __init__(self, node: Node) -> None:
-        self.node = node
+        kernel = attempt.kernel()
+        if not attempt.crossing:
+            return kernel
+        # what is wanted in later loops goes into memory, from then on
+        first = len(graph.results)
+        more = tuple((("scratch", number), node) for number, node in enumerate(attempt.crossing, first))
+        graph = Graph(graph.results + more)
 
 
 Time = tuple[int, int]  # level, stage
 Roots = dict[tuple[Time, Grid], list[Node]]
 _ONCE = Grid(1, 1)
+_SOON = Place(Buffer("soon", "row", 0), 0)
+"""Where a value will be in the next attempt."""
 
 
 class _Schedule:
@@ -71,6 +70,8 @@ class _Schedule:
         self._wraps: dict[Node, Wrap] = {}  # of what is rolled
         self._grids: dict[Node, Grid] = {}
         self._scratch = 0
+        self.crossing: list[Node] = []
+        """Values wanted in later loops that must lie in memory by then; if there are any, this was not it yet."""
         for node in self._nodes:
             self._grids[node] = self._grid(node)
             self._times[node] = self._time(node)
@@ -376,14 +377,12 @@ class _Schedule:
                 return
             seen.add(node)
             if self._read(node, time, grid) is None:
+                if self._crosses(node, time, grid):
+                    self.crossing.append(node)
+                    self._places[node].append(_SOON)
+                    return
                 if node.operation in REDUCTIONS:
-                    if self._times[node][0] < time[0]:
-                        raise _Crossing(node)
                     return  # in a register
-                if self._grids[node].lines > 1 and self._grids[node] != grid:
-                    raise _Crossing(node)  # it belongs to another block
-                if self._times[node] < time and node.operation in POINTWISE and self._dear(node, time, grid):
-                    raise _Crossing(node)
                 for argument in node.arguments:
                     visit(argument)
             found.append(node)
@@ -391,6 +390,14 @@ class _Schedule:
         for end in ends:
             visit(end)
         return found
+
+    def _crosses(self, node: Node, time: Time, grid: Grid) -> bool:
+        """Whether a loop can't do without a value in memory: it is of an earlier level, of another block, or dear."""
+        if node.operation in REDUCTIONS:
+            return self._times[node][0] < time[0]
+        if self._grids[node].lines > 1 and self._grids[node] != grid:
+            return True
+        return self._times[node] < time and node.operation in POINTWISE and self._dear(node, time, grid)
 
     def _dear(self, node: Node, time: Time, grid: Grid) -> bool:
         """Whether more than a little arithmetic leads from what a loop can read to a value."""
