@@ -38,7 +38,7 @@ def faster_elsewhere(request: Request) -> str | None:
     if _wanted(request) or not isinstance(request.cell, LSTMCell) or request.lengths is not None:
         return None
     alone, double = threads() == 1, request.inputs.dtype is torch.float64
-    faster = alone or not host_target().tiled if half else alone and double
+    faster = (alone or not host_target().tiled) if half else (alone and double)
     if not faster or NativePath().refuses(request) is not None:
         return None
     return f"torch's own LSTM kernel is faster in {'bfloat16' if half else 'float64'} where no gradient is wanted"

@@ -368,7 +368,7 @@ class _Schedule:
         )
 
     def _inside(self, ends: list[Node], time: Time, known: set[Node], grid: Grid) -> list[Node]:
-        """What a loop has to load or compute, in order; a dear value of an earlier loop is put into memory first."""
+        """What a loop has to load or compute, in order; what crosses from an earlier loop is noted, and left out."""
         seen: set[Node] = set(known)
         found: list[Node] = []
 
