@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -23,6 +25,16 @@ TOLERANCE = {
     torch.float64: {"rtol": 1e-11, "atol": 1e-11},
     torch.float32: {"rtol": 2e-5, "atol": 1e-4},
 }
+
+
+@contextmanager
+def memory_of_nan() -> Iterator[None]:
+    """Fresh memory holds NaN, so that nothing is read before it is written."""
+    torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 class PairState(NamedTuple):

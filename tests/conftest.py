@@ -7,13 +7,13 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 
-from cases import Case, make_case
+from cases import Case, make_case, memory_of_nan
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell that starts the tests in the background has ctrl-C ignored, by them and by what they start
@@ -46,6 +46,13 @@ def data() -> Callable[[str], Path]:
 def problem() -> Callable[..., Case]:
     """Makes a cell with distinct random weights and everything that one call of `unroll` takes; see `make_case`."""
     return make_case
+
+
+@pytest.fixture
+def nan_memory() -> Iterator[None]:
+    """Fresh memory holds NaN."""
+    with memory_of_nan():
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -39,14 +39,6 @@ def assert_steps_agree(stepper, case, context=(), dtype=torch.float64):
         torch.testing.assert_close(mine, right, **TOLERANCE[dtype])
 
 
-@pytest.fixture
-def nan_memory():
-    """Fresh memory holds NaN, so that nothing is read before it is written."""
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.mark.usefixtures("nan_memory")
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("name", ALL_CELLS)

@@ -16,14 +16,6 @@ AWKWARD = [(1, 1, 1, 1), (2, 3, 5, 7), (5, 33, 3, 63), (3, 2, 70, 65)]  # time, 
 LONG = (100, 3, 5, 7)
 
 
-@pytest.fixture
-def nan_memory():
-    """Fresh memory holds NaN, so that nothing is read before it is written."""
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 def agree(kind, size, dtype, **options):
     case = make_case(kind, size, dtype=dtype, **options)
     truth = case.double().outputs_and_gradients("reference")

@@ -42,13 +42,6 @@ def assert_near(found: torch.Tensor, rows: torch.Tensor, matrix: torch.Tensor, u
 
 
 @pytest.fixture
-def nan_memory():
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
-@pytest.fixture
 def tiles(monkeypatch):
     """A processor with tiles, in software if this one has none."""
     with_tiles(monkeypatch)

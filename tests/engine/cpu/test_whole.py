@@ -53,13 +53,6 @@ def way(request, monkeypatch):
     return dtype, products(dtype, target)
 
 
-@pytest.fixture
-def nan_memory():
-    torch.use_deterministic_algorithms(True)
-    yield
-    torch.use_deterministic_algorithms(False)
-
-
 @pytest.fixture(params=["vectors", "tiles"])
 def ways(request, monkeypatch):
     """How products over all steps were made, call by call, never by one thread; in tiles those of loops are, too."""

@@ -244,6 +244,8 @@ class _Schedule:
     def _load(self, node: Node, time: Time) -> Place | None:
         """Where a value can be read in a loop; None if it is not in memory by then."""
         base, column = (node.arguments[0], node.value[0]) if node.operation == "slice" else (node, 0)
+        if base.operation == "constant":  # it may stand in memory as part of a row, and counts for all columns here
+            return None
         if base.operation == "source":
             place = self._source(base)
         elif base in self._made:
