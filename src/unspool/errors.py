@@ -16,10 +16,13 @@
     ├── MachineError                the disk is full, no such device
     └── Interrupted                 exit code 130: ctrl-C; everything was saved
 
-Every message is one sentence or two: what came, what was expected, what to try.
+Every message is one sentence or two: what came, what was expected, what to try. A message names a flag to who types a
+command and an argument to who writes Python: `option` and `wording` hold both, and the reader of the message picks one.
 """
 
 from __future__ import annotations
+
+import re
 
 __all__ = [
     "BackendError",
@@ -35,13 +38,66 @@ __all__ = [
     "TrainingError",
     "UnspoolError",
     "UsageError",
+    "for_command_line",
+    "for_python",
+    "option",
+    "wording",
 ]
+
+_BOTH = re.compile("\x1d([^\x1d\x1e]*)\x1e([^\x1d\x1e]*)\x1d")
+
+
+def wording(command_line: str, python: str) -> str:
+    """Return a part of a message that reads differently on the command line and in Python.
+
+    Args:
+        command_line: Words for a person at the command line, such as `unspool train --resume my-model`.
+        python: Words for a person who writes Python, such as `fit(..., out="my-model", resume=True)`.
+    """
+    return f"\x1d{command_line}\x1e{python}\x1d"
+
+
+def option(name: str, value: object = True) -> str:
+    """Return a mention of a setting or an argument: `--skip-bad` on the command line, `skip_bad=True` in Python.
+
+    Args:
+        name: The setting's name in Python, as `skip_bad`.
+        value: The value to set; a placeholder in capitals, such as `NAME`, stands as it is. None: the name alone.
+    """
+    flag = "--" + name.replace("_", "-")
+    if value is None:
+        return wording(flag, name)
+    if isinstance(value, bool):
+        return wording(flag if value else flag.replace("--", "--no-", 1), f"{name}={value}")
+    is_placeholder = isinstance(value, str) and value.isupper()
+    return wording(f"{flag} {value}", f"{name}={value if is_placeholder else repr(value)}")
+
+
+def for_command_line(text: str) -> str:
+    """Return a message with the flags of the command line."""
+    return _BOTH.sub(r"\1", text)
+
+
+def for_python(text: str) -> str:
+    """Return a message with the arguments of Python."""
+    return _BOTH.sub(r"\2", text)
 
 
 class UnspoolError(Exception):
-    """Base of every error that Unspool raises on purpose."""
+    """Base of every error that Unspool raises on purpose.
+
+    `str(error)` names arguments of Python; `for_command_line(error.message)` names flags.
+    """
 
     exit_code = 1
+
+    @property
+    def message(self) -> str:
+        """The message with both wordings in it."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return for_python(self.message)
 
 
 class UsageError(UnspoolError):

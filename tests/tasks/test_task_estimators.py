@@ -202,7 +202,7 @@ def test_resumed_training_ends_with_the_same_bits(reviews, tmp_path):
 
     with pytest.raises(RuntimeError, match="power cut"):
         Classifier(**settings).fit(reviews, out=tmp_path / "cut", reporter=StopAtTwo())
-    with pytest.raises(ModelFolderError, match=r"holds no weights yet.*--resume"):
+    with pytest.raises(ModelFolderError, match=r"holds no weights yet.*resume=True"):
         unspool.load(tmp_path / "cut")
     resumed = Classifier(**settings).fit(reviews, out=tmp_path / "cut", resume=True, reporter=SILENT)
     assert folder_bytes(tmp_path / "cut") == folder_bytes(tmp_path / "whole")

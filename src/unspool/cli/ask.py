@@ -46,7 +46,7 @@ def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> 
             try:
                 answer = task.ask(story, text)
             except DataError as error:
-                message = str(error).removeprefix("question: ")
+                message = error.message.removeprefix("question: ")
                 if not typed:
                     raise DataError(message, line.where) from None
                 say(message)

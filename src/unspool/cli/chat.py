@@ -85,7 +85,7 @@ def converse(task: Assistant, folder: str | None, *, threshold: float | None = N
             try:
                 talk.hear(typed)
             except UnspoolError as error:
-                say(str(error))
+                say(error.message)
 
 
 class _Talk:

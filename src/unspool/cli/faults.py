@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from unspool.cli.talk import first
-from unspool.errors import MachineError, UnspoolError
+from unspool.errors import MachineError, UnspoolError, for_command_line
 
 __all__ = ["exit_code_of", "without_warnings"]
 
@@ -36,7 +36,7 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
         _complain("stopped by ctrl-C")
         return 130
     if isinstance(error, UnspoolError):
-        _complain(str(error), everywhere=isinstance(error, MachineError))
+        _complain(for_command_line(error.message), everywhere=isinstance(error, MachineError))
         return error.exit_code
     _complain(_unexpected(error), everywhere=True)
     return 1

@@ -117,7 +117,7 @@ def settings_from(
         try:
             base = make(settings, read_recipe(recipe), base=base)
         except SettingError as error:
-            text = str(error)
+            text = error.message
             raise SettingError(text if text.startswith(str(recipe)) else f"{recipe}: {text}") from None
     return make(settings, flags, base=base)
 

@@ -105,7 +105,7 @@ def recorded_settings(folder: Path, record: Record) -> Settings:
     try:
         return from_record(SETTINGS[record.task], record.settings)
     except SettingError as error:
-        raise ModelFolderError(f"{folder}/unspool.json: {error}") from None
+        raise ModelFolderError(f"{folder}/unspool.json: {error.message}") from None
 
 
 def text_of(argument: str, what: str) -> str:

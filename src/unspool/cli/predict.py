@@ -124,6 +124,6 @@ def _answers(say_of: Callable[[list[str]], Sequence[Prediction]], lines: list[Li
         place = re.fullmatch(r"text (\d+)", error.where or "")
         if place is None:
             raise
-        message = str(error).removeprefix(f"{error.where}: ")
+        message = error.message.removeprefix(f"{error.where}: ")
         raise DataError(message, filled[int(place.group(1)) - 1].where) from None
     return [next(answers) if line.text.strip() else None for line in lines]

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from unspool.errors import for_command_line
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -56,7 +58,7 @@ def _remember(context: click.Context, parameter: click.Parameter, value: bool) -
 def say(text: str) -> None:
     """Tell the person something, on stderr."""
     if first() and not quiet():
-        click.echo(text, err=True)
+        click.echo(for_command_line(text), err=True)
 
 
 def result(text: str, *, newline: bool = True) -> None:
@@ -74,7 +76,7 @@ def reporter() -> Reporter:
     """What tells how training goes: a bar, lines, or nobody."""
     from unspool.training import Reporter, report_to
 
-    return Reporter() if quiet() or not first() else report_to()
+    return Reporter() if quiet() or not first() else report_to(render=for_command_line)
 
 
 def console(*, stderr: bool = False) -> Console:

@@ -249,7 +249,7 @@ class Algorithm(Task[Exercises]):
         try:
             return self.kind.read(text)
         except DataError as error:
-            raise DataError(str(error).removeprefix("text: "), where) from None
+            raise DataError(error.message.removeprefix("text: "), where) from None
 
     @torch.no_grad()
     def predict(self, texts: list[str]) -> list[Worked]:

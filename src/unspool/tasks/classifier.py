@@ -28,7 +28,7 @@ from unspool.data import (
     refuse_empty,
     split,
 )
-from unspool.errors import DataError
+from unspool.errors import DataError, option
 from unspool.inspection import Trace
 from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
@@ -149,7 +149,7 @@ class Classifier(Task[TextExamples]):
             if len(others) != 1:
                 what = "text" if text is None else "label"
                 raise DataError(
-                    f"can't tell which column holds the {what} among {', '.join(columns)}; say --{what} NAME"
+                    f"can't tell which column holds the {what} among {', '.join(columns)}; say {option(what, 'NAME')}"
                 )
             text, label = text or others[0], label or others[0]
         return text, label
@@ -160,7 +160,7 @@ class Classifier(Task[TextExamples]):
         if not self.settings.several and (label is None or (isinstance(label, str) and not label.strip())):
             return f"column {label_column!r} is empty; expected a label"
         if not self.settings.several and isinstance(label, list):
-            return f"column {label_column!r} holds a list of labels; train with --several"
+            return f"column {label_column!r} holds a list of labels; train with {option('several')}"
         return None
 
     def _label_names(self, label: object) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import torch
 
 from unspool.cells import is_built_in
-from unspool.errors import DataError, SettingError, UsageError
+from unspool.errors import DataError, SettingError, UsageError, option, wording
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.folder import (
     FORMAT,
@@ -76,7 +76,7 @@ def fit_task(
     device = choose_device(task.settings.training.device.partition(":")[0])
     world = join("cuda" if device.type == "cuda" else "cpu")
     if out is None and world.size > 1:
-        raise UsageError("several processes need a folder in common; name one (--out)")
+        raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
     with new_folder(out, resume=resume or not world.first) as folder:
         fitting = _Fitting(task, folder, world, (reporter or report_to()) if world.first else Reporter(), allow)
         splits = fitting.read(train, valid, test)
@@ -176,7 +176,7 @@ class _Fitting(Generic[D]):
                 counts = ", ".join(f"{count:,} {what}" for what, count in self.task._size(data.examples).items())
                 self.reporter.note(f"{name}: {counts}{'' if data.paths else ' (held out of the training data)'}")
         if self.task._skipped:
-            self.reporter.note(f"left out {self.task._skipped:,} bad examples (skip_bad)")
+            self.reporter.note(f"left out {self.task._skipped:,} bad examples ({option('skip_bad')})")
         self.record.network = self.task.describe()
         self.reporter.note(f"network: {self.record.network['summary']}")
         for line in self.record.network["engine"]:
@@ -252,7 +252,8 @@ class _Fitting(Generic[D]):
         """The command that goes on with this training."""
         cell = self.task.settings.network.cell
         own = "" if is_built_in(cell) else f" --cell {shlex.quote(cell)}"
-        return f"unspool train --resume {shlex.quote(str(self.folder))}{own}"
+        folder = str(self.folder)
+        return wording(f"unspool train --resume {shlex.quote(folder)}{own}", f"fit(..., out={folder!r}, resume=True)")
 
     def _new_record(self, splits: Splits[D]) -> Record:
         data = {

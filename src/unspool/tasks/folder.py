@@ -23,7 +23,7 @@ from typing import Any
 
 import msgspec
 
-from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError
+from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError, option
 from unspool.writing import replace_file
 
 __all__ = [
@@ -127,7 +127,9 @@ def new_folder(out: Path | None, *, resume: bool) -> Iterator[Path]:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder for the model")
     if not resume and out.is_dir() and any(out.iterdir()):
-        raise UsageError(f"{out} is not empty; nothing is overwritten. Go on with --resume, or name another folder")
+        raise UsageError(
+            f"{out} is not empty; nothing is overwritten. Go on with {option('resume')}, or name another folder"
+        )
     was_empty = not out.is_dir() or not any(out.iterdir())
     try:
         out.mkdir(parents=True, exist_ok=True)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell, cell_class, is_built_in
-from unspool.errors import ModelFolderError, SettingError
+from unspool.errors import ModelFolderError, SettingError, wording
 from unspool.settings import from_record
 from unspool.tasks.card import model_card
 from unspool.tasks.folder import Record, read_record, write_record, write_text
@@ -41,7 +41,7 @@ def load_task(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -
     if not (folder / WEIGHTS).is_file():
         raise ModelFolderError(
             f"{folder} holds no weights yet: its training did not come to an end; "
-            f"go on with: unspool train --resume {folder}"
+            f"go on with {wording(f'unspool train --resume {folder}', f'fit(..., out={str(folder)!r}, resume=True)')}"
         )
     task._load_vocabularies(folder / "vocabulary")
     tensors, _ = checkpoint.read(folder / WEIGHTS)
@@ -56,13 +56,13 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
     try:
         task = kind(from_record(kind.settings_type, record.settings))
     except SettingError as error:
-        raise ModelFolderError(f"{folder}/unspool.json: {error}") from None
+        raise ModelFolderError(f"{folder}/unspool.json: {error.message}") from None
     name = task.settings.network.cell
     if not is_built_in(name):
         if cell is None:
             raise ModelFolderError(
                 f"{folder} uses a cell of its owner's, {name!r}; opening it would run that code. If you trust it, "
-                f"name it: --cell {name} (in Python: unspool.load(folder, cell={name!r}))"
+                f"name it: {wording(f'--cell {name}', f'unspool.load(folder, cell={name!r})')}"
             )
         task._own_cell = cell_class(cell)
     return task

@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from unspool.errors import Interrupted, SettingError, TrainingError, UsageError
+from unspool.errors import Interrupted, SettingError, TrainingError, UsageError, wording
 from unspool.settings import nearest
 from unspool.training import random_state, schedules
 from unspool.training.averaging import triggers
@@ -427,7 +427,10 @@ class _Run:
             return TrainingError(f"{what}{good}; no checkpoint was written yet: {ways} and start again")
         if self.resume_with is None:
             return TrainingError(f"{what}{good}; {ways} and start again")
-        lower = f"--allow learning_rate --learning-rate {settings.learning_rate / 3:.2g}"
+        rate = float(f"{settings.learning_rate / 3:.2g}")
+        lower = wording(
+            f"--allow learning_rate --learning-rate {rate:g}", f'allow=["learning_rate"], learning_rate={rate:g}'
+        )
         way = f"{ways}, allowed as a change ({lower}), from the checkpoint at update {self.saved}, {self.keeper.path}"
         return TrainingError(f"{what}{good}; {way}, with: {self.resume_with}")
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TextIO
+
+from unspool.errors import for_python
 
 __all__ = ["BarReporter", "LineReporter", "Progress", "Reporter", "clock", "report_to", "thousands"]
 
@@ -78,9 +81,15 @@ class Reporter:
 class LineReporter(Reporter):
     """Plain lines, for files and pipes."""
 
-    def __init__(self, stream: TextIO | None = None, interval: float = 10.0) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        interval: float = 10.0,
+        *,
+        render: Callable[[str], str] = for_python,
+    ) -> None:
         self.interval = interval
-        self._stream = stream
+        self._stream, self._render = stream, render
 
     def started(self, text: str, progress: Progress) -> None:
         """Say how it starts."""
@@ -96,7 +105,7 @@ class LineReporter(Reporter):
 
     def note(self, text: str) -> None:
         """Write a line."""
-        print(text, file=self._stream or sys.stderr, flush=True)
+        print(self._render(text), file=self._stream or sys.stderr, flush=True)
 
     def finished(self, text: str) -> None:
         """Say how it ended."""
@@ -109,11 +118,12 @@ class BarReporter(Reporter):
 
     interval = 0.25
 
-    def __init__(self, stream: TextIO | None = None) -> None:
+    def __init__(self, stream: TextIO | None = None, *, render: Callable[[str], str] = for_python) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, TextColumn
         from rich.progress import Progress as Bar
 
+        self._render = render
         self._console = Console(file=stream or sys.stderr, highlight=False)
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[details]}"))
         # No thread of its own: it is drawn from the training loop, and takes nothing between two drawings.
@@ -145,7 +155,7 @@ class BarReporter(Reporter):
 
     def note(self, text: str) -> None:
         """Write a line."""
-        self._console.print(text, markup=False, soft_wrap=True)
+        self._console.print(self._render(text), markup=False, soft_wrap=True)
 
     def finished(self, text: str) -> None:
         """Say how it ended."""
@@ -154,14 +164,15 @@ class BarReporter(Reporter):
             self.note(text)
 
 
-def report_to(stream: TextIO | None = None) -> Reporter:
+def report_to(stream: TextIO | None = None, *, render: Callable[[str], str] = for_python) -> Reporter:
     """The reporter that suits a stream: a bar on a terminal, lines elsewhere.
 
     Args:
         stream: Where to write; stderr if omitted.
+        render: Chooses between the wordings of a message: `errors.for_python` or `errors.for_command_line`.
     """
     stream = stream or sys.stderr
-    return BarReporter(stream) if stream.isatty() else LineReporter(stream)
+    return BarReporter(stream, render=render) if stream.isatty() else LineReporter(stream, render=render)
 
 
 def thousands(number: float) -> str:
