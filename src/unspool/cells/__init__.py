@@ -1,6 +1,6 @@
 """One step each: the cells, and what a cell of your own derives from."""
 
-from unspool.cells.base import Cell, LinearCell, Watcher, watch
+from unspool.cells.base import Cell, LinearCell, Watcher, watch, watchers
 from unspool.cells.catalog import CELLS, cell_class, cell_name, is_built_in
 from unspool.cells.elman import ElmanCell, ElmanReLUCell, ElmanState
 from unspool.cells.gru import GRUCell, GRUState, ResetBeforeGRUCell
@@ -43,4 +43,5 @@ __all__ = [
     "is_built_in",
     "to_torch",
     "watch",
+    "watchers",
 ]

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Cell", "LinearCell", "Watcher", "watch"]
+__all__ = ["Cell", "LinearCell", "Watcher", "watch", "watchers"]
 
 S = TypeVar("S", bound=tuple[Any, ...])
 
 
 class Watcher(Protocol):
-    """Whoever wants to see what a cell records, step by step."""
+    """Receives what a cell records, step by step."""
 
     def add(self, name: str, value: Tensor) -> None:
-        """Take one named tensor, (batch, units), of the step that is running."""
+        """Take one named tensor, (batch, units), of the current step."""
+
+
+watchers: ContextVar[Mapping[Cell[Any], Watcher]] = ContextVar("watchers", default=MappingProxyType({}))
+"""The watcher of each cell in the current context. Each thread has a context of its own, so calls of other threads run
+unwatched."""
 
 
 class Cell(nn.Module, Generic[S]):
@@ -58,7 +65,6 @@ class Cell(nn.Module, Generic[S]):
         super().__init__()
         self.input_size = input_size
         self.hidden_size = hidden_size
-        self._watcher: Watcher | None = None
 
     def parameter(self, *shape: int) -> nn.Parameter:
         """Make a weight of the given shape, uniform between ±1/√hidden_size as in `torch.nn`."""
@@ -83,15 +89,16 @@ class Cell(nn.Module, Generic[S]):
         raise NotImplementedError(f"{type(self).__name__} has no step")
 
     def record(self, **values: Tensor) -> None:
-        """Name what a person may want to see of this step, each (batch, units); free unless someone watches."""
-        if self._watcher is not None:
+        """Record named intermediate values of this step, each (batch, units). A no-op unless a watcher is attached."""
+        watcher = watchers.get().get(self)
+        if watcher is not None:
             for name, value in values.items():
-                self._watcher.add(name, value)
+                watcher.add(name, value)
 
     @property
     def watched(self) -> bool:
-        """Whether someone is watching, so that every step must really run in Python."""
-        return self._watcher is not None
+        """Whether a watcher is attached in this context, so that every step must run in Python."""
+        return self in watchers.get()
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}"
@@ -118,9 +125,12 @@ class LinearCell(Cell[S]):
 
 @contextmanager
 def watch(cell: Cell[Any], watcher: Watcher) -> Iterator[None]:
-    """Let a watcher see everything the cell records while the context lasts."""
-    before, cell._watcher = cell._watcher, watcher
+    """Attach a watcher to a cell inside the `with` block, for calls of this thread alone.
+
+    An inner block replaces the watcher of an outer one until the inner block ends.
+    """
+    token = watchers.set({**watchers.get(), cell: watcher})
     try:
         yield
     finally:
-        cell._watcher = before
+        watchers.reset(token)

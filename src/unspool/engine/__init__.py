@@ -4,7 +4,7 @@
 are the paths. A `stepper` makes one step a call, for text that is written unit by unit.
 """
 
-from unspool.engine.dispatch import PATHS, Dispatch, Report, record_dispatch
+from unspool.engine.dispatch import PATHS, Dispatch, Report, any_backend, record_dispatch
 from unspool.engine.linear import linear, product
 from unspool.engine.request import Backend, Path, Request, check_lengths, check_request, check_sequences
 from unspool.engine.scan import linear_scan
@@ -19,6 +19,7 @@ __all__ = [
     "Report",
     "Request",
     "Stepper",
+    "any_backend",
     "check_lengths",
     "check_request",
     "check_sequences",

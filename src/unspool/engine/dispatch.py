@@ -15,7 +15,18 @@ from unspool.engine.scan import ScanPath
 from unspool.errors import BackendError
 from unspool.settings import nearest
 
-__all__ = ["PATHS", "Dispatch", "Report", "choose", "note", "record_dispatch", "report", "watching"]
+__all__ = [
+    "PATHS",
+    "Dispatch",
+    "Report",
+    "any_backend",
+    "choose",
+    "demands",
+    "note",
+    "record_dispatch",
+    "report",
+    "watching",
+]
 
 PATHS: dict[str, Path] = {path.name: path for path in (CpuPath(), NativePath(), ScanPath(), ReferencePath())}
 """Every path, fastest first; `auto` takes the first that neither refuses nor yields to a later one."""
@@ -75,6 +86,24 @@ def record_dispatch() -> Iterator[Dispatch]:
         watching.reset(token)
 
 
+_lenient: ContextVar[bool] = ContextVar("any_backend", default=False)
+
+
+@contextmanager
+def any_backend() -> Iterator[None]:
+    """Let `auto` stand for every demanded backend in this context: a watcher needs the plain loop."""
+    token = _lenient.set(True)
+    try:
+        yield
+    finally:
+        _lenient.reset(token)
+
+
+def demands(backend: str) -> bool:
+    """Whether a backend is demanded, and no other may run in its place."""
+    return backend != "auto" and not _lenient.get()
+
+
 def note(report: Report) -> None:
     """Tell whoever is watching that a path is about to run."""
     dispatch = watching.get()
@@ -91,7 +120,7 @@ def choose(request: Request, backend: str) -> tuple[Path, dict[str, str]]:
     Raises:
         BackendError: If the demanded path does not exist or refuses the request.
     """
-    if backend == "auto":
+    if backend == "auto" or (backend != "reference" and not demands(backend)):
         refusals: dict[str, str] = {}
         for path in PATHS.values():
             refusal = path.yields(request) or path.refuses(request)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.cells import Cell
 from unspool.engine.cpu import BoundStep, Look, bind_step
-from unspool.engine.dispatch import Report, note, watching
+from unspool.engine.dispatch import Report, demands, note, watching
 from unspool.engine.reference import plain_step, record_state
 from unspool.engine.request import Backend
 from unspool.errors import BackendError, CellError, ShapeError
@@ -88,8 +88,9 @@ class Stepper(Generic[S]):
             ShapeError: If a tensor does not fit the cell.
             BackendError: If `backend="cpu"` is demanded and can't be had.
         """
-        if self._step is not None:
-            made = self._step(x, state, context)
+        step = self._step  # another thread may exchange it
+        if step is not None:
+            made = step(x, state, context)
             if made is not None:
                 self.report = self._compiled
                 if watching.get() is not None:
@@ -116,29 +117,33 @@ class Stepper(Generic[S]):
         why = "it was demanded" if self.backend == "reference" else self._refusal
         if why is None and torch.is_grad_enabled() and _wanted(cell, (x, *state, *context)):
             why = "a gradient may be wanted; under torch.no_grad() it is not"
+        if why is None and cell.watched:
+            why = "compiled steps do not show their gates, and someone is watching"
+        step = None
         if why is None:
-            why = self._bind(x, context)
-        if why is None and self._step is not None:
+            step, why = self._bind(x, context)
+        if step is not None:
             inputs, *others = (part.detach().contiguous() for part in (x, *context))
             parts = type(state)(*(part.detach().contiguous() for part in state))
             with torch.no_grad():
-                made = self._step(inputs, parts, tuple(others))
+                made = step(inputs, parts, tuple(others))
             if made is not None:
                 return self._done(self._compiled, made)
-            why = self._step.hindrance(x, state, context)
-        if self.backend == "cpu":
+            why = step.hindrance(x, state, context)
+        if self.backend == "cpu" and demands("cpu"):
             raise BackendError(f'backend="cpu" can\'t run this: {why}')
         made = plain_step(cell, x, state, context, check=True)
         record_state(cell, made[1])
         return self._done(self._report("reference", {} if self.backend == "reference" else {"cpu": why or ""}), made)
 
-    def _bind(self, x: Tensor, context: tuple[Tensor, ...]) -> str | None:
-        """Compile and pack; returns what is in the way, if anything is."""
+    def _bind(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[BoundStep | None, str | None]:
+        """Compile and pack; return the step, or why there is none."""
         cell = self.cell
         self._look = Look(cell)
         found = bind_step(cell, x, tuple(part.shape[-1] for part in context))
-        self._step, self._refusal = (None, found) if isinstance(found, str) else (found, None)
-        return self._refusal
+        step, refusal = (None, found) if isinstance(found, str) else (found, None)
+        self._step, self._refusal = step, refusal
+        return step, refusal
 
     def _report(self, backend: str, refusals: dict[str, str]) -> Report:
         cell = self.cell

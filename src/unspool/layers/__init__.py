@@ -21,7 +21,7 @@ from unspool.layers.positions import LearnedPositions, SinusoidalPositions
 from unspool.layers.readout import Pooling, Readout, ReadoutOutput
 from unspool.layers.recurrent import Recurrent, RecurrentOutput, RecurrentState
 from unspool.layers.softmax import AdaptiveSoftmax, FullSoftmax
-from unspool.layers.transformer import TransformerDecoder, TransformerEncoder, TransformerOutput
+from unspool.layers.transformer import TransformerDecoder, TransformerEncoder, TransformerOutput, record_attention
 
 __all__ = [
     "AdaptiveSoftmax",
@@ -58,4 +58,5 @@ __all__ = [
     "dropped_weights",
     "initialize",
     "make_attention",
+    "record_attention",
 ]

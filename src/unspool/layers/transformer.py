@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Literal, NamedTuple, TypedDict, Unpack, cast, get_args
 
 import torch
@@ -23,6 +26,7 @@ __all__ = [
     "TransformerOptions",
     "TransformerOutput",
     "TransformerState",
+    "record_attention",
 ]
 
 Norm = Literal["pre", "post"]
@@ -35,6 +39,26 @@ class TransformerOutput(NamedTuple):
 
     outputs: Tensor  # of the last layer, (time, batch, size), zero past each length
     weights: tuple[Tensor, ...]  # of each layer, (batch, heads, query time, key time); none unless asked for
+
+
+_attention: ContextVar[dict[nn.Module, tuple[Tensor, ...]] | None] = ContextVar("attention", default=None)
+
+
+@contextmanager
+def record_attention() -> Iterator[dict[nn.Module, tuple[Tensor, ...]]]:
+    """Collect the attention weights of every Transformer stack that runs forward in this context.
+
+    Calls of other threads are not collected. The stacks take the slower path that forms the weights.
+
+    Yields:
+        For each stack its layers' weights of the last call, each (batch, heads, query time, key time).
+    """
+    weights: dict[nn.Module, tuple[Tensor, ...]] = {}
+    token = _attention.set(weights)
+    try:
+        yield weights
+    finally:
+        _attention.reset(token)
 
 
 class TransformerState(NamedTuple):
@@ -154,6 +178,13 @@ class _Stack(nn.Module):
         outputs: Tensor = self.norm(x)
         return (outputs if padding is None else outputs.masked_fill(padding, 0)).transpose(0, 1)
 
+    def _output(self, x: Tensor, padding: Tensor | None, weights: list[Tensor]) -> TransformerOutput:
+        """The output of a stack; its weights also go to `record_attention`."""
+        collected = _attention.get()
+        if collected is not None:
+            collected[self] = tuple(weights)
+        return TransformerOutput(self._leave(x, padding), tuple(weights))
+
     def _enter_step(self, inputs: Tensor, position: Tensor, time: int) -> Tensor:
         """One step, (batch, size), each at its position, none of them past `time`."""
         if inputs.dim() != 2 or inputs.shape[-1] != self.size:
@@ -238,6 +269,7 @@ class TransformerEncoder(_Stack):
             ShapeError: If a tensor does not fit.
         """
         check_sequences(inputs, lengths, self.size)
+        need_weights = need_weights or _attention.get() is not None
         real = _real(lengths, inputs.shape[0])
         padding = None if real is None else ~real.unsqueeze(-1)
         mask = None if real is None else real[:, None, None]
@@ -254,7 +286,7 @@ class TransformerEncoder(_Stack):
             else:
                 block = layer.self_attention.look(h, None, bias)
             x = layer.feed(layer.after(x, block, layer.self_norm))
-        return TransformerOutput(self._leave(x, padding), tuple(weights))
+        return self._output(x, padding, weights)
 
     def start(self, batch_size: int) -> TransformerState:
         """The state before the first step.
@@ -314,6 +346,7 @@ class TransformerDecoder(_Stack):
             ShapeError: If a tensor does not fit.
         """
         check_sequences(inputs, lengths, self.size)
+        need_weights = need_weights or _attention.get() is not None
         memory, mask = self._memory(memory, memory_lengths)
         if memory.shape[0] != inputs.shape[1]:
             raise ShapeError(f"{inputs.shape[1]} sequences came with {memory.shape[0]} memories")
@@ -335,7 +368,7 @@ class TransformerDecoder(_Stack):
             else:
                 block = layer.memory_attention.look(h, memory, bias)
             x = layer.feed(layer.after(x, block, layer.memory_norm))
-        return TransformerOutput(self._leave(x, padding), tuple(weights))
+        return self._output(x, padding, weights)
 
     def start(self, memory: Tensor, memory_lengths: Tensor | None = None) -> DecoderState:
         """The state before the first step; the memory's keys and values are computed here, once.

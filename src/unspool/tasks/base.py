@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
@@ -15,7 +15,7 @@ from torch import nn
 
 from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
 from unspool.data import find_files
-from unspool.engine import explain, record_dispatch
+from unspool.engine import any_backend, explain, record_dispatch
 from unspool.errors import UsageError
 from unspool.inspection import Recording, Trace
 from unspool.layers import Recurrent
@@ -26,7 +26,7 @@ from unspool.tasks.folder import Record, fingerprint, rounded
 from unspool.tasks.storing import load_task, save_task
 from unspool.training import BatchSource, Reporter
 
-__all__ = ["Paths", "Prediction", "Task", "any_path", "batched_tokens", "device_of"]
+__all__ = ["Paths", "Prediction", "Task", "batched_tokens", "device_of"]
 
 Paths = str | Path | Sequence[str | Path]
 D = TypeVar("D")
@@ -283,9 +283,7 @@ class Task(ABC, Generic[D]):
         stack = self._stack()
         cells = [] if stack is None else list(stack.named_cells())
         recordings = [Recording() for _ in cells]
-        with ExitStack() as watching, record_dispatch() as dispatch:
-            if stack is not None:
-                watching.enter_context(any_path(stack))
+        with ExitStack() as watching, any_backend(), record_dispatch() as dispatch:
             for (_, cell, _), recording in zip(cells, recordings, strict=True):
                 watching.enter_context(watch(cell, recording))
             result = run()
@@ -323,16 +321,6 @@ class Task(ABC, Generic[D]):
             ModelFolderError: If the folder is damaged, newer, of another task, not trained to the end, or needs `cell`.
         """
         return load_task(cls, Path(folder), cell)
-
-
-@contextmanager
-def any_path(stack: Any) -> Iterator[None]:
-    """Let a stack that demands a path run on another: only the plain loop can be watched."""
-    demanded, stack.backend = stack.backend, "auto"
-    try:
-        yield
-    finally:
-        stack.backend = demanded
 
 
 def device_of(model: nn.Module) -> torch.device:

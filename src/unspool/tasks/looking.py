@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,11 +13,10 @@ from torch import Tensor, nn
 
 from unspool.cells import Cell, watch
 from unspool.data import Paired
-from unspool.engine import record_dispatch
+from unspool.engine import any_backend, record_dispatch
 from unspool.inspection import Map, Recording, Trace
-from unspool.layers import AttentiveCell, Recurrent, TransformerDecoder, TransformerEncoder
+from unspool.layers import AttentiveCell, Recurrent, TransformerDecoder, TransformerEncoder, record_attention
 from unspool.models import AttentiveDecoder, EncoderDecoder
-from unspool.tasks.base import any_path
 
 __all__ = ["trace_of_pair"]
 
@@ -73,13 +71,10 @@ def trace_of_pair(
     shared = bool(encoder) and [cell for _, cell, _ in encoder] == [cell for _, cell, _ in decoder]
     watched = encoder if shared else encoder + decoder
     recordings = [Recording() for _ in watched]
-    with ExitStack() as watching, record_dispatch() as dispatch:
-        for part in model.modules():
-            if isinstance(part, Recurrent | AttentiveDecoder):
-                watching.enter_context(any_path(part))
+    with ExitStack() as watching, any_backend(), record_dispatch() as dispatch:
         for (_, cell, _), recording in zip(watched, recordings, strict=True):
             watching.enter_context(watch(cell, recording))
-        weights = watching.enter_context(_asked_for_weights(model))
+        attention = watching.enter_context(record_attention())
         forced = model(batch)
     arrays: Arrays = {}
     for (place, cell, backward), recording in zip(watched, recordings, strict=True):
@@ -91,14 +86,14 @@ def trace_of_pair(
         arrays = {name: array[: len(read)] for name, array in arrays.items()} | after
     steps = len(written)
     own = {name: arrays.pop(name)[:steps] for name in list(arrays) if name.startswith("decoder")}
-    attention = None if forced.attention is None else _numpy(forced.attention[:steps, 0])
+    mean = None if forced.attention is None else _numpy(forced.attention[:steps, 0])
     return Trace(
         tuple(read),
         arrays,
         prediction,
         summary,
         (f"engine: {dispatch.backend} path",) if watched else (),
-        maps=_maps(attention, weights, tuple(read), tuple(written)),
+        maps=_maps(mean, _weights(model, attention), tuple(read), tuple(written)),
         written=_written(written, own, -forced.log_probabilities[:steps, 0].float()),
     )
 
@@ -125,30 +120,14 @@ def _decoder_cells(decoder: nn.Module) -> list[_Watched]:
     return [_Watched(f"decoder {place}", cell) for place, cell, _ in stack.named_cells()]
 
 
-@contextmanager
-def _asked_for_weights(model: nn.Module) -> Iterator[dict[str, tuple[Tensor, ...]]]:
-    """Ask each Transformer that runs in this context where it looked: the weights of its layers, by kind."""
-    found: dict[str, tuple[Tensor, ...]] = {}
-    with ExitStack() as hooks:
-        for part in model.modules():
-            for kind, name in _LOOKS.items():
-                if isinstance(part, kind):
-                    hooks.callback(part.register_forward_pre_hook(_asking, with_kwargs=True).remove)
-                    hooks.callback(part.register_forward_hook(_keeping(found, name)).remove)
-        yield found
-
-
-def _asking(part: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    bound = inspect.signature(part.forward).bind(*args, **kwargs)
-    bound.arguments["need_weights"] = True
-    return bound.args, bound.kwargs
-
-
-def _keeping(found: dict[str, tuple[Tensor, ...]], name: str) -> Any:
-    def keep(part: nn.Module, args: Any, output: Any) -> None:
-        found[name] = output.weights
-
-    return keep
+def _weights(model: nn.Module, attention: Mapping[nn.Module, tuple[Tensor, ...]]) -> dict[str, tuple[Tensor, ...]]:
+    """The attention weights of the model's Transformer stacks, by the name of their maps."""
+    return {
+        name: attention[part]
+        for part in model.modules()
+        for kind, name in _LOOKS.items()
+        if isinstance(part, kind) and part in attention
+    }
 
 
 def _maps(

@@ -15,7 +15,7 @@ __all__ = ["Look", "identity", "places", "weights"]
 
 _FIXED = ("torch.", "builtins", "typing", "abc")
 """Modules whose classes nobody changes."""
-_MODULE = frozenset(vars(nn.Module())) - {"training"} | {"_watcher"}
+_MODULE = frozenset(vars(nn.Module())) - {"training"}
 
 
 def places(cell: Cell[Any]) -> list[tuple[str, dict[str, Any], str]]:

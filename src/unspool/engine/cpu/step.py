@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, empty_like, is_autocast_enabled, is_grad_enabled
 
-from unspool.cells import Cell
+from unspool.cells import Cell, watchers
 from unspool.engine.cpu.bound import Bound
 from unspool.engine.cpu.emit.loops import RATES, SLOTS
 from unspool.engine.cpu.emit.together import GATE
@@ -28,6 +28,7 @@ from unspool.engine.cpu.threads import crowded, run_parts, team, threads, waited
 __all__ = ["BoundStep"]
 
 new = tuple.__new__  # a named tuple's own is written in Python
+_watchers = watchers.get  # of this thread; most often there are none
 
 
 class BoundStep:
@@ -113,7 +114,7 @@ class BoundStep:
             return None
         if (
             is_grad_enabled()
-            or self._cell._watcher is not None
+            or (_watchers() and self._cell.watched)
             or type(x) is not Tensor
             or is_autocast_enabled("cpu")
             or looked_on()
@@ -151,8 +152,6 @@ class BoundStep:
 
     def hindrance(self, x: Tensor, state: Any, context: tuple[Tensor, ...]) -> str:
         """What is not as it should be, in words."""
-        if self._cell.watched:
-            return "compiled steps do not show their gates, and someone is watching"
         if torch.is_autocast_enabled("cpu"):
             return "it computes in full precision, and automatic half precision is on"
         if type(x) is not Tensor or looked_on():
