@@ -50,6 +50,16 @@ def test_bfloat16_becomes_float32():
     assert array.tolist() == [[0.5, -1.5]]
 
 
+def test_a_complex_value_becomes_two_arrays():
+    recording = Recording()
+    recording.add("h", torch.tensor([[0.5 - 1.5j, 2j]]))
+    arrays = recording.arrays("layer 1")
+    assert {name: array.tolist() for name, array in arrays.items()} == {
+        "layer 1 / h real": [[0.5, 0.0]],
+        "layer 1 / h imaginary": [[-1.5, 2.0]],
+    }
+
+
 def test_a_name_missing_from_a_step_is_the_cells_mistake():
     recording, _ = recorded()
     recording.add("forget", torch.zeros(2, 4))

@@ -107,20 +107,31 @@ class Cell(nn.Module, Generic[S]):
 class LinearCell(Cell[S]):
     r"""A cell whose state moves linearly, gate by gate, so that all steps can run at once.
 
-    .. math:: h_t = a_t \odot h_{t-1} + b_t
+    .. math::
+        h_t &= a_t \odot h_{t-1} + b_t \\
+        y_t &= \mathrm{readout}(x_t, h_t)
 
-    A subclass gives `coefficients`, which may not look at the state; the state is a named tuple of one tensor, which
-    is also the output. The engine runs such a cell as a scan over time.
+    A subclass gives `coefficients`, which may not look at the state. The state is a named tuple of one tensor, real or
+    complex; it is also the output unless the subclass overrides `readout`. The engine runs such a cell as a scan over
+    time.
     """
 
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The decay `a` and the input `b`, each (..., hidden), for inputs (..., input) of one step or of many."""
+        """The decay `a` and the input `b`, each (..., hidden), for inputs (..., input) of one step or of many.
+
+        With a state of (batch, units, ...) they are (..., units, ...). A decay that is the same at all steps may lack
+        the leading dimensions.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no coefficients")
+
+    def readout(self, x: Tensor, h: Tensor) -> Tensor:
+        """The output, (..., hidden), from inputs (..., input) and states, of one step or of many; the state itself."""
+        return h
 
     def step(self, x: Tensor, state: S, *context: Tensor) -> tuple[Tensor, S]:
         a, b = self.coefficients(x)
         h = a * state[0] + b
-        return h, type(state)(h)
+        return self.readout(x, h), type(state)(h)
 
 
 @contextmanager

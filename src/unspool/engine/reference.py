@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.request import Path, Request, State
+from unspool.engine.request import Path, Request, State, check_keeps
 from unspool.errors import CellError, ShapeError
 
 __all__ = ["ReferencePath", "plain_step", "record_state"]
@@ -99,3 +99,4 @@ def _check_step(cell: Cell[S], output: Tensor, new: S, state: S) -> None:
             raise ShapeError(
                 f"{name}.step returned state.{field} of shape {tuple(after.shape)}, expected {tuple(before.shape)}"
             )
+        check_keeps(cell, after, before)

@@ -12,7 +12,7 @@ from torch import Tensor
 from unspool.cells import Cell
 from unspool.errors import CellError, ShapeError
 
-__all__ = ["Backend", "Path", "Request", "check_lengths", "check_request", "check_sequences"]
+__all__ = ["Backend", "Path", "Request", "check_keeps", "check_lengths", "check_request", "check_sequences"]
 
 Backend = str
 """`auto`, or the name of one of the `PATHS`."""
@@ -63,6 +63,19 @@ def check_sequences(inputs: Tensor, lengths: Tensor | None, input_size: int) -> 
         raise ShapeError(f"inputs have shape {tuple(inputs.shape)}: there must be at least one step and one sequence")
     if lengths is not None:
         check_lengths(lengths, time=inputs.shape[0], batch=inputs.shape[1])
+
+
+def check_keeps(cell: Cell[Any], value: Tensor, start: Tensor) -> None:
+    """Check that the state's number type can hold a value of the next state.
+
+    Raises:
+        CellError: If the value is complex and the state is real: its imaginary part would be lost.
+    """
+    if value.is_complex() and not start.is_complex():
+        state, kind = (str(part.dtype).removeprefix("torch.") for part in (start, value))
+        raise CellError(
+            f"{type(cell).__name__}.initial_state is {state}, and a step makes it {kind}; begin with a complex state"
+        )
 
 
 def check_lengths(lengths: Tensor, *, time: int, batch: int) -> None:
@@ -116,9 +129,15 @@ def _check_kind(cell: Cell[Any], inputs: Tensor) -> None:
     if weight is None:
         weight = next(cell.parameters(), inputs)
     kind = weight.device.type
-    mixed = inputs.dtype != weight.dtype and not torch.is_autocast_enabled(kind)
+    real = weight.dtype.to_real() if weight.is_complex() else weight.dtype
+    mixed = inputs.dtype != real and not torch.is_autocast_enabled(kind)
+    if inputs.is_complex():
+        raise ShapeError(
+            f"inputs are {inputs.dtype}, and {type(cell).__name__} reads real numbers; pass real and imaginary parts "
+            f"as units of their own, or give the cell below a readout with real outputs"
+        )
     if mixed or not inputs.is_floating_point() or inputs.device != weight.device:
-        came, expected = f"{inputs.dtype} on {inputs.device}", f"{weight.dtype} on {weight.device}"
+        came, expected = f"{inputs.dtype} on {inputs.device}", f"{real} on {weight.device}"
         raise ShapeError(
             f"inputs are {came}, the weights of {type(cell).__name__} are {expected}; use .to() on one of them"
         )

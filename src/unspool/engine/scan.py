@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import LinearCell
-from unspool.engine.request import Path, Request, State
+from unspool.engine.request import Path, Request, State, check_keeps
 from unspool.errors import ShapeError
 
 __all__ = ["ScanPath", "linear_scan"]
@@ -44,30 +44,43 @@ class ScanPath(Path):
             steps = torch.arange(inputs.shape[0], device=inputs.device)[:, None]
             padding = (steps >= lengths.to(inputs.device)).unsqueeze(-1)
             inputs = inputs.masked_fill(padding, 0)
-        assert isinstance(request.cell, LinearCell)
-        start = request.state[0]
-        shape = (*inputs.shape[:2], start.shape[-1])  # a decay that is the same at all steps may come without them
-        coefficients = request.cell.coefficients(inputs)
-        _check(request.cell, coefficients, start)
+        cell, start = request.cell, request.state[0]
+        assert isinstance(cell, LinearCell)
+        units = start.shape[1:]
+        coefficients = cell.coefficients(inputs)
+        _check_coefficients(cell, coefficients, start)
+        shape = (*inputs.shape[:2], *units)  # a decay that is the same at all steps may come without them
         a, b = (part.to(start.dtype).expand(shape) for part in coefficients)  # never scanned in half precision
-        if padding is not None:
-            a, b = a.masked_fill(padding, 1), b.masked_fill(padding, 0)  # the padding hands the state on
+        if padding is not None:  # the padding hands the state on
+            gap = padding.view(*padding.shape[:2], *[1] * len(units))
+            a, b = a.masked_fill(gap, 1), b.masked_fill(gap, 0)
         if request.reverse:
             a, b = a.flip(0), b.flip(0)
         states = linear_scan(a, b, start)
         final = type(request.state)(states[-1])
         if request.reverse:
             states = states.flip(0)
-        return states if padding is None else states.masked_fill(padding, 0), final
+        outputs = cell.readout(inputs, states)
+        _check_outputs(cell, outputs, inputs)
+        return outputs if padding is None else outputs.masked_fill(padding, 0), final
 
 
-def _check(cell: LinearCell[Any], coefficients: tuple[Tensor, Tensor], start: Tensor) -> None:
-    name, width = type(cell).__name__, cell.hidden_size
-    if start.shape[-1] != width:
-        raise ShapeError(f"{name}: the state is {start.shape[-1]} wide, expected {width}, since it is the output too")
+def _check_coefficients(cell: LinearCell[Any], coefficients: tuple[Tensor, Tensor], start: Tensor) -> None:
+    name, units = type(cell).__name__, start.shape[1:]
     for part in coefficients:
-        if part.shape[-1] != width:
-            raise ShapeError(f"{name}.coefficients returned shape {tuple(part.shape)}, expected (..., {width})")
+        if part.shape[-len(units) :] != units:
+            expected = ", ".join(["...", *map(str, units)])
+            raise ShapeError(f"{name}.coefficients returned shape {tuple(part.shape)}, expected ({expected})")
+        check_keeps(cell, part, start)
+
+
+def _check_outputs(cell: LinearCell[Any], outputs: Tensor, inputs: Tensor) -> None:
+    expected = (*inputs.shape[:2], cell.hidden_size)
+    if outputs.shape != expected:
+        raise ShapeError(
+            f"{type(cell).__name__}.readout returned shape {tuple(outputs.shape)}, expected {expected}; without a "
+            f"readout the state is the output, and has hidden_size units"
+        )
 
 
 def linear_scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:
@@ -96,11 +109,11 @@ class _LinearScan(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         a, states, start = ctx.saved_tensors
-        # d b_t = d h_t + a_{t+1} d b_{t+1}: the same recurrence, from the end to the beginning
-        after = torch.cat([a[1:], torch.zeros_like(a[:1])]).flip(0)
+        # d b_t = d h_t + conj(a_{t+1}) d b_{t+1}: the same recurrence, from the end to the beginning
+        after = torch.cat([a[1:], torch.zeros_like(a[:1])]).flip(0).conj()
         d_b = _scan(after, gradient.flip(0), torch.zeros_like(start)).flip(0)
         before = torch.cat([start.unsqueeze(0), states[:-1]])
-        return d_b * before, d_b, d_b[0] * a[0]
+        return d_b * before.conj(), d_b, d_b[0] * a[0].conj()
 
 
 def _scan(a: Tensor, b: Tensor, start: Tensor) -> Tensor:

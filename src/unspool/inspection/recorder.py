@@ -61,10 +61,18 @@ class Recording:
             reverse: Whether the cell ran from the last token to the first; the result stands in token order either way.
 
         Returns:
-            Float32 arrays, (length, units) each.
+            Float32 arrays, (length, units) each. Of a complex value the real and the imaginary part, as
+            `place / name real` and `place / name imaginary`.
         """
         arrays = {}
         for name, values in self.stacked().items():
             in_order = values.flip(0) if reverse else values  # a backward run begins in the padding
-            arrays[f"{place} / {name}"] = in_order[:length, column].float().cpu().numpy()
+            for quantity, part in _real_parts(name, in_order[:length, column]).items():
+                arrays[f"{place} / {quantity}"] = part.float().cpu().numpy()
         return arrays
+
+
+def _real_parts(name: str, values: Tensor) -> dict[str, Tensor]:
+    if not values.is_complex():
+        return {name: values}
+    return {f"{name} real": values.real, f"{name} imaginary": values.imag}

@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from unspool.errors import MachineError, ModelFolderError
+from unspool.errors import CellError, MachineError, ModelFolderError
 
 __all__ = ["load_weights", "machine_error", "read", "weights", "write"]
 
@@ -29,6 +29,7 @@ _NAMES = {
     torch.int8: "I8",
     torch.uint8: "U8",
     torch.bool: "BOOL",
+    torch.complex64: "C64",
 }
 
 
@@ -44,6 +45,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
 
     Raises:
         MachineError: If the disk is full or refuses; the old file is as it was and nothing else is left behind.
+        CellError: If a tensor has a number type that safetensors lacks, such as complex128.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -120,6 +122,9 @@ def _write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], record: Mappin
     offset = 0
     for name in names:
         tensor = tensors[name]
+        if tensor.dtype not in _NAMES:
+            kind = str(tensor.dtype).removeprefix("torch.")
+            raise CellError(f"{name} is {kind}, which a model folder can't hold; keep it as two real weights")
         end = offset + tensor.numel() * tensor.element_size()
         header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, end]}
         offset = end

@@ -105,6 +105,9 @@ def _record(cell: Cell[Any], context_widths: tuple[int, ...], batch: int) -> Tra
         state = cell.initial_state(batch)
         rows = [like.new_empty(batch, width).uniform_(0.1, 0.9) for width in (cell.input_size, *context_widths)]
         parts = [like.new_empty(part.shape).uniform_(0.1, 0.9) for part in state]
+        for part in state:
+            if part.is_complex():
+                raise Refusal(f"a state of {str(part.dtype).removeprefix('torch.')}: the compiler takes real numbers")
         for part in parts:
             if part.dim() == 0 or part.shape[0] != batch or part.numel() == 0:
                 raise Refusal(f"a state of shape {tuple(part.shape)}: the compiler takes (batch, units, ...)")
@@ -174,6 +177,9 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = [part for part in tree_flatten((arguments, options))[0] if isinstance(part, Row | Weight)]
         name = str(function)
         of_batch = isinstance(results[0], Tensor) and results[0].shape[:1] == (self._batch,)
+        is_complex = any(isinstance(part, Tensor) and part.is_complex() for part in results)
+        if is_complex and (of_batch or any(isinstance(part, Row) for part in given)):
+            raise Refusal(f"{function} makes complex numbers: the compiler takes real ones")
         if name.rpartition(".")[0] in CREATIONS and of_batch:
             shape = tuple(results[0].shape[1:])
             node = self._builder.constant(float(results[0].flatten()[0]), prod(shape))
