@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -23,6 +25,7 @@ from unspool.cells import (
 )
 from unspool.engine import PATHS, check_lengths, check_sequences, explain, record_dispatch, unroll
 from unspool.errors import BackendError, CellError, ShapeError
+from unspool.layers import Recurrent
 
 
 class State(NamedTuple):
@@ -259,3 +262,42 @@ def test_a_step_that_returns_no_pair_is_named():
 def test_coefficients_of_the_wrong_width_are_named_with_both_shapes():
     with pytest.raises(ShapeError, match=r"_Wide.coefficients returned shape \(5, 2, 8\), expected \(..., 4\)"):
         unroll(_Wide(3, 4), torch.zeros(5, 2, 3))
+
+
+@pytest.mark.parametrize("lengths", [[4, 2, 3], (4, 2, 3), np.array([4, 2, 3])], ids=["list", "tuple", "array"])
+def test_lengths_may_be_a_list(lengths):
+    inputs = torch.randn(4, 3, 5, dtype=torch.float64)
+    cell, stack = LSTMCell(5, 6).double(), Recurrent("lstm", 5, 6).double()
+    tensor = torch.tensor([4, 2, 3])
+    assert torch.equal(unroll(cell, inputs, lengths=lengths)[0], unroll(cell, inputs, lengths=tensor)[0])
+    assert torch.equal(stack(inputs, lengths).outputs, stack(inputs, tensor).outputs)
+
+
+@pytest.mark.parametrize("lengths", [[4, 2.5, 3], ["a", 1, 2], "423"])
+def test_lengths_that_are_no_whole_numbers_are_refused(lengths):
+    with pytest.raises(ShapeError, match=r"expected (a )?whole number"):
+        unroll(LSTMCell(5, 6), torch.randn(4, 3, 5), lengths=lengths)
+
+
+def test_packed_sequences_and_lists_are_answered_with_what_to_pass():
+    packed = torch.nn.utils.rnn.pack_padded_sequence(torch.randn(4, 3, 5), [4, 3, 2])
+    for run in (lambda x: unroll(LSTMCell(5, 6), x), Recurrent("lstm", 5, 6)):
+        with pytest.raises(ShapeError, match="pad_packed_sequence"):
+            run(packed)
+        with pytest.raises(ShapeError, match=r"inputs are list, expected a tensor \(time, batch, 5\)"):
+            run([[1.0]])
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        (LSTMCell, r"is the class LSTMCell; make one of it: LSTMCell\(input_size, hidden_size\)"),
+        (functools.partial(LSTMCell, hidden_size=6), r"functools.partial; call it first"),
+        (torch.nn.LSTM(5, 6), "torch.nn.LSTM; unspool.cells.from_torch"),
+        ("lstm", "the cell is str, expected an unspool.Cell"),
+    ],
+    ids=["class", "partial", "torch", "name"],
+)
+def test_what_is_no_cell_is_answered_with_what_is(cell, message):
+    with pytest.raises(CellError, match=message):
+        unroll(cell, torch.randn(4, 3, 5))

@@ -6,7 +6,16 @@ are the paths. A `stepper` makes one step a call, for text that is written unit 
 
 from unspool.engine.dispatch import PATHS, Dispatch, Report, any_backend, record_dispatch
 from unspool.engine.linear import linear, product
-from unspool.engine.request import Backend, Path, Request, check_lengths, check_request, check_sequences
+from unspool.engine.request import (
+    Backend,
+    Lengths,
+    Path,
+    Request,
+    check_lengths,
+    check_request,
+    check_sequences,
+    lengths_tensor,
+)
 from unspool.engine.scan import linear_scan
 from unspool.engine.stepper import Stepper
 from unspool.engine.unroll import explain, unroll
@@ -15,6 +24,7 @@ __all__ = [
     "PATHS",
     "Backend",
     "Dispatch",
+    "Lengths",
     "Path",
     "Report",
     "Request",
@@ -24,6 +34,7 @@ __all__ = [
     "check_request",
     "check_sequences",
     "explain",
+    "lengths_tensor",
     "linear",
     "linear_scan",
     "product",

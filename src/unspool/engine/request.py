@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.utils.rnn import PackedSequence
 
 from unspool.cells import Cell
 from unspool.errors import CellError, ShapeError
 
-__all__ = ["Backend", "Path", "Request", "check_keeps", "check_lengths", "check_request", "check_sequences"]
+__all__ = [
+    "Backend",
+    "Lengths",
+    "Path",
+    "Request",
+    "check_keeps",
+    "check_lengths",
+    "check_request",
+    "check_sequences",
+    "lengths_tensor",
+]
 
 Backend = str
 """`auto`, or the name of one of the `PATHS`."""
@@ -51,18 +63,48 @@ class Path(Protocol):
         """Outputs, (time, batch, hidden), zero past each length; and the state after each last valid step."""
 
 
+Lengths = Tensor | Sequence[int]
+"""Valid steps of each sequence, whole numbers (batch,)."""
+
+
+def lengths_tensor(lengths: Lengths | None) -> Tensor | None:
+    """Lengths as a tensor: a list, a tuple or an array becomes int64 (batch,) on the CPU.
+
+    Raises:
+        ShapeError: If they are no whole numbers.
+    """
+    if lengths is None or isinstance(lengths, Tensor):
+        return lengths
+    try:
+        values = torch.as_tensor(lengths, device="cpu")
+    except (TypeError, ValueError, RuntimeError):
+        raise ShapeError(f"lengths are {repr(lengths)[:80]}, expected a whole number for each sequence") from None
+    return values if values.is_floating_point() else values.long()
+
+
 def check_sequences(inputs: Tensor, lengths: Tensor | None, input_size: int) -> None:
     """Check a padded batch at the door.
 
     Raises:
         ShapeError: If `inputs` is not (time, batch, input_size), or `lengths` does not fit it.
     """
+    if not isinstance(inputs, Tensor):
+        raise ShapeError(_not_a_tensor(inputs, input_size))
     if inputs.dim() != 3 or inputs.shape[-1] != input_size:
         raise ShapeError(f"inputs have shape {tuple(inputs.shape)}, expected (time, batch, {input_size})")
     if inputs.shape[0] == 0 or inputs.shape[1] == 0:
         raise ShapeError(f"inputs have shape {tuple(inputs.shape)}: there must be at least one step and one sequence")
     if lengths is not None:
         check_lengths(lengths, time=inputs.shape[0], batch=inputs.shape[1])
+
+
+def _not_a_tensor(inputs: object, input_size: int) -> str:
+    if isinstance(inputs, PackedSequence):
+        return (
+            "inputs are a PackedSequence; unpack them: inputs, lengths = "
+            "torch.nn.utils.rnn.pad_packed_sequence(packed), and pass lengths=lengths"
+        )
+    return f"inputs are {type(inputs).__name__}, expected a tensor (time, batch, {input_size})"
 
 
 def check_keeps(cell: Cell[Any], value: Tensor, start: Tensor) -> None:
@@ -97,7 +139,7 @@ def check_request(
     cell: Cell[Any],
     inputs: Tensor,
     state: State | None,
-    lengths: Tensor | None,
+    lengths: Lengths | None,
     reverse: bool,
     context: Sequence[Tensor],
 ) -> Request:
@@ -105,8 +147,11 @@ def check_request(
 
     Raises:
         ShapeError: If a tensor does not fit the cell.
-        CellError: If the cell's state is not a named tuple.
+        CellError: If the cell is none, or its state is not a named tuple.
     """
+    if not isinstance(cell, Cell):
+        raise CellError(_not_a_cell(cell))
+    lengths = lengths_tensor(lengths)
     check_sequences(inputs, lengths, cell.input_size)
     _check_kind(cell, inputs)
     initial = cell.initial_state(inputs.shape[1])
@@ -122,6 +167,16 @@ def check_request(
     if lengths is not None and lengths.device.type == "cpu" and min(lengths.tolist()) == inputs.shape[0]:
         lengths = None
     return Request(cell, inputs, state, lengths, reverse, tuple(context))
+
+
+def _not_a_cell(cell: object) -> str:
+    if isinstance(cell, type) and issubclass(cell, Cell):
+        return f"the cell is the class {cell.__name__}; make one of it: {cell.__name__}(input_size, hidden_size)"
+    if isinstance(cell, nn.RNNBase):
+        return f"the cell is torch.nn.{type(cell).__name__}; unspool.cells.from_torch makes a cell of it"
+    if isinstance(cell, partial):
+        return "the cell is a functools.partial; call it first: cell(input_size, hidden_size)"
+    return f"the cell is {type(cell).__name__}, expected an unspool.Cell"
 
 
 def _check_kind(cell: Cell[Any], inputs: Tensor) -> None:

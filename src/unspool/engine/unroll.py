@@ -11,7 +11,7 @@ from torch import Tensor
 
 from unspool.cells import Cell
 from unspool.engine.dispatch import Report, choose, note, report, watching
-from unspool.engine.request import Backend, check_request
+from unspool.engine.request import Backend, Lengths, check_request
 
 __all__ = ["explain", "unroll"]
 
@@ -23,7 +23,7 @@ def unroll(
     inputs: Tensor,
     state: S | None = None,
     *,
-    lengths: Tensor | None = None,
+    lengths: Lengths | None = None,
     reverse: bool = False,
     context: Sequence[Tensor] = (),
     backend: Backend = "auto",
@@ -34,7 +34,8 @@ def unroll(
         cell: The cell.
         inputs: Sequences padded at the end, (time, batch, input); what stands in the padding changes nothing.
         state: Where to start; the cell's initial state if omitted.
-        lengths: Valid steps of each sequence, whole numbers (batch,), each between 1 and time; all of them if omitted.
+        lengths: Valid steps of each sequence, whole numbers (batch,) in a tensor or a list, each between 1 and time.
+            All steps are valid if omitted.
         reverse: Whether to read each sequence from its last valid step to its first. Outputs stay at their places.
         context: Tensors handed to every step unchanged.
         backend: `auto` takes the fastest path that can run the cell, by rule; a name demands that path. `reference`
@@ -45,6 +46,7 @@ def unroll(
 
     Raises:
         ShapeError: If a tensor does not fit the cell, or the cell's step breaks its contract.
+        CellError: If `cell` is no cell.
         BackendError: If the demanded path can't run this; the message says why.
     """
     request = check_request(cell, inputs, state, lengths, reverse, context)
@@ -61,7 +63,7 @@ def explain(
     *,
     time: int = 64,
     batch: int = 32,
-    lengths: Tensor | None = None,
+    lengths: Lengths | None = None,
     context: Sequence[Tensor] = (),
     backend: Backend = "auto",
 ) -> Report:

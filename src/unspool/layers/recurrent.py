@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell, cell_class
-from unspool.engine import Backend, Stepper, check_sequences, unroll
+from unspool.engine import Backend, Lengths, Stepper, check_sequences, lengths_tensor, unroll
 from unspool.errors import SettingError, ShapeError
 from unspool.layers.dropout import SequenceDropout, dropped_weights
 
@@ -79,13 +79,14 @@ class Recurrent(nn.Module):
         self._steppers: list[Stepper[Any]] = []
 
     def forward(
-        self, inputs: Tensor, lengths: Tensor | None = None, state: RecurrentState | None = None
+        self, inputs: Tensor, lengths: Lengths | None = None, state: RecurrentState | None = None
     ) -> RecurrentOutput:
         """Run all layers.
 
         Args:
             inputs: Sequences padded at the end, (time, batch, input).
-            lengths: Valid steps of each sequence, int64 (batch,), each between 1 and time; all of them if omitted.
+            lengths: Valid steps of each sequence, whole numbers (batch,) in a tensor or a list, each between 1 and
+                time; all of them if omitted.
             state: Where to start, as an earlier call returned it; the cells' initial states if omitted.
 
         Returns:
@@ -94,6 +95,7 @@ class Recurrent(nn.Module):
         Raises:
             ShapeError: If a tensor does not fit.
         """
+        lengths = lengths_tensor(lengths)
         check_sequences(inputs, lengths, self.input_size)
         if state is not None and len(state) != self.num_layers:
             raise ShapeError(f"state has {len(state)} layers, expected {self.num_layers}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from unspool.cells import Cell
 from unspool.engine.cpu.around import around_bare, around_plain
 from unspool.engine.cpu.bound import bound
 from unspool.engine.cpu.compile import missing, uncollected
-from unspool.engine.cpu.identity import Look, identity, places, weights
+from unspool.engine.cpu.identity import Look, changed_part, identity, places, weights
 from unspool.engine.cpu.layout import blocks, packed
 from unspool.engine.cpu.onlookers import looked_on
 from unspool.engine.cpu.plan import Plan, plan
@@ -182,29 +182,40 @@ def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Ten
     """The plan of a cell, or why there is none, traced when it is asked for first."""
     name, held = identity(cell, owned)
     key = (name, context_widths)
-    if key not in _plans:
-        try:
-            with _in_full(), uncollected():
-                _plans[key] = plan(cell, context_widths), held
-        except Refusal as refusal:
-            _plans[key] = refusal.with_traceback(None), held
-        _forget(_plans)
-    _plans.move_to_end(key)
-    return _plans[key][0]
+    entry = _plans.pop(key, None)  # what was used last stands last; another thread may do the same meanwhile
+    if entry is None:
+        entry = _make(cell, context_widths, name), held
+    _plans[key] = entry
+    _forget(_plans)
+    return entry[0]
+
+
+def _make(cell: Cell[Any], context_widths: tuple[int, ...], name: Any) -> Plan | Refusal:
+    try:
+        with _in_full(), uncollected():
+            made = plan(cell, context_widths)
+    except Refusal as refusal:
+        return refusal.with_traceback(None)
+    change = changed_part(name, identity(cell, weights(cell))[0])
+    if change is not None:
+        return Refusal(f"the step changes {change} while it runs, and a compiled step would not")
+    return made
 
 
 def _program(plan: Plan, dtype: torch.dtype, half: bool = False) -> Program:
     key = (id(plan), dtype, half)
-    if key not in _programs or _programs[key].plan is not plan:
-        _programs[key] = Program.of(plan, dtype, half)
-        _forget(_programs)
-    _programs.move_to_end(key)
-    return _programs[key]
+    program = _programs.pop(key, None)
+    if program is None or program.plan is not plan:
+        program = Program.of(plan, dtype, half)
+    _programs[key] = program
+    _forget(_programs)
+    return program
 
 
 def _forget(kept: OrderedDict[Any, Any]) -> None:
     while len(kept) > _KEPT:
-        kept.popitem(last=False)
+        with suppress(KeyError):  # another thread forgot it first
+            kept.popitem(last=False)
 
 
 def _run(
