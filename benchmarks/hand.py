@@ -7,9 +7,11 @@ from typing import Any
 
 from unspool.cells import Cell
 from unspool.engine import Request
-from unspool.engine.cpu.graph import Builder, Graph, Node, check
-from unspool.engine.cpu.path import CpuPath, plan_of
-from unspool.engine.cpu.plan import Plan
+from unspool.engine.compiler.ir.builder import Builder
+from unspool.engine.compiler.ir.graph import Graph, Node
+from unspool.engine.compiler.ir.verify import verify
+from unspool.engine.compiler.pipeline import Plan
+from unspool.engine.cpu.backend import CpuPath, plan_of
 
 __all__ = ["HandPath"]
 
@@ -70,4 +72,6 @@ def _by_hand(traced: Plan, units: int) -> Plan:
         ("matrix", recurrent): b.outer(h, of_gates),
         ("vector", 0): of_gates,
     }
-    return replace(traced, forward=check(Graph(tuple(forward.items()))), backward=check(Graph(tuple(backward.items()))))
+    return replace(
+        traced, forward=verify(Graph(tuple(forward.items()))), backward=verify(Graph(tuple(backward.items())))
+    )

@@ -16,9 +16,9 @@ import torch
 from measure import Comparison, Disagreement, conditions, interleaved, note, table, tally, told, use_threads
 from torch import Tensor
 
-from unspool.engine.cpu.compile import missing, products, tiled
-from unspool.engine.cpu.emit.target import host_target
-from unspool.engine.cpu.whole import PARTS, multiplied
+from unspool.engine.cpu.codegen.target import host_target
+from unspool.engine.cpu.jit.compile import missing, products, tiled
+from unspool.engine.cpu.runtime.gemm import PARTS, multiplied
 
 SIZES = ["4096,128,512", "700,200,800", "700,650,2600", "4096,256,1024", "4096,512,2048"]
 _MOST = 2.0

@@ -80,6 +80,14 @@ def room_of(file: Path) -> str:
     return file.relative_to(ROOT).parts[0].removesuffix(".py")
 
 
+@pytest.mark.parametrize("file", sorted((ROOT / "engine" / "compiler").rglob("*.py")), ids=lambda file: file.name)
+def test_the_compiler_knows_no_target(file):
+    package = ["unspool", *file.relative_to(ROOT).parts[:-1]]
+    modules = [module for _, module in imported(ast.parse(file.read_text(encoding="utf-8")), package)]
+    own = [module for module in modules if module.startswith("unspool.engine")]
+    assert [module for module in own if not module.startswith("unspool.engine.compiler")] == []
+
+
 def test_every_folder_and_file_stands_in_a_row():
     rooms = {room_of(file) for file in files()} - DOORS
     known = set.union(*ROWS)

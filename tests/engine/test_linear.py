@@ -13,9 +13,9 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
 
 from unspool.engine import linear, product
-from unspool.engine.cpu import whole
-from unspool.engine.cpu.compile import missing, products
-from unspool.engine.cpu.emit.target import host_target
+from unspool.engine.cpu.codegen.target import host_target
+from unspool.engine.cpu.jit.compile import missing, products
+from unspool.engine.cpu.runtime import gemm as whole
 from unspool.layers.linear import Linear
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))

@@ -8,8 +8,8 @@ from torch.testing import assert_close
 
 from cases import ALL_CELLS, SIZES, TOLERANCE, assert_agrees, fast_pairs
 from unspool.engine import explain, record_dispatch, unroll
-from unspool.engine.cpu import rules
-from unspool.engine.cpu.emit.target import AMX, AVX512, has_bfloat16
+from unspool.engine.cpu import heuristics as rules
+from unspool.engine.cpu.codegen.target import AMX, AVX512, has_bfloat16
 
 LARGE = (64, 32, 100, 200)  # time, batch, input, hidden
 # what runs where nothing is compiled

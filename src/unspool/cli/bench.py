@@ -134,7 +134,7 @@ def _rivals(cell: Cell[Any], inputs: Tensor) -> tuple[dict[str, Pair], dict[str,
 
 def _jax_rival(cell: Cell[Any], inputs: Tensor) -> JaxRival | str:
     """The cell in jax, or why it is left out."""
-    from unspool.engine.cpu.trace import Refusal
+    from unspool.engine.compiler.refusal import Refusal
 
     if importlib.util.find_spec("jax") is None:
         return "it is not installed (pip install jax)"

@@ -65,7 +65,7 @@ def _machine() -> dict[str, Any]:
     import torch
     import torch.distributed as dist
 
-    from unspool.engine.cpu.emit.target import host_target
+    from unspool.engine.cpu.codegen.target import host_target
 
     tiles = ", AMX" if host_target().tiled else ""
     devices = [f"cpu ({torch.backends.cpu.get_cpu_capability()}{tiles})"]

@@ -13,9 +13,9 @@ from jax import lax, nn  # type: ignore[import-not-found, unused-ignore]
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.cpu.graph import OVER_BLOCKS, REDUCTIONS, Node, block, ordered
-from unspool.engine.cpu.identity import weights
-from unspool.engine.cpu.path import plan_of
+from unspool.engine.compiler.frontend.cell_fingerprint import weights
+from unspool.engine.compiler.ir.graph import OVER_BLOCKS, REDUCTIONS, Node, block, ordered
+from unspool.engine.cpu.backend import plan_of
 
 __all__ = ["JaxRival"]
 
@@ -68,7 +68,7 @@ class JaxRival:
         inputs: (time, batch, input).
 
     Raises:
-        unspool.engine.cpu.trace.Refusal: If the compiler can't trace the step.
+        unspool.engine.compiler.frontend.trace.Refusal: If the compiler can't trace the step.
     """
 
     def __init__(self, cell: Cell[Any], inputs: Tensor) -> None:
@@ -120,7 +120,7 @@ class JaxRival:
 
 
 def _evaluate(ends: Iterable[Node], sources: Mapping[tuple[str, int], Any], matrices: Sequence[Any]) -> list[Any]:
-    """The values of some nodes; as `engine/cpu/interpret.py`, on arrays with columns last."""
+    """The values of some nodes; as `engine/compiler/ir/interpreter.py`, on arrays with columns last."""
     ends = list(ends)
     values: dict[Node, Any] = {}
     for node in ordered(ends):

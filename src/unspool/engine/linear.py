@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from unspool.engine.cpu.onlookers import looked_on, plain_memory
-from unspool.engine.cpu.room import room
-from unspool.engine.cpu.whole import enough, multiplied, worthwhile
+from unspool.engine.cpu.runtime.gemm import enough, multiplied, worthwhile
+from unspool.engine.cpu.runtime.interception import looked_on, plain_memory
+from unspool.engine.cpu.runtime.memory_pool import room
 
 __all__ = ["linear", "product"]
 

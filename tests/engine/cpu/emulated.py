@@ -11,11 +11,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from unspool.engine.cpu import compile as compiling
-from unspool.engine.cpu import layout, path, program, rules, whole
-from unspool.engine.cpu.emit.target import AVX512, has_bfloat16, host_target
-from unspool.engine.cpu.emit.text import Function
-from unspool.engine.cpu.threads import team
+from unspool.engine.cpu import backend as path
+from unspool.engine.cpu import heuristics as rules
+from unspool.engine.cpu import program
+from unspool.engine.cpu.codegen.llvm_builder import Function
+from unspool.engine.cpu.codegen.target import AVX512, has_bfloat16, host_target
+from unspool.engine.cpu.jit import compile as compiling
+from unspool.engine.cpu.runtime import batch_layout as layout
+from unspool.engine.cpu.runtime import gemm as whole
+from unspool.engine.cpu.runtime.thread_team import team
 
 __all__ = ["emulate", "with_tiles"]
 

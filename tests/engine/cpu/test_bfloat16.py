@@ -7,11 +7,12 @@ import torch
 
 from cases import ALL_CELLS, make_case
 from unspool.engine import explain, unroll
-from unspool.engine.cpu import path, rules
-from unspool.engine.cpu.compile import products
-from unspool.engine.cpu.emit.products import packed_size
-from unspool.engine.cpu.emit.target import AVX512_BF16, has_bfloat16
-from unspool.engine.cpu.products import HALF, HALF_WITHIN, multiply
+from unspool.engine.cpu import backend as path
+from unspool.engine.cpu import heuristics as rules
+from unspool.engine.cpu.codegen.gemm.vector_microkernel import packed_size
+from unspool.engine.cpu.codegen.target import AVX512_BF16, has_bfloat16
+from unspool.engine.cpu.jit.compile import products
+from unspool.engine.cpu.runtime.autograd_gemm import HALF, HALF_WITHIN, multiply
 
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(), reason="this processor has no AVX512-BF16")
 UNIT = 2.0**-8  # half the distance from 1 to the next number of bfloat16

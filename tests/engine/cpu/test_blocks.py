@@ -12,13 +12,15 @@ from torch import Tensor
 from cases import assert_agrees, make_case, make_cell
 from unspool.cells import Cell, cell_class
 from unspool.engine import Stepper, explain
-from unspool.engine.cpu import path
-from unspool.engine.cpu.differentiate import differentiate
-from unspool.engine.cpu.emit.target import AVX2, AVX512, PORTABLE, host_target
-from unspool.engine.cpu.graph import Builder, Graph, Node, check
-from unspool.engine.cpu.interpret import interpret
-from unspool.engine.cpu.plan import plan
-from unspool.engine.cpu.schedule import schedule
+from unspool.engine.compiler.ir.builder import Builder
+from unspool.engine.compiler.ir.graph import Graph, Node
+from unspool.engine.compiler.ir.interpreter import interpret
+from unspool.engine.compiler.ir.verify import verify
+from unspool.engine.compiler.loops.fusion import schedule
+from unspool.engine.compiler.passes.autodiff import differentiate
+from unspool.engine.compiler.pipeline import plan
+from unspool.engine.cpu import backend as path
+from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
 
 SIZES = [(1, 1), (1, 7), (3, 1), (3, 7), (7, 3), (17, 20), (20, 17)]  # lines, columns
 OPERATIONS = {  # in the graph, and in torch on (rows, lines, columns)
@@ -44,7 +46,7 @@ def test_operations_mean_what_torch_does_and_so_do_their_gradients(name, lines, 
     in_graph, in_torch = OPERATIONS[name]
     builder, rows = Builder(push_slices=True), 4
     node = in_graph(builder, builder.source("state", 0, lines * columns), lines, columns)
-    graph = check(Graph(((("state", 0), builder.pointwise("tanh", node)),)))
+    graph = verify(Graph(((("state", 0), builder.pointwise("tanh", node)),)))
     x = torch.randn(rows, lines, columns, dtype=torch.float64)
     if name.startswith("max"):
         x = x.round()  # equals share the gradient
@@ -208,4 +210,4 @@ def test_a_step_that_falls_into_too_many_pieces_is_refused():
 )
 def test_what_breaks_the_spec_is_caught(node):
     with pytest.raises(AssertionError):
-        check(Graph(((("output", 0), node),)))
+        verify(Graph(((("output", 0), node),)))

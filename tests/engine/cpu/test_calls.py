@@ -24,7 +24,7 @@ def agree(case) -> None:
 def _products(request, monkeypatch):
     """Who makes the products over all steps."""
     if request.param == "torch":
-        monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
+        monkeypatch.setattr("unspool.engine.cpu.launch.record._SMALL", 0)
 
 
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])

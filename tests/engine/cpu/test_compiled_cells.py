@@ -9,8 +9,8 @@ from odd_cells import ODD, HardSigmoid
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.cells import Cell
 from unspool.engine import explain, unroll
-from unspool.engine.cpu import path
-from unspool.engine.cpu.emit.target import AVX2, AVX512, PORTABLE, host_target
+from unspool.engine.cpu import backend as path
+from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
 
 AWKWARD = [(1, 1, 1, 1), (2, 3, 5, 7), (5, 33, 3, 63), (3, 2, 70, 65)]  # time, batch, input, hidden
 LONG = (100, 3, 5, 7)

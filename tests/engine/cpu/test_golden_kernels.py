@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from cases import ALL_CELLS
-from unspool.engine.cpu.emit.jobs import emit_jobs
-from unspool.engine.cpu.emit.loops import emit_kernel
-from unspool.engine.cpu.emit.products import emit_products
-from unspool.engine.cpu.emit.tables import emit_tables
-from unspool.engine.cpu.emit.target import AVX2, AVX512, AVX512_BF16, NEON, PORTABLE
-from unspool.engine.cpu.path import plan_of
-from unspool.engine.cpu.schedule import schedule
+from unspool.engine.compiler.loops.fusion import schedule
+from unspool.engine.cpu.backend import plan_of
+from unspool.engine.cpu.codegen.commands import emit_jobs
+from unspool.engine.cpu.codegen.gemm.vector_microkernel import emit_products
+from unspool.engine.cpu.codegen.kernel import emit_kernel
+from unspool.engine.cpu.codegen.ragged_tables import emit_tables
+from unspool.engine.cpu.codegen.target import AVX2, AVX512, AVX512_BF16, NEON, PORTABLE
 
 FOLDER = Path(__file__).parent / "golden"
 

@@ -7,10 +7,10 @@ from array import array
 import pytest
 import torch
 
-from unspool.engine.cpu.compile import products, tools
-from unspool.engine.cpu.emit.products import packed_size
-from unspool.engine.cpu.emit.target import AVX2, AVX512, PORTABLE, host_target
-from unspool.engine.cpu.jobs import At, Jobs
+from unspool.engine.cpu.codegen.gemm.vector_microkernel import packed_size
+from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
+from unspool.engine.cpu.jit.compile import products, tools
+from unspool.engine.cpu.launch.command_list import At, Jobs
 
 TARGETS = [AVX512, AVX2, PORTABLE]
 

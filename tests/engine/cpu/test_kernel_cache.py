@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from cases import make_case
-from unspool.engine.cpu import cache
-from unspool.engine.cpu.compile import _Machine, compile_kernel, products, tables, tools, uncollected
-from unspool.engine.cpu.path import _plans, _programs
+from unspool.engine.cpu.backend import _plans, _programs
+from unspool.engine.cpu.jit import disk_cache as cache
+from unspool.engine.cpu.jit.compile import _Machine, compile_kernel, products, tables, tools, uncollected
 
 BODY = bytes(range(256)) * 10
 
@@ -136,8 +136,8 @@ def test_processes_may_share_the_folder(tmp_path):
 
 
 def test_compile_kernel_gives_callable_code():
-    from unspool.engine.cpu.plan import plan
-    from unspool.engine.cpu.schedule import schedule
+    from unspool.engine.compiler.loops.fusion import schedule
+    from unspool.engine.compiler.pipeline import plan
 
     found = plan(make_case("elman", (2, 2, 3, 4)).cell)
     kernel = schedule(found.inference, lanes=8, backward=False, history=frozenset({0}))

@@ -7,9 +7,9 @@ import itertools
 import pytest
 import torch
 
-from unspool.engine.cpu.compile import missing
-from unspool.engine.cpu.emit.loops import RATES
-from unspool.engine.cpu.layout import packed
+from unspool.engine.cpu.codegen.kernel import RATES
+from unspool.engine.cpu.jit.compile import missing
+from unspool.engine.cpu.runtime.batch_layout import packed
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason="needs llvmlite")
 

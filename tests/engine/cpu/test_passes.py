@@ -7,11 +7,14 @@ import torch
 from odd_cells import ODD
 
 from cases import ALL_CELLS, make_cell
-from unspool.engine.cpu.graph import Builder, Graph, Node, check
-from unspool.engine.cpu.identity import weights
-from unspool.engine.cpu.interpret import interpret
-from unspool.engine.cpu.plan import plan
-from unspool.engine.cpu.schedule import schedule
+from unspool.engine.compiler.frontend.cell_fingerprint import weights
+from unspool.engine.compiler.ir.builder import Builder
+from unspool.engine.compiler.ir.graph import Graph, Node
+from unspool.engine.compiler.ir.interpreter import interpret
+from unspool.engine.compiler.ir.verify import verify
+from unspool.engine.compiler.loops.fusion import schedule
+from unspool.engine.compiler.pipeline import plan
+from unspool.engine.cpu.runtime.prologue import run_inputs, run_weights
 
 EVERY = {**ALL_CELLS, **ODD}
 
@@ -31,8 +34,8 @@ def test_interpreted_steps_equal_autograd(name):
 
     found = plan(cell)
     matrices, vectors = found.tape.replay(weights(cell))
-    shared = found.before.run_weights(vectors, matrices, torch.float64)
-    inputs, shifts = found.before.run_inputs([x], shared, matrices), [shared[node] for node in found.before.vectors]
+    shared = run_weights(found.before, vectors, matrices, torch.float64)
+    inputs, shifts = run_inputs(found.before, [x], shared, matrices), [shared[node] for node in found.before.vectors]
     sources = {("input", number): part for number, part in enumerate(inputs)}
     sources |= {("vector", number): part for number, part in enumerate(shifts)}
     sources |= {("state", number): part.flatten(1) for number, part in enumerate(state)}
@@ -163,4 +166,4 @@ def test_numbers_are_worked_out():
 )
 def test_what_breaks_the_spec_is_caught(node):
     with pytest.raises(AssertionError):
-        check(Graph(((("output", 0), node),)))
+        verify(Graph(((("output", 0), node),)))

@@ -7,8 +7,8 @@ import torch
 from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
-from unspool.engine.cpu import path
-from unspool.engine.cpu.plan import plan
+from unspool.engine.compiler.pipeline import plan
+from unspool.engine.cpu import backend as path
 
 CASES = {**PIECES, "gru-reset-before": ALL_CELLS["gru-reset-before"], **ODD}
 
@@ -29,7 +29,7 @@ def ways(monkeypatch):
 def products(request, monkeypatch):
     """Who makes the products over all steps."""
     if request.param == "torch":
-        monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
+        monkeypatch.setattr("unspool.engine.cpu.launch.record._SMALL", 0)
     return request.param
 
 

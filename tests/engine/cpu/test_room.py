@@ -10,8 +10,8 @@ import torch
 
 from unspool.cells import LSTMCell
 from unspool.engine import unroll
-from unspool.engine.cpu import room as module
-from unspool.engine.cpu.room import room
+from unspool.engine.cpu.runtime import memory_pool as module
+from unspool.engine.cpu.runtime.memory_pool import room
 
 LARGE = 1 << 20  # numbers
 

@@ -263,11 +263,11 @@ def test_a_default_argument_changed_is_followed(monkeypatch):
 
 
 def test_values_that_stay_compile_once(monkeypatch):
-    from unspool.engine.cpu import path
+    from unspool.engine.cpu import backend
 
     traced: list[Cell] = []
-    plan = path.plan
-    monkeypatch.setattr(path, "plan", lambda cell, widths: (traced.append(cell), plan(cell, widths))[1])
+    plan = backend.plan
+    monkeypatch.setattr(backend, "plan", lambda cell, widths: (traced.append(cell), plan(cell, widths))[1])
     cells = [kind(3, 5) for kind in (ReadsTable, ReadsObject, ReadsThroughHelpers) for _ in range(2)]
     for _ in range(3):
         for cell in cells:

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from cases import assert_agrees, make_case
-from unspool.engine.cpu import path, threads
-from unspool.engine.cpu.frame import Frame
+from unspool.engine.cpu import backend as path
+from unspool.engine.cpu.launch.command_buffer import Frame
+from unspool.engine.cpu.runtime import thread_team as threads
 
 SIZE = (12, 20, 60, 64)  # enough work to be shared out
 

@@ -13,15 +13,17 @@ from emulated import with_tiles
 
 from cases import ALL_CELLS, make_case
 from unspool.engine import explain, unroll
-from unspool.engine.cpu import path, products, whole
-from unspool.engine.cpu.around import Around
-from unspool.engine.cpu.compile import tiled
-from unspool.engine.cpu.emit.target import AMX, AVX512
-from unspool.engine.cpu.emit.tiled import emit_tiled
-from unspool.engine.cpu.emit.tiles import tiles_size
-from unspool.engine.cpu.products import HALF_WITHIN, IN_TILES, matrix_gradients, product
+from unspool.engine.cpu import backend as path
+from unspool.engine.cpu.codegen.gemm.amx_microkernel import emit_tiled
+from unspool.engine.cpu.codegen.gemm.amx_packing import tiles_size
+from unspool.engine.cpu.codegen.target import AMX, AVX512
+from unspool.engine.cpu.jit.compile import tiled
+from unspool.engine.cpu.launch.record import Around
 from unspool.engine.cpu.program import Program
-from unspool.engine.cpu.whole import PARTS, multiplied, worthwhile
+from unspool.engine.cpu.runtime import autograd_gemm as products
+from unspool.engine.cpu.runtime import gemm as whole
+from unspool.engine.cpu.runtime.autograd_gemm import HALF_WITHIN, IN_TILES, matrix_gradients, product
+from unspool.engine.cpu.runtime.gemm import PARTS, multiplied, worthwhile
 
 needs_tiles = pytest.mark.usefixtures("tiles")
 UNIT = 2.0**-24  # half the distance from 1 to the next number of float32
@@ -54,8 +56,8 @@ def always(monkeypatch, tiles):
     """Tiles in every loop and for every product, however few rows there are."""
     monkeypatch.setattr(Program, "tiles", lambda self, *given: 0 if self.dtype != torch.float32 else 3 - 2 * self.half)
     monkeypatch.setattr(whole, "_WORTHWHILE", 0)
-    monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
-    monkeypatch.setattr("unspool.engine.cpu.around._HIGHER", 1 << 20)
+    monkeypatch.setattr("unspool.engine.cpu.launch.record._SMALL", 0)
+    monkeypatch.setattr("unspool.engine.cpu.launch.record._HIGHER", 1 << 20)
     path._programs.clear()
     yield
     path._programs.clear()

@@ -14,8 +14,11 @@ from odd_cells import ODD
 from cases import ALL_CELLS, assert_agrees, make_case, make_cell
 from unspool.cells import LSTMCell
 from unspool.engine import Stepper, explain, unroll
-from unspool.engine.cpu import frame, path, program, threads
+from unspool.engine.cpu import backend as path
+from unspool.engine.cpu import program
+from unspool.engine.cpu.launch import command_buffer as frame
 from unspool.engine.cpu.program import Program, Split
+from unspool.engine.cpu.runtime import thread_team as threads
 
 pytestmark = pytest.mark.skipif(threads.team().start == 0, reason="torch has no OpenMP team here")
 

@@ -12,8 +12,9 @@ from odd_cells import H, OneState
 
 from cases import make_case
 from unspool.engine import explain, unroll
-from unspool.engine.cpu.plan import plan
-from unspool.engine.cpu.trace import Refusal, trace
+from unspool.engine.compiler.frontend.trace import trace
+from unspool.engine.compiler.pipeline import plan
+from unspool.engine.compiler.refusal import Refusal
 from unspool.errors import BackendError
 
 

@@ -9,13 +9,14 @@ from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine import unroll
-from unspool.engine.cpu import path, whole
-from unspool.engine.cpu.around import Around
-from unspool.engine.cpu.compile import missing, products, tiled
-from unspool.engine.cpu.emit.target import AVX2, AVX512, PORTABLE, host_target
-from unspool.engine.cpu.plan import plan
+from unspool.engine.compiler.pipeline import plan
+from unspool.engine.cpu import backend as path
+from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
+from unspool.engine.cpu.jit.compile import missing, products, tiled
+from unspool.engine.cpu.launch.record import Around
 from unspool.engine.cpu.program import Program
-from unspool.engine.cpu.whole import PARTS, multiplied, worthwhile
+from unspool.engine.cpu.runtime import gemm as whole
+from unspool.engine.cpu.runtime.gemm import PARTS, multiplied, worthwhile
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -62,8 +63,8 @@ def ways(request, monkeypatch):
         monkeypatch.setattr(Program, "cut", 0)
     parts = 3 * (request.param == "tiles")
     monkeypatch.setattr(Program, "tiles", lambda self, *given: parts * (self.dtype is torch.float32))
-    monkeypatch.setattr("unspool.engine.cpu.around._SMALL", 0)
-    monkeypatch.setattr("unspool.engine.cpu.around._HIGHER", 1 << 20)
+    monkeypatch.setattr("unspool.engine.cpu.launch.record._SMALL", 0)
+    monkeypatch.setattr("unspool.engine.cpu.launch.record._HIGHER", 1 << 20)
     taken, way = [], Around.way
     monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
     path._programs.clear()

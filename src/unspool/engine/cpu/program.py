@@ -9,17 +9,17 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from unspool.engine.cpu.compile import Native, Products, Tools, compile_kernel, products, tiled, tools
-from unspool.engine.cpu.emit.products import packed_size
-from unspool.engine.cpu.emit.target import Target, host_target
-from unspool.engine.cpu.emit.tiles import tiles_size
-from unspool.engine.cpu.graph import Graph
-from unspool.engine.cpu.kernel import Kernel
-from unspool.engine.cpu.plan import Plan
-from unspool.engine.cpu.products import FULL_WITHIN, HALF, HALF_WITHIN, IN_TILES
-from unspool.engine.cpu.schedule import schedule
-from unspool.engine.cpu.threads import team, threads
-from unspool.engine.cpu.whole import PARTS
+from unspool.engine.compiler.ir.graph import Graph
+from unspool.engine.compiler.loops.fusion import schedule
+from unspool.engine.compiler.loops.loop_ir import Kernel
+from unspool.engine.compiler.pipeline import Plan
+from unspool.engine.cpu.codegen.gemm.amx_packing import tiles_size
+from unspool.engine.cpu.codegen.gemm.vector_microkernel import packed_size
+from unspool.engine.cpu.codegen.target import Target, host_target
+from unspool.engine.cpu.jit.compile import Native, Products, Tools, compile_kernel, products, tiled, tools
+from unspool.engine.cpu.runtime.autograd_gemm import FULL_WITHIN, HALF, HALF_WITHIN, IN_TILES
+from unspool.engine.cpu.runtime.gemm import PARTS
+from unspool.engine.cpu.runtime.thread_team import team, threads
 
 __all__ = ["Program", "Split"]
 

@@ -1,0 +1,1 @@
+"""From a cell to the IR: fingerprint, trace, shapes, lowering."""

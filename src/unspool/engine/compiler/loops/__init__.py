@@ -1,0 +1,1 @@
+"""From a graph to loops over rows: fusion, buffers, the loop IR."""

@@ -1,0 +1,226 @@
+"""What a scheduled step is: phases of products and fused loops over named memory, ready to be emitted.
+
+for each step:
+    for each phase:
+        products
+        for each row:
+            for each loop: load, compute, store
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from unspool.engine.compiler.ir.graph import Node
+
+__all__ = ["Buffer", "Grid", "Kernel", "Load", "Loop", "Outer", "Phase", "Place", "Product", "Rate", "Wrap"]
+
+Rate = Literal["time", "before", "after", "now", "next", "row", "vector", "part"]
+"""Which row of a memory belongs to a sequence at a step: `time` one for every step; `before` and `after` the same in
+the history of a state; `now` and `next` two that change places; `row` one in all; `vector` the same for all;
+`part` one for each part that the batch is cut into: sums, or what is wanted no longer than for a row."""
+
+
+class Buffer(NamedTuple):
+    """Memory, and how it is walked."""
+
+    name: str
+    rate: Rate
+    stride: int
+    """Numbers from one row to the next."""
+
+
+class Place(NamedTuple):
+    """Where a value stands."""
+
+    buffer: Buffer
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.buffer.name}.{self.buffer.rate}[{self.column}:]"
+
+
+class Grid(NamedTuple):
+    """What a loop goes over: the lines of a block and the columns of each; a row that is no block is one line."""
+
+    lines: int
+    columns: int
+
+
+class Load(NamedTuple):
+    """A value that a loop reads."""
+
+    node: Node
+    place: Place
+    along: Literal["grid", "lines", "columns"] = "grid"
+    """Whether it has a number for every place of the grid, one for each line, or one for each column."""
+
+    def __str__(self) -> str:
+        said = {"grid": "", "lines": " by line", "columns": " by column"}
+        return f"load {self.place}{said[self.along]}"
+
+
+class Wrap(NamedTuple):
+    """Numbers of either end of a stored row that are put beyond its other end, so that it can be read rolled."""
+
+    place: Place
+    width: int
+    margin: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """Rows times a packed matrix."""
+
+    operand: Place
+    depth: int
+    matrix: int
+    transposed: bool
+    width: int
+    result: Place
+
+    @property
+    def packed(self) -> str:
+        """The memory of the packed matrix."""
+        return f"matrix{self.matrix}{'t' if self.transposed else ''}"
+
+
+@dataclass(frozen=True)
+class Loop:
+    """One pass over a row; of width 1, once a row."""
+
+    grid: Grid
+    loads: tuple[Load, ...]
+    computes: tuple[Node, ...]
+    reductions: tuple[Node, ...]
+    """Over the whole row, into a register."""
+    folds: tuple[tuple[Node, Place], ...]
+    """Along the lines of a block or across them, into memory."""
+    stores: tuple[tuple[Node, Place], ...]
+    sums: tuple[tuple[Node, Place], ...]
+    """What is added up over all rows and steps."""
+    wraps: tuple[Wrap, ...]
+
+    @property
+    def width(self) -> int:
+        """Numbers in all."""
+        return self.grid.lines * self.grid.columns
+
+    @property
+    def places(self) -> list[Place]:
+        """All memory that is read or written."""
+        written = [place for _, place in (*self.folds, *self.stores, *self.sums)]
+        return [*(load.place for load in self.loads), *written, *(wrap.place for wrap in self.wraps)]
+
+    def moved(self, to: Mapping[Buffer, Buffer]) -> Loop:
+        """The same loop with other memory for some."""
+
+        def place(at: Place) -> Place:
+            return at._replace(buffer=to.get(at.buffer, at.buffer))
+
+        return replace(
+            self,
+            loads=tuple(load._replace(place=place(load.place)) for load in self.loads),
+            folds=tuple((node, place(at)) for node, at in self.folds),
+            stores=tuple((node, place(at)) for node, at in self.stores),
+            sums=tuple((node, place(at)) for node, at in self.sums),
+            wraps=tuple(wrap._replace(place=place(wrap.place)) for wrap in self.wraps),
+        )
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Products, then what follows from them."""
+
+    products: tuple[Product, ...]
+    loops: tuple[Loop, ...]
+
+
+@dataclass(frozen=True)
+class Outer:
+    """A matrix's gradient, taken after the loop: the product of two memories over all rows."""
+
+    matrix: int
+    left: Place
+    depth: int
+    right: Place
+    width: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One direction, ready to be emitted."""
+
+    backward: bool
+    phases: tuple[Phase, ...]
+    outers: tuple[Outer, ...]
+    same: Mapping[str, str] = field(default_factory=dict)
+    """What needs no memory of its own, since another memory holds the same, by name."""
+
+    def __str__(self) -> str:
+        """Phase by phase: products, then for each row what is loaded, computed and stored."""
+        told = [line for number, phase in enumerate(self.phases) for line in _told(number, phase)]
+        return "\n".join([*told, *(f"{name} is {other}" for name, other in self.same.items())])
+
+    @cached_property
+    def products(self) -> list[Product]:
+        """All products of a step."""
+        return [product for phase in self.phases for product in phase.products]
+
+    @cached_property
+    def work(self) -> int:
+        """Multiplications a row."""
+        return sum(product.depth * product.width for product in self.products)
+
+    @cached_property
+    def buffers(self) -> dict[str, Buffer]:
+        """All memory by name, in order, packed matrices left out."""
+        found: dict[str, Buffer] = {}
+        for phase in self.phases:
+            for product in phase.products:
+                found |= {place.buffer.name: place.buffer for place in (product.operand, product.result)}
+            for loop in phase.loops:
+                found |= {place.buffer.name: place.buffer for place in loop.places}
+        for outer in self.outers:
+            found |= {place.buffer.name: place.buffer for place in (outer.left, outer.right)}
+        return dict(sorted(found.items()))
+
+    @cached_property
+    def summed(self) -> list[Buffer]:
+        """The memory that sums are added up in, which must be zero before."""
+        sums = (place.buffer for phase in self.phases for loop in phase.loops for _, place in loop.sums)
+        return list(dict.fromkeys(sums))
+
+    @cached_property
+    def memories(self) -> list[str]:
+        """Every memory that the kernel is handed, in order."""
+        return [*self.buffers, *self.packed]
+
+    @cached_property
+    def packed(self) -> list[str]:
+        """The memories of the packed matrices."""
+        return sorted({product.packed for product in self.products})
+
+
+def _told(number: int, phase: Phase) -> Iterator[str]:
+    yield f"phase {number}"
+    for product in phase.products:
+        yield f"  {product.result} = {product.operand} @ {product.packed}, {product.depth} x {product.width}"
+    for loop in phase.loops:
+        lines, columns = loop.grid
+        if lines > 1:
+            yield f"  for {lines} lines of {columns} columns"
+        else:
+            yield f"  for {columns} columns" if columns > 1 else "  once a row"
+        steps = [str(load) for load in loop.loads]
+        steps += [node.operation for node in loop.computes if node.operation != "constant"]
+        steps += [f"{node.operation} over the row" for node in loop.reductions]
+        steps += [f"store {place}" for _, place in loop.stores]
+        steps += [f"store {node.operation} {place}" for node, place in loop.folds]
+        steps += [f"add to {place}" for _, place in loop.sums]
+        steps += [f"wrap {wrap.margin} of {wrap.place}" for wrap in loop.wraps]
+        yield from textwrap.wrap(", ".join(steps), 110, initial_indent="    ", subsequent_indent="    ")

@@ -1,0 +1,1 @@
+"""Passes over graphs: hoisting, affine prologues, autodiff, recomputation."""

@@ -1,0 +1,140 @@
+"""The common case before the loop: weights are handed on as they are, turned or in slices, and inputs multiplied.
+
+Then nothing of it needs torch's autograd, whose every call costs some microseconds there and back; on small problems
+that is half of the time. Gradients are written down here: of `x W` they are two products, of `b + d` the sum of rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+
+from unspool.engine.compiler.frontend.shapes import Weight
+from unspool.engine.compiler.frontend.trace import Tape
+from unspool.engine.compiler.ir.graph import Node
+from unspool.engine.compiler.passes.hoist import Before
+
+__all__ = ["Input", "Piece", "Plain", "bare", "plain"]
+
+
+class Piece(NamedTuple):
+    """Some rows of a weight, and whether they are turned into columns."""
+
+    weight: int
+    start: int
+    stop: int
+    turned: bool = False
+
+    def numbers(self, shape: torch.Size) -> int:
+        """How many there are, given the weight's shape."""
+        return (self.stop - self.start) * shape[1:].numel()
+
+
+class Input(NamedTuple):
+    """A loop input: what the step is given, or a product of it with a matrix."""
+
+    given: int
+    matrix: int | None
+
+
+@dataclass(frozen=True)
+class Plain:
+    """What runs before the loop."""
+
+    matrices: tuple[Piece, ...]
+    vectors: tuple[Piece, ...]
+    inputs: tuple[Input, ...]
+    sums: tuple[tuple[int, ...], ...]
+    """The loop's vectors: each a sum of vectors."""
+
+
+def bare(inputs: int, vectors: int, shapes: Sequence[torch.Size], turned: Sequence[bool]) -> Plain:
+    """What is left where inputs and vectors are made by torch, under autograd: matrices to pack.
+
+    Args:
+        inputs: The loop's inputs.
+        vectors: Its vectors; they are the first weights, each (1, width).
+        shapes: Of the other weights, the matrices.
+        turned: Which of them are given as transposes.
+    """
+    matrices = [
+        Piece(number, 0, shape[0], turn)
+        for number, (shape, turn) in enumerate(zip(shapes, turned, strict=True), start=vectors)
+    ]
+    return Plain(
+        matrices=tuple(matrices),
+        vectors=tuple(Piece(number, 0, 1) for number in range(vectors)),
+        inputs=tuple(Input(number, None) for number in range(inputs)),
+        sums=tuple((number,) for number in range(vectors)),
+    )
+
+
+def plain(tape: Tape, before: Before, shapes: Mapping[str, torch.Size]) -> Plain | None:
+    """What runs before the loop in these words; None if there is more to it.
+
+    Args:
+        tape: The calls on weights.
+        before: What is done with them and with what the step is given.
+        shapes: Of the weights by name.
+    """
+    pieces: list[Piece | None] = []
+    sizes = [shapes[name] for name in tape.names]
+    for number, size in enumerate(sizes):
+        pieces.append(Piece(number, 0, size[0]) if size else None)
+    for function, arguments, options in tape.calls:
+        made = None if options else _moved(str(function), arguments, pieces, sizes)
+        if made is None:
+            return None
+        pieces.append(made)
+    matrices = [pieces[number] for number in tape.matrices]
+    vectors = [pieces[number] for number in tape.vectors]
+    inputs = [_input(node) for node in before.inputs]
+    sums = [_sum(node) for node in before.vectors]
+    found = (*matrices, *vectors, *inputs, *sums)
+    if any(part is None for part in found) or any(piece is not None and piece.turned for piece in vectors):
+        return None
+    return Plain(tuple(matrices), tuple(vectors), tuple(inputs), tuple(sums))  # type: ignore[arg-type]
+
+
+def _moved(
+    name: str, arguments: tuple[Any, ...], pieces: Sequence[Piece | None], sizes: Sequence[torch.Size]
+) -> Piece | None:
+    """A weight that was turned, or of which some rows were taken."""
+    if not isinstance(arguments[0], Weight):
+        return None
+    piece = pieces[arguments[0].number]
+    if piece is None:
+        return None
+    turns = (name, *arguments[1:]) in (
+        ("aten.t.default",),
+        ("aten.transpose.int", 0, 1),
+        ("aten.transpose.int", 1, 0),
+    ) or (name == "aten.permute.default" and list(arguments[1]) == [1, 0])
+    if turns and len(sizes[piece.weight]) == 2:
+        return piece._replace(turned=not piece.turned)
+    if name == "aten.slice.Tensor" and not piece.turned and len(arguments) == 4 and arguments[1] == 0:
+        length = piece.stop - piece.start
+        start, stop = (min(at + length if at < 0 else at, length) for at in arguments[2:])
+        return piece._replace(start=piece.start + start, stop=piece.start + stop) if start < stop else None
+    return None
+
+
+def _input(node: Node) -> Input | None:
+    if node.operation == "source":
+        return Input(node.value[1], None)
+    given = node.arguments[0] if node.operation == "product" else None
+    if given is None or given.operation != "source" or given.value[0] != "input" or node.value[1]:
+        return None
+    return Input(given.value[1], node.value[0])
+
+
+def _sum(node: Node) -> tuple[int, ...] | None:
+    if node.operation == "source" and node.value[0] == "vector":
+        return (node.value[1],)
+    if node.operation != "add" or any(part.width != node.width for part in node.arguments):
+        return None
+    parts = [_sum(part) for part in node.arguments]
+    return None if None in parts else tuple(number for part in parts if part is not None for number in part)

@@ -1,0 +1,140 @@
+"""Hoist: products that do not look at the state run once for all steps, before the loop.
+
+First sums are sorted, `(W x + b) + (U h + d)` into `(W x + (b + d)) + U h`, so that `b + d` is one vector of the loop.
+Before the loop torch's own operations run under autograd, which gives the gradients of inputs and input weights; the
+loop is handed the results as new inputs and vectors. What is pointwise stays in the loop, where it costs no way through
+memory, unless a hoisted product needs it; so does adding a bias, whose gradient the loop then sums on its way back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+from unspool.engine.compiler.ir.builder import Builder
+from unspool.engine.compiler.ir.graph import REPEATS, Graph, Node
+from unspool.engine.compiler.ir.verify import verify
+
+__all__ = ["Before", "hoist", "sort_sums"]
+
+Rate = Literal["weights", "inputs", "state"]
+"""How often a value changes: never within a call, with every step, or with the state."""
+
+
+def _rates(graph: Graph) -> dict[Node, Rate]:
+    """How often each node of a graph changes."""
+    found: dict[Node, Rate] = {}
+    for node in graph.nodes():
+        if node.operation == "source":
+            kind = node.value[0]
+            found[node] = "weights" if kind == "vector" else "inputs" if kind == "input" else "state"
+        else:
+            given = {found[argument] for argument in node.arguments}
+            found[node] = "state" if "state" in given else "inputs" if "inputs" in given else "weights"
+    return found
+
+
+def sort_sums(graph: Graph) -> Graph:
+    """Add up what changes seldom first."""
+    speed = _rates(graph)
+    uses = Counter(argument for node in graph.nodes() for argument in node.arguments)
+    uses.update(node for _, node in graph.results)
+    builder = Builder(push_slices=False)
+    new: dict[Node, Node] = {}
+
+    def terms(node: Node) -> list[Node]:
+        found = []
+        for argument in node.arguments:
+            single = argument.operation == "add" and uses[argument] == 1 and argument.width == node.width
+            found += terms(argument) if single else [argument]
+        return found
+
+    for node in graph.nodes():
+        order = _order(terms(node), speed) if node.operation == "add" else []
+        if order:
+            builder.where = node.where
+            sums = [_total(builder, [new[term] for term in group]) for group in order]
+            new[node] = builder.expand(_total(builder, sums), node.width)
+        else:
+            new[node] = builder.rebuild(node, tuple(new[argument] for argument in node.arguments))
+    return verify(Graph(tuple((name, new[node]) for name, node in graph.results)))
+
+
+def _total(builder: Builder, terms: Sequence[Node]) -> Node:
+    total = terms[0]
+    for term in terms[1:]:
+        total = builder.pointwise("add", total, term)
+    return total
+
+
+def _order(terms: list[Node], speed: Mapping[Node, Rate]) -> list[list[Node]]:
+    """Which terms of a sum to add first; nothing if they may stay as they are."""
+    weights, inputs, state = (
+        [term for term in terms if speed[term] == rate] for rate in ("weights", "inputs", "state")
+    )
+    products = [term for term in inputs if term.operation == "product"]
+    if not products:
+        return []  # adding to anything else before the loop would only copy it
+    others = [term for term in inputs if term not in products]
+    return [group for group in (products[:1], weights, products[1:], others, state) if group]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What runs before the loop."""
+
+    inputs: tuple[Node, ...]
+    """The loop's inputs, which change with every step."""
+    vectors: tuple[Node, ...]
+    """The loop's vectors, which depend on weights alone."""
+
+    @cached_property
+    def order(self) -> tuple[list[Node], list[Node]]:
+        """What to compute, each after what it needs: first what depends on weights alone, then the rest."""
+        graph = Graph(tuple((("input", number), node) for number, node in enumerate((*self.inputs, *self.vectors))))
+        speed, nodes = _rates(graph), graph.nodes()
+        return (
+            [node for node in nodes if speed[node] == "weights"],
+            [node for node in nodes if speed[node] != "weights"],
+        )
+
+
+def hoist(graph: Graph, *, products: bool = True) -> tuple[Before, Graph]:
+    """Split a step in what runs before the loop and what is left in it.
+
+    Args:
+        graph: The step.
+        products: Whether products of inputs leave the loop; where there is a single step, nothing is won by that.
+    """
+    speed = _rates(graph)
+    inputs: list[Node] = []
+    vectors: list[Node] = []
+    builder = Builder(push_slices=True)
+    new: dict[Node, Node] = {}
+
+    def hoisted(node: Node) -> Node:
+        kind, known = ("vector", vectors) if speed[node] == "weights" else ("input", inputs)
+        if node not in known:
+            known.append(node)
+        return builder.source(kind, known.index(node), node.width)
+
+    def visit(node: Node) -> Node:
+        if node not in new:
+            builder.where = node.where
+            leaves = node.operation == "source" or (products and node.operation == "product")
+            if (speed[node] == "inputs" and leaves) or (
+                speed[node] == "weights" and node.operation not in ("constant", "slice", "expand", *REPEATS)
+            ):
+                new[node] = hoisted(node)
+            else:
+                new[node] = builder.rebuild(node, tuple(visit(argument) for argument in node.arguments))
+        return new[node]
+
+    for node in graph.nodes():  # in this order no visit goes deep
+        if speed[node] == "state" or (speed[node] == "inputs" and not products):
+            visit(node)
+    loop = Graph(tuple((name, visit(node)) for name, node in graph.results))
+    return Before(tuple(inputs), tuple(vectors)), verify(loop)

@@ -1,0 +1,151 @@
+"""Save or recompute: what the step forward keeps for the step backward.
+
+The states before and after every step are kept anyway, and so are the loop's inputs. What follows from them by little
+arithmetic is computed again; the rest is saved. So an LSTM saves its four gates, which follow from a product, and
+computes the tanh of its cell state anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import accumulate, pairwise
+
+from unspool.engine.compiler.ir.builder import Builder
+from unspool.engine.compiler.ir.graph import OVER_BLOCKS, REDUCTIONS, REPEATS, Graph, Node, ordered
+from unspool.engine.compiler.ir.operations import POINTWISE, SERIES
+from unspool.engine.compiler.ir.verify import verify
+
+__all__ = ["save"]
+
+_LIMIT = SERIES + 12
+"""What computing a value again may cost, in additions; above that it is saved. A gate of a layer-normalised cell is one
+series behind two normalised rows: to read that back takes as long as to compute it again, and twice the memory."""
+_HEAVY, _NEVER = ("product", "concat", *REDUCTIONS, *OVER_BLOCKS), 1000
+_MOVED = (*REPEATS, "roll")
+"""What only moves numbers: what it moves is saved, and moved again."""
+
+
+def save(forward: Graph, backward: Graph, builder: Builder) -> tuple[Graph, Graph]:
+    """Cut the backward graph loose from the forward one.
+
+    Args:
+        forward: One step forward.
+        backward: The same step backward, as `differentiate` returned it.
+        builder: The one that made both.
+
+    Returns:
+        The forward graph with what it saves among its results, and the backward graph that reads it.
+    """
+    flowing = _flowing(backward)
+    after = {
+        node: number for number, node in forward.find("state").items() if node.operation not in ("source", "constant")
+    }
+    parts = {part: whole for whole in after for part in _columns(whole)}
+    kept = {*after, *parts}
+    free: set[Node] = set(kept)
+    saved: list[Node] = []
+    for node in _needed(backward, flowing):
+        if _cost(node, free) > _LIMIT:
+            saved.append(node)
+        free.add(node)  # it is there now, either way
+    for _, node in backward.results:  # a matrix's gradient is taken after the loop, from what lies in memory
+        if node.operation == "outer":
+            row = _base(node.arguments[0])
+            if row.operation != "source" and row not in kept and row not in saved:
+                saved.append(row)
+    slices = _slices_of_each_other(saved, builder)
+    saved = [node for node in saved if node not in slices]
+
+    new = Builder(push_slices=True)
+    known = {node: new.source("after", number, node.width) for node, number in after.items()}
+    known |= {part: new.slice(known[whole], *_columns(whole)[part]) for part, whole in parts.items()}
+    known |= {node: new.source("saved", number, node.width) for number, node in enumerate(saved)}
+    known |= {node: new.slice(known[whole], *columns) for node, (whole, columns) in slices.items()}
+    extra = tuple((("saved", number), node) for number, node in enumerate(saved))
+    return verify(Graph(forward.results + extra)), verify(new.copy(backward, known))
+
+
+def _columns(whole: Node) -> dict[Node, tuple[int, int]]:
+    """The parts of a concat that have to be computed, and where each stands."""
+    ends = [0, *accumulate(part.width for part in whole.arguments)] if whole.operation == "concat" else []
+    found = zip(whole.arguments, pairwise(ends), strict=False) if ends else ()
+    return {part: columns for part, columns in found if part.operation not in ("source", "constant")}
+
+
+def _slices_of_each_other(saved: list[Node], builder: Builder) -> dict[Node, tuple[Node, tuple[int, int]]]:
+    """The nodes that are columns of another, with the other; a slice of a sum was made a sum of slices before."""
+    columns = {
+        node.value for node in Graph(tuple((("saved", 0), node) for node in saved)).nodes() if node.operation == "slice"
+    }
+    found: dict[Node, tuple[Node, tuple[int, int]]] = {}
+    for whole in sorted(saved, key=lambda node: -node.width):
+        for start, stop in sorted(columns) if whole not in found else ():
+            part = builder.slice(whole, start, stop) if stop <= whole.width else whole
+            if part is not whole and part in saved:
+                found[part] = (whole, (start, stop))
+    return found
+
+
+def _base(node: Node) -> Node:
+    return node.arguments[0] if node.operation == "slice" else node
+
+
+def _flowing(backward: Graph) -> set[Node]:
+    """The nodes that depend on a gradient; all others belong to the step forward."""
+    found: set[Node] = set()
+    for node in backward.nodes():
+        gradient = node.operation == "source" and node.value[0] in ("output_gradient", "carry")
+        if gradient or any(argument in found for argument in node.arguments):
+            found.add(node)
+    return found
+
+
+def _needed(backward: Graph, flowing: set[Node]) -> list[Node]:
+    """The forward nodes that backward nodes look at, and what those were moved from, each after those it depends on."""
+    wanted = dict.fromkeys(  # in the order of the graph, so that the same cell is always compiled to the same text
+        argument
+        for node in backward.nodes()
+        if node in flowing and node.operation != "outer"
+        for argument in node.arguments
+        if argument not in flowing
+    )
+    wanted |= _moved(wanted)
+    wanted |= _narrow(wanted)
+    return [node for node in ordered(wanted) if node in wanted and node.operation not in _MOVED]
+
+
+def _moved(ends: Iterable[Node]) -> dict[Node, None]:
+    """What was moved to make some nodes, with a little arithmetic after it."""
+    found: dict[Node, None] = {}
+    waiting, seen = list(ends), set[Node]()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen and (node.operation in POINTWISE or node.operation in _MOVED):
+            found |= dict.fromkeys(node.arguments if node.operation in _MOVED else ())
+            waiting.extend(node.arguments)
+        seen.add(node)
+    return found
+
+
+def _narrow(ends: Iterable[Node]) -> dict[Node, None]:
+    """Single numbers of a row that some nodes are made of by a little arithmetic: to keep one costs next to nothing."""
+    found: dict[Node, None] = {}
+    waiting, seen = list(ends), set[Node]()
+    while waiting:
+        node = waiting.pop()
+        if node not in seen and node.operation in POINTWISE:
+            for part in node.arguments:
+                if part.width == 1 < node.width and part.operation not in ("source", "constant"):
+                    found[part] = None
+                else:
+                    waiting.append(part)
+        seen.add(node)
+    return found
+
+
+def _cost(node: Node, free: set[Node]) -> int:
+    """How much arithmetic leads from what is there to a node; products and reductions are never done twice."""
+    return sum(
+        POINTWISE[step.operation].cost if step.operation in POINTWISE else _NEVER * (step.operation in _HEAVY)
+        for step in ordered([node], free)
+    )

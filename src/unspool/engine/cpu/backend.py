@@ -1,0 +1,308 @@
+"""The path `cpu`: any cell whose step the compiler can take."""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from unspool.cells import Cell
+from unspool.engine.compiler.frontend.cell_fingerprint import Look, changed_part, identity, places, weights
+from unspool.engine.compiler.pipeline import Plan, plan
+from unspool.engine.compiler.refusal import Refusal
+from unspool.engine.cpu.heuristics import faster_elsewhere, in_half
+from unspool.engine.cpu.jit.compile import missing, uncollected
+from unspool.engine.cpu.launch.autograd import infer, train
+from unspool.engine.cpu.launch.packed_weights import bound
+from unspool.engine.cpu.launch.record import around_bare, around_plain
+from unspool.engine.cpu.launch.single_step import BoundStep
+from unspool.engine.cpu.program import Program
+from unspool.engine.cpu.runtime.batch_layout import blocks, packed
+from unspool.engine.cpu.runtime.interception import looked_on
+from unspool.engine.cpu.runtime.prologue import run_inputs, run_weights
+from unspool.engine.request import Path, Request, State
+
+__all__ = ["CpuPath", "bind_step", "plan_of"]
+
+_plans: OrderedDict[Any, tuple[Plan | Refusal, list[object]]] = OrderedDict()
+_programs: OrderedDict[Any, Program] = OrderedDict()
+_KEPT = 256
+
+
+class _Known(NamedTuple):
+    """What was found out about a cell."""
+
+    look: Look
+    places: list[tuple[str, dict[str, Any], str]]
+    plans: dict[tuple[int, ...], Plan | Refusal]
+    """By the widths of the context."""
+
+    def owned(self) -> dict[str, Tensor]:
+        """Its weights by name."""
+        return {path: owner[name] for path, owner, name in self.places}
+
+
+_known: weakref.WeakKeyDictionary[Cell[Any], _Known] = weakref.WeakKeyDictionary()
+
+
+class CpuPath(Path):
+    """Compile the cell's step to loops over time, forward and backward."""
+
+    name = "cpu"
+
+    def __init__(self) -> None:
+        self._last: tuple[weakref.ref[Request], Plan] | None = None  # what was not refused last is run next
+
+    def yields(self, request: Request) -> str | None:
+        return faster_elsewhere(request)
+
+    def describe(self, request: Request) -> str:
+        dtype = _dtype(request, weights(request.cell))
+        program = _program(self._plan(request), dtype, in_half(dtype) is None)
+        time, batch, _ = request.inputs.shape
+        lengths = request.lengths
+        steps, rows = (time, time * batch) if lengths is None else (int(lengths.max()), int(lengths.sum()))
+        told = program.told(steps, rows, batch)
+        return f"{program}\n{told}" if told else str(program)
+
+    def refuses(self, request: Request) -> str | None:
+        known = _known.get(request.cell)
+        if known is not None and not known.look.same(request.cell):
+            known = None
+        owned = weights(request.cell) if known is None else known.owned()
+        refusal = _hidden(request.inputs) or _unfit(request.cell, owned, request.inputs) or missing()
+        if request.lengths is not None and not request.lengths.is_cpu:
+            refusal = f"it takes lengths on the CPU, and these are on {request.lengths.device.type}"
+        if refusal is not None:
+            return refusal
+        if request.context and any(
+            part.dim() != 2 or part.shape[0] != request.inputs.shape[1] for part in request.context
+        ):
+            shapes = [tuple(part.shape) for part in request.context]
+            return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
+        widths = _widths(request)
+        if known is None:
+            known = _known[request.cell] = _Known(Look(request.cell), places(request.cell), {})
+        if widths not in known.plans:
+            known.plans[widths] = _find(request.cell, widths, owned)
+        found = known.plans[widths]
+        if isinstance(found, Refusal):
+            return str(found)
+        self._last = weakref.ref(request), found
+        return None
+
+    def run(self, request: Request) -> tuple[Tensor, State]:
+        plan = self._plan(request)
+        known = _known.get(request.cell) if self._last is not None and self._last[0]() is request else None
+        owned = weights(request.cell) if known is None else known.owned()
+        dtype = _dtype(request, owned)
+        program = _program(plan, dtype, in_half(dtype) is None)
+        with _in_full():
+            return _run(owned, plan, program, request, dtype)
+
+    def _plan(self, request: Request) -> Plan:
+        last = self._last
+        if last is not None and last[0]() is request:
+            return last[1]
+        return plan_of(request.cell, _widths(request))
+
+
+def bind_step(cell: Cell[Any], x: Tensor, context_widths: tuple[int, ...]) -> BoundStep | str:
+    """A cell's step, compiled and with its weights packed, for inputs such as `x`; or why there is none."""
+    owned = weights(cell)
+    refusal = _unfit(cell, owned, x) or missing()
+    if refusal is not None:
+        return refusal
+    if any(weight.is_inference() for weight in owned.values()):
+        return "its weights were made in inference mode, where torch does not count what is written to them"
+    found = _find(cell, context_widths, owned)
+    if isinstance(found, Refusal):
+        return str(found)
+    dtype = next(iter(owned.values()), x).dtype
+    with _in_full():
+        program = _program(found, dtype)
+        packed_once = bound(cell, found, owned, dtype, program.pack)
+        return BoundStep(
+            cell, program, packed_once, [(cell.input_size,), *((width,) for width in context_widths), *found.shapes]
+        )
+
+
+def _hidden(inputs: Tensor) -> str | None:
+    """Why the inputs can't be handed to a compiled loop unseen; None if they can."""
+    if type(inputs) not in (Tensor, nn.Parameter) or looked_on():
+        return "it needs plain tensors, and something else looks on"
+    return None
+
+
+def _unfit(cell: Cell[Any], owned: dict[str, Tensor], inputs: Tensor) -> str | None:
+    """What of devices, number types and watchers the compiler can't take."""
+    if False in [inputs.is_cpu, *[tensor.is_cpu for tensor in owned.values()]]:
+        kinds = {tensor.device.type for tensor in (inputs, *owned.values())}
+        return f"it compiles for the CPU, and this is on {' and '.join(sorted(kinds - {'cpu'}))}"
+    if inputs.shape[-1] == 0:
+        return "its inputs have no numbers"
+    types = {tensor.dtype for tensor in owned.values()} or {inputs.dtype}
+    if len(types) > 1 or not types <= {torch.float32, torch.float64}:
+        said = ", ".join(sorted(str(kind).removeprefix("torch.") for kind in types))
+        return f"it takes weights of float32 or of float64, these are {said}"
+    if cell.watched:
+        return "compiled loops do not show their gates, and someone is watching"
+    return None
+
+
+def _dtype(request: Request, owned: dict[str, Tensor]) -> torch.dtype:
+    return next(iter(owned.values()), request.inputs).dtype
+
+
+def plan_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
+    """The graphs of a cell's step.
+
+    Raises:
+        Refusal: If the compiler can't take it.
+    """
+    found = _find(cell, context_widths, weights(cell))
+    if isinstance(found, Refusal):
+        raise found
+    return found
+
+
+def _in_full() -> AbstractContextManager[Any]:
+    """No automatic half precision while the loop is made ready: it takes care of its own products."""
+    return torch.autocast("cpu", enabled=False) if torch.is_autocast_enabled("cpu") else nullcontext()
+
+
+def _widths(request: Request) -> tuple[int, ...]:
+    return tuple([part.shape[1] for part in request.context])
+
+
+def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Tensor]) -> Plan | Refusal:
+    """The plan of a cell, or why there is none, traced when it is asked for first."""
+    name, held = identity(cell, owned)
+    key = (name, context_widths)
+    entry = _plans.pop(key, None)  # what was used last stands last; another thread may do the same meanwhile
+    if entry is None:
+        entry = _make(cell, context_widths, name), held
+    _plans[key] = entry
+    _forget(_plans)
+    return entry[0]
+
+
+def _make(cell: Cell[Any], context_widths: tuple[int, ...], name: Any) -> Plan | Refusal:
+    try:
+        with _in_full(), uncollected():
+            made = plan(cell, context_widths)
+    except Refusal as refusal:
+        return refusal.with_traceback(None)
+    change = changed_part(name, identity(cell, weights(cell))[0])
+    if change is not None:
+        return Refusal(f"the step changes {change} while it runs, and a compiled step would not")
+    return made
+
+
+def _program(plan: Plan, dtype: torch.dtype, half: bool = False) -> Program:
+    key = (id(plan), dtype, half)
+    program = _programs.pop(key, None)
+    if program is None or program.plan is not plan:
+        program = Program.of(plan, dtype, half)
+    _programs[key] = program
+    _forget(_programs)
+    return program
+
+
+def _forget(kept: OrderedDict[Any, Any]) -> None:
+    while len(kept) > _KEPT:
+        with suppress(KeyError):  # another thread forgot it first
+            kept.popitem(last=False)
+
+
+def _run(
+    owned: dict[str, Tensor], plan: Plan, program: Program, request: Request, dtype: torch.dtype
+) -> tuple[Tensor, State]:
+    time, batch, _ = request.inputs.shape
+    lengths = request.lengths
+    layout = blocks(time, batch, request.reverse) if lengths is None else packed(lengths, time, request.reverse)
+    sequences = [request.inputs, *[part.expand(time, -1, -1) for part in request.context]]
+    rows, states = [_as(dtype, part) for part in sequences], [_as(dtype, _row(part)) for part in request.state]
+    given = (*sequences, *request.state, *owned.values())
+    wanted = torch.is_grad_enabled() and True in [tensor.requires_grad for tensor in given]
+    tensors = tuple(owned.values())
+    around = None if plan.plain is None else around_plain(program, plan.plain, len(rows), tensors)
+    packs = layout.ragged if around is None else around.given(layout) == "packed"
+    if packs:
+        places, order = layout.index("places"), layout.index("order")
+        rows = [_Gather.apply(_flat(part), places) for part in rows]  # type: ignore[no-untyped-call]
+        states = [part.index_select(0, order) for part in states]
+    before = plan.before
+    packed_once = None if wanted else bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
+    if around is not None:
+        if packed_once is None:
+            outputs, final = train(around, layout, (*rows, *states, *tensors))
+        else:
+            outputs, final = infer(around, layout, rows, states, tensors, packed_once)
+    elif packed_once is not None:
+        shared, matrices = packed_once.shared(before), packed_once.matrices
+        inputs = run_inputs(before, [_flat(part) for part in rows], shared, matrices, half=program.half)
+        around = around_bare(program, len(inputs), packed_once.vectors(before), matrices)
+        outputs, final = infer(around, layout, inputs, states, (), packed_once)
+    else:
+        matrices, made = plan.tape.replay(owned)
+        shared = run_weights(before, made, matrices, dtype)
+        inputs = run_inputs(before, [_flat(part) for part in rows], shared, matrices, half=program.half)
+        vectors = [shared[node] for node in before.vectors]
+        around = around_bare(program, len(inputs), vectors, matrices)
+        lying = [matrix if matrix.is_contiguous() else matrix.t() for matrix in matrices]
+        outputs, final = train(around, layout, (*inputs, *states, *vectors, *lying))
+    if packs:
+        outputs = _Scatter.apply(outputs, places, time * batch)  # type: ignore[no-untyped-call]
+        final = [part.index_select(0, layout.index("back")) for part in final]
+    if outputs.dim() == 2:
+        outputs = outputs.view(time, batch, -1)
+    ends = [_as(like.dtype, part) for part, like in zip(final, request.state, strict=True)]
+    ends = [part if like.dim() == 2 else part.view_as(like) for part, like in zip(ends, request.state, strict=True)]
+    return outputs, type(request.state)(*ends)
+
+
+def _as(dtype: torch.dtype, tensor: Tensor) -> Tensor:
+    return tensor if tensor.dtype is dtype else tensor.to(dtype)  # which costs something even for nothing
+
+
+def _flat(sequences: Tensor) -> Tensor:
+    return sequences.reshape(-1, sequences.shape[-1])
+
+
+def _row(state: Tensor) -> Tensor:
+    """A part of the state with all its numbers in one dimension."""
+    return state if state.dim() == 2 else state.reshape(len(state), -1)
+
+
+class _Gather(torch.autograd.Function):
+    """Pick rows, each at most once: unlike torch's own, its gradient is a copy and not a sum."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(places)
+        ctx.count = rows.shape[0]
+        return rows.index_select(0, places)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (places,) = ctx.saved_tensors
+        return _Scatter.apply(gradient, places, ctx.count), None  # type: ignore[no-untyped-call]
+
+
+class _Scatter(torch.autograd.Function):
+    """Put rows where they belong, among rows of zeros."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, places: Tensor, count: int) -> Tensor:
+        ctx.save_for_backward(places)
+        return rows.new_zeros(count, rows.shape[1]).index_copy_(0, places, rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (places,) = ctx.saved_tensors
+        return _Gather.apply(gradient, places), None, None  # type: ignore[no-untyped-call]

@@ -1,0 +1,1 @@
+"""LLVM code of matrix products: microkernels on vectors and AMX tiles, packing, cache blocking."""

@@ -1,0 +1,181 @@
+"""A kernel in LLVM's language: over steps, phases, rows and columns.
+
+A kernel is handed one array of whole numbers and addresses: `SLOTS`, its memories in order, and how many numbers each
+packed matrix has for one vector of columns.
+
+Each thread goes through all steps with some of the sequences. It makes their products by itself, and never waits; or
+threads make the products of each step together, and each reads its share of the weights only.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from unspool.engine.compiler.ir.graph import Node
+from unspool.engine.compiler.loops.loop_ir import Buffer, Kernel, Loop, Phase, Product, Wrap
+from unspool.engine.cpu.codegen.barrier import Together, meeting
+from unspool.engine.cpu.codegen.llvm_builder import Function
+from unspool.engine.cpu.codegen.loop_body import Pass, compute
+from unspool.engine.cpu.codegen.target import Target
+
+__all__ = ["RATES", "SLOTS", "emit_kernel"]
+
+SLOTS = (
+    "steps",
+    "parts",
+    "cuts",
+    "active",
+    "starts",
+    "product",
+    "number",
+    "count",
+    "together",
+    "gate",
+    "rest",
+    "clock",
+)
+"""How many steps; how many parts the batch is cut into, the first row of each, and where the last ends; how many rows
+are active at each step; where each step's rows start, by rate; the function that multiplies; those that say which
+thread is asking and of how many; how many make products together, or 0; where they count who has come to meet, and
+the functions that let others run and tell the time."""
+RATES = ("time", "before", "after", "now", "next")
+"""Rates whose rows start elsewhere at each step, in the order of `starts`."""
+
+
+def emit_kernel(kernel: Kernel, target: Target, dtype: torch.dtype) -> str:
+    """A module with two functions: `run(arguments, part)`, and `join(arguments)` for each of a team of threads.
+
+    A team may be smaller than asked for; its threads take turns with the parts then, and make nothing together.
+    """
+    some = _Emitter(kernel, target, dtype).text()
+    run = Function("void @run(ptr %arguments, i64 %part)", dtype, 1)
+    run.do("call void @some(ptr %arguments, i64 %part, i64 0)")
+    functions = [run, _join(dtype)]
+    return "\n\n".join([some, *([meeting(target)] if kernel.products else []), *map(str, functions)])
+
+
+def _join(dtype: torch.dtype) -> Function:
+    f = Function("void @join(ptr %arguments)", dtype, 1)
+    slots = {name: number for number, name in enumerate(SLOTS)}
+    number, count = (f.ask(f.load("ptr", "%arguments", slots[name])) for name in ("number", "count"))
+    parts, together = (f.load("i64", "%arguments", slots[name]) for name in ("parts", "together"))
+    enough = f.value(f"icmp sge i64 {count}, {parts}")
+    team = f.value(f"select i1 {enough}, i64 {together}, i64 0")  # which is 0 or the number of parts
+    with f.loop(number, parts, count, what="part") as part:
+        f.do(f"call void @some(ptr %arguments, i64 {part}, i64 {team})")
+    return f
+
+
+class _Emitter:
+    def __init__(self, kernel: Kernel, target: Target, dtype: torch.dtype) -> None:
+        self.kernel = kernel
+        head = "internal void @some(ptr noalias %arguments, i64 %part, i64 %team)"
+        self.f = f = Function(head, dtype, target.lanes(dtype))
+        f.attributes.add("noinline")
+        self.slots = {
+            name: f.load("i64" if name == "steps" else "ptr", "%arguments", number) for number, name in enumerate(SLOTS)
+        }
+        begin = len(SLOTS)
+        self.memory = {
+            name: f.load("ptr", "%arguments", number) for number, name in enumerate(kernel.memories, start=begin)
+        }
+        begin += len(kernel.memories)
+        self.sizes = {
+            name: f.load("i64", "%arguments", number) for number, name in enumerate(kernel.packed, start=begin)
+        }
+        self.team = Together(f, *(self.slots[name] for name in ("gate", "rest", "clock")))
+        self.offsets: dict[str, str] = {}
+        self.columns: dict[int, tuple[str, str]] = {}
+        """Of products so many vectors wide: the first that this thread makes, and the one after its last."""
+
+    def text(self) -> str:
+        f, kernel = self.f, self.kernel
+        steps, cuts = self.slots["steps"], self.slots["cuts"]
+        first, last = (f.load("i64", cuts, at) for at in ("%part", f.whole("add", "%part", 1)))
+        for vectors in sorted({self._vectors(product) for product in kernel.products}):
+            self.columns[vectors] = self.team.share(vectors)
+        with f.loop(0, steps, what="step") as count:
+            step = f.whole("sub", f.whole("sub", steps, 1), count) if kernel.backward else count
+            active = f.load("i64", self.slots["active"], step)
+            end = f.smaller(last, active)
+            some = f.value(f"icmp slt i64 {first}, {end}")
+            with f.when(f.value(f"or i1 {some}, {self.team.here}"), what="busy"):
+                for number, rate in enumerate(RATES):
+                    at = f.whole("add", f.whole("mul", steps, number), step)
+                    self.offsets[rate] = f.load("i64", self.slots["starts"], at)
+                for phase in kernel.phases:
+                    if phase.products:
+                        self._products(phase, first, end, active)
+                    if phase.loops:
+                        self._loops(phase, first, end)
+        return "\n".join([*sorted(f.declared), "", str(f)])
+
+    def _vectors(self, product: Product) -> int:
+        return -(-product.width // self.f.lanes)
+
+    def _row(self, buffer: Buffer, row: str) -> str:
+        """Where the row of a sequence starts in a memory."""
+        f, memory = self.f, self.memory[buffer.name]
+        if buffer.rate == "vector":
+            return memory
+        if buffer.rate == "part":
+            index = "%part"
+        elif buffer.rate == "row":
+            index = row
+        else:
+            index = f.whole("add", self.offsets[buffer.rate], row)
+        return f.address(memory, f.whole("mul", index, buffer.stride))
+
+    def _products(self, phase: Phase, first: str, end: str, active: str) -> None:
+        f = self.f
+        top, bottom = self.team.choose(0, first), self.team.choose(active, end)
+        self.team.meet()
+        for product in phase.products:
+            left, right = self.columns[self._vectors(product)]
+            operand = f.address(self._row(product.operand.buffer, top), product.operand.column)
+            result = f.address(self._row(product.result.buffer, top), product.result.column)
+            result = f.address(result, f.whole("mul", left, f.lanes))
+            packed = f.address(self.memory[product.packed], f.whole("mul", left, self.sizes[product.packed]))
+            f.do(
+                f"call void {self.slots['product']}(ptr {operand}, i64 {product.operand.buffer.stride}, "
+                f"i64 {f.whole('sub', bottom, top)}, ptr {packed}, i64 {product.depth}, "
+                f"i64 {f.whole('sub', right, left)}, ptr {result}, i64 {product.result.buffer.stride})"
+            )
+        self.team.meet()
+
+    def _loops(self, phase: Phase, first: str, end: str) -> None:
+        f = self.f
+        with f.loop(first, end, what="row") as row:
+            buffers = dict.fromkeys(place.buffer for loop in phase.loops for place in loop.places)
+            rows = {buffer: self._row(buffer, row) for buffer in buffers}
+            scalars: dict[Node, str] = {}
+            for loop in phase.loops:
+                if loop.width == 1:
+                    self._once(loop, rows, scalars)
+                else:
+                    Pass(f, loop, rows, scalars).emit()
+
+    def _once(self, loop: Loop, rows: dict[Buffer, str], scalars: dict[Node, str]) -> None:
+        """Values of width 1, in all lanes of a register."""
+        f = self.f
+        for wrap in loop.wraps:
+            self._wrap(wrap, rows[wrap.place.buffer])
+        for node, place, _ in loop.loads:
+            scalars[node] = f.spread(f.value(f"load {f.number}, ptr {f.address(rows[place.buffer], place.column)}"))
+        compute(f, loop, scalars)
+        for node, place in loop.stores:
+            f.do(f"store {f.number} {f.lane(scalars[node], 0)}, ptr {f.address(rows[place.buffer], place.column)}")
+        for node, place in loop.sums:
+            at = f.address(rows[place.buffer], place.column)
+            total = f.value(f"fadd {f.number} {f.value(f'load {f.number}, ptr {at}')}, {f.lane(scalars[node], 0)}")
+            f.do(f"store {f.number} {total}, ptr {at}")
+
+    def _wrap(self, wrap: Wrap, row: str) -> None:
+        """Put the numbers of each end beyond the other."""
+        f = self.f
+        start = f.address(row, wrap.place.column)
+        with f.loop(0, wrap.margin, what="wrap") as index:
+            first = f.value(f"load {f.number}, ptr {f.address(start, index)}")
+            f.do(f"store {f.number} {first}, ptr {f.address(start, f.whole('add', index, wrap.width))}")
+            last = f.value(f"load {f.number}, ptr {f.address(start, f.whole('add', index, wrap.width - wrap.margin))}")
+            f.do(f"store {f.number} {last}, ptr {f.address(start, f.whole('sub', index, wrap.margin))}")

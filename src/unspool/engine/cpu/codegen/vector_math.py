@@ -1,0 +1,218 @@
+"""The pointwise operations on vectors.
+
+In float32 exp, log, sigmoid and tanh are polynomials a few units of the last place from right; everything else that a
+processor has no instruction for, and all of float64, is left to the C library, lane by lane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from unspool.engine.cpu.codegen.llvm_builder import Function
+
+__all__ = ["pointwise"]
+
+# exp on [-ln 2 / 2, ln 2 / 2] and ln 2 in two parts: Moshier, Cephes, expf
+_EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
+_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
+_ROUND = 12582912.0  # 1.5 * 2^23: added and taken away again, it rounds to a whole number
+_BIAS = 127  # of an exponent in float32
+
+# log on [sqrt(1/2), sqrt(2)], beyond its first two terms: Moshier, Cephes, logf
+_LOG = (
+    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
+    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
+)  # fmt: skip
+_ROOT_OF_HALF, _ONE, _FRACTION = 0x3F3504F3, 0x3F800000, 0x007FFFFF  # bits of float32
+
+# tanh as an odd over an even polynomial on [-7.9, 7.9], outside of which it is 1 in float32: Eigen, ptanh_float
+_TANH_BOUND = 7.90531110763549805
+_TANH_OVER = (
+    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
+    1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03,
+)  # fmt: skip
+_TANH_UNDER = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
+
+
+def pointwise(f: Function, operation: str, *x: str) -> str:
+    """Emit one operation of `operations.POINTWISE`."""
+    return _OPERATIONS[operation](f, *x)
+
+
+def _polynomial(f: Function, x: str, factors: tuple[float, ...]) -> str:
+    total = f.constant(factors[0])
+    for factor in factors[1:]:
+        total = f.fused(total, x, f.constant(factor))
+    return total
+
+
+def _at_least(f: Function, x: str, bound: str) -> str:
+    """What is not a number stays so."""
+    return f.choose(f.compare("olt", x, bound), bound, x)
+
+
+def _at_most(f: Function, x: str, bound: str) -> str:
+    return f.choose(f.compare("ogt", x, bound), bound, x)
+
+
+def _larger(f: Function, a: str, b: str) -> str:
+    return f.intrinsic("maximum", a, b)
+
+
+def _smaller(f: Function, a: str, b: str) -> str:
+    return f.intrinsic("minimum", a, b)
+
+
+def _clip(f: Function, x: str, low: float, high: float) -> str:
+    return _at_most(f, _at_least(f, x, f.constant(low)), f.constant(high))
+
+
+def _exp(f: Function, x: str) -> str:
+    if f.bits == 64:
+        return f.each_lane("exp", x)
+    x = _clip(f, x, -104.0, 89.0)
+    rest, biased = _reduced(f, x)
+    # 2^whole in two factors: one alone can't reach the smallest and the largest results
+    bias = f"splat (i32 {_BIAS})"
+    whole = f.value(f"sub {f.integers} {biased}, splat (i32 {0x4B400000 + _BIAS})")
+    half = f.value(f"ashr {f.integers} {whole}, splat (i32 1)")
+    other = f.value(f"sub {f.integers} {whole}, {half}")
+    for part in (half, other):
+        rest = f.two("fmul", rest, _power_of_two(f, f.value(f"add {f.integers} {part}, {bias}")))
+    return rest
+
+
+def _exp_bounded(f: Function, x: str) -> str:
+    """Exp of what is known to lie within ±87."""
+    rest, biased = _reduced(f, x)
+    return f.two("fmul", rest, _power_of_two(f, biased))
+
+
+def _reduced(f: Function, x: str) -> tuple[str, str]:
+    """exp(x) as a number near 1 and a whole power of two, with the exponent's bias and more above its eight bits."""
+    shift = f.constant(_ROUND + _BIAS)
+    shifted = f.fused(x, f.constant(1.44269504088896341), shift)
+    count = f.two("fsub", shifted, shift)
+    rest = f.fused(count, f.constant(-_LN2_HIGH), x)
+    rest = f.fused(count, f.constant(-_LN2_LOW), rest)
+    series = f.fused(_polynomial(f, rest, _EXP), f.two("fmul", rest, rest), rest)
+    biased = f.value(f"bitcast {f.vector} {shifted} to {f.integers}")
+    return f.two("fadd", series, f.constant(1.0)), biased
+
+
+def _power_of_two(f: Function, biased: str) -> str:
+    return f.value(f"bitcast {f.integers} {f.value(f'shl {f.integers} {biased}, splat (i32 23)')} to {f.vector}")
+
+
+def _log(f: Function, x: str) -> str:
+    if f.bits == 64:
+        return f.each_lane("log", x)
+    infinite, zero = f.constant(float("inf")), f.constant(0.0)
+    small = f.compare("olt", x, f.constant(2.0**-126))  # such numbers have leading zeros
+    bits = f.value(f"bitcast {f.vector} {f.choose(small, f.two('fmul', x, f.constant(2.0**23)), x)} to {f.integers}")
+    bits = f.value(f"add {f.integers} {bits}, splat (i32 {_ONE - _ROOT_OF_HALF})")
+    whole = f.value(f"sitofp {f.integers} {f.value(f'ashr {f.integers} {bits}, splat (i32 23)')} to {f.vector}")
+    count = f.two("fsub", whole, f.choose(small, f.constant(_BIAS + 23.0), f.constant(float(_BIAS))))
+    fraction = f.value(f"and {f.integers} {bits}, splat (i32 {_FRACTION})")
+    fraction = f.value(f"add {f.integers} {fraction}, splat (i32 {_ROOT_OF_HALF})")
+    rest = f.two("fsub", f.value(f"bitcast {f.integers} {fraction} to {f.vector}"), f.constant(1.0))
+    square = f.two("fmul", rest, rest)
+    series = f.two("fmul", f.two("fmul", _polynomial(f, rest, _LOG), rest), square)
+    series = f.fused(square, f.constant(-0.5), f.fused(count, f.constant(_LN2_LOW), series))
+    found = f.fused(count, f.constant(_LN2_HIGH), f.two("fadd", rest, series))
+    found = f.choose(f.compare("olt", x, infinite), found, x)
+    found = f.choose(f.compare("olt", x, zero), f.constant(float("nan")), found)
+    return f.choose(f.compare("oeq", x, zero), f.constant(float("-inf")), found)
+
+
+def _log1p(f: Function, x: str) -> str:
+    if f.bits == 64:
+        return f.each_lane("log1p", x)
+    one = f.constant(1.0)
+    total = f.two("fadd", one, x)
+    lost = f.two("fdiv", f.two("fsub", x, f.two("fsub", total, one)), total)  # of x by rounding
+    inside = f.value(f"and {f.truths} {f.compare('ogt', x, f.constant(-1.0))}, {f.compare('olt', x, f.constant(1e30))}")
+    return f.two("fadd", _log(f, total), f.choose(inside, lost, f.constant(0.0)))
+
+
+def _sigmoid(f: Function, x: str) -> str:
+    minus, one = f.value(f"fneg {f.vector} {x}"), f.constant(1.0)
+    if f.bits == 64:
+        return f.two("fdiv", one, f.two("fadd", one, f.each_lane("exp", minus)))
+    return f.quotient(one, f.two("fadd", one, _exp_bounded(f, _clip(f, minus, -87.0, 87.0))))
+
+
+def _tanh(f: Function, x: str) -> str:
+    if f.bits == 64:
+        return f.each_lane("tanh", x)
+    x = _clip(f, x, -_TANH_BOUND, _TANH_BOUND)
+    square = f.two("fmul", x, x)
+    over = f.two("fmul", x, _polynomial(f, square, _TANH_OVER))
+    return f.quotient(over, _polynomial(f, square, _TANH_UNDER))
+
+
+def _softplus(f: Function, x: str) -> str:
+    minus = f.value(f"fneg {f.vector} {f.intrinsic('fabs', x)}")
+    return f.two("fadd", _larger(f, x, f.constant(0.0)), _log1p(f, _exp(f, minus)))
+
+
+def _sign(f: Function, x: str) -> str:
+    zero = f.constant(0.0)
+    above = f.choose(f.compare("ogt", x, zero), f.constant(1.0), zero)
+    return f.choose(f.compare("olt", x, zero), f.constant(-1.0), above)
+
+
+def _where(f: Function, condition: str, a: str, b: str) -> str:
+    return f.choose(f.compare("une", condition, f.constant(0.0)), a, b)
+
+
+def _truth(how: str) -> Callable[..., str]:
+    return lambda f, a, b: f.choose(f.compare(how, a, b), f.constant(1.0), f.constant(0.0))
+
+
+def _two(instruction: str) -> Callable[..., str]:
+    return lambda f, a, b: f.two(instruction, a, b)
+
+
+def _library(name: str) -> Callable[..., str]:
+    return lambda f, *x: f.each_lane(name, *x)
+
+
+def _same(f: Function, x: str) -> str:
+    return x
+
+
+_OPERATIONS: dict[str, Callable[..., str]] = {
+    "add": _two("fadd"),
+    "sub": _two("fsub"),
+    "mul": _two("fmul"),
+    "div": _two("fdiv"),
+    "neg": lambda f, x: f.value(f"fneg {f.vector} {x}"),
+    "abs": lambda f, x: f.intrinsic("fabs", x),
+    "sign": _sign,
+    "minimum": _smaller,
+    "maximum": _larger,
+    "at_least": _at_least,
+    "at_most": _at_most,
+    "relu": lambda f, x: _at_least(f, x, f.constant(0.0)),
+    "sigmoid": _sigmoid,
+    "tanh": _tanh,
+    "exp": _exp,
+    "log": _log,
+    "log1p": _log1p,
+    "sin": _library("sin"),
+    "cos": _library("cos"),
+    "erf": _library("erf"),
+    "sqrt": lambda f, x: f.intrinsic("sqrt", x),
+    "softplus": _softplus,
+    "pow": _library("pow"),
+    "where": _where,
+    "detach": _same,
+    "expand": _same,
+    "eq": _truth("oeq"),
+    "ne": _truth("une"),
+    "lt": _truth("olt"),
+    "le": _truth("ole"),
+    "gt": _truth("ogt"),
+    "ge": _truth("oge"),
+}

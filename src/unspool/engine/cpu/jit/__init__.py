@@ -1,0 +1,1 @@
+"""Compile LLVM code to machine code, and keep it on disk."""

@@ -1,0 +1,326 @@
+"""The frames of a program, one for each way to call it.
+
+Everything that a call is given has a number: sequences first, then states, then weights. In jobs their names are
+`given0`, `given1`, ..., and those of their gradients `gradient0`, ... The history of a state, or its two blocks, is
+`state0`; `first0` is where the first state goes, `last0` where the last one stands, `final0` where that is wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from functools import cached_property
+from operator import attrgetter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unspool.engine.compiler.passes.affine_prologue import Plain, bare
+from unspool.engine.cpu.jit.compile import Native, uncollected
+from unspool.engine.cpu.launch.command_buffer import Form, Frame, Rows
+from unspool.engine.cpu.launch.command_list import At, Jobs
+from unspool.engine.cpu.launch.gemm_commands import Alone, Overall, Together, Way
+from unspool.engine.cpu.launch.weight_gradients import write_gradients
+from unspool.engine.cpu.program import Program
+from unspool.engine.cpu.runtime.batch_layout import Given, Layout
+from unspool.engine.cpu.runtime.thread_team import crowded, team, threads
+from unspool.engine.cpu.runtime.workspace import Memories
+
+__all__ = ["Around", "around_bare", "around_plain"]
+
+_SMALL = 10_000_000
+"""Multiplications over all steps at once up to which one thread makes them; larger ones are shared out, so with more
+threads that is faster sooner."""
+_HIGHER = 4
+"""As many times more columns than rows may a product have whose matrix is laid out for it."""
+_INWARD, _OUTWARD = "output_gradient0", "outward_gradient"
+"""The gradient of the outputs as the loop reads it, and as it is given with padding."""
+
+# Rows of the history of a state, or of its two blocks.
+_FIRST, _FIRST_OF_TWO = attrgetter("initial"), lambda layout: 0
+_SECOND = attrgetter("batch")
+_LAST, _LAST_OF_TWO, _BEFORE, _AFTER = map(attrgetter, ("final", "final_of_two", "before", "after"))
+
+
+class Around:
+    """A program with what comes before its loop, and frames for both.
+
+    Args:
+        program: The program.
+        plain: What comes before the loop.
+        sequences: How many there are.
+        shapes: Of the weights.
+        packed: Whether ragged batches always come without padding.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        plain: Plain,
+        sequences: int,
+        shapes: Sequence[torch.Size],
+        *,
+        packed: bool = False,
+    ) -> None:
+        self._packed = packed
+        self.program, self.plain, self.sequences, self.shapes = program, plain, sequences, tuple(shapes)
+        self.widths = program.plan.widths
+        self.weights = sequences + len(self.widths)
+        """The number of the first weight."""
+        self._frames: dict[object, Frame] = {}
+        self._last: tuple[Layout, object, tuple[Way, Frame, Form]] | None = None
+        self._last_back: tuple[Layout, object, tuple[Frame, Form]] | None = None
+
+    @cached_property
+    def _work(self) -> int:
+        """Numbers in all matrices: as many multiplications a row has where each meets all rows once."""
+        return sum(self.shapes[piece.weight][1] * (piece.stop - piece.start) for piece in self.plain.matrices)
+
+    def way(self, layout: Layout) -> Way:
+        """How products over all steps are made."""
+        if self.program.half or (self._packed and layout.ragged):
+            return "torch"
+        if layout.rows * self._work * threads() <= _SMALL:
+            return "alone"
+        return "together" if team().start and self._widest <= _HIGHER * layout.rows else "torch"
+
+    def given(self, layout: Layout) -> Given:
+        """How sequences come to the loop."""
+        if not layout.ragged:
+            return "full"
+        return "packed" if self.way(layout) == "torch" else "padded"
+
+    @cached_property
+    def _widest(self) -> int:
+        """The largest dimension of all matrices."""
+        return max((max(self.shapes[piece.weight]) for piece in self.plain.matrices), default=0)
+
+    def forward(self, layout: Layout) -> tuple[Way, Frame, Form]:
+        """How to go forward where gradients are wanted; the last answer is remembered."""
+        last, crew = self._last, (threads(), crowded())
+        if last is None or last[0] is not layout or last[1] != crew:
+            way = self.way(layout)
+            key = "forward", way, self.given(layout), self._tiles(self.program.forward, way == "alone", layout)
+            frame = self._found(key, self._make_forward, *key[1:])
+            last = layout, crew, (way, frame, frame.lay_out(layout))
+            self._last = None if layout.ragged else last
+        return last[2]
+
+    def inference(self, way: Way, layout: Layout) -> Frame:
+        """The way forward where none are; packed matrices and vectors are given."""
+        tiles = self._tiles(self.program.inference, way == "alone", layout)
+        key = "inference", way, self.given(layout), tiles
+        return self._found(key, self._make_inference, *key[1:])
+
+    def backward(
+        self, way: Way, given: Given, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]
+    ) -> tuple[Frame, Form]:
+        """The way back; the last answer is remembered.
+
+        Args:
+            way: How products over all steps were made on the way forward, whatever the number of threads is now.
+            given: How sequences came to the loop there.
+            layout: How the batch lies.
+            wanted: Which of the things given get gradients.
+            ended: Which last states have one.
+        """
+        last, call = self._last_back, (way, given, threads(), crowded(), wanted, ended)
+        if last is None or last[0] is not layout or last[1] != call:
+            tiles = self._tiles(self.program.backward, way == "alone", layout)
+            key = way, given, wanted, ended, tiles
+            frame = self._found(key, self._make_backward, *key)
+            last = layout, call, (frame, frame.lay_out(layout))
+            self._last_back = None if layout.ragged else last  # which hardly ever comes again
+        return last[2]
+
+    def _found(self, key: object, make: Callable[..., Frame], *arguments: Any) -> Frame:
+        if key not in self._frames:
+            with uncollected():
+                self._frames[key] = make(*arguments)
+        return self._frames[key]
+
+    def _tiles(self, native: Native, small: bool, layout: Layout) -> int:
+        return 0 if small else self.program.tiles(native.kernel, layout.steps, layout.rows, layout.batch)
+
+    def _frame(self, native: Native, tiles: int, given: Given) -> Frame:
+        return Frame(self.program, native, self.plain, self.weights, self.shapes, tiles, given)
+
+    def _make_forward(self, way: Way, given: Given, tiles: int) -> Frame:
+        frame = self._frame(self.program.forward, tiles, given)
+        overall = _overall(way, frame)
+        frame.tensors += [f"given{number}" for number in range(self.weights + len(self.shapes))]
+        self._place_states(frame, frame.kept, self.program.states)
+        frame.place_vectors()
+        for number, (_, matrix) in enumerate(self.plain.inputs):
+            if matrix is None or overall is None:
+                self._place_input(frame, number)
+                continue
+            to = self._room_for_input(frame, number, kept=f"input{number}" in self.program.read_back)
+            overall.layer(frame.head, self._rows(frame, number), matrix, False, to)
+        for product in frame.kernel.products:
+            frame.pack(frame.head, product.matrix, product.transposed, product.packed)
+        frame.place_rest(kept=self.program.read_back)
+        return frame.finish()
+
+    def _make_inference(self, way: Way, given: Given, tiles: int) -> Frame:
+        frame = self._frame(self.program.inference, tiles, given)
+        overall = _overall(way, frame)
+        frame.tensors += [f"given{number}" for number in range(self.weights)]
+        self._place_states(frame, frame.scratch, self.program.shown)
+        frame.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
+        frame.tensors += [product.packed for product in frame.kernel.products]
+        for number, (_, matrix) in enumerate(self.plain.inputs):
+            if matrix is None or overall is None:
+                self._place_input(frame, number)
+                continue
+            frame.tensors.append(f"packed{number}")
+            to, rows = self._room_for_input(frame, number), self._rows(frame, number)
+            overall.ready_layer(frame.head, rows, f"packed{number}", to)
+        frame.place_rest()
+        return frame.finish()
+
+    def _place_states(self, frame: Frame, others: Memories, history: Collection[int]) -> None:
+        """Room for states; the first ones are brought there, and the last ones and outputs to where they are wanted."""
+        if not self.program.shown:
+            frame.shown.add("output0", "time", self.program.output_width)
+        for number, width in enumerate(self.widths):
+            name, given = f"state{number}", f"given{self.sequences + number}"
+            memories = frame.shown if number in self.program.shown else others
+            memories.add(name, "after" if number in history else "next", width)
+            memories.mark(f"first{number}", name, _FIRST if number in history else _FIRST_OF_TWO)
+            self._move(frame, frame.head, f"first{number}", width, given, width, "order", width)
+            if frame.given == "packed":
+                continue
+            final = f"final{number}"
+            frame.tensors.append(final)
+            memories.mark(f"{name}.after", name, _AFTER)
+            if frame.given == "padded":
+                ends = "ends" if number in history else "ends_of_two"
+                frame.gather(frame.tail, final, width, At(name), width, ends, "batch", width)
+            else:
+                memories.mark(f"last{number}", name, _LAST if number in history else _LAST_OF_TWO)
+                memories.mark(f"{name}.before", name, _BEFORE)
+                frame.call(frame.tail, "copy", final, width, f"last{number}", width, At("batch"), width)
+        if frame.given == "padded":
+            width = self.program.output_width
+            rows = next((f"state{number}.after" for number in self.program.shown), "output0")
+            frame.tensors.append("outputs")
+            frame.gather(frame.tail, "outputs", width, At(rows), width, "spots", "padded", width)
+
+    def _place_input(self, frame: Frame, number: int) -> None:
+        """An input of the loop that is as it is given, or made by torch."""
+        if self.plain.inputs[number].matrix is None:
+            self._place_given(frame, number)
+        else:
+            frame.tensors.append(f"input{number}")
+
+    def _place_given(self, frame: Frame, number: int) -> None:
+        """An input of the loop that is as it is given."""
+        name, (given, _) = f"input{number}", self.plain.inputs[number]
+        if name in frame.kernel.buffers:
+            frame.elsewhere[name] = frame.sequence(given, frame.kernel.buffers[name].stride)
+
+    def _rows(self, frame: Frame, number: int) -> Rows:
+        """What is multiplied to make an input of the loop."""
+        given, matrix = self.plain.inputs[number]
+        assert matrix is not None, "it is as it is given"
+        depth, _ = frame.matrix(matrix)
+        return Rows(At(frame.sequence(given, depth)), depth, depth)
+
+    def _room_for_input(self, frame: Frame, number: int, *, kept: bool = False) -> Rows:
+        _, matrix = self.plain.inputs[number]
+        assert matrix is not None, "it is as it is given"
+        _, width = frame.matrix(matrix)
+        (frame.kept if kept else frame.scratch).add(f"input{number}", "time", width)
+        return Rows(At(f"input{number}"), width, width)
+
+    def _make_backward(
+        self, way: Way, given: Given, wanted: tuple[bool, ...], ended: tuple[bool, ...], tiles: int
+    ) -> Frame:
+        forward = self._found(("forward", way, given, 0), self._make_forward, way, given, 0)
+        frame = self._frame(self.program.backward, tiles, given)
+        frame.kept, frame.shown = forward.kept, forward.shown
+        frame.blocks = [frame.scratch, frame.kept, frame.shown] if self.program.shown else [frame.scratch, frame.kept]
+        frame.tensors += [f"given{number}" for number in range(self.sequences)]
+        frame.tensors += [f"given{self.weights + number}" for number in range(len(self.shapes))]
+        frame.tensors += [_OUTWARD if given == "padded" else _INWARD]
+        frame.tensors += [f"final_gradient{number}" for number, end in enumerate(ended) if end]
+        frame.tensors += self.made if way == "torch" else []
+        frame.place_vectors()
+        uses = [used for used, _ in self.plain.inputs]
+        for number, (used, matrix) in enumerate(self.plain.inputs):
+            if matrix is None:
+                self._place_given(frame, number)
+                gradient = f"input_gradient{number}"
+                alone = uses.count(used) == 1 and given != "padded"
+                if gradient in frame.kernel.buffers and wanted[used] and alone:
+                    frame.elsewhere[gradient] = f"gradient{used}"  # the loop writes it where it is wanted
+        for product in frame.kernel.products:
+            frame.pack(frame.head, product.matrix, product.transposed, product.packed)
+        for number, width in enumerate(self.widths):
+            self._carry(frame, number, width, wanted[self.sequences + number], ended[number])
+        frame.place_rest()
+        width = self.program.output_width
+        if given == "padded" and _INWARD in frame.kernel.buffers:
+            frame.gather(frame.head, _INWARD, width, At(_OUTWARD), width, "places", "rows", width)
+        for buffer in frame.kernel.summed:
+            frame.call(frame.head, "clear", buffer.name, buffer.stride, At("parts"), buffer.stride)
+        write_gradients(frame, wanted, _overall(way, frame))
+        names = {*frame.elsewhere.values(), *frame.head.names(), *frame.tail.names()}
+        frame.written = [number for number in range(len(wanted)) if f"gradient{number}" in names]
+        frame.tensors += [f"gradient{number}" for number in frame.written]
+        return frame.finish()
+
+    @cached_property
+    def made(self) -> list[str]:
+        """The loop's inputs that are products, where they are wanted on the way back."""
+        names = [f"input{number}" for number, (_, matrix) in enumerate(self.plain.inputs) if matrix is not None]
+        return [name for name in names if name in self.program.read_back]
+
+    def _carry(self, frame: Frame, number: int, width: int, wanted: bool, ended: bool) -> None:
+        """The gradient of a last state to where the loop finds it, and that of the first to where it is wanted."""
+        name, carry = f"carry{number}", frame.kernel.buffers.get(f"carry{number}")
+        if carry is None:
+            return
+        frame.scratch.add(name, carry.rate, carry.stride)
+        frame.scratch.mark(f"{name}.second", name, _SECOND)
+        for block in (name, f"{name}.second"):  # a sequence that ends early finds it in either
+            frame.call(frame.head, "clear", block, carry.stride, At("batch"), carry.stride)
+            if ended:
+                self._move(frame, frame.head, block, carry.stride, f"final_gradient{number}", width, "order", width)
+        if wanted:
+            to = f"gradient{self.sequences + number}"
+            self._move(frame, frame.tail, to, width, f"{name}.second", carry.stride, "back", width)
+
+    def _move(
+        self, frame: Frame, jobs: Jobs, to: str, stride: int, source: str, apart: int, index: str, width: int
+    ) -> None:
+        """A number of rows for each sequence to where it is, or in the order of an index where that is another one."""
+        if frame.given == "padded":
+            frame.gather(jobs, to, stride, At(source), apart, index, "batch", width)
+        else:
+            frame.call(jobs, "copy", to, stride, source, apart, At("batch"), width)
+
+
+def _overall(way: Way, frame: Frame) -> Overall | None:
+    return None if way == "torch" else Together(frame) if way == "together" else Alone(frame)
+
+
+def around_plain(program: Program, plain: Plain, sequences: int, weights: Sequence[Tensor]) -> Around:
+    """A program whose plan says that what comes before its loop is plain."""
+    if "plain" not in program.arounds:
+        program.arounds["plain"] = Around(program, plain, sequences, [weight.shape for weight in weights])
+    found: Around = program.arounds["plain"]
+    return found
+
+
+def around_bare(program: Program, inputs: int, vectors: Sequence[Tensor], matrices: Sequence[Tensor]) -> Around:
+    """A program whose inputs and vectors are made by torch; `matrices` that lie column by column are given turned."""
+    turned = tuple(not matrix.is_contiguous() for matrix in matrices)
+    if turned not in program.arounds:
+        lying = [matrix.shape[::-1] if turn else matrix.shape for matrix, turn in zip(matrices, turned, strict=True)]
+        plain = bare(inputs, len(vectors), lying, turned)
+        shapes = [*(vector.shape for vector in vectors), *lying]
+        program.arounds[turned] = Around(program, plain, inputs, shapes, packed=True)
+    found: Around = program.arounds[turned]
+    return found

@@ -1,0 +1,84 @@
+"""Memories that a call needs, one behind the other in one block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from unspool.engine.compiler.loops.loop_ir import Rate
+from unspool.engine.cpu.runtime.batch_layout import Layout
+
+__all__ = ["Memories", "Whole", "row_counts"]
+
+Whole = Literal["share"]
+"""Memory of products over all steps: a row for each thread."""
+
+_LINE = 64
+"""Bytes that a processor fetches at once; every memory starts with such a line."""
+
+
+class Memories:
+    """What lies where in a block.
+
+    Args:
+        dtype: Of all numbers.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        self._size, self._line = dtype.itemsize, _LINE // dtype.itemsize
+        self._kinds: dict[str, tuple[Rate | Whole, int]] = {}
+        self._marks: dict[str, tuple[str, Callable[[Layout], int]]] = {}
+
+    def add(self, name: str, rate: Rate | Whole, stride: int) -> None:
+        """One more memory, whose rows are walked so."""
+        self._kinds[name] = rate, stride
+
+    def mark(self, name: str, memory: str, row: Callable[[Layout], int]) -> None:
+        """Name a row of a memory, which may depend on how a batch lies."""
+        self._marks[name] = memory, row
+
+    @property
+    def names(self) -> list[str]:
+        """Of the memories, then of the rows that are marked."""
+        return [*self._kinds, *self._marks]
+
+    def lay_out(self, counts: Mapping[str, int], layout: Layout) -> tuple[int, dict[str, int]]:
+        """How many numbers the block has, and for each of the names, in their order, the bytes before it.
+
+        Args:
+            counts: How many rows there are, by rate.
+            layout: How the batch lies.
+        """
+        sizes = {
+            name: -(-counts[rate] * stride // self._line) * self._line for name, (rate, stride) in self._kinds.items()
+        }
+        starts, end = dict.fromkeys(self.names, 0), 0
+        for name, size in sizes.items():
+            starts[name], end = end * self._size, end + size
+        for name, (memory, row) in self._marks.items():
+            starts[name] = starts[memory] + row(layout) * self._kinds[memory][1] * self._size
+        return end, starts
+
+    def view(self, block: Tensor, name: str, start: int, layout: Layout, parts: int) -> Tensor:
+        """A memory as a tensor, (rows, stride), given the bytes before it."""
+        rate, stride = self._kinds[name]
+        return block.as_strided((row_counts(layout, parts)[rate], stride), (stride, 1), start // self._size)
+
+
+def row_counts(layout: Layout, parts: int, shares: int = 1) -> dict[str, int]:
+    """How many rows a memory has, by its rate."""
+    batch, rows = layout.batch, layout.rows
+    return {
+        "time": rows,
+        "before": batch + rows,
+        "after": batch + rows,
+        "now": 2 * batch,
+        "next": 2 * batch,
+        "row": batch,
+        "part": parts,
+        "vector": 1,
+        "share": shares,
+    }
