@@ -250,7 +250,7 @@ def rivals(case: Case, *, with_jax: bool) -> Iterator[Rival]:
         yield Rival("unspool auto", path("auto"))
     request = Request(cell, inputs, cell.initial_state(case.size.batch), lengths, False, ())
     for name, other in PATHS.items():
-        if name not in (chosen, "reference") and other.refuses(request) is None:
+        if name not in (chosen, "reference") and other.why_unsupported(request) is None:
             yield Rival(f"unspool {name}", path(name))
     if case.half:
 
@@ -259,7 +259,7 @@ def rivals(case: Case, *, with_jax: bool) -> Iterator[Rival]:
                 return unroll(cell, x, lengths=lengths, backend="cpu")
 
         yield Rival("unspool cpu, bfloat16", lambda: TorchRun(case, cell, in_half), same=False)
-    if case.cell == "lstm" and case.training and "cpu" in PATHS and PATHS["cpu"].refuses(request) is None:
+    if case.cell == "lstm" and case.training and "cpu" in PATHS and PATHS["cpu"].why_unsupported(request) is None:
         from hand import HandPath
 
         by_hand = HandPath(cell)

@@ -10,8 +10,8 @@ from unspool.engine import Request
 from unspool.engine.compiler.ir.builder import Builder
 from unspool.engine.compiler.ir.graph import Graph, Node
 from unspool.engine.compiler.ir.verify import verify
-from unspool.engine.compiler.pipeline import Plan
-from unspool.engine.cpu.backend import CpuPath, plan_of
+from unspool.engine.compiler.pipeline import StepGraphs
+from unspool.engine.cpu.backend import CpuPath, graphs_of
 
 __all__ = ["HandPath"]
 
@@ -21,13 +21,13 @@ class HandPath(CpuPath):
 
     def __init__(self, cell: Cell[Any]) -> None:
         super().__init__()
-        self._by_hand = _by_hand(plan_of(cell), cell.hidden_size)
+        self._by_hand = _by_hand(graphs_of(cell), cell.hidden_size)
 
-    def _plan(self, request: Request) -> Plan:
+    def _plan(self, request: Request) -> StepGraphs:
         return self._by_hand
 
 
-def _by_hand(traced: Plan, units: int) -> Plan:
+def _by_hand(traced: StepGraphs, units: int) -> StepGraphs:
     """The traced plan's products of inputs and recurrent matrix, and steps forward and back as one writes them down."""
     (recurrent,) = (node.value[0] for node in traced.forward.nodes() if node.operation == "product")
     b = Builder(push_slices=True)

@@ -102,7 +102,7 @@ def _write(path: Path, sentences: Tagged) -> None:
 
 
 def _ours(name: str, file: Path, train: Tagged, held: Tagged, values: dict[str, Any]) -> Epoch:
-    tagger = Tagger(epochs=1, schedule="constant", embedding=EMBEDDING, hidden=HIDDEN, valid_fraction=0.0, **values)
+    tagger = Tagger(epochs=1, fuse="constant", embedding=EMBEDDING, hidden=HIDDEN, valid_fraction=0.0, **values)
     tagger.fit(file, baselines=False, reporter=Reporter())
     assert tagger.record is not None
     said = [tags for _, tags, *_ in tagger.predict([words for words, _ in held])]

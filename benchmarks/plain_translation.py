@@ -118,17 +118,17 @@ class PlainTransformer(nn.Module):
         return states
 
 
-Plain = PlainRecurrent | PlainTransformer
+AffineProlog = PlainRecurrent | PlainTransformer
 
 
-def plain_translator(source: EncoderDecoder) -> Plain:
+def plain_translator(source: EncoderDecoder) -> AffineProlog:
     """The same network out of torch.nn's modules, with a copy of the weights."""
     recurrent = isinstance(source.decoder, LateAttentionDecoder)
     return PlainRecurrent(source) if recurrent else PlainTransformer(source)
 
 
 @torch.no_grad()
-def greedy(model: Plain, source: Tokens, limit: int) -> list[list[int]]:
+def greedy(model: AffineProlog, source: Tokens, limit: int) -> list[list[int]]:
     """Write the likeliest unit each time; sequences that came to their end leave the batch."""
     state, places = model.begin(source), torch.arange(len(source.lengths))
     written = torch.full((len(places), 1), END)
@@ -150,7 +150,7 @@ def greedy(model: Plain, source: Tokens, limit: int) -> list[list[int]]:
 
 
 @torch.no_grad()
-def beam(model: Plain, source: Tokens, limit: int, width: int, alpha: float = 1.0) -> list[list[int]]:
+def beam(model: AffineProlog, source: Tokens, limit: int, width: int, alpha: float = 1.0) -> list[list[int]]:
     """Follow some beginnings of every sequence; each end makes its beam narrower, and who is finished leaves."""
     count, size = len(source.lengths), len(model.bias)
     state = tuple(part.repeat_interleave(width, 0) for part in model.begin(source))
@@ -186,7 +186,7 @@ def beam(model: Plain, source: Tokens, limit: int, width: int, alpha: float = 1.
     return [ids for _, _, ids in found]
 
 
-def _loss(model: Plain, outputs: Tensor, targets: Tensor) -> Loss:
+def _loss(model: AffineProlog, outputs: Tensor, targets: Tensor) -> Loss:
     real = targets != IGNORED
     smoothing = model.smoothing if model.training else 0.0
     scores = F.linear(outputs[real], model.words.weight, model.bias)

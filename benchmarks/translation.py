@@ -49,7 +49,7 @@ from plain_translation import beam, greedy, plain_translator
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from unspool import Translator
+from unspool import Lowering
 from unspool.data import END, PADDING, UNKNOWN, Bucketed, Paired, Tokens
 from unspool.decoding import DecodingSettings, decode
 from unspool.models import EncoderDecoder, Loss
@@ -143,7 +143,7 @@ def prepare(name: str, train: Sequence[Path], test: Sequence[Path], options: arg
         options: From the command line.
     """
     torch.manual_seed(0)
-    kind: Any = Translator
+    kind: Any = Lowering
     if name in NETWORKS:
         values = {"tokenization": "none", "references": "single", **NETWORKS[name], **dict(options.set)}
         task = kind(format="parallel", **values)

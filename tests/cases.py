@@ -242,7 +242,7 @@ def make_cell(name: str | type[Cell[Any]], input_size: int, hidden_size: int, se
 def runs_on(backend: str, cell: Cell[Any]) -> bool:
     """Whether a path takes a cell at all."""
     inputs = torch.zeros(2, 1, cell.input_size)
-    return PATHS[backend].refuses(Request(cell, inputs, cell.initial_state(1), None, False, ())) is None
+    return PATHS[backend].why_unsupported(Request(cell, inputs, cell.initial_state(1), None, False, ())) is None
 
 
 def fast_pairs() -> list[tuple[str, str]]:

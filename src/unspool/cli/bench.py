@@ -100,7 +100,7 @@ def _rivals(cell: Cell[Any], inputs: Tensor) -> tuple[dict[str, Pair], dict[str,
     first: dict[str, float] = {}
     expected: list[Tensor] = []
     for name in reversed(PATHS):
-        if PATHS[name].refuses(request) is not None:
+        if PATHS[name].why_unsupported(request) is not None:
             continue
 
         def forward(name: str = name) -> Tensor:

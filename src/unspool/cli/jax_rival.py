@@ -15,7 +15,7 @@ from torch import Tensor
 from unspool.cells import Cell
 from unspool.engine.compiler.frontend.cell_fingerprint import weights
 from unspool.engine.compiler.ir.graph import OVER_BLOCKS, REDUCTIONS, Node, block, ordered
-from unspool.engine.cpu.backend import plan_of
+from unspool.engine.cpu.backend import graphs_of
 
 __all__ = ["JaxRival"]
 
@@ -72,7 +72,7 @@ class JaxRival:
     """
 
     def __init__(self, cell: Cell[Any], inputs: Tensor) -> None:
-        self._cell, self._plan = cell, plan_of(cell)
+        self._cell, self._plan = cell, graphs_of(cell)
         self._matrices, self._vectors = self._plan.tape.replay(weights(cell))
         self._given = ([_to_jax(part) for part in self._matrices], [_to_jax(part) for part in self._vectors])
         self._inputs = _to_jax(inputs)

@@ -123,7 +123,7 @@ def choose(request: Request, backend: str) -> tuple[Path, dict[str, str]]:
     if backend == "auto" or (backend != "reference" and not demands(backend)):
         refusals: dict[str, str] = {}
         for path in PATHS.values():
-            refusal = path.yields(request) or path.refuses(request)
+            refusal = path.why_slower(request) or path.why_unsupported(request)
             if refusal is None:
                 return path, refusals
             refusals[path.name] = refusal
@@ -131,7 +131,7 @@ def choose(request: Request, backend: str) -> tuple[Path, dict[str, str]]:
     if backend not in PATHS:
         raise BackendError(f"there is no backend {backend!r}{nearest(backend, PATHS)}; choose auto, {', '.join(PATHS)}")
     path = PATHS[backend]
-    refusal = path.refuses(request)
+    refusal = path.why_unsupported(request)
     if refusal is not None:
         raise BackendError(f'backend="{backend}" can\'t run this: {refusal}')
     return path, {}

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unspool.engine.cpu.runtime.gemm import enough, multiplied, worthwhile
-from unspool.engine.cpu.runtime.interception import looked_on, plain_memory
-from unspool.engine.cpu.runtime.memory_pool import room
+from unspool.engine.cpu.runtime.interception import is_intercepted, plain_memory
+from unspool.engine.cpu.runtime.memory_pool import pooled_empty
 
 __all__ = ["linear", "product"]
 
@@ -26,7 +26,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     Returns:
         Sums, (..., out).
     """
-    if not looked_on() and _fits(inputs, weight, weight.shape[0]) and (bias is None or _adds(bias, weight)):
+    if not is_intercepted() and _fits(inputs, weight, weight.shape[0]) and (bias is None or _adds(bias, weight)):
         rows = inputs.reshape(-1, inputs.shape[-1])
         if worthwhile(rows, weight.t()):
             found: Tensor = _Product.apply(rows, weight.t(), bias, inputs.shape[:-1])  # type: ignore[no-untyped-call]
@@ -36,7 +36,7 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 def product(rows: Tensor, matrix: Tensor) -> Tensor:
     """`a @ b` of two matrices, (rows, depth) and (depth, width), and as exact."""
-    if not looked_on() and _fits(rows, matrix, matrix.shape[-1]) and worthwhile(rows, matrix):
+    if not is_intercepted() and _fits(rows, matrix, matrix.shape[-1]) and worthwhile(rows, matrix):
         found: Tensor = _Product.apply(rows, matrix, None, rows.shape[:1])  # type: ignore[no-untyped-call]
         return found
     return rows @ matrix
@@ -63,7 +63,7 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, matrix: Tensor, bias: Tensor | None, shape: torch.Size) -> Tensor:
         ctx.save_for_backward(rows, matrix)
         width = matrix.shape[1]
-        found = room(torch.float32, *shape, width)
+        found = pooled_empty(torch.float32, *shape, width)
         multiplied(rows, [matrix], found.view(-1, width))
         return found if bias is None else found.add_(bias)
 

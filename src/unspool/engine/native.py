@@ -37,7 +37,7 @@ class NativePath(Path):
 
     name = "native"
 
-    def refuses(self, request: Request) -> str | None:
+    def why_unsupported(self, request: Request) -> str | None:
         cell = request.cell
         known = _kernel_class(cell)
         if known is None:
@@ -48,8 +48,8 @@ class NativePath(Path):
             return "torch's kernels do not show their gates, and someone is watching"
         return None
 
-    def yields(self, request: Request) -> str | None:
-        if request.inputs.shape[0] == 1 and request.inputs.is_cpu and self.refuses(request) is None:
+    def why_slower(self, request: Request) -> str | None:
+        if request.inputs.shape[0] == 1 and request.inputs.is_cpu and self.why_unsupported(request) is None:
             return "for 1 step torch's kernels lay out all weights anew, which may take longer than the step"
         return None
 

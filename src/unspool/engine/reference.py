@@ -23,7 +23,7 @@ class ReferencePath(Path):
 
     name = "reference"
 
-    def refuses(self, request: Request) -> str | None:
+    def why_unsupported(self, request: Request) -> str | None:
         return None
 
     def run(self, request: Request) -> tuple[Tensor, State]:

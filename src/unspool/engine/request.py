@@ -48,10 +48,10 @@ class Path(Protocol):
 
     name: str
 
-    def refuses(self, request: Request) -> str | None:
+    def why_unsupported(self, request: Request) -> str | None:
         """Why this path can't take the request, in words; None if it can."""
 
-    def yields(self, request: Request) -> str | None:
+    def why_slower(self, request: Request) -> str | None:
         """Why `auto` should look further although this path could run the request; None if it is the fastest."""
         return None
 

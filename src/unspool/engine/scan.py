@@ -25,7 +25,7 @@ class ScanPath(Path):
 
     name = "scan"
 
-    def refuses(self, request: Request) -> str | None:
+    def why_unsupported(self, request: Request) -> str | None:
         cell = request.cell
         if not isinstance(cell, LinearCell):
             return f"{type(cell).__name__} is not a LinearCell, its gates may look at the state"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.cpu import BoundStep, Look, bind_step
+from unspool.engine.cpu import CellSnapshot, CompiledStep, compile_step
 from unspool.engine.dispatch import Report, demands, note, watching
 from unspool.engine.reference import plain_step, record_state
 from unspool.engine.request import Backend
@@ -63,9 +63,9 @@ class Stepper(Generic[S]):
         self.cell, self.backend = cell, backend
         self.report = self._report("none", {})
         """Which path the last step took, and why."""
-        self._step: BoundStep | None = None
+        self._step: CompiledStep | None = None
         self._refusal: str | None = None
-        self._look: Look | None = None
+        self._look: CellSnapshot | None = None
         self._compiled = self._report("cpu", {})
 
     def __reduce__(self) -> Any:
@@ -136,11 +136,11 @@ class Stepper(Generic[S]):
         record_state(cell, made[1])
         return self._done(self._report("reference", {} if self.backend == "reference" else {"cpu": why or ""}), made)
 
-    def _bind(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[BoundStep | None, str | None]:
+    def _bind(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[CompiledStep | None, str | None]:
         """Compile and pack; return the step, or why there is none."""
         cell = self.cell
-        self._look = Look(cell)
-        found = bind_step(cell, x, tuple(part.shape[-1] for part in context))
+        self._look = CellSnapshot(cell)
+        found = compile_step(cell, x, tuple(part.shape[-1] for part in context))
         step, refusal = (None, found) if isinstance(found, str) else (found, None)
         self._step, self._refusal = step, refusal
         return step, refusal

@@ -16,9 +16,9 @@ from unspool.engine.compiler.ir.builder import Builder
 from unspool.engine.compiler.ir.graph import Graph, Node
 from unspool.engine.compiler.ir.interpreter import interpret
 from unspool.engine.compiler.ir.verify import verify
-from unspool.engine.compiler.loops.fusion import schedule
+from unspool.engine.compiler.loops.fusion import fuse
 from unspool.engine.compiler.passes.autodiff import differentiate
-from unspool.engine.compiler.pipeline import plan
+from unspool.engine.compiler.pipeline import graphs
 from unspool.engine.cpu import backend as path
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
 
@@ -138,10 +138,10 @@ def test_what_is_repeated_is_worked_out_before():
 
 
 def ntm_kernels():
-    found = plan(make_cell(cell_class("ntm"), 4, 6))
+    found = graphs(make_cell(cell_class("ntm"), 4, 6))
     every = frozenset(range(len(found.shapes)))
-    forward = schedule(found.forward, lanes=16, backward=False, history=every)
-    return found, forward, schedule(found.backward, lanes=16, backward=True, history=every)
+    forward = fuse(found.forward, lanes=16, backward=False, history=every)
+    return found, forward, fuse(found.backward, lanes=16, backward=True, history=every)
 
 
 def test_a_turing_machine_passes_over_its_memory_five_times_and_saves_nothing_as_large():

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from cases import ALL_CELLS
-from unspool.engine.compiler.loops.fusion import schedule
-from unspool.engine.cpu.backend import plan_of
+from unspool.engine.compiler.loops.fusion import fuse
+from unspool.engine.cpu.backend import graphs_of
 from unspool.engine.cpu.codegen.commands import emit_jobs
 from unspool.engine.cpu.codegen.gemm.vector_microkernel import emit_products
 from unspool.engine.cpu.codegen.kernel import emit_kernel
@@ -24,10 +24,10 @@ FOLDER = Path(__file__).parent / "golden"
 
 
 def kernels(name: str, lanes: int):
-    found = plan_of(ALL_CELLS[name](4, 8))
+    found = graphs_of(ALL_CELLS[name](4, 8))
     every = frozenset(range(len(found.widths)))
-    yield "forward", found.forward, schedule(found.forward, lanes=lanes, backward=False, history=every)
-    yield "backward", found.backward, schedule(found.backward, lanes=lanes, backward=True, history=every)
+    yield "forward", found.forward, fuse(found.forward, lanes=lanes, backward=False, history=every)
+    yield "backward", found.backward, fuse(found.backward, lanes=lanes, backward=True, history=every)
 
 
 def compare(name: str, text: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from unspool.engine.cpu.codegen.gemm.vector_microkernel import packed_size
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
 from unspool.engine.cpu.jit.compile import products, tools
-from unspool.engine.cpu.launch.command_list import At, Jobs
+from unspool.engine.cpu.launch.command_list import Address, CommandList
 
 TARGETS = [AVX512, AVX2, PORTABLE]
 
@@ -24,7 +24,7 @@ def target(request):
 
 def play(target, dtype, function, tensors, *arguments):
     """Make one job; arguments are tensors by number, as names, and whole numbers."""
-    jobs = Jobs(tools(dtype, target).play)
+    jobs = CommandList(tools(dtype, target).play)
     jobs.call(function, *arguments)
     names = ["", *map(str, range(len(tensors)))]
     jobs.number({name: number for number, name in enumerate(names)})
@@ -46,7 +46,7 @@ def test_rows_are_written_and_nothing_beside_them(function, width, dtype, target
     else:
         expected[1:4, :width] = source[2:, :width] + (expected[1:4, :width] if function == "add" else 0)
     size = dtype.itemsize
-    begin, end = At("0", (width + 3) * size), At("1", 2 * (width + 1) * size)
+    begin, end = Address("0", (width + 3) * size), Address("1", 2 * (width + 1) * size)
     arguments = (begin, width + 3) if function == "clear" else (begin, width + 3, end, width + 1)
     play(target, dtype, tools(dtype, target).addresses[function], [to, source], *arguments, 3, width)
     torch.testing.assert_close(to, expected, rtol=0, atol=0)
@@ -59,9 +59,9 @@ def test_adding_to_one_row_sums_rows():
         torch.float32,
         tools(torch.float32, host_target()).addresses["add"],
         [to, source],
-        At("0"),
+        Address("0"),
         0,
-        At("1"),
+        Address("1"),
         7,
         4,
         7,
@@ -85,13 +85,13 @@ def test_columns_are_multiplied(size, dtype, target):
         dtype,
         shared.turned,
         [left, packed, found],
-        At("0"),
+        Address("0"),
         count + 2,
         count,
-        At("1"),
+        Address("1"),
         rows,
         vectors,
-        At("2"),
+        Address("2"),
         vectors * lanes,
     )
     right = left[:, :count].double().t() @ right.double()

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from cases import make_case
-from unspool.engine.cpu.backend import _plans, _programs
+from unspool.engine.cpu.backend import _graphs, _programs
 from unspool.engine.cpu.jit import disk_cache as cache
 from unspool.engine.cpu.jit.compile import _Machine, compile_kernel, products, tables, tools, uncollected
 
@@ -88,7 +88,7 @@ def test_a_folder_that_can_t_be_written_is_left_alone(tmp_path, monkeypatch):
 
 def forget() -> None:
     """As if the process had just begun."""
-    _plans.clear()
+    _graphs.clear()
     _programs.clear()
     tools.cache_clear()
     tables.cache_clear()
@@ -136,11 +136,11 @@ def test_processes_may_share_the_folder(tmp_path):
 
 
 def test_compile_kernel_gives_callable_code():
-    from unspool.engine.compiler.loops.fusion import schedule
-    from unspool.engine.compiler.pipeline import plan
+    from unspool.engine.compiler.loops.fusion import fuse
+    from unspool.engine.compiler.pipeline import graphs
 
-    found = plan(make_case("elman", (2, 2, 3, 4)).cell)
-    kernel = schedule(found.inference, lanes=8, backward=False, history=frozenset({0}))
+    found = graphs(make_case("elman", (2, 2, 3, 4)).cell)
+    kernel = fuse(found.inference, lanes=8, backward=False, history=frozenset({0}))
     assert compile_kernel(kernel, torch.float64).join
 
 

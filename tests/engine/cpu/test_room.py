@@ -11,7 +11,7 @@ import torch
 from unspool.cells import LSTMCell
 from unspool.engine import unroll
 from unspool.engine.cpu.runtime import memory_pool as module
-from unspool.engine.cpu.runtime.memory_pool import room
+from unspool.engine.cpu.runtime.memory_pool import pooled_empty
 
 LARGE = 1 << 20  # numbers
 
@@ -28,7 +28,7 @@ def unused() -> int:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("size", [0, 7, LARGE, LARGE + 13])
 def test_it_has_the_size_and_starts_with_a_line(size, dtype):
-    found = room(dtype, size)
+    found = pooled_empty(dtype, size)
     assert found.shape == (size,)
     assert found.dtype == dtype
     assert found.is_contiguous()
@@ -36,35 +36,35 @@ def test_it_has_the_size_and_starts_with_a_line(size, dtype):
 
 
 def test_it_is_lent_again_only_when_every_tensor_in_it_is_gone():
-    first = room(torch.float32, LARGE + 5000)
+    first = pooled_empty(torch.float32, LARGE + 5000)
     part, address = first[5:], first.data_ptr()
     del first
-    other = room(torch.float32, LARGE + 5000)
+    other = pooled_empty(torch.float32, LARGE + 5000)
     assert other.data_ptr() != address
     assert unused() == 0
     del part
     assert unused() >= 4 * LARGE
-    again = room(torch.float32, LARGE + 4000)  # a little less will do
+    again = pooled_empty(torch.float32, LARGE + 4000)  # a little less will do
     assert again.data_ptr() == address
-    small = room(torch.float32, 100)
+    small = pooled_empty(torch.float32, 100)
     del small
     assert unused() == 0
 
 
 def test_what_was_used_last_is_kept_when_there_is_too_much(monkeypatch):
     monkeypatch.setattr(module, "_MOST", 40 * LARGE)
-    old = [room(torch.float32, size * LARGE) for size in (2, 3, 4)]
+    old = [pooled_empty(torch.float32, size * LARGE) for size in (2, 3, 4)]
     old.clear()
-    wanted = room(torch.float32, 5 * LARGE)
+    wanted = pooled_empty(torch.float32, 5 * LARGE)
     address = wanted.data_ptr()
     del wanted
     assert 0 < unused() <= 40 * LARGE
-    assert room(torch.float32, 5 * LARGE).data_ptr() == address
+    assert pooled_empty(torch.float32, 5 * LARGE).data_ptr() == address
 
 
 def test_what_is_unused_is_bounded(monkeypatch):
     monkeypatch.setattr(module, "_MOST", 20 * LARGE)
-    held = [room(torch.float32, LARGE) for _ in range(7)]
+    held = [pooled_empty(torch.float32, LARGE) for _ in range(7)]
     held.clear()
     assert 0 < unused() <= 20 * LARGE
 
@@ -89,7 +89,7 @@ def test_threads_never_share_it():
 
     def fill(number: int) -> None:
         for _ in range(200):
-            mine = room(torch.float32, LARGE)
+            mine = pooled_empty(torch.float32, LARGE)
             mine[::4096].fill_(number)
             if not bool((mine[::4096] == number).all()):
                 wrong.append(number)

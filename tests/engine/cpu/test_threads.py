@@ -13,7 +13,7 @@ import torch
 
 from cases import assert_agrees, make_case
 from unspool.engine.cpu import backend as path
-from unspool.engine.cpu.launch.command_buffer import Frame
+from unspool.engine.cpu.launch.command_buffer import CommandBuffer
 from unspool.engine.cpu.runtime import thread_team as threads
 
 SIZE = (12, 20, 60, 64)  # enough work to be shared out
@@ -30,9 +30,9 @@ def many_threads():
 @pytest.fixture
 def used(monkeypatch):
     """In how many parts batches were cut."""
-    found, run = set(), Frame.run
+    found, run = set(), CommandBuffer.run
     monkeypatch.setattr(
-        Frame, "run", lambda self, form, *given: (found.add(form.split.parts), run(self, form, *given))[1]
+        CommandBuffer, "run", lambda self, form, *given: (found.add(form.split.parts), run(self, form, *given))[1]
     )
     return found
 

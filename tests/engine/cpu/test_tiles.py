@@ -18,7 +18,7 @@ from unspool.engine.cpu.codegen.gemm.amx_microkernel import emit_tiled
 from unspool.engine.cpu.codegen.gemm.amx_packing import tiles_size
 from unspool.engine.cpu.codegen.target import AMX, AVX512
 from unspool.engine.cpu.jit.compile import tiled
-from unspool.engine.cpu.launch.record import Around
+from unspool.engine.cpu.launch.record import Recorder
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.runtime import autograd_gemm as products
 from unspool.engine.cpu.runtime import gemm as whole
@@ -66,8 +66,8 @@ def always(monkeypatch, tiles):
 @pytest.fixture
 def ways(monkeypatch):
     """How products over all steps were made, call by call."""
-    taken, way = [], Around.way
-    monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
+    taken, way = [], Recorder.way
+    monkeypatch.setattr(Recorder, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
     return taken
 
 
@@ -196,7 +196,7 @@ def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch, ways):
         ways.clear()
         unroll(cell, inputs[:6, :6])[0].sum().backward()
         assert (set(ways), taken) == ({"alone"}, [])
-        monkeypatch.setattr(Around, "way", lambda self, layout: "torch")
+        monkeypatch.setattr(Recorder, "way", lambda self, layout: "torch")
         unroll(cell, inputs)[0].sum().backward()
         assert taken == [1, 1, 2]  # inputs; their gradient; both weights at once, from one gradient of their sum
         assert explain(cell, inputs).details.count(IN_TILES) == 2

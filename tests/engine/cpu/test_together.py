@@ -16,7 +16,7 @@ from unspool.cells import LSTMCell
 from unspool.engine import Stepper, explain, unroll
 from unspool.engine.cpu import backend as path
 from unspool.engine.cpu import program
-from unspool.engine.cpu.launch import command_buffer as frame
+from unspool.engine.cpu.launch import command_buffer as commands
 from unspool.engine.cpu.program import Program, Split
 from unspool.engine.cpu.runtime import thread_team as threads
 
@@ -48,11 +48,11 @@ def always(monkeypatch):
 @pytest.fixture
 def splits(monkeypatch):
     """How batches were split, and how many calls threads made together."""
-    found, run, told = [], frame.Frame.run, frame.waited
+    found, run, told = [], commands.CommandBuffer.run, commands.waited
     monkeypatch.setattr(
-        frame.Frame, "run", lambda self, form, *given: (found.append(form.split), run(self, form, *given))[1]
+        commands.CommandBuffer, "run", lambda self, form, *given: (found.append(form.split), run(self, form, *given))[1]
     )
-    monkeypatch.setattr(frame, "waited", lambda *times: (found.append("waited"), told(*times))[1])
+    monkeypatch.setattr(commands, "waited", lambda *times: (found.append("waited"), told(*times))[1])
     return found
 
 
@@ -64,7 +64,7 @@ def test_products_made_together_are_right(name, size, ragged, splits):
     case = make_case(name if name in ALL_CELLS else ODD[name], size, dtype=torch.float64, ragged=ragged)
     assert_agrees(case.outputs_and_gradients("cpu"), case.outputs_and_gradients("reference"), torch.float64)
     there, back = (split for split in splits if split != "waited")
-    multiplies = any(node.operation == "product" for node in path.plan_of(case.cell).forward.nodes())
+    multiplies = any(node.operation == "product" for node in path.graphs_of(case.cell).forward.nodes())
     assert there.together == back.together == multiplies
     assert splits.count("waited") == 2 * multiplies
     assert there.parts == (3 if multiplies else 1)
@@ -138,7 +138,7 @@ def test_a_team_that_is_smaller_than_asked_for_takes_turns_and_gives_the_same_bi
 )
 def test_threads_work_together_where_it_pays(hidden, batch, count, split, monkeypatch):
     monkeypatch.setattr(program, "threads", lambda: count)
-    found = Program.of(path.plan_of(LSTMCell(8, hidden)), torch.float32)
+    found = Program.of(path.graphs_of(LSTMCell(8, hidden)), torch.float32)
     assert found.split(found.forward.kernel, 100, 100 * batch, batch) == split
 
 

@@ -9,11 +9,11 @@ from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine import unroll
-from unspool.engine.compiler.pipeline import plan
+from unspool.engine.compiler.pipeline import graphs
 from unspool.engine.cpu import backend as path
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
 from unspool.engine.cpu.jit.compile import missing, products, tiled
-from unspool.engine.cpu.launch.record import Around
+from unspool.engine.cpu.launch.record import Recorder
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.runtime import gemm as whole
 from unspool.engine.cpu.runtime.gemm import PARTS, multiplied, worthwhile
@@ -65,8 +65,8 @@ def ways(request, monkeypatch):
     monkeypatch.setattr(Program, "tiles", lambda self, *given: parts * (self.dtype is torch.float32))
     monkeypatch.setattr("unspool.engine.cpu.launch.record._SMALL", 0)
     monkeypatch.setattr("unspool.engine.cpu.launch.record._HIGHER", 1 << 20)
-    taken, way = [], Around.way
-    monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
+    taken, way = [], Recorder.way
+    monkeypatch.setattr(Recorder, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
     path._programs.clear()
     yield taken
     path._programs.clear()
@@ -151,7 +151,7 @@ def test_cells_agree_with_the_plain_loop(name, dtype, size, ragged, ways):
     case = case.double() if dtype is torch.float64 else case
     truth = case.double().outputs_and_gradients("reference")
     assert_agrees(case.outputs_and_gradients("cpu"), truth, dtype, case.outputs_and_gradients("reference"))
-    made_before = plan(case.cell).plain is None  # then ragged batches are packed before, too
+    made_before = graphs(case.cell).plain is None  # then ragged batches are packed before, too
     assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "together"}
 
 
@@ -173,8 +173,8 @@ def test_weights_are_packed_once_and_again_when_they_were_written_to(name, ragge
 
 
 def test_who_makes_products_depends_on_rows_and_weights(monkeypatch):
-    taken, way = [], Around.way
-    monkeypatch.setattr(Around, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
+    taken, way = [], Recorder.way
+    monkeypatch.setattr(Recorder, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
     cell, inputs = ALL_CELLS["lstm"](64, 96), torch.randn(60, 40, 64, requires_grad=True)
     for size, expected in (((60, 40), "together"), ((6, 6), "alone")):
         taken.clear()

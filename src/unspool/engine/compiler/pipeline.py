@@ -14,13 +14,13 @@ from unspool.engine.compiler.frontend.trace import Tape, trace
 from unspool.engine.compiler.ir.builder import Builder
 from unspool.engine.compiler.ir.graph import Graph, Node
 from unspool.engine.compiler.ir.verify import verify
-from unspool.engine.compiler.passes.affine_prologue import Plain, plain
+from unspool.engine.compiler.passes.affine_prologue import AffineProlog, plain
 from unspool.engine.compiler.passes.autodiff import differentiate, forget_detached
-from unspool.engine.compiler.passes.hoist import Before, hoist, sort_sums
+from unspool.engine.compiler.passes.hoist import Prologue, hoist, sort_sums
 from unspool.engine.compiler.passes.recompute import save
 from unspool.engine.compiler.refusal import Refusal
 
-__all__ = ["Plan", "SingleStep", "plan"]
+__all__ = ["SingleStep", "StepGraphs", "graphs"]
 
 
 _LARGEST = 3000
@@ -31,7 +31,7 @@ _LARGEST = 3000
 class SingleStep:
     """A step's graph for a single call."""
 
-    before: Before
+    before: Prologue
     """What depends on weights alone; its inputs are the step's own."""
     graph: Graph
     """From inputs, and after them the state, to outputs."""
@@ -56,11 +56,11 @@ class SingleStep:
 
 
 @dataclass(frozen=True)
-class Plan:
+class StepGraphs:
     """All that is known of a step before it is compiled."""
 
     tape: Tape
-    before: Before
+    before: Prologue
     inference: Graph
     """One step forward that keeps nothing."""
     forward: Graph
@@ -70,7 +70,7 @@ class Plan:
     """Of each part of the state, without the batch."""
     whole: Graph
     """The step as it was traced, its sums sorted."""
-    plain: Plain | None
+    plain: AffineProlog | None
     """What runs before the loop, if that is plain enough to need no autograd."""
 
     @cached_property
@@ -92,7 +92,7 @@ class Plan:
         return f"forward\n{self.forward}\n\nbackward\n{self.backward}"
 
 
-def plan(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
+def graphs(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGraphs:
     """Take a cell's step apart.
 
     Raises:
@@ -109,6 +109,6 @@ def plan(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
     largest = max(len(graph.nodes()) for graph in (forward, backward))
     if largest > _LARGEST:
         raise Refusal(f"its step falls into {largest} operations: the compiler takes {_LARGEST} at most")
-    return Plan(
+    return StepGraphs(
         traced.tape, before, inference, forward, backward, traced.shapes, whole, plain(traced.tape, before, shapes)
     )

@@ -11,24 +11,24 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell
-from unspool.engine.compiler.frontend.cell_fingerprint import Look, changed_part, identity, places, weights
-from unspool.engine.compiler.pipeline import Plan, plan
+from unspool.engine.compiler.frontend.cell_fingerprint import CellSnapshot, changed_part, identity, places, weights
+from unspool.engine.compiler.pipeline import StepGraphs, graphs
 from unspool.engine.compiler.refusal import Refusal
-from unspool.engine.cpu.heuristics import faster_elsewhere, in_half
+from unspool.engine.cpu.heuristics import in_half, why_slower
 from unspool.engine.cpu.jit.compile import missing, uncollected
 from unspool.engine.cpu.launch.autograd import infer, train
-from unspool.engine.cpu.launch.packed_weights import bound
-from unspool.engine.cpu.launch.record import around_bare, around_plain
-from unspool.engine.cpu.launch.single_step import BoundStep
+from unspool.engine.cpu.launch.packed_weights import packed_weights
+from unspool.engine.cpu.launch.record import record_affine, record_bare
+from unspool.engine.cpu.launch.single_step import CompiledStep
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.runtime.batch_layout import blocks, packed
-from unspool.engine.cpu.runtime.interception import looked_on
+from unspool.engine.cpu.runtime.interception import is_intercepted
 from unspool.engine.cpu.runtime.prologue import run_inputs, run_weights
 from unspool.engine.request import Path, Request, State
 
-__all__ = ["CpuPath", "bind_step", "plan_of"]
+__all__ = ["CpuPath", "compile_step", "graphs_of"]
 
-_plans: OrderedDict[Any, tuple[Plan | Refusal, list[object]]] = OrderedDict()
+_graphs: OrderedDict[Any, tuple[StepGraphs | Refusal, list[object]]] = OrderedDict()
 _programs: OrderedDict[Any, Program] = OrderedDict()
 _KEPT = 256
 
@@ -36,9 +36,9 @@ _KEPT = 256
 class _Known(NamedTuple):
     """What was found out about a cell."""
 
-    look: Look
+    look: CellSnapshot
     places: list[tuple[str, dict[str, Any], str]]
-    plans: dict[tuple[int, ...], Plan | Refusal]
+    plans: dict[tuple[int, ...], StepGraphs | Refusal]
     """By the widths of the context."""
 
     def owned(self) -> dict[str, Tensor]:
@@ -55,10 +55,10 @@ class CpuPath(Path):
     name = "cpu"
 
     def __init__(self) -> None:
-        self._last: tuple[weakref.ref[Request], Plan] | None = None  # what was not refused last is run next
+        self._last: tuple[weakref.ref[Request], StepGraphs] | None = None  # what was not refused last is run next
 
-    def yields(self, request: Request) -> str | None:
-        return faster_elsewhere(request)
+    def why_slower(self, request: Request) -> str | None:
+        return why_slower(request)
 
     def describe(self, request: Request) -> str:
         dtype = _dtype(request, weights(request.cell))
@@ -66,10 +66,10 @@ class CpuPath(Path):
         time, batch, _ = request.inputs.shape
         lengths = request.lengths
         steps, rows = (time, time * batch) if lengths is None else (int(lengths.max()), int(lengths.sum()))
-        told = program.told(steps, rows, batch)
+        told = program.describe(steps, rows, batch)
         return f"{program}\n{told}" if told else str(program)
 
-    def refuses(self, request: Request) -> str | None:
+    def why_unsupported(self, request: Request) -> str | None:
         known = _known.get(request.cell)
         if known is not None and not known.look.same(request.cell):
             known = None
@@ -86,7 +86,7 @@ class CpuPath(Path):
             return f"it takes context of (batch, width), not {', '.join(map(str, shapes))}"
         widths = _widths(request)
         if known is None:
-            known = _known[request.cell] = _Known(Look(request.cell), places(request.cell), {})
+            known = _known[request.cell] = _Known(CellSnapshot(request.cell), places(request.cell), {})
         if widths not in known.plans:
             known.plans[widths] = _find(request.cell, widths, owned)
         found = known.plans[widths]
@@ -96,22 +96,22 @@ class CpuPath(Path):
         return None
 
     def run(self, request: Request) -> tuple[Tensor, State]:
-        plan = self._plan(request)
+        graphs = self._plan(request)
         known = _known.get(request.cell) if self._last is not None and self._last[0]() is request else None
         owned = weights(request.cell) if known is None else known.owned()
         dtype = _dtype(request, owned)
-        program = _program(plan, dtype, in_half(dtype) is None)
+        program = _program(graphs, dtype, in_half(dtype) is None)
         with _in_full():
-            return _run(owned, plan, program, request, dtype)
+            return _run(owned, graphs, program, request, dtype)
 
-    def _plan(self, request: Request) -> Plan:
+    def _plan(self, request: Request) -> StepGraphs:
         last = self._last
         if last is not None and last[0]() is request:
             return last[1]
-        return plan_of(request.cell, _widths(request))
+        return graphs_of(request.cell, _widths(request))
 
 
-def bind_step(cell: Cell[Any], x: Tensor, context_widths: tuple[int, ...]) -> BoundStep | str:
+def compile_step(cell: Cell[Any], x: Tensor, context_widths: tuple[int, ...]) -> CompiledStep | str:
     """A cell's step, compiled and with its weights packed, for inputs such as `x`; or why there is none."""
     owned = weights(cell)
     refusal = _unfit(cell, owned, x) or missing()
@@ -125,15 +125,15 @@ def bind_step(cell: Cell[Any], x: Tensor, context_widths: tuple[int, ...]) -> Bo
     dtype = next(iter(owned.values()), x).dtype
     with _in_full():
         program = _program(found, dtype)
-        packed_once = bound(cell, found, owned, dtype, program.pack)
-        return BoundStep(
-            cell, program, packed_once, [(cell.input_size,), *((width,) for width in context_widths), *found.shapes]
+        weights_now = packed_weights(cell, found, owned, dtype, program.pack)
+        return CompiledStep(
+            cell, program, weights_now, [(cell.input_size,), *((width,) for width in context_widths), *found.shapes]
         )
 
 
 def _hidden(inputs: Tensor) -> str | None:
     """Why the inputs can't be handed to a compiled loop unseen; None if they can."""
-    if type(inputs) not in (Tensor, nn.Parameter) or looked_on():
+    if type(inputs) not in (Tensor, nn.Parameter) or is_intercepted():
         return "it needs plain tensors, and something else looks on"
     return None
 
@@ -158,7 +158,7 @@ def _dtype(request: Request, owned: dict[str, Tensor]) -> torch.dtype:
     return next(iter(owned.values()), request.inputs).dtype
 
 
-def plan_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Plan:
+def graphs_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGraphs:
     """The graphs of a cell's step.
 
     Raises:
@@ -179,22 +179,22 @@ def _widths(request: Request) -> tuple[int, ...]:
     return tuple([part.shape[1] for part in request.context])
 
 
-def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Tensor]) -> Plan | Refusal:
+def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Tensor]) -> StepGraphs | Refusal:
     """The plan of a cell, or why there is none, traced when it is asked for first."""
     name, held = identity(cell, owned)
     key = (name, context_widths)
-    entry = _plans.pop(key, None)  # what was used last stands last; another thread may do the same meanwhile
+    entry = _graphs.pop(key, None)  # what was used last stands last; another thread may do the same meanwhile
     if entry is None:
         entry = _make(cell, context_widths, name), held
-    _plans[key] = entry
-    _forget(_plans)
+    _graphs[key] = entry
+    _forget(_graphs)
     return entry[0]
 
 
-def _make(cell: Cell[Any], context_widths: tuple[int, ...], name: Any) -> Plan | Refusal:
+def _make(cell: Cell[Any], context_widths: tuple[int, ...], name: Any) -> StepGraphs | Refusal:
     try:
         with _in_full(), uncollected():
-            made = plan(cell, context_widths)
+            made = graphs(cell, context_widths)
     except Refusal as refusal:
         return refusal.with_traceback(None)
     change = changed_part(name, identity(cell, weights(cell))[0])
@@ -203,11 +203,11 @@ def _make(cell: Cell[Any], context_widths: tuple[int, ...], name: Any) -> Plan |
     return made
 
 
-def _program(plan: Plan, dtype: torch.dtype, half: bool = False) -> Program:
-    key = (id(plan), dtype, half)
+def _program(graphs: StepGraphs, dtype: torch.dtype, half: bool = False) -> Program:
+    key = (id(graphs), dtype, half)
     program = _programs.pop(key, None)
-    if program is None or program.plan is not plan:
-        program = Program.of(plan, dtype, half)
+    if program is None or program.graphs is not graphs:
+        program = Program.of(graphs, dtype, half)
     _programs[key] = program
     _forget(_programs)
     return program
@@ -220,7 +220,7 @@ def _forget(kept: OrderedDict[Any, Any]) -> None:
 
 
 def _run(
-    owned: dict[str, Tensor], plan: Plan, program: Program, request: Request, dtype: torch.dtype
+    owned: dict[str, Tensor], graphs: StepGraphs, program: Program, request: Request, dtype: torch.dtype
 ) -> tuple[Tensor, State]:
     time, batch, _ = request.inputs.shape
     lengths = request.lengths
@@ -230,32 +230,34 @@ def _run(
     given = (*sequences, *request.state, *owned.values())
     wanted = torch.is_grad_enabled() and True in [tensor.requires_grad for tensor in given]
     tensors = tuple(owned.values())
-    around = None if plan.plain is None else around_plain(program, plan.plain, len(rows), tensors)
-    packs = layout.ragged if around is None else around.given(layout) == "packed"
+    recorder = None if graphs.plain is None else record_affine(program, graphs.plain, len(rows), tensors)
+    packs = layout.ragged if recorder is None else recorder.given(layout) == "packed"
     if packs:
         places, order = layout.index("places"), layout.index("order")
         rows = [_Gather.apply(_flat(part), places) for part in rows]  # type: ignore[no-untyped-call]
         states = [part.index_select(0, order) for part in states]
-    before = plan.before
-    packed_once = None if wanted else bound(request.cell, plan, owned, dtype, program.pack, half=program.within)
-    if around is not None:
-        if packed_once is None:
-            outputs, final = train(around, layout, (*rows, *states, *tensors))
+    before = graphs.before
+    weights_now = (
+        None if wanted else packed_weights(request.cell, graphs, owned, dtype, program.pack, half=program.within)
+    )
+    if recorder is not None:
+        if weights_now is None:
+            outputs, final = train(recorder, layout, (*rows, *states, *tensors))
         else:
-            outputs, final = infer(around, layout, rows, states, tensors, packed_once)
-    elif packed_once is not None:
-        shared, matrices = packed_once.shared(before), packed_once.matrices
+            outputs, final = infer(recorder, layout, rows, states, tensors, weights_now)
+    elif weights_now is not None:
+        shared, matrices = weights_now.shared(before), weights_now.matrices
         inputs = run_inputs(before, [_flat(part) for part in rows], shared, matrices, half=program.half)
-        around = around_bare(program, len(inputs), packed_once.vectors(before), matrices)
-        outputs, final = infer(around, layout, inputs, states, (), packed_once)
+        recorder = record_bare(program, len(inputs), weights_now.vectors(before), matrices)
+        outputs, final = infer(recorder, layout, inputs, states, (), weights_now)
     else:
-        matrices, made = plan.tape.replay(owned)
+        matrices, made = graphs.tape.replay(owned)
         shared = run_weights(before, made, matrices, dtype)
         inputs = run_inputs(before, [_flat(part) for part in rows], shared, matrices, half=program.half)
         vectors = [shared[node] for node in before.vectors]
-        around = around_bare(program, len(inputs), vectors, matrices)
+        recorder = record_bare(program, len(inputs), vectors, matrices)
         lying = [matrix if matrix.is_contiguous() else matrix.t() for matrix in matrices]
-        outputs, final = train(around, layout, (*inputs, *states, *vectors, *lying))
+        outputs, final = train(recorder, layout, (*inputs, *states, *vectors, *lying))
     if packs:
         outputs = _Scatter.apply(outputs, places, time * batch)  # type: ignore[no-untyped-call]
         final = [part.index_select(0, layout.index("back")) for part in final]

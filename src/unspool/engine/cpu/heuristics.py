@@ -10,7 +10,7 @@ from unspool.engine.cpu.runtime.thread_team import threads
 from unspool.engine.native import NativePath
 from unspool.engine.request import Request
 
-__all__ = ["faster_elsewhere", "in_half"]
+__all__ = ["in_half", "why_slower"]
 
 
 def in_half(dtype: torch.dtype) -> str | None:
@@ -26,7 +26,7 @@ def in_half(dtype: torch.dtype) -> str | None:
     return None
 
 
-def faster_elsewhere(request: Request) -> str | None:
+def why_slower(request: Request) -> str | None:
     """Why another path is at least as fast for this cell, size and machine; None if the compiled loop is."""
     half = torch.is_autocast_enabled("cpu")
     if half:
@@ -39,7 +39,7 @@ def faster_elsewhere(request: Request) -> str | None:
         return None
     alone, double = threads() == 1, request.inputs.dtype is torch.float64
     faster = (alone or not host_target().tiled) if half else (alone and double)
-    if not faster or NativePath().refuses(request) is not None:
+    if not faster or NativePath().why_unsupported(request) is not None:
         return None
     return f"torch's own LSTM kernel is faster in {'bfloat16' if half else 'float64'} where no gradient is wanted"
 

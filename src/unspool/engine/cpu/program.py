@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from unspool.engine.compiler.ir.graph import Graph
-from unspool.engine.compiler.loops.fusion import schedule
-from unspool.engine.compiler.loops.loop_ir import Kernel
-from unspool.engine.compiler.pipeline import Plan
+from unspool.engine.compiler.loops.fusion import fuse
+from unspool.engine.compiler.loops.loop_ir import LoopNest
+from unspool.engine.compiler.pipeline import StepGraphs
 from unspool.engine.cpu.codegen.gemm.amx_packing import tiles_size
 from unspool.engine.cpu.codegen.gemm.vector_microkernel import packed_size
 from unspool.engine.cpu.codegen.target import Target, host_target
@@ -62,59 +62,59 @@ class Split(NamedTuple):
 class Program:
     """A plan for one number type, compiled when it is first needed."""
 
-    plan: Plan
+    graphs: StepGraphs
     dtype: torch.dtype
     target: Target
     half: bool = False
     """Whether the factors of products are rounded to bfloat16; sums and states are not."""
     arounds: dict[Any, Any] = field(default_factory=dict, compare=False)
-    """What `around` keeps with it."""
+    """What `record` keeps with it."""
 
     @classmethod
-    def of(cls, plan: Plan, dtype: torch.dtype, half: bool = False) -> Program:
+    def of(cls, graphs: StepGraphs, dtype: torch.dtype, half: bool = False) -> Program:
         """The program for this machine."""
-        return cls(plan, dtype, host_target(), half)
+        return cls(graphs, dtype, host_target(), half)
 
     @cached_property
     def forward(self) -> Native:
         """Forward, keeping what `backward` reads."""
-        return self._compile(self.plan.forward, backward=False, history=self.states)
+        return self._compile(self.graphs.forward, backward=False, history=self.states)
 
     @cached_property
     def backward(self) -> Native:
         """Backward."""
-        return self._compile(self.plan.backward, backward=True, history=self.states)
+        return self._compile(self.graphs.backward, backward=True, history=self.states)
 
     @cached_property
     def inference(self) -> Native:
         """Forward, keeping nothing but the outputs."""
-        return self._compile(self.plan.inference, backward=False, history=self.shown)
+        return self._compile(self.graphs.inference, backward=False, history=self.shown)
 
     @cached_property
     def step(self) -> Native:
         """A single step, which keeps nothing."""
-        return self._compile(self.plan.single.graph, backward=False, history=frozenset())
+        return self._compile(self.graphs.single.graph, backward=False, history=frozenset())
 
     def __str__(self) -> str:
         """The graphs, how they are laid out, and what is saved."""
-        saved = sum(self.plan.saved_widths) * self.dtype.itemsize
+        saved = sum(self.graphs.saved_widths) * self.dtype.itemsize
         parts = [
             "## One step forward\n",
-            self.plan.forward,
+            self.graphs.forward,
             "\n## Laid out\n",
-            self._laid_out(self.plan.forward, backward=False, history=self.states),
+            self._laid_out(self.graphs.forward, backward=False, history=self.states),
             "\n## One step backward\n",
-            self.plan.backward,
+            self.graphs.backward,
             "\n## Laid out\n",
-            self._laid_out(self.plan.backward, backward=True, history=self.states),
+            self._laid_out(self.graphs.backward, backward=True, history=self.states),
             f"\nBeside states and inputs {saved} bytes are saved for each step of each sequence.",
         ]
         return "\n".join(map(str, parts))
 
-    def told(self, steps: int, rows: int, batch: int) -> str:
+    def describe(self, steps: int, rows: int, batch: int) -> str:
         """How products are made, in words; the arguments are those of `split`."""
         lines = [f"Products over all steps at once: {HALF}."] if self.half else []
-        for way, graph in (("forward", self.plan.forward), ("backward", self.plan.backward)):
+        for way, graph in (("forward", self.graphs.forward), ("backward", self.graphs.backward)):
             kernel = self._laid_out(graph, backward=way == "backward", history=self.states)
             tiles, split = self.tiles(kernel, steps, rows, batch), self.split(kernel, steps, rows, batch)
             if split.together:
@@ -130,7 +130,7 @@ class Program:
         """Whether the products of vectors within the loop are rounded too."""
         return self.half and self.target.halves
 
-    def split(self, kernel: Kernel, steps: int, rows: int, batch: int) -> Split:
+    def split(self, kernel: LoopNest, steps: int, rows: int, batch: int) -> Split:
         """How threads share a batch.
 
         To share sequences needs no waiting, but each thread reads all weights at every step. To share columns each
@@ -152,11 +152,11 @@ class Program:
             return Split(together, together=True)
         return Split(parts, together=False)
 
-    def divisible(self, kernel: Kernel, rows: int) -> bool:
+    def divisible(self, kernel: LoopNest, rows: int) -> bool:
         """Whether so many rows of all steps together are worth more than one thread."""
         return rows * kernel.work >= 2 * _WORTHWHILE
 
-    def tiles(self, kernel: Kernel, steps: int, rows: int, batch: int) -> int:
+    def tiles(self, kernel: LoopNest, steps: int, rows: int, batch: int) -> int:
         """Into how many bfloat16 the factors of the loop's products are cut and multiplied in tiles; 0 if they are not.
 
         A tile's lines are read whether they hold many rows or few, and cut weights take half as much memory again. The
@@ -180,7 +180,7 @@ class Program:
         """Into how many bfloat16 the factors of products over all steps are cut, which are made in tiles then; or 0."""
         return PARTS if self._tiled else 0
 
-    def _afar(self, kernel: Kernel, rows: float) -> bool:
+    def _afar(self, kernel: LoopNest, rows: float) -> bool:
         """Whether the weights don't stay in a core's own cache, as they are packed for so many rows a thread."""
         half = self.within or (self.half and self._tiled and rows >= _HIGH[1].afar)
         return self._overflows((2 if half else self.dtype.itemsize) * kernel.work)
@@ -192,13 +192,13 @@ class Program:
     @cached_property
     def states(self) -> frozenset[int]:
         """All parts of the state."""
-        return frozenset(range(len(self.plan.widths)))
+        return frozenset(range(len(self.graphs.widths)))
 
     @cached_property
     def shown(self) -> frozenset[int]:
         """The part of the state that is the output too, if there is one: its history is the output."""
-        output = self.plan.inference.find("output")[0]
-        same = [number for number, node in self.plan.inference.find("state").items() if node is output]
+        output = self.graphs.inference.find("output")[0]
+        same = [number for number, node in self.graphs.inference.find("state").items() if node is output]
         return frozenset(same[:1])
 
     @cached_property
@@ -209,10 +209,10 @@ class Program:
     @cached_property
     def output_width(self) -> int:
         """Of the cell's output."""
-        return self.plan.inference.find("output")[0].width
+        return self.graphs.inference.find("output")[0].width
 
-    def _laid_out(self, graph: Graph, *, backward: bool, history: frozenset[int]) -> Kernel:
-        return schedule(graph, lanes=self.lanes, backward=backward, history=history)
+    def _laid_out(self, graph: Graph, *, backward: bool, history: frozenset[int]) -> LoopNest:
+        return fuse(graph, lanes=self.lanes, backward=backward, history=history)
 
     def _compile(self, graph: Graph, *, backward: bool, history: frozenset[int]) -> Native:
         kernel = self._laid_out(graph, backward=backward, history=history)
@@ -238,7 +238,7 @@ class Program:
             return tiles_size(depth, width, tiles)
         return packed_size(depth, width, self.lanes, half=self.within)
 
-    def column_sizes(self, kernel: Kernel, tiles: int) -> list[int]:
+    def column_sizes(self, kernel: LoopNest, tiles: int) -> list[int]:
         """How many numbers each packed matrix has for a vector of columns."""
         depths = {product.packed: product.depth for product in kernel.products}
         return [self.packed_size(depths[name], self.lanes, tiles) for name in kernel.packed]

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.engine.compiler.frontend.reads import Reads
 
-__all__ = ["Look", "changed_part", "identity", "places", "weights"]
+__all__ = ["CellSnapshot", "changed_part", "identity", "places", "weights"]
 
 Part = tuple[str, Hashable]
 """A name, and what it stands for."""
@@ -66,7 +66,7 @@ def _identity(cell: Cell[Any], owned: dict[str, Tensor], reads: Reads) -> tuple[
     return tuple(parts), held
 
 
-class Look:
+class CellSnapshot:
     """A cell as it was looked at, to tell in a few microseconds that it is still the same."""
 
     def __init__(self, cell: Cell[Any]) -> None:

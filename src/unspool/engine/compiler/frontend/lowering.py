@@ -8,12 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from unspool.engine.compiler.frontend.shapes import Row, Rows, Value, Weight, number_of
+from unspool.engine.compiler.frontend.shapes import Row, RowShapes, Value, Weight, number_of
 from unspool.engine.compiler.ir.builder import Builder
 from unspool.engine.compiler.ir.graph import Node
 from unspool.engine.compiler.refusal import Refusal
 
-__all__ = ["CREATIONS", "Translator"]
+__all__ = ["CREATIONS", "Lowering"]
 
 CREATIONS = {
     f"aten.{name}"
@@ -22,7 +22,7 @@ CREATIONS = {
 """Calls that make constant rows."""
 
 
-class Translator(Rows):
+class Lowering(RowShapes):
     """Turns calls on rows into nodes."""
 
     def __init__(self, builder: Builder, slice_weight: Callable[[Weight, int, int], Weight]) -> None:
@@ -64,19 +64,19 @@ class Translator(Rows):
         return total
 
 
-def _scaled(t: Translator, value: Value, factor: float) -> Value:
+def _scaled(t: Lowering, value: Value, factor: float) -> Value:
     return value if factor == 1 else t.apply("mul", value, factor)
 
 
-def _add(t: Translator, a: Value, b: Value, alpha: float = 1) -> Row:
+def _add(t: Lowering, a: Value, b: Value, alpha: float = 1) -> Row:
     return t.apply("add", a, _scaled(t, b, alpha))
 
 
-def _sub(t: Translator, a: Value, b: Value, alpha: float = 1) -> Row:
+def _sub(t: Lowering, a: Value, b: Value, alpha: float = 1) -> Row:
     return t.apply("sub", a, _scaled(t, b, alpha))
 
 
-def _power(t: Translator, base: Value, exponent: float) -> Row:
+def _power(t: Lowering, base: Value, exponent: float) -> Row:
     if exponent == 2:
         return t.apply("mul", base, base)
     if exponent == 0.5:
@@ -88,7 +88,7 @@ def _power(t: Translator, base: Value, exponent: float) -> Row:
     return t.apply("pow", base, exponent)
 
 
-def _clamp(t: Translator, row: Value, low: Value | None = None, high: Value | None = None) -> Row:
+def _clamp(t: Lowering, row: Value, low: Value | None = None, high: Value | None = None) -> Row:
     assert isinstance(row, Row)
     for bound, operation in ((low, "at_least"), (high, "at_most")):
         if bound is not None:
@@ -98,24 +98,24 @@ def _clamp(t: Translator, row: Value, low: Value | None = None, high: Value | No
     return row
 
 
-def _addmm(t: Translator, bias: Value, row: Value, matrix: Value, beta: float = 1, alpha: float = 1) -> Row:
+def _addmm(t: Lowering, bias: Value, row: Value, matrix: Value, beta: float = 1, alpha: float = 1) -> Row:
     return t.apply("add", _scaled(t, t.product(row, matrix), alpha), _scaled(t, bias, beta))
 
 
-def _baddbmm(t: Translator, bias: Value, a: Value, b: Value, beta: float = 1, alpha: float = 1) -> Row:
+def _baddbmm(t: Lowering, bias: Value, a: Value, b: Value, beta: float = 1, alpha: float = 1) -> Row:
     return t.apply("add", _scaled(t, t.multiply(a, b), alpha), _scaled(t, bias, beta))
 
 
-def _softplus(t: Translator, row: Value, beta: float = 1, threshold: float = 20) -> Row:
+def _softplus(t: Lowering, row: Value, beta: float = 1, threshold: float = 20) -> Row:
     scaled = _scaled(t, row, beta)
     return t.apply("where", t.apply("gt", scaled, threshold), row, _scaled_div(t, t.apply("softplus", scaled), beta))
 
 
-def _scaled_div(t: Translator, value: Row, factor: float) -> Row:
+def _scaled_div(t: Lowering, value: Row, factor: float) -> Row:
     return value if factor == 1 else t.apply("div", value, factor)
 
 
-def _gelu(t: Translator, row: Value, approximate: str = "none") -> Row:
+def _gelu(t: Lowering, row: Value, approximate: str = "none") -> Row:
     if approximate == "tanh":
         cube = t.apply("mul", row, t.apply("mul", row, row))
         inner = t.apply("mul", 0.7978845608028654, t.apply("add", row, t.apply("mul", 0.044715, cube)))
@@ -125,65 +125,65 @@ def _gelu(t: Translator, row: Value, approximate: str = "none") -> Row:
     return t.apply("mul", t.apply("mul", 0.5, row), t.apply("add", 1.0, bent))
 
 
-def _elu(t: Translator, row: Value, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Row:
+def _elu(t: Lowering, row: Value, alpha: float = 1, scale: float = 1, input_scale: float = 1) -> Row:
     scaled = _scaled(t, row, input_scale)
     # exp of the negative side alone: the other would overflow and spoil the gradient
     bent = t.apply("mul", alpha, t.apply("sub", t.apply("exp", t.apply("at_most", scaled, 0.0)), 1.0))
     return t.apply("mul", t.apply("where", t.apply("gt", row, 0.0), row, bent), scale)
 
 
-def _leaky(t: Translator, row: Value, slope: float = 0.01) -> Row:
+def _leaky(t: Lowering, row: Value, slope: float = 0.01) -> Row:
     return t.apply("where", t.apply("gt", row, 0.0), row, t.apply("mul", row, slope))
 
 
-def _hardsigmoid(t: Translator, row: Value) -> Row:
+def _hardsigmoid(t: Lowering, row: Value) -> Row:
     return t.apply("div", _open_clamp(t, t.apply("add", row, 3.0), 0.0, 6.0), 6.0)
 
 
-def _open_clamp(t: Translator, row: Value, low: float = -1.0, high: float = 1.0) -> Row:
+def _open_clamp(t: Lowering, row: Value, low: float = -1.0, high: float = 1.0) -> Row:
     """Clamp with no gradient at the bounds themselves, as torch's activations do."""
     inside = t.apply("mul", t.apply("gt", row, low), t.apply("lt", row, high))
     return t.apply("where", inside, row, t.apply("detach", _clamp(t, row, low, high)))
 
 
-def _lerp(t: Translator, a: Value, b: Value, weight: Value) -> Row:
+def _lerp(t: Lowering, a: Value, b: Value, weight: Value) -> Row:
     return t.apply("add", a, t.apply("mul", weight, t.apply("sub", b, a)))
 
 
-def _addcmul(t: Translator, a: Value, b: Value, c: Value, value: float = 1) -> Row:
+def _addcmul(t: Lowering, a: Value, b: Value, c: Value, value: float = 1) -> Row:
     return t.apply("add", a, _scaled(t, t.apply("mul", b, c), value))
 
 
-def _addcdiv(t: Translator, a: Value, b: Value, c: Value, value: float = 1) -> Row:
+def _addcdiv(t: Lowering, a: Value, b: Value, c: Value, value: float = 1) -> Row:
     return t.apply("add", a, _scaled(t, t.apply("div", b, c), value))
 
 
-def _cat(t: Translator, parts: Sequence[Value], dim: int = 0) -> Row:
+def _cat(t: Lowering, parts: Sequence[Value], dim: int = 0) -> Row:
     if any(not isinstance(part, Row) for part in parts):
         raise Refusal("joining rows with a weight: expand it to the batch is not known to the compiler")
     return t.join(parts, *t.dims(parts[0], dim))
 
 
-def _stack(t: Translator, parts: Sequence[Value], dim: int = 0) -> Row:
+def _stack(t: Lowering, parts: Sequence[Value], dim: int = 0) -> Row:
     (first, *_) = [part for part in parts if isinstance(part, Row)]
     dim %= len(first.shape) + 2
     shape = (*first.shape[: dim - 1], 1, *first.shape[dim - 1 :])
     return _cat(t, [t.view(part, shape) if isinstance(part, Row) and dim else part for part in parts], dim)
 
 
-def _split(t: Translator, row: Row, size: int | Sequence[int], dim: int = 0) -> list[Row]:
+def _split(t: Lowering, row: Row, size: int | Sequence[int], dim: int = 0) -> list[Row]:
     (dim,) = t.dims(row, dim)
     whole = row.shape[dim]
     sizes = [min(size, whole - begin) for begin in range(0, whole, size)] if isinstance(size, int) else list(size)
     return t.split(row, dim, sizes)
 
 
-def _unbind(t: Translator, row: Row, dim: int = 0) -> list[Row]:
+def _unbind(t: Lowering, row: Row, dim: int = 0) -> list[Row]:
     (dim,) = t.dims(row, dim)
     return [t.drop(part, [dim]) for part in t.split(row, dim, [1] * row.shape[dim])]
 
 
-def _slice(t: Translator, row: Row, dim: int = 0, start: Any = None, stop: Any = None, step: int = 1) -> Row:
+def _slice(t: Lowering, row: Row, dim: int = 0, start: Any = None, stop: Any = None, step: int = 1) -> Row:
     if dim in (0, -1 - len(row.shape)) and (start or 0) == 0 and (stop is None or stop > 2**60) and step == 1:
         return row
     (dim,) = t.dims(row, dim)
@@ -193,13 +193,13 @@ def _slice(t: Translator, row: Row, dim: int = 0, start: Any = None, stop: Any =
     return t.slice(row, dim, first, last)
 
 
-def _select(t: Translator, row: Row, dim: int, index: int) -> Row:
+def _select(t: Lowering, row: Row, dim: int, index: int) -> Row:
     (dim,) = t.dims(row, dim)
     index %= row.shape[dim]
     return t.drop(t.slice(row, dim, index, index + 1), [dim])
 
 
-def _roll(t: Translator, row: Row, shifts: Sequence[int], dims: Sequence[int] = ()) -> Row:
+def _roll(t: Lowering, row: Row, shifts: Sequence[int], dims: Sequence[int] = ()) -> Row:
     if len(shifts) != len(dims):
         raise Refusal("rolling a tensor as a whole: the compiler rolls along a dimension")
     for by, dim in zip(shifts, dims, strict=True):
@@ -208,59 +208,59 @@ def _roll(t: Translator, row: Row, shifts: Sequence[int], dims: Sequence[int] = 
     return row
 
 
-def _permute(t: Translator, row: Row, order: Sequence[int]) -> Row:
+def _permute(t: Lowering, row: Row, order: Sequence[int]) -> Row:
     rank = len(row.shape) + 1
     if order[0] % rank != 0:
         raise Refusal("the batch at another place: the compiler takes it first")
     return t.permute(row, [dim % rank - 1 for dim in order[1:]])
 
 
-def _transpose(t: Translator, row: Row, one: int, other: int) -> Row:
+def _transpose(t: Lowering, row: Row, one: int, other: int) -> Row:
     order = list(range(len(row.shape) + 1))
     order[one], order[other] = order[other], order[one]
     return _permute(t, row, order)
 
 
-def _sum(t: Translator, row: Row, dim: Any, keepdim: bool = False, dtype: Any = None) -> Row:
+def _sum(t: Lowering, row: Row, dim: Any, keepdim: bool = False, dtype: Any = None) -> Row:
     return t.reduce("sum", row, dim, keepdim)
 
 
-def _mean(t: Translator, row: Row, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Row:
+def _mean(t: Lowering, row: Row, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Row:
     total = t.reduce("sum", row, dim, keepdim)
     return t.apply("mul", total, total.node.width / row.node.width)
 
 
-def _scatter(t: Translator, row: Row, mean: Row, dim: Any, keepdim: bool = True) -> Row:
+def _scatter(t: Lowering, row: Row, mean: Row, dim: Any, keepdim: bool = True) -> Row:
     """The sum of squares around the mean. It is smallest there, so nothing flows through the mean."""
     centred = t.apply("sub", row, t.apply("detach", mean))
     return t.reduce("sum", t.apply("mul", centred, centred), dim, keepdim)
 
 
-def _variance(t: Translator, row: Row, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Row:
+def _variance(t: Lowering, row: Row, dim: Any = None, correction: float = 1, keepdim: bool = False) -> Row:
     scatter = _scatter(t, row, _mean(t, row, dim, True), dim, keepdim)
     return t.apply("div", scatter, row.node.width / scatter.node.width - correction)
 
 
-def _norm(t: Translator, row: Row, order: float = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Row:
+def _norm(t: Lowering, row: Row, order: float = 2, dim: Any = None, keepdim: bool = False, dtype: Any = None) -> Row:
     if order != 2:
         raise Refusal(f"a norm of order {order}: the compiler takes order 2")
     return t.apply("sqrt", t.reduce("sum", t.apply("mul", row, row), dim, keepdim))
 
 
-def _max(t: Translator, row: Row, dim: Any, keepdim: bool = False) -> Row:
+def _max(t: Lowering, row: Row, dim: Any, keepdim: bool = False) -> Row:
     return t.reduce("max", row, dim, keepdim)
 
 
-def _softmax(t: Translator, row: Row, dim: int, half: bool) -> Row:
+def _softmax(t: Lowering, row: Row, dim: int, half: bool) -> Row:
     powers = t.apply("exp", t.apply("sub", row, t.apply("detach", t.reduce("max", row, dim))))
     return t.apply("div", powers, t.reduce("sum", powers, dim))
 
 
-def _log_softmax(t: Translator, row: Row, dim: int, half: bool) -> Row:
+def _log_softmax(t: Lowering, row: Row, dim: int, half: bool) -> Row:
     return t.apply("sub", row, _logsumexp(t, row, dim, True))
 
 
-def _logsumexp(t: Translator, row: Row, dim: Any, keepdim: bool = False) -> Row:
+def _logsumexp(t: Lowering, row: Row, dim: Any, keepdim: bool = False) -> Row:
     largest = t.apply("detach", t.reduce("max", row, dim))
     powers = t.apply("exp", t.apply("sub", row, largest))
     found = t.apply("add", largest, t.apply("log", t.reduce("sum", powers, dim)))
@@ -268,7 +268,7 @@ def _logsumexp(t: Translator, row: Row, dim: Any, keepdim: bool = False) -> Row:
 
 
 def _layer_norm(
-    t: Translator, row: Row, shape: Sequence[int], weight: Value | None, bias: Value | None, epsilon: float
+    t: Lowering, row: Row, shape: Sequence[int], weight: Value | None, bias: Value | None, epsilon: float
 ) -> list[Row]:
     dims = range(-len(shape), 0)
     mean = _mean(t, row, dims, True)

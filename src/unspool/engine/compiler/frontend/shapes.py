@@ -17,7 +17,7 @@ from unspool.engine.compiler.ir.builder import Builder
 from unspool.engine.compiler.ir.graph import Node
 from unspool.engine.compiler.refusal import Refusal
 
-__all__ = ["Row", "Rows", "Value", "Weight", "number_of"]
+__all__ = ["Row", "RowShapes", "Value", "Weight", "number_of"]
 
 _MANY = 64
 """Lines that a value is cut into at most: each becomes nodes of its own."""
@@ -53,7 +53,7 @@ def number_of(known: list[int], value: int) -> int:
     return known.index(value)
 
 
-class Rows:
+class RowShapes:
     """Makes rows of rows."""
 
     def __init__(self, builder: Builder) -> None:

@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_flatten, tree_map_only
 
 from unspool.cells import Cell
 from unspool.engine.compiler.frontend.cell_fingerprint import weights
-from unspool.engine.compiler.frontend.lowering import CREATIONS, Translator
+from unspool.engine.compiler.frontend.lowering import CREATIONS, Lowering
 from unspool.engine.compiler.frontend.shapes import Row, Weight
 from unspool.engine.compiler.ir.builder import Builder
 from unspool.engine.compiler.ir.graph import Graph
@@ -142,7 +142,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._count = 0
         for tensor in named.values():
             self._weigh(tensor)
-        self._translator = Translator(self._builder, self._slice_weight)
+        self._translator = Lowering(self._builder, self._slice_weight)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -253,7 +253,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _where() -> tuple[str, int]:
     """The innermost line outside torch and the compiler: the cell's."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
-        frame = frame.f_back
-    return frame.f_code.co_filename, frame.f_lineno
+    commands = sys._getframe(2)
+    while commands.f_back is not None and commands.f_code.co_filename.startswith(_OURS):
+        commands = commands.f_back
+    return commands.f_code.co_filename, commands.f_lineno

@@ -82,7 +82,7 @@ def _larger(sign: str) -> Rule:
     return rule
 
 
-def _bound(sign: str) -> Rule:
+def _packed_weights(sign: str) -> Rule:
     """Clamping: at the bound itself the gradient still passes, as in torch."""
     return lambda b, y, g, x: (b.pointwise("where", b.pointwise(sign, x[0], x[1]), g, 0.0), None)
 
@@ -105,8 +105,8 @@ POINTWISE: dict[str, Pointwise] = {
     "sign": Pointwise(1, torch.sign, _nothing),
     "minimum": Pointwise(2, torch.minimum, _larger("lt")),
     "maximum": Pointwise(2, torch.maximum, _larger("gt")),
-    "at_least": Pointwise(2, torch.maximum, _bound("ge")),
-    "at_most": Pointwise(2, torch.minimum, _bound("le")),
+    "at_least": Pointwise(2, torch.maximum, _packed_weights("ge")),
+    "at_most": Pointwise(2, torch.minimum, _packed_weights("le")),
     "relu": Pointwise(1, torch.relu, _one(lambda b, y, g, x: b.pointwise("where", b.pointwise("gt", y, 0.0), g, 0.0))),
     "sigmoid": Pointwise(
         1,

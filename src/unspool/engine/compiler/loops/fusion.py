@@ -21,18 +21,18 @@ from unspool.engine.compiler.ir.operations import POINTWISE, SERIES
 from unspool.engine.compiler.loops.loop_ir import (
     Buffer,
     Grid,
-    Kernel,
+    Halo,
     Load,
     Loop,
+    LoopNest,
     Outer,
     Phase,
-    Place,
     Product,
-    Rate,
-    Wrap,
+    RowIndex,
+    Slice,
 )
 
-__all__ = ["schedule"]
+__all__ = ["fuse"]
 
 _LIMIT = SERIES - 1
 """What computing a value again in a later loop may cost, in additions; above that it is put into memory."""
@@ -42,7 +42,7 @@ _RESIDENT = ("source", "product", "roll", *OVER_BLOCKS)
 """What lies in memory by itself."""
 
 
-def schedule(graph: Graph, *, lanes: int, backward: bool, history: frozenset[int]) -> Kernel:
+def fuse(graph: Graph, *, lanes: int, backward: bool, history: frozenset[int]) -> LoopNest:
     """Lay a step out.
 
     Args:
@@ -65,7 +65,7 @@ def schedule(graph: Graph, *, lanes: int, backward: bool, history: frozenset[int
 Time = tuple[int, int]  # level, stage
 Roots = dict[tuple[Time, Grid], list[Node]]
 _ONCE = Grid(1, 1)
-_SOON = Place(Buffer("soon", "row", 0), 0)
+_SOON = Slice(Buffer("soon", "row", 0), 0)
 """Where a value will be in the next attempt."""
 
 
@@ -74,12 +74,12 @@ class _Schedule:
         self._graph, self._lanes, self._backward, self._history = graph, lanes, backward, history
         self._nodes = graph.nodes()
         self._times: dict[Node, Time] = {}
-        self._places: dict[Node, list[Place]] = defaultdict(list)
-        self._stores: dict[Node, list[Place]] = defaultdict(list)
-        self._sums: list[tuple[Node, Place]] = []
+        self._places: dict[Node, list[Slice]] = defaultdict(list)
+        self._stores: dict[Node, list[Slice]] = defaultdict(list)
+        self._sums: list[tuple[Node, Slice]] = []
         self._same: dict[str, str] = {}
-        self._made: dict[Node, Place] = {}  # where products and sums over blocks leave what they find
-        self._wraps: dict[Node, Wrap] = {}  # of what is rolled
+        self._made: dict[Node, Slice] = {}  # where products and sums over blocks leave what they find
+        self._wraps: dict[Node, Halo] = {}  # of what is rolled
         self._grids: dict[Node, Grid] = {}
         self._scratch = 0
         self.crossing: list[Node] = []
@@ -138,11 +138,11 @@ class _Schedule:
             if kind == "vector":
                 name = f"vector_gradient{number}"
                 if summed.setdefault(node, name) == name:
-                    self._sum(node, Place(Buffer(name, "part", self._padded(node.width) + _APART), 0))
+                    self._sum(node, Slice(Buffer(name, "part", self._padded(node.width) + _APART), 0))
                 else:
                     self._same[name] = summed[node]
             elif kind not in ("matrix", "scratch") and not (kind == "output" and node in kept):
-                self._store(node, Place(self._result_buffer(kind, number, node.width), 0))
+                self._store(node, Slice(self._result_buffer(kind, number, node.width), 0))
         for (kind, _), node in wanted:
             if kind == "matrix":
                 self._find(node.arguments[1], every_step=True)
@@ -175,9 +175,9 @@ class _Schedule:
             return Buffer(f"carry{number}", "next", self._padded(width))
         return Buffer(f"input_gradient{number}" if kind == "input" else f"{kind}{number}", "time", width)
 
-    def _source(self, node: Node) -> Place:
+    def _source(self, node: Node) -> Slice:
         kind, number = node.value
-        rate: Rate = "time"
+        rate: RowIndex = "time"
         stride = node.width
         if kind == "state":
             rate = "before" if number in self._history else "now"
@@ -186,25 +186,25 @@ class _Schedule:
         elif kind in ("after", "vector"):
             rate = kind
         name = "state" if kind == "after" else kind
-        return Place(Buffer(f"{name}{number}", rate, stride), 0)
+        return Slice(Buffer(f"{name}{number}", rate, stride), 0)
 
     def _padded(self, width: int) -> int:
         return -(-width // self._lanes) * self._lanes
 
-    def _sum(self, node: Node, place: Place) -> None:
+    def _sum(self, node: Node, place: Slice) -> None:
         for part, column in _parts(node, place.column) if node.operation == "concat" else [(node, place.column)]:
             if part.operation != "constant" or part.value[0] != 0:
-                self._sums.append((part, Place(place.buffer, column)))
+                self._sums.append((part, Slice(place.buffer, column)))
 
-    def _store(self, node: Node, place: Place) -> None:
+    def _store(self, node: Node, place: Slice) -> None:
         self._places[node].append(place)
         if node.operation != "concat":
             self._stores[node].append(place)
             return
         for part, column in _parts(node, place.column):
-            self._store(part, Place(place.buffer, column))
+            self._store(part, Slice(place.buffer, column))
 
-    def _find(self, node: Node, *, every_step: bool) -> Place:
+    def _find(self, node: Node, *, every_step: bool) -> Slice:
         """Where a value lies in memory; room is made for it if it lies nowhere."""
         suits = [place for place in self._places[node] if place.buffer.rate == "time" or not every_step]
         if not suits and node.operation == "concat":
@@ -215,23 +215,23 @@ class _Schedule:
             self._store(node, suits[0])
         return suits[0]
 
-    def _aligned(self, node: Node) -> Iterator[Place]:
+    def _aligned(self, node: Node) -> Iterator[Slice]:
         """Places where all parts of a concat already stand side by side."""
         for start in self._places[node.arguments[0]]:
-            if all(Place(start.buffer, column) in self._places[part] for part, column in _parts(node, start.column)):
+            if all(Slice(start.buffer, column) in self._places[part] for part, column in _parts(node, start.column)):
                 yield start
 
     def _wrap(self, node: Node, margin: int) -> None:
         """Make room for a row and some more numbers on both sides."""
         place = self._new_scratch(node.width + 2 * margin, margin)
         self._store(node, place)
-        self._wraps[node] = Wrap(place, node.width, margin)
+        self._wraps[node] = Halo(place, node.width, margin)
 
-    def _new_scratch(self, width: int, column: int = 0, rate: Rate = "row") -> Place:
+    def _new_scratch(self, width: int, column: int = 0, rate: RowIndex = "row") -> Slice:
         self._scratch += 1
-        return Place(Buffer(f"scratch{self._scratch}", rate, self._padded(width)), column)
+        return Slice(Buffer(f"scratch{self._scratch}", rate, self._padded(width)), column)
 
-    def _direct_place(self, node: Node, *, whole_vectors: bool) -> Place:
+    def _direct_place(self, node: Node, *, whole_vectors: bool) -> Slice:
         """Where a value is written that no loop computes: straight to where it is wanted, if that can be."""
         for place in self._stores[node]:
             room = place.buffer.stride >= place.column + self._padded(node.width) and place.column % self._lanes == 0
@@ -240,7 +240,7 @@ class _Schedule:
                 return place
         return self._new_scratch(node.width)
 
-    def _spoils(self, node: Node, place: Place) -> bool:
+    def _spoils(self, node: Node, place: Slice) -> bool:
         """Whether whole vectors of a product would run over what was stored behind it at an earlier level."""
         start, stop = place.column + node.width, place.column + self._padded(node.width)
         return any(
@@ -253,7 +253,7 @@ class _Schedule:
             for there in places
         )
 
-    def _load(self, node: Node, time: Time) -> Place | None:
+    def _load(self, node: Node, time: Time) -> Slice | None:
         """Where a value can be read in a loop; None if it is not in memory by then."""
         base, column = (node.arguments[0], node.value[0]) if node.operation == "slice" else (node, 0)
         if base.operation == "constant":  # it may stand in memory as part of a row, and counts for all columns here
@@ -269,7 +269,7 @@ class _Schedule:
             place = self._places[node][0]
         else:
             return None
-        return Place(place.buffer, place.column + column)
+        return Slice(place.buffer, place.column + column)
 
     def _read(self, node: Node, time: Time, grid: Grid) -> Load | None:
         """The same for a loop over a grid, which reads a row that is repeated as it is."""
@@ -282,7 +282,7 @@ class _Schedule:
 
     # -- what
 
-    def kernel(self) -> Kernel:
+    def kernel(self) -> LoopNest:
         roots = self._roots()
         levels = {time[0] for time, _ in roots} | {self._times[node][0] for node in self._made}
         phases = []
@@ -296,7 +296,7 @@ class _Schedule:
             if kind == "matrix"
             for right in [self._find(node.arguments[1], every_step=True)]
         ]
-        return Kernel(self._backward, _near(phases), tuple(outers), self._same)
+        return LoopNest(self._backward, _near(phases), tuple(outers), self._same)
 
     def _roots(self) -> Roots:
         """What loops end in, by time and grid."""
@@ -313,9 +313,9 @@ class _Schedule:
                 roots[next(at for at in blocks if at[1].lines > 1)] += roots.pop((time, grid))
         return roots
 
-    def _left(self, node: Node) -> Place:
+    def _left(self, node: Node) -> Slice:
         place = self._source(_base(node))
-        return Place(place.buffer, node.value[0] if node.operation == "slice" else 0)
+        return Slice(place.buffer, node.value[0] if node.operation == "slice" else 0)
 
     def _product(self, node: Node) -> Product:
         (row,) = node.arguments
@@ -325,7 +325,7 @@ class _Schedule:
 
     def _loops(self, level: int, roots: Roots) -> Iterator[Loop]:
         known: set[Node] = set()  # of width 1, in registers for the rest of the row
-        wraps: dict[int, list[Wrap]] = defaultdict(list)
+        wraps: dict[int, list[Halo]] = defaultdict(list)
         for node, wrap in self._wraps.items():
             if self._times[node][0] == level:
                 wraps[self._times[node][1] + 1].append(wrap)
@@ -355,7 +355,7 @@ class _Schedule:
         """What a loop computes for its roots: of what it reduces, that."""
         return [node.arguments[0] if self._times[node] > time else node for node in roots]
 
-    def _loop(self, roots: list[Node], time: Time, grid: Grid, known: set[Node], wraps: Iterable[Wrap] = ()) -> Loop:
+    def _loop(self, roots: list[Node], time: Time, grid: Grid, known: set[Node], wraps: Iterable[Halo] = ()) -> Loop:
         reduced = [node for node in roots if self._times[node] > time]
         ends = self._ends(roots, time)
         loads, computes = [], []

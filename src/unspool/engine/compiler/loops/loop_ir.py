@@ -17,9 +17,9 @@ from typing import Literal, NamedTuple
 
 from unspool.engine.compiler.ir.graph import Node
 
-__all__ = ["Buffer", "Grid", "Kernel", "Load", "Loop", "Outer", "Phase", "Place", "Product", "Rate", "Wrap"]
+__all__ = ["Buffer", "Grid", "Halo", "Load", "Loop", "LoopNest", "Outer", "Phase", "Product", "RowIndex", "Slice"]
 
-Rate = Literal["time", "before", "after", "now", "next", "row", "vector", "part"]
+RowIndex = Literal["time", "before", "after", "now", "next", "row", "vector", "part"]
 """Which row of a memory belongs to a sequence at a step: `time` one for every step; `before` and `after` the same in
 the history of a state; `now` and `next` two that change places; `row` one in all; `vector` the same for all;
 `part` one for each part that the batch is cut into: sums, or what is wanted no longer than for a row."""
@@ -29,12 +29,12 @@ class Buffer(NamedTuple):
     """Memory, and how it is walked."""
 
     name: str
-    rate: Rate
+    rate: RowIndex
     stride: int
     """Numbers from one row to the next."""
 
 
-class Place(NamedTuple):
+class Slice(NamedTuple):
     """Where a value stands."""
 
     buffer: Buffer
@@ -55,7 +55,7 @@ class Load(NamedTuple):
     """A value that a loop reads."""
 
     node: Node
-    place: Place
+    place: Slice
     along: Literal["grid", "lines", "columns"] = "grid"
     """Whether it has a number for every place of the grid, one for each line, or one for each column."""
 
@@ -64,10 +64,10 @@ class Load(NamedTuple):
         return f"load {self.place}{said[self.along]}"
 
 
-class Wrap(NamedTuple):
+class Halo(NamedTuple):
     """Numbers of either end of a stored row that are put beyond its other end, so that it can be read rolled."""
 
-    place: Place
+    place: Slice
     width: int
     margin: int
 
@@ -76,12 +76,12 @@ class Wrap(NamedTuple):
 class Product:
     """Rows times a packed matrix."""
 
-    operand: Place
+    operand: Slice
     depth: int
     matrix: int
     transposed: bool
     width: int
-    result: Place
+    result: Slice
 
     @property
     def packed(self) -> str:
@@ -98,12 +98,12 @@ class Loop:
     computes: tuple[Node, ...]
     reductions: tuple[Node, ...]
     """Over the whole row, into a register."""
-    folds: tuple[tuple[Node, Place], ...]
+    folds: tuple[tuple[Node, Slice], ...]
     """Along the lines of a block or across them, into memory."""
-    stores: tuple[tuple[Node, Place], ...]
-    sums: tuple[tuple[Node, Place], ...]
+    stores: tuple[tuple[Node, Slice], ...]
+    sums: tuple[tuple[Node, Slice], ...]
     """What is added up over all rows and steps."""
-    wraps: tuple[Wrap, ...]
+    wraps: tuple[Halo, ...]
 
     @property
     def width(self) -> int:
@@ -111,7 +111,7 @@ class Loop:
         return self.grid.lines * self.grid.columns
 
     @property
-    def places(self) -> list[Place]:
+    def places(self) -> list[Slice]:
         """All memory that is read or written."""
         written = [place for _, place in (*self.folds, *self.stores, *self.sums)]
         return [*(load.place for load in self.loads), *written, *(wrap.place for wrap in self.wraps)]
@@ -119,7 +119,7 @@ class Loop:
     def moved(self, to: Mapping[Buffer, Buffer]) -> Loop:
         """The same loop with other memory for some."""
 
-        def place(at: Place) -> Place:
+        def place(at: Slice) -> Slice:
             return at._replace(buffer=to.get(at.buffer, at.buffer))
 
         return replace(
@@ -145,14 +145,14 @@ class Outer:
     """A matrix's gradient, taken after the loop: the product of two memories over all rows."""
 
     matrix: int
-    left: Place
+    left: Slice
     depth: int
-    right: Place
+    right: Slice
     width: int
 
 
 @dataclass(frozen=True)
-class Kernel:
+class LoopNest:
     """One direction, ready to be emitted."""
 
     backward: bool
@@ -163,7 +163,7 @@ class Kernel:
 
     def __str__(self) -> str:
         """Phase by phase: products, then for each row what is loaded, computed and stored."""
-        told = [line for number, phase in enumerate(self.phases) for line in _told(number, phase)]
+        told = [line for number, phase in enumerate(self.phases) for line in _describe(number, phase)]
         return "\n".join([*told, *(f"{name} is {other}" for name, other in self.same.items())])
 
     @cached_property
@@ -206,7 +206,7 @@ class Kernel:
         return sorted({product.packed for product in self.products})
 
 
-def _told(number: int, phase: Phase) -> Iterator[str]:
+def _describe(number: int, phase: Phase) -> Iterator[str]:
     yield f"phase {number}"
     for product in phase.products:
         yield f"  {product.result} = {product.operand} @ {product.packed}, {product.depth} x {product.width}"

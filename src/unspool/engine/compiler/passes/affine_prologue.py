@@ -15,9 +15,9 @@ import torch
 from unspool.engine.compiler.frontend.shapes import Weight
 from unspool.engine.compiler.frontend.trace import Tape
 from unspool.engine.compiler.ir.graph import Node
-from unspool.engine.compiler.passes.hoist import Before
+from unspool.engine.compiler.passes.hoist import Prologue
 
-__all__ = ["Input", "Piece", "Plain", "bare", "plain"]
+__all__ = ["AffineProlog", "Input", "Piece", "bare", "plain"]
 
 
 class Piece(NamedTuple):
@@ -41,7 +41,7 @@ class Input(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plain:
+class AffineProlog:
     """What runs before the loop."""
 
     matrices: tuple[Piece, ...]
@@ -51,7 +51,7 @@ class Plain:
     """The loop's vectors: each a sum of vectors."""
 
 
-def bare(inputs: int, vectors: int, shapes: Sequence[torch.Size], turned: Sequence[bool]) -> Plain:
+def bare(inputs: int, vectors: int, shapes: Sequence[torch.Size], turned: Sequence[bool]) -> AffineProlog:
     """What is left where inputs and vectors are made by torch, under autograd: matrices to pack.
 
     Args:
@@ -64,7 +64,7 @@ def bare(inputs: int, vectors: int, shapes: Sequence[torch.Size], turned: Sequen
         Piece(number, 0, shape[0], turn)
         for number, (shape, turn) in enumerate(zip(shapes, turned, strict=True), start=vectors)
     ]
-    return Plain(
+    return AffineProlog(
         matrices=tuple(matrices),
         vectors=tuple(Piece(number, 0, 1) for number in range(vectors)),
         inputs=tuple(Input(number, None) for number in range(inputs)),
@@ -72,7 +72,7 @@ def bare(inputs: int, vectors: int, shapes: Sequence[torch.Size], turned: Sequen
     )
 
 
-def plain(tape: Tape, before: Before, shapes: Mapping[str, torch.Size]) -> Plain | None:
+def plain(tape: Tape, before: Prologue, shapes: Mapping[str, torch.Size]) -> AffineProlog | None:
     """What runs before the loop in these words; None if there is more to it.
 
     Args:
@@ -96,7 +96,7 @@ def plain(tape: Tape, before: Before, shapes: Mapping[str, torch.Size]) -> Plain
     found = (*matrices, *vectors, *inputs, *sums)
     if any(part is None for part in found) or any(piece is not None and piece.turned for piece in vectors):
         return None
-    return Plain(tuple(matrices), tuple(vectors), tuple(inputs), tuple(sums))  # type: ignore[arg-type]
+    return AffineProlog(tuple(matrices), tuple(vectors), tuple(inputs), tuple(sums))  # type: ignore[arg-type]
 
 
 def _moved(

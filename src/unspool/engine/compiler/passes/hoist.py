@@ -18,7 +18,7 @@ from unspool.engine.compiler.ir.builder import Builder
 from unspool.engine.compiler.ir.graph import REPEATS, Graph, Node
 from unspool.engine.compiler.ir.verify import verify
 
-__all__ = ["Before", "hoist", "sort_sums"]
+__all__ = ["Prologue", "hoist", "sort_sums"]
 
 Rate = Literal["weights", "inputs", "state"]
 """How often a value changes: never within a call, with every step, or with the state."""
@@ -83,7 +83,7 @@ def _order(terms: list[Node], speed: Mapping[Node, Rate]) -> list[list[Node]]:
 
 
 @dataclass(frozen=True)
-class Before:
+class Prologue:
     """What runs before the loop."""
 
     inputs: tuple[Node, ...]
@@ -102,7 +102,7 @@ class Before:
         )
 
 
-def hoist(graph: Graph, *, products: bool = True) -> tuple[Before, Graph]:
+def hoist(graph: Graph, *, products: bool = True) -> tuple[Prologue, Graph]:
     """Split a step in what runs before the loop and what is left in it.
 
     Args:
@@ -137,4 +137,4 @@ def hoist(graph: Graph, *, products: bool = True) -> tuple[Before, Graph]:
         if speed[node] == "state" or (speed[node] == "inputs" and not products):
             visit(node)
     loop = Graph(tuple((name, visit(node)) for name, node in graph.results))
-    return Before(tuple(inputs), tuple(vectors)), verify(loop)
+    return Prologue(tuple(inputs), tuple(vectors)), verify(loop)

@@ -12,10 +12,10 @@ from __future__ import annotations
 import torch
 
 from unspool.engine.compiler.ir.graph import Node
-from unspool.engine.compiler.loops.loop_ir import Buffer, Kernel, Loop, Phase, Product, Wrap
+from unspool.engine.compiler.loops.loop_ir import Buffer, Halo, Loop, LoopNest, Phase, Product
 from unspool.engine.cpu.codegen.barrier import Together, meeting
 from unspool.engine.cpu.codegen.llvm_builder import Function
-from unspool.engine.cpu.codegen.loop_body import Pass, compute
+from unspool.engine.cpu.codegen.loop_body import LoopBody, compute
 from unspool.engine.cpu.codegen.target import Target
 
 __all__ = ["RATES", "SLOTS", "emit_kernel"]
@@ -42,7 +42,7 @@ RATES = ("time", "before", "after", "now", "next")
 """Rates whose rows start elsewhere at each step, in the order of `starts`."""
 
 
-def emit_kernel(kernel: Kernel, target: Target, dtype: torch.dtype) -> str:
+def emit_kernel(kernel: LoopNest, target: Target, dtype: torch.dtype) -> str:
     """A module with two functions: `run(arguments, part)`, and `join(arguments)` for each of a team of threads.
 
     A team may be smaller than asked for; its threads take turns with the parts then, and make nothing together.
@@ -67,7 +67,7 @@ def _join(dtype: torch.dtype) -> Function:
 
 
 class _Emitter:
-    def __init__(self, kernel: Kernel, target: Target, dtype: torch.dtype) -> None:
+    def __init__(self, kernel: LoopNest, target: Target, dtype: torch.dtype) -> None:
         self.kernel = kernel
         head = "internal void @some(ptr noalias %arguments, i64 %part, i64 %team)"
         self.f = f = Function(head, dtype, target.lanes(dtype))
@@ -153,7 +153,7 @@ class _Emitter:
                 if loop.width == 1:
                     self._once(loop, rows, scalars)
                 else:
-                    Pass(f, loop, rows, scalars).emit()
+                    LoopBody(f, loop, rows, scalars).emit()
 
     def _once(self, loop: Loop, rows: dict[Buffer, str], scalars: dict[Node, str]) -> None:
         """Values of width 1, in all lanes of a register."""
@@ -170,7 +170,7 @@ class _Emitter:
             total = f.value(f"fadd {f.number} {f.value(f'load {f.number}, ptr {at}')}, {f.lane(scalars[node], 0)}")
             f.do(f"store {f.number} {total}, ptr {at}")
 
-    def _wrap(self, wrap: Wrap, row: str) -> None:
+    def _wrap(self, wrap: Halo, row: str) -> None:
         """Put the numbers of each end beyond the other."""
         f = self.f
         start = f.address(row, wrap.place.column)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from unspool.engine.compiler.ir.graph import Node
-from unspool.engine.compiler.loops.loop_ir import Buffer, Load, Loop, Place
+from unspool.engine.compiler.loops.loop_ir import Buffer, Load, Loop, Slice
 from unspool.engine.cpu.codegen.llvm_builder import Function
 from unspool.engine.cpu.codegen.vector_math import pointwise
 
-__all__ = ["Pass", "compute"]
+__all__ = ["LoopBody", "compute"]
 
 _LINE = 512
 """Bits that a processor fetches at once; narrower vectors would ask for each line twice."""
@@ -25,7 +25,7 @@ def compute(f: Function, loop: Loop, values: dict[Node, str]) -> None:
             values[node] = pointwise(f, node.operation, *(values[part] for part in node.arguments))
 
 
-class Pass:
+class LoopBody:
     """Emits one wide loop.
 
     Args:
@@ -102,19 +102,19 @@ class Pass:
             return f.spread(f.value(f"load {f.number}, ptr {self._at(load.place, line)}"))
         return f.read(self._at(load.place, column if load.along == "columns" else index), within)
 
-    def _fetch(self, place: Place, index: str, *, write: bool = False) -> None:
+    def _fetch(self, place: Slice, index: str, *, write: bool = False) -> None:
         """Ask for the same of the next sequence, if it comes from afar: there is a row for every step of each."""
         if place.buffer.rate in ("time", "before", "after") and self.f.lanes * self.f.bits == _LINE:
             self.f.prefetch(self.f.address(self._at(place, index), place.buffer.stride), write=write)
 
-    def _keep(self, totals: str, place: Place) -> None:
+    def _keep(self, totals: str, place: Slice) -> None:
         """Put the totals of all columns where they belong."""
         f = self.f
         with f.loop(0, self.columns, f.lanes, what="column") as column:
             found = f.value(f"load {f.vector}, ptr {f.address(totals, column)}")
             f.write(found, self._at(place, column), self._within(column))
 
-    def _at(self, place: Place, index: str) -> str:
+    def _at(self, place: Slice, index: str) -> str:
         return self.f.address(self.rows[place.buffer], self.f.whole("add", index, place.column))
 
     def _within(self, column: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from unspool.engine.compiler.loops.loop_ir import Kernel
+from unspool.engine.compiler.loops.loop_ir import LoopNest
 from unspool.engine.cpu.codegen.commands import emit_jobs
 from unspool.engine.cpu.codegen.gemm.amx_microkernel import emit_tiled
 from unspool.engine.cpu.codegen.gemm.amx_microkernel import work_size as tiled_work_size
@@ -215,7 +215,7 @@ def tables(target: Target) -> Tables:
 class Native:
     """One compiled direction."""
 
-    kernel: Kernel
+    kernel: LoopNest
     run: Any
     """Runs one part of the batch: `run(arguments, part)`."""
     join: int
@@ -223,7 +223,7 @@ class Native:
     engine: Any
 
 
-def compile_kernel(kernel: Kernel, dtype: torch.dtype, target: Target | None = None) -> Native:
+def compile_kernel(kernel: LoopNest, dtype: torch.dtype, target: Target | None = None) -> Native:
     """Compile one direction."""
     target = target or host_target()
     with uncollected():

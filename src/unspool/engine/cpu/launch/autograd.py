@@ -9,23 +9,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unspool.engine.compiler.loops.loop_ir import Place
-from unspool.engine.cpu.launch.command_buffer import Form, Frame
-from unspool.engine.cpu.launch.gemm_commands import Way
-from unspool.engine.cpu.launch.packed_weights import Bound
-from unspool.engine.cpu.launch.record import Around
+from unspool.engine.compiler.loops.loop_ir import Slice
+from unspool.engine.cpu.launch.command_buffer import Binding, CommandBuffer
+from unspool.engine.cpu.launch.gemm_commands import Strategy
+from unspool.engine.cpu.launch.packed_weights import PackedWeights
+from unspool.engine.cpu.launch.record import Recorder
 from unspool.engine.cpu.runtime.batch_layout import Layout
-from unspool.engine.cpu.runtime.memory_pool import room, room_like
+from unspool.engine.cpu.runtime.memory_pool import pooled_empty, pooled_empty_like
 from unspool.engine.cpu.runtime.torch_prologue import input_products, prologue_gradients
 
 __all__ = ["infer", "train"]
 
 
-def train(around: Around, layout: Layout, given: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
+def train(recorder: Recorder, layout: Layout, given: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Run over all steps, under autograd.
 
     Args:
-        around: The program and what comes before its loop.
+        recorder: The program and what comes before its loop.
         layout: How the batch lies.
         given: The step's input and context of all steps, each (rows, width) or (steps, batch, width); the states before
             the first step, each (batch, width); the weights.
@@ -33,46 +33,48 @@ def train(around: Around, layout: Layout, given: Sequence[Tensor]) -> tuple[Tens
     Returns:
         Outputs, shaped as the first sequences are, and the last states, each (batch, width).
     """
-    outputs, *final = _apply(around, layout, *given)
+    outputs, *final = _apply(recorder, layout, *given)
     return outputs, final
 
 
 def infer(
-    around: Around,
+    recorder: Recorder,
     layout: Layout,
     sequences: Sequence[Tensor],
     states: Sequence[Tensor],
     owned: Sequence[Tensor],
-    weights: Bound,
+    weights: PackedWeights,
 ) -> tuple[Tensor, list[Tensor]]:
     """The same where no gradient is wanted; `weights` are the ones that are owned, made ready."""
-    program, plain, way = around.program, around.plain, around.way(layout)
-    frame = around.inference(way, layout)
+    program, plain, way = recorder.program, recorder.plain, recorder.way(layout)
+    commands = recorder.inference(way, layout)
     given = [part.contiguous() for part in (*sequences, *states)]
-    ready = weights.ready(frame, partial(_ready, around, frame, weights, way))
+    ready = weights.ready(commands, partial(_ready, recorder, commands, weights, way))
     if way == "torch":
-        flat = [_flat(part) for part in given[: around.sequences]]
+        flat = [_flat(part) for part in given[: recorder.sequences]]
         ready = [*ready, *input_products(plain, flat, owned, half=program.half).values()]
-    form = frame.lay_out(layout)
-    outputs, final, _ = _forward(around, frame, form, program.shown, given, ready)
+    binding = commands.lay_out(layout)
+    outputs, final, _ = _forward(recorder, commands, binding, program.shown, given, ready)
     return outputs, final
 
 
-def _ready(around: Around, frame: Frame, weights: Bound, way: Way) -> list[Tensor]:
+def _ready(recorder: Recorder, commands: CommandBuffer, weights: PackedWeights, way: Strategy) -> list[Tensor]:
     """What the way forward without gradients wants of the weights."""
-    found = weights.vectors(around.program.plan.before)
-    found += [weights.packed(product.matrix, product.transposed, frame.tiles) for product in frame.kernel.products]
+    found = weights.vectors(recorder.program.graphs.before)
+    found += [
+        weights.packed(product.matrix, product.transposed, commands.tiles) for product in commands.kernel.products
+    ]
     if way != "torch":
-        tiles = around.program.cut if way == "together" else 0
-        matrices = [matrix for _, matrix in around.plain.inputs if matrix is not None]
+        tiles = recorder.program.cut if way == "together" else 0
+        matrices = [matrix for _, matrix in recorder.plain.inputs if matrix is not None]
         found += [weights.packed(matrix, transposed=False, tiles=tiles) for matrix in matrices]
     return found
 
 
 def _forward(
-    around: Around,
-    frame: Frame,
-    form: Form,
+    recorder: Recorder,
+    commands: CommandBuffer,
+    binding: Binding,
     history: Collection[int],
     given: Sequence[Tensor],
     others: Sequence[Tensor],
@@ -80,32 +82,32 @@ def _forward(
     """Run forward.
 
     Args:
-        around: The program and what comes before its loop.
-        frame: Of the way forward.
-        form: Of the call.
+        recorder: The program and what comes before its loop.
+        commands: Of the way forward.
+        binding: Of the call.
         history: The states that are kept for all steps.
         given: Sequences, states and weights, without gaps.
-        others: What else the frame wants.
+        others: What else the command buffer wants.
 
     Returns:
         Outputs, shaped as the first sequences are; the last states; and the blocks of the call.
     """
-    like, layout = given[0], form.layout
-    (scratch, _), (kept, _), (shown, _) = form.blocks
-    blocks = [room(like.dtype, scratch), room(like.dtype, kept), like.new_empty(shown)]
-    widths, width = around.widths, around.program.output_width
-    final = [like.new_empty(layout.batch, part) for part in widths] if frame.given != "packed" else []
-    if frame.given == "padded":
-        outputs = room(like.dtype, *(given[0].shape[:-1] if around.sequences else (layout.padded,)), width)
-        frame.run(form, blocks, (*given, *final, outputs, *others))
+    like, layout = given[0], binding.layout
+    (scratch, _), (kept, _), (shown, _) = binding.blocks
+    blocks = [pooled_empty(like.dtype, scratch), pooled_empty(like.dtype, kept), like.new_empty(shown)]
+    widths, width = recorder.widths, recorder.program.output_width
+    final = [like.new_empty(layout.batch, part) for part in widths] if commands.given != "packed" else []
+    if commands.given == "padded":
+        outputs = pooled_empty(like.dtype, *(given[0].shape[:-1] if recorder.sequences else (layout.padded,)), width)
+        commands.run(binding, blocks, (*given, *final, outputs, *others))
         return outputs, final, blocks
-    frame.run(form, blocks, (*given, *final, *others))
+    commands.run(binding, blocks, (*given, *final, *others))
     if not final:
-        memories = _Tensors(frame, form, blocks, {})
+        memories = _Tensors(commands, binding, blocks, {})
         ends = ["sorted_ends" if number in history else "sorted_ends_of_two" for number in range(len(widths))]
         final = [memories[f"state{number}"][layout.index(end)] for number, end in enumerate(ends)]
-    begin, (*lead, _) = layout.after * width if around.program.shown else 0, given[0].shape
-    if not around.sequences:
+    begin, (*lead, _) = layout.after * width if recorder.program.shown else 0, given[0].shape
+    if not recorder.sequences:
         lead = [layout.rows]
     strides = (layout.batch * width, width, 1)[-1 - len(lead) :]
     return blocks[2].as_strided((*lead, width), strides, begin), final, blocks
@@ -115,14 +117,16 @@ class _Tensors:
     """The memories of a call as tensors, by name.
 
     Args:
-        frame: Of the call.
-        form: Of the call.
+        commands: Of the call.
+        binding: Of the call.
         blocks: Of the call.
         held: Memories that are tensors of their own.
     """
 
-    def __init__(self, frame: Frame, form: Form, blocks: Sequence[Tensor], held: Mapping[str, Tensor]) -> None:
-        self._frame, self._form, self._blocks, self._held = frame, form, blocks, held
+    def __init__(
+        self, commands: CommandBuffer, binding: Binding, blocks: Sequence[Tensor], held: Mapping[str, Tensor]
+    ) -> None:
+        self._frame, self._form, self._blocks, self._held = commands, binding, blocks, held
 
     def get(self, memory: str) -> Tensor | None:
         """A memory of the kernel, (rows, stride), if there is one of that name."""
@@ -140,7 +144,7 @@ class _Tensors:
         assert found is not None, memory
         return found
 
-    def columns(self, place: Place, width: int) -> Tensor:
+    def columns(self, place: Slice, width: int) -> Tensor:
         """What stood at a place at every step, (rows, width)."""
         rate, layout, found = place.buffer.rate, self._form.layout, self[place.buffer.name]
         if rate in ("before", "after"):
@@ -151,16 +155,16 @@ class _Tensors:
 
 class _Unrolled(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, around: Around, layout: Layout, *given: Tensor) -> Any:
-        plain, program, (way, frame, form) = around.plain, around.program, around.forward(layout)
+    def forward(ctx: Any, recorder: Recorder, layout: Layout, *given: Tensor) -> Any:
+        plain, program, (way, commands, binding) = recorder.plain, recorder.program, recorder.forward(layout)
         lying = [part.contiguous() for part in given]
-        rows, owned = lying[: around.sequences], given[around.weights :]
+        rows, owned = lying[: recorder.sequences], given[recorder.weights :]
         made = {} if way != "torch" else input_products(plain, [_flat(part) for part in rows], owned, half=program.half)
-        outputs, final, (_, *kept) = _forward(around, frame, form, program.states, lying, tuple(made.values()))
+        outputs, final, (_, *kept) = _forward(recorder, commands, binding, program.states, lying, tuple(made.values()))
         if not program.shown:
             kept.pop()  # the way back does not read the outputs
-        ctx.save_for_backward(*rows, *owned, *kept, *([made[name] for name in around.made] if made else []))
-        ctx.around, ctx.layout, ctx.way, ctx.given = around, layout, way, frame.given
+        ctx.save_for_backward(*rows, *owned, *kept, *([made[name] for name in recorder.made] if made else []))
+        ctx.recorder, ctx.layout, ctx.way, ctx.given = recorder, layout, way, commands.given
         ctx.shapes = [part.shape for part in given]
         ctx.set_materialize_grads(False)
         return outputs, *final
@@ -182,27 +186,29 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
     if outputs is None:
         layout = ctx.layout
         rows = layout.padded if ctx.given == "padded" else layout.rows
-        outputs = like.new_zeros(rows, ctx.around.program.output_width)
+        outputs = like.new_zeros(rows, ctx.recorder.program.output_width)
     outputs = outputs.contiguous()
-    around, way, saved, wanted = ctx.around, ctx.way, ctx.saved_tensors, ctx.needs_input_grad[2:]
-    frame, form = around.backward(way, ctx.given, ctx.layout, wanted, tuple([part is not None for part in final]))
-    count = around.sequences + len(around.shapes)
-    blocks = [room(outputs.dtype, form.blocks[0][0]), *saved[count : count + len(frame.blocks) - 1]]
+    recorder, way, saved, wanted = ctx.recorder, ctx.way, ctx.saved_tensors, ctx.needs_input_grad[2:]
+    commands, binding = recorder.backward(
+        way, ctx.given, ctx.layout, wanted, tuple([part is not None for part in final])
+    )
+    count = recorder.sequences + len(recorder.shapes)
+    blocks = [pooled_empty(outputs.dtype, binding.blocks[0][0]), *saved[count : count + len(commands.blocks) - 1]]
     tensors = [part.contiguous() for part in saved[:count]]
-    likes = [*tensors[: around.sequences], *[None] * len(around.widths), *tensors[around.sequences :]]
+    likes = [*tensors[: recorder.sequences], *[None] * len(recorder.widths), *tensors[recorder.sequences :]]
     gradients = [
-        room(outputs.dtype, *ctx.shapes[number]) if like is None else room_like(like)
-        for number, like in [(number, likes[number]) for number in frame.written]
+        pooled_empty(outputs.dtype, *ctx.shapes[number]) if like is None else pooled_empty_like(like)
+        for number, like in [(number, likes[number]) for number in commands.written]
     ]
     tensors += [outputs, *(part.contiguous() for part in final if part is not None)]
-    tensors += [*saved[count + len(frame.blocks) - 1 :], *gradients]
-    frame.run(form, blocks, tensors)
+    tensors += [*saved[count + len(commands.blocks) - 1 :], *gradients]
+    commands.run(binding, blocks, tensors)
     found: list[Tensor | None] = [None] * len(wanted)
-    for number, gradient in zip(frame.written, gradients, strict=True):
+    for number, gradient in zip(commands.written, gradients, strict=True):
         found[number] = gradient
     if way == "torch":
-        memories = _Tensors(frame, form, blocks, dict(zip(frame.tensors, tensors, strict=True)))
-        _by_torch(around, frame, memories, saved[:count], wanted, found)
+        memories = _Tensors(commands, binding, blocks, dict(zip(commands.tensors, tensors, strict=True)))
+        _by_torch(recorder, commands, memories, saved[:count], wanted, found)
     return None, None, *found
 
 
@@ -221,23 +227,23 @@ def _only_once(gradients: Sequence[Tensor | None]) -> Any:
 
 
 def _by_torch(
-    around: Around,
-    frame: Frame,
+    recorder: Recorder,
+    commands: CommandBuffer,
     memories: _Tensors,
     saved: Sequence[Tensor],
     wanted: Sequence[bool],
     found: list[Tensor | None],
 ) -> None:
     """Fill in the gradients that are not there yet."""
-    plain, count, first = around.plain, around.sequences, around.weights
+    plain, count, first = recorder.plain, recorder.sequences, recorder.weights
     products = [
         (outer.matrix, memories.columns(outer.left, outer.depth), memories.columns(outer.right, outer.width))
-        for outer in frame.kernel.outers
+        for outer in commands.kernel.outers
         if wanted[first + plain.matrices[outer.matrix].weight]
     ]
     asked = [want and found[number] is None for number, want in enumerate(wanted)]
     rows, asked = [_flat(part) for part in saved[:count]], [*asked[:count], *asked[first:]]
-    made = prologue_gradients(plain, memories.get, rows, saved[count:], products, asked, half=around.program.half)
+    made = prologue_gradients(plain, memories.get, rows, saved[count:], products, asked, half=recorder.program.half)
     for number, part in zip([*range(count), *range(first, len(found))], made, strict=True):
         if part is not None:
             found[number] = part if number >= first else part.reshape(saved[number].shape)

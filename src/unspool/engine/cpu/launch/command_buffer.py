@@ -15,23 +15,23 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from unspool.engine.compiler.loops.loop_ir import Place, Rate
-from unspool.engine.compiler.passes.affine_prologue import Piece, Plain
+from unspool.engine.compiler.loops.loop_ir import RowIndex, Slice
+from unspool.engine.compiler.passes.affine_prologue import AffineProlog, Piece
 from unspool.engine.cpu.codegen.barrier import GATE
 from unspool.engine.cpu.codegen.commands import ARGUMENTS
 from unspool.engine.cpu.codegen.gemm.amx_packing import DEPTH, HIGH
 from unspool.engine.cpu.codegen.kernel import SLOTS
 from unspool.engine.cpu.jit.compile import Native
-from unspool.engine.cpu.launch.command_list import Argument, At, Jobs
+from unspool.engine.cpu.launch.command_list import Address, Argument, CommandList
 from unspool.engine.cpu.program import Program, Split
 from unspool.engine.cpu.runtime.batch_layout import CONSTANTS, Given, Layout
 from unspool.engine.cpu.runtime.thread_team import crew, crowded, run_parts, team, threads, waited
-from unspool.engine.cpu.runtime.workspace import Memories, Whole, row_counts
+from unspool.engine.cpu.runtime.workspace import Whole, Workspace, row_counts
 
-__all__ = ["CREW", "SHARES", "Form", "Frame", "Rows"]
+__all__ = ["CREW", "SHARES", "Binding", "CommandBuffer", "Rows"]
 
 _COUNTS = SHARES, CREW, _LOOP_CREW, _TOGETHER = "shares", "crew", "loop_crew", "together"
-"""Names in jobs: for `Form.shares`; for how many threads to ask where work is cut into shares, or into parts; and for
+"""Names in commands: for `Binding.shares`; for how many threads to ask where work is cut into shares or parts; and for
 how many make products together."""
 _SHARED = 1 << 15
 """Numbers in a matrix from which on all threads pack it."""
@@ -40,12 +40,12 @@ _SHARED = 1 << 15
 class Rows(NamedTuple):
     """Columns of a memory with a row for every step of each sequence."""
 
-    at: At
+    at: Address
     stride: int
     width: int
 
 
-class Form(NamedTuple):
+class Binding(NamedTuple):
     """What of a call depends on how the batch lies."""
 
     layout: Layout
@@ -58,7 +58,7 @@ class Form(NamedTuple):
     """Where everything that jobs have names for is found: the number of a base, and bytes from there."""
 
 
-class Frame:
+class CommandBuffer:
     """One direction of a loop with the jobs around it.
 
     Args:
@@ -75,7 +75,7 @@ class Frame:
         self,
         program: Program,
         native: Native,
-        plain: Plain,
+        plain: AffineProlog,
         first_weight: int,
         shapes: Sequence[torch.Size],
         tiles: int,
@@ -85,8 +85,8 @@ class Frame:
         self.given = given
         self.tiles, self._products = tiles, program.products(tiles)
         self.kernel, self.first_weight = native.kernel, first_weight
-        self.head, self.tail = Jobs(program.tools.play), Jobs(program.tools.play)
-        self.scratch, self.kept, self.shown = (Memories(program.dtype) for _ in range(3))
+        self.head, self.tail = CommandList(program.tools.play), CommandList(program.tools.play)
+        self.scratch, self.kept, self.shown = (Workspace(program.dtype) for _ in range(3))
         self.blocks = [self.scratch, self.kept, self.shown]
         """Memory for the call alone, memory that is kept for the way back, and memory whose rows are the outputs."""
         self.tensors: list[str] = []
@@ -103,9 +103,9 @@ class Frame:
         slots = len(SLOTS) + len(self.kernel.memories) + len(self.kernel.packed) + ARGUMENTS
         self.scratch.add("arguments", "vector", slots * 8 // self.size)  # the first of all
         self._count, self._one_call = 0, False
-        self._last: Form | None = None
+        self._last: Binding | None = None
 
-    def finish(self) -> Frame:
+    def finish(self) -> CommandBuffer:
         """Number the names, when all jobs are there but the last."""
         self.put_arguments()
         if team().start:  # then the loop is a job too, and all of it a single call
@@ -118,7 +118,7 @@ class Frame:
         self.tail.number(numbers)
         return self
 
-    def lay_out(self, layout: Layout) -> Form:
+    def lay_out(self, layout: Layout) -> Binding:
         """What a call with a batch that lies so is made of; the last answer is remembered."""
         split, last = self.program.split(self.kernel, layout.steps, layout.rows, layout.batch), self._last
         split = split._replace(together=split.together and not crowded())  # which gives the same bits
@@ -133,51 +133,51 @@ class Frame:
                 places += [part for start in starts.values() for part in (base, start)]
             first = 1 + len(self.blocks)
             places += [part for base in range(first, first + len(self.tensors)) for part in (base, 0)]
-            last = Form(layout, split, shares, blocks, array("q", places))
+            last = Binding(layout, split, shares, blocks, array("q", places))
             self._last = None if layout.ragged else last  # which hardly ever comes again
         return last
 
-    def run(self, form: Form, blocks: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
-        """Make all calls, with memory for the blocks and the tensors of the frame."""
+    def run(self, binding: Binding, blocks: Sequence[Tensor], tensors: Sequence[Tensor]) -> None:
+        """Make all calls, with memory for the blocks and the tensors of the buffer."""
         bases = array("q", [0, *[block.data_ptr() for block in blocks], *[part.data_ptr() for part in tensors]])
-        places, base = form.places.buffer_info()[0], bases.buffer_info()[0]
-        if form.split.together:
+        places, base = binding.places.buffer_info()[0], bases.buffer_info()[0]
+        if binding.split.together:
             start = perf_counter()
             self.head.play(places, base)
-            lost = ctypes.c_int64.from_address(bases[1] + form.blocks[0][1]["gate"] + 8).value
-            waited(1e-6 * lost / form.split.parts, perf_counter() - start)
+            lost = ctypes.c_int64.from_address(bases[1] + binding.blocks[0][1]["gate"] + 8).value
+            waited(1e-6 * lost / binding.split.parts, perf_counter() - start)
             return
         self.head.play(places, base)
         if not self._one_call:
-            run_parts(self.native, bases[1], form.split.parts)
+            run_parts(self.native, bases[1], binding.split.parts)
             self.tail.play(places, base)
 
     # -- where things are
 
-    def at(self, name: str) -> At:
+    def at(self, name: str) -> Address:
         """Where a memory of the kernel lies."""
-        return At(self.elsewhere.get(name, name))
+        return Address(self.elsewhere.get(name, name))
 
-    def rows(self, place: Place, width: int) -> Rows:
+    def rows(self, place: Slice, width: int) -> Rows:
         """What stands at a place of the kernel at every step."""
         buffer = place.buffer
         if buffer.rate == "before" and self.given == "padded":
             name = self._picked(self.tail, buffer.name, buffer.stride, "previous")  # they don't stand together
-            return Rows(At(name, place.column * self.size), buffer.stride, width)
+            return Rows(Address(name, place.column * self.size), buffer.stride, width)
         name = f"{buffer.name}.{buffer.rate}" if buffer.rate in ("before", "after") else self.at(buffer.name).name
-        return Rows(At(name, place.column * self.size), buffer.stride, width)
+        return Rows(Address(name, place.column * self.size), buffer.stride, width)
 
     def sequence(self, number: int, width: int) -> str:
         """What the step is given of all steps, without padding."""
         given = f"given{number}"
         return self._picked(self.head, given, width, "places") if self.given == "padded" else given
 
-    def _picked(self, jobs: Jobs, source: str, width: int, index: str) -> str:
+    def _picked(self, jobs: CommandList, source: str, width: int, index: str) -> str:
         """The rows of all steps of what is padded, or of a history, by an index; picked once."""
         name = f"{source}.{index}"
         if name not in self.scratch.names:
             self.scratch.add(name, "time", width)
-            self.gather(jobs, name, width, At(source), width, index, "rows", width)
+            self.gather(jobs, name, width, Address(source), width, index, "rows", width)
         return name
 
     def matrix(self, number: int) -> tuple[int, int]:
@@ -186,7 +186,7 @@ class Frame:
         rows, columns = stop - start, self.shapes[weight][1]
         return (columns, rows) if turned else (rows, columns)
 
-    def lying(self, number: int, transposed: bool) -> tuple[At, int, int, tuple[int, int]]:
+    def lying(self, number: int, transposed: bool) -> tuple[Address, int, int, tuple[int, int]]:
         """Where a matrix begins, how far apart its neighbours in depth stand and those in width, and both sizes."""
         piece, (depth, width) = self.plain.matrices[number], self.matrix(number)
         stride = self.shapes[piece.weight][1]
@@ -195,45 +195,45 @@ class Frame:
             depth, width, down, across = width, depth, across, down
         return self.piece("given", piece), down, across, (depth, width)
 
-    def piece(self, of: str, piece: Piece) -> At:
+    def piece(self, of: str, piece: Piece) -> Address:
         """Where some rows of a weight, or of its gradient, begin."""
         across = self.shapes[piece.weight][1:].numel()
-        return At(f"{of}{self.first_weight + piece.weight}", piece.start * across * self.size)
+        return Address(f"{of}{self.first_weight + piece.weight}", piece.start * across * self.size)
 
     # -- one job each
 
-    def call(self, jobs: Jobs, function: str, *arguments: Argument | str) -> None:
+    def call(self, jobs: CommandList, function: str, *arguments: Argument | str) -> None:
         """Add a job."""
-        named = (At(argument) if isinstance(argument, str) else argument for argument in arguments)
+        named = (Address(argument) if isinstance(argument, str) else argument for argument in arguments)
         jobs.call(self._functions[function], *named)
 
     def gather(
-        self, jobs: Jobs, to: str, stride: int, source: At, apart: int, index: str, count: str, width: int
+        self, jobs: CommandList, to: str, stride: int, source: Address, apart: int, index: str, count: str, width: int
     ) -> None:
         """Pick rows by their numbers; those of all steps are shared among threads."""
-        rows = (At(to), stride, source, apart, At(index), At(count), width)
+        rows = (Address(to), stride, source, apart, Address(index), Address(count), width)
         if count == "batch" or not team().start:
             self.call(jobs, "gather", *rows)
             return
         self._share(jobs, "gather_join", rows)
 
-    def _share(self, jobs: Jobs, function: str, arguments: Sequence[Argument]) -> None:
+    def _share(self, jobs: CommandList, function: str, arguments: Sequence[Argument]) -> None:
         """Have all threads do a part each."""
         name = self.numbers(jobs, (*arguments, team().which, team().size))
-        self.call(jobs, "parallel", self._functions[function], At(name), At(CREW), 0)
+        self.call(jobs, "parallel", self._functions[function], Address(name), Address(CREW), 0)
 
-    def numbers(self, jobs: Jobs, values: Sequence[Argument]) -> str:
+    def numbers(self, jobs: CommandList, values: Sequence[Argument]) -> str:
         """Write down numbers and addresses; returns where they stand."""
-        name = self.room("numbers", "vector", (len(values) + ARGUMENTS) * 8 // self.size)
+        name = self.reserve("numbers", "vector", (len(values) + ARGUMENTS) * 8 // self.size)
         self._put(jobs, name, values)
         return name
 
-    def _put(self, jobs: Jobs, to: str, values: Sequence[Argument]) -> None:
+    def _put(self, jobs: CommandList, to: str, values: Sequence[Argument]) -> None:
         each = ARGUMENTS - 1
         for first in range(0, len(values), each):
-            self.call(jobs, "put", At(to, 8 * first), *values[first : first + each])
+            self.call(jobs, "put", Address(to, 8 * first), *values[first : first + each])
 
-    def room(self, what: str, rate: Rate | Whole, stride: int) -> str:
+    def reserve(self, what: str, rate: RowIndex | Whole, stride: int) -> str:
         """Memory for this call alone, under a name of its own."""
         self._count += 1
         name = f"{what}.{self._count}"
@@ -244,12 +244,12 @@ class Frame:
         """A width in whole vectors."""
         return -(-width // self.program.lanes) * self.program.lanes
 
-    def pack(self, jobs: Jobs, matrix: int, transposed: bool, name: str | None = None) -> str:
+    def pack(self, jobs: CommandList, matrix: int, transposed: bool, name: str | None = None) -> str:
         """Pack a matrix of the tape; returns where it lies."""
         at, down, across, (depth, width) = self.lying(matrix, transposed)
         size = self.program.packed_size(depth, width, self.tiles)
         if name is None:
-            name = self.room("packed", "vector", size)
+            name = self.reserve("packed", "vector", size)
         else:
             self.scratch.add(name, "vector", size)
         if depth * width < _SHARED or not team().start:
@@ -258,19 +258,19 @@ class Frame:
             wide = HIGH if self.tiles else self.program.lanes
             each = self.program.packed_size(depth, wide, self.tiles)
             self._share(
-                jobs, "pack_join", (self._functions["pack"], at, down, across, depth, width, At(name), wide, each)
+                jobs, "pack_join", (self._functions["pack"], at, down, across, depth, width, Address(name), wide, each)
             )
         return name
 
-    def pack_rows(self, jobs: Jobs, rows: Rows) -> str:
+    def pack_rows(self, jobs: CommandList, rows: Rows) -> str:
         """Pack the rows of all steps as one matrix; returns where it lies."""
-        name = self.room("packed", "time", self.padded(rows.width))
-        self.call(jobs, "pack", rows.at, rows.stride, 1, At("rows"), rows.width, name)
+        name = self.reserve("packed", "time", self.padded(rows.width))
+        self.call(jobs, "pack", rows.at, rows.stride, 1, Address("rows"), rows.width, name)
         return name
 
     def multiply(
         self,
-        jobs: Jobs,
+        jobs: CommandList,
         left: Rows,
         packed: str,
         to: Rows,
@@ -279,11 +279,11 @@ class Frame:
         turned: bool = False,
     ) -> None:
         """Rows, or columns if turned, times a packed matrix, put somewhere or added to what is there."""
-        count, depth = (left.width, At("rows")) if turned else (At("rows"), left.width)
+        count, depth = (left.width, Address("rows")) if turned else (Address("rows"), left.width)
         function, wide = "turned" if turned else "product", self.padded(to.width)
         whole = not adds and wide == to.width  # products are written in whole vectors
-        rate: Rate = "vector" if turned else "time"
-        result = to.at if whole else At(self.room("product", rate, wide * (left.width if turned else 1)))
+        rate: RowIndex = "vector" if turned else "time"
+        result = to.at if whole else Address(self.reserve("product", rate, wide * (left.width if turned else 1)))
         vectors, stride = wide // self.program.lanes, to.stride if whole else wide
         self.call(jobs, function, left.at, left.stride, count, packed, depth, vectors, result, stride)
         if not whole:
@@ -314,7 +314,7 @@ class Frame:
         self.call(self.head, "put", "gate", *[0] * (ARGUMENTS - 1))
         constants = {"product": self._products.product, "number": team().which, "count": team().size}
         constants |= {"rest": team().rest, "clock": team().clock}
-        found: list[Argument] = [constants.get(name, At(name)) for name in SLOTS]
+        found: list[Argument] = [constants.get(name, Address(name)) for name in SLOTS]
         found += [self.at(name) for name in kernel.memories]
         found += self.program.column_sizes(kernel, self.tiles)
         self._put(self.head, "arguments", found)

@@ -12,21 +12,21 @@ from typing import Any, NamedTuple
 
 from unspool.engine.cpu.codegen.commands import ARGUMENTS
 
-__all__ = ["Argument", "At", "Jobs"]
+__all__ = ["Address", "Argument", "CommandList"]
 
 
-class At(NamedTuple):
+class Address(NamedTuple):
     """What a name stands for in a call, and a number to add: an address and a distance in bytes, mostly."""
 
     name: str
     more: int = 0
 
 
-Argument = int | At
+Argument = int | Address
 """A whole number that stands for itself, or a name."""
 
 
-class Jobs:
+class CommandList:
     """A list of native calls.
 
     Args:
@@ -35,16 +35,16 @@ class Jobs:
 
     def __init__(self, play: Any) -> None:
         self._play = play
-        self._calls: list[tuple[int, list[At]]] = []
+        self._calls: list[tuple[int, list[Address]]] = []
         self._table: Any = None
         self._address = 0
 
     def call(self, function: int, *arguments: Argument) -> None:
         """Add a call of the function at an address."""
-        named = [At("", argument) if isinstance(argument, int) else argument for argument in arguments]
-        self._calls.append((function, named + [At("")] * (ARGUMENTS - len(named))))
+        named = [Address("", argument) if isinstance(argument, int) else argument for argument in arguments]
+        self._calls.append((function, named + [Address("")] * (ARGUMENTS - len(named))))
 
-    def follow(self, others: Jobs) -> None:
+    def follow(self, others: CommandList) -> None:
         """Take the others' calls over, to be made after these."""
         self._calls += others._calls
         others._calls = []

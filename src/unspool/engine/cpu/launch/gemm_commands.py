@@ -9,47 +9,51 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from unspool.engine.cpu.codegen.gemm.blocking import Factor, Job
-from unspool.engine.cpu.launch.command_buffer import CREW, SHARES, Frame, Rows
-from unspool.engine.cpu.launch.command_list import Argument, At, Jobs
+from unspool.engine.cpu.launch.command_buffer import CREW, SHARES, CommandBuffer, Rows
+from unspool.engine.cpu.launch.command_list import Address, Argument, CommandList
 from unspool.engine.cpu.runtime.thread_team import team
 
-__all__ = ["Alone", "Overall", "Together", "Way"]
+__all__ = ["Gemm", "Serial", "Strategy", "Together"]
 
-Way = Literal["alone", "together", "torch"]
+Strategy = Literal["alone", "together", "torch"]
 """Who makes products over all steps: one thread or all of them, as jobs; or torch, outside of them."""
 
 
-class Overall(Protocol):
-    """Adds the jobs of one frame."""
+class Gemm(Protocol):
+    """Adds the commands of one buffer."""
 
-    def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
+    def layer(
+        self, jobs: CommandList, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False
+    ) -> None:
         """All rows times a matrix of the tape, put somewhere or added to what is there."""
 
-    def ready_layer(self, jobs: Jobs, rows: Rows, packed: str, to: Rows) -> None:
+    def ready_layer(self, jobs: CommandList, rows: Rows, packed: str, to: Rows) -> None:
         """The same with a matrix that was packed before."""
 
-    def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
+    def sums(self, jobs: CommandList, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
         """Columns times other rows, which is a sum over all rows: each put somewhere, or added if so."""
 
 
-class Alone(Overall):
+class Serial(Gemm):
     """By one thread, on vectors.
 
     Args:
-        frame: Whose jobs.
+        commands: Whose jobs.
     """
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
+    def __init__(self, commands: CommandBuffer) -> None:
+        self._frame = commands
         self._packed: dict[Rows, str] = {}
 
-    def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
+    def layer(
+        self, jobs: CommandList, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False
+    ) -> None:
         self._frame.multiply(jobs, rows, self._frame.pack(jobs, matrix, transposed), to, adds=adds)
 
-    def ready_layer(self, jobs: Jobs, rows: Rows, packed: str, to: Rows) -> None:
+    def ready_layer(self, jobs: CommandList, rows: Rows, packed: str, to: Rows) -> None:
         self._frame.multiply(jobs, rows, packed, to)
 
-    def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
+    def sums(self, jobs: CommandList, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
         for rows, to, adds in others:
             if rows not in self._packed:
                 self._packed[rows] = self._frame.pack_rows(jobs, rows)
@@ -59,7 +63,7 @@ class Alone(Overall):
 class _Factor(NamedTuple):
     """A matrix to multiply by, and where the product goes."""
 
-    at: At
+    at: Address
     down: int
     across: int
     width: int
@@ -67,49 +71,53 @@ class _Factor(NamedTuple):
     adds: bool
 
 
-class Together(Overall):
+class Together(Gemm):
     """By all threads, in tiles where the processor has them.
 
     Args:
-        frame: Whose jobs.
+        commands: Whose jobs.
     """
 
-    def __init__(self, frame: Frame) -> None:
-        self._frame = frame
-        self._functions = functions = frame.program.products(frame.program.cut)
+    def __init__(self, commands: CommandBuffer) -> None:
+        self._frame = commands
+        self._functions = functions = commands.program.products(commands.program.cut)
         assert functions.multiply is not None, "factors are not rounded"
         self._join = functions.multiply.join
 
-    def layer(self, jobs: Jobs, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False) -> None:
+    def layer(
+        self, jobs: CommandList, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False
+    ) -> None:
         at, down, across, (_, width) = self._frame.lying(matrix, transposed)
         self._multiply(jobs, rows, False, [_Factor(at, down, across, width, to, adds)])
 
-    def ready_layer(self, jobs: Jobs, rows: Rows, packed: str, to: Rows) -> None:
-        self._multiply(jobs, rows, False, [_Factor(At(""), 0, 0, to.width, to, False)], packed)
+    def ready_layer(self, jobs: CommandList, rows: Rows, packed: str, to: Rows) -> None:
+        self._multiply(jobs, rows, False, [_Factor(Address(""), 0, 0, to.width, to, False)], packed)
 
-    def sums(self, jobs: Jobs, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
+    def sums(self, jobs: CommandList, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
         factors = [_Factor(rows.at, rows.stride, 1, rows.width, to, adds) for rows, to, adds in others]
         self._multiply(jobs, columns, True, factors)
 
-    def _multiply(self, jobs: Jobs, rows: Rows, turned: bool, factors: Sequence[_Factor], ready: str = "") -> None:
-        frame, height = self._frame, rows.width if turned else At("rows")
-        frame.scratch.add("work", "share", self._functions.work)
+    def _multiply(
+        self, jobs: CommandList, rows: Rows, turned: bool, factors: Sequence[_Factor], ready: str = ""
+    ) -> None:
+        commands, height = self._frame, rows.width if turned else Address("rows")
+        commands.scratch.add("work", "share", self._functions.work)
         table: list[Argument] = []
         added = []
         for factor in factors:
             result = factor.to
             if factor.adds:
-                room = frame.room(
+                room = commands.reserve(
                     "product", "vector" if turned else "time", factor.width * (rows.width if turned else 1)
                 )
-                result = Rows(At(room), factor.width, factor.width)
+                result = Rows(Address(room), factor.width, factor.width)
                 added.append((factor.to, result))
             table += Factor[Argument](
                 matrix=factor.at,
                 down=factor.down,
                 across=factor.across,
                 width=factor.width,
-                ready=At(ready),
+                ready=Address(ready),
                 result=result.at,
                 stride=result.stride,
             )
@@ -118,16 +126,16 @@ class Together(Overall):
             down=rows.stride if turned else 1,
             along=1 if turned else rows.stride,
             height=height,
-            depth=At("rows") if turned else rows.width,
+            depth=Address("rows") if turned else rows.width,
             factors=len(factors),
             width=max(factor.width for factor in factors),
-            table=At(frame.numbers(jobs, table)),
-            parts=At(SHARES),
-            work=At("work"),
+            table=Address(commands.numbers(jobs, table)),
+            parts=Address(SHARES),
+            work=Address("work"),
             number=team().which,
             team=team().size,
         )
-        arguments = frame.numbers(jobs, job)
-        frame.call(jobs, "parallel", self._join, At(arguments), At(CREW), 0)
+        arguments = commands.numbers(jobs, job)
+        commands.call(jobs, "parallel", self._join, Address(arguments), Address(CREW), 0)
         for to, result in added:
-            frame.call(jobs, "add", to.at, to.stride, result.at, result.stride, height, to.width)
+            commands.call(jobs, "add", to.at, to.stride, result.at, result.stride, height, to.width)

@@ -19,18 +19,18 @@ from torch import Tensor, nn
 
 from unspool.cells import Cell
 from unspool.engine.compiler.ir.graph import Node
-from unspool.engine.compiler.passes.hoist import Before
-from unspool.engine.compiler.pipeline import Plan
-from unspool.engine.cpu.launch.command_buffer import Frame
+from unspool.engine.compiler.passes.hoist import Prologue
+from unspool.engine.compiler.pipeline import StepGraphs
+from unspool.engine.cpu.launch.command_buffer import CommandBuffer
 from unspool.engine.cpu.runtime.prologue import run_weights
 
-__all__ = ["Bound", "Snapshot", "bound"]
+__all__ = ["PackedWeights", "WeightSnapshot", "packed_weights"]
 
 _LOOKED_AT = 5
 """Along each side of a weight, about how many numbers are looked at."""
 
 
-class Snapshot:
+class WeightSnapshot:
     """What a weight was, as far as can be told in half a microsecond.
 
     It holds the weight's memory, so that no other tensor can come to lie at its address.
@@ -67,7 +67,7 @@ class Snapshot:
         )
 
 
-class Bound:
+class PackedWeights:
     """What kernels need of a cell's weights.
 
     Args:
@@ -80,28 +80,28 @@ class Bound:
 
     def __init__(
         self,
-        plan: Plan,
+        graphs: StepGraphs,
         owned: Mapping[str, Tensor],
         dtype: torch.dtype,
         pack: Callable[[Tensor, int], Tensor],
         *,
         half: bool = False,
     ) -> None:
-        self.plan, self._dtype, self._half = plan, dtype, half
-        self._snapshots = [Snapshot(tensor) for tensor in owned.values()]
+        self.graphs, self._dtype, self._half = graphs, dtype, half
+        self._snapshots = [WeightSnapshot(tensor) for tensor in owned.values()]
         self._pack = pack
         self._packed: dict[tuple[int, bool, int], Tensor] = {}
         self._shared: dict[int, dict[Node, Tensor]] = {}
-        self._ready: dict[Frame, list[Tensor]] = {}
+        self._ready: dict[CommandBuffer, list[Tensor]] = {}
         with torch.no_grad():
-            self.matrices, self._plain = plan.tape.replay(dict(owned))
+            self.matrices, self._plain = graphs.tape.replay(dict(owned))
 
-    def fits(self, plan: Plan, owned: Collection[Tensor], half: bool) -> bool:
+    def fits(self, graphs: StepGraphs, owned: Collection[Tensor], half: bool) -> bool:
         """Whether this was made of these weights, as they are now, and packed so."""
-        return self.plan is plan and self._half is half and all(map(Snapshot.fits, self._snapshots, owned))
+        return self.graphs is graphs and self._half is half and all(map(WeightSnapshot.fits, self._snapshots, owned))
 
     @property
-    def snapshots(self) -> list[Snapshot]:
+    def snapshots(self) -> list[WeightSnapshot]:
         """What the weights were."""
         return self._snapshots
 
@@ -118,7 +118,7 @@ class Bound:
             self._packed[key] = self._pack(found.t() if transposed else found, tiles)
         return self._packed[key]
 
-    def shared(self, before: Before) -> dict[Node, Tensor]:
+    def shared(self, before: Prologue) -> dict[Node, Tensor]:
         """What depends on weights alone, each (1, width)."""
         if id(before) not in self._shared:
             with torch.no_grad():
@@ -126,36 +126,36 @@ class Bound:
             self._shared[id(before)] = {node: value.contiguous() for node, value in found.items()}
         return self._shared[id(before)]
 
-    def ready(self, frame: Frame, find: Callable[[], list[Tensor]]) -> list[Tensor]:
-        """What a frame wants of the weights, looked for once."""
-        if frame not in self._ready:
-            self._ready[frame] = find()
-        return self._ready[frame]
+    def ready(self, commands: CommandBuffer, find: Callable[[], list[Tensor]]) -> list[Tensor]:
+        """What a command buffer wants of the weights, looked for once."""
+        if commands not in self._ready:
+            self._ready[commands] = find()
+        return self._ready[commands]
 
-    def vectors(self, before: Before) -> list[Tensor]:
+    def vectors(self, before: Prologue) -> list[Tensor]:
         """The vectors of the loop after that, each (1, width)."""
         shared = self.shared(before)
         return [shared[node] for node in before.vectors]
 
 
-_bound: weakref.WeakKeyDictionary[Cell[Any], Bound] = weakref.WeakKeyDictionary()
+_packed_weights: weakref.WeakKeyDictionary[Cell[Any], PackedWeights] = weakref.WeakKeyDictionary()
 
 
-def bound(
+def packed_weights(
     cell: Cell[Any],
-    plan: Plan,
+    graphs: StepGraphs,
     owned: Mapping[str, Tensor],
     dtype: torch.dtype,
     pack: Callable[[Tensor, int], Tensor],
     *,
     half: bool = False,
-) -> Bound:
+) -> PackedWeights:
     """The cell's weights, bound now or before; one set is kept for a cell, as long as the cell lives."""
-    found = _bound.get(cell)
-    if found is None or not found.fits(plan, owned.values(), half):
-        found = Bound(plan, owned, dtype, pack, half=half)
+    found = _packed_weights.get(cell)
+    if found is None or not found.fits(graphs, owned.values(), half):
+        found = PackedWeights(graphs, owned, dtype, pack, half=half)
         if found.known:
-            _bound[cell] = found
+            _packed_weights[cell] = found
         else:
-            _bound.pop(cell, None)
+            _packed_weights.pop(cell, None)
     return found

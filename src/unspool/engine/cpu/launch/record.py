@@ -15,18 +15,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unspool.engine.compiler.passes.affine_prologue import Plain, bare
+from unspool.engine.compiler.passes.affine_prologue import AffineProlog, bare
 from unspool.engine.cpu.jit.compile import Native, uncollected
-from unspool.engine.cpu.launch.command_buffer import Form, Frame, Rows
-from unspool.engine.cpu.launch.command_list import At, Jobs
-from unspool.engine.cpu.launch.gemm_commands import Alone, Overall, Together, Way
+from unspool.engine.cpu.launch.command_buffer import Binding, CommandBuffer, Rows
+from unspool.engine.cpu.launch.command_list import Address, CommandList
+from unspool.engine.cpu.launch.gemm_commands import Gemm, Serial, Strategy, Together
 from unspool.engine.cpu.launch.weight_gradients import write_gradients
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.runtime.batch_layout import Given, Layout
 from unspool.engine.cpu.runtime.thread_team import crowded, team, threads
-from unspool.engine.cpu.runtime.workspace import Memories
+from unspool.engine.cpu.runtime.workspace import Workspace
 
-__all__ = ["Around", "around_bare", "around_plain"]
+__all__ = ["Recorder", "record_affine", "record_bare"]
 
 _SMALL = 10_000_000
 """Multiplications over all steps at once up to which one thread makes them; larger ones are shared out, so with more
@@ -42,7 +42,7 @@ _SECOND = attrgetter("batch")
 _LAST, _LAST_OF_TWO, _BEFORE, _AFTER = map(attrgetter, ("final", "final_of_two", "before", "after"))
 
 
-class Around:
+class Recorder:
     """A program with what comes before its loop, and frames for both.
 
     Args:
@@ -56,7 +56,7 @@ class Around:
     def __init__(
         self,
         program: Program,
-        plain: Plain,
+        plain: AffineProlog,
         sequences: int,
         shapes: Sequence[torch.Size],
         *,
@@ -64,19 +64,19 @@ class Around:
     ) -> None:
         self._packed = packed
         self.program, self.plain, self.sequences, self.shapes = program, plain, sequences, tuple(shapes)
-        self.widths = program.plan.widths
+        self.widths = program.graphs.widths
         self.weights = sequences + len(self.widths)
         """The number of the first weight."""
-        self._frames: dict[object, Frame] = {}
-        self._last: tuple[Layout, object, tuple[Way, Frame, Form]] | None = None
-        self._last_back: tuple[Layout, object, tuple[Frame, Form]] | None = None
+        self._frames: dict[object, CommandBuffer] = {}
+        self._last: tuple[Layout, object, tuple[Strategy, CommandBuffer, Binding]] | None = None
+        self._last_back: tuple[Layout, object, tuple[CommandBuffer, Binding]] | None = None
 
     @cached_property
     def _work(self) -> int:
         """Numbers in all matrices: as many multiplications a row has where each meets all rows once."""
         return sum(self.shapes[piece.weight][1] * (piece.stop - piece.start) for piece in self.plain.matrices)
 
-    def way(self, layout: Layout) -> Way:
+    def way(self, layout: Layout) -> Strategy:
         """How products over all steps are made."""
         if self.program.half or (self._packed and layout.ragged):
             return "torch"
@@ -95,26 +95,26 @@ class Around:
         """The largest dimension of all matrices."""
         return max((max(self.shapes[piece.weight]) for piece in self.plain.matrices), default=0)
 
-    def forward(self, layout: Layout) -> tuple[Way, Frame, Form]:
+    def forward(self, layout: Layout) -> tuple[Strategy, CommandBuffer, Binding]:
         """How to go forward where gradients are wanted; the last answer is remembered."""
         last, crew = self._last, (threads(), crowded())
         if last is None or last[0] is not layout or last[1] != crew:
             way = self.way(layout)
             key = "forward", way, self.given(layout), self._tiles(self.program.forward, way == "alone", layout)
-            frame = self._found(key, self._make_forward, *key[1:])
-            last = layout, crew, (way, frame, frame.lay_out(layout))
+            commands = self._found(key, self._make_forward, *key[1:])
+            last = layout, crew, (way, commands, commands.lay_out(layout))
             self._last = None if layout.ragged else last
         return last[2]
 
-    def inference(self, way: Way, layout: Layout) -> Frame:
+    def inference(self, way: Strategy, layout: Layout) -> CommandBuffer:
         """The way forward where none are; packed matrices and vectors are given."""
         tiles = self._tiles(self.program.inference, way == "alone", layout)
         key = "inference", way, self.given(layout), tiles
         return self._found(key, self._make_inference, *key[1:])
 
     def backward(
-        self, way: Way, given: Given, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]
-    ) -> tuple[Frame, Form]:
+        self, way: Strategy, given: Given, layout: Layout, wanted: tuple[bool, ...], ended: tuple[bool, ...]
+    ) -> tuple[CommandBuffer, Binding]:
         """The way back; the last answer is remembered.
 
         Args:
@@ -128,12 +128,12 @@ class Around:
         if last is None or last[0] is not layout or last[1] != call:
             tiles = self._tiles(self.program.backward, way == "alone", layout)
             key = way, given, wanted, ended, tiles
-            frame = self._found(key, self._make_backward, *key)
-            last = layout, call, (frame, frame.lay_out(layout))
+            commands = self._found(key, self._make_backward, *key)
+            last = layout, call, (commands, commands.lay_out(layout))
             self._last_back = None if layout.ragged else last  # which hardly ever comes again
         return last[2]
 
-    def _found(self, key: object, make: Callable[..., Frame], *arguments: Any) -> Frame:
+    def _found(self, key: object, make: Callable[..., CommandBuffer], *arguments: Any) -> CommandBuffer:
         if key not in self._frames:
             with uncollected():
                 self._frames[key] = make(*arguments)
@@ -142,134 +142,138 @@ class Around:
     def _tiles(self, native: Native, small: bool, layout: Layout) -> int:
         return 0 if small else self.program.tiles(native.kernel, layout.steps, layout.rows, layout.batch)
 
-    def _frame(self, native: Native, tiles: int, given: Given) -> Frame:
-        return Frame(self.program, native, self.plain, self.weights, self.shapes, tiles, given)
+    def _frame(self, native: Native, tiles: int, given: Given) -> CommandBuffer:
+        return CommandBuffer(self.program, native, self.plain, self.weights, self.shapes, tiles, given)
 
-    def _make_forward(self, way: Way, given: Given, tiles: int) -> Frame:
-        frame = self._frame(self.program.forward, tiles, given)
-        overall = _overall(way, frame)
-        frame.tensors += [f"given{number}" for number in range(self.weights + len(self.shapes))]
-        self._place_states(frame, frame.kept, self.program.states)
-        frame.place_vectors()
+    def _make_forward(self, way: Strategy, given: Given, tiles: int) -> CommandBuffer:
+        commands = self._frame(self.program.forward, tiles, given)
+        overall = _overall(way, commands)
+        commands.tensors += [f"given{number}" for number in range(self.weights + len(self.shapes))]
+        self._place_states(commands, commands.kept, self.program.states)
+        commands.place_vectors()
         for number, (_, matrix) in enumerate(self.plain.inputs):
             if matrix is None or overall is None:
-                self._place_input(frame, number)
+                self._place_input(commands, number)
                 continue
-            to = self._room_for_input(frame, number, kept=f"input{number}" in self.program.read_back)
-            overall.layer(frame.head, self._rows(frame, number), matrix, False, to)
-        for product in frame.kernel.products:
-            frame.pack(frame.head, product.matrix, product.transposed, product.packed)
-        frame.place_rest(kept=self.program.read_back)
-        return frame.finish()
+            to = self._room_for_input(commands, number, kept=f"input{number}" in self.program.read_back)
+            overall.layer(commands.head, self._rows(commands, number), matrix, False, to)
+        for product in commands.kernel.products:
+            commands.pack(commands.head, product.matrix, product.transposed, product.packed)
+        commands.place_rest(kept=self.program.read_back)
+        return commands.finish()
 
-    def _make_inference(self, way: Way, given: Given, tiles: int) -> Frame:
-        frame = self._frame(self.program.inference, tiles, given)
-        overall = _overall(way, frame)
-        frame.tensors += [f"given{number}" for number in range(self.weights)]
-        self._place_states(frame, frame.scratch, self.program.shown)
-        frame.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
-        frame.tensors += [product.packed for product in frame.kernel.products]
+    def _make_inference(self, way: Strategy, given: Given, tiles: int) -> CommandBuffer:
+        commands = self._frame(self.program.inference, tiles, given)
+        overall = _overall(way, commands)
+        commands.tensors += [f"given{number}" for number in range(self.weights)]
+        self._place_states(commands, commands.scratch, self.program.shown)
+        commands.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
+        commands.tensors += [product.packed for product in commands.kernel.products]
         for number, (_, matrix) in enumerate(self.plain.inputs):
             if matrix is None or overall is None:
-                self._place_input(frame, number)
+                self._place_input(commands, number)
                 continue
-            frame.tensors.append(f"packed{number}")
-            to, rows = self._room_for_input(frame, number), self._rows(frame, number)
-            overall.ready_layer(frame.head, rows, f"packed{number}", to)
-        frame.place_rest()
-        return frame.finish()
+            commands.tensors.append(f"packed{number}")
+            to, rows = self._room_for_input(commands, number), self._rows(commands, number)
+            overall.ready_layer(commands.head, rows, f"packed{number}", to)
+        commands.place_rest()
+        return commands.finish()
 
-    def _place_states(self, frame: Frame, others: Memories, history: Collection[int]) -> None:
+    def _place_states(self, commands: CommandBuffer, others: Workspace, history: Collection[int]) -> None:
         """Room for states; the first ones are brought there, and the last ones and outputs to where they are wanted."""
         if not self.program.shown:
-            frame.shown.add("output0", "time", self.program.output_width)
+            commands.shown.add("output0", "time", self.program.output_width)
         for number, width in enumerate(self.widths):
             name, given = f"state{number}", f"given{self.sequences + number}"
-            memories = frame.shown if number in self.program.shown else others
+            memories = commands.shown if number in self.program.shown else others
             memories.add(name, "after" if number in history else "next", width)
             memories.mark(f"first{number}", name, _FIRST if number in history else _FIRST_OF_TWO)
-            self._move(frame, frame.head, f"first{number}", width, given, width, "order", width)
-            if frame.given == "packed":
+            self._move(commands, commands.head, f"first{number}", width, given, width, "order", width)
+            if commands.given == "packed":
                 continue
             final = f"final{number}"
-            frame.tensors.append(final)
+            commands.tensors.append(final)
             memories.mark(f"{name}.after", name, _AFTER)
-            if frame.given == "padded":
+            if commands.given == "padded":
                 ends = "ends" if number in history else "ends_of_two"
-                frame.gather(frame.tail, final, width, At(name), width, ends, "batch", width)
+                commands.gather(commands.tail, final, width, Address(name), width, ends, "batch", width)
             else:
                 memories.mark(f"last{number}", name, _LAST if number in history else _LAST_OF_TWO)
                 memories.mark(f"{name}.before", name, _BEFORE)
-                frame.call(frame.tail, "copy", final, width, f"last{number}", width, At("batch"), width)
-        if frame.given == "padded":
+                commands.call(commands.tail, "copy", final, width, f"last{number}", width, Address("batch"), width)
+        if commands.given == "padded":
             width = self.program.output_width
             rows = next((f"state{number}.after" for number in self.program.shown), "output0")
-            frame.tensors.append("outputs")
-            frame.gather(frame.tail, "outputs", width, At(rows), width, "spots", "padded", width)
+            commands.tensors.append("outputs")
+            commands.gather(commands.tail, "outputs", width, Address(rows), width, "spots", "padded", width)
 
-    def _place_input(self, frame: Frame, number: int) -> None:
+    def _place_input(self, commands: CommandBuffer, number: int) -> None:
         """An input of the loop that is as it is given, or made by torch."""
         if self.plain.inputs[number].matrix is None:
-            self._place_given(frame, number)
+            self._place_given(commands, number)
         else:
-            frame.tensors.append(f"input{number}")
+            commands.tensors.append(f"input{number}")
 
-    def _place_given(self, frame: Frame, number: int) -> None:
+    def _place_given(self, commands: CommandBuffer, number: int) -> None:
         """An input of the loop that is as it is given."""
         name, (given, _) = f"input{number}", self.plain.inputs[number]
-        if name in frame.kernel.buffers:
-            frame.elsewhere[name] = frame.sequence(given, frame.kernel.buffers[name].stride)
+        if name in commands.kernel.buffers:
+            commands.elsewhere[name] = commands.sequence(given, commands.kernel.buffers[name].stride)
 
-    def _rows(self, frame: Frame, number: int) -> Rows:
+    def _rows(self, commands: CommandBuffer, number: int) -> Rows:
         """What is multiplied to make an input of the loop."""
         given, matrix = self.plain.inputs[number]
         assert matrix is not None, "it is as it is given"
-        depth, _ = frame.matrix(matrix)
-        return Rows(At(frame.sequence(given, depth)), depth, depth)
+        depth, _ = commands.matrix(matrix)
+        return Rows(Address(commands.sequence(given, depth)), depth, depth)
 
-    def _room_for_input(self, frame: Frame, number: int, *, kept: bool = False) -> Rows:
+    def _room_for_input(self, commands: CommandBuffer, number: int, *, kept: bool = False) -> Rows:
         _, matrix = self.plain.inputs[number]
         assert matrix is not None, "it is as it is given"
-        _, width = frame.matrix(matrix)
-        (frame.kept if kept else frame.scratch).add(f"input{number}", "time", width)
-        return Rows(At(f"input{number}"), width, width)
+        _, width = commands.matrix(matrix)
+        (commands.kept if kept else commands.scratch).add(f"input{number}", "time", width)
+        return Rows(Address(f"input{number}"), width, width)
 
     def _make_backward(
-        self, way: Way, given: Given, wanted: tuple[bool, ...], ended: tuple[bool, ...], tiles: int
-    ) -> Frame:
+        self, way: Strategy, given: Given, wanted: tuple[bool, ...], ended: tuple[bool, ...], tiles: int
+    ) -> CommandBuffer:
         forward = self._found(("forward", way, given, 0), self._make_forward, way, given, 0)
-        frame = self._frame(self.program.backward, tiles, given)
-        frame.kept, frame.shown = forward.kept, forward.shown
-        frame.blocks = [frame.scratch, frame.kept, frame.shown] if self.program.shown else [frame.scratch, frame.kept]
-        frame.tensors += [f"given{number}" for number in range(self.sequences)]
-        frame.tensors += [f"given{self.weights + number}" for number in range(len(self.shapes))]
-        frame.tensors += [_OUTWARD if given == "padded" else _INWARD]
-        frame.tensors += [f"final_gradient{number}" for number, end in enumerate(ended) if end]
-        frame.tensors += self.made if way == "torch" else []
-        frame.place_vectors()
+        commands = self._frame(self.program.backward, tiles, given)
+        commands.kept, commands.shown = forward.kept, forward.shown
+        commands.blocks = (
+            [commands.scratch, commands.kept, commands.shown]
+            if self.program.shown
+            else [commands.scratch, commands.kept]
+        )
+        commands.tensors += [f"given{number}" for number in range(self.sequences)]
+        commands.tensors += [f"given{self.weights + number}" for number in range(len(self.shapes))]
+        commands.tensors += [_OUTWARD if given == "padded" else _INWARD]
+        commands.tensors += [f"final_gradient{number}" for number, end in enumerate(ended) if end]
+        commands.tensors += self.made if way == "torch" else []
+        commands.place_vectors()
         uses = [used for used, _ in self.plain.inputs]
         for number, (used, matrix) in enumerate(self.plain.inputs):
             if matrix is None:
-                self._place_given(frame, number)
+                self._place_given(commands, number)
                 gradient = f"input_gradient{number}"
                 alone = uses.count(used) == 1 and given != "padded"
-                if gradient in frame.kernel.buffers and wanted[used] and alone:
-                    frame.elsewhere[gradient] = f"gradient{used}"  # the loop writes it where it is wanted
-        for product in frame.kernel.products:
-            frame.pack(frame.head, product.matrix, product.transposed, product.packed)
+                if gradient in commands.kernel.buffers and wanted[used] and alone:
+                    commands.elsewhere[gradient] = f"gradient{used}"  # the loop writes it where it is wanted
+        for product in commands.kernel.products:
+            commands.pack(commands.head, product.matrix, product.transposed, product.packed)
         for number, width in enumerate(self.widths):
-            self._carry(frame, number, width, wanted[self.sequences + number], ended[number])
-        frame.place_rest()
+            self._carry(commands, number, width, wanted[self.sequences + number], ended[number])
+        commands.place_rest()
         width = self.program.output_width
-        if given == "padded" and _INWARD in frame.kernel.buffers:
-            frame.gather(frame.head, _INWARD, width, At(_OUTWARD), width, "places", "rows", width)
-        for buffer in frame.kernel.summed:
-            frame.call(frame.head, "clear", buffer.name, buffer.stride, At("parts"), buffer.stride)
-        write_gradients(frame, wanted, _overall(way, frame))
-        names = {*frame.elsewhere.values(), *frame.head.names(), *frame.tail.names()}
-        frame.written = [number for number in range(len(wanted)) if f"gradient{number}" in names]
-        frame.tensors += [f"gradient{number}" for number in frame.written]
-        return frame.finish()
+        if given == "padded" and _INWARD in commands.kernel.buffers:
+            commands.gather(commands.head, _INWARD, width, Address(_OUTWARD), width, "places", "rows", width)
+        for buffer in commands.kernel.summed:
+            commands.call(commands.head, "clear", buffer.name, buffer.stride, Address("parts"), buffer.stride)
+        write_gradients(commands, wanted, _overall(way, commands))
+        names = {*commands.elsewhere.values(), *commands.head.names(), *commands.tail.names()}
+        commands.written = [number for number in range(len(wanted)) if f"gradient{number}" in names]
+        commands.tensors += [f"gradient{number}" for number in commands.written]
+        return commands.finish()
 
     @cached_property
     def made(self) -> list[str]:
@@ -277,50 +281,60 @@ class Around:
         names = [f"input{number}" for number, (_, matrix) in enumerate(self.plain.inputs) if matrix is not None]
         return [name for name in names if name in self.program.read_back]
 
-    def _carry(self, frame: Frame, number: int, width: int, wanted: bool, ended: bool) -> None:
+    def _carry(self, commands: CommandBuffer, number: int, width: int, wanted: bool, ended: bool) -> None:
         """The gradient of a last state to where the loop finds it, and that of the first to where it is wanted."""
-        name, carry = f"carry{number}", frame.kernel.buffers.get(f"carry{number}")
+        name, carry = f"carry{number}", commands.kernel.buffers.get(f"carry{number}")
         if carry is None:
             return
-        frame.scratch.add(name, carry.rate, carry.stride)
-        frame.scratch.mark(f"{name}.second", name, _SECOND)
+        commands.scratch.add(name, carry.rate, carry.stride)
+        commands.scratch.mark(f"{name}.second", name, _SECOND)
         for block in (name, f"{name}.second"):  # a sequence that ends early finds it in either
-            frame.call(frame.head, "clear", block, carry.stride, At("batch"), carry.stride)
+            commands.call(commands.head, "clear", block, carry.stride, Address("batch"), carry.stride)
             if ended:
-                self._move(frame, frame.head, block, carry.stride, f"final_gradient{number}", width, "order", width)
+                self._move(
+                    commands, commands.head, block, carry.stride, f"final_gradient{number}", width, "order", width
+                )
         if wanted:
             to = f"gradient{self.sequences + number}"
-            self._move(frame, frame.tail, to, width, f"{name}.second", carry.stride, "back", width)
+            self._move(commands, commands.tail, to, width, f"{name}.second", carry.stride, "back", width)
 
     def _move(
-        self, frame: Frame, jobs: Jobs, to: str, stride: int, source: str, apart: int, index: str, width: int
+        self,
+        commands: CommandBuffer,
+        jobs: CommandList,
+        to: str,
+        stride: int,
+        source: str,
+        apart: int,
+        index: str,
+        width: int,
     ) -> None:
         """A number of rows for each sequence to where it is, or in the order of an index where that is another one."""
-        if frame.given == "padded":
-            frame.gather(jobs, to, stride, At(source), apart, index, "batch", width)
+        if commands.given == "padded":
+            commands.gather(jobs, to, stride, Address(source), apart, index, "batch", width)
         else:
-            frame.call(jobs, "copy", to, stride, source, apart, At("batch"), width)
+            commands.call(jobs, "copy", to, stride, source, apart, Address("batch"), width)
 
 
-def _overall(way: Way, frame: Frame) -> Overall | None:
-    return None if way == "torch" else Together(frame) if way == "together" else Alone(frame)
+def _overall(way: Strategy, commands: CommandBuffer) -> Gemm | None:
+    return None if way == "torch" else Together(commands) if way == "together" else Serial(commands)
 
 
-def around_plain(program: Program, plain: Plain, sequences: int, weights: Sequence[Tensor]) -> Around:
+def record_affine(program: Program, plain: AffineProlog, sequences: int, weights: Sequence[Tensor]) -> Recorder:
     """A program whose plan says that what comes before its loop is plain."""
     if "plain" not in program.arounds:
-        program.arounds["plain"] = Around(program, plain, sequences, [weight.shape for weight in weights])
-    found: Around = program.arounds["plain"]
+        program.arounds["plain"] = Recorder(program, plain, sequences, [weight.shape for weight in weights])
+    found: Recorder = program.arounds["plain"]
     return found
 
 
-def around_bare(program: Program, inputs: int, vectors: Sequence[Tensor], matrices: Sequence[Tensor]) -> Around:
+def record_bare(program: Program, inputs: int, vectors: Sequence[Tensor], matrices: Sequence[Tensor]) -> Recorder:
     """A program whose inputs and vectors are made by torch; `matrices` that lie column by column are given turned."""
     turned = tuple(not matrix.is_contiguous() for matrix in matrices)
     if turned not in program.arounds:
         lying = [matrix.shape[::-1] if turn else matrix.shape for matrix, turn in zip(matrices, turned, strict=True)]
         plain = bare(inputs, len(vectors), lying, turned)
         shapes = [*(vector.shape for vector in vectors), *lying]
-        program.arounds[turned] = Around(program, plain, inputs, shapes, packed=True)
-    found: Around = program.arounds[turned]
+        program.arounds[turned] = Recorder(program, plain, inputs, shapes, packed=True)
+    found: Recorder = program.arounds[turned]
     return found

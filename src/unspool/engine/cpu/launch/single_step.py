@@ -20,18 +20,18 @@ from unspool.cells import Cell, watchers
 from unspool.engine.compiler.frontend.cell_fingerprint import places
 from unspool.engine.cpu.codegen.barrier import GATE
 from unspool.engine.cpu.codegen.kernel import RATES, SLOTS
-from unspool.engine.cpu.launch.packed_weights import Bound
+from unspool.engine.cpu.launch.packed_weights import PackedWeights
 from unspool.engine.cpu.program import Program
-from unspool.engine.cpu.runtime.interception import looked_on
+from unspool.engine.cpu.runtime.interception import is_intercepted
 from unspool.engine.cpu.runtime.thread_team import crowded, run_parts, team, threads, waited
 
-__all__ = ["BoundStep"]
+__all__ = ["CompiledStep"]
 
 new = tuple.__new__  # a named tuple's own is written in Python
 _watchers = watchers.get  # of this thread; most often there are none
 
 
-class BoundStep:
+class CompiledStep:
     """A compiled step with its weights; one call at a time, since each writes its addresses into the same array.
 
     Args:
@@ -41,8 +41,10 @@ class BoundStep:
         shapes: Of what a step is given, without the batch: input, context, and the parts of the state.
     """
 
-    def __init__(self, cell: Cell[Any], program: Program, weights: Bound, shapes: Sequence[tuple[int, ...]]) -> None:
-        single, self._native, self._program = program.plan.single, program.step, program
+    def __init__(
+        self, cell: Cell[Any], program: Program, weights: PackedWeights, shapes: Sequence[tuple[int, ...]]
+    ) -> None:
+        single, self._native, self._program = program.graphs.single, program.step, program
         self._run = self._native.run
         self._kernel, self._dtype, self._wanted = self._native.kernel, program.dtype, tuple(shapes)
         self._kind = type(cell.initial_state(1))
@@ -78,13 +80,13 @@ class BoundStep:
             "count": team().size,
         }.items():
             self._arguments[self._place[name]] = value
-        states = range(len(shapes) - len(program.plan.shapes), len(shapes))
+        states = range(len(shapes) - len(program.graphs.shapes), len(shapes))
         sources = [*(node.value[1] for node in single.before.inputs), *states]  # the step may not look at all
         named = [(self._place.get(f"input{number}"), source) for number, source in enumerate(sources)]
         self._inputs = [(place, source) for place, source in named if place is not None]
         made = sorted(single.graph.find("output").items())
         self._output, *self._states = single.results
-        kept = dict(zip(single.results, [(cell.hidden_size,), *program.plan.shapes], strict=True))
+        kept = dict(zip(single.results, [(cell.hidden_size,), *program.graphs.shapes], strict=True))
         self._outputs = [(self._place[f"output{number}"], kept[number]) for number, _ in made]
         self._batch = self._threads = 0
         self._divisible = False
@@ -117,7 +119,7 @@ class BoundStep:
             or (_watchers() and self._cell.watched)
             or type(x) is not Tensor
             or is_autocast_enabled("cpu")
-            or looked_on()
+            or is_intercepted()
         ):
             return None
         given = (x, *context, *state)
@@ -154,7 +156,7 @@ class BoundStep:
         """What is not as it should be, in words."""
         if torch.is_autocast_enabled("cpu"):
             return "it computes in full precision, and automatic half precision is on"
-        if type(x) is not Tensor or looked_on():
+        if type(x) is not Tensor or is_intercepted():
             return "it needs plain tensors, and something else looks on"
         for part, shape in zip((x, *context, *state), self._wanted, strict=False):
             if part.dtype is not self._dtype or not part.is_cpu or part.shape != (len(x), *shape):

@@ -13,7 +13,7 @@ from unspool.engine.cpu.codegen.gemm.blocking import Factor, Job
 from unspool.engine.cpu.codegen.target import AVX2, host_target, is_amd
 from unspool.engine.cpu.jit.compile import Products, missing, products, tiled
 from unspool.engine.cpu.runtime.interception import plain_memory
-from unspool.engine.cpu.runtime.memory_pool import room
+from unspool.engine.cpu.runtime.memory_pool import pooled_empty
 from unspool.engine.cpu.runtime.thread_team import run_parts, team, threads
 
 __all__ = ["PARTS", "enough", "fastest", "multiplied", "worthwhile"]
@@ -76,11 +76,11 @@ def multiplied(
     count, depth = rows.shape
     widths = [matrix.shape[1] for matrix in matrices]
     parts = max(1, min(threads(), max(count, sum(widths)) // _LINES))
-    scratch = room(rows.dtype, functions.work * parts)
+    scratch = pooled_empty(rows.dtype, functions.work * parts)
     table = array("q")
     found: list[Tensor] = []
     for matrix, width in zip(matrices, widths, strict=True):
-        found.append(room(rows.dtype, count, width) if out is None or found else out)
+        found.append(pooled_empty(rows.dtype, count, width) if out is None or found else out)
         result = found[-1]
         down, across = matrix.stride()
         table.extend(Factor(matrix.data_ptr(), down, across, width, 0, result.data_ptr(), result.stride(0)))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd import forward_ad
 
-__all__ = ["looked_on", "plain_memory"]
+__all__ = ["is_intercepted", "plain_memory"]
 
 _compiling = torch.compiler.is_compiling
 _tracing = torch._C._is_tracing
@@ -15,7 +15,7 @@ _batched = torch._C._functorch.is_legacy_batchedtensor  # of several gradients a
 _modes = torch._C._len_torch_dispatch_stack
 
 
-def looked_on() -> bool:
+def is_intercepted() -> bool:
     """Whether someone has to see every torch call: a compiler, a tracer, a transform, a mode, forward gradients."""
     return _compiling() or _tracing() or _transforms() is not None or _modes() > 0 or forward_ad._current_level >= 0
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["room", "room_like"]
+__all__ = ["pooled_empty", "pooled_empty_like"]
 
 _LEAST, _MOST = 1 << 19, 1 << 29
 """Bytes below which memory is torch's own affair, and how many are kept at most while nobody uses them."""
@@ -30,7 +30,7 @@ _KINDS = {torch.float32: np.float32, torch.float64: np.float64}
 """What numpy calls the types of numbers."""
 
 
-def room(dtype: torch.dtype, *shape: int) -> Tensor:
+def pooled_empty(dtype: torch.dtype, *shape: int) -> Tensor:
     """Memory for so many numbers, not set to anything; when the last tensor in it is gone, another call may have it."""
     count = math.prod(shape) * dtype.itemsize
     if count < _LEAST or dtype not in _KINDS:
@@ -51,9 +51,9 @@ def room(dtype: torch.dtype, *shape: int) -> Tensor:
     return torch.from_numpy(lent)
 
 
-def room_like(tensor: Tensor) -> Tensor:
+def pooled_empty_like(tensor: Tensor) -> Tensor:
     """Memory for as many numbers as a tensor has, which must be one without gaps."""
-    return torch.empty_like(tensor) if tensor.nbytes < _LEAST else room(tensor.dtype, *tensor.shape)
+    return torch.empty_like(tensor) if tensor.nbytes < _LEAST else pooled_empty(tensor.dtype, *tensor.shape)
 
 
 def _give_back(lent: weakref.ref[NDArray[np.uint8]]) -> None:

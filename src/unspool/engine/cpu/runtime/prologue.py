@@ -9,14 +9,14 @@ from torch import Tensor
 
 from unspool.engine.compiler.ir.graph import Node
 from unspool.engine.compiler.ir.interpreter import compute
-from unspool.engine.compiler.passes.hoist import Before
+from unspool.engine.compiler.passes.hoist import Prologue
 from unspool.engine.cpu.runtime.autograd_gemm import multiply
 
 __all__ = ["run_inputs", "run_weights"]
 
 
 def run_weights(
-    before: Before, vectors: Sequence[Tensor], matrices: Sequence[Tensor], dtype: torch.dtype
+    before: Prologue, vectors: Sequence[Tensor], matrices: Sequence[Tensor], dtype: torch.dtype
 ) -> dict[Node, Tensor]:
     """All that depends on weights alone; the loop's vectors are among it.
 
@@ -41,7 +41,7 @@ def run_weights(
 
 
 def run_inputs(
-    before: Before,
+    before: Prologue,
     inputs: Sequence[Tensor],
     shared: Mapping[Node, Tensor],
     matrices: Sequence[Tensor],

@@ -8,28 +8,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unspool.engine.compiler.passes.affine_prologue import Piece, Plain
+from unspool.engine.compiler.passes.affine_prologue import AffineProlog, Piece
 from unspool.engine.cpu.runtime.autograd_gemm import matrix_gradients, product
-from unspool.engine.cpu.runtime.memory_pool import room
+from unspool.engine.cpu.runtime.memory_pool import pooled_empty
 
 __all__ = ["input_products", "prologue_gradients"]
 
 
 def input_products(
-    plain: Plain, rows: Sequence[Tensor], owned: Sequence[Tensor], *, half: bool = False
+    plain: AffineProlog, rows: Sequence[Tensor], owned: Sequence[Tensor], *, half: bool = False
 ) -> dict[str, Tensor]:
     """The loop's inputs that are products, (rows, width), by name; made in bfloat16 if half."""
     made = {}
     for number, (given, matrix) in enumerate(plain.inputs):
         if matrix is not None:
             layer, left = _layer(plain, owned, matrix).t(), rows[given]
-            out = room(left.dtype, len(left), layer.shape[1])
+            out = pooled_empty(left.dtype, len(left), layer.shape[1])
             made[f"input{number}"] = product(left, layer, half, out)
     return made
 
 
 def prologue_gradients(
-    plain: Plain,
+    plain: AffineProlog,
     memory: Callable[[str], Tensor | None],
     rows: Sequence[Tensor],
     owned: Sequence[Tensor],
@@ -79,14 +79,14 @@ def prologue_gradients(
     return [*of_rows, *(_assembled(parts, weight) for parts, weight in zip(found, owned, strict=True))]
 
 
-def _layer(plain: Plain, owned: Sequence[Tensor], matrix: int) -> Tensor:
+def _layer(plain: AffineProlog, owned: Sequence[Tensor], matrix: int) -> Tensor:
     """A matrix as a layer keeps its weights, (out, in)."""
     piece = plain.matrices[matrix]
     return _cut(owned, piece) if piece.turned else _cut(owned, piece).t()
 
 
 def _share(
-    plain: Plain,
+    plain: AffineProlog,
     gradient: Tensor,
     parts: Sequence[int],
     owned: Sequence[Tensor],

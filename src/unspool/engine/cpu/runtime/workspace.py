@@ -8,10 +8,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from unspool.engine.compiler.loops.loop_ir import Rate
+from unspool.engine.compiler.loops.loop_ir import RowIndex
 from unspool.engine.cpu.runtime.batch_layout import Layout
 
-__all__ = ["Memories", "Whole", "row_counts"]
+__all__ = ["Whole", "Workspace", "row_counts"]
 
 Whole = Literal["share"]
 """Memory of products over all steps: a row for each thread."""
@@ -20,7 +20,7 @@ _LINE = 64
 """Bytes that a processor fetches at once; every memory starts with such a line."""
 
 
-class Memories:
+class Workspace:
     """What lies where in a block.
 
     Args:
@@ -29,10 +29,10 @@ class Memories:
 
     def __init__(self, dtype: torch.dtype) -> None:
         self._size, self._line = dtype.itemsize, _LINE // dtype.itemsize
-        self._kinds: dict[str, tuple[Rate | Whole, int]] = {}
+        self._kinds: dict[str, tuple[RowIndex | Whole, int]] = {}
         self._marks: dict[str, tuple[str, Callable[[Layout], int]]] = {}
 
-    def add(self, name: str, rate: Rate | Whole, stride: int) -> None:
+    def add(self, name: str, rate: RowIndex | Whole, stride: int) -> None:
         """One more memory, whose rows are walked so."""
         self._kinds[name] = rate, stride
 
