@@ -67,11 +67,18 @@ class Task(ABC, Generic[D]):
         if isinstance(cell, type):
             self._own_cell, values["cell"] = cell, cell_name(cell)
         self.settings: Any = make(self.settings_type, values, base=settings or self.settings_type())
+        self._spell_cell_as_the_catalog()
         self.model: Any = None
         self.record: Record | None = None
         self._skipped = 0
         self._scratch: Path | None = None
         """Where large things may lie while training runs."""
+
+    def _spell_cell_as_the_catalog(self) -> None:
+        """Record `LSTM` as `lstm`."""
+        cell = self.settings.network.cell
+        if cell_name(cell) != cell:
+            self.settings = self.settings.replace(**{"network.cell": cell_name(cell)})
 
     # ---- what each task gives ----------------------------------------------------------------------------------
 
