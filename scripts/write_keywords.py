@@ -85,7 +85,9 @@ def _annotation(kind: Any) -> str:
         return " | ".join(map(_annotation, arguments))
     if origin is not None:
         return f"{origin.__name__}[{', '.join(map(_annotation, arguments))}]"
-    return "None" if kind is type(None) else str(kind.__name__) if isinstance(kind, type) else str(kind)
+    if kind in (type(None), ...):
+        return "None" if kind is type(None) else "..."
+    return str(kind.__name__)
 
 
 def _lines(fields: dict[str, str]) -> str:

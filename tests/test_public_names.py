@@ -113,7 +113,7 @@ def test_a_lazy_package_finds_every_name_and_refuses_others(name):
 
 
 def test_packages_are_attributes_after_import_unspool_alone():
-    code = "import unspool; print(unspool.training.fit.__module__, unspool.settings.make.__module__, 'cells' in dir(unspool))"
+    code = "import unspool as u; print(u.training.fit.__module__, u.settings.make.__module__, 'cells' in dir(u))"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert ran.stdout.split() == ["unspool.training.loop", "unspool.settings", "True"], ran.stderr
 
