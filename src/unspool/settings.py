@@ -169,7 +169,7 @@ def make(settings: type[S], values: Mapping[str, object], base: S | None = None)
     for name, value in values.items():
         dotted = _resolve(name, known)
         before = names.setdefault(dotted, name)
-        if before != name and values[before] != value:
+        if values[before] != value and (_is_alias(name, known) or _is_alias(before, known)):
             raise SettingError(f"{before} and {name} are one setting and have two values; pass one of them")
         *groups, last = dotted.split(".")
         place = record
@@ -246,6 +246,11 @@ def _resolve(name: str, known: Mapping[str, Setting], *, short: bool = True) -> 
         if last in ALIASES and (matches := _named(f"{group}{dot}{ALIASES[last]}", known)):
             return matches[0]
     raise SettingError(f"there is no setting {name!r}{_hint(name, known, short=short)}")
+
+
+def _is_alias(name: str, known: Mapping[str, Setting]) -> bool:
+    last = name.replace("-", "_").rpartition(".")[2]
+    return last in ALIASES and all(setting.short != last for setting in known.values())
 
 
 def _named(name: str, known: Mapping[str, Setting]) -> list[str]:
