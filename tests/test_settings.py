@@ -14,6 +14,7 @@ from unspool.settings import (
     Positive,
     PositiveInt,
     Settings,
+    aliases_of,
     describe,
     from_record,
     make,
@@ -177,3 +178,75 @@ def test_a_recipe_that_can_t_be_read_is_named(tmp_path):
 def test_the_nearest_name():
     assert nearest("epoch", ["rate", "epochs"]) == " (did you mean 'epochs'?)"
     assert nearest("zzz", ["rate", "epochs"]) == ""
+
+
+class Network(Settings):
+    """A group with names that other libraries spell otherwise."""
+
+    hidden: PositiveInt = 128
+    """Units."""
+    layers: PositiveInt = 1
+    """Layers."""
+    embedding: PositiveInt = 100
+    """Width."""
+    network: Literal["every-step", "window"] = "window"
+    """Which."""
+
+
+class Model(Settings):
+    """A network and its training."""
+
+    network: Network = Network()
+    learning_rate: Positive = 0.1
+    """Size of a step."""
+
+
+def test_names_of_other_libraries_are_accepted_and_recorded_under_the_setting_s_own():
+    made = make(Model, {"hidden_size": 7, "network.num-layers": "3", "lr": 0.5})
+    assert to_record(made) == {
+        "network": {"hidden": 7, "layers": 3, "embedding": 100, "network": "window"},
+        "learning_rate": 0.5,
+    }
+    assert make(Model, {"hidden": 7, "hidden_size": 7}).network.hidden == 7
+    with pytest.raises(SettingError, match="hidden and hidden_size are one setting and have two values; pass one"):
+        make(Model, {"hidden": 7, "hidden_size": 8})
+    assert make(Model, {"hidden": 7, "network.hidden": 8}).network.hidden == 8  # the last one counts
+    with pytest.raises(SettingError, match=r"there is no setting 'network\.hidden_size'"):
+        from_record(Model, {"network": {"hidden_size": 7}})
+    with pytest.raises(SettingError, match=r"there is no setting 'hidden_size'"):
+        make(Inner, {"hidden_size": 7})
+
+
+def test_an_alias_gives_way_to_a_setting_of_that_name():
+    class Own(Settings):
+        hidden: PositiveInt = 1
+        """One."""
+        hidden_size: PositiveInt = 2
+        """Other."""
+
+    assert make(Own, {"hidden_size": 7}) == Own(hidden=1, hidden_size=7)
+    assert aliases_of("hidden", Own) == []
+    assert aliases_of("hidden", Network) == ["hidden_size"]
+    assert aliases_of("embedding", Network) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("n_layers", "(did you mean 'layers'?)"),
+        ("embedding_dim", "(did you mean 'embedding'?)"),
+        ("dim", "(did you mean 'hidden'?)"),
+        ("network.d_model", "(did you mean 'hidden'?)"),
+        ("batch_first", "'batch_first': tensors are time first, (time, batch, features)"),
+        ("hiden", "(did you mean 'hidden'?)"),
+    ],
+)
+def test_other_names_of_other_libraries_are_answered_with_the_setting_s(name, answer):
+    with pytest.raises(SettingError, match=re.escape(f"there is no setting {name!r}")) as caught:
+        make(Model, {name: 3})
+    assert answer in str(caught.value)
+
+
+def test_a_choice_may_be_written_in_any_case():
+    assert make(Outer, {"kind": "GRU"}).kind == "gru"
+    assert make(Model, {"network.network": "Every_Step"}).network.network == "every-step"

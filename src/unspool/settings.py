@@ -1,7 +1,8 @@
 """Settings: one frozen struct is the Python arguments, the flags, the recipe file, the help and the saved record.
 
 A group of settings is a subclass of `Settings`; groups nest. A setting is written with its dotted name
-(`training.epochs`), or with its last part alone (`epochs`) wherever that is the name of one setting only.
+(`training.epochs`), or with its last part alone (`epochs`) wherever that is the name of one setting only. `ALIASES`
+lists the names of other libraries that are accepted too; records hold the setting's own name.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import msgspec
 from unspool.errors import SettingError
 
 __all__ = [
+    "ALIASES",
     "Fraction",
     "NonNegative",
     "NonNegativeInt",
@@ -32,6 +34,7 @@ __all__ = [
     "Seed",
     "Setting",
     "Settings",
+    "aliases_of",
     "describe",
     "from_record",
     "make",
@@ -47,6 +50,39 @@ NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+
+ALIASES = {"hidden_size": "hidden", "num_layers": "layers", "lr": "learning_rate"}
+"""Names of other libraries that are accepted for a setting, wherever a task has that setting."""
+
+_ELSEWHERE = {
+    **dict.fromkeys(("hidden_dim", "hidden_units", "n_hidden", "dim", "d_model"), "hidden"),
+    **dict.fromkeys(("n_layers", "n_layer", "num_hidden_layers", "depth"), "layers"),
+    **dict.fromkeys(("embedding_dim", "embedding_size", "embed_dim", "emb_dim", "n_embd"), "embedding"),
+    **dict.fromkeys(("num_epochs", "n_epochs", "max_epochs", "num_train_epochs"), "epochs"),
+    **dict.fromkeys(("num_heads", "n_heads", "n_head", "nhead"), "heads"),
+    **dict.fromkeys(("random_state", "random_seed", "manual_seed"), "seed"),
+    **dict.fromkeys(("max_grad_norm", "grad_clip", "gradient_clipping", "clipnorm"), "clip"),
+    **dict.fromkeys(("vocab_size", "max_vocab_size", "max_features"), "size"),
+    **dict.fromkeys(("early_stopping", "early_stopping_patience"), "patience"),
+    **dict.fromkeys(("validation_split", "valid_size", "val_size"), "valid_fraction"),
+    **dict.fromkeys(("test_split", "test_size"), "test_fraction"),
+    **dict.fromkeys(("rnn_type", "cell_type", "rnn"), "cell"),
+    **dict.fromkeys(("dim_feedforward", "ffn_dim", "d_ff"), "feedforward"),
+    **dict.fromkeys(("bptt", "sequence_length", "seq_len"), "steps"),
+    **dict.fromkeys(("gradient_accumulation_steps", "accumulate_grad_batches"), "accumulate"),
+    **dict.fromkeys(("wd", "l2"), "weight_decay"),
+    **dict.fromkeys(("optim", "opt"), "optimizer"),
+    **dict.fromkeys(("min_freq", "min_frequency"), "min_count"),
+    **dict.fromkeys(("beam_size", "beam_width", "num_beams"), "beam"),
+    "drop": "dropout",
+    "lower": "lowercase",
+}
+"""Names of other libraries that are answered with the name of the setting."""
+
+_NO_SETTING = {
+    "batch_first": "tensors are time first, (time, batch, features), and tasks put batches together themselves",
+}
+"""Names of other libraries that no setting stands for, and why."""
 
 
 @typing.dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -129,8 +165,12 @@ def make(settings: type[S], values: Mapping[str, object], base: S | None = None)
     """
     known = describe(settings)
     record: dict[str, Any] = to_record(base if base is not None else settings())
+    names: dict[str, str] = {}
     for name, value in values.items():
         dotted = _resolve(name, known)
+        before = names.setdefault(dotted, name)
+        if values[before] != value and (_is_alias(name, known) or _is_alias(before, known)):
+            raise SettingError(f"{before} and {name} are one setting and have two values; pass one of them")
         *groups, last = dotted.split(".")
         place = record
         for group in groups:
@@ -188,18 +228,49 @@ def nearest(name: str, known: typing.Iterable[str]) -> str:
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
+def aliases_of(name: str, settings: type[Settings]) -> list[str]:
+    """List the aliases of a setting, by its short name, that stand for nothing else in a group of settings."""
+    shorts = [setting.short for setting in describe(settings).values()]
+    return [alias for alias, own in ALIASES.items() if own == name and shorts.count(name) == 1 and alias not in shorts]
+
+
 def _resolve(name: str, known: Mapping[str, Setting], *, short: bool = True) -> str:
+    """Return the dotted name of a setting; a record (`short=False`) holds nothing but dotted names."""
     name = name.replace("-", "_")
     if name in known:
         return name
     if short:
-        matches = [dotted for dotted in known if dotted.endswith(f".{name}")]
-        if len(matches) == 1:
+        if matches := _named(name, known):
             return matches[0]
-        if matches:
-            raise SettingError(f"{name!r} stands for several settings; write one of {', '.join(matches)}")
-    shorts = {setting.short: dotted for dotted, setting in known.items()} | {dotted: dotted for dotted in known}
-    raise SettingError(f"there is no setting {name!r}{nearest(name, shorts if short else known)}")
+        group, dot, last = name.rpartition(".")
+        if last in ALIASES and (matches := _named(f"{group}{dot}{ALIASES[last]}", known)):
+            return matches[0]
+    raise SettingError(f"there is no setting {name!r}{_hint(name, known, short=short)}")
+
+
+def _is_alias(name: str, known: Mapping[str, Setting]) -> bool:
+    last = name.replace("-", "_").rpartition(".")[2]
+    return last in ALIASES and all(setting.short != last for setting in known.values())
+
+
+def _named(name: str, known: Mapping[str, Setting]) -> list[str]:
+    """The one setting with a dotted or short name, or none."""
+    matches = [dotted for dotted in known if dotted == name or dotted.endswith(f".{name}")]
+    if len(matches) > 1 and name not in matches:
+        raise SettingError(f"{name!r} stands for several settings; write one of {', '.join(matches)}")
+    return [name] if name in matches else matches
+
+
+def _hint(name: str, known: Mapping[str, Setting], *, short: bool) -> str:
+    """Name what was probably meant: by what other libraries call it, else by spelling."""
+    shorts = [setting.short for setting in known.values()]
+    last = name.rpartition(".")[2]
+    if last in _NO_SETTING:
+        return f": {_NO_SETTING[last]}"
+    meant = _ELSEWHERE.get(last)
+    if meant in shorts:
+        return f" (did you mean {meant!r}?)"
+    return nearest(name, [*shorts, *known] if short else known)
 
 
 def _read(value: object, setting: Setting) -> object:
@@ -211,6 +282,9 @@ def _read(value: object, setting: Setting) -> object:
     if value.lower() in ("none", "") and type(None) in options:
         return None
     if setting.choices and value not in setting.choices:
+        same = [choice for choice in setting.choices if _folded(choice) == _folded(value)]
+        if same:
+            return same[0]
         hint = nearest(value, setting.choices)
         raise SettingError(f"{setting.name} = {value!r}: expected one of {', '.join(setting.choices)}{hint}")
     if str in options or plain is str or setting.choices:
@@ -219,6 +293,11 @@ def _read(value: object, setting: Setting) -> object:
         return msgspec.to_builtins(msgspec.convert(value, setting.type, strict=False))
     except msgspec.ValidationError as error:
         raise SettingError(f"{setting.name} = {value!r}: {_plain(str(error))}") from None
+
+
+def _folded(choice: object) -> str:
+    """A choice without case, and `_` as `-`, as people write it."""
+    return str(choice).casefold().replace("_", "-")
 
 
 def _without_meta(annotation: Any) -> Any:

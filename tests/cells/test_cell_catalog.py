@@ -63,8 +63,39 @@ def test_sizes_stand_in_brackets(tmp_path):
 def test_only_names_of_ours_are_built_in():
     for name in (*CELLS, "lstm()", "hyperlstm(hyper_size=3)"):
         assert is_built_in(name)
-    for name in ("my_cell.py:Cell", "lstm(evil.py:Cell", "lstm():evil.py:Cell", "os:path", "Lstm"):
+    for name in ("my_cell.py:Cell", "lstm(evil.py:Cell", "lstm():evil.py:Cell", "os:path", "Lstm:x", "L S T M"):
         assert not is_built_in(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("LSTM", "lstm"),
+        ("minGRU", "mingru"),
+        ("min_gru", "mingru"),
+        ("GRU_Reset_Before", "gru-reset-before"),
+        ("lstmpeephole", "lstm-peephole"),
+        ("Elman-ReLU", "elman-relu"),
+        ("HyperLSTM(hyper_size=3)", "hyperlstm(hyper_size=3)"),
+        ("LSTM()", "lstm()"),
+    ],
+)
+def test_case_and_hyphens_do_not_count_in_a_name_of_the_catalog(name, own):
+    assert cell_name(name) == own
+    assert is_built_in(name)
+    assert issubclass(cell_class(name), CELLS[own.partition("(")[0]])
+
+
+def test_a_name_of_ones_own_keeps_its_spelling():
+    assert cell_name("My_Cell.py:LSTM") == "My_Cell.py:LSTM"
+    assert not is_built_in("My_Cell.py:LSTM")
+    assert len({name.replace("-", "") for name in CELLS}) == len(CELLS)
+
+
+@pytest.mark.parametrize("name", ["RNN", "SimpleRNN"])
+def test_what_others_call_an_elman_network_is_answered_with_it(name):
+    with pytest.raises(SettingError, match=re.escape(f"there is no cell {name!r} (did you mean 'elman'?)")):
+        cell_class(name)
 
 
 def test_what_can_t_be_found_is_said(tmp_path):

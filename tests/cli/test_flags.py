@@ -27,6 +27,10 @@ def chosen(*words, task="classify"):
             ["--network.network", "bag", "--batch-tokens", "64"],
             {"network.network": "bag", "training.batch_tokens": "64"},
         ),
+        (
+            ["--hidden-size", "7", "--num-layers=2", "--lr", "0.5"],
+            {"network.hidden": "7", "network.layers": "2", "training.learning_rate": "0.5"},
+        ),
         (["--forget-bias", "-1"], {"network.forget_bias": "-1"}),
         (["--several"], {"several": True}),
         (["--several", "true"], {"several": True}),

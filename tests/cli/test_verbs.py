@@ -1,5 +1,6 @@
 import csv
 import json
+import signal
 import subprocess
 import sys
 
@@ -7,8 +8,10 @@ import numpy as np
 import pytest
 from command_line import SMALL, SMALL_WRITER, files_in
 
-from unspool import load
+from unspool import Classifier, load
+from unspool.errors import Interrupted, for_command_line
 from unspool.inspection import read_trace
+from unspool.training import Reporter
 
 
 def test_train_writes_a_model_and_shows_its_scores_beside_the_baselines(shell, tmp_path, models):
@@ -90,6 +93,59 @@ def test_resume_leaves_a_folder_alone_that_is_no_model(shell, tmp_path, models):
     )
     assert "is no model folder" in said
     assert files_in(tmp_path / "letters") == {"a.txt"}
+
+
+class PowerCut(Reporter):
+    """Stops a training at its first validation."""
+
+    def validated(self, progress, metrics, improved):
+        raise RuntimeError("power cut")
+
+
+def test_overwrite_trains_beside_the_model_and_takes_its_place(shell, tmp_path, models):
+    words = ["train", "classify", models / "train.tsv", "--out", tmp_path / "m", *SMALL]
+    shell(*words)
+    assert "replace the model in it with --overwrite" in shell.refuses(*words, "--quiet", code=2)
+    shell(*words, "--epochs", "2", "--overwrite")
+    assert json.loads((tmp_path / "m" / "unspool.json").read_text())["training"]["epochs"] == 2
+    settings = {"hidden": 4, "embedding": 3, "epochs": 3, "seed": 1, "device": "cpu"}
+    with pytest.raises(RuntimeError, match="power cut"):
+        Classifier(**settings).fit(models / "train.tsv", out=tmp_path / "m", overwrite=True, reporter=PowerCut())
+    assert json.loads((tmp_path / "m" / "unspool.json").read_text())["training"]["epochs"] == 2
+    done = shell("train", "--resume", tmp_path / "m", "--overwrite")
+    assert f"saved in {tmp_path / 'm'}; go on with" in done.stderr
+    assert json.loads((tmp_path / "m" / "unspool.json").read_text())["training"]["epochs"] == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"m"}
+    (tmp_path / "m" / "thesis.txt").write_text("years of work")
+    assert "m also holds thesis.txt" in shell.refuses(*words, "--overwrite", "--quiet", code=2)
+
+
+def test_an_interrupted_training_names_overwrite_where_it_is_to_replace_a_model(tmp_path, models, monkeypatch):
+    class Stop(Reporter):
+        def validated(self, progress, metrics, improved):
+            signal.raise_signal(signal.SIGINT)
+
+    settings = {"hidden": 4, "embedding": 3, "epochs": 3}
+    Classifier(**{**settings, "epochs": 1}).fit(models / "train.tsv", out=tmp_path / "m", reporter=Reporter())
+    with pytest.raises(Interrupted) as caught:
+        Classifier(**settings).fit(models / "train.tsv", out=tmp_path / "m", overwrite=True, reporter=Stop())
+    assert f"fit(..., out='{tmp_path / 'm'}', resume=True, overwrite=True)" in str(caught.value)
+    assert f"unspool train --resume {tmp_path / 'm'} --overwrite" in for_command_line(caught.value.message)
+
+
+def test_resume_of_a_training_on_data_in_memory_names_python(shell, tmp_path):
+    model = Classifier(hidden=4, embedding=3, epochs=1)
+    model.fit(["fine", "dull"] * 8, ["good", "bad"] * 8, out=tmp_path / "m", reporter=Reporter())
+    said = shell.refuses("train", "--resume", tmp_path / "m", "--quiet", code=2)
+    assert "was trained on data in memory (train), which no folder holds; go on in Python" in said
+    told = shell("info", tmp_path / "m").stdout
+    assert "train      14 examples from memory\n" in told
+    assert "valid      2 examples, held out of the training data\n" in told
+
+
+def test_a_text_that_is_no_file_is_never_trained_on(shell, tmp_path):
+    words = ["train", "write", "a text in words", "--out", tmp_path / "m", "--quiet"]
+    assert shell.refuses(*words) == "a text in words: no such file"
 
 
 def test_evaluate_says_what_the_task_says(shell, models):

@@ -273,6 +273,16 @@ def test_a_network_that_is_not_trained_says_so(reviews):
         Classifier(**SMALL, cell="lstn").fit(reviews, reporter=SILENT)
 
 
+def test_settings_and_cells_under_other_names_are_recorded_under_their_own(reviews, tmp_path):
+    settings = {**SMALL, "cell": "min_GRU", "hidden_size": 7, "num_layers": 2, "lr": 0.02, "optimizer": "Adam"}
+    del settings["hidden"]
+    Classifier(**settings).fit(reviews, baselines=False, out=tmp_path / "m", reporter=SILENT)
+    record = json.loads((tmp_path / "m" / "unspool.json").read_text())["settings"]
+    assert (record["network"]["cell"], record["network"]["hidden"], record["network"]["layers"]) == ("mingru", 7, 2)
+    assert (record["training"]["learning_rate"], record["training"]["optimizer"]) == (0.02, "adam")
+    assert unspool.load(tmp_path / "m").settings.network.cell == "mingru"
+
+
 def test_a_damaged_folder_is_refused_with_a_sentence(reviews, tmp_path):
     folder = tmp_path / "m"
     Classifier(**SMALL).fit(reviews, out=folder, reporter=SILENT)

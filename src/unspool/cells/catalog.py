@@ -45,8 +45,15 @@ CELLS: dict[str, type[Cell[Any]]] = {
 }
 
 
+_BY_PLAIN_NAME = {name.replace("-", ""): name for name in CELLS}
+_ELSEWHERE = {"rnn": "elman", "simplernn": "elman", "vanillarnn": "elman"}
+"""What other libraries call a cell of the catalog."""
+
+
 def cell_class(name: str | type[Cell[Any]]) -> type[Cell[Any]]:
     """Find a cell class by its name, by `module:Class`, by `path/to/file.py:Class`, or take the class itself.
+
+    Case does not count in the name of a cell of the catalog, nor do `-` and `_`: `LSTM`, `minGRU`, `gru_reset_before`.
 
     Sizes of a cell beyond `input_size` and `hidden_size` follow its name in brackets, as in
     `hyperlstm(hyper_size=32, layer_norm=True)`: the class found is then made with them. A module or file is imported,
@@ -60,8 +67,8 @@ def cell_class(name: str | type[Cell[Any]]) -> type[Cell[Any]]:
         found: Any = name
     elif name.endswith(")") and "(" in name:
         return _sized(name)
-    elif name in CELLS:
-        return CELLS[name]
+    elif own := _catalog_name(name):
+        return CELLS[own]
     elif ":" in name:
         module_name, _, class_name = name.rpartition(":")
         module = _import(module_name)
@@ -75,7 +82,7 @@ def cell_class(name: str | type[Cell[Any]]) -> type[Cell[Any]]:
             )
     else:
         raise SettingError(
-            f"there is no cell {name!r}{nearest(name, CELLS)}; choose one of {', '.join(CELLS)}, "
+            f"there is no cell {name!r}{_hint(name)}; choose one of {', '.join(CELLS)}, "
             f"or name your own as my_file.py:MyCell"
         )
     if not _is_cell(found):
@@ -84,9 +91,11 @@ def cell_class(name: str | type[Cell[Any]]) -> type[Cell[Any]]:
 
 
 def cell_name(cell: str | type[Cell[Any]]) -> str:
-    """The name under which `cell_class` finds a cell again."""
+    """The name under which `cell_class` finds a cell again; of a cell of the catalog, the catalog's spelling."""
     if isinstance(cell, str):
-        return cell
+        base, bracket, sizes = cell.partition("(")
+        own = _catalog_name(base.strip())
+        return f"{own}{bracket}{sizes}" if own else cell
     for name, known in CELLS.items():
         if known is cell:
             return name
@@ -96,7 +105,17 @@ def cell_name(cell: str | type[Cell[Any]]) -> str:
 def is_built_in(name: str) -> bool:
     """Whether a name is that of a cell of Unspool's own, so that finding it runs nobody else's code."""
     base, bracket, _ = name.partition("(")
-    return base in CELLS and (not bracket or name.endswith(")"))
+    return bool(_catalog_name(base.strip())) and (not bracket or name.endswith(")"))
+
+
+def _catalog_name(name: str) -> str | None:
+    """The catalog's spelling of a name, in any case and with or without `-` and `_`; None where it has no such cell."""
+    return _BY_PLAIN_NAME.get(name.lower().replace("-", "").replace("_", ""))
+
+
+def _hint(name: str) -> str:
+    meant = _ELSEWHERE.get(name.lower().replace("-", "").replace("_", ""))
+    return f" (did you mean {meant!r}?)" if meant else nearest(name, CELLS)
 
 
 @functools.cache

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import typing
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from unspool.errors import SettingError
-from unspool.settings import Setting, Settings, describe, make, read_recipe
+from unspool.settings import Setting, Settings, aliases_of, describe, make, read_recipe
 from unspool.tasks.catalog import TASKS
 
 __all__ = ["SETTINGS", "SettingsCommand", "chosen_settings", "settings_from", "settings_options"]
@@ -24,11 +24,12 @@ _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 class _SettingOption(click.Option):
-    """The flag of one setting: its short name where no other setting has it, and its dotted name."""
+    """The flag of one setting: its short name where no other setting has it, its dotted name, and its aliases."""
 
-    def __init__(self, setting: Setting, *, short: bool) -> None:
+    def __init__(self, setting: Setting, *, short: bool, aliases: Sequence[str] = ()) -> None:
         self.setting = setting
         names = [setting.short] * short + [setting.name] * (not short or setting.short != setting.name)
+        names += aliases
         flags = [name.replace("_", "-") for name in names]
         if self.is_switch:
             declarations = [f"--{flag}/--no-{flag}" for flag in flags]
@@ -90,7 +91,7 @@ def settings_options(settings: type[Settings], *, leave_out: Collection[str] = (
     known = describe(settings)
     shorts = [setting.short for setting in known.values()]
     return [
-        _SettingOption(setting, short=shorts.count(setting.short) == 1)
+        _SettingOption(setting, short=shorts.count(setting.short) == 1, aliases=aliases_of(setting.short, settings))
         for name, setting in known.items()
         if name not in leave_out
     ]
