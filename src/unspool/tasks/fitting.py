@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import random
 import shlex
 import time
 from collections.abc import Collection
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
-
-import torch
 
 from unspool.cells import is_built_in
 from unspool.errors import DataError, SettingError, UsageError, option, wording
@@ -28,7 +25,9 @@ from unspool.tasks.folder import (
 from unspool.training import Reporter, fit, report_to
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
+from unspool.training.random_state import seeded
 from unspool.training.settings import refuse_changes
+from unspool.training.threads import num_threads
 
 if TYPE_CHECKING:
     from unspool.tasks.base import Paths, Task
@@ -77,7 +76,10 @@ def fit_task(
     world = join("cuda" if device.type == "cuda" else "cpu")
     if out is None and world.size > 1:
         raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
-    with new_folder(out, resume=resume or not world.first) as folder:
+    with (
+        num_threads(task.settings.training.threads),
+        new_folder(out, resume=resume or not world.first) as folder,
+    ):
         fitting = _Fitting(task, folder, world, (reporter or report_to()) if world.first else Reporter(), allow)
         splits = fitting.read(train, valid, test)
         going_on = resume and not world.share(only_begun(folder))
@@ -163,10 +165,8 @@ class _Fitting(Generic[D]):
         if splits.valid is not None:
             usable = self.task._check_held_out(splits.valid.examples)
             splits = splits._replace(valid=splits.valid._replace(examples=usable))
-        seed = self.task.settings.training.seed
-        torch.manual_seed(seed)
-        random.seed(seed)
-        self.task.model = self.task._make_network()
+        with seeded(self.task.settings.training.seed):
+            self.task.model = self.task._make_network()
         return splits
 
     def introduce(self, splits: Splits[D]) -> None:

@@ -14,6 +14,7 @@ from unspool.settings import from_record
 from unspool.tasks.card import model_card
 from unspool.tasks.folder import Record, read_record, write_record, write_text
 from unspool.training import checkpoint
+from unspool.training.random_state import seeded
 
 if TYPE_CHECKING:
     from unspool.tasks.base import Task
@@ -70,7 +71,7 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
 
 def _filled(task: Task[Any], folder: Path, tensors: dict[str, Tensor]) -> nn.Module:
     """Build the network without memory for its weights, check that the file has exactly those, and take them."""
-    with torch.device("meta"):
+    with torch.device("meta"), seeded(task.settings.training.seed):
         expected = _weights(task._make_network())
     for name in sorted(expected.keys() ^ tensors.keys()):
         state = "lacks" if name in expected else "has an unknown"
@@ -79,7 +80,8 @@ def _filled(task: Task[Any], folder: Path, tensors: dict[str, Tensor]) -> nn.Mod
         if tensor.shape != tensors[name].shape:
             came, wanted = tuple(tensors[name].shape), tuple(tensor.shape)
             raise ModelFolderError(f"{folder / WEIGHTS}: weight {name!r} has shape {came}, settings say {wanted}")
-    model = task._make_network()
+    with seeded(task.settings.training.seed):
+        model = task._make_network()
     model.load_state_dict(tensors, strict=False)
     return model.eval()
 

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from unspool.errors import MachineError, ModelFolderError, SettingError, UnspoolError
 from unspool.settings import from_record, to_record
-from unspool.training import checkpoint, random_state
+from unspool.training import checkpoint
 from unspool.training.distributed import flattened
 from unspool.training.optimizers import load_state, state_tensors
 from unspool.training.settings import TrainingSettings, refuse_changes
@@ -114,7 +114,7 @@ class Keeper:
 
     def _own_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What each process has to itself: random numbers and carry."""
-        tensors, record = random_state.capture(self._updater.device)
+        tensors, record = self._updater.random.capture()
         tensors = {f"random/{name}": tensor for name, tensor in tensors.items()}
         carry: Sequence[Tensor] = self._updater.stored_carry or flattened(self._updater.carry)
         return tensors | {f"carry/{index}": tensor for index, tensor in enumerate(carry)}, record
@@ -167,7 +167,7 @@ class Keeper:
         updater.average.load(_under("average/", tensors), state.averaged, state.triggered)
         carry = _under(f"process/{rank}/carry/", tensors)
         updater.stored_carry = [carry[str(index)] for index in range(len(carry))]
-        random_state.restore(_under(f"process/{rank}/random/", tensors), record["random"][rank], updater.device)
+        updater.random.restore(_under(f"process/{rank}/random/", tensors), record["random"][rank])
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -14,7 +14,7 @@ from torch import nn
 
 from unspool.errors import Interrupted, SettingError, TrainingError, UsageError, wording
 from unspool.settings import nearest
-from unspool.training import random_state, schedules
+from unspool.training import schedules
 from unspool.training.averaging import triggers
 from unspool.training.clock import Clock
 from unspool.training.devices import choose_device
@@ -24,8 +24,10 @@ from unspool.training.interrupts import Interrupts, StopNow
 from unspool.training.keeping import Keeper
 from unspool.training.log import Log
 from unspool.training.progress import Progress, Reporter, clock
+from unspool.training.random_state import RandomState, runs_other_code
 from unspool.training.settings import TrainingSettings
 from unspool.training.state import RunState
+from unspool.training.threads import num_threads
 from unspool.training.updates import Batch, BatchSource, Updater
 from unspool.training.watch import NotFinite, Seen, Watch
 
@@ -94,16 +96,16 @@ def fit(
         UsageError: If `folder` holds a run and `resume` is not set.
     """
     _refuse(source, settings, validate)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
     world = join("cuda" if choose_device(settings.device).type == "cuda" else "cpu")
     device = choose_device(settings.device, local_rank=world.local_rank)
-    random_state.seed(settings.seed, rank=world.rank)
-    updater = Updater(model.to(device), source, settings, world, device)
+    random = RandomState(device, lends=runs_other_code(model, source, validate))
+    random.seed(settings.seed, rank=world.rank)
+    updater = Updater(model.to(device), source, settings, world, device, random)
     run = _Run(updater, Keeper(folder / "training", updater, metric), validate, metric, higher_is_better)
     run.reporter = reporter if reporter is not None and world.first else Reporter()
     run.resume_with = resume_with
-    return run.train(resume, frozenset(allow))
+    with num_threads(settings.threads):
+        return run.train(resume, frozenset(allow))
 
 
 def _refuse(source: BatchSource, settings: TrainingSettings, validate: Validate | None) -> None:
@@ -194,7 +196,8 @@ class _Run:
     def _update(self) -> bool:
         """Make one update; return whether some process was asked to stop."""
         state = self.state
-        sums = self.updater.gradients(state.update, self._done(state.update))
+        with self.updater.random.used():
+            sums = self.updater.gradients(state.update, self._done(state.update))
         elapsed = self.clock.seconds() if self.world.first else 0.0
         count, stop, seconds = self.world.sum([float(sums.count), float(self.interrupts.requested), elapsed])
         if count:
@@ -287,12 +290,12 @@ class _Run:
     def _scores(self) -> dict[str, float]:
         """All metrics, from the first process, everywhere; ctrl-C in here is heard at once."""
         assert self.validate is not None
-        model = self.updater.model
+        model, random = self.updater.model, self.updater.random
         scores: dict[str, float] = {}
         if self.world.first:
             model.eval()
             try:
-                with random_state.unchanged(self.device), self.interrupts.at_once(), torch.no_grad():
+                with random.unchanged(), random.used(), self.interrupts.at_once(), torch.no_grad():
                     scores = {name: float(value) for name, value in self.validate(model).items()}
             finally:
                 model.train()
