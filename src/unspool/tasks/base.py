@@ -25,6 +25,7 @@ from unspool.tasks.fitting import fit_task
 from unspool.tasks.folder import Record, fingerprint, rounded
 from unspool.tasks.storing import load_task, save_task
 from unspool.training import BatchSource, Reporter
+from unspool.training.folder_lock import refuse_folder_in_training
 
 __all__ = ["Paths", "Prediction", "Task", "any_path", "batched_tokens", "device_of"]
 
@@ -306,8 +307,10 @@ class Task(ABC, Generic[D]):
 
         Raises:
             MachineError: If the disk is full or refuses.
+            UsageError: If a training writes into the folder at this time.
         """
         self._need_model()
+        refuse_folder_in_training(Path(folder))
         save_task(self, Path(folder))
 
     @classmethod

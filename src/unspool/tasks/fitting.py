@@ -78,7 +78,7 @@ def fit_task(
         raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
     with (
         num_threads(task.settings.training.threads),
-        new_folder(out, resume=resume or not world.first) as folder,
+        new_folder(out, resume=resume, first=world.first) as folder,
     ):
         fitting = _Fitting(task, folder, world, (reporter or report_to()) if world.first else Reporter(), allow)
         splits = fitting.read(train, valid, test)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -19,6 +19,7 @@ from unspool.training.averaging import triggers
 from unspool.training.clock import Clock
 from unspool.training.devices import choose_device
 from unspool.training.distributed import join
+from unspool.training.folder_lock import lock_folder
 from unspool.training.heap import Trimmer
 from unspool.training.interrupts import Interrupts, StopNow
 from unspool.training.keeping import Keeper
@@ -93,7 +94,7 @@ def fit(
         TrainingError: If the loss, the gradient or the weights are no longer finite, or there is nothing to train on.
         MachineError: If the disk is full; the newest checkpoint is unharmed.
         SettingError: If the run can't be resumed with these settings.
-        UsageError: If `folder` holds a run and `resume` is not set.
+        UsageError: If `folder` holds a run and `resume` is not set, or another training writes into it.
     """
     _refuse(source, settings, validate)
     world = join("cuda" if choose_device(settings.device).type == "cuda" else "cpu")
@@ -104,7 +105,8 @@ def fit(
     run = _Run(updater, Keeper(folder / "training", updater, metric), validate, metric, higher_is_better)
     run.reporter = reporter if reporter is not None and world.first else Reporter()
     run.resume_with = resume_with
-    with num_threads(settings.threads):
+    lock = lock_folder(folder) if world.first else nullcontext()
+    with lock, num_threads(settings.threads):
         return run.train(resume, frozenset(allow))
 
 
