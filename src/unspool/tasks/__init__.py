@@ -67,7 +67,10 @@ def load(folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Ta
         cell: The cell of your own that the model was trained with; a folder never imports code by itself.
 
     Raises:
-        ModelFolderError: If the folder is damaged, newer, not trained to the end, or needs `cell`.
+        ModelFolderError: If the folder is damaged, newer, holds no weights yet, or needs `cell`.
+
+    Warns:
+        UnfinishedTrainingWarning: If training has not come to its end. The weights are then the best so far.
     """
     from pathlib import Path
 

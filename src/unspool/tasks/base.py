@@ -71,6 +71,8 @@ class Task(ABC, Generic[D]):
         self.model: Any = None
         self.record: Record | None = None
         self._skipped = 0
+        self._unfinished: str | None = None
+        """What a person should know before using the model: that its training has not come to its end."""
         self._scratch: Path | None = None
         """Where large things may lie while training runs."""
 
@@ -115,6 +117,9 @@ class Task(ABC, Generic[D]):
 
     def _finish(self, train: D) -> None:
         """Do what comes between training and the final scores."""
+
+    def _finish_early(self) -> None:
+        """Do what `_finish` does, for the best weights of a training that has not come to its end."""
 
     def _go_back(self, train: D, held_out: D | None) -> None:
         """Be again what training began with, where a folder's vocabularies have grown since."""
@@ -323,7 +328,10 @@ class Task(ABC, Generic[D]):
                 never imports code by itself, so that one from a stranger is safe to open.
 
         Raises:
-            ModelFolderError: If the folder is damaged, newer, of another task, not trained to the end, or needs `cell`.
+            ModelFolderError: If the folder is damaged, newer, of another task, holds no weights yet, or needs `cell`.
+
+        Warns:
+            UnfinishedTrainingWarning: If training has not come to its end. The weights are then the best so far.
         """
         return load_task(cls, Path(folder), cell)
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import shlex
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from unspool.cells import is_built_in
-from unspool.errors import DataError, SettingError, UsageError, option, wording
+from unspool.errors import DataError, Interrupted, SettingError, UsageError, option
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.folder import (
     FORMAT,
+    RECORD,
     Record,
     new_folder,
     only_begun,
@@ -22,9 +22,12 @@ from unspool.tasks.folder import (
     versions,
     write_record,
 )
+from unspool.tasks.unfinished import way_on, way_to_use
 from unspool.training import Reporter, fit, report_to
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
+from unspool.training.interrupts import Interrupts
+from unspool.training.keeping import CHECKPOINT, best_so_far
 from unspool.training.random_state import seeded
 from unspool.training.settings import refuse_changes
 from unspool.training.threads import num_threads
@@ -81,20 +84,21 @@ def fit_task(
         new_folder(out, resume=resume, first=world.first) as folder,
     ):
         fitting = _Fitting(task, folder, world, (reporter or report_to()) if world.first else Reporter(), allow)
-        splits = fitting.read(train, valid, test)
-        going_on = resume and not world.share(only_begun(folder))
-        splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
-        fitting.introduce(splits)
-        if world.first:
-            write_record(folder, fitting.record)
-            if baselines and not fitting.record.baselines:
-                fitting.compare_with_baselines(splits)
-        fitting.train(splits, resume, kept=out is not None)
-        if world.first:
-            fitting.report(splits)
-            if out is not None:
-                task.save(folder)
-            task._tidy()
+        with fitting.stoppable(kept=out is not None):
+            splits = fitting.read(train, valid, test)
+            going_on = resume and not world.share(only_begun(folder))
+            splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
+            fitting.introduce(splits)
+            if world.first:
+                write_record(folder, fitting.record)
+                if baselines and not fitting.record.baselines:
+                    fitting.compare_with_baselines(splits)
+            fitting.train(splits, resume, kept=out is not None)
+            if world.first:
+                fitting.report(splits)
+                if out is not None:
+                    task.save(folder)
+                task._tidy()
     task._scratch = None
 
 
@@ -110,6 +114,32 @@ class _Fitting(Generic[D]):
     def record(self) -> Record:
         assert self.task.record is not None
         return self.task.record
+
+    @contextmanager
+    def stoppable(self, *, kept: bool) -> Iterator[None]:
+        """Stop at once where the loop does not listen: what is under way there is lost, and not worth keeping.
+
+        Several processes get one signal each, at different places, and end as Python does.
+        """
+        if self.world.size > 1:
+            yield
+            return
+        try:
+            with Interrupts() as interrupts, interrupts.at_once():
+                yield
+        except KeyboardInterrupt:
+            raise self._interrupted(kept=kept) from None
+
+    def _interrupted(self, *, kept: bool) -> Interrupted:
+        if not kept:
+            return Interrupted("stopped; nothing is kept, since no folder was named (out)")
+        if not (self.folder / RECORD).exists():
+            return Interrupted("stopped before training began; nothing is kept, so start again as before")
+        on, use = way_on(self.folder, self.task.settings), way_to_use(self.folder, self.task.name, self.task.settings)
+        if not (self.folder / "training" / CHECKPOINT).exists():
+            return Interrupted(f"stopped before the first update; go on with: {on}")
+        best = f"; use the best weights so far with: {use}" if best_so_far(self.folder / "training") else ""
+        return Interrupted(f"stopped; all updates so far are saved{best}; go on with: {on}")
 
     def read(self, train: Paths, valid: Paths | None, test: Paths | None) -> Splits[D]:
         """Read the files, and hold out what no file was given for."""
@@ -216,7 +246,8 @@ class _Fitting(Generic[D]):
             resume=resume,
             allow=self.allow,
             reporter=self.reporter,
-            resume_with=self._way_on() if kept else None,
+            resume_with=way_on(self.folder, task.settings) if kept else None,
+            use_with=way_to_use(self.folder, task.name, task.settings) if kept else None,
         )
         task.model.eval()
         self.record.training = {
@@ -247,13 +278,6 @@ class _Fitting(Generic[D]):
                     f"note: {name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
                     f"more data, more epochs or a smaller learning_rate may change that"
                 )
-
-    def _way_on(self) -> str:
-        """The command that goes on with this training."""
-        cell = self.task.settings.network.cell
-        own = "" if is_built_in(cell) else f" --cell {shlex.quote(cell)}"
-        folder = str(self.folder)
-        return wording(f"unspool train --resume {shlex.quote(folder)}{own}", f"fit(..., out={folder!r}, resume=True)")
 
     def _new_record(self, splits: Splits[D]) -> Record:
         data = {

@@ -69,6 +69,7 @@ def fit(
     allow: Collection[str] = (),
     reporter: Reporter | None = None,
     resume_with: str | None = "fit(..., resume=True)",
+    use_with: str | None = None,
 ) -> FitResult:
     """Train a model; killed at any moment and resumed, it ends with the same weights, on a CPU to the bit.
 
@@ -88,9 +89,10 @@ def fit(
         allow: Settings that may differ from those the run was started with, though they change its course.
         reporter: Hears how it goes; silent if omitted.
         resume_with: How a person goes on after an interruption, in exact words; None where the folder goes away.
+        use_with: How a person uses the best weights after an interruption, in exact words; None where nobody can.
 
     Raises:
-        Interrupted: On ctrl-C, after the update under way and a checkpoint.
+        Interrupted: On SIGINT (ctrl-C), SIGTERM or SIGHUP, after the update under way and a checkpoint.
         TrainingError: If the loss, the gradient or the weights are no longer finite, or there is nothing to train on.
         MachineError: If the disk is full; the newest checkpoint is unharmed.
         SettingError: If the run can't be resumed with these settings.
@@ -104,7 +106,7 @@ def fit(
     updater = Updater(model.to(device), source, settings, world, device, random)
     run = _Run(updater, Keeper(folder / "training", updater, metric), validate, metric, higher_is_better)
     run.reporter = reporter if reporter is not None and world.first else Reporter()
-    run.resume_with = resume_with
+    run.resume_with, run.use_with = resume_with, use_with
     lock = lock_folder(folder) if world.first else nullcontext()
     with lock, num_threads(settings.threads):
         return run.train(resume, frozenset(allow))
@@ -129,6 +131,7 @@ class _Run:
 
     reporter: Reporter
     resume_with: str | None
+    use_with: str | None
     log: Log | None = None
 
     def __init__(
@@ -413,6 +416,9 @@ class _Run:
         if self.saved is None:
             return Interrupted(f"{how} before the first checkpoint; start again with: {self.resume_with}")
         saved = f"all is saved up to update {self.saved} (epoch {self._epoch(self.saved)} of {self.settings.epochs})"
+        if self.use_with is not None and self.state.best:
+            best = f"{self.metric} {self.state.best[self.metric]:.4g}"
+            saved = f"{saved}; use the best weights so far ({best}) with: {self.use_with}"
         return Interrupted(f"{how}; {saved}; go on with: {self.resume_with}")
 
     def _not_finite(self, seen: Seen) -> TrainingError:
