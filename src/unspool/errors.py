@@ -15,6 +15,7 @@
     ├── DecodingError               the network: what it predicts are not probabilities
     ├── MachineError                the disk is full, no such device
     └── Interrupted                 exit code 130: ctrl-C; everything was saved
+    UnfinishedTrainingWarning       a model whose training has not come to its end, with its best weights so far
 
 Every message is one sentence or two: what came, what was expected, what to try. A message names a flag to who types a
 command and an argument to who writes Python: `option` and `wording` hold both, and the reader of the message picks one.
@@ -36,6 +37,7 @@ __all__ = [
     "SettingError",
     "ShapeError",
     "TrainingError",
+    "UnfinishedTrainingWarning",
     "UnspoolError",
     "UsageError",
     "for_command_line",
@@ -157,3 +159,7 @@ class Interrupted(UnspoolError):  # noqa: N818 - not a fault
     """The user stopped the run; everything needed to go on is saved."""
 
     exit_code = 130
+
+
+class UnfinishedTrainingWarning(UserWarning):
+    """A model holds the best weights of a training that has not come to its end."""

@@ -364,13 +364,13 @@ def test_settings_that_go_with_others_change_the_outcome(tmp_path, base, change)
     assert not torch.equal(*outcomes)
 
 
-def test_the_number_of_threads_is_set(tmp_path):
-    before = torch.get_num_threads()
-    try:
-        train(language_model(), Windows(), tmp_path, validate=None, epochs=1, threads=before + 1)
-        assert torch.get_num_threads() == before + 1
-    finally:
-        torch.set_num_threads(before)
+def test_the_number_of_threads_is_set_while_it_trains(tmp_path):
+    before, inside = torch.get_num_threads(), []
+    source = Windows()
+    source.before = lambda *_: inside.append(torch.get_num_threads())
+    train(language_model(), source, tmp_path, validate=None, epochs=1, threads=before + 1)
+    assert set(inside) == {before + 1}
+    assert torch.get_num_threads() == before
 
 
 def test_the_network_learns(tmp_path):

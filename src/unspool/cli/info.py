@@ -12,9 +12,11 @@ from unspool.cli.flags import SETTINGS
 from unspool.cli.models import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, result, result_json
+from unspool.errors import for_command_line
 
 if TYPE_CHECKING:
     from unspool.tasks.folder import Record
+    from unspool.training.keeping import Best
 
 __all__ = ["info"]
 
@@ -31,12 +33,14 @@ def info(model: Path, as_json: bool) -> None:
 
     record = read_record(model)
     changed = _changed_settings(model, record)
+    best = None if record.complete else _best_so_far(model, record)
     if as_json:
-        result_json({**msgspec.to_builtins(record), "changed_settings": changed})
+        so_far = {} if best is None else {"best_so_far": {"epoch": best.epoch, **best.metrics}}
+        result_json({**msgspec.to_builtins(record), "changed_settings": changed, **so_far})
         return
     lines = [f"{model}: a model of the task {record.task!r}"]
     if not record.complete:
-        lines.append(f"training has not come to its end; go on with: unspool train --resume {model}")
+        lines += _unfinished_lines(model, record, best)
     lines.append(f"network    {record.network.get('summary', 'unknown')}")
     lines += [f"engine     {line}" for line in record.network.get("engine", ())]
     lines += [f"{part:10} {_data_line(facts)}" for part, facts in record.data.items()]
@@ -47,6 +51,27 @@ def info(model: Path, as_json: bool) -> None:
     if record.metrics:
         lines += ["", scores_beside_baselines(record.metrics, record.baselines)]
     result("\n".join(lines))
+
+
+def _best_so_far(folder: Path, record: Record) -> Best | None:
+    from unspool.tasks.storing import WEIGHTS
+    from unspool.tasks.unfinished import best_of_unfinished
+
+    return best_of_unfinished(folder, record, folder / WEIGHTS)
+
+
+def _unfinished_lines(folder: Path, record: Record, best: Best | None) -> list[str]:
+    """What a training that has not come to its end has reached, and how to go on."""
+    from unspool.tasks.unfinished import describe_best, way_on, way_to_use
+
+    if record.task not in SETTINGS:
+        return ["training has not come to its end"]
+    settings = recorded_settings(folder, record)
+    lines = [f"training has not come to its end; go on with: {way_on(folder, settings)}"]
+    if best is not None:
+        use = way_to_use(folder, record.task, settings)
+        lines.append(f"its best weights so far, {describe_best(best)}, can be used: {use}")
+    return [for_command_line(line) for line in lines]
 
 
 def _changed_settings(folder: Path, record: Record) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from unspool.cli.flags import SETTINGS, chosen_settings, settings_options
+from unspool.cli.talk import say
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import ModelFolderError, SettingError, UsageError
 from unspool.settings import Settings, make
@@ -90,6 +91,8 @@ def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any]:
 
     place = choose_device(make(TrainingSettings, {"device": device}).device)
     task = load(folder, cell=cell)
+    if task._unfinished is not None:
+        say(f"note: {task._unfinished}")
     task.model.to(place)
     return task
 

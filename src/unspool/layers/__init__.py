@@ -12,7 +12,7 @@ from unspool.layers.attention import (
 from unspool.layers.attentive_cell import AttentiveCell
 from unspool.layers.causal_transformer import CausalTransformer, Projected
 from unspool.layers.crf import LinearChainCRF
-from unspool.layers.dropout import SequenceDropout, WordDropout, dropped_weights
+from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, dropped_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
 from unspool.layers.initialize import Initialization, initialize
 from unspool.layers.memory import KeyValueMemory, MemoryRead
@@ -33,6 +33,7 @@ __all__ = [
     "CausalTransformer",
     "CharacterComposition",
     "DotAttention",
+    "Dropout",
     "FullSoftmax",
     "Initialization",
     "KeyValueMemory",

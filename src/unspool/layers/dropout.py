@@ -12,8 +12,17 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.errors import SettingError
 from unspool.layers.residual import dropped
+from unspool.randomness import dropout, generator_on
 
-__all__ = ["SequenceDropout", "WordDropout", "dropped_weights"]
+__all__ = ["Dropout", "SequenceDropout", "WordDropout", "dropped_weights"]
+
+
+class Dropout(nn.Dropout):
+    """`nn.Dropout`, drawn from the random numbers of the training run."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Drop, and scale up what stays; nothing in evaluation mode."""
+        return dropout(input, self.p) if self.training else input
 
 
 class SequenceDropout(nn.Module):
@@ -65,7 +74,8 @@ class WordDropout(nn.Module):
         if not self.training or self.rate == 0:
             return ids
         chance = self.rate if self.rates is None else self.rates[ids]
-        dropped = (torch.rand(ids.shape, device=ids.device) < chance) & (ids != self.padding)
+        drawn = torch.rand(ids.shape, device=ids.device, generator=generator_on(ids.device))
+        dropped = (drawn < chance) & (ids != self.padding)
         return ids.masked_fill(dropped, self.unknown)
 
     def extra_repr(self) -> str:
@@ -99,4 +109,5 @@ def dropped_weights(cell: Cell[Any], rate: float) -> Iterator[None]:
 
 def _mask(like: Tensor, rate: float) -> Tensor:
     """Zeros at the rate, and elsewhere what keeps the mean; cheaper on a CPU than `F.dropout`."""
-    return (torch.rand_like(like, dtype=torch.float32) >= rate).to(like.dtype) / (1 - rate)
+    drawn = torch.empty_like(like, dtype=torch.float32).uniform_(generator=generator_on(like.device))
+    return (drawn >= rate).to(like.dtype) / (1 - rate)

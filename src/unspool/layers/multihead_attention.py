@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.engine import linear
 from unspool.errors import SettingError, ShapeError
 from unspool.layers.linear import Linear
 from unspool.layers.scaled_dot_product import attend_packed, attend_step, blocked, inner_type, reference_attend
+from unspool.randomness import dropout
 
 __all__ = ["KeyValues", "MultiHeadAttention", "causal_mask"]
 
@@ -134,7 +134,7 @@ class MultiHeadAttention(nn.Module):
         keys, values = self.keys_values(inputs if memory is None else memory)
         context, weights = reference_attend(q.squeeze(2).transpose(1, 2), keys, values, mask)
         if self.training and self.dropout:
-            context = F.dropout(weights, self.dropout) @ values
+            context = dropout(weights, self.dropout) @ values
         return self.out_proj(context.transpose(1, 2).flatten(2)), weights
 
     def keys_values(self, memory: Tensor) -> KeyValues:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+
+from unspool.randomness import dropout, generator_on
 
 __all__ = ["add_dropped", "dropped", "keep_mask"]
 
@@ -17,7 +18,7 @@ def add_dropped(residual: Tensor, inputs: Tensor, rate: float) -> Tensor:
     if rate == 0:
         return residual + inputs
     if inputs.device.type != "cpu":
-        return residual + F.dropout(inputs, rate)
+        return residual + dropout(inputs, rate)
     kept = keep_mask(inputs.shape, rate, residual.dtype)
     result: Tensor = _AddDropped.apply(residual, inputs, kept)  # type: ignore[no-untyped-call]
     return result
@@ -28,7 +29,7 @@ def dropped(inputs: Tensor, rate: float) -> Tensor:
     if rate == 0:
         return inputs
     if inputs.device.type != "cpu":
-        return F.dropout(inputs, rate)
+        return dropout(inputs, rate)
     return inputs * keep_mask(inputs.shape, rate, inputs.dtype)
 
 
@@ -38,7 +39,8 @@ def keep_mask(shape: Sequence[int], rate: float, dtype: torch.dtype) -> Tensor:
     A value's fate takes 16 random bits, where torch's own dropout draws 64 for each; a quarter of its time.
     """
     size = torch.Size(shape)
-    words = torch.empty((size.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)
+    words = torch.empty((size.numel() + 3) // 4, dtype=torch.int64)
+    words.random_(-(2**63), None, generator=generator_on(words.device))
     threshold = round(rate * 2**16)
     kept = torch.empty(size, dtype=torch.float32)
     torch.ge(words.view(torch.int16)[: size.numel()].view(size), threshold - 2**15, out=kept)

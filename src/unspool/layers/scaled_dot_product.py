@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from unspool.layers.residual import keep_mask
+from unspool.randomness import dropout as drop
+from unspool.randomness import generator_on, lend
 
 __all__ = ["attend_packed", "attend_step", "blocked", "inner_type", "reference_attend"]
 
@@ -81,7 +84,7 @@ def attend_packed(packed: Tensor, memory: Tensor | None, bias: Tensor | None, dr
     q, k, v = _parts(packed, memory)
     if bias is not None:
         bias = bias[..., :keys].to(q.dtype)
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout).transpose(1, 2).flatten(2)
+    return _attend_by_torch(q, k, v, bias, dropout).transpose(1, 2).flatten(2)
 
 
 def attend_step(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
@@ -103,6 +106,20 @@ def attend_step(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None =
     weights = (scores if bias is None else scores + bias).softmax(-1)[..., :time]
     context = torch.bmm(weights.reshape(-1, 1, time).to(value.dtype), values)
     return context.view(batch, heads, size), weights
+
+
+def _attend_by_torch(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float) -> Tensor:
+    """Torch's attention; its dropout takes no generator, so that the run's numbers reach it by another way."""
+    generator = generator_on(query.device) if dropout else None
+    if generator is None:
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+    if query.device.type != "cpu":
+        with lend([generator]):  # only while the kernel is launched
+            return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+    scale = math.sqrt(1 / math.sqrt(query.shape[-1]))  # to both sides, as torch's formula does
+    scores = (query * scale) @ (key * scale).transpose(-2, -1)
+    weights = (scores if bias is None else scores + bias).softmax(-1)
+    return drop(weights, dropout) @ value
 
 
 def inner_type(tensor: Tensor) -> torch.dtype:

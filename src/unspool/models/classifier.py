@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.data import Labelled, Tokens
-from unspool.layers import Projected, Readout, Recurrent, SequenceDropout, TokenEmbedding
+from unspool.layers import Dropout, Projected, Readout, Recurrent, SequenceDropout, TokenEmbedding
 from unspool.models.loss import Loss
 
 __all__ = ["ClassifierModel", "ClassifierOutput"]
@@ -54,7 +54,7 @@ class ClassifierModel(nn.Module):
         super().__init__()
         self.embedding, self.encoder, self.readout = embedding, encoder, readout
         self.input_dropout = SequenceDropout(dropout, variational=variational)
-        self.output_dropout = nn.Dropout(dropout)
+        self.output_dropout = Dropout(dropout)
         self.output = nn.Linear(readout.size, num_labels)
         self.several, self.label_smoothing = several, label_smoothing
         self.register_buffer("class_weights", class_weights, persistent=False)

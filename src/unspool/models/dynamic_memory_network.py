@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.data import Stories
 from unspool.errors import SettingError
-from unspool.layers import Recurrent, attend
+from unspool.layers import Dropout, Recurrent, attend
 from unspool.models.answering import Answering, MemoryOutput
 from unspool.models.sentence_encoder import SentenceEncoder
 
@@ -83,7 +83,7 @@ class DynamicMemoryNetwork(Answering):
         self.table = nn.Embedding(vocab_size, size, padding_idx=0)
         self.encoder = SentenceEncoder(encoder, size)
         self.fusion = Recurrent(fusion, size, size, bidirectional=True)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.compare = nn.ModuleList(nn.Linear(4 * size, size) for _ in range(hops))
         self.score = nn.ModuleList(nn.Linear(size, 1, bias=False) for _ in range(hops))
         self.update = nn.ModuleList(nn.Linear(3 * size, size) for _ in range(hops))

@@ -13,6 +13,7 @@ from unspool.layers import FullSoftmax, Projected, Recurrent, SequenceDropout, T
 from unspool.models.decoders import Decoded, Memory
 from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
+from unspool.randomness import generator_on
 
 __all__ = ["EncoderDecoder", "Forced", "covered_twice"]
 
@@ -182,7 +183,7 @@ class EncoderDecoder(nn.Module):
             outputs.append(output)
             weights.append(state.attention)
             if step + 1 < len(inputs):
-                own = torch.rand(ids.shape, device=ids.device) < chance
+                own = torch.rand(ids.shape, device=ids.device, generator=generator_on(ids.device)) < chance
                 with torch.no_grad():
                     said = self.softmax.logits(self._read_out(output)).argmax(-1)
                 ids = torch.where(own, said, inputs[step + 1])

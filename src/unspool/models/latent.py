@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from unspool.layers import Recurrent
 from unspool.models.decoders import Memory
+from unspool.randomness import generator_on
 
 __all__ = ["LatentVariable"]
 
@@ -70,7 +71,9 @@ class LatentVariable(nn.Module):
     def _draw(self, summary: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         prior_mean, prior_log = self.prior(summary).float().chunk(2, -1)
         mean, log = self.posterior(seen).float().chunk(2, -1)
-        z = mean + (0.5 * log).exp() * torch.randn_like(mean) if self.training else mean
+        z = mean
+        if self.training:
+            z = mean + (0.5 * log).exp() * torch.empty_like(mean).normal_(generator=generator_on(mean.device))
         divergence = 0.5 * (prior_log - log + (log.exp() + (mean - prior_mean) ** 2) / prior_log.exp() - 1)
         return divergence, z
 

@@ -14,6 +14,7 @@ from unspool.errors import SettingError
 from unspool.models.answering import Answering, MemoryOutput
 from unspool.models.loss import Loss
 from unspool.models.sentence_encoder import SentenceEncoder
+from unspool.randomness import generator_on
 
 __all__ = ["KeyValueMemoryNetwork", "MemoryNetwork", "hop"]
 
@@ -179,7 +180,8 @@ class MemoryNetwork(Answering):
         mask = batch.mask
         ages = (batch.lengths - 1 - torch.arange(len(mask), device=mask.device)[:, None]).clamp_min(0)
         if self.training and self.time_noise:
-            blanks = (torch.rand(mask.shape, device=mask.device) < self.time_noise) & mask
+            drawn = torch.rand(mask.shape, device=mask.device, generator=generator_on(mask.device))
+            blanks = (drawn < self.time_noise) & mask
             ages = ages + blanks.flip(0).cumsum(0).flip(0)
         return ages.clamp_max(self.slots - 1)
 

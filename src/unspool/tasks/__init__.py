@@ -76,9 +76,12 @@ def load(
         cell: The cell of your own that the model was trained with; a folder never imports code by itself.
 
     Raises:
-        ModelFolderError: If the folder is damaged, newer, not trained to the end, needs `cell`, or holds a model of
+        ModelFolderError: If the folder is damaged, newer, holds no weights yet, needs `cell`, or holds a model of
             another task than `task`.
         UsageError: If `task` is no class of a task.
+
+    Warns:
+        UnfinishedTrainingWarning: If training has not come to its end. The weights are then the best so far.
     """
     from pathlib import Path
 

@@ -279,6 +279,9 @@ class Assistant(Task[list[Question]]):
         index = KeyIndex(self.model.retriever.cpu(), lesson.bags.keys())
         self.matcher = self._matcher(self.model, calibrate(probes, index, keep=self.settings.keep or 1e-6))
 
+    def _finish_early(self) -> None:
+        self._finish(self.questions)
+
     def _go_back(self, train: list[Question], held_out: list[Question] | None) -> None:
         """Set aside what was added after training, and the wordings held out; `_complete` puts both back."""
         known = {text for each in (*train, *(held_out or ())) for text in (*each.wordings, *each.answers)}
@@ -546,7 +549,8 @@ class Assistant(Task[list[Question]]):
     @classmethod
     def load(cls, folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Self:
         task = super().load(folder, cell=cell)
-        task.matcher = Matcher.load(Path(folder) / "vocabulary", task.questions, task.model.retriever)
+        if task.matcher is None:
+            task.matcher = Matcher.load(Path(folder) / "vocabulary", task.questions, task.model.retriever)
         return task
 
 

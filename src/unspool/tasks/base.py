@@ -26,6 +26,7 @@ from unspool.tasks.folder import Record, fingerprint, rounded
 from unspool.tasks.representation import task_line
 from unspool.tasks.storing import load_task, save_task
 from unspool.training import BatchSource, Reporter
+from unspool.training.folder_lock import refuse_folder_in_training
 
 __all__ = ["DataLike", "Paths", "Prediction", "Task", "batched_tokens", "device_of"]
 
@@ -77,6 +78,8 @@ class Task(ABC, Generic[D]):
         self.model: Any = None
         self.record: Record | None = None
         self._skipped = 0
+        self._unfinished: str | None = None
+        """What a person should know before using the model: that its training has not come to its end."""
         self._scratch: Path | None = None
         """Where large things may lie while training runs."""
 
@@ -134,6 +137,9 @@ class Task(ABC, Generic[D]):
 
     def _finish(self, train: D) -> None:
         """Do what comes between training and the final scores."""
+
+    def _finish_early(self) -> None:
+        """Do what `_finish` does, for the best weights of a training that has not come to its end."""
 
     def _go_back(self, train: D, held_out: D | None) -> None:
         """Be again what training began with, where a folder's vocabularies have grown since."""
@@ -402,8 +408,10 @@ class Task(ABC, Generic[D]):
 
         Raises:
             MachineError: If the disk is full or refuses.
+            UsageError: If a training writes into the folder at this time.
         """
         self._need_model()
+        refuse_folder_in_training(Path(folder))
         save_task(self, Path(folder))
 
     @classmethod
@@ -416,7 +424,10 @@ class Task(ABC, Generic[D]):
                 never imports code by itself, so that one from a stranger is safe to open.
 
         Raises:
-            ModelFolderError: If the folder is damaged, newer, of another task, not trained to the end, or needs `cell`.
+            ModelFolderError: If the folder is damaged, newer, of another task, holds no weights yet, or needs `cell`.
+
+        Warns:
+            UnfinishedTrainingWarning: If training has not come to its end. The weights are then the best so far.
         """
         return load_task(cls, Path(folder), cell)
 

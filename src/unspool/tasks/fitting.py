@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import os
-import random
-import shlex
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-import torch
-
-from unspool.cells import is_built_in
 from unspool.data import DataSource, Paths, RowsInMemory
-from unspool.errors import DataError, SettingError, UsageError, option, wording
+from unspool.errors import DataError, Interrupted, SettingError, UsageError, option
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.card import model_card
 from unspool.tasks.folder import (
     FORMAT,
+    RECORD,
     Record,
     beside,
     new_folder,
@@ -31,10 +28,15 @@ from unspool.tasks.folder import (
     write_record,
     write_text,
 )
+from unspool.tasks.unfinished import way_on, way_to_use
 from unspool.training import Reporter, fit, report_to
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
+from unspool.training.interrupts import Interrupts
+from unspool.training.keeping import CHECKPOINT, best_so_far
+from unspool.training.random_state import seeded
 from unspool.training.settings import refuse_changes
+from unspool.training.threads import num_threads
 
 if TYPE_CHECKING:
     from unspool.tasks.base import Task
@@ -102,26 +104,30 @@ def fit_task(
     if out is None and world.size > 1:
         raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
     place = beside(out, resume=resume, clear=world.first) if out is not None and overwrite else out
-    with new_folder(place, resume=resume or not world.first) as folder:
+    with (
+        num_threads(task.settings.training.threads),
+        new_folder(place, resume=resume, first=world.first) as folder,
+    ):
         fitting = _Fitting(task, folder, world, (reporter or report_to()) if world.first else Reporter(), allow)
         fitting.out = out
-        splits = fitting.read(train, valid, test)
-        going_on = resume and not world.share(only_begun(folder))
-        splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
-        fitting.introduce(splits)
-        if world.first:
-            write_record(folder, fitting.record)
-            if baselines and not fitting.record.baselines:
-                fitting.compare_with_baselines(splits)
-        fitting.train(splits, resume, kept=out is not None)
-        if world.first:
-            fitting.report(splits)
-            if out is not None:
-                task.save(folder)
-            task._tidy()
-            if out is not None and place is not None and place != out:
-                take_place(place, out)
-                write_text(out / "README.md", model_card(fitting.record, task.summary, out.name))
+        with fitting.stoppable(kept=out is not None):
+            splits = fitting.read(train, valid, test)
+            going_on = resume and not world.share(only_begun(folder))
+            splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
+            fitting.introduce(splits)
+            if world.first:
+                write_record(folder, fitting.record)
+                if baselines and not fitting.record.baselines:
+                    fitting.compare_with_baselines(splits)
+            fitting.train(splits, resume, kept=out is not None)
+            if world.first:
+                fitting.report(splits)
+                if out is not None:
+                    task.save(folder)
+                task._tidy()
+    if world.first and out is not None and place is not None and place != out:
+        take_place(place, out)
+        write_text(out / "README.md", model_card(fitting.record, task.summary, out.name))
     task._scratch = None
 
 
@@ -139,6 +145,37 @@ class _Fitting(Generic[D]):
     def record(self) -> Record:
         assert self.task.record is not None
         return self.task.record
+
+    @contextmanager
+    def stoppable(self, *, kept: bool) -> Iterator[None]:
+        """Stop at once where the loop does not listen: what is under way there is lost, and not worth keeping.
+
+        Several processes get one signal each, at different places, and end as Python does.
+        """
+        if self.world.size > 1:
+            yield
+            return
+        try:
+            with Interrupts() as interrupts, interrupts.at_once():
+                yield
+        except KeyboardInterrupt:
+            raise self._interrupted(kept=kept) from None
+
+    def _interrupted(self, *, kept: bool) -> Interrupted:
+        if not kept:
+            return Interrupted("stopped; nothing is kept, since no folder was named (out)")
+        if not (self.folder / RECORD).exists():
+            return Interrupted("stopped before training began; nothing is kept, so start again as before")
+        on, use = self._way_on(), way_to_use(self.folder, self.task.name, self.task.settings)
+        if not (self.folder / "training" / CHECKPOINT).exists():
+            return Interrupted(f"stopped before the first update; go on with: {on}")
+        best = f"; use the best weights so far with: {use}" if best_so_far(self.folder / "training") else ""
+        return Interrupted(f"stopped; all updates so far are saved{best}; go on with: {on}")
+
+    def _way_on(self) -> str:
+        """How a person goes on with this training."""
+        out = self.out or self.folder
+        return way_on(out, self.task.settings, overwrite=out != self.folder)
 
     def read(self, train: DataSource, valid: DataSource | None, test: DataSource | None) -> Splits[D]:
         """Read the data, and hold out what none were passed for."""
@@ -195,10 +232,8 @@ class _Fitting(Generic[D]):
         if splits.valid is not None:
             usable = self.task._check_held_out(splits.valid.examples)
             splits = splits._replace(valid=splits.valid._replace(examples=usable))
-        seed = self.task.settings.training.seed
-        torch.manual_seed(seed)
-        random.seed(seed)
-        self.task.model = self.task._make_network()
+        with seeded(self.task.settings.training.seed):
+            self.task.model = self.task._make_network()
         return splits
 
     def introduce(self, splits: Splits[D]) -> None:
@@ -249,6 +284,7 @@ class _Fitting(Generic[D]):
             allow=self.allow,
             reporter=self.reporter,
             resume_with=self._way_on() if kept else None,
+            use_with=way_to_use(self.folder, task.name, task.settings) if kept else None,
         )
         task.model.eval()
         self.record.training = {
@@ -279,18 +315,6 @@ class _Fitting(Generic[D]):
                     f"note: {name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
                     f"more data, more epochs or a smaller learning_rate may change that"
                 )
-
-    def _way_on(self) -> str:
-        """The command that goes on with this training."""
-        cell = self.task.settings.network.cell
-        own = "" if is_built_in(cell) else f" --cell {shlex.quote(cell)}"
-        folder, flag, argument = str(self.out), "", ""
-        if self.out != self.folder:
-            flag, argument = " --overwrite", ", overwrite=True"
-        return wording(
-            f"unspool train --resume {shlex.quote(folder)}{flag}{own}",
-            f"fit(..., out={folder!r}, resume=True{argument})",
-        )
 
     def _new_record(self, splits: Splits[D]) -> Record:
         data = {

@@ -6,7 +6,7 @@
     model.safetensors    the weights
     vocabulary/          units, labels, characters
     README.md            model card
-    training/            checkpoint, best weights, log.jsonl
+    training/            checkpoint, best weights, log.jsonl; a lock while training runs
 """
 
 from __future__ import annotations
@@ -17,13 +17,14 @@ import platform
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError, option
+from unspool.training.folder_lock import LOCK, lock_folder, refuse_folder_in_training
 from unspool.writing import replace_file
 
 __all__ = [
@@ -117,11 +118,16 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def new_folder(out: Path | None, *, resume: bool) -> Iterator[Path]:
-    """The folder to train into: the one named, or a temporary one that goes away afterwards.
+def new_folder(out: Path | None, *, resume: bool, first: bool = True) -> Iterator[Path]:
+    """The folder to train into, locked: the one named, or a temporary one that goes away afterwards.
+
+    Args:
+        out: The folder to make; None: a temporary one.
+        resume: Whether the folder may hold a training.
+        first: Whether this is the first process of a run, the one that writes; the others do not lock.
 
     Raises:
-        UsageError: If the folder holds something already and training is not resumed.
+        UsageError: If the folder holds something already and training is not resumed, or is in training already.
     """
     if out is None:
         temporary = Path(tempfile.mkdtemp(prefix="unspool-"))
@@ -132,7 +138,9 @@ def new_folder(out: Path | None, *, resume: bool) -> Iterator[Path]:
         return
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out} is a file; name a folder for the model")
-    if not resume and out.is_dir() and any(out.iterdir()):
+    if first:
+        refuse_folder_in_training(out)
+    if not resume and first and out.is_dir() and any(out.iterdir()):
         raise UsageError(
             f"{out} is not empty; nothing is overwritten. Go on with {option('resume')}, replace the model in it with "
             f"{option('overwrite')}, or name another folder"
@@ -142,12 +150,13 @@ def new_folder(out: Path | None, *, resume: bool) -> Iterator[Path]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise MachineError(f"{out} can't be made: {error.strerror}") from error
-    try:
-        yield out
-    except BaseException as error:
-        if was_empty and _nothing_to_keep(out, error):
-            shutil.rmtree(out, ignore_errors=True)
-        raise
+    with lock_folder(out) if first else nullcontext():
+        try:
+            yield out
+        except BaseException as error:
+            if was_empty and _nothing_to_keep(out, error):
+                shutil.rmtree(out, ignore_errors=True)
+            raise
 
 
 def place_beside(out: Path) -> Path:
@@ -228,7 +237,12 @@ def only_begun(folder: Path) -> bool:
 
     A folder that holds anything else is looked into, and refused if it is no model folder.
     """
-    return not folder.exists() or {path.name for path in folder.iterdir()} <= {"vocabulary", f"{RECORD}.partial"}
+    begun = {"vocabulary", f"{RECORD}.partial"}
+    return not folder.exists() or all(path.name in begun or _holds_a_lock_alone(path) for path in folder.iterdir())
+
+
+def _holds_a_lock_alone(path: Path) -> bool:
+    return path.name == "training" and path.is_dir() and {each.name for each in path.iterdir()} <= {LOCK}
 
 
 def fingerprint(paths: list[Path]) -> str:

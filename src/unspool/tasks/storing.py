@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -9,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell, cell_class, is_built_in
-from unspool.errors import ModelFolderError, SettingError, wording
+from unspool.errors import ModelFolderError, SettingError, UnfinishedTrainingWarning, for_python, wording
 from unspool.settings import from_record
 from unspool.tasks.card import model_card
-from unspool.tasks.folder import Record, read_record, write_record, write_text
+from unspool.tasks.folder import Record, read_record, rounded, write_record, write_text
+from unspool.tasks.unfinished import best_of_unfinished, describe_best, way_on
 from unspool.training import checkpoint
+from unspool.training.keeping import Best
+from unspool.training.random_state import seeded
 
 if TYPE_CHECKING:
     from unspool.tasks.base import Task
@@ -38,16 +42,39 @@ def load_task(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -
     """Open a model folder; see `Task.load`."""
     record = read_record(folder)
     task = _from_record(kind, folder, record, cell)
-    if not (folder / WEIGHTS).is_file():
-        raise ModelFolderError(
-            f"{folder} holds no weights yet: its training did not come to an end; "
-            f"go on with {wording(f'unspool train --resume {folder}', f'fit(..., out={str(folder)!r}, resume=True)')}"
-        )
+    try:
+        path, tensors, best = _stored_weights(task, folder, record)
+    except ModelFolderError:  # a training may have replaced its best weights at this very moment
+        path, tensors, best = _stored_weights(task, folder, record)
     task._load_vocabularies(folder / "vocabulary")
-    tensors, _ = checkpoint.read(folder / WEIGHTS)
-    task.model = _filled(task, folder, tensors)
+    task.model = _filled(task, path, tensors)
     task.record = record
+    if best is not None:
+        record.metrics = {"valid": rounded(best.metrics)}
+        task._finish_early()
+        _say_that_it_is_unfinished(task, folder, best)
     return task
+
+
+def _stored_weights(task: Task[Any], folder: Path, record: Record) -> tuple[Path, dict[str, Tensor], Best | None]:
+    """The weights to use: the final ones, or the best so far where training has not come to its end."""
+    best = best_of_unfinished(folder, record, folder / WEIGHTS)
+    path = folder / WEIGHTS if best is None else best.path
+    if not path.is_file():
+        raise ModelFolderError(
+            f"{folder} holds no weights yet: its training has not come to its first validation; "
+            f"go on with: {way_on(folder, task.settings)}"
+        )
+    tensors, _ = checkpoint.read(path)
+    return path, tensors, best
+
+
+def _say_that_it_is_unfinished(task: Task[Any], folder: Path, best: Best) -> None:
+    task._unfinished = (
+        f"training of {folder} has not come to its end: these are its best weights so far "
+        f"({describe_best(best, task.metric[0])}); go on with: {way_on(folder, task.settings)}"
+    )
+    warnings.warn(for_python(task._unfinished), UnfinishedTrainingWarning, stacklevel=5)
 
 
 def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[Cell[Any]] | None) -> T:
@@ -68,18 +95,19 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
     return task
 
 
-def _filled(task: Task[Any], folder: Path, tensors: dict[str, Tensor]) -> nn.Module:
+def _filled(task: Task[Any], path: Path, tensors: dict[str, Tensor]) -> nn.Module:
     """Build the network without memory for its weights, check that the file has exactly those, and take them."""
-    with torch.device("meta"):
+    with torch.device("meta"), seeded(task.settings.training.seed):
         expected = _weights(task._make_network())
     for name in sorted(expected.keys() ^ tensors.keys()):
         state = "lacks" if name in expected else "has an unknown"
-        raise ModelFolderError(f"{folder / WEIGHTS} {state} weight {name!r}: the folder is damaged, or was changed")
+        raise ModelFolderError(f"{path} {state} weight {name!r}: the folder is damaged, or was changed")
     for name, tensor in expected.items():
         if tensor.shape != tensors[name].shape:
             came, wanted = tuple(tensors[name].shape), tuple(tensor.shape)
-            raise ModelFolderError(f"{folder / WEIGHTS}: weight {name!r} has shape {came}, settings say {wanted}")
-    model = task._make_network()
+            raise ModelFolderError(f"{path}: weight {name!r} has shape {came}, settings say {wanted}")
+    with seeded(task.settings.training.seed):
+        model = task._make_network()
     model.load_state_dict(tensors, strict=False)
     return model.eval()
 

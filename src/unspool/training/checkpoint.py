@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from unspool.errors import CellError, MachineError, ModelFolderError
 
-__all__ = ["load_weights", "machine_error", "read", "weights", "write"]
+__all__ = ["load_weights", "machine_error", "read", "read_record", "shapes", "weights", "write"]
 
 _NAMES = {
     torch.float64: "F64",
@@ -72,14 +72,46 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         ModelFolderError: If the file is not there, truncated, or not of this kind.
     """
+    with _open(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, _record(file)  # noqa: SIM118 - not a mapping
+
+
+def read_record(path: Path) -> dict[str, Any]:
+    """Read the record alone.
+
+    Raises:
+        ModelFolderError: If the file is not there, truncated, or not of this kind.
+    """
+    with _open(path) as file:
+        return _record(file)
+
+
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shape of each tensor, by name, without reading it.
+
+    Raises:
+        ModelFolderError: If the file is not there, truncated, or not of this kind.
+    """
+    with _open(path) as file:
+        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a mapping
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})["unspool"])
-            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118 - not a mapping
+            yield file
     except FileNotFoundError:
         raise ModelFolderError(f"{path}: no such file") from None
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise ModelFolderError(f"{path}: damaged, or not a checkpoint of ours ({error})") from None
+
+
+def _record(file: Any) -> dict[str, Any]:
+    record = json.loads((file.metadata() or {})["unspool"])
+    if not isinstance(record, dict):
+        raise ValueError("its record is no object")
+    return record
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:

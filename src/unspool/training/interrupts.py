@@ -1,12 +1,13 @@
-"""Ctrl-C, heard between updates."""
+"""Signals that stop a training, heard between updates."""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Self
 
@@ -20,9 +21,10 @@ class StopNow(KeyboardInterrupt):
 
 
 class Interrupts:
-    """Holds back the first SIGINT or SIGTERM, as a request; the second one raises KeyboardInterrupt.
+    """Holds back the first SIGINT, SIGTERM or SIGHUP, as a request; the second one raises KeyboardInterrupt.
 
-    Only the main thread can listen, and a signal that is ignored (a job in the background) stays ignored.
+    Only the main thread can listen. A shell starts jobs in the background with SIGINT ignored; here it is heard all the
+    same, since nothing else stops such a training in good order. SIGHUP stays ignored where it is: `nohup` says so.
     """
 
     def __init__(self, *, insist: bool = True, talk: bool = False) -> None:
@@ -40,9 +42,8 @@ class Interrupts:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
-                if signal.getsignal(number) is not signal.SIG_IGN:
-                    self._before[number] = signal.signal(number, self._hear)
+            for number in _heard():
+                self._before[number] = signal.signal(number, self._hear)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,4 +66,12 @@ class Interrupts:
         if self._at_once:
             raise StopNow
         if self._talk and not again:
-            os.write(2, _NOTE)  # the signal may have come in the middle of a print
+            with suppress(OSError):  # the terminal may be gone
+                os.write(2, _NOTE)  # the signal may have come in the middle of a print
+
+
+def _heard() -> list[signal.Signals]:
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
+    return [number for number in numbers if signal.getsignal(number) is not None]  # None: not Python's to change

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import load as from_bytes
@@ -15,16 +15,53 @@ from torch import Tensor
 
 from unspool.errors import MachineError, ModelFolderError, SettingError, UnspoolError
 from unspool.settings import from_record, to_record
-from unspool.training import checkpoint, random_state
+from unspool.training import checkpoint
 from unspool.training.distributed import flattened
 from unspool.training.optimizers import load_state, state_tensors
 from unspool.training.settings import TrainingSettings, refuse_changes
 from unspool.training.state import RunState, state_from, state_record
 from unspool.training.updates import Updater
 
-__all__ = ["Keeper"]
+__all__ = ["CHECKPOINT", "Best", "Keeper", "best_so_far"]
+
+CHECKPOINT = "checkpoint.safetensors"
+"""Name of the newest checkpoint in a run's folder."""
 
 _FORMAT = 1
+
+
+class Best(NamedTuple):
+    """The best weights of a run that may not have come to its end."""
+
+    path: Path
+    update: int
+    """Updates done at their validation."""
+    epoch: float | None
+    """Epochs done then; None if an earlier version wrote them."""
+    metrics: dict[str, float]
+    """Their scores in that validation."""
+
+
+def best_so_far(folder: Path) -> Best | None:
+    """The best weights that a run has stored; None before its first validation.
+
+    Args:
+        folder: The run's folder, `training` of a model folder.
+
+    Raises:
+        ModelFolderError: If their file is damaged.
+    """
+    numbers = {int(path.stem[5:]): path for path in folder.glob("best-*.safetensors") if path.stem[5:].isdecimal()}
+    if not numbers:
+        return None
+    path = numbers[max(numbers)]  # a later one is a better one; the one before stays until the next checkpoint
+    record = checkpoint.read_record(path)
+    try:
+        epoch = None if record.get("epoch") is None else float(record["epoch"])
+        metrics = {name: float(value) for name, value in record["metrics"].items()}
+        return Best(path, int(record["update"]), epoch, metrics)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelFolderError(f"{path}: not weights that this version can read ({error!r})") from None
 
 
 class Keeper:
@@ -32,7 +69,7 @@ class Keeper:
 
     def __init__(self, folder: Path, updater: Updater, metric: str) -> None:
         self.folder, self._updater, self._metric = folder, updater, metric
-        self.path = folder / "checkpoint.safetensors"
+        self.path = folder / CHECKPOINT
         self._model, self._world = updater.model, updater.world
 
     def exists(self) -> bool:
@@ -66,7 +103,8 @@ class Keeper:
         """
         fault = None
         if self._world.first:
-            record = {"format": _FORMAT, "update": state.best_update, "metrics": state.best}
+            epoch = state.best_update / self._updater.per_epoch
+            record = {"format": _FORMAT, "update": state.best_update, "epoch": epoch, "metrics": state.best}
             try:
                 checkpoint.write(self._best(state), checkpoint.weights(self._model), record)
             except MachineError as error:
@@ -114,7 +152,7 @@ class Keeper:
 
     def _own_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """What each process has to itself: random numbers and carry."""
-        tensors, record = random_state.capture(self._updater.device)
+        tensors, record = self._updater.random.capture()
         tensors = {f"random/{name}": tensor for name, tensor in tensors.items()}
         carry: Sequence[Tensor] = self._updater.stored_carry or flattened(self._updater.carry)
         return tensors | {f"carry/{index}": tensor for index, tensor in enumerate(carry)}, record
@@ -167,7 +205,7 @@ class Keeper:
         updater.average.load(_under("average/", tensors), state.averaged, state.triggered)
         carry = _under(f"process/{rank}/carry/", tensors)
         updater.stored_carry = [carry[str(index)] for index in range(len(carry))]
-        random_state.restore(_under(f"process/{rank}/random/", tensors), record["random"][rank], updater.device)
+        updater.random.restore(_under(f"process/{rank}/random/", tensors), record["random"][rank])
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -14,18 +14,21 @@ from torch import nn
 
 from unspool.errors import Interrupted, SettingError, TrainingError, UsageError, wording
 from unspool.settings import nearest
-from unspool.training import random_state, schedules
+from unspool.training import schedules
 from unspool.training.averaging import triggers
 from unspool.training.clock import Clock
 from unspool.training.devices import choose_device
 from unspool.training.distributed import join
+from unspool.training.folder_lock import lock_folder
 from unspool.training.heap import Trimmer
 from unspool.training.interrupts import Interrupts, StopNow
 from unspool.training.keeping import Keeper
 from unspool.training.log import Log
 from unspool.training.progress import Progress, Reporter, clock
+from unspool.training.random_state import RandomState, runs_other_code
 from unspool.training.settings import TrainingSettings
 from unspool.training.state import RunState
+from unspool.training.threads import num_threads
 from unspool.training.updates import Batch, BatchSource, Updater
 from unspool.training.watch import NotFinite, Seen, Watch
 
@@ -66,6 +69,7 @@ def fit(
     allow: Collection[str] = (),
     reporter: Reporter | None = None,
     resume_with: str | None = "fit(..., resume=True)",
+    use_with: str | None = None,
 ) -> FitResult:
     """Train a model; killed at any moment and resumed, it ends with the same weights, on a CPU to the bit.
 
@@ -85,25 +89,27 @@ def fit(
         allow: Settings that may differ from those the run was started with, though they change its course.
         reporter: Hears how it goes; silent if omitted.
         resume_with: How a person goes on after an interruption, in exact words; None where the folder goes away.
+        use_with: How a person uses the best weights after an interruption, in exact words; None where nobody can.
 
     Raises:
-        Interrupted: On ctrl-C, after the update under way and a checkpoint.
+        Interrupted: On SIGINT (ctrl-C), SIGTERM or SIGHUP, after the update under way and a checkpoint.
         TrainingError: If the loss, the gradient or the weights are no longer finite, or there is nothing to train on.
         MachineError: If the disk is full; the newest checkpoint is unharmed.
         SettingError: If the run can't be resumed with these settings.
-        UsageError: If `folder` holds a run and `resume` is not set.
+        UsageError: If `folder` holds a run and `resume` is not set, or another training writes into it.
     """
     _refuse(source, settings, validate)
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
     world = join("cuda" if choose_device(settings.device).type == "cuda" else "cpu")
     device = choose_device(settings.device, local_rank=world.local_rank)
-    random_state.seed(settings.seed, rank=world.rank)
-    updater = Updater(model.to(device), source, settings, world, device)
+    random = RandomState(device, lends=runs_other_code(model, source, validate))
+    random.seed(settings.seed, rank=world.rank)
+    updater = Updater(model.to(device), source, settings, world, device, random)
     run = _Run(updater, Keeper(folder / "training", updater, metric), validate, metric, higher_is_better)
     run.reporter = reporter if reporter is not None and world.first else Reporter()
-    run.resume_with = resume_with
-    return run.train(resume, frozenset(allow))
+    run.resume_with, run.use_with = resume_with, use_with
+    lock = lock_folder(folder) if world.first else nullcontext()
+    with lock, num_threads(settings.threads):
+        return run.train(resume, frozenset(allow))
 
 
 def _refuse(source: BatchSource, settings: TrainingSettings, validate: Validate | None) -> None:
@@ -125,6 +131,7 @@ class _Run:
 
     reporter: Reporter
     resume_with: str | None
+    use_with: str | None
     log: Log | None = None
 
     def __init__(
@@ -194,7 +201,8 @@ class _Run:
     def _update(self) -> bool:
         """Make one update; return whether some process was asked to stop."""
         state = self.state
-        sums = self.updater.gradients(state.update, self._done(state.update))
+        with self.updater.random.used():
+            sums = self.updater.gradients(state.update, self._done(state.update))
         elapsed = self.clock.seconds() if self.world.first else 0.0
         count, stop, seconds = self.world.sum([float(sums.count), float(self.interrupts.requested), elapsed])
         if count:
@@ -287,12 +295,12 @@ class _Run:
     def _scores(self) -> dict[str, float]:
         """All metrics, from the first process, everywhere; ctrl-C in here is heard at once."""
         assert self.validate is not None
-        model = self.updater.model
+        model, random = self.updater.model, self.updater.random
         scores: dict[str, float] = {}
         if self.world.first:
             model.eval()
             try:
-                with random_state.unchanged(self.device), self.interrupts.at_once(), torch.no_grad():
+                with random.unchanged(), random.used(), self.interrupts.at_once(), torch.no_grad():
                     scores = {name: float(value) for name, value in self.validate(model).items()}
             finally:
                 model.train()
@@ -408,6 +416,9 @@ class _Run:
         if self.saved is None:
             return Interrupted(f"{how} before the first checkpoint; start again with: {self.resume_with}")
         saved = f"all is saved up to update {self.saved} (epoch {self._epoch(self.saved)} of {self.settings.epochs})"
+        if self.use_with is not None and self.state.best:
+            best = f"{self.metric} {self.state.best[self.metric]:.4g}"
+            saved = f"{saved}; use the best weights so far ({best}) with: {self.use_with}"
         return Interrupted(f"{how}; {saved}; go on with: {self.resume_with}")
 
     def _not_finite(self, seen: Seen) -> TrainingError:

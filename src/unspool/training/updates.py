@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from unspool.errors import ModelFolderError, TrainingError
-from unspool.training import random_state, schedules
+from unspool.training import schedules
 from unspool.training.averaging import Average
 from unspool.training.distributed import HasLoss, World, flattened, parallel, rebuilt
 from unspool.training.optimizers import make_optimizer
+from unspool.training.random_state import RandomState
 from unspool.training.settings import TrainingSettings
 
 __all__ = ["Batch", "BatchSource", "Sums", "Updater"]
@@ -59,11 +60,18 @@ class Updater:
     """Feeds a network, and moves its weights."""
 
     def __init__(
-        self, model: nn.Module, source: BatchSource, settings: TrainingSettings, world: World, device: torch.device
+        self,
+        model: nn.Module,
+        source: BatchSource,
+        settings: TrainingSettings,
+        world: World,
+        device: torch.device,
+        random: RandomState,
     ) -> None:
         self.model, self.source, self.settings, self.world, self.device = model, source, settings, world, device
         self.optimizer = make_optimizer(model, settings)
         self.average = Average(model, settings)
+        self.random = random
         self.carry: Any = None
         self.stored_carry: Sequence[Tensor] = ()
         """The carry of a resumed run, until the first batch shows how it is nested."""
@@ -170,7 +178,7 @@ class Updater:
     def _restore_carry(self, batch: Any) -> None:
         """Nest the stored carry as the model nests its own, shown by one batch that leaves no trace."""
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
-        with random_state.unchanged(self.device), torch.no_grad(), self._precision():
+        with self.random.unchanged(), self.random.used(), torch.no_grad(), self._precision():
             template = cast(HasLoss, self.model).loss(batch, None).carry
         for buffer, before in buffers:
             buffer.copy_(before)

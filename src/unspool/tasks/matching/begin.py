@@ -11,6 +11,7 @@ from torch import Tensor
 from unspool.data import Bags, NgramVocabulary, Question
 from unspool.models import Retriever
 from unspool.tasks.matching.keys import PairBags, evenly_spread
+from unspool.training.random_state import seeded
 
 __all__ = ["begin_retriever", "learn_vocabulary"]
 
@@ -47,8 +48,7 @@ def begin_retriever(bags: PairBags, *, size: int = 64, seed: int = 0) -> Retriev
         size: Width of the vectors.
         seed: Decides the random projections, and the directions beyond as many as there are pairs.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         retriever = Retriever(len(bags.vocabulary), size)
         directions = torch.randn_like(retriever.projection) * 1e-3
         found = _directions(bags, size)

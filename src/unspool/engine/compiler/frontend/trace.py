@@ -25,6 +25,7 @@ from unspool.engine.compiler.ir.builder import Builder
 from unspool.engine.compiler.ir.graph import Graph
 from unspool.engine.compiler.ir.verify import verify
 from unspool.engine.compiler.refusal import Refusal
+from unspool.randomness import keep_global_state
 
 __all__ = ["Refusal", "Tape", "Trace", "trace"]
 
@@ -104,7 +105,7 @@ def trace(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Trace:
 def _record(cell: Cell[Any], context_widths: tuple[int, ...], batch: int) -> Trace:
     like = next(iter(weights(cell).values()), torch.empty(0))
     recorder = _Recorder(cell, batch)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with torch.no_grad(), keep_global_state():
         state = cell.initial_state(batch)
         rows = [like.new_empty(batch, width).uniform_(0.1, 0.9) for width in (cell.input_size, *context_widths)]
         parts = [like.new_empty(part.shape).uniform_(0.1, 0.9) for part in state]
