@@ -61,7 +61,7 @@ def test_train_says_what_it_does_and_what_comes_next(folder):
     assert f"go on with: unspool chat {folder / 'both'}" in said
     record = json.loads((folder / "both" / "unspool.json").read_text())
     assert (record["task"], record["complete"]) == ("answer", True)
-    assert list(record["metrics"]["valid"]) == ["first", "answered", "perplexity"]
+    assert list(record["metrics"]["valid"]) == ["first", "correct", "answered", "perplexity"]
 
 
 def test_chat_answers_a_line_at_a_time_from_a_file_or_standard_input(shell, folder, tmp_path):
@@ -250,7 +250,7 @@ def test_predict_evaluate_inspect_and_info(shell, folder, tmp_path):
     assert [each and each["answers"] for each in records] == [["On quiet islands."], None, ["Picasso."]]
     scores = json.loads(shell("evaluate", folder / "both", folder / "pairs.tsv", "--json").stdout)
     assert scores["first"] == 1.0
-    assert list(scores) == ["first", "answered", "perplexity"]
+    assert list(scores) == ["first", "correct", "answered", "perplexity"]
     shown = shell("inspect", folder / "both", "Who painted guernica?", "--out", tmp_path / "t.json").stdout
     assert "answer: Picasso." in shown
     assert "attention" in shown

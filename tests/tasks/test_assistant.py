@@ -172,10 +172,10 @@ def test_scores_are_counted_by_hand(folder, memory, both, tmp_path):
         "the way to quit vim\tStand still at dawn.\n"
     )
     memory.settings = memory.settings.replace(threshold=0.3)
-    assert memory.evaluate(path) == {"first": 0.5, "answered": 0.75}
+    assert memory.evaluate(path) == {"first": 0.5, "correct": 0.25, "answered": 0.75}
     memory.settings = memory.settings.replace(threshold=None)
     found = both.evaluate(path)
-    assert list(found) == ["first", "answered", "perplexity"]
+    assert list(found) == ["first", "correct", "answered", "perplexity"]
     assert 1 < found["perplexity"] < 1000
     assert both.record.metrics["valid"]["first"] == 1.0
     assert list(both.record.baselines) == ["tf–idf"]
@@ -335,15 +335,18 @@ def test_pairs_are_added_and_found_at_once_and_after_loading(folder, name, tmp_p
     assert again.ask("How do I catch trout?").answer == "Stand still at dawn."
 
 
-def test_a_pair_that_joins_two_questions(memory, tmp_path):
+def test_a_pair_that_shares_wordings_with_two_questions_joins_the_one_it_asks(memory, tmp_path):
     joined = {"question": "How do I feed ducks?", "paraphrases": ["How do I catch trout?", "water"], "answer": "Both."}
     assert memory.add(write(tmp_path / "a.jsonl", [joined, {"question": "new", "answer": "yes"}])) == 1
-    assert len(memory.questions) == 10
-    assert memory.ask("How do I catch trout?").answers == ["Oats, never crusts.", "Stand still at dawn.", "Both."]
+    assert len(memory.questions) == 11
+    assert memory.ask("How do I feed ducks?").answers == ["Oats, never crusts.", "Both."]
+    assert memory.ask("water").answers == ["Oats, never crusts.", "Both."]
+    trout = memory.ask("How do I catch trout?")
+    assert trout.answers == ["Stand still at dawn."]
+    assert [source.question for source in trout.sources[:2]] == ["How do I catch trout?", "How do I feed ducks?"]
     assert memory.ask("new").answer == "yes"
-    for topic, answer in list(TOPICS.items())[:7]:
+    for topic, answer in TOPICS.items():
         assert memory.ask(f"How do I {topic}?").answers[0] == answer
-    assert memory.ask("How do I polish shoes?").answer == "Brush, wax, brush again."
 
 
 @pytest.mark.parametrize("pair", [("", "a"), ("a", " \n")])

@@ -18,7 +18,14 @@ from unspool.data.files import Paths, Reader, find_files
 from unspool.data.labels import Labels
 from unspool.data.ngrams import LONGEST_TEXT, Bag, Bags, NgramVocabulary, split_words
 from unspool.data.pairs import Pair, read_pairs
-from unspool.data.questions import Question, merge_questions, read_questions
+from unspool.data.questions import (
+    Question,
+    extend_questions,
+    merge_questions,
+    read_questions,
+    shared_wordings,
+    wording_key,
+)
 from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
 from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences
 from unspool.data.sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, evaluation_batches
@@ -84,6 +91,7 @@ __all__ = [
     "code_depths",
     "depths",
     "evaluation_batches",
+    "extend_questions",
     "find_column",
     "find_files",
     "guess_text_and_label",
@@ -96,8 +104,10 @@ __all__ = [
     "read_stories",
     "read_text",
     "refuse_empty",
+    "shared_wordings",
     "split",
     "split_words",
     "story_words",
     "token_array",
+    "wording_key",
 ]

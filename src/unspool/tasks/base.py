@@ -121,6 +121,10 @@ class Task(ABC, Generic[D]):
     def _complete(self, train: D, held_out: D | None) -> None:
         """Learn what was held out of the training data as well, if it takes no training; scores are counted already."""
 
+    def _notes(self, train: D, held_out: D | None) -> list[str]:
+        """Tell what a person should know of the training data; `held_out` was held out of them."""
+        return []
+
     def _tidy(self) -> None:
         """Remove what only training needed."""
 

@@ -177,6 +177,8 @@ class _Fitting(Generic[D]):
                 self.reporter.note(f"{name}: {counts}{'' if data.paths else ' (held out of the training data)'}")
         if self.task._skipped:
             self.reporter.note(f"left out {self.task._skipped:,} bad examples ({option('skip_bad')})")
+        for note in self.task._notes(splits.train.examples, splits.held_out):
+            self.reporter.note(f"note: {note}")
         self.record.network = self.task.describe()
         self.reporter.note(f"network: {self.record.network['summary']}")
         for line in self.record.network["engine"]:
