@@ -39,9 +39,9 @@ def vague(n: int) -> str:
 
 
 def chain() -> list[dict[str, Any]]:
-    """An FAQ in which each entry shares a vague paraphrase with the next, and asks for something of its own."""
+    """An FAQ in which each entry but the last shares a vague paraphrase with the next, and has an answer of its own."""
     count = len(THINGS)
-    return [
+    ring = [
         {
             "question": f"How do I {DEEDS[n]} my {THINGS[n]}?",
             "paraphrases": [
@@ -55,6 +55,7 @@ def chain() -> list[dict[str, Any]]:
         }
         for n in range(count)
     ]
+    return [*ring, {"question": "When are you open?", "paraphrases": ["opening hours"], "answer": "From nine to five."}]
 
 
 UNSEEN = [
@@ -116,7 +117,7 @@ def test_validation_and_test_say_how_often_the_entry_and_its_answer_are_right(as
 def test_a_shared_wording_names_both_entries(assistant):
     for n in range(len(THINGS)):
         reply = assistant.ask(vague(n))
-        owners = {chain()[n]["question"], chain()[n - 1]["question"]}
+        owners = {chain()[n]["question"], chain()[(n - 1) % len(THINGS)]["question"]}
         assert {source.question for source in reply.sources[:2]} == owners
         assert reply.sources[0].share == reply.sources[1].share > reply.sources[2].share
         assert (reply.confidence, reply.known) == (1.0, True)
@@ -252,7 +253,7 @@ def test_the_threshold_does_not_count_an_entry_that_shares_the_wording_as_wrong(
         (
             pair,
             tuple(
-                other for other in range(20) if other != pair and set(each.wordings[:1]) & set(twins[other].wordings)
+                other for other in range(22) if other != pair and set(each.wordings[:1]) & set(twins[other].wordings)
             ),
         )
         for pair, each in enumerate(twins)
@@ -300,7 +301,7 @@ def test_what_was_added_is_kept_by_a_training_that_goes_on(place, tmp_path):
     task.add([(vague(7), chain()[1]["answer"]), (chain()[4]["question"], chain()[5]["answer"])])
     task.save(tmp_path / "m")
     expected = [(set(each.wordings), each.answers) for each in task.questions]
-    assert len(expected) == 12
+    assert len(expected) == 13
     longer = Assistant(**{**SETTINGS, "schedule": "constant", "epochs": 9})
     longer.fit(place / "faq.jsonl", out=tmp_path / "m", resume=True, reporter=SILENT)
     assert [(set(each.wordings), each.answers) for each in longer.questions] == expected
@@ -316,5 +317,5 @@ def test_a_folder_of_merged_questions_still_loads(place, tmp_path, assistant):
     both = {"wordings": [*kept[0]["wordings"], *kept[1]["wordings"]], "answers": [*kept[0]["answers"], "x"]}
     path.write_text(json.dumps([both, *kept[2:]]))
     again = unspool.load(tmp_path / "m")
-    assert len(again.questions) == 9
+    assert len(again.questions) == 10
     assert again.ask(vague(1)).answer == chain()[0]["answer"]
