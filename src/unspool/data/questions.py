@@ -114,7 +114,7 @@ def extend_questions(questions: Sequence[Question], more: Iterable[Question]) ->
 
 
 def shared_wordings(questions: Iterable[Question]) -> dict[str, list[int]]:
-    """Return the wordings that several questions have, as `wording_key` gives them, with the places of the questions."""
+    """Return the wordings, as `wording_key` gives them, that several questions have, with these questions' places."""
     places: dict[str, list[int]] = {}
     for place, each in enumerate(questions):
         for wording in each.wordings:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 import msgspec
 import numpy as np
 import torch
 from torch import nn
 
-from unspool.cells import Cell
 from unspool.data import (
     LONGEST_TEXT,
     UNKNOWN,
@@ -134,7 +133,7 @@ class Assistant(Task[list[Question]]):
         """Units of the generator."""
         self._ngrams: Any = None
         self._lesson: _Lesson | None = None
-        self._added: list[Question] = []
+        self._added: list[_Addition] = []
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -546,11 +545,8 @@ class Assistant(Task[list[Question]]):
         if self.settings.generator:
             self.vocabulary = Vocabulary.load(folder)
 
-    @classmethod
-    def load(cls, folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Self:
-        task = super().load(folder, cell=cell)
-        task.matcher = Matcher.load(Path(folder) / "vocabulary", task.questions, task.model.retriever)
-        return task
+    def _opened(self, vocabularies: Path) -> None:
+        self.matcher = Matcher.load(vocabularies, self.questions, self.model.retriever)
 
 
 class _Lesson(NamedTuple):

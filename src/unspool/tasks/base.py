@@ -72,6 +72,8 @@ class Task(ABC, Generic[D]):
         self._skipped = 0
         self._scratch: Path | None = None
         """Where large things may lie while training runs."""
+        self._home: Path | None = None
+        """The folder that the task was opened from, trained into or saved into."""
 
     # ---- what each task gives ----------------------------------------------------------------------------------
 
@@ -143,6 +145,9 @@ class Task(ABC, Generic[D]):
     @abstractmethod
     def _load_vocabularies(self, folder: Path) -> None:
         """Read what `_save_vocabularies` wrote."""
+
+    def _opened(self, vocabularies: Path) -> None:
+        """Finish the opening of a folder, of which vocabularies and weights are there."""
 
     @abstractmethod
     def _size(self, examples: D) -> dict[str, int]:
@@ -308,8 +313,11 @@ class Task(ABC, Generic[D]):
     def save(self, folder: str | Path) -> None:
         """Write the model folder: settings, weights, vocabularies, model card.
 
+        All files change at once: after a full disk or a kill the folder holds the old model or the new one.
+
         Raises:
-            MachineError: If the disk is full or refuses.
+            MachineError: If the disk is full or refuses; the folder is as it was before.
+            ModelFolderError: If another process wrote the folder that this model was opened from since then.
         """
         self._need_model()
         save_task(self, Path(folder))

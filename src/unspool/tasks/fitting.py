@@ -29,6 +29,7 @@ from unspool.training import Reporter, fit, report_to
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
 from unspool.training.settings import refuse_changes
+from unspool.writing import finish_generation, newest
 
 if TYPE_CHECKING:
     from unspool.tasks.base import Paths, Task
@@ -80,6 +81,8 @@ def fit_task(
     with new_folder(out, resume=resume or not world.first) as folder:
         fitting = _Fitting(task, folder, world, (reporter or report_to()) if world.first else Reporter(), allow)
         splits = fitting.read(train, valid, test)
+        if resume and world.first:
+            finish_generation(folder)
         going_on = resume and not world.share(only_begun(folder))
         splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
         fitting.introduce(splits)
@@ -102,7 +105,7 @@ class _Fitting(Generic[D]):
     def __init__(self, task: Task[D], folder: Path, world: World, reporter: Reporter, allow: Collection[str]) -> None:
         self.task, self.folder, self.world, self.reporter = task, folder, world, reporter
         self.allow = frozenset(allow)
-        task._scratch = folder / "training"
+        task._scratch, task._home = folder / "training", folder.resolve()
 
     @property
     def record(self) -> Record:
@@ -140,7 +143,7 @@ class _Fitting(Generic[D]):
         task, folder = self.task, self.folder
         task.record = read_record(folder)
         self._refuse_changed_settings()
-        task._load_vocabularies(folder / "vocabulary")
+        task._load_vocabularies(newest(folder, "vocabulary"))
         fresh = self._new_record(splits)
         for name, part in fresh.data.items():
             before = self.record.data.get(name, {}).get("sha256")

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError, option
-from unspool.writing import replace_file
+from unspool.writing import newest, replace_file
 
 __all__ = [
     "FORMAT",
@@ -64,6 +64,8 @@ class Record(msgspec.Struct, kw_only=True):
     """What simple methods score on the same held-out data."""
     training: dict[str, Any] = {}
     """Epochs, updates, seconds, and why it stopped."""
+    generation: int = 0
+    """How often the model was saved into this folder."""
 
 
 def read_record(folder: Path) -> Record:
@@ -72,7 +74,7 @@ def read_record(folder: Path) -> Record:
     Raises:
         ModelFolderError: If the folder is missing, is no model folder, is damaged, or is of a newer version.
     """
-    path = folder / RECORD
+    path = newest(folder, RECORD)
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +16,7 @@ from unspool.settings import from_record
 from unspool.tasks.card import model_card
 from unspool.tasks.folder import Record, read_record, write_record, write_text
 from unspool.training import checkpoint
+from unspool.writing import new_generation, newest, read_undisturbed
 
 if TYPE_CHECKING:
     from unspool.tasks.base import Task
@@ -26,27 +29,50 @@ WEIGHTS = "model.safetensors"
 
 
 def save_task(task: Task[Any], folder: Path) -> None:
-    """Write the model folder; `unspool.json`, which says that it is complete, comes last."""
+    """Write the model folder; all its files change at once, and a fault leaves it as it was."""
     assert task.record is not None
-    task._save_vocabularies(folder / "vocabulary")
-    checkpoint.write(folder / WEIGHTS, _weights(task.model), {"task": task.name})
-    write_text(folder / "README.md", model_card(task.record, task.summary, folder.name))
-    write_record(folder, task.record)
+    with new_generation(folder) as staged:
+        record = msgspec.structs.replace(task.record, generation=_next_generation(task, folder))
+        task._save_vocabularies(staged / "vocabulary")
+        checkpoint.write(staged / WEIGHTS, _weights(task.model), {"task": task.name})
+        write_text(staged / "README.md", model_card(record, task.summary, folder.name))
+        write_record(staged, record)
+    task.record, task._home = record, folder.resolve()
+
+
+def _next_generation(task: Task[Any], folder: Path) -> int:
+    """The number that the folder gets, one above the last; refuse to undo what another process wrote."""
+    assert task.record is not None
+    last = 0
+    with suppress(ModelFolderError):
+        last = read_record(folder).generation
+    if task._home == folder.resolve() and last != task.record.generation:
+        raise ModelFolderError(
+            f"{folder} was written by another process since this model was opened; saving it would undo that. "
+            f"Open it again, or go on with its training, and repeat what you did"
+        )
+    return last + 1
 
 
 def load_task(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     """Open a model folder; see `Task.load`."""
+    return read_undisturbed(folder, lambda: _open(kind, folder, cell))
+
+
+def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     record = read_record(folder)
     task = _from_record(kind, folder, record, cell)
-    if not (folder / WEIGHTS).is_file():
+    weights, vocabulary = newest(folder, WEIGHTS), newest(folder, "vocabulary")
+    if not weights.is_file():
         raise ModelFolderError(
             f"{folder} holds no weights yet: its training did not come to an end; "
             f"go on with {wording(f'unspool train --resume {folder}', f'fit(..., out={str(folder)!r}, resume=True)')}"
         )
-    task._load_vocabularies(folder / "vocabulary")
-    tensors, _ = checkpoint.read(folder / WEIGHTS)
+    task._load_vocabularies(vocabulary)
+    tensors, _ = checkpoint.read(weights)
     task.model = _filled(task, folder, tensors)
-    task.record = record
+    task.record, task._home = record, folder.resolve()
+    task._opened(vocabulary)
     return task
 
 

@@ -146,10 +146,10 @@ def make_probes(
 def calibrate(probes: Sequence[Probe], index: KeyIndex, *, keep: float = 0.95) -> Confidence:
     """Choose the strength, the score of "I don't know", and the threshold.
 
-    Each probe counts twice: as it is, and with its pair and those like it taken away: then no pair fits. Strength and score are those
-    under which what is right is likeliest; where any strength would do, it stays near that of training. The threshold
-    is the one that a share `keep` of the probes reaches; of the
-    altered ones only those count which find their pair, as the others may have lost what they asked.
+    Each probe counts twice: as it is, and with its pair and those like it taken away: then no pair fits. Strength and
+    score are those under which what is right is likeliest; where any strength would do, it stays near that of training.
+    The threshold is the one that a share `keep` of the probes reaches; of the altered ones only those count which find
+    their pair, as the others may have lost what they asked.
 
     Args:
         probes: Questions as if they were new; see `make_probes`.
