@@ -18,7 +18,7 @@ from pair_samples import write_entries as write
 import unspool
 from unspool import Assistant
 from unspool.data import Question
-from unspool.errors import DataError, ModelFolderError, SettingError, UsageError
+from unspool.errors import DataError, ModelFolderError, SettingError, UsageError, for_command_line
 from unspool.training import Reporter
 
 
@@ -428,7 +428,7 @@ def test_the_generator_writes(folder, memory, both):
     assert isinstance(said, str)
     assert said == both.write("How do I quit vim?")
     assert all(isinstance(both.write(asked), str) for asked in ("", "🦊", "x " * 500_000))
-    with pytest.raises(UsageError, match=r"trained without a generator \(generator = false\)"):
+    with pytest.raises(UsageError, match="has no generator that could write; train one with generator=True"):
         memory.write("How do I quit vim?")
 
 
@@ -592,3 +592,43 @@ def test_settings_of_writing_are_followed(both):
 def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(SettingError, match="shortest = 5 is more than longest = 4"):
         Assistant(**{"memory.shortest": 5})
+
+
+def test_there_is_no_generator_unless_one_is_asked_for(folder, tmp_path):
+    assert not Assistant().settings.generator
+    plain = Assistant(epochs=1, threads=1).fit(folder / "train.jsonl", reporter=SILENT)
+    assert plain.model.generator is None
+    assert plain.vocabulary is None
+
+
+class Ear(Reporter):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_settings_of_a_generator_that_is_not_there_are_named(folder):
+    for settings, expected in (
+        ({"generator": False}, []),
+        ({"generator": True, "hidden": 6}, []),
+        ({"generator": False, "hidden": 6, "beam": 7}, ["network.hidden, decoding.beam have no effect"]),
+    ):
+        ear = Ear()
+        Assistant(epochs=1, threads=1, **settings).fit(folder / "train.jsonl", reporter=ear)
+        assert [note.removeprefix("note: ")[:44] for note in ear.notes if "effect" in note] == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (MEMORY, ["smaller vectors (memory.size, now 4)"]),
+        (
+            SMALL,
+            ["no generator (--no-generator), which is what takes the time", "a smaller network (--hidden N, now 6)"],
+        ),
+    ],
+)
+def test_what_would_shorten_a_training(settings, expected):
+    assert [for_command_line(way) for way in Assistant(**settings)._shorter()] == expected

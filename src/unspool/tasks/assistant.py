@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -30,10 +31,10 @@ from unspool.data import (
     wording_key,
 )
 from unspool.decoding import decode
-from unspool.errors import DataError, ModelFolderError, UsageError
+from unspool.errors import DataError, ModelFolderError, UsageError, option
 from unspool.inspection import Trace
 from unspool.models import AssistantModel, Retriever
-from unspool.settings import Settings
+from unspool.settings import Settings, describe
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
 from unspool.tasks.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.encoding import bucketed, learned_vocabulary
@@ -173,20 +174,20 @@ class Assistant(Task[list[Question]]):
         return kept, [_some(examples[place], held[place]) for place in sorted(held)]
 
     def _notes(self, train: list[Question], held_out: list[Question] | None) -> list[str]:
-        """Name the wordings that several questions share, and where they stand."""
-        examples = _whole(train, held_out)
-        shared = shared_wordings(examples)
-        if not shared:
+        """Name the wordings that several questions share, and settings that have no effect."""
+        return [*_note_of_shared(_whole(train, held_out)), *self._note_of_generator()]
+
+    def _note_of_generator(self) -> list[str]:
+        """Name the settings of a generator that is not trained."""
+        if self.settings.generator:
             return []
-        named = []
-        for key, places in list(shared.items())[:_NAMED]:
-            wording = next(text for text in examples[places[0]].wordings if wording_key(text) == key)
-            named.append(f"{wording!r} ({', '.join(examples[place].where for place in places[:_PLACES])})")
-        count = f"{len(shared):,} wordings belong" if len(shared) > 1 else "1 wording belongs"
-        return [
-            f"{count} to several questions: {', '.join(named)}{' ...' if len(shared) > _NAMED else ''}. "
-            f"Asked so, the assistant takes the question whose other wordings and answers fit best, and shows all"
-        ]
+        usual, own = AssistantSettings(), ("network.", "vocabulary.", "decoding.", "label_smoothing")
+        names = [name for name in describe(AssistantSettings) if name.startswith(own)]
+        changed = [name for name in names if attrgetter(name)(self.settings) != attrgetter(name)(usual)]
+        if not changed:
+            return []
+        verb = "have" if len(changed) > 1 else "has"
+        return [f"{', '.join(changed)} {verb} no effect without a generator; train one with {option('generator')}"]
 
     def _size(self, examples: list[Question]) -> dict[str, int]:
         return {
@@ -281,6 +282,12 @@ class Assistant(Task[list[Question]]):
         probes = make_probes(lesson.held, lesson.bags, seed=self.settings.training.seed)
         index = KeyIndex(self.model.retriever.cpu(), lesson.bags.keys())
         self.matcher = self._matcher(self.model, calibrate(probes, index, keep=self.settings.keep or 1e-6))
+
+    def _shorter(self) -> list[str]:
+        if not self.settings.generator:
+            return [f"smaller vectors (memory.size, now {self.settings.memory.size})"]
+        without = option("generator", False)
+        return [f"no generator ({without}), which is what takes the time", *super()._shorter()]
 
     def _go_back(self, train: list[Question], held_out: list[Question] | None) -> None:
         """Set aside what was added after training, and the wordings held out; `_complete` puts both back."""
@@ -420,7 +427,7 @@ class Assistant(Task[list[Question]]):
         """
         self._need_model()
         if self.model.generator is None or self.vocabulary is None:
-            raise UsageError("this assistant was trained without a generator (generator = false)")
+            raise UsageError(f"this assistant has no generator that could write; train one with {option('generator')}")
         generator = self.model.generator
         ids, lengths = self._encode([question]).pad(np.array([0]))
         tokens = Tokens(ids, lengths).to(device_of(generator))
@@ -571,6 +578,22 @@ def _told(question: str, answer: str) -> Question:
         side = "answer" if asked else "question"
         raise DataError(f"the {side} is empty; expected a text on both sides")
     return Question("what was added", [asked], [said])
+
+
+def _note_of_shared(examples: Sequence[Question]) -> list[str]:
+    """Say which wordings several questions share, and where they stand."""
+    shared = shared_wordings(examples)
+    if not shared:
+        return []
+    named = []
+    for key, places in list(shared.items())[:_NAMED]:
+        first = next(text for text in examples[places[0]].wordings if wording_key(text) == key)
+        named.append(f"{first!r} ({', '.join(examples[place].where for place in places[:_PLACES])})")
+    count = f"{len(shared):,} wordings belong" if len(shared) > 1 else "1 wording belongs"
+    return [
+        f"{count} to several questions: {', '.join(named)}{' ...' if len(shared) > _NAMED else ''}. "
+        f"Asked so, the assistant takes the question whose other wordings and answers fit best, and shows all"
+    ]
 
 
 def _spare_wordings(examples: Sequence[Question]) -> list[list[tuple[int, int]]]:

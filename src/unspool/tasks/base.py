@@ -16,7 +16,7 @@ from torch import nn
 from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
 from unspool.data import find_files
 from unspool.engine import explain, record_dispatch
-from unspool.errors import UsageError
+from unspool.errors import UsageError, option
 from unspool.inspection import Recording, Trace
 from unspool.layers import Recurrent
 from unspool.models import AttentiveDecoder
@@ -126,6 +126,11 @@ class Task(ABC, Generic[D]):
     def _notes(self, train: D, held_out: D | None) -> list[str]:
         """Tell what a person should know of the training data; `held_out` was held out of them."""
         return []
+
+    def _shorter(self) -> list[str]:
+        """What would make training shorter, beside fewer epochs, each in a few words."""
+        name = "hidden" if hasattr(self.settings.network, "hidden") else "embedding"
+        return [f"a smaller network ({option(name, 'N')}, now {getattr(self.settings.network, name)})"]
 
     def _tidy(self) -> None:
         """Remove what only training needed."""

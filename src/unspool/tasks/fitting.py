@@ -222,6 +222,7 @@ class _Fitting(Generic[D]):
             allow=self.allow,
             reporter=self.reporter,
             resume_with=self._way_on() if kept else None,
+            shorten=task._shorter(),
         )
         task.model.eval()
         self.record.training = {
