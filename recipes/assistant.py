@@ -30,7 +30,6 @@ from unspool import Assistant
 from unspool.training import Reporter
 
 SETTINGS: dict[str, Any] = {
-    "generator": False,
     "valid_fraction": 0,
     "learning_rate": 1e-2,
     "threads": 1,

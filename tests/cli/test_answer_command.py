@@ -37,9 +37,9 @@ def folder(tmp_path_factory):
     (place / "pairs.tsv").write_text(TABLE)
     (place / "more.jsonl").write_text("".join(json.dumps(each) + "\n" for each in PARAPHRASED))
     data = (place / "pairs.tsv", place / "more.jsonl")
-    done = Shell()("train", "answer", *data, "--out", place / "both", *TINY)
+    done = Shell()("train", "answer", *data, "--out", place / "both", *TINY, "--generator")
     (place / "said.txt").write_text(done.stdout + done.stderr)
-    Shell()("train", "answer", *data, "--out", place / "memory", *TINY, "--no-generator", "--quiet")
+    Shell()("train", "answer", *data, "--out", place / "memory", *TINY, "--quiet")
     return place
 
 
@@ -61,7 +61,7 @@ def test_train_says_what_it_does_and_what_comes_next(folder):
     assert f"go on with: unspool chat {folder / 'both'}" in said
     record = json.loads((folder / "both" / "unspool.json").read_text())
     assert (record["task"], record["complete"]) == ("answer", True)
-    assert list(record["metrics"]["valid"]) == ["first", "answered", "perplexity"]
+    assert list(record["metrics"]["valid"]) == ["first", "correct", "answered", "perplexity"]
 
 
 def test_chat_answers_a_line_at_a_time_from_a_file_or_standard_input(shell, folder, tmp_path):
@@ -180,7 +180,7 @@ def test_what_is_typed_wrongly_does_not_end_a_conversation(monkeypatch, capsys, 
     assert [err for _, err in heard[1 : len(typed) + 1]] == list(typed.values())
     assert all(out == "" for out, _ in heard[1 : len(typed) + 1])
     written, looked, helped, last = heard[-4:]
-    assert written == ("", "this assistant was trained without a generator (generator = false)\n")
+    assert written == ("", "this assistant has no generator that could write; train one with --generator\n")
     assert "pelicans" in looked[0]
     assert [line.split()[0] for line in helped[0].splitlines()] == ["/why", "/look", "/write", "/add", "/sure", "/bye"]
     assert last == ("", "")
@@ -250,7 +250,7 @@ def test_predict_evaluate_inspect_and_info(shell, folder, tmp_path):
     assert [each and each["answers"] for each in records] == [["On quiet islands."], None, ["Picasso."]]
     scores = json.loads(shell("evaluate", folder / "both", folder / "pairs.tsv", "--json").stdout)
     assert scores["first"] == 1.0
-    assert list(scores) == ["first", "answered", "perplexity"]
+    assert list(scores) == ["first", "correct", "answered", "perplexity"]
     shown = shell("inspect", folder / "both", "Who painted guernica?", "--out", tmp_path / "t.json").stdout
     assert "answer: Picasso." in shown
     assert "attention" in shown
@@ -301,6 +301,7 @@ def test_training_goes_on_after_pairs_were_added_and_keeps_them(shell, folder, t
 
 
 def test_compare_gives_networks_the_same_budget(shell, folder):
+    # without its generator there would be nothing to compare
     words = ["compare", "answer", folder / "more.jsonl", *TINY, "--networks", "initial,gru", "--json", "--quiet"]
     record = json.loads(shell(*words).stdout)
     assert [row["network"] for row in record["networks"]] == ["initial", "gru"]

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from unspool.data import Question, merge_questions, read_questions
+from unspool.data import Question, extend_questions, merge_questions, read_questions, shared_wordings
 from unspool.errors import DataError, MissingExtraError
 
 
@@ -266,20 +266,61 @@ def test_answers_are_kept_in_their_order_and_each_once():
     assert merged(("a", "2|1|2"), ("b", "1"), ("A", "3|1"), ("a", "2")) == [("a", "2|1|3", "f:1"), ("b", "1", "f:2")]
 
 
-def test_a_chain_of_shared_wordings_is_one_question():
-    assert merged(("a|b", "1"), ("x", "9"), ("b|c", "2"), ("c|d", "1")) == [
-        ("a|b|c|d", "1|2", "f:1"),
+def test_questions_that_share_some_wordings_stay_separate():
+    listed = [("a|b", "1"), ("x", "9"), ("b|c", "2"), ("c|d", "1"), ("B| A", "3"), ("a", "4")]
+    assert merged(*listed) == [
+        ("a|b", "1|3", "f:1"),
         ("x", "9", "f:2"),
+        ("b|c", "2", "f:3"),
+        ("c|d", "1", "f:4"),
+        ("a", "4", "f:6"),
     ]
-    assert merged(("a", "1"), ("x", "9"), ("b", "2"), ("c", "3"), ("C|b|e|a", "4")) == [
-        ("a|b|c|e", "1|2|3|4", "f:1"),
-        ("x", "9", "f:2"),
+
+
+def test_shared_wordings_name_the_places_of_all_their_questions():
+    listed = [Question(f"f:{n}", asked.split("|"), ["x"]) for n, asked in enumerate(["a|b|A", "c", " B|d", "b|c", "a"])]
+    assert shared_wordings(listed) == {"a": [0, 4], "b": [0, 2, 3], "c": [1, 3]}
+    assert shared_wordings(listed[:2]) == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        (("C", "9"), ["a|b:1", "b|c:2", "c:3|9", "d|b:4"]),  # the same set of wordings
+        (("b|A", "9"), ["a|b:1|9", "b|c:2", "c:3", "d|b:4"]),
+        (("D|e", "9"), ["a|b:1", "b|c:2", "c:3", "d|b|e:4|9"]),  # the same first wording
+        (("b|e", "9"), ["a|b:1", "b|c|e:2|9", "c:3", "d|b:4"]),
+        (("e|b", "9"), ["a|b:1", "b|c:2", "c:3", "d|b:4", "e|b:9"]),  # a new question
+        (("c|d", "9"), ["a|b:1", "b|c:2", "c|d:3|9", "d|b:4"]),
+    ],
+    ids=str,
+)
+def test_what_is_added_joins_the_question_that_it_repeats(more, expected):
+    def question(asked, said):
+        return Question(f"f:{asked}", asked.split("|"), said.split("|"))
+
+    known = [question("a|b", "1"), question("b|c", "2"), question("c", "3"), question("d|b", "4")]
+    found = extend_questions(known, [question(*more)])
+    assert ["|".join(each.wordings) + ":" + "|".join(each.answers) for each in found] == expected
+    assert [each.where for each in found[:4]] == [each.where for each in known]
+    assert known[0] == question("a|b", "1")
+    assert extend_questions(found, [question(*more)]) == found
+
+
+def test_a_paraphrase_of_one_question_adds_to_it_and_one_of_several_is_new():
+    known = [Question("f:1", ["a", "p", "q"], ["1"]), Question("f:2", ["b", "p"], ["2"])]
+    found = extend_questions(known, [Question("g:1", ["Q"], ["3"]), Question("g:2", ["P"], ["4"]), known[1]])
+    assert [(each.wordings, each.answers) for each in found] == [
+        (["a", "p", "q"], ["1", "3"]),
+        (["b", "p"], ["2"]),
+        (["P"], ["4"]),
     ]
 
 
 def test_a_question_repeated_very_often_takes_no_time():
     many = [Question(f"f:{n}", ["Same?", f"w{n}"], [f"answer {n}", "again"]) for n in range(20_000)]
-    found = merge_questions(many)
-    assert len(found) == 1
-    assert len(found[0].wordings) == 20_001
-    assert len(found[0].answers) == 20_001
+    assert len(merge_questions(many)) == 20_000
+    assert len(extend_questions(many[:9_000], many)[0].answers) == 11_002
+    assert shared_wordings(many) == {"same?": list(range(20_000))}
+    (one,) = merge_questions(Question(each.where, ["Same?"], each.answers) for each in many)
+    assert len(one.answers) == 20_001

@@ -236,3 +236,27 @@ def test_each_kind_of_bars_is_explained_once_shares_apart_from_gates():
     assert len(gates) == 1
     assert lines.index("layer 2 forward") < gates[0] < lines.index("hops")
     assert lines[-1] == "full bar = 1"
+
+
+def test_sources_and_counted_words_are_lines_to_read():
+    prediction = {
+        "answer": "Oats.",
+        "sources": [
+            {"question": "What do ducks eat?", "answer": "Oats\x1b[2J.", "share": 0.934},
+            {"question": "Are geese dangerous?", "answer": "Only in groups.", "share": 0.0},
+        ],
+        "words that counted": [["ducks", 0.25], ["eat", -0.0625]],
+        "mixed": [{"share": 0.5}, 3],
+        "none": [],
+    }
+    file = io.StringIO()
+    show(Trace(("a",), {}, prediction), Console(file=file, width=80, color_system=None, _environ={}))
+    assert [line.rstrip() for line in file.getvalue().splitlines()[:7]] == [
+        "answer: Oats.",
+        "sources:",
+        " 93.4%  What do ducks eat?  =>  Oats\\x1b[2J.",
+        "  0.0%  Are geese dangerous?  =>  Only in groups.",
+        "words that counted: ducks 0.25, eat -0.0625",
+        'mixed: [{"share": 0.5}, 3]',
+        "none: []",
+    ]

@@ -92,6 +92,13 @@ def test_html_holds_the_numbers_and_lets_no_token_out(tmp_path):
     np.testing.assert_allclose(forget["values"], made().arrays["layer 1 forward / forget"].mean(axis=1), atol=1e-6)
 
 
+def test_html_shows_sources_as_lines(tmp_path):
+    sources = [{"question": "ducks?", "answer": "Oats.", "share": 0.5}]
+    text = write_trace(made(prediction={"sources": sources}), tmp_path / "t.html").read_text(encoding="utf-8")
+    (content,) = re.findall(r"<script type=[^>]*>(.*?)</script>", text, flags=re.DOTALL)
+    assert json.loads(content)["prediction"]["others"] == ["sources:", " 50.0%  ducks?  =>  Oats."]
+
+
 def test_html_asks_nothing_of_the_network_and_runs_one_script_by_its_hash(tmp_path):
     text = write_trace(made(), tmp_path / "t.html").read_text(encoding="utf-8")
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|src=|<link", text)

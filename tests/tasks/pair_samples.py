@@ -25,6 +25,7 @@ TOPICS = {
     "catch trout": "Stand still at dawn.",
 }
 SMALL_ASSISTANT: dict[str, Any] = {
+    "generator": True,
     "hidden": 6,
     "embedding": 5,
     "dropout": 0.0,

@@ -18,7 +18,7 @@ from pair_samples import write_entries as write
 import unspool
 from unspool import Assistant
 from unspool.data import Question
-from unspool.errors import DataError, ModelFolderError, SettingError, UsageError
+from unspool.errors import DataError, ModelFolderError, SettingError, UsageError, for_command_line
 from unspool.training import Reporter
 
 
@@ -172,10 +172,10 @@ def test_scores_are_counted_by_hand(folder, memory, both, tmp_path):
         "the way to quit vim\tStand still at dawn.\n"
     )
     memory.settings = memory.settings.replace(threshold=0.3)
-    assert memory.evaluate(path) == {"first": 0.5, "answered": 0.75}
+    assert memory.evaluate(path) == {"first": 0.5, "correct": 0.25, "answered": 0.75}
     memory.settings = memory.settings.replace(threshold=None)
     found = both.evaluate(path)
-    assert list(found) == ["first", "answered", "perplexity"]
+    assert list(found) == ["first", "correct", "answered", "perplexity"]
     assert 1 < found["perplexity"] < 1000
     assert both.record.metrics["valid"]["first"] == 1.0
     assert list(both.record.baselines) == ["tf–idf"]
@@ -335,15 +335,18 @@ def test_pairs_are_added_and_found_at_once_and_after_loading(folder, name, tmp_p
     assert again.ask("How do I catch trout?").answer == "Stand still at dawn."
 
 
-def test_a_pair_that_joins_two_questions(memory, tmp_path):
+def test_a_pair_that_shares_wordings_with_two_questions_joins_the_one_it_asks(memory, tmp_path):
     joined = {"question": "How do I feed ducks?", "paraphrases": ["How do I catch trout?", "water"], "answer": "Both."}
     assert memory.add(write(tmp_path / "a.jsonl", [joined, {"question": "new", "answer": "yes"}])) == 1
-    assert len(memory.questions) == 10
-    assert memory.ask("How do I catch trout?").answers == ["Oats, never crusts.", "Stand still at dawn.", "Both."]
+    assert len(memory.questions) == 11
+    assert memory.ask("How do I feed ducks?").answers == ["Oats, never crusts.", "Both."]
+    assert memory.ask("water").answers == ["Oats, never crusts.", "Both."]
+    trout = memory.ask("How do I catch trout?")
+    assert trout.answers == ["Stand still at dawn."]
+    assert [source.question for source in trout.sources[:2]] == ["How do I catch trout?", "How do I feed ducks?"]
     assert memory.ask("new").answer == "yes"
-    for topic, answer in list(TOPICS.items())[:7]:
+    for topic, answer in TOPICS.items():
         assert memory.ask(f"How do I {topic}?").answers[0] == answer
-    assert memory.ask("How do I polish shoes?").answer == "Brush, wax, brush again."
 
 
 @pytest.mark.parametrize("pair", [("", "a"), ("a", " \n")])
@@ -425,7 +428,7 @@ def test_the_generator_writes(folder, memory, both):
     assert isinstance(said, str)
     assert said == both.write("How do I quit vim?")
     assert all(isinstance(both.write(asked), str) for asked in ("", "🦊", "x " * 500_000))
-    with pytest.raises(UsageError, match=r"trained without a generator \(generator = false\)"):
+    with pytest.raises(UsageError, match="has no generator that could write; train one with generator=True"):
         memory.write("How do I quit vim?")
 
 
@@ -589,3 +592,43 @@ def test_settings_of_writing_are_followed(both):
 def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(SettingError, match="shortest = 5 is more than longest = 4"):
         Assistant(**{"memory.shortest": 5})
+
+
+def test_there_is_no_generator_unless_one_is_asked_for(folder, tmp_path):
+    assert not Assistant().settings.generator
+    plain = Assistant(epochs=1, threads=1).fit(folder / "train.jsonl", reporter=SILENT)
+    assert plain.model.generator is None
+    assert plain.vocabulary is None
+
+
+class Ear(Reporter):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+def test_settings_of_a_generator_that_is_not_there_are_named(folder):
+    for settings, expected in (
+        ({"generator": False}, []),
+        ({"generator": True, "hidden": 6}, []),
+        ({"generator": False, "hidden": 6, "beam": 7}, ["network.hidden, decoding.beam have no effect"]),
+    ):
+        ear = Ear()
+        Assistant(epochs=1, threads=1, **settings).fit(folder / "train.jsonl", reporter=ear)
+        assert [note.removeprefix("note: ")[:44] for note in ear.notes if "effect" in note] == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (MEMORY, ["smaller vectors (memory.size, now 4)"]),
+        (
+            SMALL,
+            ["no generator (--no-generator), which is what takes the time", "a smaller network (--hidden N, now 6)"],
+        ),
+    ],
+)
+def test_what_would_shorten_a_training(settings, expected):
+    assert [for_command_line(way) for way in Assistant(**settings)._shorter()] == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import random
 from pathlib import Path
@@ -417,12 +418,22 @@ def test_accuracy_does_not_hang_on_the_scheme_that_spans_are_written_in(sentence
     assert model.evaluate(other) == model.evaluate(sentences)
 
 
-def test_saving_that_fails_leaves_the_folder_as_it_was(reviews, tmp_path):
+def test_saving_that_fails_leaves_the_folder_as_it_was(reviews, tmp_path, monkeypatch):
     model = Classifier(**SMALL).fit(reviews, out=tmp_path / "m", reporter=SILENT)
     said = model.predict(["joy"])
-    (tmp_path / "m" / "vocabulary" / "vocabulary.json.partial").mkdir()  # where the new file would be written
-    with pytest.raises(MachineError, match=r"vocabulary\.json can't be written"):
+    before = {path: path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file()}
+    with torch.no_grad():
+        model.model.output.bias.add_(9.0)
+
+    def refuse(*_):
+        raise OSError(errno.EIO, "no such luck")
+
+    monkeypatch.setattr("unspool.tasks.storing.model_card", refuse)  # vocabularies and weights are written by then
+    with pytest.raises(
+        MachineError, match=r"m: it can't be written \(no such luck\); what was there before is unharmed"
+    ):
         model.save(tmp_path / "m")
+    assert {path: path.read_bytes() for path in (tmp_path / "m").rglob("*") if path.is_file()} == before
     assert unspool.load(tmp_path / "m").predict(["joy"]) == said
 
 

@@ -166,7 +166,7 @@ def classifier() -> TinyClassifier:
 def train(model: nn.Module, source: Windows, folder: Path, *, resume: bool = False, **settings: Any) -> Any:
     """`fit` with validation on the training data, on the CPU."""
     arguments: dict[str, Any] = {"validate": mean_loss(source), "metric": "nats", "higher_is_better": False}
-    for name in ("validate", "metric", "higher_is_better", "reporter", "allow", "resume_with"):
+    for name in ("validate", "metric", "higher_is_better", "reporter", "allow", "resume_with", "shorten"):
         if name in settings:
             arguments[name] = settings.pop(name)
     made = TrainingSettings(**{"device": "cpu", "learning_rate": 0.02, **settings})

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from unspool.cli.models import model_argument, open_model
 from unspool.cli.talk import common, example, result, say
 from unspool.errors import UsageError
+from unspool.writing import locked
 
 __all__ = ["add"]
 
@@ -20,16 +23,17 @@ def add(model: str, data: tuple[str, ...], cell: str | None, form: str | None) -
     """Give an assistant more questions and answers, in the forms that it can be trained on; - is stdin.
 
     Its memory finds them at once; nothing is trained, and its threshold stays. A question that it knows already gets
-    one more answer.
+    one more answer. A kill or a full disk leaves the assistant as it was.
     """
     from unspool.tasks import Assistant
 
-    task = open_model(model, cell)
-    if not isinstance(task, Assistant):
-        raise UsageError(f"{model} is a model of the task {task.name!r}; only an assistant takes more pairs")
-    task.settings = task.settings.replace(**{"data.format": form})
-    new = task.add(list(data))
-    task.save(model)
+    with locked(Path(model)):  # of two at once, one waits and adds to what the other has saved
+        task = open_model(model, cell)
+        if not isinstance(task, Assistant):
+            raise UsageError(f"{model} is a model of the task {task.name!r}; only an assistant takes more pairs")
+        task.settings = task.settings.replace(**{"data.format": form})
+        new = task.add(list(data))
+        task.save(model)
     result(f"{new:,} new questions; {task.introduction()}")
     if task.skipped:
         say(f"left out {task.skipped:,} bad entries (skip_bad)")

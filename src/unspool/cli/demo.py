@@ -21,7 +21,6 @@ _SETTINGS: dict[str, Any] = {
     "epochs": 15,
     "learning_rate": 1e-2,
     "keep": 0.65,  # rather silent than wrong
-    "generator": False,
     "device": "cpu",
     "threads": 1,  # networks this small only wait for each other on several threads
     "seed": 1,

@@ -19,7 +19,15 @@ from unspool.data.in_memory import DataSource, Files, RowsInMemory, are_files, r
 from unspool.data.labels import Labels
 from unspool.data.ngrams import LONGEST_TEXT, Bag, Bags, NgramVocabulary, split_words
 from unspool.data.pairs import Pair, pairs_of_rows, read_pairs
-from unspool.data.questions import Question, merge_questions, questions_of_rows, read_questions
+from unspool.data.questions import (
+    Question,
+    extend_questions,
+    merge_questions,
+    questions_of_rows,
+    read_questions,
+    shared_wordings,
+    wording_key,
+)
 from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
 from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences, sentences_of_rows
 from unspool.data.sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, evaluation_batches
@@ -89,6 +97,7 @@ __all__ = [
     "code_depths",
     "depths",
     "evaluation_batches",
+    "extend_questions",
     "find_column",
     "find_files",
     "guess_text_and_label",
@@ -105,9 +114,11 @@ __all__ = [
     "refuse_empty",
     "rows_in_memory",
     "sentences_of_rows",
+    "shared_wordings",
     "split",
     "split_words",
     "stories_of_rows",
     "story_words",
     "token_array",
+    "wording_key",
 ]

@@ -13,7 +13,15 @@ from unspool.data.rows import ROW_FORMATS, Header, Row, Side, find_sides, read_r
 from unspool.errors import DataError, MissingExtraError
 from unspool.settings import nearest
 
-__all__ = ["Question", "merge_questions", "questions_of_rows", "read_questions"]
+__all__ = [
+    "Question",
+    "extend_questions",
+    "merge_questions",
+    "questions_of_rows",
+    "read_questions",
+    "shared_wordings",
+    "wording_key",
+]
 
 _QUESTION_NAMES = ("question", "questions", "query", "source", "input", "1")
 _ANSWER_NAMES = ("answers", "answer", "response", "target", "output", "2")
@@ -81,40 +89,69 @@ def questions_of_rows(rows: Reader[Row], *, question: str | None = None, answer:
 
 
 def merge_questions(questions: Iterable[Question]) -> list[Question]:
-    """Put together what has a wording in common, case and outer blanks set aside; all answers are kept, each once.
+    """Join questions that have the same set of wordings into one with all their answers, each once.
 
-    A question that has a wording in common with each of two others joins those as well.
+    Case and outer blanks are set aside. Questions that have only some of their wordings in common stay separate.
     """
-    listed = list(questions)
-    first: dict[str, int] = {}
-    parents = list(range(len(listed)))  # of what belongs together, the first is the root
-
-    def root(place: int) -> int:
-        while parents[place] != place:
-            parents[place] = parents[parents[place]]
-            place = parents[place]
-        return place
-
-    for number, each in enumerate(listed):
-        for wording in each.wordings:
-            one, other = sorted((root(first.setdefault(_key(wording), number)), root(number)))
-            parents[other] = one
-    groups: dict[int, list[Question]] = {}
-    for number, each in enumerate(listed):
-        groups.setdefault(root(number), []).append(each)
+    groups: dict[frozenset[str], list[Question]] = {}
+    for each in questions:
+        groups.setdefault(_keys(each), []).append(each)
     return [_joined(group) for group in groups.values()]
+
+
+def extend_questions(questions: Sequence[Question], more: Iterable[Question]) -> list[Question]:
+    """Add questions to others: each joins the question that it repeats, or comes at the end as a new one.
+
+    A question repeats the one that has the same set of wordings; else the one that begins with the same wording; else
+    the one question that has its first wording as a paraphrase. It adds its wordings and its answers to that one. A
+    first wording that is a paraphrase of several questions begins a question of its own.
+    """
+    groups, same = [[each] for each in questions], {_keys(each): place for place, each in enumerate(questions)}
+    holders: dict[str, list[int]] = {}
+    for place, each in enumerate(questions):
+        for key in _keys(each):
+            holders.setdefault(key, []).append(place)
+    for each in merge_questions(more):
+        keys, first = _keys(each), wording_key(each.wordings[0])
+        candidates = holders.get(first, [])
+        leading = next((place for place in candidates if wording_key(groups[place][0].wordings[0]) == first), None)
+        only = candidates[0] if len(candidates) == 1 else len(groups)
+        place = same.setdefault(keys, only if leading is None else leading)
+        if place == len(groups):
+            groups.append([])
+        groups[place].append(each)
+        for key in keys:
+            if place not in (places := holders.setdefault(key, [])):
+                places.append(place)
+    return [_joined(group) if len(group) > 1 else group[0] for group in groups]
+
+
+def shared_wordings(questions: Iterable[Question]) -> dict[str, list[int]]:
+    """Return the wordings, as `wording_key` gives them, that several questions have, with these questions' places."""
+    places: dict[str, list[int]] = {}
+    for place, each in enumerate(questions):
+        for wording in each.wordings:
+            holders = places.setdefault(wording_key(wording), [])
+            if holders[-1:] != [place]:
+                holders.append(place)
+    return {wording: holders for wording, holders in places.items() if len(holders) > 1}
+
+
+def wording_key(wording: str) -> str:
+    """Return what tells two wordings apart: the text without outer blanks and differences of case."""
+    return wording.casefold().strip()
+
+
+def _keys(question: Question) -> frozenset[str]:
+    return frozenset(map(wording_key, question.wordings))
 
 
 def _joined(group: Sequence[Question]) -> Question:
     wordings: dict[str, str] = {}
     for wording in chain.from_iterable(each.wordings for each in group):
-        wordings.setdefault(_key(wording), wording)
+        wordings.setdefault(wording_key(wording), wording)
     answers = dict.fromkeys(chain.from_iterable(each.answers for each in group))
     return Question(group[0].where, list(wordings.values()), list(answers))
-
-
-def _key(wording: str) -> str:
-    return wording.casefold().strip()
 
 
 def _of_row(row: Row, question: str | None, answer: str | None) -> Question | DataError:

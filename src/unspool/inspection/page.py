@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from unspool.inspection.maps import Map
 from unspool.inspection.overview import columns, extent, legend, lookups, scale, sentences, units
 from unspool.inspection.trace import Trace, visible
+from unspool.inspection.words import lines_of
 
 __all__ = ["page"]
 
@@ -100,10 +101,7 @@ def _prediction(trace: Trace) -> dict[str, Any]:
         "probabilities": ranked[:50],
         "tags": [str(tag) for tag in trace.prediction.get("tags", ())],
         "perToken": per_token,
-        "others": [
-            f"{key}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-            for key, value in found.items()
-        ],
+        "others": [line for key, value in found.items() for line in lines_of(key, value)],
     }
 
 

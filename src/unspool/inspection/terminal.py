@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from unspool.inspection.grid import Grid, Lookups
 from unspool.inspection.overview import Column, columns, legend, scale, sentences, units
 from unspool.inspection.paint import DIVERGING, OPEN_SHUT, SEQUENTIAL, Brush
 from unspool.inspection.trace import Trace, visible
+from unspool.inspection.words import lines_of
 from unspool.settings import nearest
 
 __all__ = ["Gates", "HeatMap", "Prediction", "show"]
@@ -182,7 +182,7 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came out: labels with their probabilities, tags beside their tokens, anything else as it is."""
+    """What came out: labels with their probabilities, tags beside their tokens, anything else in lines."""
 
     trace: Trace
 
@@ -199,8 +199,7 @@ class Prediction:
             yield from self._tags(brush, options.max_width)
         for key, value in prediction.items():
             if key not in ("label", "labels", "probabilities", *_PER_TOKEN):
-                text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-                yield Text(brush.plain(f"{key}: {_visible_line(text)}"))
+                yield from (Text(brush.plain(_visible_line(line))) for line in lines_of(key, value))
 
     def _tags(self, brush: Brush, width: int) -> Iterator[Text]:
         margin = _Margin.fit(self.trace, brush, width)

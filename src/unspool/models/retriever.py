@@ -25,23 +25,27 @@ class Lookups:
     keys: Bags
     targets: Tensor
     """Places among the keys, int64 (queries,)."""
+    ignored: Tensor | None = None
+    """True where a key is neither right nor wrong for a question, bool (queries, keys); None: nowhere."""
 
     @property
     def size(self) -> int:
         """Questions."""
         return len(self.targets)
 
-    def to(self, device: torch.device | str) -> Self:
+    def to(self, device: torch.device | str) -> Lookups:
         """The same on a device."""
-        return replace(
-            self, queries=self.queries.to(device), keys=self.keys.to(device), targets=self.targets.to(device)
-        )
+        ignored = None if self.ignored is None else self.ignored.to(device)
+        return Lookups(self.queries.to(device), self.keys.to(device), self.targets.to(device), ignored)
 
     def shard(self, rank: int, world: int) -> Self | None:
         """Every `world`-th question from `rank` on, with all keys; None if there is none."""
         if rank >= self.size:
             return None
-        return replace(self, queries=self.queries.every(world, rank), targets=self.targets[rank::world])
+        ignored = None if self.ignored is None else self.ignored[rank::world]
+        return replace(
+            self, queries=self.queries.every(world, rank), targets=self.targets[rank::world], ignored=ignored
+        )
 
 
 class EncodedBags(NamedTuple):
@@ -149,9 +153,11 @@ class Retriever(nn.Module):
         return (common.T + self.balance * query.vectors @ key.vectors.T) / (1 + self.balance * shares)
 
     def loss(self, batch: Lookups, carry: Any = None) -> Loss:
-        """Cross-entropy of the right keys, summed over queries."""
+        """Cross-entropy of the right keys, summed over queries; keys that a query ignores are not chosen from."""
         scores = self.scores(batch.queries, batch.keys)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * self.memory.log_scale.exp()
+        if batch.ignored is not None:
+            scores = scores.masked_fill(batch.ignored, -torch.inf)
         return Loss(F.cross_entropy(scores, batch.targets, reduction="sum"), batch.size)
 
 

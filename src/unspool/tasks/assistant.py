@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, cast, overload
 
 import msgspec
 import numpy as np
 import torch
 from torch import nn
 
-from unspool.cells import Cell
 from unspool.data import (
     LONGEST_TEXT,
     UNKNOWN,
@@ -27,15 +27,18 @@ from unspool.data import (
     Tokens,
     Vocabulary,
     evaluation_batches,
+    extend_questions,
     merge_questions,
     questions_of_rows,
     read_questions,
+    shared_wordings,
+    wording_key,
 )
 from unspool.decoding import decode
-from unspool.errors import DataError, ModelFolderError, UsageError
+from unspool.errors import DataError, ModelFolderError, UsageError, option
 from unspool.inspection import Trace
 from unspool.models import AssistantModel, Retriever
-from unspool.settings import Settings
+from unspool.settings import Settings, describe
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
 from unspool.tasks.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.encoding import bucketed, learned_vocabulary
@@ -54,6 +57,7 @@ from unspool.tasks.matching import (
     hold_out,
     learn_vocabulary,
     make_probes,
+    targets,
 )
 from unspool.tasks.representation import brief
 from unspool.tasks.settings import AssistantSettings
@@ -67,6 +71,7 @@ __all__ = ["Assistant", "Reply", "Source"]
 
 _LONGEST = 256  # units of a question that the generator reads
 _SHOWN = 5  # pairs that a reply names
+_NAMED, _PLACES = 3, 2  # wordings that a note names, and places of each
 
 
 class Source(NamedTuple):
@@ -85,7 +90,7 @@ class Reply(NamedTuple):
     answer: str
     """What it says: an answer from its pairs, or that it does not know."""
     confidence: float
-    """How sure it is that the question belongs to its first source, between 0 and 1."""
+    """How sure it is that the question belongs to its first source rather than to none, between 0 and 1."""
     known: bool
     """Whether that reached the threshold."""
     threshold: float
@@ -108,10 +113,11 @@ class Reply(NamedTuple):
 
     def source_line(self) -> str:
         """How sure it is, and from where, in one line."""
-        nearest = self.sources[0].question
+        nearest, *others = self.sources
         if self.known:
-            return f"{self.confidence:.0%} sure, from: {nearest}"
-        return f"{self.confidence:.0%} sure, below {self.threshold:.0%}; the nearest it knows: {nearest}"
+            alike = "".join(f"; as likely: {each.question}" for each in others if each.share == nearest.share)
+            return f"{self.confidence:.0%} sure, from: {nearest.question}{alike}"
+        return f"{self.confidence:.0%} sure, below {self.threshold:.0%}; the nearest it knows: {nearest.question}"
 
 
 class Assistant(Task[list[Question]]):
@@ -140,7 +146,7 @@ class Assistant(Task[list[Question]]):
         """Units of the generator."""
         self._ngrams: Any = None
         self._lesson: _Lesson | None = None
-        self._added: list[Question] = []
+        self._added: list[_Addition] = []
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -173,17 +179,36 @@ class Assistant(Task[list[Question]]):
         return questions
 
     def _divide(self, examples: list[Question], fraction: float) -> tuple[list[Question], list[Question] | None]:
-        """Hold out wordings, never a whole question: what was never told can't be answered."""
-        extra = [(place, one) for place, each in enumerate(examples) for one in range(1, len(each.wordings))]
-        if not extra:
+        """Hold out wordings, never a whole question: what was never told can't be answered.
+
+        A wording of several questions is held out of all of them.
+        """
+        spare = _spare_wordings(examples)
+        if not spare:
             return examples, None
         generator = np.random.default_rng([self.settings.training.seed, 0x5B117])
-        order = generator.permutation(len(extra))[: max(1, round(len(extra) * fraction))]
+        order = generator.permutation(len(spare))[: max(1, round(len(spare) * fraction))]
         held: dict[int, set[int]] = {}
-        for place, one in (extra[each] for each in np.sort(order)):
+        for place, one in chain.from_iterable(spare[each] for each in np.sort(order)):
             held.setdefault(place, set()).add(one)
         kept = [_some(each, set(range(len(each.wordings))) - held.get(i, set())) for i, each in enumerate(examples)]
-        return kept, [_some(examples[place], chosen) for place, chosen in held.items()]
+        return kept, [_some(examples[place], held[place]) for place in sorted(held)]
+
+    def _notes(self, train: list[Question], held_out: list[Question] | None) -> list[str]:
+        """Name the wordings that several questions share, and settings that have no effect."""
+        return [*_note_of_shared(_whole(train, held_out)), *self._note_of_generator()]
+
+    def _note_of_generator(self) -> list[str]:
+        """Name the settings of a generator that is not trained."""
+        if self.settings.generator:
+            return []
+        usual, own = AssistantSettings(), ("network.", "vocabulary.", "decoding.", "label_smoothing")
+        names = [name for name in describe(AssistantSettings) if name.startswith(own)]
+        changed = [name for name in names if attrgetter(name)(self.settings) != attrgetter(name)(usual)]
+        if not changed:
+            return []
+        verb = "have" if len(changed) > 1 else "has"
+        return [f"{', '.join(changed)} {verb} no effect without a generator; train one with {option('generator')}"]
 
     def _size(self, examples: list[Question]) -> dict[str, int]:
         return {
@@ -282,22 +307,21 @@ class Assistant(Task[list[Question]]):
     def _finish_early(self) -> None:
         self._finish(self.questions)
 
+    def _shorter(self) -> list[str]:
+        if not self.settings.generator:
+            return [f"smaller vectors (memory.size, now {self.settings.memory.size})"]
+        without = option("generator", False)
+        return [f"no generator ({without}), which is what takes the time", *super()._shorter()]
+
     def _go_back(self, train: list[Question], held_out: list[Question] | None) -> None:
         """Set aside what was added after training, and the wordings held out; `_complete` puts both back."""
-        known = {text for each in (*train, *(held_out or ())) for text in (*each.wordings, *each.answers)}
-        self._added = [each for each in self.questions if not known.issuperset((*each.wordings, *each.answers))]
+        self._added = _additions(_whole(train, held_out), self.questions)
         self._learn_questions(train)
 
     def _complete(self, train: list[Question], held_out: list[Question] | None) -> None:
         """Put the wordings that were held out into the memory, behind the others of their questions."""
-        more = {each.where: each.wordings for each in held_out or ()}
-        whole = [
-            Question(each.where, [each.wordings[0], *more[each.where]], each.answers)
-            for each in train
-            if each.where in more
-        ]
-        if whole or self._added:
-            self._learn_more([*whole, *self._added])
+        if held_out or self._added:
+            self._learn_more(_with_additions(_whole(train, held_out), self._added))
 
     def _matcher(self, model: nn.Module, confidence: Confidence) -> Matcher:
         assert isinstance(model, AssistantModel)
@@ -307,14 +331,14 @@ class Assistant(Task[list[Question]]):
     def _score(self, model: nn.Module, examples: list[Question]) -> dict[str, float]:
         device = device_of(model)
         try:
-            found = self._first_right(self._matcher(model, _NOT_YET), examples)
+            scores = self._lookup_scores(self._matcher(model, _NOT_YET), examples)
         finally:
             model.to(device)
-        return {"first": found["first"], **self._perplexity(model, examples)}
+        return {"first": scores["first"], "correct": scores["correct"], **self._perplexity(model, examples)}
 
     def _final_score(self, model: nn.Module, examples: list[Question]) -> dict[str, float]:
         assert self.matcher is not None
-        return {**self._first_right(self.matcher, examples), **self._perplexity(model, examples)}
+        return {**self._lookup_scores(self.matcher, examples, self._choose), **self._perplexity(model, examples)}
 
     def _perplexity(self, model: nn.Module, examples: list[Question]) -> dict[str, float]:
         """Of the answers by the generator, given the question; nothing without one."""
@@ -323,17 +347,27 @@ class Assistant(Task[list[Question]]):
             return {}
         return {"perplexity": pair_perplexity(model.generator, self._paired(examples), batched_tokens(self.settings))}
 
-    def _first_right(self, matcher: Matcher, examples: list[Question]) -> dict[str, float]:
-        """How often the first pair found has one of the right answers, and how often it is sure enough to say so."""
-        right = known = count = 0
-        for each in examples:
-            for wording in each.wordings:
-                ranking = matcher.rank(wording, top=1, threshold=self.settings.threshold)
-                said = matcher.questions[ranking.matches[0].pair].answers
-                right += bool(set(said) & set(each.answers))
-                known += ranking.known
-                count += 1
-        return {"first": right / count, "answered": known / count}
+    def _lookup_scores(
+        self, matcher: Matcher, examples: list[Question], choose: Callable[[str, Sequence[str]], str] | None = None
+    ) -> dict[str, float]:
+        """How often the first entry is right, how often its answer is, and how often it is sure enough to be given.
+
+        Args:
+            matcher: Finds the entries.
+            examples: Questions with the answers that are right for them.
+            choose: Chooses among several answers to a question; the first one is given if omitted.
+        """
+        right = targets(matcher.questions, examples)
+        first = correct = known = 0
+        asked = [wording for each in examples for wording in each.wordings]
+        for wording in asked:
+            ranking = matcher.rank(wording, top=1, threshold=self.settings.threshold)
+            place, target = ranking.matches[0].pair, right[wording_key(wording)]
+            answers = matcher.questions[place].answers
+            first += place in target.entries
+            correct += (choose(wording, answers) if choose else answers[0]) in target.answers
+            known += ranking.known
+        return {"first": first / len(asked), "correct": correct / len(asked), "answered": known / len(asked)}
 
     def _baselines(self, train: list[Question], held_out: list[Question]) -> dict[str, dict[str, float]]:
         """The same memory without any training: tf–idf of words and pieces."""
@@ -342,7 +376,8 @@ class Assistant(Task[list[Question]]):
             retriever.projection.zero_()
         weight = self._learned_from().bags.answer_weight
         untrained = Matcher(train, self._ngrams, retriever, _NOT_YET, answer_weight=weight)
-        return {"tf–idf": {"first": self._first_right(untrained, held_out)["first"]}}
+        scores = self._lookup_scores(untrained, held_out)
+        return {"tf–idf": {"first": scores["first"], "correct": scores["correct"]}}
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
@@ -420,7 +455,7 @@ class Assistant(Task[list[Question]]):
         """
         self._need_model()
         if self.model.generator is None or self.vocabulary is None:
-            raise UsageError("this assistant was trained without a generator (generator = false)")
+            raise UsageError(f"this assistant has no generator that could write; train one with {option('generator')}")
         generator = self.model.generator
         ids, lengths = self._encode([question]).pad(np.array([0]))
         tokens = Tokens(ids, lengths).to(device_of(generator))
@@ -448,7 +483,7 @@ class Assistant(Task[list[Question]]):
 
         Args:
             pairs: Files of questions and answers, or (question, answer) tuples. A question that is known already gets
-                one more answer.
+                one more answer; a paraphrase of several known questions becomes a question of its own.
 
         Returns:
             How many questions are new.
@@ -462,16 +497,16 @@ class Assistant(Task[list[Question]]):
         self._skipped = 0
         told = [] if isinstance(pairs, str | Path) else [each for each in pairs if isinstance(each, tuple)]
         more = [_told(question, answer) for question, answer in told] or self._read(cast(Paths, pairs))
-        known = set(chain.from_iterable(each.wordings for each in self.questions))
-        self._learn_more(more)
-        return sum(known.isdisjoint(each.wordings) for each in self.questions)
+        before = len(self.questions)
+        self._learn_more(extend_questions(self.questions, more))
+        return len(self.questions) - before
 
-    def _learn_more(self, more: Sequence[Question]) -> None:
-        """Make the memory anew, of all it knows and more; some wordings of theirs are new to its vocabulary."""
+    def _learn_more(self, questions: list[Question]) -> None:
+        """Make the memory anew, of all it knows and more; some of the wordings are new to its vocabulary."""
         old = self.matcher
         assert old is not None
         known = set(chain.from_iterable(each.wordings for each in self.questions))
-        self.questions = merge_questions([*self.questions, *more])
+        self.questions = questions
         fresh = [_some(each, [i for i, one in enumerate(each.wordings) if one not in known]) for each in self.questions]
         fresh = [each for each in fresh if each.wordings]
         self._ngrams = old.vocabulary.extended([each.wordings for each in fresh], [each.answers for each in fresh])
@@ -546,12 +581,8 @@ class Assistant(Task[list[Question]]):
         if self.settings.generator:
             self.vocabulary = Vocabulary.load(folder)
 
-    @classmethod
-    def load(cls, folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Self:
-        task = super().load(folder, cell=cell)
-        if task.matcher is None:
-            task.matcher = Matcher.load(Path(folder) / "vocabulary", task.questions, task.model.retriever)
-        return task
+    def _opened(self, vocabularies: Path) -> None:
+        self.matcher = Matcher.load(vocabularies, self.questions, self.model.retriever)
 
 
 class _Lesson(NamedTuple):
@@ -576,6 +607,88 @@ def _told(question: str, answer: str) -> Question:
         side = "answer" if asked else "question"
         raise DataError(f"the {side} is empty; expected a text on both sides")
     return Question("what was added", [asked], [said])
+
+
+def _note_of_shared(examples: Sequence[Question]) -> list[str]:
+    """Say which wordings several questions share, and where they stand."""
+    shared = shared_wordings(examples)
+    if not shared:
+        return []
+    named = []
+    for key, places in list(shared.items())[:_NAMED]:
+        first = next(text for text in examples[places[0]].wordings if wording_key(text) == key)
+        named.append(f"{first!r} ({', '.join(examples[place].where for place in places[:_PLACES])})")
+    count = f"{len(shared):,} wordings belong" if len(shared) > 1 else "1 wording belongs"
+    return [
+        f"{count} to several questions: {', '.join(named)}{' ...' if len(shared) > _NAMED else ''}. "
+        f"Asked so, the assistant takes the question whose other wordings and answers fit best, and shows all"
+    ]
+
+
+def _spare_wordings(examples: Sequence[Question]) -> list[list[tuple[int, int]]]:
+    """Wordings that can be held out: for each, the places of the questions that have it, and its place in them."""
+    first = {wording_key(each.wordings[0]) for each in examples}
+    spare: dict[str, list[tuple[int, int]]] = {}
+    for place, each in enumerate(examples):
+        for one, wording in enumerate(each.wordings[1:], 1):
+            if (key := wording_key(wording)) not in first:
+                spare.setdefault(key, []).append((place, one))
+    return list(spare.values())
+
+
+def _whole(train: Sequence[Question], held_out: Sequence[Question] | None) -> list[Question]:
+    """The questions trained on, with the wordings that were held out of them behind their others."""
+    more = {each.where: each.wordings for each in held_out or ()}
+    return [
+        Question(each.where, [*each.wordings, *more[each.where]], each.answers) if each.where in more else each
+        for each in train
+    ]
+
+
+class _Addition(NamedTuple):
+    """What a question has beyond what it was trained with."""
+
+    place: int | None
+    """Of the question; None for a new one."""
+    question: Question
+    """The wordings and answers that came later; there may be none of either."""
+
+
+def _additions(trained: Sequence[Question], questions: Sequence[Question]) -> list[_Addition]:
+    """What questions have that those trained on lack; those trained on come first, in their order."""
+    texts = {text for each in trained for text in (*each.wordings, *each.answers)}
+    additions = []
+    for place, each in enumerate(questions):
+        old = trained[place] if place < len(trained) else None
+        if old is not None and old.wordings[0] == each.wordings[0]:
+            more = _without(each, old)
+            if more.wordings or more.answers:
+                additions.append(_Addition(place, more))
+        elif old is None or not texts.issuperset((*each.wordings, *each.answers)):
+            additions.append(_Addition(None, each))
+    return additions
+
+
+def _with_additions(trained: Sequence[Question], additions: Sequence[_Addition]) -> list[Question]:
+    """The questions with what was added to them, and the new ones behind them."""
+    questions = list(trained)
+    for place, more in additions:
+        if place is None:
+            questions.append(more)
+        else:
+            old = questions[place]
+            questions[place] = Question(old.where, old.wordings + more.wordings, old.answers + more.answers)
+    return questions
+
+
+def _without(question: Question, other: Question) -> Question:
+    """The wordings and answers of a question that another lacks."""
+    wordings, answers = set(other.wordings), set(other.answers)
+    return Question(
+        question.where,
+        [text for text in question.wordings if text not in wordings],
+        [text for text in question.answers if text not in answers],
+    )
 
 
 def _some(question: Question, places: Iterable[int]) -> Question:

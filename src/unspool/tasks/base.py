@@ -16,7 +16,7 @@ from torch import nn
 from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
 from unspool.data import DataSource, RowsInMemory, are_files, find_files, rows_in_memory
 from unspool.engine import any_backend, explain, record_dispatch
-from unspool.errors import DataError, UsageError
+from unspool.errors import DataError, UsageError, option
 from unspool.inspection import Recording, Trace
 from unspool.layers import Recurrent
 from unspool.models import AttentiveDecoder
@@ -82,6 +82,8 @@ class Task(ABC, Generic[D]):
         """What a person should know before using the model: that its training has not come to its end."""
         self._scratch: Path | None = None
         """Where large things may lie while training runs."""
+        self._home: Path | None = None
+        """The folder that the task was opened from, trained into or saved into."""
 
     def _spell_cell_as_the_catalog(self) -> None:
         """Record `LSTM` as `lstm`."""
@@ -147,6 +149,15 @@ class Task(ABC, Generic[D]):
     def _complete(self, train: D, held_out: D | None) -> None:
         """Learn what was held out of the training data as well, if it takes no training; scores are counted already."""
 
+    def _notes(self, train: D, held_out: D | None) -> list[str]:
+        """Tell what a person should know of the training data; `held_out` was held out of them."""
+        return []
+
+    def _shorter(self) -> list[str]:
+        """What would make training shorter, beside fewer epochs, each in a few words."""
+        name = "hidden" if hasattr(self.settings.network, "hidden") else "embedding"
+        return [f"a smaller network ({option(name, 'N')}, now {getattr(self.settings.network, name)})"]
+
     def _tidy(self) -> None:
         """Remove what only training needed."""
 
@@ -165,6 +176,9 @@ class Task(ABC, Generic[D]):
     @abstractmethod
     def _load_vocabularies(self, folder: Path) -> None:
         """Read what `_save_vocabularies` wrote."""
+
+    def _opened(self, vocabularies: Path) -> None:
+        """Finish the opening of a folder, of which vocabularies and weights are there."""
 
     @abstractmethod
     def _size(self, examples: D) -> dict[str, int]:
@@ -406,8 +420,11 @@ class Task(ABC, Generic[D]):
     def save(self, folder: str | Path) -> None:
         """Write the model folder: settings, weights, vocabularies, model card.
 
+        All files change at once: after a full disk or a kill the folder holds the old model or the new one.
+
         Raises:
-            MachineError: If the disk is full or refuses.
+            MachineError: If the disk is full or refuses; the folder is as it was before.
+            ModelFolderError: If another process wrote the folder that this model was opened from since then.
             UsageError: If a training writes into the folder at this time.
         """
         self._need_model()

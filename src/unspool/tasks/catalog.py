@@ -178,9 +178,9 @@ _ENTRIES = (
         predict_verb="answer",
         predict_writes="the answer",
         usual_networks=("every-step", "additive", "transformer"),
-        networks=_WRITING,
+        networks={name: {**own, "generator": True} for name, own in _WRITING.items()},
         networks_help=_WRITING_HELP,
-        with_cell={"network.network": "additive"},
+        with_cell={"network.network": "additive", "generator": True},
         next_verb="chat",
     ),
     TaskEntry(

@@ -37,6 +37,7 @@ from unspool.training.keeping import CHECKPOINT, best_so_far
 from unspool.training.random_state import seeded
 from unspool.training.settings import refuse_changes
 from unspool.training.threads import num_threads
+from unspool.writing import finish_generation, newest
 
 if TYPE_CHECKING:
     from unspool.tasks.base import Task
@@ -112,6 +113,8 @@ def fit_task(
         fitting.out = out
         with fitting.stoppable(kept=out is not None):
             splits = fitting.read(train, valid, test)
+            if resume and world.first:
+                finish_generation(folder)
             going_on = resume and not world.share(only_begun(folder))
             splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
             fitting.introduce(splits)
@@ -128,6 +131,7 @@ def fit_task(
     if world.first and out is not None and place is not None and place != out:
         take_place(place, out)
         write_text(out / "README.md", model_card(fitting.record, task.summary, out.name))
+        task._home = out.resolve()
     task._scratch = None
 
 
@@ -139,7 +143,7 @@ class _Fitting(Generic[D]):
         self.allow = frozenset(allow)
         self.out: Path | None = None
         """The folder that the model ends in; another than `folder` where it takes the place of an older model."""
-        task._scratch = folder / "training"
+        task._scratch, task._home = folder / "training", folder.resolve()
 
     @property
     def record(self) -> Record:
@@ -208,7 +212,7 @@ class _Fitting(Generic[D]):
         task, folder = self.task, self.folder
         task.record = read_record(folder)
         self._refuse_changed_settings()
-        task._load_vocabularies(folder / "vocabulary")
+        task._load_vocabularies(newest(folder, "vocabulary"))
         fresh = self._new_record(splits)
         for name, part in fresh.data.items():
             before = self.record.data.get(name, {}).get("sha256")
@@ -244,6 +248,8 @@ class _Fitting(Generic[D]):
                 self.reporter.note(f"{name}: {counts}{data.note()}")
         if self.task._skipped:
             self.reporter.note(f"left out {self.task._skipped:,} bad examples ({option('skip_bad')})")
+        for note in self.task._notes(splits.train.examples, splits.held_out):
+            self.reporter.note(f"note: {note}")
         self.record.network = self.task.describe()
         self.reporter.note(f"network: {self.record.network['summary']}")
         for line in self.record.network["engine"]:
@@ -285,6 +291,7 @@ class _Fitting(Generic[D]):
             reporter=self.reporter,
             resume_with=self._way_on() if kept else None,
             use_with=way_to_use(self.folder, task.name, task.settings) if kept else None,
+            shorten=task._shorter(),
         )
         task.model.eval()
         self.record.training = {

@@ -25,7 +25,7 @@ import msgspec
 
 from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError, option
 from unspool.training.folder_lock import LOCK, lock_folder, refuse_folder_in_training
-from unspool.writing import replace_file
+from unspool.writing import newest, replace_file
 
 __all__ = [
     "FORMAT",
@@ -71,6 +71,8 @@ class Record(msgspec.Struct, kw_only=True):
     """What simple methods score on the same held-out data."""
     training: dict[str, Any] = {}
     """Epochs, updates, seconds, and why it stopped."""
+    generation: int = 0
+    """How often the model was saved into this folder."""
 
 
 def read_record(folder: Path) -> Record:
@@ -79,7 +81,7 @@ def read_record(folder: Path) -> Record:
     Raises:
         ModelFolderError: If the folder is missing, is no model folder, is damaged, or is of a newer version.
     """
-    path = folder / RECORD
+    path = newest(folder, RECORD)
     try:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -441,9 +441,9 @@ class AssistantSettings(Settings):
     """Questions and answers in, something to talk to out."""
 
     memory: MemorySettings = MemorySettings()
-    generator: bool = True
-    """Whether a network also learns to write answers: it chooses among several answers to one question, and writes its
-    own when asked to."""
+    generator: bool = False
+    """Whether a network also learns to write answers, which takes minutes: it chooses among several answers to one
+    question, and writes its own when asked to."""
     network: TranslatorNetwork = TranslatorNetwork(network="bilinear", hidden=128, embedding=96, dropout=0.2)
     vocabulary: VocabularySettings = VocabularySettings(units="bpe", size=3000)
     data: QuestionSettings = QuestionSettings()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
@@ -18,6 +20,7 @@ from unspool.tasks.unfinished import best_of_unfinished, describe_best, way_on
 from unspool.training import checkpoint
 from unspool.training.keeping import Best
 from unspool.training.random_state import seeded
+from unspool.writing import new_generation, newest, read_undisturbed
 
 if TYPE_CHECKING:
     from unspool.tasks.base import Task
@@ -30,36 +33,62 @@ WEIGHTS = "model.safetensors"
 
 
 def save_task(task: Task[Any], folder: Path) -> None:
-    """Write the model folder; `unspool.json`, which says that it is complete, comes last."""
+    """Write the model folder; all its files change at once, and a fault leaves it as it was."""
     assert task.record is not None
-    task._save_vocabularies(folder / "vocabulary")
-    checkpoint.write(folder / WEIGHTS, _weights(task.model), {"task": task.name})
-    write_text(folder / "README.md", model_card(task.record, task.summary, folder.name))
-    write_record(folder, task.record)
+    with new_generation(folder) as staged:
+        record = msgspec.structs.replace(task.record, generation=_next_generation(task, folder))
+        task._save_vocabularies(staged / "vocabulary")
+        checkpoint.write(staged / WEIGHTS, _weights(task.model), {"task": task.name})
+        write_text(staged / "README.md", model_card(record, task.summary, folder.name))
+        write_record(staged, record)
+    task.record, task._home = record, folder.resolve()
+
+
+def _next_generation(task: Task[Any], folder: Path) -> int:
+    """The number that the folder gets, one above the last; refuse to undo what another process wrote."""
+    assert task.record is not None
+    last = 0
+    with suppress(ModelFolderError):
+        last = read_record(folder).generation
+    if task._home == folder.resolve() and last != task.record.generation:
+        raise ModelFolderError(
+            f"{folder} was written by another process since this model was opened; saving it would undo that. "
+            f"Open it again, or go on with its training, and repeat what you did"
+        )
+    return last + 1
 
 
 def load_task(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     """Open a model folder; see `Task.load`."""
+    return read_undisturbed(folder, lambda: _open(kind, folder, cell))
+
+
+def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     record = read_record(folder)
     task = _from_record(kind, folder, record, cell)
+    weights, vocabulary = newest(folder, WEIGHTS), newest(folder, "vocabulary")
     try:
-        path, tensors, best = _stored_weights(task, folder, record)
+        path, tensors, best = _stored_weights(task, folder, record, weights)
     except ModelFolderError:  # a training may have replaced its best weights at this very moment
-        path, tensors, best = _stored_weights(task, folder, record)
-    task._load_vocabularies(folder / "vocabulary")
+        path, tensors, best = _stored_weights(task, folder, record, weights)
+    task._load_vocabularies(vocabulary)
     task.model = _filled(task, path, tensors)
-    task.record = record
-    if best is not None:
+    task.record, task._home = record, folder.resolve()
+    if best is None:
+        task._opened(vocabulary)
+    else:
         record.metrics = {"valid": rounded(best.metrics)}
         task._finish_early()
         _say_that_it_is_unfinished(task, folder, best)
     return task
 
 
-def _stored_weights(task: Task[Any], folder: Path, record: Record) -> tuple[Path, dict[str, Tensor], Best | None]:
+def _stored_weights(
+    task: Task[Any], folder: Path, record: Record, final: Path
+) -> tuple[Path, dict[str, Tensor], Best | None]:
     """The weights to use: the final ones, or the best so far where training has not come to its end."""
-    best = best_of_unfinished(folder, record, folder / WEIGHTS)
-    path = folder / WEIGHTS if best is None else best.path
+    best = best_of_unfinished(folder, record, final)
+    path = final if best is None else best.path
     if not path.is_file():
         raise ModelFolderError(
             f"{folder} holds no weights yet: its training has not come to its first validation; "
@@ -74,7 +103,7 @@ def _say_that_it_is_unfinished(task: Task[Any], folder: Path, best: Best) -> Non
         f"training of {folder} has not come to its end: these are its best weights so far "
         f"({describe_best(best, task.metric[0])}); go on with: {way_on(folder, task.settings)}"
     )
-    warnings.warn(for_python(task._unfinished), UnfinishedTrainingWarning, stacklevel=5)
+    warnings.warn(for_python(task._unfinished), UnfinishedTrainingWarning, stacklevel=8)
 
 
 def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[Cell[Any]] | None) -> T:

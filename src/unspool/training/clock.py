@@ -22,10 +22,20 @@ class Clock:
         self._paused, self._lap_paused = 0.0, 0.0
         self._lap_start = self._session = self._reported = time.monotonic()
         self._tokens, self._lap_tokens = 0, 0
+        self.validating, self.validations = 0.0, 0
+        """Seconds and number of this session's validations."""
 
     def seconds(self) -> float:
         """Time spent."""
         return time.monotonic() - self._start
+
+    def session(self) -> float:
+        """Time spent in this session."""
+        return time.monotonic() - self._session
+
+    def working(self) -> float:
+        """Time spent in this session, without its validations."""
+        return self.session() - self.validating
 
     def count(self, tokens: int) -> None:
         """Note the tokens of an update."""
@@ -34,13 +44,22 @@ class Clock:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Time that is not training: validating, saving."""
+        """Time that is not training, such as saving."""
         start = time.monotonic()
         try:
             yield
         finally:
             self._paused += time.monotonic() - start
             self._lap_paused += time.monotonic() - start
+
+    @contextmanager
+    def validation(self) -> Iterator[None]:
+        """Time of one validation, which is not training."""
+        start = time.monotonic()
+        with self.pause():
+            yield
+        self.validating += time.monotonic() - start
+        self.validations += 1
 
     def speed(self) -> float:
         """Tokens per second of training in this session."""

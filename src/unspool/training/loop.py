@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from unspool.training.averaging import triggers
 from unspool.training.clock import Clock
 from unspool.training.devices import choose_device
 from unspool.training.distributed import join
+from unspool.training.estimate import Estimate
 from unspool.training.folder_lock import lock_folder
 from unspool.training.heap import Trimmer
 from unspool.training.interrupts import Interrupts, StopNow
@@ -70,6 +71,7 @@ def fit(
     reporter: Reporter | None = None,
     resume_with: str | None = "fit(..., resume=True)",
     use_with: str | None = None,
+    shorten: Sequence[str] = (),
 ) -> FitResult:
     """Train a model; killed at any moment and resumed, it ends with the same weights, on a CPU to the bit.
 
@@ -90,6 +92,7 @@ def fit(
         reporter: Hears how it goes; silent if omitted.
         resume_with: How a person goes on after an interruption, in exact words; None where the folder goes away.
         use_with: How a person uses the best weights after an interruption, in exact words; None where nobody can.
+        shorten: What would make a long run shorter, beside its length and its validations, each in a few words.
 
     Raises:
         Interrupted: On SIGINT (ctrl-C), SIGTERM or SIGHUP, after the update under way and a checkpoint.
@@ -106,7 +109,7 @@ def fit(
     updater = Updater(model.to(device), source, settings, world, device, random)
     run = _Run(updater, Keeper(folder / "training", updater, metric), validate, metric, higher_is_better)
     run.reporter = reporter if reporter is not None and world.first else Reporter()
-    run.resume_with, run.use_with = resume_with, use_with
+    run.resume_with, run.use_with, run.shorten = resume_with, use_with, shorten
     lock = lock_folder(folder) if world.first else nullcontext()
     with lock, num_threads(settings.threads):
         return run.train(resume, frozenset(allow))
@@ -132,6 +135,7 @@ class _Run:
     reporter: Reporter
     resume_with: str | None
     use_with: str | None
+    shorten: Sequence[str] = ()
     log: Log | None = None
 
     def __init__(
@@ -158,6 +162,8 @@ class _Run:
             self.interrupts = stack.enter_context(Interrupts(insist=self.world.size == 1, talk=talk))
             self._open_log(stack)
             self.clock = Clock(self.state.seconds)
+            validates = self.validate is not None
+            self.estimate = Estimate(self.clock, self.settings, self.updater.per_epoch, validates=validates)
             self.saved_at = self.state.seconds
             ending = ""
             stack.callback(lambda: self.reporter.finished(ending))
@@ -211,6 +217,7 @@ class _Run:
             self.watch.add(state.update + 1, int(count), sums.total, norm)
         state.update, state.seconds = state.update + 1, seconds
         self.clock.count(sums.tokens)
+        self.estimate.updated(state.update)
         if state.update % self.read_every == 0:
             self._read()
         if state.update % self.log_every == 0:
@@ -218,6 +225,7 @@ class _Run:
         self.heap.maybe()
         if self.clock.report_due(self.reporter.interval):
             self.reporter.progress(self._progress())
+        self._tell_estimate()
         return stop > 0
 
     def _done(self, update: int) -> float:
@@ -265,7 +273,7 @@ class _Run:
         self._check_finite()
         state = self.state
         try:
-            with self.clock.pause(), self.updater.average.applied():
+            with self.clock.validation(), self.updater.average.applied():
                 metrics = self._scores()
                 improved = self._note(metrics)
                 if improved:
@@ -319,6 +327,12 @@ class _Run:
             values |= {"best": improved, "seconds": round(state.seconds, 3)}
             self.log.write("validation", state.update, values)
         self.reporter.validated(self._progress(loss), metrics, improved)
+        self._tell_estimate()
+
+    def _tell_estimate(self) -> None:
+        """Say once, after the first seconds, how long the run takes, and again if validation makes it longer."""
+        if (news := self.estimate.news(self.state, self.shorten)) is not None:
+            self.reporter.note(news)
 
     # What is kept
 
@@ -379,7 +393,6 @@ class _Run:
 
     def _progress(self, loss: float | None = None) -> Progress:
         state, shown = self.state, self.state.history[-1] if self.state.history else None
-        left = 1 - self._done(state.update)
         if loss is None:
             loss = state.window_total / state.window_count if state.window_count else state.loss
         return Progress(
@@ -394,7 +407,7 @@ class _Run:
             learning_rate=self.updater.learning_rate,
             tokens_per_second=self.clock.speed(),
             seconds=state.seconds,
-            seconds_left=state.seconds * left / (1 - left) if left < 1 else None,
+            seconds_left=self.estimate.seconds_left(state),
         )
 
     def _opening(self, resumed: bool) -> str:

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from unspool.errors import for_python
 
-__all__ = ["BarReporter", "LineReporter", "Progress", "Reporter", "clock", "report_to", "thousands"]
+__all__ = ["BarReporter", "LineReporter", "Progress", "Reporter", "clock", "duration", "report_to", "thousands"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +34,7 @@ class Progress:
     seconds: float
     """Time spent, that before a resume included."""
     seconds_left: float | None
-    """Estimate until the planned end, or until the time limit."""
+    """Estimate until the planned end or the time limit; validations count once the first is done."""
 
     def __str__(self) -> str:
         parts = [
@@ -188,6 +188,14 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def duration(seconds: float) -> str:
+    """A time in words, rounded: 40 seconds, 12 minutes, 3.5 hours, 2.1 days."""
+    for size, limit, unit in ((1, 90, "seconds"), (60, 90 * 60, "minutes"), (3600, 36 * 3600, "hours")):
+        if seconds < limit:
+            return f"{seconds / size:.{1 if unit == 'hours' else 0}f} {unit}"
+    return f"{seconds / 86_400:.1f} days"
 
 
 def _validation(progress: Progress, metrics: dict[str, float], improved: bool) -> str:

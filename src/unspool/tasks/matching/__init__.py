@@ -1,7 +1,7 @@
 """The half of the assistant that finds: which pairs does a question belong to, and does it belong to any?
 
 From questions with their answers to a ranking: keys (`keys`), batches to train on (`lookups`), where training begins
-(`begin`), how sure a ranking is (`confidence`), and all of it put together (`matcher`).
+(`begin`), how sure a ranking is (`confidence`), all of it put together (`matcher`), and what is right (`scores`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unspool.tasks.matching.keys import KeyIndex, PairBags, answer_weight
     from unspool.tasks.matching.lookups import LookupSource
     from unspool.tasks.matching.matcher import Match, Matcher, Ranking
+    from unspool.tasks.matching.scores import Target, targets
 
 __all__ = [
     "Confidence",
@@ -26,12 +27,14 @@ __all__ = [
     "PairBags",
     "Probe",
     "Ranking",
+    "Target",
     "answer_weight",
     "begin_retriever",
     "calibrate",
     "hold_out",
     "learn_vocabulary",
     "make_probes",
+    "targets",
 ]
 
 _HOME = {
@@ -40,6 +43,7 @@ _HOME = {
     **dict.fromkeys(("KeyIndex", "PairBags", "answer_weight"), "keys"),
     "LookupSource": "lookups",
     **dict.fromkeys(("Match", "Matcher", "Ranking"), "matcher"),
+    **dict.fromkeys(("Target", "targets"), "scores"),
 }
 
 

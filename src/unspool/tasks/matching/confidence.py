@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unspool.data import Bag, Question, split_words
+from unspool.data import Bag, Question, shared_wordings, split_words, wording_key
 from unspool.errors import DataError
 from unspool.tasks.matching.keys import KeyIndex, PairBags
 from unspool.tasks.matching.lookups import leave_out
@@ -22,6 +22,7 @@ __all__ = ["Confidence", "HeldOut", "Probe", "calibrate", "hold_out", "make_prob
 
 _DRAWS = 8  # times that a wording which stands alone is asked
 _NEAREST = 50  # other keys of a probe that are looked at
+_NEVER = -1e3  # a score of probability 0, and finite, so that gradients are
 _WEAKEST, _STRONGEST = 1.0, 60.0  # between them a strength is looked for: beyond, all confidences round to 1
 _SPREAD = 0.5  # how far, in natural logarithms, the strength is thought to be from the one learned in training
 
@@ -58,6 +59,8 @@ class Probe(NamedTuple):
     bag: Bag
     altered: bool
     """Whether words were exchanged, so that it may no longer ask the same."""
+    alike: tuple[int, ...] = ()
+    """Other pairs that have the same wording, and are as right."""
 
 
 class HeldOut(NamedTuple):
@@ -72,17 +75,23 @@ class HeldOut(NamedTuple):
 def hold_out(questions: Sequence[Question], share: float = 0.15, *, seed: int = 0) -> HeldOut:
     """Hold out a share of the wordings of pairs that have several, never the last one of a pair.
 
+    A wording that several pairs have stays: asked as if it were new, it would find the others.
+
     Args:
         questions: The pairs.
         share: Share of these pairs' wordings, between 0 and 1.
         seed: Decides which.
     """
     spare = []
-    generator = np.random.default_rng([seed, 2])
+    generator, shared = np.random.default_rng([seed, 2]), shared_wordings(questions)
     several = sum(len(each.wordings) for each in questions if len(each.wordings) > 1)
     for pair, each in enumerate(questions):
         places = generator.permutation(len(each.wordings)).tolist()
-        spare += [(rank, pair, place) for rank, place in enumerate(places[1:])]
+        spare += [
+            (rank, pair, place)
+            for rank, place in enumerate(places[1:])
+            if wording_key(each.wordings[place]) not in shared
+        ]
     order = generator.permutation(len(spare))
     # first one wording of each pair, then a second
     chosen = sorted((spare[each] for each in order), key=lambda entry: entry[0])[: round(share * several)]
@@ -113,6 +122,7 @@ def make_probes(
         seed: Decides what is drawn and exchanged.
     """
     vocabulary, generator = bags.vocabulary, np.random.default_rng([seed, 1])
+    shared = shared_wordings(held.kept)
     known = np.zeros(len(vocabulary), dtype=bool)
     for pair in range(len(bags)):
         known[bags.key(pair).ids] = True
@@ -128,17 +138,18 @@ def make_probes(
         words = split_words(text)
         whole, part = vocabulary.bag(words), vocabulary.bag(leave_out(words, word_dropout, generator))
         lost = max(0.0, whole.length**2 - part.length**2)
-        probes.append(Probe(pair, part._replace(unknown=part.unknown + lost), altered=True))
+        alike = tuple(other for other in shared.get(wording_key(text), ()) if other != pair)
+        probes.append(Probe(pair, part._replace(unknown=part.unknown + lost), altered=True, alike=alike))
     return probes
 
 
 def calibrate(probes: Sequence[Probe], index: KeyIndex, *, keep: float = 0.95) -> Confidence:
     """Choose the strength, the score of "I don't know", and the threshold.
 
-    Each probe counts twice: as it is, and with its pair taken away: then no pair fits. Strength and score are those
-    under which what is right is likeliest; where any strength would do, it stays near that of training. The threshold
-    is the one that a share `keep` of the probes reaches; of the
-    altered ones only those count which find their pair, as the others may have lost what they asked.
+    Each probe counts twice: as it is, and with its pair and those like it taken away: then no pair fits. Strength and
+    score are those under which what is right is likeliest; where any strength would do, it stays near that of training.
+    The threshold is the one that a share `keep` of the probes reaches; of the altered ones only those count which find
+    their pair, as the others may have lost what they asked.
 
     Args:
         probes: Questions as if they were new; see `make_probes`.
@@ -161,12 +172,14 @@ def calibrate(probes: Sequence[Probe], index: KeyIndex, *, keep: float = 0.95) -
 
 
 def _compared(probe: Probe, index: KeyIndex) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The score of a probe's own pair, and the highest ones of others, falling."""
-    scores = index.scores(probe.bag)
+    """The highest score of a probe's own pairs, and the highest ones of others, falling."""
+    scores, alike = index.scores(probe.bag), list(probe.alike)
+    own = scores[[probe.pair, *alike]].max()
+    scores[alike] = _NEVER
     others = np.delete(scores, probe.pair)
     if len(others) > _NEAREST:
         others = np.partition(others, -_NEAREST)[-_NEAREST:]
-    return scores[probe.pair], np.sort(others)[::-1]
+    return own, np.sort(others)[::-1]
 
 
 def _some(entries: list[tuple[int, str]], at_most: int, generator: np.random.Generator) -> list[tuple[int, str]]:

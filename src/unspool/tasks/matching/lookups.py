@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 
-from unspool.data import Bags, Question, split_words
+from unspool.data import Bags, Question, shared_wordings, split_words, wording_key
 from unspool.errors import DataError
 from unspool.models import Lookups
 from unspool.tasks.matching.keys import PairBags
@@ -26,6 +26,8 @@ class _Query(NamedTuple):
     wording: int | None
     """Place among the pair's wordings; None for a sentence of an answer."""
     words: list[str]
+    alike: frozenset[int] = frozenset()
+    """All pairs that have this wording, where there are several."""
 
 
 class LookupSource:
@@ -33,7 +35,8 @@ class LookupSource:
 
     Words are left out at random, and now and then the wording itself is left out of its pair's key, which must then be
     found by the pair's other wordings and its answers: so paraphrases learn to find each other. Where answers tell
-    something, their sentences ask too. A batch's order, and all that is random in it, is a function of the seed, the
+    something, their sentences ask too. A wording that several pairs have looks for each of them in turn, and is not
+    pushed away from the others. A batch's order, and all that is random in it, is a function of the seed, the
     epoch and its place.
 
     Args:
@@ -64,8 +67,9 @@ class LookupSource:
             raise DataError("one pair only: expected at least two, there would be nothing to choose from")
         self.bags, self.batch_size, self.candidates, self.seed = bags, batch_size, candidates, seed
         self.word_dropout, self.hold_out = word_dropout, hold_out
+        shared = {wording: frozenset(pairs) for wording, pairs in shared_wordings(questions).items()}
         self._asked = [
-            _Query(pair, place, split_words(text))
+            _Query(pair, place, split_words(text), shared.get(wording_key(text), frozenset()))
             for pair, each in enumerate(questions)
             for place, text in enumerate(each.wordings)
         ]
@@ -103,7 +107,8 @@ class LookupSource:
         # a key of which nothing is left could not be found
         keys = [key if len(key.ids) else self._keys[pair] for key, pair in zip(keys, pairs, strict=True)]
         targets = torch.tensor([places[query.pair] for query in queries])
-        return Lookups(Bags.of([self.bags.vocabulary.bag(text) for text in texts]), Bags.of(keys), targets)
+        bags = Bags.of([self.bags.vocabulary.bag(text) for text in texts])
+        return Lookups(bags, Bags.of(keys), targets, _ignored(queries, places))
 
     def _chance(self, pair: int) -> float:
         """How often a wording is held out: the last one only as far as answers tell what was asked."""
@@ -116,6 +121,18 @@ class LookupSource:
         else:
             others = generator.choice(len(self.bags), self.candidates, replace=False)
         return list(dict.fromkeys([*own, *others.tolist()]))[: max(self.candidates, len(own))]
+
+
+def _ignored(queries: Sequence[_Query], places: Mapping[int, int]) -> torch.Tensor | None:
+    """True at the keys of other pairs that have a query's wording, bool (queries, keys); None: nowhere."""
+    both = [(row, places[pair]) for row, query in enumerate(queries) for pair in query.alike.intersection(places)]
+    own = [(row, places[query.pair]) for row, query in enumerate(queries)]
+    if not set(both).difference(own):
+        return None
+    ignored = torch.zeros(len(queries), len(places), dtype=torch.bool)
+    ignored[tuple(torch.tensor(both).T)] = True
+    ignored[tuple(torch.tensor(own).T)] = False
+    return ignored
 
 
 def leave_out(words: Sequence[str], share: float, generator: np.random.Generator) -> list[str]:

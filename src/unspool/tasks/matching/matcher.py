@@ -52,8 +52,8 @@ class Matcher:
     Keys are made of the pairs when it is made, so that nothing but pairs, vocabulary and network is stored.
 
     Args:
-        questions: The pairs; those that share a wording should be one (`merge_questions`), so that all their answers
-            are found.
+        questions: The pairs; those with the same set of wordings should be one (`merge_questions`), so that all their
+            answers are found.
         vocabulary: What the texts are counted in.
         model: The retriever, trained or not; moved to the CPU, where one question is answered soonest.
         confidence: From scores to "I don't know"; see `calibrate`.
@@ -89,6 +89,9 @@ class Matcher:
     def rank(self, question: str, *, top: int = 5, threshold: float | None = None) -> Ranking:
         """Find the pairs that a question belongs to.
 
+        A wording from the file has the highest score with every pair that has it; they stand in the order of how well
+        the whole of their keys fits.
+
         Args:
             question: Any text, of any length.
             top: Most pairs to return.
@@ -97,8 +100,9 @@ class Matcher:
         scores = self._index.scores(self.vocabulary.bag(question))
         forms = zip(self._exact, _forms(question), strict=True)
         exact = next((known[form] for known, form in forms if form in known), [])
+        evidence = scores.copy()
         scores[exact] = 1.0
-        best = _highest(scores, top)
+        best = _highest(scores, evidence, top)
         probabilities = self.confidence.probabilities(scores)
         matches = [Match(int(pair), float(scores[pair]), float(probabilities[pair])) for pair in best]
         sure = 1.0 if exact else self.confidence.confidence(matches[0].score)
@@ -183,9 +187,9 @@ def _forms(text: str) -> tuple[str, str]:
     return " ".join(words), " ".join(words[:end])
 
 
-def _highest(scores: NDArray[np.float64], top: int) -> NDArray[np.intp]:
-    """Places of the highest scores, falling; the first of equal ones first."""
+def _highest(scores: NDArray[np.float64], evidence: NDArray[np.float64], top: int) -> NDArray[np.intp]:
+    """Places of the highest scores, falling; of equal ones those with more evidence first, then the first."""
     count = min(top, len(scores))
     least = np.partition(scores, -count)[-count]
     places = np.flatnonzero(scores >= least)
-    return places[np.argsort(-scores[places], kind="stable")][:count]
+    return places[np.lexsort((-evidence[places], -scores[places]))][:count]

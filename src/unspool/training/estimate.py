@@ -1,0 +1,104 @@
+"""How long a run still takes, from the pace of its updates and the time of its validations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from unspool.errors import option
+from unspool.training.clock import Clock
+from unspool.training.progress import duration
+from unspool.training.settings import TrainingSettings
+from unspool.training.state import RunState
+
+__all__ = ["Estimate"]
+
+_FIRST = 5.0  # seconds until the first estimate is told
+_LONG = 600.0  # seconds from which on it is told what would shorten the run
+_NEWS = 0.1  # share of an estimate by which a later one must differ to be told
+_DEAR = 0.3  # share of the time left from which on validation is named as what takes it
+
+
+class Estimate:
+    """Estimates the time left, and words it.
+
+    The pace of training is that of this session after its first update, which may compile; it includes checkpoints.
+
+    Args:
+        clock: The time spent.
+        settings: The length of the run.
+        per_epoch: Updates of an epoch.
+        validates: Whether the run validates.
+    """
+
+    def __init__(self, clock: Clock, settings: TrainingSettings, per_epoch: int, *, validates: bool) -> None:
+        self._clock, self._settings, self._validates = clock, settings, validates
+        self._updates = settings.epochs * per_epoch
+        self._every = settings.validate_every * per_epoch
+        self._first: tuple[int, float] | None = None
+        self._told: float | None = None
+        self._told_whole = False
+
+    def updated(self, update: int) -> None:
+        """Note that an update is done."""
+        if self._first is None:
+            self._first = update, self._clock.working()
+
+    def seconds_left(self, state: RunState) -> float | None:
+        """Time until the planned end or the time limit, validations included; None before the first update."""
+        if self._first is None:
+            return None
+        left = self._training_left(state.update) + self._validating_left(state)
+        if self._settings.minutes is not None:
+            left = min(left, max(0.0, 60 * self._settings.minutes - self._clock.seconds()))
+        return left
+
+    def news(self, state: RunState, shorten: Sequence[str]) -> str | None:
+        """What to tell now: an estimate after the first seconds, and again once a validation has made it longer.
+
+        Args:
+            state: Where the run stands.
+            shorten: What would shorten the run beside fewer epochs and a time limit, each in a few words.
+        """
+        left = self.seconds_left(state)
+        whole = not self._validates or self._clock.validations > 0
+        if left is None or self._told_whole or self._first is None or state.update == self._first[0]:
+            return None
+        if self._told is None and self._clock.session() < _FIRST:
+            return None
+        end = self._clock.seconds() + left
+        if self._told is not None and not whole:
+            return None
+        known, self._told, self._told_whole = self._told, end, whole
+        if left < _FIRST or (known is not None and abs(end - known) < _NEWS * known):
+            return None
+        return self._text(state, left, shorten, whole=whole)
+
+    def _text(self, state: RunState, left: float, shorten: Sequence[str], *, whole: bool) -> str:
+        validation = "" if not self._validates else ", validation included" if whole else ", validation not yet counted"
+        most = "at most" if self._settings.patience is not None else "about"
+        text = f"estimate: {most} {duration(left)} left{validation}"
+        if left < _LONG:
+            return text
+        ways = [
+            *shorten,
+            f"fewer epochs ({option('epochs', 'N')}, now {self._settings.epochs})",
+            f"a time limit ({option('minutes', 'N')})",
+        ]
+        if self._validating_left(state) > _DEAR * left:
+            ways.insert(0, f"rarer validation ({option('validate_every', 'N')}, now {self._settings.validate_every:g})")
+        return f"{text}; to shorten it: {', '.join(ways)}"
+
+    def _training_left(self, update: int) -> float:
+        assert self._first is not None
+        first, began = self._first
+        spent, done = self._clock.working(), 1
+        if update > first:
+            spent, done = spent - began, update - first
+        return spent / done * max(0, self._updates - update)
+
+    def _validating_left(self, state: RunState) -> float:
+        if not self._clock.validations:
+            return 0.0
+        in_all, done = (int(number / self._every + 1e-9) for number in (self._updates, state.validated))
+        in_all += self._updates > in_all * self._every + 1e-6  # the end of a run is validated too
+        return max(0, in_all - done) * self._clock.validating / self._clock.validations
