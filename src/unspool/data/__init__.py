@@ -1,39 +1,53 @@
-"""From files to batches: readers, vocabularies, encoded examples and the order they come in."""
+"""From files to batches: readers, vocabularies, encoded examples and the order they come in.
 
-from unspool.data.algorithms import (
-    Adding,
-    Copy,
-    Exercise,
-    ExerciseKind,
-    ExerciseSource,
-    Recall,
-    RepeatCopy,
-    Reverse,
-    Sort,
-)
-from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Paired, Tokens, Window
-from unspool.data.brackets import Brackets, BracketsInCode, code_depths, depths
-from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty, split
-from unspool.data.files import Paths, Reader, find_files
-from unspool.data.labels import Labels
-from unspool.data.ngrams import LONGEST_TEXT, Bag, Bags, NgramVocabulary, split_words
-from unspool.data.pairs import Pair, read_pairs
-from unspool.data.questions import Question, merge_questions, read_questions
-from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
-from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences
-from unspool.data.sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, evaluation_batches
-from unspool.data.spelling import Spelling
-from unspool.data.stories import Stories, Story, StoryBatches, StoryExamples, read_stories, story_words
-from unspool.data.text import Line, read_lines, read_text
-from unspool.data.token_file import TokenFile, token_array
-from unspool.data.vocabulary import END, PADDING, UNKNOWN, Encoding, Units, Vocabulary
+Names are imported on first use, so that reading files imports no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from unspool.data.algorithms import (
+        Adding,
+        Copy,
+        Exercise,
+        ExerciseKind,
+        ExerciseSource,
+        Recall,
+        RepeatCopy,
+        Reverse,
+        Sort,
+    )
+    from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Paired, Tokens, Window
+    from unspool.data.brackets import Brackets, BracketsInCode, code_depths, depths
+    from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty, split
+    from unspool.data.files import Layout, Paths, Reader, find_files, is_stream, name_of
+    from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES, LabelledText, label_rows, read_labelled
+    from unspool.data.labels import Labels
+    from unspool.data.ngrams import LONGEST_TEXT, Bag, Bags, NgramVocabulary, split_words
+    from unspool.data.pairs import Pair, pairs_of_rows, read_pairs
+    from unspool.data.questions import Question, merge_questions, questions_of_rows, read_questions
+    from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
+    from unspool.data.sentences import CONLLU_COLUMNS, Glued, Sentence, read_sentences, tag_columns
+    from unspool.data.sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, evaluation_batches
+    from unspool.data.spelling import Spelling
+    from unspool.data.stories import Story, read_stories, story_words
+    from unspool.data.story_batches import Stories, StoryBatches, StoryExamples
+    from unspool.data.summary import Sample, Summary, layout_lines
+    from unspool.data.text import Line, read_lines, read_text
+    from unspool.data.token_file import TokenFile, token_array
+    from unspool.data.vocabulary import END, PADDING, UNKNOWN, Encoding, Units, Vocabulary
 
 __all__ = [
     "CONLLU_COLUMNS",
     "END",
     "IGNORED",
+    "LABEL_NAMES",
     "LONGEST_TEXT",
     "PADDING",
+    "TEXT_NAMES",
     "UNKNOWN",
     "Adding",
     "Bag",
@@ -51,10 +65,13 @@ __all__ = [
     "Exercise",
     "ExerciseKind",
     "ExerciseSource",
+    "Glued",
     "Header",
     "Interleaved",
     "Labelled",
+    "LabelledText",
     "Labels",
+    "Layout",
     "Line",
     "NgramVocabulary",
     "Pair",
@@ -67,6 +84,7 @@ __all__ = [
     "RepeatCopy",
     "Reverse",
     "Row",
+    "Sample",
     "Sentence",
     "Sequences",
     "Sort",
@@ -75,6 +93,7 @@ __all__ = [
     "Story",
     "StoryBatches",
     "StoryExamples",
+    "Summary",
     "TokenFile",
     "Tokens",
     "Units",
@@ -87,7 +106,14 @@ __all__ = [
     "find_column",
     "find_files",
     "guess_text_and_label",
+    "is_stream",
+    "label_rows",
+    "layout_lines",
     "merge_questions",
+    "name_of",
+    "pairs_of_rows",
+    "questions_of_rows",
+    "read_labelled",
     "read_lines",
     "read_pairs",
     "read_questions",
@@ -99,5 +125,39 @@ __all__ = [
     "split",
     "split_words",
     "story_words",
+    "tag_columns",
     "token_array",
 ]
+
+_HOME = {
+    name: module
+    for module, names in {
+        "algorithms": "Adding Copy Exercise ExerciseKind ExerciseSource Recall RepeatCopy Reverse Sort",
+        "batches": "IGNORED Batch Characters Labelled Paired Tokens Window",
+        "brackets": "Brackets BracketsInCode code_depths depths",
+        "examples": "Examples PairedExamples Sequences refuse_empty split",
+        "files": "Layout Paths Reader find_files is_stream name_of",
+        "labelled": "LABEL_NAMES TEXT_NAMES LabelledText label_rows read_labelled",
+        "labels": "Labels",
+        "ngrams": "LONGEST_TEXT Bag Bags NgramVocabulary split_words",
+        "pairs": "Pair pairs_of_rows read_pairs",
+        "questions": "Question merge_questions questions_of_rows read_questions",
+        "rows": "Header Row find_column guess_text_and_label read_rows",
+        "sentences": "CONLLU_COLUMNS Glued Sentence read_sentences tag_columns",
+        "sources": "BatchSource Bucketed Encoded Interleaved Windows evaluation_batches",
+        "spelling": "Spelling",
+        "stories": "Story read_stories story_words",
+        "story_batches": "Stories StoryBatches StoryExamples",
+        "summary": "Sample Summary layout_lines",
+        "text": "Line read_lines read_text",
+        "token_file": "TokenFile token_array",
+        "vocabulary": "END PADDING UNKNOWN Encoding Units Vocabulary",
+    }.items()
+    for name in names.split()
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self, cast
@@ -20,6 +20,7 @@ from unspool.data import (
     NgramVocabulary,
     PairedExamples,
     Question,
+    Sample,
     Sequences,
     Tokens,
     Vocabulary,
@@ -143,13 +144,20 @@ class Assistant(Task[list[Question]]):
             paths,
             format=data.format,
             header=data.header,
+            delimiter=data.delimiter,
             question=data.question,
             answer=data.answer,
+            columns=self._columns_of("question", "answer"),
             skip_bad=data.skip_bad,
         )
         questions = merge_questions(reader)
-        self._skipped += reader.skipped
+        self._remember(reader)
         return questions
+
+    def _samples(self, examples: list[Question]) -> Iterator[Sample]:
+        for each in examples:
+            for wording in each.wordings:
+                yield Sample(each.where, (wording, each.answers[0]))
 
     def _divide(self, examples: list[Question], fraction: float) -> tuple[list[Question], list[Question] | None]:
         """Hold out wordings, never a whole question: what was never told can't be answered."""

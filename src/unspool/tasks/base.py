@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
-from unspool.data import find_files
+from unspool.data import Layout, Sample, find_files
+from unspool.data import Reader as DataReader
 from unspool.engine import explain, record_dispatch
 from unspool.errors import UsageError
 from unspool.inspection import Recording, Trace
@@ -70,6 +71,10 @@ class Task(ABC, Generic[D]):
         self.model: Any = None
         self.record: Record | None = None
         self._skipped = 0
+        self._columns: dict[str, str] = {}
+        """The columns that training data were read from, by role; other data are read from the same."""
+        self._layout = Layout()
+        """How the files read last were read."""
         self._scratch: Path | None = None
         """Where large things may lie while training runs."""
 
@@ -103,6 +108,19 @@ class Task(ABC, Generic[D]):
     @abstractmethod
     def _score(self, model: nn.Module, examples: D) -> dict[str, float]:
         """Scores of a network on held-out data."""
+
+    def _samples(self, examples: D) -> Iterator[Sample]:
+        """Examples as summaries show them; none where data are made up."""
+        return iter(())
+
+    def _remember(self, reader: DataReader[Any]) -> None:
+        """Keep of a reader, after reading, how it read and how many bad examples it left out."""
+        self._skipped += reader.skipped
+        self._layout = reader.layout
+
+    def _columns_of(self, *roles: str) -> list[str]:
+        """The columns that training data were read from; none before training."""
+        return [self._columns[role] for role in roles if role in self._columns]
 
     def _fingerprint(self, paths: tuple[str, ...]) -> str | None:
         """What tells whether data are the same when a training goes on: a hash of all files; None without any."""
@@ -322,7 +340,11 @@ class Task(ABC, Generic[D]):
         Raises:
             ModelFolderError: If the folder is damaged, newer, of another task, not trained to the end, or needs `cell`.
         """
-        return load_task(cls, Path(folder), cell)
+        task = load_task(cls, Path(folder), cell)
+        data = task.record.data.get("train") if task.record else None
+        columns = data.get("columns") if isinstance(data, dict) else None
+        task._columns = {str(role): str(name) for role, name in columns.items()} if isinstance(columns, dict) else {}
+        return task
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
@@ -17,18 +17,17 @@ from unspool.data import (
     Examples,
     Labelled,
     Labels,
+    Sample,
     Sequences,
     Spelling,
     Tokens,
     Vocabulary,
     evaluation_batches,
-    find_column,
-    guess_text_and_label,
-    read_rows,
+    read_labelled,
     refuse_empty,
     split,
 )
-from unspool.errors import DataError, option
+from unspool.errors import DataError
 from unspool.inspection import Trace
 from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
@@ -41,9 +40,6 @@ from unspool.tasks.network import reading_stack, token_embedding
 from unspool.tasks.settings import ClassifierSettings
 
 __all__ = ["Classification", "Classifier", "TextExamples"]
-
-_TEXT_NAMES = ("text", "sentence", "question", "tokens", "words", "review", "content")
-_LABEL_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "target", "tag", "tags")
 
 Text = str | list[str]
 
@@ -113,65 +109,28 @@ class Classifier(Task[TextExamples]):
 
     def _read(self, paths: Paths) -> TextExamples:
         data = self.settings.data
-        wanted = {name for name in (data.text, data.label) if name} | {*_TEXT_NAMES, *_LABEL_NAMES}
-        rows = read_rows(paths, format=data.format, header=data.header, names=wanted, skip_bad=data.skip_bad)
-        unread = iter(rows)
-        sample = list(islice(unread, 1000))
-        text_column, label_column = self._columns(sample)
+        texts = read_labelled(
+            paths,
+            format=data.format,
+            header=data.header,
+            delimiter=data.delimiter,
+            text=data.text,
+            label=data.label,
+            separator=data.separator if self.settings.several else None,
+            columns=self._columns_of("text", "label"),
+            skip_bad=data.skip_bad,
+        )
         examples = TextExamples([], [], [])
-        for row in chain(sample, unread):
-            text, label = row.values.get(text_column), row.values.get(label_column)
-            problem = self._problem(text, label, text_column, label_column)
-            if problem is None:
-                examples.texts.append([str(word) for word in text] if isinstance(text, list) else str(text))
-                examples.labels.append(self._label_names(label))
-                examples.where.append(row.where)
-            elif data.skip_bad:
-                self._skipped += 1
-            else:
-                raise DataError(problem, row.where)
-        self._skipped += rows.skipped
+        for each in texts:
+            examples.texts.append(each.text)
+            examples.labels.append(each.labels)
+            examples.where.append(each.where)
+        self._remember(texts)
         return examples
 
-    def _columns(self, sample: list[Any]) -> tuple[str, str]:
-        data, columns = self.settings.data, list(sample[0].values)
-        chosen: list[str | None] = []
-        for setting, usual in ((data.text, _TEXT_NAMES), (data.label, _LABEL_NAMES)):
-            if setting is not None:
-                chosen.append(find_column(columns, setting, sample[0].where))
-            else:
-                chosen.append(next((name for name in columns if name.lower() in usual), None))
-        text, label = chosen
-        if text is None and label is None:
-            text, label = guess_text_and_label(sample)
-        elif text is None or label is None:
-            others = [name for name in columns if name not in (text, label)]
-            if len(others) != 1:
-                what = "text" if text is None else "label"
-                raise DataError(
-                    f"can't tell which column holds the {what} among {', '.join(columns)}; say {option(what, 'NAME')}"
-                )
-            text, label = text or others[0], label or others[0]
-        return text, label
-
-    def _problem(self, text: object, label: object, text_column: str, label_column: str) -> str | None:
-        if not text or (isinstance(text, str) and not text.strip()):
-            return f"column {text_column!r} is empty; expected a text"
-        if not self.settings.several and (label is None or (isinstance(label, str) and not label.strip())):
-            return f"column {label_column!r} is empty; expected a label"
-        if not self.settings.several and isinstance(label, list):
-            return f"column {label_column!r} holds a list of labels; train with {option('several')}"
-        return None
-
-    def _label_names(self, label: object) -> tuple[str, ...]:
-        if not self.settings.several:
-            return (str(label).strip(),)
-        parts = (
-            label
-            if isinstance(label, list)
-            else str(label if label is not None else "").split(self.settings.data.separator)
-        )
-        return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+    def _samples(self, examples: TextExamples) -> Iterator[Sample]:
+        for text, labels, where in zip(examples.texts, examples.labels, examples.where, strict=True):
+            yield Sample(where, (text if isinstance(text, str) else " ".join(text),), labels)
 
     def _divide(self, examples: TextExamples, fraction: float) -> tuple[TextExamples, TextExamples]:
         kept, held = split(len(examples.texts), fraction, self.settings.training.seed)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import torch
 
 from unspool.cells import is_built_in
+from unspool.data import Layout, Summary, is_stream, layout_lines, name_of
 from unspool.errors import DataError, SettingError, UsageError, option, wording
 from unspool.settings import describe, from_record, to_record
+from unspool.tasks.catalog import TASKS
 from unspool.tasks.folder import (
     FORMAT,
     Record,
@@ -102,6 +104,7 @@ class _Fitting(Generic[D]):
     def __init__(self, task: Task[D], folder: Path, world: World, reporter: Reporter, allow: Collection[str]) -> None:
         self.task, self.folder, self.world, self.reporter = task, folder, world, reporter
         self.allow = frozenset(allow)
+        self.layout = Layout()
         task._scratch = folder / "training"
 
     @property
@@ -112,7 +115,11 @@ class _Fitting(Generic[D]):
     def read(self, train: Paths, valid: Paths | None, test: Paths | None) -> Splits[D]:
         """Read the files, and hold out what no file was given for."""
         task, data = self.task, self.task.settings.data
+        for paths in (train, valid, test):
+            _refuse_streams(() if paths is None else _listed(paths))
+        task._columns, task._layout = {}, Layout()
         examples = task._read(train)
+        self.layout, task._columns = task._layout, dict(task._layout.columns)
         held: dict[str, Data[D]] = {}
         for name, paths, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
             if paths is not None:
@@ -175,12 +182,22 @@ class _Fitting(Generic[D]):
             if data is not None:
                 counts = ", ".join(f"{count:,} {what}" for what, count in self.task._size(data.examples).items())
                 self.reporter.note(f"{name}: {counts}{'' if data.paths else ' (held out of the training data)'}")
+        for line in self._data_lines(splits.train.examples):
+            self.reporter.note(line)
         if self.task._skipped:
             self.reporter.note(f"left out {self.task._skipped:,} bad examples ({option('skip_bad')})")
         self.record.network = self.task.describe()
         self.reporter.note(f"network: {self.record.network['summary']}")
         for line in self.record.network["engine"]:
             self.reporter.note(f"engine: {line}")
+
+    def _data_lines(self, examples: D) -> list[str]:
+        """What was understood of the training data."""
+        lines = layout_lines(self.layout)
+        if entry := TASKS.get(self.task.name):
+            summary = Summary(entry.sides, entry.label).add_all(self.task._samples(examples))
+            lines += summary.lines() if summary.count else []
+        return lines
 
     def compare_with_baselines(self, splits: Splits[D]) -> None:
         """Score simple methods on the data that the network will be judged by."""
@@ -256,7 +273,7 @@ class _Fitting(Generic[D]):
         return wording(f"unspool train --resume {shlex.quote(folder)}{own}", f"fit(..., out={folder!r}, resume=True)")
 
     def _new_record(self, splits: Splits[D]) -> Record:
-        data = {
+        data: dict[str, dict[str, Any]] = {
             name: {
                 "paths": list(part.paths),
                 **self.task._size(part.examples),
@@ -265,6 +282,8 @@ class _Fitting(Generic[D]):
             for name, part in splits._asdict().items()
             if part is not None
         }
+        if self.layout.columns:
+            data["train"]["columns"] = dict(self.layout.columns)
         settings = to_record(self.task.settings)
         return Record(
             format=FORMAT, task=self.task.name, complete=False, settings=settings, versions=versions(), data=data
@@ -283,6 +302,15 @@ class _Fitting(Generic[D]):
                 f"go on with the old values, or train into a new folder"
             )
         refuse_changes(before.training, settings.training, self.allow)
+
+
+def _refuse_streams(paths: tuple[str, ...]) -> None:
+    """Refuse to train on what can be read only once: a training reads its data more than once, and hashes them."""
+    for path in filter(is_stream, paths):
+        raise UsageError(
+            f"training reads its data more than once, and {name_of(path)} can be read only once; "
+            f"save it to a file first"
+        )
 
 
 def _listed(paths: Paths) -> tuple[str, ...]:

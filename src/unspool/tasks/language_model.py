@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unspool.data import END, PADDING, UNKNOWN, TokenFile, Vocabulary, Windows, token_array
+from unspool.data import END, PADDING, UNKNOWN, Sample, TokenFile, Vocabulary, Windows, token_array
 from unspool.decoding import sample
 from unspool.errors import DataError, UsageError
 from unspool.inspection import Trace
@@ -94,6 +94,12 @@ class LanguageModel(Task[Corpus]):
     def _read(self, paths: Paths) -> Corpus:
         listed = (str(paths),) if isinstance(paths, str | Path) else tuple(map(str, paths))
         return Corpus.of(listed)
+
+    def _samples(self, examples: Corpus) -> Iterator[Sample]:
+        """The lines of the first megabyte."""
+        for number, line in enumerate(next(examples.pieces(), "").splitlines(), 1):
+            if line.strip():
+                yield Sample(f"line {number}", (line,))
 
     def _divide(self, examples: Corpus, fraction: float) -> tuple[Corpus, Corpus]:
         return examples.divide(fraction, at_line=self._whole_lines)

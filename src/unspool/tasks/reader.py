@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -18,6 +18,7 @@ from unspool.data import (
     IGNORED,
     UNKNOWN,
     Labels,
+    Sample,
     Story,
     StoryBatches,
     StoryExamples,
@@ -109,18 +110,14 @@ class Reader(Task[Told]):
 
     def _read(self, paths: Paths) -> Told:
         data = self.settings.data
-        reader = read_stories(paths, form=data.format, skip_bad=data.skip_bad)
-        stories = []
-        for story in reader:
-            if story.answer is None:
-                raise DataError(
-                    "there is no answer; expected one in data to learn from or to be scored on", story.where
-                )
-            if not story_words(story.question):
-                raise DataError(f"the question {story.question!r} holds no word", story.where)
-            stories.append(story)
-        self._skipped += reader.skipped
+        reader = read_stories(paths, form=data.format, answered=True, skip_bad=data.skip_bad)
+        stories = list(reader)
+        self._remember(reader)
         return Told(stories)
+
+    def _samples(self, examples: Told) -> Iterator[Sample]:
+        for story in examples.stories:
+            yield Sample(story.where, (" ".join(story.sentences), story.question), (str(story.answer),))
 
     def _divide(self, examples: Told, fraction: float) -> tuple[Told, Told]:
         """All questions about one story go to one side, or answers would be held out whose story was trained on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -16,15 +17,16 @@ from unspool.data import (
     Examples,
     Labelled,
     Labels,
+    Sample,
     Sequences,
     Spelling,
     Tokens,
     Vocabulary,
     evaluation_batches,
-    find_column,
     read_sentences,
     refuse_empty,
     split,
+    tag_columns,
 )
 from unspool.errors import DataError, SettingError
 from unspool.inspection import Trace
@@ -52,8 +54,6 @@ from unspool.tasks.spans import (
 )
 
 __all__ = ["TaggedExamples", "Tagger", "Tagging"]
-
-_WORD_NAMES, _TAG_NAMES = ("form", "tokens", "words", "1"), ("upos", "tags", "labels", "ner_tags", "pos_tags")
 
 
 @dataclass(frozen=True)
@@ -121,28 +121,17 @@ class Tagger(Task[TaggedExamples]):
         sentences = read_sentences(paths, format=data.format, skip_bad=data.skip_bad)
         examples = TaggedExamples([], [], [])
         for sentence in sentences:
-            words, tags = self._columns(list(sentence.columns), sentence.where)
+            words, tags = tag_columns(list(sentence.columns), data.words, data.tags, sentence.where)
             examples.words.append(sentence.columns[words])
             examples.tags.append(sentence.columns[tags])
             examples.where.append(sentence.where)
-        self._skipped += sentences.skipped
+            sentences.layout.columns |= {"words": words, "tags": tags}
+        self._remember(sentences)
         return examples
 
-    def _columns(self, columns: list[str], where: str) -> tuple[str, str]:
-        data = self.settings.data
-        if data.words is not None:
-            words = find_column(columns, data.words, where)
-        else:
-            words = next((name for name in _WORD_NAMES if name in columns), columns[0])
-        if data.tags is not None:
-            tags = find_column(columns, data.tags, where)
-        else:
-            tags = next((name for name in _TAG_NAMES if name in columns), columns[-1])
-        if words == tags:
-            raise DataError(
-                f"words and tags are both read from column {words!r}; the columns are {', '.join(columns)}", where
-            )
-        return words, tags
+    def _samples(self, examples: TaggedExamples) -> Iterator[Sample]:
+        for words, tags, where in zip(examples.words, examples.tags, examples.where, strict=True):
+            yield Sample(where, (" ".join(words),), tuple(tags))
 
     def _divide(self, examples: TaggedExamples, fraction: float) -> tuple[TaggedExamples, TaggedExamples]:
         kept, held = split(len(examples.words), fraction, self.settings.training.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -20,6 +20,7 @@ from unspool.data import (
     Examples,
     Paired,
     PairedExamples,
+    Sample,
     Sequences,
     Tokens,
     Vocabulary,
@@ -129,8 +130,10 @@ class Translator(Task[PairExamples]):
             paths,
             format=data.format,
             header=data.header,
+            delimiter=data.delimiter,
             source=data.source,
             target=data.target,
+            columns=self._columns_of("source", "target"),
             skip_bad=data.skip_bad,
         )
         examples = PairExamples([], [], [])
@@ -138,8 +141,12 @@ class Translator(Task[PairExamples]):
             examples.sources.append(pair.source)
             examples.targets.append(pair.target)
             examples.where.append(pair.where)
-        self._skipped += pairs.skipped
+        self._remember(pairs)
         return examples
+
+    def _samples(self, examples: PairExamples) -> Iterator[Sample]:
+        for where, source, target in zip(examples.where, examples.sources, examples.targets, strict=True):
+            yield Sample(where, (source, target))
 
     def _divide(self, examples: PairExamples, fraction: float) -> tuple[PairExamples, PairExamples]:
         """All pairs of one source go to one side, or the held-out part would hold questions seen in training."""
