@@ -222,7 +222,7 @@ def test_standard_input_is_a_table_or_nothing(stdin):
     with pytest.raises(DataError, match="standard input: it can be read only once"):
         list(reader)
     assert "format='tsv'" in refusal("-")
-    assert "standard input can't be; save it to a file" in refusal(["-", __file__])
+    assert "standard input or a pipe can't be; save it to a file" in refusal(["-", __file__])
 
 
 def test_a_missing_file_and_a_missing_half(write, tmp_path):

@@ -15,7 +15,7 @@ from unspool.errors import DataError
 __all__ = ["Decision", "csv_rows", "delimiter_character", "delimiter_name", "find_delimiter", "has_header"]
 
 _DELIMITERS = ("\t", ";", "|", ",")
-_EVEN = 0.9  # share of rows with equally many cells
+_EVEN, _EVEN_ENOUGH = 0.9, 0.7  # share of rows with as many cells as the first; where the usual delimiter is absent
 
 _LANGUAGES = "english french german spanish italian dutch portuguese russian chinese japanese deutsch français español"
 _COLUMN_NAMES = frozenset(
@@ -77,15 +77,24 @@ def find_delimiter(lines: Sequence[str], usual: str | None, *, quotes: bool) -> 
     Returns:
         The delimiter; `usual` where no other fits.
     """
-    if usual is not None and _evenness(lines, usual, quotes=quotes):
+    absent = usual is not None and not any(usual in line for line in lines)
+    least = _EVEN_ENOUGH if absent else _EVEN
+    marks = [mark for mark in (usual, *_DELIMITERS) if mark is not None]
+    shares = {mark: _evenness(lines, mark, quotes=quotes or mark != "\t") for mark in dict.fromkeys(marks)}
+    even = [mark for mark, share in shares.items() if share >= (_EVEN if mark == usual else least)]
+    if usual in even and (len(even) == 1 or not _is_in_prose(lines, usual)):
         return usual
-    shares = {mark: _evenness(lines, mark, quotes=mark != "\t") for mark in _DELIMITERS if mark != usual}
-    best = max(shares, key=shares.__getitem__)
-    return best if shares[best] else usual
+    return max(even, key=lambda mark: (not _is_in_prose(lines, mark), shares[mark]), default=usual)
+
+
+def _is_in_prose(lines: Sequence[str], mark: str) -> bool:
+    """Whether a blank follows a mark nearly everywhere, as a comma in a sentence."""
+    count = sum(line.count(mark) for line in lines)
+    return sum(line.count(f"{mark} ") for line in lines) >= _EVEN * count > 0
 
 
 def _evenness(lines: Sequence[str], delimiter: str, *, quotes: bool) -> float:
-    """Share of rows that have as many cells as the first, at least two; 0 if that is less than nine tenths."""
+    """Share of rows that have as many cells as the first, at least two."""
     if quotes:
         try:
             widths = [len(row) for row in csv_rows(iter([f"{line}\n" for line in lines]), delimiter, strict=False)]
@@ -93,10 +102,7 @@ def _evenness(lines: Sequence[str], delimiter: str, *, quotes: bool) -> float:
             return 0.0
     else:
         widths = [line.count(delimiter) + 1 for line in lines]
-    if not widths or widths[0] < 2:
-        return 0.0
-    share = widths.count(widths[0]) / len(widths)
-    return share if share >= _EVEN else 0.0
+    return widths.count(widths[0]) / len(widths) if widths and widths[0] >= 2 else 0.0
 
 
 def has_header(rows: Sequence[Sequence[str]]) -> Decision:
