@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from unspool.data.text import Line, read_lines, read_text
     from unspool.data.token_file import TokenFile, token_array
     from unspool.data.vocabulary import END, PADDING, UNKNOWN, Encoding, Units, Vocabulary
+    from unspool.data.word_splits import WordSplits
 
 __all__ = [
     "CONLLU_COLUMNS",
@@ -100,6 +101,7 @@ __all__ = [
     "Vocabulary",
     "Window",
     "Windows",
+    "WordSplits",
     "code_depths",
     "depths",
     "evaluation_batches",
@@ -152,6 +154,7 @@ _HOME = {
         "text": "Line read_lines read_text",
         "token_file": "TokenFile token_array",
         "vocabulary": "END PADDING UNKNOWN Encoding Units Vocabulary",
+        "word_splits": "WordSplits",
     }.items()
     for name in names.split()
 }

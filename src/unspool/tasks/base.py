@@ -113,6 +113,10 @@ class Task(ABC, Generic[D]):
         """Examples as summaries show them; none where data are made up."""
         return iter(())
 
+    def _data_notes(self) -> list[str]:
+        """What else a person should hear of the training data, once vocabularies are learned."""
+        return []
+
     def _remember(self, reader: DataReader[Any]) -> None:
         """Keep of a reader, after reading, how it read and how many bad examples it left out."""
         self._skipped += reader.skipped

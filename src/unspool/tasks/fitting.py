@@ -197,7 +197,7 @@ class _Fitting(Generic[D]):
         if entry := TASKS.get(self.task.name):
             summary = Summary(entry.sides, entry.label).add_all(self.task._samples(examples))
             lines += summary.lines() if summary.count else []
-        return lines
+        return [*lines, *self.task._data_notes()]
 
     def compare_with_baselines(self, splits: Splits[D]) -> None:
         """Score simple methods on the data that the network will be judged by."""
