@@ -9,6 +9,7 @@ from functools import cache
 __all__ = ["language_of", "scripts_of"]
 
 _READ = 2000  # characters of a text that are looked at
+_LEAST = 3  # small words of a language that tell it
 _WORD = re.compile(r"[^\W\d_]+")
 _SCRIPTS = {
     "Greek": "\u0370-\u03ff\u1f00-\u1fff",
@@ -55,11 +56,13 @@ def language_of(text: str) -> str:
         script = max(letters, key=letters.__getitem__)
         if letters[script] > len(_LATIN.findall(text)):
             return script
-    counts: Counter[str] = Counter()
-    for word in _WORD.findall(text.casefold()):
-        counts.update(_languages_of_words().get(word, ()))
+    table = _languages_of_words()
+    words = [word for word in text.casefold().split() if word in table]
+    if len(words) < _LEAST:
+        return ""
+    counts = Counter(language for word in words for language in table[word])
     ranked = counts.most_common(2)
-    if not ranked or ranked[0][1] < 3 or (len(ranked) > 1 and ranked[0][1] < 2 * ranked[1][1]):
+    if ranked[0][1] < _LEAST or (len(ranked) > 1 and ranked[0][1] < 2 * ranked[1][1]):
         return ""
     return ranked[0][0]
 

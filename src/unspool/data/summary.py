@@ -124,6 +124,6 @@ def _example(sample: Sample) -> str:
     words = sample.sides[0].split()
     if len(sample.labels) > 1 and len(sample.labels) == len(words):
         return "e.g. " + " ".join(f"{word}/{tag}" for word, tag in zip(words[:20], sample.labels, strict=False))
-    parts = [*sample.sides, ", ".join(sample.labels)] if sample.labels else list(sample.sides)
-    room = (_WIDTH - 5) // len(parts) - 4
-    return "e.g. " + " → ".join(clip(part, max(room, _WIDTH - 5 - len(parts[-1]) - 4)) for part in parts)
+    label = f" → {clip(', '.join(sample.labels), 20)}" if sample.labels else ""
+    room = (_WIDTH - len("e.g. ") - len(label)) // len(sample.sides) - len(" → ")
+    return "e.g. " + " → ".join(clip(side, room) for side in sample.sides) + label
