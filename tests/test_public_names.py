@@ -22,7 +22,15 @@ MODULES = ["unspool", *(f"unspool.{name}" for name in sorted(
 ) if not name.endswith("__main__"))]  # fmt: skip
 PACKAGES = [name for name in MODULES if (ROOT.parent / Path(*name.split(".")) / "__init__.py").is_file()]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT.parent)}
-LIGHT = ["unspool", "unspool.cli", "unspool.tasks", "unspool.training", "unspool.settings", "unspool.errors"]
+LIGHT = [
+    "unspool",
+    "unspool.cli",
+    "unspool.data",
+    "unspool.tasks",
+    "unspool.training",
+    "unspool.settings",
+    "unspool.errors",
+]
 
 
 def source_of(name: str) -> ast.Module:

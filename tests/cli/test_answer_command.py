@@ -266,7 +266,7 @@ def test_bad_files_are_refused_before_anything_is_written(shell, tmp_path):
         ("a.tsv", "a\tb\nc\t \n", "a.tsv:2: the answer is empty"),
         ("a.yml", "- [a, b]\n- [c\n", "a.yml:"),
         ("a.tsv", "a\tb\nA\tc\n", "one question only: expected at least two"),
-        ("a.txt", "a\tb\n", "format=tsv"),
+        ("a.txt", "a\tb\n", "--format tsv"),
     ):
         (tmp_path / name).write_text(content)
         assert said in shell.refuses("train", "answer", tmp_path / name, "--out", tmp_path / "m", *TINY, "--quiet")

@@ -134,7 +134,7 @@ def test_no_break_blanks_are_blanks(write):
         ("a.tsv", "", {}, "a.tsv: the file is empty"),
         ("a.tsv", "source\ttarget\n", {}, "there is nothing to read"),
         ("a.txt", "a\tb\n", {}, "parallel files come in twos, the source's first, and 1 came"),
-        ("a.txt", "a\tb\n", {}, "format=tsv"),
+        ("a.txt", "a\tb\n", {}, "format='tsv'"),
     ],
     ids=str,
 )
@@ -221,8 +221,8 @@ def test_standard_input_is_a_table_or_nothing(stdin):
     assert texts(reader) == WANTED
     with pytest.raises(DataError, match="standard input: it can be read only once"):
         list(reader)
-    assert "format=tsv" in refusal("-")
-    assert "standard input can't be; save it to a file" in refusal(["-", __file__])
+    assert "format='tsv'" in refusal("-")
+    assert "standard input or a pipe can't be; save it to a file" in refusal(["-", __file__])
 
 
 def test_a_missing_file_and_a_missing_half(write, tmp_path):

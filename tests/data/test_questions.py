@@ -186,7 +186,7 @@ def test_a_header_is_one_where_a_usual_name_stands_in_it(write):
         ("a.tsv", "a\tb\n", {"format": "yml"}, "format 'yml' is none of csv, jsonl, parquet, tsv, yaml"),
         ("a.yml", "", {}, "a.yml: the file is empty"),
         ("a.tsv", "question\tanswer\n", {}, "there is nothing to read"),
-        ("a.txt", "a\tb\n", {}, "format=tsv"),
+        ("a.txt", "a\tb\n", {}, "format='tsv'"),
     ],
     ids=lambda value: repr(value)[:60],
 )

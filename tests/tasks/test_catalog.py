@@ -99,7 +99,7 @@ def test_what_is_predicted_writes_itself():
     tagged = Tagging(["in", "Rome"], ["O", "B-LOC"], [0.9, 0.8], [Span(1, 2, "LOC")])
     assert tagged.line() == "in\tO\nRome\tB-LOC\n"
     assert tagged.record()["spans"] == [{"start": 1, "end": 2, "type": "LOC"}]
-    assert list(tagged.record()) == ["words", "tags", "probabilities", "spans"]
+    assert list(tagged.record()) == ["words", "tags", "probabilities", "spans", "parted"]
     read = Reading("ab", ["a", "b"], [0.5, 1.5], {"c": 0.25})
     assert read.line() == "2.718\tab"
     assert read.record() == {**read._asdict(), "perplexity": pytest.approx(2.718281828)}

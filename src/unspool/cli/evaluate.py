@@ -10,6 +10,7 @@ from unspool.cli.flags import SettingsCommand
 from unspool.cli.models import apply_decoding, decoding_options, device_option, model_argument, open_model
 from unspool.cli.scores import score_table
 from unspool.cli.talk import common, example, result, result_json, say
+from unspool.data.files import is_stream
 from unspool.errors import UsageError
 from unspool.settings import describe
 from unspool.tasks.catalog import TASKS, one_of
@@ -56,17 +57,20 @@ def evaluate(
 
     task = open_model(model, cell, device)
     apply_decoding(task, values)
-    if not TASKS[task.name].reads_once and "-" in data:
-        raise UsageError("a text is read more than once, and standard input can't be; save it to a file first")
+    read_once = any(map(is_stream, data))
+    if not TASKS[task.name].reads_once and read_once:
+        raise UsageError(
+            "a text is read more than once, and standard input or a pipe can't be; save it to a file first"
+        )
     _read_as(task, form, skip_bad)
     scores = task.evaluate(Files(data))
     left_out = task.skipped
     if left_out:
         say(f"left out {left_out:,} bad examples (skip_bad)")
-    if hasattr(task, "score_notes") and "-" not in data:
+    if hasattr(task, "score_notes") and not read_once:
         for note in task.score_notes(Files(data)):
             say(note)
-    types = task.score_types(Files(data)) if hasattr(task, "score_types") and "-" not in data else {}
+    types = task.score_types(Files(data)) if hasattr(task, "score_types") and not read_once else {}
     if as_json:
         result_json({**scores, **({"types": types} if types else {}), **({"left_out": left_out} if left_out else {})})
         return

@@ -20,6 +20,7 @@ __all__ = ["VERBS", "run", "unspool"]
 VERBS = {
     "demo": "Train an assistant in a minute, ask it things, look inside.",
     "train": f"Train a model on your files: {one_of(TASKS)}.",
+    "check": "Say what is in data files and what is odd about them, without training.",
     "evaluate": "Score a model on labelled files.",
     "predict": f"{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line.",
     "ask": "Tell a reader a story, sentence by sentence, and ask.",

@@ -11,6 +11,7 @@ import click
 from unspool.cli.flags import SettingsCommand
 from unspool.cli.talk import common
 from unspool.cli.talk import example as shown
+from unspool.data.files import is_stream
 from unspool.errors import UsageError
 from unspool.settings import nearest
 from unspool.tasks.catalog import TASKS
@@ -97,10 +98,12 @@ def as_json() -> click.Option:
 
 
 def refuse_standard_input(*paths: Sequence[str]) -> None:
-    """Refuse `-` as data to train on: they are read more than once, and a model folder remembers where they stand.
+    """Refuse `-` and pipes as data to train on: they are read more than once, and a model folder remembers their place.
 
     Raises:
-        UsageError: If one of the paths is `-`.
+        UsageError: If one of the paths can be read only once.
     """
-    if any("-" in part for part in paths):
-        raise UsageError("training reads its data more than once, and standard input can't be; save it to a file first")
+    if any(is_stream(path) for part in paths for path in part):
+        raise UsageError(
+            "training reads its data more than once, and standard input or a pipe can't be; save it to a file first"
+        )

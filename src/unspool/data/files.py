@@ -6,21 +6,30 @@ import glob
 import gzip
 import io
 import os
+import select
 import sys
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from unspool.errors import DataError
+import msgspec
+
+from unspool.errors import DataError, option
 from unspool.settings import nearest
 
 __all__ = [
+    "LONGEST_LINE",
+    "Layout",
     "Paths",
     "Reader",
+    "decode_json",
     "decode_line",
     "find_files",
+    "is_stream",
     "name_of",
     "not_utf8",
     "numbered_lines",
@@ -34,28 +43,61 @@ Paths = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 T = TypeVar("T")
 U = TypeVar("U")
 
+LONGEST_LINE = 1 << 26
+"""Bytes of the longest line that a reader holds in memory (64 MiB)."""
+
 _BOM = b"\xef\xbb\xbf"
+_DEEPEST = 100  # levels of a JSON value
+_REMEMBERED = 20  # bad items
+_PATIENCE = 30.0  # seconds until somebody has written to a pipe
+
+
+@dataclass
+class Layout:
+    """How files were read; a reader fills it in while it reads."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    """The form of each file, in words: delimiter, header line."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """The column that each role, such as text or label, was read from."""
 
 
 class Reader(Generic[T]):
-    """What a file holds, one item at a time; iterate again to read again (except standard input).
+    """What a file holds, one item at a time; iterate again to read again (except standard input and pipes).
+
+    Args:
+        files: Their names.
+        read: Yields the items of a file, and a `DataError` for each bad one.
+        skip_bad: Leave bad items out instead of raising the first; None where the caller has no such choice.
+        layout: How the files were read; `read` fills it in.
 
     Attributes:
         skipped: Bad items left out of the last reading; stays 0 unless `skip_bad` was asked for.
+        bad: The first 20 of them.
+        layout: How the files were read, as far as they were.
     """
 
-    def __init__(self, files: Sequence[str], read: Callable[[str], Iterator[T | DataError]], *, skip_bad: bool) -> None:
+    def __init__(
+        self,
+        files: Sequence[str],
+        read: Callable[[str], Iterator[T | DataError]],
+        *,
+        skip_bad: bool | None,
+        layout: Layout | None = None,
+    ) -> None:
         self.files = tuple(files)
         self.skipped = 0
+        self.bad: list[DataError] = []
+        self.layout = layout or Layout()
         self._read = read
         self._was_read = False
         self._skip_bad = skip_bad
 
     def __iter__(self) -> Iterator[T]:
-        if self._was_read and "-" in self.files:
-            raise DataError("it can be read only once; save it to a file and name that", where=name_of("-"))
+        if self._was_read and (streams := [file for file in self.files if is_stream(file)]):
+            raise DataError("it can be read only once; save it to a file and name that", where=name_of(streams[0]))
         self._was_read = True
-        self.skipped = 0
+        self.skipped, self.bad = 0, []
         found = 0
         for file in self.files:
             for item in self._read(file):
@@ -64,8 +106,9 @@ class Reader(Generic[T]):
                     yield item
                 elif self._skip_bad:
                     self.skipped += 1
+                    self.bad += [item] * (len(self.bad) < _REMEMBERED)
                 else:
-                    raise item
+                    raise item if self._skip_bad is None else _with_way_out(item)
         if not found:
             bad = f" but {self.skipped} bad ones, which were skipped" if self.skipped else ""
             where = ", ".join(map(name_of, self.files[:3])) + (", ..." if len(self.files) > 3 else "")
@@ -74,16 +117,31 @@ class Reader(Generic[T]):
     def map(self, change: Callable[[T], U | DataError]) -> Reader[U]:
         """A reader of what `change` makes of each item; bad ones are raised or left out like those of the file."""
 
-        def read(file: str) -> Iterator[U | DataError]:
-            for item in self._read(file):
+        def changed(items: Iterator[T | DataError]) -> Iterator[U | DataError]:
+            for item in items:
                 yield item if isinstance(item, DataError) else change(item)
 
-        return Reader(self.files, read, skip_bad=self._skip_bad)
+        return self.transform(changed)
+
+    def transform(self, change: Callable[[Iterator[T | DataError]], Iterator[U | DataError]]) -> Reader[U]:
+        """A reader of what `change` makes of all the items of a file, bad ones among them."""
+        return Reader(self.files, lambda file: change(self._read(file)), skip_bad=self._skip_bad, layout=self.layout)
+
+
+def _with_way_out(error: DataError) -> DataError:
+    """The error of a bad item, with the setting that leaves such items out."""
+    text = error.message.removeprefix(f"{error.where}: ")
+    return DataError(f"{text}; {option('skip_bad')} leaves such lines out", error.where)
 
 
 def name_of(path: str) -> str:
     """How messages call a file."""
     return "standard input" if path == "-" else path
+
+
+def is_stream(path: str) -> bool:
+    """Whether a path can be read only once, as standard input and pipes are: no regular file, no folder."""
+    return path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
 
 
 def suffix_of(path: str) -> str:
@@ -153,6 +211,9 @@ def open_bytes(path: str) -> Iterator[io.BufferedReader[Any]]:
         elif path.lower().endswith(".gz"):
             with gzip.open(path, "rb") as packed, io.BufferedReader(packed, 1 << 18) as stream:
                 yield stream
+        elif is_stream(path):
+            with _open_pipe(path) as stream:
+                yield stream
         else:
             with open(path, "rb") as stream:
                 yield stream
@@ -164,6 +225,20 @@ def open_bytes(path: str) -> Iterator[io.BufferedReader[Any]]:
         raise DataError("the file may not be read; look at its permissions", where=path) from None
 
 
+def _open_pipe(path: str) -> io.BufferedReader[Any]:
+    """Open a pipe, and wait until somebody has written to it: opening it the plain way may wait for ever."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not select.select([descriptor], [], [], _PATIENCE)[0]:
+        os.close(descriptor)
+        raise DataError(
+            f"nothing was written to this pipe in {_PATIENCE:g} seconds; start the program that writes to it first, "
+            f"or save its output to a file and name that",
+            where=path,
+        )
+    os.set_blocking(descriptor, True)
+    return open(descriptor, "rb")
+
+
 def _standard_input() -> io.BufferedReader[Any]:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
@@ -172,10 +247,52 @@ def _standard_input() -> io.BufferedReader[Any]:
 
 
 def numbered_lines(path: str) -> Iterator[tuple[int, bytes]]:
-    """Yield each line's number, from 1, and its bytes with the line end; a byte-order mark is dropped."""
+    """Yield each line's number, from 1, and its bytes with the line end; a byte-order mark is dropped.
+
+    Raises:
+        DataError: If a line is longer than `LONGEST_LINE`.
+    """
     with open_bytes(path) as stream:
-        for number, line in enumerate(stream, 1):
+        for number, line in enumerate(iter(partial(stream.readline, LONGEST_LINE + 1), b""), 1):
+            if len(line) > LONGEST_LINE:
+                where = f"{name_of(path)}:{number}"
+                raise DataError(f"the line is longer than {LONGEST_LINE >> 20} MiB; break it into shorter ones", where)
             yield number, line.removeprefix(_BOM) if number == 1 else line
+
+
+def decode_json(line: str, where: str) -> Any:
+    """Decode a line of JSON.
+
+    Raises:
+        DataError: If it is no JSON, or has lists in lists without end.
+    """
+    try:
+        value = msgspec.json.decode(line)
+    except msgspec.DecodeError as error:
+        raise DataError(f"the line is no JSON: {error}", where) from None
+    except RecursionError:
+        raise DataError(_TOO_DEEP, where) from None
+    if line.count("[") + line.count("{") > _DEEPEST and _is_deeper(value, _DEEPEST):
+        raise DataError(_TOO_DEEP, where)
+    return value
+
+
+_TOO_DEEP = f"lists in lists in lists, over {_DEEPEST} levels deep; expected texts and lists of texts"
+
+
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether a decoded value has more levels than so many; without recursion."""
+    inside = [value]
+    for _ in range(levels):
+        inside = [
+            each
+            for outer in inside
+            for each in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(each, dict | list)
+        ]
+        if not inside:
+            return False
+    return True
 
 
 def decode_line(raw: bytes, where: str) -> str:

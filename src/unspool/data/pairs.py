@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, numbered_lines, suffix_of
-from unspool.data.rows import ROW_FORMATS, Header, Row, Side, find_sides, read_rows
-from unspool.errors import DataError
+from unspool.data.files import (
+    Layout,
+    Paths,
+    Reader,
+    decode_line,
+    find_files,
+    is_stream,
+    name_of,
+    numbered_lines,
+    suffix_of,
+)
+from unspool.data.rows import JSON_LINES, ROW_FORMATS, Header, Row, Side, find_sides, form_by_content, read_rows
+from unspool.errors import DataError, option
 from unspool.settings import nearest
 
 __all__ = ["Pair", "pairs_of_rows", "read_pairs"]
@@ -30,8 +40,10 @@ def read_pairs(
     *,
     format: str | None = None,
     header: Header = "auto",
+    delimiter: str | None = None,
     source: str | None = None,
     target: str | None = None,
+    columns: Collection[str] = (),
     skip_bad: bool = False,
 ) -> Reader[Pair]:
     """Read pairs from tables, or from two parallel files, the source's first.
@@ -42,9 +54,11 @@ def read_pairs(
     Args:
         paths: Files, folders, globs or `-`.
         format: `tsv`, `csv`, `jsonl`, `parquet` or `parallel`, whatever the names say.
-        header: Whether TSV and CSV begin with column names.
+        header: Whether tables of text begin with column names.
+        delimiter: What parts the cells of tables; found by content if omitted.
         source: Column of the source: a name, or a number from 1; found by itself if omitted.
         target: Column of the target.
+        columns: Columns that other data of the task were read from; a header line with one of them is one.
         skip_bad: Leave bad pairs out and count them in the reader's `skipped`.
 
     Raises:
@@ -55,35 +69,45 @@ def read_pairs(
     if format is not None and format not in known:
         raise DataError(f"format {format!r} is none of {', '.join(known)}{nearest(format, known)}")
     files = find_files(paths)
-    if format == "parallel" or (format is None and all(suffix_of(file) not in ROW_FORMATS for file in files)):
+    in_tables = any(suffix_of(file) in ROW_FORMATS for file in files) or (len(files) == 1 and form_by_content(files[0]))
+    if format == "parallel" or (format is None and not in_tables):
         return _parallel(files, skip_bad=skip_bad)
-    names = {name for name in (*_SOURCE_NAMES, *_TARGET_NAMES, source, target) if name and not name.isdecimal()}
-    rows = read_rows(paths, format=format, header=header, names=names, skip_bad=skip_bad)
+    usual = (*_SOURCE_NAMES, *_TARGET_NAMES, source, target, *columns)
+    names = {name for name in usual if name and not name.isdecimal()}
+    rows = read_rows(paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad)
     return pairs_of_rows(rows, source=source, target=target)
 
 
 def pairs_of_rows(rows: Reader[Row], *, source: str | None = None, target: str | None = None) -> Reader[Pair]:
     """Read pairs from rows; see `read_pairs`."""
-    return rows.map(_Columns(source, target).pair)
+    return rows.map(_Columns(source, target, rows.layout).pair)
 
 
 class _Columns:
     """Which columns are source and target: found in the first pair of each file, and kept for the rest of it."""
 
-    def __init__(self, source: str | None, target: str | None) -> None:
+    def __init__(self, source: str | None, target: str | None, layout: Layout) -> None:
         self._sides = Side("source", _SOURCE_NAMES, source), Side("target", _TARGET_NAMES, target)
         self._found: dict[str, tuple[str, str]] = {}
+        self._layout = layout
 
     def pair(self, row: Row) -> Pair | DataError:
         """The pair of a row, or what is wrong with it."""
         file = row.where.rpartition(":")[0]
+        if self._layout.files.get(file, JSON_LINES) != JSON_LINES:
+            self._choose(file, row)  # all rows of a table have the same columns
         try:
-            if file not in self._found:
-                self._found[file] = find_sides(list(row.values), *self._sides, row.where)
+            self._choose(file, row)
             source, target = self._found[file]
             return _pair((row.where, row.where), _text(row, source), _text(row, target))
         except DataError as error:
             return error
+
+    def _choose(self, file: str, row: Row) -> None:
+        if file not in self._found:
+            source, target = find_sides(list(row.values), *self._sides, row.where, layout=self._layout.files.get(file))
+            self._found[file] = source, target
+            self._layout.columns |= {"source": source, "target": target}
 
 
 def _text(row: Row, column: str) -> str:
@@ -107,12 +131,16 @@ def _parallel(files: Sequence[str], *, skip_bad: bool) -> Reader[Pair]:
     if len(files) % 2:
         raise DataError(
             f"parallel files come in twos, the source's first, and {len(files)} came ({', '.join(files[:4])}); a table "
-            f"of pairs is named .tsv, .csv or .jsonl, or its form said, as format=tsv"
+            f"of pairs is named .tsv, .csv or .jsonl, or its form named: {option('format', 'tsv')}"
         )
-    if "-" in files:
-        raise DataError("parallel files are read twice, and standard input can't be; save it to a file", name_of("-"))
+    if streams := [file for file in files if is_stream(file)]:
+        raise DataError(
+            "parallel files are read twice, and standard input or a pipe can't be; save it to a file",
+            name_of(streams[0]),
+        )
+    layout = Layout(dict.fromkeys(files, "parallel files"))
     couples = {f"{source}, {target}": (source, target) for source, target in zip(files[::2], files[1::2], strict=True)}
-    return Reader(list(couples), lambda couple: _side_by_side(*couples[couple]), skip_bad=skip_bad)
+    return Reader(list(couples), lambda couple: _side_by_side(*couples[couple]), skip_bad=skip_bad, layout=layout)
 
 
 def _side_by_side(source: str, target: str) -> Iterator[Pair | DataError]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from typing import Any
 
-from unspool.data.files import Paths, Reader, find_files, name_of, open_bytes, suffix_of
-from unspool.data.rows import ROW_FORMATS, Header, Row, Side, find_sides, read_rows
+from unspool.data.files import LONGEST_LINE, Paths, Reader, find_files, name_of, open_bytes, suffix_of
+from unspool.data.rows import JSON_LINES, ROW_FORMATS, Header, Row, Side, find_sides, read_rows
 from unspool.errors import DataError, MissingExtraError
 from unspool.settings import nearest
 
@@ -46,8 +46,10 @@ def read_questions(
     *,
     format: str | None = None,
     header: Header = "auto",
+    delimiter: str | None = None,
     question: str | None = None,
     answer: str | None = None,
+    columns: Collection[str] = (),
     skip_bad: bool = False,
 ) -> Reader[Question]:
     """Read questions and answers, each file by its suffix.
@@ -59,9 +61,11 @@ def read_questions(
     Args:
         paths: Files, folders, globs or `-`.
         format: `tsv`, `csv`, `jsonl`, `parquet` or `yaml`, whatever the suffix says.
-        header: Whether TSV and CSV begin with column names.
+        header: Whether tables of text begin with column names.
+        delimiter: What parts the cells of tables; found by content if omitted.
         question: Column of the question: a name, or a number from 1; found by itself if omitted.
         answer: Column of the answer.
+        columns: Columns that other data of the task were read from; a header line with one of them is one.
         skip_bad: Leave bad entries out and count them in the reader's `skipped`.
 
     Raises:
@@ -78,14 +82,34 @@ def read_questions(
         return Reader(files, partial(_yaml, question=question, answer=answer), skip_bad=skip_bad)
     if any(in_yaml):
         raise DataError("YAML and tables can't be read together; train on one of them, or convert the YAML")
-    wanted = {name for name in (*_QUESTION_NAMES, *_ANSWER_NAMES, question, answer) if name and not name.isdecimal()}
-    rows = read_rows(paths, format=format, header=header, names=wanted, skip_bad=skip_bad)
+    usual = (*_QUESTION_NAMES, *_ANSWER_NAMES, question, answer, *columns)
+    names = {name for name in usual if name and not name.isdecimal()}
+    rows = read_rows(paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad)
     return questions_of_rows(rows, question=question, answer=answer)
 
 
 def questions_of_rows(rows: Reader[Row], *, question: str | None = None, answer: str | None = None) -> Reader[Question]:
     """Read questions and answers from rows; see `read_questions`."""
-    return rows.map(lambda row: _of_row(row, question, answer))
+
+    def of_row(row: Row) -> Question | DataError:
+        layout = rows.layout.files.get(row.where.rpartition(":")[0])
+        try:
+            asked, said = _sides(row, question, answer, layout)
+        except DataError as error:
+            if layout is not None and layout != JSON_LINES:
+                raise  # all rows of a table have the same columns
+            return error
+        if layout is not None:
+            rows.layout.columns |= {"question": asked, "answer": said}
+        return _of_row(row, asked, said)
+
+    return rows.map(of_row)
+
+
+def _sides(row: Row, question: str | None, answer: str | None, layout: str | None = None) -> tuple[str, str]:
+    """The columns of the question and of the answer."""
+    sides = Side("question", _QUESTION_NAMES, question), Side("answer", _ANSWER_NAMES, answer)
+    return find_sides(list(row.values), *sides, row.where, besides=_PARAPHRASES, layout=layout)
 
 
 def merge_questions(questions: Iterable[Question]) -> list[Question]:
@@ -154,11 +178,8 @@ def _joined(group: Sequence[Question]) -> Question:
     return Question(group[0].where, list(wordings.values()), list(answers))
 
 
-def _of_row(row: Row, question: str | None, answer: str | None) -> Question | DataError:
-    columns = list(row.values)
+def _of_row(row: Row, asked: str, said: str) -> Question | DataError:
     try:
-        sides = Side("question", _QUESTION_NAMES, question), Side("answer", _ANSWER_NAMES, answer)
-        asked, said = find_sides(columns, *sides, row.where, besides=_PARAPHRASES)
         wordings = [*_texts(row.values[asked], asked, row.where)]
         wordings += _texts(row.values.get(_PARAPHRASES) or [], _PARAPHRASES, row.where)
         return _checked(Question(row.where, wordings, _texts(row.values[said], said, row.where)))
@@ -192,7 +213,11 @@ def _yaml(path: str, *, question: str | None, answer: str | None) -> Iterator[Qu
         raise MissingExtraError("reading YAML", "PyYAML", "yaml") from None
     name, loader = name_of(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     with open_bytes(path) as stream:
-        raw = stream.read()
+        raw = stream.read(LONGEST_LINE + 1)
+    if len(raw) > LONGEST_LINE:
+        raise DataError(
+            f"the file is larger than {LONGEST_LINE >> 20} MiB, too large for YAML; convert it to JSONL", name
+        )
     try:
         _refuse_depth(yaml.parse(raw, Loader=loader), name)
         root = yaml.compose(raw, Loader=loader)
@@ -235,7 +260,8 @@ def _entries(yaml: Any, root: Any, name: str) -> list[Any]:
 def _of_node(yaml: Any, node: Any, where: str, question: str | None, answer: str | None) -> Question | DataError:
     if isinstance(node, yaml.MappingNode):
         values = {key: _plain(yaml, value, where) for key, value in _by_name(yaml, node).items()}
-        return _of_row(Row(where, values), question, answer)
+        row = Row(where, values)
+        return _of_row(row, *_sides(row, question, answer))
     if not isinstance(node, yaml.SequenceNode):
         raise DataError("expected a list: the question, then its answers", where)
     asked, *said = [_plain(yaml, each, where) for each in node.value] or [""]

@@ -7,12 +7,23 @@ from functools import partial
 from itertools import islice
 from typing import NamedTuple
 
-from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, numbered_lines, open_bytes, suffix_of
-from unspool.data.rows import Row, read_json_lines
-from unspool.errors import DataError
+from unspool.data.files import (
+    Layout,
+    Paths,
+    Reader,
+    decode_line,
+    find_files,
+    is_stream,
+    name_of,
+    numbered_lines,
+    open_bytes,
+    suffix_of,
+)
+from unspool.data.rows import Row, find_column, read_json_lines
+from unspool.errors import DataError, option
 from unspool.settings import nearest
 
-__all__ = ["CONLLU_COLUMNS", "Sentence", "read_sentences", "sentences_of_rows"]
+__all__ = ["CONLLU_COLUMNS", "Glued", "Sentence", "read_sentences", "sentences_of_rows", "tag_columns"]
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -26,6 +37,12 @@ _FORMATS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
+_WORD_NAMES, _TAG_NAMES = ("form", "tokens", "words", "1"), ("upos", "tags", "labels", "ner_tags", "pos_tags")
+_NAMES = {"conll": "columns", "conllu": "CoNLL-U", "jsonl": "JSON lines"}
+
+
+Glued = tuple[tuple[str, tuple[str, ...]], ...]
+"""A stretch of text without blanks: its pieces one after the other, each with the words that it stands for."""
 
 
 class Sentence(NamedTuple):
@@ -36,6 +53,8 @@ class Sentence(NamedTuple):
 
     where: str
     columns: dict[str, list[str]]
+    glued: tuple[Glued, ...] = ()
+    """Of CoNLL-U: where several words stand in the text without a blank between them."""
 
 
 def read_sentences(
@@ -64,10 +83,33 @@ def read_sentences(
         "jsonl": partial(_json_lines, wanted=tuple(columns)),
     }
 
-    def read(file: str) -> Iterator[Sentence | DataError]:
-        return readers[format or _FORMATS.get(suffix_of(file)) or _look_into(file)](file)
+    layout = Layout()
 
-    return Reader(find_files(paths), read, skip_bad=skip_bad)
+    def read(file: str) -> Iterator[Sentence | DataError]:
+        form = format or _FORMATS.get(suffix_of(file)) or _look_into(file)
+        layout.files[name_of(file)] = _NAMES[form]
+        return readers[form](file)
+
+    return Reader(find_files(paths), read, skip_bad=skip_bad, layout=layout)
+
+
+def tag_columns(columns: Sequence[str], words: str | None, tags: str | None, where: str) -> tuple[str, str]:
+    """Find the columns of words and of tags: those asked for, or else those with a usual name, or the first and last.
+
+    Raises:
+        DataError: If one that was asked for is missing, or both are the same.
+    """
+    first = _usual(columns, _WORD_NAMES, columns[0]) if words is None else find_column(columns, words, where)
+    second = _usual(columns, _TAG_NAMES, columns[-1]) if tags is None else find_column(columns, tags, where)
+    if first == second:
+        raise DataError(
+            f"words and tags are both read from column {first!r}; the columns are {', '.join(columns)}", where
+        )
+    return first, second
+
+
+def _usual(columns: Sequence[str], usual: Sequence[str], otherwise: str) -> str:
+    return next((name for name in usual if name in columns), otherwise)
 
 
 def sentences_of_rows(rows: Reader[Row], *, lists: Sequence[str] = ()) -> Reader[Sentence]:
@@ -91,6 +133,8 @@ def sentences_of_rows(rows: Reader[Row], *, lists: Sequence[str] = ()) -> Reader
 
 def _look_into(path: str) -> str:
     """Tell the form of a file from its beginning."""
+    if is_stream(path):
+        raise DataError(f"say which form it has: {option('format', 'conll')}", name_of(path))
     with open_bytes(path) as stream:
         lines = stream.peek(1)[: 1 << 16].decode(errors="replace").splitlines()[:200]
     tokens = [line for line in lines if line.strip() and not line.startswith(("-DOCSTART-", "# "))]
@@ -103,15 +147,18 @@ def _look_into(path: str) -> str:
         return "conll"
     known = ", ".join(_FORMATS)
     raise DataError(
-        f"neither the name (expected {known}) nor the content tells the form; say which, as format=conll", name_of(path)
+        f"neither the name (expected {known}) nor the content tells the form; say which: {option('format', 'conll')}",
+        name_of(path),
     )
 
 
 Cells = Callable[[str, str], Sequence[str] | None]
 """From a line and where it stands to its cells, or None for a line that holds no token."""
+Make = Callable[[str, list[Sequence[str]]], Sentence]
+"""From where a sentence begins and the cells of its lines to the sentence."""
 
 
-def _blocks(path: str, cells_of: Cells, names: Callable[[int], Sequence[str]]) -> Iterator[Sentence | DataError]:
+def _blocks(path: str, cells_of: Cells, make: Make) -> Iterator[Sentence | DataError]:
     """Gather lines up to a blank one; a bad line makes its whole sentence bad."""
     name = name_of(path)
     rows: list[Sequence[str]] = []
@@ -119,7 +166,7 @@ def _blocks(path: str, cells_of: Cells, names: Callable[[int], Sequence[str]]) -
     for number, raw in numbered_lines(path):
         if raw.isspace() or raw.startswith(b"-DOCSTART-"):
             if rows or bad:
-                yield bad or _sentence(start, rows, names)
+                yield bad or make(start, rows)
             rows, bad = [], None
             continue
         where = f"{name}:{number}"
@@ -132,11 +179,12 @@ def _blocks(path: str, cells_of: Cells, names: Callable[[int], Sequence[str]]) -
             start = start if rows else where
             rows.append(cells)
     if rows or bad:
-        yield bad or _sentence(start, rows, names)
+        yield bad or make(start, rows)
 
 
-def _sentence(where: str, rows: list[Sequence[str]], names: Callable[[int], Sequence[str]]) -> Sentence:
-    return Sentence(where, dict(zip(names(len(rows[0])), map(list, zip(*rows, strict=True)), strict=True)))
+def _numbered(where: str, rows: list[Sequence[str]]) -> Sentence:
+    names = [str(number) for number in range(1, len(rows[0]) + 1)]
+    return Sentence(where, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
 def _conll(path: str) -> Iterator[Sentence | DataError]:
@@ -158,10 +206,12 @@ def _conll(path: str) -> Iterator[Sentence | DataError]:
             raise DataError(f"column {cells.index('') + 1} is empty: {line[:60]!r}", where)
         return cells
 
-    return _blocks(path, cells_of, lambda count: [str(number) for number in range(1, count + 1)])
+    return _blocks(path, cells_of, _numbered)
 
 
 def _conllu(path: str) -> Iterator[Sentence | DataError]:
+    ranges: list[Sequence[str]] = []
+
     def cells_of(line: str, where: str) -> Sequence[str] | None:
         if line.startswith("#"):
             return None
@@ -171,11 +221,41 @@ def _conllu(path: str) -> Iterator[Sentence | DataError]:
             raise DataError(f"{count}, expected the 10 of CoNLL-U, separated by tabs: {line[:60]!r}", where)
         if cells[0].isdecimal():
             return cells
-        if cells[0].replace("-", "", 1).isdecimal() or cells[0].replace(".", "", 1).isdecimal():
+        if cells[0].replace("-", "", 1).isdecimal():
+            ranges.append(cells)
+            return None
+        if cells[0].replace(".", "", 1).isdecimal():
             return None
         raise DataError(f"expected a token's number (8, 8-9 or 8.1) in the first column, got {cells[0][:20]!r}", where)
 
-    return _blocks(path, cells_of, lambda count: CONLLU_COLUMNS)
+    def make(where: str, rows: list[Sequence[str]]) -> Sentence:
+        columns = dict(zip(CONLLU_COLUMNS, map(list, zip(*rows, strict=True)), strict=True))
+        glued = tuple(_glued(rows, ranges))
+        ranges.clear()
+        return Sentence(where, columns, glued)
+
+    return _blocks(path, cells_of, make)
+
+
+def _glued(rows: list[Sequence[str]], ranges: Sequence[Sequence[str]]) -> Iterator[Glued]:
+    """The stretches of a sentence without blanks that hold several words."""
+    places = {cells[0]: place for place, cells in enumerate(rows)}
+    ends = {}
+    for cells in ranges:
+        first, _, last = cells[0].partition("-")
+        if first in places and last in places:
+            ends[places[first]] = places[last] + 1, cells
+    pieces: list[tuple[str, tuple[str, ...]]] = []
+    place = 0
+    while place < len(rows):
+        end, surface = ends.get(place, (place + 1, rows[place]))
+        end = max(end, place + 1)
+        pieces.append((surface[1], tuple(cells[1] for cells in rows[place:end])))
+        place = end
+        if "SpaceAfter=No" not in surface[9] or place == len(rows):
+            if len(pieces) > 1 or len(pieces[0][1]) > 1:
+                yield tuple(pieces)
+            pieces = []
 
 
 def _json_lines(path: str, wanted: tuple[str, ...]) -> Iterator[Sentence | DataError]:

@@ -1,27 +1,17 @@
-"""Stories with questions: read from bAbI files and JSON lines, encoded, and put into batches."""
+"""Stories with questions: bAbI files and JSON lines."""
 
 from __future__ import annotations
 
 import re
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
-import msgspec
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
-
-from unspool.data.batches import Tokens
-from unspool.data.examples import Sequences
-from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, numbered_lines, suffix_of
+from unspool.data.files import Paths, Reader, decode_json, decode_line, find_files, name_of, numbered_lines, suffix_of
 from unspool.data.rows import Row
-from unspool.data.vocabulary import Vocabulary
 from unspool.errors import DataError
 
-__all__ = ["Stories", "Story", "StoryBatches", "StoryExamples", "read_stories", "stories_of_rows", "story_words"]
+__all__ = ["Story", "read_stories", "stories_of_rows", "story_words"]
 
 StoryForm = Literal["babi", "jsonl"]
 
@@ -50,10 +40,9 @@ def story_words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-# ---- reading ---------------------------------------------------------------------------------------------------------
-
-
-def read_stories(paths: Paths, *, form: StoryForm | None = None, skip_bad: bool = False) -> Reader[Story]:
+def read_stories(
+    paths: Paths, *, form: StoryForm | None = None, answered: bool = False, skip_bad: bool = False
+) -> Reader[Story]:
     """Read stories, one for each question.
 
     A bAbI file has lines `ID sentence` and `ID question<tab>answer<tab>IDs of the supporting sentences`; the ID falls
@@ -64,6 +53,7 @@ def read_stories(paths: Paths, *, form: StoryForm | None = None, skip_bad: bool 
     Args:
         paths: Files, folders, globs, or `-`.
         form: `babi` or `jsonl`; by the file's name if omitted.
+        answered: Whether a question needs an answer, and words: one without is bad.
         skip_bad: Leave out what can't be read, and count it.
 
     Raises:
@@ -74,7 +64,16 @@ def read_stories(paths: Paths, *, form: StoryForm | None = None, skip_bad: bool 
         chosen = form or ("jsonl" if suffix_of(file) in (".jsonl", ".ndjson") else "babi")
         return _read_jsonl(file) if chosen == "jsonl" else _read_babi(file)
 
-    return Reader(find_files(paths, suffixes=(".txt", ".jsonl", ".ndjson")), read, skip_bad=skip_bad)
+    reader = Reader(find_files(paths, suffixes=(".txt", ".jsonl", ".ndjson")), read, skip_bad=skip_bad)
+    return reader.map(_answered) if answered else reader
+
+
+def _answered(story: Story) -> Story | DataError:
+    if story.answer is None:
+        return DataError("there is no answer; expected one in data to learn from or to be scored on", story.where)
+    if not story_words(story.question):
+        return DataError(f"the question {story.question!r} holds no word", story.where)
+    return story
 
 
 def _read_babi(file: str) -> Iterator[Story | DataError]:
@@ -150,7 +149,7 @@ def _read_jsonl(file: str) -> Iterator[Story | DataError]:
             yield story
 
 
-def stories_of_rows(rows: Reader[Row]) -> Reader[Story]:
+def stories_of_rows(rows: Reader[Row], *, answered: bool = False) -> Reader[Story]:
     """Read stories from rows with the fields of a JSONL file; see `read_stories`."""
 
     def story(row: Row) -> Story | DataError:
@@ -159,15 +158,12 @@ def stories_of_rows(rows: Reader[Row]) -> Reader[Story]:
         except DataError as fault:
             return fault
 
-    return rows.map(story)
+    stories = rows.map(story)
+    return stories.map(_answered) if answered else stories
 
 
 def _from_object(line: str, where: str) -> Story:
-    try:
-        record: Any = msgspec.json.decode(line)
-    except msgspec.DecodeError as error:
-        raise DataError(f"the line is no JSON: {error}", where) from None
-    return _from_record(record, where)
+    return _from_record(decode_json(line, where), where)
 
 
 def _from_record(record: Any, where: str) -> Story:
@@ -187,163 +183,3 @@ def _from_record(record: Any, where: str) -> Story:
         raise DataError(f"supports is {supports}; expected numbers of sentences, 1 to {len(story)}", where)
     answer = ",".join(answers) or None
     return Story(tuple(story), question, answer, tuple(n - 1 for n in supports), where)
-
-
-# ---- batches ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Stories:
-    """A batch of stories, each with its question; each different sentence of the batch is spelled out once."""
-
-    sentences: Tokens
-    """The batch's different sentences, (words, sentences)."""
-    index: Tensor
-    """Which sentence stands in each slot, in the order told, int64 (slots, batch); 0 in the padding."""
-    lengths: Tensor
-    """Sentences of each story, int64 (batch,), at least 1."""
-    questions: Tokens
-    """(words, batch)."""
-    answers: Tensor
-    """The number of the right answer among the model's answers, int64 (batch,); `IGNORED` where it is not known."""
-
-    @property
-    def mask(self) -> Tensor:
-        """True at sentences, False in the padding, bool (slots, batch)."""
-        return torch.arange(self.index.shape[0], device=self.index.device)[:, None] < self.lengths
-
-    @property
-    def size(self) -> int:
-        """Sentences read, padding not counted."""
-        return int(self.lengths.sum())
-
-    def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
-        return replace(
-            self,
-            sentences=self.sentences.to(device),
-            index=self.index.to(device),
-            lengths=self.lengths.to(device),
-            questions=self.questions.to(device),
-            answers=self.answers.to(device),
-        )
-
-    def shard(self, rank: int, world: int) -> Self | None:
-        """Every `world`-th story from `rank` on; None if there is none."""
-        questions = self.questions.shard(rank, world)
-        if questions is None:
-            return None
-        part = slice(rank, None, world)
-        return replace(
-            self,
-            index=self.index[:, part],
-            lengths=self.lengths[part],
-            questions=questions,
-            answers=self.answers[part],
-        )
-
-
-class StoryExamples:
-    """Stories encoded: each different sentence once, and which of them make up each story.
-
-    Attributes:
-        sentences: Word ids of the different sentences.
-        stories: Which sentences each story has, newest kept where there are more than `slots`.
-        questions: Word ids of each question.
-        answers: The number of each answer, int64 (stories,); `IGNORED` where unknown.
-        dropped: Stories that lost their oldest sentences.
-    """
-
-    def __init__(
-        self, sentences: Sequences, stories: Sequences, questions: Sequences, answers: NDArray[np.int64], dropped: int
-    ) -> None:
-        self.sentences, self.stories, self.questions = sentences, stories, questions
-        self.answers, self.dropped = answers, dropped
-
-    @classmethod
-    def of(
-        cls, stories: Iterable[Story], vocabulary: Vocabulary, answers: Sequence[int], *, slots: int | None = None
-    ) -> Self:
-        """Encode stories.
-
-        Args:
-            stories: The stories, each with at least one word in its question.
-            vocabulary: Of words.
-            answers: The number of each story's answer.
-            slots: Most sentences of a story; all if omitted. The newest are kept.
-
-        Raises:
-            DataError: If a question or a sentence holds no word.
-        """
-        known: dict[str, int] = {}
-        spelled: list[list[int]] = []
-        told, questions, dropped = array("i"), [], 0
-        ends = array("q", [0])
-        for story in stories:
-            kept = story.sentences if slots is None else story.sentences[-slots:]
-            dropped += len(kept) < len(story.sentences)
-            for text in kept:
-                place = known.get(text)
-                if place is None:
-                    place = known[text] = len(spelled)
-                    spelled.append(_encoded(text, vocabulary, story.where))
-                told.append(place)
-            ends.append(len(told))
-            questions.append(_encoded(story.question, vocabulary, story.where))
-        offsets = np.frombuffer(ends, np.int64)
-        flat = np.frombuffer(told, np.int32) if told else np.empty(0, np.int32)
-        encoded = Sequences.of(spelled), Sequences(flat, offsets), Sequences.of(questions)
-        return cls(*encoded, np.asarray(answers, np.int64), dropped)
-
-    def __len__(self) -> int:
-        return len(self.stories)
-
-    def batch(self, indices: NDArray[np.int64]) -> Stories:
-        """Put the stories at some places into one batch."""
-        padded, lengths = self.stories.pad(indices, -1)
-        table = padded.numpy()
-        real = table >= 0
-        different, places = np.unique(table[real], return_inverse=True)
-        index = np.zeros_like(table)
-        index[real] = places
-        sentences, questions = Tokens(*self.sentences.pad(different)), Tokens(*self.questions.pad(indices))
-        answers = torch.from_numpy(self.answers[indices])
-        return Stories(sentences, torch.from_numpy(index), lengths, questions, answers)
-
-
-def _encoded(text: str, vocabulary: Vocabulary, where: str) -> list[int]:
-    words = story_words(text)
-    if not words:
-        raise DataError(f"{text!r} holds no word; expected at least one in every sentence and question", where)
-    return vocabulary.encode_words(words)
-
-
-class StoryBatches:
-    """Batches of stories in an order that is a function of the seed and the epoch's number.
-
-    Args:
-        examples: Encoded stories, at least one.
-        batch_size: Stories of a batch.
-        seed: Decides, with the epoch's number, the order.
-
-    Attributes:
-        note: What a person should hear before training, in words; None if nothing.
-
-    Raises:
-        DataError: If there are no stories.
-    """
-
-    def __init__(self, examples: StoryExamples, *, batch_size: int, seed: int = 0) -> None:
-        if not len(examples):
-            raise DataError("there are no stories to train on")
-        self.examples, self.batch_size, self.seed = examples, batch_size, seed
-        self.note: str | None = None
-
-    def __len__(self) -> int:
-        return -(-len(self.examples) // self.batch_size)
-
-    def epoch(self, number: int, *, start: int = 0) -> Iterator[Stories]:
-        """The batches of an epoch in its order, the first `start` left out."""
-        order = np.random.default_rng([self.seed, number]).permutation(len(self.examples))
-        for begin in range(start * self.batch_size, len(order), self.batch_size):
-            yield self.examples.batch(order[begin : begin + self.batch_size])

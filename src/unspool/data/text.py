@@ -27,7 +27,7 @@ def read_lines(paths: Paths, *, skip_bad: bool = False) -> Reader[Line]:
     Raises:
         DataError: If a file is missing, empty or, while reading, not UTF-8 (unless `skip_bad`).
     """
-    return Reader(find_files(paths), _lines, skip_bad=skip_bad)
+    return Reader(find_files(paths), _lines, skip_bad=skip_bad or None)
 
 
 def read_text(paths: Paths) -> Reader[str]:
@@ -49,7 +49,7 @@ def read_text(paths: Paths) -> Reader[str]:
         if file is not last and not piece.endswith("\n"):
             yield "\n"
 
-    return Reader(files, pieces, skip_bad=False)
+    return Reader(files, pieces, skip_bad=None)
 
 
 def _lines(path: str) -> Iterator[Line | DataError]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -23,6 +23,7 @@ from unspool.data import (
     Question,
     Reader,
     RowsInMemory,
+    Sample,
     Sequences,
     Tokens,
     Vocabulary,
@@ -167,16 +168,23 @@ class Assistant(Task[list[Question]]):
             source,
             format=data.format,
             header=data.header,
+            delimiter=data.delimiter,
             question=data.question,
             answer=data.answer,
+            columns=self._columns_of("question", "answer"),
             skip_bad=data.skip_bad,
         )
 
     def _read(self, source: DataSource) -> list[Question]:
         reader = self._questions(source)
         questions = merge_questions(reader)
-        self._skipped += reader.skipped
+        self._remember(reader)
         return questions
+
+    def _samples(self, examples: list[Question]) -> Iterator[Sample]:
+        for each in examples:
+            for wording in each.wordings:
+                yield Sample(each.where, (wording, each.answers[0]))
 
     def _divide(self, examples: list[Question], fraction: float) -> tuple[list[Question], list[Question] | None]:
         """Hold out wordings, never a whole question: what was never told can't be answered.

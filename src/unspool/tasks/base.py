@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, overload
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
-from unspool.data import DataSource, RowsInMemory, are_files, find_files, rows_in_memory
+from unspool.data import DataSource, Layout, RowsInMemory, Sample, are_files, find_files, rows_in_memory
+from unspool.data import Reader as DataReader
 from unspool.engine import any_backend, explain, record_dispatch
 from unspool.errors import DataError, UsageError, option
 from unspool.inspection import Recording, Trace
@@ -80,6 +81,10 @@ class Task(ABC, Generic[D]):
         self._skipped = 0
         self._unfinished: str | None = None
         """What a person should know before using the model: that its training has not come to its end."""
+        self._columns: dict[str, str] = {}
+        """The columns that training data were read from, by role; other data are read from the same."""
+        self._layout = Layout()
+        """How the files read last were read."""
         self._scratch: Path | None = None
         """Where large things may lie while training runs."""
         self._home: Path | None = None
@@ -128,6 +133,23 @@ class Task(ABC, Generic[D]):
     @abstractmethod
     def _score(self, model: nn.Module, examples: D) -> dict[str, float]:
         """Scores of a network on held-out data."""
+
+    def _samples(self, examples: D) -> Iterator[Sample]:
+        """Examples as summaries show them; none where data are made up."""
+        return iter(())
+
+    def _data_notes(self) -> list[str]:
+        """What else a person should hear of the training data, once vocabularies are learned."""
+        return []
+
+    def _remember(self, reader: DataReader[Any]) -> None:
+        """Keep of a reader, after reading, how it read and how many bad examples it left out."""
+        self._skipped += reader.skipped
+        self._layout = reader.layout
+
+    def _columns_of(self, *roles: str) -> list[str]:
+        """The columns that training data were read from; none before training."""
+        return [self._columns[role] for role in roles if role in self._columns]
 
     def _fingerprint(self, paths: tuple[str, ...]) -> str | None:
         """What tells whether data are the same when a training goes on: a hash of all files; None without any."""
@@ -446,7 +468,11 @@ class Task(ABC, Generic[D]):
         Warns:
             UnfinishedTrainingWarning: If training has not come to its end. The weights are then the best so far.
         """
-        return load_task(cls, Path(folder), cell)
+        task = load_task(cls, Path(folder), cell)
+        data = task.record.data.get("train") if task.record else None
+        columns = data.get("columns") if isinstance(data, dict) else None
+        task._columns = {str(role): str(name) for role, name in columns.items()} if isinstance(columns, dict) else {}
+        return task
 
 
 def device_of(model: nn.Module) -> torch.device:

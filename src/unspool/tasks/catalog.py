@@ -41,6 +41,10 @@ class TaskEntry:
     """What goes in and what comes out, as one sentence."""
     data_forms: str
     """What its data look like, for the help."""
+    sides: tuple[str, ...] = ()
+    """What the texts of an example are called; none where data are made up."""
+    label: str = ""
+    """What its labels are called; empty where there are none."""
     train_example: str
     compare_example: str
     predict_verb: str
@@ -101,6 +105,8 @@ _ENTRIES = (
         a_model="a classifier",
         summary="Texts with labels in, a classifier out.",
         data_forms="tables (tsv, csv, jsonl, parquet) with a column of texts and one of labels",
+        sides=("text",),
+        label="label",
         train_example="unspool train classify reviews.tsv --out my-model --cell gru --epochs 10",
         compare_example="unspool compare classify reviews.tsv --networks bag,elman,lstm --epochs 5",
         predict_verb="label",
@@ -119,6 +125,8 @@ _ENTRIES = (
         a_model="a tagger",
         summary="Sentences with a tag for each word in, a tagger out.",
         data_forms="CoNLL columns, CoNLL-U, or jsonl with lists of tokens and tags",
+        sides=("sentence",),
+        label="tag",
         train_example="unspool train tag train.conllu --valid dev.conllu --test test.conllu --out my-tagger",
         compare_example=("unspool compare tag train.conllu --valid dev.conllu --networks elman,gru,my_cell.py:MyCell"),
         predict_verb="tag",
@@ -136,6 +144,7 @@ _ENTRIES = (
         a_model="a language model",
         summary="Running text in, a language model out.",
         data_forms="plain text",
+        sides=("line",),
         train_example="unspool train write novel.txt --out my-writer --units character --minutes 10",
         compare_example="unspool compare write novel.txt --networks gru,lstm,mingru --minutes 5",
         predict_verb="rate",
@@ -155,6 +164,7 @@ _ENTRIES = (
         a_model="a translator",
         summary="Pairs of texts in, a translator from the one to the other out.",
         data_forms="tables (tsv, csv, jsonl, parquet) of source and target, or two parallel files, the source's first",
+        sides=("source", "target"),
         train_example="unspool train translate train.en train.de --valid dev.en --valid dev.de --out my-translator",
         compare_example="unspool compare translate pairs.tsv --networks window,initial,additive --minutes 5",
         predict_verb="translate",
@@ -173,6 +183,7 @@ _ENTRIES = (
         a_model="an assistant",
         summary="Questions with answers in, an assistant to talk to out.",
         data_forms="tables (tsv, csv, jsonl, parquet) or YAML lists of questions, their paraphrases and answers",
+        sides=("question", "answer"),
         train_example="unspool train answer pairs.tsv --out my-assistant",
         compare_example="unspool compare answer pairs.jsonl --networks every-step,additive,transformer",
         predict_verb="answer",
@@ -192,6 +203,8 @@ _ENTRIES = (
         a_model="a reader",
         summary="Stories with questions in, a reader that answers them out.",
         data_forms="bAbI files, or jsonl with story, question and answer",
+        sides=("story", "question"),
+        label="answer",
         train_example="unspool train read qa1_train.txt qa2_train.txt --hops 3 --out my-reader",
         compare_example="unspool compare read qa1_train.txt --networks memory,dynamic,gru --epochs 20",
         predict_verb="answer",

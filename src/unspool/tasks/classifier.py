@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
@@ -18,22 +17,22 @@ from unspool.data import (
     DataSource,
     Examples,
     Labelled,
+    LabelledText,
     Labels,
     Reader,
-    Row,
     RowsInMemory,
+    Sample,
     Sequences,
     Spelling,
     Tokens,
     Vocabulary,
     evaluation_batches,
-    find_column,
-    guess_text_and_label,
-    read_rows,
+    label_rows,
+    read_labelled,
     refuse_empty,
     split,
 )
-from unspool.errors import DataError, option
+from unspool.errors import DataError
 from unspool.inspection import Trace
 from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
@@ -50,9 +49,6 @@ if TYPE_CHECKING:
     from unspool.tasks.keywords import ClassifierKeywords
 
 __all__ = ["Classification", "Classifier", "TextExamples"]
-
-_TEXT_NAMES = ("text", "sentence", "question", "tokens", "words", "review", "content")
-_LABEL_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "target", "tag", "tags")
 
 Text = str | list[str]
 
@@ -138,73 +134,37 @@ class Classifier(Task[TextExamples]):
     def _columns_in_memory(self) -> tuple[str, ...]:
         return self.settings.data.text or "text", self.settings.data.label or "label"
 
-    def _rows(self, source: DataSource) -> Reader[Row]:
+    def _texts(self, source: DataSource) -> Reader[LabelledText]:
         data = self.settings.data
+        separator = data.separator if self.settings.several else None
         if isinstance(source, RowsInMemory):
-            return source.reader(skip_bad=data.skip_bad)
-        wanted = {name for name in (data.text, data.label) if name} | {*_TEXT_NAMES, *_LABEL_NAMES}
-        return read_rows(source, format=data.format, header=data.header, names=wanted, skip_bad=data.skip_bad)
+            rows = source.reader(skip_bad=data.skip_bad)
+            return label_rows(rows, text=data.text, label=data.label, separator=separator)
+        return read_labelled(
+            source,
+            format=data.format,
+            header=data.header,
+            delimiter=data.delimiter,
+            text=data.text,
+            label=data.label,
+            separator=separator,
+            columns=self._columns_of("text", "label"),
+            skip_bad=data.skip_bad,
+        )
 
     def _read(self, source: DataSource) -> TextExamples:
-        data = self.settings.data
-        rows = self._rows(source)
-        unread = iter(rows)
-        sample = list(islice(unread, 1000))
-        text_column, label_column = self._columns(sample)
+        texts = self._texts(source)
         examples = TextExamples([], [], [])
-        for row in chain(sample, unread):
-            text, label = row.values.get(text_column), row.values.get(label_column)
-            problem = self._problem(text, label, text_column, label_column)
-            if problem is None:
-                examples.texts.append([str(word) for word in text] if isinstance(text, list) else str(text))
-                examples.labels.append(self._label_names(label))
-                examples.where.append(row.where)
-            elif data.skip_bad:
-                self._skipped += 1
-            else:
-                raise DataError(problem, row.where)
-        self._skipped += rows.skipped
+        for each in texts:
+            examples.texts.append(each.text)
+            examples.labels.append(each.labels)
+            examples.where.append(each.where)
+        self._remember(texts)
         return examples
 
-    def _columns(self, sample: list[Any]) -> tuple[str, str]:
-        data, columns = self.settings.data, list(sample[0].values)
-        chosen: list[str | None] = []
-        for setting, usual in ((data.text, _TEXT_NAMES), (data.label, _LABEL_NAMES)):
-            if setting is not None:
-                chosen.append(find_column(columns, setting, sample[0].where))
-            else:
-                chosen.append(next((name for name in columns if name.lower() in usual), None))
-        text, label = chosen
-        if text is None and label is None:
-            text, label = guess_text_and_label(sample)
-        elif text is None or label is None:
-            others = [name for name in columns if name not in (text, label)]
-            if len(others) != 1:
-                what = "text" if text is None else "label"
-                raise DataError(
-                    f"can't tell which column holds the {what} among {', '.join(columns)}; say {option(what, 'NAME')}"
-                )
-            text, label = text or others[0], label or others[0]
-        return text, label
-
-    def _problem(self, text: object, label: object, text_column: str, label_column: str) -> str | None:
-        if not text or (isinstance(text, str) and not text.strip()):
-            return f"column {text_column!r} is empty; expected a text"
-        if not self.settings.several and (label is None or (isinstance(label, str) and not label.strip())):
-            return f"column {label_column!r} is empty; expected a label"
-        if not self.settings.several and isinstance(label, list):
-            return f"column {label_column!r} holds a list of labels; train with {option('several')}"
-        return None
-
-    def _label_names(self, label: object) -> tuple[str, ...]:
-        if not self.settings.several:
-            return (str(label).strip(),)
-        parts = (
-            label
-            if isinstance(label, list)
-            else str(label if label is not None else "").split(self.settings.data.separator)
-        )
-        return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))
+    def _samples(self, examples: TextExamples) -> Iterator[Sample]:
+        for text, labels, where in zip(examples.texts, examples.labels, examples.where, strict=True):
+            yield Sample(where, (text if isinstance(text, str) else " ".join(text),), labels)
 
     def _divide(self, examples: TextExamples, fraction: float) -> tuple[TextExamples, TextExamples]:
         kept, held = split(len(examples.texts), fraction, self.settings.training.seed)

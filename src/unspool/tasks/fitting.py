@@ -10,10 +10,11 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from unspool.data import DataSource, Paths, RowsInMemory
+from unspool.data import DataSource, Layout, Paths, RowsInMemory, Summary, is_stream, layout_lines, name_of
 from unspool.errors import DataError, Interrupted, SettingError, UsageError, option
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.card import model_card
+from unspool.tasks.catalog import TASKS
 from unspool.tasks.folder import (
     FORMAT,
     RECORD,
@@ -141,6 +142,7 @@ class _Fitting(Generic[D]):
     def __init__(self, task: Task[D], folder: Path, world: World, reporter: Reporter, allow: Collection[str]) -> None:
         self.task, self.folder, self.world, self.reporter = task, folder, world, reporter
         self.allow = frozenset(allow)
+        self.layout = Layout()
         self.out: Path | None = None
         """The folder that the model ends in; another than `folder` where it takes the place of an older model."""
         task._scratch, task._home = folder / "training", folder.resolve()
@@ -184,7 +186,12 @@ class _Fitting(Generic[D]):
     def read(self, train: DataSource, valid: DataSource | None, test: DataSource | None) -> Splits[D]:
         """Read the data, and hold out what none were passed for."""
         task, data = self.task, self.task.settings.data
+        for source in (train, valid, test):
+            if source is not None and not isinstance(source, RowsInMemory):
+                _refuse_streams(_listed(source))
+        task._columns, task._layout = {}, Layout()
         examples = task._read(train)
+        self.layout, task._columns = task._layout, dict(task._layout.columns)
         held: dict[str, Data[D]] = {}
         for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
             if source is not None:
@@ -246,6 +253,8 @@ class _Fitting(Generic[D]):
             if data is not None:
                 counts = ", ".join(f"{count:,} {what}" for what, count in self.task._size(data.examples).items())
                 self.reporter.note(f"{name}: {counts}{data.note()}")
+        for line in self._data_lines(splits.train.examples):
+            self.reporter.note(line)
         if self.task._skipped:
             self.reporter.note(f"left out {self.task._skipped:,} bad examples ({option('skip_bad')})")
         for note in self.task._notes(splits.train.examples, splits.held_out):
@@ -254,6 +263,14 @@ class _Fitting(Generic[D]):
         self.reporter.note(f"network: {self.record.network['summary']}")
         for line in self.record.network["engine"]:
             self.reporter.note(f"engine: {line}")
+
+    def _data_lines(self, examples: D) -> list[str]:
+        """What was understood of the training data."""
+        lines = layout_lines(self.layout)
+        if entry := TASKS.get(self.task.name):
+            summary = Summary(entry.sides, entry.label).add_all(self.task._samples(examples))
+            lines += summary.lines() if summary.count else []
+        return [*lines, *self.task._data_notes()]
 
     def compare_with_baselines(self, splits: Splits[D]) -> None:
         """Score simple methods on the data that the network will be judged by."""
@@ -324,7 +341,7 @@ class _Fitting(Generic[D]):
                 )
 
     def _new_record(self, splits: Splits[D]) -> Record:
-        data = {
+        data: dict[str, dict[str, Any]] = {
             name: {
                 "paths": list(part.paths),
                 **({"in_memory": True} if part.in_memory else {}),
@@ -334,6 +351,8 @@ class _Fitting(Generic[D]):
             for name, part in splits._asdict().items()
             if part is not None
         }
+        if self.layout.columns:
+            data["train"]["columns"] = dict(self.layout.columns)
         settings = to_record(self.task.settings)
         return Record(
             format=FORMAT, task=self.task.name, complete=False, settings=settings, versions=versions(), data=data
@@ -352,6 +371,15 @@ class _Fitting(Generic[D]):
                 f"go on with the old values, or train into a new folder"
             )
         refuse_changes(before.training, settings.training, self.allow)
+
+
+def _refuse_streams(paths: tuple[str, ...]) -> None:
+    """Refuse to train on what can be read only once: a training reads its data more than once, and hashes them."""
+    for path in filter(is_stream, paths):
+        raise UsageError(
+            f"training reads its data more than once, and {name_of(path)} can be read only once; "
+            f"save it to a file first"
+        )
 
 
 def _listed(paths: Paths) -> tuple[str, ...]:

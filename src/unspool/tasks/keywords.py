@@ -96,6 +96,7 @@ class ClassifierKeywords(_Keywords, total=False):
     format: str | None
     skip_bad: bool
     header: Literal["auto", "yes", "no"]
+    delimiter: str | None
     text: str | None
     label: str | None
     separator: str
@@ -226,6 +227,7 @@ class TranslatorKeywords(_Keywords, total=False):
     format: str | None
     skip_bad: bool
     header: Literal["auto", "yes", "no"]
+    delimiter: str | None
     source: str | None
     target: str | None
     batch_size: int
@@ -298,6 +300,7 @@ class AssistantKeywords(_Keywords, total=False):
     format: str | None
     skip_bad: bool
     header: Literal["auto", "yes", "no"]
+    delimiter: str | None
     question: str | None
     answer: str | None
     search: Literal["greedy", "beam", "sample"]

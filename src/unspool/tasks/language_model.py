@@ -20,6 +20,7 @@ from unspool.data import (
     DataSource,
     Row,
     RowsInMemory,
+    Sample,
     TokenFile,
     Vocabulary,
     Windows,
@@ -135,6 +136,12 @@ class LanguageModel(Task[Corpus]):
             return Corpus.of_texts(_text_of(row) for row in source.reader())
         listed = (str(source),) if isinstance(source, str | os.PathLike) else tuple(map(str, source))
         return Corpus.of(listed)
+
+    def _samples(self, examples: Corpus) -> Iterator[Sample]:
+        """The lines of the first megabyte."""
+        for number, line in enumerate(next(examples.pieces(), "").splitlines(), 1):
+            if line.strip():
+                yield Sample(f"line {number}", (line,))
 
     def _divide(self, examples: Corpus, fraction: float) -> tuple[Corpus, Corpus]:
         return examples.divide(fraction, at_line=self._whole_lines)

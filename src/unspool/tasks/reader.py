@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
@@ -20,6 +20,7 @@ from unspool.data import (
     DataSource,
     Labels,
     RowsInMemory,
+    Sample,
     Story,
     StoryBatches,
     StoryExamples,
@@ -123,20 +124,16 @@ class Reader(Task[Told]):
     def _read(self, source: DataSource) -> Told:
         data = self.settings.data
         if isinstance(source, RowsInMemory):
-            reader = stories_of_rows(source.reader(skip_bad=data.skip_bad))
+            reader = stories_of_rows(source.reader(skip_bad=data.skip_bad), answered=True)
         else:
-            reader = read_stories(source, form=data.format, skip_bad=data.skip_bad)
-        stories = []
-        for story in reader:
-            if story.answer is None:
-                raise DataError(
-                    "there is no answer; expected one in data to learn from or to be scored on", story.where
-                )
-            if not story_words(story.question):
-                raise DataError(f"the question {story.question!r} holds no word", story.where)
-            stories.append(story)
-        self._skipped += reader.skipped
+            reader = read_stories(source, form=data.format, answered=True, skip_bad=data.skip_bad)
+        stories = list(reader)
+        self._remember(reader)
         return Told(stories)
+
+    def _samples(self, examples: Told) -> Iterator[Sample]:
+        for story in examples.stories:
+            yield Sample(story.where, (" ".join(story.sentences), story.question), (str(story.answer),))
 
     def _divide(self, examples: Told, fraction: float) -> tuple[Told, Told]:
         """All questions about one story go to one side, or answers would be held out whose story was trained on."""

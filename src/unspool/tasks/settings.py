@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from unspool.data.tables import delimiter_character
 from unspool.decoding.settings import DecodingSettings
-from unspool.errors import SettingError
+from unspool.errors import DataError, SettingError
 from unspool.settings import Fraction, NonNegative, NonNegativeInt, PositiveInt, Settings
 from unspool.training.settings import TrainingSettings
 
@@ -33,6 +34,7 @@ __all__ = [
     "SplitSettings",
     "StackSettings",
     "StorySettings",
+    "TableSettings",
     "TaggerNetwork",
     "TaggerSettings",
     "TranslatorNetwork",
@@ -89,11 +91,27 @@ class ReadingSettings(SplitSettings):
     """Leave out lines that can't be read, and count them, instead of stopping at the first."""
 
 
-class DataSettings(ReadingSettings):
-    """How rows are read."""
+class TableSettings(ReadingSettings):
+    """How tables are read."""
 
     header: Literal["auto", "yes", "no"] = "auto"
-    """Whether TSV and CSV files begin with a line of column names; auto: if a wanted column is named there."""
+    """Whether tables of text begin with a line of column names; auto: if a wanted column is named there, or the line
+    differs in kind from those below it."""
+    delimiter: str | None = None
+    """What parts the cells of tables of text: one character, or tab. None: by file name and content."""
+
+    def check(self) -> None:
+        """Refuse a delimiter that is none."""
+        if self.delimiter is not None:
+            try:
+                delimiter_character(self.delimiter)
+            except DataError as error:
+                raise SettingError(error.message) from None
+
+
+class DataSettings(TableSettings):
+    """How rows are read."""
+
     text: str | None = None
     """Column that holds the text: a name, or a number from 1. None: found by itself."""
     label: str | None = None
@@ -111,26 +129,22 @@ class ColumnSettings(ReadingSettings):
     """Column that holds the tags: a name, or a number from 1. None: upos in CoNLL-U, tags in JSONL, else the last."""
 
 
-class PairSettings(ReadingSettings):
+class PairSettings(TableSettings):
     """How pairs are read."""
 
     format: str | None = None
     """Form of the files (tsv, csv, jsonl, parquet, or parallel: two files, line by line); None: by file name."""
-    header: Literal["auto", "yes", "no"] = "auto"
-    """Whether TSV and CSV files begin with a line of column names; auto: if a wanted column is named there."""
     source: str | None = None
     """Column that holds the source: a name, or a number from 1. None: source, src, question, input, or the first."""
     target: str | None = None
     """Column that holds the target: a name, or a number from 1. None: target, tgt, answer, output, or the second."""
 
 
-class QuestionSettings(ReadingSettings):
+class QuestionSettings(TableSettings):
     """How questions and answers are read."""
 
     format: str | None = None
     """Form of the files (tsv, csv, jsonl, parquet, yaml); None: by file name."""
-    header: Literal["auto", "yes", "no"] = "auto"
-    """Whether TSV and CSV files begin with a line of column names; auto: if a wanted column is named there."""
     question: str | None = None
     """Column that holds the question: a name, or a number from 1. None: question, query, input, or the first."""
     answer: str | None = None

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
@@ -16,21 +16,24 @@ from unspool.data import (
     Bucketed,
     DataSource,
     Examples,
+    Glued,
     Labelled,
     Labels,
     Reader,
     RowsInMemory,
+    Sample,
     Sentence,
     Sequences,
     Spelling,
     Tokens,
     Vocabulary,
+    WordSplits,
     evaluation_batches,
-    find_column,
     read_sentences,
     refuse_empty,
     sentences_of_rows,
     split,
+    tag_columns,
 )
 from unspool.errors import DataError, SettingError
 from unspool.inspection import Trace
@@ -63,8 +66,6 @@ if TYPE_CHECKING:
 
 __all__ = ["TaggedExamples", "Tagger", "Tagging"]
 
-_WORD_NAMES, _TAG_NAMES = ("form", "tokens", "words", "1"), ("upos", "tags", "labels", "ner_tags", "pos_tags")
-
 
 @dataclass(frozen=True)
 class TaggedExamples:
@@ -73,10 +74,14 @@ class TaggedExamples:
     words: list[list[str]]
     tags: list[list[str]]
     where: list[str]
+    glued: dict[int, tuple[Glued, ...]] = field(default_factory=dict)
+    """Of some sentences, by their place: where several words stand in the text without a blank between them."""
 
     def take(self, places: NDArray[np.int64]) -> TaggedExamples:
         """The sentences at some places."""
-        return TaggedExamples(*([column[i] for i in places] for column in (self.words, self.tags, self.where)))  # type: ignore[arg-type]
+        words, tags, where = ([column[i] for i in places] for column in (self.words, self.tags, self.where))
+        glued = {new: self.glued[old] for new, old in enumerate(places.tolist()) if old in self.glued}
+        return TaggedExamples(words, tags, where, glued)  # type: ignore[arg-type]
 
 
 class Tagging(NamedTuple):
@@ -88,6 +93,8 @@ class Tagging(NamedTuple):
     """Of each tag."""
     spans: list[Span]
     """Where tags mark spans: first word, word after the last, type."""
+    parted: dict[str, list[str]] | None = None
+    """Units of the text that were read as several words, as in the training data; None if there are none."""
 
     def __repr__(self) -> str:
         pairs = zip(self.words, self.tags, strict=True)
@@ -124,6 +131,8 @@ class Tagger(Task[TaggedExamples]):
         self.spelling: Spelling | None = None
         self.scheme: Scheme | None = None
         """How the data write spans; None where tags are no spans."""
+        self.word_splits = WordSplits()
+        """What raw text writes as one word and the training data as several."""
 
     @property
     def classes_(self) -> tuple[str, ...]:
@@ -151,31 +160,22 @@ class Tagger(Task[TaggedExamples]):
         return read_sentences(source, format=data.format, skip_bad=data.skip_bad)
 
     def _read(self, source: DataSource) -> TaggedExamples:
-        sentences = self._sentences(source)
+        data, sentences = self.settings.data, self._sentences(source)
         examples = TaggedExamples([], [], [])
         for sentence in sentences:
-            words, tags = self._columns(list(sentence.columns), sentence.where)
+            words, tags = tag_columns(list(sentence.columns), data.words, data.tags, sentence.where)
             examples.words.append(sentence.columns[words])
             examples.tags.append(sentence.columns[tags])
+            if sentence.glued and words == "form":
+                examples.glued[len(examples.where)] = sentence.glued
             examples.where.append(sentence.where)
-        self._skipped += sentences.skipped
+            sentences.layout.columns |= {"words": words, "tags": tags}
+        self._remember(sentences)
         return examples
 
-    def _columns(self, columns: list[str], where: str) -> tuple[str, str]:
-        data = self.settings.data
-        if data.words is not None:
-            words = find_column(columns, data.words, where)
-        else:
-            words = next((name for name in _WORD_NAMES if name in columns), columns[0])
-        if data.tags is not None:
-            tags = find_column(columns, data.tags, where)
-        else:
-            tags = next((name for name in _TAG_NAMES if name in columns), columns[-1])
-        if words == tags:
-            raise DataError(
-                f"words and tags are both read from column {words!r}; the columns are {', '.join(columns)}", where
-            )
-        return words, tags
+    def _samples(self, examples: TaggedExamples) -> Iterator[Sample]:
+        for words, tags, where in zip(examples.words, examples.tags, examples.where, strict=True):
+            yield Sample(where, (" ".join(words),), tuple(tags))
 
     def _divide(self, examples: TaggedExamples, fraction: float) -> tuple[TaggedExamples, TaggedExamples]:
         kept, held = split(len(examples.words), fraction, self.settings.training.seed)
@@ -205,6 +205,10 @@ class Tagger(Task[TaggedExamples]):
         if vocabulary.units not in ("word", "blank"):
             raise SettingError(f"units = {vocabulary.units}: a tagger needs one unit for each word: word or blank")
         self.vocabulary = learned_vocabulary(examples.words, vocabulary)
+        with_glued = ((words, examples.glued.get(place, ())) for place, words in enumerate(examples.words))
+        self.word_splits = (
+            WordSplits.learn(with_glued, lambda text: self._spans(text)) if examples.glued else WordSplits()
+        )
         tags = {tag for sentence in examples.tags for tag in sentence}
         spans = self.settings.spans
         self.scheme = (
@@ -267,6 +271,13 @@ class Tagger(Task[TaggedExamples]):
 
     def _summary(self) -> str:
         return super()._summary() + (", CRF" if self._has_crf else "")
+
+    def _data_notes(self) -> list[str]:
+        splits = self.word_splits
+        if not splits.seen:
+            return []
+        how = f"raw text is parted the same way: {splits.examples()}" if len(splits) else "raw text is not"
+        return [f"the training data part {splits.seen:,} forms that text writes as one word; {how}"]
 
     def _source(self, examples: TaggedExamples) -> Bucketed[Tokens | Labelled]:
         return bucketed(self._encode(examples), self.settings.training)
@@ -341,14 +352,30 @@ class Tagger(Task[TaggedExamples]):
         encoded = self._encode_words(sentences, where)
         tags = self._decode(self.model, encoded)
         shares = self._tag_probabilities(encoded, tags)
-        return [self._tagging(*parts) for parts in zip(sentences, tags, shares, strict=True)]
+        parted = [self._parted(text) for text in texts]
+        return [self._tagging(*parts) for parts in zip(sentences, tags, shares, parted, strict=True)]
 
-    def _tagging(self, words: list[str], tags: list[str], shares: list[float]) -> Tagging:
-        return Tagging(words, self._outer(tags), shares, read_spans(tags) if self.scheme else [])
+    def _tagging(
+        self, words: list[str], tags: list[str], shares: list[float], parted: dict[str, list[str]] | None
+    ) -> Tagging:
+        return Tagging(words, self._outer(tags), shares, read_spans(tags) if self.scheme else [], parted)
+
+    def _spans(self, text: str) -> list[tuple[int, int]]:
+        assert self.vocabulary is not None
+        return self.vocabulary.encode_with_offsets(text).offsets
 
     def _split(self, text: str | list[str]) -> list[str]:
-        assert self.vocabulary is not None
-        return text if isinstance(text, list) else self.vocabulary.encode_with_offsets(text).units
+        """The words of a text, parted as in the training data."""
+        if isinstance(text, list):
+            return text
+        return [word for begin, end in self._spans(text) for word in self.word_splits.split(text[begin:end])]
+
+    def _parted(self, text: str | list[str]) -> dict[str, list[str]] | None:
+        if isinstance(text, list) or not len(self.word_splits):
+            return None
+        units = dict.fromkeys(text[begin:end] for begin, end in self._spans(text))
+        several = {unit: words for unit in units if len(words := self.word_splits.split(unit)) > 1}
+        return {unit: list(words) for unit, words in several.items()} or None
 
     @torch.no_grad()
     def _tag_probabilities(self, examples: Examples, tags: list[list[str]]) -> list[list[float]]:
@@ -388,12 +415,15 @@ class Tagger(Task[TaggedExamples]):
         if self.spelling is not None:
             self.spelling.save(folder)
         Labels([self.scheme] if self.scheme else []).save(folder, "scheme")
+        if self.word_splits.seen:
+            self.word_splits.save(folder)
 
     def _load_vocabularies(self, folder: Path) -> None:
         self.vocabulary = Vocabulary.load(folder)
         self.labels = Labels.load(folder)
         scheme = Labels.load(folder, "scheme").names
         self.scheme = scheme[0] if scheme else None  # type: ignore[assignment]
+        self.word_splits = WordSplits.load(folder)
         if self.settings.network.characters != "none":
             self.spelling = Spelling.load(folder)
 

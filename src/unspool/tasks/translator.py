@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -24,6 +24,7 @@ from unspool.data import (
     PairedExamples,
     Reader,
     RowsInMemory,
+    Sample,
     Sequences,
     Tokens,
     Vocabulary,
@@ -146,8 +147,10 @@ class Translator(Task[PairExamples]):
             source,
             format=data.format,
             header=data.header,
+            delimiter=data.delimiter,
             source=data.source,
             target=data.target,
+            columns=self._columns_of("source", "target"),
             skip_bad=data.skip_bad,
         )
 
@@ -158,8 +161,12 @@ class Translator(Task[PairExamples]):
             examples.sources.append(pair.source)
             examples.targets.append(pair.target)
             examples.where.append(pair.where)
-        self._skipped += pairs.skipped
+        self._remember(pairs)
         return examples
+
+    def _samples(self, examples: PairExamples) -> Iterator[Sample]:
+        for where, source, target in zip(examples.where, examples.sources, examples.targets, strict=True):
+            yield Sample(where, (source, target))
 
     def _divide(self, examples: PairExamples, fraction: float) -> tuple[PairExamples, PairExamples]:
         """All pairs of one source go to one side, or the held-out part would hold questions seen in training."""

@@ -1,0 +1,134 @@
+"""Texts with labels, read from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
+from typing import NamedTuple
+
+from unspool.data.files import Layout, Paths, Reader
+from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
+from unspool.errors import DataError, option
+
+__all__ = ["LABEL_NAMES", "TEXT_NAMES", "LabelledText", "label_rows", "read_labelled"]
+
+TEXT_NAMES = ("text", "sentence", "question", "tokens", "words", "review", "content")
+"""Usual names of the column of texts."""
+LABEL_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "target", "tag", "tags")
+"""Usual names of the column of labels."""
+
+_SAMPLE = 1000  # rows by which columns are chosen
+
+
+class LabelledText(NamedTuple):
+    """A text and its labels: one, or any number where several are allowed."""
+
+    where: str
+    text: str | list[str]
+    """A text, or its words."""
+    labels: tuple[str, ...]
+
+
+def read_labelled(
+    paths: Paths,
+    *,
+    format: str | None = None,
+    header: Header = "auto",
+    delimiter: str | None = None,
+    text: str | None = None,
+    label: str | None = None,
+    separator: str | None = None,
+    columns: Sequence[str] = (),
+    skip_bad: bool = False,
+) -> Reader[LabelledText]:
+    """Read labelled texts from tables; see `read_rows` and `label_rows`."""
+    named = {name for name in (text, label, *columns) if name and not name.isdecimal()}
+    names = named | {*TEXT_NAMES, *LABEL_NAMES}
+    rows = read_rows(paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad)
+    return label_rows(rows, text=text, label=label, separator=separator, columns=columns)
+
+
+def label_rows(
+    rows: Reader[Row],
+    *,
+    text: str | None = None,
+    label: str | None = None,
+    separator: str | None = None,
+    columns: Sequence[str] = (),
+) -> Reader[LabelledText]:
+    """Read labelled texts from rows.
+
+    Args:
+        rows: Rows with a column of texts and one of labels.
+        text: Column of the text: a name, or a number from 1; found by itself if omitted.
+        label: Column of the label.
+        separator: What parts several labels of one field; None: a text has one label.
+        columns: Columns of text and label that other data of the task were read from, taken where they are there.
+    """
+    chosen: list[str] = []
+
+    def labelled(items: Iterator[Row | DataError]) -> Iterator[LabelledText | DataError]:
+        sample = list(islice(items, _SAMPLE))
+        good = [item for item in sample if isinstance(item, Row)]
+        if good and not chosen:
+            chosen.extend(_columns(good, text, label, columns, rows.layout))
+            rows.layout.columns |= zip(("text", "label"), chosen, strict=True)
+        for item in chain(sample, items):
+            yield item if isinstance(item, DataError) else _labelled(item, chosen[0], chosen[1], separator)
+
+    return rows.transform(labelled)
+
+
+def _columns(
+    sample: Sequence[Row], text: str | None, label: str | None, columns: Sequence[str], layout: Layout
+) -> tuple[str, str]:
+    names, where = list(sample[0].values), sample[0].where
+    form = layout.files.get(where.rpartition(":")[0])
+    before = columns if len(columns) == 2 and set(columns) <= set(names) else (None, None)
+    one, other = (
+        find_column(names, setting, where, layout=form) if setting is not None else earlier or _usual(names, usual)
+        for setting, earlier, usual in zip((text, label), before, (TEXT_NAMES, LABEL_NAMES), strict=True)
+    )
+    if one is None and other is None:
+        try:
+            return guess_text_and_label(sample)
+        except DataError as error:
+            message = error.message.removeprefix(f"{error.where}: ")
+            raise DataError(f"{message} (read with {form})" if form else message, error.where) from None
+    if one is not None and other is not None:
+        return one, other
+    others = [name for name in names if name not in (one, other)]
+    if len(others) != 1:
+        what = "text" if one is None else "label"
+        read = f" (read with {form})" * bool(form)
+        raise DataError(
+            f"can't tell which column holds the {what} among {', '.join(names)}{read}; say {option(what, 'NAME')}",
+            where,
+        )
+    return one or others[0], other or others[0]
+
+
+def _usual(names: Iterable[str], usual: Sequence[str]) -> str | None:
+    return next((name for name in names if name.lower() in usual), None)
+
+
+def _labelled(row: Row, text_column: str, label_column: str, separator: str | None) -> LabelledText | DataError:
+    for name in (text_column, label_column):
+        if name not in row.values and not (name == label_column and separator is not None):
+            return DataError(f"there is no column {name!r} here; the columns are {', '.join(row.values)}", row.where)
+    text, label = row.values[text_column], row.values.get(label_column)
+    if not text or (isinstance(text, str) and not text.strip()):
+        return DataError(f"column {text_column!r} is empty; expected a text", row.where)
+    if separator is None and (label is None or (isinstance(label, str) and not label.strip())):
+        return DataError(f"column {label_column!r} is empty; expected a label", row.where)
+    if separator is None and isinstance(label, list):
+        return DataError(f"column {label_column!r} holds a list of labels; train with {option('several')}", row.where)
+    words = [str(word) for word in text] if isinstance(text, list) else str(text)
+    return LabelledText(row.where, words, _label_names(label, separator))
+
+
+def _label_names(label: object, separator: str | None) -> tuple[str, ...]:
+    if separator is None:
+        return (str(label).strip(),)
+    parts = label if isinstance(label, list) else str("" if label is None else label).split(separator)
+    return tuple(dict.fromkeys(str(part).strip() for part in parts if str(part).strip()))

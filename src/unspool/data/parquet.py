@@ -1,0 +1,80 @@
+"""Rows of a Parquet file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from unspool.data.files import is_stream, name_of
+from unspool.errors import DataError, MissingExtraError
+
+__all__ = ["read_parquet"]
+
+_ROWS = 4096  # of a batch
+
+
+def read_parquet(path: str) -> Iterator[tuple[str, dict[str, Any] | DataError]]:
+    """Yield each row's place and its values by column, or what is wrong with it.
+
+    Bytes are read as UTF-8, and times with nanoseconds as text.
+
+    Raises:
+        DataError: If the file is damaged, names a column twice or can be read only once.
+        MissingExtraError: If pyarrow is not installed.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise MissingExtraError("reading Parquet", "pyarrow", "parquet") from None
+    if is_stream(path):
+        raise DataError("Parquet can't be read from standard input or a pipe; name a file", name_of(path))
+    number = 0
+    try:
+        with pq.ParquetFile(path) as file:
+            names = file.schema_arrow.names
+            if twice := sorted({name for name in names if names.count(name) > 1}):
+                raise DataError(f"the file names the column {twice[0]!r} twice", path)
+            for batch in file.iter_batches(batch_size=_ROWS):
+                columns = [_cells(column) for column in batch.columns]
+                for row in zip(*columns, strict=True):
+                    number += 1
+                    where = f"{path}:{number}"
+                    yield where, _values(names, row, where)
+    except DataError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError) as error:
+        message = " ".join(str(error).split())[:200]
+        raise DataError(f"not a readable Parquet file, after row {number:,}: {message}", path) from None
+
+
+def _cells(column: Any) -> list[Any]:
+    """The values of a column; where they can't be had all at once, one by one, with an error in place of a bad one."""
+    try:
+        values: list[Any] = column.to_pylist()
+        return values
+    except ValueError:
+        return [_cell(scalar) for scalar in column]
+
+
+def _cell(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except UnicodeDecodeError as error:
+        return error
+    except ValueError:  # a time with nanoseconds, which Python has none of
+        return str(scalar.cast("string")) if hasattr(scalar, "cast") else str(scalar)
+
+
+def _values(names: list[str], row: tuple[Any, ...], where: str) -> dict[str, Any] | DataError:
+    values = {}
+    for name, value in zip(names, row, strict=True):
+        try:
+            plain = value.decode() if isinstance(value, bytes) else value
+        except UnicodeDecodeError as error:
+            plain = error
+        if isinstance(plain, UnicodeDecodeError):
+            byte = plain.object[plain.start]
+            return DataError(f"column {name!r}: byte 0x{byte:02X} is not UTF-8; expected text in UTF-8", where)
+        values[name] = plain
+    return values

@@ -1,0 +1,129 @@
+"""Summaries of data sets: lengths, labels and examples, in a few lines."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from unspool.data.files import Layout
+
+__all__ = ["Lengths", "Sample", "Summary", "clip", "layout_lines"]
+
+_WIDTH = 80
+_SHOWN = 2  # examples
+
+
+class Sample(NamedTuple):
+    """One example of any task, as summaries and checks look at it."""
+
+    where: str
+    sides: tuple[str, ...]
+    """Its texts, such as source and target."""
+    labels: tuple[str, ...] = ()
+    """Its label, several, or a tag for each word."""
+
+
+class Lengths:
+    """Distribution of the lengths of texts, in words."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[int] = Counter()
+
+    def add(self, text: str) -> int:
+        """Count one text, and return its length."""
+        length = len(text.split())
+        self.counts[length] += 1
+        return length
+
+    @property
+    def median(self) -> int:
+        """The length that half of the texts do not exceed, 0 without texts."""
+        seen, total = 0, self.counts.total()
+        for length in sorted(self.counts):
+            seen += self.counts[length]
+            if 2 * seen >= total:
+                return length
+        return 0
+
+    def line(self) -> str:
+        """Shortest, longest and median in words."""
+        return f"{min(self.counts, default=0):,} to {max(self.counts, default=0):,} words, median {self.median:,}"
+
+
+class Summary:
+    """Lengths, labels and examples of a data set, counted sample by sample in bounded memory.
+
+    Args:
+        sides: What the texts of a sample are called, such as source and target.
+        label: What its labels are called, such as tag; empty where there are none.
+    """
+
+    def __init__(self, sides: Sequence[str], label: str = "") -> None:
+        self.sides, self.label = tuple(sides), label
+        self.count = 0
+        self.lengths = [Lengths() for _ in sides]
+        self.labels: Counter[str] = Counter()
+        self._examples: dict[tuple[str, ...], Sample] = {}
+
+    def add(self, sample: Sample) -> None:
+        """Count one sample."""
+        self.count += 1
+        for lengths, text in zip(self.lengths, sample.sides, strict=True):
+            lengths.add(text)
+        self.labels.update(sample.labels)
+        if len(self._examples) < _SHOWN and sample.labels not in self._examples:
+            self._examples[sample.labels] = sample
+
+    def add_all(self, samples: Iterable[Sample]) -> Summary:
+        """Count samples, and return the summary."""
+        for sample in samples:
+            self.add(sample)
+        return self
+
+    def lines(self) -> list[str]:
+        """Lengths, number of labels with the commonest and the rarest, and examples; at most 80 columns each."""
+        lines = [f"{side}: {lengths.line()}" for side, lengths in zip(self.sides, self.lengths, strict=True)]
+        if self.label and self.labels:
+            lines.append(_labels_line(self.label, self.labels))
+        lines += [_example(sample) for sample in self._examples.values()]
+        return [clip(line, _WIDTH) for line in lines]
+
+
+def layout_lines(layout: Layout) -> list[str]:
+    """How files were read: the form of each, equal ones together, and the column of each role."""
+    forms: dict[str, list[str]] = {}
+    for file, form in layout.files.items():
+        forms.setdefault(form, []).append(file)
+    lines = []
+    for form, files in forms.items():
+        more = f" and {len(files) - 1} more" if len(files) > 1 else ""
+        room = max(16, _WIDTH - len(form) - len(more) - 9)
+        name = files[0] if len(files[0]) <= room else "…" + files[0][1 - room :]
+        lines.append(f"read {name}{more}: {form}")
+    if layout.columns:
+        lines.append("columns: " + ", ".join(f"{role} = {name!r}" for role, name in layout.columns.items()))
+    return [clip(line, 2 * _WIDTH) for line in lines]
+
+
+def clip(text: str, width: int) -> str:
+    """The text on one line, cut where it is longer than so many characters."""
+    line = " ".join(text[: 4 * width].split())
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def _labels_line(what: str, counts: Counter[str]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    (most, often), (least, rarely) = ordered[0], ordered[-1]
+    if len(ordered) == 1:
+        return f"1 {what}: {most!r} ({often:,})"
+    return f"{len(ordered):,} {what}s, from {clip(most, 20)!r} ({often:,}) to {clip(least, 20)!r} ({rarely:,})"
+
+
+def _example(sample: Sample) -> str:
+    words = sample.sides[0].split()
+    if len(sample.labels) > 1 and len(sample.labels) == len(words):
+        return "e.g. " + " ".join(f"{word}/{tag}" for word, tag in zip(words[:20], sample.labels, strict=False))
+    label = f" → {clip(', '.join(sample.labels), 20)}" if sample.labels else ""
+    room = (_WIDTH - len("e.g. ") - len(label)) // len(sample.sides) - len(" → ")
+    return "e.g. " + " → ".join(clip(side, room) for side in sample.sides) + label
