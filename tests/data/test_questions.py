@@ -227,6 +227,14 @@ def test_yaml_from_standard_input(monkeypatch):
     assert refusal("-", format="yaml").startswith("standard input:2: the answer is empty")
 
 
+def test_entries_on_one_line_of_yaml_have_places_of_their_own(write):
+    path = write("a.yml", "[[a, b], [c, d],\n [e, f]]\n")
+    places = [f"{path}:1", f"{path}:1, entry 2", f"{path}:2"]
+    assert [each.where for each in read_questions(path)] == places
+    path = write("b.yml", "[[a, b], [c]]\n")
+    assert refusal(path).startswith(f"{path}:1, entry 2: the answer is empty")
+
+
 def test_yaml_without_its_library_names_the_extra(write, monkeypatch):
     path, real = write("a.yml", "- [a, b]\n"), builtins.__import__
 

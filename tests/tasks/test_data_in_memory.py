@@ -180,7 +180,7 @@ def test_examples_in_memory_are_checked_like_those_of_a_file():
     for message, data in faults.items():
         with pytest.raises(DataError) as caught:
             Classifier(**TINY).fit(*data, reporter=SILENT)
-        assert str(caught.value) == message
+        assert str(caught.value).startswith(message)
     model = Classifier(**TINY, skip_bad=True)
     model.fit([*TEXTS, "", "b"], [*LABELS, "pos", float("nan")], reporter=SILENT)
     assert model.skipped == 2

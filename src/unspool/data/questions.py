@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -227,8 +228,11 @@ def _yaml(path: str, *, question: str | None, answer: str | None) -> Iterator[Qu
         mark, what = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
         line = raw[: getattr(error, "position", 0)].count(b"\n") if mark is None else mark.line
         raise DataError(f"not readable YAML: {' '.join(what.split())}", f"{name}:{line + 1}") from None
+    lines: Counter[int] = Counter()
     for node in _entries(yaml, root, name):
-        where = f"{name}:{node.start_mark.line + 1}"
+        line = node.start_mark.line + 1
+        lines[line] += 1
+        where = f"{name}:{line}" if lines[line] == 1 else f"{name}:{line}, entry {lines[line]}"
         try:
             yield _of_node(yaml, node, where, question, answer)
         except DataError as error:

@@ -72,7 +72,7 @@ __all__ = ["Assistant", "Reply", "Source"]
 
 _LONGEST = 256  # units of a question that the generator reads
 _SHOWN = 5  # pairs that a reply names
-_NAMED, _PLACES = 3, 2  # wordings that a note names, and places of each
+_EXAMPLES, _PLACES = 3, 2  # wordings that a note names, and places of each
 
 
 class Source(NamedTuple):
@@ -366,16 +366,17 @@ class Assistant(Task[list[Question]]):
             choose: Chooses among several answers to a question; the first one is given if omitted.
         """
         right = targets(matcher.questions, examples)
-        first = correct = known = 0
-        asked = [wording for each in examples for wording in each.wordings]
-        for wording in asked:
+        first = correct = answered = 0
+        wordings = [wording for each in examples for wording in each.wordings]
+        for wording in wordings:
             ranking = matcher.rank(wording, top=1, threshold=self.settings.threshold)
             place, target = ranking.matches[0].pair, right[wording_key(wording)]
             answers = matcher.questions[place].answers
             first += place in target.entries
             correct += (choose(wording, answers) if choose else answers[0]) in target.answers
-            known += ranking.known
-        return {"first": first / len(asked), "correct": correct / len(asked), "answered": known / len(asked)}
+            answered += ranking.known
+        counts = {"first": first, "correct": correct, "answered": answered}
+        return {name: count / len(wordings) for name, count in counts.items()}
 
     def _baselines(self, train: list[Question], held_out: list[Question]) -> dict[str, dict[str, float]]:
         """The same memory without any training: tf–idf of words and pieces."""
@@ -622,13 +623,13 @@ def _note_of_shared(examples: Sequence[Question]) -> list[str]:
     shared = shared_wordings(examples)
     if not shared:
         return []
-    named = []
-    for key, places in list(shared.items())[:_NAMED]:
+    parts = []
+    for key, places in list(shared.items())[:_EXAMPLES]:
         first = next(text for text in examples[places[0]].wordings if wording_key(text) == key)
-        named.append(f"{first!r} ({', '.join(examples[place].where for place in places[:_PLACES])})")
+        parts.append(f"{first!r} ({', '.join(examples[place].where for place in places[:_PLACES])})")
     count = f"{len(shared):,} wordings belong" if len(shared) > 1 else "1 wording belongs"
     return [
-        f"{count} to several questions: {', '.join(named)}{' ...' if len(shared) > _NAMED else ''}. "
+        f"{count} to several questions: {', '.join(parts)}{' ...' if len(shared) > _EXAMPLES else ''}. "
         f"Asked so, the assistant takes the question whose other wordings and answers fit best, and shows all"
     ]
 

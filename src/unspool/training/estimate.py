@@ -35,8 +35,8 @@ class Estimate:
         self._updates = settings.epochs * per_epoch
         self._every = settings.validate_every * per_epoch
         self._first: tuple[int, float] | None = None
-        self._told: float | None = None
-        self._told_whole = False
+        self._announced: float | None = None
+        self._is_final = False
 
     def updated(self, update: int) -> None:
         """Note that an update is done."""
@@ -61,15 +61,15 @@ class Estimate:
         """
         left = self.seconds_left(state)
         whole = not self._validates or self._clock.validations > 0
-        if left is None or self._told_whole or self._first is None or state.update == self._first[0]:
+        if left is None or self._is_final or self._first is None or state.update == self._first[0]:
             return None
-        if self._told is None and self._clock.session() < _FIRST:
+        if self._announced is None and self._clock.session() < _FIRST:
             return None
         end = self._clock.seconds() + left
-        if self._told is not None and not whole:
+        if self._announced is not None and not whole:
             return None
-        known, self._told, self._told_whole = self._told, end, whole
-        if left < _FIRST or (known is not None and abs(end - known) < _NEWS * known):
+        before, self._announced, self._is_final = self._announced, end, whole
+        if left < _FIRST or (before is not None and abs(end - before) < _NEWS * before):
             return None
         return self._text(state, left, shorten, whole=whole)
 
