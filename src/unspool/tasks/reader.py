@@ -33,6 +33,7 @@ from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNe
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, device_of
 from unspool.tasks.settings import ReaderSettings
+from unspool.training.progress import counted
 
 __all__ = ["Answered", "Reader", "Told"]
 
@@ -185,9 +186,8 @@ class Reader(Task[Told]):
         source = StoryBatches(encoded, batch_size=training.batch_size, seed=training.seed)
         if encoded.dropped:
             slots = self.settings.network.slots
-            source.note = (
-                f"{encoded.dropped:,} stories have more than {slots} sentences; the oldest of them are not read (slots)"
-            )
+            longer = f"{counted(encoded.dropped, 'stories')} with more than {slots} sentences"
+            source.note = f"{longer}: the oldest sentences are not read (slots)"
         return source
 
     # ---- scores ------------------------------------------------------------------------------------------------
@@ -347,7 +347,7 @@ class Reader(Task[Told]):
             "dynamic": f"dynamic memory network of {network.cell}",
         }
         encoder = network.cell if network.encoder == "cell" else network.encoder
-        hops = f"{network.hops} hops of {network.embedding} over {network.slots} slots"
+        hops = f"{counted(network.hops, 'hops')} of {network.embedding} over {network.slots} slots"
         return f"{kinds[network.network]}, {hops}, sentences by {encoder}"
 
     def _stack(self) -> Recurrent | None:
