@@ -107,7 +107,7 @@ def test_one_text_far_longer_than_the_rest(shell, tmp_path):
 
 def test_fewer_examples_than_a_batch(shell, tmp_path):
     words = ["train", "classify", write(tmp_path / "a.tsv", GOOD), "--out", tmp_path / "m", *SMALL]
-    assert "1 updates of 1 epochs" in shell(*words, "--valid", tmp_path / "a.tsv").stderr
+    assert "1 update of 1 epoch, on" in shell(*words, "--valid", tmp_path / "a.tsv").stderr
 
 
 @pytest.mark.parametrize("count", [1, 2])

@@ -198,7 +198,7 @@ def test_questions_about_one_story_are_held_out_together(folder):
 
 def test_the_oldest_sentences_are_dropped_and_that_is_said(folder, capsys):
     model = Reader(**SMALL, slots=3).fit(folder / "train.txt", baselines=False)
-    assert capsys.readouterr().err.count("stories have more than 3 sentences; the oldest of them are not read") == 1
+    assert capsys.readouterr().err.count("stories with more than 3 sentences: the oldest sentences are not read") == 1
     trace = model.trace("Mary went to the garden. John went home. Daniel left. Sandra left. Where is Mary?")
     assert len(trace.tokens) == 3
     assert "the 1 oldest sentences are not read: the network has 3 slots" in trace.notes

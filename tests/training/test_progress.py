@@ -5,7 +5,7 @@ import pytest
 from tiny_training import Windows, language_model, train
 
 from unspool.training import BarReporter, LineReporter, Progress, Reporter, report_to
-from unspool.training.progress import clock, thousands
+from unspool.training.progress import clock, counted, thousands
 
 
 class Terminal(io.StringIO):
@@ -108,3 +108,20 @@ def test_the_bar_is_taken_away_when_a_run_fails(tmp_path):
     with pytest.raises(RuntimeError, match="broken"):
         train(language_model(), source, tmp_path, reporter=BarReporter(stream))
     assert stream.getvalue().rstrip().endswith("\x1b[2K") or "\x1b[?25h" in stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("number", "things", "text"),
+    [
+        (1, "epochs", "1 epoch"),
+        (1.0, "epochs", "1 epoch"),
+        (2.5, "epochs", "2.5 epochs"),
+        (0, "updates", "0 updates"),
+        (12_345, "updates", "12,345 updates"),
+        (1, "stories", "1 story"),
+        (1, "bad examples", "1 bad example"),
+        (7, "stories", "7 stories"),
+    ],
+)
+def test_what_is_counted_once_stands_in_the_singular(number, things, text):
+    assert counted(number, things) == text

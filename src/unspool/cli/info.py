@@ -13,6 +13,7 @@ from unspool.cli.models import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, result, result_json
 from unspool.errors import for_command_line
+from unspool.training.progress import counted
 
 if TYPE_CHECKING:
     from unspool.tasks.folder import Record
@@ -92,7 +93,7 @@ def _changed_settings(folder: Path, record: Record) -> dict[str, Any]:
 
 
 def _data_line(facts: Mapping[str, Any]) -> str:
-    counts = ", ".join(f"{value:,} {what}" for what, value in facts.items() if type(value) is int)
+    counts = ", ".join(counted(value, what) for what, value in facts.items() if type(value) is int)
     if facts.get("in_memory"):
         return f"{counts} from memory"
     return (
@@ -106,4 +107,6 @@ def _training_line(training: Mapping[str, Any]) -> str:
     why = {"done": "to its end", "patience": "until nothing improved", "minutes": "until its time was up"}
     epochs, updates = training.get("epochs", 0), training.get("updates", 0)
     seconds, stopped = training.get("seconds", 0), str(training.get("stopped"))
-    return f"{epochs:.4g} epochs, {updates:,} updates in {seconds:,.1f} s, {why.get(stopped, stopped)}"
+    return (
+        f"{counted(epochs, 'epochs')}, {counted(updates, 'updates')} in {seconds:,.1f} s, {why.get(stopped, stopped)}"
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from unspool.tasks.folder import Record
+from unspool.training.progress import counted
 
 __all__ = ["model_card"]
 
@@ -39,8 +40,9 @@ def model_card(record: Record, summary: str, name: str) -> str:
         "",
         "## Training",
         "",
-        f"Seed {settings.get('seed')}, {record.training.get('epochs', 0):g} epochs, "
-        f"{record.training.get('updates', 0):,} updates in {record.training.get('seconds', 0) / 60:.1f} minutes "
+        f"Seed {settings.get('seed')}, {counted(record.training.get('epochs', 0), 'epochs')}, "
+        f"{counted(record.training.get('updates', 0), 'updates')} "
+        f"in {record.training.get('seconds', 0) / 60:.1f} minutes "
         f"on {record.versions.get('machine', 'an unknown machine')}, torch {record.versions.get('torch', '')}. "
         f"Every setting stands in `unspool.json`.",
         "",
@@ -74,7 +76,7 @@ def _data_line(part: str, facts: Mapping[str, object]) -> str:
         else "held out of the training data"
     )
     counts = ", ".join(
-        f"{value:,} {key}" for key, value in facts.items() if isinstance(value, int) and not isinstance(value, bool)
+        counted(value, key) for key, value in facts.items() if isinstance(value, int) and not isinstance(value, bool)
     )
     sha = facts.get("sha256")
     return f"- {part}: {counts}; {origin}" + (f" (sha256 `{str(sha)[:16]}…`)" if sha else "")

@@ -35,6 +35,7 @@ from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
 from unspool.training.interrupts import Interrupts
 from unspool.training.keeping import CHECKPOINT, best_so_far
+from unspool.training.progress import counted
 from unspool.training.random_state import seeded
 from unspool.training.settings import refuse_changes
 from unspool.training.threads import num_threads
@@ -251,12 +252,12 @@ class _Fitting(Generic[D]):
         """Say what is trained on what."""
         for name, data in splits._asdict().items():
             if data is not None:
-                counts = ", ".join(f"{count:,} {what}" for what, count in self.task._size(data.examples).items())
+                counts = ", ".join(counted(count, what) for what, count in self.task._size(data.examples).items())
                 self.reporter.note(f"{name}: {counts}{data.note()}")
         for line in self._data_lines(splits.train.examples):
             self.reporter.note(line)
         if self.task._skipped:
-            self.reporter.note(f"left out {self.task._skipped:,} bad examples ({option('skip_bad')})")
+            self.reporter.note(f"left out {counted(self.task._skipped, 'bad examples')} ({option('skip_bad')})")
         for note in self.task._notes(splits.train.examples, splits.held_out):
             self.reporter.note(f"note: {note}")
         self.record.network = self.task.describe()

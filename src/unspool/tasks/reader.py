@@ -38,6 +38,7 @@ from unspool.settings import Settings
 from unspool.tasks.base import DataLike, Task, device_of
 from unspool.tasks.representation import brief
 from unspool.tasks.settings import ReaderSettings
+from unspool.training.progress import counted
 
 if TYPE_CHECKING:
     from unspool.tasks.keywords import ReaderKeywords
@@ -198,9 +199,8 @@ class Reader(Task[Told]):
         source = StoryBatches(encoded, batch_size=training.batch_size, seed=training.seed)
         if encoded.dropped:
             slots = self.settings.network.slots
-            source.note = (
-                f"{encoded.dropped:,} stories have more than {slots} sentences; the oldest of them are not read (slots)"
-            )
+            longer = f"{counted(encoded.dropped, 'stories')} with more than {slots} sentences"
+            source.note = f"{longer}: the oldest sentences are not read (slots)"
         return source
 
     # ---- scores ------------------------------------------------------------------------------------------------
@@ -369,7 +369,7 @@ class Reader(Task[Told]):
             "dynamic": f"dynamic memory network of {network.cell}",
         }
         encoder = network.cell if network.encoder == "cell" else network.encoder
-        hops = f"{network.hops} hops of {network.embedding} over {network.slots} slots"
+        hops = f"{counted(network.hops, 'hops')} of {network.embedding} over {network.slots} slots"
         return f"{kinds[network.network]}, {hops}, sentences by {encoder}"
 
     def _stack(self) -> Recurrent | None:

@@ -36,7 +36,10 @@ def best_of_unfinished(folder: Path, record: Record, final: Path) -> Best | None
     before = record.training.get("best_epoch")
     if before is None or best.epoch is None or best.epoch <= before:
         return None
-    return best if checkpoint.shapes(best.path) == checkpoint.shapes(final) else None
+    stored, fitting = (
+        {name: part.shape for name, part in checkpoint.layout(path).items()} for path in (best.path, final)
+    )
+    return best if stored == fitting else None
 
 
 def describe_best(best: Best, metric: str | None = None) -> str:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from unspool.errors import CellError, MachineError, ModelFolderError
 
-__all__ = ["load_weights", "machine_error", "read", "read_record", "shapes", "weights", "write"]
+__all__ = ["layout", "load_weights", "machine_error", "read", "read_record", "weights", "write"]
 
 _NAMES = {
     torch.float64: "F64",
@@ -31,6 +31,7 @@ _NAMES = {
     torch.bool: "BOOL",
     torch.complex64: "C64",
 }
+_TYPES = {name: dtype for dtype, name in _NAMES.items()}
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -72,7 +73,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     Raises:
         ModelFolderError: If the file is not there, truncated, or not of this kind.
     """
-    with _open(path) as file:
+    with _opened(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, _record(file)  # noqa: SIM118 - not a mapping
 
 
@@ -82,22 +83,26 @@ def read_record(path: Path) -> dict[str, Any]:
     Raises:
         ModelFolderError: If the file is not there, truncated, or not of this kind.
     """
-    with _open(path) as file:
+    with _opened(path) as file:
         return _record(file)
 
 
-def shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The shape of each tensor, by name, without reading it.
+def layout(path: Path) -> dict[str, Tensor]:
+    """Read the names, shapes and types of a file's tensors from its header, as tensors without memory.
 
     Raises:
         ModelFolderError: If the file is not there, truncated, or not of this kind.
     """
-    with _open(path) as file:
-        return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    with _opened(path) as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        return {
+            name: torch.empty(part.get_shape(), dtype=_TYPES[part.get_dtype()], device="meta")
+            for name, part in slices.items()
+        }
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Any]:
+def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
             yield file

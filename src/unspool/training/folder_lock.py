@@ -13,8 +13,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import IO
 
-from unspool.errors import UsageError
-from unspool.training.checkpoint import machine_error
+from unspool.errors import MachineError, UsageError
 
 if sys.platform != "win32":
     import fcntl
@@ -77,7 +76,7 @@ def _acquire(folder: Path, path: Path) -> IO[bytes] | None:
         except FileNotFoundError:  # another training has ended and removed its folder at this moment
             continue
         except OSError as error:
-            raise machine_error(path, error) from error
+            raise MachineError(f"{path}: can't be written ({error.strerror or error})") from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

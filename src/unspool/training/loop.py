@@ -25,7 +25,7 @@ from unspool.training.heap import Trimmer
 from unspool.training.interrupts import Interrupts, StopNow
 from unspool.training.keeping import Keeper
 from unspool.training.log import Log
-from unspool.training.progress import Progress, Reporter, clock
+from unspool.training.progress import Progress, Reporter, clock, counted
 from unspool.training.random_state import RandomState, runs_other_code
 from unspool.training.settings import TrainingSettings
 from unspool.training.state import RunState
@@ -414,14 +414,15 @@ class _Run:
         weights = sum(parameter.numel() for parameter in self.updater.model.parameters())
         where = f"{self.device}" + (f", {self.world.size} processes" if self.world.size > 1 else "")
         start = f"going on after update {self.state.update}" if resumed else "training"
-        return f"{start}: {weights:,} weights, {self.updates:,} updates of {self.settings.epochs} epochs, on {where}"
+        length = f"{counted(self.updates, 'updates')} of {counted(self.settings.epochs, 'epochs')}"
+        return f"{start}: {counted(weights, 'weights')}, {length}, on {where}"
 
     def _closing(self, result: FitResult) -> str:
         why = {"done": "done", "patience": "no more improvement", "minutes": "time is up"}[result.stopped]
         best = ""
         if result.best_epoch is not None:
             best = f"; best {self.metric} {result.best[self.metric]:.5g}, after epoch {result.best_epoch:.4g}"
-        return f"{why} after {result.epoch:.4g} epoch{'s' * (result.epoch != 1)}, {clock(result.seconds)}{best}"
+        return f"{why} after {counted(result.epoch, 'epochs')}, {clock(result.seconds)}{best}"
 
     def _interrupted(self, how: str) -> Interrupted:
         if self.resume_with is None:

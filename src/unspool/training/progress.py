@@ -9,7 +9,17 @@ from typing import TextIO
 
 from unspool.errors import for_python
 
-__all__ = ["BarReporter", "LineReporter", "Progress", "Reporter", "clock", "duration", "report_to", "thousands"]
+__all__ = [
+    "BarReporter",
+    "LineReporter",
+    "Progress",
+    "Reporter",
+    "clock",
+    "counted",
+    "duration",
+    "report_to",
+    "thousands",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +191,17 @@ def thousands(number: float) -> str:
         if number >= 0.9995 * size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.0f}"
+
+
+def counted(number: float, things: str) -> str:
+    """A number and what is counted, in the singular for 1: 1 epoch, 2.5 epochs, 1,200 updates.
+
+    Args:
+        number: How many.
+        things: What is counted, in the plural.
+    """
+    singular = things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
+    return f"{number:{',' if isinstance(number, int) else '.4g'}} {singular if number == 1 else things}"
 
 
 def clock(seconds: float) -> str:
