@@ -290,6 +290,30 @@ def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
     assert [line.split()[0] for line in table.stdout.splitlines()] == ["on", "my_cell.py:Leaky", "gru", "Kneser-Ney"]
 
 
+def test_options_of_a_cell_stand_in_brackets(shell, tmp_path, models, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_cell.py").write_text(OWN_CELL)
+    words = ["train", "classify", models / "train.tsv", "--out", "m", *SMALL]
+    trained = shell(*words, "--cell", "my_cell.py:Leaky( share=0.25,twice=true )")
+    assert "my_cell.py:Leaky(share=0.25, twice=True), 1 layer" in trained.stderr
+    refusal = shell.refuses("predict", "m", stdin="x\n")
+    assert refusal.endswith("name it: --cell my_cell.py:Leaky")
+    shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
+    shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")
+    other = shell.refuses("train", "--resume", "m", "--cell", "my_cell.py:Leaky(share=0)", "--quiet", code=2)
+    assert "was trained with the cell my_cell.py:Leaky(share=0.25, twice=True), and --cell" in other
+    networks = "my_cell.py:Leaky(share=0.25,twice=true),my_cell.py:Leaky(share=-1),my_cell.py:Leaky(share=-1.0)"
+    table = shell("compare", "classify", models / "train.tsv", *SMALL, "--networks", networks, "--json")
+    assert [row["network"] for row in json.loads(table.stdout)["networks"]] == [
+        "my_cell.py:Leaky(share=0.25, twice=True)",
+        "my_cell.py:Leaky(share=-1)",
+        "my_cell.py:Leaky(share=-1.0)",
+    ]
+    for bad, message in (("shares=1", "did you mean 'share'"), ("twice=0", "twice = 0: expected true or false")):
+        words = ["train", "classify", models / "none.tsv", "--out", "n", "--cell", f"my_cell.py:Leaky({bad})"]
+        assert message in shell.refuses(*words, "--quiet", code=2)
+
+
 def test_bench_times_a_cell_of_your_own_on_every_path_that_takes_it(shell, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("unspool.cli.bench._SECONDS", 0.01)
@@ -319,8 +343,9 @@ class State(NamedTuple):
     h: Tensor
 
 class Leaky(Cell):
-    def __init__(self, input_size, hidden_size):
+    def __init__(self, input_size, hidden_size, share=0.5, *, twice=False):
         super().__init__(input_size=input_size, hidden_size=hidden_size)
+        self.share, self.twice = share, twice
         self.weight = self.parameter(hidden_size, input_size)
         self.weight_hh = self.parameter(hidden_size, hidden_size)
 
@@ -328,7 +353,7 @@ class Leaky(Cell):
         return State(self.weight.new_zeros(batch_size, self.hidden_size))
 
     def step(self, x, state):
-        h = 0.5 * state.h + 0.5 * torch.tanh(x @ self.weight.T + state.h @ self.weight_hh.T)
+        h = self.share * state.h + 0.5 * torch.tanh(x @ self.weight.T + state.h @ self.weight_hh.T)
         return h, State(h)
 """
 

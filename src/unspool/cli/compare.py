@@ -144,14 +144,14 @@ def _settings_of(name: str, networks: str, settings: Settings) -> dict[str, Sett
     found = {}
     for network in names:
         if network not in entry.networks:
-            _check_cell(entry, network)
+            network = _checked_cell(entry, network)
         found[network] = settings.replace(**entry.network_settings(network))
     return found
 
 
-def _check_cell(entry: TaskEntry, network: str) -> None:
-    """Refuse a network that is neither a cell nor one of the task's."""
-    from unspool.cells import CELLS, cell_class, is_built_in
+def _checked_cell(entry: TaskEntry, network: str) -> str:
+    """The one spelling of a cell's name; a network that is neither a cell nor one of the task's is refused."""
+    from unspool.cells import CELLS, cell_class, cell_name, is_built_in
 
     known = [*entry.networks, *CELLS]
     if not is_built_in(network) and ":" not in network:
@@ -162,6 +162,7 @@ def _check_cell(entry: TaskEntry, network: str) -> None:
             problem = f"there is no cell {network!r}{nearest(network, known)}"
         raise UsageError(f"{problem}; choose among {', '.join(known)}, or name a cell of your own as my_file.py:MyCell")
     cell_class(network)
+    return cell_name(network)
 
 
 def _trained(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
@@ -48,8 +48,9 @@ class Task(ABC, Generic[D]):
 
     Args:
         settings: All settings at once; the defaults if omitted.
-        values: Single settings by dotted or short name, as `cell="gru"`, `hidden=256`, `epochs=10`. A cell may also be
-            given as its class.
+        values: Single settings by dotted or short name, as `cell="gru"`, `hidden=256`, `epochs=10`. `cell` may also be
+            a class; `cell_options` are arguments of its `__init__` beyond its two sizes, as in
+            `cell_options={"rate": 0.9}`.
 
     Raises:
         SettingError: If there is no such setting, or it can't have that value.
@@ -63,22 +64,23 @@ class Task(ABC, Generic[D]):
 
     def __init__(self, settings: Settings | None = None, **values: Any) -> None:
         self._own_cell: type[Cell[Any]] | None = None
-        cell = values.get("cell")
-        if isinstance(cell, type):
-            self._own_cell, values["cell"] = cell, cell_name(cell)
+        cell, cell_options = values.get("cell"), values.pop("cell_options", None)
+        if cell is not None and not isinstance(cell, str):
+            self._own_cell, values["cell"] = cell_class(cell, cell_options), cell_name(cell)
         self.settings: Any = make(self.settings_type, values, base=settings or self.settings_type())
-        self._spell_cell_as_the_catalog()
+        self._spell_cell(cell_options)
         self.model: Any = None
         self.record: Record | None = None
         self._skipped = 0
         self._scratch: Path | None = None
         """Where large things may lie while training runs."""
 
-    def _spell_cell_as_the_catalog(self) -> None:
-        """Record `LSTM` as `lstm`."""
+    def _spell_cell(self, options: Mapping[str, object] | None) -> None:
+        """Record `LSTM` as `lstm`, and the options of the cell with its name."""
         cell = self.settings.network.cell
-        if cell_name(cell) != cell:
-            self.settings = self.settings.replace(**{"network.cell": cell_name(cell)})
+        name = cell_name(cell, options)
+        if name != cell:
+            self.settings = self.settings.replace(**{"network.cell": name})
 
     # ---- what each task gives ----------------------------------------------------------------------------------
 
@@ -215,10 +217,15 @@ class Task(ABC, Generic[D]):
 
     def _make_network(self) -> nn.Module:
         """Build, with the cell that was given as a class under its name."""
-        name = self.settings.network.cell
-        if self._own_cell is None and not is_built_in(name):
-            self._own_cell = cell_class(name)
+        self._find_cell()
         return self._build()
+
+    def _find_cell(self) -> None:
+        """Import a cell of the user's own, once, and check the options of any cell."""
+        name = self.settings.network.cell
+        if self._own_cell is None:
+            kind = cell_class(name)
+            self._own_cell = None if is_built_in(name) else kind
 
     @property
     def _cell(self) -> str | type[Cell[Any]]:

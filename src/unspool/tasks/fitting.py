@@ -77,6 +77,7 @@ def fit_task(
     world = join("cuda" if device.type == "cuda" else "cpu")
     if out is None and world.size > 1:
         raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
+    task._find_cell()
     with new_folder(out, resume=resume or not world.first) as folder:
         fitting = _Fitting(task, folder, world, (reporter or report_to()) if world.first else Reporter(), allow)
         splits = fitting.read(train, valid, test)
@@ -273,7 +274,7 @@ class _Fitting(Generic[D]):
     def _refuse_changed_settings(self) -> None:
         """Refuse to go on with another network, with other data, or on another course, before anything is written."""
         settings: Any = self.task.settings
-        before: Any = from_record(self.task.settings_type, self.record.settings)
+        before: Any = type(self.task)(from_record(self.task.settings_type, self.record.settings)).settings
         names = [name for name in describe(self.task.settings_type) if not name.startswith("training.")]
         values = {name: (attrgetter(name)(before), attrgetter(name)(settings)) for name in names}
         changed = [f"{name} = {new} (was {old})" for name, (old, new) in values.items() if new != old]
