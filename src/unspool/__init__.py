@@ -5,6 +5,7 @@ Names are found on first use, so that `import unspool` costs nothing until then.
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,8 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # an application decides what is shown
 
 _HOME = {
     **dict.fromkeys(("Cell", "LinearCell"), "cells"),

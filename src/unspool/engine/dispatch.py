@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
 
+from unspool.cells import Cell
 from unspool.engine.cpu import CpuPath
 from unspool.engine.native import NativePath
 from unspool.engine.reference import ReferencePath
@@ -15,7 +19,18 @@ from unspool.engine.scan import ScanPath
 from unspool.errors import BackendError
 from unspool.settings import nearest
 
-__all__ = ["PATHS", "Dispatch", "Report", "choose", "note", "record_dispatch", "report", "watching"]
+__all__ = [
+    "PATHS",
+    "Dispatch",
+    "Report",
+    "choose",
+    "log_choice",
+    "logs",
+    "note",
+    "record_dispatch",
+    "report",
+    "watching",
+]
 
 PATHS: dict[str, Path] = {path.name: path for path in (CpuPath(), NativePath(), ScanPath(), ReferencePath())}
 """Every path, fastest first; `auto` takes the first that neither refuses nor yields to a later one."""
@@ -61,6 +76,9 @@ class Dispatch:
         return " | ".join(dict.fromkeys(report.reason for report in self.reports))
 
 
+_log = logging.getLogger("unspool.engine")
+_logged: WeakKeyDictionary[Cell[Any], set[str]] = WeakKeyDictionary()
+
 watching: ContextVar[Dispatch | None] = ContextVar("dispatch", default=None)
 
 
@@ -80,6 +98,19 @@ def note(report: Report) -> None:
     dispatch = watching.get()
     if dispatch is not None:
         dispatch.reports.append(report)
+
+
+def log_choice(cell: Cell[Any], report: Report) -> None:
+    """Log a choice of path at DEBUG, once for each cell and path."""
+    paths = _logged.setdefault(cell, set())
+    if report.backend not in paths:
+        paths.add(report.backend)
+        _log.debug("%s", report)
+
+
+def logs() -> bool:
+    """Whether `log_choice` is worth calling."""
+    return _log.isEnabledFor(logging.DEBUG)
 
 
 def choose(request: Request, backend: str) -> tuple[Path, dict[str, str]]:

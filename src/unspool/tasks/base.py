@@ -25,6 +25,7 @@ from unspool.tasks.fitting import fit_task
 from unspool.tasks.folder import Record, fingerprint, rounded
 from unspool.tasks.storing import load_task, save_task
 from unspool.training import BatchSource, Reporter
+from unspool.training.callbacks import Callback
 
 __all__ = ["Paths", "Prediction", "Task", "any_path", "batched_tokens", "device_of"]
 
@@ -178,6 +179,7 @@ class Task(ABC, Generic[D]):
         resume: bool = False,
         baselines: bool = True,
         reporter: Reporter | None = None,
+        callbacks: Sequence[Callback] = (),
         allow: Collection[str] = (),
     ) -> Self:
         """Train on files.
@@ -190,7 +192,9 @@ class Task(ABC, Generic[D]):
             out: Model folder to write, new or empty; without one, nothing is kept on disk.
             resume: Go on with the training that `out` holds, to the same bits; begin where it holds none.
             baselines: Whether simple methods are scored too.
-            reporter: Hears how it goes; a bar or lines on stderr if omitted.
+            reporter: Hears how it goes, and shows it; a bar or lines on stderr if omitted.
+            callbacks: What else hears how it goes: reporters, or functions that are called with the `Progress` and the
+                scores after each validation. `Reporter.stop`, or a function that returns True, ends the training.
             allow: Training settings that may differ from those a run was begun with, though they change its course.
 
         Returns:
@@ -211,6 +215,7 @@ class Task(ABC, Generic[D]):
             resume=resume,
             baselines=baselines,
             reporter=reporter,
+            callbacks=callbacks,
             allow=allow,
         )
         return self

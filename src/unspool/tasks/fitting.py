@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import shlex
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -25,7 +25,8 @@ from unspool.tasks.folder import (
     versions,
     write_record,
 )
-from unspool.training import Reporter, fit, report_to
+from unspool.training import LogReporter, Reporter, fit, report_to
+from unspool.training.callbacks import Callback, together
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
 from unspool.training.settings import refuse_changes
@@ -70,6 +71,7 @@ def fit_task(
     resume: bool,
     baselines: bool,
     reporter: Reporter | None,
+    callbacks: Sequence[Callback],
     allow: Collection[str],
 ) -> None:
     """Train a task on files; see `Task.fit`."""
@@ -79,7 +81,8 @@ def fit_task(
         raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
     task._find_cell()
     with new_folder(out, resume=resume or not world.first) as folder:
-        fitting = _Fitting(task, folder, world, (reporter or report_to()) if world.first else Reporter(), allow)
+        heard = together(reporter or report_to(), [*callbacks, LogReporter()]) if world.first else Reporter()
+        fitting = _Fitting(task, folder, world, heard, allow)
         splits = fitting.read(train, valid, test)
         going_on = resume and not world.share(only_begun(folder))
         splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
@@ -154,7 +157,7 @@ class _Fitting(Generic[D]):
         changed = {name: new for name, new in fresh.versions.items() if self.record.versions.get(name) != new}
         if changed:
             old = ", ".join(f"{name} {self.record.versions.get(name)} (now {new})" for name, new in changed.items())
-            self.reporter.note(f"note: the run began with {old}; bits may differ from an unbroken run")
+            self.reporter.warn(f"the run began with {old}; bits may differ from an unbroken run")
         self.record.settings = fresh.settings
         self.record.complete = False
         return self._ready(splits)
@@ -205,7 +208,7 @@ class _Fitting(Generic[D]):
             settings = settings.replace(patience=None)  # nobody can lose it
         source = task._source(splits.train.examples)
         if note := getattr(source, "note", None):
-            self.reporter.note(f"note: {note}")
+            self.reporter.warn(note)
         result = fit(
             task.model,
             source,
@@ -244,8 +247,8 @@ class _Fitting(Generic[D]):
         for name, scores in self.record.baselines.items():
             theirs = scores.get(metric)
             if ours is not None and theirs is not None and (theirs >= ours if higher else theirs <= ours):
-                self.reporter.note(
-                    f"note: {name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
+                self.reporter.warn(
+                    f"{name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
                     f"more data, more epochs or a smaller learning_rate may change that"
                 )
 
