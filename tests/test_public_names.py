@@ -21,6 +21,7 @@ MODULES = ["unspool", *(f"unspool.{name}" for name in sorted(
     module.name.removeprefix("unspool.") for module in pkgutil.walk_packages([str(ROOT)], "unspool.")
 ) if not name.endswith("__main__"))]  # fmt: skip
 PACKAGES = [name for name in MODULES if (ROOT.parent / Path(*name.split(".")) / "__init__.py").is_file()]
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT.parent)}
 LIGHT = ["unspool", "unspool.cli", "unspool.tasks", "unspool.training", "unspool.settings", "unspool.errors"]
 
 
@@ -111,12 +112,17 @@ def test_a_lazy_package_finds_every_name_and_refuses_others(name):
         module.no_such_name  # noqa: B018
 
 
+def test_packages_are_attributes_after_import_unspool_alone():
+    code = "import unspool; print(unspool.training.fit.__module__, unspool.settings.make.__module__, 'cells' in dir(unspool))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False)
+    assert ran.stdout.split() == ["unspool.training.loop", "unspool.settings", "True"], ran.stderr
+
+
 @pytest.mark.parametrize("name", LIGHT)
 def test_importing_does_not_import_torch(name):
     heavy = ("torch", "numpy", "tokenizers", "pyarrow")
     code = f"import sys, {name}; print([name for name in {heavy!r} if name in sys.modules])"
-    environment = os.environ | {"PYTHONPATH": str(ROOT.parent)}
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=False)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip() == "[]"
 

@@ -1,6 +1,6 @@
 """Train, look inside and ship sequence models on your own data.
 
-Names are found on first use, so that `import unspool` costs nothing until then.
+Names and the packages below (`unspool.training`) are imported on first use, so that `import unspool` costs nothing.
 """
 
 from __future__ import annotations
@@ -10,6 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import unspool.cells
+    import unspool.data
+    import unspool.decoding
+    import unspool.engine
+    import unspool.errors
+    import unspool.inspection
+    import unspool.layers
+    import unspool.models
+    import unspool.settings
+    import unspool.tasks
+    import unspool.training  # noqa: F401 - so that type checkers know all of them as attributes
     from unspool.cells import Cell, LinearCell
     from unspool.engine import explain, unroll
     from unspool.errors import UnspoolError
@@ -52,11 +63,22 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+_PACKAGES = frozenset(
+    (
+        *("cells", "data", "decoding", "engine", "errors", "inspection"),
+        *("layers", "models", "settings", "tasks", "training"),
+    )
+)
+
+if not TYPE_CHECKING:  # a type checker would take any name for one that exists
+
+    def __getattr__(name: str) -> Any:
+        if name in _PACKAGES:
+            return import_module(f"{__name__}.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*__all__, *_PACKAGES})

@@ -95,7 +95,7 @@ def test_words_as_a_choice(words, said):
 def test_what_is_predicted_writes_itself():
     said = Classification("a joy", ("good", "short"), {"good": 0.91239, "short": 0.5, "bad": 0.01})
     assert said.line() == "good,short\t0.912,0.500\ta joy"
-    assert said.record() == {"text": "a joy", "labels": ("good", "short"), "probabilities": said.probabilities}
+    assert said.record() == {"text": "a joy", "labels": ["good", "short"], "probabilities": said.probabilities}
     tagged = Tagging(["in", "Rome"], ["O", "B-LOC"], [0.9, 0.8], [Span(1, 2, "LOC")])
     assert tagged.line() == "in\tO\nRome\tB-LOC\n"
     assert tagged.record()["spans"] == [{"start": 1, "end": 2, "type": "LOC"}]

@@ -69,13 +69,17 @@ class Cell(nn.Module, Generic[S]):
         """The state before the first step: a named tuple of tensors, each (batch, ...), most often (batch, units)."""
         raise NotImplementedError(f"{type(self).__name__} has no initial_state")
 
-    def step(self, x: Tensor, state: S, *context: Tensor) -> tuple[Tensor, S]:
+    def step(self, x: Tensor, state: S, /, *context: Any, **named: Any) -> tuple[Tensor, S]:
         """Read one input vector and go from one state to the next.
+
+        A subclass declares `step(self, x, state)`, or `step(self, x, state, *context: Tensor)` if it reads a context;
+        this signature lets type checkers accept both. No step is called with named arguments.
 
         Args:
             x: Inputs of this step, (batch, input).
             state: State after the step before.
             context: Whatever was passed to `unroll` as context, the same at every step.
+            named: Nothing; for type checkers only.
 
         Returns:
             The output, (batch, hidden), and the new state, of the same shapes as the old one.

@@ -174,11 +174,12 @@ def _trained(
     *,
     baselines: bool,
 ) -> tuple[Task[Any], float]:
+    from unspool.data import Files
     from unspool.tasks import task_class
 
     ear = _listener(reporter())
     task = task_class(name)(settings)
-    task.fit(list(data), valid=list(valid) or None, test=list(test) or None, baselines=baselines, reporter=ear)
+    task.fit(Files(data), valid=Files(valid) or None, test=Files(test) or None, baselines=baselines, reporter=ear)
     return task, ear.speed  # type: ignore[attr-defined]
 
 

@@ -52,19 +52,21 @@ def evaluate(
     **values: Any,
 ) -> None:
     """Score a model on labelled files."""
+    from unspool.data import Files
+
     task = open_model(model, cell, device)
     apply_decoding(task, values)
     if not TASKS[task.name].reads_once and "-" in data:
         raise UsageError("a text is read more than once, and standard input can't be; save it to a file first")
     _read_as(task, form, skip_bad)
-    scores = task.evaluate(list(data))
+    scores = task.evaluate(Files(data))
     left_out = task.skipped
     if left_out:
         say(f"left out {left_out:,} bad examples (skip_bad)")
     if hasattr(task, "score_notes") and "-" not in data:
-        for note in task.score_notes(list(data)):
+        for note in task.score_notes(Files(data)):
             say(note)
-    types = task.score_types(list(data)) if hasattr(task, "score_types") and "-" not in data else {}
+    types = task.score_types(Files(data)) if hasattr(task, "score_types") and "-" not in data else {}
     if as_json:
         result_json({**scores, **({"types": types} if types else {}), **({"left_out": left_out} if left_out else {})})
         return

@@ -67,7 +67,9 @@ def _changed_settings(folder: Path, record: Record) -> dict[str, Any]:
 
 
 def _data_line(facts: Mapping[str, Any]) -> str:
-    counts = ", ".join(f"{value:,} {what}" for what, value in facts.items() if isinstance(value, int))
+    counts = ", ".join(f"{value:,} {what}" for what, value in facts.items() if type(value) is int)
+    if facts.get("in_memory"):
+        return f"{counts} from memory"
     return (
         f"{counts} from {', '.join(facts['paths'])}"
         if facts.get("paths")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -112,7 +111,7 @@ def _with_beginning(task: Task[Any], begin: str, seed: int | None) -> Callable[[
     if not isinstance(task, Translator):
         name = "--begin" if begin else "--seed"
         raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")
-    return partial(task.predict, begin=begin, seed=seed)
+    return lambda texts: task.predict(texts, begin=begin, seed=seed)
 
 
 def _answers(say_of: Callable[[list[str]], Sequence[Prediction]], lines: list[Line]) -> list[Prediction | None]:

@@ -56,9 +56,10 @@ class _ResumeCommand(SettingsCommand):
         """Look into the folder first: which flags there are depends on it."""
         if not args or args[0] in ("-h", "--help"):
             raise click.UsageError("say which folder to go on with: unspool train --resume FOLDER", ctx)
-        name = _recorded(Path(args[0])).task
+        name = _recorded(_under_way(Path(args[0]), "--overwrite" in args)).task
         argument = click.Argument(["folder"], type=click.Path(path_type=Path))
-        self.params = [argument, _allow(), with_baselines(), as_json(), *self.params, *settings_options(SETTINGS[name])]
+        ordinary = [argument, _overwrite(), _allow(), with_baselines(), as_json()]
+        self.params = [*ordinary, *self.params, *settings_options(SETTINGS[name])]
         self.callback = _resume
         return super().parse_args(ctx, args)
 
@@ -100,6 +101,7 @@ def _task_command(name: str) -> click.Command:
     ordinary = [
         click.Option(["--out"], type=path, metavar="FOLDER", required=True, help="New folder for the model."),
         click.Option(["--resume"], is_flag=True, help="Go on with what FOLDER holds, or begin."),
+        _overwrite(),
         _allow(),
     ]
     command = task_command(
@@ -107,6 +109,21 @@ def _task_command(name: str) -> click.Command:
     )
     command.params += settings_options(SETTINGS[name])
     return command
+
+
+def _overwrite() -> click.Option:
+    text = (
+        "Replace the model in FOLDER, once the new one is finished; it is trained in FOLDER.new. A folder that holds "
+        "anything else is refused."
+    )
+    return click.Option(["--overwrite"], is_flag=True, help=text)
+
+
+def _under_way(folder: Path, overwrite: bool) -> Path:
+    """The folder of the training to go on with: beside the one that it is to replace, if it is there."""
+    from unspool.tasks.folder import place_beside
+
+    return place_beside(folder) if overwrite and place_beside(folder).is_dir() else folder
 
 
 def _allow() -> click.Option:
@@ -133,45 +150,57 @@ def _train(
     test: tuple[str, ...],
     recipe: Path | None,
     resume: bool,
+    overwrite: bool,
     allow: tuple[str, ...],
     baselines: bool,
     json: bool,
     **values: Any,
 ) -> None:
     from unspool.tasks import task_class
-    from unspool.tasks.folder import RECORD
+    from unspool.tasks.folder import RECORD, place_beside
 
     refuse_standard_input(data, valid, test)
     base = None
-    if resume and (out / RECORD).is_file():
-        record = _recorded(out)
+    begun = place_beside(out) if overwrite else out
+    if resume and (begun / RECORD).is_file():
+        record = _recorded(begun)
         if record.task != name:
-            raise UsageError(f"{out} holds a training of the task {record.task!r}, not {name!r}")
-        base = _recorded_settings(out, record, values)
+            raise UsageError(f"{begun} holds a training of the task {record.task!r}, not {name!r}")
+        base = _recorded_settings(begun, record, values)
     settings = settings_from(SETTINGS[name], recipe, _with_options(chosen_settings(values), base), base)
     task = task_class(name)(settings)
-    _fit(task, data, valid, test, out, resume=resume, allow=allow, baselines=baselines)
+    _fit(task, data, valid, test, out, resume=resume, overwrite=overwrite, allow=allow, baselines=baselines)
     _report(task, out, json)
 
 
-def _resume(folder: Path, allow: tuple[str, ...], baselines: bool, json: bool, **values: Any) -> None:
+def _resume(folder: Path, overwrite: bool, allow: tuple[str, ...], baselines: bool, json: bool, **values: Any) -> None:
     from unspool.tasks import task_class
 
-    record = _recorded(folder)
-    base = _recorded_settings(folder, record, values)
+    begun = _under_way(folder, overwrite)
+    record = _recorded(begun)
+    base = _recorded_settings(begun, record, values)
+    if in_memory := [part for part, facts in record.data.items() if facts.get("in_memory")]:
+        raise UsageError(
+            f"{begun} was trained on data in memory ({', '.join(in_memory)}), which no folder holds; go on in Python, "
+            f"with the same data: fit(..., out={str(folder)!r}, resume=True)"
+        )
     settings = settings_from(SETTINGS[record.task], None, _with_options(chosen_settings(values), base), base)
     paths = {part: tuple(record.data.get(part, {}).get("paths", ())) for part in ("train", "valid", "test")}
     task = task_class(record.task)(settings)
     data = (paths["train"], paths["valid"], paths["test"])
-    _fit(task, *data, folder, resume=True, allow=allow, baselines=baselines)
+    _fit(task, *data, folder, resume=True, overwrite=overwrite, allow=allow, baselines=baselines)
     _report(task, folder, json)
 
 
 def _fit(
     task: Task[Any], train: tuple[str, ...], valid: tuple[str, ...], test: tuple[str, ...], out: Path, **options: Any
 ) -> None:
+    from unspool.data import Files
+
     options["allow"] = [_training_setting(name) for name in options["allow"]]
-    task.fit(list(train), valid=list(valid) or None, test=list(test) or None, out=out, reporter=reporter(), **options)
+    task.fit(
+        Files(train), valid=Files(valid) or None, test=Files(test) or None, out=out, reporter=reporter(), **options
+    )
 
 
 def _training_setting(name: str) -> str:

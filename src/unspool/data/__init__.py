@@ -15,15 +15,16 @@ from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Paired, T
 from unspool.data.brackets import Brackets, BracketsInCode, code_depths, depths
 from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty, split
 from unspool.data.files import Paths, Reader, find_files
+from unspool.data.in_memory import DataSource, Files, RowsInMemory, are_files, rows_in_memory
 from unspool.data.labels import Labels
 from unspool.data.ngrams import LONGEST_TEXT, Bag, Bags, NgramVocabulary, split_words
-from unspool.data.pairs import Pair, read_pairs
-from unspool.data.questions import Question, merge_questions, read_questions
+from unspool.data.pairs import Pair, pairs_of_rows, read_pairs
+from unspool.data.questions import Question, merge_questions, questions_of_rows, read_questions
 from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
-from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences
+from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences, sentences_of_rows
 from unspool.data.sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, evaluation_batches
 from unspool.data.spelling import Spelling
-from unspool.data.stories import Stories, Story, StoryBatches, StoryExamples, read_stories, story_words
+from unspool.data.stories import Stories, Story, StoryBatches, StoryExamples, read_stories, stories_of_rows, story_words
 from unspool.data.text import Line, read_lines, read_text
 from unspool.data.token_file import TokenFile, token_array
 from unspool.data.vocabulary import END, PADDING, UNKNOWN, Encoding, Units, Vocabulary
@@ -45,12 +46,14 @@ __all__ = [
     "Bucketed",
     "Characters",
     "Copy",
+    "DataSource",
     "Encoded",
     "Encoding",
     "Examples",
     "Exercise",
     "ExerciseKind",
     "ExerciseSource",
+    "Files",
     "Header",
     "Interleaved",
     "Labelled",
@@ -67,6 +70,7 @@ __all__ = [
     "RepeatCopy",
     "Reverse",
     "Row",
+    "RowsInMemory",
     "Sentence",
     "Sequences",
     "Sort",
@@ -81,6 +85,7 @@ __all__ = [
     "Vocabulary",
     "Window",
     "Windows",
+    "are_files",
     "code_depths",
     "depths",
     "evaluation_batches",
@@ -88,6 +93,8 @@ __all__ = [
     "find_files",
     "guess_text_and_label",
     "merge_questions",
+    "pairs_of_rows",
+    "questions_of_rows",
     "read_lines",
     "read_pairs",
     "read_questions",
@@ -96,8 +103,11 @@ __all__ = [
     "read_stories",
     "read_text",
     "refuse_empty",
+    "rows_in_memory",
+    "sentences_of_rows",
     "split",
     "split_words",
+    "stories_of_rows",
     "story_words",
     "token_array",
 ]

@@ -10,7 +10,7 @@ from unspool.data.rows import ROW_FORMATS, Header, Row, Side, find_sides, read_r
 from unspool.errors import DataError
 from unspool.settings import nearest
 
-__all__ = ["Pair", "read_pairs"]
+__all__ = ["Pair", "pairs_of_rows", "read_pairs"]
 
 _SOURCE_NAMES = ("source", "src", "question", "input", "1")
 _TARGET_NAMES = ("target", "tgt", "answer", "output", "2")
@@ -59,6 +59,11 @@ def read_pairs(
         return _parallel(files, skip_bad=skip_bad)
     names = {name for name in (*_SOURCE_NAMES, *_TARGET_NAMES, source, target) if name and not name.isdecimal()}
     rows = read_rows(paths, format=format, header=header, names=names, skip_bad=skip_bad)
+    return pairs_of_rows(rows, source=source, target=target)
+
+
+def pairs_of_rows(rows: Reader[Row], *, source: str | None = None, target: str | None = None) -> Reader[Pair]:
+    """Read pairs from rows; see `read_pairs`."""
     return rows.map(_Columns(source, target).pair)
 
 

@@ -13,7 +13,7 @@ from unspool.data.rows import ROW_FORMATS, Header, Row, Side, find_sides, read_r
 from unspool.errors import DataError, MissingExtraError
 from unspool.settings import nearest
 
-__all__ = ["Question", "merge_questions", "read_questions"]
+__all__ = ["Question", "merge_questions", "questions_of_rows", "read_questions"]
 
 _QUESTION_NAMES = ("question", "questions", "query", "source", "input", "1")
 _ANSWER_NAMES = ("answers", "answer", "response", "target", "output", "2")
@@ -72,6 +72,11 @@ def read_questions(
         raise DataError("YAML and tables can't be read together; train on one of them, or convert the YAML")
     wanted = {name for name in (*_QUESTION_NAMES, *_ANSWER_NAMES, question, answer) if name and not name.isdecimal()}
     rows = read_rows(paths, format=format, header=header, names=wanted, skip_bad=skip_bad)
+    return questions_of_rows(rows, question=question, answer=answer)
+
+
+def questions_of_rows(rows: Reader[Row], *, question: str | None = None, answer: str | None = None) -> Reader[Question]:
+    """Read questions and answers from rows; see `read_questions`."""
     return rows.map(lambda row: _of_row(row, question, answer))
 
 

@@ -8,11 +8,11 @@ from itertools import islice
 from typing import NamedTuple
 
 from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, numbered_lines, open_bytes, suffix_of
-from unspool.data.rows import read_json_lines
+from unspool.data.rows import Row, read_json_lines
 from unspool.errors import DataError
 from unspool.settings import nearest
 
-__all__ = ["CONLLU_COLUMNS", "Sentence", "read_sentences"]
+__all__ = ["CONLLU_COLUMNS", "Sentence", "read_sentences", "sentences_of_rows"]
 
 CONLLU_COLUMNS = ("id", "form", "lemma", "upos", "xpos", "feats", "head", "deprel", "deps", "misc")
 
@@ -68,6 +68,25 @@ def read_sentences(
         return readers[format or _FORMATS.get(suffix_of(file)) or _look_into(file)](file)
 
     return Reader(find_files(paths), read, skip_bad=skip_bad)
+
+
+def sentences_of_rows(rows: Reader[Row], *, lists: Sequence[str] = ()) -> Reader[Sentence]:
+    """Read tagged sentences from rows, whose columns are lists with one cell per token.
+
+    Args:
+        rows: The rows.
+        lists: Columns that must be lists; others that are none are left out.
+    """
+
+    def sentence(row: Row) -> Sentence | DataError:
+        for name in lists:
+            value = row.values.get(name, [])
+            if not isinstance(value, list):
+                came = f"{type(value).__name__} {value!r:.40}"
+                return DataError(f"{name} is {came}; expected a list with one member for each word", row.where)
+        return _of_row(row)
+
+    return rows.map(sentence)
 
 
 def _look_into(path: str) -> str:
@@ -161,24 +180,23 @@ def _conllu(path: str) -> Iterator[Sentence | DataError]:
 
 def _json_lines(path: str, wanted: tuple[str, ...]) -> Iterator[Sentence | DataError]:
     for row in read_json_lines(path):
-        if isinstance(row, DataError):
-            yield row
-            continue
-        columns = {
-            key: list(map(str, value))
-            for key, value in row.values.items()
-            if (not wanted or key in wanted)
-            and isinstance(value, list)
-            and not any(isinstance(v, list | dict) for v in value)
-        }
-        lengths = {key: len(value) for key, value in columns.items()}
-        if not columns:
-            keys = ", ".join(islice(row.values, 10))
-            yield DataError(
-                f'expected lists, one cell per token, as {{"tokens": [...], "tags": [...]}}, got {keys}', row.where
-            )
-        elif len(set(lengths.values())) > 1:
-            told = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-            yield DataError(f"the lists differ in length: {told}; expected one cell per token in each", row.where)
-        else:
-            yield Sentence(row.where, columns)
+        yield row if isinstance(row, DataError) else _of_row(row, wanted)
+
+
+def _of_row(row: Row, wanted: tuple[str, ...] = ()) -> Sentence | DataError:
+    columns = {
+        key: list(map(str, value))
+        for key, value in row.values.items()
+        if (not wanted or key in wanted)
+        and isinstance(value, list)
+        and not any(isinstance(v, list | dict) for v in value)
+    }
+    lengths = {key: len(value) for key, value in columns.items()}
+    if not columns:
+        keys = ", ".join(islice(row.values, 10))
+        expected = 'expected lists, one cell per token, as {"tokens": [...], "tags": [...]}'
+        return DataError(f"{expected}, got {keys}", row.where)
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        return DataError(f"the lists differ in length: {told}; expected one cell per token in each", row.where)
+    return Sentence(row.where, columns)

@@ -17,10 +17,11 @@ from torch import Tensor
 from unspool.data.batches import Tokens
 from unspool.data.examples import Sequences
 from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, numbered_lines, suffix_of
+from unspool.data.rows import Row
 from unspool.data.vocabulary import Vocabulary
 from unspool.errors import DataError
 
-__all__ = ["Stories", "Story", "StoryBatches", "StoryExamples", "read_stories", "story_words"]
+__all__ = ["Stories", "Story", "StoryBatches", "StoryExamples", "read_stories", "stories_of_rows", "story_words"]
 
 StoryForm = Literal["babi", "jsonl"]
 
@@ -149,11 +150,27 @@ def _read_jsonl(file: str) -> Iterator[Story | DataError]:
             yield story
 
 
+def stories_of_rows(rows: Reader[Row]) -> Reader[Story]:
+    """Read stories from rows with the fields of a JSONL file; see `read_stories`."""
+
+    def story(row: Row) -> Story | DataError:
+        try:
+            return _from_record(row.values, row.where)
+        except DataError as fault:
+            return fault
+
+    return rows.map(story)
+
+
 def _from_object(line: str, where: str) -> Story:
     try:
         record: Any = msgspec.json.decode(line)
     except msgspec.DecodeError as error:
         raise DataError(f"the line is no JSON: {error}", where) from None
+    return _from_record(record, where)
+
+
+def _from_record(record: Any, where: str) -> Story:
     if not isinstance(record, dict) or not record.keys() <= _FIELDS or not {"story", "question"} <= record.keys():
         came = ", ".join(map(str, record)) if isinstance(record, dict) else type(record).__name__
         raise DataError(f"the fields are {came}; expected story, question, and answer or answers", where)

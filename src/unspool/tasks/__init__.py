@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from unspool.tasks.catalog import TASKS, task_entry
 
@@ -43,6 +43,8 @@ __all__ = [
     "task_entry",
 ]
 
+_T = TypeVar("_T", bound="Task[Any]")
+
 _HOME = {
     **{name: entry.module for entry in TASKS.values() for name in (entry.task, entry.answer)},
     **dict.fromkeys(("Prediction", "Task"), "base"),
@@ -59,19 +61,29 @@ def task_class(name: str) -> type[Task[Any]]:
     return found
 
 
-def load(folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Task[Any]:
-    """Open a model folder of any task.
+@overload
+def load(folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Task[Any]: ...
+@overload
+def load(folder: str | Path, task: type[_T], *, cell: str | type[Cell[Any]] | None = None) -> _T: ...
+def load(
+    folder: str | Path, task: type[Task[Any]] | None = None, *, cell: str | type[Cell[Any]] | None = None
+) -> Task[Any]:
+    """Open a model folder.
 
     Args:
         folder: The folder.
+        task: The class that the model must have, as `Classifier`; the result is of that type. Any, if omitted.
         cell: The cell of your own that the model was trained with; a folder never imports code by itself.
 
     Raises:
-        ModelFolderError: If the folder is damaged, newer, not trained to the end, or needs `cell`.
+        ModelFolderError: If the folder is damaged, newer, not trained to the end, needs `cell`, or holds a model of
+            another task than `task`.
+        UsageError: If `task` is no class of a task.
     """
     from pathlib import Path
 
-    from unspool.errors import ModelFolderError
+    from unspool.errors import ModelFolderError, UsageError
+    from unspool.tasks.base import Task
     from unspool.tasks.folder import read_record
 
     name = read_record(Path(folder)).task
@@ -79,7 +91,16 @@ def load(folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Ta
         raise ModelFolderError(
             f"{folder} holds a model of the task {name!r}, which this Unspool does not know; is it newer?"
         )
-    return task_class(name).load(folder, cell=cell)
+    if task is None:
+        return task_class(name).load(folder, cell=cell)
+    if not (isinstance(task, type) and issubclass(task, Task)):
+        raise UsageError(f"{task!r} is no task: load(folder, Classifier) names a class; a cell goes as cell=...")
+    if task.name != name:
+        own = TASKS[name].task
+        raise ModelFolderError(
+            f"{folder} holds a {own}, not a {task.__name__}; open it with unspool.load(folder, {own})"
+        )
+    return task.load(folder, cell=cell)
 
 
 def __getattr__(name: str) -> Any:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+import os
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
 import msgspec
 import numpy as np
@@ -19,12 +20,14 @@ from unspool.data import (
     Brackets,
     BracketsInCode,
     Copy,
+    DataSource,
     Exercise,
     ExerciseKind,
     ExerciseSource,
     Recall,
     RepeatCopy,
     Reverse,
+    RowsInMemory,
     Sort,
     depths,
     find_files,
@@ -36,11 +39,15 @@ from unspool.layers import initialize
 from unspool.models import StepwiseModel
 from unspool.settings import Settings, nearest
 from unspool.tasks.algorithm_scores import AnswerScores
-from unspool.tasks.base import Paths, Task, device_of
+from unspool.tasks.base import DataLike, Task, device_of
 from unspool.tasks.folder import fingerprint
 from unspool.tasks.network import recurrent_stack
+from unspool.tasks.representation import brief
 from unspool.tasks.settings import AlgorithmSettings, ExerciseSettings
 from unspool.writing import replace_file
+
+if TYPE_CHECKING:
+    from unspool.tasks.keywords import AlgorithmKeywords
 
 __all__ = ["ALGORITHMS", "Algorithm", "Exercises", "Worked"]
 
@@ -76,6 +83,10 @@ class Worked(NamedTuple):
     right: str
     """What it should have answered."""
 
+    def __repr__(self) -> str:
+        right = "right" if self.answer == self.right else f"right: {brief(self.right)}"
+        return f"<Worked {brief(self.answer)} ({right}) of {brief(self.text)}>"
+
     def line(self) -> str:
         """The answer, and the right one where it differs."""
         return self.answer if self.answer == self.right else f"{self.answer}\t(right: {self.right})"
@@ -99,7 +110,7 @@ class Algorithm(Task[Exercises]):
     settings_type: ClassVar[type[Settings]] = AlgorithmSettings
     summary: ClassVar[str] = "Does the exercises of an algorithm."
 
-    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+    def __init__(self, settings: AlgorithmSettings | None = None, **values: Unpack[AlgorithmKeywords]) -> None:
         super().__init__(settings, **values)
         self.algorithm: str | None = None
         self.kind: ExerciseKind | None = None
@@ -111,8 +122,21 @@ class Algorithm(Task[Exercises]):
 
     # ---- exercises ---------------------------------------------------------------------------------------------
 
-    def _read(self, paths: Paths) -> Exercises:
-        name, *files = [str(paths)] if isinstance(paths, str | Path) else [str(path) for path in paths]
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return ()
+
+    def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
+        """The name of an algorithm, and files; its exercises are made up."""
+        names = [data] if isinstance(data, str | Path) else list(data) if isinstance(data, Iterable) else []
+        if labels is not None or not names or not all(isinstance(name, str | Path) for name in names):
+            raise UsageError(
+                f"the exercises of an algorithm are made up: name one of {', '.join(ALGORITHMS)}, as fit('copy')"
+            )
+        return names
+
+    def _read(self, source: DataSource) -> Exercises:
+        assert not isinstance(source, RowsInMemory)
+        name, *files = [str(source)] if isinstance(source, str | os.PathLike) else [str(path) for path in source]
         if name not in ALGORITHMS:
             raise UsageError(
                 f"there is no algorithm {name!r}{nearest(name, ALGORITHMS)}; choose one of {', '.join(ALGORITHMS)}"
@@ -251,17 +275,22 @@ class Algorithm(Task[Exercises]):
         except DataError as error:
             raise DataError(error.message.removeprefix("text: "), where) from None
 
-    @torch.no_grad()
-    def predict(self, texts: list[str]) -> list[Worked]:
-        """Work out exercises that are typed, each in the form of its algorithm.
+    @overload
+    def predict(self, texts: str) -> Worked: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Worked]: ...
+    def predict(self, texts: str | Iterable[str]) -> Worked | list[Worked]:
+        """Work out one exercise, or each of several, in the form of its algorithm.
 
         Raises:
             DataError: If a text has another form; the message shows the right one.
             UsageError: If the model has not been trained.
         """
-        self._need_model()
-        return [self._worked(text, f"text {number}") for number, text in enumerate(texts, 1)]
+        return self._for_each(
+            texts, lambda listed: [self._worked(text, f"text {number}") for number, text in enumerate(listed, 1)]
+        )
 
+    @torch.no_grad()
     def _worked(self, text: str, where: str) -> Worked:
         assert self.kind is not None
         exercise = self._exercise(text, where)
@@ -287,9 +316,10 @@ class Algorithm(Task[Exercises]):
 
         Raises:
             DataError: If the text has another form.
-            UsageError: If the model has not been trained.
+            UsageError: If several texts came, or the model has not been trained.
         """
         self._need_model()
+        self._one_text(text)
         assert self.kind is not None
         exercise = self._exercise(text, "text")
         said, arrays, notes = self._recorded(lambda: self.model(exercise.inputs.to(device_of(self.model))))

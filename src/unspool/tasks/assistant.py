@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, Unpack, cast, overload
 
 import msgspec
 import numpy as np
@@ -16,15 +16,19 @@ from unspool.cells import Cell
 from unspool.data import (
     LONGEST_TEXT,
     UNKNOWN,
+    DataSource,
     Interleaved,
     NgramVocabulary,
     PairedExamples,
     Question,
+    Reader,
+    RowsInMemory,
     Sequences,
     Tokens,
     Vocabulary,
     evaluation_batches,
     merge_questions,
+    questions_of_rows,
     read_questions,
 )
 from unspool.decoding import decode
@@ -51,9 +55,13 @@ from unspool.tasks.matching import (
     learn_vocabulary,
     make_probes,
 )
+from unspool.tasks.representation import brief
 from unspool.tasks.settings import AssistantSettings
 from unspool.training import BatchSource
 from unspool.writing import replace_file
+
+if TYPE_CHECKING:
+    from unspool.tasks.keywords import AssistantKeywords
 
 __all__ = ["Assistant", "Reply", "Source"]
 
@@ -85,6 +93,10 @@ class Reply(NamedTuple):
     """Every answer that its first source has."""
     sources: list[Source]
     """The likeliest pairs, likeliest first; also where it does not know."""
+
+    def __repr__(self) -> str:
+        sure = f"{self.confidence:.0%} sure" + ("" if self.known else f", below {self.threshold:.0%}")
+        return f"<Reply {brief(self.answer)} ({sure}) to {brief(self.question)}>"
 
     def line(self) -> str:
         """The answer."""
@@ -119,7 +131,7 @@ class Assistant(Task[list[Question]]):
     settings_type: ClassVar[type[Settings]] = AssistantSettings
     summary: ClassVar[str] = "Answers questions from the pairs it was given."
 
-    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+    def __init__(self, settings: AssistantSettings | None = None, **values: Unpack[AssistantKeywords]) -> None:
         super().__init__(settings, **values)
         self.questions: list[Question] = []
         """What it knows: questions in all their wordings, and their answers."""
@@ -137,16 +149,25 @@ class Assistant(Task[list[Question]]):
 
     # ---- data --------------------------------------------------------------------------------------------------
 
-    def _read(self, paths: Paths) -> list[Question]:
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return self.settings.data.question or "question", self.settings.data.answer or "answer"
+
+    def _questions(self, source: DataSource) -> Reader[Question]:
         data = self.settings.data
-        reader = read_questions(
-            paths,
+        if isinstance(source, RowsInMemory):
+            rows = source.reader(skip_bad=data.skip_bad)
+            return questions_of_rows(rows, question=data.question, answer=data.answer)
+        return read_questions(
+            source,
             format=data.format,
             header=data.header,
             question=data.question,
             answer=data.answer,
             skip_bad=data.skip_bad,
         )
+
+    def _read(self, source: DataSource) -> list[Question]:
+        reader = self._questions(source)
         questions = merge_questions(reader)
         self._skipped += reader.skipped
         return questions
@@ -322,9 +343,13 @@ class Assistant(Task[list[Question]]):
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
-    def predict(self, texts: list[str]) -> list[Reply]:
-        """Answer questions; see `ask`."""
-        return [self.ask(text) for text in texts]
+    @overload
+    def predict(self, texts: str) -> Reply: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Reply]: ...
+    def predict(self, texts: str | Iterable[str]) -> Reply | list[Reply]:
+        """Answer one question, or each of several; see `ask`."""
+        return self._for_each(texts, lambda listed: [self.ask(text) for text in listed])
 
     def ask(self, question: str, *, threshold: float | None = None) -> Reply:
         """Answer one question.
@@ -470,8 +495,9 @@ class Assistant(Task[list[Question]]):
         question's words, and `memory / counts` says how much lower the found pair's score would be without each.
 
         Raises:
-            UsageError: If the assistant has not been trained, or the text holds no word.
+            UsageError: If several texts came, the assistant has not been trained, or the text holds no word.
         """
+        self._one_text(text)
         reply = self.ask(text)
         assert self.matcher is not None
         words, counts = self.matcher.contributions(text)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -14,38 +14,42 @@ from numpy.typing import NDArray
 from torch import nn
 
 from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
-from unspool.data import find_files
+from unspool.data import DataSource, RowsInMemory, are_files, find_files, rows_in_memory
 from unspool.engine import explain, record_dispatch
-from unspool.errors import UsageError
+from unspool.errors import DataError, UsageError
 from unspool.inspection import Recording, Trace
 from unspool.layers import Recurrent
 from unspool.models import AttentiveDecoder
 from unspool.settings import Settings, make
 from unspool.tasks.fitting import fit_task
 from unspool.tasks.folder import Record, fingerprint, rounded
+from unspool.tasks.representation import task_line
 from unspool.tasks.storing import load_task, save_task
 from unspool.training import BatchSource, Reporter
 from unspool.training.callbacks import Callback
 
-__all__ = ["Paths", "Prediction", "Task", "any_path", "batched_tokens", "device_of"]
+__all__ = ["DataLike", "Paths", "Prediction", "Task", "any_path", "batched_tokens", "device_of"]
 
 Paths = str | Path | Sequence[str | Path]
+DataLike = str | Path | Iterable[Any]
+"""What `fit` and `evaluate` take: paths, or examples in memory in any of the forms that `Task.fit` lists."""
 D = TypeVar("D")
+P = TypeVar("P")
 T = TypeVar("T")
 
 
 class Prediction(Protocol):
-    """What a task says of one text: a named tuple that can write itself."""
+    """What a task says of one text: a named tuple that can write itself, as a line or as a JSON object."""
 
     def line(self) -> str:
         """What a person reads; one line, or several."""
 
     def record(self) -> dict[str, Any]:
-        """All there is, as values that JSON has."""
+        """All there is, as a JSON object: texts, numbers, truth values, lists and dictionaries, None."""
 
 
 class Task(ABC, Generic[D]):
-    """An estimator: settings in, `fit` on files, then `predict`, `evaluate`, `trace`, `save`.
+    """An estimator: settings in, `fit` on files or data in memory, then `predict`, `evaluate`, `trace`, `save`.
 
     Args:
         settings: All settings at once; the defaults if omitted.
@@ -62,6 +66,8 @@ class Task(ABC, Generic[D]):
     settings_type: ClassVar[type[Settings]]
     summary: ClassVar[str]
     """What it does, in a few words."""
+    _reads_words: ClassVar[bool] = False
+    """Whether a text may also come as the list of its words."""
 
     def __init__(self, settings: Settings | None = None, **values: Any) -> None:
         self._own_cell: type[Cell[Any]] | None = None
@@ -83,6 +89,9 @@ class Task(ABC, Generic[D]):
         if name != cell:
             self.settings = self.settings.replace(**{"network.cell": name})
 
+    def __repr__(self) -> str:
+        return task_line(self)
+
     # ---- what each task gives ----------------------------------------------------------------------------------
 
     @property
@@ -91,8 +100,12 @@ class Task(ABC, Generic[D]):
         """The score that chooses the best weights, and whether higher is better."""
 
     @abstractmethod
-    def _read(self, paths: Paths) -> D:
-        """Read files."""
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        """Names of what an example in memory consists of, in order, the right answer last."""
+
+    @abstractmethod
+    def _read(self, source: DataSource) -> D:
+        """Read files, or examples in memory."""
 
     @abstractmethod
     def _divide(self, examples: D, fraction: float) -> tuple[D, D | None]:
@@ -154,9 +167,15 @@ class Task(ABC, Generic[D]):
     def _size(self, examples: D) -> dict[str, int]:
         """How much data there is, by what is counted."""
 
+    @overload
     @abstractmethod
-    def predict(self, texts: list[str]) -> Sequence[Prediction]:
-        """Say something of each text.
+    def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    @abstractmethod
+    def predict(self, texts: Iterable[str]) -> Sequence[Prediction]: ...
+    @abstractmethod
+    def predict(self, texts: str | Iterable[str]) -> Prediction | Sequence[Prediction]:
+        """Say something of one text, or of each of several.
 
         Raises:
             DataError: If nothing can be said of a text; its place is `text 3` for the third.
@@ -165,32 +184,48 @@ class Task(ABC, Generic[D]):
 
     @abstractmethod
     def trace(self, text: str) -> Trace:
-        """Run one input and return everything the network recorded."""
+        """Run one input and return everything the network recorded.
+
+        Raises:
+            UsageError: If several texts came at once, or the model has not been trained.
+        """
 
     # ---- training ----------------------------------------------------------------------------------------------
 
     def fit(
         self,
-        train: Paths,
+        train: DataLike,
+        labels: Iterable[Any] | None = None,
         *,
-        valid: Paths | None = None,
-        test: Paths | None = None,
+        valid: DataLike | None = None,
+        test: DataLike | None = None,
         out: str | Path | None = None,
         resume: bool = False,
+        overwrite: bool = False,
         baselines: bool = True,
         reporter: Reporter | None = None,
         callbacks: Sequence[Callback] = (),
         allow: Collection[str] = (),
     ) -> Self:
-        """Train on files.
+        """Train on files, or on examples in memory.
+
+        Examples in memory are a list (or generator, array, column of a table) of texts with `labels` beside it; a list
+        of tuples or of dictionaries; a tuple of lists, as `valid=(texts, labels)`; or a table of pandas, polars or
+        pyarrow. A string or a path object names files, and so does a list that holds one path object or existing file.
 
         Args:
-            train: Files, folders or globs.
+            train: Files, folders or globs; or examples in memory.
+            labels: The right answer of each example, where `train` holds inputs alone: labels, lists of tags,
+                translations, answers.
             valid: What chooses the best weights; a share of the training data (`valid_fraction`) if omitted. If that
                 is 0, the last weights are kept.
             test: What is scored once, at the very end; nothing, or `test_fraction`, if omitted.
             out: Model folder to write, new or empty; without one, nothing is kept on disk.
-            resume: Go on with the training that `out` holds, to the same bits; begin where it holds none.
+            resume: Go on with the training that `out` holds, to the same bits; begin where it holds none. Data in
+                memory must be the same as before.
+            overwrite: Replace the model or training that `out` holds. Training takes place beside it, in a folder whose
+                name ends in `.new`, and takes its place at the end: until then the old one is whole. A folder that
+                holds anything else is refused.
             baselines: Whether simple methods are scored too.
             reporter: Hears how it goes, and shows it; a bar or lines on stderr if omitted.
             callbacks: What else hears how it goes: reporters, or functions that are called with the `Progress` and the
@@ -204,21 +239,41 @@ class Task(ABC, Generic[D]):
             DataError: If the data can't be used.
             TrainingError: If the loss is no longer a number.
             Interrupted: On ctrl-C, after everything was saved.
-            UsageError: If `out` holds something already.
+            UsageError: If `out` holds something already, or labels are missing.
         """
         fit_task(
             self,
-            train,
-            valid,
-            test,
+            self._data_source(train, labels),
+            None if valid is None else self._data_source(valid, part="valid"),
+            None if test is None else self._data_source(test, part="test"),
             out=None if out is None else Path(out),
             resume=resume,
+            overwrite=overwrite,
             baselines=baselines,
             reporter=reporter,
             callbacks=callbacks,
             allow=allow,
         )
         return self
+
+    def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
+        """Tell files from examples in memory, and make rows of these.
+
+        Args:
+            data: What the caller passed.
+            labels: The right answers beside it.
+            part: What messages call the data: valid, test; nothing for training data.
+        """
+        if labels is None and isinstance(data, RowsInMemory):
+            return data
+        if labels is None and are_files(data):
+            return cast(Paths, data)
+        if isinstance(data, Path) or isinstance(labels, str):
+            raise UsageError(
+                f"{data if isinstance(data, Path) else repr(labels)} is no collection of examples: data files hold "
+                f"their own labels, and several files go in one list, as fit(['one.tsv', 'other.tsv'])"
+            )
+        return rows_in_memory(data, labels, self._columns_in_memory(), part=part)
 
     def _make_network(self) -> nn.Module:
         """Build, with the cell that was given as a class under its name."""
@@ -273,8 +328,12 @@ class Task(ABC, Generic[D]):
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
-    def evaluate(self, paths: Paths) -> dict[str, float]:
-        """Score the model on labelled files.
+    def evaluate(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, float]:
+        """Score the model on labelled files, or on examples in memory.
+
+        Args:
+            data: Files, folders or globs; or examples in memory, in any form that `fit` takes.
+            labels: The right answer of each example, where `data` holds inputs alone.
 
         Raises:
             DataError: If the data can't be used.
@@ -282,9 +341,41 @@ class Task(ABC, Generic[D]):
         """
         self._need_model()
         self._skipped = 0
-        examples = self._read(paths)
+        examples = self._read(self._data_source(data, labels))
         self.model.eval()
         return rounded(self._final_score(self.model, examples))
+
+    def _for_each(self, texts: Any, answer: Callable[[list[Any]], list[P]]) -> P | list[P]:
+        """Predict: one prediction for one text, a list for several.
+
+        Raises:
+            DataError: If one of them is no text.
+            UsageError: If what came is neither, or the model has not been trained.
+        """
+        self._need_model()
+        if isinstance(texts, str):
+            return answer([texts])[0]
+        if not isinstance(texts, Iterable) or isinstance(texts, bytes | Mapping):
+            raise UsageError(f"predict takes a text or a list of texts, and {type(texts).__name__} came")
+        listed = [self._checked_text(text, f"text {number}") for number, text in enumerate(texts, 1)]
+        return answer(listed) if listed else []
+
+    def _checked_text(self, text: Any, where: str) -> str | list[str]:
+        if isinstance(text, str):
+            return text
+        if self._reads_words and isinstance(text, list | tuple) and all(isinstance(word, str) for word in text):
+            return list(text)
+        expected = "a text or a list of words" if self._reads_words else "a text"
+        raise DataError(f"{type(text).__name__} {text!r:.40} came; expected {expected}", where)
+
+    def _one_text(self, text: Any) -> None:
+        """Refuse what is not one text."""
+        if self._reads_words and isinstance(text, list) and all(isinstance(word, str) for word in text):
+            if not any(any(map(str.isspace, word)) for word in text):
+                return
+        elif isinstance(text, str):
+            return
+        raise UsageError("trace takes one text; of several make a list: [model.trace(text) for text in texts]")
 
     @property
     def skipped(self) -> int:

@@ -69,6 +69,8 @@ def _data_line(part: str, facts: Mapping[str, object]) -> str:
     origin = (
         ", ".join(f"`{path}`" for path in paths)
         if isinstance(paths, list) and paths
+        else "in memory"
+        if facts.get("in_memory")
         else "held out of the training data"
     )
     counts = ", ".join(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
 import numpy as np
 import torch
@@ -14,9 +15,13 @@ from torch import Tensor, nn
 
 from unspool.data import (
     Bucketed,
+    DataSource,
     Examples,
     Labelled,
     Labels,
+    Reader,
+    Row,
+    RowsInMemory,
     Sequences,
     Spelling,
     Tokens,
@@ -33,12 +38,16 @@ from unspool.inspection import Trace
 from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings
-from unspool.tasks.base import Paths, Task, batched_tokens, device_of
+from unspool.tasks.base import Task, batched_tokens, device_of
 from unspool.tasks.baselines import MajorityClass, NgramClassifier
 from unspool.tasks.encoding import bucketed, learned_vocabulary
 from unspool.tasks.metrics import classification_scores, multilabel_scores
 from unspool.tasks.network import reading_stack, token_embedding
+from unspool.tasks.representation import brief
 from unspool.tasks.settings import ClassifierSettings
+
+if TYPE_CHECKING:
+    from unspool.tasks.keywords import ClassifierKeywords
 
 __all__ = ["Classification", "Classifier", "TextExamples"]
 
@@ -75,6 +84,15 @@ class Classification(NamedTuple):
         """The likeliest label."""
         return next(iter(self.probabilities))
 
+    @property
+    def probability(self) -> float:
+        """Of the likeliest label."""
+        return self.probabilities[self.label]
+
+    def __repr__(self) -> str:
+        said = ", ".join(f"{label!r} ({self.probabilities[label]:.3f})" for label in self.labels)
+        return f"<Classification {said or 'without label'}: {brief(self.text)}>"
+
     def line(self) -> str:
         """Labels, their probabilities and the text, with tabs between."""
         shares = ",".join(f"{self.probabilities[label]:.3f}" for label in self.labels)
@@ -82,7 +100,7 @@ class Classification(NamedTuple):
 
     def record(self) -> dict[str, Any]:
         """Text, labels, and the probabilities of all labels."""
-        return self._asdict()
+        return {**self._asdict(), "labels": list(self.labels)}
 
 
 class Classifier(Task[TextExamples]):
@@ -96,14 +114,20 @@ class Classifier(Task[TextExamples]):
     """
 
     name: ClassVar[str] = "classify"
+    _reads_words: ClassVar[bool] = True
     settings_type: ClassVar[type[Settings]] = ClassifierSettings
     summary: ClassVar[str] = "Reads a text and says its label."
 
-    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+    def __init__(self, settings: ClassifierSettings | None = None, **values: Unpack[ClassifierKeywords]) -> None:
         super().__init__(settings, **values)
         self.vocabulary: Vocabulary | None = None
         self.labels = Labels(())
         self.spelling: Spelling | None = None
+
+    @property
+    def classes_(self) -> tuple[str, ...]:
+        """The labels it can say, the most frequent in training first; empty before training."""
+        return self.labels.names
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -111,10 +135,19 @@ class Classifier(Task[TextExamples]):
 
     # ---- data --------------------------------------------------------------------------------------------------
 
-    def _read(self, paths: Paths) -> TextExamples:
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return self.settings.data.text or "text", self.settings.data.label or "label"
+
+    def _rows(self, source: DataSource) -> Reader[Row]:
         data = self.settings.data
+        if isinstance(source, RowsInMemory):
+            return source.reader(skip_bad=data.skip_bad)
         wanted = {name for name in (data.text, data.label) if name} | {*_TEXT_NAMES, *_LABEL_NAMES}
-        rows = read_rows(paths, format=data.format, header=data.header, names=wanted, skip_bad=data.skip_bad)
+        return read_rows(source, format=data.format, header=data.header, names=wanted, skip_bad=data.skip_bad)
+
+    def _read(self, source: DataSource) -> TextExamples:
+        data = self.settings.data
+        rows = self._rows(source)
         unread = iter(rows)
         sample = list(islice(unread, 1000))
         text_column, label_column = self._columns(sample)
@@ -316,37 +349,45 @@ class Classifier(Task[TextExamples]):
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
-    def predict(self, texts: list[str]) -> list[Classification]:
-        """Classify texts.
+    @overload
+    def predict(self, texts: str) -> Classification: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[Text]) -> list[Classification]: ...
+    def predict(self, texts: str | Iterable[Text]) -> Classification | list[Classification]:
+        """Classify one text, or each of several.
+
+        Args:
+            texts: A text, or a list of texts; in a list, a text may also be the list of its words.
 
         Raises:
             DataError: If a text holds no token.
             UsageError: If the model has not been trained.
         """
-        self._need_model()
-        if not texts:
-            return []
+        return self._for_each(texts, self._classified)
+
+    def _classified(self, texts: list[Text]) -> list[Classification]:
         where = [f"text {number}" for number in range(1, len(texts) + 1)]
-        probabilities = self._probabilities(self.model, self._encode_texts(list(texts), where))
+        probabilities = self._probabilities(self.model, self._encode_texts(texts, where))
         return [self._classification(text, row) for text, row in zip(texts, probabilities, strict=True)]
 
-    def _classification(self, text: str, row: NDArray[np.float32]) -> Classification:
+    def _classification(self, text: Text, row: NDArray[np.float32]) -> Classification:
         order = np.argsort(-row, kind="stable")
         shares = {self.labels.name(int(i)): float(row[i]) for i in order}
         if self.settings.several:
             said = tuple(name for name, share in shares.items() if share >= self.settings.threshold)
         else:
             said = (next(iter(shares)),)
-        return Classification(text, said, shares)
+        return Classification(text if isinstance(text, str) else " ".join(text), said, shares)
 
-    def trace(self, text: str) -> Trace:
+    def trace(self, text: Text) -> Trace:
         """Classify one text and return what the network recorded on the way.
 
         Raises:
             DataError: If the text holds no token.
-            UsageError: If the model has not been trained.
+            UsageError: If several texts came, or the model has not been trained.
         """
         self._need_model()
+        self._one_text(text)
         assert self.vocabulary is not None
         examples = self._encode_texts([text], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
@@ -357,7 +398,7 @@ class Classifier(Task[TextExamples]):
         row = (logits.sigmoid() if self.settings.several else logits.softmax(-1))[0].cpu().numpy()
         said = self._classification(text, row)
         prediction = {"label": ", ".join(said.labels), "probabilities": said.probabilities}
-        return Trace(tuple(self.vocabulary.encode_with_offsets(text).units), arrays, prediction, self._summary(), notes)
+        return Trace(tuple(self._words(text)), arrays, prediction, self._summary(), notes)
 
     # ---- folders -----------------------------------------------------------------------------------------------
 

@@ -1,25 +1,30 @@
-"""Running text for a language model: named by its files, cut by characters, never whole in memory."""
+"""Running text for a language model: that of files, never whole in memory, or one in memory; cut by characters."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from unspool.data import read_text
 from unspool.errors import DataError
 
 __all__ = ["Corpus"]
 
+_PIECE = 1 << 20  # characters
+
 
 @dataclass(frozen=True)
 class Corpus:
-    """A stretch of the text that files hold, one after the other."""
+    """A stretch of the text that files hold, one after the other, or of a text in memory."""
 
     paths: tuple[str, ...]
+    """Empty for a text in memory."""
     begin: int
     """Its first character, counted over all files."""
     end: int
     """The character after its last."""
+    text: str = field(default="", repr=False)
+    """All of a text in memory."""
 
     @classmethod
     def of(cls, paths: tuple[str, ...]) -> Corpus:
@@ -30,13 +35,25 @@ class Corpus:
         """
         return cls(paths, 0, sum(map(len, read_text(paths))))
 
+    @classmethod
+    def of_texts(cls, texts: Iterable[str]) -> Corpus:
+        """Texts in memory, one after the other as if each were a file.
+
+        Raises:
+            DataError: If there is none.
+        """
+        plain = [text.replace("\r\n", "\n") for text in texts]
+        ends = ["\n" if not text.endswith("\n") else "" for text in plain[:-1]] + [""]
+        whole = "".join(part for pair in zip(plain, ends, strict=True) for part in pair)
+        return cls((), 0, len(whole), whole)
+
     def __len__(self) -> int:
         return self.end - self.begin
 
     def pieces(self) -> Iterator[str]:
         """The text in pieces of about a megabyte."""
         place = 0
-        for piece in read_text(self.paths):
+        for piece in read_text(self.paths) if self.paths else _pieces(self.text):
             if place >= self.end:
                 return
             part = piece[max(0, self.begin - place) : self.end - place]
@@ -59,7 +76,7 @@ class Corpus:
             cut = self._next_line(cut)
         if not self.begin < cut < self.end:
             raise DataError(
-                f"{len(self)} characters are too few to hold {fraction:g} of them out", ", ".join(self.paths)
+                f"{len(self)} characters are too few to hold {fraction:g} of them out", ", ".join(self.paths) or None
             )
         return replace(self, end=cut), replace(self, begin=cut)
 
@@ -70,3 +87,12 @@ class Corpus:
                 return place + end + 1
             place += len(piece)
         return self.end
+
+
+def _pieces(text: str) -> Iterator[str]:
+    """A text in pieces of about a megabyte that end at a line end, like those of a file."""
+    begin = 0
+    while begin < len(text):
+        end = text.rfind("\n", begin, begin + _PIECE) + 1 or begin + _PIECE
+        yield text[begin:end]
+        begin = end

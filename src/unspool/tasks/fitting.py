@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shlex
 import time
@@ -13,17 +14,22 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import torch
 
 from unspool.cells import is_built_in
+from unspool.data import DataSource, Paths, RowsInMemory
 from unspool.errors import DataError, SettingError, UsageError, option, wording
 from unspool.settings import describe, from_record, to_record
+from unspool.tasks.card import model_card
 from unspool.tasks.folder import (
     FORMAT,
     Record,
+    beside,
     new_folder,
     only_begun,
     read_record,
     rounded,
+    take_place,
     versions,
     write_record,
+    write_text,
 )
 from unspool.training import LogReporter, Reporter, fit, report_to
 from unspool.training.callbacks import Callback, together
@@ -32,7 +38,7 @@ from unspool.training.distributed import World, join
 from unspool.training.settings import refuse_changes
 
 if TYPE_CHECKING:
-    from unspool.tasks.base import Paths, Task
+    from unspool.tasks.base import Task
 
 __all__ = ["Data", "Splits", "fit_task"]
 
@@ -43,8 +49,25 @@ class Data(NamedTuple, Generic[D]):
     """One data set, and where it came from."""
 
     examples: D
-    paths: tuple[str, ...]
-    """Empty where it was held out of the training data."""
+    paths: tuple[str, ...] = ()
+    """Empty where it came from memory, or was held out of the training data."""
+    in_memory: RowsInMemory | None = None
+
+    @classmethod
+    def of(cls, examples: D, source: DataSource) -> Data[D]:
+        """What was read from files or memory."""
+        if isinstance(source, RowsInMemory):
+            return cls(examples, (), source)
+        return cls(examples, _listed(source))
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether it was held out of the training data."""
+        return not self.paths and self.in_memory is None
+
+    def note(self) -> str:
+        """Where it came from, where that is no file."""
+        return " (held out of the training data)" if self.is_held_out else " (in memory)" if self.in_memory else ""
 
 
 class Splits(NamedTuple, Generic[D]):
@@ -58,31 +81,34 @@ class Splits(NamedTuple, Generic[D]):
     @property
     def held_out(self) -> D | None:
         """What was held out of the training data for validation."""
-        return self.valid.examples if self.valid is not None and not self.valid.paths else None
+        return self.valid.examples if self.valid is not None and self.valid.is_held_out else None
 
 
 def fit_task(
     task: Task[D],
-    train: Paths,
-    valid: Paths | None,
-    test: Paths | None,
+    train: DataSource,
+    valid: DataSource | None,
+    test: DataSource | None,
     *,
     out: Path | None,
     resume: bool,
+    overwrite: bool = False,
     baselines: bool,
     reporter: Reporter | None,
     callbacks: Sequence[Callback],
     allow: Collection[str],
 ) -> None:
-    """Train a task on files; see `Task.fit`."""
+    """Train a task on files or examples in memory; see `Task.fit`."""
     device = choose_device(task.settings.training.device.partition(":")[0])
     world = join("cuda" if device.type == "cuda" else "cpu")
     if out is None and world.size > 1:
         raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
     task._find_cell()
-    with new_folder(out, resume=resume or not world.first) as folder:
+    place = beside(out, resume=resume, clear=world.first) if out is not None and overwrite else out
+    with new_folder(place, resume=resume or not world.first) as folder:
         heard = together(reporter or report_to(), [*callbacks, LogReporter()]) if world.first else Reporter()
         fitting = _Fitting(task, folder, world, heard, allow)
+        fitting.out = out
         splits = fitting.read(train, valid, test)
         going_on = resume and not world.share(only_begun(folder))
         splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
@@ -97,6 +123,9 @@ def fit_task(
             if out is not None:
                 task.save(folder)
             task._tidy()
+            if out is not None and place is not None and place != out:
+                take_place(place, out)
+                write_text(out / "README.md", model_card(fitting.record, task.summary, out.name))
     task._scratch = None
 
 
@@ -106,6 +135,8 @@ class _Fitting(Generic[D]):
     def __init__(self, task: Task[D], folder: Path, world: World, reporter: Reporter, allow: Collection[str]) -> None:
         self.task, self.folder, self.world, self.reporter = task, folder, world, reporter
         self.allow = frozenset(allow)
+        self.out: Path | None = None
+        """The folder that the model ends in; another than `folder` where it takes the place of an older model."""
         task._scratch = folder / "training"
 
     @property
@@ -113,19 +144,19 @@ class _Fitting(Generic[D]):
         assert self.task.record is not None
         return self.task.record
 
-    def read(self, train: Paths, valid: Paths | None, test: Paths | None) -> Splits[D]:
-        """Read the files, and hold out what no file was given for."""
+    def read(self, train: DataSource, valid: DataSource | None, test: DataSource | None) -> Splits[D]:
+        """Read the data, and hold out what none were passed for."""
         task, data = self.task, self.task.settings.data
         examples = task._read(train)
         held: dict[str, Data[D]] = {}
-        for name, paths, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
-            if paths is not None:
-                held[name] = Data(task._read(paths), _listed(paths))
+        for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
+            if source is not None:
+                held[name] = Data.of(task._read(source), source)
             elif fraction > 0:
                 examples, part = task._divide(examples, fraction)
                 if part is not None:
-                    held[name] = Data(part, ())
-        return Splits(Data(examples, _listed(train)), held.get("valid"), held.get("test"))
+                    held[name] = Data(part)
+        return Splits(Data.of(examples, train), held.get("valid"), held.get("test"))
 
     def begin(self, splits: Splits[D]) -> Splits[D]:
         """Learn vocabularies; several processes take those of the first, since a unigram one is never the same."""
@@ -149,9 +180,10 @@ class _Fitting(Generic[D]):
         for name, part in fresh.data.items():
             before = self.record.data.get(name, {}).get("sha256")
             if part["sha256"] != before:
+                same = "the same examples" if part.get("in_memory") else "the same files"
                 raise DataError(
                     f"the {name} data are not those that {folder} was trained on (sha256 {str(part['sha256'])[:12]}, "
-                    f"was {str(before)[:12]}); resume needs the same files, or train into a new folder"
+                    f"was {str(before)[:12]}); resume needs {same}, or train into a new folder"
                 )
         task._go_back(splits.train.examples, splits.held_out)
         changed = {name: new for name, new in fresh.versions.items() if self.record.versions.get(name) != new}
@@ -178,7 +210,7 @@ class _Fitting(Generic[D]):
         for name, data in splits._asdict().items():
             if data is not None:
                 counts = ", ".join(f"{count:,} {what}" for what, count in self.task._size(data.examples).items())
-                self.reporter.note(f"{name}: {counts}{'' if data.paths else ' (held out of the training data)'}")
+                self.reporter.note(f"{name}: {counts}{data.note()}")
         if self.task._skipped:
             self.reporter.note(f"left out {self.task._skipped:,} bad examples ({option('skip_bad')})")
         self.record.network = self.task.describe()
@@ -256,15 +288,21 @@ class _Fitting(Generic[D]):
         """The command that goes on with this training."""
         cell = self.task.settings.network.cell
         own = "" if is_built_in(cell) else f" --cell {shlex.quote(cell)}"
-        folder = str(self.folder)
-        return wording(f"unspool train --resume {shlex.quote(folder)}{own}", f"fit(..., out={folder!r}, resume=True)")
+        folder, flag, argument = str(self.out), "", ""
+        if self.out != self.folder:
+            flag, argument = " --overwrite", ", overwrite=True"
+        return wording(
+            f"unspool train --resume {shlex.quote(folder)}{flag}{own}",
+            f"fit(..., out={folder!r}, resume=True{argument})",
+        )
 
     def _new_record(self, splits: Splits[D]) -> Record:
         data = {
             name: {
                 "paths": list(part.paths),
+                **({"in_memory": True} if part.in_memory else {}),
                 **self.task._size(part.examples),
-                "sha256": self.task._fingerprint(part.paths),
+                "sha256": part.in_memory.sha256 if part.in_memory else self.task._fingerprint(part.paths),
             }
             for name, part in splits._asdict().items()
             if part is not None
@@ -290,4 +328,4 @@ class _Fitting(Generic[D]):
 
 
 def _listed(paths: Paths) -> tuple[str, ...]:
-    return (str(paths),) if isinstance(paths, str | Path) else tuple(str(path) for path in paths)
+    return (str(paths),) if isinstance(paths, str | os.PathLike) else tuple(str(path) for path in paths)

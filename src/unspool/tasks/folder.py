@@ -29,11 +29,14 @@ from unspool.writing import replace_file
 __all__ = [
     "FORMAT",
     "Record",
+    "beside",
     "fingerprint",
     "new_folder",
     "only_begun",
+    "place_beside",
     "read_record",
     "rounded",
+    "take_place",
     "versions",
     "write_record",
     "write_text",
@@ -43,6 +46,9 @@ FORMAT = 1
 """Version of the folder's layout; a folder of a higher one is refused."""
 
 RECORD = "unspool.json"
+
+_PARTS = frozenset((RECORD, "model.safetensors", "vocabulary", "README.md", "training"))
+"""Everything that a model folder or a training holds, beside files that are half written (`.partial`)."""
 
 
 class Record(msgspec.Struct, kw_only=True):
@@ -128,7 +134,8 @@ def new_folder(out: Path | None, *, resume: bool) -> Iterator[Path]:
         raise UsageError(f"{out} is a file; name a folder for the model")
     if not resume and out.is_dir() and any(out.iterdir()):
         raise UsageError(
-            f"{out} is not empty; nothing is overwritten. Go on with {option('resume')}, or name another folder"
+            f"{out} is not empty; nothing is overwritten. Go on with {option('resume')}, replace the model in it with "
+            f"{option('overwrite')}, or name another folder"
         )
     was_empty = not out.is_dir() or not any(out.iterdir())
     try:
@@ -141,6 +148,72 @@ def new_folder(out: Path | None, *, resume: bool) -> Iterator[Path]:
         if was_empty and _nothing_to_keep(out, error):
             shutil.rmtree(out, ignore_errors=True)
         raise
+
+
+def place_beside(out: Path) -> Path:
+    """Name the folder in which a model is trained that is to replace the one in `out`."""
+    return out.with_name(f"{out.name}.new")
+
+
+def beside(out: Path, *, resume: bool, clear: bool) -> Path:
+    """The folder to train in until a finished model takes the place of the one in `out`.
+
+    Args:
+        out: The folder to replace; it is used itself where it is new or empty.
+        resume: Whether the training that stands beside it goes on.
+        clear: Whether a training that stands beside it, and does not go on, is removed; one process does so.
+
+    Raises:
+        UsageError: If a folder in the way holds anything but a model or training of Unspool's.
+    """
+    if not out.is_dir() or not any(out.iterdir()):
+        return out
+    _refuse_to_replace(out)
+    place = place_beside(out)
+    if place.exists() and not resume:
+        _refuse_to_replace(place)
+        if clear:
+            shutil.rmtree(place)
+    return place
+
+
+def take_place(new: Path, out: Path) -> None:
+    """Put a finished model where an old one stands, and remove the old one.
+
+    The old folder is moved aside, and removed once the new one stands in its place. A process that is killed in
+    between leaves both models whole, the old one as `.old`.
+
+    Raises:
+        MachineError: If the machine refuses; the old model then stands where it was.
+    """
+    old = out.with_name(f"{out.name}.old")
+    try:
+        out.rename(old)
+        try:
+            new.rename(out)
+        except OSError:
+            old.rename(out)
+            raise
+    except OSError as error:
+        raise MachineError(f"{out} can't be replaced: {error.strerror}; the new model stands in {new}") from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _refuse_to_replace(folder: Path) -> None:
+    """Refuse to replace a folder that is no model or training, or that holds something else as well."""
+    if folder.is_symlink() or not folder.is_dir():
+        raise UsageError(f"{folder} is a link or a file, and only a model folder is replaced; name another folder")
+    if Path.cwd().is_relative_to(folder.resolve()):
+        raise UsageError(f"{folder} is the folder you work in, and can't be replaced; go to another folder first")
+    try:
+        read_record(folder)
+    except ModelFolderError as error:
+        raise UsageError(f"only a model folder or a training is replaced: {error.message}") from None
+    strange = sorted(path.name for path in folder.iterdir() if path.name not in _PARTS and path.suffix != ".partial")
+    if strange:
+        raise UsageError(
+            f"{folder} also holds {', '.join(strange[:3])}, which no model has; move it away, or name another folder"
+        )
 
 
 def _nothing_to_keep(out: Path, error: BaseException) -> bool:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unspool.data import END, PADDING, UNKNOWN, TokenFile, Vocabulary, Windows, token_array
+from unspool.data import (
+    END,
+    PADDING,
+    UNKNOWN,
+    DataSource,
+    Row,
+    RowsInMemory,
+    TokenFile,
+    Vocabulary,
+    Windows,
+    are_files,
+    find_files,
+    token_array,
+)
 from unspool.decoding import sample
 from unspool.errors import DataError, UsageError
 from unspool.inspection import Trace
@@ -28,13 +42,17 @@ from unspool.layers import (
 )
 from unspool.models import LanguageModel as Network
 from unspool.settings import Settings
-from unspool.tasks.base import Paths, Task, device_of
+from unspool.tasks.base import DataLike, Task, device_of
 from unspool.tasks.baselines import KneserNey
 from unspool.tasks.corpus import Corpus
 from unspool.tasks.encoding import learned_vocabulary
 from unspool.tasks.metrics import language_model_scores
 from unspool.tasks.network import recurrent_stack, transformer_options
+from unspool.tasks.representation import brief
 from unspool.tasks.settings import LanguageModelSettings
+
+if TYPE_CHECKING:
+    from unspool.tasks.keywords import LanguageModelKeywords
 
 __all__ = ["LanguageModel", "Reading"]
 
@@ -58,6 +76,9 @@ class Reading(NamedTuple):
         """Perplexity per unit."""
         return language_model_scores(sum(self.nats), len(self.nats))["perplexity"]
 
+    def __repr__(self) -> str:
+        return f"<Reading with perplexity {self.perplexity:.4g}: {brief(self.text)}>"
+
     def line(self) -> str:
         """Perplexity and text, with a tab between."""
         return f"{self.perplexity:.4g}\t{self.text}"
@@ -80,7 +101,7 @@ class LanguageModel(Task[Corpus]):
     settings_type: ClassVar[type[Settings]] = LanguageModelSettings
     summary: ClassVar[str] = "Reads text and predicts what comes next."
 
-    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+    def __init__(self, settings: LanguageModelSettings | None = None, **values: Unpack[LanguageModelKeywords]) -> None:
         super().__init__(settings, **values)
         self.vocabulary: Vocabulary | None = None
         self._encoded: dict[Corpus, NDArray[Any]] = {}
@@ -91,8 +112,28 @@ class LanguageModel(Task[Corpus]):
 
     # ---- data --------------------------------------------------------------------------------------------------
 
-    def _read(self, paths: Paths) -> Corpus:
-        listed = (str(paths),) if isinstance(paths, str | Path) else tuple(map(str, paths))
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return ("text",)
+
+    def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
+        """As in other tasks; a string with a line break in it is a text."""
+        if labels is not None:
+            raise UsageError("a language model learns from texts alone, and labels came; pass the texts only")
+        if not isinstance(data, str):
+            return super()._data_source(data, part=part)
+        if not are_files(data):
+            return super()._data_source([data], part=part)
+        try:
+            find_files(data)
+        except DataError as error:
+            message = error.message.removeprefix(f"{error.where}: ")
+            raise DataError(f"{message}; a text of one line goes in a list, as fit([text])", error.where) from None
+        return data
+
+    def _read(self, source: DataSource) -> Corpus:
+        if isinstance(source, RowsInMemory):
+            return Corpus.of_texts(_text_of(row) for row in source.reader())
+        listed = (str(source),) if isinstance(source, str | os.PathLike) else tuple(map(str, source))
         return Corpus.of(listed)
 
     def _divide(self, examples: Corpus, fraction: float) -> tuple[Corpus, Corpus]:
@@ -114,8 +155,8 @@ class LanguageModel(Task[Corpus]):
             if len(corpus) <= _IN_MEMORY:
                 tokens: NDArray[Any] = token_array(corpus.pieces(), self.vocabulary)
             else:
-                paths = hashlib.sha256("\0".join(corpus.paths).encode()).hexdigest()[:12]
-                file = self._scratch / f"tokens-{paths}-{corpus.begin}-{corpus.end}.npy"
+                text = hashlib.sha256(("\0".join(corpus.paths) or corpus.text).encode()).hexdigest()[:12]
+                file = self._scratch / f"tokens-{text}-{corpus.begin}-{corpus.end}.npy"
                 if (
                     not file.is_file()
                 ):  # after a resume it is there: the same data, by their hash, and whole, or not at all
@@ -225,16 +266,20 @@ class LanguageModel(Task[Corpus]):
             raise DataError("there is no unit in this text; expected at least one", where)
         return ids
 
-    @torch.no_grad()
-    def predict(self, texts: list[str]) -> list[Reading]:
-        """Say of each text how likely each unit was, and what is likely to follow.
+    @overload
+    def predict(self, texts: str) -> Reading: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Reading]: ...
+    def predict(self, texts: str | Iterable[str]) -> Reading | list[Reading]:
+        """Say of one text, or of each of several, how likely each unit was, and what is likely to follow.
 
         Raises:
             DataError: If a text holds no unit.
             UsageError: If the model has not been trained.
         """
-        self._need_model()
-        return [self._reading(text, f"text {number}") for number, text in enumerate(texts, 1)]
+        return self._for_each(
+            texts, lambda listed: [self._reading(text, f"text {number}") for number, text in enumerate(listed, 1)]
+        )
 
     @torch.no_grad()
     def _reading(self, text: str, where: str) -> Reading:
@@ -346,9 +391,10 @@ class LanguageModel(Task[Corpus]):
 
         Raises:
             DataError: If the text holds no unit.
-            UsageError: If the model has not been trained.
+            UsageError: If several texts came, or the model has not been trained.
         """
         self._need_model()
+        self._one_text(text)
         assert self.vocabulary is not None
         said = self._reading(text, "text")
         ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
@@ -368,6 +414,16 @@ class LanguageModel(Task[Corpus]):
 
 
 _WINDOW = 64  # units that are decoded again with each new one
+
+
+def _text_of(row: Row) -> str:
+    """The text of an example in memory."""
+    text = row.values.get("text")
+    if not isinstance(text, str):
+        raise DataError(f"{type(text).__name__} came; expected a text", row.where)
+    if not text:
+        raise DataError("the text is empty", row.where)
+    return text
 
 
 def _first(arrays: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:

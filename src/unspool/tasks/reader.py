@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
 import numpy as np
 import torch
@@ -17,13 +17,16 @@ from torch import Tensor, nn
 from unspool.data import (
     IGNORED,
     UNKNOWN,
+    DataSource,
     Labels,
+    RowsInMemory,
     Story,
     StoryBatches,
     StoryExamples,
     Vocabulary,
     read_stories,
     split,
+    stories_of_rows,
     story_words,
 )
 from unspool.errors import DataError
@@ -31,8 +34,12 @@ from unspool.inspection import Trace
 from unspool.layers import Recurrent, initialize
 from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
 from unspool.settings import Settings
-from unspool.tasks.base import Paths, Task, device_of
+from unspool.tasks.base import DataLike, Task, device_of
+from unspool.tasks.representation import brief
 from unspool.tasks.settings import ReaderSettings
+
+if TYPE_CHECKING:
+    from unspool.tasks.keywords import ReaderKeywords
 
 __all__ = ["Answered", "Reader", "Told"]
 
@@ -68,13 +75,16 @@ class Answered(NamedTuple):
     """How far each hop's gate was open, mean over units, from 0 (what it found was left out) to 1 (only that counted);
     empty for a network without gates."""
 
+    def __repr__(self) -> str:
+        return f"<Answered {self.answer!r} ({self.probability:.3f}): {brief(self.question)}>"
+
     def line(self) -> str:
         """The answer, its chance and the question."""
         return f"{self.answer}\t{self.probability:.4f}\t{self.question}"
 
     def record(self) -> dict[str, Any]:
         """All fields."""
-        return self._asdict()
+        return {**self._asdict(), "gates": list(self.gates)}
 
     def read_most(self) -> list[str]:
         """The sentence that each hop took most from."""
@@ -95,7 +105,7 @@ class Reader(Task[Told]):
     settings_type: ClassVar[type[Settings]] = ReaderSettings
     summary: ClassVar[str] = "Reads a story and answers questions about it."
 
-    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+    def __init__(self, settings: ReaderSettings | None = None, **values: Unpack[ReaderKeywords]) -> None:
         super().__init__(settings, **values)
         self.vocabulary: Vocabulary | None = None
         self.answers: Labels | None = None
@@ -107,9 +117,15 @@ class Reader(Task[Told]):
 
     # ---- data --------------------------------------------------------------------------------------------------
 
-    def _read(self, paths: Paths) -> Told:
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return "story", "question", "answer"
+
+    def _read(self, source: DataSource) -> Told:
         data = self.settings.data
-        reader = read_stories(paths, form=data.format, skip_bad=data.skip_bad)
+        if isinstance(source, RowsInMemory):
+            reader = stories_of_rows(source.reader(skip_bad=data.skip_bad))
+        else:
+            reader = read_stories(source, form=data.format, skip_bad=data.skip_bad)
         stories = []
         for story in reader:
             if story.answer is None:
@@ -223,10 +239,11 @@ class Reader(Task[Told]):
             nats, count = nats - float(chosen.sum()), count + int(known.sum())
         return torch.cat(right).numpy(), nats / max(1, count)
 
-    def score_notes(self, paths: Paths) -> list[str]:
-        """What a person should know beside the scores of files: answers that can't be given."""
+    def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
+        """What a person should know beside the scores of data, as `evaluate` takes them: answers it can't say."""
         assert self.answers is not None
-        new = Counter(str(story.answer) for story in self._read(paths).stories if story.answer not in self.answers)
+        stories = self._read(self._data_source(data, labels)).stories
+        new = Counter(str(story.answer) for story in stories if story.answer not in self.answers)
         if not new:
             return []
         shown = ", ".join(repr(name) for name, _ in new.most_common(3))
@@ -258,14 +275,21 @@ class Reader(Task[Told]):
         """
         return self._answers([Story(tuple(sentences), question, where="question")])[0]
 
-    def predict(self, texts: list[str]) -> list[Answered]:
-        """Answer questions; each text is a story whose last sentence is the question.
+    @overload
+    def predict(self, texts: str) -> Answered: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Answered]: ...
+    def predict(self, texts: str | Iterable[str]) -> Answered | list[Answered]:
+        """Answer one question, or each of several; each text is a story whose last sentence is the question.
 
         Raises:
             DataError: As `ask`, with the number of the text.
             UsageError: If the model has not been trained.
         """
-        return self._answers([_typed(text, f"text {number}") for number, text in enumerate(texts, 1)])
+        return self._for_each(
+            texts,
+            lambda listed: self._answers([_typed(text, f"text {number}") for number, text in enumerate(listed, 1)]),
+        )
 
     def _answers(self, stories: list[Story]) -> list[Answered]:
         self._need_model()
@@ -309,9 +333,10 @@ class Reader(Task[Told]):
 
         Raises:
             DataError: As `ask`, or if there is no question at that line.
-            UsageError: If the model has not been trained.
+            UsageError: If several texts came, or the model has not been trained.
         """
         self._need_model()
+        self._one_text(text)
         story = self._at_line(text) or _typed(text, "text")
         output, arrays, path = self._recorded(lambda: self._looked_up(story))
         said = self._answer(story, output)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
 import numpy as np
 import torch
@@ -13,9 +14,13 @@ from torch import Tensor, nn
 
 from unspool.data import (
     Bucketed,
+    DataSource,
     Examples,
     Labelled,
     Labels,
+    Reader,
+    RowsInMemory,
+    Sentence,
     Sequences,
     Spelling,
     Tokens,
@@ -24,6 +29,7 @@ from unspool.data import (
     find_column,
     read_sentences,
     refuse_empty,
+    sentences_of_rows,
     split,
 )
 from unspool.errors import DataError, SettingError
@@ -31,11 +37,12 @@ from unspool.inspection import Trace
 from unspool.layers import LinearChainCRF, initialize
 from unspool.models import TaggerModel
 from unspool.settings import Settings
-from unspool.tasks.base import Paths, Task, batched_tokens, device_of
+from unspool.tasks.base import DataLike, Task, batched_tokens, device_of
 from unspool.tasks.baselines import MostFrequentTag
 from unspool.tasks.encoding import bucketed, learned_vocabulary
 from unspool.tasks.metrics import accuracy
 from unspool.tasks.network import reading_stack, token_embedding
+from unspool.tasks.representation import brief
 from unspool.tasks.settings import TaggerSettings
 from unspool.tasks.spans import (
     Scheme,
@@ -50,6 +57,9 @@ from unspool.tasks.spans import (
     span_scores,
     write_tags,
 )
+
+if TYPE_CHECKING:
+    from unspool.tasks.keywords import TaggerKeywords
 
 __all__ = ["TaggedExamples", "Tagger", "Tagging"]
 
@@ -79,6 +89,10 @@ class Tagging(NamedTuple):
     spans: list[Span]
     """Where tags mark spans: first word, word after the last, type."""
 
+    def __repr__(self) -> str:
+        pairs = zip(self.words, self.tags, strict=True)
+        return f"<Tagging {brief(' '.join(f'{word}/{tag}' for word, tag in pairs))}>"
+
     def line(self) -> str:
         """A line for each word, with its tag after a tab, and a blank one at the end."""
         return "".join(f"{word}\t{tag}\n" for word, tag in zip(self.words, self.tags, strict=True))
@@ -99,10 +113,11 @@ class Tagger(Task[TaggedExamples]):
     """
 
     name: ClassVar[str] = "tag"
+    _reads_words: ClassVar[bool] = True
     settings_type: ClassVar[type[Settings]] = TaggerSettings
     summary: ClassVar[str] = "Gives every word of a sentence a tag."
 
-    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+    def __init__(self, settings: TaggerSettings | None = None, **values: Unpack[TaggerKeywords]) -> None:
         super().__init__(settings, **values)
         self.vocabulary: Vocabulary | None = None
         self.labels = Labels(())
@@ -111,14 +126,32 @@ class Tagger(Task[TaggedExamples]):
         """How the data write spans; None where tags are no spans."""
 
     @property
+    def classes_(self) -> tuple[str, ...]:
+        """The tags it can say, as the training data write them; empty before training."""
+        if self.scheme is None:
+            return self.labels.names
+        types = dict.fromkeys(span.type for label in self.labels for span in read_spans([label]))
+        spans = [[Span(0, 3, name), Span(3, 6, name), Span(6, 7, name), Span(8, 9, name)] for name in types]
+        tags = (tag for each in spans for tag in write_tags(each, 10, self.scheme))
+        return tuple(dict.fromkeys(["O", *tags]))
+
+    @property
     def metric(self) -> tuple[str, bool]:
         return ("f1" if self.scheme else "accuracy"), True
 
     # ---- data --------------------------------------------------------------------------------------------------
 
-    def _read(self, paths: Paths) -> TaggedExamples:
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return self.settings.data.words or "tokens", self.settings.data.tags or "tags"
+
+    def _sentences(self, source: DataSource) -> Reader[Sentence]:
         data = self.settings.data
-        sentences = read_sentences(paths, format=data.format, skip_bad=data.skip_bad)
+        if isinstance(source, RowsInMemory):
+            return sentences_of_rows(source.reader(skip_bad=data.skip_bad), lists=self._columns_in_memory())
+        return read_sentences(source, format=data.format, skip_bad=data.skip_bad)
+
+    def _read(self, source: DataSource) -> TaggedExamples:
+        sentences = self._sentences(source)
         examples = TaggedExamples([], [], [])
         for sentence in sentences:
             words, tags = self._columns(list(sentence.columns), sentence.where)
@@ -272,12 +305,12 @@ class Tagger(Task[TaggedExamples]):
         baseline = MostFrequentTag.learn(zip(train.words, train.tags, strict=True))
         return {"most frequent tag": baseline.evaluate(pairs)}
 
-    def score_types(self, paths: Paths) -> dict[str, dict[str, float]]:
-        """Precision, recall and F1 of each type of span in labelled files; nothing where tags are no spans."""
+    def score_types(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
+        """Precision, recall and F1 of each type of span; the data as `evaluate` takes them, nothing without spans."""
         self._need_model()
         if not self.scheme:
             return {}
-        examples = self._read(paths)
+        examples = self._read(self._data_source(data, labels))
         counts = SpanCounts()
         predicted = self._decode(self.model, self._encode_words(examples.words, examples.where))
         for gold, tags in zip(examples.tags, predicted, strict=True):
@@ -286,16 +319,23 @@ class Tagger(Task[TaggedExamples]):
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
-    def predict(self, texts: list[str] | list[list[str]]) -> list[Tagging]:
-        """Tag sentences, given as text or as lists of words.
+    @overload
+    def predict(self, texts: str) -> Tagging: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[str | list[str]]) -> list[Tagging]: ...
+    def predict(self, texts: str | Iterable[str | list[str]]) -> Tagging | list[Tagging]:
+        """Tag one sentence, or each of several.
+
+        Args:
+            texts: A sentence, or a list of sentences; in a list, a sentence may also be the list of its words.
 
         Raises:
             DataError: If a sentence has no word.
             UsageError: If the model has not been trained.
         """
-        self._need_model()
-        if not texts:
-            return []
+        return self._for_each(texts, self._tagged)
+
+    def _tagged(self, texts: list[str | list[str]]) -> list[Tagging]:
         sentences = [self._split(text) for text in texts]
         where = [f"text {number}" for number in range(1, len(texts) + 1)]
         encoded = self._encode_words(sentences, where)
@@ -322,19 +362,20 @@ class Tagger(Task[TaggedExamples]):
         return found
 
     def trace(self, text: str | list[str]) -> Trace:
-        """Tag one sentence and return what the network recorded on the way.
+        """Tag one sentence, a text or the list of its words, and return what the network recorded on the way.
 
         Raises:
             DataError: If the sentence has no word.
-            UsageError: If the model has not been trained.
+            UsageError: If several sentences came, or the model has not been trained.
         """
         self._need_model()
+        self._one_text(text)
         words = self._split(text)
         examples = self._encode_words([words], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
         scores, arrays, notes = self._recorded(lambda: self.model(tokens))
         arrays["output / score"] = scores[:, 0].float().cpu().numpy()
-        said = self.predict([words])[0]
+        said = self._tagged([words])[0]
         prediction = {"tags": said.tags, "tag_probabilities": said.probabilities}
         return Trace(tuple(words), arrays, prediction, self._summary(), notes)
 

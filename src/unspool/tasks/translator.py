@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Unpack, overload
 
 import msgspec
 import numpy as np
@@ -17,13 +17,18 @@ from torch import Tensor, nn
 from unspool.data import (
     UNKNOWN,
     Bucketed,
+    DataSource,
     Examples,
+    Pair,
     Paired,
     PairedExamples,
+    Reader,
+    RowsInMemory,
     Sequences,
     Tokens,
     Vocabulary,
     evaluation_batches,
+    pairs_of_rows,
     read_pairs,
     refuse_empty,
     split,
@@ -33,13 +38,17 @@ from unspool.errors import ModelFolderError
 from unspool.inspection import Trace
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
-from unspool.tasks.base import Paths, Task, batched_tokens, device_of
+from unspool.tasks.base import DataLike, Task, batched_tokens, device_of
 from unspool.tasks.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.encoding import bucketed, learned_vocabulary
 from unspool.tasks.looking import trace_of_pair
+from unspool.tasks.representation import brief
 from unspool.tasks.settings import TranslatorSettings
 from unspool.tasks.translation_scores import by_length, corpus_bleu, grouped, signature, translation_scores
 from unspool.writing import replace_file
+
+if TYPE_CHECKING:
+    from unspool.tasks.keywords import TranslatorKeywords
 
 __all__ = ["PairExamples", "Translation", "Translator"]
 
@@ -77,6 +86,9 @@ class Translation(NamedTuple):
     caution: str = ""
     """Why the output may be worth little: a source longer than any seen in training, or without a known unit."""
 
+    def __repr__(self) -> str:
+        return f"<Translation {brief(self.translation)} of {brief(self.text)}>"
+
     def line(self) -> str:
         """The translation, and below it the next best ones with their scores, where they were asked for."""
         if not self.others:
@@ -86,7 +98,7 @@ class Translation(NamedTuple):
 
     def record(self) -> dict[str, Any]:
         """All fields."""
-        return self._asdict()
+        return {**self._asdict(), "others": [list(other) for other in self.others]}
 
 
 class _Lengths(msgspec.Struct):
@@ -110,7 +122,7 @@ class Translator(Task[PairExamples]):
     settings_type: ClassVar[type[Settings]] = TranslatorSettings
     summary: ClassVar[str] = "Reads a text and writes another."
 
-    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+    def __init__(self, settings: TranslatorSettings | None = None, **values: Unpack[TranslatorKeywords]) -> None:
         super().__init__(settings, **values)
         self.source_vocabulary: Vocabulary | None = None
         self.target_vocabulary: Vocabulary | None = None
@@ -123,16 +135,24 @@ class Translator(Task[PairExamples]):
 
     # ---- data --------------------------------------------------------------------------------------------------
 
-    def _read(self, paths: Paths) -> PairExamples:
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return self.settings.data.source or "source", self.settings.data.target or "target"
+
+    def _pairs(self, source: DataSource) -> Reader[Pair]:
         data = self.settings.data
-        pairs = read_pairs(
-            paths,
+        if isinstance(source, RowsInMemory):
+            return pairs_of_rows(source.reader(skip_bad=data.skip_bad), source=data.source, target=data.target)
+        return read_pairs(
+            source,
             format=data.format,
             header=data.header,
             source=data.source,
             target=data.target,
             skip_bad=data.skip_bad,
         )
+
+    def _read(self, source: DataSource) -> PairExamples:
+        pairs = self._pairs(source)
         examples = PairExamples([], [], [])
         for pair in pairs:
             examples.sources.append(pair.source)
@@ -229,9 +249,9 @@ class Translator(Task[PairExamples]):
     def _grouped(self, examples: PairExamples) -> tuple[list[str], list[list[str]]]:
         return grouped(examples.sources, examples.targets, together=self.settings.references == "grouped")
 
-    def score_notes(self, paths: Paths) -> list[str]:
-        """How the scores of files are counted: sacreBLEU's signature."""
-        _, references = self._grouped(self._read(paths))
+    def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
+        """How the scores of data, as `evaluate` takes them, are counted: sacreBLEU's signature."""
+        _, references = self._grouped(self._read(self._data_source(data, labels)))
         return [f"BLEU as {signature(references, self.settings.tokenization)}"]
 
     def _perplexity(self, model: nn.Module, examples: PairExamples) -> float:
@@ -312,18 +332,31 @@ class Translator(Task[PairExamples]):
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
+    @overload
+    def predict(  # type: ignore[overload-overlap] # one str is one text
+        self, texts: str, *, decoding: DecodingSettings | None = None, begin: str = "", seed: int | None = None
+    ) -> Translation: ...
+    @overload
     def predict(
         self,
-        texts: list[str],
+        texts: Iterable[str],
         *,
         decoding: DecodingSettings | None = None,
         begin: str = "",
         seed: int | None = None,
-    ) -> list[Translation]:
-        """Translate texts.
+    ) -> list[Translation]: ...
+    def predict(
+        self,
+        texts: str | Iterable[str],
+        *,
+        decoding: DecodingSettings | None = None,
+        begin: str = "",
+        seed: int | None = None,
+    ) -> Translation | list[Translation]:
+        """Translate one text, or each of several.
 
         Args:
-            texts: What to translate.
+            texts: What to translate: a text or a list of texts.
             decoding: How to write; the model's own settings if omitted.
             begin: What each output is forced to begin with.
             seed: Start of chance, where outputs are drawn.
@@ -332,9 +365,11 @@ class Translator(Task[PairExamples]):
             DataError: If a text holds no unit.
             UsageError: If the model has not been trained.
         """
-        self._need_model()
-        if not texts:
-            return []
+        return self._for_each(texts, lambda listed: self._translated(listed, decoding, begin, seed))
+
+    def _translated(
+        self, texts: list[str], decoding: DecodingSettings | None, begin: str, seed: int | None
+    ) -> list[Translation]:
         assert self.target_vocabulary is not None
         sources = self._read_texts(texts)
         prefixes = [self.target_vocabulary.encode(begin)] * len(texts) if begin else None
@@ -383,9 +418,10 @@ class Translator(Task[PairExamples]):
 
         Raises:
             DataError: If the text holds no unit.
-            UsageError: If the model has not been trained.
+            UsageError: If several texts came, or the model has not been trained.
         """
         self._need_model()
+        self._one_text(text)
         sources = Sequences.of(ids[:_LONGEST] for ids in self._encode_sources([text], ["text"]))
         written = self._write(self.model, sources, self.settings.decoding)[0]
         said = self._translation(text, written)

@@ -1,0 +1,213 @@
+"""Data in memory: texts with labels, pairs, dictionaries, arrays and tables, as rows like those of files."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from unspool.data.files import Paths, Reader, find_files
+from unspool.data.rows import ROW_FORMATS, Row
+from unspool.errors import DataError, UsageError
+
+__all__ = ["DataSource", "Files", "RowsInMemory", "are_files", "rows_in_memory"]
+
+_SUFFIXES = {*ROW_FORMATS, ".gz", ".txt", ".text", ".md", ".conll", ".conllu", ".bio", ".iob", ".iob2", ".yml", ".yaml"}
+_ONE_WORD = re.compile(r"[\w./~:\\-]+", re.ASCII)
+_MISSING = ("NAType", "NaTType")  # what pandas has for a missing value
+
+
+class Files(tuple[str, ...]):
+    """Paths, whatever they look like: a list of strings may hold texts too, and is looked at."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class RowsInMemory:
+    """Examples from Python objects, one row each."""
+
+    rows: tuple[Row | DataError, ...]
+    """The place of each is `example 3`; a bad example is an error here, so that `skip_bad` can leave it out."""
+    sha256: str
+    """Hash of the content, the same for the same examples in whatever form they came."""
+
+    def reader(self, *, skip_bad: bool = False) -> Reader[Row]:
+        """Read the rows like those of a file."""
+        return Reader(["data in memory"], lambda _: iter(self.rows), skip_bad=skip_bad)
+
+
+DataSource = Paths | RowsInMemory
+"""Where examples come from: files, or Python objects."""
+
+
+def are_files(data: object) -> bool:
+    """Tell paths from data in memory.
+
+    A path object or a string is a path, unless the string holds a line break. A list is one of files if one of its
+    members is a path object or a file that exists, or if all of them look like the name of a file: one word in ASCII,
+    or a suffix of data. Everything else is data.
+
+    Raises:
+        DataError: If a list of strings that look like names of files names one that does not exist.
+    """
+    if isinstance(data, Files | os.PathLike):
+        return True
+    if isinstance(data, str):
+        return "\n" not in data
+    if not isinstance(data, list | tuple) or not all(isinstance(each, str | os.PathLike) for each in data):
+        return False
+    named = [isinstance(each, os.PathLike) or _exists(each) for each in data]
+    if not any(named) and not all(_looks_like_a_file(each) for each in data):
+        return False
+    try:
+        find_files(data)
+    except DataError as error:
+        if "no such file" not in error.message:
+            raise
+        hint = "a list of strings without labels names files; examples in memory are pairs, or texts and labels"
+        message = error.message.removeprefix(f"{error.where}: ")
+        raise DataError(f"{message}; {hint}", error.where) from None
+    return True
+
+
+def rows_in_memory(data: Any, labels: Any, names: Sequence[str], *, part: str = "") -> RowsInMemory:
+    """Make rows of examples that came as Python objects.
+
+    Args:
+        data: With `labels`, the inputs. Without: examples, each a tuple or list of as many members as there are names,
+            or a mapping by name; a tuple of lists, one for each name; a mapping of lists; or a table of pandas, polars
+            or pyarrow. Texts alone where there is one name only.
+        labels: The last column, as long as `data`; None where the examples hold it.
+        names: The columns, the label last.
+        part: What stands before the place of an example in messages: `valid` makes `valid example 3`.
+
+    Raises:
+        UsageError: If labels are missing, or either argument is no collection.
+        DataError: If there are not as many labels as examples.
+    """
+    digest, rows = hashlib.sha256(), []
+    for number, example in enumerate(_examples(data, labels, names), 1):
+        row = _row(example, names, f"{part} example {number}".lstrip())
+        digest.update(json.dumps(str(row) if isinstance(row, DataError) else row.values, sort_keys=True).encode())
+        rows.append(row)
+    return RowsInMemory(tuple(rows), digest.hexdigest())
+
+
+def _exists(path: str) -> bool:
+    return path == "-" or os.path.exists(path) or ("\n" not in path and glob.has_magic(path) and bool(glob.glob(path)))
+
+
+def _looks_like_a_file(path: str) -> bool:
+    return bool(_ONE_WORD.fullmatch(path)) or os.path.splitext(path.lower())[1] in _SUFFIXES
+
+
+def _examples(data: Any, labels: Any, names: Sequence[str]) -> Iterator[Any]:
+    """The examples, each with all of its columns."""
+    if labels is not None:
+        inputs, targets = _listed(data, names), _listed(labels, names)
+        if len(inputs) != len(targets):
+            raise DataError(f"{len(inputs)} examples came with {len(targets)} labels; expected one label for each")
+        return (_with_label(each, label, names) for each, label in zip(inputs, targets, strict=True))
+    if isinstance(data, tuple) and len(data) == len(names) > 1 and all(map(_is_column, data)):
+        columns = [_listed(column, names) for column in data]
+        if len({len(column) for column in columns}) > 1:
+            counts = ", ".join(f"{len(column)} of {name}" for name, column in zip(names, columns, strict=True))
+            raise DataError(f"the columns differ in length: {counts}; expected as many of each")
+        return zip(*columns, strict=True)
+    return iter(_listed(data, names))
+
+
+def _with_label(example: Any, label: Any, names: Sequence[str]) -> Any:
+    if isinstance(example, Mapping):
+        return {**example, names[-1]: label}
+    return (*example, label) if len(names) > 2 and isinstance(example, list | tuple) else (example, label)
+
+
+def _is_column(value: Any) -> bool:
+    """Whether a member of a tuple is a column; a tuple is an example."""
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes | tuple | Mapping)
+
+
+def _listed(data: Any, names: Sequence[str]) -> list[Any]:
+    """A collection as a list; of a table, its rows."""
+    if isinstance(data, Mapping):
+        return _rows_of_columns({str(name): column for name, column in data.items()})
+    if hasattr(data, "columns") and hasattr(data, "iloc"):
+        return list(data.to_dict("records"))
+    for method in ("to_dicts", "to_pylist"):
+        if hasattr(data, method):
+            return list(getattr(data, method)())
+    if isinstance(data, str | bytes) or not isinstance(data, Iterable):
+        what = f"one text ({data[:40]!r})" if isinstance(data, str) else type(data).__name__
+        raise UsageError(f"{what} came, expected a collection of examples: {_expected(names)}")
+    return list(data)
+
+
+def _rows_of_columns(columns: Mapping[str, Any]) -> list[Any]:
+    if not columns or not all(_is_column(column) or isinstance(column, tuple) for column in columns.values()):
+        raise UsageError("a mapping came with values that are no lists; expected a column of values under each name")
+    listed = {name: list(column) for name, column in columns.items()}
+    if len({len(column) for column in listed.values()}) > 1:
+        counts = ", ".join(f"{len(column)} of {name}" for name, column in listed.items())
+        raise DataError(f"the columns differ in length: {counts}; expected as many of each")
+    return [dict(zip(listed, values, strict=True)) for values in zip(*listed.values(), strict=True)]
+
+
+def _expected(names: Sequence[str]) -> str:
+    """What to pass instead, as a call."""
+    if len(names) == 1:
+        return f"pass a list of texts, or of dictionaries with {names[0]!r}"
+    whole = f"pass a list of ({', '.join(names)}) tuples"
+    if len(names) > 2:
+        return f"{whole}, or of dictionaries with those names"
+    columns = ", ".join(name if name.endswith("s") else f"{name}s" for name in names)
+    return f"{whole}, or two lists: fit({columns})"
+
+
+def _row(example: Any, names: Sequence[str], where: str) -> Row | DataError:
+    if isinstance(example, str) and len(names) > 1:
+        raise UsageError(f"{where} is a text without {names[-1]} ({example[:40]!r}): {_expected(names)}")
+    try:
+        plain = _plain(example, where)
+        if isinstance(plain, dict):
+            return Row(where, plain)
+        values = [plain] if len(names) == 1 else plain
+        if not isinstance(values, list) or len(values) != len(names):
+            came = f"has {len(values)} members" if isinstance(values, list) else f"is {type(example).__name__}"
+            raise DataError(f"the example {came}; expected {len(names)}: {', '.join(names)}", where)
+    except DataError as error:
+        return error
+    return Row(where, dict(zip(names, values, strict=True)))
+
+
+def _plain(value: Any, where: str) -> Any:
+    """A value as JSON has it: texts, numbers, lists and objects; None for a missing one."""
+    if isinstance(value, str):
+        return _text(value, where)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return None if value != value else float(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(inner, where) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(inner, where) for inner in value]
+    if hasattr(value, "tolist"):  # a number or an array of numpy, a tensor
+        return _plain(value.tolist(), where)
+    if isinstance(value, bytes):
+        raise DataError(f"bytes came ({value[:20]!r}); expected text: decode them first", where)
+    return None if type(value).__name__ in _MISSING else str(value)
+
+
+def _text(value: str, where: str) -> str:
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"character {error.start + 1} of {value[:40]!a} is half of a surrogate pair", where) from None
+    return str(value)
