@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from unspool.errors import UnspoolError
     from unspool.inspection import Trace
     from unspool.layers import Recurrent
-    from unspool.tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, load
+    from unspool.tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, compare, load
 
 __all__ = [
     "Algorithm",
@@ -42,6 +42,7 @@ __all__ = [
     "Translator",
     "UnspoolError",
     "__version__",
+    "compare",
     "explain",
     "load",
     "unroll",
@@ -58,7 +59,8 @@ _HOME = {
     "Trace": "inspection",
     "Recurrent": "layers",
     **dict.fromkeys(
-        ("Algorithm", "Assistant", "Classifier", "LanguageModel", "Reader", "Tagger", "Translator", "load"), "tasks"
+        ("Algorithm", "Assistant", "Classifier", "LanguageModel", "Reader", "Tagger", "Translator", "compare", "load"),
+        "tasks",
     ),
 }
 

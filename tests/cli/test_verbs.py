@@ -1,5 +1,7 @@
 import csv
 import json
+import math
+import statistics
 import subprocess
 import sys
 
@@ -242,9 +244,31 @@ def test_compare_gives_each_network_the_same_budget(shell, models, tmp_path):
     assert json.loads(alone.stdout)["test"] == record["networks"][1]["scores"]
 
 
+def test_compare_gives_mean_and_interval_over_seeds(shell, models, tmp_path):
+    words = ["compare", "classify", models / "train.tsv", "--test", models / "test.tsv", *SMALL, "--epochs", "2"]
+    words += ["--networks", "bag,elman", "--seeds", "3", "--no-baselines"]
+    done = shell(*words, "--out", tmp_path / "t.json", "--out", tmp_path / "t.md")
+    record = json.loads((tmp_path / "t.json").read_text())
+    assert record["seeds"] == [1, 2, 3]
+    for row, line in zip(record["networks"], done.stdout.splitlines()[1:], strict=True):
+        scores = [run["scores"]["accuracy"] for run in row["runs"]]
+        assert row["scores"]["accuracy"] == pytest.approx(statistics.fmean(scores))
+        half_width = 4.302652729749462 * statistics.stdev(scores) / math.sqrt(3)
+        assert row["half_widths"]["accuracy"] == pytest.approx(half_width)
+        assert line.split()[:4] == [row["network"], f"{statistics.fmean(scores):.4g}", "±", f"{half_width:.2g}"]
+    assert "Student's t" in done.stderr
+    assert "-- elman, seed 3 --" in done.stderr
+    assert (tmp_path / "t.md").read_text().count(" ± ") >= 4
+    alone = shell(
+        "train", "classify", *words[2:-5], "--cell", "elman", "--seed", "2", "--out", tmp_path / "m", "--json"
+    )
+    assert json.loads(alone.stdout)["test"] == record["networks"][1]["runs"][1]["scores"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        (["--seeds", "0"], 2, "0 is not in the range"),
         (["--networks", "gru,lstn"], 2, "there is no cell 'lstn' (did you mean 'lstm'?)"),
         (["--networks", ","], 2, "names nothing to compare"),
         (["--out", "t.png"], 2, ".md or .json"),

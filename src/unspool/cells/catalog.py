@@ -131,7 +131,9 @@ def _parts(cell: Any) -> tuple[Any, dict[str, Option]]:
         if cell.args:
             raise SettingError(f"{cell} has arguments without a name; name them, as in partial(MyCell, rate=0.9)")
         return cell.func, plain_options(cell.keywords)
-    written = vars(cell).get("_options") if inspect.isclass(cell) else None
+    if not inspect.isclass(cell):
+        raise CellError(f"{cell!r} is not a cell: expected the name of one, or a class that derives from unspool.Cell")
+    written = vars(cell).get("_options")
     return (cell, {}) if written is None else (cell.__mro__[1], read_options(f"cell{written}"))
 
 
