@@ -368,14 +368,14 @@ class Task(ABC, Generic[D]):
         expected = "a text or a list of words" if self._reads_words else "a text"
         raise DataError(f"{type(text).__name__} {text!r:.40} came; expected {expected}", where)
 
-    def _one_text(self, text: Any) -> None:
+    def _one_text(self, text: Any, method: str = "trace") -> None:
         """Refuse what is not one text."""
         if self._reads_words and isinstance(text, list) and all(isinstance(word, str) for word in text):
             if not any(any(map(str.isspace, word)) for word in text):
                 return
         elif isinstance(text, str):
             return
-        raise UsageError("trace takes one text; of several make a list: [model.trace(text) for text in texts]")
+        raise UsageError(f"{method} takes one text; of several make a list: [model.{method}(text) for text in texts]")
 
     @property
     def skipped(self) -> int:
