@@ -25,6 +25,7 @@ stands for several settings of a task is no keyword; set those in a struct (`Ass
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from unspool.cells import Cell
@@ -72,6 +73,8 @@ def _fields(settings: type[Settings]) -> dict[str, str]:
         if shorts.count(setting.short) == 1 or name == setting.short:
             text = "str | type[Cell[Any]]" if setting.short == "cell" else _annotation(setting.type)
             fields |= dict.fromkeys([setting.short, *aliases_of(setting.short, settings)], text)
+            if setting.short == "cell":
+                fields["cell_options"] = "Mapping[str, object] | None"
     return fields
 
 

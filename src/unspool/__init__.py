@@ -5,6 +5,7 @@ Names and the packages below (`unspool.training`) are imported on first use, so 
 
 from __future__ import annotations
 
+import logging
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from unspool.errors import UnspoolError
     from unspool.inspection import Trace
     from unspool.layers import Recurrent
-    from unspool.tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, load
+    from unspool.tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, compare, load
 
 __all__ = [
     "Algorithm",
@@ -41,12 +42,15 @@ __all__ = [
     "Translator",
     "UnspoolError",
     "__version__",
+    "compare",
     "explain",
     "load",
     "unroll",
 ]
 
 __version__ = "0.1.0"
+
+logging.getLogger(__name__).addHandler(logging.NullHandler())  # an application decides what is shown
 
 _HOME = {
     **dict.fromkeys(("Cell", "LinearCell"), "cells"),
@@ -55,7 +59,8 @@ _HOME = {
     "Trace": "inspection",
     "Recurrent": "layers",
     **dict.fromkeys(
-        ("Algorithm", "Assistant", "Classifier", "LanguageModel", "Reader", "Tagger", "Translator", "load"), "tasks"
+        ("Algorithm", "Assistant", "Classifier", "LanguageModel", "Reader", "Tagger", "Translator", "compare", "load"),
+        "tasks",
     ),
 }
 

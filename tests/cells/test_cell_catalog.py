@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from typing import Literal
 
 import pytest
 
 from cases import PairCell
-from unspool.cells import CELLS, HyperLSTMCell, LSTMCell, cell_class, cell_name, is_built_in
+from unspool.cells import (
+    CELLS,
+    HyperLSTMCell,
+    LSTMCell,
+    cell_class,
+    cell_name,
+    is_built_in,
+    with_recorded_options,
+)
 from unspool.errors import CellError, SettingError
 
 OWN = """
@@ -77,7 +87,7 @@ def test_only_names_of_ours_are_built_in():
         ("lstmpeephole", "lstm-peephole"),
         ("Elman-ReLU", "elman-relu"),
         ("HyperLSTM(hyper_size=3)", "hyperlstm(hyper_size=3)"),
-        ("LSTM()", "lstm()"),
+        ("LSTM()", "lstm"),
     ],
 )
 def test_case_and_hyphens_do_not_count_in_a_name_of_the_catalog(name, own):
@@ -113,13 +123,134 @@ def test_what_can_t_be_found_is_said(tmp_path):
         (
             "hyperlstm(hyper=3)",
             SettingError,
-            "has no size 'hyper' (did you mean 'hyper_size'?); its sizes are hyper_size",
+            "has no option 'hyper' (did you mean 'hyper_size'?); its options are hyper_size",
         ),
-        ("lstm(slots=3)", SettingError, "the cell 'lstm' has no size 'slots'; it has no sizes beside"),
-        ("hyperlstm(32)", SettingError, "cell 'hyperlstm(32)': '32' is no size; write them as in"),
-        ("hyperlstm(hyper_size=0)", SettingError, "hyper_size = 0: expected between 1 and 65536"),
-        ("hyperlstm(hyper_size=2.5)", SettingError, "'hyper_size=2.5' is no size"),
+        ("lstm(slots=3)", SettingError, "the cell 'lstm' has no option 'slots'; it has no options beside"),
+        ("hyperlstm(32)", SettingError, "cell 'hyperlstm(32)': '32' is no option; write them as in"),
+        ("hyperlstm(hyper_size=-1)", SettingError, "hyper_size = -1: expected between 0 and 65536"),
+        ("hyperlstm(hyper_size=2.5)", SettingError, "'hyperlstm': hyper_size = 2.5: expected a whole number or none"),
         (dict, CellError, "is not a cell"),
     ]:
         with pytest.raises(error, match=re.escape(message)):
             cell_class(name)
+
+
+class OptionsCell(LSTMCell):
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        rate: float = 0.5,
+        gate: bool = True,
+        *,
+        depth: int = 2,
+        mode: str = "slow",
+        kind: Literal["a", "b"] = "a",
+        free=1,
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.options = (rate, gate, depth, mode, kind, free)
+
+
+@pytest.mark.parametrize(
+    ("written", "options"),
+    [
+        ("rate=0.25, gate=false, depth=0", (0.25, False, 0, "slow", "a", 1)),
+        ("rate=1e-3,depth=-7,free=-.5", (1e-3, True, -7, "slow", "a", -0.5)),
+        ("rate=-2", (-2.0, True, 2, "slow", "a", 1)),
+        ("mode=fast-er, kind=b", (0.5, True, 2, "fast-er", "b", 1)),
+        ('mode="a, (b)=\\"c\\""', (0.5, True, 2, 'a, (b)="c"', "a", 1)),
+        ("mode='true', gate=TRUE", (0.5, True, 2, "true", "a", 1)),
+        ("", (0.5, True, 2, "slow", "a", 1)),
+    ],
+)
+def test_options_in_brackets_reach_the_cell_and_are_spelled_in_one_way(written, options):
+    name = f"{__name__}:OptionsCell({written})"
+    cell = cell_class(name)(3, 4)
+    assert cell.options == options
+    assert list(map(type, cell.options)) == list(map(type, options))
+    assert isinstance(cell, OptionsCell)
+    spelled = cell_name(name)
+    assert cell_name(spelled) == spelled
+    assert cell_class(spelled)(3, 4).options == options
+    assert cell_name(cell_class(name)) == spelled
+
+
+def test_options_as_a_dictionary_are_those_in_brackets():
+    options = {"gate": False, "rate": 0.9, "mode": "none", "depth": 0}
+    name = cell_name(OptionsCell, options)
+    assert name == f'{__name__}:OptionsCell(depth=0, gate=False, mode="none", rate=0.9)'
+    assert cell_class(OptionsCell, options)(3, 4).options == (0.9, False, 0, "none", "a", 1)
+    assert cell_class(OptionsCell, options) is cell_class(name)
+    assert cell_class(partial(OptionsCell, rate=0.9))(3, 4).options[0] == 0.9
+    assert cell_name("ntm(width=8, slots=4)") == cell_name("NTM", {"slots": 4, "width": 8}) == "ntm(slots=4, width=8)"
+    assert cell_class(OptionsCell, {"gate": 1 == 1})(3, 4).options[1] is True
+    assert cell_class("ntm(reach=0)")(3, 4)._parts[3] == 1
+    assert OptionsCell(3, 4).options[0] == 0.5  # the class itself is left alone
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"rat": 1}, "the cell 'OptionsCell' has no option 'rat' (did you mean 'rate'?); its options are rate, gate,"),
+        ({"hidden_size": 4}, "has no option 'hidden_size'"),
+        ({"rate": "fast"}, "'OptionsCell': rate = fast: expected a number"),
+        ({"rate": True}, "rate = True: expected a number"),
+        ({"gate": 0}, "gate = 0: expected true or false"),
+        ({"depth": 1.0}, "depth = 1.0: expected a whole number"),
+        ({"mode": 3}, "mode = 3: expected a text"),
+        ({"kind": "c"}, "kind = c: expected one of a, b"),
+        ({"free": "x"}, "free = x: expected a number"),
+        ({"rate": float("nan")}, "cell_options: rate = nan: expected a finite number"),
+        ({"rate": [1]}, "cell_options: rate = [1]: expected a finite number"),
+        ({"a b": 1}, "cell_options: 'a b' is no name"),
+    ],
+)
+def test_options_are_checked_by_the_signature(options, message):
+    with pytest.raises(SettingError, match=re.escape(message)):
+        cell_class(OptionsCell, options)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("ntm(slots=1, slots=2)", "slots comes twice"),
+        ("ntm(slots=1e999)", "slots=1e999: expected a finite number"),
+        ("ntm(slots=nan)", "slots=nan: expected a finite number"),
+        ("ntm(slots=99999999999999999999)", "expected"),
+        ("ntm(slots=70000)", "the cell 'ntm': slots = 70000: expected between 0 and 65536"),
+        ("ntm(slots=(1))", "'slots=(1)' is no option"),
+        ("ntm(slots='a)", "is no option"),
+        ('ntm(slots="\\x")', "is no text as JSON writes it"),
+        ("hyperlstm(" + "a" * 20000 + ")", "20,000 characters of options"),
+    ],
+)
+def test_brackets_that_cant_be_read_are_said(name, message):
+    with pytest.raises(SettingError, match=re.escape(message)):
+        cell_class(name)
+
+
+def test_an_option_comes_once_and_a_missing_one_is_named():
+    with pytest.raises(SettingError, match=re.escape("slots stands in the brackets of the cell 'ntm(slots=3)'")):
+        cell_class("ntm(slots=3)", {"slots": 3})
+
+    class Needs(LSTMCell):
+        def __init__(self, input_size: int, hidden_size: int, rate: float) -> None:
+            super().__init__(input_size, hidden_size)
+            1 / rate
+
+    with pytest.raises(SettingError, match=re.escape("the cell 'Needs' needs a value for rate; write Needs(rate=...)")):
+        cell_class(Needs)
+    with pytest.raises(CellError, match=re.escape("Needs can't be made with rate=0: ZeroDivisionError")):
+        cell_class(Needs, {"rate": 0})(3, 4)
+    with pytest.raises(SettingError, match="hyper_size = 0"):
+        cell_class("hyperlstm(hyper_size=0)")(3, 4)
+
+
+def test_a_cell_takes_the_options_that_a_model_was_trained_with():
+    recorded = "my.py:Mine(depth=3, rate=0.5)"
+    assert with_recorded_options("other.py:Mine", recorded) == "other.py:Mine(depth=3, rate=0.5)"
+    assert with_recorded_options("my.py:Mine(rate=0.5, depth=3)", recorded) == recorded
+    assert with_recorded_options(OptionsCell, recorded)(3, 4).options[:3] == (0.5, True, 3)
+    with pytest.raises(SettingError, match=re.escape("trained with the cell my.py:Mine(depth=3, rate=0.5), and cell=")):
+        with_recorded_options("my.py:Mine(depth=2, rate=0.5)", recorded)

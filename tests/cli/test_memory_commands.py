@@ -97,7 +97,7 @@ def test_what_can_t_be_read_is_said_and_nothing_is_left_behind(shell, place, tmp
     assert "'copi' (did you mean 'copy'?)" in shell.refuses(
         "train", "algorithm", "copi", "--out", tmp_path / "m", code=2
     )
-    assert "has no size 'slot' (did you mean 'slots'?)" in shell.refuses(
+    assert "has no option 'slot' (did you mean 'slots'?)" in shell.refuses(
         "train", "algorithm", "copy", "--cell", "ntm(slot=3)", "--out", tmp_path / "m", code=2
     )
     assert "no sentence before it" in shell.refuses("ask", place / "reader", stdin="Where is Mary?\n")

@@ -1,6 +1,8 @@
 import csv
 import json
+import math
 import signal
+import statistics
 import subprocess
 import sys
 
@@ -298,9 +300,31 @@ def test_compare_gives_each_network_the_same_budget(shell, models, tmp_path):
     assert json.loads(alone.stdout)["test"] == record["networks"][1]["scores"]
 
 
+def test_compare_gives_mean_and_interval_over_seeds(shell, models, tmp_path):
+    words = ["compare", "classify", models / "train.tsv", "--test", models / "test.tsv", *SMALL, "--epochs", "2"]
+    words += ["--networks", "bag,elman", "--seeds", "3", "--no-baselines"]
+    done = shell(*words, "--out", tmp_path / "t.json", "--out", tmp_path / "t.md")
+    record = json.loads((tmp_path / "t.json").read_text())
+    assert record["seeds"] == [1, 2, 3]
+    for row, line in zip(record["networks"], done.stdout.splitlines()[1:], strict=True):
+        scores = [run["scores"]["accuracy"] for run in row["runs"]]
+        assert row["scores"]["accuracy"] == pytest.approx(statistics.fmean(scores))
+        half_width = 4.302652729749462 * statistics.stdev(scores) / math.sqrt(3)
+        assert row["half_widths"]["accuracy"] == pytest.approx(half_width)
+        assert line.split()[:4] == [row["network"], f"{statistics.fmean(scores):.4g}", "±", f"{half_width:.2g}"]
+    assert "Student's t" in done.stderr
+    assert "-- elman, seed 3 --" in done.stderr
+    assert (tmp_path / "t.md").read_text().count(" ± ") >= 4
+    alone = shell(
+        "train", "classify", *words[2:-5], "--cell", "elman", "--seed", "2", "--out", tmp_path / "m", "--json"
+    )
+    assert json.loads(alone.stdout)["test"] == record["networks"][1]["runs"][1]["scores"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
+        (["--seeds", "0"], 2, "0 is not in the range"),
         (["--networks", "gru,lstn"], 2, "there is no cell 'lstn' (did you mean 'lstm'?)"),
         (["--networks", ","], 2, "names nothing to compare"),
         (["--out", "t.png"], 2, ".md or .json"),
@@ -346,6 +370,30 @@ def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
     assert [line.split()[0] for line in table.stdout.splitlines()] == ["on", "my_cell.py:Leaky", "gru", "Kneser-Ney"]
 
 
+def test_options_of_a_cell_stand_in_brackets(shell, tmp_path, models, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my_cell.py").write_text(OWN_CELL)
+    words = ["train", "classify", models / "train.tsv", "--out", "m", *SMALL]
+    trained = shell(*words, "--cell", "my_cell.py:Leaky( share=0.25,twice=true )")
+    assert "my_cell.py:Leaky(share=0.25, twice=True), 1 layer" in trained.stderr
+    refusal = shell.refuses("predict", "m", stdin="x\n")
+    assert refusal.endswith("name it: --cell my_cell.py:Leaky")
+    shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
+    shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")
+    other = shell.refuses("train", "--resume", "m", "--cell", "my_cell.py:Leaky(share=0)", "--quiet", code=2)
+    assert "was trained with the cell my_cell.py:Leaky(share=0.25, twice=True), and --cell" in other
+    networks = "my_cell.py:Leaky(share=0.25,twice=true),my_cell.py:Leaky(share=-1),my_cell.py:Leaky(share=-1.0)"
+    table = shell("compare", "classify", models / "train.tsv", *SMALL, "--networks", networks, "--json")
+    assert [row["network"] for row in json.loads(table.stdout)["networks"]] == [
+        "my_cell.py:Leaky(share=0.25, twice=True)",
+        "my_cell.py:Leaky(share=-1)",
+        "my_cell.py:Leaky(share=-1.0)",
+    ]
+    for bad, message in (("shares=1", "did you mean 'share'"), ("twice=0", "twice = 0: expected true or false")):
+        words = ["train", "classify", models / "none.tsv", "--out", "n", "--cell", f"my_cell.py:Leaky({bad})"]
+        assert message in shell.refuses(*words, "--quiet", code=2)
+
+
 def test_bench_times_a_cell_of_your_own_on_every_path_that_takes_it(shell, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("unspool.cli.bench._SECONDS", 0.01)
@@ -375,8 +423,9 @@ class State(NamedTuple):
     h: Tensor
 
 class Leaky(Cell):
-    def __init__(self, input_size, hidden_size):
+    def __init__(self, input_size, hidden_size, share=0.5, *, twice=False):
         super().__init__(input_size=input_size, hidden_size=hidden_size)
+        self.share, self.twice = share, twice
         self.weight = self.parameter(hidden_size, input_size)
         self.weight_hh = self.parameter(hidden_size, hidden_size)
 
@@ -384,7 +433,7 @@ class Leaky(Cell):
         return State(self.weight.new_zeros(batch_size, self.hidden_size))
 
     def step(self, x, state):
-        h = 0.5 * state.h + 0.5 * torch.tanh(x @ self.weight.T + state.h @ self.weight_hh.T)
+        h = self.share * state.h + 0.5 * torch.tanh(x @ self.weight.T + state.h @ self.weight_hh.T)
         return h, State(h)
 """
 

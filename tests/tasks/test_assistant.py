@@ -18,6 +18,7 @@ from pair_samples import write_entries as write
 import unspool
 from unspool import Assistant
 from unspool.data import Question
+from unspool.decoding import DecodingSettings
 from unspool.errors import DataError, ModelFolderError, SettingError, UsageError, for_command_line
 from unspool.training import Reporter
 
@@ -430,6 +431,21 @@ def test_the_generator_writes(folder, memory, both):
     assert all(isinstance(both.write(asked), str) for asked in ("", "🦊", "x " * 500_000))
     with pytest.raises(UsageError, match="has no generator that could write; train one with generator=True"):
         memory.write("How do I quit vim?")
+
+
+def test_the_generator_writes_piece_by_piece(memory, both, monkeypatch):
+    assert both.settings.decoding.search == "beam"
+    streamed = "".join(both.stream("How do I quit vim?"))
+    monkeypatch.setattr(both, "settings", both.settings.replace(**{"decoding.search": "greedy"}))
+    assert streamed == both.write("How do I quit vim?")
+    assert streamed
+    drawn = DecodingSettings(search="sample", temperature=2.0)
+    assert list(both.stream("vim", decoding=drawn, seed=1)) == list(both.stream("vim", decoding=drawn, seed=1))
+    assert len({"".join(both.stream("vim", decoding=drawn, seed=seed)) for seed in range(5)}) > 1
+    with pytest.raises(SettingError, match="can't be written unit by unit"):
+        both.stream("vim", decoding=DecodingSettings())
+    with pytest.raises(UsageError, match="without a generator"):
+        memory.stream("vim")
 
 
 @pytest.mark.parametrize("positions", ["sinusoidal", "learned"])

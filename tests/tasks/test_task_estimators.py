@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 import unspool
 from unspool import Cell, Classifier, LanguageModel, Tagger
+from unspool.decoding import text_pieces
 from unspool.errors import (
     DataError,
     MachineError,
@@ -388,8 +389,29 @@ def test_streamed_pieces_lose_no_character_where_the_window_moves(text):
     assert model.vocabulary is not None
     whole = "x€" * 100 + "é" * 50
     begin = model.vocabulary.encode("a")
-    drawn = (torch.tensor([unit]) for unit in model.vocabulary.encode(whole))
-    assert "".join(model._texts(begin, drawn)) == whole
+    assert "".join(text_pieces(model.vocabulary.decode, iter(model.vocabulary.encode(whole)), begin=begin)) == whole
+
+
+def test_a_stream_computes_what_is_asked_for_and_nothing_after_it_is_closed(text, monkeypatch):
+    model = LanguageModel(**{**SMALL, "steps": 16, "batch_size": 4}).fit(text, baselines=False, reporter=SILENT)
+    steps = []
+    unbroken = type(model.model).advance
+    monkeypatch.setattr(type(model.model), "advance", lambda *given: steps.append(1) or unbroken(*given))
+    pieces = model.stream("the ", length=10**9, seed=1)
+    assert steps == []
+    first = [next(pieces) for _ in range(5)]
+    assert all(first)
+    assert len(steps) == 5 + 4  # end and prompt, and a step before each piece but the first
+    pieces.close()
+    assert list(pieces) == []
+    assert len(steps) == 9
+    assert "".join(first) == model.generate("the ", length=5, seed=1).removeprefix("the ")
+    with pytest.raises(UsageError, match="length = -1"):
+        model.stream(length=-1)  # at once, not at the first piece
+    with pytest.raises(UsageError, match="stream takes one text"):
+        model.stream(["the"])  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="has not been trained"):
+        LanguageModel().stream()
 
 
 def test_a_language_models_trace_is_of_the_run_that_gave_the_surprise(text):

@@ -164,6 +164,59 @@ def test_outputs_begin_as_they_are_told(reverser):
 # ---- what is awkward -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    "decoding",
+    [
+        GREEDY,
+        DecodingSettings(search="greedy", no_repeat_ngram=1, min_length=3),
+        DecodingSettings(search="sample", temperature=1.5),
+        DecodingSettings(search="sample", top_k=3, max_length=4),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("begin", ["", "cat"])
+def test_a_stream_joined_is_the_translation(reverser, decoding, begin):
+    for seed, text in enumerate(["dog cat elk", "bee", "fox cat cat dog"]):
+        pieces = list(reverser.stream(text, decoding=decoding, begin=begin, seed=seed))
+        said = reverser.predict([text], decoding=decoding, begin=begin, seed=seed)[0]
+        assert "".join(pieces) == said.translation
+        assert all(pieces)
+        assert len(pieces) == len(said.target_units) - (said.target_units[-1:] == [""])
+
+
+def test_a_stream_writes_greedily_where_the_model_has_a_beam(reverser):
+    assert reverser.settings.decoding.search == "beam"
+    assert "".join(reverser.stream("dog cat elk")) == reverser.predict("dog cat elk", decoding=GREEDY).translation
+    for decoding in (DecodingSettings(), DecodingSettings(search="sample", best=2)):
+        with pytest.raises(SettingError, match="can't be written unit by unit"):
+            reverser.stream("dog cat elk", decoding=decoding)
+    with pytest.raises(DataError, match="text 1"):
+        reverser.stream("")
+
+
+def test_a_stream_that_is_closed_does_no_more(reverser, monkeypatch):
+    steps, unbroken = [], type(reverser.model).advance
+    monkeypatch.setattr(type(reverser.model), "advance", lambda *given: steps.append(1) or unbroken(*given))
+    pieces = reverser.stream("fox cat elk bee")
+    next(pieces)
+    next(pieces)
+    assert len(steps) == 2
+    pieces.close()
+    assert list(pieces) == []
+    assert len(steps) == 2
+
+
+def test_a_stream_in_subwords_keeps_every_character(corpus, tmp_path):
+    pairs = write(tmp_path / "accents.tsv", [("a b", "né €uro ☃ naïve")] * 20)
+    model = Translator(**{**SMALL, "units": "bpe", "size": 300, "epochs": 1, "valid_fraction": 0.0}).fit(
+        pairs, reporter=SILENT
+    )
+    decoding = DecodingSettings(search="sample", max_length=200)
+    for seed in range(3):  # untrained: bytes in any order, characters that never end
+        said = model.predict("a b", decoding=decoding, seed=seed).translation
+        assert "".join(model.stream("a b", decoding=decoding, seed=seed)) == said
+
+
 @pytest.mark.parametrize("wide", [8, 9, 500])
 def test_a_beam_wider_than_the_vocabulary(reverser, wide):
     decoding = DecodingSettings(beam=wide, best=min(wide, 5), max_length=3)

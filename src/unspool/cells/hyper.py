@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unspool.cells.base import Cell
 from unspool.cells.lstm import LayerNormLSTMCell, LSTMCell, LSTMState
+from unspool.errors import SettingError
 
 __all__ = ["HyperLSTMCell", "HyperLSTMState"]
 
@@ -61,6 +62,10 @@ class HyperLSTMCell(Cell[HyperLSTMState]):
     ) -> None:
         super().__init__(input_size, hidden_size)
         self.hyper_size = max(4, hidden_size // 8) if hyper_size is None else hyper_size
+        if min(self.hyper_size, embedding_size) < 1:
+            raise SettingError(
+                f"hyper_size = {self.hyper_size} and embedding_size = {embedding_size}: expected at least 1 of each"
+            )
         self.embedding_size, self.layer_norm = embedding_size, layer_norm
         kind = LayerNormLSTMCell if layer_norm else LSTMCell
         self.hyper = kind(hidden_size + input_size, self.hyper_size)

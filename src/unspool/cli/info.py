@@ -104,7 +104,12 @@ def _data_line(facts: Mapping[str, Any]) -> str:
 
 
 def _training_line(training: Mapping[str, Any]) -> str:
-    why = {"done": "to its end", "patience": "until nothing improved", "minutes": "until its time was up"}
+    why = {
+        "done": "to its end",
+        "patience": "until nothing improved",
+        "minutes": "until its time was up",
+        "reporter": "until a callback ended it",
+    }
     epochs, updates = training.get("epochs", 0), training.get("updates", 0)
     seconds, stopped = training.get("seconds", 0), str(training.get("stopped"))
     return (

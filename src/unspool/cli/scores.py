@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from unspool.cli.talk import table
+from unspool.tasks.tables import figure, table
 
-__all__ = ["figure", "score_table", "scores_beside_baselines"]
+__all__ = ["score_table", "scores_beside_baselines"]
 
 Scores = Mapping[str, float]
-
-
-def figure(value: float | None) -> str:
-    """A score to four digits; nothing where there is none."""
-    return "" if value is None else f"{value:.4g}"
 
 
 def score_table(rows: Mapping[str, Scores], head: str = "") -> str:

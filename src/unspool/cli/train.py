@@ -75,16 +75,25 @@ def _recorded(folder: Path) -> Any:
 
 def _recorded_settings(folder: Path, record: Any, values: Mapping[str, Any]) -> Settings:
     """The settings a training was begun with; a cell that is not ours must be named again, for it runs code."""
-    from unspool.cells import is_built_in
+    from unspool.cells import is_built_in, split_name
 
     settings: Any = recorded_settings(folder, record)
     cell = settings.network.cell
     if not is_built_in(cell) and "network.cell" not in chosen_settings(values):
         raise ModelFolderError(
             f"{folder} uses a cell of its owner's, {cell!r}; going on would run that code. If you trust it, "
-            f"name it: unspool train --resume {folder} --cell {cell}"
+            f"name it: unspool train --resume {folder} --cell {split_name(cell)[0]}"
         )
     return settings  # type: ignore[no-any-return]
+
+
+def _with_options(chosen: dict[str, object], recorded: Any) -> dict[str, object]:
+    """The flags, where `--cell` names the user's own cell without the options that a training was begun with."""
+    from unspool.cells import is_built_in, with_recorded_options
+
+    if recorded is None or is_built_in(recorded.network.cell) or "network.cell" not in chosen:
+        return chosen
+    return {**chosen, "network.cell": with_recorded_options(str(chosen["network.cell"]), recorded.network.cell)}
 
 
 def _task_command(name: str) -> click.Command:
@@ -158,7 +167,7 @@ def _train(
         if record.task != name:
             raise UsageError(f"{begun} holds a training of the task {record.task!r}, not {name!r}")
         base = _recorded_settings(begun, record, values)
-    settings = settings_from(SETTINGS[name], recipe, chosen_settings(values), base)
+    settings = settings_from(SETTINGS[name], recipe, _with_options(chosen_settings(values), base), base)
     task = task_class(name)(settings)
     _fit(task, data, valid, test, out, resume=resume, overwrite=overwrite, allow=allow, baselines=baselines)
     _report(task, out, json)
@@ -175,7 +184,7 @@ def _resume(folder: Path, overwrite: bool, allow: tuple[str, ...], baselines: bo
             f"{begun} was trained on data in memory ({', '.join(in_memory)}), which no folder holds; go on in Python, "
             f"with the same data: fit(..., out={str(folder)!r}, resume=True)"
         )
-    settings = settings_from(SETTINGS[record.task], None, chosen_settings(values), base)
+    settings = settings_from(SETTINGS[record.task], None, _with_options(chosen_settings(values), base), base)
     paths = {part: tuple(record.data.get(part, {}).get("paths", ())) for part in ("train", "valid", "test")}
     task = task_class(record.task)(settings)
     data = (paths["train"], paths["valid"], paths["test"])

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from unspool.decoding.search import decode
     from unspool.decoding.settings import DecodingSettings
     from unspool.decoding.states import StepModel, select
-    from unspool.decoding.streaming import stream
+    from unspool.decoding.streaming import stream, stream_settings, text_pieces
 
 __all__ = [
     "DecodingSettings",
@@ -23,6 +23,8 @@ __all__ = [
     "sample_next",
     "select",
     "stream",
+    "stream_settings",
+    "text_pieces",
 ]
 
 _HOME = {
@@ -31,7 +33,7 @@ _HOME = {
     **dict.fromkeys(("StepModel", "select"), "states"),
     **dict.fromkeys(("SelfStarting", "sample", "sample_next"), "sampling"),
     "decode": "search",
-    "stream": "streaming",
+    **dict.fromkeys(("stream", "stream_settings", "text_pieces"), "streaming"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,9 +16,10 @@ from unspool.decoding.settings import DecodingSettings
 from unspool.decoding.states import CarriedState, StepModel
 from unspool.errors import SettingError
 
-__all__ = ["stream"]
+__all__ = ["stream", "stream_settings", "text_pieces"]
 
 _ENDLESS = 2**62
+_WINDOW = 64  # units that are decoded again with each new one
 
 
 @torch.no_grad()
@@ -60,11 +61,7 @@ def stream(
         SettingError: If the search is not one that writes unit by unit, or the prefix or `forbidden` does not fit.
         DecodingError: If a log-probability is not a number.
     """
-    if settings.search == "beam" or settings.best > 1:
-        raise SettingError(
-            f"search = {settings.search} with best = {settings.best} can't be written unit by unit: expected greedy or "
-            "sample, and best = 1"
-        )
+    _refuse_several(settings)
     limit = settings.max_length or (_ENDLESS if max_length is None else max_length)
     if limit < 1:
         raise SettingError(f"a greatest length of {limit}: expected 1 or more")
@@ -85,3 +82,57 @@ def stream(
             written = np.append(written, [[unit]], axis=1)
         yield unit, float(candidates.nats[0])
     return False
+
+
+def stream_settings(chosen: DecodingSettings | None, own: DecodingSettings) -> DecodingSettings:
+    """The settings of a stream: the chosen ones, or a model's own with the greedy search in place of a beam.
+
+    Args:
+        chosen: What the caller asked for, if anything.
+        own: The model's settings.
+
+    Raises:
+        SettingError: If the caller asked for a beam or several outputs: they are decided at their end only.
+    """
+    if chosen is None:
+        return own.replace(search="greedy" if own.search == "beam" else own.search, best=1)
+    _refuse_several(chosen)
+    return chosen
+
+
+def text_pieces(
+    decode: Callable[[list[int]], str], units: Iterable[int], *, begin: Sequence[int] = (), complete: bool = False
+) -> Iterator[str]:
+    """Turn units into pieces of text as they come.
+
+    A piece may hold back bytes of an unfinished character. Memory does not grow with the length: the last units alone
+    are decoded again.
+
+    Args:
+        decode: Returns the text of units.
+        units: What is written.
+        begin: Units that were there before; their text is no part of the pieces.
+        complete: Whether a character that is unfinished at the end is yielded too, as `decode` shows it.
+    """
+    ids = list(begin)
+    whole = decode(ids)
+    shown = len(whole)
+    for unit in units:
+        ids.append(unit)
+        if len(ids) > 2 * _WINDOW:  # forget the beginning, which no longer changes
+            ids = ids[-_WINDOW:]
+            shown = len(decode(ids[:-1]).rstrip("\ufffd"))
+        whole = decode(ids)
+        if len(whole) > shown and not whole.endswith("\ufffd"):
+            yield whole[shown:]
+            shown = len(whole)
+    if complete and len(whole) > shown:
+        yield whole[shown:]
+
+
+def _refuse_several(settings: DecodingSettings) -> None:
+    if settings.search == "beam" or settings.best > 1:
+        raise SettingError(
+            f"search = {settings.search} with best = {settings.best} can't be written unit by unit: expected greedy or "
+            "sample, and best = 1"
+        )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import Any
+from weakref import WeakKeyDictionary
 
+from unspool.cells import Cell
 from unspool.engine.cpu import CpuPath
 from unspool.engine.native import NativePath
 from unspool.engine.reference import ReferencePath
@@ -22,6 +26,8 @@ __all__ = [
     "any_backend",
     "choose",
     "demands",
+    "log_choice",
+    "logs",
     "note",
     "record_dispatch",
     "report",
@@ -72,6 +78,9 @@ class Dispatch:
         return " | ".join(dict.fromkeys(report.reason for report in self.reports))
 
 
+_log = logging.getLogger("unspool.engine")
+_logged: WeakKeyDictionary[Cell[Any], set[str]] = WeakKeyDictionary()
+
 watching: ContextVar[Dispatch | None] = ContextVar("dispatch", default=None)
 
 
@@ -109,6 +118,19 @@ def note(report: Report) -> None:
     dispatch = watching.get()
     if dispatch is not None:
         dispatch.reports.append(report)
+
+
+def log_choice(cell: Cell[Any], report: Report) -> None:
+    """Log a choice of path at DEBUG, once for each cell and path."""
+    paths = _logged.setdefault(cell, set())
+    if report.backend not in paths:
+        paths.add(report.backend)
+        _log.debug("%s", report)
+
+
+def logs() -> bool:
+    """Whether `log_choice` is worth calling."""
+    return _log.isEnabledFor(logging.DEBUG)
 
 
 def choose(request: Request, backend: str) -> tuple[Path, dict[str, str]]:

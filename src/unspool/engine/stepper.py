@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.cells import Cell
 from unspool.engine.cpu import CellSnapshot, CompiledStep, compile_step
-from unspool.engine.dispatch import Report, demands, note, watching
+from unspool.engine.dispatch import Report, demands, log_choice, logs, note, watching
 from unspool.engine.reference import plain_step, record_state
 from unspool.engine.request import Backend
 from unspool.errors import BackendError, CellError, ShapeError
@@ -106,6 +106,8 @@ class Stepper(Generic[S]):
     def _done(self, report: Report, made: tuple[Tensor, S]) -> tuple[Tensor, S]:
         self.report = report
         note(report)
+        if logs():
+            log_choice(self.cell, report)
         return made
 
     def _carefully(self, x: Tensor, state: S, context: tuple[Tensor, ...]) -> tuple[Tensor, S]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.dispatch import Report, choose, note, report, watching
+from unspool.engine.dispatch import Report, choose, log_choice, logs, note, report, watching
 from unspool.engine.request import Backend, Lengths, check_request
 
 __all__ = ["explain", "unroll"]
@@ -53,6 +53,8 @@ def unroll(
     path, refusals = choose(request, backend)
     if watching.get() is not None:
         note(report(request, path, refusals))
+    if logs():
+        log_choice(cell, report(request, path, refusals))
     outputs, final = path.run(request)
     return outputs, final  # type: ignore[return-value]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -31,6 +31,7 @@ class Recurrent(nn.Module):
 
     Args:
         cell: The cell's name, class, or `module:Class`.
+        cell_options: Arguments of the cell's `__init__` beyond its two sizes, by name, as `{"rate": 0.9}`.
         input_size: Width of the inputs.
         hidden_size: Width of each layer and direction.
         num_layers: Depth, at least 1.
@@ -42,7 +43,7 @@ class Recurrent(nn.Module):
         backend: The engine's path; `auto` takes the fastest that is right.
 
     Raises:
-        SettingError: If there is no such cell, or a size is not positive.
+        SettingError: If there is no such cell, it has no such option, or a size is not positive.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Recurrent(nn.Module):
         input_size: int,
         hidden_size: int,
         *,
+        cell_options: Mapping[str, object] | None = None,
         num_layers: int = 1,
         bidirectional: bool = False,
         residual: bool = False,
@@ -68,7 +70,7 @@ class Recurrent(nn.Module):
         self.directions = 2 if bidirectional else 1
         self.output_size = hidden_size * self.directions
         self.residual, self.weight_dropout, self.backend = residual, weight_dropout, backend
-        kind = cell_class(cell)
+        kind = cell_class(cell, cell_options)
         self.layers = nn.ModuleList(
             nn.ModuleList(
                 kind(input_size if depth == 0 else self.output_size, hidden_size) for _ in range(self.directions)

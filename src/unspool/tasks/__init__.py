@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from unspool.tasks.assistant import Assistant, Reply
     from unspool.tasks.base import Prediction, Task
     from unspool.tasks.classifier import Classification, Classifier
+    from unspool.tasks.comparing import compare
+    from unspool.tasks.comparison import Comparison, Run
     from unspool.tasks.language_model import LanguageModel, Reading
     from unspool.tasks.reader import Answered, Reader
     from unspool.tasks.tagger import Tagger, Tagging
@@ -27,17 +29,20 @@ __all__ = [
     "Assistant",
     "Classification",
     "Classifier",
+    "Comparison",
     "LanguageModel",
     "Prediction",
     "Reader",
     "Reading",
     "Reply",
+    "Run",
     "Tagger",
     "Tagging",
     "Task",
     "Translation",
     "Translator",
     "Worked",
+    "compare",
     "load",
     "task_class",
     "task_entry",
@@ -48,6 +53,8 @@ _T = TypeVar("_T", bound="Task[Any]")
 _HOME = {
     **{name: entry.module for entry in TASKS.values() for name in (entry.task, entry.answer)},
     **dict.fromkeys(("Prediction", "Task"), "base"),
+    "compare": "comparing",
+    **dict.fromkeys(("Comparison", "Run"), "comparison"),
 }
 
 

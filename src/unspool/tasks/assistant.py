@@ -35,7 +35,7 @@ from unspool.data import (
     shared_wordings,
     wording_key,
 )
-from unspool.decoding import decode
+from unspool.decoding import DecodingSettings, decode, stream, stream_settings, text_pieces
 from unspool.errors import DataError, ModelFolderError, UsageError, option
 from unspool.inspection import Trace
 from unspool.models import AssistantModel, Retriever
@@ -462,23 +462,59 @@ class Assistant(Task[list[Question]]):
         Raises:
             UsageError: If there is no generator.
         """
-        self._need_model()
-        if self.model.generator is None or self.vocabulary is None:
-            raise UsageError(f"this assistant has no generator that could write; train one with {option('generator')}")
-        generator = self.model.generator
-        ids, lengths = self._encode([question]).pad(np.array([0]))
-        tokens = Tokens(ids, lengths).to(device_of(generator))
-        with torch.no_grad():
-            state = generator.start(tokens)
+        generator, vocabulary, tokens, state = self._begun(question)
         best = decode(
             generator,
             state,
             settings=self.settings.decoding.replace(best=1),
             max_lengths=torch.tensor([self._longest_written()]),
-            forbidden=never_written(self.vocabulary, tokens.ids.device),
+            forbidden=never_written(vocabulary, tokens.ids.device),
             source_lengths=tokens.lengths,
         )
-        return self.vocabulary.decode(best[0][0].ids)
+        return vocabulary.decode(best[0][0].ids)
+
+    def stream(
+        self, question: str, *, decoding: DecodingSettings | None = None, seed: int | None = None
+    ) -> Iterator[str]:
+        """Let the generator answer in words of its own, piece by piece as the answer is written.
+
+        Where the assistant's own settings say beam, which is decided at its end only, the greedy search writes instead.
+        A unit is computed when its piece is asked for: closing the iterator, or leaving a `for` loop, ends the work.
+
+        Args:
+            question: Any text; of a very long one, its beginning is read.
+            decoding: How to write: greedy or sample, and one output. The assistant's own settings if omitted.
+            seed: Start of chance, where the answer is drawn.
+
+        Returns:
+            An iterator of pieces of text, each at least one character.
+
+        Raises:
+            SettingError: If `decoding` says beam or several outputs.
+            UsageError: If there is no generator.
+        """
+        self._one_text(question, "stream")
+        settings = stream_settings(decoding, self.settings.decoding)
+        generator, vocabulary, tokens, state = self._begun(question)
+        written = stream(
+            generator,
+            state,
+            settings=settings,
+            max_length=self._longest_written(),
+            forbidden=never_written(vocabulary, tokens.ids.device),
+            generator=None if seed is None else torch.Generator(tokens.ids.device).manual_seed(seed),
+        )
+        return text_pieces(vocabulary.decode, (unit for unit, _ in written), complete=True)
+
+    @torch.no_grad()
+    def _begun(self, question: str) -> tuple[Any, Vocabulary, Tokens, Any]:
+        """The generator, its vocabulary, the question's units, and the state in which writing begins."""
+        self._need_model()
+        if self.model.generator is None or self.vocabulary is None:
+            raise UsageError(f"this assistant has no generator that could write; train one with {option('generator')}")
+        generator = self.model.generator
+        tokens = Tokens(*self._encode([question]).pad(np.array([0]))).to(device_of(generator))
+        return generator, self.vocabulary, tokens, generator.start(tokens)
 
     def _longest_written(self) -> int:
         """Most units that the generator writes, by the answers there are."""

@@ -27,6 +27,7 @@ from unspool.tasks.folder import Record, fingerprint, rounded
 from unspool.tasks.representation import task_line
 from unspool.tasks.storing import load_task, save_task
 from unspool.training import BatchSource, Reporter
+from unspool.training.callbacks import Callback
 from unspool.training.folder_lock import refuse_folder_in_training
 
 __all__ = ["DataLike", "Paths", "Prediction", "Task", "batched_tokens", "device_of"]
@@ -54,8 +55,9 @@ class Task(ABC, Generic[D]):
 
     Args:
         settings: All settings at once; the defaults if omitted.
-        values: Single settings by dotted or short name, as `cell="gru"`, `hidden=256`, `epochs=10`. A cell may also be
-            given as its class.
+        values: Single settings by dotted or short name, as `cell="gru"`, `hidden=256`, `epochs=10`. `cell` may also be
+            a class; `cell_options` are arguments of its `__init__` beyond its two sizes, as in
+            `cell_options={"rate": 0.9}`.
 
     Raises:
         SettingError: If there is no such setting, or it can't have that value.
@@ -71,11 +73,11 @@ class Task(ABC, Generic[D]):
 
     def __init__(self, settings: Settings | None = None, **values: Any) -> None:
         self._own_cell: type[Cell[Any]] | None = None
-        cell = values.get("cell")
-        if isinstance(cell, type):
-            self._own_cell, values["cell"] = cell, cell_name(cell)
+        cell, cell_options = values.get("cell"), values.pop("cell_options", None)
+        if cell is not None and not isinstance(cell, str):
+            self._own_cell, values["cell"] = cell_class(cell, cell_options), cell_name(cell)
         self.settings: Any = make(self.settings_type, values, base=settings or self.settings_type())
-        self._spell_cell_as_the_catalog()
+        self._spell_cell(cell_options)
         self.model: Any = None
         self.record: Record | None = None
         self._skipped = 0
@@ -90,11 +92,12 @@ class Task(ABC, Generic[D]):
         self._home: Path | None = None
         """The folder that the task was opened from, trained into or saved into."""
 
-    def _spell_cell_as_the_catalog(self) -> None:
-        """Record `LSTM` as `lstm`."""
+    def _spell_cell(self, options: Mapping[str, object] | None) -> None:
+        """Record `LSTM` as `lstm`, and the options of the cell with its name."""
         cell = self.settings.network.cell
-        if cell_name(cell) != cell:
-            self.settings = self.settings.replace(**{"network.cell": cell_name(cell)})
+        name = cell_name(cell, options)
+        if name != cell:
+            self.settings = self.settings.replace(**{"network.cell": name})
 
     def __repr__(self) -> str:
         return task_line(self)
@@ -243,6 +246,7 @@ class Task(ABC, Generic[D]):
         overwrite: bool = False,
         baselines: bool = True,
         reporter: Reporter | None = None,
+        callbacks: Sequence[Callback] = (),
         allow: Collection[str] = (),
     ) -> Self:
         """Train on files, or on examples in memory.
@@ -265,7 +269,9 @@ class Task(ABC, Generic[D]):
                 name ends in `.new`, and takes its place at the end: until then the old one is whole. A folder that
                 holds anything else is refused.
             baselines: Whether simple methods are scored too.
-            reporter: Hears how it goes; a bar or lines on stderr if omitted.
+            reporter: Hears how it goes, and shows it; a bar or lines on stderr if omitted.
+            callbacks: What else hears how it goes: reporters, or functions that are called with the `Progress` and the
+                scores after each validation. `Reporter.stop`, or a function that returns True, ends the training.
             allow: Training settings that may differ from those a run was begun with, though they change its course.
 
         Returns:
@@ -287,6 +293,7 @@ class Task(ABC, Generic[D]):
             overwrite=overwrite,
             baselines=baselines,
             reporter=reporter,
+            callbacks=callbacks,
             allow=allow,
         )
         return self
@@ -312,10 +319,15 @@ class Task(ABC, Generic[D]):
 
     def _make_network(self) -> nn.Module:
         """Build, with the cell that was given as a class under its name."""
-        name = self.settings.network.cell
-        if self._own_cell is None and not is_built_in(name):
-            self._own_cell = cell_class(name)
+        self._find_cell()
         return self._build()
+
+    def _find_cell(self) -> None:
+        """Import a cell of the user's own, once, and check the options of any cell."""
+        name = self.settings.network.cell
+        if self._own_cell is None:
+            kind = cell_class(name)
+            self._own_cell = None if is_built_in(name) else kind
 
     @property
     def _cell(self) -> str | type[Cell[Any]]:
@@ -398,14 +410,14 @@ class Task(ABC, Generic[D]):
         expected = "a text or a list of words" if self._reads_words else "a text"
         raise DataError(f"{type(text).__name__} {text!r:.40} came; expected {expected}", where)
 
-    def _one_text(self, text: Any) -> None:
+    def _one_text(self, text: Any, method: str = "trace") -> None:
         """Refuse what is not one text."""
         if self._reads_words and isinstance(text, list) and all(isinstance(word, str) for word in text):
             if not any(any(map(str.isspace, word)) for word in text):
                 return
         elif isinstance(text, str):
             return
-        raise UsageError("trace takes one text; of several make a list: [model.trace(text) for text in texts]")
+        raise UsageError(f"{method} takes one text; of several make a list: [model.{method}(text) for text in texts]")
 
     @property
     def skipped(self) -> int:

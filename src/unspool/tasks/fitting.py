@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
@@ -30,7 +30,8 @@ from unspool.tasks.folder import (
     write_text,
 )
 from unspool.tasks.unfinished import way_on, way_to_use
-from unspool.training import Reporter, fit, report_to
+from unspool.training import LogReporter, Reporter, fit, report_to
+from unspool.training.callbacks import Callback, together
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
 from unspool.training.interrupts import Interrupts
@@ -99,6 +100,7 @@ def fit_task(
     overwrite: bool = False,
     baselines: bool,
     reporter: Reporter | None,
+    callbacks: Sequence[Callback],
     allow: Collection[str],
 ) -> None:
     """Train a task on files or examples in memory; see `Task.fit`."""
@@ -106,12 +108,16 @@ def fit_task(
     world = join("cuda" if device.type == "cuda" else "cpu")
     if out is None and world.size > 1:
         raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
+    task._find_cell()
     place = beside(out, resume=resume, clear=world.first) if out is not None and overwrite else out
     with (
         num_threads(task.settings.training.threads),
         new_folder(place, resume=resume, first=world.first) as folder,
     ):
-        fitting = _Fitting(task, folder, world, (reporter or report_to()) if world.first else Reporter(), allow)
+        listeners = [*callbacks, LogReporter()]
+        fitting = _Fitting(
+            task, folder, world, together(reporter or report_to(), listeners) if world.first else Reporter(), allow
+        )
         fitting.out = out
         with fitting.stoppable(kept=out is not None):
             splits = fitting.read(train, valid, test)
@@ -234,7 +240,7 @@ class _Fitting(Generic[D]):
         changed = {name: new for name, new in fresh.versions.items() if self.record.versions.get(name) != new}
         if changed:
             old = ", ".join(f"{name} {self.record.versions.get(name)} (now {new})" for name, new in changed.items())
-            self.reporter.note(f"note: the run began with {old}; bits may differ from an unbroken run")
+            self.reporter.warn(f"the run began with {old}; bits may differ from an unbroken run")
         self.record.settings = fresh.settings
         self.record.complete = False
         return self._ready(splits)
@@ -295,7 +301,7 @@ class _Fitting(Generic[D]):
             settings = settings.replace(patience=None)  # nobody can lose it
         source = task._source(splits.train.examples)
         if note := getattr(source, "note", None):
-            self.reporter.note(f"note: {note}")
+            self.reporter.warn(note)
         result = fit(
             task.model,
             source,
@@ -336,8 +342,8 @@ class _Fitting(Generic[D]):
         for name, scores in self.record.baselines.items():
             theirs = scores.get(metric)
             if ours is not None and theirs is not None and (theirs >= ours if higher else theirs <= ours):
-                self.reporter.note(
-                    f"note: {name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
+                self.reporter.warn(
+                    f"{name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
                     f"more data, more epochs or a smaller learning_rate may change that"
                 )
 
@@ -362,7 +368,7 @@ class _Fitting(Generic[D]):
     def _refuse_changed_settings(self) -> None:
         """Refuse to go on with another network, with other data, or on another course, before anything is written."""
         settings: Any = self.task.settings
-        before: Any = from_record(self.task.settings_type, self.record.settings)
+        before: Any = type(self.task)(from_record(self.task.settings_type, self.record.settings)).settings
         names = [name for name in describe(self.task.settings_type) if not name.startswith("training.")]
         values = {name: (attrgetter(name)(before), attrgetter(name)(settings)) for name in names}
         changed = [f"{name} = {new} (was {old})" for name, (old, new) in values.items() if new != old]

@@ -6,6 +6,7 @@ stands for several settings of a task is no keyword; set those in a struct (`Ass
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
 from unspool.cells import Cell
@@ -25,6 +26,7 @@ class _Keywords(TypedDict, total=False):
     """What all tasks have."""
 
     cell: str | type[Cell[Any]]
+    cell_options: Mapping[str, object] | None
     dropout: float
     valid_fraction: float
     test_fraction: float

@@ -28,7 +28,7 @@ from unspool.data import (
     find_files,
     token_array,
 )
-from unspool.decoding import sample
+from unspool.decoding import sample, text_pieces
 from unspool.errors import DataError, UsageError
 from unspool.inspection import Trace
 from unspool.layers import (
@@ -349,7 +349,27 @@ class LanguageModel(Task[Corpus]):
         top_p: float | None = None,
         seed: int | None = None,
     ) -> Iterator[str]:
-        """As `generate`, but yields what is written piece by piece, without the prompt."""
+        """Write on from a prompt, piece by piece as the text is written.
+
+        The pieces joined are what `generate` writes with the same arguments, without the prompt. A unit is computed
+        when its piece is asked for: closing the iterator, or leaving a `for` loop, ends the work.
+
+        Args:
+            prompt: As in `generate`, and so are all others.
+            length: How many units to write.
+            temperature: Above 1 is bolder, below 1 safer; 0 always takes the likeliest.
+            top_k: Choose among this many likeliest units only.
+            top_p: Choose among the fewest likeliest units whose chances add up to this.
+            seed: The same seed writes the same text.
+
+        Returns:
+            An iterator of pieces of text, each at least one character.
+
+        Raises:
+            SettingError: If a setting is out of its range; when the first piece is asked for.
+            UsageError: If the model has not been trained, or `length` is negative.
+        """
+        self._one_text(prompt, "stream")
         self._need_model()
         assert self.vocabulary is not None
         if length < 0:
@@ -369,23 +389,7 @@ class LanguageModel(Task[Corpus]):
             top_p=top_p,
             generator=generator,
         )
-        yield from self._texts(begin, drawn)
-
-    def _texts(self, begin: list[int], drawn: Iterable[Tensor]) -> Iterator[str]:
-        """Decode as units arrive; a piece may hold back bytes of an unfinished character."""
-        assert self.vocabulary is not None
-        ids = list(begin)
-        told = len(self.vocabulary.decode(ids))
-        for unit in drawn:
-            ids.append(int(unit))
-            text = self.vocabulary.decode(ids[-_WINDOW:]) if len(ids) > 2 * _WINDOW else None
-            whole = self.vocabulary.decode(ids) if text is None else None
-            if whole is None:  # a long text: forget its beginning, which no longer changes
-                ids = ids[-_WINDOW:]
-                whole, told = text or "", len(self.vocabulary.decode(ids[:-1]).rstrip("\ufffd"))
-            if len(whole) > told and not whole.endswith("\ufffd"):
-                yield whole[told:]
-                told = len(whole)
+        return text_pieces(self.vocabulary.decode, (int(unit) for unit in drawn), begin=begin)
 
     def _forbidden(self, device: torch.device) -> Tensor:
         assert self.vocabulary is not None
@@ -418,9 +422,6 @@ class LanguageModel(Task[Corpus]):
 
     def _load_vocabularies(self, folder: Path) -> None:
         self.vocabulary = Vocabulary.load(folder)
-
-
-_WINDOW = 64  # units that are decoded again with each new one
 
 
 def _text_of(row: Row) -> str:

@@ -156,8 +156,9 @@ class StackSettings(Settings):
 
     cell: str = "lstm"
     """Cell: elman, elman-relu, lstm, lstm-peephole, lstm-layernorm, gru, gru-reset-before, mingru, minlstm, mrnn,
-    mlstm, hyperlstm, ntm, ntm-feedforward, or your own as my_file.py:MyCell or module:MyCell. Sizes of its own follow
-    in brackets: "ntm(slots=32, width=8)"."""
+    mlstm, hyperlstm, ntm, ntm-feedforward, or your own as my_file.py:MyCell or module:MyCell. Options of the cell,
+    arguments of its __init__, follow in brackets: "ntm(slots=32, width=8)",
+    "my_cell.py:MyCell(rate=0.9, gate=false)"."""
     hidden: PositiveInt = 128
     """Units of each layer and direction."""
     layers: PositiveInt = 1

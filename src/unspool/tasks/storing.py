@@ -11,7 +11,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from unspool.cells import Cell, cell_class, is_built_in
+from unspool.cells import Cell, cell_class, is_built_in, split_name, with_recorded_options
 from unspool.errors import ModelFolderError, SettingError, UnfinishedTrainingWarning, for_python, wording
 from unspool.settings import from_record
 from unspool.tasks.card import model_card
@@ -116,11 +116,12 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
     name = task.settings.network.cell
     if not is_built_in(name):
         if cell is None:
+            bare = split_name(name)[0]
             raise ModelFolderError(
                 f"{folder} uses a cell of its owner's, {name!r}; opening it would run that code. If you trust it, "
-                f"name it: {wording(f'--cell {name}', f'unspool.load(folder, cell={name!r})')}"
+                f"name it: {wording(f'--cell {bare}', f'unspool.load(folder, cell={bare!r})')}"
             )
-        task._own_cell = cell_class(cell)
+        task._own_cell = cell_class(with_recorded_options(cell, name))
     return task
 
 

@@ -34,8 +34,8 @@ from unspool.data import (
     refuse_empty,
     split,
 )
-from unspool.decoding import DecodingSettings, Hypothesis, decode
-from unspool.errors import ModelFolderError
+from unspool.decoding import DecodingSettings, Hypothesis, decode, stream, stream_settings, text_pieces
+from unspool.errors import ModelFolderError, SettingError
 from unspool.inspection import Trace
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
@@ -385,6 +385,52 @@ class Translator(Task[PairExamples]):
             generator = torch.Generator(device_of(self.model)).manual_seed(seed)
         written = self._write(self.model, sources, decoding or self.settings.decoding, prefixes, generator)
         return [self._translation(text, best) for text, best in zip(texts, written, strict=True)]
+
+    def stream(
+        self, text: str, *, decoding: DecodingSettings | None = None, begin: str = "", seed: int | None = None
+    ) -> Iterator[str]:
+        """Translate one text, piece by piece as the translation is written.
+
+        The pieces joined are the translation that `predict` gives with the same settings. A beam is decided at its end
+        only: where the model's own settings say beam, the greedy search writes instead, as in `predict(text,
+        decoding=DecodingSettings(search="greedy"))`. A unit is computed when its piece is asked for: closing the
+        iterator, or leaving a `for` loop, ends the work.
+
+        Args:
+            text: What to translate.
+            decoding: How to write: greedy or sample, and one output. The model's own settings if omitted.
+            begin: What the output is forced to begin with; it is yielded too.
+            seed: Start of chance, where the output is drawn.
+
+        Returns:
+            An iterator of pieces of text, each at least one character.
+
+        Raises:
+            DataError: If the text holds no unit.
+            SettingError: If `decoding` says beam or several outputs, or the model copies unknown words.
+            UsageError: If the model has not been trained.
+        """
+        self._one_text(text, "stream")
+        self._need_model()
+        assert self.target_vocabulary is not None
+        if self.settings.copy_unknown:
+            raise SettingError(
+                "a translator that copies unknown words (copy_unknown = true) looks at the whole output, and writes it "
+                "in one piece: call predict"
+            )
+        settings = stream_settings(decoding, self.settings.decoding)
+        tokens = Tokens(*self._read_texts([text]).pad(np.array([0]))).to(device_of(self.model))
+        prefix = self.target_vocabulary.encode(begin) if begin else []
+        written = stream(
+            self.model,
+            self._started(self.model, tokens),
+            settings=settings,
+            max_length=int(self._limits(tokens.lengths, len(prefix))),
+            forbidden=self._forbidden(tokens.ids.device),
+            prefix=prefix,
+            generator=None if seed is None else torch.Generator(tokens.ids.device).manual_seed(seed),
+        )
+        return text_pieces(self.target_vocabulary.decode, (unit for unit, _ in written), complete=True)
 
     def _translation(self, text: str, written: list[Hypothesis]) -> Translation:
         assert self.source_vocabulary is not None

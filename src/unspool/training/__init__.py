@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from unspool.training.callbacks import LogReporter
     from unspool.training.distributed import World, join, leave
     from unspool.training.loop import Batch, BatchSource, FitResult, fit
     from unspool.training.progress import BarReporter, LineReporter, Progress, Reporter, report_to
@@ -17,6 +18,7 @@ __all__ = [
     "BatchSource",
     "FitResult",
     "LineReporter",
+    "LogReporter",
     "Progress",
     "Reporter",
     "TrainingSettings",
@@ -31,6 +33,7 @@ _HOME = {
     "TrainingSettings": "settings",
     **dict.fromkeys(("Batch", "BatchSource", "FitResult", "fit"), "loop"),
     **dict.fromkeys(("BarReporter", "LineReporter", "Progress", "Reporter", "report_to"), "progress"),
+    "LogReporter": "callbacks",
     **dict.fromkeys(("World", "join", "leave"), "distributed"),
 }
 

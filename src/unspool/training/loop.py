@@ -35,7 +35,7 @@ from unspool.training.watch import NotFinite, Seen, Watch
 
 __all__ = ["Batch", "BatchSource", "FitResult", "Stopped", "Validate", "fit"]
 
-Stopped = Literal["done", "patience", "minutes"]
+Stopped = Literal["done", "patience", "minutes", "reporter"]
 Validate = Callable[[nn.Module], Mapping[str, float]]
 
 
@@ -89,7 +89,7 @@ def fit(
         higher_is_better: Which way that score improves.
         resume: Go on from the newest checkpoint in `folder`; start where there is none.
         allow: Settings that may differ from those the run was started with, though they change its course.
-        reporter: Hears how it goes; silent if omitted.
+        reporter: Hears how it goes, and may end it (`Reporter.stop`); silent if omitted.
         resume_with: How a person goes on after an interruption, in exact words; None where the folder goes away.
         use_with: How a person uses the best weights after an interruption, in exact words; None where nobody can.
         shorten: What would make a long run shorter, beside its length and its validations, each in a few words.
@@ -152,14 +152,14 @@ class _Run:
         self.saved: int | None = None
         self.saved_at = 0.0
         self.norm: float | None = None
+        self.ended_by_reporter = False
 
     def train(self, resume: bool, allow: frozenset[str]) -> FitResult:
         """Open the folder, go through the updates, and end with the best weights in the model."""
         resumed = self._open(resume, allow)
         self.updater.model.train()
         with ExitStack() as stack:
-            talk = type(self.reporter) is not Reporter
-            self.interrupts = stack.enter_context(Interrupts(insist=self.world.size == 1, talk=talk))
+            self.interrupts = stack.enter_context(Interrupts(insist=self.world.size == 1, talk=self.reporter.talks))
             self._open_log(stack)
             self.clock = Clock(self.state.seconds)
             validates = self.validate is not None
@@ -167,6 +167,7 @@ class _Run:
             self.saved_at = self.state.seconds
             ending = ""
             stack.callback(lambda: self.reporter.finished(ending))
+            self.reporter.take_stop()  # of an earlier training
             self.reporter.started(self._opening(resumed), self._progress())
             try:
                 stopped = self._loop()
@@ -202,7 +203,7 @@ class _Run:
             return "patience"
         if self.settings.minutes is not None and self.state.seconds >= 60 * self.settings.minutes:
             return "minutes"
-        return None
+        return "reporter" if self.ended_by_reporter else None
 
     def _update(self) -> bool:
         """Make one update; return whether some process was asked to stop."""
@@ -210,7 +211,10 @@ class _Run:
         with self.updater.random.used():
             sums = self.updater.gradients(state.update, self._done(state.update))
         elapsed = self.clock.seconds() if self.world.first else 0.0
-        count, stop, seconds = self.world.sum([float(sums.count), float(self.interrupts.requested), elapsed])
+        count, stop, seconds, end = self.world.sum(
+            [float(sums.count), float(self.interrupts.requested), elapsed, float(self.reporter.take_stop())]
+        )
+        self.ended_by_reporter |= end > 0
         if count:
             done, after = self._done(state.update), self._done(state.update + 1)
             norm = self.updater.step(state.update, int(count), done, after, state.factor)
@@ -327,6 +331,7 @@ class _Run:
             values |= {"best": improved, "seconds": round(state.seconds, 3)}
             self.log.write("validation", state.update, values)
         self.reporter.validated(self._progress(loss), metrics, improved)
+        self.ended_by_reporter |= self.world.sum([float(self.reporter.take_stop())])[0] > 0
         self._tell_estimate()
 
     def _tell_estimate(self) -> None:
@@ -418,7 +423,8 @@ class _Run:
         return f"{start}: {counted(weights, 'weights')}, {length}, on {where}"
 
     def _closing(self, result: FitResult) -> str:
-        why = {"done": "done", "patience": "no more improvement", "minutes": "time is up"}[result.stopped]
+        whys = {"done": "done", "patience": "no more improvement", "minutes": "time is up", "reporter": "stopped"}
+        why = whys[result.stopped]
         best = ""
         if result.best_epoch is not None:
             best = f"; best {self.metric} {result.best[self.metric]:.5g}, after epoch {result.best_epoch:.4g}"

@@ -19,6 +19,7 @@ __all__ = [
     "duration",
     "report_to",
     "thousands",
+    "validation_line",
 ]
 
 
@@ -67,22 +68,54 @@ class Progress:
 
 
 class Reporter:
-    """Hears how a run goes and says nothing; others override what they want to tell."""
+    """Hears how a training goes and says nothing: the base of reporters, which override the methods that they need.
+
+    `fit(..., reporter=...)` takes one in place of the bar, `fit(..., callbacks=[...])` takes several beside it. Under
+    `torchrun` the first process alone has one. What a reporter raises ends the training.
+
+    Example:
+        >>> class Patient(Reporter):
+        ...     def validated(self, progress, metrics, improved):
+        ...         if metrics["accuracy"] > 0.95:
+        ...             self.stop()
+    """
 
     interval: float = float("inf")
     """Seconds between calls of `progress`."""
+    _stop_requested = False
+
+    def stop(self) -> None:
+        """End the training after the update under way.
+
+        The weights are validated and saved, and the best so far are kept, as at the end of any training.
+        """
+        self._stop_requested = True
+
+    def take_stop(self) -> bool:
+        """Whether `stop` was called since the last call of this method; for the training loop."""
+        stop, self._stop_requested = self._stop_requested, False
+        return stop
+
+    @property
+    def talks(self) -> bool:
+        """Whether a person reads along, who is to be answered on ctrl-C."""
+        return type(self) is not Reporter
 
     def started(self, text: str, progress: Progress) -> None:
-        """Training starts or goes on; `text` says which."""
+        """Training starts or is resumed; `text` says which."""
 
     def progress(self, progress: Progress) -> None:
-        """It goes on."""
+        """Training is under way; called every `interval` seconds, between two updates."""
 
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
-        """A validation is done."""
+        """A validation is done; `improved` says whether its weights are the best so far."""
 
     def note(self, text: str) -> None:
         """Something a person should know."""
+
+    def warn(self, text: str) -> None:
+        """Something that a person may have to act on; a note, if not overridden."""
+        self.note(f"note: {text}")
 
     def finished(self, text: str) -> None:
         """Training has ended, by whatever way; also called when it fails, with an empty text."""
@@ -111,7 +144,7 @@ class LineReporter(Reporter):
 
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
         """Say what the validation gave."""
-        self.note(_validation(progress, metrics, improved))
+        self.note(validation_line(progress, metrics, improved))
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -160,7 +193,7 @@ class BarReporter(Reporter):
 
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
         """Say what the validation gave."""
-        self.note(_validation(progress, metrics, improved))
+        self.note(validation_line(progress, metrics, improved))
         self.progress(progress)
 
     def note(self, text: str) -> None:
@@ -219,7 +252,8 @@ def duration(seconds: float) -> str:
     return f"{seconds / 86_400:.1f} days"
 
 
-def _validation(progress: Progress, metrics: dict[str, float], improved: bool) -> str:
+def validation_line(progress: Progress, metrics: dict[str, float], improved: bool) -> str:
+    """What a validation gave, in one line."""
     loss = "" if progress.loss is None else f"  loss {progress.loss:.4f}"
     scores = "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
     mark = "best so far" if improved else f"best {progress.best:.5g}" if progress.best is not None else ""

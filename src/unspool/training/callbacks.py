@@ -1,0 +1,119 @@
+"""Callbacks of a training: functions and reporters that hear of it beside what a person sees, and `logging`."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from unspool.errors import UsageError, for_python
+from unspool.training.progress import Progress, Reporter, validation_line
+
+__all__ = ["Callback", "LogReporter", "together"]
+
+Callback = Reporter | Callable[[Progress, dict[str, float]], object]
+"""A reporter, or a function that is called after each validation and ends the training by returning True."""
+
+
+class LogReporter(Reporter):
+    """Writes to the logger `unspool.training`: start, validations, notes and end at INFO, warnings at WARNING.
+
+    Every `fit` of a task has one.
+    """
+
+    _log = logging.getLogger("unspool.training")
+
+    def started(self, text: str, progress: Progress) -> None:
+        """Log how it starts."""
+        self.note(text)
+
+    def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
+        """Log what the validation gave."""
+        self.note(validation_line(progress, metrics, improved))
+
+    def note(self, text: str) -> None:
+        """Log a line."""
+        self._log.info("%s", for_python(text))
+
+    def warn(self, text: str) -> None:
+        """Log a warning."""
+        self._log.warning("%s", for_python(text))
+
+    def finished(self, text: str) -> None:
+        """Log how it ended."""
+        if text:
+            self.note(text)
+
+
+def together(reporter: Reporter, callbacks: Iterable[Callback]) -> Reporter:
+    """One reporter that passes everything on to a reporter and to callbacks, each at its own interval.
+
+    Raises:
+        UsageError: If a callback is neither a reporter nor a function.
+    """
+    return _Several([reporter, *map(_reporter_of, callbacks)])
+
+
+def _reporter_of(callback: Callback) -> Reporter:
+    if isinstance(callback, Reporter):
+        return callback
+    if isinstance(callback, type) or not callable(callback):
+        raise UsageError(
+            f"callbacks holds {callback!r}: expected instances of unspool.training.Reporter, or functions of "
+            f"(progress, metrics)"
+        )
+    return _Function(callback)
+
+
+class _Function(Reporter):
+    """Calls a function after each validation."""
+
+    def __init__(self, function: Callable[[Progress, dict[str, float]], object]) -> None:
+        self._function = function
+
+    def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
+        if self._function(progress, dict(metrics)) is True:
+            self.stop()
+
+
+class _Several(Reporter):
+    """Passes everything on; `progress` to each reporter no more often than its interval says."""
+
+    def __init__(self, reporters: list[Reporter]) -> None:
+        self._reporters = reporters
+        self._last = [time.monotonic()] * len(reporters)
+        self.interval = min(reporter.interval for reporter in reporters)
+
+    @property
+    def talks(self) -> bool:
+        return self._reporters[0].talks
+
+    def started(self, text: str, progress: Progress) -> None:
+        for reporter in self._reporters:
+            reporter.started(text, progress)
+
+    def progress(self, progress: Progress) -> None:
+        now = time.monotonic()
+        for place, reporter in enumerate(self._reporters):
+            if now - self._last[place] >= 0.99 * reporter.interval:  # the loop's clock is read a little earlier
+                self._last[place] = now
+                reporter.progress(progress)
+
+    def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
+        for reporter in self._reporters:
+            reporter.validated(progress, metrics, improved)
+
+    def note(self, text: str) -> None:
+        for reporter in self._reporters:
+            reporter.note(text)
+
+    def warn(self, text: str) -> None:
+        for reporter in self._reporters:
+            reporter.warn(text)
+
+    def finished(self, text: str) -> None:
+        for reporter in self._reporters:
+            reporter.finished(text)
+
+    def take_stop(self) -> bool:
+        return any([reporter.take_stop() for reporter in self._reporters])  # noqa: C419 - every one is cleared
