@@ -56,6 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, str) and _is_no_text(value):
+                raise SettingError(f"{field.name} = {value!r}: half of a surrogate pair is no character")
             try:
                 msgspec.convert(value, field.type, strict=True, from_attributes=True)
             except msgspec.ValidationError as error:
@@ -219,6 +221,14 @@ def _read(value: object, setting: Setting) -> object:
         return msgspec.to_builtins(msgspec.convert(value, setting.type, strict=False))
     except msgspec.ValidationError as error:
         raise SettingError(f"{setting.name} = {value!r}: {_plain(str(error))}") from None
+
+
+def _is_no_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _without_meta(annotation: Any) -> Any:

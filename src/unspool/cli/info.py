@@ -12,6 +12,7 @@ from unspool.cli.flags import SETTINGS
 from unspool.cli.models import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, result, result_json
+from unspool.errors import printable
 
 if TYPE_CHECKING:
     from unspool.tasks.folder import Record
@@ -46,7 +47,7 @@ def info(model: Path, as_json: bool) -> None:
     lines.append("settings   " + (", ".join(f"{name} = {value}" for name, value in changed.items()) or "all defaults"))
     if record.metrics:
         lines += ["", scores_beside_baselines(record.metrics, record.baselines)]
-    result("\n".join(lines))
+    result("\n".join(printable(part, 10_000) for line in lines for part in line.split("\n")))
 
 
 def _changed_settings(folder: Path, record: Record) -> dict[str, Any]:

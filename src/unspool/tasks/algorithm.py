@@ -34,6 +34,7 @@ from unspool.errors import DataError, ModelFolderError, UsageError
 from unspool.inspection import Map, Trace
 from unspool.layers import initialize
 from unspool.models import StepwiseModel
+from unspool.reading import read_json
 from unspool.settings import Settings, nearest
 from unspool.tasks.algorithm_scores import AnswerScores
 from unspool.tasks.base import Paths, Task, device_of
@@ -324,11 +325,13 @@ class Algorithm(Task[Exercises]):
 
     def _load_vocabularies(self, folder: Path) -> None:
         path = folder / "algorithm.json"
-        try:
-            record = msgspec.json.decode(path.read_bytes(), type=_Record)
-            kind: ExerciseKind = BracketsInCode(["{}"]) if record.in_code else ALGORITHMS[record.algorithm](self._data)
-        except (OSError, msgspec.DecodeError, KeyError) as error:
-            raise ModelFolderError(f"{path}: missing or damaged ({error})") from None
+        record = read_json(path, _Record, "the name of the algorithm")
+        if record.algorithm not in ALGORITHMS:
+            raise ModelFolderError(
+                f"{path}: there is no algorithm {record.algorithm!r}{nearest(record.algorithm, ALGORITHMS)}; "
+                f"the folder is damaged, or newer"
+            )
+        kind: ExerciseKind = BracketsInCode(["{}"]) if record.in_code else ALGORITHMS[record.algorithm](self._data)
         self.algorithm, self.kind, self._in_code = record.algorithm, kind, record.in_code
 
     @property

@@ -25,6 +25,7 @@ from unspool.tasks.folder import (
     versions,
     write_record,
 )
+from unspool.tasks.storing import refuse_training_beyond_memory
 from unspool.training import Reporter, fit, report_to
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
@@ -163,6 +164,7 @@ class _Fitting(Generic[D]):
         if splits.valid is not None:
             usable = self.task._check_held_out(splits.valid.examples)
             splits = splits._replace(valid=splits.valid._replace(examples=usable))
+        refuse_training_beyond_memory(self.task)
         seed = self.task.settings.training.seed
         torch.manual_seed(seed)
         random.seed(seed)

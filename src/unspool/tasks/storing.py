@@ -12,13 +12,15 @@ from unspool.cells import Cell, cell_class, is_built_in
 from unspool.errors import ModelFolderError, SettingError, wording
 from unspool.settings import from_record
 from unspool.tasks.card import model_card
-from unspool.tasks.folder import Record, read_record, write_record, write_text
+from unspool.tasks.folder import RECORD, Record, read_record, write_record, write_text
+from unspool.tasks.memory import bytes_of, refuse_too_large
 from unspool.training import checkpoint
+from unspool.training.devices import choose_device
 
 if TYPE_CHECKING:
     from unspool.tasks.base import Task
 
-__all__ = ["load_task", "save_task"]
+__all__ = ["load_task", "refuse_training_beyond_memory", "save_task"]
 
 T = TypeVar("T", bound="Task[Any]")
 
@@ -44,8 +46,7 @@ def load_task(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -
             f"go on with {wording(f'unspool train --resume {folder}', f'fit(..., out={str(folder)!r}, resume=True)')}"
         )
     task._load_vocabularies(folder / "vocabulary")
-    tensors, _ = checkpoint.read(folder / WEIGHTS)
-    task.model = _filled(task, folder, tensors)
+    task.model = _filled(task, folder, folder / WEIGHTS)
     task.record = record
     return task
 
@@ -68,17 +69,59 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
     return task
 
 
-def _filled(task: Task[Any], folder: Path, tensors: dict[str, Tensor]) -> nn.Module:
-    """Build the network without memory for its weights, check that the file has exactly those, and take them."""
-    with torch.device("meta"):
-        expected = _weights(task._make_network())
-    for name in sorted(expected.keys() ^ tensors.keys()):
+def refuse_training_beyond_memory(task: Task[Any]) -> None:
+    """Refuse to train a network that will not fit, before its weights are allocated.
+
+    A cell of the user's own is not looked at: it need not be one that can be built without memory.
+
+    Raises:
+        MachineError: If weights, gradients and what the optimizer remembers do not fit into the memory that is free.
+    """
+    training = task.settings.training
+    if not is_built_in(task.settings.network.cell):
+        return
+    copies = 1
+    if choose_device(training.device.partition(":")[0]).type == "cpu":
+        moments = 2 if training.optimizer != "sgd" else int(training.momentum > 0)
+        copies = 2 + moments + (training.average != "none")
+    expected = _expected(task)
+    refuse_too_large(
+        copies * bytes_of(expected),
+        f"training {sum(tensor.numel() for tensor in expected.values()):,} weights",
+        "try a smaller network or vocabulary (hidden, layers, embedding, size)",
+    )
+
+
+def _expected(task: Task[Any]) -> dict[str, Tensor]:
+    """The weights of a task's network, without memory for them."""
+    record, task.record = task.record, None  # a task without a record makes a network to put weights into
+    try:
+        with torch.device("meta"):
+            return _weights(task._make_network())
+    except (RuntimeError, OverflowError) as error:
+        raise SettingError(f"there is no network of such sizes: {error}") from None
+    finally:
+        task.record = record
+
+
+def _filled(task: Task[Any], folder: Path, path: Path) -> nn.Module:
+    """Check by the headers that the file has exactly the network's weights and that both fit, then take them."""
+    try:
+        expected, stored = _expected(task), checkpoint.layout(path)
+    except SettingError as error:
+        raise ModelFolderError(f"{folder / RECORD}: {error.message}") from None
+    for name in sorted(expected.keys() ^ stored.keys()):
         state = "lacks" if name in expected else "has an unknown"
-        raise ModelFolderError(f"{folder / WEIGHTS} {state} weight {name!r}: the folder is damaged, or was changed")
+        raise ModelFolderError(f"{path} {state} weight {name!r}: the folder is damaged, or was changed")
     for name, tensor in expected.items():
-        if tensor.shape != tensors[name].shape:
-            came, wanted = tuple(tensors[name].shape), tuple(tensor.shape)
-            raise ModelFolderError(f"{folder / WEIGHTS}: weight {name!r} has shape {came}, settings say {wanted}")
+        if tensor.shape != stored[name].shape:
+            came, wanted = tuple(stored[name].shape), tuple(tensor.shape)
+            raise ModelFolderError(f"{path}: weight {name!r} has shape {came}, settings say {wanted}")
+        if tensor.is_floating_point() != stored[name].is_floating_point():
+            raise ModelFolderError(f"{path}: weight {name!r} is {stored[name].dtype}, expected {tensor.dtype}")
+    refuse_too_large(bytes_of(expected), f"the network of {folder}", "close other programs, or use a larger machine")
+    tensors, _ = checkpoint.read(path)
+    checkpoint.refuse_not_finite(tensors, path)
     model = task._make_network()
     model.load_state_dict(tensors, strict=False)
     return model.eval()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,8 +15,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from unspool.errors import MachineError, ModelFolderError
+from unspool.reading import open_file
 
-__all__ = ["load_weights", "machine_error", "read", "weights", "write"]
+__all__ = ["layout", "load_weights", "machine_error", "read", "refuse_not_finite", "weights", "write"]
 
 _NAMES = {
     torch.float64: "F64",
@@ -30,6 +31,7 @@ _NAMES = {
     torch.uint8: "U8",
     torch.bool: "BOOL",
 }
+_TYPES = {name: dtype for dtype, name in _NAMES.items()}
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
@@ -69,15 +71,43 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         ModelFolderError: If the file is not there, truncated, or not of this kind.
+        MachineError: If its tensors do not fit into memory.
     """
-    try:
-        with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})["unspool"])
-            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118 - not a mapping
-    except FileNotFoundError:
-        raise ModelFolderError(f"{path}: no such file") from None
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise ModelFolderError(f"{path}: damaged, or not a checkpoint of ours ({error})") from None
+    with _opened(path) as file:
+        record = json.loads((file.metadata() or {})["unspool"])
+        if not isinstance(record, dict):
+            raise ValueError("its record is no JSON object")
+        return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118 - not a mapping
+
+
+def layout(path: Path) -> dict[str, Tensor]:
+    """Read the names, shapes and types of a file's tensors from its header, as tensors without memory.
+
+    Raises:
+        ModelFolderError: If the file is not there, truncated, or not of this kind.
+    """
+    with _opened(path) as file:
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        return {
+            name: torch.empty(part.get_shape(), dtype=_TYPES[part.get_dtype()], device="meta")
+            for name, part in slices.items()
+        }
+
+
+def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that hold an infinite value, or one that is not a number.
+
+    Raises:
+        ModelFolderError: Naming the first such tensor and the file.
+    """
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and tensor.numel():
+            ends = torch.stack(tensor.aminmax())  # without memory for a mask; a value that is no number goes through
+            if not ends.isfinite().all():
+                what = "a value that is not a number" if ends.isnan().any() else "an infinite value"
+                raise ModelFolderError(
+                    f"{path}: weight {name!r} holds {what}; the file is damaged, or its training failed: train it again"
+                )
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -111,6 +141,20 @@ def machine_error(path: Path, error: OSError) -> MachineError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MachineError(f"{path}: the disk is full; what was there before is unharmed: free some space and resume")
     return MachineError(f"{path}: can't be written ({error.strerror or error}); what was there before is unharmed")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file that `open_file` lets pass; what fails inside is a sentence."""
+    try:
+        with open_file(path), safe_open(os.path.realpath(path), framework="pt") as file:
+            yield file
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelFolderError(f"{path}: no such file") from None
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
+        raise ModelFolderError(f"{path}: damaged, or not a checkpoint of ours ({error})") from None
+    except (MemoryError, RuntimeError) as error:
+        raise MachineError(f"{path} can't be read into memory: {error}") from None
 
 
 def _write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:

@@ -77,6 +77,7 @@ class Keeper:
     def load_best(self, state: RunState) -> None:
         """Give the model the best weights."""
         tensors, _ = checkpoint.read(self._best(state))
+        checkpoint.refuse_not_finite(tensors, self._best(state))
         checkpoint.load_weights(self._model, tensors, self._best(state))
 
     def load(self, settings: TrainingSettings, allow: frozenset[str]) -> RunState:
@@ -162,6 +163,8 @@ class Keeper:
 
     def _load_tensors(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any], state: RunState) -> None:
         updater, rank = self._updater, self._world.rank
+        for prefix in ("weights/", "average/"):
+            checkpoint.refuse_not_finite(_under(prefix, tensors), self.path)
         checkpoint.load_weights(self._model, _under("weights/", tensors), self.path)
         load_state(updater.optimizer, _under("optimizer/", tensors))
         updater.average.load(_under("average/", tensors), state.averaged, state.triggered)
