@@ -56,8 +56,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
             value = getattr(self, field.name)
-            if isinstance(value, str) and _is_no_text(value):
-                raise SettingError(f"{field.name} = {value!r}: half of a surrogate pair is no character")
+            if isinstance(value, str):
+                _refuse_half_characters(field.name, value)
             try:
                 msgspec.convert(value, field.type, strict=True, from_attributes=True)
             except msgspec.ValidationError as error:
@@ -208,6 +208,7 @@ def _read(value: object, setting: Setting) -> object:
     """Read a flag's text as the setting's type; anything else is left to the type check."""
     if not isinstance(value, str):
         return list(value) if isinstance(value, tuple) else value
+    _refuse_half_characters(setting.name, value)
     plain = _without_meta(setting.type)
     options = set(typing.get_args(plain)) if typing.get_origin(plain) is not typing.Literal else set()
     if value.lower() in ("none", "") and type(None) in options:
@@ -223,12 +224,12 @@ def _read(value: object, setting: Setting) -> object:
         raise SettingError(f"{setting.name} = {value!r}: {_plain(str(error))}") from None
 
 
-def _is_no_text(value: str) -> bool:
+def _refuse_half_characters(name: str, value: str) -> None:
+    """Refuse halves of surrogate pairs, which JSON escapes and bytes on the command line can hold, and no file."""
     try:
         value.encode()
     except UnicodeEncodeError:
-        return True
-    return False
+        raise SettingError(f"{name} = {value!r}: half of a surrogate pair is no character") from None
 
 
 def _without_meta(annotation: Any) -> Any:

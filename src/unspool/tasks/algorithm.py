@@ -38,6 +38,7 @@ from unspool.reading import read_json
 from unspool.settings import Settings, nearest
 from unspool.tasks.algorithm_scores import AnswerScores
 from unspool.tasks.base import Paths, Task, device_of
+from unspool.tasks.finite import check_output
 from unspool.tasks.folder import fingerprint
 from unspool.tasks.network import recurrent_stack
 from unspool.tasks.settings import AlgorithmSettings, ExerciseSettings
@@ -266,7 +267,9 @@ class Algorithm(Task[Exercises]):
     def _worked(self, text: str, where: str) -> Worked:
         assert self.kind is not None
         exercise = self._exercise(text, where)
-        return self._answered(text, exercise, self.model(exercise.inputs.to(device_of(self.model))))
+        said = self.model(exercise.inputs.to(device_of(self.model)))
+        check_output(said, where)
+        return self._answered(text, exercise, said)
 
     def _answered(self, text: str, exercise: Exercise, said: Tensor) -> Worked:
         assert self.kind is not None

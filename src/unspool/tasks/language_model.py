@@ -32,6 +32,7 @@ from unspool.tasks.base import Paths, Task, device_of
 from unspool.tasks.baselines import KneserNey
 from unspool.tasks.corpus import Corpus
 from unspool.tasks.encoding import learned_vocabulary
+from unspool.tasks.finite import check_output
 from unspool.tasks.metrics import language_model_scores
 from unspool.tasks.network import recurrent_stack, transformer_options
 from unspool.tasks.settings import LanguageModelSettings
@@ -242,6 +243,7 @@ class LanguageModel(Task[Corpus]):
         ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model)).unsqueeze(1)
         scores, _ = self.model(ids)
         nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
+        check_output(nats, where)
         likely = scores[-1, 0].exp().topk(min(8, len(self.vocabulary)))
         following = {self.vocabulary.unit(int(i)): float(p) for p, i in zip(likely.values, likely.indices, strict=True)}
         return Reading(text, self._units(text), nats.tolist(), following)

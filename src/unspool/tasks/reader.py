@@ -32,6 +32,7 @@ from unspool.layers import Recurrent, initialize
 from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
 from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, device_of
+from unspool.tasks.finite import check_output
 from unspool.tasks.settings import ReaderSettings
 
 __all__ = ["Answered", "Reader", "Told"]
@@ -285,6 +286,7 @@ class Reader(Task[Told]):
             )
         batch = self._encode([story]).batch(np.arange(1)).to(device_of(self.model))
         output: MemoryOutput = self.model(batch)
+        check_output(output.logits, story.where)
         return output
 
     def _answer(self, story: Story, output: MemoryOutput) -> Answered:

@@ -34,6 +34,7 @@ from unspool.settings import Settings
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
 from unspool.tasks.baselines import MostFrequentTag
 from unspool.tasks.encoding import bucketed, learned_vocabulary
+from unspool.tasks.finite import check_output
 from unspool.tasks.metrics import accuracy
 from unspool.tasks.network import reading_stack, token_embedding
 from unspool.tasks.settings import TaggerSettings
@@ -301,6 +302,8 @@ class Tagger(Task[TaggedExamples]):
         encoded = self._encode_words(sentences, where)
         tags = self._decode(self.model, encoded)
         shares = self._tag_probabilities(encoded, tags)
+        for place, row in zip(where, shares, strict=True):
+            check_output(torch.tensor(row), place)
         return [self._tagging(*parts) for parts in zip(sentences, tags, shares, strict=True)]
 
     def _tagging(self, words: list[str], tags: list[str], shares: list[float]) -> Tagging:

@@ -101,8 +101,9 @@ def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
         ModelFolderError: Naming the first such tensor and the file.
     """
     for name, tensor in tensors.items():
-        if tensor.is_floating_point() and tensor.numel():
-            ends = torch.stack(tensor.aminmax())  # without memory for a mask; a value that is no number goes through
+        numbers = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+        if numbers.is_floating_point() and numbers.numel():
+            ends = torch.stack(numbers.aminmax())  # takes no memory; a value that is not a number is both ends
             if not ends.isfinite().all():
                 what = "a value that is not a number" if ends.isnan().any() else "an infinite value"
                 raise ModelFolderError(
