@@ -155,6 +155,8 @@ def from_record(settings: type[S], record: Mapping[str, Any]) -> S:
         return msgspec.convert(_merged(to_record(settings()), record), settings, strict=True)
     except msgspec.ValidationError as error:
         raise SettingError(_plain(str(error))) from None
+    except UnicodeEncodeError as error:
+        raise SettingError(f"a setting holds {error.object!r}: half of a surrogate pair is no character") from None
 
 
 def to_record(settings: Settings) -> dict[str, Any]:

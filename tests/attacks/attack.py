@@ -38,6 +38,8 @@ SECONDS = 20.0
 MEMORY = 2 << 30
 """Bytes that a process of cases may take beyond what it begins with."""
 BATCH = 500
+SHARED_MEMORY = "/dev/shm"
+"""Where cases lie if it is there: files flushed to a disk take most of the time."""
 LONGEST = 600
 """Characters of a message."""
 
@@ -96,7 +98,7 @@ def judge(target: Target, place: Path) -> tuple[str, str]:
     try:
         value = target.use(place)
         if not_finite(value):
-            problem = f"a number that is not finite: {value!r:.300}"
+            problem = f"a number that is not finite: {value!r:.3000}"
     except UnspoolError as error:
         outcome = type(error).__name__
         for text in (str(error), printable(for_command_line(error.message))):
@@ -196,7 +198,8 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="attack-") as folder:
+    memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else None
+    with tempfile.TemporaryDirectory(prefix="attack-", dir=memory) as folder:
         work = Path(folder, "work")
         work.mkdir()
         targets = make_targets(Path(folder))

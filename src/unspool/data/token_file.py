@@ -12,7 +12,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from unspool.data.vocabulary import END, Vocabulary
-from unspool.errors import DataError, MachineError
+from unspool.errors import DataError, MachineError, ModelFolderError
+from unspool.reading import open_file
 
 __all__ = ["TokenFile", "smallest_type", "token_array"]
 
@@ -28,10 +29,13 @@ class TokenFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            self.tokens: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
+            with open_file(path):
+                self.tokens: NDArray[np.unsignedinteger] = npy.open_memmap(path, mode="r")
         except FileNotFoundError:
             raise DataError("no such file", where=str(path)) from None
-        except (ValueError, EOFError) as error:
+        except ModelFolderError as error:
+            raise DataError(error.message) from None
+        except (ValueError, EOFError, OverflowError, OSError, SyntaxError, TypeError, MemoryError) as error:
             raise DataError(f"not a token file: {error}", where=str(path)) from None
         if self.tokens.ndim != 1 or self.tokens.dtype.kind != "u":
             found = f"{self.tokens.dtype} {self.tokens.shape}"

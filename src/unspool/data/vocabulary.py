@@ -32,7 +32,7 @@ from unspool.data.units import (
     word_pattern,
 )
 from unspool.errors import ModelFolderError, SettingError, UsageError
-from unspool.reading import read_file, read_json
+from unspool.reading import read_json, read_part
 from unspool.settings import nearest
 from unspool.writing import replace_file
 
@@ -251,7 +251,7 @@ class Vocabulary:
         path = folder / f"{name}.json"
         meta = read_json(folder / f"{name}.meta.json", _Meta, "the vocabulary")
         flags = Flags(lowercase=meta.lowercase, digits_to_zero=meta.digits_to_zero)
-        content = read_file(path)
+        content = read_part(path)
         try:
             tokenizer = _tokenizer(content, meta.units)
             vocabulary = cls(tokenizer, meta.units, **flags, counts=meta.counts, stored=content.decode())

@@ -24,7 +24,7 @@ from typing import Any
 import msgspec
 
 from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError, option
-from unspool.reading import RECORD, open_file, read_file
+from unspool.reading import RECORD, read_file
 from unspool.writing import replace_file
 
 __all__ = [
@@ -99,7 +99,6 @@ def read_record(folder: Path) -> Record:
     """
     path = folder / RECORD
     try:
-        open_file(path).close()
         tree = json.loads(read_file(path))
     except FileNotFoundError:
         what = "is no model folder: it holds no unspool.json" if folder.is_dir() else "does not exist"

@@ -243,8 +243,8 @@ class LanguageModel(Task[Corpus]):
         ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model)).unsqueeze(1)
         scores, _ = self.model(ids)
         nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
-        check_output(nats, where)
         likely = scores[-1, 0].exp().topk(min(8, len(self.vocabulary)))
+        check_output(torch.cat([likely.values.double(), nats.double().mean(0, keepdim=True).exp()]), where)
         following = {self.vocabulary.unit(int(i)): float(p) for p, i in zip(likely.values, likely.indices, strict=True)}
         return Reading(text, self._units(text), nats.tolist(), following)
 

@@ -94,7 +94,7 @@ class Keeper:
             self._load_tensors(tensors, record, state)
         except UnspoolError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise ModelFolderError(f"{self.path}: not a checkpoint that this version can read ({error!r})") from error
         return state
 
