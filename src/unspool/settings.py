@@ -168,13 +168,15 @@ def read_recipe(path: Path) -> dict[str, object]:
     """Read a TOML recipe into dotted names.
 
     Raises:
-        SettingError: If the file is missing or not TOML.
+        SettingError: If the file is missing, can't be read, or is not TOML.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingError(f"{path}: no such recipe file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingError(f"{path}: the recipe can't be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
         raise SettingError(f"{path}: not a TOML recipe: {error}") from None
     return dict(_flatten(tree))
 

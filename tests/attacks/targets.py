@@ -27,7 +27,7 @@ from unspool.training import Reporter
 ELSEWHERE = {
     "data": ("a pipe", "a folder", "endless", "64 GB", NESTING),
     "parquet": ("",),
-    "recipe": ("a pipe", "a folder", "a loop", "endless", "64 GB"),
+    "recipe": ("a pipe", "endless", "64 GB"),
 }
 """Damage to files of data that is not tried yet, by the target's kind and a part of its description."""
 

@@ -35,7 +35,7 @@ class TokenFile:
             raise DataError("no such file", where=str(path)) from None
         except ModelFolderError as error:
             raise DataError(error.message) from None
-        except (ValueError, EOFError, OverflowError, OSError, SyntaxError, TypeError, MemoryError) as error:
+        except Exception as error:  # numpy reads the header as Python source and raises whatever that may raise
             raise DataError(f"not a token file: {error}", where=str(path)) from None
         if self.tokens.ndim != 1 or self.tokens.dtype.kind != "u":
             found = f"{self.tokens.dtype} {self.tokens.shape}"

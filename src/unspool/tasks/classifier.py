@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -156,6 +157,9 @@ class Classifier(Task[TextExamples]):
         return text, label
 
     def _problem(self, text: object, label: object, text_column: str, label_column: str) -> str | None:
+        for column, value in ((text_column, text), (label_column, label)):
+            if isinstance(value, float) and not math.isfinite(value):
+                return f"column {column!r} is {value}, as tables write a missing value; expected a text or a number"
         if not text or (isinstance(text, str) and not text.strip()):
             return f"column {text_column!r} is empty; expected a text"
         if not self.settings.several and (label is None or (isinstance(label, str) and not label.strip())):

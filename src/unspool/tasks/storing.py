@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -40,7 +41,7 @@ def load_task(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -
     """Open a model folder; see `Task.load`."""
     record = read_record(folder)
     task = _from_record(kind, folder, record, cell)
-    if not (folder / WEIGHTS).is_file():
+    if not os.path.lexists(folder / WEIGHTS):
         raise ModelFolderError(
             f"{folder} holds no weights yet: its training did not come to an end; "
             f"go on with {wording(f'unspool train --resume {folder}', f'fit(..., out={str(folder)!r}, resume=True)')}"
