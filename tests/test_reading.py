@@ -76,7 +76,7 @@ def test_a_socket_is_refused(folder, monkeypatch):
     monkeypatch.chdir(path.parent)  # the names of sockets are short
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(path.name)
-        with pytest.raises(ModelFolderError, match="labels.json"):
+        with pytest.raises(ModelFolderError, match=r"labels\.json"):
             read_part(path)
 
 
@@ -120,7 +120,7 @@ def test_a_file_that_may_not_be_read_says_so(folder, monkeypatch):
         return unbroken(path, flags, *rest)
 
     monkeypatch.setattr(os, "open", refusing)
-    with pytest.raises(ModelFolderError, match="labels.json can't be read: Permission denied"):
+    with pytest.raises(ModelFolderError, match=r"labels\.json can't be read: Permission denied"):
         read_part(folder / "vocabulary" / "labels.json")
 
 
@@ -130,7 +130,7 @@ def test_a_file_that_may_not_be_read_says_so(folder, monkeypatch):
 def test_json_that_is_none_or_of_another_kind(folder, content):
     path = folder / "vocabulary" / "labels.json"
     path.write_bytes(content)
-    with pytest.raises(ModelFolderError, match="labels.json: the list is damaged: "):
+    with pytest.raises(ModelFolderError, match=r"labels\.json: the list is damaged: "):
         read_json(path, list[int], "the list")
 
 

@@ -63,16 +63,11 @@ def run_case(targets: list[Target], seed: int, number: int, work: Path) -> Case:
     """Damage one target and use it, in this process."""
     draw = random.Random(f"{seed} {number}")
     target = choose(draw, targets)
-    place, outside = (
-        work / f"{seed}-{number}" / (target.sound or Path("settings")).name,
-        work / f"{seed}-{number}-outside",
-    )
-    if target.sound is None:
-        place = place.parent
-    place.parent.mkdir(parents=True, exist_ok=True)
-    outside.mkdir()
-    if target.sound is not None:
-        (shutil.copytree if target.sound.is_dir() else shutil.copyfile)(target.sound, place)
+    home, outside = work / f"{seed}-{number}", work / f"{seed}-{number}-outside"
+    place = home if target.sound is None else home / target.sound.name
+    for folder in (home, outside):
+        folder.mkdir()
+    copy_sound(target, place)
     try:
         damage = spoil(draw, target, place, outside)
         if not is_tried(target, damage):
@@ -80,8 +75,14 @@ def run_case(targets: list[Target], seed: int, number: int, work: Path) -> Case:
         problem, outcome = judge(target, place)
         return Case(number, target.name, damage, problem or outcome, bool(problem))
     finally:
-        shutil.rmtree(work / f"{seed}-{number}", ignore_errors=True)
+        shutil.rmtree(home, ignore_errors=True)
         shutil.rmtree(outside, ignore_errors=True)
+
+
+def copy_sound(target: Target, place: Path) -> None:
+    """Put an undamaged copy of a target in a place."""
+    if target.sound is not None:
+        (shutil.copytree if target.sound.is_dir() else shutil.copyfile)(target.sound, place)
 
 
 def judge(target: Target, place: Path) -> tuple[str, str]:
@@ -168,24 +169,23 @@ def describe_case(targets: list[Target], seed: int, number: int) -> tuple[str, s
     draw = random.Random(f"{seed} {number}")
     target = choose(draw, targets)
     with tempfile.TemporaryDirectory() as folder:
-        place, outside = Path(folder, (target.sound or Path("settings")).name), Path(folder, "outside")
+        place, outside = Path(folder, target.sound.name if target.sound else "settings"), Path(folder, "outside")
         outside.mkdir()
-        if target.sound is not None:
-            (shutil.copytree if target.sound.is_dir() else shutil.copyfile)(target.sound, place)
+        copy_sound(target, place)
         return target.name, spoil(draw, target, place, outside)
 
 
 def check_sound(targets: list[Target], work: Path) -> None:
     """Use every target undamaged, which also compiles what all cases share."""
     for target in targets:
-        place = work / "sound" / (target.sound.name if target.sound else "0-0")
-        place.parent.mkdir(exist_ok=True)
         if target.sound is not None:
-            (shutil.copytree if target.sound.is_dir() else shutil.copyfile)(target.sound, place)
+            place = work / "sound" / target.sound.name
+            place.parent.mkdir()
+            copy_sound(target, place)
             problem, outcome = judge(target, place)
             if problem or outcome != "result":
                 raise AssertionError(f"{target.name} fails undamaged: {problem or outcome}")
-        shutil.rmtree(place.parent)
+            shutil.rmtree(place.parent)
 
 
 def main() -> int:

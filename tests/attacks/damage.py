@@ -16,55 +16,15 @@ NESTING = "nesting"
 """The kind of damage that nests brackets by the thousand."""
 
 ODD = (
-    *(
-        None,
-        True,
-        False,
-        0,
-        1,
-        -1,
-        2,
-        7,
-        10**6,
-        2**31,
-        2**63,
-        -(2**63),
-        10**30,
-        10**400,
-        -0.5,
-        0.5,
-        1e-300,
-        1e38,
-        1e308,
-    ),
-    *(float("nan"), float("inf"), float("-inf"), "", " ", "a", "0", "nan", "\ud800", "a\udfffb", "\x00", "\x1b[31mred"),
-    *(
-        "\u202e",
-        "\n",
-        "é" * 700,
-        "x" * 20_000,
-        "../../../etc/passwd",
-        "/dev/zero",
-        "file.py:Cell",
-        "lstm",
-        "ntm(slots=9)",
-    ),
+    *(None, True, False, 0, 1, -1, 2, 7, 10**6, 2**31, 2**63, -(2**63), 10**30, 10**400),
+    *(-0.5, 0.5, 1e-300, 1e38, 1e308, float("nan"), float("inf"), float("-inf")),
+    *("", " ", "a", "0", "nan", "\ud800", "a\udfffb", "\x00", "\x1b[31mred", "\u202e", "\n", "é" * 700, "x" * 20_000),
+    *("../../../etc/passwd", "/dev/zero", "file.py:Cell", "lstm", "ntm(slots=9)"),
     *([], {}, [[]], [None], [0, 1, 2], {"a": 1}, {"": {}}),
 )
 TEXTS = (
-    "\ud800",
-    "\U0010ffff",
-    "\u202e",
-    "\x85",
-    "\u2028",
-    "\ufeff",
-    "\x00",
-    "\x1b[2J",
-    "´`'\"",
-    "]}>",
-    "\t",
-    "\r",
-    ",;",
+    *("\ud800", "\U0010ffff", "\u202e", "\x85", "\u2028", "\ufeff", "\x00", "\x1b[2J"),
+    *("´`'\"", "]}>", "\t", "\r", ",;"),
 )
 NUMBERS = ("0", "-1", "1e999", "nan", "-inf", "9" * 30, "9" * 5000, "0.0000000001", "18446744073709551616", "1_0")
 
@@ -168,9 +128,8 @@ def damaged_json(draw: random.Random, content: bytes) -> tuple[str, bytes]:
             deep = opened * 100_000 + "0" * (opened != "[") + closed * 100_000
             return what, json.dumps(tree).replace('"<nesting>"', deep, 1).encode()
         if what == "twice":
-            return what, json.dumps(tree).replace(
-                '"<twice>": ', f"{draw.choice(_keys(tree) or ['null'])}: ", 1
-            ).encode()
+            key = draw.choice(_keys(tree) or ["null"])
+            return what, json.dumps(tree).replace('"<twice>": ', f"{key}: ", 1).encode()
     return what, json.dumps(tree, indent=draw.choice((None, 2))).encode()
 
 
@@ -220,18 +179,21 @@ def damaged_tensors(draw: random.Random, content: bytes) -> tuple[str, bytes]:
     size = int.from_bytes(content[:8], "little")
     header, numbers = content[8 : 8 + size], bytearray(content[8 + size :])
     what = draw.choice(("header", "header", "record", "size", "numbers", "numbers", "bytes"))
+    try:
+        tree = json.loads(header)
+        record = tree["__metadata__"]["unspool"]
+    except (ValueError, KeyError, TypeError):  # damaged before
+        return "bytes", damaged_bytes(draw, content)
     if what == "header":
         how, header = damaged_json(draw, header)
         what = f"header, {how}"
     elif what == "record":
-        tree = json.loads(header)
-        how, record = damaged_json(draw, tree["__metadata__"]["unspool"].encode())
-        tree["__metadata__"]["unspool"] = record.decode("utf-8", "replace")
+        how, changed = damaged_json(draw, record.encode())
+        tree["__metadata__"]["unspool"] = changed.decode("utf-8", "replace")
         what, header = f"record, {how}", json.dumps(tree).encode()
     elif what == "size":
-        return what, draw.choice((0, 1, 2**31, 2**63, 2**64 - 1, size - 1, size + 8)).to_bytes(8, "little") + content[
-            8:
-        ]
+        wrong = draw.choice((0, 1, 2**31, 2**63, 2**64 - 1, size - 1, size + 8))
+        return what, wrong.to_bytes(8, "little") + content[8:]
     elif what == "numbers" and len(numbers) >= 4:
         odd = struct.pack("<f", draw.choice((float("nan"), float("inf"), float("-inf"), 1e38, -3e38, 1e20, 1e-40)))
         for _ in range(draw.choice((1, 1, 20))):

@@ -156,10 +156,7 @@ def spoil(draw: random.Random, target: Target, place: Path, outside: Path) -> st
         return damage_file(draw, place, outside=outside)
     done = []
     for _ in range(draw.choice((1, 1, 1, 2))):
-        files = sorted(
-            path for path in place.glob(draw.choice(target.files)) if path.is_file() and not path.is_symlink()
-        )
-        files = [path for path in files if path.suffix != ".md" and path.stat().st_size < 1 << 20]
+        files = [path for path in sorted(place.glob(draw.choice(target.files))) if _is_damaged(path)]
         if files:
             done.append(damage_file(draw, draw.choice(files), outside=outside))
     if target.kind == "folder" and draw.random() < 0.05:
@@ -167,6 +164,10 @@ def spoil(draw: random.Random, target: Target, place: Path, outside: Path) -> st
         (place / "vocabulary").symlink_to(outside / "vocabulary")
         done.append("vocabulary: a link out of the folder")
     return "; ".join(done)
+
+
+def _is_damaged(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and path.suffix != ".md" and path.stat().st_size < 1 << 20
 
 
 def is_tried(target: Target, damage: str) -> bool:

@@ -41,6 +41,10 @@ def folder(sound, tmp_path):
     return tmp_path / "m"
 
 
+def going_on(data: Path, folder: Path) -> Classifier:
+    return Classifier(**TINY).fit(data, out=folder, resume=True, reporter=Reporter())
+
+
 def spoil_weights(path: Path, name: str, value: float, *, record: dict | None = None) -> None:
     tensors, before = checkpoint.read(path)
     tensors = {key: tensor.clone() for key, tensor in tensors.items()}
@@ -87,11 +91,9 @@ def test_a_training_does_not_go_on_from_weights_that_are_not_finite(data, tmp_pa
 @pytest.mark.parametrize("file", ["model.safetensors", "training/checkpoint.safetensors"])
 def test_weights_that_are_other_bytes(folder, data, file, content):
     (folder / file).write_bytes(content)
+    use = (lambda: unspool.load(folder)) if file == "model.safetensors" else lambda: going_on(data, folder)
     with pytest.raises(ModelFolderError, match=f"{Path(file).name}: damaged"):
-        if file == "model.safetensors":
-            unspool.load(folder)
-        else:
-            Classifier(**TINY).fit(data, out=folder, resume=True, reporter=Reporter())
+        use()
 
 
 def test_a_record_of_a_checkpoint_that_is_nested_without_end(folder, data):
@@ -169,7 +171,7 @@ def test_a_header_that_claims_more_than_the_file_holds(folder):
     header[name] |= {"shape": [1 << 40], "data_offsets": [0, 1 << 42]}
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + content[8 + size :])
-    with pytest.raises(ModelFolderError, match="model.safetensors: damaged"):
+    with pytest.raises(ModelFolderError, match=r"model\.safetensors: damaged"):
         unspool.load(folder)
 
 
@@ -246,10 +248,9 @@ def test_records_of_another_shape(folder, name):
     changes, part = RECORDS[name]
     path = folder / "unspool.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    with pytest.raises(
-        ModelFolderError, match=rf"unspool.json is damaged: .*{part if part != 'damaged' else ''}"
-    ) as caught:
+    with pytest.raises(ModelFolderError, match=r"unspool\.json is damaged: ") as caught:
         read_record(folder)
+    assert part in str(caught.value)
     assert str(caught.value).isprintable()
 
 
@@ -288,7 +289,7 @@ def test_an_empty_folder_survives_a_failed_start(tmp_path):
 def test_numbers_that_are_not_finite_are_no_exercise(number):
     settings = {"cell": "gru", "hidden": 4, "epochs": 1, "device": "cpu", "examples": 16, "valid_examples": 4}
     adding = Algorithm(**settings, max_length=4).fit("adding", reporter=Reporter(), baselines=False)
-    with pytest.raises(DataError, match="text 1: .*is no exercise of adding"):
+    with pytest.raises(DataError, match=r"text 1: .*is no exercise of adding"):
         adding.predict([f"0.5* {number} 0.25*"])
 
 

@@ -1,0 +1,88 @@
+"""2,000 damaged folders, files and settings end with a result or with one sentence; and the attack sees what does not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import attack
+import pytest
+from targets import Target
+
+from unspool.errors import UsageError
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork") or sys.platform == "darwin", reason="forks, and limits memory")
+
+
+def test_two_thousand_attacks_from_a_seed():
+    script = Path(attack.__file__)
+    ended = subprocess.run([sys.executable, script, "--seed", "0", "--cases", "2000"], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout[-8000:] + ended.stderr[-2000:]
+    assert ended.stdout.startswith("2,000 cases in ")
+    for outcome in ("result", "ModelFolderError", "DataError", "SettingError", "DecodingError"):
+        assert f"{outcome} " in ended.stdout
+
+
+def fails(place):
+    raise KeyError("nobody foresaw this")
+
+
+def dies(place):
+    os._exit(7)
+
+
+def takes_memory(place):
+    return len(bytearray(attack.MEMORY + (1 << 28)))
+
+
+def waits(place):
+    time.sleep(60)
+
+
+def is_vague(place):
+    raise UsageError("\n")
+
+
+def is_long(place):
+    return [1.0, {"a": (float("nan"),)}]
+
+
+FAILURES = {
+    fails: "KeyError: 'nobody foresaw this'",
+    dies: "the process died, exit code 7",
+    takes_memory: "MemoryError",
+    waits: "took more than 0.3 s",
+    is_vague: "not one printable sentence",
+    is_long: "a number that is not finite",
+}
+
+
+@pytest.mark.parametrize("use", FAILURES, ids=lambda use: use.__name__)
+def test_the_attack_sees(use, tmp_path, monkeypatch):
+    script = "import sys, pathlib, attack, test_attacks\n"
+    script += "from targets import Target\nattack.SECONDS = 0.3\n"
+    script += f"target = Target('odd', 'settings', test_attacks.{use.__name__})\n"
+    script += "for case in attack.run_cases([target], 3, range(2), pathlib.Path(sys.argv[1])): print(case)\n"
+    folder = Path(attack.__file__).parent
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, cwd=folder, check=True
+    )
+    first, second = ended.stdout.splitlines()
+    for number, line in enumerate((first, second)):
+        assert line.startswith(f"Case(number={number}, target='odd'"), line
+        assert FAILURES[use].replace("'", "\\'") in line or FAILURES[use] in line, line
+        assert line.endswith("failed=True)"), line
+
+
+def test_a_case_is_the_same_each_time(tmp_path):
+    sound = tmp_path / "a.json"
+    sound.write_text('{"a": [1, 2, 3], "b": "c"}')
+    target = Target("a", "file", lambda path: path.read_bytes(), sound)
+    (tmp_path / "work").mkdir()
+    cases = [attack.run_case([target], 5, number, tmp_path / "work") for number in (8, 9, 8)]
+    assert cases[0] == cases[2] != cases[1]
+    assert attack.describe_case([target], 5, 8) == (cases[0].target, cases[0].damage)
+    assert list((tmp_path / "work").iterdir()) == []
