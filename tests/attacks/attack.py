@@ -144,6 +144,8 @@ def _forked(targets: list[Target], seed: int, numbers: range, work: Path) -> Ite
             os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
     if last + 1 < numbers.stop:
+        for left in work.glob(f"{seed}-{last + 1}*"):
+            shutil.rmtree(left, ignore_errors=True)
         how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.WEXITSTATUS(status)}"
         yield Case(last + 1, *describe_case(targets, seed, last + 1), f"{problem}, {how}", True)
 
@@ -156,12 +158,14 @@ def _run_in_child(targets: list[Target], seed: int, numbers: range, work: Path, 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for stream in (0, 1, 2):
         os.dup2(os.open(os.devnull, os.O_RDWR), stream)
+    number = numbers.start
     try:
         for number in numbers:
-            case = run_case(targets, seed, number, work)
-            os.write(writing, json.dumps(case).encode() + b"\n")
+            os.write(writing, json.dumps(run_case(targets, seed, number, work)).encode() + b"\n")
+    except BaseException:  # the attack itself failed; nothing of the parent's is unwound here
+        os.write(writing, json.dumps(Case(number, "", "", traceback.format_exc(), True)).encode() + b"\n")
     finally:
-        os._exit(0)  # whatever happens, nothing of the parent's is unwound here
+        os._exit(0)
 
 
 def describe_case(targets: list[Target], seed: int, number: int) -> tuple[str, str]:
