@@ -10,6 +10,7 @@ import ast
 import difflib
 import inspect
 import itertools
+import math
 import textwrap
 import tomllib
 import typing
@@ -58,6 +59,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             value = getattr(self, field.name)
             if isinstance(value, str):
                 _refuse_half_characters(field.name, value)
+            if isinstance(value, float) and math.isnan(value):
+                raise SettingError(f"{field.name} = nan: expected a number")
             try:
                 msgspec.convert(value, field.type, strict=True, from_attributes=True)
             except msgspec.ValidationError as error:

@@ -244,8 +244,8 @@ def _link(path: Path, content: bytes, outside: Path) -> None:
 
 
 def _link_inside(path: Path, content: bytes, outside: Path) -> None:
-    path.with_name("moved").write_bytes(content)
-    path.symlink_to("moved")
+    path.with_name(f"moved-{path.name}").write_bytes(content)
+    path.symlink_to(f"moved-{path.name}")
 
 
 def _huge(path: Path, content: bytes, outside: Path) -> None:

@@ -227,7 +227,7 @@ def _read(path: Path) -> Callable[[Path], Any]:
 
 def _recipe(task: str) -> Callable[[Path], Any]:
     kind = task_class(task).settings_type
-    return lambda path: to_record(make(kind, read_recipe(path)))
+    return lambda path: write_recipe(make(kind, read_recipe(path)))
 
 
 def _settings(task: str) -> Callable[[Path], Any]:

@@ -307,3 +307,20 @@ def test_weights_of_sixteen_bits_are_taken(folder):
     tensors, record = checkpoint.read(folder / "model.safetensors")
     checkpoint.write(folder / "model.safetensors", {k: v.to(torch.bfloat16) for k, v in tensors.items()}, record)
     assert unspool.load(folder).predict(["fine film"])[0].label in ("good", "bad")
+
+
+def test_a_setting_that_is_not_a_number_is_refused():
+    with pytest.raises(SettingError, match="forget_bias = nan: expected a number"):
+        Classifier(forget_bias=float("nan"))
+
+
+def test_counts_that_can_not_be_are_damage(tmp_path):
+    from unspool.data import NgramVocabulary
+
+    NgramVocabulary.learn([["who are you"], ["what"]], [["a machine"], ["a film"]]).save(tmp_path)
+    path = tmp_path / "ngrams.json"
+    record = json.loads(path.read_text())
+    for name in ("asked", "held"):
+        path.write_text(json.dumps(record | {name: [3, *record[name][1:]]}))
+        with pytest.raises(ModelFolderError, match=r"ngrams\.json: the vocabulary is damaged: an entry stands in more"):
+            NgramVocabulary.load(tmp_path)

@@ -239,6 +239,8 @@ class NgramVocabulary:
         record = read_json(path, _Record, "the vocabulary")
         if record.format > _FORMAT:
             raise ModelFolderError(f"{path} was saved by a newer Unspool: pip install --upgrade unspool")
+        if not all(a <= h <= record.pairs for a, h in zip(record.asked, record.held, strict=False)):
+            raise ModelFolderError(f"{path}: the vocabulary is damaged: an entry stands in more pairs than there are")
         try:
             return cls(
                 record.entries,
