@@ -139,11 +139,13 @@ def _forked(targets: list[Target], seed: int, numbers: range, work: Path) -> Ite
             case = Case(*json.loads(line))
             last = case.number
             yield case
+            if not case.target:
+                problem = ""  # the attack itself failed, and said so
         else:
             problem = f"took more than {2 * SECONDS:g} s outside of Python"
             os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
-    if last + 1 < numbers.stop:
+    if problem and last + 1 < numbers.stop:
         for left in work.glob(f"{seed}-{last + 1}*"):
             shutil.rmtree(left, ignore_errors=True)
         how = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit code {os.WEXITSTATUS(status)}"

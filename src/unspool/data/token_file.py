@@ -21,12 +21,16 @@ __all__ = ["TokenFile", "smallest_type", "token_array"]
 class TokenFile:
     """A file of token ids in the `.npy` form, of the smallest unsigned type that holds them.
 
+    Args:
+        path: Where it lies.
+        size: Number of units of the vocabulary, which no id may reach; not looked at if omitted.
+
     Attributes:
         path: Where it lies.
         tokens: The ids, (tokens,), mapped from the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: int | None = None) -> None:
         self.path = path
         try:
             with open_file(path):
@@ -40,6 +44,8 @@ class TokenFile:
         if self.tokens.ndim != 1 or self.tokens.dtype.kind != "u":
             found = f"{self.tokens.dtype} {self.tokens.shape}"
             raise DataError(f"not a token file: expected a list of unsigned integers, got {found}", where=str(path))
+        if size is not None and len(self.tokens) and (largest := int(self.tokens.max())) >= size:
+            raise DataError(f"damaged: it holds the id {largest:,} of {size:,} units; remove it", where=str(path))
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -117,11 +118,10 @@ class LanguageModel(Task[Corpus]):
             else:
                 paths = hashlib.sha256("\0".join(corpus.paths).encode()).hexdigest()[:12]
                 file = self._scratch / f"tokens-{paths}-{corpus.begin}-{corpus.end}.npy"
-                if (
-                    not file.is_file()
-                ):  # after a resume it is there: the same data, by their hash, and whole, or not at all
+                if not os.path.lexists(file):
                     TokenFile.write(file, corpus.pieces(), self.vocabulary)
-                tokens = TokenFile(file).tokens
+                # after a resume it was there: the same data, by their hash, and whole, or not at all
+                tokens = TokenFile(file, len(self.vocabulary)).tokens
             self._encoded[corpus] = tokens
         return self._encoded[corpus]
 
