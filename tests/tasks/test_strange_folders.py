@@ -324,3 +324,12 @@ def test_counts_that_can_not_be_are_damage(tmp_path):
         path.write_text(json.dumps(record | {name: [3, *record[name][1:]]}))
         with pytest.raises(ModelFolderError, match=r"ngrams\.json: the vocabulary is damaged: an entry stands in more"):
             NgramVocabulary.load(tmp_path)
+
+
+def test_a_checkpoint_whose_optimizer_has_other_shapes(folder, data):
+    path = folder / "training" / "checkpoint.safetensors"
+    tensors, record = checkpoint.read(path)
+    name = next(key for key in tensors if key.endswith("/exp_avg"))
+    checkpoint.write(path, {**tensors, name: tensors[name].reshape(-1)[:1].clone()}, record)
+    with pytest.raises(ModelFolderError, match=r"exp_avg of weight \d+ has shape \(1,\), expected"):
+        going_on(data, folder)
