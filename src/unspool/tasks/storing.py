@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from unspool.cells import Cell, cell_class, is_built_in
 from unspool.errors import ModelFolderError, SettingError, wording
@@ -97,7 +98,7 @@ def _expected(task: Task[Any]) -> dict[str, Tensor]:
     """The weights of a task's network, without memory for them."""
     record, task.record = task.record, None  # a task without a record makes a network to put weights into
     try:
-        with torch.device("meta"):
+        with torch.device("meta"), _WithoutDraws():
             return _weights(task._make_network())
     except (RuntimeError, OverflowError) as error:
         raise SettingError(f"there is no network of such sizes: {error}") from None
@@ -126,6 +127,17 @@ def _filled(task: Task[Any], folder: Path, path: Path) -> nn.Module:
     model = task._make_network()
     model.load_state_dict(tensors, strict=False)
     return model.eval()
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leave random initial values out where only names and shapes matter: on the meta device they import a compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        if func in (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_):
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
