@@ -131,7 +131,7 @@ def _forked(targets: list[Target], seed: int, numbers: range, work: Path) -> Ite
         _run_in_child(targets, seed, numbers, work, writing)
     os.close(writing)
     last, problem = numbers.start - 1, "the process died"
-    with os.fdopen(reading, "rb") as stream:
+    with os.fdopen(reading, "rb", buffering=0) as stream:  # what lay in a buffer, `select` would not see
         while select.select([stream], [], [], 2 * SECONDS)[0]:
             line = stream.readline()
             if not line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gzip
 import json
 import os
@@ -27,6 +28,11 @@ TEXTS = (
     *("´`'\"", "]}>", "\t", "\r", ",;"),
 )
 NUMBERS = ("0", "-1", "1e999", "nan", "-inf", "9" * 30, "9" * 5000, "0.0000000001", "18446744073709551616", "1_0")
+
+
+def odd(draw: random.Random) -> Any:
+    """One of `ODD`, copied: what a case changes in it stays in that case."""
+    return copy.deepcopy(draw.choice(ODD))
 
 
 def damaged_bytes(draw: random.Random, content: bytes) -> bytes:
@@ -139,12 +145,12 @@ def _changed_tree(draw: random.Random, tree: Any) -> tuple[str, Any]:
     if what == NESTING and draw.random() < 0.8:
         what = "odd"  # one in ten of all changes is enough
     if not places:
-        return what, "<nesting>" if what == NESTING else draw.choice(ODD)
+        return what, "<nesting>" if what == NESTING else odd(draw)
     parent, key = draw.choice(places)
     if what == "delete":
         del parent[key]
     elif what == "odd":
-        parent[key] = draw.choice(ODD)
+        parent[key] = odd(draw)
     elif what == NESTING:
         parent[key] = "<nesting>"
     elif what == "swap":
@@ -155,9 +161,9 @@ def _changed_tree(draw: random.Random, tree: Any) -> tuple[str, Any]:
     elif what == "rename":
         parent[draw.choice(("", "a", "\ud800", f"{key}s", str(key).upper()))] = parent.pop(key)
     elif what == "add":
-        parent[draw.choice(("x", "\ud800", "\x1b", "format", "__class__"))] = draw.choice(ODD)
+        parent[draw.choice(("x", "\ud800", "\x1b", "format", "__class__"))] = odd(draw)
     else:
-        parent["<twice>"] = draw.choice(ODD)
+        parent["<twice>"] = odd(draw)
         what = "twice"
     return what, tree
 
@@ -195,10 +201,10 @@ def damaged_tensors(draw: random.Random, content: bytes) -> tuple[str, bytes]:
         wrong = draw.choice((0, 1, 2**31, 2**63, 2**64 - 1, size - 1, size + 8))
         return what, wrong.to_bytes(8, "little") + content[8:]
     elif what == "numbers" and len(numbers) >= 4:
-        odd = struct.pack("<f", draw.choice((float("nan"), float("inf"), float("-inf"), 1e38, -3e38, 1e20, 1e-40)))
+        number = struct.pack("<f", draw.choice((float("nan"), float("inf"), float("-inf"), 1e38, -3e38, 1e20, 1e-40)))
         for _ in range(draw.choice((1, 1, 20))):
             place = draw.randrange(len(numbers) // 4) * 4
-            numbers[place : place + 4] = odd
+            numbers[place : place + 4] = number
     else:
         return "bytes", damaged_bytes(draw, content)
     return what, len(header).to_bytes(8, "little") + header + bytes(numbers)

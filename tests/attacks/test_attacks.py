@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import attack
 import pytest
+from damage import damaged_json
 from targets import Target
 
 from unspool.errors import UsageError
@@ -91,3 +93,9 @@ def test_a_case_is_the_same_each_time(tmp_path):
     assert cases[0] == cases[2] != cases[1]
     assert attack.describe_case([target], 5, 8) == (cases[0].target, cases[0].damage)
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_a_case_does_not_hang_on_those_before_it():
+    content = b'{"a": [1, 2, 3], "b": {"c": "d"}}'
+    alone = [damaged_json(random.Random(number), content) for number in range(300)]
+    assert [damaged_json(random.Random(number), content) for number in reversed(range(300))] == alone[::-1]
