@@ -21,7 +21,7 @@ ROWS = [
     {"layers"},
     {"engine"},
     {"cells", "data"},
-    {"randomness", "settings", "writing"},
+    {"randomness", "reading", "settings", "writing"},
     {"errors"},
 ]
 """A folder imports only from rows below its own; folders on one row do not import each other."""

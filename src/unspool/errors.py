@@ -43,10 +43,12 @@ __all__ = [
     "for_command_line",
     "for_python",
     "option",
+    "printable",
     "wording",
 ]
 
 _BOTH = re.compile("\x1d([^\x1d\x1e]*)\x1e([^\x1d\x1e]*)\x1d")
+_LONGEST, _END = 600, 200  # characters of a message, and those of its end where the middle is left out
 
 
 def wording(command_line: str, python: str) -> str:
@@ -85,6 +87,21 @@ def for_python(text: str) -> str:
     return _BOTH.sub(r"\2", text)
 
 
+def printable(text: str, longest: int = _LONGEST) -> str:
+    """Return a text as one line that is safe to show on a terminal.
+
+    Characters that can't be printed, such as the beginning of a terminal's commands, become escapes; line ends become
+    blanks; of a text that is too long, the middle is left out.
+
+    Args:
+        text: Words of our own with parts of files in them.
+        longest: Most characters; at least 300.
+    """
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else " " if c.isspace() else repr(c)[1:-1] for c in text)
+    return text if len(text) <= longest else f"{text[: longest - _END - 5]} ... {text[-_END:]}"
+
+
 class UnspoolError(Exception):
     """Base of every error that Unspool raises on purpose.
 
@@ -99,7 +116,7 @@ class UnspoolError(Exception):
         return super().__str__()
 
     def __str__(self) -> str:
-        return for_python(self.message)
+        return printable(for_python(self.message))
 
 
 class UsageError(UnspoolError):

@@ -11,6 +11,7 @@ import ast
 import difflib
 import inspect
 import itertools
+import math
 import textwrap
 import tomllib
 import typing
@@ -92,6 +93,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, str):
+                _refuse_half_characters(field.name, value)
+            if isinstance(value, float) and math.isnan(value):
+                raise SettingError(f"{field.name} = nan: expected a number")
             try:
                 msgspec.convert(value, field.type, strict=True, from_attributes=True)
             except msgspec.ValidationError as error:
@@ -193,6 +198,8 @@ def from_record(settings: type[S], record: Mapping[str, Any]) -> S:
         return msgspec.convert(_merged(to_record(settings()), record), settings, strict=True)
     except msgspec.ValidationError as error:
         raise SettingError(_plain(str(error))) from None
+    except UnicodeEncodeError as error:
+        raise SettingError(f"a setting holds {error.object!r}: half of a surrogate pair is no character") from None
 
 
 def to_record(settings: Settings) -> dict[str, Any]:
@@ -204,13 +211,15 @@ def read_recipe(path: Path) -> dict[str, object]:
     """Read a TOML recipe into dotted names.
 
     Raises:
-        SettingError: If the file is missing or not TOML.
+        SettingError: If the file is missing, can't be read, or is not TOML.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingError(f"{path}: no such recipe file") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingError(f"{path}: the recipe can't be read: {error.strerror or error}") from None
+    except (ValueError, RecursionError) as error:
         raise SettingError(f"{path}: not a TOML recipe: {error}") from None
     return dict(_flatten(tree))
 
@@ -277,6 +286,7 @@ def _read(value: object, setting: Setting) -> object:
     """Read a flag's text as the setting's type; anything else is left to the type check."""
     if not isinstance(value, str):
         return list(value) if isinstance(value, tuple) else value
+    _refuse_half_characters(setting.name, value)
     plain = _without_meta(setting.type)
     options = set(typing.get_args(plain)) if typing.get_origin(plain) is not typing.Literal else set()
     if value.lower() in ("none", "") and type(None) in options:
@@ -298,6 +308,14 @@ def _read(value: object, setting: Setting) -> object:
 def _folded(choice: object) -> str:
     """A choice without case, and `_` as `-`, as people write it."""
     return str(choice).casefold().replace("_", "-")
+
+
+def _refuse_half_characters(name: str, value: str) -> None:
+    """Refuse halves of surrogate pairs, which JSON escapes and bytes on the command line can hold, and no file."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise SettingError(f"{name} = {value!r}: half of a surrogate pair is no character") from None
 
 
 def _without_meta(annotation: Any) -> Any:

@@ -185,3 +185,12 @@ def test_all_real_files_are_read(data):
         stories = list(read_stories(file))
         assert 990 <= len(stories) <= 1000, file
         assert all(story.supports for story in stories)
+
+
+@pytest.mark.parametrize(
+    "line", ["9" * 5000 + " Mary went.\n", "1 Mary went.\n2 Where is Mary?\thome\t" + "9" * 5000 + "\n"]
+)
+def test_line_ids_of_thousands_of_digits_are_bad_lines(tmp_path, line):
+    (tmp_path / "a.txt").write_text(line)
+    with pytest.raises(DataError, match=r"a\.txt:[12]: "):
+        list(read_stories(tmp_path / "a.txt"))

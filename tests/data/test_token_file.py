@@ -75,3 +75,27 @@ def test_other_files_are_refused(tmp_path):
     path.write_bytes(whole[:-3])
     with pytest.raises(DataError, match="not a token file"):
         TokenFile(path)
+
+
+def test_ids_beyond_the_vocabulary_are_damage(tmp_path):
+    np.save(tmp_path / "tokens.npy", np.array([1, 2, 250], np.uint8))
+    assert TokenFile(tmp_path / "tokens.npy", 251).tokens.tolist() == [1, 2, 250]
+    with pytest.raises(DataError, match="damaged: it holds the id 250 of 250 units"):
+        TokenFile(tmp_path / "tokens.npy", 250)
+
+
+@pytest.mark.parametrize(
+    "content", [b"PK\x03\x04" + b"\0" * 99, b"\x93NUMPY\x01\x00v\x00{'descr': '|u1', ((((", b"\xff" * 99]
+)
+def test_other_bytes_are_no_token_file(tmp_path, content):
+    (tmp_path / "tokens.npy").write_bytes(content)
+    with pytest.raises(DataError, match="not a token file"):
+        TokenFile(tmp_path / "tokens.npy")
+
+
+def test_a_link_out_of_the_folder_is_no_token_file(tmp_path):
+    (tmp_path / "training").mkdir()
+    np.save(tmp_path / "outside.npy", np.array([1], np.uint8))
+    (tmp_path / "training" / "tokens.npy").symlink_to(tmp_path / "outside.npy")
+    with pytest.raises(DataError, match="leads out of the model folder"):
+        TokenFile(tmp_path / "training" / "tokens.npy")

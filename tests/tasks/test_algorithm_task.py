@@ -148,5 +148,5 @@ def test_what_can_t_be_is_refused(tmp_path):
     with pytest.raises(UsageError, match="learned copy; it can't be scored on sort"):
         model.evaluate("sort")
     (tmp_path / "m" / "vocabulary" / "algorithm.json").write_text('{"algorithm": "fly", "in_code": false}')
-    with pytest.raises(ModelFolderError, match=r"algorithm.json: missing or damaged"):
+    with pytest.raises(ModelFolderError, match=r"algorithm.json: there is no algorithm 'fly'"):
         Algorithm.load(tmp_path / "m")

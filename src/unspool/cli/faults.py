@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import click
 
 from unspool.cli.talk import first
-from unspool.errors import MachineError, UnspoolError, for_command_line
+from unspool.errors import MachineError, UnspoolError, for_command_line, printable
 
 __all__ = ["exit_code_of", "without_warnings"]
 
@@ -46,7 +46,7 @@ def _complain(text: str, *, everywhere: bool = False) -> None:
     """One line on stderr; what all processes of a run meet is said by the first alone."""
     if first() or everywhere:
         who = "unspool" if first() else f"unspool (process {os.environ['RANK']})"
-        click.echo(f"{who}: {' '.join(text.split())}", err=True)
+        click.echo(f"{who}: {printable(' '.join(text.split()))}", err=True)
 
 
 def _usage(error: click.UsageError) -> str:

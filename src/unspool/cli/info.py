@@ -12,7 +12,7 @@ from unspool.cli.flags import SETTINGS
 from unspool.cli.models import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, result, result_json
-from unspool.errors import for_command_line
+from unspool.errors import for_command_line, printable
 from unspool.training.progress import counted
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def info(model: Path, as_json: bool) -> None:
     lines.append("settings   " + (", ".join(f"{name} = {value}" for name, value in changed.items()) or "all defaults"))
     if record.metrics:
         lines += ["", scores_beside_baselines(record.metrics, record.baselines)]
-    result("\n".join(lines))
+    result("\n".join(printable(part, 10_000) for line in lines for part in line.split("\n")))
 
 
 def _best_so_far(folder: Path, record: Record) -> Best | None:

@@ -65,7 +65,7 @@ def say(text: str) -> None:
 def result(text: str, *, newline: bool = True) -> None:
     """Write a result, on stdout."""
     if first():
-        click.echo(text, nl=newline)
+        click.echo(text.encode("utf-8", "backslashreplace").decode(), nl=newline)  # file names may be no UTF-8
 
 
 def result_json(value: Any) -> None:

@@ -292,7 +292,7 @@ class Sort(ExerciseKind):
     def read(self, text: str) -> Exercise:
         pairs = [word.partition(":")[::2] for word in text.split()]
         try:
-            priorities = np.array([float(priority) for priority, _ in pairs], np.float32)
+            priorities = _finite([priority for priority, _ in pairs])
         except ValueError:
             raise self._wrong(text) from None
         return self.lay(self._bits([word for _, word in pairs], self.width, text)[:, None], priorities[:, None])
@@ -328,7 +328,7 @@ class Adding(ExerciseKind):
     def read(self, text: str) -> Exercise:
         words = text.split()
         try:
-            numbers = np.array([float(word.removesuffix("*")) for word in words], np.float32)
+            numbers = _finite([word.removesuffix("*") for word in words])
         except ValueError:
             raise self._wrong(text) from None
         if sum(word.endswith("*") for word in words) != 2:
@@ -340,6 +340,14 @@ class Adding(ExerciseKind):
 
     def tokens(self, exercise: Exercise) -> list[str]:
         return [f"{number:.2f}{'*' * (mark > 0)}" for number, mark in exercise.inputs[:, 0].tolist()]
+
+
+def _finite(words: list[str]) -> Array:
+    """Numbers that are typed, (words,); a `ValueError` where one is not finite, or no number."""
+    numbers = np.array([float(word) for word in words])
+    if not (np.abs(numbers) <= np.finfo(np.float32).max).all():
+        raise ValueError("a number is not finite")
+    return numbers.astype(np.float32)
 
 
 def _random_bits(chance: Chance, length: int, batch: int, width: int) -> Array:

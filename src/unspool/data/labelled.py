@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
@@ -117,6 +118,10 @@ def _labelled(row: Row, text_column: str, label_column: str, separator: str | No
         if name not in row.values and not (name == label_column and separator is not None):
             return DataError(f"there is no column {name!r} here; the columns are {', '.join(row.values)}", row.where)
     text, label = row.values[text_column], row.values.get(label_column)
+    for name, value in ((text_column, text), (label_column, label)):
+        if isinstance(value, float) and not math.isfinite(value):
+            missing = f"column {name!r} is {value}, as tables write a missing value; expected a text or a number"
+            return DataError(missing, row.where)
     if not text or (isinstance(text, str) and not text.strip()):
         return DataError(f"column {text_column!r} is empty; expected a text", row.where)
     if separator is None and (label is None or (isinstance(label, str) and not label.strip())):

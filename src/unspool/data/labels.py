@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from unspool.errors import DataError, ModelFolderError
+from unspool.reading import read_json
 from unspool.settings import nearest
 from unspool.writing import replace_file
 
@@ -108,15 +109,13 @@ class Labels:
             ModelFolderError: If it is missing or damaged.
         """
         path = folder / f"{name}.json"
+        record = read_json(path, _Record, "the list of labels")
         try:
-            record = msgspec.json.decode(path.read_bytes(), type=_Record)
             return cls(record.labels, record.counts)
-        except FileNotFoundError:
-            raise ModelFolderError(f"{path}: the file is missing; the model folder is not complete") from None
-        except (msgspec.MsgspecError, DataError, UnicodeDecodeError) as error:
+        except DataError as error:
             raise ModelFolderError(f"{path}: the list of labels is damaged: {error}") from None
 
 
 class _Record(msgspec.Struct):
     labels: list[str]
-    counts: list[int]
+    counts: list[Annotated[int, msgspec.Meta(ge=0, lt=2**53)]]

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unspool.errors import DataError, ModelFolderError
+from unspool.reading import read_json
 from unspool.writing import replace_file
 
 __all__ = ["LONGEST_TEXT", "Bag", "Bags", "NgramVocabulary", "split_words"]
@@ -89,14 +90,18 @@ class Bags:
         )
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+_Length = Annotated[int, msgspec.Meta(ge=1, le=LONGEST_TEXT)]
+
+
 class _Record(msgspec.Struct, forbid_unknown_fields=True):
     format: int
-    shortest: int
-    longest: int
-    pairs: int
+    shortest: _Length
+    longest: _Length
+    pairs: _Count
     entries: list[str]
-    asked: list[int]
-    held: list[int]
+    asked: list[_Count]
+    held: list[_Count]
 
 
 class NgramVocabulary:
@@ -231,10 +236,12 @@ class NgramVocabulary:
             ModelFolderError: If it is missing, damaged, or of a newer version.
         """
         path = folder / f"{name}.json"
+        record = read_json(path, _Record, "the vocabulary")
+        if record.format > _FORMAT:
+            raise ModelFolderError(f"{path} was saved by a newer Unspool: pip install --upgrade unspool")
+        if not all(a <= h <= record.pairs for a, h in zip(record.asked, record.held, strict=False)):
+            raise ModelFolderError(f"{path}: the vocabulary is damaged: an entry stands in more pairs than there are")
         try:
-            record = msgspec.json.decode(path.read_bytes(), type=_Record)
-            if record.format > _FORMAT:
-                raise ModelFolderError(f"{path} was saved by a newer Unspool: pip install --upgrade unspool")
             return cls(
                 record.entries,
                 record.asked,
@@ -243,9 +250,7 @@ class NgramVocabulary:
                 shortest=record.shortest,
                 longest=record.longest,
             )
-        except FileNotFoundError:
-            raise ModelFolderError(f"{path}: the file is missing; the model folder is not complete") from None
-        except (msgspec.MsgspecError, DataError, UnicodeDecodeError) as error:
+        except DataError as error:
             raise ModelFolderError(f"{path}: the vocabulary is damaged: {error}") from None
 
 

@@ -16,7 +16,7 @@ __all__ = ["Story", "read_stories", "stories_of_rows", "story_words"]
 StoryForm = Literal["babi", "jsonl"]
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_LINE = re.compile(r"(\d+) +(\S.*)$")
+_LINE = re.compile(r"(\d{1,9}) +(\S.*)$")
 _FIELDS = {"story", "question", "answer", "answers", "supports"}
 
 
@@ -127,7 +127,7 @@ def _asked(text: str, sentences: dict[int, str], where: str) -> Story:
     places = {id: place for place, id in enumerate(sentences)}
     supports = []
     for written in parts[2].split() if len(parts) == 3 else []:
-        if not written.isdecimal() or int(written) not in places:
+        if not re.fullmatch(r"\d{1,9}", written) or int(written) not in places:
             known = f"{min(places)} to {max(places)}"
             raise DataError(
                 f"supporting sentence {written!r} is none of the sentences above; expected line IDs among {known}",

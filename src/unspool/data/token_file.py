@@ -12,7 +12,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from unspool.data.vocabulary import END, Vocabulary
-from unspool.errors import DataError, MachineError
+from unspool.errors import DataError, MachineError, ModelFolderError
+from unspool.reading import open_file
 
 __all__ = ["TokenFile", "smallest_type", "token_array"]
 
@@ -20,22 +21,31 @@ __all__ = ["TokenFile", "smallest_type", "token_array"]
 class TokenFile:
     """A file of token ids in the `.npy` form, of the smallest unsigned type that holds them.
 
+    Args:
+        path: Where it lies.
+        size: Number of units of the vocabulary, which no id may reach; not looked at if omitted.
+
     Attributes:
         path: Where it lies.
         tokens: The ids, (tokens,), mapped from the file.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, size: int | None = None) -> None:
         self.path = path
         try:
-            self.tokens: NDArray[np.unsignedinteger] = np.load(path, mmap_mode="r", allow_pickle=False)
+            with open_file(path):
+                self.tokens: NDArray[np.unsignedinteger] = npy.open_memmap(path, mode="r")
         except FileNotFoundError:
             raise DataError("no such file", where=str(path)) from None
-        except (ValueError, EOFError) as error:
+        except ModelFolderError as error:
+            raise DataError(error.message) from None
+        except Exception as error:  # numpy reads the header as Python source and raises whatever that may raise
             raise DataError(f"not a token file: {error}", where=str(path)) from None
         if self.tokens.ndim != 1 or self.tokens.dtype.kind != "u":
             found = f"{self.tokens.dtype} {self.tokens.shape}"
             raise DataError(f"not a token file: expected a list of unsigned integers, got {found}", where=str(path))
+        if size is not None and len(self.tokens) and (largest := int(self.tokens.max())) >= size:
+            raise DataError(f"damaged: it holds the id {largest:,} of {size:,} units; remove it", where=str(path))
 
     def __len__(self) -> int:
         return len(self.tokens)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple, Self, Unpack
+from typing import Annotated, Any, NamedTuple, Self, Unpack
 
 import msgspec
 import numpy as np
@@ -32,6 +32,7 @@ from unspool.data.units import (
     word_pattern,
 )
 from unspool.errors import ModelFolderError, SettingError, UsageError
+from unspool.reading import read_json, read_part
 from unspool.settings import nearest
 from unspool.writing import replace_file
 
@@ -88,7 +89,7 @@ class Vocabulary:
         self._stored = stored
         self._ids: dict[str, int] = self._tokenizer.get_vocab()
         self._names = sorted(self._ids, key=self._ids.__getitem__)
-        if tuple(self._names[:3]) != SPECIAL or self._ids[self._names[-1]] != len(self._names) - 1:
+        if tuple(self._names[:3]) != SPECIAL or any(self._ids[name] != id for id, name in enumerate(self._names)):
             raise ModelFolderError("the vocabulary's ids have gaps, or it does not begin with <pad>, <unk>, <eos>")
         self._table = character_table(self._ids) if units == "character" else np.empty(0, np.int32)
 
@@ -248,14 +249,15 @@ class Vocabulary:
             ModelFolderError: If a file is missing or damaged.
         """
         path = folder / f"{name}.json"
+        meta = read_json(folder / f"{name}.meta.json", _Meta, "the vocabulary")
+        flags = Flags(lowercase=meta.lowercase, digits_to_zero=meta.digits_to_zero)
+        content = read_part(path)
         try:
-            meta = msgspec.json.decode((folder / f"{name}.meta.json").read_bytes(), type=_Meta)
-            stored = path.read_bytes().decode()
-            flags = Flags(lowercase=meta.lowercase, digits_to_zero=meta.digits_to_zero)
-            vocabulary = cls(Tokenizer.from_str(stored), meta.units, **flags, counts=meta.counts, stored=stored)
-        except FileNotFoundError as error:
-            raise ModelFolderError(f"{error.filename}: the file is missing; the model folder is not complete") from None
-        except Exception as error:  # `tokenizers` raises plain Exception
+            tokenizer = _tokenizer(content, meta.units)
+            vocabulary = cls(tokenizer, meta.units, **flags, counts=meta.counts, stored=content.decode())
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # `tokenizers` raises plain Exception, and panics as a BaseException
             raise ModelFolderError(f"{path}: the vocabulary is damaged: {error}") from None
         if len(vocabulary) != meta.size or len(meta.counts) not in (0, meta.size):
             raise ModelFolderError(f"{path}: {len(vocabulary)} units, expected {meta.size}; the vocabulary is damaged")
@@ -280,7 +282,26 @@ class _Meta(msgspec.Struct):
     lowercase: bool
     digits_to_zero: bool
     size: int
-    counts: list[int]
+    counts: list[Annotated[int, msgspec.Meta(ge=0, lt=2**53)]]
+
+
+class _Stored(msgspec.Struct):
+    model: msgspec.Raw
+
+
+_MODELS = {"bpe": models.BPE, "unigram": models.Unigram}
+
+
+def _tokenizer(content: bytes, units: Units) -> Tokenizer:
+    """The tokenizer of a stored file: its model alone, since `dress` makes the rest anew."""
+    model = bytes(msgspec.json.decode(content, type=_Stored).model).decode()
+    rest = ("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")
+    nothing = "".join(f'"{name}": null, ' for name in rest)
+    tokenizer = Tokenizer.from_str(f'{{"version": "1.0", {nothing}"added_tokens": [], "model": {model}}}')
+    expected = _MODELS.get(units, models.WordLevel)
+    if not isinstance(tokenizer.model, expected):
+        raise ModelFolderError(f"expected a {expected.__name__} model for units {units!r}")
+    return tokenizer
 
 
 def _chunks(texts: Iterable[str], size: int = 4096) -> Iterator[list[str]]:

@@ -23,7 +23,6 @@ import json
 import os
 import tempfile
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,14 @@ from unspool.inspection.maps import Map
 from unspool.inspection.page import page
 from unspool.inspection.picture import picture
 from unspool.inspection.trace import Array, Trace
+from unspool.reading import open_regular, read_file
 from unspool.settings import nearest
 
 __all__ = ["FORMATS", "read_trace", "write_trace"]
 
 _FORMAT, _VERSION = "unspool trace", 1
 _HEADER = "trace.json"
+_LARGEST = 1 << 30  # bytes of a file that is read back
 _NOT_FINITE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 
@@ -86,16 +87,14 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
     if path.suffix.lower() not in readers:
         raise UsageError(f"{path} can't be read back as a trace; only .json and .npz can")
     try:
-        return readers[path.suffix.lower()](path.read_bytes())
+        return readers[path.suffix.lower()](read_file(path, most=_LARGEST, open_it=open_regular))
     except FileNotFoundError:
         raise DataError("there is no such file", where=str(path)) from None
     except OSError as error:
         raise DataError(f"can't be read: {error.strerror or error}", where=str(path)) from error
     except UnspoolError as error:
-        raise DataError(f"not a trace that can be used: {error}", where=str(path)) from error
-    except (ValueError, LookupError, TypeError, AttributeError, EOFError, ArithmeticError) as error:
-        raise DataError(f"damaged, or not a trace: {error}", where=str(path)) from error
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, MemoryError) as error:
+        raise DataError(f"not a trace that can be used: {error.message}", where=str(path)) from error
+    except Exception as error:  # json, zipfile, zlib, and numpy, which reads a header as Python source
         raise DataError(f"damaged, or not a trace: {error}", where=str(path)) from error
 
 

@@ -37,9 +37,11 @@ from unspool.errors import DataError, ModelFolderError, UsageError
 from unspool.inspection import Map, Trace
 from unspool.layers import initialize
 from unspool.models import StepwiseModel
+from unspool.reading import read_json
 from unspool.settings import Settings, nearest
 from unspool.tasks.algorithm_scores import AnswerScores
 from unspool.tasks.base import DataLike, Task, device_of
+from unspool.tasks.finite import check_output
 from unspool.tasks.folder import fingerprint
 from unspool.tasks.network import recurrent_stack
 from unspool.tasks.representation import brief
@@ -294,7 +296,9 @@ class Algorithm(Task[Exercises]):
     def _worked(self, text: str, where: str) -> Worked:
         assert self.kind is not None
         exercise = self._exercise(text, where)
-        return self._answered(text, exercise, self.model(exercise.inputs.to(device_of(self.model))))
+        said = self.model(exercise.inputs.to(device_of(self.model)))
+        check_output(said, where)
+        return self._answered(text, exercise, said)
 
     def _answered(self, text: str, exercise: Exercise, said: Tensor) -> Worked:
         assert self.kind is not None
@@ -354,11 +358,13 @@ class Algorithm(Task[Exercises]):
 
     def _load_vocabularies(self, folder: Path) -> None:
         path = folder / "algorithm.json"
-        try:
-            record = msgspec.json.decode(path.read_bytes(), type=_Record)
-            kind: ExerciseKind = BracketsInCode(["{}"]) if record.in_code else ALGORITHMS[record.algorithm](self._data)
-        except (OSError, msgspec.DecodeError, KeyError) as error:
-            raise ModelFolderError(f"{path}: missing or damaged ({error})") from None
+        record = read_json(path, _Record, "the name of the algorithm")
+        if record.algorithm not in ALGORITHMS:
+            raise ModelFolderError(
+                f"{path}: there is no algorithm {record.algorithm!r}{nearest(record.algorithm, ALGORITHMS)}; "
+                f"the folder is damaged, or newer"
+            )
+        kind: ExerciseKind = BracketsInCode(["{}"]) if record.in_code else ALGORITHMS[record.algorithm](self._data)
         self.algorithm, self.kind, self._in_code = record.algorithm, kind, record.in_code
 
     @property

@@ -39,6 +39,7 @@ from unspool.decoding import DecodingSettings, decode, stream, stream_settings, 
 from unspool.errors import DataError, ModelFolderError, UsageError, option
 from unspool.inspection import Trace
 from unspool.models import AssistantModel, Retriever
+from unspool.reading import read_json
 from unspool.settings import Settings, describe
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
 from unspool.tasks.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
@@ -615,10 +616,7 @@ class Assistant(Task[list[Question]]):
 
     def _load_vocabularies(self, folder: Path) -> None:
         path = folder / "questions.json"
-        try:
-            kept = msgspec.json.decode(path.read_bytes(), type=list[_Kept])
-        except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ModelFolderError(f"{path}: missing or damaged ({error})") from None
+        kept = read_json(path, list[_Kept], "the list of questions")
         if not kept or not all(each.wordings and each.answers for each in kept):
             raise ModelFolderError(f"{path}: a question without wording or answer; the folder is damaged")
         self.questions = [Question(str(path), each.wordings, each.answers) for each in kept]

@@ -40,6 +40,7 @@ from unspool.settings import Settings
 from unspool.tasks.base import Task, batched_tokens, device_of
 from unspool.tasks.baselines import MajorityClass, NgramClassifier
 from unspool.tasks.encoding import bucketed, learned_vocabulary
+from unspool.tasks.finite import check_output
 from unspool.tasks.metrics import classification_scores, multilabel_scores
 from unspool.tasks.network import reading_stack, token_embedding
 from unspool.tasks.representation import brief
@@ -328,6 +329,8 @@ class Classifier(Task[TextExamples]):
     def _classified(self, texts: list[Text]) -> list[Classification]:
         where = [f"text {number}" for number in range(1, len(texts) + 1)]
         probabilities = self._probabilities(self.model, self._encode_texts(texts, where))
+        for place, row in zip(where, probabilities, strict=True):
+            check_output(torch.from_numpy(row), place)
         return [self._classification(text, row) for text, row in zip(texts, probabilities, strict=True)]
 
     def _classification(self, text: Text, row: NDArray[np.float32]) -> Classification:

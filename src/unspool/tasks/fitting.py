@@ -29,6 +29,7 @@ from unspool.tasks.folder import (
     write_record,
     write_text,
 )
+from unspool.tasks.storing import refuse_training_beyond_memory
 from unspool.tasks.unfinished import way_on, way_to_use
 from unspool.training import LogReporter, Reporter, fit, report_to
 from unspool.training.callbacks import Callback, together
@@ -250,6 +251,7 @@ class _Fitting(Generic[D]):
         if splits.valid is not None:
             usable = self.task._check_held_out(splits.valid.examples)
             splits = splits._replace(valid=splits.valid._replace(examples=usable))
+        refuse_training_beyond_memory(self.task)
         with seeded(self.task.settings.training.seed):
             self.task.model = self.task._make_network()
         return splits

@@ -24,11 +24,13 @@ from typing import Any
 import msgspec
 
 from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError, option
+from unspool.reading import RECORD, read_file
 from unspool.training.folder_lock import LOCK, lock_folder, refuse_folder_in_training
 from unspool.writing import newest, replace_file
 
 __all__ = [
     "FORMAT",
+    "RECORD",
     "Record",
     "beside",
     "fingerprint",
@@ -45,8 +47,6 @@ __all__ = [
 
 FORMAT = 1
 """Version of the folder's layout; a folder of a higher one is refused."""
-
-RECORD = "unspool.json"
 
 _PARTS = frozenset((RECORD, "model.safetensors", "vocabulary", "README.md", "training"))
 """Everything that a model folder or a training holds, beside files that are half written (`.partial`)."""
@@ -75,6 +75,31 @@ class Record(msgspec.Struct, kw_only=True):
     """How often the model was saved into this folder."""
 
 
+class _Facts(msgspec.Struct):
+    paths: list[str] = []
+    sha256: str | None = None
+
+
+class _Network(msgspec.Struct, frozen=True):
+    summary: str = ""
+    engine: list[str] = []
+
+
+class _Training(msgspec.Struct, frozen=True):
+    epochs: float = 0
+    updates: int = 0
+    seconds: float = 0
+    stopped: str = ""
+
+
+class _Shape(msgspec.Struct):
+    """What the parts of a record must look like that are plain dictionaries, since the code reads them."""
+
+    data: dict[str, _Facts] = {}
+    network: _Network = _Network()
+    training: _Training = _Training()
+
+
 def read_record(folder: Path) -> Record:
     """Read and check `unspool.json`.
 
@@ -83,13 +108,13 @@ def read_record(folder: Path) -> Record:
     """
     path = newest(folder, RECORD)
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = json.loads(read_file(path))
     except FileNotFoundError:
         what = "is no model folder: it holds no unspool.json" if folder.is_dir() else "does not exist"
         raise ModelFolderError(f"{folder} {what}") from None
     except NotADirectoryError:
         raise ModelFolderError(f"{folder} is a file; a model is a folder that holds unspool.json") from None
-    except (ValueError, OSError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path} is damaged: {error}") from None
     version = tree.get("format") if isinstance(tree, dict) else None
     if not isinstance(version, int):
@@ -100,9 +125,14 @@ def read_record(folder: Path) -> Record:
             f"pip install --upgrade unspool"
         )
     try:
-        return msgspec.convert(tree, Record)
-    except msgspec.ValidationError as error:
+        msgspec.convert(tree, _Shape)
+        record = msgspec.convert(tree, Record)
+        json.dumps(tree | {"data": None}, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ModelFolderError(f"{path} is damaged: a text holds half of a surrogate pair") from None
+    except (msgspec.ValidationError, RecursionError) as error:
         raise ModelFolderError(f"{path} is damaged: {error}") from None
+    return record
 
 
 def write_record(folder: Path, record: Record) -> None:
@@ -116,7 +146,7 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         MachineError: If the disk is full or refuses.
     """
-    replace_file(path, text.encode())
+    replace_file(path, text.encode("utf-8", "backslashreplace"))  # a file name that is no UTF-8; JSON reads it back
 
 
 @contextmanager
@@ -147,7 +177,7 @@ def new_folder(out: Path | None, *, resume: bool, first: bool = True) -> Iterato
             f"{out} is not empty; nothing is overwritten. Go on with {option('resume')}, replace the model in it with "
             f"{option('overwrite')}, or name another folder"
         )
-    was_empty = not out.is_dir() or not any(out.iterdir())
+    existed, was_empty = out.is_dir(), not out.is_dir() or not any(out.iterdir())
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -157,7 +187,7 @@ def new_folder(out: Path | None, *, resume: bool, first: bool = True) -> Iterato
             yield out
         except BaseException as error:
             if was_empty and _nothing_to_keep(out, error):
-                shutil.rmtree(out, ignore_errors=True)
+                _remove(out, itself=not existed)
             raise
 
 
@@ -225,6 +255,18 @@ def _refuse_to_replace(folder: Path) -> None:
         raise UsageError(
             f"{folder} also holds {', '.join(strange[:3])}, which no model has; move it away, or name another folder"
         )
+
+
+def _remove(folder: Path, *, itself: bool) -> None:
+    """Remove what a training wrote; the folder itself only if the training made it."""
+    if itself:
+        shutil.rmtree(folder, ignore_errors=True)
+        return
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _nothing_to_keep(out: Path, error: BaseException) -> bool:

@@ -47,6 +47,7 @@ from unspool.tasks.base import DataLike, Task, device_of
 from unspool.tasks.baselines import KneserNey
 from unspool.tasks.corpus import Corpus
 from unspool.tasks.encoding import learned_vocabulary
+from unspool.tasks.finite import check_output
 from unspool.tasks.metrics import language_model_scores
 from unspool.tasks.network import recurrent_stack, transformer_options
 from unspool.tasks.representation import brief
@@ -164,11 +165,10 @@ class LanguageModel(Task[Corpus]):
             else:
                 text = hashlib.sha256(("\0".join(corpus.paths) or corpus.text).encode()).hexdigest()[:12]
                 file = self._scratch / f"tokens-{text}-{corpus.begin}-{corpus.end}.npy"
-                if (
-                    not file.is_file()
-                ):  # after a resume it is there: the same data, by their hash, and whole, or not at all
+                if not os.path.lexists(file):
                     TokenFile.write(file, corpus.pieces(), self.vocabulary)
-                tokens = TokenFile(file).tokens
+                # after a resume it was there: the same data, by their hash, and whole, or not at all
+                tokens = TokenFile(file, len(self.vocabulary)).tokens
             self._encoded[corpus] = tokens
         return self._encoded[corpus]
 
@@ -295,6 +295,7 @@ class LanguageModel(Task[Corpus]):
         scores, _ = self.model(ids)
         nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
         likely = scores[-1, 0].exp().topk(min(8, len(self.vocabulary)))
+        check_output(torch.cat([likely.values.double(), nats.double().mean(0, keepdim=True).exp()]), where)
         following = {self.vocabulary.unit(int(i)): float(p) for p, i in zip(likely.values, likely.indices, strict=True)}
         return Reading(text, self._units(text), nats.tolist(), following)
 

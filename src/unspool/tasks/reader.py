@@ -36,6 +36,7 @@ from unspool.layers import Recurrent, initialize
 from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
 from unspool.settings import Settings
 from unspool.tasks.base import DataLike, Task, device_of
+from unspool.tasks.finite import check_output
 from unspool.tasks.representation import brief
 from unspool.tasks.settings import ReaderSettings
 from unspool.training.progress import counted
@@ -306,6 +307,7 @@ class Reader(Task[Told]):
             )
         batch = self._encode([story]).batch(np.arange(1)).to(device_of(self.model))
         output: MemoryOutput = self.model(batch)
+        check_output(output.logits, story.where)
         return output
 
     def _answer(self, story: Story, output: MemoryOutput) -> Answered:

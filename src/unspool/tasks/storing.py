@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -10,14 +11,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from unspool.cells import Cell, cell_class, is_built_in, split_name, with_recorded_options
 from unspool.errors import ModelFolderError, SettingError, UnfinishedTrainingWarning, for_python, wording
 from unspool.settings import from_record
 from unspool.tasks.card import model_card
-from unspool.tasks.folder import Record, read_record, rounded, write_record, write_text
+from unspool.tasks.folder import RECORD, Record, read_record, rounded, write_record, write_text
+from unspool.tasks.memory import bytes_of, refuse_too_large
 from unspool.tasks.unfinished import best_of_unfinished, describe_best, way_on
 from unspool.training import checkpoint
+from unspool.training.devices import choose_device
 from unspool.training.keeping import Best
 from unspool.training.random_state import seeded
 from unspool.writing import new_generation, newest, read_undisturbed
@@ -25,7 +29,7 @@ from unspool.writing import new_generation, newest, read_undisturbed
 if TYPE_CHECKING:
     from unspool.tasks.base import Task
 
-__all__ = ["load_task", "save_task"]
+__all__ = ["load_task", "refuse_training_beyond_memory", "save_task"]
 
 T = TypeVar("T", bound="Task[Any]")
 
@@ -67,12 +71,12 @@ def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     record = read_record(folder)
     task = _from_record(kind, folder, record, cell)
     weights, vocabulary = newest(folder, WEIGHTS), newest(folder, "vocabulary")
-    try:
-        path, tensors, best = _stored_weights(task, folder, record, weights)
-    except ModelFolderError:  # a training may have replaced its best weights at this very moment
-        path, tensors, best = _stored_weights(task, folder, record, weights)
+    _stored_weights(task, folder, record, weights)
     task._load_vocabularies(vocabulary)
-    task.model = _filled(task, path, tensors)
+    try:
+        task.model, best = _model_of(task, folder, record, weights)
+    except ModelFolderError:  # a training may have replaced its best weights at this very moment
+        task.model, best = _model_of(task, folder, record, weights)
     task.record, task._home = record, folder.resolve()
     if best is None:
         task._opened(vocabulary)
@@ -83,19 +87,22 @@ def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     return task
 
 
-def _stored_weights(
-    task: Task[Any], folder: Path, record: Record, final: Path
-) -> tuple[Path, dict[str, Tensor], Best | None]:
-    """The weights to use: the final ones, or the best so far where training has not come to its end."""
+def _model_of(task: Task[Any], folder: Path, record: Record, final: Path) -> tuple[nn.Module, Best | None]:
+    """The network with the weights to use, and where they come from if training has not come to its end."""
+    path, best = _stored_weights(task, folder, record, final)
+    return _filled(task, folder, path), best
+
+
+def _stored_weights(task: Task[Any], folder: Path, record: Record, final: Path) -> tuple[Path, Best | None]:
+    """The file of the weights to use: the final ones, or the best so far where training has not come to its end."""
     best = best_of_unfinished(folder, record, final)
     path = final if best is None else best.path
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise ModelFolderError(
             f"{folder} holds no weights yet: its training has not come to its first validation; "
             f"go on with: {way_on(folder, task.settings)}"
         )
-    tensors, _ = checkpoint.read(path)
-    return path, tensors, best
+    return path, best
 
 
 def _say_that_it_is_unfinished(task: Task[Any], folder: Path, best: Best) -> None:
@@ -125,21 +132,74 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
     return task
 
 
-def _filled(task: Task[Any], path: Path, tensors: dict[str, Tensor]) -> nn.Module:
-    """Build the network without memory for its weights, check that the file has exactly those, and take them."""
-    with torch.device("meta"), seeded(task.settings.training.seed):
-        expected = _weights(task._make_network())
-    for name in sorted(expected.keys() ^ tensors.keys()):
+def refuse_training_beyond_memory(task: Task[Any]) -> None:
+    """Refuse to train a network that will not fit, before its weights are allocated.
+
+    A cell of the user's own is not looked at: it need not be one that can be built without memory.
+
+    Raises:
+        MachineError: If weights, gradients and what the optimizer remembers do not fit into the memory that is free.
+    """
+    training = task.settings.training
+    if not is_built_in(task.settings.network.cell):
+        return
+    copies = 1
+    if choose_device(training.device.partition(":")[0]).type == "cpu":
+        moments = 2 if training.optimizer != "sgd" else int(training.momentum > 0)
+        copies = 2 + moments + (training.average != "none")
+    expected = _expected(task)
+    refuse_too_large(
+        copies * bytes_of(expected),
+        f"training {sum(tensor.numel() for tensor in expected.values()):,} weights",
+        "try a smaller network or vocabulary (hidden, layers, embedding, size)",
+    )
+
+
+def _expected(task: Task[Any]) -> dict[str, Tensor]:
+    """The weights of a task's network, without memory for them."""
+    record, task.record = task.record, None  # a task without a record makes a network to put weights into
+    try:
+        with torch.device("meta"), _WithoutDraws():
+            return _weights(task._make_network())
+    except (RuntimeError, OverflowError) as error:
+        raise SettingError(f"there is no network of such sizes: {error}") from None
+    finally:
+        task.record = record
+
+
+def _filled(task: Task[Any], folder: Path, path: Path) -> nn.Module:
+    """Check by the headers that the file has exactly the network's weights and that both fit, then take them."""
+    try:
+        expected, stored = _expected(task), checkpoint.layout(path)
+    except SettingError as error:
+        raise ModelFolderError(f"{folder / RECORD}: {error.message}") from None
+    for name in sorted(expected.keys() ^ stored.keys()):
         state = "lacks" if name in expected else "has an unknown"
         raise ModelFolderError(f"{path} {state} weight {name!r}: the folder is damaged, or was changed")
     for name, tensor in expected.items():
-        if tensor.shape != tensors[name].shape:
-            came, wanted = tuple(tensors[name].shape), tuple(tensor.shape)
+        if tensor.shape != stored[name].shape:
+            came, wanted = tuple(stored[name].shape), tuple(tensor.shape)
             raise ModelFolderError(f"{path}: weight {name!r} has shape {came}, settings say {wanted}")
+        if tensor.is_floating_point() != stored[name].is_floating_point():
+            raise ModelFolderError(f"{path}: weight {name!r} is {stored[name].dtype}, expected {tensor.dtype}")
+    refuse_too_large(bytes_of(expected), f"the network of {folder}", "close other programs, or use a larger machine")
+    tensors, _ = checkpoint.read(path)
+    checkpoint.refuse_not_finite(tensors, path)
     with seeded(task.settings.training.seed):
         model = task._make_network()
     model.load_state_dict(tensors, strict=False)
     return model.eval()
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leave random initial values out where only names and shapes matter: on the meta device they import a compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        if func in (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_):
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:

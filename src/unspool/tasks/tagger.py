@@ -43,6 +43,7 @@ from unspool.settings import Settings
 from unspool.tasks.base import DataLike, Task, batched_tokens, device_of
 from unspool.tasks.baselines import MostFrequentTag
 from unspool.tasks.encoding import bucketed, learned_vocabulary
+from unspool.tasks.finite import check_output
 from unspool.tasks.metrics import accuracy
 from unspool.tasks.network import reading_stack, token_embedding
 from unspool.tasks.representation import brief
@@ -352,6 +353,8 @@ class Tagger(Task[TaggedExamples]):
         encoded = self._encode_words(sentences, where)
         tags = self._decode(self.model, encoded)
         shares = self._tag_probabilities(encoded, tags)
+        for place, row in zip(where, shares, strict=True):
+            check_output(torch.tensor(row), place)
         parted = [self._parted(text) for text in texts]
         return [self._tagging(*parts) for parts in zip(sentences, tags, shares, parted, strict=True)]
 

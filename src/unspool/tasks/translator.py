@@ -35,9 +35,10 @@ from unspool.data import (
     split,
 )
 from unspool.decoding import DecodingSettings, Hypothesis, decode, stream, stream_settings, text_pieces
-from unspool.errors import ModelFolderError, SettingError
+from unspool.errors import SettingError
 from unspool.inspection import Trace
 from unspool.models import EncoderDecoder
+from unspool.reading import read_json
 from unspool.settings import Settings
 from unspool.tasks.base import DataLike, Task, batched_tokens, device_of
 from unspool.tasks.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
@@ -502,7 +503,4 @@ class Translator(Task[PairExamples]):
         self.source_vocabulary = self.target_vocabulary = Vocabulary.load(folder, "source")
         if not self.settings.vocabulary.joint:
             self.target_vocabulary = Vocabulary.load(folder, "target")
-        try:
-            self._lengths = msgspec.json.decode((folder / "lengths.json").read_bytes(), type=_Lengths)
-        except (OSError, msgspec.MsgspecError) as error:
-            raise ModelFolderError(f"{folder / 'lengths.json'}: missing or damaged ({error})") from None
+        self._lengths = read_json(folder / "lengths.json", _Lengths, "the record of lengths")

@@ -15,8 +15,18 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from unspool.errors import CellError, MachineError, ModelFolderError
+from unspool.reading import open_file
 
-__all__ = ["layout", "load_weights", "machine_error", "read", "read_record", "weights", "write"]
+__all__ = [
+    "layout",
+    "load_weights",
+    "machine_error",
+    "read",
+    "read_record",
+    "refuse_not_finite",
+    "weights",
+    "write",
+]
 
 _NAMES = {
     torch.float64: "F64",
@@ -72,6 +82,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
     Raises:
         ModelFolderError: If the file is not there, truncated, or not of this kind.
+        MachineError: If its tensors do not fit into memory.
     """
     with _opened(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, _record(file)  # noqa: SIM118 - not a mapping
@@ -101,15 +112,21 @@ def layout(path: Path) -> dict[str, Tensor]:
         }
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            yield file
-    except FileNotFoundError:
-        raise ModelFolderError(f"{path}: no such file") from None
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise ModelFolderError(f"{path}: damaged, or not a checkpoint of ours ({error})") from None
+def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Refuse tensors that hold an infinite value, or one that is not a number.
+
+    Raises:
+        ModelFolderError: Naming the first such tensor and the file.
+    """
+    for name, tensor in tensors.items():
+        numbers = torch.view_as_real(tensor) if tensor.is_complex() else tensor
+        if numbers.is_floating_point() and numbers.numel():
+            ends = torch.stack(numbers.aminmax())  # takes no memory; a value that is not a number is both ends
+            if not ends.isfinite().all():
+                what = "a value that is not a number" if ends.isnan().any() else "an infinite value"
+                raise ModelFolderError(
+                    f"{path}: weight {name!r} holds {what}; the file is damaged, or its training failed: train it again"
+                )
 
 
 def _record(file: Any) -> dict[str, Any]:
@@ -150,6 +167,20 @@ def machine_error(path: Path, error: OSError) -> MachineError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MachineError(f"{path}: the disk is full; what was there before is unharmed: free some space and resume")
     return MachineError(f"{path}: can't be written ({error.strerror or error}); what was there before is unharmed")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a safetensors file that `open_file` lets pass; what fails inside is a sentence."""
+    try:
+        with open_file(path), safe_open(os.path.realpath(path), framework="pt") as file:
+            yield file
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelFolderError(f"{path}: no such file") from None
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
+        raise ModelFolderError(f"{path}: damaged, or not a checkpoint of ours ({error})") from None
+    except (MemoryError, RuntimeError) as error:
+        raise MachineError(f"{path} can't be read into memory: {error}") from None
 
 
 def _write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:

@@ -115,6 +115,7 @@ class Keeper:
     def load_best(self, state: RunState) -> None:
         """Give the model the best weights."""
         tensors, _ = checkpoint.read(self._best(state))
+        checkpoint.refuse_not_finite(tensors, self._best(state))
         checkpoint.load_weights(self._model, tensors, self._best(state))
 
     def load(self, settings: TrainingSettings, allow: frozenset[str]) -> RunState:
@@ -131,7 +132,7 @@ class Keeper:
             self._load_tensors(tensors, record, state)
         except UnspoolError:
             raise
-        except (KeyError, TypeError, ValueError, IndexError, RuntimeError) as error:
+        except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
             raise ModelFolderError(f"{self.path}: not a checkpoint that this version can read ({error!r})") from error
         return state
 
@@ -200,6 +201,8 @@ class Keeper:
 
     def _load_tensors(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any], state: RunState) -> None:
         updater, rank = self._updater, self._world.rank
+        for prefix in ("weights/", "average/"):
+            checkpoint.refuse_not_finite(_under(prefix, tensors), self.path)
         checkpoint.load_weights(self._model, _under("weights/", tensors), self.path)
         load_state(updater.optimizer, _under("optimizer/", tensors))
         updater.average.load(_under("average/", tensors), state.averaged, state.triggered)

@@ -50,9 +50,17 @@ def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimizer back what `state_tensors` named; rates and decays stay as they are."""
+    """Give the optimizer back what `state_tensors` named; rates and decays stay as they are.
+
+    Raises:
+        ValueError: If a tensor has another shape than its weight: the fused forms would read beyond it.
+    """
     state: dict[int, dict[str, Tensor]] = {}
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     for name, tensor in tensors.items():
         index, key = name.split("/")
+        if tensor.dim() and tensor.shape != weights[int(index)].shape:
+            expected = tuple(weights[int(index)].shape)
+            raise ValueError(f"{key} of weight {index} has shape {tuple(tensor.shape)}, expected {expected}")
         state.setdefault(int(index), {})[key] = tensor
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

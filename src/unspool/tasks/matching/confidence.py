@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 import numpy as np
@@ -35,8 +35,8 @@ class Confidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     `nothing` is :math:`\alpha_0`, the score of the answer "I don't know".
     """
 
-    scale: float
-    nothing: float
+    scale: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
+    nothing: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
     threshold: float
     """The least confidence, between 0 and 1, at which an answer is given."""
 

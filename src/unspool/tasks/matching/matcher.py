@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unspool.data import LONGEST_TEXT, NgramVocabulary, Question, split_words
 from unspool.errors import DataError, ModelFolderError
 from unspool.models import Retriever
+from unspool.reading import read_json
 from unspool.tasks.matching.confidence import Confidence
 from unspool.tasks.matching.keys import KeyIndex, PairBags
 from unspool.writing import replace_file
@@ -159,13 +160,7 @@ class Matcher:
                 f"{folder}: {len(vocabulary)} entries for a network of {len(model.importance)}: "
                 f"the folder is damaged, or was changed"
             )
-        path = folder / _FILE
-        try:
-            record = msgspec.json.decode(path.read_bytes(), type=_Record)
-        except FileNotFoundError:
-            raise ModelFolderError(f"{path}: the file is missing; the model folder is not complete") from None
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-            raise ModelFolderError(f"{path} is damaged: {error}") from None
+        record = read_json(folder / _FILE, _Record, "the record of the confidence")
         return cls(questions, vocabulary, model, record.confidence, answer_weight=record.answer_weight)
 
 
@@ -175,7 +170,7 @@ _MARKS = frozenset(".?!…,;")
 
 class _Record(msgspec.Struct, forbid_unknown_fields=True):
     confidence: Confidence
-    answer_weight: float
+    answer_weight: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 
 
 def _forms(text: str) -> tuple[str, str]:

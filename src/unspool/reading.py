@@ -1,0 +1,151 @@
+"""Reading the files of a model folder, which may come from a stranger.
+
+Every file of a model folder is opened here. A link that leads out of the folder, a folder, pipe or device in place of a
+file, and a file of unreasonable size are refused before a byte is read.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+from unspool.errors import ModelFolderError
+
+__all__ = ["LARGEST", "RECORD", "open_file", "open_regular", "read_file", "read_json", "read_part"]
+
+RECORD = "unspool.json"
+"""The file that makes a folder a model folder."""
+
+LARGEST = 1 << 28
+"""Most bytes of a file that is read whole; a vocabulary of a million units has some 60 million."""
+
+T = TypeVar("T")
+
+_DEPTH = 3  # folders above a file in which its model folder is looked for
+_SAFELY = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a file of a model folder for reading; opening never waits.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        NotADirectoryError: If what should be its folder is a file.
+        ModelFolderError: If a link leads out of the model folder, it is no regular file, or it may not be read.
+    """
+    try:
+        real = os.path.realpath(path, strict=True)
+        root = os.path.realpath(_model_folder(path), strict=True)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    if os.path.commonpath((real, root)) != root:
+        raise ModelFolderError(
+            f"{path} is a link that leads out of the model folder, to {real}; put the file itself in its place"
+        )
+    return _open(path, real)
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file that a person named, wherever links lead, for reading; opening never waits.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        NotADirectoryError: If what should be its folder is a file.
+        ModelFolderError: If it is no regular file, or may not be read.
+    """
+    return _open(path, path)
+
+
+def read_file(path: Path, *, most: int = LARGEST, open_it: Callable[[Path], BinaryIO] = open_file) -> bytes:
+    """Read a file whole.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+        open_it: `open_file` for a file of a model folder, `open_regular` for one that a person named.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        NotADirectoryError: If what should be its folder is a file.
+        ModelFolderError: If it is larger, or refused when it is opened.
+    """
+    with open_it(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
+            content = file.read(most + 1) if size <= most else b""
+        except OSError as error:
+            raise _unreadable(path, error) from None
+    if max(size, len(content)) > most:
+        raise ModelFolderError(f"{path} has {max(size, len(content)):,} bytes, expected at most {most:,}")
+    return content
+
+
+def read_part(path: Path) -> bytes:
+    """Read a file that a model folder must have.
+
+    Raises:
+        ModelFolderError: If it is missing, or refused by `read_file`.
+    """
+    try:
+        return read_file(path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise ModelFolderError(f"{path}: the file is missing; the model folder is not complete") from None
+
+
+def read_json(path: Path, kind: type[T], what: str) -> T:
+    """Read a JSON file of a model folder as a value of a type.
+
+    Args:
+        path: The file.
+        kind: The type, as `msgspec` takes it.
+        what: What the file holds, for the message: "the list of labels".
+
+    Raises:
+        ModelFolderError: If it is missing, is refused by `read_file`, or does not hold such a value.
+    """
+    content = read_part(path)
+    try:
+        return msgspec.json.decode(content, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise ModelFolderError(f"{path}: {what} is damaged: {error}") from None
+
+
+def _open(path: Path, place: str | Path) -> BinaryIO:
+    """Open `place`, which messages call `path`, if it is a regular file."""
+    try:
+        descriptor = os.open(place, os.O_RDONLY | _SAFELY)
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as error:
+        raise _unreadable(path, error) from None
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        raise ModelFolderError(f"{path} is {_KINDS.get(stat.S_IFMT(mode), 'no regular file')}; expected a file")
+    return os.fdopen(descriptor, "rb")
+
+
+def _unreadable(path: Path, error: OSError) -> ModelFolderError:
+    return ModelFolderError(f"{path} can't be read: {error.strerror or error}")
+
+
+def _model_folder(path: Path) -> Path:
+    """The model folder that a file belongs to; the file's own folder if it belongs to none."""
+    for folder in list(path.parents)[:_DEPTH]:
+        if os.path.lexists(folder / RECORD):
+            return folder
+    return path.parent
