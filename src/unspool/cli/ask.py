@@ -26,10 +26,10 @@ def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> 
     another story. Below the answer stands the sentence that each hop read most, and how far its gate was open if the
     network is gated.
     """
+    task = open_model(model, cell, device)
     from unspool.data import read_lines
     from unspool.tasks import Reader
 
-    task = open_model(model, cell, device)
     if not isinstance(task, Reader):
         raise UsageError(f"{model} is a model of the task {task.name!r}, which reads no stories; try: unspool predict")
     typed = file == "-" and sys.stdin.isatty()

@@ -38,9 +38,9 @@ def chat(model: str, file: str | None, cell: str | None, threshold: float | None
 
     Below its threshold of confidence it says that it does not know. On a terminal, /help lists what else it does.
     """
+    task = open_model(model, cell, device)
     from unspool.tasks import Assistant
 
-    task = open_model(model, cell, device)
     if not isinstance(task, Assistant):
         raise UsageError(
             f"{model} is a model of the task {task.name!r}, which does not chat; try: unspool predict {model}"

@@ -37,13 +37,13 @@ def generate(
     as_json: bool,
 ) -> None:
     """Let a language model write on from a prompt; the text appears as it is written."""
-    from unspool.tasks import LanguageModel
-
     try:
         prompt.encode()
     except UnicodeEncodeError:
         raise UsageError("the prompt is not UTF-8") from None
     task = open_model(model, cell, device)
+    from unspool.tasks import LanguageModel
+
     if not isinstance(task, LanguageModel):
         raise UsageError(
             f"{model} is a model of the task {task.name!r}, which does not write; try: unspool predict {model}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from typing import Any, NoReturn
@@ -102,4 +103,7 @@ def unspool() -> None:
 def run() -> NoReturn:
     """Entry point of the command."""
     spin_briefly_beside_others()
-    unspool.main(prog_name="unspool")
+    try:
+        unspool.main(prog_name="unspool")
+    finally:
+        gc.freeze()  # or Python's exit walks all that torch made, several times

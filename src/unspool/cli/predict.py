@@ -65,10 +65,10 @@ def predict(
     **values: Any,
 ) -> None:
     """Say what a model makes of texts, one per line of FILE or stdin."""
-    from unspool.data import read_lines
-
     task = open_model(model, cell, device)
     apply_decoding(task, values)
+    from unspool.data import read_lines
+
     say_of = _with_beginning(task, begin, seed)
     typed = file == "-" and sys.stdin.isatty()
     if typed:
@@ -105,10 +105,10 @@ def _batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
 
 def _with_beginning(task: Task[Any], begin: str, seed: int | None) -> Callable[[list[str]], Sequence[Prediction]]:
     """What answers texts, with what only translators take."""
-    from unspool.tasks import Translator
-
     if not begin and seed is None:
         return task.predict
+    from unspool.tasks import Translator
+
     if not isinstance(task, Translator):
         name = "--begin" if begin else "--seed"
         raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from unspool.cells import Cell, cell_class, is_built_in
 from unspool.errors import ModelFolderError, SettingError, wording
@@ -70,7 +71,7 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
 
 def _filled(task: Task[Any], folder: Path, tensors: dict[str, Tensor]) -> nn.Module:
     """Build the network without memory for its weights, check that the file has exactly those, and take them."""
-    with torch.device("meta"):
+    with torch.device("meta"), _WithoutDraws():
         expected = _weights(task._make_network())
     for name in sorted(expected.keys() ^ tensors.keys()):
         state = "lacks" if name in expected else "has an unknown"
@@ -82,6 +83,17 @@ def _filled(task: Task[Any], folder: Path, tensors: dict[str, Tensor]) -> nn.Mod
     model = task._make_network()
     model.load_state_dict(tensors, strict=False)
     return model.eval()
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leave random initial values out where only names and shapes matter: on the meta device they import a compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        if func in (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_):
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
