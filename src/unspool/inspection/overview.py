@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -104,8 +105,9 @@ def extent(values: Array) -> tuple[float, float]:
 def lookups(shown: Map) -> list[str]:
     """Where each row of a map looked, in words: `the 0.93, house 0.05`; a repeated token with its position."""
     names = [visible(token) for token in shown.columns]
+    counts = Counter(shown.columns)
     for index, token in enumerate(shown.columns):
-        if shown.columns.count(token) > 1:
+        if counts[token] > 1:
             names[index] += f" ({index + 1})"
     rows = (shown.strongest(row) for row in range(len(shown.rows)))
     return [", ".join(f"{names[column]} {value:.2f}" for column, value in found) for found in rows]
