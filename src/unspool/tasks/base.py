@@ -115,6 +115,10 @@ class Task(ABC, Generic[D]):
     def _finish(self, train: D) -> None:
         """Do what comes between training and the final scores."""
 
+    def _calibrate(self, held_out: D) -> str | None:
+        """Fit probabilities to validation data after training; says what changed."""
+        return None
+
     def _go_back(self, train: D, held_out: D | None) -> None:
         """Be again what training began with, where a folder's vocabularies have grown since."""
 
@@ -127,6 +131,9 @@ class Task(ABC, Generic[D]):
     def _check_held_out(self, examples: D) -> D:
         """Refuse validation data that training can't be judged by, or leave bad examples out (`skip_bad`)."""
         return examples
+
+    def _check_labels(self, examples: D) -> None:
+        """Refuse data to be scored whose labels have nothing in common with the model's."""
 
     @abstractmethod
     def _baselines(self, train: D, held_out: D) -> dict[str, dict[str, float]]:
@@ -264,6 +271,7 @@ class Task(ABC, Generic[D]):
         self._need_model()
         self._skipped = 0
         examples = self._read(paths)
+        self._check_labels(examples)
         self.model.eval()
         return rounded(self._final_score(self.model, examples))
 

@@ -160,6 +160,9 @@ class _Fitting(Generic[D]):
 
     def _ready(self, splits: Splits[D]) -> Splits[D]:
         """Check what is held out, and make the network from the seed."""
+        for held_out in (splits.valid, splits.test):
+            if held_out is not None:
+                self.task._check_labels(held_out.examples)
         if splits.valid is not None:
             usable = self.task._check_held_out(splits.valid.examples)
             splits = splits._replace(valid=splits.valid._replace(examples=usable))
@@ -230,6 +233,8 @@ class _Fitting(Generic[D]):
     def report(self, splits: Splits[D]) -> None:
         """Score the weights that are saved, on validation and, this once, on test data."""
         self.task._finish(splits.train.examples)
+        if splits.valid is not None and (note := self.task._calibrate(splits.valid.examples)):
+            self.reporter.note(note)
         for name, data in (("valid", splits.valid), ("test", splits.test)):
             if data is not None:
                 self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
