@@ -10,6 +10,7 @@ import ast
 import difflib
 import inspect
 import itertools
+import math
 import textwrap
 import tomllib
 import typing
@@ -24,6 +25,7 @@ import msgspec
 from unspool.errors import SettingError
 
 __all__ = [
+    "Dropout",
     "Fraction",
     "NonNegative",
     "NonNegativeInt",
@@ -47,6 +49,7 @@ NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Dropout = Annotated[float, msgspec.Meta(ge=0, le=0.99)]  # what is left is divided by 1 - dropout
 
 
 @typing.dataclass_transform(kw_only_default=True, frozen_default=True)
@@ -60,6 +63,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 msgspec.convert(value, field.type, strict=True, from_attributes=True)
             except msgspec.ValidationError as error:
                 raise SettingError(f"{field.name} = {value!r}: {_plain(str(error))}") from None
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SettingError(f"{field.name} = {value}: expected a finite number")
         self.check()
 
     def check(self) -> None:
@@ -152,7 +157,10 @@ def from_record(settings: type[S], record: Mapping[str, Any]) -> S:
     try:
         return msgspec.convert(_merged(to_record(settings()), record), settings, strict=True)
     except msgspec.ValidationError as error:
-        raise SettingError(_plain(str(error))) from None
+        text, cause = _plain(str(error)), error.__cause__
+        if isinstance(cause, SettingError):  # msgspec keeps one of its two wordings
+            text = text.replace(str(cause), cause.message)
+        raise SettingError(text) from None
 
 
 def to_record(settings: Settings) -> dict[str, Any]:
@@ -164,12 +172,16 @@ def read_recipe(path: Path) -> dict[str, object]:
     """Read a TOML recipe into dotted names.
 
     Raises:
-        SettingError: If the file is missing or not TOML.
+        SettingError: If the file is missing, can't be read, or is not TOML.
     """
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingError(f"{path}: no such recipe file") from None
+    except IsADirectoryError:
+        raise SettingError(f"{path}: a folder; expected a recipe, a file in TOML") from None
+    except OSError as error:
+        raise SettingError(f"{path}: the recipe can't be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(f"{path}: not a TOML recipe: {error}") from None
     return dict(_flatten(tree))

@@ -7,7 +7,7 @@ import sys
 import click
 
 from unspool.cli.models import device_option, model_argument, open_model
-from unspool.cli.talk import common, example, result, result_json, say
+from unspool.cli.talk import common, example, flush, result, result_json, say
 from unspool.errors import DataError, UsageError
 
 __all__ = ["ask"]
@@ -58,4 +58,4 @@ def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> 
                 for hop, sentence in enumerate(answer.read_most(), 1):
                     gate = f", gate {answer.gates[hop - 1]:.0%} open" if answer.gates else ""
                     result(f"  hop {hop} read: {sentence}  ({max(answer.hops[hop - 1]):.0%}{gate})")
-            sys.stdout.flush()
+            flush()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unspool.cli.models import device_option, model_argument, open_model
-from unspool.cli.talk import common, console, example, result, result_json, say
+from unspool.cli.talk import common, console, example, flush, result, result_json, say
 from unspool.errors import UnspoolError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def _answer_lines(task: Assistant, file: str, threshold: float | None, *, as_jso
             result_json(None if reply is None else reply.record())
         else:
             result("" if reply is None else reply.answer)
-        sys.stdout.flush()
+        flush()
 
 
 def converse(task: Assistant, folder: str | None, *, threshold: float | None = None) -> None:

@@ -12,7 +12,7 @@ import click
 
 from unspool.cli.flags import SettingsCommand
 from unspool.cli.models import apply_decoding, decoding_options, device_option, model_argument, open_model
-from unspool.cli.talk import common, example, result, result_json, say
+from unspool.cli.talk import common, example, flush, result, result_json, say
 from unspool.errors import DataError, UsageError
 from unspool.tasks.catalog import TASKS, one_of
 
@@ -51,7 +51,9 @@ _HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
     "--batch-size", type=click.IntRange(1), help="Texts read before answers are written.  [256; 1 on a terminal]"
 )
 @click.option("--begin", default="", help="What each output is forced to begin with (translators).")
-@click.option("--seed", type=click.IntRange(0), help="The same seed draws the same outputs (search = sample).")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed draws the same outputs (search = sample)."
+)
 @common
 def predict(
     model: str,
@@ -84,7 +86,7 @@ def predict(
                 cautions += 1
                 if cautions <= _CAUTIONS:
                     say(f"{line.where}: {caution}")
-        sys.stdout.flush()
+        flush()
     if cautions > _CAUTIONS:
         say(f"{cautions - _CAUTIONS:,} more lines are unlike the training data; --json names each")
 

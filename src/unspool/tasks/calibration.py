@@ -3,9 +3,9 @@ r"""Calibration of a classifier's probabilities by one temperature.
 .. math::
     p = \mathrm{softmax}(z / T)
 
-Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. Differs: log T has a normal prior with mean 0 and deviation 1, so
-that few examples, or examples that are all right, give no extreme temperature; for several labels the sigmoid takes the
-place of the softmax.
+Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. Differs: log T has a normal prior with mean 0 and deviation 1,
+so that few examples, or examples that are all right, give no extreme temperature. With several labels, the sigmoid
+takes the place of the softmax.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from unspool.data import END, PADDING, UNKNOWN, TokenFile, Vocabulary, Windows, token_array
 from unspool.decoding import sample
+from unspool.decoding.sampling import seeded
 from unspool.errors import DataError, UsageError
 from unspool.inspection import Trace
 from unspool.layers import (
@@ -305,7 +306,7 @@ class LanguageModel(Task[Corpus]):
         device = device_of(self.model)
         generator = None
         if seed is not None:
-            generator = torch.Generator(device).manual_seed(seed)
+            generator = seeded(seed, device)
         begin = [END, *self.vocabulary.encode(prompt)]
         drawn = sample(
             self.model,

@@ -29,6 +29,7 @@ from unspool.data import (
     split,
 )
 from unspool.decoding import DecodingSettings, Hypothesis, decode
+from unspool.decoding.sampling import seeded
 from unspool.errors import ModelFolderError
 from unspool.inspection import Trace
 from unspool.models import EncoderDecoder
@@ -340,7 +341,7 @@ class Translator(Task[PairExamples]):
         prefixes = [self.target_vocabulary.encode(begin)] * len(texts) if begin else None
         generator = None
         if seed is not None:
-            generator = torch.Generator(device_of(self.model)).manual_seed(seed)
+            generator = seeded(seed, device_of(self.model))
         written = self._write(self.model, sources, decoding or self.settings.decoding, prefixes, generator)
         return [self._translation(text, best) for text, best in zip(texts, written, strict=True)]
 

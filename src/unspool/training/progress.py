@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -105,7 +106,8 @@ class LineReporter(Reporter):
 
     def note(self, text: str) -> None:
         """Write a line."""
-        print(self._render(text), file=self._stream or sys.stderr, flush=True)
+        with suppress(OSError):  # a full standard error costs no training
+            print(self._render(text), file=self._stream or sys.stderr, flush=True)
 
     def finished(self, text: str) -> None:
         """Say how it ended."""
