@@ -189,7 +189,7 @@ def _listener(inner: Reporter) -> Reporter:
         interval = inner.interval
         speed = float("nan")
         started, note, finished = staticmethod(inner.started), staticmethod(inner.note), staticmethod(inner.finished)
-        progress = staticmethod(inner.progress)
+        progress, scoring = staticmethod(inner.progress), staticmethod(inner.scoring)
 
         def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
             self.speed = progress.tokens_per_second

@@ -21,7 +21,15 @@ from unspool.data.pairs import Pair, read_pairs
 from unspool.data.questions import Question, merge_questions, read_questions
 from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
 from unspool.data.sentences import CONLLU_COLUMNS, Sentence, read_sentences
-from unspool.data.sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, evaluation_batches
+from unspool.data.sources import (
+    BatchSource,
+    Bucketed,
+    Encoded,
+    Interleaved,
+    Windows,
+    count_evaluated,
+    evaluation_batches,
+)
 from unspool.data.spelling import Spelling
 from unspool.data.stories import Stories, Story, StoryBatches, StoryExamples, read_stories, story_words
 from unspool.data.text import Line, read_lines, read_text
@@ -82,6 +90,7 @@ __all__ = [
     "Window",
     "Windows",
     "code_depths",
+    "count_evaluated",
     "depths",
     "evaluation_batches",
     "find_column",

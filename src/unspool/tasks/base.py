@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
@@ -60,6 +60,9 @@ class Task(ABC, Generic[D]):
     settings_type: ClassVar[type[Settings]]
     summary: ClassVar[str]
     """What it does, in a few words."""
+
+    _validation_titles: ClassVar[Mapping[str, str]] = {}
+    """How the log calls scores that validations count in another way than the final ones."""
 
     def __init__(self, settings: Settings | None = None, **values: Any) -> None:
         self._own_cell: type[Cell[Any]] | None = None
@@ -274,6 +277,11 @@ class Task(ABC, Generic[D]):
         self._check_labels(examples)
         self.model.eval()
         return rounded(self._final_score(self.model, examples))
+
+    @property
+    def score_titles(self) -> dict[str, str]:
+        """How a table calls scores whose names don't say how they were counted."""
+        return {}
 
     @property
     def skipped(self) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import shlex
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 import torch
 
 from unspool.cells import is_built_in
+from unspool.data import count_evaluated
 from unspool.errors import DataError, SettingError, UsageError, option, wording
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.folder import (
@@ -25,7 +28,7 @@ from unspool.tasks.folder import (
     versions,
     write_record,
 )
-from unspool.training import Reporter, fit, report_to
+from unspool.training import Progress, Reporter, fit, report_to
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
 from unspool.training.settings import refuse_changes
@@ -218,7 +221,7 @@ class _Fitting(Generic[D]):
             higher_is_better=higher,
             resume=resume,
             allow=self.allow,
-            reporter=self.reporter,
+            reporter=_Titled(self.reporter, task._validation_titles) if task._validation_titles else self.reporter,
             resume_with=self._way_on() if kept else None,
         )
         task.model.eval()
@@ -237,10 +240,28 @@ class _Fitting(Generic[D]):
             self.reporter.note(note)
         for name, data in (("valid", splits.valid), ("test", splits.test)):
             if data is not None:
-                self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
+                with self._counting({"valid": "validation"}.get(name, name)):
+                    self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
         self.task._complete(splits.train.examples, splits.held_out)
         self.record.complete = True
         self._tell_where_simple_methods_win()
+
+    @contextmanager
+    def _counting(self, part: str) -> Iterator[None]:
+        """Report how far the final scores of one part are, as often as the reporter wants to hear."""
+        last = time.monotonic()
+
+        def count(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= self.reporter.interval:
+                last = time.monotonic()
+                self.reporter.scoring(part, done, total)
+
+        try:
+            with count_evaluated(count):
+                yield
+        finally:
+            self.reporter.finished("")
 
     def _tell_where_simple_methods_win(self) -> None:
         metric, higher = self.task.metric
@@ -288,6 +309,34 @@ class _Fitting(Generic[D]):
                 f"go on with the old values, or train into a new folder"
             )
         refuse_changes(before.training, settings.training, self.allow)
+
+
+class _Titled(Reporter):
+    """Passes everything on, with scores of validations under titles that say how they were counted."""
+
+    def __init__(self, inner: Reporter, titles: Mapping[str, str]) -> None:
+        self.interval, self._inner, self._titles = inner.interval, inner, titles
+
+    def _titled(self, progress: Progress) -> Progress:
+        return replace(progress, metric=self._titles.get(progress.metric, progress.metric))
+
+    def started(self, text: str, progress: Progress) -> None:
+        self._inner.started(text, self._titled(progress))
+
+    def progress(self, progress: Progress) -> None:
+        self._inner.progress(self._titled(progress))
+
+    def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
+        titled = {self._titles.get(name, name): value for name, value in metrics.items()}
+        self._inner.validated(self._titled(progress), titled, improved)
+
+    def note(self, text: str) -> None:
+        self._inner.note(text)
+
+    def finished(self, text: str) -> None:
+        for name, title in self._titles.items():
+            text = text.replace(f"best {name} ", f"best {title} ")
+        self._inner.finished(text)
 
 
 def _listed(paths: Paths) -> tuple[str, ...]:

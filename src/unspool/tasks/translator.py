@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, NamedTuple
 
 import msgspec
@@ -116,6 +117,14 @@ class Translator(Task[PairExamples]):
         self.source_vocabulary: Vocabulary | None = None
         self.target_vocabulary: Vocabulary | None = None
         self._lengths = _Lengths(2.0, 1)
+
+    _validation_titles = MappingProxyType({"bleu": "greedy bleu"})
+
+    @property
+    def score_titles(self) -> dict[str, str]:
+        """BLEU under the name of the search that wrote the outputs."""
+        decoding = self.settings.decoding
+        return {"bleu": f"bleu (beam {decoding.beam})" if decoding.search == "beam" else f"bleu ({decoding.search})"}
 
     @property
     def metric(self) -> tuple[str, bool]:

@@ -72,6 +72,9 @@ class Reporter:
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
         """A validation is done."""
 
+    def scoring(self, part: str, done: int, total: int) -> None:
+        """Final scores of one part of the data are computed; so many of its examples are done."""
+
     def note(self, text: str) -> None:
         """Something a person should know."""
 
@@ -103,6 +106,10 @@ class LineReporter(Reporter):
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
         """Say what the validation gave."""
         self.note(_validation(progress, metrics, improved))
+
+    def scoring(self, part: str, done: int, total: int) -> None:
+        """Say how far it is."""
+        self.note(f"scoring {part}: {done:,} of {total:,}")
 
     def note(self, text: str) -> None:
         """Write a line."""
@@ -154,6 +161,14 @@ class BarReporter(Reporter):
         """Say what the validation gave."""
         self.note(_validation(progress, metrics, improved))
         self.progress(progress)
+
+    def scoring(self, part: str, done: int, total: int) -> None:
+        """Say how far it is."""
+        self._bar.start()
+        details = f"{done:,} of {total:,}"
+        self._bar.update(
+            self._task, description=f"scoring {part}", completed=done, total=total, details=details, refresh=True
+        )
 
     def note(self, text: str) -> None:
         """Write a line."""
