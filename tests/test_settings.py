@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from unspool.errors import SettingError
+from unspool.errors import SettingError, for_command_line, option
 from unspool.settings import (
     Fraction,
     NonNegativeInt,
@@ -59,6 +59,22 @@ class Outer(Settings):
     def check(self) -> None:
         if self.deep and self.kind == "gru":
             raise SettingError("deep and kind contradict each other")
+
+
+class Part(Settings):
+    """A group that refuses with a flag or an argument."""
+
+    size: int = 0
+
+    def check(self) -> None:
+        if self.size:
+            raise SettingError(f"take {option('size', 0)}")
+
+
+class Whole(Settings):
+    """A group with that group in it."""
+
+    part: Part = Part()
 
 
 class Wide(Inner):
@@ -133,6 +149,27 @@ def test_a_constructor_checks_as_well(value):
         Inner(epochs=value)
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
+def test_a_number_that_is_not_finite_is_refused_wherever_it_comes_from(value, tmp_path):
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f"training.minutes = {value}\n")
+    for call in (
+        lambda: Inner(minutes=value),
+        lambda: make(Outer, {"minutes": value}),
+        lambda: make(Outer, {"minutes": str(value)}),
+        lambda: from_record(Outer, {"training": {"minutes": value}}),
+        lambda: make(Outer, read_recipe(recipe)),
+    ):
+        with pytest.raises(SettingError, match=f"minutes = {value}: expected a finite number"):
+            call()
+
+
+def test_a_refusal_keeps_both_wordings_in_a_group():
+    with pytest.raises(SettingError) as refusal:
+        from_record(Whole, {"part": {"size": 3}})
+    assert for_command_line(refusal.value.message) == "part: take --size 0"
+
+
 def test_settings_do_not_change():
     with pytest.raises(AttributeError):
         Inner().epochs = 4
@@ -168,6 +205,8 @@ def test_a_recipe_goes_there_and_back(tmp_path):
 def test_a_recipe_that_can_t_be_read_is_named(tmp_path):
     with pytest.raises(SettingError, match=r"none\.toml: no such recipe file"):
         read_recipe(tmp_path / "none.toml")
+    with pytest.raises(SettingError, match="a folder; expected a recipe"):
+        read_recipe(tmp_path)
     path = tmp_path / "bad.toml"
     for content in (b"epochs 3", b"epochs = \xff"):
         path.write_bytes(content)

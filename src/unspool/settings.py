@@ -27,6 +27,7 @@ from unspool.errors import SettingError
 
 __all__ = [
     "ALIASES",
+    "Dropout",
     "Fraction",
     "NonNegative",
     "NonNegativeInt",
@@ -51,6 +52,7 @@ NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Dropout = Annotated[float, msgspec.Meta(ge=0, le=0.99)]  # what is left is divided by 1 - dropout
 
 ALIASES = {"hidden_size": "hidden", "num_layers": "layers", "lr": "learning_rate"}
 """Names of other libraries that are accepted for a setting, wherever a task has that setting."""
@@ -101,6 +103,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
                 msgspec.convert(value, field.type, strict=True, from_attributes=True)
             except msgspec.ValidationError as error:
                 raise SettingError(f"{field.name} = {value!r}: {_plain(str(error))}") from None
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SettingError(f"{field.name} = {value}: expected a finite number")
         self.check()
 
     def check(self) -> None:
@@ -197,7 +201,10 @@ def from_record(settings: type[S], record: Mapping[str, Any]) -> S:
     try:
         return msgspec.convert(_merged(to_record(settings()), record), settings, strict=True)
     except msgspec.ValidationError as error:
-        raise SettingError(_plain(str(error))) from None
+        text, cause = _plain(str(error)), error.__cause__
+        if isinstance(cause, SettingError):  # msgspec keeps one of its two wordings
+            text = text.replace(str(cause), cause.message)
+        raise SettingError(text) from None
     except UnicodeEncodeError as error:
         raise SettingError(f"a setting holds {error.object!r}: half of a surrogate pair is no character") from None
 
@@ -217,6 +224,8 @@ def read_recipe(path: Path) -> dict[str, object]:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SettingError(f"{path}: no such recipe file") from None
+    except IsADirectoryError:
+        raise SettingError(f"{path}: a folder; expected a recipe, a file in TOML") from None
     except OSError as error:
         raise SettingError(f"{path}: the recipe can't be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:

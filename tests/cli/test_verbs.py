@@ -465,3 +465,57 @@ def test_evaluate_reads_standard_input(shell, models):
     text = (models / "test.tsv").read_text()
     scores = json.loads(shell("evaluate", models / "classifier", "-", "--format", "tsv", "--json", stdin=text).stdout)
     assert scores == load(models / "classifier").evaluate(models / "test.tsv")
+
+
+STRANGE_LABELS = "text\tlabel\na warm film\tx\na cold film\ty\n"
+PARTLY_STRANGE = "text\tlabel\na warm film\tgood\na cold film\ty\na dull story\tbad\n"
+
+
+def test_labels_that_share_nothing_with_the_model_s_are_refused(shell, models, tmp_path):
+    data = tmp_path / "strange.tsv"
+    data.write_text(STRANGE_LABELS)
+    said = shell.refuses("evaluate", models / "classifier", data)
+    assert "the data have 'x', 'y', the model has 'bad', 'good'" in said
+    tags = tmp_path / "strange.conll"
+    tags.write_text("warm\tJJ\nfilm\tNN\n")
+    assert "the data have 'JJ', 'NN', the model has" in shell.refuses("evaluate", models / "tagger", tags)
+    options = ("--test", data, "--out", tmp_path / "new")
+    assert "the data have 'x', 'y'" in shell.refuses("train", "classify", models / "train.tsv", *options)
+    assert not (tmp_path / "new").exists()
+
+
+def test_some_strange_labels_are_counted_and_no_score_is_nan(shell, models, tmp_path):
+    data = tmp_path / "partly.tsv"
+    data.write_text(PARTLY_STRANGE)
+    outcome = shell("evaluate", models / "classifier", data, "--json")
+    assert "labels never seen in training count as wrong: 1 in these data ('y')" in outcome.stderr
+    assert None not in json.loads(outcome.stdout).values()
+    tags = tmp_path / "partly.conll"
+    tags.write_text("warm\tADJ\nfilm\tNN\n")
+    outcome = shell("evaluate", models / "tagger", tags)
+    assert "tags never seen in training count as wrong: 1 in these data ('NN')" in outcome.stderr
+    assert "nan" not in outcome.stdout
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--dropout", "0.9999999"), "network.dropout = '0.9999999': Expected float <= 0.99"),
+        (("--threads", "1000000000"), "training.threads = '1000000000': Expected int <= 1024"),
+        (("--seed", "9" * 20), f"training.seed = '{'9' * 20}': Expected int <= 9223372036854775807"),
+        (("--minutes", "inf"), "minutes = inf: expected a finite number"),
+        (("--learning-rate", "nan"), "training.learning_rate = 'nan': Expected float > 0.0"),
+        (("--recipe", "."), ".: a folder; expected a recipe, a file in TOML"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_settings_beyond_all_sense_are_refused(shell, models, tmp_path, flags, message):
+    out = tmp_path / "new"
+    assert message in shell.refuses("train", "classify", models / "train.tsv", "--out", out, *flags, code=2)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("flags", [("--temperature", "nan"), ("--temperature", "inf"), ("--top-p", "nan")])
+def test_chances_that_are_no_numbers_are_refused(shell, models, flags):
+    name, value = flags[0].removeprefix("--").replace("-", "_"), flags[1]
+    assert f"{name} = {value}: expected" in shell.refuses("generate", models / "writer", *flags, code=2)

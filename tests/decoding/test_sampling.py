@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from unspool.decoding import sample, sample_next
+from unspool.decoding.sampling import seeded
 from unspool.errors import SettingError
 
 CHANCES = torch.tensor([0.05, 0.4, 0.15, 0.3, 0.1])
@@ -79,7 +80,9 @@ def test_a_seed_repeats_the_draw():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"temperature": -1}, "temperature = -1: expected 0 or more"),
+        ({"temperature": -1}, "temperature = -1: expected a finite number, 0 or more"),
+        ({"temperature": float("nan")}, "temperature = nan: expected a finite number, 0 or more"),
+        ({"temperature": float("inf")}, "temperature = inf: expected a finite number, 0 or more"),
         ({"top_k": 0}, "top_k = 0: expected 1 or more"),
         ({"top_p": 0.0}, "top_p = 0.0: expected more than 0 and at most 1"),
         ({"top_p": 1.5}, "top_p = 1.5: expected more than 0 and at most 1"),
@@ -146,3 +149,14 @@ def test_sample_makes_no_gradient():
             return scores, state
 
     assert len(list(sample(Learned(), torch.tensor([[0]]), length=3))) == 3
+
+
+def test_a_tiny_top_p_takes_the_likeliest():
+    assert shares(top_p=1e-300).tolist() == [0, 1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**30])
+def test_a_seed_that_no_generator_takes_is_refused(seed):
+    with pytest.raises(SettingError, match=f"seed = {seed}: expected a whole number from 0 to"):
+        seeded(seed, torch.device("cpu"))
+    assert seeded(2**63 - 1, torch.device("cpu")).initial_seed() == 2**63 - 1

@@ -121,7 +121,7 @@ def test_sentences_name_the_token_and_its_position_where_it_comes_twice():
         "h": np.array([[0.1], [0.3], [0.3], [0.9]]),
     }
     assert sentences(as_trace(arrays), "layer 1 forward") == [
-        "Most of what came before was forgotten at 'airline' 0.31, most was kept at 'flights' 0.90.",
+        "What came before was forgotten most at 'airline' (kept 0.31), least at 'flights' (kept 0.90).",
         "input: written least at 'airline' 0.20, most at 'the' (token 3) 0.70.",
         "The state moved most at 'airline' 0.60, least at 'the' (token 3) 0.00.",
     ]
@@ -130,4 +130,6 @@ def test_sentences_name_the_token_and_its_position_where_it_comes_twice():
 def test_the_token_read_first_had_nothing_to_forget():
     forget = np.array([[0.9], [0.5], [0.6], [0.1]])
     said = sentences(as_trace({"forget": forget}, "layer 1 backward"), "layer 1 backward")
-    assert said == ["Most of what came before was forgotten at 'flights' 0.50, most was kept at 'the' (token 1) 0.90."]
+    assert said == [
+        "What came before was forgotten most at 'flights' (kept 0.50), least at 'the' (token 1, kept 0.90)."
+    ]

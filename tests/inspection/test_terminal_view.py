@@ -31,14 +31,15 @@ layer 1 forward
 4 airline  ███▏       0.31 ████████▊  0.88 ██████████ 1.00
 5 航空会社 ███████▌   0.75 █████      0.50 ██▌        0.25
 6 full     ██████████ 1.00 ███▊       0.38 ██▌        0.25
-Most of what came before was forgotten at 'airline' 0.31,
-most was kept at 'full' 1.00.
+What came before was forgotten most at 'airline' (kept
+0.31), least at 'full' (kept 1.00).
 input: written least at 'the' (token 1) 0.00, most at
 'airline' 0.88.
 The state moved most at 'airline' 1.00, least at 'the'
 (token 3) 0.00.
-gates: mean of 2 units, from 0 (shut) to 1 (open); change:
-mean |h(t) - h(t-1)|, full bar = largest
+gates: mean of 2 units, from 0 (shut) to 1 (open); forget:
+the share kept; change: mean |h(t) - h(t-1)|, full bar =
+largest
 """
 
 TAGGED = """\

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 from torch.testing import assert_close
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from cases import TOLERANCE
 from unspool.layers import LinearChainCRF
@@ -109,3 +110,27 @@ def test_constraints_are_saved_with_the_weights():
     assert torch.equal(other.forbidden, ~CONSTRAINTS["constrained"]["allowed"])
     assert torch.equal(other.forbidden_first, torch.tensor([False, True, False]))
     assert torch.equal(other.forbidden_last, torch.tensor([False, False, True]))
+
+
+class CountElements(TorchDispatchMode):
+    """Count the elements of everything that torch computes."""
+
+    def __init__(self):
+        super().__init__()
+        self.elements = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        outcome = func(*args, **(kwargs or {}))
+        if isinstance(outcome, torch.Tensor):
+            self.elements += outcome.numel()
+        return outcome
+
+
+def test_marginals_take_time_in_proportion_to_the_length():
+    crf = LinearChainCRF(3)
+    counted = []
+    for time in (40, 160):
+        with CountElements() as work:
+            crf.marginals(torch.randn(time, 1, 3), torch.tensor([time]))
+        counted.append(work.elements)
+    assert counted[1] < 4.5 * counted[0]

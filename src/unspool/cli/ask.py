@@ -7,7 +7,7 @@ import sys
 import click
 
 from unspool.cli.models import device_option, model_argument, open_model
-from unspool.cli.talk import common, example, result, result_json, say
+from unspool.cli.talk import common, example, flush, result, result_json, say
 from unspool.errors import DataError, UsageError
 
 __all__ = ["ask"]
@@ -26,10 +26,10 @@ def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> 
     another story. Below the answer stands the sentence that each hop read most, and how far its gate was open if the
     network is gated.
     """
+    task = open_model(model, cell, device)
     from unspool.data import read_lines
     from unspool.tasks import Reader
 
-    task = open_model(model, cell, device)
     if not isinstance(task, Reader):
         raise UsageError(f"{model} is a model of the task {task.name!r}, which reads no stories; try: unspool predict")
     typed = file == "-" and sys.stdin.isatty()
@@ -58,4 +58,4 @@ def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> 
                 for hop, sentence in enumerate(answer.read_most(), 1):
                     gate = f", gate {answer.gates[hop - 1]:.0%} open" if answer.gates else ""
                     result(f"  hop {hop} read: {sentence}  ({max(answer.hops[hop - 1]):.0%}{gate})")
-            sys.stdout.flush()
+            flush()

@@ -41,7 +41,7 @@ def bench() -> None:
 @click.option(
     "--hidden", default=256, show_default=True, help="Units, and width of the inputs.", type=click.IntRange(1)
 )
-@click.option("--threads", help="Threads; torch's own number if omitted.", type=click.IntRange(1))
+@click.option("--threads", help="Threads; torch's own number if omitted.", type=click.IntRange(1, 1024))
 @click.option("--explain", "explained", is_flag=True, help="Also print what the compiler made of the cell.")
 @click.option("--json", "as_json", is_flag=True, help="Write everything as one line of JSON.")
 @common

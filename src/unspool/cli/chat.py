@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from unspool.cli.models import device_option, model_argument, open_model
-from unspool.cli.talk import common, console, example, result, result_json, say
+from unspool.cli.talk import common, console, example, flush, result, result_json, say
 from unspool.errors import UnspoolError, UsageError
 
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def chat(model: str, file: str | None, cell: str | None, threshold: float | None
 
     Below its threshold of confidence it says that it does not know. On a terminal, /help lists what else it does.
     """
+    task = open_model(model, cell, device)
     from unspool.tasks import Assistant
 
-    task = open_model(model, cell, device)
     if not isinstance(task, Assistant):
         raise UsageError(
             f"{model} is a model of the task {task.name!r}, which does not chat; try: unspool predict {model}"
@@ -60,7 +60,7 @@ def _answer_lines(task: Assistant, file: str, threshold: float | None, *, as_jso
             result_json(None if reply is None else reply.record())
         else:
             result("" if reply is None else reply.answer)
-        sys.stdout.flush()
+        flush()
 
 
 def converse(task: Assistant, folder: str | None, *, threshold: float | None = None) -> None:

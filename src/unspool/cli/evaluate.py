@@ -74,7 +74,7 @@ def evaluate(
     if as_json:
         result_json({**scores, **({"types": types} if types else {}), **({"left_out": left_out} if left_out else {})})
         return
-    result(score_table({", ".join(data): scores}))
+    result(score_table({", ".join(data): scores}, titles=task.score_titles))
     if types:
         result("\n" + score_table(types, head="type"))
 

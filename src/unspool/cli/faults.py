@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 
 import click
 
+from unspool.cli.streams import let_go
 from unspool.cli.talk import first
 from unspool.errors import MachineError, UnspoolError, for_command_line, printable
 
@@ -19,8 +20,9 @@ __all__ = ["exit_code_of", "without_warnings"]
 
 def exit_code_of(error: BaseException, *, debug: bool) -> int:
     """Say what went wrong, and return the exit code."""
-    if isinstance(error, BrokenPipeError):
-        return _pipe_is_closed()
+    if isinstance(error, BrokenPipeError):  # whoever read our output has gone
+        let_go(sys.stdout)
+        return 1
     if debug:
         traceback.print_exception(error)
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
@@ -46,7 +48,8 @@ def _complain(text: str, *, everywhere: bool = False) -> None:
     """One line on stderr; what all processes of a run meet is said by the first alone."""
     if first() or everywhere:
         who = "unspool" if first() else f"unspool (process {os.environ['RANK']})"
-        click.echo(f"{who}: {printable(' '.join(text.split()))}", err=True)
+        with suppress(OSError):  # standard error may be full as well
+            click.echo(f"{who}: {printable(' '.join(text.split()))}", err=True)
 
 
 def _usage(error: click.UsageError) -> str:
@@ -83,13 +86,6 @@ def _unexpected(error: BaseException) -> str:
         f"something went wrong that Unspool did not foresee ({type(error).__name__}: {lines[0][:300]}); "
         f"run again with --debug to see where"
     )
-
-
-def _pipe_is_closed() -> int:
-    """Whoever read our output has gone: leave without a word, also when Python flushes at its end."""
-    with suppress(OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 1
 
 
 @contextmanager

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
 import click
 
 from unspool.cli.models import device_option, model_argument, open_model
-from unspool.cli.talk import common, example, result, result_json
+from unspool.cli.talk import common, example, flush, result, result_json
 from unspool.errors import UsageError
 
 __all__ = ["generate"]
@@ -20,7 +18,7 @@ __all__ = ["generate"]
 @click.option("--temperature", default=1.0, help="Above 1 bolder, below 1 safer, 0 always the likeliest.  [1]")
 @click.option("--top-k", type=int, help="Choose among this many likeliest units only.")
 @click.option("--top-p", type=float, help="Choose among the likeliest units whose chances add up to this.")
-@click.option("--seed", type=click.IntRange(0), help="The same seed writes the same text.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed writes the same text.")
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write one line of JSON when all is written.")
 @common
@@ -37,13 +35,13 @@ def generate(
     as_json: bool,
 ) -> None:
     """Let a language model write on from a prompt; the text appears as it is written."""
-    from unspool.tasks import LanguageModel
-
     try:
         prompt.encode()
     except UnicodeEncodeError:
         raise UsageError("the prompt is not UTF-8") from None
     task = open_model(model, cell, device)
+    from unspool.tasks import LanguageModel
+
     if not isinstance(task, LanguageModel):
         raise UsageError(
             f"{model} is a model of the task {task.name!r}, which does not write; try: unspool predict {model}"
@@ -54,8 +52,8 @@ def generate(
         return
     begin = next(pieces, "")  # before anything is shown: this is where a temperature out of range is refused
     result(prompt + begin, newline=False)
-    sys.stdout.flush()
+    flush()
     for piece in pieces:
         result(piece, newline=False)
-        sys.stdout.flush()
+        flush()
     result("")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from unspool.cli.models import model_argument, open_model, text_of
-from unspool.cli.talk import common, console, example, say
+from unspool.cli.talk import common, console, example, say, writing
 from unspool.errors import UsageError
 
 __all__ = ["inspect"]
@@ -39,6 +39,7 @@ def inspect(
     trace = open_model(model, cell).trace(text)
     for path in out:  # first, so that files are there even if whoever reads the rest stops reading
         write_trace(trace, path, overwrite=overwrite)
-    show(trace, console(), array=array, maps=maps)
+    with writing():
+        show(trace, console(), array=array, maps=maps)
     for path in out:
         say(f"written: {path}")

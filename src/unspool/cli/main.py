@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from importlib import import_module
 from typing import Any, NoReturn
@@ -10,8 +11,10 @@ import click
 
 from unspool import __version__
 from unspool.cli.faults import exit_code_of, without_warnings
-from unspool.cli.talk import common, example
+from unspool.cli.streams import let_go_of_what_fails, open_closed_streams
+from unspool.cli.talk import common, example, flush
 from unspool.cli.waiting import spin_briefly_beside_others
+from unspool.errors import MachineError
 from unspool.settings import nearest
 from unspool.tasks.catalog import TASKS, one_of
 
@@ -70,9 +73,11 @@ class _LazyGroup(click.Group):
         given = list(sys.argv[1:] if words is None else words)
         debug = "--debug" in given
         try:
+            if "stdout" in open_closed_streams():
+                raise MachineError("standard output is closed; send it to a file, or to /dev/null")
             with without_warnings(debug):
                 returned = super().main(given, options.get("prog_name") or "unspool", standalone_mode=False)
-                sys.stdout.flush()
+                flush()
             code = returned if isinstance(returned, int) else 0
         except (Exception, KeyboardInterrupt) as error:
             code = exit_code_of(error, debug=debug)
@@ -80,6 +85,7 @@ class _LazyGroup(click.Group):
 
 
 def _leave(code: int) -> NoReturn:
+    let_go_of_what_fails()
     if "torch.distributed" in sys.modules:
         from unspool.training.distributed import leave
 
@@ -103,4 +109,7 @@ def unspool() -> None:
 def run() -> NoReturn:
     """Entry point of the command."""
     spin_briefly_beside_others()
-    unspool.main(prog_name="unspool")
+    try:
+        unspool.main(prog_name="unspool")
+    finally:
+        gc.freeze()  # or Python's exit walks all that torch made, several times

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -58,11 +60,11 @@ def apply_decoding(task: Task[Any], values: Mapping[str, Any]) -> None:
         UsageError: If the model writes nothing when it is asked or scored; an assistant looks its answers up.
         SettingError: If a value does not fit.
     """
-    from unspool.tasks import Translator
-
     chosen = chosen_settings(values)
     if not chosen:
         return
+    from unspool.tasks import Translator
+
     if not isinstance(task, Translator):
         names = ", ".join(name.removeprefix("decoding.") for name in chosen)
         raise UsageError(
@@ -78,23 +80,34 @@ class _Writing(Settings):
 
 
 def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any]:
-    """Load a model folder onto a device.
+    """Load a model folder onto a device; verbs import what needs torch after this call, which imports it fastest.
 
     Raises:
         ModelFolderError: If the folder can't be used.
         MachineError: If this machine has no such device.
         SettingError: If nothing is called so.
     """
-    from unspool.tasks import load
-    from unspool.training.devices import choose_device
-    from unspool.training.settings import TrainingSettings
+    with _without_collector():
+        from unspool.tasks import load
+        from unspool.training.devices import choose_device
+        from unspool.training.settings import TrainingSettings
 
-    place = choose_device(make(TrainingSettings, {"device": device}).device)
-    task = load(folder, cell=cell)
+        place = choose_device(make(TrainingSettings, {"device": device}).device)
+        task = load(folder, cell=cell)
     if task._unfinished is not None:
         say(f"note: {task._unfinished}")
     task.model.to(place)
     return task
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause Python's garbage collector: importing torch makes objects that stay, and each collection walks them all."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def recorded_settings(folder: Path, record: Record) -> Settings:

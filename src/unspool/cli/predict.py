@@ -11,7 +11,7 @@ import click
 
 from unspool.cli.flags import SettingsCommand
 from unspool.cli.models import apply_decoding, decoding_options, device_option, model_argument, open_model
-from unspool.cli.talk import common, example, result, result_json, say
+from unspool.cli.talk import common, example, flush, result, result_json, say
 from unspool.errors import DataError, UsageError
 from unspool.tasks.catalog import TASKS, one_of
 
@@ -50,7 +50,9 @@ _HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
     "--batch-size", type=click.IntRange(1), help="Texts read before answers are written.  [256; 1 on a terminal]"
 )
 @click.option("--begin", default="", help="What each output is forced to begin with (translators).")
-@click.option("--seed", type=click.IntRange(0), help="The same seed draws the same outputs (search = sample).")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed draws the same outputs (search = sample)."
+)
 @common
 def predict(
     model: str,
@@ -64,10 +66,10 @@ def predict(
     **values: Any,
 ) -> None:
     """Say what a model makes of texts, one per line of FILE or stdin."""
-    from unspool.data import read_lines
-
     task = open_model(model, cell, device)
     apply_decoding(task, values)
+    from unspool.data import read_lines
+
     say_of = _with_beginning(task, begin, seed)
     typed = file == "-" and sys.stdin.isatty()
     if typed:
@@ -83,7 +85,7 @@ def predict(
                 cautions += 1
                 if cautions <= _CAUTIONS:
                     say(f"{line.where}: {caution}")
-        sys.stdout.flush()
+        flush()
     if cautions > _CAUTIONS:
         say(f"{cautions - _CAUTIONS:,} more lines are unlike the training data; --json names each")
 
@@ -104,10 +106,10 @@ def _batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
 
 def _with_beginning(task: Task[Any], begin: str, seed: int | None) -> Callable[[list[str]], Sequence[Prediction]]:
     """What answers texts, with what only translators take."""
-    from unspool.tasks import Translator
-
     if not begin and seed is None:
         return task.predict
+    from unspool.tasks import Translator
+
     if not isinstance(task, Translator):
         name = "--begin" if begin else "--seed"
         raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")

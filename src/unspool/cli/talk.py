@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from unspool.errors import for_command_line
+from unspool.cli.streams import let_go
+from unspool.errors import MachineError, for_command_line
 from unspool.tasks.tables import table
 
 if TYPE_CHECKING:
@@ -17,7 +20,20 @@ if TYPE_CHECKING:
 
     from unspool.training import Reporter
 
-__all__ = ["common", "console", "example", "first", "quiet", "reporter", "result", "result_json", "say", "table"]
+__all__ = [
+    "common",
+    "console",
+    "example",
+    "first",
+    "flush",
+    "quiet",
+    "reporter",
+    "result",
+    "result_json",
+    "say",
+    "table",
+    "writing",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -59,13 +75,41 @@ def _remember(context: click.Context, parameter: click.Parameter, value: bool) -
 def say(text: str) -> None:
     """Tell the person something, on stderr."""
     if first() and not quiet():
-        click.echo(for_command_line(text), err=True)
+        with suppress(OSError):  # a full standard error costs no result
+            click.echo(for_command_line(text), err=True)
 
 
 def result(text: str, *, newline: bool = True) -> None:
-    """Write a result, on stdout."""
+    """Write a result, on stdout.
+
+    Raises:
+        MachineError: If it can't be written.
+    """
     if first():
-        click.echo(text.encode("utf-8", "backslashreplace").decode(), nl=newline)  # file names may be no UTF-8
+        with writing():
+            click.echo(text.encode("utf-8", "backslashreplace").decode(), nl=newline)  # file names may be no UTF-8
+
+
+def flush() -> None:
+    """Write what standard output still holds back.
+
+    Raises:
+        MachineError: If it can't be written.
+    """
+    with writing():
+        sys.stdout.flush()
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Name standard output in what goes wrong with it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        let_go(sys.stdout)
+        raise MachineError(f"standard output can't be written: {error.strerror}") from None
 
 
 def result_json(value: Any) -> None:

@@ -216,5 +216,5 @@ def _report(task: Task[Any], out: Path, json: bool) -> None:
     if json:
         result_json({"model": str(out), **task.record.metrics, "baselines": task.record.baselines})
     else:
-        result(scores_beside_baselines(task.record.metrics, task.record.baselines))
+        result(scores_beside_baselines(task.record.metrics, task.record.baselines, task.score_titles))
     say(f"saved in {out}; go on with: unspool {TASKS[task.name].next_verb} {out}")

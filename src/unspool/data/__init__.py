@@ -40,7 +40,15 @@ if TYPE_CHECKING:
     )
     from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
     from unspool.data.sentences import CONLLU_COLUMNS, Glued, Sentence, read_sentences, sentences_of_rows, tag_columns
-    from unspool.data.sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, evaluation_batches
+    from unspool.data.sources import (
+        BatchSource,
+        Bucketed,
+        Encoded,
+        Interleaved,
+        Windows,
+        count_evaluated,
+        evaluation_batches,
+    )
     from unspool.data.spelling import Spelling
     from unspool.data.stories import Story, read_stories, stories_of_rows, story_words
     from unspool.data.story_batches import Stories, StoryBatches, StoryExamples
@@ -116,6 +124,7 @@ __all__ = [
     "WordSplits",
     "are_files",
     "code_depths",
+    "count_evaluated",
     "depths",
     "evaluation_batches",
     "extend_questions",
@@ -168,7 +177,7 @@ _HOME = {
         ),
         "rows": "Header Row find_column guess_text_and_label read_rows",
         "sentences": "CONLLU_COLUMNS Glued Sentence read_sentences sentences_of_rows tag_columns",
-        "sources": "BatchSource Bucketed Encoded Interleaved Windows evaluation_batches",
+        "sources": "BatchSource Bucketed Encoded Interleaved Windows count_evaluated evaluation_batches",
         "spelling": "Spelling",
         "stories": "Story read_stories stories_of_rows story_words",
         "story_batches": "Stories StoryBatches StoryExamples",

@@ -96,6 +96,33 @@ class Labels:
         except KeyError:
             return np.array([self.id(name, where) for name in found], dtype=np.int32)
 
+    def refuse_strangers(self, names: Iterable[str], what: str = "label") -> None:
+        """Refuse names none of which is one of these labels; no names at all are no strangers.
+
+        Raises:
+            DataError: Naming some of both.
+        """
+        others = Counter(names)
+        if others and not any(name in self for name in others):
+            came = _some([name for name, _ in others.most_common()])
+            raise DataError(
+                f"no {what} of these data is one of the model's: the data have {came}, the model has "
+                f"{_some(self.names)}; score data with the {what}s of training"
+            )
+
+    def note_strangers(self, names: Iterable[str], what: str) -> list[str]:
+        """One sentence that counts the names that are none of these labels; nothing if all are.
+
+        Args:
+            names: Labels of data that are scored.
+            what: What they are called, in the plural.
+        """
+        others = Counter(name for name in names if name not in self)
+        if not others:
+            return []
+        shown = _some([name for name, _ in others.most_common()])
+        return [f"{what} never seen in training count as wrong: {others.total():,} in these data ({shown})"]
+
     def save(self, folder: Path, name: str = "labels") -> None:
         """Write `name.json` into a folder."""
         record = {"labels": self.names, "counts": self.counts}
@@ -114,6 +141,10 @@ class Labels:
             return cls(record.labels, record.counts)
         except DataError as error:
             raise ModelFolderError(f"{path}: the list of labels is damaged: {error}") from None
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(map(repr, names[:3])) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 class _Record(msgspec.Struct):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -15,7 +17,7 @@ from unspool.data.examples import refuse_empty
 from unspool.data.vocabulary import END
 from unspool.errors import DataError
 
-__all__ = ["BatchSource", "Bucketed", "Encoded", "Interleaved", "Windows", "evaluation_batches"]
+__all__ = ["BatchSource", "Bucketed", "Encoded", "Interleaved", "Windows", "count_evaluated", "evaluation_batches"]
 
 B = TypeVar("B", bound=Batch, covariant=True)
 
@@ -86,6 +88,20 @@ class Bucketed(Generic[B]):
         return [order[self._cuts[b] : self._cuts[b + 1]] for b in generator.permutation(len(self))]
 
 
+Count = Callable[[int, int], None]
+_count: ContextVar[Count | None] = ContextVar("count", default=None)
+
+
+@contextmanager
+def count_evaluated(count: Count) -> Iterator[None]:
+    """Call a function with the examples done and the examples in all, while `evaluation_batches` go by in here."""
+    token = _count.set(count)
+    try:
+        yield
+    finally:
+        _count.reset(token)
+
+
 def evaluation_batches(
     examples: Encoded[B], *, batch_tokens: int, batch_size: int | None = None
 ) -> Iterator[tuple[NDArray[np.int64], B]]:
@@ -98,8 +114,11 @@ def evaluation_batches(
     lengths = examples.lengths
     order = np.argsort(lengths, kind="stable")
     cuts = _cut(lengths[order], batch_tokens, batch_size)
+    count = _count.get()
     for begin, end in pairwise(cuts):
         yield order[begin:end], examples.batch(order[begin:end])
+        if count is not None:
+            count(end, len(order))
 
 
 def _cut(lengths: NDArray[np.int64], batch_tokens: int, batch_size: int | None) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any, Protocol
 
@@ -11,7 +12,7 @@ from torch import Tensor
 from unspool.decoding.states import StepModel
 from unspool.errors import SettingError
 
-__all__ = ["SelfStarting", "chances", "draw", "sample", "sample_next"]
+__all__ = ["SelfStarting", "chances", "draw", "sample", "sample_next", "seeded"]
 
 
 class SelfStarting(StepModel, Protocol):
@@ -28,8 +29,8 @@ def chances(
 
     At temperature 0 the likeliest unit, the first of equals, has chance 1.
     """
-    if temperature < 0:
-        raise SettingError(f"temperature = {temperature}: expected 0 or more")
+    if not 0 <= temperature < math.inf:
+        raise SettingError(f"temperature = {temperature}: expected a finite number, 0 or more")
     if top_k is not None and top_k < 1:
         raise SettingError(f"top_k = {top_k}: expected 1 or more")
     if top_p is not None and not 0 < top_p <= 1:
@@ -47,9 +48,20 @@ def chances(
     if top_p is not None and top_p < 1:
         ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
         before = ordered.cumsum(-1) - ordered  # what the likelier ones add up to; the likeliest always stays
-        ordered = ordered.masked_fill(before >= top_p, 0)
+        ordered = ordered.masked_fill((before >= top_p) & (before > 0), 0)  # a tiny top_p is 0 in float32
         probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered / ordered.sum(-1, keepdim=True))
     return probabilities
+
+
+def seeded(seed: int, device: torch.device) -> torch.Generator:
+    """A generator of random numbers that begins at a seed.
+
+    Raises:
+        SettingError: If the seed is not between 0 and 2^63 - 1.
+    """
+    if not 0 <= seed < 2**63:
+        raise SettingError(f"seed = {seed}: expected a whole number from 0 to 2^63 - 1")
+    return torch.Generator(device).manual_seed(seed)
 
 
 def draw(probabilities: Tensor, numbers: Tensor) -> Tensor:

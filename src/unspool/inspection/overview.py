@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -57,6 +58,8 @@ def legend(shown: list[Column], units: int) -> str:
     kinds = {column.kind for column in shown}
     gates = f"gates: mean of {_many(units)}, from 0 (shut) to 1 (open)" if units > 1 else "full bar = 1"
     parts = [gates] if "gate" in kinds else []
+    if any(column.title == "forget" for column in shown):
+        parts.append("forget: the share kept")
     if "size" in kinds:
         parts.append(f"|…|: mean size over {_many(units)}, full bar = largest")
     if "change" in kinds:
@@ -104,8 +107,9 @@ def extent(values: Array) -> tuple[float, float]:
 def lookups(shown: Map) -> list[str]:
     """Where each row of a map looked, in words: `the 0.93, house 0.05`; a repeated token with its position."""
     names = [visible(token) for token in shown.columns]
+    counts = Counter(shown.columns)
     for index, token in enumerate(shown.columns):
-        if shown.columns.count(token) > 1:
+        if counts[token] > 1:
             names[index] += f" ({index + 1})"
     rows = (shown.strongest(row) for row in range(len(shown.rows)))
     return [", ".join(f"{names[column]} {value:.2f}" for column, value in found) for found in rows]
@@ -120,25 +124,27 @@ def _even(array: Array) -> tuple[float, float]:
 def _kept(trace: Trace, keep: NDArray[np.float64], *, backward: bool) -> str:
     means = keep.mean(axis=1)
     means[-1 if backward else 0] = np.nan  # nothing was there to forget before the first token was read
-    low, high = _ends(trace, means)
+    low, high = _ends(trace, means, "kept ")
     if not high:
         return "What came before was kept about equally at every token."
-    return f"Most of what came before was forgotten at {low}, most was kept at {high}."
+    return f"What came before was forgotten most at {low}, least at {high}."
 
 
-def _ends(trace: Trace, values: NDArray[np.float64]) -> tuple[str, str]:
+def _ends(trace: Trace, values: NDArray[np.float64], what: str = "") -> tuple[str, str]:
     """The tokens of the lowest and the highest value, in quotes with the value; a repeated token with its position."""
     finite = np.isfinite(values)
     if finite.sum() < 2 or np.ptp(values[finite]) == 0:
         return "", ""
     low, high = int(np.nanargmin(np.where(finite, values, np.nan))), int(np.nanargmax(np.where(finite, values, np.nan)))
-    return _quoted(trace, low, values), _quoted(trace, high, values)
+    return _quoted(trace, low, values, what), _quoted(trace, high, values, what)
 
 
-def _quoted(trace: Trace, index: int, values: NDArray[np.float64]) -> str:
-    token = trace.tokens[index]
-    which = f" (token {index + 1})" if trace.tokens.count(token) > 1 else ""
-    return f"'{visible(token)}'{which} {values[index]:.2f}"
+def _quoted(trace: Trace, index: int, values: NDArray[np.float64], what: str) -> str:
+    token, value = trace.tokens[index], f"{what}{values[index]:.2f}"
+    places = [f"token {index + 1}"] if trace.tokens.count(token) > 1 else []
+    if what:
+        return f"'{visible(token)}' ({', '.join([*places, value])})"
+    return f"'{visible(token)}'{''.join(f' ({place})' for place in places)} {value}"
 
 
 def _mean(array: Array) -> NDArray[np.float64]:

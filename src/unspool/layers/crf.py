@@ -83,9 +83,10 @@ class LinearChainCRF(nn.Module):
     def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
         """Log of the sum over all tag sequences of their e^score, (batch,)."""
         transitions, first, last = self._scores()
-        forward = first + emissions[0]  # (batch, tags)
-        for t in range(1, emissions.shape[0]):
-            after = torch.logsumexp(forward.unsqueeze(2) + transitions, dim=1) + emissions[t]
+        initial, *later = emissions.unbind()  # the gradient of each `emissions[t]` would be as long as the sequence
+        forward = first + initial  # (batch, tags)
+        for t, emission in enumerate(later, 1):
+            after = torch.logsumexp(forward.unsqueeze(2) + transitions, dim=1) + emission
             forward = torch.where((t < lengths).unsqueeze(-1), after, forward)
         return torch.logsumexp(forward + last, dim=1)
 

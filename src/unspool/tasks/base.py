@@ -71,6 +71,9 @@ class Task(ABC, Generic[D]):
     _reads_words: ClassVar[bool] = False
     """Whether a text may also come as the list of its words."""
 
+    _validation_titles: ClassVar[Mapping[str, str]] = {}
+    """How the log calls scores that validations count in another way than the final ones."""
+
     def __init__(self, settings: Settings | None = None, **values: Any) -> None:
         self._own_cell: type[Cell[Any]] | None = None
         cell, cell_options = values.get("cell"), values.pop("cell_options", None)
@@ -168,6 +171,10 @@ class Task(ABC, Generic[D]):
     def _finish_early(self) -> None:
         """Do what `_finish` does, for the best weights of a training that has not come to its end."""
 
+    def _calibrate(self, held_out: D) -> str | None:
+        """Fit probabilities to validation data after training; says what changed."""
+        return None
+
     def _go_back(self, train: D, held_out: D | None) -> None:
         """Be again what training began with, where a folder's vocabularies have grown since."""
 
@@ -189,6 +196,9 @@ class Task(ABC, Generic[D]):
     def _check_held_out(self, examples: D) -> D:
         """Refuse validation data that training can't be judged by, or leave bad examples out (`skip_bad`)."""
         return examples
+
+    def _check_labels(self, examples: D) -> None:
+        """Refuse data to be scored whose labels have nothing in common with the model's."""
 
     @abstractmethod
     def _baselines(self, train: D, held_out: D) -> dict[str, dict[str, float]]:
@@ -384,6 +394,7 @@ class Task(ABC, Generic[D]):
         self._need_model()
         self._skipped = 0
         examples = self._read(self._data_source(data, labels))
+        self._check_labels(examples)
         self.model.eval()
         return rounded(self._final_score(self.model, examples))
 
@@ -418,6 +429,11 @@ class Task(ABC, Generic[D]):
         elif isinstance(text, str):
             return
         raise UsageError(f"{method} takes one text; of several make a list: [model.{method}(text) for text in texts]")
+
+    @property
+    def score_titles(self) -> dict[str, str]:
+        """How a table calls scores whose names don't say how they were counted."""
+        return {}
 
     @property
     def skipped(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
@@ -37,11 +38,12 @@ from unspool.inspection import Trace
 from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings
-from unspool.tasks.base import Task, batched_tokens, device_of
+from unspool.tasks.base import DataLike, Task, batched_tokens, device_of
 from unspool.tasks.baselines import MajorityClass, NgramClassifier
+from unspool.tasks.calibration import FEWEST, fit_temperature, load_temperature, save_temperature
 from unspool.tasks.encoding import bucketed, learned_vocabulary
 from unspool.tasks.finite import check_output
-from unspool.tasks.metrics import classification_scores, multilabel_scores
+from unspool.tasks.metrics import classification_scores, expected_calibration_error, multilabel_scores
 from unspool.tasks.network import reading_stack, token_embedding
 from unspool.tasks.representation import brief
 from unspool.tasks.settings import ClassifierSettings
@@ -120,6 +122,8 @@ class Classifier(Task[TextExamples]):
         self.vocabulary: Vocabulary | None = None
         self.labels = Labels(())
         self.spelling: Spelling | None = None
+        self.temperature = 1.0
+        """What scores are divided by before they become probabilities."""
 
     @property
     def classes_(self) -> tuple[str, ...]:
@@ -173,6 +177,16 @@ class Classifier(Task[TextExamples]):
 
     def _size(self, examples: TextExamples) -> dict[str, int]:
         return {"examples": len(examples.texts)}
+
+    def _check_labels(self, examples: TextExamples) -> None:
+        self.labels.refuse_strangers(chain.from_iterable(examples.labels))
+
+    def score_notes(self, data: DataLike) -> list[str]:
+        """What a person should know beside the scores of files: labels that can't be said."""
+        return self.labels.note_strangers(chain.from_iterable(self._read(self._data_source(data)).labels), "labels")
+
+    def _go_back(self, train: TextExamples, held_out: TextExamples | None) -> None:
+        self.temperature = 1.0
 
     def _check_held_out(self, examples: TextExamples) -> TextExamples:
         known = [all(name in self.labels for name in names) for names in examples.labels]
@@ -269,9 +283,19 @@ class Classifier(Task[TextExamples]):
 
     def _score(self, model: nn.Module, examples: TextExamples) -> dict[str, float]:
         encoded = self._encode(examples)
+        return self._scores(examples, encoded, self._probabilities(model, encoded))
+
+    def _final_score(self, model: nn.Module, examples: TextExamples) -> dict[str, float]:
+        encoded = self._encode(examples)
+        probabilities = self._probabilities(model, encoded)
+        scores = self._scores(examples, encoded, probabilities)
+        return {**scores, "calibration_error": self._calibration_error(encoded, probabilities)}
+
+    def _scores(
+        self, examples: TextExamples, encoded: Examples, probabilities: NDArray[np.float32]
+    ) -> dict[str, float]:
         targets = encoded.targets
         assert isinstance(targets, np.ndarray)
-        probabilities = self._probabilities(model, encoded)
         if self.settings.several:
             strange = [any(name not in self.labels for name in names) for names in examples.labels]
             gold = np.column_stack([targets, np.array(strange, np.float32)])  # a label never seen is never said
@@ -281,19 +305,50 @@ class Classifier(Task[TextExamples]):
         nats = -np.log(np.maximum(probabilities[known, targets[known]], 1e-12))
         unseen = np.where(known, targets, len(self.labels))  # a label never seen is never said
         scores = classification_scores(unseen, probabilities.argmax(1), len(self.labels) + 1)
-        return {**scores, "nats": float(nats.mean()) if known.any() else float("nan")}
+        return {**scores, **({"nats": float(nats.mean())} if known.any() else {})}
+
+    def _calibration_error(self, encoded: Examples, probabilities: NDArray[np.float32]) -> float:
+        """Of the likeliest labels; where there may be several, of each label's probability."""
+        targets = encoded.targets
+        assert isinstance(targets, np.ndarray)
+        if self.settings.several:
+            return expected_calibration_error(probabilities.ravel(), targets.ravel())
+        return expected_calibration_error(probabilities.max(1), probabilities.argmax(1) == targets)
+
+    def _calibrate(self, held_out: TextExamples) -> str | None:
+        encoded = self._encode(held_out)
+        targets = encoded.targets
+        assert isinstance(targets, np.ndarray)
+        if not self.settings.calibrate or len(encoded) < FEWEST:
+            return None
+        before = self._calibration_error(encoded, self._probabilities(self.model, encoded))
+        self.temperature = fit_temperature(self._outputs(self.model, encoded, Tensor.float), targets)
+        after = self._calibration_error(encoded, self._probabilities(self.model, encoded))
+        return (
+            f"calibrated on validation: probabilities at temperature {self.temperature:.3g}, "
+            f"expected calibration error {before:.3f} before, {after:.3f} after"
+        )
+
+    def _probabilities(self, model: nn.Module, examples: Examples) -> NDArray[np.float32]:
+        return self._outputs(model, examples, self._shares)
+
+    def _shares(self, logits: Tensor) -> Tensor:
+        """Probabilities of labels, calibrated, (examples, labels)."""
+        logits = logits.float() / self.temperature
+        return logits.sigmoid() if self.settings.several else logits.softmax(-1)
 
     @torch.no_grad()
-    def _probabilities(self, model: nn.Module, examples: Examples) -> NDArray[np.float32]:
+    def _outputs(
+        self, model: nn.Module, examples: Examples, of_logits: Callable[[Tensor], Tensor]
+    ) -> NDArray[np.float32]:
+        """A function of the network's scores of every label, (examples, labels)."""
         device = device_of(model)
-        found = np.zeros((len(examples), len(self.labels)), np.float32)
+        outputs = np.zeros((len(examples), len(self.labels)), np.float32)
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
             tokens = (batch.tokens if isinstance(batch, Labelled) else batch).to(device)
             assert isinstance(tokens, Tokens)
-            logits = model(tokens).logits.float()
-            shares = logits.sigmoid() if self.settings.several else logits.softmax(-1)
-            found[places] = shares.cpu().numpy()
-        return found
+            outputs[places] = of_logits(model(tokens).logits).cpu().numpy()
+        return outputs
 
     def _baselines(self, train: TextExamples, held_out: TextExamples) -> dict[str, dict[str, float]]:
         assert self.vocabulary is not None
@@ -357,8 +412,7 @@ class Classifier(Task[TextExamples]):
         output, arrays, notes = self._recorded(lambda: self.model(tokens))
         if output.weights is not None:
             arrays["readout / weight"] = output.weights[:, 0].float().cpu().numpy()
-        logits = output.logits.float()
-        row = (logits.sigmoid() if self.settings.several else logits.softmax(-1))[0].cpu().numpy()
+        row = self._shares(output.logits)[0].cpu().numpy()
         said = self._classification(text, row)
         prediction = {"label": ", ".join(said.labels), "probabilities": said.probabilities}
         return Trace(tuple(self._words(text)), arrays, prediction, self._summary(), notes)
@@ -369,11 +423,13 @@ class Classifier(Task[TextExamples]):
         assert self.vocabulary is not None
         self.vocabulary.save(folder)
         self.labels.save(folder)
+        save_temperature(self.temperature, folder)
         if self.spelling is not None:
             self.spelling.save(folder)
 
     def _load_vocabularies(self, folder: Path) -> None:
         self.vocabulary = Vocabulary.load(folder)
         self.labels = Labels.load(folder)
+        self.temperature = load_temperature(folder)
         if self.settings.network.characters != "none":
             self.spelling = Spelling.load(folder)

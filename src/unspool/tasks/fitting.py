@@ -10,7 +10,17 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
-from unspool.data import DataSource, Layout, Paths, RowsInMemory, Summary, is_stream, layout_lines, name_of
+from unspool.data import (
+    DataSource,
+    Layout,
+    Paths,
+    RowsInMemory,
+    Summary,
+    count_evaluated,
+    is_stream,
+    layout_lines,
+    name_of,
+)
 from unspool.errors import DataError, Interrupted, SettingError, UsageError, option
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.card import model_card
@@ -32,7 +42,7 @@ from unspool.tasks.folder import (
 from unspool.tasks.storing import refuse_training_beyond_memory
 from unspool.tasks.unfinished import way_on, way_to_use
 from unspool.training import LogReporter, Reporter, fit, report_to
-from unspool.training.callbacks import Callback, together
+from unspool.training.callbacks import Callback, titled, together
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
 from unspool.training.interrupts import Interrupts
@@ -115,10 +125,9 @@ def fit_task(
         num_threads(task.settings.training.threads),
         new_folder(place, resume=resume, first=world.first) as folder,
     ):
-        listeners = [*callbacks, LogReporter()]
-        fitting = _Fitting(
-            task, folder, world, together(reporter or report_to(), listeners) if world.first else Reporter(), allow
-        )
+        seen = titled(reporter or report_to(), task._validation_titles)
+        heard = together(seen, [*callbacks, LogReporter()]) if world.first else Reporter()
+        fitting = _Fitting(task, folder, world, heard, allow)
         fitting.out = out
         with fitting.stoppable(kept=out is not None):
             splits = fitting.read(train, valid, test)
@@ -248,6 +257,9 @@ class _Fitting(Generic[D]):
 
     def _ready(self, splits: Splits[D]) -> Splits[D]:
         """Check what is held out, and make the network from the seed."""
+        for held_out in (splits.valid, splits.test):
+            if held_out is not None:
+                self.task._check_labels(held_out.examples)
         if splits.valid is not None:
             usable = self.task._check_held_out(splits.valid.examples)
             splits = splits._replace(valid=splits.valid._replace(examples=usable))
@@ -331,12 +343,32 @@ class _Fitting(Generic[D]):
     def report(self, splits: Splits[D]) -> None:
         """Score the weights that are saved, on validation and, this once, on test data."""
         self.task._finish(splits.train.examples)
+        if splits.valid is not None and (note := self.task._calibrate(splits.valid.examples)):
+            self.reporter.note(note)
         for name, data in (("valid", splits.valid), ("test", splits.test)):
             if data is not None:
-                self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
+                with self._counting({"valid": "validation"}.get(name, name)):
+                    self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
         self.task._complete(splits.train.examples, splits.held_out)
         self.record.complete = True
         self._tell_where_simple_methods_win()
+
+    @contextmanager
+    def _counting(self, part: str) -> Iterator[None]:
+        """Report how far the final scores of one part are, as often as the reporter wants to hear."""
+        last = time.monotonic()
+
+        def count(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= self.reporter.interval:
+                last = time.monotonic()
+                self.reporter.scoring(part, done, total)
+
+        try:
+            with count_evaluated(count):
+                yield
+        finally:
+            self.reporter.finished("")
 
     def _tell_where_simple_methods_win(self) -> None:
         metric, higher = self.task.metric

@@ -107,6 +107,7 @@ class ClassifierKeywords(_Keywords, total=False):
     class_weights: Literal["none", "balanced"]
     label_smoothing: float
     threshold: float
+    calibrate: bool
 
 
 class TaggerKeywords(_Keywords, total=False):

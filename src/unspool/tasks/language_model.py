@@ -29,6 +29,7 @@ from unspool.data import (
     token_array,
 )
 from unspool.decoding import sample, text_pieces
+from unspool.decoding.sampling import seeded
 from unspool.errors import DataError, UsageError
 from unspool.inspection import Trace
 from unspool.layers import (
@@ -251,14 +252,19 @@ class LanguageModel(Task[Corpus]):
         for window in Windows(tokens, batch_size=columns, steps=steps).epoch(0):
             result = model.loss(window.to(device), state)  # type: ignore[operator]
             nats, count, state = nats + float(result.total), count + result.count, result.carry
-        return language_model_scores(nats, count, None if self.settings.vocabulary.units == "character" else characters)
+        return language_model_scores(nats, count, count if self._by_character else characters)
+
+    @property
+    def _by_character(self) -> bool:
+        return bool(self.settings.vocabulary.units == "character")
 
     def _baselines(self, train: Corpus, held_out: Corpus) -> dict[str, dict[str, float]]:
         assert self.vocabulary is not None
         order = 5 if self._whole_lines else 6
         most = 5_000_000
         model = KneserNey.learn(_first(self._arrays(train), most), len(self.vocabulary), order=order, max_tokens=most)
-        return {f"Kneser-Ney {order}-gram": model.evaluate(_first(self._arrays(held_out), _SCORED))}
+        ids = _first(self._arrays(held_out), _SCORED)
+        return {f"Kneser-Ney {order}-gram": model.evaluate(ids, len(ids) if self._by_character else None)}
 
     def _arrays(self, corpus: Corpus) -> Iterator[NDArray[Any]]:
         assert self.vocabulary is not None
@@ -378,7 +384,7 @@ class LanguageModel(Task[Corpus]):
         device = device_of(self.model)
         generator = None
         if seed is not None:
-            generator = torch.Generator(device).manual_seed(seed)
+            generator = seeded(seed, device)
         begin = [END, *self.vocabulary.encode(prompt)]
         drawn = sample(
             self.model,

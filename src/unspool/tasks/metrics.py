@@ -20,6 +20,7 @@ __all__ = [
     "bits",
     "classification_scores",
     "confusion_matrix",
+    "expected_calibration_error",
     "language_model_scores",
     "macro_f1",
     "multilabel_scores",
@@ -153,6 +154,26 @@ def multilabel_scores(gold: ArrayLike, predicted: ArrayLike) -> dict[str, float]
         "macro_f1": macro_f1(each),
         "exact_match": float((right == given).all(axis=1).mean()),
     }
+
+
+def expected_calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
+    """How far probabilities are from how often they are right, between 0 and 1; Guo et al. 2017, equation 3.
+
+    Args:
+        confidences: Probability of each answer, between 0 and 1, (answers,).
+        correct: Whether each answer is right, (answers,).
+        bins: Number of bins of equal width.
+
+    Returns:
+        The mean over answers of |mean confidence - share of right answers| in the answer's bin.
+
+    Raises:
+        DataError: If there are no answers, or not as many of the one as of the other.
+    """
+    right, shares = _same_shape(correct, confidences)
+    places = np.clip(np.ceil(shares * bins).astype(np.int64) - 1, 0, bins - 1)
+    gaps = np.bincount(places, weights=shares.astype(np.float64) - right.astype(np.float64), minlength=bins)
+    return float(np.abs(gaps).sum() / len(shares))
 
 
 def perplexity(nats: float, count: int) -> float:

@@ -27,7 +27,7 @@ def token_embedding(network: EncoderSettings, vocabulary: Vocabulary, spelling: 
         )
     dropout = None
     if network.word_dropout:
-        counts = torch.tensor(vocabulary.counts) if vocabulary.counts else None
+        counts = torch.tensor(vocabulary.counts, device="cpu") if vocabulary.counts else None
         dropout = WordDropout(network.word_dropout, unknown=UNKNOWN, counts=counts)
     return TokenEmbedding(len(vocabulary), network.embedding, characters=characters, word_dropout=dropout)
 

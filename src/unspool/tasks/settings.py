@@ -9,7 +9,7 @@ import msgspec
 from unspool.data.tables import delimiter_character
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import DataError, SettingError
-from unspool.settings import Fraction, NonNegative, NonNegativeInt, PositiveInt, Settings
+from unspool.settings import Dropout, Fraction, NonNegative, NonNegativeInt, PositiveInt, Settings
 from unspool.training.settings import TrainingSettings
 
 __all__ = [
@@ -165,11 +165,11 @@ class StackSettings(Settings):
     """Layers, one on the other."""
     residual: bool = False
     """Whether a layer's input is added to its output where both are equally wide."""
-    dropout: Fraction = 0.3
+    dropout: Dropout = 0.3
     """Share of features dropped before, between and after the layers, in training."""
     variational: bool = False
     """Whether dropout keeps one mask for all steps of a sequence."""
-    weight_dropout: Fraction = 0.0
+    weight_dropout: Dropout = 0.0
     """Share of recurrent weights dropped, one mask per batch."""
     initialization: Literal["default", "orthogonal", "identity", "small"] = "default"
     """How recurrent weights start: default (uniform, as in torch.nn), orthogonal, identity, or small (±0.05)."""
@@ -199,7 +199,7 @@ class NetworkSettings(StackSettings):
     """Where layers are normalised: before each block, or after it as in Vaswani et al. 2017 (transformer)."""
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
     """How places are told apart (transformer); learned ones end at 1,024 units."""
-    attention_dropout: Fraction = 0.0
+    attention_dropout: Dropout = 0.0
     """Share of attention weights dropped (transformer); slower than dropout elsewhere."""
 
     def check(self) -> None:
@@ -224,7 +224,7 @@ class EncoderSettings(NetworkSettings):
     """Width of a character's vector."""
     character_hidden: PositiveInt = 100
     """Width of the vector composed of characters; even if recurrent."""
-    character_dropout: Fraction = 0.0
+    character_dropout: Dropout = 0.0
     """Share of character features dropped, one mask for each word."""
 
     def check(self) -> None:
@@ -271,7 +271,7 @@ class LanguageNetwork(NetworkSettings):
     """Weight of the mean square of the outputs in the loss (α of Merity et al. 2017)."""
     slowness_penalty: NonNegative = 0.0
     """Weight of the mean square of the outputs' change from step to step (β of Merity et al. 2017)."""
-    word_dropout: Fraction = 0.0
+    word_dropout: Dropout = 0.0
     """Share of the units read that are replaced by the unknown unit in training."""
 
 
@@ -296,7 +296,7 @@ class TranslatorNetwork(NetworkSettings):
     """Whether the encoder also reads from the end (recurrent networks; concatenated never does)."""
     tied: bool = True
     """Whether the output layer shares its weights with the target's embedding."""
-    word_dropout: Fraction = 0.0
+    word_dropout: Dropout = 0.0
     """Share of the units read, on both sides, that are replaced by the unknown unit in training."""
     window: PositiveInt = 10
     """Units of source and target that are seen (window)."""
@@ -351,6 +351,9 @@ class ClassifierSettings(Settings):
     """Share of the target spread over all labels."""
     threshold: Fraction = 0.5
     """Probability from which a label is said, where there may be several."""
+    calibrate: bool = True
+    """Whether a temperature is fitted to the validation data after training, so that probabilities are as often right
+    as they say (Guo et al. 2017); needs 50 validation examples."""
 
 
 class TaggerSettings(Settings):
@@ -441,7 +444,7 @@ class MemorySettings(Settings):
     """Questions of a batch."""
     candidates: PositiveInt = 512
     """Pairs that the questions of a batch choose from."""
-    word_dropout: Fraction = 0.3
+    word_dropout: Dropout = 0.3
     """Share of a question's words left out in training."""
     hold_out: Fraction = 0.5
     """How often, in training, a wording is left out of its own pair's key, so that paraphrases find each other."""
@@ -512,7 +515,7 @@ class ReaderNetwork(Settings):
     cell: str = "gru"
     """Cell that reads each sentence, where the encoder is cell, and that reads one sentence after the other (dynamic);
     see unspool train classify --help."""
-    dropout: Fraction = 0.1
+    dropout: Dropout = 0.1
     """Share of values dropped from sentences and before the answer (dynamic)."""
     tying: Literal["adjacent", "layer-wise"] = "adjacent"
     """Which tables hops share (memory): adjacent, the values of each are the keys of the next; layer-wise, all."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
@@ -184,6 +185,18 @@ class Tagger(Task[TaggedExamples]):
 
     def _size(self, examples: TaggedExamples) -> dict[str, int]:
         return {"sentences": len(examples.words), "words": sum(map(len, examples.words))}
+
+    def _check_labels(self, examples: TaggedExamples) -> None:
+        if not self.scheme:
+            self.labels.refuse_strangers(chain.from_iterable(examples.tags), "tag")
+            return
+        types = Labels(sorted({span.type for names in self.labels for span in read_spans([names])}))
+        types.refuse_strangers((span.type for tags in examples.tags for span in read_spans(tags)), "span type")
+
+    def score_notes(self, data: DataLike) -> list[str]:
+        """What a person should know beside the scores of files: tags that can't be said."""
+        tags = chain.from_iterable(map(self._inner, self._read(self._data_source(data)).tags))
+        return self.labels.note_strangers(tags, "tags")
 
     def _check_held_out(self, examples: TaggedExamples) -> TaggedExamples:
         known = [all(tag in self.labels for tag in self._inner(tags)) for tags in examples.tags]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Unpack, overload
 
 import msgspec
@@ -35,6 +36,7 @@ from unspool.data import (
     split,
 )
 from unspool.decoding import DecodingSettings, Hypothesis, decode, stream, stream_settings, text_pieces
+from unspool.decoding.sampling import seeded
 from unspool.errors import SettingError
 from unspool.inspection import Trace
 from unspool.models import EncoderDecoder
@@ -129,6 +131,14 @@ class Translator(Task[PairExamples]):
         self.source_vocabulary: Vocabulary | None = None
         self.target_vocabulary: Vocabulary | None = None
         self._lengths = _Lengths(2.0, 1)
+
+    _validation_titles = MappingProxyType({"bleu": "greedy bleu"})
+
+    @property
+    def score_titles(self) -> dict[str, str]:
+        """BLEU under the name of the search that wrote the outputs."""
+        decoding = self.settings.decoding
+        return {"bleu": f"bleu (beam {decoding.beam})" if decoding.search == "beam" else f"bleu ({decoding.search})"}
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -383,7 +393,7 @@ class Translator(Task[PairExamples]):
         prefixes = [self.target_vocabulary.encode(begin)] * len(texts) if begin else None
         generator = None
         if seed is not None:
-            generator = torch.Generator(device_of(self.model)).manual_seed(seed)
+            generator = seeded(seed, device_of(self.model))
         written = self._write(self.model, sources, decoding or self.settings.decoding, prefixes, generator)
         return [self._translation(text, best) for text, best in zip(texts, written, strict=True)]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 
 from unspool.errors import UsageError, for_python
-from unspool.training.progress import Progress, Reporter, validation_line
+from unspool.training.progress import BarReporter, LineReporter, Progress, Reporter, validation_line
 
-__all__ = ["Callback", "LogReporter", "together"]
+__all__ = ["Callback", "LogReporter", "titled", "together"]
 
 Callback = Reporter | Callable[[Progress, dict[str, float]], object]
 """A reporter, or a function that is called after each validation and ends the training by returning True."""
@@ -43,6 +44,14 @@ class LogReporter(Reporter):
         """Log how it ended."""
         if text:
             self.note(text)
+
+
+def titled(reporter: Reporter, titles: Mapping[str, str]) -> Reporter:
+    """The bar or the lines, with scores of validations under titles that say how they were counted.
+
+    Reporters of a person's own see the names of the scores.
+    """
+    return _Titled(reporter, titles) if titles and isinstance(reporter, BarReporter | LineReporter) else reporter
 
 
 def together(reporter: Reporter, callbacks: Iterable[Callback]) -> Reporter:
@@ -103,6 +112,10 @@ class _Several(Reporter):
         for reporter in self._reporters:
             reporter.validated(progress, metrics, improved)
 
+    def scoring(self, part: str, done: int, total: int) -> None:
+        for reporter in self._reporters:
+            reporter.scoring(part, done, total)
+
     def note(self, text: str) -> None:
         for reporter in self._reporters:
             reporter.note(text)
@@ -117,3 +130,44 @@ class _Several(Reporter):
 
     def take_stop(self) -> bool:
         return any([reporter.take_stop() for reporter in self._reporters])  # noqa: C419 - every one is cleared
+
+
+class _Titled(Reporter):
+    """Passes everything on, with scores of validations under titles."""
+
+    def __init__(self, inner: Reporter, titles: Mapping[str, str]) -> None:
+        self.interval, self._inner, self._titles = inner.interval, inner, titles
+
+    @property
+    def talks(self) -> bool:
+        return self._inner.talks
+
+    def _titled(self, progress: Progress) -> Progress:
+        return replace(progress, metric=self._titles.get(progress.metric, progress.metric))
+
+    def started(self, text: str, progress: Progress) -> None:
+        self._inner.started(text, self._titled(progress))
+
+    def progress(self, progress: Progress) -> None:
+        self._inner.progress(self._titled(progress))
+
+    def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
+        titles = {self._titles.get(name, name): value for name, value in metrics.items()}
+        self._inner.validated(self._titled(progress), titles, improved)
+
+    def scoring(self, part: str, done: int, total: int) -> None:
+        self._inner.scoring(part, done, total)
+
+    def note(self, text: str) -> None:
+        self._inner.note(text)
+
+    def warn(self, text: str) -> None:
+        self._inner.warn(text)
+
+    def take_stop(self) -> bool:
+        return self._inner.take_stop()
+
+    def finished(self, text: str) -> None:
+        for name, title in self._titles.items():
+            text = text.replace(f"best {name} ", f"best {title} ")
+        self._inner.finished(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -110,6 +111,9 @@ class Reporter:
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
         """A validation is done; `improved` says whether its weights are the best so far."""
 
+    def scoring(self, part: str, done: int, total: int) -> None:
+        """Final scores of one part of the data are computed; so many of its examples are done."""
+
     def note(self, text: str) -> None:
         """Something a person should know."""
 
@@ -146,9 +150,14 @@ class LineReporter(Reporter):
         """Say what the validation gave."""
         self.note(validation_line(progress, metrics, improved))
 
+    def scoring(self, part: str, done: int, total: int) -> None:
+        """Say how far it is."""
+        self.note(f"scoring {part}: {done:,} of {total:,}")
+
     def note(self, text: str) -> None:
         """Write a line."""
-        print(self._render(text), file=self._stream or sys.stderr, flush=True)
+        with suppress(OSError):  # a full standard error costs no training
+            print(self._render(text), file=self._stream or sys.stderr, flush=True)
 
     def finished(self, text: str) -> None:
         """Say how it ended."""
@@ -195,6 +204,14 @@ class BarReporter(Reporter):
         """Say what the validation gave."""
         self.note(validation_line(progress, metrics, improved))
         self.progress(progress)
+
+    def scoring(self, part: str, done: int, total: int) -> None:
+        """Say how far it is."""
+        self._bar.start()
+        details = f"{done:,} of {total:,}"
+        self._bar.update(
+            self._task, description=f"scoring {part}", completed=done, total=total, details=details, refresh=True
+        )
 
     def note(self, text: str) -> None:
         """Write a line."""

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Annotated, Literal
+
+import msgspec
 
 from unspool.errors import SettingError
 from unspool.settings import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Seed, Settings, to_record
 
 __all__ = ["TrainingSettings", "refuse_changes"]
+
+_Threads = Annotated[int, msgspec.Meta(gt=0, le=1024)]
 
 
 class TrainingSettings(Settings, frozen=True, kw_only=True):
@@ -74,8 +78,8 @@ class TrainingSettings(Settings, frozen=True, kw_only=True):
     """Start of all random numbers; the same seed gives the same network on the same machine."""
     device: str = "auto"
     """Where to train: auto (CUDA if there is one), cpu, cuda, cuda:1, mps, xpu."""
-    threads: PositiveInt | None = None
-    """CPU threads. None: as torch chooses."""
+    threads: _Threads | None = None
+    """CPU threads, at most 1,024. None: as torch chooses."""
     tensorboard: bool = False
     """Also write the log for TensorBoard, into `training/tensorboard` of the model folder."""
 

@@ -1,0 +1,46 @@
+"""Standard input, output and error that are closed, full or gone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+from typing import TextIO
+
+__all__ = ["let_go", "let_go_of_what_fails", "open_closed_streams"]
+
+_STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
+
+
+def open_closed_streams() -> set[str]:
+    """Open the null device in place of closed streams, or the first files opened would take their numbers.
+
+    Returns:
+        Which were closed: `stdin`, `stdout`, `stderr`.
+    """
+    closed = {name for name, _ in _STREAMS if getattr(sys, name) is None}
+    for number, (name, mode) in enumerate(_STREAMS):
+        if name in closed:
+            place = os.open(os.devnull, os.O_RDWR)
+            if place != number:
+                os.dup2(place, number)
+                os.close(place)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8"))
+    return closed
+
+
+def let_go(stream: TextIO) -> None:
+    """Send what a stream still holds back to the null device, so that Python says nothing of it when it exits."""
+    with suppress(OSError, ValueError):
+        place = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(place, stream.fileno())
+        os.close(place)
+
+
+def let_go_of_what_fails() -> None:
+    """Write what standard output and error hold back; let go of a stream that can't be written."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            let_go(stream)
