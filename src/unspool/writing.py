@@ -17,7 +17,15 @@ from unspool.errors import MachineError, UnspoolError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["finish_generation", "locked", "new_generation", "newest", "read_undisturbed", "replace_file"]
+__all__ = [
+    "finish_generation",
+    "flush_folder",
+    "locked",
+    "new_generation",
+    "newest",
+    "read_undisturbed",
+    "replace_file",
+]
 
 T = TypeVar("T")
 
@@ -83,7 +91,7 @@ def new_generation(folder: Path) -> Iterator[Path]:
                         folder.rmdir()
                 raise
             with suppress(OSError):  # committed already; the next writer brings the rest to its place
-                _flush(folder)
+                flush_folder(folder)
                 _install(folder)
     except OSError as error:
         raise _refusal(folder, error) from error
@@ -169,7 +177,7 @@ def _install(folder: Path) -> None:
         else:
             source.replace(target)
     generation.rmdir()
-    _flush(folder)
+    flush_folder(folder)
 
 
 def _remove(path: Path) -> None:
@@ -182,10 +190,11 @@ def _remove(path: Path) -> None:
 def _flush_folders(folder: Path) -> None:
     """Flush the names in a folder, and in the folders inside it, to the disk."""
     for place, _, _ in os.walk(folder):
-        _flush(Path(place))
+        flush_folder(Path(place))
 
 
-def _flush(folder: Path) -> None:
+def flush_folder(folder: Path) -> None:
+    """Flush the names in a folder to the disk; nothing where the platform has no such call."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)

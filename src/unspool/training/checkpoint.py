@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from unspool.errors import CellError, MachineError, ModelFolderError
 from unspool.reading import open_file
+from unspool.writing import flush_folder
 
 __all__ = [
     "layout",
@@ -66,7 +67,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -202,13 +203,3 @@ def _write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], record: Mappin
     for name in names:
         flat = tensors[name].detach().cpu().contiguous().reshape(-1)
         file.write(flat.view(torch.uint8).numpy().data)
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
