@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
@@ -25,6 +26,17 @@ from unspool.training.updates import Updater
 __all__ = ["Keeper"]
 
 _FORMAT = 1
+
+
+class _Shape(msgspec.Struct):
+    """What the record of a checkpoint must look like for the code that reads it."""
+
+    format: int
+    state: dict[str, Any]
+    settings: dict[str, Any]
+    batches: int
+    metric: str
+    random: list[dict[str, list[Any]]]
 
 
 class Keeper:
@@ -89,6 +101,7 @@ class Keeper:
         """
         tensors, record = checkpoint.read(self.path)
         try:
+            msgspec.convert(record, _Shape)
             self._refuse_other_run(record, settings, allow)
             state = state_from(record["state"], self.path)
             self._load_tensors(tensors, record, state)
