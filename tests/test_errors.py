@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from unspool.errors import DataError, UsageError, for_command_line, for_python, option, wording
+from unspool.errors import DataError, UsageError, for_command_line, for_python, option, printable, wording
 from unspool.training import LineReporter
 
 
@@ -39,3 +39,17 @@ def test_a_reporter_renders_for_its_reader():
         stream = io.StringIO()
         LineReporter(stream, render=render).note(f"set {option('epochs', 3)}")
         assert stream.getvalue() == expected
+
+
+def test_a_message_is_one_printable_line():
+    error = DataError("a \x1b[2J name\nof\ttwo \ud800 lines", "caf\udce9.tsv:3")
+    assert str(error) == "caf\\udce9.tsv:3: a \\x1b[2J name of two \\ud800 lines"
+    assert printable("é 木 – ok") == "é 木 – ok"
+
+
+def test_a_long_message_keeps_its_beginning_and_its_end():
+    text = str(UsageError(f"value = {'x' * 10_000}: expected a number"))
+    assert len(text) == 600
+    assert text.startswith("value = xxx")
+    assert text.endswith("xxx: expected a number")
+    assert " ... " in text

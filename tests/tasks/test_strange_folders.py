@@ -333,3 +333,14 @@ def test_a_checkpoint_whose_optimizer_has_other_shapes(folder, data):
     checkpoint.write(path, {**tensors, name: tensors[name].reshape(-1)[:1].clone()}, record)
     with pytest.raises(ModelFolderError, match=r"exp_avg of weight \d+ has shape \(1,\), expected"):
         going_on(data, folder)
+
+
+@pytest.mark.parametrize("part", ["state", "settings", "random", "metric", "batches", "format"])
+@pytest.mark.parametrize("value", [[], "lstm", None], ids=str)
+def test_a_checkpoint_whose_record_has_other_types(folder, data, part, value):
+    path = folder / "training" / "checkpoint.safetensors"
+    tensors, record = checkpoint.read(path)
+    checkpoint.write(path, tensors, record | {part: value})
+    with pytest.raises((ModelFolderError, SettingError)) as caught:
+        going_on(data, folder)
+    assert str(caught.value).isprintable()

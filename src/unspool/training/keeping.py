@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import torch
 from safetensors.torch import load as from_bytes
 from safetensors.torch import save as to_bytes
@@ -62,6 +63,17 @@ def best_so_far(folder: Path) -> Best | None:
         return Best(path, int(record["update"]), epoch, metrics)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelFolderError(f"{path}: not weights that this version can read ({error!r})") from None
+
+
+class _Shape(msgspec.Struct):
+    """What the record of a checkpoint must look like for the code that reads it."""
+
+    format: int
+    state: dict[str, Any]
+    settings: dict[str, Any]
+    batches: int
+    metric: str
+    random: list[dict[str, list[Any]]]
 
 
 class Keeper:
@@ -127,6 +139,7 @@ class Keeper:
         """
         tensors, record = checkpoint.read(self.path)
         try:
+            msgspec.convert(record, _Shape)
             self._refuse_other_run(record, settings, allow)
             state = state_from(record["state"], self.path)
             self._load_tensors(tensors, record, state)
