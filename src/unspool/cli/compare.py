@@ -190,6 +190,7 @@ def _listener(inner: Reporter) -> Reporter:
         speed = float("nan")
         started, note, finished = staticmethod(inner.started), staticmethod(inner.note), staticmethod(inner.finished)
         progress, scoring = staticmethod(inner.progress), staticmethod(inner.scoring)
+        scored = staticmethod(inner.scored)
 
         def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
             self.speed = progress.tokens_per_second

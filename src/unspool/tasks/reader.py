@@ -26,7 +26,7 @@ from unspool.data import (
     split,
     story_words,
 )
-from unspool.errors import DataError
+from unspool.errors import DataError, option
 from unspool.inspection import Trace
 from unspool.layers import Recurrent, initialize
 from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
@@ -186,7 +186,8 @@ class Reader(Task[Told]):
         if encoded.dropped:
             slots = self.settings.network.slots
             source.note = (
-                f"{encoded.dropped:,} stories have more than {slots} sentences; the oldest of them are not read (slots)"
+                f"{encoded.dropped:,} stories have more than {slots} sentences; the oldest of them are not read "
+                f"({option('slots', None)})"
             )
         return source
 

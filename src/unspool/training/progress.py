@@ -10,7 +10,7 @@ from typing import TextIO
 
 from unspool.errors import for_python
 
-__all__ = ["BarReporter", "LineReporter", "Progress", "Reporter", "clock", "report_to", "thousands"]
+__all__ = ["BarReporter", "LineReporter", "Progress", "Reporter", "clock", "counted", "report_to", "thousands"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,6 +74,9 @@ class Reporter:
 
     def scoring(self, part: str, done: int, total: int) -> None:
         """Final scores of one part of the data are computed; so many of its examples are done."""
+
+    def scored(self) -> None:
+        """Final scores of one part of the data are there; also called when they fail."""
 
     def note(self, text: str) -> None:
         """Something a person should know."""
@@ -170,6 +173,10 @@ class BarReporter(Reporter):
             self._task, description=f"scoring {part}", completed=done, total=total, details=details, refresh=True
         )
 
+    def scored(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
+
     def note(self, text: str) -> None:
         """Write a line."""
         self._console.print(self._render(text), markup=False, soft_wrap=True)
@@ -198,6 +205,17 @@ def thousands(number: float) -> str:
         if number >= 0.9995 * size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.0f}"
+
+
+def counted(number: float, things: str) -> str:
+    """A number and what is counted, in the singular for 1: 1 epoch, 2.5 epochs, 1,200 updates.
+
+    Args:
+        number: How many.
+        things: What is counted, in the plural.
+    """
+    singular = things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
+    return f"{number:{',' if isinstance(number, int) else '.4g'}} {singular if number == 1 else things}"
 
 
 def clock(seconds: float) -> str:
