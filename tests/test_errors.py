@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import io
+import re
+from pathlib import Path
 
 import pytest
 
+import unspool
 from unspool.errors import DataError, UsageError, for_command_line, for_python, option, printable, wording
 from unspool.training import LineReporter
 
@@ -53,3 +57,50 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
     assert text.startswith("value = xxx")
     assert text.endswith("xxx: expected a number")
     assert " ... " in text
+
+
+SOURCE = Path(unspool.__file__).parent
+CLI_ALONE = ("cli", "tasks/catalog.py", "tasks/samples", "errors.py")  # said or shown at the command line only
+PYTHON_ALONE = ("cells", "layers", "models", "engine")  # said to who writes networks
+OWN_WORDING = ("data/rows.py", "data/pairs.py", "data/sentences.py")
+FRAGMENTS = (" --cell ", ", resume=True)")  # parts of a text that `wording` takes
+FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
+KEYWORD = re.compile(r"\b[a-z]+(?:_[a-z]+)* ?= ?(?:True|False|None)\b|\b(?:say|set|with|name|use|as) [a-z_]+=")
+
+
+class Messages(ast.NodeVisitor):
+    """Collects texts of a module that are neither docstrings nor defaults and stand outside `wording` and `option`."""
+
+    def __init__(self):
+        self.texts = []
+
+    def visit_arguments(self, node):
+        pass
+
+    def visit_Expr(self, node):
+        if not isinstance(node.value, ast.Constant):
+            self.generic_visit(node)
+
+    def visit_Call(self, node):
+        if not (isinstance(node.func, ast.Name) and node.func.id in ("wording", "option")):
+            self.generic_visit(node)
+
+    def visit_Constant(self, node):
+        if isinstance(node.value, str):
+            self.texts.append((node.lineno, node.value))
+
+
+def messages(path):
+    visitor = Messages()
+    visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
+    return visitor.texts
+
+
+@pytest.mark.parametrize("path", sorted(SOURCE.rglob("*.py")), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_no_message_speaks_to_the_wrong_reader(path):
+    """Flags belong to the command line's own modules; arguments stand in `option` or `wording` everywhere."""
+    place = path.relative_to(SOURCE).as_posix()
+    patterns = [] if place.startswith(CLI_ALONE) else [FLAG]
+    patterns += [] if place.startswith((*PYTHON_ALONE, *OWN_WORDING)) else [KEYWORD]
+    texts = [(line, text) for line, text in messages(path) if text not in FRAGMENTS and "pip install" not in text]
+    assert [each for each in texts if any(pattern.search(each[1]) for pattern in patterns)] == []

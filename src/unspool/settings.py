@@ -97,14 +97,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             value = getattr(self, field.name)
             if isinstance(value, str):
                 _refuse_half_characters(field.name, value)
-            if isinstance(value, float) and math.isnan(value):
-                raise SettingError(f"{field.name} = nan: expected a number")
+            if isinstance(value, float) and not math.isfinite(value):
+                raise SettingError(f"{field.name} = {value}: expected a finite number")
             try:
                 msgspec.convert(value, field.type, strict=True, from_attributes=True)
             except msgspec.ValidationError as error:
                 raise SettingError(f"{field.name} = {value!r}: {_plain(str(error))}") from None
-            if isinstance(value, float) and not math.isfinite(value):
-                raise SettingError(f"{field.name} = {value}: expected a finite number")
         self.check()
 
     def check(self) -> None:

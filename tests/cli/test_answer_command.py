@@ -216,7 +216,7 @@ def test_add_takes_files_in_every_form(shell, copy, tmp_path):
     place = copy("both")
     (tmp_path / "new.yml").write_text("- - Who is Ada?\n  - A countess.\n- - how do i quit VIM?\n  - Press ZZ.\n")
     done = shell("add", place, tmp_path / "new.yml")
-    assert done.stdout.startswith("1 new questions; 8 questions in 12 wordings; answers from")
+    assert done.stdout.startswith("1 new question; 8 questions in 12 wordings; answers from")
     shell("add", place, "-", "--format", "tsv", stdin="Who is Ada?\tA poet's daughter.\nWhat is a sonnet?\tA poem.\n")
     reply = load(place).ask("who is ada")
     assert reply.answers == ["A countess.", "A poet's daughter."]

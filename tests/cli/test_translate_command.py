@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -43,9 +44,17 @@ def test_train_on_two_parallel_files_says_what_it_does(folder):
     assert "bilinear encoder–decoder of bidirectional lstm, 1 layer of 4" in said
     assert f"go on with: unspool predict {folder / 'model'}" in said
     assert "copy of the source" in said
+    assert re.search(r"^ +bleu \(beam \d+\)  ", said, flags=re.MULTILINE)
     record = json.loads((folder / "model" / "unspool.json").read_text())
     assert (record["task"], record["complete"]) == ("translate", True)
     assert {"bleu", "chrf", "ter", "exact", "perplexity"} < set(record["metrics"]["valid"])
+
+
+def test_the_log_names_the_search_whose_bleu_chooses_weights(shell, folder, tmp_path):
+    train = write_parallel(tmp_path, "train", 20, 2)
+    said = shell("train", "translate", *train, "--out", tmp_path / "m", *TINY, "--choose-by", "bleu").stderr
+    assert re.search(r"perplexity \S+  greedy bleu ", said)
+    assert "; best greedy bleu " in said
 
 
 def test_predict_reads_standard_input_and_keeps_blank_lines(shell, folder):

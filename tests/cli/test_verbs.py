@@ -164,7 +164,7 @@ def test_evaluate_tells_what_it_left_out(shell, models, tmp_path):
     assert "is empty" in said
     assert shell.refuses("evaluate", models / "classifier", bad, "--no-skip-bad") == said
     done = shell("evaluate", models / "classifier", bad, "--skip-bad", "--json")
-    assert done.stderr == "left out 1 bad examples (skip_bad)\n"
+    assert done.stderr == "left out 1 bad example (--skip-bad)\n"
     scores = json.loads(done.stdout)
     assert scores.pop("left_out") == 1
     assert scores == load(models / "classifier").evaluate(models / "test.tsv")
@@ -519,3 +519,10 @@ def test_settings_beyond_all_sense_are_refused(shell, models, tmp_path, flags, m
 def test_chances_that_are_no_numbers_are_refused(shell, models, flags):
     name, value = flags[0].removeprefix("--").replace("-", "_"), flags[1]
     assert f"{name} = {value}: expected" in shell.refuses("generate", models / "writer", *flags, code=2)
+
+
+def test_a_character_model_is_scored_in_bits_per_character_too(shell, models):
+    scores = json.loads(shell("evaluate", models / "writer", models / "train.txt", "--json").stdout)
+    assert scores["bits_per_character"] == pytest.approx(scores["nats"] / math.log(2), rel=1e-5)
+    baselines = json.loads(shell("info", models / "writer", "--json").stdout)["baselines"]
+    assert all(0 < each["bits_per_character"] < 10 for each in baselines.values())

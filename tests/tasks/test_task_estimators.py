@@ -6,7 +6,7 @@ import errno
 import json
 import random
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pytest
@@ -475,3 +475,24 @@ def test_number_agreement_is_learned_by_an_lstm_and_not_by_a_bag(tmp_path):
         scores[network] = model.record.metrics["test"]["accuracy"]
     assert scores["recurrent"] > 0.9
     assert scores["bag"] < 0.85
+
+
+def test_final_scores_are_counted_as_they_are_computed(tmp_path):
+    class Counts(Reporter):
+        interval = 0.0
+        heard: ClassVar[list[tuple[str, int, int]]] = []
+        ends = 0
+
+        def scoring(self, part, done, total):
+            self.heard.append((part, done, total))
+
+        def scored(self):
+            self.ends += 1
+
+    data = tmp_path / "data.tsv"
+    data.write_text("text\tlabel\n" + "a fine film\tgood\na dull film\tbad\n" * 10)
+    ear = Counts()
+    Classifier(hidden=4, embedding=3, epochs=1).fit(data, valid=data, test=data, baselines=False, reporter=ear)
+    assert ear.heard[-1] == ("test", 20, 20)
+    assert {part for part, _, _ in ear.heard} == {"validation", "test"}
+    assert ear.ends == 2

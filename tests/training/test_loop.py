@@ -268,7 +268,7 @@ def test_a_run_that_failed_can_go_on_with_a_lower_learning_rate(tmp_path):
         train(Fragile(source, "loss"), source, tmp_path, epochs=2, validate=lambda m: {"nats": 1.0}, learning_rate=1e-3)
     source.before = lambda *position: setattr(source, "bad", False)
     again = {"epochs": 2, "validate": lambda m: {"nats": 1.0}, "learning_rate": 1e-4, "resume": True}
-    with pytest.raises(SettingError, match=r"learning_rate = 0.0001 \(was 0.001\).*naming learning_rate"):
+    with pytest.raises(SettingError, match=r"learning_rate = 0.0001 \(was 0.001\).*allow=\['learning_rate'\]"):
         train(Fragile(source, "loss"), source, tmp_path, **again)
     assert train(Fragile(source, "loss"), source, tmp_path, **again, allow=["learning_rate"]).updates == 14
 

@@ -125,3 +125,16 @@ def test_the_bar_is_taken_away_when_a_run_fails(tmp_path):
 )
 def test_what_is_counted_once_stands_in_the_singular(number, things, text):
     assert counted(number, things) == text
+
+
+def test_final_scores_are_counted_line_by_line_and_on_a_bar():
+    lines = io.StringIO()
+    LineReporter(lines).scoring("validation", 1200, 5000)
+    assert lines.getvalue() == "scoring validation: 1,200 of 5,000\n"
+    terminal = io.StringIO()
+    bar = BarReporter(terminal)
+    bar.scoring("test", 3, 4)
+    bar.scored()
+    assert not bar._bar.live.is_started
+    assert bar._bar.tasks[0].completed == 3
+    assert bar._bar.tasks[0].total == 4

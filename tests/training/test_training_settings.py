@@ -61,7 +61,7 @@ def test_the_length_may_not_where_it_shapes_the_course(shape):
 
 
 def test_what_changes_the_course_is_refused_unless_allowed():
-    assert "naming learning_rate, clip" in refused({}, {"learning_rate": 1.0, "clip": 3.0})
+    assert "allow=['learning_rate', 'clip']" in refused({}, {"learning_rate": 1.0, "clip": 3.0})
     assert "learning_rate" not in refused({}, {"learning_rate": 1.0, "clip": 3.0}, "learning_rate")
     assert not refused({}, {"learning_rate": 1.0, "clip": 3.0}, "learning_rate", "clip")
 

@@ -8,7 +8,8 @@ import click
 
 from unspool.cli.models import model_argument, open_model
 from unspool.cli.talk import common, example, result, say
-from unspool.errors import UsageError
+from unspool.errors import UsageError, option
+from unspool.training.progress import counted
 from unspool.writing import locked
 
 __all__ = ["add"]
@@ -34,6 +35,6 @@ def add(model: str, data: tuple[str, ...], cell: str | None, form: str | None) -
         task.settings = task.settings.replace(**{"data.format": form})
         new = task.add(list(data))
         task.save(model)
-    result(f"{new:,} new questions; {task.introduction()}")
+    result(f"{counted(new, 'new questions')}; {task.introduction()}")
     if task.skipped:
-        say(f"left out {task.skipped:,} bad entries (skip_bad)")
+        say(f"left out {counted(task.skipped, 'bad entries')} ({option('skip_bad')})")

@@ -11,9 +11,10 @@ from unspool.cli.models import apply_decoding, decoding_options, device_option, 
 from unspool.cli.scores import score_table
 from unspool.cli.talk import common, example, result, result_json, say
 from unspool.data.files import is_stream
-from unspool.errors import UsageError
+from unspool.errors import UsageError, option
 from unspool.settings import describe
 from unspool.tasks.catalog import TASKS, one_of
+from unspool.training.progress import counted
 
 if TYPE_CHECKING:
     from unspool.tasks import Task
@@ -66,7 +67,7 @@ def evaluate(
     scores = task.evaluate(Files(data))
     left_out = task.skipped
     if left_out:
-        say(f"left out {left_out:,} bad examples (skip_bad)")
+        say(f"left out {counted(left_out, 'bad examples')} ({option('skip_bad')})")
     if hasattr(task, "score_notes") and not read_once:
         for note in task.score_notes(Files(data)):
             say(note)

@@ -14,6 +14,7 @@ from unspool.cli.models import apply_decoding, decoding_options, device_option, 
 from unspool.cli.talk import common, example, flush, result, result_json, say
 from unspool.errors import DataError, UsageError
 from unspool.tasks.catalog import TASKS, one_of
+from unspool.training.progress import counted
 
 if TYPE_CHECKING:
     from unspool.data import Line
@@ -87,7 +88,8 @@ def predict(
                     say(f"{line.where}: {caution}")
         flush()
     if cautions > _CAUTIONS:
-        say(f"{cautions - _CAUTIONS:,} more lines are unlike the training data; --json names each")
+        more = cautions - _CAUTIONS
+        say(f"{counted(more, 'more lines')} {'is' if more == 1 else 'are'} unlike the training data; --json names each")
 
 
 predict.params += decoding_options()

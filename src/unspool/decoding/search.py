@@ -23,7 +23,7 @@ from unspool.decoding.hypotheses import Hypothesis, Trail, coverage_penalty, len
 from unspool.decoding.rules import Rules
 from unspool.decoding.settings import DecodingSettings
 from unspool.decoding.states import CarriedState, StepModel
-from unspool.errors import SettingError
+from unspool.errors import SettingError, option
 
 __all__ = ["decode"]
 
@@ -168,7 +168,8 @@ class _Search:
         if attention is None:
             if self._settings.coverage_penalty:
                 raise SettingError(
-                    f"coverage_penalty = {self._settings.coverage_penalty} needs a model with attention: set it to 0"
+                    f"coverage_penalty = {self._settings.coverage_penalty} needs a model with attention: say "
+                    f"{option('coverage_penalty', 0)}"
                 )
             return None
         looked = attention.float().cpu().numpy()

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from unspool.errors import SettingError
+from unspool.errors import SettingError, option
 from unspool.settings import NonNegative, NonNegativeInt, PositiveInt, Settings
 
 __all__ = ["DecodingSettings"]
@@ -50,7 +50,10 @@ class DecodingSettings(Settings):
         if self.search == "beam" and self.best > self.beam:
             raise SettingError(f"best = {self.best} with beam = {self.beam}: a beam finds no more than its width")
         if self.search == "greedy" and self.best > 1:
-            raise SettingError(f"best = {self.best} with search = greedy, which finds one: set search = beam or sample")
+            raise SettingError(
+                f"best = {self.best} with search = greedy, which finds one: say {option('search', 'beam')} or "
+                f"{option('search', 'sample')}"
+            )
         if self.max_length is not None and self.min_length > self.max_length:
             raise SettingError(f"min_length = {self.min_length} is more than max_length = {self.max_length}")
         if self.search != "sample":
@@ -58,4 +61,6 @@ class DecodingSettings(Settings):
             unread = [name for name, default in chances.items() if getattr(self, name) != default]
             if unread:
                 names = " and ".join(unread)
-                raise SettingError(f"{names}: only search = sample draws by chance, and search = {self.search}")
+                raise SettingError(
+                    f"{names}: only {option('search', 'sample')} draws by chance, and search = {self.search}"
+                )

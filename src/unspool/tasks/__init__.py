@@ -92,7 +92,7 @@ def load(
     """
     from pathlib import Path
 
-    from unspool.errors import ModelFolderError, UsageError
+    from unspool.errors import ModelFolderError, UsageError, option
     from unspool.tasks.base import Task
     from unspool.tasks.folder import read_record
 
@@ -104,7 +104,9 @@ def load(
     if task is None:
         return task_class(name).load(folder, cell=cell)
     if not (isinstance(task, type) and issubclass(task, Task)):
-        raise UsageError(f"{task!r} is no task: load(folder, Classifier) names a class; a cell goes as cell=...")
+        raise UsageError(
+            f"{task!r} is no task: load(folder, Classifier) names a class; a cell is the argument {option('cell', None)}"
+        )
     if task.name != name:
         own = TASKS[name].task
         raise ModelFolderError(

@@ -368,7 +368,7 @@ class _Fitting(Generic[D]):
             with count_evaluated(count):
                 yield
         finally:
-            self.reporter.finished("")
+            self.reporter.scored()
 
     def _tell_where_simple_methods_win(self) -> None:
         metric, higher = self.task.metric
@@ -378,7 +378,7 @@ class _Fitting(Generic[D]):
             if ours is not None and theirs is not None and (theirs >= ours if higher else theirs <= ours):
                 self.reporter.warn(
                     f"{name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
-                    f"more data, more epochs or a smaller learning_rate may change that"
+                    f"more data, more epochs or a smaller {option('learning_rate', None)} may change that"
                 )
 
     def _new_record(self, splits: Splits[D]) -> Record:

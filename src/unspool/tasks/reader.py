@@ -30,7 +30,7 @@ from unspool.data import (
     stories_of_rows,
     story_words,
 )
-from unspool.errors import DataError
+from unspool.errors import DataError, option
 from unspool.inspection import Trace
 from unspool.layers import Recurrent, initialize
 from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
@@ -201,7 +201,7 @@ class Reader(Task[Told]):
         if encoded.dropped:
             slots = self.settings.network.slots
             longer = f"{counted(encoded.dropped, 'stories')} with more than {slots} sentences"
-            source.note = f"{longer}: the oldest sentences are not read (slots)"
+            source.note = f"{longer}: the oldest sentences are not read ({option('slots', None)})"
         return source
 
     # ---- scores ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import msgspec
 
 from unspool.data.tables import delimiter_character
 from unspool.decoding.settings import DecodingSettings
-from unspool.errors import DataError, SettingError
+from unspool.errors import DataError, SettingError, option
 from unspool.settings import Dropout, Fraction, NonNegative, NonNegativeInt, PositiveInt, Settings
 from unspool.training.settings import TrainingSettings
 
@@ -382,7 +382,9 @@ class LanguageModelSettings(Settings):
     def check(self) -> None:
         """Refuse an adaptive softmax that shares its weights."""
         if self.network.output == "adaptive" and self.network.tied:
-            raise SettingError("output = adaptive can't share the embedding's weights: also set tied = false")
+            raise SettingError(
+                f"output = adaptive can't share the embedding's weights: also say {option('tied', False)}"
+            )
 
 
 class TranslatorSettings(Settings):
@@ -425,10 +427,10 @@ class TranslatorSettings(Settings):
         if self.copy_unknown and self.vocabulary.units in ("bpe", "unigram"):
             raise SettingError(
                 f"copy_unknown copies unknown words, and to units = {self.vocabulary.units} nothing is unknown; "
-                f"also set units = word or blank"
+                f"also say {option('units', 'word')} or {option('units', 'blank')}"
             )
         if self.network.network == "concatenated" and not self.vocabulary.joint:
-            raise SettingError("network = concatenated reads source and target alike: it needs joint = true")
+            raise SettingError(f"network = concatenated reads source and target alike: it needs {option('joint')}")
 
 
 class MemorySettings(Settings):
@@ -531,7 +533,7 @@ class ReaderNetwork(Settings):
         if self.gated and self.network != "memory":
             raise SettingError(
                 f"gated needs network = memory, and network = {self.network} has no gates after its hops; "
-                f"choose memory, or leave gated out"
+                f"say {option('network', 'memory')}, or leave {option('gated', None)} out"
             )
         if self.hops > 64 or max(self.embedding, self.slots) > 65_536:
             raise SettingError(

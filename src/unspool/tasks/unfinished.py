@@ -51,9 +51,11 @@ def describe_best(best: Best, metric: str | None = None) -> str:
 
 def way_on(folder: Path, settings: Any, *, overwrite: bool = False) -> str:
     """How a person goes on with the training that a folder holds, or that is to replace the model in it."""
-    flag, argument = (" --overwrite", ", overwrite=True") if overwrite else ("", "")
-    command = f"unspool train --resume {shlex.quote(str(folder))}{flag}{_own_cell(settings)}"
-    return wording(command, f"fit(..., out={str(folder)!r}, resume=True{argument})")
+    place, own = shlex.quote(str(folder)), _own_cell(settings)
+    return wording(
+        f"unspool train --resume {place}{' --overwrite' if overwrite else ''}{own}",
+        f"fit(..., out={str(folder)!r}, resume=True{', overwrite=True' if overwrite else ''})",
+    )
 
 
 def way_to_use(folder: Path, task: str, settings: Any) -> str:

@@ -116,6 +116,10 @@ class _Several(Reporter):
         for reporter in self._reporters:
             reporter.scoring(part, done, total)
 
+    def scored(self) -> None:
+        for reporter in self._reporters:
+            reporter.scored()
+
     def note(self, text: str) -> None:
         for reporter in self._reporters:
             reporter.note(text)
@@ -157,6 +161,9 @@ class _Titled(Reporter):
 
     def scoring(self, part: str, done: int, total: int) -> None:
         self._inner.scoring(part, done, total)
+
+    def scored(self) -> None:
+        self._inner.scored()
 
     def note(self, text: str) -> None:
         self._inner.note(text)

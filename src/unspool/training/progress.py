@@ -114,6 +114,9 @@ class Reporter:
     def scoring(self, part: str, done: int, total: int) -> None:
         """Final scores of one part of the data are computed; so many of its examples are done."""
 
+    def scored(self) -> None:
+        """Final scores of one part of the data are there; also called when they fail."""
+
     def note(self, text: str) -> None:
         """Something a person should know."""
 
@@ -212,6 +215,10 @@ class BarReporter(Reporter):
         self._bar.update(
             self._task, description=f"scoring {part}", completed=done, total=total, details=details, refresh=True
         )
+
+    def scored(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
 
     def note(self, text: str) -> None:
         """Write a line."""

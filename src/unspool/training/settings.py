@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from unspool.errors import SettingError
+from unspool.errors import SettingError, wording
 from unspool.settings import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Seed, Settings, to_record
 
 __all__ = ["TrainingSettings", "refuse_changes"]
@@ -123,5 +123,6 @@ def refuse_changes(before: TrainingSettings, now: TrainingSettings, allow: froze
     changes = ", ".join(f"{name} = {new[name]} (was {old.get(name)})" for name in names)
     way_out = "resume with the old values, or train into a new folder"
     if differing <= _ADJUSTABLE:
-        way_out += f"; or allow the change on purpose by naming {', '.join(names)}"
+        allowed = wording(" ".join(f"--allow {name}" for name in names), f"allow={names!r}")
+        way_out += f"; or allow the change on purpose: {allowed}"
     raise SettingError(f"this run was started with other settings: {changes}; {way_out}")
