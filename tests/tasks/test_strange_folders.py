@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file
 
 import unspool
-from unspool import Algorithm, Classifier
+from unspool import Algorithm, Assistant, Classifier
 from unspool.errors import DataError, DecodingError, MachineError, ModelFolderError, SettingError
 from unspool.tasks import memory
 from unspool.tasks.folder import read_record
@@ -344,3 +344,15 @@ def test_a_checkpoint_whose_record_has_other_types(folder, data, part, value):
     with pytest.raises((ModelFolderError, SettingError)) as caught:
         going_on(data, folder)
     assert str(caught.value).isprintable()
+
+
+def test_an_assistant_with_huge_weights_gives_no_answer(tmp_path):
+    (tmp_path / "q.tsv").write_text("question\tanswer\nwho are you?\ta machine\nwhat is this?\ta film\n")
+    assistant = Assistant(generator=False, epochs=1, device="cpu")
+    assistant.fit(tmp_path / "q.tsv", out=tmp_path / "m", reporter=Reporter(), baselines=False)
+    tensors, record = checkpoint.read(tmp_path / "m" / "model.safetensors")
+    floats = {name for name, tensor in tensors.items() if tensor.is_floating_point()}
+    huge = {name: torch.full_like(tensor, 3e38) if name in floats else tensor for name, tensor in tensors.items()}
+    checkpoint.write(tmp_path / "m" / "model.safetensors", huge, record)
+    with pytest.raises(DecodingError, match="the question: the network's output is not finite"):
+        unspool.load(tmp_path / "m").predict(["who are you?"])

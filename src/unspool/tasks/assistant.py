@@ -44,6 +44,7 @@ from unspool.settings import Settings, describe
 from unspool.tasks.base import Paths, Task, batched_tokens, device_of
 from unspool.tasks.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.encoding import bucketed, learned_vocabulary
+from unspool.tasks.finite import check_output
 from unspool.tasks.looking import trace_of_pair
 from unspool.tasks.matching import (
     Confidence,
@@ -436,7 +437,10 @@ class Assistant(Task[list[Question]]):
     def _ranked(self, question: str, threshold: float | None) -> Ranking:
         self._need_model()
         assert self.matcher is not None
-        return self.matcher.rank(question, top=_SHOWN, threshold=self._least(threshold))
+        ranking = self.matcher.rank(question, top=_SHOWN, threshold=self._least(threshold))
+        shares = [ranking.confidence, *(match.probability for match in ranking.matches)]
+        check_output(torch.tensor(shares), "the question")
+        return ranking
 
     def _least(self, threshold: float | None) -> float:
         assert self.matcher is not None
