@@ -229,3 +229,10 @@ def test_a_missing_file_and_a_missing_half(write, tmp_path):
     source = write("train.en", "a\n")
     assert "no such file" in refusal([source, tmp_path / "train.de"])
     assert "the file is empty" in refusal([source, write("train.fr", "")])
+
+
+def test_a_line_without_any_column_is_named(tmp_path):
+    path = tmp_path / "pairs.jsonl"
+    path.write_text("{}\n")
+    with pytest.raises(DataError, match=r"pairs\.jsonl:1: no column, expected a source and a target"):
+        list(read_pairs(str(path)))

@@ -175,7 +175,8 @@ def find_sides(
     """
     if len(columns) < 2:
         read = f"; read with {layout}" * bool(layout)
-        raise DataError(f"one column only ({columns[0]}), expected {_a(one.name)} and {_a(other.name)}{read}", where)
+        came = f"one column only ({columns[0]})" if columns else "no column"
+        raise DataError(f"{came}, expected {_a(one.name)} and {_a(other.name)}{read}", where)
     first = find_column(columns, one.wanted, where, layout=layout) if one.wanted else None
     second = find_column(columns, other.wanted, where, layout=layout) if other.wanted else None
     first = first or _usual([name for name in columns if name != second], one.usual)
