@@ -25,8 +25,7 @@ from unspool.tasks import TASKS, task_class
 from unspool.training import Reporter
 
 ELSEWHERE = {
-    "data": ("a pipe", "a folder", "endless", "64 GB", NESTING),
-    "parquet": ("",),
+    "data": ("a pipe", "64 GB"),
     "recipe": ("a pipe", "endless", "64 GB"),
 }
 """Damage to files of data that is not tried yet, by the target's kind and a part of its description."""

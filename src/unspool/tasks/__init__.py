@@ -104,8 +104,10 @@ def load(
     if task is None:
         return task_class(name).load(folder, cell=cell)
     if not (isinstance(task, type) and issubclass(task, Task)):
-        hint = f"load(folder, Classifier) names a class; a cell is the argument {option('cell', None)}"
-        raise UsageError(f"{task!r} is no task: {hint}")
+        raise UsageError(
+            f"{task!r} is no task: load(folder, Classifier) names a class; "
+            f"a cell is the argument {option('cell', None)}"
+        )
     if task.name != name:
         own = TASKS[name].task
         raise ModelFolderError(
