@@ -62,7 +62,6 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
 SOURCE = Path(unspool.__file__).parent
 CLI_ALONE = ("cli", "tasks/catalog.py", "tasks/samples", "errors.py")  # said or shown at the command line only
 PYTHON_ALONE = ("cells", "layers", "models", "engine")  # said to who writes networks
-OWN_WORDING = ("data/rows.py", "data/pairs.py", "data/sentences.py")
 FRAGMENTS = (" --cell ", ", resume=True)")  # parts of a text that `wording` takes
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 KEYWORD = re.compile(r"\b[a-z]+(?:_[a-z]+)* ?= ?(?:True|False|None)\b|\b(?:say|set|with|name|use|as) [a-z_]+=")
@@ -101,6 +100,6 @@ def test_no_message_speaks_to_the_wrong_reader(path):
     """Flags belong to the command line's own modules; arguments stand in `option` or `wording` everywhere."""
     place = path.relative_to(SOURCE).as_posix()
     patterns = [] if place.startswith(CLI_ALONE) else [FLAG]
-    patterns += [] if place.startswith((*PYTHON_ALONE, *OWN_WORDING)) else [KEYWORD]
+    patterns += [] if place.startswith(PYTHON_ALONE) else [KEYWORD]
     texts = [(line, text) for line, text in messages(path) if text not in FRAGMENTS and "pip install" not in text]
     assert [each for each in texts if any(pattern.search(each[1]) for pattern in patterns)] == []
