@@ -14,12 +14,18 @@ from unspool.data import IGNORED, Characters, Labelled, Tokens, Window
 from unspool.layers import FullSoftmax, Recurrent, TokenEmbedding
 from unspool.models import ClassifierModel, LanguageModel, Loss, TaggerModel
 from unspool.training import TrainingSettings
-from unspool.training.random_state import seed
+from unspool.training.random_state import RandomState
 
 
 def bare_loop(model: Any, batches: Sequence[Any], settings: TrainingSettings) -> None:
     """Train on batches: no validation, no log, no checkpoint."""
-    seed(settings.seed)
+    random = RandomState(torch.device("cpu"), lends=True)
+    random.seed(settings.seed)
+    with random.used():
+        _bare_loop(model, batches, settings)
+
+
+def _bare_loop(model: Any, batches: Sequence[Any], settings: TrainingSettings) -> None:
     matrices = [weight for weight in model.parameters() if weight.dim() >= 2]
     vectors = [weight for weight in model.parameters() if weight.dim() < 2]
     groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]

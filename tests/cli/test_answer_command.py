@@ -54,7 +54,7 @@ def copy(folder, tmp_path):
 def test_train_says_what_it_does_and_what_comes_next(folder):
     said = (folder / "said.txt").read_text()
     assert "train: 7 questions, 10 wordings, 8 answers\n" in said
-    assert "valid: 1 questions, 1 wordings, 1 answers (held out of the training data)" in said
+    assert "valid: 1 question, 1 wording, 1 answer (held out of the training data)" in said
     assert "network: memory of 7 questions in " in said
     assert "generator: bilinear, bidirectional lstm, 1 layer of 4" in said
     assert "tf–idf" in said

@@ -126,7 +126,9 @@ BAD = [("a", "b", "c"), 3, ("\ud800", "x"), (b"bytes", "x")]
 
 
 def test_a_bad_example_is_named_or_left_out():
-    with pytest.raises(DataError, match=r"^valid example 2: the example has 3 members; expected 2: text, label$"):
+    with pytest.raises(
+        DataError, match=r"^valid example 2: the example has 3 members; expected 2: text, label; skip_bad=True"
+    ):
         read([PAIRS[0], BAD[0]], part="valid")
     with pytest.raises(DataError, match="example 1: the example is int; expected 2"):
         read([3])

@@ -444,7 +444,7 @@ def test_the_generator_writes_piece_by_piece(memory, both, monkeypatch):
     assert len({"".join(both.stream("vim", decoding=drawn, seed=seed)) for seed in range(5)}) > 1
     with pytest.raises(SettingError, match="can't be written unit by unit"):
         both.stream("vim", decoding=DecodingSettings())
-    with pytest.raises(UsageError, match="without a generator"):
+    with pytest.raises(UsageError, match="has no generator"):
         memory.stream("vim")
 
 

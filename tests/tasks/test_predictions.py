@@ -148,7 +148,7 @@ def test_load_names_the_class_it_expects(models, tmp_path):
         ModelFolderError, match=r"m holds a Classifier, not a Tagger; open it with unspool\.load\(folder, Classifier\)$"
     ):
         unspool.load(tmp_path / "m", Tagger)
-    with pytest.raises(UsageError, match=r"'my_cell\.py:Cell' is no task: .* a cell goes as cell="):
+    with pytest.raises(UsageError, match=r"'my_cell\.py:Cell' is no task: .* a cell is the argument cell"):
         unspool.load(tmp_path / "m", "my_cell.py:Cell")
 
     class Mine(Classifier):

@@ -319,7 +319,7 @@ def test_two_adds_at_once_both_count(trained, tmp_path):
     command = [sys.executable, "-m", "unspool", "add", str(folder)]
     adding = [subprocess.Popen([*command, str(tmp_path / name)], stdout=subprocess.PIPE) for name in ("a.tsv", "b.tsv")]
     for process in adding:
-        assert process.communicate(timeout=300)[0].startswith(b"1 new questions; ")
+        assert process.communicate(timeout=300)[0].startswith(b"1 new question; ")
         assert process.returncode == 0
     task = unspool.load(folder)
     assert task.ask("who is ada").answer == "A countess."

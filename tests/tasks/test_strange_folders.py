@@ -310,7 +310,7 @@ def test_weights_of_sixteen_bits_are_taken(folder):
 
 
 def test_a_setting_that_is_not_a_number_is_refused():
-    with pytest.raises(SettingError, match="forget_bias = nan: expected a number"):
+    with pytest.raises(SettingError, match="forget_bias = nan: expected a finite number"):
         Classifier(forget_bias=float("nan"))
 
 

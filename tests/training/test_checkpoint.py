@@ -5,7 +5,7 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from unspool.errors import MachineError, ModelFolderError
+from unspool.errors import CellError, MachineError, ModelFolderError
 from unspool.training import checkpoint
 
 
@@ -44,8 +44,8 @@ def test_a_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     path = tmp_path / "file.safetensors"
     checkpoint.write(path, {"a": torch.ones(2)}, {})
     before = path.read_bytes()
-    with pytest.raises(KeyError):
-        checkpoint.write(path, {"a": torch.ones(2, dtype=torch.complex64)}, {})
+    with pytest.raises(CellError, match="a is complex128, which a model folder can't hold"):
+        checkpoint.write(path, {"a": torch.ones(2, dtype=torch.complex128)}, {})
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space left on device")))
     with pytest.raises(MachineError, match=r"file.safetensors: the disk is full"):
         checkpoint.write(path, {"a": torch.zeros(2)}, {})

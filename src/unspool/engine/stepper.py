@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.cpu import CellSnapshot, CompiledStep, compile_step
+from unspool.engine.compiler.frontend.cell_fingerprint import CellSnapshot
+from unspool.engine.cpu import CompiledStep, compile_step
 from unspool.engine.dispatch import Report, demands, log_choice, logs, note, watching
 from unspool.engine.reference import plain_step, record_state
 from unspool.engine.request import Backend

@@ -159,7 +159,7 @@ def _expected(task: Task[Any]) -> dict[str, Tensor]:
     """The weights of a task's network, without memory for them."""
     record, task.record = task.record, None  # a task without a record makes a network to put weights into
     try:
-        with torch.device("meta"), _WithoutDraws():
+        with torch.device("meta"), seeded(task.settings.training.seed), _WithoutDraws():
             return _weights(task._make_network())
     except (RuntimeError, OverflowError) as error:
         raise SettingError(f"there is no network of such sizes: {error}") from None

@@ -18,7 +18,7 @@ from unspool.engine.compiler.ir.interpreter import interpret
 from unspool.engine.compiler.ir.verify import verify
 from unspool.engine.compiler.loops.fusion import fuse
 from unspool.engine.compiler.passes.autodiff import differentiate
-from unspool.engine.compiler.pipeline import graphs
+from unspool.engine.compiler.pipeline import lower_cell
 from unspool.engine.cpu import backend as path
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
 
@@ -138,7 +138,7 @@ def test_what_is_repeated_is_worked_out_before():
 
 
 def ntm_kernels():
-    found = graphs(make_cell(cell_class("ntm"), 4, 6))
+    found = lower_cell(make_cell(cell_class("ntm"), 4, 6))
     every = frozenset(range(len(found.shapes)))
     forward = fuse(found.forward, lanes=16, backward=False, history=every)
     return found, forward, fuse(found.backward, lanes=16, backward=True, history=every)

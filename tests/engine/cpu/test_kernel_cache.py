@@ -137,9 +137,9 @@ def test_processes_may_share_the_folder(tmp_path):
 
 def test_compile_kernel_gives_callable_code():
     from unspool.engine.compiler.loops.fusion import fuse
-    from unspool.engine.compiler.pipeline import graphs
+    from unspool.engine.compiler.pipeline import lower_cell
 
-    found = graphs(make_case("elman", (2, 2, 3, 4)).cell)
+    found = lower_cell(make_case("elman", (2, 2, 3, 4)).cell)
     kernel = fuse(found.inference, lanes=8, backward=False, history=frozenset({0}))
     assert compile_kernel(kernel, torch.float64).join
 

@@ -13,7 +13,7 @@ from unspool.engine.compiler.ir.graph import Graph, Node
 from unspool.engine.compiler.ir.interpreter import interpret
 from unspool.engine.compiler.ir.verify import verify
 from unspool.engine.compiler.loops.fusion import fuse
-from unspool.engine.compiler.pipeline import graphs
+from unspool.engine.compiler.pipeline import lower_cell
 from unspool.engine.cpu.runtime.prologue import run_inputs, run_weights
 
 EVERY = {**ALL_CELLS, **ODD}
@@ -32,7 +32,7 @@ def test_interpreted_steps_equal_autograd(name):
     leaves = [x, *state, *cell.parameters()]
     expected = torch.autograd.grad([output, *new], leaves, cotangents, allow_unused=True)
 
-    found = graphs(cell)
+    found = lower_cell(cell)
     matrices, vectors = found.tape.replay(weights(cell))
     shared = run_weights(found.before, vectors, matrices, torch.float64)
     inputs, shifts = run_inputs(found.before, [x], shared, matrices), [shared[node] for node in found.before.vectors]
@@ -64,13 +64,13 @@ def test_interpreted_steps_equal_autograd(name):
 
 
 def test_an_lstm_saves_its_four_gates_and_nothing_else():
-    found = graphs(make_cell("lstm", 4, 6))
+    found = lower_cell(make_cell("lstm", 4, 6))
     saved = sorted(node.operation for node in found.forward.find("saved").values())
     assert saved == ["sigmoid", "sigmoid", "sigmoid", "tanh"]
 
 
 def test_a_layer_norm_saves_what_follows_from_a_product_and_means_of_what_is_there():
-    found = graphs(make_cell("lstm-layernorm", 4, 6))
+    found = lower_cell(make_cell("lstm-layernorm", 4, 6))
     saved = list(found.forward.find("saved").values())
     centred = [node for node in saved if node.operation == "sub"]
     assert sum(node.width for node in centred) == 24, "of the recurrent product, which is made once"
@@ -81,12 +81,12 @@ def test_a_layer_norm_saves_what_follows_from_a_product_and_means_of_what_is_the
 
 
 def test_the_gradients_of_a_layer_norm_take_two_sums_over_a_row_each():
-    found = graphs(make_cell("lstm-layernorm", 4, 6))
+    found = lower_cell(make_cell("lstm-layernorm", 4, 6))
     assert [node.operation for node in found.backward.nodes()].count("sum") == 6
 
 
 def test_the_phases_of_a_gru_before():
-    found = graphs(make_cell("gru-reset-before", 4, 6))
+    found = lower_cell(make_cell("gru-reset-before", 4, 6))
     forward = fuse(found.forward, lanes=8, backward=False, history=frozenset({0}))
     backward = fuse(found.backward, lanes=8, backward=True, history=frozenset({0}))
     assert [len(phase.products) for phase in forward.phases] == [1, 1]
@@ -97,7 +97,7 @@ def test_the_phases_of_a_gru_before():
 
 def test_what_two_threads_write_all_the_time_lies_more_than_a_kilobyte_apart():
     """A processor fetches up to twenty lines ahead: a layer-normalised LSTM took twice as long on two threads."""
-    kernel = fuse(graphs(make_cell("lstm-layernorm", 7, 5)).backward, lanes=16, backward=True, history={0, 1})
+    kernel = fuse(lower_cell(make_cell("lstm-layernorm", 7, 5)).backward, lanes=16, backward=True, history={0, 1})
     parts = [buffer for buffer in kernel.buffers.values() if buffer.rate == "part"]
     assert {buffer.name[:7] for buffer in parts} == {"vector_", "scratch"}
     for buffer in parts:

@@ -7,7 +7,7 @@ import torch
 from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
-from unspool.engine.compiler.pipeline import graphs
+from unspool.engine.compiler.pipeline import lower_cell
 from unspool.engine.cpu import backend as path
 
 CASES = {**PIECES, "gru-reset-before": ALL_CELLS["gru-reset-before"], **ODD}
@@ -17,7 +17,7 @@ CASES = {**PIECES, "gru-reset-before": ALL_CELLS["gru-reset-before"], **ODD}
 def ways(monkeypatch):
     """What came before the loops that ran."""
     taken: list[str] = []
-    for name in ("around_plain", "around_bare"):
+    for name in ("record_affine", "record_bare"):
         recorder = getattr(path, name)
         monkeypatch.setattr(
             path, name, lambda *given, name=name, recorder=recorder: (taken.append(name), recorder(*given))[1]
@@ -41,16 +41,16 @@ def test_both_ways_agree_with_the_plain_loop(name, ragged, ways):
     case = make_case(CASES[name], size, dtype=torch.float64, ragged=ragged)
     truth = case.outputs_and_gradients("reference")
     assert_agrees(case.outputs_and_gradients("cpu"), truth, torch.float64)
-    assert ways == ["around_plain" if graphs(case.cell).plain is not None else "around_bare"]
+    assert ways == ["record_affine" if lower_cell(case.cell).plain is not None else "record_bare"]
 
 
 @pytest.mark.parametrize("name", ["elman", "lstm", "gru", "gru-reset-before", "lstm-peephole", "lstm-layernorm"])
 def test_the_built_in_cells_are_plain(name):
-    assert graphs(make_case(name, (2, 2, 3, 4)).cell).plain is not None
+    assert lower_cell(make_case(name, (2, 2, 3, 4)).cell).plain is not None
 
 
 def test_made_weights_are_not_plain():
-    assert graphs(make_case(ODD["Loose"], (2, 2, 3, 4)).cell).plain is None
+    assert lower_cell(make_case(ODD["Loose"], (2, 2, 3, 4)).cell).plain is None
 
 
 @pytest.mark.usefixtures("products")

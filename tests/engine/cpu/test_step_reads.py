@@ -266,8 +266,8 @@ def test_values_that_stay_compile_once(monkeypatch):
     from unspool.engine.cpu import backend
 
     traced: list[Cell] = []
-    graphs = backend.graphs
-    monkeypatch.setattr(backend, "plan", lambda cell, widths: (traced.append(cell), graphs(cell, widths))[1])
+    lower = backend.lower_cell
+    monkeypatch.setattr(backend, "lower_cell", lambda cell, widths: (traced.append(cell), lower(cell, widths))[1])
     cells = [kind(3, 5) for kind in (ReadsTable, ReadsObject, ReadsThroughHelpers) for _ in range(2)]
     for _ in range(3):
         for cell in cells:

@@ -153,7 +153,7 @@ def test_explain_tells_of_threads_that_work_together():
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("name", ["gru-reset-before", "lstm-layernorm", "Reduced"])
 def test_single_steps_are_made_together_by_more_threads_than_there_are_sequences(name, monkeypatch):
-    monkeypatch.setattr("unspool.engine.cpu.step.waited", lambda *times: called.append(times))
+    monkeypatch.setattr("unspool.engine.cpu.launch.single_step.waited", lambda *times: called.append(times))
     called = []
     cell = make_cell(name if name in ALL_CELLS else ODD[name], 20, 65).float()
     stepper = Stepper(cell)

@@ -13,7 +13,7 @@ from odd_cells import H, OneState
 from cases import make_case
 from unspool.engine import explain, unroll
 from unspool.engine.compiler.frontend.trace import trace
-from unspool.engine.compiler.pipeline import graphs
+from unspool.engine.compiler.pipeline import lower_cell
 from unspool.engine.compiler.refusal import Refusal
 from unspool.errors import BackendError
 
@@ -167,14 +167,14 @@ def test_other_dtypes_watchers_and_contexts_are_refused_in_words():
 def test_inputs_alone_are_hoisted_and_products_of_joined_rows_are_split():
     from odd_cells import Projected
 
-    found = graphs(Projected(3, 4))
+    found = lower_cell(Projected(3, 4))
     assert [node.operation for node in found.before.inputs] == ["product"]
     assert sum(node.operation == "product" for node in found.inference.nodes()) == 2
     assert not any(node.operation == "concat" for node in found.inference.nodes())
 
 
 def test_biases_of_inputs_and_state_are_one_vector_of_the_loop():
-    found = graphs(make_case("lstm", (2, 2, 3, 4)).cell)
+    found = lower_cell(make_case("lstm", (2, 2, 3, 4)).cell)
     assert [node.operation for node in found.before.vectors] == ["add"]
     assert [node.operation for node in found.before.inputs] == ["product"]
 
@@ -183,5 +183,5 @@ def test_biases_of_inputs_and_state_are_one_vector_of_the_loop():
 def test_a_cell_is_traced_in_inference_mode_as_anywhere(made_there):
     outside = make_case("lstm", (2, 2, 3, 4)).cell
     with torch.inference_mode():
-        found = graphs(make_case("lstm", (2, 2, 3, 4)).cell if made_there else outside)
-    assert str(found) == str(graphs(outside))
+        found = lower_cell(make_case("lstm", (2, 2, 3, 4)).cell if made_there else outside)
+    assert str(found) == str(lower_cell(outside))

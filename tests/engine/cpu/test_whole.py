@@ -9,7 +9,7 @@ from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine import unroll
-from unspool.engine.compiler.pipeline import graphs
+from unspool.engine.compiler.pipeline import lower_cell
 from unspool.engine.cpu import backend as path
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
 from unspool.engine.cpu.jit.compile import missing, products, tiled
@@ -151,7 +151,7 @@ def test_cells_agree_with_the_plain_loop(name, dtype, size, ragged, ways):
     case = case.double() if dtype is torch.float64 else case
     truth = case.double().outputs_and_gradients("reference")
     assert_agrees(case.outputs_and_gradients("cpu"), truth, dtype, case.outputs_and_gradients("reference"))
-    made_before = graphs(case.cell).plain is None  # then ragged batches are packed before, too
+    made_before = lower_cell(case.cell).plain is None  # then ragged batches are packed before, too
     assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "together"}
 
 

@@ -20,7 +20,7 @@ from unspool.engine.compiler.passes.hoist import Prologue, hoist, sort_sums
 from unspool.engine.compiler.passes.recompute import save
 from unspool.engine.compiler.refusal import Refusal
 
-__all__ = ["SingleStep", "StepGraphs", "graphs"]
+__all__ = ["SingleStep", "StepGraphs", "lower_cell"]
 
 
 _LARGEST = 3000
@@ -92,7 +92,7 @@ class StepGraphs:
         return f"forward\n{self.forward}\n\nbackward\n{self.backward}"
 
 
-def graphs(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGraphs:
+def lower_cell(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGraphs:
     """Take a cell's step apart.
 
     Raises:

@@ -9,8 +9,7 @@ makes a call of it, under autograd and on `threads`; weights are `bound` once fo
 `path` is what the engine sees, and `rules` say when it should look elsewhere. `interpret` says what a graph means.
 """
 
-from unspool.engine.compiler.frontend.cell_fingerprint import CellSnapshot
 from unspool.engine.cpu.backend import CpuPath, compile_step
 from unspool.engine.cpu.launch.single_step import CompiledStep
 
-__all__ = ["CellSnapshot", "CompiledStep", "CpuPath", "compile_step"]
+__all__ = ["CompiledStep", "CpuPath", "compile_step"]

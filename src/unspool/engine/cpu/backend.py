@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from unspool.cells import Cell
 from unspool.engine.compiler.frontend.cell_fingerprint import CellSnapshot, changed_part, identity, places, weights
-from unspool.engine.compiler.pipeline import StepGraphs, graphs
+from unspool.engine.compiler.pipeline import StepGraphs, lower_cell
 from unspool.engine.compiler.refusal import Refusal
 from unspool.engine.cpu.heuristics import in_half, why_slower
 from unspool.engine.cpu.jit.compile import missing, uncollected
@@ -194,7 +194,7 @@ def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Ten
 def _make(cell: Cell[Any], context_widths: tuple[int, ...], name: Any) -> StepGraphs | Refusal:
     try:
         with _in_full(), uncollected():
-            made = graphs(cell, context_widths)
+            made = lower_cell(cell, context_widths)
     except Refusal as refusal:
         return refusal.with_traceback(None)
     change = changed_part(name, identity(cell, weights(cell))[0])

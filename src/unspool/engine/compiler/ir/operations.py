@@ -17,14 +17,14 @@ from unspool.engine.compiler.ir.graph import Node
 __all__ = ["POINTWISE", "Pointwise"]
 
 
-class Maker(Protocol):
+class _Maker(Protocol):
     """Makes nodes, as `Builder` does."""
 
     def pointwise(self, operation: str, *arguments: Node | float, width: int | None = None) -> Node:
         """Apply an operation column by column."""
 
 
-Rule = Callable[[Maker, Node, Node, tuple[Node, ...]], tuple[Node | None, ...]]
+Rule = Callable[[_Maker, Node, Node, tuple[Node, ...]], tuple[Node | None, ...]]
 """From the result, its gradient and the arguments to the gradients of the arguments; None where there is none."""
 
 CHEAP, DIVISION, SERIES = 1, 3, 8
@@ -45,7 +45,7 @@ class Pointwise:
         return float(self.meaning(*(torch.tensor(part, dtype=torch.float64) for part in arguments)))
 
 
-def _nothing(b: Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None, ...]:
+def _nothing(b: _Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None, ...]:
     return tuple(None for _ in x)
 
 
@@ -58,21 +58,21 @@ def _one(derivative: Callable[[Any, Any, Any, Any], Any]) -> Rule:
     return lambda b, y, g, x: (derivative(b, y, g, x[0]),)
 
 
-def _power(b: Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None, ...]:
+def _power(b: _Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None, ...]:
     base, exponent = x
     assert exponent.operation == "constant", "the trace hands on only constant exponents"
     n = exponent.value[0]
     return b.pointwise("mul", g, b.pointwise("mul", n, b.pointwise("pow", base, n - 1))), None
 
 
-def _pick(b: Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None, ...]:
+def _pick(b: _Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None, ...]:
     return None, b.pointwise("where", x[0], g, 0.0), b.pointwise("where", x[0], 0.0, g)
 
 
 def _larger(sign: str) -> Rule:
     """Of two equal arguments each gets half, as in torch."""
 
-    def rule(b: Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None, ...]:
+    def rule(b: _Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None, ...]:
         half = b.pointwise("mul", b.pointwise("eq", x[0], x[1]), b.pointwise("mul", g, 0.5))
         return tuple(
             b.pointwise("where", b.pointwise(sign, *pair), g, half) if pair[0].operation != "constant" else None
