@@ -50,7 +50,13 @@ def test_parts_add_up_to_the_whole(way, ragged, used, monkeypatch):
     if way == "team" and threads.team().parallel is None:
         pytest.skip("torch has no OpenMP team here")
     if way == "pool":
-        for name in ("threads", "frame", "around", "overall", "program"):
+        for name in (
+            "runtime.thread_team",
+            "launch.command_buffer",
+            "launch.record",
+            "launch.gemm_commands",
+            "program",
+        ):
             monkeypatch.setattr(f"unspool.engine.cpu.{name}.team", lambda: threads.Team(None, 0, 0, 0, 0, 0))
     if way == "forked":
         monkeypatch.setattr(threads, "_forked", True)
