@@ -40,6 +40,7 @@ __all__ = [
     "UnfinishedTrainingWarning",
     "UnspoolError",
     "UsageError",
+    "counted",
     "for_command_line",
     "for_python",
     "option",
@@ -75,6 +76,17 @@ def option(name: str, value: object = True) -> str:
         return wording(flag if value else flag.replace("--", "--no-", 1), f"{name}={value}")
     is_placeholder = isinstance(value, str) and value.isupper()
     return wording(f"{flag} {value}", f"{name}={value if is_placeholder else repr(value)}")
+
+
+def counted(number: float, things: str) -> str:
+    """A number and what is counted, in the singular for 1: 1 epoch, 2.5 epochs, 1,200 updates.
+
+    Args:
+        number: How many.
+        things: What is counted, in the plural.
+    """
+    singular = things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
+    return f"{number:{',' if isinstance(number, int) else '.4g'}} {singular if number == 1 else things}"
 
 
 def for_command_line(text: str) -> str:

@@ -4,8 +4,9 @@ import re
 import pytest
 from tiny_training import Windows, language_model, train
 
+from unspool.errors import counted
 from unspool.training import BarReporter, LineReporter, Progress, Reporter, report_to
-from unspool.training.progress import clock, counted, thousands
+from unspool.training.progress import clock, thousands
 
 
 class Terminal(io.StringIO):

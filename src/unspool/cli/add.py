@@ -8,8 +8,7 @@ import click
 
 from unspool.cli.models import model_argument, open_model
 from unspool.cli.talk import common, example, result, say
-from unspool.errors import UsageError, option
-from unspool.training.progress import counted
+from unspool.errors import UsageError, counted, option
 from unspool.writing import locked
 
 __all__ = ["add"]

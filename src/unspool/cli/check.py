@@ -9,7 +9,7 @@ import click
 from unspool.cli.flags import SETTINGS, SettingsCommand, chosen_settings, settings_from, settings_options
 from unspool.cli.talk import common, example, result, result_json, say
 from unspool.cli.tasks import ONE_SPELLING, TaskGroup
-from unspool.errors import DataError, for_command_line
+from unspool.errors import DataError, counted, for_command_line
 from unspool.settings import describe
 from unspool.tasks.catalog import TASKS
 
@@ -54,15 +54,15 @@ def _guess(args: list[str]) -> str:
 
 def _task_command(name: str) -> click.Command:
     entry = TASKS[name]
-    known = list(describe(SETTINGS[name]))
-    wanted = {setting for setting in known if setting.startswith("data.") or setting in _ALSO}
-    wanted -= {"data.valid_fraction", "data.test_fraction"}
+    settings = list(describe(SETTINGS[name]))
+    shown = {setting for setting in settings if setting.startswith("data.") or setting in _ALSO}
+    shown -= {"data.valid_fraction", "data.test_fraction"}
     params = [
         click.Argument(["data"], nargs=-1, required=True),
         click.Option(["--valid"], type=click.Path(), multiple=True, help="Data that choose the best weights."),
         click.Option(["--test"], type=click.Path(), multiple=True, help="Data to score once, at the very end."),
         click.Option(["--json"], is_flag=True, help="Write everything as one line of JSON."),
-        *settings_options(SETTINGS[name], leave_out=set(known) - wanted),
+        *settings_options(SETTINGS[name], leave_out=set(settings) - shown),
     ]
     command = SettingsCommand(
         name,
@@ -112,12 +112,8 @@ def _lines(report: Report) -> list[str]:
         lines += [f"  {line}" for line in summary.lines()] if summary else []
     lines += [for_command_line(finding.line()) for finding in report.findings]
     warnings = len(report.findings) - report.errors
-    lines.append(f"{_number(report.errors, 'error')}, {_number(warnings, 'warning')}")
+    lines.append(f"{counted(report.errors, 'errors')}, {counted(warnings, 'warnings')}")
     return lines
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _record(report: Report) -> dict[str, Any]:

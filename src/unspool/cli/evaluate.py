@@ -11,10 +11,9 @@ from unspool.cli.models import apply_decoding, decoding_options, device_option, 
 from unspool.cli.scores import score_table
 from unspool.cli.talk import common, example, result, result_json, say
 from unspool.data.files import is_stream
-from unspool.errors import UsageError, option
+from unspool.errors import UsageError, counted, option
 from unspool.settings import describe
 from unspool.tasks.catalog import TASKS, one_of
-from unspool.training.progress import counted
 
 if TYPE_CHECKING:
     from unspool.tasks import Task

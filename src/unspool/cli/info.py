@@ -12,8 +12,7 @@ from unspool.cli.flags import SETTINGS
 from unspool.cli.models import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, result, result_json
-from unspool.errors import for_command_line, printable
-from unspool.training.progress import counted
+from unspool.errors import counted, for_command_line, printable
 
 if TYPE_CHECKING:
     from unspool.tasks.folder import Record

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from unspool.data.languages import language_of, scripts_of
 from unspool.data.summary import Sample, Summary, clip
+from unspool.errors import counted
 
 __all__ = ["Checks", "Finding", "Level"]
 
@@ -111,9 +112,9 @@ class Checks:
         self._check_labels(part, sample)
 
     def findings(self) -> Iterator[Finding]:
-        """What was found: errors first, then warnings."""
-        found = [*self._about_labels(), *self._about_texts()]
-        yield from sorted(found, key=lambda finding: finding.level)
+        """All findings: errors first, then warnings."""
+        findings = [*self._about_labels(), *self._about_texts()]
+        yield from sorted(findings, key=lambda finding: finding.level)
 
     # ---- sample by sample --------------------------------------------------------------------------------------
 
@@ -186,7 +187,7 @@ class Checks:
         if once:
             shown = ", ".join(repr(clip(label, 30)) for label in once[:3])
             places = [self._labels_at[label.casefold()] for label in once[:_PLACES]]
-            text = f"{_number(len(once), what)} seen once ({shown}), too few to learn and to be judged by"
+            text = f"{counted(len(once), what + 's')} seen once ({shown}), too few to learn and to be judged by"
             yield Finding("warning", "rare-labels", text, len(once), places)
         ordered = counts.most_common()
         if len(ordered) > 1:
@@ -228,7 +229,7 @@ class Checks:
                 verbs = {"stand": "stand", "hold": "hold", "mix": "mix"}
                 if tally.count == 1:
                     verbs = {"stand": "stands", "hold": "holds", "mix": "mixes"}
-                text = form.format(count=_number(tally.count, "text"), key=key, **verbs)
+                text = form.format(count=counted(tally.count, "texts"), key=key, **verbs)
                 yield Finding("warning", name, text, tally.count, tally.where)
         yield from self._about_languages()
         yield from self._about_lengths()
@@ -239,7 +240,7 @@ class Checks:
             main = max(tallies, key=lambda name: tallies[name].count)
             for name, tally in tallies.items():
                 if name != main and tally.count >= max(3, _OTHER_LANGUAGE * total):
-                    text = f"{_number(tally.count, 'text')} in {side} look {name}, most look {main}"
+                    text = f"{counted(tally.count, 'texts')} in {side} look {name}, most look {main}"
                     yield Finding("warning", "mixed-languages", text, tally.count, tally.where)
 
     def _about_lengths(self) -> Iterator[Finding]:
@@ -249,9 +250,5 @@ class Checks:
         if long:
             count = sum(tally.count for tally in long)
             places = [place for tally in long for place in tally.where][:_PLACES]
-            text = f"{_number(count, 'text')} of more than {limit:,} words; long texts slow training down"
+            text = f"{counted(count, 'texts')} of more than {limit:,} words; long texts slow training down"
             yield Finding("warning", "long-texts", text, count, places)
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}{'s' * (count != 1)}"

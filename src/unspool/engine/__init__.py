@@ -1,7 +1,8 @@
 """The engine: one function that runs a cell over time, by the fastest path that is right, and tells which.
 
-`request` says what is asked, `dispatch` chooses a path by rule; `reference`, `native`, `scan` and the compiler in `cpu`
-are the paths. A `stepper` makes one step a call, for text that is written unit by unit.
+`request` says what is asked, `dispatch` chooses a path by rule; `reference`, `native`, `scan` and `cpu` are the paths.
+`compiler` turns steps into graphs and loops for `cpu`. A `stepper` makes one step a call, for text that is
+written unit by unit.
 """
 
 from unspool.engine.dispatch import PATHS, Dispatch, Report, any_backend, record_dispatch

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from unspool.errors import counted
 from unspool.tasks.folder import Record
-from unspool.training.progress import counted
 
 __all__ = ["model_card"]
 

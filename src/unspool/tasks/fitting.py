@@ -21,7 +21,7 @@ from unspool.data import (
     layout_lines,
     name_of,
 )
-from unspool.errors import DataError, Interrupted, SettingError, UsageError, option
+from unspool.errors import DataError, Interrupted, SettingError, UsageError, counted, option
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.card import model_card
 from unspool.tasks.catalog import TASKS
@@ -47,7 +47,6 @@ from unspool.training.devices import choose_device
 from unspool.training.distributed import World, join
 from unspool.training.interrupts import Interrupts
 from unspool.training.keeping import CHECKPOINT, best_so_far
-from unspool.training.progress import counted
 from unspool.training.random_state import seeded
 from unspool.training.settings import refuse_changes
 from unspool.training.threads import num_threads

@@ -30,7 +30,7 @@ from unspool.data import (
     stories_of_rows,
     story_words,
 )
-from unspool.errors import DataError, option
+from unspool.errors import DataError, counted, option
 from unspool.inspection import Trace
 from unspool.layers import Recurrent, initialize
 from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
@@ -39,7 +39,6 @@ from unspool.tasks.base import DataLike, Task, device_of
 from unspool.tasks.finite import check_output
 from unspool.tasks.representation import brief
 from unspool.tasks.settings import ReaderSettings
-from unspool.training.progress import counted
 
 if TYPE_CHECKING:
     from unspool.tasks.keywords import ReaderKeywords

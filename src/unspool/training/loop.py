@@ -12,7 +12,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from unspool.errors import Interrupted, SettingError, TrainingError, UsageError, wording
+from unspool.errors import Interrupted, SettingError, TrainingError, UsageError, counted, wording
 from unspool.settings import nearest
 from unspool.training import schedules
 from unspool.training.averaging import triggers
@@ -25,7 +25,7 @@ from unspool.training.heap import Trimmer
 from unspool.training.interrupts import Interrupts, StopNow
 from unspool.training.keeping import Keeper
 from unspool.training.log import Log
-from unspool.training.progress import Progress, Reporter, clock, counted
+from unspool.training.progress import Progress, Reporter, clock
 from unspool.training.random_state import RandomState, runs_other_code
 from unspool.training.settings import TrainingSettings
 from unspool.training.state import RunState

@@ -16,7 +16,6 @@ __all__ = [
     "Progress",
     "Reporter",
     "clock",
-    "counted",
     "duration",
     "report_to",
     "thousands",
@@ -248,17 +247,6 @@ def thousands(number: float) -> str:
         if number >= 0.9995 * size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.0f}"
-
-
-def counted(number: float, things: str) -> str:
-    """A number and what is counted, in the singular for 1: 1 epoch, 2.5 epochs, 1,200 updates.
-
-    Args:
-        number: How many.
-        things: What is counted, in the plural.
-    """
-    singular = things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
-    return f"{number:{',' if isinstance(number, int) else '.4g'}} {singular if number == 1 else things}"
 
 
 def clock(seconds: float) -> str:

@@ -72,6 +72,17 @@ class ReadsObject(Base):
         return SETTINGS.scale + SETTINGS.inner.shift
 
 
+class ReadsOneObjectTwice(Base):
+    """Two functions read different attributes of one object; the first that is followed must not hide the second."""
+
+    def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
+        h = torch.tanh(SETTINGS.scale * (x @ self.weight.T) + self.factor() * state.h)
+        return h, State(h)
+
+    def factor(self) -> float:
+        return SETTINGS.inner.shift
+
+
 class ReadsSlots(Base):
     def factor(self) -> float:
         return SLOTTED.scale
@@ -165,6 +176,7 @@ def change(monkeypatch, kind) -> None:
         ReadsTable: lambda: TABLE["extra"].__setitem__(0, -1.0),
         ReadsArray: lambda: ARRAY.__setitem__(0, -1.0),
         ReadsObject: lambda: monkeypatch.setattr(SETTINGS.inner, "shift", -1.0),
+        ReadsOneObjectTwice: lambda: monkeypatch.setattr(SETTINGS, "scale", -1.0),
         ReadsSlots: lambda: monkeypatch.setattr(SLOTTED, "scale", -1.0),
         ReadsModule: lambda: monkeypatch.setattr(MODULE, "SCALE", -1.0),
         ReadsClassAttribute: lambda: monkeypatch.setattr(ReadsClassAttribute, "gains", (-1.0, 0.25)),
@@ -178,6 +190,7 @@ KINDS = [
     ReadsTable,
     ReadsArray,
     ReadsObject,
+    ReadsOneObjectTwice,
     ReadsSlots,
     ReadsModule,
     ReadsThroughHelpers,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell
-from unspool.engine.compiler.frontend.cell_fingerprint import CellSnapshot, changed_part, identity, places, weights
+from unspool.engine.compiler.frontend.cell_fingerprint import CellSnapshot, changed_part, fingerprint, places, weights
 from unspool.engine.compiler.pipeline import StepGraphs, lower_cell
 from unspool.engine.compiler.refusal import Refusal
 from unspool.engine.cpu.heuristics import in_half, why_slower
@@ -181,11 +181,11 @@ def _widths(request: Request) -> tuple[int, ...]:
 
 def _find(cell: Cell[Any], context_widths: tuple[int, ...], owned: dict[str, Tensor]) -> StepGraphs | Refusal:
     """The plan of a cell, or why there is none, traced when it is asked for first."""
-    name, held = identity(cell, owned)
+    name, objects = fingerprint(cell, owned)
     key = (name, context_widths)
     entry = _graphs.pop(key, None)  # what was used last stands last; another thread may do the same meanwhile
     if entry is None:
-        entry = _make(cell, context_widths, name), held
+        entry = _make(cell, context_widths, name), objects
     _graphs[key] = entry
     _forget(_graphs)
     return entry[0]
@@ -197,7 +197,7 @@ def _make(cell: Cell[Any], context_widths: tuple[int, ...], name: Any) -> StepGr
             made = lower_cell(cell, context_widths)
     except Refusal as refusal:
         return refusal.with_traceback(None)
-    change = changed_part(name, identity(cell, weights(cell))[0])
+    change = changed_part(name, fingerprint(cell, weights(cell))[0])
     if change is not None:
         return Refusal(f"the step changes {change} while it runs, and a compiled step would not")
     return made

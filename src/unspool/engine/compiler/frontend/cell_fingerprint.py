@@ -1,4 +1,4 @@
-"""What a trace of a cell depends on: its weights by name, and all else that its step may look at."""
+"""Cache key and change detector of cells: weights by name, and all else that a step may read."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.engine.compiler.frontend.reads import Reads
 
-__all__ = ["CellSnapshot", "changed_part", "identity", "places", "weights"]
+__all__ = ["CellSnapshot", "changed_part", "fingerprint", "places", "weights"]
 
 Part = tuple[str, Hashable]
 """A name, and what it stands for."""
@@ -39,7 +39,7 @@ def weights(cell: Cell[Any]) -> dict[str, Tensor]:
     return {path: owner[name] for path, owner, name in places(cell)}
 
 
-def identity(cell: Cell[Any], owned: dict[str, Tensor]) -> tuple[tuple[Part, ...], list[object]]:
+def fingerprint(cell: Cell[Any], owned: dict[str, Tensor]) -> tuple[tuple[Part, ...], list[object]]:
     """Return a key that two cells share only if their steps do the same, and the objects whose ids stand in the key.
 
     Numbers, texts, arrays and containers of them count by value, other objects by identity: attributes of the cell and
@@ -49,25 +49,25 @@ def identity(cell: Cell[Any], owned: dict[str, Tensor]) -> tuple[tuple[Part, ...
         cell: The cell.
         owned: The cell's `weights`.
     """
-    return _identity(cell, owned, Reads(cell))
+    return _fingerprint(cell, owned, Reads(cell))
 
 
-def _identity(cell: Cell[Any], owned: dict[str, Tensor], reads: Reads) -> tuple[tuple[Part, ...], list[object]]:
-    held: list[object] = []
+def _fingerprint(cell: Cell[Any], owned: dict[str, Tensor], reads: Reads) -> tuple[tuple[Part, ...], list[object]]:
+    objects: list[object] = []
     parts: list[Part] = []
     for path, module in cell.named_modules():
         parts.append((path, (type(module), type(module).forward if module is not cell else type(cell).step)))
         parts += _constants(type(module))
         for name, value in vars(module).items():
             if name not in _MODULE and not isinstance(value, Tensor):
-                parts.append((".".join(filter(None, ["self", path, name])), _key(value, held)))
-    parts += [(name, _key(value, held)) for name, value in reads.values()]
+                parts.append((".".join(filter(None, ["self", path, name])), _key(value, objects)))
+    parts += [(name, _key(value, objects)) for name, value in reads.values()]
     parts += [(f"self{name}", (tuple(tensor.shape), tensor.dtype)) for name, tensor in owned.items()]
-    return tuple(parts), held
+    return tuple(parts), objects
 
 
 class CellSnapshot:
-    """A cell as it was looked at, to tell in a few microseconds that it is still the same."""
+    """Snapshot of a cell: detects in a few microseconds whether the cell or anything its step reads has changed."""
 
     def __init__(self, cell: Cell[Any]) -> None:
         modules = list(cell.modules())
@@ -75,7 +75,7 @@ class CellSnapshot:
         self._reads = Reads(cell)
         changing = any(map(_may_change, [*own, *(value for _, value in self._reads.values())]))
         # what a container holds counts, not which container it is
-        self._key = _identity(cell, weights(cell), self._reads)[0] if changing else None
+        self._key = _fingerprint(cell, weights(cell), self._reads)[0] if changing else None
         kinds = dict.fromkeys(
             base for module in modules for base in type(module).__mro__ if not base.__module__.startswith(_FIXED)
         )
@@ -94,7 +94,7 @@ class CellSnapshot:
         """Whether the same objects stand in the same places: weights, numbers, modules, and all that the step reads."""
         now = self._now()
         same = len(now) == len(self._values) and all(map(is_, now, self._values)) and self._reads.same()
-        return same and (self._key is None or self._key == _identity(cell, weights(cell), self._reads)[0])
+        return same and (self._key is None or self._key == _fingerprint(cell, weights(cell), self._reads)[0])
 
 
 def changed_part(before: Sequence[Part], after: Sequence[Part]) -> str | None:
@@ -116,16 +116,16 @@ def _constants(kind: type) -> list[Part]:
     ]
 
 
-def _key(value: Any, held: list[object]) -> Hashable:
+def _key(value: Any, objects: list[object]) -> Hashable:
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return type(value), value
     if isinstance(value, tuple | list | set | frozenset):
-        return type(value), tuple(_key(part, held) for part in value)
+        return type(value), tuple(_key(part, objects) for part in value)
     if isinstance(value, dict):
-        return dict, tuple((_key(name, held), _key(part, held)) for name, part in value.items())
+        return dict, tuple((_key(name, objects), _key(part, objects)) for name, part in value.items())
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return np.ndarray, value.dtype.str, value.shape, value.tobytes()
-    held.append(value)
+    objects.append(value)
     return id(value)
 
 

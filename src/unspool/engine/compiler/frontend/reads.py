@@ -38,7 +38,7 @@ class Reads:
         """Values in globals, modules, classes and objects: the mapping, the name in it, and the value."""
         self.others: list[tuple[str, Callable[[], object], object]] = []
         """Values in closures, slots and default arguments: a name, how to read the value, and the value."""
-        self._visited: dict[int, object] = {}
+        self._visited: dict[tuple[int, int], tuple[object, object]] = {}
         for module in cell.modules():
             name = "step" if module is cell else "forward"
             function = vars(module).get(name, getattr(type(module), name, None))
@@ -65,7 +65,7 @@ class Reads:
             function = function.fget
         elif isinstance(function, functools.cached_property):
             function = function.func
-        if not isinstance(function, FunctionType) or not self._is_new(function):
+        if not isinstance(function, FunctionType) or not self._is_new(function, owner):
             return
         top = _top(function.__module__)
         if top in _LIBRARIES and top != "unspool":
@@ -116,7 +116,7 @@ class Reads:
             self._function(value, getattr(value, "__self__", owner))
         elif isinstance(value, functools.cached_property):
             self._function(value, owner)
-        elif not self._is_new(value):
+        elif not self._is_new(value, names):
             return
         elif isinstance(value, functools.partial):
             for part in (value.func, value.args, value.keywords):
@@ -134,19 +134,26 @@ class Reads:
                     for name in names & vars(base).keys():
                         self._entry(vars(base), name, names, owner)
         else:
-            self._attributes(value, {*names, "__call__"})
+            self._attributes(value, names)
 
-    def _is_new(self, value: object) -> bool:
-        """Whether a value is met for the first time; it is held, so that its id stays its own."""
-        if id(value) in self._visited:
+    def _is_new(self, value: object, reader: object) -> bool:
+        """Whether a value is met for the first time by a reader; both are held, so that their ids stay their own.
+
+        Args:
+            value: A function, or an object that holds values.
+            reader: The owner that a function is called on, or the names of a function that reads an object: another
+                function may read other attributes of the same object.
+        """
+        key = id(value), id(reader)
+        if key in self._visited:
             return False
-        self._visited[id(value)] = value
+        self._visited[key] = value, reader
         return True
 
 
 def _names(code: CodeType) -> set[str]:
     """Names of globals and attributes in a function and in the functions written inside it."""
-    names = set(code.co_names)
+    names = {"__call__", *code.co_names}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             names |= _names(constant)
