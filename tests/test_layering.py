@@ -21,7 +21,8 @@ ROWS = [
     {"layers"},
     {"engine"},
     {"cells", "data"},
-    {"randomness", "reading", "settings", "writing"},
+    {"settings"},
+    {"randomness", "reading", "writing"},
     {"errors"},
 ]
 """A folder imports only from rows below its own; folders on one row do not import each other."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import threading
+from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -200,6 +203,22 @@ def test_a_recipe_goes_there_and_back(tmp_path):
     assert make(Outer, read_recipe(path)) == made
     path.write_text('kind = "gru"\ntraining.epochs = 4\n')
     assert read_recipe(path) == {"kind": "gru", "training.epochs": 4}
+
+
+def test_a_recipe_from_a_pipe(tmp_path, monkeypatch):
+    path = tmp_path / "recipe.toml"
+    os.mkfifo(path)
+    monkeypatch.setattr("unspool.reading.PATIENCE", 0.05)
+    with pytest.raises(SettingError, match="nothing was written to this pipe"):
+        read_recipe(path)
+    monkeypatch.setattr("unspool.reading.PATIENCE", 30)
+    threading.Thread(target=path.write_bytes, args=(b"hidden = 3",), daemon=True).start()
+    assert read_recipe(path) == {"hidden": 3}
+
+
+def test_a_recipe_without_end_is_refused():
+    with pytest.raises(SettingError, match=r"/dev/zero: larger than 1 MiB; expected a recipe"):
+        read_recipe(Path("/dev/zero"))
 
 
 def test_a_recipe_that_can_t_be_read_is_named(tmp_path):

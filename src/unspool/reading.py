@@ -1,4 +1,4 @@
-"""Reading the files of a model folder, which may come from a stranger.
+"""Open and read files that may come from a stranger: those of a model folder, recipes, pipes.
 
 Every file of a model folder is opened here. A link that leads out of the folder, a folder, pipe or device in place of a
 file, and a file of unreasonable size are refused before a byte is read.
@@ -6,23 +6,38 @@ file, and a file of unreasonable size are refused before a byte is read.
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import msgspec
 
 from unspool.errors import ModelFolderError
 
-__all__ = ["LARGEST", "RECORD", "open_file", "open_regular", "read_file", "read_json", "read_part"]
+__all__ = [
+    "LARGEST",
+    "PATIENCE",
+    "RECORD",
+    "open_file",
+    "open_pipe",
+    "open_regular",
+    "read_file",
+    "read_json",
+    "read_part",
+]
 
 RECORD = "unspool.json"
 """The file that makes a folder a model folder."""
 
 LARGEST = 1 << 28
 """Most bytes of a file that is read whole; a vocabulary of a million units has some 60 million."""
+
+PATIENCE = 30.0
+"""Seconds that `open_pipe` waits for the first byte."""
 
 T = TypeVar("T")
 
@@ -122,6 +137,28 @@ def read_json(path: Path, kind: type[T], what: str) -> T:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ModelFolderError(f"{path}: {what} is damaged: {error}") from None
+
+
+def open_pipe(path: str | os.PathLike[str]) -> io.BufferedReader[Any]:
+    """Open a pipe for reading once a writer has sent its first byte; plain `open` may wait for ever.
+
+    Raises:
+        TimeoutError: If no writer sent a byte, or closed the pipe, within `PATIENCE` seconds.
+        OSError: If it can't be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _SAFELY)
+    if not select.select([descriptor], [], [], PATIENCE)[0]:
+        os.close(descriptor)
+        raise TimeoutError(
+            f"nothing was written to this pipe in {PATIENCE:g} seconds; start the program that writes to it first, "
+            f"or save its output to a file and name that"
+        )
+    os.set_blocking(descriptor, True)
+    try:
+        return open(descriptor, "rb")
+    except IsADirectoryError:
+        os.close(descriptor)
+        raise
 
 
 def _open(path: Path, place: str | Path) -> BinaryIO:

@@ -24,6 +24,7 @@ from typing import Annotated, Any, Self, TypeVar
 import msgspec
 
 from unspool.errors import SettingError
+from unspool.reading import open_pipe
 
 __all__ = [
     "ALIASES",
@@ -57,6 +58,7 @@ Dropout = Annotated[float, msgspec.Meta(ge=0, le=0.99)]  # what is left is divid
 ALIASES = {"hidden_size": "hidden", "num_layers": "layers", "lr": "learning_rate"}
 """Names of other libraries that are accepted for a setting, wherever a task has that setting."""
 
+_LARGEST = 1 << 20  # bytes of a recipe
 _ELSEWHERE = {
     **dict.fromkeys(("hidden_dim", "hidden_units", "n_hidden", "dim", "d_model"), "hidden"),
     **dict.fromkeys(("n_layers", "n_layer", "num_hidden_layers", "depth"), "layers"),
@@ -219,11 +221,17 @@ def read_recipe(path: Path) -> dict[str, object]:
         SettingError: If the file is missing, can't be read, or is not TOML.
     """
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        with open_pipe(path) as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise SettingError(f"{path}: larger than {_LARGEST >> 20} MiB; expected a recipe, a file in TOML")
+        tree = tomllib.loads(content.decode())
     except FileNotFoundError:
         raise SettingError(f"{path}: no such recipe file") from None
     except IsADirectoryError:
         raise SettingError(f"{path}: a folder; expected a recipe, a file in TOML") from None
+    except TimeoutError as error:
+        raise SettingError(f"{path}: {error}") from None
     except OSError as error:
         raise SettingError(f"{path}: the recipe can't be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:

@@ -24,12 +24,6 @@ from unspool.settings import describe, from_record, make, read_recipe, to_record
 from unspool.tasks import TASKS, task_class
 from unspool.training import Reporter
 
-ELSEWHERE = {
-    "data": ("a pipe", "64 GB"),
-    "recipe": ("a pipe", "endless", "64 GB"),
-}
-"""Damage to files of data that is not tried yet, by the target's kind and a part of its description."""
-
 
 @dataclass(frozen=True)
 class Target:
@@ -167,11 +161,6 @@ def spoil(draw: random.Random, target: Target, place: Path, outside: Path) -> st
 
 def _is_damaged(path: Path) -> bool:
     return path.is_file() and not path.is_symlink() and path.suffix != ".md" and path.stat().st_size < 1 << 20
-
-
-def is_tried(target: Target, damage: str) -> bool:
-    """Whether this damage is one that is looked at here."""
-    return not any(part in damage for part in ELSEWHERE.get(target.kind, ()))
 
 
 def _kind(path: Path) -> str:

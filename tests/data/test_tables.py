@@ -186,8 +186,15 @@ def test_a_pipe_is_read_once(tmp_path):
 
 
 def test_a_pipe_that_nobody_writes_to_is_not_waited_for(tmp_path, monkeypatch):
-    monkeypatch.setattr("unspool.data.files._PATIENCE", 0.05)
+    monkeypatch.setattr("unspool.reading.PATIENCE", 0.05)
     assert "nothing was written to this pipe in 0.05 seconds" in refusal(read_rows(pipe(tmp_path, None)))
+
+
+def test_a_compressed_file_that_ends_in_zeros_is_not_read_to_its_end(tmp_path):
+    path = tmp_path / "a.tsv.gz"
+    path.write_bytes(gzip.compress(b"text\tlabel\na b\tx\n"))
+    os.truncate(path, 1 << 36)
+    assert "it ends in zeros" in refusal(read_labelled(str(path)))
 
 
 def test_parquet_with_times_dictionaries_and_bytes(tmp_path):

@@ -6,7 +6,6 @@ import glob
 import gzip
 import io
 import os
-import select
 import sys
 import zlib
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -19,6 +18,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from unspool.errors import DataError, option
+from unspool.reading import open_pipe
 from unspool.settings import nearest
 
 __all__ = [
@@ -49,7 +49,7 @@ LONGEST_LINE = 1 << 26
 _BOM = b"\xef\xbb\xbf"
 _DEEPEST = 100  # levels of a JSON value
 _REMEMBERED = 20  # bad items
-_PATIENCE = 30.0  # seconds until somebody has written to a pipe
+_PADDING = 1 << 20  # bytes of zeros that may follow the compressed part of a file
 
 
 @dataclass
@@ -208,35 +208,31 @@ def open_bytes(path: str) -> Iterator[io.BufferedReader[Any]]:
     try:
         if path == "-":
             yield _standard_input()
-        elif path.lower().endswith(".gz"):
-            with gzip.open(path, "rb") as packed, io.BufferedReader(packed, 1 << 18) as stream:
-                yield stream
-        elif is_stream(path):
-            with _open_pipe(path) as stream:
-                yield stream
         else:
-            with open(path, "rb") as stream:
-                yield stream
+            with open_pipe(path) if is_stream(path) else open(path, "rb") as stream:
+                if path.lower().endswith(".gz"):
+                    _check_padding(path, stream)
+                    with gzip.open(stream) as packed, io.BufferedReader(packed, 1 << 18) as lines:
+                        yield lines
+                else:
+                    yield stream
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(f"the compressed file is damaged: {error}", where=path) from None
+    except TimeoutError as error:
+        raise DataError(str(error), where=path) from None
     except FileNotFoundError:
         raise DataError("no such file", where=path) from None
     except PermissionError:
         raise DataError("the file may not be read; look at its permissions", where=path) from None
 
 
-def _open_pipe(path: str) -> io.BufferedReader[Any]:
-    """Open a pipe, and wait until somebody has written to it: opening it the plain way may wait for ever."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    if not select.select([descriptor], [], [], _PATIENCE)[0]:
-        os.close(descriptor)
-        raise DataError(
-            f"nothing was written to this pipe in {_PATIENCE:g} seconds; start the program that writes to it first, "
-            f"or save its output to a file and name that",
-            where=path,
-        )
-    os.set_blocking(descriptor, True)
-    return open(descriptor, "rb")
+def _check_padding(path: str, stream: io.BufferedReader[Any]) -> None:
+    """Refuse a `.gz` that ends in many zeros, which `gzip` would read to the end one by one."""
+    if os.path.isfile(path) and os.path.getsize(path) > _PADDING:
+        stream.seek(-_PADDING, os.SEEK_END)
+        if not any(stream.read()):
+            raise DataError("the compressed file is damaged: it ends in zeros", where=path)
+        stream.seek(0)
 
 
 def _standard_input() -> io.BufferedReader[Any]:
