@@ -1,5 +1,6 @@
 import gzip
 import io
+import os
 import random
 import sys
 from types import SimpleNamespace
@@ -158,6 +159,15 @@ def test_not_utf8(write, content, told):
     assert f"{path}:{told}" in refusal(read_rows(path))
     assert f"{path}:{told}" in refusal(read_text(path))
     assert f"{path}:{told}" in refusal(read_lines(path))
+
+
+def test_text_without_end_stops_at_its_first_nul(write, tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("one\ntwo\n")
+    os.truncate(path, 1 << 36)
+    assert f"{path}:3: a NUL character; expected text in UTF-8" in refusal(read_text(path))
+    assert "a NUL character" in refusal(read_text("/dev/zero"))
+    assert "UTF-16" in refusal(read_text(write("b.txt", "abc".encode("utf-16-le"))))
 
 
 def test_missing_empty_and_unknown(write, tmp_path):

@@ -73,6 +73,12 @@ def _pieces(path: str) -> Iterator[str]:
             error.start -= start
             number = lines + block.count(b"\n", 0, start) + 1
             raise not_utf8(line, error, f"{name_of(path)}:{number}") from None
+        if (zero := block.find(b"\0")) >= 0:
+            number = lines + block.count(b"\n", 0, zero) + 1
+            raise DataError(
+                "a NUL character; expected text in UTF-8. If the text is UTF-16, try: iconv -f UTF-16 -t UTF-8",
+                f"{name_of(path)}:{number}",
+            )
         lines += block.count(b"\n")
         yield text.replace("\r\n", "\n") if "\r" in text else text
 
