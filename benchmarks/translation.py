@@ -53,7 +53,7 @@ from unspool import Lowering
 from unspool.data import END, PADDING, UNKNOWN, Bucketed, Paired, Tokens
 from unspool.decoding import DecodingSettings, decode
 from unspool.models import EncoderDecoder, Loss
-from unspool.tasks.translation_scores import corpus_bleu
+from unspool.tasks.translate.scores import corpus_bleu
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "recurrent": {"network": "bilinear", "hidden": 256, "embedding": 256, "dropout": 0.3},

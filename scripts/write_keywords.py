@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write src/unspool/tasks/keywords.py: the settings of each task as typed keyword arguments.
+"""Write `keywords.py` in the folder of each task: its settings as typed keyword arguments.
 
 Run `scripts/write_keywords.py` after a setting was added or changed; `tests/tasks/test_keywords.py` fails until then.
 """
@@ -13,55 +13,43 @@ from typing import Any
 
 from unspool.settings import Settings, aliases_of, describe
 from unspool.tasks.catalog import TASKS
+from unspool.tasks.entry import TaskEntry
 
-PATH = Path(__file__).resolve().parents[1] / "src" / "unspool" / "tasks" / "keywords.py"
+TASKS_FOLDER = Path(__file__).resolve().parents[1] / "src" / "unspool" / "tasks"
 WIDTH = 120
 
-HEAD = '''"""The settings of each task as typed keyword arguments; written by scripts/write_keywords.py, not by hand.
+FILE = '''"""Settings of {task} as typed keyword arguments; written by scripts/write_keywords.py, not by hand.
 
-Only for type checkers: `Classifier(hiden=3)` and `Classifier(hidden="3")` are errors of mypy. A short name that
-stands for several settings of a task is no keyword; set those in a struct (`AssistantSettings(memory=...)`).
+Only for type checkers: mypy refuses `{task}(epoch=3)` and `{task}(epochs="3")`.
+A short name that stands for several settings of the task is no keyword; set those in a struct.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, {names}
 
 from unspool.cells import Cell
 
-__all__ = [
-{names}]
+__all__ = ["{task}Keywords"]
 
 
-class _Keywords(TypedDict, total=False):
-    """What all tasks have."""
-
-{shared}'''
-
-CLASS = '''
-
-class {name}(_Keywords, total=False):
+class {task}Keywords(TypedDict, total=False):
     """Settings of {task}."""
 
 {fields}'''
 
 
-def keywords() -> str:
-    """Return the text of the file."""
-    fields = {f"{entry.task}Keywords": _fields(entry.settings) for entry in TASKS.values()}
-    first, *others = fields.values()
-    shared = {name: text for name, text in first.items() if all(other.get(name) == text for other in others)}
-    head = HEAD.format(names="".join(f'    "{name}",\n' for name in sorted(fields)), shared=_lines(shared))
-    classes = [
-        CLASS.format(
-            name=name,
-            task=name.removesuffix("Keywords"),
-            fields=_lines({key: text for key, text in own.items() if key not in shared}),
-        )
-        for name, own in fields.items()
-    ]
-    return "".join([head, *classes])
+def path_of(entry: TaskEntry) -> Path:
+    """Return the path of a task's file of keywords."""
+    return TASKS_FOLDER / entry.name / "keywords.py"
+
+
+def keywords(entry: TaskEntry) -> str:
+    """Return the text of a task's file of keywords."""
+    fields = _lines(_fields(entry.settings))
+    names = "Literal, TypedDict" if "Literal[" in fields else "TypedDict"
+    return FILE.format(task=entry.task, names=names, fields=fields)
 
 
 def _fields(settings: type[Settings]) -> dict[str, str]:
@@ -108,4 +96,5 @@ def _lines(fields: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    PATH.write_text(keywords(), encoding="utf-8")
+    for each in TASKS.values():
+        path_of(each).write_text(keywords(each), encoding="utf-8")

@@ -14,7 +14,7 @@ ROOT = Path(unspool.__file__).parent
 
 ROWS = [
     {"cli", "studio"},
-    {"tasks"},
+    {"samples", "tasks"},
     {"training", "inspection", "export"},
     {"decoding"},
     {"models"},

@@ -20,7 +20,7 @@ from torch import Tensor
 import unspool
 from unspool import Assistant, Cell, Classifier, LanguageModel, Tagger, Translator, load
 from unspool.tasks import Classification, Prediction, Tagging, Task, Translation
-from unspool.tasks.settings import AssistantSettings, MemorySettings
+from unspool.tasks.answer.settings import AssistantSettings, MemorySettings
 
 model = Classifier(cell=LeakyCell, hidden=64, num_layers=2, lr=1, optimizer="adam", patience=None, units="bpe")
 model.fit("reviews.tsv", valid=["dev.tsv"], out="m", overwrite=True)

@@ -34,6 +34,7 @@ __all__ = [
     "NonNegativeInt",
     "Positive",
     "PositiveInt",
+    "Probability",
     "Seed",
     "Setting",
     "Settings",
@@ -53,6 +54,7 @@ NonNegativeInt = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
+Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Dropout = Annotated[float, msgspec.Meta(ge=0, le=0.99)]  # what is left is divided by 1 - dropout
 
 ALIASES = {"hidden_size": "hidden", "num_layers": "layers", "lr": "learning_rate"}

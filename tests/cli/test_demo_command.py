@@ -20,9 +20,9 @@ def small(monkeypatch):
 def few(monkeypatch, tmp_path):
     """The demo's questions without most of those it does not ask, and one pass over them."""
     demo = importlib.import_module("unspool.cli.demo")
-    everyday = importlib.import_module("unspool.tasks.samples.everyday")
+    everyday = importlib.import_module("unspool.samples.everyday")
     pairs = everyday.pairs()[::12]
-    whole = files("unspool.tasks.samples").joinpath("everyday.jsonl").read_bytes().splitlines(keepends=True)
+    whole = files("unspool.samples").joinpath("everyday.jsonl").read_bytes().splitlines(keepends=True)
     path = tmp_path / "samples" / "few.jsonl"
     path.parent.mkdir()
     path.write_bytes(b"".join(whole[::12]))

@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from unspool.tasks.folder import RECORD
+from unspool.tasks.running.model_folder import RECORD
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from unspool.tasks.samples.agreement import generate, write_tsv
+from unspool.samples.agreement import generate, write_tsv
 
 SETTINGS = "--hidden 24 --embedding 16 --epochs 3 --validate-every 0.2 --average ema --word-dropout 0.3 --threads 1"
 

@@ -21,7 +21,7 @@ from unspool.cli.main import VERBS, unspool
 from unspool.engine import explain
 from unspool.settings import make, read_recipe
 from unspool.tasks import task_class
-from unspool.tasks.folder import FORMAT, Record, write_record
+from unspool.tasks.running.model_folder import FORMAT, Record, write_record
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

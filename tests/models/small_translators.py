@@ -10,8 +10,8 @@ import torch
 
 from unspool.data import Paired, Sequences, Tokens, Vocabulary
 from unspool.models import EncoderDecoder
-from unspool.tasks.encoder_decoders import build_encoder_decoder
-from unspool.tasks.settings import TranslatorNetwork
+from unspool.tasks.parts.encoder_decoders import build_encoder_decoder
+from unspool.tasks.parts.pair_settings import TranslatorNetwork
 
 # Log-probabilities come in float32, whatever the network's type; the networks below run in float64.
 CLOSE = {"rtol": 1e-5, "atol": 1e-6}

@@ -28,8 +28,8 @@ from torch.testing import assert_close
 from unspool.data import END, IGNORED, Paired, Tokens
 from unspool.decoding import DecodingSettings, decode
 from unspool.decoding.states import leaves, select
-from unspool.tasks.encoder_decoders import build_encoder_decoder
-from unspool.tasks.settings import TranslatorNetwork
+from unspool.tasks.parts.encoder_decoders import build_encoder_decoder
+from unspool.tasks.parts.pair_settings import TranslatorNetwork
 
 
 @EVERY

@@ -35,8 +35,8 @@ from unspool.errors import SettingError
 from unspool.layers import FullSoftmax, TokenEmbedding
 from unspool.models import EncoderDecoder
 from unspool.models.encoder_decoder import covered_twice
-from unspool.tasks.encoder_decoders import build_encoder_decoder
-from unspool.tasks.settings import TranslatorNetwork
+from unspool.tasks.parts.encoder_decoders import build_encoder_decoder
+from unspool.tasks.parts.pair_settings import TranslatorNetwork
 
 # ---- scheduled sampling --------------------------------------------------------------------------------------------
 

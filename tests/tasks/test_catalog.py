@@ -14,8 +14,8 @@ from unspool.cli.train import train
 from unspool.errors import UsageError
 from unspool.settings import describe, make
 from unspool.tasks import TASKS, Classification, Reading, Tagging, Task, task_class, task_entry
-from unspool.tasks.catalog import one_of
-from unspool.tasks.spans import Span
+from unspool.tasks.entry import one_of
+from unspool.tasks.tag.spans import Span
 
 ENTRIES = pytest.mark.parametrize("entry", TASKS.values(), ids=list(TASKS))
 
@@ -25,13 +25,13 @@ def test_an_entry_agrees_with_its_class(entry):
     kind = task_class(entry.name)
     assert issubclass(kind, Task)
     assert (kind.name, kind.settings_type, kind.__name__) == (entry.name, entry.settings, entry.task)
-    assert kind.__module__ == f"unspool.tasks.{entry.module}"
+    assert kind.__module__ == f"unspool.tasks.{entry.path}"
     assert not kind.__abstractmethods__
 
 
 @ENTRIES
 def test_a_task_and_what_it_predicts_are_public(entry):
-    answer = getattr(import_module(f"unspool.tasks.{entry.module}"), entry.answer)
+    answer = getattr(import_module(f"unspool.tasks.{entry.path}"), entry.answer)
     assert {entry.task, entry.answer} <= set(unspool.tasks.__all__)
     assert getattr(unspool.tasks, entry.answer) is answer
     assert getattr(unspool, entry.task) is task_class(entry.name)

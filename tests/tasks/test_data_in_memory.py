@@ -131,7 +131,7 @@ def test_a_language_model_learns_from_one_text():
 
 
 def test_texts_in_memory_stand_like_files_one_after_the_other(tmp_path):
-    from unspool.tasks.corpus import Corpus
+    from unspool.tasks.write.corpus import Corpus
 
     texts = ["one\r\ntwo", "three\n", "four"]
     for number, text in enumerate(texts):
@@ -145,9 +145,9 @@ def test_texts_in_memory_stand_like_files_one_after_the_other(tmp_path):
 
 
 def test_long_texts_in_memory_come_in_pieces_that_end_at_a_line_end(monkeypatch):
-    from unspool.tasks.corpus import Corpus
+    from unspool.tasks.write.corpus import Corpus
 
-    monkeypatch.setattr("unspool.tasks.corpus._PIECE", 10)
+    monkeypatch.setattr("unspool.tasks.write.corpus._PIECE", 10)
     pieces = list(Corpus.of_texts(["one two\nthree\n", "x" * 25]).pieces())
     assert pieces == ["one two\n", "three\n", "x" * 10, "x" * 10, "x" * 5]
 

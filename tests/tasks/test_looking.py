@@ -8,7 +8,7 @@ from unspool.data import Tokens
 from unspool.inspection import read_trace, write_trace
 from unspool.layers import TransformerEncoder
 from unspool.tasks import Translator
-from unspool.tasks.translator import PairExamples
+from unspool.tasks.translate.translator import PairExamples
 
 SOURCES = ["a b c d", "b d", "e a c", "d d e b a", "c"]
 TARGETS = ["D C B A", "D B", "C A E", "A B E D D", "C"]

@@ -362,7 +362,7 @@ def test_special_units_in_capitals_are_one_unit_everywhere(reviews):
 
 
 def test_two_texts_of_one_length_are_not_taken_for_each_other(tmp_path, monkeypatch):
-    monkeypatch.setattr("unspool.tasks.language_model._IN_MEMORY", 10)
+    monkeypatch.setattr("unspool.tasks.write.language_model._IN_MEMORY", 10)
     one, other = tmp_path / "one.txt", tmp_path / "other.txt"
     one.write_text("ab" * 300)
     other.write_text("ba" * 150 + "aa" * 150)
@@ -426,7 +426,7 @@ def test_a_language_models_trace_is_of_the_run_that_gave_the_surprise(text):
 
 
 def test_accuracy_does_not_hang_on_the_scheme_that_spans_are_written_in(sentences, tmp_path):
-    from unspool.tasks.spans import convert
+    from unspool.tasks.tag.spans import convert
 
     settings = {**SMALL, "epochs": 12, "hidden": 12, "learning_rate": 0.02, "dropout": 0.0, "word_dropout": 0.0}
     model = Tagger(**settings).fit(sentences, valid=sentences, reporter=SILENT)
@@ -450,7 +450,9 @@ def test_saving_that_fails_leaves_the_folder_as_it_was(reviews, tmp_path, monkey
     def refuse(*_):
         raise OSError(errno.EIO, "no such luck")
 
-    monkeypatch.setattr("unspool.tasks.storing.model_card", refuse)  # vocabularies and weights are written by then
+    monkeypatch.setattr(
+        "unspool.tasks.running.save_and_load.model_card", refuse
+    )  # vocabularies and weights are written by then
     with pytest.raises(
         MachineError, match=r"m: it can't be written \(no such luck\); what was there before is unharmed"
     ):
@@ -461,7 +463,7 @@ def test_saving_that_fails_leaves_the_folder_as_it_was(reviews, tmp_path, monkey
 
 @pytest.mark.learn
 def test_number_agreement_is_learned_by_an_lstm_and_not_by_a_bag(tmp_path):
-    from unspool.tasks.samples.agreement import train_and_test, write_tsv
+    from unspool.samples.agreement import train_and_test, write_tsv
 
     train, test = train_and_test(3000, 600, seed=4)
     write_tsv(tmp_path / "train.tsv", train)

@@ -139,7 +139,7 @@ def _report(comparison: Comparison, out: Sequence[Path], json: bool) -> None:
 def _write(path: Path, comparison: Comparison) -> None:
     """Write the table as it stands after a run; the first to do so has looked that nothing is overwritten."""
     from unspool.inspection import bar_chart
-    from unspool.tasks.folder import write_text
+    from unspool.tasks.running.model_folder import write_text
 
     means = {row["network"]: row["scores"] for row in comparison.rows if row["scores"]}
     if not means:

@@ -60,8 +60,8 @@ def demo(name: str, out: Path | None) -> None:
 
 
 def _show_assistant(out: Path | None) -> None:
+    from unspool.samples import everyday
     from unspool.tasks import Assistant
-    from unspool.tasks.samples import everyday
 
     with demo_folder(out) as folder:
         data = folder / "questions.jsonl"

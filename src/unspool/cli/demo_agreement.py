@@ -14,8 +14,8 @@ from unspool.cli.places import demo_folder
 from unspool.cli.talk import console, first, quiet, result, say, table
 
 if TYPE_CHECKING:
+    from unspool.samples.agreement import AgreementExample
     from unspool.tasks import Classifier
-    from unspool.tasks.samples.agreement import AgreementExample
     from unspool.training import Reporter
 
 __all__ = ["show_agreement"]
@@ -63,7 +63,7 @@ def show_agreement(out: Path | None) -> None:
     Args:
         out: New folder for the sentences and the LSTM; nothing is kept if None.
     """
-    from unspool.tasks.samples import agreement
+    from unspool.samples import agreement
 
     sentences, test = agreement.train_and_test(
         _TRAIN + _VALID, _TEST, seed=1, max_attractors=_SEEN, test_max_attractors=_MOST

@@ -13,7 +13,8 @@ from unspool.cli.talk import common, example, result, result_json, say
 from unspool.data.files import is_stream
 from unspool.errors import UsageError, counted, option
 from unspool.settings import describe
-from unspool.tasks.catalog import TASKS, one_of
+from unspool.tasks.catalog import TASKS
+from unspool.tasks.entry import one_of
 
 if TYPE_CHECKING:
     from unspool.tasks import Task

@@ -15,7 +15,7 @@ from unspool.cli.talk import common, example, result, result_json
 from unspool.errors import counted, for_command_line, printable
 
 if TYPE_CHECKING:
-    from unspool.tasks.folder import Record
+    from unspool.tasks.running.model_folder import Record
     from unspool.training.keeping import Best
 
 __all__ = ["info"]
@@ -29,7 +29,7 @@ def info(model: Path, as_json: bool) -> None:
     """Say what a model folder holds: network, data, scores, and settings that are not the defaults."""
     import msgspec
 
-    from unspool.tasks.folder import read_record
+    from unspool.tasks.running.model_folder import read_record
 
     record = read_record(model)
     changed = _changed_settings(model, record)
@@ -54,15 +54,15 @@ def info(model: Path, as_json: bool) -> None:
 
 
 def _best_so_far(folder: Path, record: Record) -> Best | None:
-    from unspool.tasks.storing import WEIGHTS
-    from unspool.tasks.unfinished import best_of_unfinished
+    from unspool.tasks.running.save_and_load import WEIGHTS
+    from unspool.tasks.running.unfinished import best_of_unfinished
 
     return best_of_unfinished(folder, record, folder / WEIGHTS)
 
 
 def _unfinished_lines(folder: Path, record: Record, best: Best | None) -> list[str]:
     """What a training that has not come to its end has reached, and how to go on."""
-    from unspool.tasks.unfinished import describe_best, way_on, way_to_use
+    from unspool.tasks.running.unfinished import describe_best, way_on, way_to_use
 
     if record.task not in SETTINGS:
         return ["training has not come to its end"]

@@ -16,7 +16,8 @@ from unspool.cli.talk import common, example, flush
 from unspool.cli.waiting import spin_briefly_beside_others
 from unspool.errors import MachineError
 from unspool.settings import nearest
-from unspool.tasks.catalog import TASKS, one_of
+from unspool.tasks.catalog import TASKS
+from unspool.tasks.entry import one_of
 
 __all__ = ["VERBS", "run", "unspool"]
 

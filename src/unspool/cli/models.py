@@ -18,7 +18,7 @@ from unspool.settings import Settings, make
 
 if TYPE_CHECKING:
     from unspool.tasks import Task
-    from unspool.tasks.folder import Record
+    from unspool.tasks.running.model_folder import Record
 
 __all__ = [
     "apply_decoding",

@@ -13,7 +13,8 @@ from unspool.cli.flags import SettingsCommand
 from unspool.cli.models import apply_decoding, decoding_options, device_option, model_argument, open_model
 from unspool.cli.talk import common, example, flush, result, result_json, say
 from unspool.errors import DataError, UsageError, counted
-from unspool.tasks.catalog import TASKS, one_of
+from unspool.tasks.catalog import TASKS
+from unspool.tasks.entry import one_of
 
 if TYPE_CHECKING:
     from unspool.data import Line

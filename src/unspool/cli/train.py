@@ -65,7 +65,7 @@ class _ResumeCommand(SettingsCommand):
 
 
 def _recorded(folder: Path) -> Any:
-    from unspool.tasks.folder import read_record
+    from unspool.tasks.running.model_folder import read_record
 
     record = read_record(folder)
     if record.task not in SETTINGS:
@@ -121,7 +121,7 @@ def _overwrite() -> click.Option:
 
 def _under_way(folder: Path, overwrite: bool) -> Path:
     """The folder of the training to go on with: beside the one that it is to replace, if it is there."""
-    from unspool.tasks.folder import place_beside
+    from unspool.tasks.running.model_folder import place_beside
 
     return place_beside(folder) if overwrite and place_beside(folder).is_dir() else folder
 
@@ -157,7 +157,7 @@ def _train(
     **values: Any,
 ) -> None:
     from unspool.tasks import task_class
-    from unspool.tasks.folder import RECORD, place_beside
+    from unspool.tasks.running.model_folder import RECORD, place_beside
 
     refuse_standard_input(data, valid, test)
     base = None

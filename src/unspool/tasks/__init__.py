@@ -11,16 +11,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from unspool.cells import Cell
-    from unspool.tasks.algorithm import Algorithm, Worked
-    from unspool.tasks.assistant import Assistant, Reply
-    from unspool.tasks.base import Prediction, Task
-    from unspool.tasks.classifier import Classification, Classifier
+    from unspool.tasks.algorithm.algorithm import Algorithm, Worked
+    from unspool.tasks.answer.assistant import Assistant, Reply
+    from unspool.tasks.classify.classifier import Classification, Classifier
     from unspool.tasks.comparing import compare
     from unspool.tasks.comparison import Comparison, Run
-    from unspool.tasks.language_model import LanguageModel, Reading
-    from unspool.tasks.reader import Answered, Reader
-    from unspool.tasks.tagger import Tagger, Tagging
-    from unspool.tasks.translator import Translation, Translator
+    from unspool.tasks.read.reader import Answered, Reader
+    from unspool.tasks.tag.tagger import Tagger, Tagging
+    from unspool.tasks.task import Prediction, Task
+    from unspool.tasks.translate.translator import Translation, Translator
+    from unspool.tasks.write.language_model import LanguageModel, Reading
 
 __all__ = [
     "TASKS",
@@ -51,8 +51,8 @@ __all__ = [
 _T = TypeVar("_T", bound="Task[Any]")
 
 _HOME = {
-    **{name: entry.module for entry in TASKS.values() for name in (entry.task, entry.answer)},
-    **dict.fromkeys(("Prediction", "Task"), "base"),
+    **{name: entry.path for entry in TASKS.values() for name in (entry.task, entry.answer)},
+    **dict.fromkeys(("Prediction", "Task"), "task"),
     "compare": "comparing",
     **dict.fromkeys(("Comparison", "Run"), "comparison"),
 }
@@ -93,8 +93,8 @@ def load(
     from pathlib import Path
 
     from unspool.errors import ModelFolderError, UsageError, option
-    from unspool.tasks.base import Task
-    from unspool.tasks.folder import read_record
+    from unspool.tasks.running.model_folder import read_record
+    from unspool.tasks.task import Task
 
     name = read_record(Path(folder)).task
     if name not in TASKS:

@@ -22,12 +22,13 @@ from unspool.errors import (
     option,
 )
 from unspool.settings import Settings, make, nearest
-from unspool.tasks.catalog import TASKS, TaskEntry, one_of, task_entry
+from unspool.tasks.catalog import TASKS, task_entry
 from unspool.tasks.comparison import Comparison, Run
+from unspool.tasks.entry import TaskEntry, one_of
 from unspool.training.progress import Progress, Reporter, report_to
 
 if TYPE_CHECKING:
-    from unspool.tasks.base import Task
+    from unspool.tasks.task import Task
     from unspool.training.callbacks import Callback
 
 __all__ = ["compare"]

@@ -1,0 +1,1 @@
+"""The task `algorithm`: a network that learns an algorithm from exercises."""

@@ -1,0 +1,378 @@
+"""Learn an algorithm from exercises: copy, repeat, recall, sort, reverse, add, close brackets."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
+
+import msgspec
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unspool.data import (
+    Adding,
+    Brackets,
+    BracketsInCode,
+    Copy,
+    DataSource,
+    Exercise,
+    ExerciseKind,
+    ExerciseSource,
+    Recall,
+    RepeatCopy,
+    Reverse,
+    RowsInMemory,
+    Sort,
+    depths,
+    find_files,
+    read_text,
+)
+from unspool.errors import DataError, ModelFolderError, UsageError
+from unspool.inspection import Map, Trace
+from unspool.layers import initialize
+from unspool.models import StepwiseModel
+from unspool.reading import read_json
+from unspool.settings import Settings, nearest
+from unspool.tasks.algorithm.scores import AnswerScores
+from unspool.tasks.algorithm.settings import AlgorithmSettings, ExerciseSettings
+from unspool.tasks.parts.encoders import recurrent_stack
+from unspool.tasks.parts.finite import check_output
+from unspool.tasks.parts.representation import brief
+from unspool.tasks.running.model_folder import fingerprint
+from unspool.tasks.task import DataLike, Task, device_of
+from unspool.writing import replace_file
+
+if TYPE_CHECKING:
+    from unspool.tasks.algorithm.keywords import AlgorithmKeywords
+
+__all__ = ["ALGORITHMS", "Algorithm", "Exercises", "Worked"]
+
+ALGORITHMS: dict[str, Callable[[ExerciseSettings], ExerciseKind]] = {
+    "copy": lambda data: Copy(data.width),
+    "repeat-copy": lambda data: RepeatCopy(data.width, data.repeats),
+    "recall": lambda data: Recall(data.width),
+    "sort": lambda data: Sort(data.width),
+    "reverse": lambda data: Reverse(data.width),
+    "brackets": lambda data: Brackets(),
+    "adding": lambda data: Adding(),
+}
+
+_STEPS = 40_000  # steps of a batch where no gradients are kept
+
+
+@dataclass(frozen=True)
+class Exercises:
+    """What is drawn from: an algorithm, the code files it reads if any, and which stream of chance."""
+
+    name: str
+    kind: ExerciseKind
+    stream: int
+    """Held-out exercises have streams from 1; training draws from 0 whatever this says."""
+    in_code: bool = False
+
+
+class Worked(NamedTuple):
+    """What a network makes of one exercise."""
+
+    text: str
+    answer: str
+    right: str
+    """What it should have answered."""
+
+    def __repr__(self) -> str:
+        right = "right" if self.answer == self.right else f"right: {brief(self.right)}"
+        return f"<Worked {brief(self.answer)} ({right}) of {brief(self.text)}>"
+
+    def line(self) -> str:
+        """The answer, and the right one where it differs."""
+        return self.answer if self.answer == self.right else f"{self.answer}\t(right: {self.right})"
+
+    def record(self) -> dict[str, Any]:
+        """All fields."""
+        return self._asdict()
+
+
+class Algorithm(Task[Exercises]):
+    """Learns an algorithm from exercises made up without end, and is tested on longer ones.
+
+    Example:
+        >>> from unspool import Algorithm
+        >>> model = Algorithm(cell="ntm", epochs=2).fit("copy")  # doctest: +SKIP
+        >>> model.predict(["10010110 01011101"])[0].answer  # doctest: +SKIP
+        '10010110 01011101'
+    """
+
+    name: ClassVar[str] = "algorithm"
+    settings_type: ClassVar[type[Settings]] = AlgorithmSettings
+    summary: ClassVar[str] = "Does the exercises of an algorithm."
+
+    def __init__(self, settings: AlgorithmSettings | None = None, **values: Unpack[AlgorithmKeywords]) -> None:
+        super().__init__(settings, **values)
+        self.algorithm: str | None = None
+        self.kind: ExerciseKind | None = None
+        self._in_code = False
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        return ("squared_error" if self.kind is not None and self.kind.answers == "numbers" else "nats"), False
+
+    # ---- exercises ---------------------------------------------------------------------------------------------
+
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return ()
+
+    def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
+        """The name of an algorithm, and files; its exercises are made up."""
+        names = [data] if isinstance(data, str | Path) else list(data) if isinstance(data, Iterable) else []
+        if labels is not None or not names or not all(isinstance(name, str | Path) for name in names):
+            raise UsageError(
+                f"the exercises of an algorithm are made up: name one of {', '.join(ALGORITHMS)}, as fit('copy')"
+            )
+        return names
+
+    def _read(self, source: DataSource) -> Exercises:
+        assert not isinstance(source, RowsInMemory)
+        name, *files = [str(source)] if isinstance(source, str | os.PathLike) else [str(path) for path in source]
+        if name not in ALGORITHMS:
+            raise UsageError(
+                f"there is no algorithm {name!r}{nearest(name, ALGORITHMS)}; choose one of {', '.join(ALGORITHMS)}"
+            )
+        if files and name != "brackets":
+            raise UsageError(
+                f"the exercises of {name} are made up; {files[0]} can't be read for them, only for brackets"
+            )
+        if self.algorithm is not None and self.model is not None:
+            self._refuse_other(name, bool(files))
+        if files:
+            kind: ExerciseKind = BracketsInCode(["".join(read_text(file)) for file in find_files(files)])
+        else:
+            kind = ALGORITHMS[name](self.settings.data)
+        return Exercises(name, kind, 1, bool(files))
+
+    def _refuse_other(self, name: str, in_code: bool) -> None:
+        if (name, in_code) != (self.algorithm, self._in_code):
+            learned = f"{self.algorithm}{' in code' * self._in_code}"
+            raise UsageError(f"this network learned {learned}; it can't be scored on {name}{' in code' * in_code}")
+
+    def _fingerprint(self, paths: tuple[str, ...]) -> str | None:
+        if not paths:
+            return None
+        files = [Path(file) for file in find_files(paths[1:])] if len(paths) > 1 else []
+        return hashlib.sha256(f"{paths[0]} {fingerprint(files) if files else ''}".encode()).hexdigest()
+
+    def _divide(self, examples: Exercises, fraction: float) -> tuple[Exercises, Exercises]:
+        """Exercises are never the same twice, so what is held out is another stream of them."""
+        return replace(examples, stream=examples.stream + 1), examples
+
+    def _size(self, examples: Exercises) -> dict[str, int]:
+        data = self.settings.data
+        return {"exercises": data.valid_examples * len(self.test_lengths), "longest": max(self.test_lengths)}
+
+    @property
+    def test_lengths(self) -> list[int]:
+        """The lengths that are scored at the end; the longest of training comes first."""
+        data = self.settings.data
+        if data.test_lengths is None:
+            return [data.max_length, 2 * data.max_length, 4 * data.max_length]
+        return [int(word) for word in data.test_lengths.split(",") if word.strip()] or [data.max_length]
+
+    def _learn(self, examples: Exercises) -> None:
+        self.algorithm, self.kind, self._in_code = examples.name, examples.kind, examples.in_code
+
+    # ---- network, batches --------------------------------------------------------------------------------------
+
+    def _build(self) -> nn.Module:
+        assert self.kind is not None
+        network = self.settings.network
+        stack = recurrent_stack(network, self._cell, self.kind.inputs, bidirectional=False)
+        model = StepwiseModel(stack, self.kind.outputs, answers=self.kind.answers)
+        initialize(model, network.initialization, forget_bias=network.forget_bias)
+        return model
+
+    def _source(self, examples: Exercises) -> ExerciseSource:
+        data, training = self.settings.data, self.settings.training
+        return ExerciseSource(
+            examples.kind,
+            (data.min_length, data.max_length),
+            examples=data.examples,
+            batch_size=training.batch_size,
+            seed=training.seed,
+        )
+
+    # ---- scores ------------------------------------------------------------------------------------------------
+
+    def _score(self, model: nn.Module, examples: Exercises) -> dict[str, float]:
+        data = self.settings.data
+        return self._scored(model, examples, (data.min_length, data.max_length)).figures()
+
+    def _final_score(self, model: nn.Module, examples: Exercises) -> dict[str, float]:
+        """As while training, then at each of the test lengths."""
+        found = self._score(model, examples)
+        for length in self.test_lengths:
+            scored = self._scored(model, examples, (length, length))
+            found |= {f"{name} at {length}": value for name, value in scored.figures().items() if name != "nats"}
+            if length == self.test_lengths[0]:
+                found |= scored.by_depth()
+        return found
+
+    @torch.no_grad()
+    def _scored(self, model: nn.Module, examples: Exercises, lengths: tuple[int, int]) -> AnswerScores:
+        device = device_of(model)
+        scores = AnswerScores(examples.kind.answers)
+        for batch in self._held_out(examples, lengths):
+            said = model(batch.inputs.to(device), batch.lengths).float().cpu()
+            scores.add(batch, said, self._depths(examples.kind, batch))
+        return scores
+
+    def _held_out(self, examples: Exercises, lengths: tuple[int, int]) -> Any:
+        data = self.settings.data
+        most = max(1, _STEPS // (4 * lengths[1]))
+        return ExerciseSource(
+            examples.kind,
+            lengths,
+            examples=data.valid_examples,
+            batch_size=min(16, most),
+            seed=self.settings.training.seed,
+            stream=examples.stream,
+        ).epoch(0)
+
+    def _depths(self, kind: ExerciseKind, batch: Exercise, *, counter: bool = False) -> NDArray[np.int64] | None:
+        """How deep each character stands, (time, batch), or what a counter of all brackets says; None without any."""
+        if not isinstance(kind, Brackets):
+            return None
+        columns = [replace(batch, inputs=batch.inputs[:, [b]]) for b in range(batch.inputs.shape[1])]
+        count = depths if counter else kind.depths
+        return np.stack([count("".join(kind.tokens(column))) for column in columns], axis=1)
+
+    def _baselines(self, train: Exercises, held_out: Exercises) -> dict[str, dict[str, float]]:
+        data = self.settings.data
+        lengths = (data.min_length, data.max_length)
+        mean = AnswerScores(held_out.kind.answers)
+        batches = list(self._held_out(held_out, lengths))
+        right = torch.cat([batch.targets[batch.counted] for batch in batches]).mean(0)
+        answer = right if held_out.kind.answers == "numbers" else torch.logit(right.clamp(1e-6, 1 - 1e-6))
+        for batch in batches:
+            mean.add(batch, answer.expand_as(batch.targets), None)
+        found = {"always the mean": mean.figures()}
+        if isinstance(held_out.kind, Brackets):
+            counter = AnswerScores("bits")
+            for batch in batches:
+                open_ = torch.from_numpy(self._depths(held_out.kind, batch, counter=True) != 0)
+                counter.add(batch, torch.where(open_, -20.0, 20.0).unsqueeze(-1), None)
+            found["a counter of brackets"] = {k: v for k, v in counter.figures().items() if k != "nats"}
+        return found
+
+    # ---- use ---------------------------------------------------------------------------------------------------
+
+    def _exercise(self, text: str, where: str) -> Exercise:
+        assert self.kind is not None
+        try:
+            return self.kind.read(text)
+        except DataError as error:
+            raise DataError(error.message.removeprefix("text: "), where) from None
+
+    @overload
+    def predict(self, texts: str) -> Worked: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Worked]: ...
+    def predict(self, texts: str | Iterable[str]) -> Worked | list[Worked]:
+        """Work out one exercise, or each of several, in the form of its algorithm.
+
+        Raises:
+            DataError: If a text has another form; the message shows the right one.
+            UsageError: If the model has not been trained.
+        """
+        return self._for_each(
+            texts, lambda listed: [self._worked(text, f"text {number}") for number, text in enumerate(listed, 1)]
+        )
+
+    @torch.no_grad()
+    def _worked(self, text: str, where: str) -> Worked:
+        assert self.kind is not None
+        exercise = self._exercise(text, where)
+        said = self.model(exercise.inputs.to(device_of(self.model)))
+        check_output(said, where)
+        return self._answered(text, exercise, said)
+
+    def _answered(self, text: str, exercise: Exercise, said: Tensor) -> Worked:
+        assert self.kind is not None
+        counted = exercise.counted[:, 0]
+        answer, right = self._values(said)[counted], exercise.targets[counted, 0].numpy()
+        return Worked(text, self.kind.show(answer), self.kind.show(right))
+
+    def _values(self, said: Tensor) -> NDArray[np.float32]:
+        """What the network said of a single exercise, (time, outputs): chances of a 1, or numbers."""
+        assert self.kind is not None
+        said = said[:, 0].float().cpu()
+        values: NDArray[np.float32] = (said.sigmoid() if self.kind.answers == "bits" else said).numpy()
+        return values
+
+    def trace(self, text: str) -> Trace:
+        """Work out one exercise and return what the network recorded; of a Turing machine also a map of each head.
+
+        A head's map has a row for each slot of the memory and a column for each step.
+
+        Raises:
+            DataError: If the text has another form.
+            UsageError: If several texts came, or the model has not been trained.
+        """
+        self._need_model()
+        self._one_text(text)
+        assert self.kind is not None
+        exercise = self._exercise(text, "text")
+        said, arrays, notes = self._recorded(lambda: self.model(exercise.inputs.to(device_of(self.model))))
+        arrays["output / answer"] = self._values(said)
+        arrays["output / right"] = exercise.targets[:, 0].numpy()
+        worked = self._answered(text, exercise, said)
+        prediction = {"answer": worked.answer, "right": worked.right}
+        tokens = tuple(self.kind.tokens(exercise))
+        return Trace(tokens, arrays, prediction, self._summary(), notes, self._heads(arrays, tokens))
+
+    def _heads(self, arrays: Mapping[str, NDArray[np.float32]], tokens: tuple[str, ...]) -> dict[str, Map]:
+        """Where each head of each machine looked, slot by slot and step by step."""
+        stack, found = self._stack(), {}
+        for place, cell, _ in stack.named_cells() if stack is not None else ():
+            for what in ("read", "write"):
+                weights, heads = arrays.get(f"{place} / {what}_weights"), getattr(cell, f"{what}_heads", 0)
+                if weights is None or not isinstance(heads, int) or not heads or weights.shape[1] % heads:
+                    continue
+                slots = tuple(f"slot {slot + 1}" for slot in range(weights.shape[1] // heads))
+                for head, values in enumerate(np.split(weights.T, heads)):
+                    found[f"{place} / {what} head {head + 1}"] = Map(values, slots, tokens)
+        return found
+
+    def _summary(self) -> str:
+        return f"{self.algorithm} by {super()._summary()}"
+
+    # ---- folders -----------------------------------------------------------------------------------------------
+
+    def _save_vocabularies(self, folder: Path) -> None:
+        record = {"algorithm": self.algorithm, "in_code": self._in_code}
+        replace_file(folder / "algorithm.json", msgspec.json.encode(record) + b"\n")
+
+    def _load_vocabularies(self, folder: Path) -> None:
+        path = folder / "algorithm.json"
+        record = read_json(path, _Record, "the name of the algorithm")
+        if record.algorithm not in ALGORITHMS:
+            raise ModelFolderError(
+                f"{path}: there is no algorithm {record.algorithm!r}{nearest(record.algorithm, ALGORITHMS)}; "
+                f"the folder is damaged, or newer"
+            )
+        kind: ExerciseKind = BracketsInCode(["{}"]) if record.in_code else ALGORITHMS[record.algorithm](self._data)
+        self.algorithm, self.kind, self._in_code = record.algorithm, kind, record.in_code
+
+    @property
+    def _data(self) -> ExerciseSettings:
+        data: ExerciseSettings = self.settings.data
+        return data
+
+
+class _Record(msgspec.Struct):
+    algorithm: str
+    in_code: bool

@@ -1,0 +1,1 @@
+"""The task `answer`: an assistant that answers questions from pairs."""

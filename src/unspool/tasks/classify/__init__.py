@@ -1,0 +1,1 @@
+"""The task `classify`: a label, or several, for each text."""

@@ -1,0 +1,1 @@
+"""Parts that several tasks use: settings, encoders, scores, traces of pairs."""

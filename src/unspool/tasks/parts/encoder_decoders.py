@@ -1,0 +1,185 @@
+"""From settings to an encoder–decoder: each way of giving context is a value of `network`."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from unspool.cells import Cell, cell_class
+from unspool.data import PADDING, UNKNOWN, PairedExamples, Vocabulary, evaluation_batches
+from unspool.layers import (
+    AttentiveCell,
+    FullSoftmax,
+    Projected,
+    Recurrent,
+    SequenceDropout,
+    TokenEmbedding,
+    TransformerDecoder,
+    TransformerEncoder,
+    WordDropout,
+    initialize,
+    make_attention,
+)
+from unspool.models import (
+    AttentiveDecoder,
+    Bridge,
+    EncoderDecoder,
+    LateAttentionDecoder,
+    LatentVariable,
+    RecurrentDecoder,
+    TransformerDecoding,
+    WindowDecoder,
+)
+from unspool.tasks.parts.encoders import recurrent_stack, transformer_options
+from unspool.tasks.parts.pair_settings import TranslatorNetwork
+
+__all__ = ["build_encoder_decoder", "most_written", "never_written", "pair_perplexity"]
+
+_LEARNED_POSITIONS = 1024  # places of a Transformer whose positions are learned, on each side
+_MOST_WRITTEN = 100_000  # units of an output, whatever the network
+
+
+def build_encoder_decoder(
+    network: TranslatorNetwork,
+    cell: str | type[Cell[Any]],
+    source: Vocabulary,
+    target: Vocabulary,
+    **training: Any,
+) -> EncoderDecoder:
+    """Make the network that the settings describe.
+
+    Args:
+        network: The settings.
+        cell: The cell, or its name.
+        source: Units of the sources.
+        target: Units of the targets; the same object where both sides have one table of vectors.
+        training: What `EncoderDecoder` takes for training: `label_smoothing`, `coverage_penalty`, `sampling`.
+    """
+    reads = _embedding(network, source)
+    writes = reads if target is source else _embedding(network, target)
+    encoder, decoder, latent = _parts(network, cell)
+    combine = None
+    width = decoder.output_size
+    if network.network in ("every-step", "latent", "dot", "additive", "bilinear"):
+        width = network.embedding if network.tied else network.hidden
+        combine = nn.Linear(decoder.output_size, width)
+    own_dropout = network.network == "transformer"  # it drops its inputs itself, after scaling them
+    model = EncoderDecoder(
+        reads,
+        writes,
+        encoder,
+        decoder,
+        FullSoftmax(width, len(target), tied=cast(nn.Parameter, writes.table.weight) if network.tied else None),
+        combine=combine,
+        latent=latent,
+        input_dropout=0.0 if own_dropout else network.dropout,
+        output_dropout=0.0 if own_dropout else network.dropout,
+        variational=network.variational,
+        **training,
+    )
+    initialize(model, network.initialization, forget_bias=network.forget_bias)
+    return model
+
+
+def most_written(network: TranslatorNetwork) -> int:
+    """Most units that an output of the network may have, its end counted."""
+    learned = network.network == "transformer" and network.positions == "learned"
+    return _LEARNED_POSITIONS if learned else _MOST_WRITTEN
+
+
+def never_written(vocabulary: Vocabulary, device: torch.device, *, unknown: bool = False) -> Tensor:
+    """Units that no output has, bool (vocabulary,): padding, and the unknown unit unless it may stand (`unknown`)."""
+    forbidden = torch.zeros(len(vocabulary), dtype=torch.bool, device=device)
+    forbidden[[PADDING] if unknown else [PADDING, UNKNOWN]] = True
+    return forbidden
+
+
+@torch.no_grad()
+def pair_perplexity(model: EncoderDecoder, examples: PairedExamples, batch_tokens: int) -> float:
+    """Perplexity of the targets' units and ends, given the sources; in batches of so many tokens."""
+    device, nats, count = next(model.parameters()).device, 0.0, 0
+    for _, batch in evaluation_batches(examples, batch_tokens=batch_tokens):
+        loss = model.loss(batch.to(device))
+        nats, count = nats + float(loss.total), count + loss.count
+    return math.exp(min(nats / count, 700.0))
+
+
+def _embedding(network: TranslatorNetwork, vocabulary: Vocabulary) -> TokenEmbedding:
+    dropout = WordDropout(network.word_dropout, unknown=UNKNOWN) if network.word_dropout else None
+    return TokenEmbedding(len(vocabulary), network.embedding, word_dropout=dropout)
+
+
+def _parts(network: TranslatorNetwork, cell: str | type[Cell[Any]]) -> tuple[Any, Any, LatentVariable | None]:
+    """Encoder, decoder and latent variable."""
+    kind, size = network.network, network.embedding
+    if kind == "transformer":
+        return (*_transformer(network), None)
+    if kind == "window":
+        dropout = SequenceDropout(network.dropout, variational=network.variational)
+        decoder = WindowDecoder(
+            size, size, network.hidden, window=network.window, layers=network.layers, dropout=dropout
+        )
+        return None, decoder, None
+    if kind == "concatenated":
+        stack = recurrent_stack(network, cell, size, bidirectional=False)
+        return stack, RecurrentDecoder(stack, None), None
+    encoder = recurrent_stack(network, cell, size, bidirectional=network.bidirectional)
+    if kind == "initial":
+        decoder_stack = recurrent_stack(network, cell, size, bidirectional=False)
+        bridge = _bridge(encoder.output_size, decoder_stack) if network.bidirectional else None
+        return encoder, RecurrentDecoder(decoder_stack, bridge), None
+    if kind in ("every-step", "latent"):
+        return _every_step(network, cell, encoder)
+    if kind == "bilinear":
+        decoder_stack = recurrent_stack(network, cell, size, bidirectional=False)
+        attention = make_attention(kind, network.hidden, encoder.output_size)
+        late = LateAttentionDecoder(decoder_stack, _bridge(encoder.output_size, decoder_stack), attention)
+        return encoder, late, None
+    return encoder, _attentive(network, cell, encoder.output_size), None
+
+
+def _bridge(summary_size: int, stack: Recurrent) -> Bridge:
+    return Bridge(summary_size, [cell for _, cell, _ in stack.named_cells()])
+
+
+def _transformer(network: TranslatorNetwork) -> tuple[Projected, TransformerDecoding]:
+    options = transformer_options(network) | {"max_length": _LEARNED_POSITIONS}
+    encoder = Projected(network.embedding, TransformerEncoder(network.hidden, **options))
+    decoder = TransformerDecoder(network.hidden, **options)
+    return encoder, TransformerDecoding(decoder, network.embedding)
+
+
+def _every_step(
+    network: TranslatorNetwork, cell: str | type[Cell[Any]], encoder: Recurrent
+) -> tuple[Recurrent, RecurrentDecoder, LatentVariable | None]:
+    context, latent = encoder.output_size, None
+    if network.network == "latent":
+        reader = recurrent_stack(network, cell, network.embedding, bidirectional=True)
+        latent = LatentVariable(
+            context, reader, network.latent, annealing=network.annealing, free_bits=network.free_bits
+        )
+        context += network.latent
+    stack = recurrent_stack(network, cell, network.embedding + context, bidirectional=False)
+    return encoder, RecurrentDecoder(stack, _bridge(context, stack), context_size=context), latent
+
+
+def _attentive(network: TranslatorNetwork, cell: str | type[Cell[Any]], memory_size: int) -> AttentiveDecoder:
+    hidden = network.hidden
+    first = cell_class(cell)(network.embedding + memory_size, hidden)
+    attention = make_attention(network.network, hidden, memory_size)
+    cells, upper = [first], None
+    if network.layers > 1:
+        above = network.replace(layers=network.layers - 1)
+        upper = recurrent_stack(above, cell, hidden + memory_size, bidirectional=False)
+        cells += [layer for _, layer, _ in upper.named_cells()]
+    return AttentiveDecoder(
+        AttentiveCell(first, attention),
+        upper,
+        Bridge(memory_size, cells),
+        dropout=SequenceDropout(network.dropout, variational=network.variational),
+        weight_dropout=network.weight_dropout,
+        backend=network.backend,
+    )

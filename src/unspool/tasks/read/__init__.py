@@ -1,0 +1,1 @@
+"""The task `read`: answers to questions about stories."""

@@ -1,0 +1,418 @@
+"""Read a story and answer questions about it, by looking its sentences up, hop after hop."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unspool.data import (
+    IGNORED,
+    UNKNOWN,
+    DataSource,
+    Labels,
+    RowsInMemory,
+    Sample,
+    Story,
+    StoryBatches,
+    StoryExamples,
+    Vocabulary,
+    read_stories,
+    split,
+    stories_of_rows,
+    story_words,
+)
+from unspool.errors import DataError, counted, option
+from unspool.inspection import Trace
+from unspool.layers import Recurrent, initialize
+from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
+from unspool.settings import Settings
+from unspool.tasks.parts.finite import check_output
+from unspool.tasks.parts.representation import brief
+from unspool.tasks.read.settings import ReaderSettings
+from unspool.tasks.task import DataLike, Task, device_of
+
+if TYPE_CHECKING:
+    from unspool.tasks.read.keywords import ReaderKeywords
+
+__all__ = ["Answered", "Reader", "Told"]
+
+_AT_ONCE = 256  # stories of a batch where no gradients are kept
+_SENTENCE = re.compile(r"[^.?!\n]+[.?!]*")
+_FAILED = 0.05  # a task of bAbI counts as failed above this error; Weston et al. 2015, arXiv:1502.05698, section 5
+
+
+@dataclass(frozen=True)
+class Told:
+    """Stories with their questions."""
+
+    stories: list[Story]
+
+    def take(self, places: NDArray[np.int64]) -> Told:
+        """Those at some places."""
+        return Told([self.stories[place] for place in places])
+
+
+class Answered(NamedTuple):
+    """What a reader says to one question."""
+
+    question: str
+    answer: str
+    probability: float
+    others: dict[str, float]
+    """The likeliest answers with their chances, the given one first."""
+    sentences: list[str]
+    """What it read, oldest first; older ones than it has slots for are left out."""
+    hops: list[list[float]]
+    """How much each hop took from each sentence."""
+    gates: tuple[float, ...] = ()
+    """How far each hop's gate was open, mean over units, from 0 (what it found was left out) to 1 (only that counted);
+    empty for a network without gates."""
+
+    def __repr__(self) -> str:
+        return f"<Answered {self.answer!r} ({self.probability:.3f}): {brief(self.question)}>"
+
+    def line(self) -> str:
+        """The answer, its chance and the question."""
+        return f"{self.answer}\t{self.probability:.4f}\t{self.question}"
+
+    def record(self) -> dict[str, Any]:
+        """All fields."""
+        return {**self._asdict(), "gates": list(self.gates)}
+
+    def read_most(self) -> list[str]:
+        """The sentence that each hop took most from."""
+        return [self.sentences[int(np.argmax(weights))] for weights in self.hops]
+
+
+class Reader(Task[Told]):
+    """Reads a story and answers questions about it.
+
+    Example:
+        >>> from unspool import Reader
+        >>> model = Reader(hops=3).fit("qa1_single-supporting-fact_train.txt")  # doctest: +SKIP
+        >>> model.ask(["Mary went home.", "John left."], "Where is Mary?").answer  # doctest: +SKIP
+        'home'
+    """
+
+    name: ClassVar[str] = "read"
+    settings_type: ClassVar[type[Settings]] = ReaderSettings
+    summary: ClassVar[str] = "Reads a story and answers questions about it."
+
+    def __init__(self, settings: ReaderSettings | None = None, **values: Unpack[ReaderKeywords]) -> None:
+        super().__init__(settings, **values)
+        self.vocabulary: Vocabulary | None = None
+        self.answers: Labels | None = None
+        self._examples_seen = 0  # in an epoch of training
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        return "accuracy", True
+
+    # ---- data --------------------------------------------------------------------------------------------------
+
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return "story", "question", "answer"
+
+    def _read(self, source: DataSource) -> Told:
+        data = self.settings.data
+        if isinstance(source, RowsInMemory):
+            reader = stories_of_rows(source.reader(skip_bad=data.skip_bad), answered=True)
+        else:
+            reader = read_stories(source, form=data.format, answered=True, skip_bad=data.skip_bad)
+        stories = list(reader)
+        self._remember(reader)
+        return Told(stories)
+
+    def _samples(self, examples: Told) -> Iterator[Sample]:
+        for story in examples.stories:
+            yield Sample(story.where, (" ".join(story.sentences), story.question), (str(story.answer),))
+
+    def _divide(self, examples: Told, fraction: float) -> tuple[Told, Told]:
+        """All questions about one story go to one side, or answers would be held out whose story was trained on."""
+        of_story = _numbers_of_stories(examples.stories)
+        _, held = split(int(of_story[-1]) + 1, fraction, self.settings.training.seed)
+        inside = np.isin(of_story, held)
+        return examples.take(np.flatnonzero(~inside)), examples.take(np.flatnonzero(inside))
+
+    def _size(self, examples: Told) -> dict[str, int]:
+        files = {_file(story) for story in examples.stories}
+        return {"questions": len(examples.stories), **({"files": len(files)} if len(files) > 1 else {})}
+
+    # ---- vocabulary, network, batches --------------------------------------------------------------------------
+
+    def _learn(self, examples: Told) -> None:
+        stories = examples.stories
+        told = dict.fromkeys(text for story in stories for text in (*story.sentences, story.question))
+        self.answers = Labels.learn(story.answer for story in stories if story.answer is not None)
+        words = [*map(story_words, told), *([answer] for answer in self.answers)]
+        self.vocabulary = Vocabulary.learn(words, units="word", lowercase=True)
+        self._examples_seen = len(stories)
+
+    def _build(self) -> nn.Module:
+        assert self.vocabulary is not None
+        assert self.answers is not None
+        network = self.settings.network
+        encoder = self._cell if network.encoder == "cell" else network.encoder
+        vocabulary, size = len(self.vocabulary), network.embedding
+        shared: dict[str, Any] = {"hops": network.hops, "encoder": encoder}
+        answers = torch.tensor(self.vocabulary.encode_words(self.answers), dtype=torch.long)
+        model: nn.Module
+        if network.network == "dynamic":
+            model = DynamicMemoryNetwork(
+                vocabulary, size, len(answers), fusion=self._cell, dropout=network.dropout, **shared
+            )
+        elif network.network == "key-value":
+            model = KeyValueMemoryNetwork(vocabulary, size, answers, slots=network.slots, **shared)
+        else:
+            model = MemoryNetwork(
+                vocabulary,
+                size,
+                answers,
+                slots=network.slots,
+                tying=network.tying,
+                time_noise=network.time_noise,
+                linear_examples=network.linear_epochs * self._examples_seen,
+                gated=network.gated,
+                **shared,
+            )
+        initialize(model)
+        return model
+
+    def _encode(self, stories: Sequence[Story]) -> StoryExamples:
+        assert self.vocabulary is not None
+        assert self.answers is not None
+        known = {name: place for place, name in enumerate(self.answers)}
+        right = [known.get(story.answer or "", IGNORED) for story in stories]
+        return StoryExamples.of(stories, self.vocabulary, right, slots=self.settings.network.slots)
+
+    def _source(self, examples: Told) -> StoryBatches:
+        training, encoded = self.settings.training, self._encode(examples.stories)
+        source = StoryBatches(encoded, batch_size=training.batch_size, seed=training.seed)
+        if encoded.dropped:
+            slots = self.settings.network.slots
+            longer = f"{counted(encoded.dropped, 'stories')} with more than {slots} sentences"
+            source.note = f"{longer}: the oldest sentences are not read ({option('slots', None)})"
+        return source
+
+    # ---- scores ------------------------------------------------------------------------------------------------
+
+    def _score(self, model: nn.Module, examples: Told) -> dict[str, float]:
+        right, nats = self._answered(model, examples.stories)
+        return {"accuracy": float(right.mean()), "nats": nats}
+
+    def _final_score(self, model: nn.Module, examples: Told) -> dict[str, float]:
+        """Accuracy, and of several files the error of each, their mean, and how many are above 5 %."""
+        right, nats = self._answered(model, examples.stories)
+        found = {"accuracy": float(right.mean()), "error": 1 - float(right.mean()), "nats": nats}
+        files = [_file(story) for story in examples.stories]
+        names = list(dict.fromkeys(files))
+        if len(names) > 1:
+            errors = {name: 1 - float(right[np.array([file == name for file in files])].mean()) for name in names}
+            found["mean_error"] = float(np.mean(list(errors.values())))
+            found["failed"] = float(sum(error > _FAILED + 1e-9 for error in errors.values()))
+            found |= {f"error, {Path(name).name}": error for name, error in errors.items()}
+        return found
+
+    @torch.no_grad()
+    def _answered(self, model: nn.Module, stories: Sequence[Story]) -> tuple[NDArray[np.bool_], float]:
+        """Which questions are answered right, and the mean -log p of the right answers that are known."""
+        examples, device = self._encode(stories), device_of(model)
+        right, nats, count = [], 0.0, 0
+        for begin in range(0, len(examples), _AT_ONCE):
+            batch = examples.batch(np.arange(begin, min(begin + _AT_ONCE, len(examples)))).to(device)
+            logits = model(batch).logits.float()
+            right.append((logits.argmax(-1) == batch.answers).cpu())
+            known = batch.answers != IGNORED
+            chosen = logits.log_softmax(-1)[known].gather(1, batch.answers[known].unsqueeze(1))
+            nats, count = nats - float(chosen.sum()), count + int(known.sum())
+        return torch.cat(right).numpy(), nats / max(1, count)
+
+    def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
+        """What a person should know beside the scores of data, as `evaluate` takes them: answers it can't say."""
+        assert self.answers is not None
+        stories = self._read(self._data_source(data, labels)).stories
+        new = Counter(str(story.answer) for story in stories if story.answer not in self.answers)
+        if not new:
+            return []
+        shown = ", ".join(repr(name) for name, _ in new.most_common(3))
+        return [f"{new.total():,} answers were never seen in training and count as wrong: {shown}"]
+
+    def _baselines(self, train: Told, held_out: Told) -> dict[str, dict[str, float]]:
+        """The most frequent answer of each file; the last word of the story that is an answer."""
+        of_file: dict[str, Counter[str]] = {}
+        for story in train.stories:
+            of_file.setdefault(_file(story), Counter())[str(story.answer)] += 1
+        everywhere: Counter[str] = sum(of_file.values(), Counter())
+        usual = {name: counts.most_common(1)[0][0] for name, counts in of_file.items()}
+        most = everywhere.most_common(1)[0][0]
+        kept = [usual.get(_file(story), most) == story.answer for story in held_out.stories]
+        last = [_last_named(story, everywhere, most) == story.answer for story in held_out.stories]
+        return {
+            "most frequent answer": {"accuracy": float(np.mean(kept))},
+            "answer named last": {"accuracy": float(np.mean(last))},
+        }
+
+    # ---- use ---------------------------------------------------------------------------------------------------
+
+    def ask(self, sentences: Sequence[str], question: str) -> Answered:
+        """Answer a question about sentences, told in order.
+
+        Raises:
+            DataError: If there is no sentence, one holds no word, or no word of the question was seen in training.
+            UsageError: If the model has not been trained.
+        """
+        return self._answers([Story(tuple(sentences), question, where="question")])[0]
+
+    @overload
+    def predict(self, texts: str) -> Answered: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Answered]: ...
+    def predict(self, texts: str | Iterable[str]) -> Answered | list[Answered]:
+        """Answer one question, or each of several; each text is a story whose last sentence is the question.
+
+        Raises:
+            DataError: As `ask`, with the number of the text.
+            UsageError: If the model has not been trained.
+        """
+        return self._for_each(
+            texts,
+            lambda listed: self._answers([_typed(text, f"text {number}") for number, text in enumerate(listed, 1)]),
+        )
+
+    def _answers(self, stories: list[Story]) -> list[Answered]:
+        self._need_model()
+        return [self._answer(story, self._looked_up(story)) for story in stories]
+
+    @torch.no_grad()
+    def _looked_up(self, story: Story) -> MemoryOutput:
+        assert self.vocabulary is not None
+        if not story.sentences:
+            raise DataError(
+                f"{story.question!r} has no sentence before it; expected a story to look it up in", story.where
+            )
+        words = story_words(story.question)
+        if words and all(id == UNKNOWN for id in self.vocabulary.encode_words(words)):
+            raise DataError(
+                f"no word of the question {story.question!r} was seen in training; ask in other words", story.where
+            )
+        batch = self._encode([story]).batch(np.arange(1)).to(device_of(self.model))
+        output: MemoryOutput = self.model(batch)
+        check_output(output.logits, story.where)
+        return output
+
+    def _answer(self, story: Story, output: MemoryOutput) -> Answered:
+        assert self.answers is not None
+        chances = output.logits[0].float().softmax(-1).cpu()
+        best = chances.topk(min(5, len(self.answers)))
+        others = {self.answers.name(int(i)): float(p) for p, i in zip(best.values, best.indices, strict=True)}
+        answer = next(iter(others))
+        kept = list(story.sentences[-self.settings.network.slots :])
+        hops: Tensor = output.weights[:, :, 0].float().cpu()
+        gates = () if output.gates is None else tuple(output.gates[:, 0].float().mean(-1).tolist())
+        return Answered(story.question, answer, others[answer], others, kept, hops.tolist(), gates)
+
+    def trace(self, text: str) -> Trace:
+        """Answer one question and return how much each hop took from each sentence, and what a cell over them did.
+
+        The prediction also says how far the gates of a gated network were open.
+
+        Args:
+            text: A story whose last sentence is the question, or `FILE:LINE` of a question in a file, whose supporting
+                sentences then stand beside.
+
+        Raises:
+            DataError: As `ask`, or if there is no question at that line.
+            UsageError: If several texts came, or the model has not been trained.
+        """
+        self._need_model()
+        self._one_text(text)
+        story = self._at_line(text) or _typed(text, "text")
+        output, arrays, path = self._recorded(lambda: self._looked_up(story))
+        said = self._answer(story, output)
+        arrays |= {f"hops / hop {k + 1}": np.array(weights, np.float32) for k, weights in enumerate(said.hops)}
+        dropped = len(story.sentences) - len(said.sentences)
+        if story.supports:
+            inside = [place - dropped for place in story.supports if place >= dropped]
+            arrays["hops / support"] = np.isin(np.arange(len(said.sentences)), inside).astype(np.float32)
+        prediction: dict[str, Any] = {"label": said.answer, "question": story.question, "probabilities": said.others}
+        if said.gates:
+            prediction["gates"] = {f"hop {k + 1}": round(gate, 4) for k, gate in enumerate(said.gates)}
+        if story.answer is not None:
+            prediction["right"] = story.answer
+        notes = [f"question: {story.question}", *path]
+        if dropped:
+            notes.append(f"the {dropped} oldest sentences are not read: the network has {len(said.sentences)} slots")
+        return Trace(tuple(said.sentences), arrays, prediction, self._summary(), tuple(notes))
+
+    def _at_line(self, text: str) -> Story | None:
+        file, colon, number = text.rpartition(":")
+        if not colon or not number.isdecimal() or not Path(file).is_file():
+            return None
+        found = next((story for story in read_stories(file, skip_bad=True) if story.where == text), None)
+        if found is None:
+            raise DataError("there is no question at this line", text)
+        return found
+
+    def _summary(self) -> str:
+        network = self.settings.network
+        kinds = {
+            "memory": f"memory network, {network.tying}{', gated' if network.gated else ''}",
+            "key-value": "key-value memory network",
+            "dynamic": f"dynamic memory network of {network.cell}",
+        }
+        encoder = network.cell if network.encoder == "cell" else network.encoder
+        hops = f"{counted(network.hops, 'hops')} of {network.embedding} over {network.slots} slots"
+        return f"{kinds[network.network]}, {hops}, sentences by {encoder}"
+
+    def _stack(self) -> Recurrent | None:
+        """The cell that reads one sentence after the other, where there is one."""
+        stack: Recurrent | None = getattr(self.model, "fusion", None)
+        return stack
+
+    # ---- folders -----------------------------------------------------------------------------------------------
+
+    def _save_vocabularies(self, folder: Path) -> None:
+        assert self.vocabulary is not None
+        assert self.answers is not None
+        self.vocabulary.save(folder)
+        self.answers.save(folder, "answers")
+
+    def _load_vocabularies(self, folder: Path) -> None:
+        self.vocabulary, self.answers = Vocabulary.load(folder), Labels.load(folder, "answers")
+        self._examples_seen = sum(self.answers.counts)
+
+
+def _typed(text: str, where: str) -> Story:
+    """A story typed in a line: sentences, the last of which is the question."""
+    sentences = [part.strip() for part in _SENTENCE.findall(text) if story_words(part)]
+    if len(sentences) < 2:
+        raise DataError("expected a story of at least one sentence, and then a question, parted by . ? or !", where)
+    return Story(tuple(sentences[:-1]), sentences[-1], where=where)
+
+
+def _numbers_of_stories(stories: Sequence[Story]) -> NDArray[np.int64]:
+    """Which story each question is about, counted from 0: one that only goes on is the same story."""
+    numbers = np.zeros(len(stories), np.int64)
+    for place in range(1, len(stories)):
+        before, now = stories[place - 1], stories[place]
+        goes_on = _file(before) == _file(now) and now.sentences[: len(before.sentences)] == before.sentences
+        numbers[place] = numbers[place - 1] + (not goes_on)
+    return numbers
+
+
+def _file(story: Story) -> str:
+    return story.where.rpartition(":")[0]
+
+
+def _last_named(story: Story, answers: Counter[str], otherwise: str) -> str:
+    named = [word for text in story.sentences for word in story_words(text) if word in answers]
+    return named[-1] if named else otherwise

@@ -1,0 +1,1 @@
+"""What runs a task: training, model folders, their cards."""

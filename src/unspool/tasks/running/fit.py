@@ -1,0 +1,426 @@
+"""What happens between files and a trained model folder; the same for every task."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from operator import attrgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+
+from unspool.data import (
+    DataSource,
+    Layout,
+    Paths,
+    RowsInMemory,
+    Summary,
+    count_evaluated,
+    is_stream,
+    layout_lines,
+    name_of,
+)
+from unspool.errors import DataError, Interrupted, SettingError, UsageError, counted, option
+from unspool.settings import describe, from_record, to_record
+from unspool.tasks.catalog import TASKS
+from unspool.tasks.running.model_card import model_card
+from unspool.tasks.running.model_folder import (
+    FORMAT,
+    RECORD,
+    Record,
+    beside,
+    new_folder,
+    only_begun,
+    read_record,
+    rounded,
+    take_place,
+    versions,
+    write_record,
+    write_text,
+)
+from unspool.tasks.running.save_and_load import refuse_training_beyond_memory
+from unspool.tasks.running.unfinished import way_on, way_to_use
+from unspool.training import LogReporter, Reporter, fit, report_to
+from unspool.training.callbacks import Callback, titled, together
+from unspool.training.devices import choose_device
+from unspool.training.distributed import World, join
+from unspool.training.interrupts import Interrupts
+from unspool.training.keeping import CHECKPOINT, best_so_far
+from unspool.training.random_state import seeded
+from unspool.training.settings import refuse_changes
+from unspool.training.threads import num_threads
+from unspool.writing import finish_generation, newest
+
+if TYPE_CHECKING:
+    from unspool.tasks.task import Task
+
+__all__ = ["Data", "Splits", "fit_task"]
+
+D = TypeVar("D")
+
+
+class Data(NamedTuple, Generic[D]):
+    """One data set, and where it came from."""
+
+    examples: D
+    paths: tuple[str, ...] = ()
+    """Empty where it came from memory, or was held out of the training data."""
+    in_memory: RowsInMemory | None = None
+
+    @classmethod
+    def of(cls, examples: D, source: DataSource) -> Data[D]:
+        """What was read from files or memory."""
+        if isinstance(source, RowsInMemory):
+            return cls(examples, (), source)
+        return cls(examples, _listed(source))
+
+    @property
+    def is_held_out(self) -> bool:
+        """Whether it was held out of the training data."""
+        return not self.paths and self.in_memory is None
+
+    def note(self) -> str:
+        """Where it came from, where that is no file."""
+        return " (held out of the training data)" if self.is_held_out else " (in memory)" if self.in_memory else ""
+
+
+class Splits(NamedTuple, Generic[D]):
+    """What is trained on, chosen by, and reported on."""
+
+    train: Data[D]
+    valid: Data[D] | None
+    """None: the last weights are kept, whatever they are."""
+    test: Data[D] | None
+
+    @property
+    def held_out(self) -> D | None:
+        """What was held out of the training data for validation."""
+        return self.valid.examples if self.valid is not None and self.valid.is_held_out else None
+
+
+def fit_task(
+    task: Task[D],
+    train: DataSource,
+    valid: DataSource | None,
+    test: DataSource | None,
+    *,
+    out: Path | None,
+    resume: bool,
+    overwrite: bool = False,
+    baselines: bool,
+    reporter: Reporter | None,
+    callbacks: Sequence[Callback],
+    allow: Collection[str],
+) -> None:
+    """Train a task on files or examples in memory; see `Task.fit`."""
+    device = choose_device(task.settings.training.device.partition(":")[0])
+    world = join("cuda" if device.type == "cuda" else "cpu")
+    if out is None and world.size > 1:
+        raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
+    task._find_cell()
+    place = beside(out, resume=resume, clear=world.first) if out is not None and overwrite else out
+    with (
+        num_threads(task.settings.training.threads),
+        new_folder(place, resume=resume, first=world.first) as folder,
+    ):
+        seen = titled(reporter or report_to(), task._validation_titles)
+        heard = together(seen, [*callbacks, LogReporter()]) if world.first else Reporter()
+        fitting = _Fitting(task, folder, world, heard, allow)
+        fitting.out = out
+        with fitting.stoppable(kept=out is not None):
+            splits = fitting.read(train, valid, test)
+            if resume and world.first:
+                finish_generation(folder)
+            going_on = resume and not world.share(only_begun(folder))
+            splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
+            fitting.introduce(splits)
+            if world.first:
+                write_record(folder, fitting.record)
+                if baselines and not fitting.record.baselines:
+                    fitting.compare_with_baselines(splits)
+            fitting.train(splits, resume, kept=out is not None)
+            if world.first:
+                fitting.report(splits)
+                if out is not None:
+                    task.save(folder)
+                task._tidy()
+    if world.first and out is not None and place is not None and place != out:
+        take_place(place, out)
+        write_text(out / "README.md", model_card(fitting.record, task.summary, out.name))
+        task._home = out.resolve()
+    task._scratch = None
+
+
+class _Fitting(Generic[D]):
+    """One training of a task."""
+
+    def __init__(self, task: Task[D], folder: Path, world: World, reporter: Reporter, allow: Collection[str]) -> None:
+        self.task, self.folder, self.world, self.reporter = task, folder, world, reporter
+        self.allow = frozenset(allow)
+        self.layout = Layout()
+        self.out: Path | None = None
+        """The folder that the model ends in; another than `folder` where it takes the place of an older model."""
+        task._scratch, task._home = folder / "training", folder.resolve()
+
+    @property
+    def record(self) -> Record:
+        assert self.task.record is not None
+        return self.task.record
+
+    @contextmanager
+    def stoppable(self, *, kept: bool) -> Iterator[None]:
+        """Stop at once where the loop does not listen: what is under way there is lost, and not worth keeping.
+
+        Several processes get one signal each, at different places, and end as Python does.
+        """
+        if self.world.size > 1:
+            yield
+            return
+        try:
+            with Interrupts() as interrupts, interrupts.at_once():
+                yield
+        except KeyboardInterrupt:
+            raise self._interrupted(kept=kept) from None
+
+    def _interrupted(self, *, kept: bool) -> Interrupted:
+        if not kept:
+            return Interrupted("stopped; nothing is kept, since no folder was named (out)")
+        if not (self.folder / RECORD).exists():
+            return Interrupted("stopped before training began; nothing is kept, so start again as before")
+        on, use = self._way_on(), way_to_use(self.folder, self.task.name, self.task.settings)
+        if not (self.folder / "training" / CHECKPOINT).exists():
+            return Interrupted(f"stopped before the first update; go on with: {on}")
+        best = f"; use the best weights so far with: {use}" if best_so_far(self.folder / "training") else ""
+        return Interrupted(f"stopped; all updates so far are saved{best}; go on with: {on}")
+
+    def _way_on(self) -> str:
+        """How a person goes on with this training."""
+        out = self.out or self.folder
+        return way_on(out, self.task.settings, overwrite=out != self.folder)
+
+    def read(self, train: DataSource, valid: DataSource | None, test: DataSource | None) -> Splits[D]:
+        """Read the data, and hold out what none were passed for."""
+        task, data = self.task, self.task.settings.data
+        for source in (train, valid, test):
+            if source is not None and not isinstance(source, RowsInMemory):
+                _refuse_streams(_listed(source))
+        task._columns, task._layout = {}, Layout()
+        examples = task._read(train)
+        self.layout, task._columns = task._layout, dict(task._layout.columns)
+        held: dict[str, Data[D]] = {}
+        for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
+            if source is not None:
+                held[name] = Data.of(task._read(source), source)
+            elif fraction > 0:
+                examples, part = task._divide(examples, fraction)
+                if part is not None:
+                    held[name] = Data(part)
+        return Splits(Data.of(examples, train), held.get("valid"), held.get("test"))
+
+    def begin(self, splits: Splits[D]) -> Splits[D]:
+        """Learn vocabularies; several processes take those of the first, since a unigram one is never the same."""
+        task, folder = self.task, self.folder / "vocabulary"
+        task._learn(splits.train.examples)
+        task.record = self._new_record(splits)
+        if self.world.first:
+            task._save_vocabularies(folder)
+        self.world.wait()
+        if not self.world.first:
+            task._load_vocabularies(folder)
+        return self._ready(splits)
+
+    def take_up(self, splits: Splits[D]) -> Splits[D]:
+        """Take vocabularies and record from the folder, and check that settings and data are the same."""
+        task, folder = self.task, self.folder
+        task.record = read_record(folder)
+        self._refuse_changed_settings()
+        task._load_vocabularies(newest(folder, "vocabulary"))
+        fresh = self._new_record(splits)
+        for name, part in fresh.data.items():
+            before = self.record.data.get(name, {}).get("sha256")
+            if part["sha256"] != before:
+                same = "the same examples" if part.get("in_memory") else "the same files"
+                raise DataError(
+                    f"the {name} data are not those that {folder} was trained on (sha256 {str(part['sha256'])[:12]}, "
+                    f"was {str(before)[:12]}); resume needs {same}, or train into a new folder"
+                )
+        task._go_back(splits.train.examples, splits.held_out)
+        changed = {name: new for name, new in fresh.versions.items() if self.record.versions.get(name) != new}
+        if changed:
+            old = ", ".join(f"{name} {self.record.versions.get(name)} (now {new})" for name, new in changed.items())
+            self.reporter.warn(f"the run began with {old}; bits may differ from an unbroken run")
+        self.record.settings = fresh.settings
+        self.record.complete = False
+        return self._ready(splits)
+
+    def _ready(self, splits: Splits[D]) -> Splits[D]:
+        """Check what is held out, and make the network from the seed."""
+        for held_out in (splits.valid, splits.test):
+            if held_out is not None:
+                self.task._check_labels(held_out.examples)
+        if splits.valid is not None:
+            usable = self.task._check_held_out(splits.valid.examples)
+            splits = splits._replace(valid=splits.valid._replace(examples=usable))
+        refuse_training_beyond_memory(self.task)
+        with seeded(self.task.settings.training.seed):
+            self.task.model = self.task._make_network()
+        return splits
+
+    def introduce(self, splits: Splits[D]) -> None:
+        """Say what is trained on what."""
+        for name, data in splits._asdict().items():
+            if data is not None:
+                counts = ", ".join(counted(count, what) for what, count in self.task._size(data.examples).items())
+                self.reporter.note(f"{name}: {counts}{data.note()}")
+        for line in self._data_lines(splits.train.examples):
+            self.reporter.note(line)
+        if self.task._skipped:
+            self.reporter.note(f"left out {counted(self.task._skipped, 'bad examples')} ({option('skip_bad')})")
+        for note in self.task._notes(splits.train.examples, splits.held_out):
+            self.reporter.note(f"note: {note}")
+        self.record.network = self.task.describe()
+        self.reporter.note(f"network: {self.record.network['summary']}")
+        for line in self.record.network["engine"]:
+            self.reporter.note(f"engine: {line}")
+
+    def _data_lines(self, examples: D) -> list[str]:
+        """What was understood of the training data."""
+        lines = layout_lines(self.layout)
+        if entry := TASKS.get(self.task.name):
+            summary = Summary(entry.sides, entry.label).add_all(self.task._samples(examples))
+            lines += summary.lines() if summary.count else []
+        return [*lines, *self.task._data_notes()]
+
+    def compare_with_baselines(self, splits: Splits[D]) -> None:
+        """Score simple methods on the data that the network will be judged by."""
+        held_out = splits.test if splits.test is not None else splits.valid
+        if held_out is None:
+            return
+        started = time.monotonic()
+        found = self.task._baselines(splits.train.examples, held_out.examples)
+        self.record.baselines = {name: rounded(scores) for name, scores in found.items()}
+        metric = self.task.metric[0]
+        told = ", ".join(f"{name} {scores[metric]:.4g}" for name, scores in found.items() if metric in scores)
+        where = "test" if splits.test is not None else "valid"
+        if told:
+            self.reporter.note(f"baselines on {where} ({metric}): {told} ({time.monotonic() - started:.0f} s)")
+
+    def train(self, splits: Splits[D], resume: bool, *, kept: bool) -> None:
+        """Run the training loop; the model then holds the best weights."""
+        task, valid, (metric, higher) = self.task, splits.valid, self.task.metric
+        settings = task.settings.training
+        if valid is None:
+            settings = settings.replace(patience=None)  # nobody can lose it
+        source = task._source(splits.train.examples)
+        if note := getattr(source, "note", None):
+            self.reporter.warn(note)
+        result = fit(
+            task.model,
+            source,
+            settings,
+            folder=self.folder,
+            validate=None if valid is None else lambda model: task._score(model, valid.examples),
+            metric=metric,
+            higher_is_better=higher,
+            resume=resume,
+            allow=self.allow,
+            reporter=self.reporter,
+            resume_with=self._way_on() if kept else None,
+            use_with=way_to_use(self.folder, task.name, task.settings) if kept else None,
+            shorten=task._shorter(),
+        )
+        task.model.eval()
+        self.record.training = {
+            "epochs": result.epoch,
+            "best_epoch": result.best_epoch,
+            "updates": result.updates,
+            "seconds": round(result.seconds, 1),
+            "stopped": result.stopped,
+        }
+
+    def report(self, splits: Splits[D]) -> None:
+        """Score the weights that are saved, on validation and, this once, on test data."""
+        self.task._finish(splits.train.examples)
+        if splits.valid is not None and (note := self.task._calibrate(splits.valid.examples)):
+            self.reporter.note(note)
+        for name, data in (("valid", splits.valid), ("test", splits.test)):
+            if data is not None:
+                with self._counting({"valid": "validation"}.get(name, name)):
+                    self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
+        self.task._complete(splits.train.examples, splits.held_out)
+        self.record.complete = True
+        self._tell_where_simple_methods_win()
+
+    @contextmanager
+    def _counting(self, part: str) -> Iterator[None]:
+        """Report how far the final scores of one part are, as often as the reporter wants to hear."""
+        last = time.monotonic()
+
+        def count(done: int, total: int) -> None:
+            nonlocal last
+            if time.monotonic() - last >= self.reporter.interval:
+                last = time.monotonic()
+                self.reporter.scoring(part, done, total)
+
+        try:
+            with count_evaluated(count):
+                yield
+        finally:
+            self.reporter.scored()
+
+    def _tell_where_simple_methods_win(self) -> None:
+        metric, higher = self.task.metric
+        ours = self.record.metrics.get("test", self.record.metrics.get("valid", {})).get(metric)
+        for name, scores in self.record.baselines.items():
+            theirs = scores.get(metric)
+            if ours is not None and theirs is not None and (theirs >= ours if higher else theirs <= ours):
+                self.reporter.warn(
+                    f"{name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
+                    f"more data, more epochs or a smaller {option('learning_rate', None)} may change that"
+                )
+
+    def _new_record(self, splits: Splits[D]) -> Record:
+        data: dict[str, dict[str, Any]] = {
+            name: {
+                "paths": list(part.paths),
+                **({"in_memory": True} if part.in_memory else {}),
+                **self.task._size(part.examples),
+                "sha256": part.in_memory.sha256 if part.in_memory else self.task._fingerprint(part.paths),
+            }
+            for name, part in splits._asdict().items()
+            if part is not None
+        }
+        if self.layout.columns:
+            data["train"]["columns"] = dict(self.layout.columns)
+        settings = to_record(self.task.settings)
+        return Record(
+            format=FORMAT, task=self.task.name, complete=False, settings=settings, versions=versions(), data=data
+        )
+
+    def _refuse_changed_settings(self) -> None:
+        """Refuse to go on with another network, with other data, or on another course, before anything is written."""
+        settings: Any = self.task.settings
+        before: Any = type(self.task)(from_record(self.task.settings_type, self.record.settings)).settings
+        names = [name for name in describe(self.task.settings_type) if not name.startswith("training.")]
+        values = {name: (attrgetter(name)(before), attrgetter(name)(settings)) for name in names}
+        changed = [f"{name} = {new} (was {old})" for name, (old, new) in values.items() if new != old]
+        if changed:
+            raise SettingError(
+                f"{self.folder} was begun with other settings: {', '.join(changed)}; "
+                f"go on with the old values, or train into a new folder"
+            )
+        refuse_changes(before.training, settings.training, self.allow)
+
+
+def _refuse_streams(paths: tuple[str, ...]) -> None:
+    """Refuse to train on what can be read only once: a training reads its data more than once, and hashes them."""
+    for path in filter(is_stream, paths):
+        raise UsageError(
+            f"training reads its data more than once, and {name_of(path)} can be read only once; "
+            f"save it to a file first"
+        )
+
+
+def _listed(paths: Paths) -> tuple[str, ...]:
+    return (str(paths),) if isinstance(paths, str | os.PathLike) else tuple(str(path) for path in paths)

@@ -1,0 +1,212 @@
+"""A trained task into its model folder, and out of one that may come from a stranger."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from unspool.cells import Cell, cell_class, is_built_in, split_name, with_recorded_options
+from unspool.errors import ModelFolderError, SettingError, UnfinishedTrainingWarning, for_python, wording
+from unspool.settings import from_record
+from unspool.tasks.running.memory import bytes_of, refuse_too_large
+from unspool.tasks.running.model_card import model_card
+from unspool.tasks.running.model_folder import RECORD, Record, read_record, rounded, write_record, write_text
+from unspool.tasks.running.unfinished import best_of_unfinished, describe_best, way_on
+from unspool.training import checkpoint
+from unspool.training.devices import choose_device
+from unspool.training.keeping import Best
+from unspool.training.random_state import seeded
+from unspool.writing import new_generation, newest, read_undisturbed
+
+if TYPE_CHECKING:
+    from unspool.tasks.task import Task
+
+__all__ = ["load_task", "refuse_training_beyond_memory", "save_task"]
+
+T = TypeVar("T", bound="Task[Any]")
+
+WEIGHTS = "model.safetensors"
+
+
+def save_task(task: Task[Any], folder: Path) -> None:
+    """Write the model folder; all its files change at once, and a fault leaves it as it was."""
+    assert task.record is not None
+    with new_generation(folder) as staged:
+        record = msgspec.structs.replace(task.record, generation=_next_generation(task, folder))
+        task._save_vocabularies(staged / "vocabulary")
+        checkpoint.write(staged / WEIGHTS, _weights(task.model), {"task": task.name})
+        write_text(staged / "README.md", model_card(record, task.summary, folder.name))
+        write_record(staged, record)
+    task.record, task._home = record, folder.resolve()
+
+
+def _next_generation(task: Task[Any], folder: Path) -> int:
+    """The number that the folder gets, one above the last; refuse to undo what another process wrote."""
+    assert task.record is not None
+    last = 0
+    with suppress(ModelFolderError):
+        last = read_record(folder).generation
+    if task._home == folder.resolve() and last != task.record.generation:
+        raise ModelFolderError(
+            f"{folder} was written by another process since this model was opened; saving it would undo that. "
+            f"Open it again, or go on with its training, and repeat what you did"
+        )
+    return last + 1
+
+
+def load_task(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
+    """Open a model folder; see `Task.load`."""
+    return read_undisturbed(folder, lambda: _open(kind, folder, cell))
+
+
+def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
+    record = read_record(folder)
+    task = _from_record(kind, folder, record, cell)
+    weights, vocabulary = newest(folder, WEIGHTS), newest(folder, "vocabulary")
+    _stored_weights(task, folder, record, weights)
+    task._load_vocabularies(vocabulary)
+    try:
+        task.model, best = _model_of(task, folder, record, weights)
+    except ModelFolderError:  # a training may have replaced its best weights at this very moment
+        task.model, best = _model_of(task, folder, record, weights)
+    task.record, task._home = record, folder.resolve()
+    if best is None:
+        task._opened(vocabulary)
+    else:
+        record.metrics = {"valid": rounded(best.metrics)}
+        task._finish_early()
+        _say_that_it_is_unfinished(task, folder, best)
+    return task
+
+
+def _model_of(task: Task[Any], folder: Path, record: Record, final: Path) -> tuple[nn.Module, Best | None]:
+    """The network with the weights to use, and where they come from if training has not come to its end."""
+    path, best = _stored_weights(task, folder, record, final)
+    return _filled(task, folder, path), best
+
+
+def _stored_weights(task: Task[Any], folder: Path, record: Record, final: Path) -> tuple[Path, Best | None]:
+    """The file of the weights to use: the final ones, or the best so far where training has not come to its end."""
+    best = best_of_unfinished(folder, record, final)
+    path = final if best is None else best.path
+    if not os.path.lexists(path):
+        raise ModelFolderError(
+            f"{folder} holds no weights yet: its training has not come to its first validation; "
+            f"go on with: {way_on(folder, task.settings)}"
+        )
+    return path, best
+
+
+def _say_that_it_is_unfinished(task: Task[Any], folder: Path, best: Best) -> None:
+    task._unfinished = (
+        f"training of {folder} has not come to its end: these are its best weights so far "
+        f"({describe_best(best, task.metric[0])}); go on with: {way_on(folder, task.settings)}"
+    )
+    warnings.warn(for_python(task._unfinished), UnfinishedTrainingWarning, stacklevel=8)
+
+
+def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[Cell[Any]] | None) -> T:
+    if record.task != kind.name:
+        raise ModelFolderError(f"{folder} holds a model of the task {record.task!r}, not {kind.name!r}")
+    try:
+        task = kind(from_record(kind.settings_type, record.settings))
+    except SettingError as error:
+        raise ModelFolderError(f"{folder}/unspool.json: {error.message}") from None
+    name = task.settings.network.cell
+    if not is_built_in(name):
+        if cell is None:
+            bare = split_name(name)[0]
+            raise ModelFolderError(
+                f"{folder} uses a cell of its owner's, {name!r}; opening it would run that code. If you trust it, "
+                f"name it: {wording(f'--cell {bare}', f'unspool.load(folder, cell={bare!r})')}"
+            )
+        task._own_cell = cell_class(with_recorded_options(cell, name))
+    return task
+
+
+def refuse_training_beyond_memory(task: Task[Any]) -> None:
+    """Refuse to train a network that will not fit, before its weights are allocated.
+
+    A cell of the user's own is not looked at: it need not be one that can be built without memory.
+
+    Raises:
+        MachineError: If weights, gradients and what the optimizer remembers do not fit into the memory that is free.
+    """
+    training = task.settings.training
+    if not is_built_in(task.settings.network.cell):
+        return
+    copies = 1
+    if choose_device(training.device.partition(":")[0]).type == "cpu":
+        moments = 2 if training.optimizer != "sgd" else int(training.momentum > 0)
+        copies = 2 + moments + (training.average != "none")
+    expected = _expected(task)
+    refuse_too_large(
+        copies * bytes_of(expected),
+        f"training {sum(tensor.numel() for tensor in expected.values()):,} weights",
+        "try a smaller network or vocabulary (hidden, layers, embedding, size)",
+    )
+
+
+def _expected(task: Task[Any]) -> dict[str, Tensor]:
+    """The weights of a task's network, without memory for them."""
+    record, task.record = task.record, None  # a task without a record makes a network to put weights into
+    try:
+        with torch.device("meta"), seeded(task.settings.training.seed), _WithoutDraws():
+            return _weights(task._make_network())
+    except (RuntimeError, OverflowError) as error:
+        raise SettingError(f"there is no network of such sizes: {error}") from None
+    finally:
+        task.record = record
+
+
+def _filled(task: Task[Any], folder: Path, path: Path) -> nn.Module:
+    """Check by the headers that the file has exactly the network's weights and that both fit, then take them."""
+    try:
+        expected, stored = _expected(task), checkpoint.layout(path)
+    except SettingError as error:
+        raise ModelFolderError(f"{folder / RECORD}: {error.message}") from None
+    for name in sorted(expected.keys() ^ stored.keys()):
+        state = "lacks" if name in expected else "has an unknown"
+        raise ModelFolderError(f"{path} {state} weight {name!r}: the folder is damaged, or was changed")
+    for name, tensor in expected.items():
+        if tensor.shape != stored[name].shape:
+            came, wanted = tuple(stored[name].shape), tuple(tensor.shape)
+            raise ModelFolderError(f"{path}: weight {name!r} has shape {came}, settings say {wanted}")
+        if tensor.is_floating_point() != stored[name].is_floating_point():
+            raise ModelFolderError(f"{path}: weight {name!r} is {stored[name].dtype}, expected {tensor.dtype}")
+    refuse_too_large(bytes_of(expected), f"the network of {folder}", "close other programs, or use a larger machine")
+    tensors, _ = checkpoint.read(path)
+    checkpoint.refuse_not_finite(tensors, path)
+    with seeded(task.settings.training.seed):
+        model = task._make_network()
+    model.load_state_dict(tensors, strict=False)
+    return model.eval()
+
+
+class _WithoutDraws(TorchFunctionMode):
+    """Leave random initial values out where only names and shapes matter: on the meta device they import a compiler."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (Tensor.normal_, Tensor.uniform_):
+            return args[0]
+        if func in (nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_):
+            return kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+def _weights(model: nn.Module) -> dict[str, Tensor]:
+    """Weights by name, those that stand under two names once."""
+    once = dict(model.named_parameters())
+    return {
+        name: tensor.detach()
+        for name, tensor in model.state_dict(keep_vars=True).items()
+        if name in once or not isinstance(tensor, nn.Parameter)
+    }

@@ -1,0 +1,68 @@
+"""Settings of taggers, and what the command line says of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unspool.settings import Fraction, Settings
+from unspool.tasks.entry import TaskEntry
+from unspool.tasks.parts.data_settings import ReadingSettings, VocabularySettings
+from unspool.tasks.parts.network_settings import TRANSFORMER, EncoderSettings
+from unspool.training.settings import TrainingSettings
+
+__all__ = ["ENTRY", "ColumnSettings", "TaggerNetwork", "TaggerSettings"]
+
+
+class TaggerNetwork(EncoderSettings):
+    """A network that decides at every word."""
+
+    network: Literal["recurrent", "transformer"] = "recurrent"
+    """recurrent runs the cell over the words; transformer lets every word look at every other."""
+    characters: Literal["none", "convolution", "recurrent"] = "convolution"
+    """Whether a word's vector is also composed of its characters, and by what."""
+    output: Literal["auto", "softmax", "crf"] = "auto"
+    """What decides: softmax (each word for itself), crf (all words together), auto (crf where tags are spans)."""
+
+
+class ColumnSettings(ReadingSettings):
+    """How columns of words and tags are read."""
+
+    words: str | None = None
+    """Column that holds the words: a name, or a number from 1. None: form in CoNLL-U, tokens in JSONL, else 1."""
+    tags: str | None = None
+    """Column that holds the tags: a name, or a number from 1. None: upos in CoNLL-U, tags in JSONL, else the last."""
+
+
+class TaggerSettings(Settings):
+    """Words in, one tag for each out."""
+
+    network: TaggerNetwork = TaggerNetwork(hidden=200, dropout=0.4, word_dropout=0.25)
+    vocabulary: VocabularySettings = VocabularySettings(lowercase=True)
+    data: ColumnSettings = ColumnSettings()
+    training: TrainingSettings = TrainingSettings(epochs=15, batch_tokens=1500, learning_rate=2e-3, schedule="cosine")
+    spans: Literal["auto", "yes", "no"] = "auto"
+    """Whether tags mark spans (B-, I- ...), which are then scored as entities; auto looks at the tags."""
+    label_smoothing: Fraction = 0.0
+    """Share of the target spread over all tags (softmax only)."""
+
+
+ENTRY = TaskEntry(
+    name="tag",
+    order=20,
+    module="tagger",
+    task="Tagger",
+    answer="Tagging",
+    settings=TaggerSettings,
+    a_model="a tagger",
+    summary="Sentences with a tag for each word in, a tagger out.",
+    data_forms="CoNLL columns, CoNLL-U, or jsonl with lists of tokens and tags",
+    sides=("sentence",),
+    label="tag",
+    train_example="unspool train tag train.conllu --valid dev.conllu --test test.conllu --out my-tagger",
+    compare_example=("unspool compare tag train.conllu --valid dev.conllu --networks elman,gru,my_cell.py:MyCell"),
+    predict_verb="tag",
+    predict_writes="a line for each word and a blank line after each sentence",
+    networks=TRANSFORMER,
+    networks_help="transformer",
+    with_cell={"network.network": "recurrent"},
+)

@@ -1,0 +1,513 @@
+"""What every task can do: fit, predict, evaluate, trace, save and load."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
+from unspool.data import DataSource, Layout, RowsInMemory, Sample, are_files, find_files, rows_in_memory
+from unspool.data import Reader as DataReader
+from unspool.engine import any_backend, explain, record_dispatch
+from unspool.errors import DataError, UsageError, option
+from unspool.inspection import Recording, Trace
+from unspool.layers import Recurrent
+from unspool.models import AttentiveDecoder
+from unspool.settings import Settings, make
+from unspool.tasks.parts.representation import task_line
+from unspool.tasks.running.fit import fit_task
+from unspool.tasks.running.model_folder import Record, fingerprint, rounded
+from unspool.tasks.running.save_and_load import load_task, save_task
+from unspool.training import BatchSource, Reporter
+from unspool.training.callbacks import Callback
+from unspool.training.folder_lock import refuse_folder_in_training
+
+__all__ = ["DataLike", "Paths", "Prediction", "Task", "batched_tokens", "device_of"]
+
+Paths = str | Path | Sequence[str | Path]
+DataLike = str | Path | Iterable[Any]
+"""What `fit` and `evaluate` take: paths, or examples in memory in any of the forms that `Task.fit` lists."""
+D = TypeVar("D")
+P = TypeVar("P")
+T = TypeVar("T")
+
+
+class Prediction(Protocol):
+    """What a task says of one text: a named tuple that can write itself, as a line or as a JSON object."""
+
+    def line(self) -> str:
+        """What a person reads; one line, or several."""
+
+    def record(self) -> dict[str, Any]:
+        """All there is, as a JSON object: texts, numbers, truth values, lists and dictionaries, None."""
+
+
+class Task(ABC, Generic[D]):
+    """An estimator: settings in, `fit` on files or data in memory, then `predict`, `evaluate`, `trace`, `save`.
+
+    Args:
+        settings: All settings at once; the defaults if omitted.
+        values: Single settings by dotted or short name, as `cell="gru"`, `hidden=256`, `epochs=10`. `cell` may also be
+            a class; `cell_options` are arguments of its `__init__` beyond its two sizes, as in
+            `cell_options={"rate": 0.9}`.
+
+    Raises:
+        SettingError: If there is no such setting, or it can't have that value.
+    """
+
+    name: ClassVar[str]
+    """How the command line calls the task."""
+    settings_type: ClassVar[type[Settings]]
+    summary: ClassVar[str]
+    """What it does, in a few words."""
+    _reads_words: ClassVar[bool] = False
+    """Whether a text may also come as the list of its words."""
+
+    _validation_titles: ClassVar[Mapping[str, str]] = {}
+    """How the log calls scores that validations count in another way than the final ones."""
+
+    def __init__(self, settings: Settings | None = None, **values: Any) -> None:
+        self._own_cell: type[Cell[Any]] | None = None
+        cell, cell_options = values.get("cell"), values.pop("cell_options", None)
+        if cell is not None and not isinstance(cell, str):
+            self._own_cell, values["cell"] = cell_class(cell, cell_options), cell_name(cell)
+        self.settings: Any = make(self.settings_type, values, base=settings or self.settings_type())
+        self._spell_cell(cell_options)
+        self.model: Any = None
+        self.record: Record | None = None
+        self._skipped = 0
+        self._unfinished: str | None = None
+        """What a person should know before using the model: that its training has not come to its end."""
+        self._columns: dict[str, str] = {}
+        """The columns that training data were read from, by role; other data are read from the same."""
+        self._layout = Layout()
+        """How the files read last were read."""
+        self._scratch: Path | None = None
+        """Where large things may lie while training runs."""
+        self._home: Path | None = None
+        """The folder that the task was opened from, trained into or saved into."""
+
+    def _spell_cell(self, options: Mapping[str, object] | None) -> None:
+        """Record `LSTM` as `lstm`, and the options of the cell with its name."""
+        cell = self.settings.network.cell
+        name = cell_name(cell, options)
+        if name != cell:
+            self.settings = self.settings.replace(**{"network.cell": name})
+
+    def __repr__(self) -> str:
+        return task_line(self)
+
+    # ---- what each task gives ----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def metric(self) -> tuple[str, bool]:
+        """The score that chooses the best weights, and whether higher is better."""
+
+    @abstractmethod
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        """Names of what an example in memory consists of, in order, the right answer last."""
+
+    @abstractmethod
+    def _read(self, source: DataSource) -> D:
+        """Read files, or examples in memory."""
+
+    @abstractmethod
+    def _divide(self, examples: D, fraction: float) -> tuple[D, D | None]:
+        """Hold a share out, as a function of the seed; None where nothing can be spared."""
+
+    @abstractmethod
+    def _learn(self, examples: D) -> None:
+        """Learn vocabularies and labels from training data."""
+
+    @abstractmethod
+    def _build(self) -> nn.Module:
+        """Make the network for the vocabularies learned."""
+
+    @abstractmethod
+    def _source(self, examples: D) -> BatchSource:
+        """Batches to train on."""
+
+    @abstractmethod
+    def _score(self, model: nn.Module, examples: D) -> dict[str, float]:
+        """Scores of a network on held-out data."""
+
+    def _samples(self, examples: D) -> Iterator[Sample]:
+        """Examples as summaries show them; none where data are made up."""
+        return iter(())
+
+    def _data_notes(self) -> list[str]:
+        """What else a person should hear of the training data, once vocabularies are learned."""
+        return []
+
+    def _remember(self, reader: DataReader[Any]) -> None:
+        """Keep of a reader, after reading, how it read and how many bad examples it left out."""
+        self._skipped += reader.skipped
+        self._layout = reader.layout
+
+    def _columns_of(self, *roles: str) -> list[str]:
+        """The columns that training data were read from; none before training."""
+        return [self._columns[role] for role in roles if role in self._columns]
+
+    def _fingerprint(self, paths: tuple[str, ...]) -> str | None:
+        """What tells whether data are the same when a training goes on: a hash of all files; None without any."""
+        return fingerprint([Path(file) for file in find_files(paths)]) if paths else None
+
+    def _final_score(self, model: nn.Module, examples: D) -> dict[str, float]:
+        """Scores that are reported, where they take longer than those that choose the best weights."""
+        return self._score(model, examples)
+
+    def _finish(self, train: D) -> None:
+        """Do what comes between training and the final scores."""
+
+    def _finish_early(self) -> None:
+        """Do what `_finish` does, for the best weights of a training that has not come to its end."""
+
+    def _calibrate(self, held_out: D) -> str | None:
+        """Fit probabilities to validation data after training; says what changed."""
+        return None
+
+    def _go_back(self, train: D, held_out: D | None) -> None:
+        """Be again what training began with, where a folder's vocabularies have grown since."""
+
+    def _complete(self, train: D, held_out: D | None) -> None:
+        """Learn what was held out of the training data as well, if it takes no training; scores are counted already."""
+
+    def _notes(self, train: D, held_out: D | None) -> list[str]:
+        """Tell what a person should know of the training data; `held_out` was held out of them."""
+        return []
+
+    def _shorter(self) -> list[str]:
+        """What would make training shorter, beside fewer epochs, each in a few words."""
+        name = "hidden" if hasattr(self.settings.network, "hidden") else "embedding"
+        return [f"a smaller network ({option(name, 'N')}, now {getattr(self.settings.network, name)})"]
+
+    def _tidy(self) -> None:
+        """Remove what only training needed."""
+
+    def _check_held_out(self, examples: D) -> D:
+        """Refuse validation data that training can't be judged by, or leave bad examples out (`skip_bad`)."""
+        return examples
+
+    def _check_labels(self, examples: D) -> None:
+        """Refuse data to be scored whose labels have nothing in common with the model's."""
+
+    @abstractmethod
+    def _baselines(self, train: D, held_out: D) -> dict[str, dict[str, float]]:
+        """Scores of simple methods, by name."""
+
+    @abstractmethod
+    def _save_vocabularies(self, folder: Path) -> None:
+        """Write vocabularies and labels into a folder."""
+
+    @abstractmethod
+    def _load_vocabularies(self, folder: Path) -> None:
+        """Read what `_save_vocabularies` wrote."""
+
+    def _opened(self, vocabularies: Path) -> None:
+        """Finish the opening of a folder, of which vocabularies and weights are there."""
+
+    @abstractmethod
+    def _size(self, examples: D) -> dict[str, int]:
+        """How much data there is, by what is counted."""
+
+    @overload
+    @abstractmethod
+    def predict(self, texts: str) -> Prediction: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    @abstractmethod
+    def predict(self, texts: Iterable[str]) -> Sequence[Prediction]: ...
+    @abstractmethod
+    def predict(self, texts: str | Iterable[str]) -> Prediction | Sequence[Prediction]:
+        """Say something of one text, or of each of several.
+
+        Raises:
+            DataError: If nothing can be said of a text; its place is `text 3` for the third.
+            UsageError: If the model has not been trained.
+        """
+
+    @abstractmethod
+    def trace(self, text: str) -> Trace:
+        """Run one input and return everything the network recorded.
+
+        Raises:
+            UsageError: If several texts came at once, or the model has not been trained.
+        """
+
+    # ---- training ----------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        train: DataLike,
+        labels: Iterable[Any] | None = None,
+        *,
+        valid: DataLike | None = None,
+        test: DataLike | None = None,
+        out: str | Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        baselines: bool = True,
+        reporter: Reporter | None = None,
+        callbacks: Sequence[Callback] = (),
+        allow: Collection[str] = (),
+    ) -> Self:
+        """Train on files, or on examples in memory.
+
+        Examples in memory are a list (or generator, array, column of a table) of texts with `labels` beside it; a list
+        of tuples or of dictionaries; a tuple of lists, as `valid=(texts, labels)`; or a table of pandas, polars or
+        pyarrow. A string or a path object names files, and so does a list that holds one path object or existing file.
+
+        Args:
+            train: Files, folders or globs; or examples in memory.
+            labels: The right answer of each example, where `train` holds inputs alone: labels, lists of tags,
+                translations, answers.
+            valid: What chooses the best weights; a share of the training data (`valid_fraction`) if omitted. If that
+                is 0, the last weights are kept.
+            test: What is scored once, at the very end; nothing, or `test_fraction`, if omitted.
+            out: Model folder to write, new or empty; without one, nothing is kept on disk.
+            resume: Go on with the training that `out` holds, to the same bits; begin where it holds none. Data in
+                memory must be the same as before.
+            overwrite: Replace the model or training that `out` holds. Training takes place beside it, in a folder whose
+                name ends in `.new`, and takes its place at the end: until then the old one is whole. A folder that
+                holds anything else is refused.
+            baselines: Whether simple methods are scored too.
+            reporter: Hears how it goes, and shows it; a bar or lines on stderr if omitted.
+            callbacks: What else hears how it goes: reporters, or functions that are called with the `Progress` and the
+                scores after each validation. `Reporter.stop`, or a function that returns True, ends the training.
+            allow: Training settings that may differ from those a run was begun with, though they change its course.
+
+        Returns:
+            The task itself, trained; scores stand in `record.metrics`.
+
+        Raises:
+            DataError: If the data can't be used.
+            TrainingError: If the loss is no longer a number.
+            Interrupted: On ctrl-C, after everything was saved.
+            UsageError: If `out` holds something already, or labels are missing.
+        """
+        fit_task(
+            self,
+            self._data_source(train, labels),
+            None if valid is None else self._data_source(valid, part="valid"),
+            None if test is None else self._data_source(test, part="test"),
+            out=None if out is None else Path(out),
+            resume=resume,
+            overwrite=overwrite,
+            baselines=baselines,
+            reporter=reporter,
+            callbacks=callbacks,
+            allow=allow,
+        )
+        return self
+
+    def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
+        """Tell files from examples in memory, and make rows of these.
+
+        Args:
+            data: What the caller passed.
+            labels: The right answers beside it.
+            part: What messages call the data: valid, test; nothing for training data.
+        """
+        if labels is None and isinstance(data, RowsInMemory):
+            return data
+        if labels is None and are_files(data):
+            return cast(Paths, data)
+        if isinstance(data, Path) or isinstance(labels, str):
+            raise UsageError(
+                f"{data if isinstance(data, Path) else repr(labels)} is no collection of examples: data files hold "
+                f"their own labels, and several files go in one list, as fit(['one.tsv', 'other.tsv'])"
+            )
+        return rows_in_memory(data, labels, self._columns_in_memory(), part=part)
+
+    def _make_network(self) -> nn.Module:
+        """Build, with the cell that was given as a class under its name."""
+        self._find_cell()
+        return self._build()
+
+    def _find_cell(self) -> None:
+        """Import a cell of the user's own, once, and check the options of any cell."""
+        name = self.settings.network.cell
+        if self._own_cell is None:
+            kind = cell_class(name)
+            self._own_cell = None if is_built_in(name) else kind
+
+    @property
+    def _cell(self) -> str | type[Cell[Any]]:
+        return self._own_cell if self._own_cell is not None else str(self.settings.network.cell)
+
+    def describe(self) -> dict[str, Any]:
+        """What the network is made of: a summary, its number of weights, and the engine paths that run it."""
+        weights = sum(weight.numel() for weight in self.model.parameters())
+        return {
+            "summary": f"{self._summary()}, {weights:,} weights",
+            "weights": weights,
+            "engine": self._engine_paths(),
+        }
+
+    def _summary(self) -> str:
+        network = self.settings.network
+        if getattr(network, "network", "") == "transformer":
+            return f"transformer, {network.layers} {'layer' if network.layers == 1 else 'layers'} of {network.hidden}"
+        both = "bidirectional " if getattr(network, "bidirectional", False) else ""
+        layers = "layer" if network.layers == 1 else "layers"
+        return f"{both}{network.cell}, {network.layers} {layers} of {network.hidden}"
+
+    def _engine_paths(self) -> list[str]:
+        """The path of every kind of cell in the network, and why where it is the plain loop."""
+        found = {}
+        for module in self.model.modules():
+            if isinstance(module, Recurrent):
+                reports = [explain(cell, backend=module.backend) for _, cell, _ in module.named_cells()]
+            elif isinstance(module, AttentiveDecoder):
+                like = next(module.cell.parameters())
+                context = module.cell.context_of(like.new_zeros(1, 1, module.cell.attention.memory_size))
+                reports = [explain(module.cell, batch=1, context=context, backend=module.backend)]
+            else:
+                continue
+            for report in reports:
+                found[report.cell] = f"{report.cell} on the {report.backend} path" + (
+                    f" ({report.reason})" if report.backend == "reference" else ""
+                )
+        return list(found.values())
+
+    # ---- use ---------------------------------------------------------------------------------------------------
+
+    def evaluate(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, float]:
+        """Score the model on labelled files, or on examples in memory.
+
+        Args:
+            data: Files, folders or globs; or examples in memory, in any form that `fit` takes.
+            labels: The right answer of each example, where `data` holds inputs alone.
+
+        Raises:
+            DataError: If the data can't be used.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        self._skipped = 0
+        examples = self._read(self._data_source(data, labels))
+        self._check_labels(examples)
+        self.model.eval()
+        return rounded(self._final_score(self.model, examples))
+
+    def _for_each(self, texts: Any, answer: Callable[[list[Any]], list[P]]) -> P | list[P]:
+        """Predict: one prediction for one text, a list for several.
+
+        Raises:
+            DataError: If one of them is no text.
+            UsageError: If what came is neither, or the model has not been trained.
+        """
+        self._need_model()
+        if isinstance(texts, str):
+            return answer([texts])[0]
+        if not isinstance(texts, Iterable) or isinstance(texts, bytes | Mapping):
+            raise UsageError(f"predict takes a text or a list of texts, and {type(texts).__name__} came")
+        listed = [self._checked_text(text, f"text {number}") for number, text in enumerate(texts, 1)]
+        return answer(listed) if listed else []
+
+    def _checked_text(self, text: Any, where: str) -> str | list[str]:
+        if isinstance(text, str):
+            return text
+        if self._reads_words and isinstance(text, list | tuple) and all(isinstance(word, str) for word in text):
+            return list(text)
+        expected = "a text or a list of words" if self._reads_words else "a text"
+        raise DataError(f"{type(text).__name__} {text!r:.40} came; expected {expected}", where)
+
+    def _one_text(self, text: Any, method: str = "trace") -> None:
+        """Refuse what is not one text."""
+        if self._reads_words and isinstance(text, list) and all(isinstance(word, str) for word in text):
+            if not any(any(map(str.isspace, word)) for word in text):
+                return
+        elif isinstance(text, str):
+            return
+        raise UsageError(f"{method} takes one text; of several make a list: [model.{method}(text) for text in texts]")
+
+    @property
+    def score_titles(self) -> dict[str, str]:
+        """How a table calls scores whose names don't say how they were counted."""
+        return {}
+
+    @property
+    def skipped(self) -> int:
+        """Bad examples that the last reading of files left out (`skip_bad`)."""
+        return self._skipped
+
+    def _need_model(self) -> None:
+        if self.model is None:
+            raise UsageError(f"this {type(self).__name__} has not been trained; call fit, or unspool.load a folder")
+        self.model.eval()
+
+    @torch.no_grad()
+    def _recorded(self, run: Callable[[], T]) -> tuple[T, dict[str, NDArray[np.float32]], tuple[str, ...]]:
+        """Run the model once with a recording on every cell of its stack: the result, arrays by name, and notes."""
+        stack = self._stack()
+        cells = [] if stack is None else list(stack.named_cells())
+        recordings = [Recording() for _ in cells]
+        with ExitStack() as watching, any_backend(), record_dispatch() as dispatch:
+            for (_, cell, _), recording in zip(cells, recordings, strict=True):
+                watching.enter_context(watch(cell, recording))
+            result = run()
+        arrays: dict[str, NDArray[np.float32]] = {}
+        for (place, _, backward), recording in zip(cells, recordings, strict=True):
+            arrays.update(recording.arrays(place, reverse=backward))
+        return result, arrays, (f"engine: {dispatch.backend} path",) if cells else ()
+
+    def _stack(self) -> Recurrent | None:
+        """The recurrent stack that a trace looks into."""
+        encoder = self.model.encoder
+        return encoder if isinstance(encoder, Recurrent) else None
+
+    # ---- folders -----------------------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder: settings, weights, vocabularies, model card.
+
+        All files change at once: after a full disk or a kill the folder holds the old model or the new one.
+
+        Raises:
+            MachineError: If the disk is full or refuses; the folder is as it was before.
+            ModelFolderError: If another process wrote the folder that this model was opened from since then.
+            UsageError: If a training writes into the folder at this time.
+        """
+        self._need_model()
+        refuse_folder_in_training(Path(folder))
+        save_task(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Self:
+        """Open a model folder.
+
+        Args:
+            folder: The folder.
+            cell: The cell of your own that the model was trained with, as a class or `my_file.py:MyCell`. A folder
+                never imports code by itself, so that one from a stranger is safe to open.
+
+        Raises:
+            ModelFolderError: If the folder is damaged, newer, of another task, holds no weights yet, or needs `cell`.
+
+        Warns:
+            UnfinishedTrainingWarning: If training has not come to its end. The weights are then the best so far.
+        """
+        task = load_task(cls, Path(folder), cell)
+        data = task.record.data.get("train") if task.record else None
+        columns = data.get("columns") if isinstance(data, dict) else None
+        task._columns = {str(role): str(name) for role, name in columns.items()} if isinstance(columns, dict) else {}
+        return task
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's weights are."""
+    return next(model.parameters()).device
+
+
+def batched_tokens(settings: Any) -> int:
+    """Tokens of a batch where no gradients are kept: more than in training."""
+    return max(8192, int(settings.training.batch_tokens))

@@ -1,0 +1,1 @@
+"""The task `translate`: one text for another."""

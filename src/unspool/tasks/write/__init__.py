@@ -1,0 +1,1 @@
+"""The task `write`: what comes next in a text."""

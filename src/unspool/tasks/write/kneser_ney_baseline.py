@@ -1,0 +1,191 @@
+"""An n-gram language model with modified Kneser–Ney smoothing: what counting alone achieves.
+
+Source: Chen and Goodman 1998, TR-10-98, section 4.1.6 (interpolated, three discounts per order)::
+
+    p(w | h) = max(a(hw) - D(a(hw)), 0) / a(h·) + gamma(h) p(w | h without its first word)
+
+`a` counts occurrences in the highest order; in lower ones, how many different words stand before. The order ends at a
+uniform distribution. Text is one stream: end-of-sentence marks are words like others, contexts reach across them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unspool.errors import DataError
+from unspool.tasks.parts.metrics import language_model_scores
+
+__all__ = ["KneserNey"]
+
+Ids = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+_ABSENT = -1
+
+
+class _Level(NamedTuple):
+    """The n-grams of one length, by their place in `keys`.
+
+    An n-gram's key is `place of its first n-1 words * vocabulary + last word`, so places chain from level to level.
+    """
+
+    keys: Ids
+    """Sorted, (n-grams,)."""
+    discounted: NDArray[np.float32]
+    """The first term of the equation, (n-grams,)."""
+    backoff: NDArray[np.float32]
+    """gamma(h) for each context, (n-grams of the level below,)."""
+
+
+class KneserNey:
+    """A smoothed n-gram model over integer ids.
+
+    Attributes:
+        order: Longest n-gram, in tokens.
+        vocab_size: How many ids there are.
+        trained_on: Tokens it was counted on.
+        given: Tokens that were to be had; more than `trained_on` where the rest was left out to bound memory.
+    """
+
+    def __init__(self, order: int, vocab_size: int, levels: list[_Level], trained_on: int, given: int) -> None:
+        self.order, self.vocab_size, self.trained_on, self.given = order, vocab_size, trained_on, given
+        self._levels = levels
+
+    @classmethod
+    def learn(cls, ids: NDArray[Any], vocab_size: int, *, order: int = 5, max_tokens: int = 5_000_000) -> KneserNey:
+        """Count the n-grams of a text.
+
+        Args:
+            ids: The text as one stream, (tokens,), any integer type; may be a memory map.
+            vocab_size: How many ids there are; every id is below it.
+            order: Longest n-gram, in tokens, at least 1.
+            max_tokens: Only the first so many tokens are counted; that bounds time and memory (150 bytes per token).
+
+        Raises:
+            DataError: If the text is empty or holds an id that is not below `vocab_size`.
+        """
+        if order < 1:
+            raise DataError(f"the order of an n-gram model is at least 1, not {order}")
+        tokens = np.asarray(ids[:max_tokens]).astype(np.int64)
+        _check_ids(tokens, vocab_size)
+        levels: list[_Level] = []
+        # The place of the n-gram that begins at each token; to begin with, of the one empty n-gram.
+        contexts: Ids = np.zeros(len(tokens), dtype=np.int64)
+        num_contexts = num_contexts_below = 1
+        keys = counts = contexts
+        for length in range(1, min(order, len(tokens)) + 1):
+            shorter = keys
+            starts = len(tokens) - length + 1
+            keys, first, places, counts = np.unique(
+                contexts[:starts] * vocab_size + tokens[length - 1 :],
+                return_index=True,
+                return_inverse=True,
+                return_counts=True,
+            )
+            if length > 1:
+                # Each different n-gram stands for one word before the n-gram that is left when its first word goes.
+                words_before = np.bincount(contexts[1:][first], minlength=len(shorter))
+                levels.append(_level(shorter, num_contexts_below, words_before, vocab_size))
+            num_contexts_below, num_contexts = num_contexts, len(keys)
+            contexts = places
+        levels.append(_level(keys, num_contexts_below, counts, vocab_size))
+        return cls(len(levels), vocab_size, levels, len(tokens), len(ids))
+
+    @property
+    def note(self) -> str:
+        """One phrase that says what this is and what it was counted on."""
+        part = "" if self.trained_on == self.given else f", counted on the first {self.trained_on:,} of {self.given:,}"
+        return f"Kneser-Ney {self.order}-gram{part}"
+
+    def nats(self, ids: NDArray[Any], *, chunk: int = 1_000_000) -> Floats:
+        """The negative log-likelihood of every token of a text given those before it, in nats.
+
+        Args:
+            ids: The text as one stream, (tokens,).
+            chunk: Tokens worked on at a time, which bounds memory.
+
+        Returns:
+            (tokens,)
+
+        Raises:
+            DataError: If the text is empty or holds an id that is not below `vocab_size`.
+        """
+        found = np.empty(len(ids))
+        for start in range(0, len(ids), chunk):
+            reach = max(0, start - self.order + 1)
+            tokens = np.asarray(ids[reach : start + chunk]).astype(np.int64)
+            _check_ids(tokens, self.vocab_size)
+            found[start : start + chunk] = -np.log(self._probabilities(tokens)[start - reach :])
+        if not len(ids):
+            _check_ids(np.asarray(ids), self.vocab_size)
+        return found
+
+    def evaluate(self, ids: NDArray[Any], characters: int | None = None) -> dict[str, float]:
+        """`nats`, `perplexity` and, with `characters`, `bits_per_character` of a text.
+
+        Raises:
+            DataError: As `nats`.
+        """
+        return language_model_scores(float(self.nats(ids).sum()), len(ids), characters)
+
+    def _probabilities(self, tokens: Ids) -> Floats:
+        result = np.full(len(tokens), 1 / self.vocab_size)
+        contexts: Ids = np.zeros(len(tokens), dtype=np.int64)
+        for level in self._levels:
+            # contexts[i] is the place of the n-gram that ends before token i, or absent.
+            there = np.flatnonzero(contexts != _ABSENT)
+            context = contexts[there]
+            places = _find(level.keys, context * self.vocab_size + tokens[there])
+            first_term = np.where(places == _ABSENT, 0, level.discounted[places])
+            result[there] = first_term + level.backoff[context] * result[there]
+            contexts = np.full(len(tokens), _ABSENT, dtype=np.int64)
+            follows = there + 1 < len(tokens)
+            contexts[there[follows] + 1] = places[follows]
+        return result
+
+
+def _level(keys: Ids, num_contexts: int, counts: Ids, vocab_size: int) -> _Level:
+    """Discount one level's counts.
+
+    Args:
+        keys: Its n-grams, sorted.
+        num_contexts: N-grams of the level below.
+        counts: How often each occurs, or after how many different words; (n-grams,).
+        vocab_size: How many ids there are.
+    """
+    context = keys // vocab_size
+    discount = _discounts(counts)[np.minimum(counts, 3)]
+    total = np.bincount(context, weights=counts, minlength=num_contexts)
+    held_back = np.bincount(context, weights=np.minimum(discount, counts), minlength=num_contexts)
+    seen = total > 0
+    backoff = np.ones(num_contexts)  # a context seen only at the very end leaves all to the shorter one
+    backoff[seen] = held_back[seen] / total[seen]
+    discounted = np.maximum(counts - discount, 0) / np.maximum(total, 1)[context]
+    return _Level(keys, discounted.astype(np.float32), backoff.astype(np.float32))
+
+
+def _discounts(counts: Ids) -> Floats:
+    """D for counts of 0, 1, 2, and 3 or more; Chen and Goodman's estimates, kept in range where counts are few."""
+    n1, n2, n3, n4 = (int((counts == c).sum()) for c in (1, 2, 3, 4))
+    if not (n1 and n2):
+        return np.array([0.0, 0.5, 0.5, 0.5])
+    y = n1 / (n1 + 2 * n2)
+    estimates = [1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3 if n3 else y]
+    # With few counts an estimate may leave (0, count]; absolute discounting's single one, y, is between 0 and 1.
+    return np.array([0.0, *(d if 0 < d < c else y for c, d in enumerate(estimates, start=1))])
+
+
+def _find(keys: Ids, wanted: Ids) -> Ids:
+    """The place of each wanted key, or absent."""
+    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where(keys[places] == wanted, places, _ABSENT)
+
+
+def _check_ids(tokens: NDArray[Any], vocab_size: int) -> None:
+    if not len(tokens):
+        raise DataError("an n-gram model needs a text: this one holds no tokens")
+    if tokens.min() < 0 or tokens.max() >= vocab_size:
+        raise DataError(f"ids from {tokens.min()} to {tokens.max()} do not fit a vocabulary of {vocab_size}")

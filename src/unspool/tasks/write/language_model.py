@@ -1,0 +1,452 @@
+"""Predict the next unit of a text, and write on."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unspool.data import (
+    END,
+    PADDING,
+    UNKNOWN,
+    DataSource,
+    Row,
+    RowsInMemory,
+    Sample,
+    TokenFile,
+    Vocabulary,
+    Windows,
+    are_files,
+    find_files,
+    token_array,
+)
+from unspool.decoding import sample, text_pieces
+from unspool.decoding.sampling import seeded
+from unspool.errors import DataError, UsageError
+from unspool.inspection import Trace
+from unspool.layers import (
+    AdaptiveSoftmax,
+    CausalTransformer,
+    FullSoftmax,
+    Recurrent,
+    TokenEmbedding,
+    TransformerEncoder,
+    WordDropout,
+    initialize,
+)
+from unspool.models import LanguageModel as Network
+from unspool.settings import Settings
+from unspool.tasks.parts.encoders import recurrent_stack, transformer_options
+from unspool.tasks.parts.finite import check_output
+from unspool.tasks.parts.metrics import language_model_scores
+from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.vocabularies import learned_vocabulary
+from unspool.tasks.task import DataLike, Task, device_of
+from unspool.tasks.write.corpus import Corpus
+from unspool.tasks.write.kneser_ney_baseline import KneserNey
+from unspool.tasks.write.settings import LanguageModelSettings
+
+if TYPE_CHECKING:
+    from unspool.tasks.write.keywords import LanguageModelKeywords
+
+__all__ = ["LanguageModel", "Reading"]
+
+_IN_MEMORY = 50_000_000  # characters; longer texts are written to a file of token ids and mapped from it
+_SCORED = 5_000_000  # tokens that the n-gram baseline is scored on
+_QUICK = 1_000_000  # tokens that are looked at while training
+
+
+class Reading(NamedTuple):
+    """What a language model says of one text."""
+
+    text: str
+    units: list[str]
+    nats: list[float]
+    """-log p of each unit, given those before it."""
+    next: dict[str, float]
+    """The likeliest units to follow, with their probabilities."""
+
+    @property
+    def perplexity(self) -> float:
+        """Perplexity per unit."""
+        return language_model_scores(sum(self.nats), len(self.nats))["perplexity"]
+
+    def __repr__(self) -> str:
+        return f"<Reading with perplexity {self.perplexity:.4g}: {brief(self.text)}>"
+
+    def line(self) -> str:
+        """Perplexity and text, with a tab between."""
+        return f"{self.perplexity:.4g}\t{self.text}"
+
+    def record(self) -> dict[str, Any]:
+        """Text, units, their nats, what may follow, and the perplexity."""
+        return {**self._asdict(), "perplexity": self.perplexity}
+
+
+class LanguageModel(Task[Corpus]):
+    """Reads text and predicts, after each unit, the next; writes on from a prompt.
+
+    Example:
+        >>> from unspool import LanguageModel
+        >>> model = LanguageModel(units="character", epochs=5).fit("novel.txt")  # doctest: +SKIP
+        >>> print(model.generate("It was a ", length=200, temperature=0.7, seed=1))  # doctest: +SKIP
+    """
+
+    name: ClassVar[str] = "write"
+    settings_type: ClassVar[type[Settings]] = LanguageModelSettings
+    summary: ClassVar[str] = "Reads text and predicts what comes next."
+
+    def __init__(self, settings: LanguageModelSettings | None = None, **values: Unpack[LanguageModelKeywords]) -> None:
+        super().__init__(settings, **values)
+        self.vocabulary: Vocabulary | None = None
+        self._encoded: dict[Corpus, NDArray[Any]] = {}
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        return ("nats" if self.settings.vocabulary.units == "character" else "perplexity"), False
+
+    # ---- data --------------------------------------------------------------------------------------------------
+
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        return ("text",)
+
+    def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
+        """As in other tasks; a string with a line break in it is a text."""
+        if labels is not None:
+            raise UsageError("a language model learns from texts alone, and labels came; pass the texts only")
+        if not isinstance(data, str):
+            return super()._data_source(data, part=part)
+        if not are_files(data):
+            return super()._data_source([data], part=part)
+        try:
+            find_files(data)
+        except DataError as error:
+            message = error.message.removeprefix(f"{error.where}: ")
+            raise DataError(f"{message}; a text of one line goes in a list, as fit([text])", error.where) from None
+        return data
+
+    def _read(self, source: DataSource) -> Corpus:
+        if isinstance(source, RowsInMemory):
+            return Corpus.of_texts(_text_of(row) for row in source.reader())
+        listed = (str(source),) if isinstance(source, str | os.PathLike) else tuple(map(str, source))
+        return Corpus.of(listed)
+
+    def _samples(self, examples: Corpus) -> Iterator[Sample]:
+        """The lines of the first megabyte."""
+        for number, line in enumerate(next(examples.pieces(), "").splitlines(), 1):
+            if line.strip():
+                yield Sample(f"line {number}", (line,))
+
+    def _divide(self, examples: Corpus, fraction: float) -> tuple[Corpus, Corpus]:
+        return examples.divide(fraction, at_line=self._whole_lines)
+
+    @property
+    def _whole_lines(self) -> bool:
+        return self.settings.vocabulary.units in ("word", "blank")
+
+    def _size(self, examples: Corpus) -> dict[str, int]:
+        return {"characters": len(examples)}
+
+    def _tokens(self, corpus: Corpus) -> NDArray[Any]:
+        """The ids of a text, (tokens,); while training kept, in memory if the text is short, else in a mapped file."""
+        assert self.vocabulary is not None
+        if self._scratch is None:
+            return token_array(corpus.pieces(), self.vocabulary)
+        if corpus not in self._encoded:
+            if len(corpus) <= _IN_MEMORY:
+                tokens: NDArray[Any] = token_array(corpus.pieces(), self.vocabulary)
+            else:
+                text = hashlib.sha256(("\0".join(corpus.paths) or corpus.text).encode()).hexdigest()[:12]
+                file = self._scratch / f"tokens-{text}-{corpus.begin}-{corpus.end}.npy"
+                if not os.path.lexists(file):
+                    TokenFile.write(file, corpus.pieces(), self.vocabulary)
+                # after a resume it was there: the same data, by their hash, and whole, or not at all
+                tokens = TokenFile(file, len(self.vocabulary)).tokens
+            self._encoded[corpus] = tokens
+        return self._encoded[corpus]
+
+    def _tidy(self) -> None:
+        self._encoded.clear()
+        if self._scratch is not None:
+            for file in self._scratch.glob("tokens-*.npy"):
+                file.unlink()
+
+    # ---- vocabulary, network, batches --------------------------------------------------------------------------
+
+    def _learn(self, examples: Corpus) -> None:
+        self._encoded.clear()
+        self.vocabulary = learned_vocabulary(examples.pieces(), self.settings.vocabulary)
+
+    def _build(self) -> nn.Module:
+        assert self.vocabulary is not None
+        network, size = self.settings.network, len(self.vocabulary)
+        dropout = None
+        if network.word_dropout:
+            dropout = WordDropout(network.word_dropout, unknown=UNKNOWN)
+        embedding = TokenEmbedding(size, network.embedding, word_dropout=dropout)
+        decoder = self._decoder()
+        softmax: FullSoftmax | AdaptiveSoftmax
+        if network.output == "adaptive":
+            softmax = AdaptiveSoftmax(decoder.output_size, size)
+        else:
+            softmax = FullSoftmax(
+                decoder.output_size, size, tied=embedding.table.get_parameter("weight") if network.tied else None
+            )
+        model = Network(
+            embedding,
+            decoder,
+            softmax,
+            dropout=network.dropout,
+            variational=network.variational,
+            activation_penalty=network.activation_penalty,
+            slowness_penalty=network.slowness_penalty,
+        )
+        initialize(model, network.initialization, forget_bias=network.forget_bias)
+        return model
+
+    def _decoder(self) -> Recurrent | CausalTransformer:
+        network = self.settings.network
+        if network.network == "recurrent":
+            return recurrent_stack(network, self._cell, network.embedding, bidirectional=False)
+        stack = TransformerEncoder(network.hidden, causal=True, **transformer_options(network))
+        return CausalTransformer(network.embedding, stack, self.settings.training.steps)
+
+    def _source(self, examples: Corpus) -> Windows:
+        training = self.settings.training
+        return Windows(self._tokens(examples), batch_size=training.batch_size, steps=training.steps)
+
+    def _stack(self) -> Recurrent | None:
+        decoder = self.model.decoder
+        return decoder if isinstance(decoder, Recurrent) else None
+
+    # ---- scores ------------------------------------------------------------------------------------------------
+
+    def _score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
+        """Quick scores while training: the first million units, in up to 16 columns, each begun without a past."""
+        whole = self._tokens(examples)
+        tokens = whole[:_QUICK]
+        characters = len(examples) if len(tokens) == len(whole) else None
+        return self._read_through(model, tokens, characters, columns=max(1, min(16, len(tokens) // 2000)))
+
+    def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
+        """Scores of the whole text, read as one stream with its state carried on; over 2 million units, as a few."""
+        tokens = self._tokens(examples)
+        return self._read_through(model, tokens, len(examples), columns=max(1, len(tokens) // 1_000_000))
+
+    @torch.no_grad()
+    def _read_through(
+        self, model: nn.Module, tokens: NDArray[Any], characters: int | None, columns: int
+    ) -> dict[str, float]:
+        device, nats, count, state = device_of(model), 0.0, 0, None
+        steps = max(16, 512 // columns)
+        if self.settings.network.network == "transformer":
+            steps = self.settings.training.steps  # all that it sees
+        for window in Windows(tokens, batch_size=columns, steps=steps).epoch(0):
+            result = model.loss(window.to(device), state)  # type: ignore[operator]
+            nats, count, state = nats + float(result.total), count + result.count, result.carry
+        return language_model_scores(nats, count, count if self._by_character else characters)
+
+    @property
+    def _by_character(self) -> bool:
+        return bool(self.settings.vocabulary.units == "character")
+
+    def _baselines(self, train: Corpus, held_out: Corpus) -> dict[str, dict[str, float]]:
+        assert self.vocabulary is not None
+        order = 5 if self._whole_lines else 6
+        most = 5_000_000
+        model = KneserNey.learn(_first(self._arrays(train), most), len(self.vocabulary), order=order, max_tokens=most)
+        ids = _first(self._arrays(held_out), _SCORED)
+        return {f"Kneser-Ney {order}-gram": model.evaluate(ids, len(ids) if self._by_character else None)}
+
+    def _arrays(self, corpus: Corpus) -> Iterator[NDArray[Any]]:
+        assert self.vocabulary is not None
+        return (self.vocabulary.encode_stream(piece) for piece in corpus.pieces())
+
+    # ---- use ---------------------------------------------------------------------------------------------------
+
+    def _ids(self, text: str, where: str) -> list[int]:
+        assert self.vocabulary is not None
+        ids = self.vocabulary.encode(text)
+        if not ids:
+            raise DataError("there is no unit in this text; expected at least one", where)
+        return ids
+
+    @overload
+    def predict(self, texts: str) -> Reading: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Reading]: ...
+    def predict(self, texts: str | Iterable[str]) -> Reading | list[Reading]:
+        """Say of one text, or of each of several, how likely each unit was, and what is likely to follow.
+
+        Raises:
+            DataError: If a text holds no unit.
+            UsageError: If the model has not been trained.
+        """
+        return self._for_each(
+            texts, lambda listed: [self._reading(text, f"text {number}") for number, text in enumerate(listed, 1)]
+        )
+
+    @torch.no_grad()
+    def _reading(self, text: str, where: str) -> Reading:
+        assert self.vocabulary is not None
+        ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model)).unsqueeze(1)
+        scores, _ = self.model(ids)
+        nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
+        likely = scores[-1, 0].exp().topk(min(8, len(self.vocabulary)))
+        check_output(torch.cat([likely.values.double(), nats.double().mean(0, keepdim=True).exp()]), where)
+        following = {self.vocabulary.unit(int(i)): float(p) for p, i in zip(likely.values, likely.indices, strict=True)}
+        return Reading(text, self._units(text), nats.tolist(), following)
+
+    def _units(self, text: str) -> list[str]:
+        assert self.vocabulary is not None
+        return self.vocabulary.encode_with_offsets(text).units
+
+    @torch.no_grad()
+    def likelier(self, prefix: list[int], one: int, other: int) -> bool:
+        """Whether, after a prefix of ids, one unit is likelier than another."""
+        self._need_model()
+        ids = torch.tensor(prefix, device=device_of(self.model)).unsqueeze(1)
+        outputs, _ = self.model.states(ids, None)
+        scores = self.model.softmax.log_probabilities(outputs[-1])[0]
+        return bool(scores[one] > scores[other])
+
+    def generate(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 200,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> str:
+        """Write on from a prompt; the result holds the prompt and what follows.
+
+        Args:
+            prompt: How the text begins; a new line if empty.
+            length: How many units to write.
+            temperature: Above 1 is bolder, below 1 safer; 0 always takes the likeliest.
+            top_k: Choose among this many likeliest units only.
+            top_p: Choose among the fewest likeliest units whose chances add up to this.
+            seed: The same seed writes the same text.
+
+        Raises:
+            SettingError: If a setting is out of its range.
+            UsageError: If the model has not been trained, or `length` is negative.
+        """
+        return prompt + "".join(
+            self.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        )
+
+    def stream(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 200,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Iterator[str]:
+        """Write on from a prompt, piece by piece as the text is written.
+
+        The pieces joined are what `generate` writes with the same arguments, without the prompt. A unit is computed
+        when its piece is asked for: closing the iterator, or leaving a `for` loop, ends the work.
+
+        Args:
+            prompt: As in `generate`, and so are all others.
+            length: How many units to write.
+            temperature: Above 1 is bolder, below 1 safer; 0 always takes the likeliest.
+            top_k: Choose among this many likeliest units only.
+            top_p: Choose among the fewest likeliest units whose chances add up to this.
+            seed: The same seed writes the same text.
+
+        Returns:
+            An iterator of pieces of text, each at least one character.
+
+        Raises:
+            SettingError: If a setting is out of its range; when the first piece is asked for.
+            UsageError: If the model has not been trained, or `length` is negative.
+        """
+        self._one_text(prompt, "stream")
+        self._need_model()
+        assert self.vocabulary is not None
+        if length < 0:
+            raise UsageError(f"length = {length}: expected 0 or more")
+        device = device_of(self.model)
+        generator = None
+        if seed is not None:
+            generator = seeded(seed, device)
+        begin = [END, *self.vocabulary.encode(prompt)]
+        drawn = sample(
+            self.model,
+            torch.tensor(begin, device=device).unsqueeze(1),
+            length=length,
+            forbidden=self._forbidden(device),
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            generator=generator,
+        )
+        return text_pieces(self.vocabulary.decode, (int(unit) for unit in drawn), begin=begin)
+
+    def _forbidden(self, device: torch.device) -> Tensor:
+        assert self.vocabulary is not None
+        forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=device)
+        forbidden[[PADDING, UNKNOWN] if self._whole_lines else [PADDING, UNKNOWN, END]] = True
+        return forbidden
+
+    def trace(self, text: str) -> Trace:
+        """Read one text and return what the network recorded, and how surprising each unit was.
+
+        Raises:
+            DataError: If the text holds no unit.
+            UsageError: If several texts came, or the model has not been trained.
+        """
+        self._need_model()
+        self._one_text(text)
+        assert self.vocabulary is not None
+        said = self._reading(text, "text")
+        ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
+        _, arrays, notes = self._recorded(lambda: self.model.states(ids, None))
+        arrays = {name: array[1:] for name, array in arrays.items()}  # what stood before the text is not shown
+        prediction = {"surprise": said.nats, "probabilities": said.next}
+        return Trace(tuple(said.units), arrays, prediction, self._summary(), notes)
+
+    # ---- folders -----------------------------------------------------------------------------------------------
+
+    def _save_vocabularies(self, folder: Path) -> None:
+        assert self.vocabulary is not None
+        self.vocabulary.save(folder)
+
+    def _load_vocabularies(self, folder: Path) -> None:
+        self.vocabulary = Vocabulary.load(folder)
+
+
+def _text_of(row: Row) -> str:
+    """The text of an example in memory."""
+    text = row.values.get("text")
+    if not isinstance(text, str):
+        raise DataError(f"{type(text).__name__} came; expected a text", row.where)
+    if not text:
+        raise DataError("the text is empty", row.where)
+    return text
+
+
+def _first(arrays: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
+    """The first tokens of a stream, as one array."""
+    taken: list[NDArray[Any]] = []
+    for array in arrays:
+        taken.append(array[:count])
+        count -= len(taken[-1])
+        if count <= 0:
+            break
+    return np.concatenate(taken)

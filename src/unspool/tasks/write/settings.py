@@ -1,0 +1,73 @@
+"""Settings of language models, and what the command line says of them."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from unspool.errors import SettingError, option
+from unspool.settings import Dropout, NonNegative, Settings
+from unspool.tasks.entry import TaskEntry
+from unspool.tasks.parts.data_settings import SplitSettings, VocabularySettings
+from unspool.tasks.parts.network_settings import TRANSFORMER, NetworkSettings
+from unspool.training.settings import TrainingSettings
+
+__all__ = ["ENTRY", "LanguageModelSettings", "LanguageNetwork"]
+
+
+class LanguageNetwork(NetworkSettings):
+    """A network that predicts the next unit."""
+
+    network: Literal["recurrent", "transformer"] = "recurrent"
+    """recurrent runs the cell over the text, its state carried on; transformer lets every unit look at those before it,
+    as many as `steps`."""
+    tied: bool = True
+    """Whether the output layer shares its weights with the embedding."""
+    output: Literal["full", "adaptive"] = "full"
+    """Softmax over the whole vocabulary, or an adaptive one (for 50,000 units and more; never tied)."""
+    activation_penalty: NonNegative = 0.0
+    """Weight of the mean square of the outputs in the loss (α of Merity et al. 2017)."""
+    slowness_penalty: NonNegative = 0.0
+    """Weight of the mean square of the outputs' change from step to step (β of Merity et al. 2017)."""
+    word_dropout: Dropout = 0.0
+    """Share of the units read that are replaced by the unknown unit in training."""
+
+
+class LanguageModelSettings(Settings):
+    """Text in, more text out."""
+
+    network: LanguageNetwork = LanguageNetwork(hidden=512, embedding=256, dropout=0.3)
+    vocabulary: VocabularySettings = VocabularySettings(units="character")
+    data: SplitSettings = SplitSettings()
+    training: TrainingSettings = TrainingSettings(
+        epochs=10, batch_size=32, steps=100, learning_rate=3e-3, schedule="cosine", warmup=100
+    )
+
+    def check(self) -> None:
+        """Refuse an adaptive softmax that shares its weights."""
+        if self.network.output == "adaptive" and self.network.tied:
+            raise SettingError(
+                f"output = adaptive can't share the embedding's weights: also say {option('tied', False)}"
+            )
+
+
+ENTRY = TaskEntry(
+    name="write",
+    order=30,
+    module="language_model",
+    task="LanguageModel",
+    answer="Reading",
+    settings=LanguageModelSettings,
+    a_model="a language model",
+    summary="Running text in, a language model out.",
+    data_forms="plain text",
+    sides=("line",),
+    train_example="unspool train write novel.txt --out my-writer --units character --minutes 10",
+    compare_example="unspool compare write novel.txt --networks gru,lstm,mingru --minutes 5",
+    predict_verb="rate",
+    predict_writes="perplexity and text",
+    networks=TRANSFORMER,
+    networks_help="transformer",
+    with_cell={"network.network": "recurrent"},
+    next_verb="generate",
+    reads_once=False,
+)
