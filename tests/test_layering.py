@@ -16,6 +16,7 @@ ROWS = [
     {"cli", "studio"},
     {"samples", "tasks"},
     {"training", "inspection", "export"},
+    {"inputs"},
     {"decoding"},
     {"models"},
     {"layers"},

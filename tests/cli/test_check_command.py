@@ -115,7 +115,7 @@ def test_no_torch_is_imported(tmp_path):
     program = (
         "import sys; from unspool.cli import unspool\n"
         f"try: unspool.main(['check', {str(path)!r}])\n"
-        "except SystemExit: print([name for name in ('torch', 'numpy') if name in sys.modules], file=sys.stderr)"
+        "except SystemExit: print('torch' in sys.modules, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stderr.splitlines()[-1] == "[]"
+    assert done.stderr.splitlines()[-1] == "False"

@@ -136,10 +136,10 @@ def test_texts_in_memory_stand_like_files_one_after_the_other(tmp_path):
     texts = ["one\r\ntwo", "three\n", "four"]
     for number, text in enumerate(texts):
         (tmp_path / f"{number}.txt").write_text(text, newline="")
-    files = Corpus.of(tuple(str(path) for path in sorted(tmp_path.iterdir())))
-    memory = Corpus.of_texts(texts)
+    files = Corpus.of(tuple(str(path) for path in sorted(tmp_path.iterdir())), whole_lines=True)
+    memory = Corpus.of_texts(texts, whole_lines=True)
     assert "".join(memory.pieces()) == "".join(files.pieces()) == "one\ntwo\nthree\nfour"
-    parts = [part for corpus in (files, memory) for part in corpus.divide(0.4, at_line=True)]
+    parts = [part for corpus in (files, memory) for part in corpus.divide(0.4, 0)]
     assert ["".join(part.pieces()) for part in parts] == ["one\ntwo\nthree\n", "four"] * 2
     assert len({*parts}) == 4
 

@@ -33,7 +33,7 @@ def made(network, seed=3, **values):
 
 
 def decoded(translator, text=TEXT):
-    sources = translator._encode_sources([text], ["text"])
+    sources = translator.fitted.encode_sources([text], ["text"])
     tokens = Tokens(*sources.pad(np.array([0])))
     return tokens, translator._write(translator.model, sources, translator.settings.decoding)[0][0]
 

@@ -149,7 +149,7 @@ def test_several_labels(tmp_path):
 def test_a_tagger_reads_iob1_and_writes_it_again(sentences, tmp_path):
     settings = {**SMALL, "epochs": 12, "hidden": 12, "learning_rate": 0.02, "dropout": 0.0, "word_dropout": 0.0}
     model = Tagger(**settings).fit(sentences, valid=sentences, out=tmp_path / "m", reporter=SILENT)
-    assert model.scheme == "IOB1"
+    assert model.fitted.scheme == "IOB1"
     assert model.model.crf is not None
     loaded = unspool.load(tmp_path / "m")
     assert loaded.evaluate(sentences)["f1"] == model.evaluate(sentences)["f1"] == 1.0
@@ -163,8 +163,8 @@ def test_a_tagger_reads_iob1_and_writes_it_again(sentences, tmp_path):
 
 def test_a_tagger_without_spans_chooses_its_columns(sentences):
     model = Tagger(**SMALL, words="1", tags="2").fit(sentences, reporter=SILENT)
-    assert model.scheme is None
-    assert set(model.labels) == {"NN", "VB"}
+    assert model.fitted.scheme is None
+    assert set(model.fitted.labels) == {"NN", "VB"}
     assert model.model.crf is None
     with pytest.raises(DataError, match="there is no column '4'; the columns are 1, 2, 3"):
         Tagger(**SMALL, tags="4").fit(sentences, reporter=SILENT)
@@ -254,8 +254,7 @@ def test_a_trace_shows_the_numbers_of_the_forward_pass_in_reading_order(backward
     trace = model.trace("film plot joy")
     place = "layer 1 backward" if backward else "layer 1 forward"
     cell = model.model.encoder.layers[0][int(backward)]
-    assert model.vocabulary is not None
-    vectors = model.model.embedding.table(torch.tensor(model.vocabulary.encode("film plot joy")))
+    vectors = model.model.embedding.table(torch.tensor(model.fitted.input.vocabulary.encode("film plot joy")))
     state = cell.initial_state(1)
     steps = list(range(3))
     for step in reversed(steps) if backward else steps:
@@ -386,7 +385,6 @@ def test_two_texts_of_one_length_are_not_taken_for_each_other(tmp_path, monkeypa
 def test_streamed_pieces_lose_no_character_where_the_window_moves(text):
     model = LanguageModel(**{**SMALL, "units": "bpe", "size": 259, "steps": 16, "batch_size": 4})
     model.fit(text, baselines=False, reporter=SILENT)
-    assert model.vocabulary is not None
     whole = "x€" * 100 + "é" * 50
     begin = model.vocabulary.encode("a")
     assert "".join(text_pieces(model.vocabulary.decode, iter(model.vocabulary.encode(whole)), begin=begin)) == whole
@@ -416,7 +414,6 @@ def test_a_stream_computes_what_is_asked_for_and_nothing_after_it_is_closed(text
 
 def test_a_language_models_trace_is_of_the_run_that_gave_the_surprise(text):
     model = LanguageModel(**{**SMALL, "steps": 16, "batch_size": 4}).fit(text, baselines=False, reporter=SILENT)
-    assert model.vocabulary is not None
     trace = model.trace("the")
     cell = model.model.decoder.layers[0][0]
     state = cell.initial_state(1)

@@ -83,7 +83,7 @@ def evaluate(
 evaluate.params += decoding_options()
 
 
-def _read_as(task: Task[Any], form: str | None, skip_bad: bool | None) -> None:
+def _read_as(task: Task[Any, Any], form: str | None, skip_bad: bool | None) -> None:
     """Have the files read as they were asked for; running text has but one form and no bad lines."""
     known = describe(task.settings_type)
     if "data.format" in known:

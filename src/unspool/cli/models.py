@@ -53,7 +53,7 @@ def decoding_options() -> list[click.Parameter]:
     return settings_options(_Writing)
 
 
-def apply_decoding(task: Task[Any], values: Mapping[str, Any]) -> None:
+def apply_decoding(task: Task[Any, Any], values: Mapping[str, Any]) -> None:
     """Write as the flags of `decoding_options` say.
 
     Raises:
@@ -79,7 +79,7 @@ class _Writing(Settings):
     decoding: DecodingSettings = DecodingSettings()
 
 
-def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any]:
+def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any, Any]:
     """Load a model folder onto a device; verbs import what needs torch after this call, which imports it fastest.
 
     Raises:

@@ -106,7 +106,7 @@ def _batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
         yield batch
 
 
-def _with_beginning(task: Task[Any], begin: str, seed: int | None) -> Callable[[list[str]], Sequence[Prediction]]:
+def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Callable[[list[str]], Sequence[Prediction]]:
     """What answers texts, with what only translators take."""
     if not begin and seed is None:
         return task.predict

@@ -193,7 +193,12 @@ def _resume(folder: Path, overwrite: bool, allow: tuple[str, ...], baselines: bo
 
 
 def _fit(
-    task: Task[Any], train: tuple[str, ...], valid: tuple[str, ...], test: tuple[str, ...], out: Path, **options: Any
+    task: Task[Any, Any],
+    train: tuple[str, ...],
+    valid: tuple[str, ...],
+    test: tuple[str, ...],
+    out: Path,
+    **options: Any,
 ) -> None:
     from unspool.data import Files
 
@@ -211,7 +216,7 @@ def _training_setting(name: str) -> str:
     return plain
 
 
-def _report(task: Task[Any], out: Path, json: bool) -> None:
+def _report(task: Task[Any, Any], out: Path, json: bool) -> None:
     assert task.record is not None
     if json:
         result_json({"model": str(out), **task.record.metrics, "baselines": task.record.baselines})

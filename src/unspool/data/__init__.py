@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     )
     from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Paired, Tokens, Window
     from unspool.data.brackets import Brackets, BracketsInCode, code_depths, depths
-    from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty, split
+    from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty
     from unspool.data.files import Layout, Paths, Reader, find_files, is_stream, name_of
     from unspool.data.in_memory import DataSource, Files, RowsInMemory, are_files, rows_in_memory
     from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES, LabelledText, label_rows, read_labelled
@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         evaluation_batches,
     )
     from unspool.data.spelling import Spelling
+    from unspool.data.splitting import split
     from unspool.data.stories import Story, read_stories, stories_of_rows, story_words
     from unspool.data.story_batches import Stories, StoryBatches, StoryExamples
     from unspool.data.summary import Sample, Summary, layout_lines
@@ -165,7 +166,7 @@ _HOME = {
         "algorithms": "Adding Copy Exercise ExerciseKind ExerciseSource Recall RepeatCopy Reverse Sort",
         "batches": "IGNORED Batch Characters Labelled Paired Tokens Window",
         "brackets": "Brackets BracketsInCode code_depths depths",
-        "examples": "Examples PairedExamples Sequences refuse_empty split",
+        "examples": "Examples PairedExamples Sequences refuse_empty",
         "files": "Layout Paths Reader find_files is_stream name_of",
         "in_memory": "DataSource Files RowsInMemory are_files rows_in_memory",
         "labelled": "LABEL_NAMES TEXT_NAMES LabelledText label_rows read_labelled",
@@ -185,6 +186,7 @@ _HOME = {
         "text": "Line read_lines read_text",
         "token_file": "TokenFile token_array",
         "vocabulary": "END PADDING UNKNOWN Encoding Units Vocabulary",
+        "splitting": "split",
         "word_splits": "WordSplits",
     }.items()
     for name in names.split()

@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from unspool.tasks.classify.classifier import Classification, Classifier
     from unspool.tasks.comparing import compare
     from unspool.tasks.comparison import Comparison, Run
+    from unspool.tasks.contracts import Prediction
     from unspool.tasks.read.reader import Answered, Reader
     from unspool.tasks.tag.tagger import Tagger, Tagging
-    from unspool.tasks.task import Prediction, Task
+    from unspool.tasks.task import Task
     from unspool.tasks.translate.translator import Translation, Translator
     from unspool.tasks.write.language_model import LanguageModel, Reading
 
@@ -48,33 +49,34 @@ __all__ = [
     "task_entry",
 ]
 
-_T = TypeVar("_T", bound="Task[Any]")
+_T = TypeVar("_T", bound="Task[Any, Any]")
 
 _HOME = {
     **{name: entry.path for entry in TASKS.values() for name in (entry.task, entry.answer)},
-    **dict.fromkeys(("Prediction", "Task"), "task"),
+    "Prediction": "contracts",
+    "Task": "task",
     "compare": "comparing",
     **dict.fromkeys(("Comparison", "Run"), "comparison"),
 }
 
 
-def task_class(name: str) -> type[Task[Any]]:
+def task_class(name: str) -> type[Task[Any, Any]]:
     """The class of a task by its name.
 
     Raises:
         UsageError: If there is no such task.
     """
-    found: type[Task[Any]] = __getattr__(task_entry(name).task)
+    found: type[Task[Any, Any]] = __getattr__(task_entry(name).task)
     return found
 
 
 @overload
-def load(folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Task[Any]: ...
+def load(folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Task[Any, Any]: ...
 @overload
 def load(folder: str | Path, task: type[_T], *, cell: str | type[Cell[Any]] | None = None) -> _T: ...
 def load(
-    folder: str | Path, task: type[Task[Any]] | None = None, *, cell: str | type[Cell[Any]] | None = None
-) -> Task[Any]:
+    folder: str | Path, task: type[Task[Any, Any]] | None = None, *, cell: str | type[Cell[Any]] | None = None
+) -> Task[Any, Any]:
     """Open a model folder.
 
     Args:

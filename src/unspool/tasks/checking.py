@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from unspool.data.checks import Checks, Finding
 from unspool.data.files import Layout, Paths, Reader, find_files, suffix_of
-from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES, read_labelled
-from unspool.data.pairs import read_pairs
-from unspool.data.questions import read_questions
+from unspool.data.labelled import read_labelled
 from unspool.data.rows import read_rows
-from unspool.data.sentences import read_sentences, tag_columns
+from unspool.data.sentences import read_sentences
 from unspool.data.stories import read_stories
-from unspool.data.summary import Sample
-from unspool.data.text import read_lines
 from unspool.errors import DataError, UsageError, option
-from unspool.tasks.catalog import TASKS
+from unspool.tasks.catalog import TASKS, task_entry
 
-__all__ = ["CHECKED", "Report", "check_data", "guess_task"]
+__all__ = ["Report", "check_data", "guess_task"]
 
 _NONE_LEFT_OUT = "there is nothing to read"
 
@@ -53,16 +51,17 @@ def check_data(task: str, settings: Any, parts: Mapping[str, Paths]) -> Report:
         DataError: If files can't be read at all.
         UsageError: If the task makes its data up.
     """
-    if task not in CHECKED:
+    entry = task_entry(task)
+    if not entry.sides:
         raise UsageError(f"the task {task!r} makes its own data; there is nothing to check")
-    entry = TASKS[task]
     checks = Checks(entry.sides, entry.label, several=getattr(settings, "several", False))
     report = Report(task, checks=checks)
     columns: dict[str, str] = {}
     for part, paths in parts.items():
-        reader, samples = CHECKED[task](settings, paths, columns)
+        data = import_module(f"unspool.tasks.{task}.data")
+        reader = data.open_data(settings, paths, list(columns.values()), skip_bad=True)
         try:
-            for sample in samples:
+            for sample in data.samples(reader):
                 checks.add(part, sample)
         except DataError as error:
             if not reader.skipped or _NONE_LEFT_OUT not in error.message:
@@ -86,86 +85,7 @@ def _bad_lines(reader: Reader[Any], part: str, *, skip_bad: bool) -> Iterator[Fi
         yield Finding("warning" if skip_bad else "error", "bad-lines", text, reader.skipped, places)
 
 
-# ---- one function for each task --------------------------------------------------------------------------------------
-
-Samples = tuple[Reader[Any], Iterator[Sample]]
-
-
-def _tables(settings: Any) -> dict[str, Any]:
-    data = settings.data
-    return {"format": data.format, "header": data.header, "delimiter": data.delimiter, "skip_bad": True}
-
-
-def _classify(settings: Any, paths: Paths, columns: Mapping[str, str]) -> Samples:
-    data = settings.data
-    separator = data.separator if settings.several else None
-    options = _tables(settings) | {"text": data.text, "label": data.label, "separator": separator}
-    reader = read_labelled(paths, columns=list(columns.values()), **options)
-    return reader, (
-        Sample(each.where, (each.text if isinstance(each.text, str) else " ".join(each.text),), each.labels)
-        for each in reader
-    )
-
-
-def _tag(settings: Any, paths: Paths, columns: Mapping[str, str]) -> Samples:
-    data = settings.data
-    reader = read_sentences(paths, format=data.format, skip_bad=True)
-
-    def samples() -> Iterator[Sample]:
-        for each in reader:
-            words, tags = tag_columns(list(each.columns), data.words, data.tags, each.where)
-            reader.layout.columns |= {"words": words, "tags": tags}
-            yield Sample(each.where, (" ".join(each.columns[words]),), tuple(each.columns[tags]))
-
-    return reader, samples()
-
-
-def _write(settings: Any, paths: Paths, columns: Mapping[str, str]) -> Samples:
-    reader = read_lines(paths, skip_bad=True)
-    return reader, (Sample(line.where, (line.text,)) for line in reader if line.text.strip())
-
-
-def _translate(settings: Any, paths: Paths, columns: Mapping[str, str]) -> Samples:
-    sides = {"source": settings.data.source, "target": settings.data.target}
-    reader = read_pairs(paths, columns=list(columns.values()), **_tables(settings), **sides)
-    return reader, (Sample(pair.where, (pair.source, pair.target)) for pair in reader)
-
-
-def _answer(settings: Any, paths: Paths, columns: Mapping[str, str]) -> Samples:
-    sides = {"question": settings.data.question, "answer": settings.data.answer}
-    reader = read_questions(paths, columns=list(columns.values()), **_tables(settings), **sides)
-    return reader, (Sample(each.where, (wording, each.answers[0])) for each in reader for wording in each.wordings)
-
-
-def _read(settings: Any, paths: Paths, columns: Mapping[str, str]) -> Samples:
-    reader = read_stories(paths, form=settings.data.format, answered=True, skip_bad=True)
-    return reader, (
-        Sample(story.where, (" ".join(story.sentences), story.question), (str(story.answer),)) for story in reader
-    )
-
-
-CHECKED: dict[str, Callable[[Any, Paths, Mapping[str, str]], Samples]] = {
-    "classify": _classify,
-    "tag": _tag,
-    "write": _write,
-    "translate": _translate,
-    "answer": _answer,
-    "read": _read,
-}
-"""The tasks whose data are files, and what reads them: all bad lines are left out and counted."""
-
-
 # ---- guessing --------------------------------------------------------------------------------------------------------
-
-_TELLING = (  # columns that only one task has, the likeliest last
-    ("classify", TEXT_NAMES, LABEL_NAMES),
-    ("translate", ("source", "src"), ("target", "tgt")),
-    ("answer", ("question", "questions", "query"), ("answer", "answers", "response")),
-    ("tag", ("tokens", "words"), ("tags", "ner_tags", "pos_tags", "upos")),
-    ("read", ("story",), ("question",)),
-)
-_BY_SUFFIX = {".conllu": "tag", ".conll": "tag", ".bio": "tag", ".iob": "tag", ".iob2": "tag", ".yml": "answer"}
-_BY_SUFFIX |= {".yaml": "answer", ".md": "write"}
 
 
 def guess_task(paths: Paths) -> str:
@@ -177,16 +97,20 @@ def guess_task(paths: Paths) -> str:
     """
     files = find_files(paths)
     suffix = suffix_of(files[0])
-    if suffix in _BY_SUFFIX:
-        return _BY_SUFFIX[suffix]
+    for entry in TASKS.values():
+        if suffix in entry.suffixes:
+            return entry.name
+    roles = {task: entry.columns for task, entry in TASKS.items() if entry.columns}
     try:
-        first = next(iter(read_rows(files[:1], names={name for row in _TELLING for each in row[1:] for name in each})))
+        first = next(
+            iter(read_rows(files[:1], names={name for each in roles.values() for name in chain.from_iterable(each)}))
+        )
         columns = {name.casefold() for name in first.values}
     except DataError:
         return _guess_of_text(files)
-    found = [task for task, *roles in _TELLING if all(columns.intersection(names) for names in roles)]
+    found = [task for task, own in roles.items() if all(columns.intersection(names) for names in own)]
     if found:
-        return found[-1]
+        return found[-1]  # of several, the rarer task
     try:
         for _ in zip(range(2), read_labelled(files[:1]), strict=False):
             pass
@@ -209,4 +133,4 @@ def _guess_of_text(files: list[str]) -> str:
 
 
 def _unclear(files: list[str]) -> str:
-    return f"it is not clear for which task {files[0]} is; name it: unspool check {next(iter(CHECKED))} {files[0]}"
+    return f"it is not clear for which task {files[0]} is; name it: unspool check {next(iter(TASKS))} {files[0]}"

@@ -42,7 +42,7 @@ _MOST_SEEDS = 1000
 
 
 def compare(
-    task: str | type[Task[Any]],
+    task: str | type[Task[Any, Any]],
     *data: Any,
     networks: Networks | None = None,
     seeds: int | Sequence[int] = 1,
@@ -101,13 +101,13 @@ class _Plan:
     """The trainings of a comparison."""
 
     entry: TaskEntry
-    kind: type[Task[Any]]
+    kind: type[Task[Any, Any]]
     settings: Settings
     networks: Mapping[str, Mapping[str, Any]]
     """For each name in the table the arguments of the task, beside the settings that all have."""
     seeds: tuple[int, ...]
 
-    def task(self, network: str, seed: int) -> Task[Any]:
+    def task(self, network: str, seed: int) -> Task[Any, Any]:
         """The task that is trained for a network and a seed."""
         return self.kind(self.settings, **{**self.networks[network], "training.seed": seed})
 
@@ -154,7 +154,7 @@ class _Plan:
 
     def _train(
         self,
-        task: Task[Any],
+        task: Task[Any, Any],
         network: str,
         data: tuple[Any, ...],
         fit: Mapping[str, Any],
@@ -183,7 +183,7 @@ class _Speed(Reporter):
         self.tokens_per_second = progress.tokens_per_second
 
 
-def _run_of(network: str, seed: int, task: Task[Any], speed: float) -> Run:
+def _run_of(network: str, seed: int, task: Task[Any, Any], speed: float) -> Run:
     record = task.record
     assert record is not None
     scores = record.metrics.get("test", record.metrics.get("valid", {}))
@@ -191,7 +191,7 @@ def _run_of(network: str, seed: int, task: Task[Any], speed: float) -> Run:
     return Run(network, seed, scores, record.network["weights"], facts["updates"], facts["seconds"], round(speed, 1))
 
 
-def _with(comparison: Comparison, runs: Sequence[Run], task: Task[Any]) -> Comparison:
+def _with(comparison: Comparison, runs: Sequence[Run], task: Task[Any, Any]) -> Comparison:
     """The comparison with the runs so far, the last of a task."""
     record = task.record
     if record is None or runs[-1].failure is not None:
@@ -202,7 +202,7 @@ def _with(comparison: Comparison, runs: Sequence[Run], task: Task[Any]) -> Compa
     )
 
 
-def _task(task: str | type[Task[Any]]) -> tuple[TaskEntry, type[Task[Any]]]:
+def _task(task: str | type[Task[Any, Any]]) -> tuple[TaskEntry, type[Task[Any, Any]]]:
     """What the catalog knows of a task, and its class."""
     from unspool.tasks import task_class
 

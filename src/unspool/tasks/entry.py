@@ -36,6 +36,10 @@ class TaskEntry:
     """What the texts of an example are called; none where data are made up."""
     label: str = ""
     """What its labels are called; empty where there are none."""
+    columns: tuple[tuple[str, ...], ...] = ()
+    """Usual names of the columns that its tables have, a group for each role, by which data are recognised."""
+    suffixes: tuple[str, ...] = ()
+    """Suffixes of files that hold data of this task alone."""
     train_example: str
     compare_example: str
     predict_verb: str

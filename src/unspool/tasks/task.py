@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
-from unspool.data import DataSource, Layout, RowsInMemory, Sample, are_files, find_files, rows_in_memory
+from unspool.data import DataSource, Layout, RowsInMemory, are_files, rows_in_memory
 from unspool.data import Reader as DataReader
 from unspool.engine import any_backend, explain, record_dispatch
 from unspool.errors import DataError, UsageError, option
@@ -22,35 +22,27 @@ from unspool.inspection import Recording, Trace
 from unspool.layers import Recurrent
 from unspool.models import AttentiveDecoder
 from unspool.settings import Settings, make
+from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.parts.representation import task_line
-from unspool.tasks.running.fit import fit_task
-from unspool.tasks.running.model_folder import Record, fingerprint, rounded
+from unspool.tasks.running.fit import Splits, fit_task
+from unspool.tasks.running.model_folder import Record, rounded
 from unspool.tasks.running.save_and_load import load_task, save_task
 from unspool.training import BatchSource, Reporter
 from unspool.training.callbacks import Callback
 from unspool.training.folder_lock import refuse_folder_in_training
 
-__all__ = ["DataLike", "Paths", "Prediction", "Task", "batched_tokens", "device_of"]
+__all__ = ["DataLike", "Paths", "Task", "batched_tokens", "device_of"]
 
 Paths = str | Path | Sequence[str | Path]
 DataLike = str | Path | Iterable[Any]
 """What `fit` and `evaluate` take: paths, or examples in memory in any of the forms that `Task.fit` lists."""
-D = TypeVar("D")
+E = TypeVar("E", bound=Examples)
+F = TypeVar("F", bound=Fitted)
 P = TypeVar("P")
 T = TypeVar("T")
 
 
-class Prediction(Protocol):
-    """What a task says of one text: a named tuple that can write itself, as a line or as a JSON object."""
-
-    def line(self) -> str:
-        """What a person reads; one line, or several."""
-
-    def record(self) -> dict[str, Any]:
-        """All there is, as a JSON object: texts, numbers, truth values, lists and dictionaries, None."""
-
-
-class Task(ABC, Generic[D]):
+class Task(ABC, Generic[E, F]):
     """An estimator: settings in, `fit` on files or data in memory, then `predict`, `evaluate`, `trace`, `save`.
 
     Args:
@@ -68,6 +60,8 @@ class Task(ABC, Generic[D]):
     settings_type: ClassVar[type[Settings]]
     summary: ClassVar[str]
     """What it does, in a few words."""
+    fitted_type: ClassVar[type[Any]]
+    """The task's subclass of `Fitted`."""
     _reads_words: ClassVar[bool] = False
     """Whether a text may also come as the list of its words."""
 
@@ -81,6 +75,7 @@ class Task(ABC, Generic[D]):
             self._own_cell, values["cell"] = cell_class(cell, cell_options), cell_name(cell)
         self.settings: Any = make(self.settings_type, values, base=settings or self.settings_type())
         self._spell_cell(cell_options)
+        self._fitted: F | None = None
         self.model: Any = None
         self.record: Record | None = None
         self._skipped = 0
@@ -117,36 +112,20 @@ class Task(ABC, Generic[D]):
         """Names of what an example in memory consists of, in order, the right answer last."""
 
     @abstractmethod
-    def _read(self, source: DataSource) -> D:
+    def _read(self, source: DataSource) -> E:
         """Read files, or examples in memory."""
-
-    @abstractmethod
-    def _divide(self, examples: D, fraction: float) -> tuple[D, D | None]:
-        """Hold a share out, as a function of the seed; None where nothing can be spared."""
-
-    @abstractmethod
-    def _learn(self, examples: D) -> None:
-        """Learn vocabularies and labels from training data."""
 
     @abstractmethod
     def _build(self) -> nn.Module:
         """Make the network for the vocabularies learned."""
 
     @abstractmethod
-    def _source(self, examples: D) -> BatchSource:
+    def _source(self, examples: E) -> BatchSource:
         """Batches to train on."""
 
     @abstractmethod
-    def _score(self, model: nn.Module, examples: D) -> dict[str, float]:
+    def _score(self, model: nn.Module, examples: E) -> dict[str, float]:
         """Scores of a network on held-out data."""
-
-    def _samples(self, examples: D) -> Iterator[Sample]:
-        """Examples as summaries show them; none where data are made up."""
-        return iter(())
-
-    def _data_notes(self) -> list[str]:
-        """What else a person should hear of the training data, once vocabularies are learned."""
-        return []
 
     def _remember(self, reader: DataReader[Any]) -> None:
         """Keep of a reader, after reading, how it read and how many bad examples it left out."""
@@ -157,32 +136,25 @@ class Task(ABC, Generic[D]):
         """The columns that training data were read from; none before training."""
         return [self._columns[role] for role in roles if role in self._columns]
 
-    def _fingerprint(self, paths: tuple[str, ...]) -> str | None:
-        """What tells whether data are the same when a training goes on: a hash of all files; None without any."""
-        return fingerprint([Path(file) for file in find_files(paths)]) if paths else None
-
-    def _final_score(self, model: nn.Module, examples: D) -> dict[str, float]:
+    def _final_score(self, model: nn.Module, examples: E) -> dict[str, float]:
         """Scores that are reported, where they take longer than those that choose the best weights."""
         return self._score(model, examples)
 
-    def _finish(self, train: D) -> None:
-        """Do what comes between training and the final scores."""
+    def _finish(self, splits: Splits[E], score: Callable[[], None]) -> list[str]:
+        """Do what comes after training; the network holds the weights to keep.
 
-    def _finish_early(self) -> None:
-        """Do what `_finish` does, for the best weights of a training that has not come to its end."""
+        Args:
+            splits: The data.
+            score: Counts the final scores of the task as it stands at this moment; to be called once.
 
-    def _calibrate(self, held_out: D) -> str | None:
-        """Fit probabilities to validation data after training; says what changed."""
-        return None
+        Returns:
+            What a person should know of it, a sentence each.
+        """
+        score()
+        return []
 
-    def _go_back(self, train: D, held_out: D | None) -> None:
-        """Be again what training began with, where a folder's vocabularies have grown since."""
-
-    def _complete(self, train: D, held_out: D | None) -> None:
-        """Learn what was held out of the training data as well, if it takes no training; scores are counted already."""
-
-    def _notes(self, train: D, held_out: D | None) -> list[str]:
-        """Tell what a person should know of the training data; `held_out` was held out of them."""
+    def _notes(self, train: E, held_out: E | None) -> list[str]:
+        """What a person should know of the training data; `held_out` was held out of them."""
         return []
 
     def _shorter(self) -> list[str]:
@@ -190,34 +162,9 @@ class Task(ABC, Generic[D]):
         name = "hidden" if hasattr(self.settings.network, "hidden") else "embedding"
         return [f"a smaller network ({option(name, 'N')}, now {getattr(self.settings.network, name)})"]
 
-    def _tidy(self) -> None:
-        """Remove what only training needed."""
-
-    def _check_held_out(self, examples: D) -> D:
-        """Refuse validation data that training can't be judged by, or leave bad examples out (`skip_bad`)."""
-        return examples
-
-    def _check_labels(self, examples: D) -> None:
-        """Refuse data to be scored whose labels have nothing in common with the model's."""
-
     @abstractmethod
-    def _baselines(self, train: D, held_out: D) -> dict[str, dict[str, float]]:
+    def _baselines(self, train: E, held_out: E) -> dict[str, dict[str, float]]:
         """Scores of simple methods, by name."""
-
-    @abstractmethod
-    def _save_vocabularies(self, folder: Path) -> None:
-        """Write vocabularies and labels into a folder."""
-
-    @abstractmethod
-    def _load_vocabularies(self, folder: Path) -> None:
-        """Read what `_save_vocabularies` wrote."""
-
-    def _opened(self, vocabularies: Path) -> None:
-        """Finish the opening of a folder, of which vocabularies and weights are there."""
-
-    @abstractmethod
-    def _size(self, examples: D) -> dict[str, int]:
-        """How much data there is, by what is counted."""
 
     @overload
     @abstractmethod
@@ -327,6 +274,21 @@ class Task(ABC, Generic[D]):
             )
         return rows_in_memory(data, labels, self._columns_in_memory(), part=part)
 
+    @property
+    def fitted(self) -> F:
+        """What the task learned beside weights: vocabularies, labels.
+
+        Raises:
+            UsageError: If the model has not been trained.
+        """
+        if self._fitted is None:
+            raise self._not_trained()
+        return self._fitted
+
+    def _learn(self, examples: E) -> None:
+        """Learn vocabularies and labels from training data."""
+        self._fitted = self.fitted_type.learn(examples, self.settings)
+
     def _make_network(self) -> nn.Module:
         """Build, with the cell that was given as a class under its name."""
         self._find_cell()
@@ -394,7 +356,7 @@ class Task(ABC, Generic[D]):
         self._need_model()
         self._skipped = 0
         examples = self._read(self._data_source(data, labels))
-        self._check_labels(examples)
+        self.fitted.refuse_strangers(examples)
         self.model.eval()
         return rounded(self._final_score(self.model, examples))
 
@@ -430,6 +392,14 @@ class Task(ABC, Generic[D]):
             return
         raise UsageError(f"{method} takes one text; of several make a list: [model.{method}(text) for text in texts]")
 
+    def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
+        """What a person should know beside the scores of data, as `evaluate` takes them: labels never seen."""
+        return self.fitted.score_notes(self._read(self._data_source(data, labels)))
+
+    def score_types(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
+        """Scores of each type of answer on data, as `evaluate` takes them; nothing where there are no types."""
+        return {}
+
     @property
     def score_titles(self) -> dict[str, str]:
         """How a table calls scores whose names don't say how they were counted."""
@@ -441,9 +411,15 @@ class Task(ABC, Generic[D]):
         return self._skipped
 
     def _need_model(self) -> None:
+        self._need_weights()
+
+    def _need_weights(self) -> None:
         if self.model is None:
-            raise UsageError(f"this {type(self).__name__} has not been trained; call fit, or unspool.load a folder")
+            raise self._not_trained()
         self.model.eval()
+
+    def _not_trained(self) -> UsageError:
+        return UsageError(f"this {type(self).__name__} has not been trained; call fit, or unspool.load a folder")
 
     @torch.no_grad()
     def _recorded(self, run: Callable[[], T]) -> tuple[T, dict[str, NDArray[np.float32]], tuple[str, ...]]:

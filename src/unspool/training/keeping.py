@@ -146,7 +146,9 @@ class Keeper:
         except UnspoolError:
             raise
         except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-            raise ModelFolderError(f"{self.path}: not a checkpoint that this version can read ({error!r})") from error
+            raise ModelFolderError(
+                f"{self.path}: the checkpoint is damaged, or from another Unspool ({error})"
+            ) from error
         return state
 
     def sweep(self) -> None:

@@ -54,8 +54,8 @@ def test_resuming_ends_in_the_same_bits(tmp_path):
 def test_held_out_exercises_are_not_those_of_training():
     task = Algorithm(**TINY | {"max_length": 9, "width": 16})
     read = task._read("copy")
-    train, valid = task._divide(read, 0.1)
-    train, test = task._divide(train, 0.1)
+    train, valid = read.divide(0.1, 0)
+    train, test = train.divide(0.1, 0)
     streams = [task._source(train).stream, valid.stream, test.stream]
     assert len(set(streams)) == 3
     seen = {row.tobytes() for batch in task._source(train).epoch(0) for row in batch.inputs.transpose(0, 1).numpy()}

@@ -204,7 +204,7 @@ def test_the_perplexity_is_of_the_answers_and_their_ends(both, folder):
 def test_wordings_are_held_out_never_a_question(folder):
     task = Assistant(**MEMORY)
     examples = task._read(folder / "train.jsonl")
-    kept, held = task._divide(examples, 0.2)
+    kept, held = examples.divide(0.2, 0)
     assert [each.wordings[0] for each in kept] == [each.wordings[0] for each in examples]
     assert sum(len(each.wordings) for each in held) == 6
     answers = {each.wordings[0]: each.answers for each in examples}
@@ -215,18 +215,18 @@ def test_wordings_are_held_out_never_a_question(folder):
     assert {answer: sorted(wordings) for answer, wordings in together.items()} == {
         each.answers[0]: sorted(each.wordings) for each in examples
     }
-    assert task._divide(examples, 0.2) == (kept, held)
-    assert Assistant(**MEMORY, seed=7)._divide(examples, 0.2) != (kept, held)
-    kept, held = task._divide(examples, 0.999)
+    assert examples.divide(0.2, 0) == (kept, held)
+    assert examples.divide(0.2, 7) != (kept, held)
+    kept, held = examples.divide(0.999, 0)
     assert all(len(each.wordings) == 1 for each in kept)
     assert sum(len(each.wordings) for each in held) == 30
-    assert sum(len(each.wordings) for each in task._divide(examples, 0.001)[1]) == 1
+    assert sum(len(each.wordings) for each in examples.divide(0.001, 0)[1]) == 1
 
 
 def test_what_was_held_out_is_known_in_the_end(folder, memory, both, tmp_path):
     everything = memory._read(folder / "train.jsonl")
     for task in (memory, both):
-        kept, held = task._divide(everything, 0.1)
+        kept, held = everything.divide(0.1, 0)
         assert sum(len(each.wordings) for each in held) == 3
         later = {each.where: each.wordings for each in held}
         expected = [[*each.wordings, *later.get(each.where, [])] for each in kept]
@@ -244,7 +244,7 @@ def test_nothing_is_held_out_where_there_are_no_paraphrases(tmp_path):
     path = write(tmp_path / "a.jsonl", [{"q": each["question"], "a": each["answers"]} for each in entries()])
     task = Assistant(**MEMORY)
     examples = task._read(path)
-    assert task._divide(examples, 0.5) == (examples, None)
+    assert examples.divide(0.5, 0) == (examples, None)
     task.fit(path, reporter=SILENT)
     assert task.record.metrics == {}
     assert list(task.record.data) == ["train"]
@@ -256,14 +256,14 @@ def test_the_memory_learns_without_what_its_threshold_is_chosen_by(folder):
     task = Assistant(**MEMORY)
     examples = task._read(folder / "train.jsonl")
     task._learn(examples)
-    lesson = task._learned_from()
+    lesson = task.fitted.lesson
     assert len(lesson.held.asked) == 6
     assert sum(len(each.wordings) for each in lesson.held.kept) == 34
     sentences = round(lesson.bags.answer_weight * 34)
     assert sum(batch.size for batch in task._source(examples).epoch(0)) == 34 + min(sentences, 12)
-    assert task._learned_from() is lesson
+    assert task.fitted.lesson is lesson
     task._learn(examples[:5])
-    assert len(task._learned_from().bags) == 5
+    assert len(task.fitted.lesson.bags) == 5
 
 
 # ---- folders -------------------------------------------------------------------------------------------------------

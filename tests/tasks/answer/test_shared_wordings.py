@@ -15,6 +15,7 @@ import unspool
 from pair_samples import MEMORY, SILENT, write_entries
 from unspool import Assistant
 from unspool.data import Question, shared_wordings
+from unspool.tasks.answer.data import Questions
 from unspool.tasks.answer.matching import (
     KeyIndex,
     LookupSource,
@@ -64,11 +65,11 @@ UNSEEN = [
 ]
 
 
-def listed(entries: list[dict[str, Any]]) -> list[Question]:
-    return [
+def listed(entries: list[dict[str, Any]]) -> Questions:
+    return Questions(
         Question(f"faq:{line}", [each["question"], *each["paraphrases"]], [each["answer"]])
         for line, each in enumerate(entries, 1)
-    ]
+    )
 
 
 class Notes(Reporter):
@@ -196,13 +197,13 @@ def test_an_answer_that_is_not_the_one_to_say_is_not_correct(tmp_path):
 
 def test_a_wording_is_held_out_of_all_its_questions_or_of_none():
     examples = listed(chain())
-    kept, held = Assistant(**SETTINGS)._divide(examples, 0.5)
+    kept, held = examples.divide(0.5, 0)
     asked = {wording for each in held for wording in each.wordings}
     assert asked & set(map(vague, range(10)))
     assert not asked & {wording for each in kept for wording in each.wordings}
     # the question of another entry is never held out
     first = [{**each, "paraphrases": [chain()[n - 1]["question"]]} for n, each in enumerate(chain())]
-    assert Assistant(**SETTINGS)._divide(listed(first), 0.5) == (listed(first), None)
+    assert listed(first).divide(0.5, 0) == (listed(first), None)
 
 
 # ---- training and the threshold ------------------------------------------------------------------------------------

@@ -103,9 +103,9 @@ def fitted(tmp_path_factory):
 
 def test_training_calibrates_and_says_both_errors(fitted):
     task, _, _, lines = fitted
-    assert task.temperature > 1.5
+    assert task.fitted.temperature > 1.5
     (line,) = [line for line in lines if "temperature" in line]
-    assert f"temperature {task.temperature:.3g}, expected calibration error" in line
+    assert f"temperature {task.fitted.temperature:.3g}, expected calibration error" in line
     before, after = (float(line.split()[-at].rstrip(",")) for at in (4, 2))
     assert after < 0.1 < before
     assert after == pytest.approx(task.record.metrics["valid"]["calibration_error"], abs=6e-4)
@@ -116,11 +116,11 @@ def test_predict_trace_and_evaluate_apply_it_alike_and_leave_accuracy(fitted):
     text = "fine b k"
     at_temperature, scores = task.predict([text])[0].probabilities, task.evaluate(valid)
     assert task.trace(text).prediction["probabilities"] == pytest.approx(at_temperature, rel=1e-5)
-    temperature, task.temperature = task.temperature, 1.0
+    temperature, task.fitted.temperature = task.fitted.temperature, 1.0
     try:
         plain, plain_scores = task.predict([text])[0].probabilities, task.evaluate(valid)
     finally:
-        task.temperature = temperature
+        task.fitted.temperature = temperature
     odds, plain_odds = (np.log(shares["yes"] / shares["no"]) for shares in (at_temperature, plain))
     assert odds == pytest.approx(plain_odds / temperature, rel=1e-4)
     assert scores["accuracy"] == plain_scores["accuracy"]
@@ -130,11 +130,11 @@ def test_predict_trace_and_evaluate_apply_it_alike_and_leave_accuracy(fitted):
 def test_the_folder_holds_the_temperature(fitted):
     task, folder, _, _ = fitted
     loaded = unspool.load(folder)
-    assert loaded.temperature == task.temperature
+    assert loaded.fitted.temperature == task.fitted.temperature
     assert loaded.predict(["dull c m"]) == task.predict(["dull c m"])
     (folder / "vocabulary" / "calibration.json").rename(folder / "aside.json")
     try:  # as a folder that was saved before there was calibration
-        assert unspool.load(folder).temperature == 1
+        assert unspool.load(folder).fitted.temperature == 1
     finally:
         (folder / "aside.json").rename(folder / "vocabulary" / "calibration.json")
 
@@ -146,7 +146,7 @@ def test_a_resumed_training_ends_with_the_same_temperature(fitted, tmp_path):
     Classifier(**{**options, "epochs": 2}).fit(**data, out=tmp_path / "m", baselines=False, reporter=Reporter())
     resumed = Classifier(**options)
     resumed.fit(**data, out=tmp_path / "m", resume=True, baselines=False, reporter=Reporter())
-    assert resumed.temperature == whole.temperature
+    assert resumed.fitted.temperature == whole.fitted.temperature
     assert resumed.record.metrics == whole.record.metrics
 
 
@@ -157,7 +157,7 @@ def test_no_temperature_where_it_is_off_or_too_few_examples_validate(tmp_path, v
     task = Classifier(**{**TINY, "epochs": 1}, **options)
     path = None if valid is None else write(tmp_path / "valid.tsv", valid)
     task.fit(write(tmp_path / "train.tsv", 60), valid=path, baselines=False, reporter=Reporter())
-    assert task.temperature == 1
+    assert task.fitted.temperature == 1
 
 
 def test_several_labels_are_calibrated_too(tmp_path):
@@ -166,8 +166,8 @@ def test_several_labels_are_calibrated_too(tmp_path):
     train = write(tmp_path / "train.tsv", 60, several=True)
     task.fit(train, valid=valid, baselines=False, reporter=Reporter())
     scores = task.evaluate(valid)
-    assert task.temperature != 1
-    task.temperature = 1.0
+    assert task.fitted.temperature != 1
+    task.fitted.temperature = 1.0
     plain = task.evaluate(valid)
     assert {name: scores[name] for name in ("micro_f1", "exact_match")} == {
         name: plain[name] for name in ("micro_f1", "exact_match")

@@ -12,7 +12,8 @@ import torch
 
 from unspool.data import Story
 from unspool.errors import DataError, SettingError
-from unspool.tasks.read.reader import Answered, Reader, _numbers_of_stories, _typed
+from unspool.tasks.read.data import _numbers_of_stories
+from unspool.tasks.read.reader import Answered, Reader, _typed
 
 PEOPLE, PLACES = ("Mary", "John", "Daniel", "Sandra"), ("garden", "kitchen", "office", "hallway")
 SMALL = {"embedding": 12, "hops": 2, "batch_size": 16, "epochs": 3}
@@ -188,7 +189,7 @@ def test_errors_are_counted_by_file(folder, tmp_path):
 def test_questions_about_one_story_are_held_out_together(folder):
     task = Reader(**SMALL)
     whole = task._read(folder / "train.txt")
-    kept, held = task._divide(whole, 0.2)
+    kept, held = whole.divide(0.2, 0)
     assert len(kept.stories) + len(held.stories) == 300
     assert len(held.stories) == 60
     first = {story.where for story in held.stories if len(story.sentences) == 2}

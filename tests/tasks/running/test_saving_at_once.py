@@ -20,6 +20,8 @@ import unspool
 from pair_samples import MEMORY, SILENT, entries, write_entries
 from unspool import Assistant
 from unspool.errors import MachineError, ModelFolderError
+from unspool.tasks.answer.fitted import FittedAssistant
+from unspool.tasks.answer.settings import AssistantSettings
 from unspool.writing import finish_generation, locked, new_generation, newest, read_undisturbed
 
 CALLS = ("rename", "replace", "fsync", "mkdir", "rmdir", "unlink")
@@ -149,7 +151,7 @@ def test_a_kill_while_a_training_saves_leaves_it_as_it_was_or_ended(trained, bef
         (folder / "README.md").unlink()
         begun = Assistant(**MEMORY)
         begun._learn(begun._read(trained.parent / "train.jsonl")[:5])
-        begun._save_vocabularies(folder / "vocabulary")
+        begun.fitted.save(folder / "vocabulary")
         if run(Fault(at, Killed), lambda folder=folder: task.save(folder)) is None:
             break
         if newest(folder, "model.safetensors").exists():
@@ -367,15 +369,16 @@ def test_a_second_writer_waits(tmp_path):
 
 def test_a_reader_between_two_generations_reads_one_of_them(trained, after, tmp_path, monkeypatch):
     folder, opened = shutil.copytree(trained, tmp_path / "m"), []
-    plain = Assistant._load_vocabularies
+    plain = FittedAssistant.load
 
-    def load_and_be_overtaken(task: Assistant, place: Path) -> None:
-        plain(task, place)
-        opened.append(task)
+    def load_and_be_overtaken(place: Path, settings: AssistantSettings) -> FittedAssistant:
+        fitted = plain(place, settings)
+        opened.append(fitted)
         if len(opened) == 1:
             add_and_save(folder)
+        return fitted
 
-    monkeypatch.setattr(Assistant, "_load_vocabularies", load_and_be_overtaken)
+    monkeypatch.setattr(FittedAssistant, "load", load_and_be_overtaken)
     assert said(folder) == after
     assert len(opened) == 3  # the first, that of `add_and_save`, and the first again
 

@@ -309,6 +309,14 @@ def test_weights_of_sixteen_bits_are_taken(folder):
     assert unspool.load(folder).predict(["fine film"])[0].label in ("good", "bad")
 
 
+def test_a_training_does_not_go_on_with_labels_that_the_data_contradict(folder, data):
+    path = folder / "vocabulary" / "labels.json"
+    path.write_text(path.read_text().replace('"bad"', '"worse"'))
+    (folder / "training" / "checkpoint.safetensors").unlink()
+    with pytest.raises(ModelFolderError, match=r"does not fit the training data: .*label 'bad' was not seen"):
+        going_on(data, folder)
+
+
 def test_a_setting_that_is_not_a_number_is_refused():
     with pytest.raises(SettingError, match="forget_bias = nan: expected a finite number"):
         Classifier(forget_bias=float("nan"))

@@ -17,6 +17,7 @@ import unspool
 from pair_samples import MEMORY, entries, write_entries
 from unspool import Assistant, Classifier
 from unspool.errors import Interrupted, ModelFolderError, UnfinishedTrainingWarning
+from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.running.model_folder import read_record
 from unspool.training import Progress, Reporter
 
@@ -160,7 +161,7 @@ STAGES: dict[str, tuple[str, str]] = {
         "stopped; all updates so far are saved; use the best weights so far with: unspool.load({!r})",
     ),
     "_final_score": ("trained", "stopped; all updates so far are saved; use the best weights so far with: "),
-    "_save_vocabularies": ("nothing", "stopped before training began; nothing is kept, so start again as before"),
+    "fitted.save": ("nothing", "stopped before training began; nothing is kept, so start again as before"),
 }
 
 
@@ -175,7 +176,10 @@ def test_a_signal_at_any_stage_leaves_nothing_or_what_can_go_on(reviews, tmp_pat
         pytest.fail("the signal was not heard at once")
 
     with monkeypatch.context() as patch:
-        patch.setattr(Classifier, stage, stop)
+        if stage == "fitted.save":
+            patch.setattr(FittedClassifier, "save", stop)
+        else:
+            patch.setattr(Classifier, stage, stop)
         with pytest.raises(Interrupted) as stopped:
             Classifier(**SMALL).fit(reviews, out=folder, reporter=SILENT)
     assert str(stopped.value).startswith(sentence.format(str(folder)))

@@ -15,6 +15,7 @@ from unspool.errors import DataError
 from unspool.models import Lookups
 from unspool.settings import describe, make
 from unspool.tasks.answer.settings import AssistantSettings
+from unspool.tasks.running.fit import Data, Splits
 from unspool.tasks.translate.settings import TranslatorSettings
 
 LAYERS = {"network": "bilinear", "layers": 2, "dropout": 0.3}
@@ -122,7 +123,7 @@ def of_assistant(path: Path, settings: dict[str, Any]) -> list[Any]:
         if isinstance(batch, Lookups) not in seen:  # one of each kind
             seen.add(isinstance(batch, Lookups))
             losses.append((batch.size, float(model.loss(batch).total.detach())))
-    task._finish(examples)
+    task._finish(Splits(Data(examples), None, None), lambda: None)
     return [losses, task.skipped, task.metric, task.describe(), task.matcher.confidence, task.ask("zebra")]
 
 

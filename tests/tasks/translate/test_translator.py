@@ -347,17 +347,17 @@ def test_all_pairs_of_a_source_are_held_out_together(tmp_path):
     pairs = [(f"source {number // 5}", f"target {number}") for number in range(100)]
     model = Translator(**SMALL)
     examples = model._read(write(tmp_path / "a.tsv", pairs))
-    train, held = model._divide(examples, 0.25)
+    train, held = examples.divide(0.25, 0)
     assert not set(train.sources) & set(held.sources)
     assert len(set(held.sources)) == 5
     assert len(held.sources) == 25
     together = sorted(zip(train.targets + held.targets, train.where + held.where, strict=True))
     assert together == sorted(zip(examples.targets, examples.where, strict=True))
-    again = Translator(**SMALL)._divide(examples, 0.25)[1]
-    other = Translator(**SMALL, seed=5)._divide(examples, 0.25)[1]
+    again = examples.divide(0.25, 0)[1]
+    other = examples.divide(0.25, 5)[1]
     assert again.targets == held.targets != other.targets
     with pytest.raises(DataError, match="1 example can't be split"):
-        model._divide(model._read(write(tmp_path / "b.tsv", [("a", "b"), ("a", "c")])), 0.1)
+        model._read(write(tmp_path / "b.tsv", [("a", "b"), ("a", "c")])).divide(0.1, 0)
 
 
 def test_a_source_with_several_targets_is_one_sentence_with_several_right_outputs(folder, reverser, tmp_path):

@@ -2,79 +2,46 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
-import msgspec
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unspool.data import (
-    Adding,
     Brackets,
-    BracketsInCode,
-    Copy,
     DataSource,
     Exercise,
     ExerciseKind,
     ExerciseSource,
-    Recall,
-    RepeatCopy,
-    Reverse,
     RowsInMemory,
-    Sort,
     depths,
-    find_files,
-    read_text,
 )
-from unspool.errors import DataError, ModelFolderError, UsageError
+from unspool.errors import DataError, UsageError
+from unspool.inputs.encoders import recurrent_stack
 from unspool.inspection import Map, Trace
 from unspool.layers import initialize
 from unspool.models import StepwiseModel
-from unspool.reading import read_json
-from unspool.settings import Settings, nearest
+from unspool.settings import Settings
+from unspool.tasks.algorithm.data import ALGORITHMS, Exercises, scored_lengths
+from unspool.tasks.algorithm.fitted import FittedAlgorithm
 from unspool.tasks.algorithm.scores import AnswerScores
-from unspool.tasks.algorithm.settings import AlgorithmSettings, ExerciseSettings
-from unspool.tasks.parts.encoders import recurrent_stack
+from unspool.tasks.algorithm.settings import AlgorithmSettings
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.running.model_folder import fingerprint
 from unspool.tasks.task import DataLike, Task, device_of
-from unspool.writing import replace_file
 
 if TYPE_CHECKING:
     from unspool.tasks.algorithm.keywords import AlgorithmKeywords
 
-__all__ = ["ALGORITHMS", "Algorithm", "Exercises", "Worked"]
-
-ALGORITHMS: dict[str, Callable[[ExerciseSettings], ExerciseKind]] = {
-    "copy": lambda data: Copy(data.width),
-    "repeat-copy": lambda data: RepeatCopy(data.width, data.repeats),
-    "recall": lambda data: Recall(data.width),
-    "sort": lambda data: Sort(data.width),
-    "reverse": lambda data: Reverse(data.width),
-    "brackets": lambda data: Brackets(),
-    "adding": lambda data: Adding(),
-}
+__all__ = ["Algorithm", "Worked"]
 
 _STEPS = 40_000  # steps of a batch where no gradients are kept
-
-
-@dataclass(frozen=True)
-class Exercises:
-    """What is drawn from: an algorithm, the code files it reads if any, and which stream of chance."""
-
-    name: str
-    kind: ExerciseKind
-    stream: int
-    """Held-out exercises have streams from 1; training draws from 0 whatever this says."""
-    in_code: bool = False
 
 
 class Worked(NamedTuple):
@@ -98,7 +65,7 @@ class Worked(NamedTuple):
         return self._asdict()
 
 
-class Algorithm(Task[Exercises]):
+class Algorithm(Task[Exercises, FittedAlgorithm]):
     """Learns an algorithm from exercises made up without end, and is tested on longer ones.
 
     Example:
@@ -110,17 +77,25 @@ class Algorithm(Task[Exercises]):
 
     name: ClassVar[str] = "algorithm"
     settings_type: ClassVar[type[Settings]] = AlgorithmSettings
+    fitted_type: ClassVar[type[FittedAlgorithm]] = FittedAlgorithm
     summary: ClassVar[str] = "Does the exercises of an algorithm."
 
     def __init__(self, settings: AlgorithmSettings | None = None, **values: Unpack[AlgorithmKeywords]) -> None:
         super().__init__(settings, **values)
-        self.algorithm: str | None = None
-        self.kind: ExerciseKind | None = None
-        self._in_code = False
+
+    @property
+    def kind(self) -> ExerciseKind:
+        """The exercises that the network learned.
+
+        Raises:
+            UsageError: If the model has not been trained.
+        """
+        return self.fitted.kind
 
     @property
     def metric(self) -> tuple[str, bool]:
-        return ("squared_error" if self.kind is not None and self.kind.answers == "numbers" else "nats"), False
+        numbers = self._fitted is not None and self._fitted.kind.answers == "numbers"
+        return ("squared_error" if numbers else "nats"), False
 
     # ---- exercises ---------------------------------------------------------------------------------------------
 
@@ -137,58 +112,19 @@ class Algorithm(Task[Exercises]):
         return names
 
     def _read(self, source: DataSource) -> Exercises:
-        assert not isinstance(source, RowsInMemory)
+        if isinstance(source, RowsInMemory):
+            raise UsageError("the exercises of an algorithm are made up, and examples in memory came")
         name, *files = [str(source)] if isinstance(source, str | os.PathLike) else [str(path) for path in source]
-        if name not in ALGORITHMS:
-            raise UsageError(
-                f"there is no algorithm {name!r}{nearest(name, ALGORITHMS)}; choose one of {', '.join(ALGORITHMS)}"
-            )
-        if files and name != "brackets":
-            raise UsageError(
-                f"the exercises of {name} are made up; {files[0]} can't be read for them, only for brackets"
-            )
-        if self.algorithm is not None and self.model is not None:
-            self._refuse_other(name, bool(files))
-        if files:
-            kind: ExerciseKind = BracketsInCode(["".join(read_text(file)) for file in find_files(files)])
-        else:
-            kind = ALGORITHMS[name](self.settings.data)
-        return Exercises(name, kind, 1, bool(files))
-
-    def _refuse_other(self, name: str, in_code: bool) -> None:
-        if (name, in_code) != (self.algorithm, self._in_code):
-            learned = f"{self.algorithm}{' in code' * self._in_code}"
-            raise UsageError(f"this network learned {learned}; it can't be scored on {name}{' in code' * in_code}")
-
-    def _fingerprint(self, paths: tuple[str, ...]) -> str | None:
-        if not paths:
-            return None
-        files = [Path(file) for file in find_files(paths[1:])] if len(paths) > 1 else []
-        return hashlib.sha256(f"{paths[0]} {fingerprint(files) if files else ''}".encode()).hexdigest()
-
-    def _divide(self, examples: Exercises, fraction: float) -> tuple[Exercises, Exercises]:
-        """Exercises are never the same twice, so what is held out is another stream of them."""
-        return replace(examples, stream=examples.stream + 1), examples
-
-    def _size(self, examples: Exercises) -> dict[str, int]:
-        data = self.settings.data
-        return {"exercises": data.valid_examples * len(self.test_lengths), "longest": max(self.test_lengths)}
+        return Exercises.of(name, files, self.settings.data)
 
     @property
     def test_lengths(self) -> list[int]:
         """The lengths that are scored at the end; the longest of training comes first."""
-        data = self.settings.data
-        if data.test_lengths is None:
-            return [data.max_length, 2 * data.max_length, 4 * data.max_length]
-        return [int(word) for word in data.test_lengths.split(",") if word.strip()] or [data.max_length]
-
-    def _learn(self, examples: Exercises) -> None:
-        self.algorithm, self.kind, self._in_code = examples.name, examples.kind, examples.in_code
+        return scored_lengths(self.settings.data)
 
     # ---- network, batches --------------------------------------------------------------------------------------
 
     def _build(self) -> nn.Module:
-        assert self.kind is not None
         network = self.settings.network
         stack = recurrent_stack(network, self._cell, self.kind.inputs, bidirectional=False)
         model = StepwiseModel(stack, self.kind.outputs, answers=self.kind.answers)
@@ -271,7 +207,6 @@ class Algorithm(Task[Exercises]):
     # ---- use ---------------------------------------------------------------------------------------------------
 
     def _exercise(self, text: str, where: str) -> Exercise:
-        assert self.kind is not None
         try:
             return self.kind.read(text)
         except DataError as error:
@@ -294,21 +229,18 @@ class Algorithm(Task[Exercises]):
 
     @torch.no_grad()
     def _worked(self, text: str, where: str) -> Worked:
-        assert self.kind is not None
         exercise = self._exercise(text, where)
         said = self.model(exercise.inputs.to(device_of(self.model)))
         check_output(said, where)
         return self._answered(text, exercise, said)
 
     def _answered(self, text: str, exercise: Exercise, said: Tensor) -> Worked:
-        assert self.kind is not None
         counted = exercise.counted[:, 0]
         answer, right = self._values(said)[counted], exercise.targets[counted, 0].numpy()
         return Worked(text, self.kind.show(answer), self.kind.show(right))
 
     def _values(self, said: Tensor) -> NDArray[np.float32]:
         """What the network said of a single exercise, (time, outputs): chances of a 1, or numbers."""
-        assert self.kind is not None
         said = said[:, 0].float().cpu()
         values: NDArray[np.float32] = (said.sigmoid() if self.kind.answers == "bits" else said).numpy()
         return values
@@ -324,7 +256,6 @@ class Algorithm(Task[Exercises]):
         """
         self._need_model()
         self._one_text(text)
-        assert self.kind is not None
         exercise = self._exercise(text, "text")
         said, arrays, notes = self._recorded(lambda: self.model(exercise.inputs.to(device_of(self.model))))
         arrays["output / answer"] = self._values(said)
@@ -348,31 +279,4 @@ class Algorithm(Task[Exercises]):
         return found
 
     def _summary(self) -> str:
-        return f"{self.algorithm} by {super()._summary()}"
-
-    # ---- folders -----------------------------------------------------------------------------------------------
-
-    def _save_vocabularies(self, folder: Path) -> None:
-        record = {"algorithm": self.algorithm, "in_code": self._in_code}
-        replace_file(folder / "algorithm.json", msgspec.json.encode(record) + b"\n")
-
-    def _load_vocabularies(self, folder: Path) -> None:
-        path = folder / "algorithm.json"
-        record = read_json(path, _Record, "the name of the algorithm")
-        if record.algorithm not in ALGORITHMS:
-            raise ModelFolderError(
-                f"{path}: there is no algorithm {record.algorithm!r}{nearest(record.algorithm, ALGORITHMS)}; "
-                f"the folder is damaged, or newer"
-            )
-        kind: ExerciseKind = BracketsInCode(["{}"]) if record.in_code else ALGORITHMS[record.algorithm](self._data)
-        self.algorithm, self.kind, self._in_code = record.algorithm, kind, record.in_code
-
-    @property
-    def _data(self) -> ExerciseSettings:
-        data: ExerciseSettings = self.settings.data
-        return data
-
-
-class _Record(msgspec.Struct):
-    algorithm: str
-    in_code: bool
+        return f"{self.fitted.name} by {super()._summary()}"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from unspool.errors import SettingError
+from unspool.inputs.network_settings import StackSettings
 from unspool.settings import PositiveInt, Settings
 from unspool.tasks.entry import TaskEntry
 from unspool.tasks.parts.data_settings import SplitSettings
-from unspool.tasks.parts.network_settings import StackSettings
 from unspool.training.settings import TrainingSettings
 
 __all__ = ["ENTRY", "AlgorithmSettings", "ExerciseSettings"]

@@ -8,73 +8,57 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, cast, overload
 
-import msgspec
 import numpy as np
 import torch
 from torch import nn
 
 from unspool.data import (
-    LONGEST_TEXT,
-    UNKNOWN,
     DataSource,
     Interleaved,
-    NgramVocabulary,
     PairedExamples,
     Question,
-    Reader,
-    RowsInMemory,
-    Sample,
-    Sequences,
     Tokens,
     Vocabulary,
     evaluation_batches,
     extend_questions,
     merge_questions,
-    questions_of_rows,
-    read_questions,
-    shared_wordings,
     wording_key,
 )
 from unspool.decoding import DecodingSettings, decode, stream, stream_settings, text_pieces
-from unspool.errors import DataError, ModelFolderError, UsageError, option
+from unspool.errors import DataError, ModelFolderError, option
 from unspool.inspection import Trace
 from unspool.models import AssistantModel, Retriever
-from unspool.reading import read_json
 from unspool.settings import Settings, describe
+from unspool.tasks.answer.data import Questions, note_of_shared, open_data, whole
+from unspool.tasks.answer.fitted import LONGEST_QUESTION, FittedAssistant
 from unspool.tasks.answer.matching import (
+    Calibration,
     Confidence,
-    HeldOut,
     KeyIndex,
     LookupSource,
     Matcher,
-    PairBags,
     Ranking,
-    answer_weight,
     begin_retriever,
     calibrate,
-    hold_out,
-    learn_vocabulary,
     make_probes,
     targets,
 )
 from unspool.tasks.answer.settings import AssistantSettings
+from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.parts.vocabularies import bucketed, learned_vocabulary
+from unspool.tasks.running.fit import Splits
 from unspool.tasks.task import Paths, Task, batched_tokens, device_of
 from unspool.training import BatchSource
-from unspool.writing import replace_file
 
 if TYPE_CHECKING:
     from unspool.tasks.answer.keywords import AssistantKeywords
 
 __all__ = ["Assistant", "Reply", "Source"]
 
-_LONGEST = 256  # units of a question that the generator reads
 _SHOWN = 5  # pairs that a reply names
-_EXAMPLES, _PLACES = 3, 2  # wordings that a note names, and places of each
 
 
 class Source(NamedTuple):
@@ -123,7 +107,7 @@ class Reply(NamedTuple):
         return f"{self.confidence:.0%} sure, below {self.threshold:.0%}; the nearest it knows: {nearest.question}"
 
 
-class Assistant(Task[list[Question]]):
+class Assistant(Task[Questions, FittedAssistant]):
     """Answers questions from the pairs it was given, and says so when it does not know.
 
     A memory finds the pair whose question is nearest to what was asked, paraphrases included; a generator, if there is
@@ -138,18 +122,46 @@ class Assistant(Task[list[Question]]):
 
     name: ClassVar[str] = "answer"
     settings_type: ClassVar[type[Settings]] = AssistantSettings
+    fitted_type: ClassVar[type[FittedAssistant]] = FittedAssistant
     summary: ClassVar[str] = "Answers questions from the pairs it was given."
 
     def __init__(self, settings: AssistantSettings | None = None, **values: Unpack[AssistantKeywords]) -> None:
         super().__init__(settings, **values)
-        self.questions: list[Question] = []
-        """What it knows: questions in all their wordings, and their answers."""
-        self.matcher: Matcher | None = None
-        self.vocabulary: Vocabulary | None = None
-        """Units of the generator."""
-        self._ngrams: Any = None
-        self._lesson: _Lesson | None = None
-        self._added: list[_Addition] = []
+        self._matcher: Matcher | None = None
+
+    @property
+    def questions(self) -> list[Question]:
+        """What it knows: questions in all their wordings, and their answers.
+
+        Raises:
+            UsageError: If the assistant has not been trained.
+        """
+        return self.fitted.questions
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """Units of the generator; None without one.
+
+        Raises:
+            UsageError: If the assistant has not been trained.
+        """
+        return self.fitted.vocabulary
+
+    @property
+    def matcher(self) -> Matcher:
+        """What finds the questions nearest to what was asked.
+
+        Raises:
+            UsageError: If the assistant has not been trained.
+        """
+        if self._matcher is None:
+            self._need_weights()
+            if self._unfinished is not None:
+                self.fitted.calibration = self._calibrated()
+            if self.fitted.calibration is None:
+                raise ModelFolderError(f"{self._home}: vocabulary/matching.json is missing; the folder is not complete")
+            self._matcher = self._matcher_of(self.model, self.fitted.calibration)
+        return self._matcher
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -161,52 +173,15 @@ class Assistant(Task[list[Question]]):
     def _columns_in_memory(self) -> tuple[str, ...]:
         return self.settings.data.question or "question", self.settings.data.answer or "answer"
 
-    def _questions(self, source: DataSource) -> Reader[Question]:
-        data = self.settings.data
-        if isinstance(source, RowsInMemory):
-            rows = source.reader(skip_bad=data.skip_bad)
-            return questions_of_rows(rows, question=data.question, answer=data.answer)
-        return read_questions(
-            source,
-            format=data.format,
-            header=data.header,
-            delimiter=data.delimiter,
-            question=data.question,
-            answer=data.answer,
-            columns=self._columns_of("question", "answer"),
-            skip_bad=data.skip_bad,
-        )
-
-    def _read(self, source: DataSource) -> list[Question]:
-        reader = self._questions(source)
-        questions = merge_questions(reader)
+    def _read(self, source: DataSource) -> Questions:
+        reader = open_data(self.settings, source, self._columns_of("question", "answer"))
+        questions = Questions(merge_questions(reader))
         self._remember(reader)
         return questions
 
-    def _samples(self, examples: list[Question]) -> Iterator[Sample]:
-        for each in examples:
-            for wording in each.wordings:
-                yield Sample(each.where, (wording, each.answers[0]))
-
-    def _divide(self, examples: list[Question], fraction: float) -> tuple[list[Question], list[Question] | None]:
-        """Hold out wordings, never a whole question: what was never told can't be answered.
-
-        A wording of several questions is held out of all of them.
-        """
-        spare = _spare_wordings(examples)
-        if not spare:
-            return examples, None
-        generator = np.random.default_rng([self.settings.training.seed, 0x5B117])
-        order = generator.permutation(len(spare))[: max(1, round(len(spare) * fraction))]
-        held: dict[int, set[int]] = {}
-        for place, one in chain.from_iterable(spare[each] for each in np.sort(order)):
-            held.setdefault(place, set()).add(one)
-        kept = [_some(each, set(range(len(each.wordings))) - held.get(i, set())) for i, each in enumerate(examples)]
-        return kept, [_some(examples[place], held[place]) for place in sorted(held)]
-
-    def _notes(self, train: list[Question], held_out: list[Question] | None) -> list[str]:
+    def _notes(self, train: Questions, held_out: Questions | None) -> list[str]:
         """Name the wordings that several questions share, and settings that have no effect."""
-        return [*_note_of_shared(_whole(train, held_out)), *self._note_of_generator()]
+        return [*note_of_shared(whole(train, held_out)), *self._note_of_generator()]
 
     def _note_of_generator(self) -> list[str]:
         """Name the settings of a generator that is not trained."""
@@ -220,46 +195,17 @@ class Assistant(Task[list[Question]]):
         verb = "have" if len(changed) > 1 else "has"
         return [f"{', '.join(changed)} {verb} no effect without a generator; train one with {option('generator')}"]
 
-    def _size(self, examples: list[Question]) -> dict[str, int]:
-        return {
-            "questions": len(examples),
-            "wordings": sum(len(each.wordings) for each in examples),
-            "answers": sum(len(each.answers) for each in examples),
-        }
-
     # ---- vocabulary, network, batches --------------------------------------------------------------------------
-
-    def _learn(self, examples: list[Question]) -> None:
-        if len(examples) < 2:
-            raise DataError("one question only: expected at least two, there would be nothing to choose from")
-        self._learn_questions(examples)
-        if self.settings.generator:
-            texts = chain.from_iterable((*each.wordings, *each.answers) for each in examples)
-            self.vocabulary = learned_vocabulary(texts, self.settings.vocabulary)
-
-    def _learn_questions(self, examples: list[Question]) -> None:
-        memory = self.settings.memory
-        self.questions, self.matcher, self._lesson = examples, None, None
-        self._ngrams = learn_vocabulary(examples, shortest=memory.shortest, longest=memory.longest)
-
-    def _learned_from(self) -> _Lesson:
-        """What the memory is trained on; made once for a training."""
-        if self._lesson is None:
-            held = hold_out(self.questions, seed=self.settings.training.seed)
-            bags = PairBags(held.kept, self._ngrams)
-            bags.answer_weight = answer_weight(bags)
-            self._lesson = _Lesson(held, bags)
-        return self._lesson
 
     def _build(self) -> nn.Module:
         generator = None
         if self.settings.generator:
-            assert self.vocabulary is not None
+            units = self.fitted.units
             generator = build_encoder_decoder(
                 self.settings.network,
                 self._cell,
-                self.vocabulary,
-                self.vocabulary,
+                units,
+                units,
                 label_smoothing=self.settings.label_smoothing,
             )
         return AssistantModel(self._retriever(), generator)
@@ -268,18 +214,18 @@ class Assistant(Task[list[Question]]):
         """One that training can begin with; of a model that is being loaded, one to put its weights in."""
         size = self.settings.memory.size
         if self.record is None:
-            return Retriever(len(self._ngrams), size)
-        return begin_retriever(self._learned_from().bags, size=size, seed=self.settings.training.seed)
+            return Retriever(len(self.fitted.ngrams), size)
+        return begin_retriever(self.fitted.lesson.bags, size=size, seed=self.settings.training.seed)
 
     def _summary(self) -> str:
-        found = f"memory of {len(self.questions):,} questions in {len(self._ngrams):,} words and pieces"
+        found = f"memory of {len(self.questions):,} questions in {len(self.fitted.ngrams):,} words and pieces"
         if not self.settings.generator:
             return found
         network = self.settings.network
         return f"{found}; generator: {network.network}, {super()._summary()}"
 
-    def _source(self, examples: list[Question]) -> BatchSource:
-        memory, lesson = self.settings.memory, self._learned_from()
+    def _source(self, examples: Questions) -> BatchSource:
+        memory, lesson = self.settings.memory, self.fitted.lesson
         lookups = LookupSource(
             lesson.held.kept,
             lesson.bags,
@@ -291,31 +237,25 @@ class Assistant(Task[list[Question]]):
         )
         if not self.settings.generator:
             return lookups
-        return Interleaved(lookups, bucketed(self._paired(examples), self.settings.training))
-
-    def _paired(self, examples: Iterable[Question]) -> PairedExamples:
-        """Every wording with every answer of its question, for the generator."""
-        assert self.vocabulary is not None
-        both = [(wording, answer) for each in examples for wording in each.wordings for answer in each.answers]
-        sources = self._encode([wording for wording, _ in both])
-        return PairedExamples(sources, self.vocabulary.encode_batch([answer for _, answer in both]))
-
-    def _encode(self, texts: Sequence[str]) -> Sequences:
-        assert self.vocabulary is not None
-        encoded = (ids[:_LONGEST] for ids in self.vocabulary.encode_batch([text[:LONGEST_TEXT] for text in texts]))
-        return Sequences.of(ids if len(ids) else np.array([UNKNOWN], np.int32) for ids in encoded)
+        return Interleaved(lookups, bucketed(self.fitted.paired(examples), self.settings.training))
 
     # ---- scores ------------------------------------------------------------------------------------------------
 
-    def _finish(self, train: list[Question]) -> None:
+    def _finish(self, splits: Splits[Questions], score: Callable[[], None]) -> list[str]:
+        """Choose when it knows, count the scores, then put the wordings held out and what was added into the memory."""
+        self.fitted.calibration, self._matcher = self._calibrated(), None
+        score()
+        if splits.held_out or self.fitted.additions:
+            self._learn_more(self.fitted.completed(splits.train.examples, splits.held_out))
+        return []
+
+    def _calibrated(self) -> Calibration:
         """Choose, from the training data, below which confidence it does not know."""
-        lesson = self._learned_from()
+        lesson = self.fitted.lesson
         probes = make_probes(lesson.held, lesson.bags, seed=self.settings.training.seed)
         index = KeyIndex(self.model.retriever.cpu(), lesson.bags.keys())
-        self.matcher = self._matcher(self.model, calibrate(probes, index, keep=self.settings.keep or 1e-6))
-
-    def _finish_early(self) -> None:
-        self._finish(self.questions)
+        confidence = calibrate(probes, index, keep=self.settings.keep or 1e-6)
+        return Calibration(confidence, lesson.bags.answer_weight)
 
     def _shorter(self) -> list[str]:
         if not self.settings.generator:
@@ -323,42 +263,39 @@ class Assistant(Task[list[Question]]):
         without = option("generator", False)
         return [f"no generator ({without}), which is what takes the time", *super()._shorter()]
 
-    def _go_back(self, train: list[Question], held_out: list[Question] | None) -> None:
-        """Set aside what was added after training, and the wordings held out; `_complete` puts both back."""
-        self._added = _additions(_whole(train, held_out), self.questions)
-        self._learn_questions(train)
+    def _matcher_of(self, model: AssistantModel, calibration: Calibration) -> Matcher:
+        return Matcher(
+            self.fitted.questions,
+            self.fitted.ngrams,
+            model.retriever,
+            calibration.confidence,
+            answer_weight=calibration.answer_weight,
+        )
 
-    def _complete(self, train: list[Question], held_out: list[Question] | None) -> None:
-        """Put the wordings that were held out into the memory, behind the others of their questions."""
-        if held_out or self._added:
-            self._learn_more(_with_additions(_whole(train, held_out), self._added))
-
-    def _matcher(self, model: nn.Module, confidence: Confidence) -> Matcher:
+    def _score(self, model: nn.Module, examples: Questions) -> dict[str, float]:
         assert isinstance(model, AssistantModel)
-        weight = self._learned_from().bags.answer_weight
-        return Matcher(self.questions, self._ngrams, model.retriever, confidence, answer_weight=weight)
-
-    def _score(self, model: nn.Module, examples: list[Question]) -> dict[str, float]:
         device = device_of(model)
+        not_yet = Calibration(_NOT_YET, self.fitted.lesson.bags.answer_weight)
         try:
-            scores = self._lookup_scores(self._matcher(model, _NOT_YET), examples)
+            scores = self._lookup_scores(self._matcher_of(model, not_yet), examples)
         finally:
             model.to(device)
         return {"first": scores["first"], "correct": scores["correct"], **self._perplexity(model, examples)}
 
-    def _final_score(self, model: nn.Module, examples: list[Question]) -> dict[str, float]:
-        assert self.matcher is not None
+    def _final_score(self, model: nn.Module, examples: Questions) -> dict[str, float]:
         return {**self._lookup_scores(self.matcher, examples, self._choose), **self._perplexity(model, examples)}
 
-    def _perplexity(self, model: nn.Module, examples: list[Question]) -> dict[str, float]:
+    def _perplexity(self, model: nn.Module, examples: Questions) -> dict[str, float]:
         """Of the answers by the generator, given the question; nothing without one."""
         assert isinstance(model, AssistantModel)
         if model.generator is None:
             return {}
-        return {"perplexity": pair_perplexity(model.generator, self._paired(examples), batched_tokens(self.settings))}
+        return {
+            "perplexity": pair_perplexity(model.generator, self.fitted.paired(examples), batched_tokens(self.settings))
+        }
 
     def _lookup_scores(
-        self, matcher: Matcher, examples: list[Question], choose: Callable[[str, Sequence[str]], str] | None = None
+        self, matcher: Matcher, examples: Questions, choose: Callable[[str, Sequence[str]], str] | None = None
     ) -> dict[str, float]:
         """How often the first entry is right, how often its answer is, and how often it is sure enough to be given.
 
@@ -380,13 +317,13 @@ class Assistant(Task[list[Question]]):
         counts = {"first": first, "correct": correct, "answered": answered}
         return {name: count / len(wordings) for name, count in counts.items()}
 
-    def _baselines(self, train: list[Question], held_out: list[Question]) -> dict[str, dict[str, float]]:
+    def _baselines(self, train: Questions, held_out: Questions) -> dict[str, dict[str, float]]:
         """The same memory without any training: tf–idf of words and pieces."""
-        retriever = Retriever(len(self._ngrams), 1)
+        retriever = Retriever(len(self.fitted.ngrams), 1)
         with torch.no_grad():
             retriever.projection.zero_()
-        weight = self._learned_from().bags.answer_weight
-        untrained = Matcher(train, self._ngrams, retriever, _NOT_YET, answer_weight=weight)
+        weight = self.fitted.lesson.bags.answer_weight
+        untrained = Matcher(train, self.fitted.ngrams, retriever, _NOT_YET, answer_weight=weight)
         scores = self._lookup_scores(untrained, held_out)
         return {"tf–idf": {"first": scores["first"], "correct": scores["correct"]}}
 
@@ -412,7 +349,6 @@ class Assistant(Task[list[Question]]):
             UsageError: If the assistant has not been trained.
         """
         ranking = self._ranked(question, threshold)
-        assert self.matcher is not None
         pairs = [self.matcher.questions[match.pair] for match in ranking.matches]
         sources = [
             Source(pair.wordings[0], pair.answers[0], round(match.probability, 4))
@@ -430,20 +366,19 @@ class Assistant(Task[list[Question]]):
         )
 
     def _need_model(self) -> None:
-        """Also keep the memory where it is fastest, wherever the generator was moved."""
-        super()._need_model()
+        """Also keep the memory where it is fastest, wherever the generator was moved, and make its keys."""
+        self._need_weights()
         self.model.retriever.cpu()
+        self.matcher  # noqa: B018 - made on first use
 
     def _ranked(self, question: str, threshold: float | None) -> Ranking:
         self._need_model()
-        assert self.matcher is not None
         ranking = self.matcher.rank(question, top=_SHOWN, threshold=self._least(threshold))
         shares = [ranking.confidence, *(match.probability for match in ranking.matches)]
         check_output(torch.tensor(shares), "the question")
         return ranking
 
     def _least(self, threshold: float | None) -> float:
-        assert self.matcher is not None
         chosen = self.matcher.confidence.threshold
         own = self.settings.threshold
         return threshold if threshold is not None else own if own is not None else chosen
@@ -453,9 +388,8 @@ class Assistant(Task[list[Question]]):
         """Of several answers the one that the generator finds likeliest, unit by unit; the first without one."""
         if len(answers) == 1 or self.model.generator is None:
             return answers[0]
-        assert self.vocabulary is not None
         generator, scores = self.model.generator, np.zeros(len(answers))
-        pairs = PairedExamples(self._encode([question] * len(answers)), self.vocabulary.encode_batch(answers))
+        pairs = PairedExamples(self.fitted.encode([question] * len(answers)), self.fitted.units.encode_batch(answers))
         for places, batch in evaluation_batches(pairs, batch_tokens=batched_tokens(self.settings)):
             said = generator(batch.to(device_of(generator))).log_probabilities.sum(0)
             scores[places] = said.cpu().numpy() / (pairs.target.lengths[places] + 1)
@@ -515,17 +449,14 @@ class Assistant(Task[list[Question]]):
     def _begun(self, question: str) -> tuple[Any, Vocabulary, Tokens, Any]:
         """The generator, its vocabulary, the question's units, and the state in which writing begins."""
         self._need_model()
-        if self.model.generator is None or self.vocabulary is None:
-            raise UsageError(f"this assistant has no generator that could write; train one with {option('generator')}")
-        generator = self.model.generator
-        tokens = Tokens(*self._encode([question]).pad(np.array([0]))).to(device_of(generator))
-        return generator, self.vocabulary, tokens, generator.start(tokens)
+        units, generator = self.fitted.units, self.model.generator
+        tokens = Tokens(*self.fitted.encode([question]).pad(np.array([0]))).to(device_of(generator))
+        return generator, units, tokens, generator.start(tokens)
 
     def _longest_written(self) -> int:
         """Most units that the generator writes, by the answers there are."""
-        assert self.vocabulary is not None
         answers = chain.from_iterable(each.answers for each in self.questions[:500])
-        longest = 2 * max(len(ids) for ids in self.vocabulary.encode_batch(list(answers))) + 10
+        longest = 2 * max(len(ids) for ids in self.fitted.units.encode_batch(list(answers))) + 10
         return min(longest, most_written(self.settings.network))
 
     def add(self, pairs: Paths | Sequence[tuple[str, str]]) -> int:
@@ -543,7 +474,6 @@ class Assistant(Task[list[Question]]):
             UsageError: If the assistant has not been trained.
         """
         self._need_model()
-        assert self.matcher is not None
         self._skipped = 0
         told = [] if isinstance(pairs, str | Path) else [each for each in pairs if isinstance(each, tuple)]
         more = [_told(question, answer) for question, answer in told] or self._read(cast(Paths, pairs))
@@ -552,25 +482,17 @@ class Assistant(Task[list[Question]]):
         return len(self.questions) - before
 
     def _learn_more(self, questions: list[Question]) -> None:
-        """Make the memory anew, of all it knows and more; some of the wordings are new to its vocabulary."""
-        old = self.matcher
-        assert old is not None
-        known = set(chain.from_iterable(each.wordings for each in self.questions))
-        self.questions = questions
-        fresh = [_some(each, [i for i, one in enumerate(each.wordings) if one not in known]) for each in self.questions]
-        fresh = [each for each in fresh if each.wordings]
-        self._ngrams = old.vocabulary.extended([each.wordings for each in fresh], [each.answers for each in fresh])
-        self.model.retriever = old.model.grown(len(self._ngrams))
-        self.matcher = Matcher(
-            self.questions, self._ngrams, self.model.retriever, old.confidence, answer_weight=old.answer_weight
-        )
+        """Make the memory anew, of all it knows and more."""
+        self._fitted, self._matcher = self.fitted.extended(questions), None
+        self.model.retriever = self.model.retriever.cpu().grown(len(self.fitted.ngrams))
+        self._need_model()
         if self.record is not None:
             self.record.network = self.describe()
 
     def introduction(self) -> str:
         """What it knows, in a sentence."""
         self._need_model()
-        count = self._size(self.questions)
+        count = Questions(self.questions).sizes()
         return (
             f"{count['questions']:,} questions in {count['wordings']:,} wordings; "
             f"answers from a confidence of {self._least(None):.0%}."
@@ -587,7 +509,6 @@ class Assistant(Task[list[Question]]):
         """
         self._one_text(text)
         reply = self.ask(text)
-        assert self.matcher is not None
         words, counts = self.matcher.contributions(text)
         prediction: dict[str, Any] = {
             "answer": reply.answer,
@@ -595,56 +516,16 @@ class Assistant(Task[list[Question]]):
             "threshold": reply.threshold,
             "sources": [source._asdict() for source in reply.sources],
         }
-        if self.model.generator is None or self.vocabulary is None:
+        if self.model.generator is None:
             return Trace(tuple(words), {"memory / counts": counts}, prediction, self._summary())
         counted = zip(words, counts.tolist(), strict=True)
         prediction["words that counted"] = [[word, round(count, 4)] for word, count in counted]
         answer = reply.answer if reply.known else reply.answers[0]
-        pair = PairedExamples(self._encode([text]), self.vocabulary.encode_batch([answer]))
-        read = self.vocabulary.encode_with_offsets(text).units[:_LONGEST] or [text]
-        written = [*self.vocabulary.encode_with_offsets(answer).units, ""]
+        pair = PairedExamples(self.fitted.encode([text]), self.fitted.units.encode_batch([answer]))
+        read = self.fitted.units.encode_with_offsets(text).units[:LONGEST_QUESTION] or [text]
+        written = [*self.fitted.units.encode_with_offsets(answer).units, ""]
         batch = pair.batch(np.array([0])).to(device_of(self.model.generator))
         return trace_of_pair(self.model.generator, batch, read, written, prediction=prediction, summary=self._summary())
-
-    # ---- folders -----------------------------------------------------------------------------------------------
-
-    def _save_vocabularies(self, folder: Path) -> None:
-        kept = [{"wordings": each.wordings, "answers": each.answers} for each in self.questions]
-        replace_file(folder / "questions.json", msgspec.json.format(msgspec.json.encode(kept)) + b"\n")
-        if self.vocabulary is not None:
-            self.vocabulary.save(folder)
-        if self.matcher is not None:
-            self.matcher.save(folder)
-        else:
-            self._ngrams.save(folder)
-
-    def _load_vocabularies(self, folder: Path) -> None:
-        path = folder / "questions.json"
-        kept = read_json(path, list[_Kept], "the list of questions")
-        if not kept or not all(each.wordings and each.answers for each in kept):
-            raise ModelFolderError(f"{path}: a question without wording or answer; the folder is damaged")
-        self.questions = [Question(str(path), each.wordings, each.answers) for each in kept]
-        self._ngrams, self._lesson = NgramVocabulary.load(folder), None
-        if self.settings.generator:
-            self.vocabulary = Vocabulary.load(folder)
-
-    def _opened(self, vocabularies: Path) -> None:
-        self.matcher = Matcher.load(vocabularies, self.questions, self.model.retriever)
-
-
-class _Lesson(NamedTuple):
-    """What the memory is trained on."""
-
-    held: HeldOut
-    """The questions without some of their wordings, by which the threshold is chosen."""
-    bags: PairBags
-
-
-class _Kept(msgspec.Struct):
-    """A question as the model folder keeps it."""
-
-    wordings: list[str]
-    answers: list[str]
 
 
 def _told(question: str, answer: str) -> Question:
@@ -654,93 +535,6 @@ def _told(question: str, answer: str) -> Question:
         side = "answer" if asked else "question"
         raise DataError(f"the {side} is empty; expected a text on both sides")
     return Question("what was added", [asked], [said])
-
-
-def _note_of_shared(examples: Sequence[Question]) -> list[str]:
-    """Say which wordings several questions share, and where they stand."""
-    shared = shared_wordings(examples)
-    if not shared:
-        return []
-    parts = []
-    for key, places in list(shared.items())[:_EXAMPLES]:
-        first = next(text for text in examples[places[0]].wordings if wording_key(text) == key)
-        parts.append(f"{first!r} ({', '.join(examples[place].where for place in places[:_PLACES])})")
-    count = f"{len(shared):,} wordings belong" if len(shared) > 1 else "1 wording belongs"
-    return [
-        f"{count} to several questions: {', '.join(parts)}{' ...' if len(shared) > _EXAMPLES else ''}. "
-        f"Asked so, the assistant takes the question whose other wordings and answers fit best, and shows all"
-    ]
-
-
-def _spare_wordings(examples: Sequence[Question]) -> list[list[tuple[int, int]]]:
-    """Wordings that can be held out: for each, the places of the questions that have it, and its place in them."""
-    first = {wording_key(each.wordings[0]) for each in examples}
-    spare: dict[str, list[tuple[int, int]]] = {}
-    for place, each in enumerate(examples):
-        for one, wording in enumerate(each.wordings[1:], 1):
-            if (key := wording_key(wording)) not in first:
-                spare.setdefault(key, []).append((place, one))
-    return list(spare.values())
-
-
-def _whole(train: Sequence[Question], held_out: Sequence[Question] | None) -> list[Question]:
-    """The questions trained on, with the wordings that were held out of them behind their others."""
-    more = {each.where: each.wordings for each in held_out or ()}
-    return [
-        Question(each.where, [*each.wordings, *more[each.where]], each.answers) if each.where in more else each
-        for each in train
-    ]
-
-
-class _Addition(NamedTuple):
-    """What a question has beyond what it was trained with."""
-
-    place: int | None
-    """Of the question; None for a new one."""
-    question: Question
-    """The wordings and answers that came later; there may be none of either."""
-
-
-def _additions(trained: Sequence[Question], questions: Sequence[Question]) -> list[_Addition]:
-    """What questions have that those trained on lack; those trained on come first, in their order."""
-    texts = {text for each in trained for text in (*each.wordings, *each.answers)}
-    additions = []
-    for place, each in enumerate(questions):
-        old = trained[place] if place < len(trained) else None
-        if old is not None and old.wordings[0] == each.wordings[0]:
-            more = _without(each, old)
-            if more.wordings or more.answers:
-                additions.append(_Addition(place, more))
-        elif old is None or not texts.issuperset((*each.wordings, *each.answers)):
-            additions.append(_Addition(None, each))
-    return additions
-
-
-def _with_additions(trained: Sequence[Question], additions: Sequence[_Addition]) -> list[Question]:
-    """The questions with what was added to them, and the new ones behind them."""
-    questions = list(trained)
-    for place, more in additions:
-        if place is None:
-            questions.append(more)
-        else:
-            old = questions[place]
-            questions[place] = Question(old.where, old.wordings + more.wordings, old.answers + more.answers)
-    return questions
-
-
-def _without(question: Question, other: Question) -> Question:
-    """The wordings and answers of a question that another lacks."""
-    wordings, answers = set(other.wordings), set(other.answers)
-    return Question(
-        question.where,
-        [text for text in question.wordings if text not in wordings],
-        [text for text in question.answers if text not in answers],
-    )
-
-
-def _some(question: Question, places: Iterable[int]) -> Question:
-    """A question in some of its wordings."""
-    return Question(question.where, [question.wordings[place] for place in sorted(places)], question.answers)
 
 
 _NOT_YET = Confidence(scale=1.0, nothing=0.0, threshold=0.0)

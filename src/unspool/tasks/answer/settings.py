@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError
+from unspool.inputs.text.settings import VocabularySettings
 from unspool.settings import Dropout, Fraction, PositiveInt, Settings
 from unspool.tasks.entry import TaskEntry
-from unspool.tasks.parts.data_settings import TableSettings, VocabularySettings
+from unspool.tasks.parts.data_settings import TableSettings
 from unspool.tasks.parts.pair_settings import WRITING_NETWORKS, WRITING_NETWORKS_HELP, TranslatorNetwork
 from unspool.training.settings import TrainingSettings
 
@@ -83,6 +84,8 @@ ENTRY = TaskEntry(
     summary="Questions with answers in, an assistant to talk to out.",
     data_forms="tables (tsv, csv, jsonl, parquet) or YAML lists of questions, their paraphrases and answers",
     sides=("question", "answer"),
+    columns=(("question", "questions", "query"), ("answer", "answers", "response")),
+    suffixes=(".yml", ".yaml"),
     train_example="unspool train answer pairs.tsv --out my-assistant",
     compare_example="unspool compare answer pairs.jsonl --networks every-step,additive,transformer",
     predict_verb="answer",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
+from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES
+from unspool.inputs.network_settings import TRANSFORMER, EncoderSettings
+from unspool.inputs.text.settings import VocabularySettings
 from unspool.settings import Fraction, Settings
 from unspool.tasks.entry import TaskEntry
-from unspool.tasks.parts.data_settings import TableSettings, VocabularySettings
-from unspool.tasks.parts.network_settings import TRANSFORMER, EncoderSettings
+from unspool.tasks.parts.data_settings import TableSettings
 from unspool.training.settings import TrainingSettings
 
 __all__ = ["ENTRY", "ClassifierNetwork", "ClassifierSettings", "DataSettings"]
@@ -66,6 +68,7 @@ ENTRY = TaskEntry(
     data_forms="tables (tsv, csv, jsonl, parquet) with a column of texts and one of labels",
     sides=("text",),
     label="label",
+    columns=(TEXT_NAMES, LABEL_NAMES),
     train_example="unspool train classify reviews.tsv --out my-model --cell gru --epochs 10",
     compare_example="unspool compare classify reviews.tsv --networks bag,elman,lstm --epochs 5",
     predict_verb="label",

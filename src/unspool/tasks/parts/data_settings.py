@@ -1,4 +1,4 @@
-"""Settings of data that several tasks read: units of text, what is held out, how tables are read."""
+"""Settings of data that several tasks read: what is held out, how tables are read."""
 
 from __future__ import annotations
 
@@ -6,25 +6,9 @@ from typing import Literal
 
 from unspool.data.tables import delimiter_character
 from unspool.errors import DataError, SettingError
-from unspool.settings import Fraction, PositiveInt, Settings
+from unspool.settings import Fraction, Settings
 
-__all__ = ["ReadingSettings", "SplitSettings", "TableSettings", "VocabularySettings"]
-
-
-class VocabularySettings(Settings):
-    """What the text is cut into."""
-
-    units: Literal["word", "blank", "character", "bpe", "unigram"] = "word"
-    """Units of text: word (letters apart from punctuation), blank (split at white space only), character, or subwords
-    learned from the data (bpe, unigram)."""
-    lowercase: bool = False
-    """Whether words are looked up in lower case."""
-    digits_to_zero: bool = False
-    """Whether every digit is looked up as 0, so that unseen numbers look like seen ones."""
-    min_count: PositiveInt = 1
-    """Rarer units count as unknown."""
-    size: PositiveInt | None = None
-    """Most units to keep (subwords: how many to learn, 8,000 if not said). None: all."""
+__all__ = ["ReadingSettings", "SplitSettings", "TableSettings"]
 
 
 class SplitSettings(Settings):

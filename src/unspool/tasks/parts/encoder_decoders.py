@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from unspool.cells import Cell, cell_class
 from unspool.data import PADDING, UNKNOWN, PairedExamples, Vocabulary, evaluation_batches
+from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.layers import (
     AttentiveCell,
     FullSoftmax,
@@ -33,7 +34,6 @@ from unspool.models import (
     TransformerDecoding,
     WindowDecoder,
 )
-from unspool.tasks.parts.encoders import recurrent_stack, transformer_options
 from unspool.tasks.parts.pair_settings import TranslatorNetwork
 
 __all__ = ["build_encoder_decoder", "most_written", "never_written", "pair_perplexity"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal, get_args, get_type_hints
 
+from unspool.inputs.network_settings import NetworkSettings
+from unspool.inputs.text.settings import VocabularySettings
 from unspool.settings import Dropout, Fraction, NonNegative, PositiveInt
-from unspool.tasks.parts.data_settings import VocabularySettings
-from unspool.tasks.parts.network_settings import NetworkSettings
 
 __all__ = ["WRITING_NETWORKS", "WRITING_NETWORKS_HELP", "PairVocabularySettings", "TranslatorNetwork"]
 

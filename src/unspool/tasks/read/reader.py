@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
@@ -19,15 +18,9 @@ from unspool.data import (
     UNKNOWN,
     DataSource,
     Labels,
-    RowsInMemory,
-    Sample,
     Story,
     StoryBatches,
-    StoryExamples,
-    Vocabulary,
     read_stories,
-    split,
-    stories_of_rows,
     story_words,
 )
 from unspool.errors import DataError, counted, option
@@ -37,28 +30,19 @@ from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNe
 from unspool.settings import Settings
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.representation import brief
+from unspool.tasks.read.data import Stories, file_of, open_data
+from unspool.tasks.read.fitted import FittedReader
 from unspool.tasks.read.settings import ReaderSettings
-from unspool.tasks.task import DataLike, Task, device_of
+from unspool.tasks.task import Task, device_of
 
 if TYPE_CHECKING:
     from unspool.tasks.read.keywords import ReaderKeywords
 
-__all__ = ["Answered", "Reader", "Told"]
+__all__ = ["Answered", "Reader"]
 
 _AT_ONCE = 256  # stories of a batch where no gradients are kept
 _SENTENCE = re.compile(r"[^.?!\n]+[.?!]*")
 _FAILED = 0.05  # a task of bAbI counts as failed above this error; Weston et al. 2015, arXiv:1502.05698, section 5
-
-
-@dataclass(frozen=True)
-class Told:
-    """Stories with their questions."""
-
-    stories: list[Story]
-
-    def take(self, places: NDArray[np.int64]) -> Told:
-        """Those at some places."""
-        return Told([self.stories[place] for place in places])
 
 
 class Answered(NamedTuple):
@@ -93,7 +77,7 @@ class Answered(NamedTuple):
         return [self.sentences[int(np.argmax(weights))] for weights in self.hops]
 
 
-class Reader(Task[Told]):
+class Reader(Task[Stories, FittedReader]):
     """Reads a story and answers questions about it.
 
     Example:
@@ -105,13 +89,20 @@ class Reader(Task[Told]):
 
     name: ClassVar[str] = "read"
     settings_type: ClassVar[type[Settings]] = ReaderSettings
+    fitted_type: ClassVar[type[FittedReader]] = FittedReader
     summary: ClassVar[str] = "Reads a story and answers questions about it."
 
     def __init__(self, settings: ReaderSettings | None = None, **values: Unpack[ReaderKeywords]) -> None:
         super().__init__(settings, **values)
-        self.vocabulary: Vocabulary | None = None
-        self.answers: Labels | None = None
-        self._examples_seen = 0  # in an epoch of training
+
+    @property
+    def answers(self) -> Labels:
+        """The answers it can say.
+
+        Raises:
+            UsageError: If the model has not been trained.
+        """
+        return self.fitted.answers
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -122,49 +113,20 @@ class Reader(Task[Told]):
     def _columns_in_memory(self) -> tuple[str, ...]:
         return "story", "question", "answer"
 
-    def _read(self, source: DataSource) -> Told:
-        data = self.settings.data
-        if isinstance(source, RowsInMemory):
-            reader = stories_of_rows(source.reader(skip_bad=data.skip_bad), answered=True)
-        else:
-            reader = read_stories(source, form=data.format, answered=True, skip_bad=data.skip_bad)
-        stories = list(reader)
+    def _read(self, source: DataSource) -> Stories:
+        reader = open_data(self.settings, source)
+        examples = Stories(list(reader))
         self._remember(reader)
-        return Told(stories)
+        return examples
 
-    def _samples(self, examples: Told) -> Iterator[Sample]:
-        for story in examples.stories:
-            yield Sample(story.where, (" ".join(story.sentences), story.question), (str(story.answer),))
-
-    def _divide(self, examples: Told, fraction: float) -> tuple[Told, Told]:
-        """All questions about one story go to one side, or answers would be held out whose story was trained on."""
-        of_story = _numbers_of_stories(examples.stories)
-        _, held = split(int(of_story[-1]) + 1, fraction, self.settings.training.seed)
-        inside = np.isin(of_story, held)
-        return examples.take(np.flatnonzero(~inside)), examples.take(np.flatnonzero(inside))
-
-    def _size(self, examples: Told) -> dict[str, int]:
-        files = {_file(story) for story in examples.stories}
-        return {"questions": len(examples.stories), **({"files": len(files)} if len(files) > 1 else {})}
-
-    # ---- vocabulary, network, batches --------------------------------------------------------------------------
-
-    def _learn(self, examples: Told) -> None:
-        stories = examples.stories
-        told = dict.fromkeys(text for story in stories for text in (*story.sentences, story.question))
-        self.answers = Labels.learn(story.answer for story in stories if story.answer is not None)
-        words = [*map(story_words, told), *([answer] for answer in self.answers)]
-        self.vocabulary = Vocabulary.learn(words, units="word", lowercase=True)
-        self._examples_seen = len(stories)
+    # ---- network, batches --------------------------------------------------------------------------------------
 
     def _build(self) -> nn.Module:
-        assert self.vocabulary is not None
-        assert self.answers is not None
-        network = self.settings.network
+        network, fitted = self.settings.network, self.fitted
         encoder = self._cell if network.encoder == "cell" else network.encoder
-        vocabulary, size = len(self.vocabulary), network.embedding
+        vocabulary, size = len(fitted.vocabulary), network.embedding
         shared: dict[str, Any] = {"hops": network.hops, "encoder": encoder}
-        answers = torch.tensor(self.vocabulary.encode_words(self.answers), dtype=torch.long)
+        answers = torch.tensor(fitted.vocabulary.encode_words(fitted.answers), dtype=torch.long)
         model: nn.Module
         if network.network == "dynamic":
             model = DynamicMemoryNetwork(
@@ -180,22 +142,15 @@ class Reader(Task[Told]):
                 slots=network.slots,
                 tying=network.tying,
                 time_noise=network.time_noise,
-                linear_examples=network.linear_epochs * self._examples_seen,
+                linear_examples=network.linear_epochs * fitted.examples,
                 gated=network.gated,
                 **shared,
             )
         initialize(model)
         return model
 
-    def _encode(self, stories: Sequence[Story]) -> StoryExamples:
-        assert self.vocabulary is not None
-        assert self.answers is not None
-        known = {name: place for place, name in enumerate(self.answers)}
-        right = [known.get(story.answer or "", IGNORED) for story in stories]
-        return StoryExamples.of(stories, self.vocabulary, right, slots=self.settings.network.slots)
-
-    def _source(self, examples: Told) -> StoryBatches:
-        training, encoded = self.settings.training, self._encode(examples.stories)
+    def _source(self, examples: Stories) -> StoryBatches:
+        training, encoded = self.settings.training, self.fitted.encode(examples.stories)
         source = StoryBatches(encoded, batch_size=training.batch_size, seed=training.seed)
         if encoded.dropped:
             slots = self.settings.network.slots
@@ -205,15 +160,15 @@ class Reader(Task[Told]):
 
     # ---- scores ------------------------------------------------------------------------------------------------
 
-    def _score(self, model: nn.Module, examples: Told) -> dict[str, float]:
+    def _score(self, model: nn.Module, examples: Stories) -> dict[str, float]:
         right, nats = self._answered(model, examples.stories)
         return {"accuracy": float(right.mean()), "nats": nats}
 
-    def _final_score(self, model: nn.Module, examples: Told) -> dict[str, float]:
+    def _final_score(self, model: nn.Module, examples: Stories) -> dict[str, float]:
         """Accuracy, and of several files the error of each, their mean, and how many are above 5 %."""
         right, nats = self._answered(model, examples.stories)
         found = {"accuracy": float(right.mean()), "error": 1 - float(right.mean()), "nats": nats}
-        files = [_file(story) for story in examples.stories]
+        files = [file_of(story) for story in examples.stories]
         names = list(dict.fromkeys(files))
         if len(names) > 1:
             errors = {name: 1 - float(right[np.array([file == name for file in files])].mean()) for name in names}
@@ -225,7 +180,7 @@ class Reader(Task[Told]):
     @torch.no_grad()
     def _answered(self, model: nn.Module, stories: Sequence[Story]) -> tuple[NDArray[np.bool_], float]:
         """Which questions are answered right, and the mean -log p of the right answers that are known."""
-        examples, device = self._encode(stories), device_of(model)
+        examples, device = self.fitted.encode(stories), device_of(model)
         right, nats, count = [], 0.0, 0
         for begin in range(0, len(examples), _AT_ONCE):
             batch = examples.batch(np.arange(begin, min(begin + _AT_ONCE, len(examples)))).to(device)
@@ -236,25 +191,15 @@ class Reader(Task[Told]):
             nats, count = nats - float(chosen.sum()), count + int(known.sum())
         return torch.cat(right).numpy(), nats / max(1, count)
 
-    def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
-        """What a person should know beside the scores of data, as `evaluate` takes them: answers it can't say."""
-        assert self.answers is not None
-        stories = self._read(self._data_source(data, labels)).stories
-        new = Counter(str(story.answer) for story in stories if story.answer not in self.answers)
-        if not new:
-            return []
-        shown = ", ".join(repr(name) for name, _ in new.most_common(3))
-        return [f"{new.total():,} answers were never seen in training and count as wrong: {shown}"]
-
-    def _baselines(self, train: Told, held_out: Told) -> dict[str, dict[str, float]]:
+    def _baselines(self, train: Stories, held_out: Stories) -> dict[str, dict[str, float]]:
         """The most frequent answer of each file; the last word of the story that is an answer."""
         of_file: dict[str, Counter[str]] = {}
         for story in train.stories:
-            of_file.setdefault(_file(story), Counter())[str(story.answer)] += 1
+            of_file.setdefault(file_of(story), Counter())[str(story.answer)] += 1
         everywhere: Counter[str] = sum(of_file.values(), Counter())
         usual = {name: counts.most_common(1)[0][0] for name, counts in of_file.items()}
         most = everywhere.most_common(1)[0][0]
-        kept = [usual.get(_file(story), most) == story.answer for story in held_out.stories]
+        kept = [usual.get(file_of(story), most) == story.answer for story in held_out.stories]
         last = [_last_named(story, everywhere, most) == story.answer for story in held_out.stories]
         return {
             "most frequent answer": {"accuracy": float(np.mean(kept))},
@@ -294,23 +239,21 @@ class Reader(Task[Told]):
 
     @torch.no_grad()
     def _looked_up(self, story: Story) -> MemoryOutput:
-        assert self.vocabulary is not None
         if not story.sentences:
             raise DataError(
                 f"{story.question!r} has no sentence before it; expected a story to look it up in", story.where
             )
         words = story_words(story.question)
-        if words and all(id == UNKNOWN for id in self.vocabulary.encode_words(words)):
+        if words and all(id == UNKNOWN for id in self.fitted.vocabulary.encode_words(words)):
             raise DataError(
                 f"no word of the question {story.question!r} was seen in training; ask in other words", story.where
             )
-        batch = self._encode([story]).batch(np.arange(1)).to(device_of(self.model))
+        batch = self.fitted.encode([story]).batch(np.arange(1)).to(device_of(self.model))
         output: MemoryOutput = self.model(batch)
         check_output(output.logits, story.where)
         return output
 
     def _answer(self, story: Story, output: MemoryOutput) -> Answered:
-        assert self.answers is not None
         chances = output.logits[0].float().softmax(-1).cpu()
         best = chances.topk(min(5, len(self.answers)))
         others = {self.answers.name(int(i)): float(p) for p, i in zip(best.values, best.indices, strict=True)}
@@ -378,18 +321,6 @@ class Reader(Task[Told]):
         stack: Recurrent | None = getattr(self.model, "fusion", None)
         return stack
 
-    # ---- folders -----------------------------------------------------------------------------------------------
-
-    def _save_vocabularies(self, folder: Path) -> None:
-        assert self.vocabulary is not None
-        assert self.answers is not None
-        self.vocabulary.save(folder)
-        self.answers.save(folder, "answers")
-
-    def _load_vocabularies(self, folder: Path) -> None:
-        self.vocabulary, self.answers = Vocabulary.load(folder), Labels.load(folder, "answers")
-        self._examples_seen = sum(self.answers.counts)
-
 
 def _typed(text: str, where: str) -> Story:
     """A story typed in a line: sentences, the last of which is the question."""
@@ -397,20 +328,6 @@ def _typed(text: str, where: str) -> Story:
     if len(sentences) < 2:
         raise DataError("expected a story of at least one sentence, and then a question, parted by . ? or !", where)
     return Story(tuple(sentences[:-1]), sentences[-1], where=where)
-
-
-def _numbers_of_stories(stories: Sequence[Story]) -> NDArray[np.int64]:
-    """Which story each question is about, counted from 0: one that only goes on is the same story."""
-    numbers = np.zeros(len(stories), np.int64)
-    for place in range(1, len(stories)):
-        before, now = stories[place - 1], stories[place]
-        goes_on = _file(before) == _file(now) and now.sentences[: len(before.sentences)] == before.sentences
-        numbers[place] = numbers[place - 1] + (not goes_on)
-    return numbers
-
-
-def _file(story: Story) -> str:
-    return story.where.rpartition(":")[0]
 
 
 def _last_named(story: Story, answers: Counter[str], otherwise: str) -> str:

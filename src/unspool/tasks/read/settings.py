@@ -88,6 +88,7 @@ ENTRY = TaskEntry(
     data_forms="bAbI files, or jsonl with story, question and answer",
     sides=("story", "question"),
     label="answer",
+    columns=(("story",), ("question",)),
     train_example="unspool train read qa1_train.txt qa2_train.txt --hops 3 --out my-reader",
     compare_example="unspool compare read qa1_train.txt --networks memory,dynamic,gru --epochs 20",
     predict_verb="answer",

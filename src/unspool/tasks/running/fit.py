@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 from unspool.data import (
@@ -21,7 +22,7 @@ from unspool.data import (
     layout_lines,
     name_of,
 )
-from unspool.errors import DataError, Interrupted, SettingError, UsageError, counted, option
+from unspool.errors import DataError, Interrupted, ModelFolderError, SettingError, UsageError, counted, option
 from unspool.settings import describe, from_record, to_record
 from unspool.tasks.catalog import TASKS
 from unspool.tasks.running.model_card import model_card
@@ -53,11 +54,15 @@ from unspool.training.threads import num_threads
 from unspool.writing import finish_generation, newest
 
 if TYPE_CHECKING:
+    from unspool.tasks.contracts import Examples
     from unspool.tasks.task import Task
 
 __all__ = ["Data", "Splits", "fit_task"]
 
-D = TypeVar("D")
+D = TypeVar("D", bound="Examples")
+
+SCRATCH = "training/scratch"
+"""Folder, in a model folder, of large files that only a training needs."""
 
 
 class Data(NamedTuple, Generic[D]):
@@ -100,7 +105,7 @@ class Splits(NamedTuple, Generic[D]):
 
 
 def fit_task(
-    task: Task[D],
+    task: Task[D, Any],
     train: DataSource,
     valid: DataSource | None,
     test: DataSource | None,
@@ -144,7 +149,7 @@ def fit_task(
                 fitting.report(splits)
                 if out is not None:
                     task.save(folder)
-                task._tidy()
+                rmtree(folder / SCRATCH, ignore_errors=True)
     if world.first and out is not None and place is not None and place != out:
         take_place(place, out)
         write_text(out / "README.md", model_card(fitting.record, task.summary, out.name))
@@ -155,13 +160,15 @@ def fit_task(
 class _Fitting(Generic[D]):
     """One training of a task."""
 
-    def __init__(self, task: Task[D], folder: Path, world: World, reporter: Reporter, allow: Collection[str]) -> None:
+    def __init__(
+        self, task: Task[D, Any], folder: Path, world: World, reporter: Reporter, allow: Collection[str]
+    ) -> None:
         self.task, self.folder, self.world, self.reporter = task, folder, world, reporter
         self.allow = frozenset(allow)
         self.layout = Layout()
         self.out: Path | None = None
         """The folder that the model ends in; another than `folder` where it takes the place of an older model."""
-        task._scratch, task._home = folder / "training", folder.resolve()
+        task._scratch, task._home = folder / SCRATCH, folder.resolve()
 
     @property
     def record(self) -> Record:
@@ -213,7 +220,7 @@ class _Fitting(Generic[D]):
             if source is not None:
                 held[name] = Data.of(task._read(source), source)
             elif fraction > 0:
-                examples, part = task._divide(examples, fraction)
+                examples, part = examples.divide(fraction, task.settings.training.seed)
                 if part is not None:
                     held[name] = Data(part)
         return Splits(Data.of(examples, train), held.get("valid"), held.get("test"))
@@ -224,10 +231,10 @@ class _Fitting(Generic[D]):
         task._learn(splits.train.examples)
         task.record = self._new_record(splits)
         if self.world.first:
-            task._save_vocabularies(folder)
+            task.fitted.save(folder)
         self.world.wait()
         if not self.world.first:
-            task._load_vocabularies(folder)
+            task._fitted = task.fitted_type.load(folder, task.settings)
         return self._ready(splits)
 
     def take_up(self, splits: Splits[D]) -> Splits[D]:
@@ -235,7 +242,7 @@ class _Fitting(Generic[D]):
         task, folder = self.task, self.folder
         task.record = read_record(folder)
         self._refuse_changed_settings()
-        task._load_vocabularies(newest(folder, "vocabulary"))
+        stored = task.fitted_type.load(newest(folder, "vocabulary"), task.settings)
         fresh = self._new_record(splits)
         for name, part in fresh.data.items():
             before = self.record.data.get(name, {}).get("sha256")
@@ -245,7 +252,11 @@ class _Fitting(Generic[D]):
                     f"the {name} data are not those that {folder} was trained on (sha256 {str(part['sha256'])[:12]}, "
                     f"was {str(before)[:12]}); resume needs {same}, or train into a new folder"
                 )
-        task._go_back(splits.train.examples, splits.held_out)
+        try:
+            stored.usable(splits.train.examples, skip_bad=False)
+        except DataError as error:
+            raise ModelFolderError(f"{folder} does not fit the training data: {error.message}") from None
+        task._fitted = stored.restart(splits.train.examples, splits.held_out)
         changed = {name: new for name, new in fresh.versions.items() if self.record.versions.get(name) != new}
         if changed:
             old = ", ".join(f"{name} {self.record.versions.get(name)} (now {new})" for name, new in changed.items())
@@ -258,9 +269,11 @@ class _Fitting(Generic[D]):
         """Check what is held out, and make the network from the seed."""
         for held_out in (splits.valid, splits.test):
             if held_out is not None:
-                self.task._check_labels(held_out.examples)
+                self.task.fitted.refuse_strangers(held_out.examples)
         if splits.valid is not None:
-            usable = self.task._check_held_out(splits.valid.examples)
+            skip_bad = getattr(self.task.settings.data, "skip_bad", False)
+            usable, skipped = self.task.fitted.usable(splits.valid.examples, skip_bad=skip_bad)
+            self.task._skipped += skipped
             splits = splits._replace(valid=splits.valid._replace(examples=usable))
         refuse_training_beyond_memory(self.task)
         with seeded(self.task.settings.training.seed):
@@ -271,7 +284,7 @@ class _Fitting(Generic[D]):
         """Say what is trained on what."""
         for name, data in splits._asdict().items():
             if data is not None:
-                counts = ", ".join(counted(count, what) for what, count in self.task._size(data.examples).items())
+                counts = ", ".join(counted(count, what) for what, count in data.examples.sizes().items())
                 self.reporter.note(f"{name}: {counts}{data.note()}")
         for line in self._data_lines(splits.train.examples):
             self.reporter.note(line)
@@ -288,9 +301,9 @@ class _Fitting(Generic[D]):
         """What was understood of the training data."""
         lines = layout_lines(self.layout)
         if entry := TASKS.get(self.task.name):
-            summary = Summary(entry.sides, entry.label).add_all(self.task._samples(examples))
+            summary = Summary(entry.sides, entry.label).add_all(examples.samples())
             lines += summary.lines() if summary.count else []
-        return [*lines, *self.task._data_notes()]
+        return lines
 
     def compare_with_baselines(self, splits: Splits[D]) -> None:
         """Score simple methods on the data that the network will be judged by."""
@@ -341,14 +354,15 @@ class _Fitting(Generic[D]):
 
     def report(self, splits: Splits[D]) -> None:
         """Score the weights that are saved, on validation and, this once, on test data."""
-        self.task._finish(splits.train.examples)
-        if splits.valid is not None and (note := self.task._calibrate(splits.valid.examples)):
+
+        def score() -> None:
+            for name, data in (("valid", splits.valid), ("test", splits.test)):
+                if data is not None:
+                    with self._counting({"valid": "validation"}.get(name, name)):
+                        self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
+
+        for note in self.task._finish(splits, score):
             self.reporter.note(note)
-        for name, data in (("valid", splits.valid), ("test", splits.test)):
-            if data is not None:
-                with self._counting({"valid": "validation"}.get(name, name)):
-                    self.record.metrics[name] = rounded(self.task._final_score(self.task.model, data.examples))
-        self.task._complete(splits.train.examples, splits.held_out)
         self.record.complete = True
         self._tell_where_simple_methods_win()
 
@@ -385,8 +399,8 @@ class _Fitting(Generic[D]):
             name: {
                 "paths": list(part.paths),
                 **({"in_memory": True} if part.in_memory else {}),
-                **self.task._size(part.examples),
-                "sha256": part.in_memory.sha256 if part.in_memory else self.task._fingerprint(part.paths),
+                **part.examples.sizes(),
+                "sha256": part.in_memory.sha256 if part.in_memory else part.examples.fingerprint(part.paths),
             }
             for name, part in splits._asdict().items()
             if part is not None

@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 
 __all__ = ["load_task", "refuse_training_beyond_memory", "save_task"]
 
-T = TypeVar("T", bound="Task[Any]")
+T = TypeVar("T", bound="Task[Any, Any]")
 
 WEIGHTS = "model.safetensors"
 
 
-def save_task(task: Task[Any], folder: Path) -> None:
+def save_task(task: Task[Any, Any], folder: Path) -> None:
     """Write the model folder; all its files change at once, and a fault leaves it as it was."""
     assert task.record is not None
     with new_generation(folder) as staged:
         record = msgspec.structs.replace(task.record, generation=_next_generation(task, folder))
-        task._save_vocabularies(staged / "vocabulary")
+        task.fitted.save(staged / "vocabulary")
         checkpoint.write(staged / WEIGHTS, _weights(task.model), {"task": task.name})
         write_text(staged / "README.md", model_card(record, task.summary, folder.name))
         write_record(staged, record)
     task.record, task._home = record, folder.resolve()
 
 
-def _next_generation(task: Task[Any], folder: Path) -> int:
+def _next_generation(task: Task[Any, Any], folder: Path) -> int:
     """The number that the folder gets, one above the last; refuse to undo what another process wrote."""
     assert task.record is not None
     last = 0
@@ -72,28 +72,26 @@ def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     task = _from_record(kind, folder, record, cell)
     weights, vocabulary = newest(folder, WEIGHTS), newest(folder, "vocabulary")
     _stored_weights(task, folder, record, weights)
-    task._load_vocabularies(vocabulary)
+    task._fitted = task.fitted_type.load(vocabulary, task.settings)
     try:
         task.model, best = _model_of(task, folder, record, weights)
     except ModelFolderError:  # a training may have replaced its best weights at this very moment
         task.model, best = _model_of(task, folder, record, weights)
     task.record, task._home = record, folder.resolve()
-    if best is None:
-        task._opened(vocabulary)
-    else:
+    if best is not None:
         record.metrics = {"valid": rounded(best.metrics)}
-        task._finish_early()
         _say_that_it_is_unfinished(task, folder, best)
+    task._need_model()
     return task
 
 
-def _model_of(task: Task[Any], folder: Path, record: Record, final: Path) -> tuple[nn.Module, Best | None]:
+def _model_of(task: Task[Any, Any], folder: Path, record: Record, final: Path) -> tuple[nn.Module, Best | None]:
     """The network with the weights to use, and where they come from if training has not come to its end."""
     path, best = _stored_weights(task, folder, record, final)
     return _filled(task, folder, path), best
 
 
-def _stored_weights(task: Task[Any], folder: Path, record: Record, final: Path) -> tuple[Path, Best | None]:
+def _stored_weights(task: Task[Any, Any], folder: Path, record: Record, final: Path) -> tuple[Path, Best | None]:
     """The file of the weights to use: the final ones, or the best so far where training has not come to its end."""
     best = best_of_unfinished(folder, record, final)
     path = final if best is None else best.path
@@ -105,7 +103,7 @@ def _stored_weights(task: Task[Any], folder: Path, record: Record, final: Path) 
     return path, best
 
 
-def _say_that_it_is_unfinished(task: Task[Any], folder: Path, best: Best) -> None:
+def _say_that_it_is_unfinished(task: Task[Any, Any], folder: Path, best: Best) -> None:
     task._unfinished = (
         f"training of {folder} has not come to its end: these are its best weights so far "
         f"({describe_best(best, task.metric[0])}); go on with: {way_on(folder, task.settings)}"
@@ -132,7 +130,7 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
     return task
 
 
-def refuse_training_beyond_memory(task: Task[Any]) -> None:
+def refuse_training_beyond_memory(task: Task[Any, Any]) -> None:
     """Refuse to train a network that will not fit, before its weights are allocated.
 
     A cell of the user's own is not looked at: it need not be one that can be built without memory.
@@ -155,7 +153,7 @@ def refuse_training_beyond_memory(task: Task[Any]) -> None:
     )
 
 
-def _expected(task: Task[Any]) -> dict[str, Tensor]:
+def _expected(task: Task[Any, Any]) -> dict[str, Tensor]:
     """The weights of a task's network, without memory for them."""
     record, task.record = task.record, None  # a task without a record makes a network to put weights into
     try:
@@ -167,7 +165,7 @@ def _expected(task: Task[Any]) -> dict[str, Tensor]:
         task.record = record
 
 
-def _filled(task: Task[Any], folder: Path, path: Path) -> nn.Module:
+def _filled(task: Task[Any, Any], folder: Path, path: Path) -> nn.Module:
     """Check by the headers that the file has exactly the network's weights and that both fit, then take them."""
     try:
         expected, stored = _expected(task), checkpoint.layout(path)

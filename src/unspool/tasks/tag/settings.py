@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+from unspool.inputs.network_settings import TRANSFORMER, EncoderSettings
+from unspool.inputs.text.settings import VocabularySettings
 from unspool.settings import Fraction, Settings
 from unspool.tasks.entry import TaskEntry
-from unspool.tasks.parts.data_settings import ReadingSettings, VocabularySettings
-from unspool.tasks.parts.network_settings import TRANSFORMER, EncoderSettings
+from unspool.tasks.parts.data_settings import ReadingSettings
 from unspool.training.settings import TrainingSettings
 
 __all__ = ["ENTRY", "ColumnSettings", "TaggerNetwork", "TaggerSettings"]
@@ -58,6 +59,8 @@ ENTRY = TaskEntry(
     data_forms="CoNLL columns, CoNLL-U, or jsonl with lists of tokens and tags",
     sides=("sentence",),
     label="tag",
+    columns=(("tokens", "words"), ("tags", "ner_tags", "pos_tags", "upos")),
+    suffixes=(".conllu", ".conll", ".bio", ".iob", ".iob2"),
     train_example="unspool train tag train.conllu --valid dev.conllu --test test.conllu --out my-tagger",
     compare_example=("unspool compare tag train.conllu --valid dev.conllu --networks elman,gru,my_cell.py:MyCell"),
     predict_verb="tag",

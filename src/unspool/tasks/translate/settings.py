@@ -88,6 +88,7 @@ ENTRY = TaskEntry(
     summary="Pairs of texts in, a translator from the one to the other out.",
     data_forms="tables (tsv, csv, jsonl, parquet) of source and target, or two parallel files, the source's first",
     sides=("source", "target"),
+    columns=(("source", "src"), ("target", "tgt")),
     train_example="unspool train translate train.en train.de --valid dev.en --valid dev.de --out my-translator",
     compare_example="unspool compare translate pairs.tsv --networks window,initial,additive --minutes 5",
     predict_verb="translate",

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
-import msgspec
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unspool.data import (
@@ -20,57 +15,35 @@ from unspool.data import (
     Bucketed,
     DataSource,
     Examples,
-    Pair,
     Paired,
     PairedExamples,
-    Reader,
-    RowsInMemory,
-    Sample,
     Sequences,
     Tokens,
     Vocabulary,
     evaluation_batches,
-    pairs_of_rows,
-    read_pairs,
-    refuse_empty,
-    split,
 )
 from unspool.decoding import DecodingSettings, Hypothesis, decode, stream, stream_settings, text_pieces
 from unspool.decoding.sampling import seeded
 from unspool.errors import SettingError
 from unspool.inspection import Trace
 from unspool.models import EncoderDecoder
-from unspool.reading import read_json
 from unspool.settings import Settings
+from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.parts.vocabularies import bucketed, learned_vocabulary
 from unspool.tasks.task import DataLike, Task, batched_tokens, device_of
+from unspool.tasks.translate.data import PairExamples, open_data
+from unspool.tasks.translate.fitted import FittedTranslator
 from unspool.tasks.translate.scores import by_length, corpus_bleu, grouped, signature, translation_scores
 from unspool.tasks.translate.settings import TranslatorSettings
-from unspool.writing import replace_file
 
 if TYPE_CHECKING:
     from unspool.tasks.translate.keywords import TranslatorKeywords
 
-__all__ = ["PairExamples", "Translation", "Translator"]
+__all__ = ["Translation", "Translator"]
 
 _LONGEST = 512  # units of a source that are read; what comes after is left out
-_MOST_LONGER = 100.0  # times as long as its source; also keeps a stranger's folder from writing without end
-
-
-@dataclass(frozen=True)
-class PairExamples:
-    """Sources with their targets, as the files have them."""
-
-    sources: list[str]
-    targets: list[str]
-    where: list[str]
-
-    def take(self, places: NDArray[np.int64]) -> PairExamples:
-        """The pairs at some places."""
-        return PairExamples(*([column[i] for i in places] for column in (self.sources, self.targets, self.where)))
 
 
 class Translation(NamedTuple):
@@ -105,14 +78,7 @@ class Translation(NamedTuple):
         return {**self._asdict(), "others": [list(other) for other in self.others]}
 
 
-class _Lengths(msgspec.Struct):
-    """What was seen in training: how much longer than their sources targets may be, and the longest source."""
-
-    ratio: Annotated[float, msgspec.Meta(gt=0, le=_MOST_LONGER)]
-    longest_source: Annotated[int, msgspec.Meta(ge=1)]  # in units
-
-
-class Translator(Task[PairExamples]):
+class Translator(Task[PairExamples, FittedTranslator]):
     """Reads a text and writes another: a translation, a summary, an answer, a spelling.
 
     Example:
@@ -124,13 +90,29 @@ class Translator(Task[PairExamples]):
 
     name: ClassVar[str] = "translate"
     settings_type: ClassVar[type[Settings]] = TranslatorSettings
+    fitted_type: ClassVar[type[FittedTranslator]] = FittedTranslator
     summary: ClassVar[str] = "Reads a text and writes another."
 
     def __init__(self, settings: TranslatorSettings | None = None, **values: Unpack[TranslatorKeywords]) -> None:
         super().__init__(settings, **values)
-        self.source_vocabulary: Vocabulary | None = None
-        self.target_vocabulary: Vocabulary | None = None
-        self._lengths = _Lengths(2.0, 1)
+
+    @property
+    def source_vocabulary(self) -> Vocabulary:
+        """Units of the sources.
+
+        Raises:
+            UsageError: If the model has not been trained.
+        """
+        return self.fitted.source
+
+    @property
+    def target_vocabulary(self) -> Vocabulary:
+        """Units of the targets.
+
+        Raises:
+            UsageError: If the model has not been trained.
+        """
+        return self.fitted.target
 
     _validation_titles = MappingProxyType({"bleu": "greedy bleu"})
 
@@ -150,75 +132,15 @@ class Translator(Task[PairExamples]):
     def _columns_in_memory(self) -> tuple[str, ...]:
         return self.settings.data.source or "source", self.settings.data.target or "target"
 
-    def _pairs(self, source: DataSource) -> Reader[Pair]:
-        data = self.settings.data
-        if isinstance(source, RowsInMemory):
-            return pairs_of_rows(source.reader(skip_bad=data.skip_bad), source=data.source, target=data.target)
-        return read_pairs(
-            source,
-            format=data.format,
-            header=data.header,
-            delimiter=data.delimiter,
-            source=data.source,
-            target=data.target,
-            columns=self._columns_of("source", "target"),
-            skip_bad=data.skip_bad,
-        )
-
     def _read(self, source: DataSource) -> PairExamples:
-        pairs = self._pairs(source)
-        examples = PairExamples([], [], [])
-        for pair in pairs:
-            examples.sources.append(pair.source)
-            examples.targets.append(pair.target)
-            examples.where.append(pair.where)
-        self._remember(pairs)
+        reader = open_data(self.settings, source, self._columns_of("source", "target"))
+        examples = PairExamples.of(reader)
+        self._remember(reader)
         return examples
 
-    def _samples(self, examples: PairExamples) -> Iterator[Sample]:
-        for where, source, target in zip(examples.where, examples.sources, examples.targets, strict=True):
-            yield Sample(where, (source, target))
-
-    def _divide(self, examples: PairExamples, fraction: float) -> tuple[PairExamples, PairExamples]:
-        """All pairs of one source go to one side, or the held-out part would hold questions seen in training."""
-        sources = list(dict.fromkeys(examples.sources))
-        _, held = split(len(sources), fraction, self.settings.training.seed)
-        inside = {sources[place] for place in held}
-        held_out = np.array([source in inside for source in examples.sources])
-        return examples.take(np.flatnonzero(~held_out)), examples.take(np.flatnonzero(held_out))
-
-    def _size(self, examples: PairExamples) -> dict[str, int]:
-        return {"pairs": len(examples.sources)}
-
-    # ---- vocabulary, network, batches --------------------------------------------------------------------------
-
-    def _learn(self, examples: PairExamples) -> None:
-        options = self.settings.vocabulary
-        if options.joint:
-            both = learned_vocabulary(chain(examples.sources, examples.targets), options)
-            self.source_vocabulary = self.target_vocabulary = both
-        else:
-            self.source_vocabulary = learned_vocabulary(examples.sources, options)
-            self.target_vocabulary = learned_vocabulary(examples.targets, options)
-        encoded = self._encode(examples)
-        ratios = (encoded.target.lengths + 1) / encoded.source.lengths
-        ratio = min(_MOST_LONGER, max(2.0, float(np.quantile(ratios, 0.99))))
-        self._lengths = _Lengths(ratio, int(encoded.source.lengths.max()))
-
-    def _encode_sources(self, texts: Sequence[str], where: Sequence[str]) -> Sequences:
-        assert self.source_vocabulary is not None
-        encoded = self.source_vocabulary.encode_batch(texts)
-        refuse_empty(encoded, where)
-        return encoded
-
-    def _encode(self, examples: PairExamples) -> PairedExamples:
-        assert self.target_vocabulary is not None
-        source = self._encode_sources(examples.sources, examples.where)
-        return PairedExamples(source, self.target_vocabulary.encode_batch(examples.targets))
+    # ---- network, batches --------------------------------------------------------------------------------------
 
     def _build(self) -> nn.Module:
-        assert self.source_vocabulary is not None
-        assert self.target_vocabulary is not None
         settings = self.settings
         return build_encoder_decoder(
             settings.network,
@@ -242,7 +164,7 @@ class Translator(Task[PairExamples]):
         return f"{network.network} encoder–decoder of {super()._summary()}"
 
     def _source(self, examples: PairExamples) -> Bucketed[Paired]:
-        return bucketed(self._encode(examples), self.settings.training)
+        return bucketed(self.fitted.encode(examples), self.settings.training)
 
     # ---- scores ------------------------------------------------------------------------------------------------
 
@@ -274,7 +196,7 @@ class Translator(Task[PairExamples]):
 
     def _perplexity(self, model: nn.Module, examples: PairExamples) -> float:
         assert isinstance(model, EncoderDecoder)
-        return pair_perplexity(model, self._encode(examples), batched_tokens(self.settings))
+        return pair_perplexity(model, self.fitted.encode(examples), batched_tokens(self.settings))
 
     def _outputs(self, model: nn.Module, texts: Sequence[str], decoding: DecodingSettings) -> list[str]:
         chance = torch.Generator(device_of(model)).manual_seed(self.settings.training.seed)  # scores are repeatable
@@ -283,7 +205,7 @@ class Translator(Task[PairExamples]):
 
     def _read_texts(self, texts: Sequence[str]) -> Sequences:
         """The units of texts that are to be translated, as far as they are read."""
-        sources = self._encode_sources(texts, [f"text {number}" for number in range(1, len(texts) + 1)])
+        sources = self.fitted.encode_sources(texts, [f"text {number}" for number in range(1, len(texts) + 1)])
         return Sequences.of(ids[:_LONGEST] for ids in sources)
 
     def _write(
@@ -318,7 +240,7 @@ class Translator(Task[PairExamples]):
 
     def _limits(self, lengths: Tensor, forced: int) -> Tensor:
         """How long the outputs for sources of some lengths may be, by what was seen in training."""
-        limits = (lengths * self._lengths.ratio + 10).long() + forced
+        limits = (lengths * self.fitted.lengths.ratio + 10).long() + forced
         return limits.clamp(max=most_written(self.settings.network))
 
     @torch.no_grad()
@@ -326,15 +248,12 @@ class Translator(Task[PairExamples]):
         return model.start(tokens)
 
     def _forbidden(self, device: torch.device) -> Tensor:
-        assert self.target_vocabulary is not None
         return never_written(self.target_vocabulary, device, unknown=self.settings.copy_unknown)
 
     def _text(self, hypothesis: Hypothesis, source: str) -> str:
         """The output as text; unknown words from the source, if so set."""
-        assert self.target_vocabulary is not None
         if not self.settings.copy_unknown or hypothesis.attention is None or UNKNOWN not in hypothesis.ids:
             return self.target_vocabulary.decode(hypothesis.ids)
-        assert self.source_vocabulary is not None
         words = self.source_vocabulary.encode_with_offsets(source).units
         looked = hypothesis.attention.argmax(1)
         pieces = [
@@ -388,7 +307,6 @@ class Translator(Task[PairExamples]):
     def _translated(
         self, texts: list[str], decoding: DecodingSettings | None, begin: str, seed: int | None
     ) -> list[Translation]:
-        assert self.target_vocabulary is not None
         sources = self._read_texts(texts)
         prefixes = [self.target_vocabulary.encode(begin)] * len(texts) if begin else None
         generator = None
@@ -423,7 +341,6 @@ class Translator(Task[PairExamples]):
         """
         self._one_text(text, "stream")
         self._need_model()
-        assert self.target_vocabulary is not None
         if self.settings.copy_unknown:
             raise SettingError(
                 "a translator that copies unknown words (copy_unknown = true) looks at the whole output, and writes it "
@@ -444,8 +361,6 @@ class Translator(Task[PairExamples]):
         return text_pieces(self.target_vocabulary.decode, (unit for unit, _ in written), complete=True)
 
     def _translation(self, text: str, written: list[Hypothesis]) -> Translation:
-        assert self.source_vocabulary is not None
-        assert self.target_vocabulary is not None
         best, *others = written
         attention = None if best.attention is None else np.round(best.attention.astype(np.float64), 4).tolist()
         units = [self._shown(self.target_vocabulary, id) for id in best.ids] + [""] * best.finished
@@ -464,10 +379,10 @@ class Translator(Task[PairExamples]):
         """Why a source, in units, is unlike all that the model learned from."""
         if all(id == UNKNOWN for id in source):
             return "nothing in it is in the model's vocabulary: the output is a guess"
-        if len(source) <= self._lengths.longest_source:
+        if len(source) <= self.fitted.lengths.longest_source:
             return ""
         read = f", of which {_LONGEST:,} are read" if len(source) > _LONGEST else ""
-        return f"{len(source):,} units{read}; the longest source in training had {self._lengths.longest_source:,}"
+        return f"{len(source):,} units{read}; the longest source in training had {self.fitted.lengths.longest_source:,}"
 
     @staticmethod
     def _shown(vocabulary: Vocabulary, id: int) -> str:
@@ -486,7 +401,7 @@ class Translator(Task[PairExamples]):
         """
         self._need_model()
         self._one_text(text)
-        sources = Sequences.of(ids[:_LONGEST] for ids in self._encode_sources([text], ["text"]))
+        sources = Sequences.of(ids[:_LONGEST] for ids in self.fitted.encode_sources([text], ["text"]))
         written = self._write(self.model, sources, self.settings.decoding)[0]
         said = self._translation(text, written)
         batch = PairedExamples(sources, Sequences.of([np.array(written[0].ids, np.int64)])).batch(np.array([0]))
@@ -498,19 +413,3 @@ class Translator(Task[PairExamples]):
             prediction={"translation": said.translation},
             summary=self._summary(),
         )
-
-    # ---- folders -----------------------------------------------------------------------------------------------
-
-    def _save_vocabularies(self, folder: Path) -> None:
-        assert self.source_vocabulary is not None
-        assert self.target_vocabulary is not None
-        self.source_vocabulary.save(folder, "source")
-        if self.target_vocabulary is not self.source_vocabulary:
-            self.target_vocabulary.save(folder, "target")
-        replace_file(folder / "lengths.json", msgspec.json.encode(self._lengths) + b"\n")
-
-    def _load_vocabularies(self, folder: Path) -> None:
-        self.source_vocabulary = self.target_vocabulary = Vocabulary.load(folder, "source")
-        if not self.settings.vocabulary.joint:
-            self.target_vocabulary = Vocabulary.load(folder, "target")
-        self._lengths = read_json(folder / "lengths.json", _Lengths, "the record of lengths")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -18,9 +18,7 @@ from unspool.data import (
     PADDING,
     UNKNOWN,
     DataSource,
-    Row,
     RowsInMemory,
-    Sample,
     TokenFile,
     Vocabulary,
     Windows,
@@ -31,6 +29,7 @@ from unspool.data import (
 from unspool.decoding import sample, text_pieces
 from unspool.decoding.sampling import seeded
 from unspool.errors import DataError, UsageError
+from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
 from unspool.layers import (
     AdaptiveSoftmax,
@@ -44,13 +43,13 @@ from unspool.layers import (
 )
 from unspool.models import LanguageModel as Network
 from unspool.settings import Settings
-from unspool.tasks.parts.encoders import recurrent_stack, transformer_options
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.parts.vocabularies import learned_vocabulary
 from unspool.tasks.task import DataLike, Task, device_of
 from unspool.tasks.write.corpus import Corpus
+from unspool.tasks.write.data import text_of
+from unspool.tasks.write.fitted import FittedLanguageModel
 from unspool.tasks.write.kneser_ney_baseline import KneserNey
 from unspool.tasks.write.settings import LanguageModelSettings
 
@@ -91,7 +90,7 @@ class Reading(NamedTuple):
         return {**self._asdict(), "perplexity": self.perplexity}
 
 
-class LanguageModel(Task[Corpus]):
+class LanguageModel(Task[Corpus, FittedLanguageModel]):
     """Reads text and predicts, after each unit, the next; writes on from a prompt.
 
     Example:
@@ -102,12 +101,21 @@ class LanguageModel(Task[Corpus]):
 
     name: ClassVar[str] = "write"
     settings_type: ClassVar[type[Settings]] = LanguageModelSettings
+    fitted_type: ClassVar[type[FittedLanguageModel]] = FittedLanguageModel
     summary: ClassVar[str] = "Reads text and predicts what comes next."
 
     def __init__(self, settings: LanguageModelSettings | None = None, **values: Unpack[LanguageModelKeywords]) -> None:
         super().__init__(settings, **values)
-        self.vocabulary: Vocabulary | None = None
-        self._encoded: dict[Corpus, NDArray[Any]] = {}
+        self._encoded: WeakKeyDictionary[Corpus, NDArray[Any]] = WeakKeyDictionary()
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The units.
+
+        Raises:
+            UsageError: If the model has not been trained.
+        """
+        return self.fitted.vocabulary
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -135,29 +143,20 @@ class LanguageModel(Task[Corpus]):
 
     def _read(self, source: DataSource) -> Corpus:
         if isinstance(source, RowsInMemory):
-            return Corpus.of_texts(_text_of(row) for row in source.reader())
+            return Corpus.of_texts(map(text_of, source.reader()), whole_lines=self._whole_lines)
         listed = (str(source),) if isinstance(source, str | os.PathLike) else tuple(map(str, source))
-        return Corpus.of(listed)
+        return Corpus.of(listed, whole_lines=self._whole_lines)
 
-    def _samples(self, examples: Corpus) -> Iterator[Sample]:
-        """The lines of the first megabyte."""
-        for number, line in enumerate(next(examples.pieces(), "").splitlines(), 1):
-            if line.strip():
-                yield Sample(f"line {number}", (line,))
-
-    def _divide(self, examples: Corpus, fraction: float) -> tuple[Corpus, Corpus]:
-        return examples.divide(fraction, at_line=self._whole_lines)
+    def _learn(self, examples: Corpus) -> None:
+        self._encoded.clear()
+        super()._learn(examples)
 
     @property
     def _whole_lines(self) -> bool:
         return self.settings.vocabulary.units in ("word", "blank")
 
-    def _size(self, examples: Corpus) -> dict[str, int]:
-        return {"characters": len(examples)}
-
     def _tokens(self, corpus: Corpus) -> NDArray[Any]:
         """The ids of a text, (tokens,); while training kept, in memory if the text is short, else in a mapped file."""
-        assert self.vocabulary is not None
         if self._scratch is None:
             return token_array(corpus.pieces(), self.vocabulary)
         if corpus not in self._encoded:
@@ -167,26 +166,16 @@ class LanguageModel(Task[Corpus]):
                 text = hashlib.sha256(("\0".join(corpus.paths) or corpus.text).encode()).hexdigest()[:12]
                 file = self._scratch / f"tokens-{text}-{corpus.begin}-{corpus.end}.npy"
                 if not os.path.lexists(file):
+                    self._scratch.mkdir(parents=True, exist_ok=True)
                     TokenFile.write(file, corpus.pieces(), self.vocabulary)
                 # after a resume it was there: the same data, by their hash, and whole, or not at all
                 tokens = TokenFile(file, len(self.vocabulary)).tokens
             self._encoded[corpus] = tokens
         return self._encoded[corpus]
 
-    def _tidy(self) -> None:
-        self._encoded.clear()
-        if self._scratch is not None:
-            for file in self._scratch.glob("tokens-*.npy"):
-                file.unlink()
-
-    # ---- vocabulary, network, batches --------------------------------------------------------------------------
-
-    def _learn(self, examples: Corpus) -> None:
-        self._encoded.clear()
-        self.vocabulary = learned_vocabulary(examples.pieces(), self.settings.vocabulary)
+    # ---- network, batches --------------------------------------------------------------------------------------
 
     def _build(self) -> nn.Module:
-        assert self.vocabulary is not None
         network, size = self.settings.network, len(self.vocabulary)
         dropout = None
         if network.word_dropout:
@@ -259,7 +248,6 @@ class LanguageModel(Task[Corpus]):
         return bool(self.settings.vocabulary.units == "character")
 
     def _baselines(self, train: Corpus, held_out: Corpus) -> dict[str, dict[str, float]]:
-        assert self.vocabulary is not None
         order = 5 if self._whole_lines else 6
         most = 5_000_000
         model = KneserNey.learn(_first(self._arrays(train), most), len(self.vocabulary), order=order, max_tokens=most)
@@ -267,13 +255,11 @@ class LanguageModel(Task[Corpus]):
         return {f"Kneser-Ney {order}-gram": model.evaluate(ids, len(ids) if self._by_character else None)}
 
     def _arrays(self, corpus: Corpus) -> Iterator[NDArray[Any]]:
-        assert self.vocabulary is not None
         return (self.vocabulary.encode_stream(piece) for piece in corpus.pieces())
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
     def _ids(self, text: str, where: str) -> list[int]:
-        assert self.vocabulary is not None
         ids = self.vocabulary.encode(text)
         if not ids:
             raise DataError("there is no unit in this text; expected at least one", where)
@@ -296,7 +282,6 @@ class LanguageModel(Task[Corpus]):
 
     @torch.no_grad()
     def _reading(self, text: str, where: str) -> Reading:
-        assert self.vocabulary is not None
         ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model)).unsqueeze(1)
         scores, _ = self.model(ids)
         nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
@@ -306,7 +291,6 @@ class LanguageModel(Task[Corpus]):
         return Reading(text, self._units(text), nats.tolist(), following)
 
     def _units(self, text: str) -> list[str]:
-        assert self.vocabulary is not None
         return self.vocabulary.encode_with_offsets(text).units
 
     @torch.no_grad()
@@ -378,7 +362,6 @@ class LanguageModel(Task[Corpus]):
         """
         self._one_text(prompt, "stream")
         self._need_model()
-        assert self.vocabulary is not None
         if length < 0:
             raise UsageError(f"length = {length}: expected 0 or more")
         device = device_of(self.model)
@@ -399,7 +382,6 @@ class LanguageModel(Task[Corpus]):
         return text_pieces(self.vocabulary.decode, (int(unit) for unit in drawn), begin=begin)
 
     def _forbidden(self, device: torch.device) -> Tensor:
-        assert self.vocabulary is not None
         forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=device)
         forbidden[[PADDING, UNKNOWN] if self._whole_lines else [PADDING, UNKNOWN, END]] = True
         return forbidden
@@ -413,32 +395,12 @@ class LanguageModel(Task[Corpus]):
         """
         self._need_model()
         self._one_text(text)
-        assert self.vocabulary is not None
         said = self._reading(text, "text")
         ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
         _, arrays, notes = self._recorded(lambda: self.model.states(ids, None))
         arrays = {name: array[1:] for name, array in arrays.items()}  # what stood before the text is not shown
         prediction = {"surprise": said.nats, "probabilities": said.next}
         return Trace(tuple(said.units), arrays, prediction, self._summary(), notes)
-
-    # ---- folders -----------------------------------------------------------------------------------------------
-
-    def _save_vocabularies(self, folder: Path) -> None:
-        assert self.vocabulary is not None
-        self.vocabulary.save(folder)
-
-    def _load_vocabularies(self, folder: Path) -> None:
-        self.vocabulary = Vocabulary.load(folder)
-
-
-def _text_of(row: Row) -> str:
-    """The text of an example in memory."""
-    text = row.values.get("text")
-    if not isinstance(text, str):
-        raise DataError(f"{type(text).__name__} came; expected a text", row.where)
-    if not text:
-        raise DataError("the text is empty", row.where)
-    return text
 
 
 def _first(arrays: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:

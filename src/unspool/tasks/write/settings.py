@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Literal
 
 from unspool.errors import SettingError, option
+from unspool.inputs.network_settings import TRANSFORMER, NetworkSettings
+from unspool.inputs.text.settings import VocabularySettings
 from unspool.settings import Dropout, NonNegative, Settings
 from unspool.tasks.entry import TaskEntry
-from unspool.tasks.parts.data_settings import SplitSettings, VocabularySettings
-from unspool.tasks.parts.network_settings import TRANSFORMER, NetworkSettings
+from unspool.tasks.parts.data_settings import SplitSettings
 from unspool.training.settings import TrainingSettings
 
 __all__ = ["ENTRY", "LanguageModelSettings", "LanguageNetwork"]
@@ -61,6 +62,7 @@ ENTRY = TaskEntry(
     summary="Running text in, a language model out.",
     data_forms="plain text",
     sides=("line",),
+    suffixes=(".md",),
     train_example="unspool train write novel.txt --out my-writer --units character --minutes 10",
     compare_example="unspool compare write novel.txt --networks gru,lstm,mingru --minutes 5",
     predict_verb="rate",

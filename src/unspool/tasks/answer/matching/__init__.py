@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from unspool.tasks.answer.matching.confidence import Confidence, HeldOut, Probe, calibrate, hold_out, make_probes
     from unspool.tasks.answer.matching.initial_weights import begin_retriever, learn_vocabulary
     from unspool.tasks.answer.matching.keys import KeyIndex, PairBags, answer_weight
-    from unspool.tasks.answer.matching.matcher import Match, Matcher, Ranking
+    from unspool.tasks.answer.matching.matcher import Calibration, Match, Matcher, Ranking
     from unspool.tasks.answer.matching.scores import Target, targets
     from unspool.tasks.answer.matching.training_batches import LookupSource
 
 __all__ = [
+    "Calibration",
     "Confidence",
     "HeldOut",
     "KeyIndex",
@@ -42,7 +43,7 @@ _HOME = {
     **dict.fromkeys(("Confidence", "HeldOut", "Probe", "calibrate", "hold_out", "make_probes"), "confidence"),
     **dict.fromkeys(("KeyIndex", "PairBags", "answer_weight"), "keys"),
     "LookupSource": "training_batches",
-    **dict.fromkeys(("Match", "Matcher", "Ranking"), "matcher"),
+    **dict.fromkeys(("Calibration", "Match", "Matcher", "Ranking"), "matcher"),
     **dict.fromkeys(("Target", "targets"), "scores"),
 }
 

@@ -18,7 +18,28 @@ from unspool.tasks.answer.matching.confidence import Confidence
 from unspool.tasks.answer.matching.keys import KeyIndex, PairBags
 from unspool.writing import replace_file
 
-__all__ = ["Match", "Matcher", "Ranking"]
+__all__ = ["Calibration", "Match", "Matcher", "Ranking"]
+
+
+class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was chosen from the training data after training."""
+
+    confidence: Confidence
+    answer_weight: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
+    """How much the answers count in a key."""
+
+    def save(self, folder: Path) -> None:
+        """Write `matching.json` into a folder."""
+        replace_file(folder / "matching.json", msgspec.json.format(msgspec.json.encode(self)) + b"\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelFolderError: If the file is missing or damaged.
+        """
+        return read_json(folder / "matching.json", cls, "the record of the confidence")
 
 
 class Match(NamedTuple):
@@ -139,8 +160,7 @@ class Matcher:
     def save(self, folder: Path) -> None:
         """Write the vocabulary and what was calibrated into a folder; pairs and weights are the caller's to keep."""
         self.vocabulary.save(folder)
-        record = _Record(self.confidence, self.answer_weight)
-        replace_file(folder / _FILE, msgspec.json.format(msgspec.json.encode(record)) + b"\n")
+        Calibration(self.confidence, self.answer_weight).save(folder)
 
     @classmethod
     def load(cls, folder: Path, questions: Sequence[Question], model: Retriever) -> Self:
@@ -160,17 +180,11 @@ class Matcher:
                 f"{folder}: {len(vocabulary)} entries for a network of {len(model.importance)}: "
                 f"the folder is damaged, or was changed"
             )
-        record = read_json(folder / _FILE, _Record, "the record of the confidence")
-        return cls(questions, vocabulary, model, record.confidence, answer_weight=record.answer_weight)
+        chosen = Calibration.load(folder)
+        return cls(questions, vocabulary, model, chosen.confidence, answer_weight=chosen.answer_weight)
 
 
-_FILE = "matching.json"
 _MARKS = frozenset(".?!…,;")
-
-
-class _Record(msgspec.Struct, forbid_unknown_fields=True):
-    confidence: Confidence
-    answer_weight: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
 
 
 def _forms(text: str) -> tuple[str, str]:

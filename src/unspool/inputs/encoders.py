@@ -1,35 +1,14 @@
-"""From settings to the parts that tasks share: embeddings and recurrent stacks."""
+"""Encoders of sequences, built from settings: recurrent stacks and Transformers."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from unspool.cells import Cell
-from unspool.data import UNKNOWN, Spelling, Vocabulary
-from unspool.layers import CharacterComposition, Projected, Recurrent, TokenEmbedding, TransformerEncoder, WordDropout
-from unspool.tasks.parts.network_settings import EncoderSettings, NetworkSettings, StackSettings
+from unspool.inputs.network_settings import EncoderSettings, NetworkSettings, StackSettings
+from unspool.layers import Projected, Recurrent, TransformerEncoder
 
-__all__ = ["reading_stack", "recurrent_stack", "token_embedding", "transformer_options"]
-
-
-def token_embedding(network: EncoderSettings, vocabulary: Vocabulary, spelling: Spelling | None) -> TokenEmbedding:
-    """The vectors of a reading network: a table, word dropout, and characters if asked for."""
-    characters = None
-    if network.characters != "none" and spelling is not None:
-        characters = CharacterComposition(
-            network.characters,
-            len(spelling),
-            network.character_embedding,
-            network.character_hidden,
-            dropout=network.character_dropout,
-        )
-    dropout = None
-    if network.word_dropout:
-        counts = torch.tensor(vocabulary.counts, device="cpu") if vocabulary.counts else None
-        dropout = WordDropout(network.word_dropout, unknown=UNKNOWN, counts=counts)
-    return TokenEmbedding(len(vocabulary), network.embedding, characters=characters, word_dropout=dropout)
+__all__ = ["reading_stack", "recurrent_stack", "transformer_options"]
 
 
 def reading_stack(

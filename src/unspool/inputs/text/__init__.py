@@ -1,0 +1,1 @@
+"""Texts, and sentences that come as lists of words."""

@@ -1,0 +1,140 @@
+"""Texts as input: the vocabulary of their units, and the spelling of their words where a network reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import torch
+
+from unspool.cells import Cell
+from unspool.data import UNKNOWN, Examples, Sequences, Spelling, Vocabulary, refuse_empty
+from unspool.inputs.contract import Encoder, FittedInput
+from unspool.inputs.encoders import reading_stack
+from unspool.inputs.network_settings import EncoderSettings
+from unspool.inputs.text.settings import VocabularySettings
+from unspool.layers import CharacterComposition, Recurrent, TokenEmbedding, WordDropout
+
+__all__ = ["FittedText", "Text", "learned_vocabulary", "token_embedding"]
+
+Text = str | list[str]
+"""A text, or its words."""
+
+
+class FittedText(FittedInput[Text]):
+    """Texts as ids of units.
+
+    Args:
+        vocabulary: The units.
+        spelling: The characters of words, where a network composes words of their characters.
+    """
+
+    kind: ClassVar[str] = "text"
+
+    def __init__(self, vocabulary: Vocabulary, spelling: Spelling | None = None) -> None:
+        self.vocabulary, self.spelling = vocabulary, spelling
+
+    @classmethod
+    def learn(cls, texts: Sequence[Text], settings: VocabularySettings, *, spelled: bool) -> Self:
+        """Learn the units of texts, and the characters of their words if `spelled`."""
+        fitted = cls(learned_vocabulary(texts, settings))
+        if spelled:
+            fitted.spelling = Spelling.learn(fitted.words(text) for text in texts)
+        return fitted
+
+    def words(self, text: Text) -> list[str]:
+        """The units of a text, as it writes them; a list of words is taken as it is."""
+        return text if isinstance(text, list) else self.vocabulary.encode_with_offsets(text).units
+
+    def encode(self, values: Sequence[Text], where: Sequence[str]) -> Examples:
+        """Encode texts; see `FittedInput.encode`."""
+        if self.vocabulary.units in ("word", "blank"):
+            tokens = Sequences.of(
+                self.vocabulary.encode_words(text) if isinstance(text, list) else self.vocabulary.encode(text)
+                for text in values
+            )
+        else:
+            tokens = self.vocabulary.encode_batch(" ".join(t) if isinstance(t, list) else t for t in values)
+        return self._spelled(tokens, (self.words(text) for text in values), where)
+
+    def encode_sentences(self, sentences: Sequence[list[str]], where: Sequence[str]) -> Examples:
+        """Encode sentences word by word: one id for each word.
+
+        Raises:
+            DataError: If a sentence has no word.
+        """
+        return self._spelled(Sequences.of(map(self.vocabulary.encode_words, sentences)), sentences, where)
+
+    def _spelled(self, tokens: Sequences, words: Iterable[list[str]], where: Sequence[str]) -> Examples:
+        refuse_empty(tokens, where)
+        if self.spelling is None:
+            return Examples(tokens)
+        forms, spellings = self.spelling.spell(words)
+        return Examples(tokens, None, forms, spellings)
+
+    def encoder(self, network: Any, cell: str | type[Cell[Any]]) -> Encoder:
+        """Build the network that reads texts: recurrent layers, a Transformer, or none for a bag of vectors."""
+        embedding = token_embedding(network, self.vocabulary, self.spelling)
+        if network.network == "bag":
+            return Encoder(embedding, None, embedding.output_size, "mean")
+        stack = reading_stack(network, network.network, cell, embedding.output_size)
+        directions = stack.directions if isinstance(stack, Recurrent) else 1
+        return Encoder(embedding, stack, stack.output_size, getattr(network, "pooling", "max"), directions)
+
+    def positions(self, value: Text) -> tuple[str, ...]:
+        """The units of a text."""
+        return tuple(self.words(value))
+
+    def features(self, values: Sequence[Text]) -> list[list[str]]:
+        """The words of each text in lower case."""
+        return [[word.lower() for word in self.words(text)] for text in values]
+
+    def summary(self) -> str:
+        """Nothing: texts are what most networks read."""
+        return ""
+
+    def save(self, folder: Path) -> None:
+        """Write `vocabulary.json` and, with a spelling, `characters.json` into a folder."""
+        self.vocabulary.save(folder)
+        if self.spelling is not None:
+            self.spelling.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, *, spelled: bool) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelFolderError: If a file is missing or damaged.
+        """
+        return cls(Vocabulary.load(folder), Spelling.load(folder) if spelled else None)
+
+
+def learned_vocabulary(texts: Iterable[str] | Iterable[Sequence[str]], settings: VocabularySettings) -> Vocabulary:
+    """Learn the vocabulary that settings describe, of texts or of sentences in words; see `Vocabulary.learn`."""
+    return Vocabulary.learn(
+        texts,
+        units=settings.units,
+        max_size=settings.size,
+        min_count=settings.min_count,
+        lowercase=settings.lowercase,
+        digits_to_zero=settings.digits_to_zero,
+    )
+
+
+def token_embedding(network: EncoderSettings, vocabulary: Vocabulary, spelling: Spelling | None) -> TokenEmbedding:
+    """Build the vectors of units: a table, word dropout, and a composition of characters where there is a spelling."""
+    characters = None
+    if network.characters != "none" and spelling is not None:
+        characters = CharacterComposition(
+            network.characters,
+            len(spelling),
+            network.character_embedding,
+            network.character_hidden,
+            dropout=network.character_dropout,
+        )
+    dropout = None
+    if network.word_dropout:
+        counts = torch.tensor(vocabulary.counts, device="cpu") if vocabulary.counts else None
+        dropout = WordDropout(network.word_dropout, unknown=UNKNOWN, counts=counts)
+    return TokenEmbedding(len(vocabulary), network.embedding, characters=characters, word_dropout=dropout)

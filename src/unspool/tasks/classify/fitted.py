@@ -1,0 +1,93 @@
+"""What a classifier learned beside weights: its input, its labels, the temperature of its probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unspool.data import Labels
+from unspool.errors import DataError
+from unspool.inputs.contract import FittedInput
+from unspool.inputs.text.fitted import FittedText
+from unspool.tasks.classify.calibration import load_temperature, save_temperature
+from unspool.tasks.classify.data import LabelledExamples
+from unspool.tasks.classify.settings import ClassifierSettings
+from unspool.tasks.contracts import Fitted
+
+__all__ = ["FittedClassifier"]
+
+
+@dataclass
+class FittedClassifier(Fitted):
+    """The fitted input and the labels of a classifier."""
+
+    input: FittedInput[Any]
+    labels: Labels
+    several: bool
+    """Whether an example may have any number of labels."""
+    temperature: float = 1.0
+    """What scores are divided by before they become probabilities."""
+
+    @classmethod
+    def learn(cls, examples: LabelledExamples, settings: ClassifierSettings) -> Self:
+        """Learn the input and the labels; see `Fitted.learn`."""
+        spelled = settings.network.characters != "none"
+        fitted = FittedText.learn(examples.values, settings.vocabulary, spelled=spelled)
+        labels = Labels.learn(name for names in examples.labels for name in names)
+        if len(labels) < 2 - settings.several:
+            raise DataError(f"the training data have {len(labels)} label ({', '.join(labels)}); expected two or more")
+        return cls(fitted, labels, settings.several)
+
+    def targets(self, examples: LabelledExamples) -> NDArray[Any]:
+        """Label numbers, (examples,), -1 where a label was never seen; several: 0 and 1, (examples, labels)."""
+        if not self.several:
+            return np.array([self.labels.id(names[0]) if names[0] in self.labels else -1 for names in examples.labels])
+        targets = np.zeros((len(examples.labels), len(self.labels)), np.float32)
+        for row, names in enumerate(examples.labels):
+            targets[row, [self.labels.id(name) for name in names if name in self.labels]] = 1
+        return targets
+
+    def balanced_weights(self) -> Tensor:
+        """Weights of the labels in the loss that make rare labels count as much as frequent ones, (labels,)."""
+        counts = torch.tensor(self.labels.counts, dtype=torch.float32, device="cpu").clamp(min=1)
+        return counts.sum() / (len(counts) * counts)
+
+    def restart(self, train: Any, held_out: Any) -> Self:
+        """As before training: the temperature is fitted after it."""
+        self.temperature = 1.0
+        return self
+
+    def refuse_strangers(self, examples: LabelledExamples) -> None:
+        """See `Fitted.refuse_strangers`."""
+        self.labels.refuse_strangers(chain.from_iterable(examples.labels))
+
+    def score_notes(self, examples: LabelledExamples) -> list[str]:
+        """Labels that the model can't say."""
+        return self.labels.note_strangers(chain.from_iterable(examples.labels), "labels")
+
+    def usable(self, examples: LabelledExamples, *, skip_bad: bool) -> tuple[LabelledExamples, int]:
+        """See `Fitted.usable`."""
+        usable = [all(name in self.labels for name in names) for names in examples.labels]
+        if not all(usable) and not skip_bad:
+            place = usable.index(False)
+            self.labels.ids(examples.labels[place], examples.where[place])
+        return (examples, 0) if all(usable) else (examples.take(np.flatnonzero(usable)), usable.count(False))
+
+    def save(self, folder: Path) -> None:
+        """See `Fitted.save`."""
+        self.input.save(folder)
+        self.labels.save(folder)
+        save_temperature(self.temperature, folder)
+
+    @classmethod
+    def load(cls, folder: Path, settings: ClassifierSettings) -> Self:
+        """See `Fitted.load`."""
+        fitted = FittedText.load(folder, spelled=settings.network.characters != "none")
+        return cls(fitted, Labels.load(folder), settings.several, load_temperature(folder))

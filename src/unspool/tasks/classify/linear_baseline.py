@@ -1,0 +1,83 @@
+"""A linear classifier over numbers, and the choice of the linear baseline for an input."""
+
+from __future__ import annotations
+
+from typing import Any, Self, cast
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from unspool.tasks.classify.ngram_baseline import NgramClassifier
+from unspool.tasks.parts.metrics import classification_scores, multilabel_scores
+
+__all__ = ["LinearClassifier", "linear_baseline"]
+
+
+class LinearClassifier:
+    r"""Logistic regression with a penalty on the weights, trained by L-BFGS.
+
+    .. math:: p = \mathrm{softmax}(W x + b), \quad \mathrm{loss} = -\sum \log p_y + \frac{\lambda}{2} \lVert W \rVert^2
+
+    Args:
+        weights: (features, classes).
+        bias: (classes,).
+        several: Whether an example may have any number of labels; the sigmoid then takes the place of the softmax.
+    """
+
+    def __init__(self, weights: Tensor, bias: Tensor, several: bool) -> None:
+        self._weights, self._bias, self.several = weights, bias, several
+
+    @classmethod
+    def learn(
+        cls, features: NDArray[np.float32], targets: ArrayLike, classes: int, *, l2: float = 1.0, iterations: int = 100
+    ) -> Self:
+        """Train on numbers.
+
+        Args:
+            features: Standardised numbers, (examples, features).
+            targets: Class ids, (examples,); or 0 and 1 for each label, (examples, labels).
+            classes: How many classes or labels there are.
+            l2: Strength of the penalty on the weights.
+            iterations: Most steps of L-BFGS.
+        """
+        gold = torch.from_numpy(np.asarray(targets))
+        inputs = torch.from_numpy(features)
+        weights = torch.zeros(features.shape[1], classes, requires_grad=True)
+        bias = torch.zeros(classes, requires_grad=True)
+        optimizer = torch.optim.LBFGS([weights, bias], max_iter=iterations, line_search_fn="strong_wolfe")
+
+        @torch.enable_grad()
+        def loss() -> Tensor:
+            optimizer.zero_grad()
+            logits = inputs @ weights + bias
+            if gold.ndim == 2:
+                total = F.binary_cross_entropy_with_logits(logits, gold.float(), reduction="sum")
+            else:
+                total = F.cross_entropy(logits, gold.long(), reduction="sum")
+            mean = (total + 0.5 * l2 * weights.square().sum()) / len(gold)
+            mean.backward()  # type: ignore[no-untyped-call]
+            return mean
+
+        optimizer.step(loss)  # type: ignore[no-untyped-call]
+        return cls(weights.detach(), bias.detach(), gold.ndim == 2)
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Class ids, (examples,); or 0 and 1 for each label, (examples, labels)."""
+        logits = torch.from_numpy(features) @ self._weights + self._bias
+        chosen = (logits > 0).long() if self.several else logits.argmax(1)
+        return cast(NDArray[np.int64], chosen.numpy())
+
+    def evaluate(self, features: NDArray[np.float32], targets: ArrayLike) -> dict[str, float]:
+        """Score it as the classifier is scored: `classification_scores` or `multilabel_scores`."""
+        predicted = self.predict(features)
+        if self.several:
+            return multilabel_scores(targets, predicted)
+        return classification_scores(targets, predicted, len(self._bias))
+
+
+def linear_baseline(features: list[list[str]] | NDArray[np.float32]) -> tuple[str, Any]:
+    """The linear classifier for features as an input gives them, with its name in tables."""
+    return ("linear", LinearClassifier) if isinstance(features, np.ndarray) else ("linear n-grams", NgramClassifier)

@@ -1,0 +1,123 @@
+"""What a tagger learned beside weights: its words, its tags, how the data write spans and split words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from unspool.data import Examples, Labels, Sequences, WordSplits
+from unspool.errors import DataError, SettingError
+from unspool.inputs.text.fitted import FittedText
+from unspool.tasks.contracts import Fitted
+from unspool.tasks.tag.data import TaggedExamples
+from unspool.tasks.tag.settings import TaggerSettings
+from unspool.tasks.tag.spans import (
+    Scheme,
+    bioes_labels,
+    convert,
+    detect_scheme,
+    looks_like_spans,
+    read_spans,
+    write_tags,
+)
+
+__all__ = ["FittedTagger"]
+
+
+@dataclass(frozen=True)
+class FittedTagger(Fitted):
+    """The fitted input and the tags of a tagger."""
+
+    input: FittedText
+    labels: Labels
+    """The tags as the network says them: spans always as BIOES."""
+    scheme: Scheme | None
+    """How the data write spans; None where tags are no spans."""
+    word_splits: WordSplits
+    """What raw text writes as one word and the training data as several."""
+
+    @classmethod
+    def learn(cls, examples: TaggedExamples, settings: TaggerSettings) -> Self:
+        """Learn words, tags and spans; see `Fitted.learn`."""
+        units = settings.vocabulary.units
+        if units not in ("word", "blank"):
+            raise SettingError(f"units = {units}: a tagger needs one unit for each word: word or blank")
+        fitted = FittedText.learn(examples.words, settings.vocabulary, spelled=settings.network.characters != "none")
+        scheme = _scheme(examples, settings)
+        if scheme:
+            labels = Labels(bioes_labels(span.type for tags in examples.tags for span in read_spans(tags)))
+        else:
+            labels = Labels.learn(tag for sentence in examples.tags for tag in sentence)
+        if len(labels) < 2:
+            raise DataError(f"the training data have one tag only ({', '.join(labels)}); expected two or more")
+        splits = WordSplits()
+        if examples.glued:
+            glued = ((words, examples.glued.get(place, ())) for place, words in enumerate(examples.words))
+            splits = WordSplits.learn(glued, lambda text: fitted.vocabulary.encode_with_offsets(text).offsets)
+        return cls(fitted, labels, scheme, splits)
+
+    def encode(self, examples: TaggedExamples) -> Examples:
+        """Encode sentences with their tags.
+
+        Raises:
+            DataError: If a sentence has no word, or a tag that the training data lack.
+        """
+        encoded = self.input.encode_sentences(examples.words, examples.where)
+        targets = Sequences.of(self.labels.ids(self.inner(tags)) for tags in examples.tags)
+        return Examples(encoded.tokens, targets, encoded.forms, encoded.spellings)
+
+    def inner(self, tags: list[str]) -> list[str]:
+        """Tags of the data as the network says them."""
+        return convert(tags, "BIOES") if self.scheme else tags
+
+    def outer(self, tags: list[str]) -> list[str]:
+        """Tags of the network as the data write them."""
+        return write_tags(read_spans(tags), len(tags), self.scheme) if self.scheme else tags
+
+    def refuse_strangers(self, examples: TaggedExamples) -> None:
+        """See `Fitted.refuse_strangers`."""
+        if not self.scheme:
+            self.labels.refuse_strangers(chain.from_iterable(examples.tags), "tag")
+            return
+        types = Labels(sorted({span.type for names in self.labels for span in read_spans([names])}))
+        types.refuse_strangers((span.type for tags in examples.tags for span in read_spans(tags)), "span type")
+
+    def score_notes(self, examples: TaggedExamples) -> list[str]:
+        """Tags that the model can't say."""
+        return self.labels.note_strangers(chain.from_iterable(map(self.inner, examples.tags)), "tags")
+
+    def usable(self, examples: TaggedExamples, *, skip_bad: bool) -> tuple[TaggedExamples, int]:
+        """See `Fitted.usable`."""
+        usable = [all(tag in self.labels for tag in self.inner(tags)) for tags in examples.tags]
+        if not all(usable) and not skip_bad:
+            place = usable.index(False)
+            self.labels.ids(self.inner(examples.tags[place]), examples.where[place])
+        return (examples, 0) if all(usable) else (examples.take(np.flatnonzero(usable)), usable.count(False))
+
+    def save(self, folder: Path) -> None:
+        """See `Fitted.save`."""
+        self.input.save(folder)
+        self.labels.save(folder)
+        Labels([self.scheme] if self.scheme else []).save(folder, "scheme")
+        if self.word_splits.seen:
+            self.word_splits.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, settings: TaggerSettings) -> Self:
+        """See `Fitted.load`."""
+        fitted = FittedText.load(folder, spelled=settings.network.characters != "none")
+        names = Labels.load(folder, "scheme").names
+        scheme: Scheme | None = names[0] if names else None  # type: ignore[assignment]
+        return cls(fitted, Labels.load(folder), scheme, WordSplits.load(folder))
+
+
+def _scheme(examples: TaggedExamples, settings: TaggerSettings) -> Scheme | None:
+    """How the data write spans; None where their tags are no spans."""
+    tags = {tag for sentence in examples.tags for tag in sentence}
+    if settings.spans == "yes" or (settings.spans == "auto" and looks_like_spans(tags)):
+        return detect_scheme(examples.tags)
+    return None
