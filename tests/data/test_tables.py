@@ -7,8 +7,6 @@ import threading
 import pytest
 
 from unspool.data import (
-    label_rows,
-    read_labelled,
     read_lines,
     read_pairs,
     read_questions,
@@ -18,6 +16,7 @@ from unspool.data import (
 )
 from unspool.data.tables import find_delimiter, has_header
 from unspool.errors import DataError, for_command_line
+from unspool.inputs import LabelledColumns, labelled_rows, read_labelled
 
 
 @pytest.fixture
@@ -44,7 +43,7 @@ ROWS = [["good film, all in all", "positive"], ["dull, too long", "negative"]] *
 def test_the_delimiter_is_found_by_content(write, name, mark):
     path = write(name, "".join(mark.join(row) + "\n" for row in [["Comment, free text", "Sentiment?"], *ROWS]))
     reader = read_labelled(path)
-    assert [(each.text, each.labels) for each in reader] == [(text, (label,)) for text, label in ROWS]
+    assert [(each.value, each.labels) for each in reader] == [(text, (label,)) for text, label in ROWS]
     assert reader.layout.columns == {"text": "Comment, free text", "label": "Sentiment?"}
     assert "header line (" in reader.layout.files[path]
     assert ("tab" if mark == "\t" else f"'{mark}'") in reader.layout.files[path]
@@ -126,19 +125,19 @@ def test_no_class_is_made_of_a_header(write):
 
 def test_other_data_are_read_from_the_columns_of_the_training(write):
     small = write("v.csv", "Sentiment?;Comment\nyes;it was\n")
-    reader = read_labelled(small, columns=["Comment", "Sentiment?"])
-    assert [(each.text, each.labels) for each in reader] == [("it was", ("yes",))]
+    reader = read_labelled(small, before=("text", LabelledColumns(("Comment",), "Sentiment?")))
+    assert [(each.value, each.labels) for each in reader] == [("it was", ("yes",))]
 
 
 def test_messages_name_the_delimiter_the_columns_and_the_way_out(write):
     path = write("a.csv", "comment;kind\na b;x\nc d\n;y\n")
-    assert "1 cell, expected 2 as in" in refusal(read_labelled(path, text="comment"))
-    assert f"{path}:1, delimiter ';'" in refusal(read_labelled(path, text="comment"))
+    assert "1 cell, expected 2 as in" in refusal(read_labelled(path, column="comment"))
+    assert f"{path}:1, delimiter ';'" in refusal(read_labelled(path, column="comment"))
     assert "no column 'coment'; the columns are comment, kind (did you mean 'comment'?)" in refusal(
-        read_labelled(path, text="coment", header="yes")
+        read_labelled(path, column="coment", header="yes")
     )
     assert "no column 'review'; the columns are 1, 2 (read with delimiter ';', no header line" in refusal(
-        read_labelled(path, text="review", header="no")
+        read_labelled(path, column="review", header="no")
     )
     empty = write("b.tsv", "text\tlabel\na\tx\n \ty\n")
     with pytest.raises(DataError) as caught:
@@ -181,7 +180,7 @@ def pipe(tmp_path, content):
 
 def test_a_pipe_is_read_once(tmp_path):
     reader = read_labelled(pipe(tmp_path, b"text\tlabel\na b\tx\n"))
-    assert [each.text for each in reader] == ["a b"]
+    assert [each.value for each in reader] == ["a b"]
     assert "can be read only once" in refusal(reader)
 
 
@@ -241,6 +240,6 @@ def test_damaged_parquet_is_a_sentence(tmp_path):
     assert refused > 20
 
 
-def test_label_rows_takes_rows_of_any_reader(write):
+def test_labelled_rows_takes_rows_of_any_reader(write):
     rows = read_rows(write("a.tsv", "kind\tnote\nx\ta b\n"), header="yes")
-    assert [each.text for each in label_rows(rows, text="note", label="kind")] == ["a b"]
+    assert [each.value for each in labelled_rows(rows, column="note", label="kind")] == ["a b"]

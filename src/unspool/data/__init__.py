@@ -20,12 +20,12 @@ if TYPE_CHECKING:
         Reverse,
         Sort,
     )
-    from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Paired, Tokens, Window
+    from unspool.data.batches import IGNORED, Batch, Characters, Labelled, Paired, Tokens, Vectors, Window
     from unspool.data.brackets import Brackets, BracketsInCode, code_depths, depths
     from unspool.data.examples import Examples, PairedExamples, Sequences, refuse_empty
     from unspool.data.files import Layout, Paths, Reader, find_files, is_stream, name_of
     from unspool.data.in_memory import DataSource, Files, RowsInMemory, are_files, rows_in_memory
-    from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES, LabelledText, label_rows, read_labelled
+    from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES, LabelledText
     from unspool.data.labels import Labels
     from unspool.data.ngrams import LONGEST_TEXT, Bag, Bags, NgramVocabulary, split_words
     from unspool.data.pairs import Pair, pairs_of_rows, read_pairs
@@ -119,6 +119,7 @@ __all__ = [
     "TokenFile",
     "Tokens",
     "Units",
+    "Vectors",
     "Vocabulary",
     "Window",
     "Windows",
@@ -133,13 +134,11 @@ __all__ = [
     "find_files",
     "guess_text_and_label",
     "is_stream",
-    "label_rows",
     "layout_lines",
     "merge_questions",
     "name_of",
     "pairs_of_rows",
     "questions_of_rows",
-    "read_labelled",
     "read_lines",
     "read_pairs",
     "read_questions",
@@ -164,12 +163,12 @@ _HOME = {
     name: module
     for module, names in {
         "algorithms": "Adding Copy Exercise ExerciseKind ExerciseSource Recall RepeatCopy Reverse Sort",
-        "batches": "IGNORED Batch Characters Labelled Paired Tokens Window",
+        "batches": "IGNORED Batch Characters Labelled Paired Tokens Vectors Window",
         "brackets": "Brackets BracketsInCode code_depths depths",
         "examples": "Examples PairedExamples Sequences refuse_empty",
         "files": "Layout Paths Reader find_files is_stream name_of",
         "in_memory": "DataSource Files RowsInMemory are_files rows_in_memory",
-        "labelled": "LABEL_NAMES TEXT_NAMES LabelledText label_rows read_labelled",
+        "labelled": "LABEL_NAMES TEXT_NAMES LabelledText",
         "labels": "Labels",
         "ngrams": "LONGEST_TEXT Bag Bags NgramVocabulary split_words",
         "pairs": "Pair pairs_of_rows read_pairs",

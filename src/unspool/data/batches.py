@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
 
 from unspool.data.units import END
 
-__all__ = ["IGNORED", "Batch", "Characters", "Labelled", "Paired", "Tokens", "Window"]
+__all__ = ["IGNORED", "Batch", "Characters", "Labelled", "Paired", "Tokens", "Vectors", "Window"]
 
 IGNORED = -100
 """The target that stands where there is nothing to predict."""
@@ -69,10 +69,37 @@ class Tokens:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Labelled:
-    """Sequences with what they should be answered with."""
+class Vectors:
+    """Rows of numbers: sequences of one step."""
 
-    tokens: Tokens
+    values: Tensor
+    """float32 (batch, features)."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """One step each, int64 (batch,)."""
+        return torch.ones(len(self.values), dtype=torch.int64, device=self.values.device)
+
+    @property
+    def size(self) -> int:
+        """Rows."""
+        return len(self.values)
+
+    def to(self, device: torch.device | str) -> Self:
+        """The same on a device."""
+        return replace(self, values=self.values.to(device))
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Every `world`-th row from `rank` on; None if there is none."""
+        return None if rank >= len(self.values) else replace(self, values=self.values[rank::world])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """Values of an input with what they should be answered with."""
+
+    tokens: Any
+    """The batch of values: `Tokens`, `Vectors`."""
     targets: Tensor
     """One label each, int64 (batch,); several, float32 (batch, labels) of 0 and 1; a tag per token, int64 (time,
     batch), `IGNORED` in the padding."""
@@ -80,7 +107,8 @@ class Labelled:
     @property
     def size(self) -> int:
         """Real tokens, padding not counted."""
-        return self.tokens.size
+        size: int = self.tokens.size
+        return size
 
     @property
     def per_token(self) -> bool:
@@ -162,4 +190,4 @@ class Paired:
         return None if source is None or target is None else replace(self, source=source, target=target)
 
 
-Batch = Tokens | Labelled | Paired | Window
+Batch = Tokens | Vectors | Labelled | Paired | Window

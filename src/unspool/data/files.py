@@ -60,6 +60,10 @@ class Layout:
     """The form of each file, in words: delimiter, header line."""
     columns: dict[str, str] = field(default_factory=dict)
     """The column that each role, such as text or label, was read from."""
+    input: str = ""
+    """The input that labelled values are of, where they may be of several."""
+    values: tuple[str, ...] = ()
+    """The columns of that input."""
 
 
 class Reader(Generic[T]):

@@ -4,85 +4,37 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
 from typing import NamedTuple
 
-from unspool.data.files import Layout, Paths, Reader
-from unspool.data.rows import Header, Row, find_column, guess_text_and_label, read_rows
+from unspool.data.files import Layout
+from unspool.data.rows import Row, find_column, guess_text_and_label
 from unspool.errors import DataError, option
 
-__all__ = ["LABEL_NAMES", "TEXT_NAMES", "LabelledText", "label_rows", "read_labelled"]
+__all__ = ["LABEL_NAMES", "TEXT_NAMES", "LabelledText", "find_text_columns", "labelled_texts"]
 
 TEXT_NAMES = ("text", "sentence", "question", "tokens", "words", "review", "content")
 """Usual names of the column of texts."""
 LABEL_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "target", "tag", "tags")
 """Usual names of the column of labels."""
 
-_SAMPLE = 1000  # rows by which columns are chosen
-
 
 class LabelledText(NamedTuple):
     """A text and its labels: one, or any number where several are allowed."""
 
     where: str
-    text: str | list[str]
+    value: str | list[str]
     """A text, or its words."""
     labels: tuple[str, ...]
 
 
-def read_labelled(
-    paths: Paths,
-    *,
-    format: str | None = None,
-    header: Header = "auto",
-    delimiter: str | None = None,
-    text: str | None = None,
-    label: str | None = None,
-    separator: str | None = None,
-    columns: Sequence[str] = (),
-    skip_bad: bool = False,
-) -> Reader[LabelledText]:
-    """Read labelled texts from tables; see `read_rows` and `label_rows`."""
-    named = {name for name in (text, label, *columns) if name and not name.isdecimal()}
-    names = named | {*TEXT_NAMES, *LABEL_NAMES}
-    rows = read_rows(paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad)
-    return label_rows(rows, text=text, label=label, separator=separator, columns=columns)
-
-
-def label_rows(
-    rows: Reader[Row],
-    *,
-    text: str | None = None,
-    label: str | None = None,
-    separator: str | None = None,
-    columns: Sequence[str] = (),
-) -> Reader[LabelledText]:
-    """Read labelled texts from rows.
-
-    Args:
-        rows: Rows with a column of texts and one of labels.
-        text: Column of the text: a name, or a number from 1; found by itself if omitted.
-        label: Column of the label.
-        separator: What parts several labels of one field; None: a text has one label.
-        columns: Columns of text and label that other data of the task were read from, taken where they are there.
-    """
-    chosen: list[str] = []
-
-    def labelled(items: Iterator[Row | DataError]) -> Iterator[LabelledText | DataError]:
-        sample = list(islice(items, _SAMPLE))
-        good = [item for item in sample if isinstance(item, Row)]
-        if good and not chosen:
-            chosen.extend(_columns(good, text, label, columns, rows.layout))
-            rows.layout.columns |= zip(("text", "label"), chosen, strict=True)
-        for item in chain(sample, items):
-            yield item if isinstance(item, DataError) else _labelled(item, chosen[0], chosen[1], separator)
-
-    return rows.transform(labelled)
-
-
-def _columns(
+def find_text_columns(
     sample: Sequence[Row], text: str | None, label: str | None, columns: Sequence[str], layout: Layout
 ) -> tuple[str, str]:
+    """Find the columns of texts and labels in a sample of rows; the usual names come first, then a guess by content.
+
+    Raises:
+        DataError: If they can't be told, or one that was asked for is missing.
+    """
     names, where = list(sample[0].values), sample[0].where
     form = layout.files.get(where.rpartition(":")[0])
     before = columns if len(columns) == 2 and set(columns) <= set(names) else (None, None)
@@ -107,6 +59,21 @@ def _columns(
             where,
         )
     return one or others[0], other or others[0]
+
+
+def labelled_texts(
+    rows: Iterable[Row | DataError], text: str, label: str, separator: str | None
+) -> Iterator[LabelledText | DataError]:
+    """Read labelled texts from rows; a bad row is an error in its place.
+
+    Args:
+        rows: Rows, bad ones among them.
+        text: The column of texts.
+        label: The column of labels.
+        separator: What parts several labels of one cell; None: a text has one label.
+    """
+    for row in rows:
+        yield row if isinstance(row, DataError) else _labelled(row, text, label, separator)
 
 
 def _usual(names: Iterable[str], usual: Sequence[str]) -> str | None:

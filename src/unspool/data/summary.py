@@ -22,6 +22,8 @@ class Sample(NamedTuple):
     """Its texts, such as source and target."""
     labels: tuple[str, ...] = ()
     """Its label, several, or a tag for each word."""
+    is_text: bool = True
+    """Whether its sides have words; rows of numbers have none."""
 
 
 class Lengths:
@@ -69,8 +71,9 @@ class Summary:
     def add(self, sample: Sample) -> None:
         """Count one sample."""
         self.count += 1
-        for lengths, text in zip(self.lengths, sample.sides, strict=True):
-            lengths.add(text)
+        if sample.is_text:
+            for lengths, text in zip(self.lengths, sample.sides, strict=True):
+                lengths.add(text)
         self.labels.update(sample.labels)
         if len(self._examples) < _SHOWN and sample.labels not in self._examples:
             self._examples[sample.labels] = sample
@@ -83,7 +86,11 @@ class Summary:
 
     def lines(self) -> list[str]:
         """Lengths, number of labels with the commonest and the rarest, and examples; at most 80 columns each."""
-        lines = [f"{side}: {lengths.line()}" for side, lengths in zip(self.sides, self.lengths, strict=True)]
+        lines = [
+            f"{side}: {lengths.line()}"
+            for side, lengths in zip(self.sides, self.lengths, strict=True)
+            if lengths.counts
+        ]
         if self.label and self.labels:
             lines.append(_labels_line(self.label, self.labels))
         lines += [_example(sample) for sample in self._examples.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ class Encoder(NamedTuple):
     """Width of the states."""
     pooling: Pooling
     """What of the states decides where one decision is made: last, mean, max or attention."""
+    drops_inputs: bool = True
+    """Whether dropout also falls on the vectors; not where they are the data themselves."""
     directions: int = 1
     """2 where the second half of the states was read backwards."""
 
@@ -38,6 +40,50 @@ class FittedInput(ABC, Generic[V]):
 
     kind: ClassVar[str]
     """Name of the input, and of its folder."""
+
+    @classmethod
+    @abstractmethod
+    def learn(cls, values: Sequence[V], columns: Sequence[str], settings: Any) -> Self:
+        """Learn from the values of training data.
+
+        Args:
+            values: The values.
+            columns: The columns that they were read from.
+            settings: Settings of a task, with `vocabulary` and `network`.
+
+        Raises:
+            DataError: If there is nothing to learn from.
+        """
+
+    @classmethod
+    @abstractmethod
+    def load(cls, folder: Path, settings: Any) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelFolderError: If a file is missing or damaged.
+        """
+
+    @abstractmethod
+    def value(self, value: Any, where: str) -> V:
+        """Check a value that a person passed in, or typed as a line.
+
+        Raises:
+            DataError: If it is none of this input.
+        """
+
+    @abstractmethod
+    def text(self, value: V) -> str:
+        """A value as a person reads it, on one line."""
+
+    def is_one(self, values: Any) -> bool:
+        """Whether what a person passed in is one value rather than several."""
+        return isinstance(values, str)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of a table that a value is read from; empty where a column of another name will do."""
+        return ()
 
     @abstractmethod
     def encode(self, values: Sequence[V], where: Sequence[str]) -> Any:

@@ -14,6 +14,7 @@ from unspool.layers.causal_transformer import CausalTransformer, Projected
 from unspool.layers.crf import LinearChainCRF
 from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, dropped_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
+from unspool.layers.feedforward import FeedForward, FeedForwardOutput
 from unspool.layers.initialize import Initialization, initialize
 from unspool.layers.memory import KeyValueMemory, MemoryRead
 from unspool.layers.multihead_attention import MultiHeadAttention
@@ -34,6 +35,8 @@ __all__ = [
     "CharacterComposition",
     "DotAttention",
     "Dropout",
+    "FeedForward",
+    "FeedForwardOutput",
     "FullSoftmax",
     "Initialization",
     "KeyValueMemory",

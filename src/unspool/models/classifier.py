@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from unspool.data import Labelled, Tokens
-from unspool.layers import Dropout, Projected, Readout, Recurrent, SequenceDropout, TokenEmbedding
+from unspool.data import Labelled, Tokens, Vectors
+from unspool.layers import Dropout, FeedForward, Projected, Readout, Recurrent, SequenceDropout
 from unspool.models.loss import Loss
 
 __all__ = ["ClassifierModel", "ClassifierOutput"]
@@ -25,13 +25,14 @@ class ClassifierModel(nn.Module):
     """Embed, run, read out, decide.
 
     Args:
-        embedding: Vectors of the tokens.
-        encoder: The recurrent stack, or a Transformer's; none makes the averaged bag of embeddings (Iyyer et al. 2015,
-            without hidden layers), the baseline that recurrence is compared with.
+        embedding: From a batch to vectors, (time, batch, features).
+        encoder: The recurrent stack, a Transformer's, or a feed-forward network; none makes the averaged bag of
+            embeddings (Iyyer et al. 2015, without hidden layers), the baseline that recurrence is compared with.
         readout: From states to one vector.
         num_labels: Number of labels.
         several: Whether a text may have several labels, or none.
         dropout: Share of features dropped before and after the encoder.
+        input_dropout: Share of features dropped before the encoder, where it differs.
         class_weights: How much each label counts in the loss, (labels,); all alike if omitted.
         label_smoothing: Share of the target spread over all labels.
     """
@@ -40,26 +41,29 @@ class ClassifierModel(nn.Module):
 
     def __init__(
         self,
-        embedding: TokenEmbedding,
-        encoder: Recurrent | Projected | None,
+        embedding: nn.Module,
+        encoder: Recurrent | Projected | FeedForward | None,
         readout: Readout,
         num_labels: int,
         *,
         several: bool = False,
         dropout: float = 0.0,
+        input_dropout: float | None = None,
         variational: bool = False,
         class_weights: Tensor | None = None,
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         self.embedding, self.encoder, self.readout = embedding, encoder, readout
-        self.input_dropout = SequenceDropout(dropout, variational=variational)
+        self.input_dropout = SequenceDropout(
+            dropout if input_dropout is None else input_dropout, variational=variational
+        )
         self.output_dropout = Dropout(dropout)
         self.output = nn.Linear(readout.size, num_labels)
         self.several, self.label_smoothing = several, label_smoothing
         self.register_buffer("class_weights", class_weights, persistent=False)
 
-    def forward(self, tokens: Tokens) -> ClassifierOutput:
+    def forward(self, tokens: Tokens | Vectors) -> ClassifierOutput:
         """Score every label for every sequence."""
         vectors = self.input_dropout(self.embedding(tokens))
         states = vectors if self.encoder is None else self.encoder(vectors, tokens.lengths).outputs

@@ -11,11 +11,11 @@ from typing import Any
 
 from unspool.data.checks import Checks, Finding
 from unspool.data.files import Layout, Paths, Reader, find_files, suffix_of
-from unspool.data.labelled import read_labelled
 from unspool.data.rows import read_rows
 from unspool.data.sentences import read_sentences
 from unspool.data.stories import read_stories
 from unspool.errors import DataError, UsageError, option
+from unspool.inputs import read_labelled
 from unspool.tasks.catalog import TASKS, task_entry
 
 __all__ = ["Report", "check_data", "guess_task"]

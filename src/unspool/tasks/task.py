@@ -83,6 +83,8 @@ class Task(ABC, Generic[E, F]):
         """What a person should know before using the model: that its training has not come to its end."""
         self._columns: dict[str, str] = {}
         """The columns that training data were read from, by role; other data are read from the same."""
+        self._values: tuple[str, ...] = ()
+        """The columns of an input of several columns, in the order of the training data."""
         self._layout = Layout()
         """How the files read last were read."""
         self._scratch: Path | None = None
@@ -368,12 +370,16 @@ class Task(ABC, Generic[E, F]):
             UsageError: If what came is neither, or the model has not been trained.
         """
         self._need_model()
-        if isinstance(texts, str):
-            return answer([texts])[0]
+        if self._is_one(texts):
+            return answer([self._checked_text(texts, "text 1")])[0]
         if not isinstance(texts, Iterable) or isinstance(texts, bytes | Mapping):
             raise UsageError(f"predict takes a text or a list of texts, and {type(texts).__name__} came")
         listed = [self._checked_text(text, f"text {number}") for number, text in enumerate(texts, 1)]
         return answer(listed) if listed else []
+
+    def _is_one(self, texts: Any) -> bool:
+        """Whether what came is one input rather than several."""
+        return isinstance(texts, str)
 
     def _checked_text(self, text: Any, where: str) -> str | list[str]:
         if isinstance(text, str):

@@ -146,9 +146,7 @@ class Keeper:
         except UnspoolError:
             raise
         except (LookupError, TypeError, ValueError, ArithmeticError, RuntimeError) as error:
-            raise ModelFolderError(
-                f"{self.path}: the checkpoint is damaged, or from another Unspool ({error})"
-            ) from error
+            raise ModelFolderError(f"{self.path}: damaged, or from another Unspool ({error})") from error
         return state
 
     def sweep(self) -> None:

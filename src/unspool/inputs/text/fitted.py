@@ -10,6 +10,7 @@ import torch
 
 from unspool.cells import Cell
 from unspool.data import UNKNOWN, Examples, Sequences, Spelling, Vocabulary, refuse_empty
+from unspool.errors import DataError, SettingError
 from unspool.inputs.contract import Encoder, FittedInput
 from unspool.inputs.encoders import reading_stack
 from unspool.inputs.network_settings import EncoderSettings
@@ -36,12 +37,24 @@ class FittedText(FittedInput[Text]):
         self.vocabulary, self.spelling = vocabulary, spelling
 
     @classmethod
-    def learn(cls, texts: Sequence[Text], settings: VocabularySettings, *, spelled: bool) -> Self:
-        """Learn the units of texts, and the characters of their words if `spelled`."""
-        fitted = cls(learned_vocabulary(texts, settings))
-        if spelled:
-            fitted.spelling = Spelling.learn(fitted.words(text) for text in texts)
+    def learn(cls, values: Sequence[Text], columns: Sequence[str], settings: Any) -> Self:
+        """Learn the units of texts, and the characters of their words if the network reads those."""
+        fitted = cls(learned_vocabulary(values, settings.vocabulary))
+        if settings.network.characters != "none":
+            fitted.spelling = Spelling.learn(fitted.words(text) for text in values)
         return fitted
+
+    def value(self, value: Any, where: str) -> Text:
+        """A text, or the list of its words; see `FittedInput.value`."""
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
+            return list(value)
+        raise DataError(f"{type(value).__name__} {value!r:.40} came; expected a text or a list of words", where)
+
+    def text(self, value: Text) -> str:
+        """The text; see `FittedInput.text`."""
+        return value if isinstance(value, str) else " ".join(value)
 
     def words(self, text: Text) -> list[str]:
         """The units of a text, as it writes them; a list of words is taken as it is."""
@@ -76,11 +89,13 @@ class FittedText(FittedInput[Text]):
     def encoder(self, network: Any, cell: str | type[Cell[Any]]) -> Encoder:
         """Build the network that reads texts: recurrent layers, a Transformer, or none for a bag of vectors."""
         embedding = token_embedding(network, self.vocabulary, self.spelling)
+        if network.network == "feedforward":
+            raise SettingError("network = feedforward reads rows of numbers, and these data are texts")
         if network.network == "bag":
             return Encoder(embedding, None, embedding.output_size, "mean")
         stack = reading_stack(network, network.network, cell, embedding.output_size)
         directions = stack.directions if isinstance(stack, Recurrent) else 1
-        return Encoder(embedding, stack, stack.output_size, getattr(network, "pooling", "max"), directions)
+        return Encoder(embedding, stack, stack.output_size, getattr(network, "pooling", "max"), directions=directions)
 
     def positions(self, value: Text) -> tuple[str, ...]:
         """The units of a text."""
@@ -101,12 +116,9 @@ class FittedText(FittedInput[Text]):
             self.spelling.save(folder)
 
     @classmethod
-    def load(cls, folder: Path, *, spelled: bool) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            ModelFolderError: If a file is missing or damaged.
-        """
+    def load(cls, folder: Path, settings: Any) -> Self:
+        """Read what `save` wrote; see `FittedInput.load`."""
+        spelled = settings.network.characters != "none"
         return cls(Vocabulary.load(folder), Spelling.load(folder) if spelled else None)
 
 

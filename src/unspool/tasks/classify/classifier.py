@@ -20,6 +20,8 @@ from unspool.data import (
     Tokens,
     evaluation_batches,
 )
+from unspool.errors import counted
+from unspool.inputs import INPUTS, LabelledColumns
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.layers import Readout, initialize
@@ -120,10 +122,27 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return self.settings.data.text or "text", self.settings.data.label or "label"
 
     def _read(self, source: DataSource) -> LabelledExamples:
-        reader = open_data(self.settings, source, self._columns_of("text", "label"))
+        reader = open_data(self.settings, source, before=self._columns_before())
         examples = LabelledExamples.of(reader)
         self._remember(reader)
+        if self.settings.network.network == "auto":
+            self.settings = self.settings.replace(**{"network.network": INPUTS[examples.input].network})
         return examples
+
+    def _columns_before(self) -> tuple[str, LabelledColumns] | None:
+        """Input and columns that the training data were read from; None before training."""
+        label = self._columns.get("label")
+        if label is None:
+            return None
+        if "text" in self._columns:
+            return "text", LabelledColumns((self._columns["text"],), label)
+        return "vectors", LabelledColumns(self._values or self.fitted.input.columns, label)
+
+    def _checked_text(self, text: Any, where: str) -> Any:
+        return self.fitted.input.value(text, where)
+
+    def _is_one(self, texts: Any) -> bool:
+        return self.fitted.input.is_one(texts)
 
     # ---- network, batches --------------------------------------------------------------------------------------
 
@@ -142,6 +161,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             len(fitted.labels),
             several=settings.several,
             dropout=network.dropout,
+            input_dropout=network.dropout if encoder.drops_inputs else 0.0,
             variational=network.variational,
             class_weights=fitted.balanced_weights() if settings.class_weights == "balanced" else None,
             label_smoothing=settings.label_smoothing,
@@ -150,7 +170,11 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return model
 
     def _summary(self) -> str:
-        return "averaged bag of embeddings" if self.settings.network.network == "bag" else super()._summary()
+        network = self.settings.network
+        if network.network == "feedforward":
+            layers = counted(network.layers, "layers")
+            return f"feed-forward network over {self.fitted.input.summary()}, {layers} of {network.hidden}"
+        return "averaged bag of embeddings" if network.network == "bag" else super()._summary()
 
     def _source(self, examples: LabelledExamples) -> Bucketed[Tokens | Labelled]:
         return bucketed(self._encode(examples), self.settings.training)
@@ -229,7 +253,6 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         outputs = np.zeros((len(examples), len(self.fitted.labels)), np.float32)
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
             tokens = (batch.tokens if isinstance(batch, Labelled) else batch).to(device)
-            assert isinstance(tokens, Tokens)
             outputs[places] = of_logits(model(tokens).logits).cpu().numpy()
         return outputs
 
@@ -271,14 +294,14 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             check_output(torch.from_numpy(row), place)
         return [self._classification(text, row) for text, row in zip(texts, probabilities, strict=True)]
 
-    def _classification(self, text: Text, row: NDArray[np.float32]) -> Classification:
+    def _classification(self, value: Any, row: NDArray[np.float32]) -> Classification:
         order = np.argsort(-row, kind="stable")
         shares = {self.fitted.labels.name(int(i)): float(row[i]) for i in order}
         if self.settings.several:
             said = tuple(name for name, share in shares.items() if share >= self.settings.threshold)
         else:
             said = (next(iter(shares)),)
-        return Classification(text if isinstance(text, str) else " ".join(text), said, shares)
+        return Classification(self.fitted.input.text(value), said, shares)
 
     def trace(self, text: Text) -> Trace:
         """Classify one text and return what the network recorded on the way.
@@ -288,13 +311,15 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             UsageError: If several texts came, or the model has not been trained.
         """
         self._need_model()
-        self._one_text(text)
-        examples = self.fitted.input.encode([text], ["text"])
+        if self.fitted.input.kind == "text":
+            self._one_text(text)
+        value = self.fitted.input.value(text, "text")
+        examples = self.fitted.input.encode([value], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
         output, arrays, notes = self._recorded(lambda: self.model(tokens))
         if output.weights is not None:
             arrays["readout / weight"] = output.weights[:, 0].float().cpu().numpy()
         row = self._shares(output.logits)[0].cpu().numpy()
-        said = self._classification(text, row)
+        said = self._classification(value, row)
         prediction = {"label": ", ".join(said.labels), "probabilities": said.probabilities}
-        return Trace(self.fitted.input.positions(text), arrays, prediction, self._summary(), notes)
+        return Trace(self.fitted.input.positions(value), arrays, prediction, self._summary(), notes)

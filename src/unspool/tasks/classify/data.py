@@ -9,7 +9,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.data import DataSource, LabelledText, Reader, RowsInMemory, Sample, label_rows, read_labelled, split
+from unspool.data import DataSource, Reader, RowsInMemory, Sample, split
+from unspool.inputs import LabelledColumns, labelled_rows, read_labelled
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.contracts import Examples
 
@@ -23,20 +24,25 @@ class LabelledExamples(Examples):
     values: list[Any]
     labels: list[tuple[str, ...]]
     where: list[str]
+    input: str = "text"
+    """The input that the values are of."""
+    columns: tuple[str, ...] = ()
+    """The columns that the values were read from."""
 
     @classmethod
-    def of(cls, reader: Iterable[LabelledText]) -> Self:
+    def of(cls, reader: Reader[Any]) -> Self:
         """Read all examples of a reader."""
-        examples = cls([], [], [])
+        values, labels, where = [], [], []
         for each in reader:
-            examples.values.append(each.text)
-            examples.labels.append(each.labels)
-            examples.where.append(each.where)
-        return examples
+            values.append(each.value)
+            labels.append(each.labels)
+            where.append(each.where)
+        return cls(values, labels, where, reader.layout.input, reader.layout.values)
 
     def take(self, places: NDArray[np.int64]) -> Self:
         """The examples at some places."""
-        return type(self)(*([column[i] for i in places] for column in (self.values, self.labels, self.where)))
+        values, labels = [self.values[i] for i in places], [self.labels[i] for i in places]
+        return type(self)(values, labels, [self.where[i] for i in places], self.input, self.columns)
 
     def divide(self, fraction: float, seed: int) -> tuple[Self, Self]:
         """Hold out examples drawn by lot; see `Examples.divide`."""
@@ -48,20 +54,27 @@ class LabelledExamples(Examples):
         return {"examples": len(self.values)}
 
     def samples(self) -> Iterator[Sample]:
-        """Each text with its labels."""
-        return samples(map(LabelledText, self.where, self.values, self.labels))
+        """Each value with its labels."""
+        for where, value, labels in zip(self.where, self.values, self.labels, strict=True):
+            yield Sample(where, (_shown(value),), labels, _is_text(value))
 
 
 def open_data(
-    settings: ClassifierSettings, source: DataSource, columns: Sequence[str] = (), *, skip_bad: bool | None = None
-) -> Reader[LabelledText]:
+    settings: ClassifierSettings,
+    source: DataSource,
+    columns: Sequence[str] = (),
+    *,
+    skip_bad: bool | None = None,
+    before: tuple[str, LabelledColumns] | None = None,
+) -> Reader[Any]:
     """Open labelled inputs for reading.
 
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Columns of text and label that other data of the task were read from.
+        columns: Columns of text and label that other data were read from; see `before`.
         skip_bad: Leave bad lines out and count them; as the settings say if omitted.
+        before: Input and columns that other data of the task were read from.
 
     Raises:
         DataError: If a file is missing, empty or of unknown form.
@@ -69,24 +82,30 @@ def open_data(
     data = settings.data
     skip_bad = data.skip_bad if skip_bad is None else skip_bad
     separator = data.separator if settings.several else None
+    if before is None and len(columns) == 2 and "columns" not in columns[0]:
+        before = ("text", LabelledColumns((columns[0],), columns[1]))
+    options: dict[str, Any] = {"column": data.text, "label": data.label, "separator": separator, "before": before}
     if isinstance(source, RowsInMemory):
-        return label_rows(
-            source.reader(skip_bad=skip_bad), text=data.text, label=data.label, separator=separator, columns=columns
-        )
+        return labelled_rows(source.reader(skip_bad=skip_bad), **options)
     return read_labelled(
-        source,
-        format=data.format,
-        header=data.header,
-        delimiter=data.delimiter,
-        text=data.text,
-        label=data.label,
-        separator=separator,
-        columns=columns,
-        skip_bad=skip_bad,
+        source, format=data.format, header=data.header, delimiter=data.delimiter, skip_bad=skip_bad, **options
     )
 
 
-def samples(examples: Iterable[LabelledText]) -> Iterator[Sample]:
+def samples(examples: Iterable[Any]) -> Iterator[Sample]:
     """The examples as summaries and checks show them."""
     for each in examples:
-        yield Sample(each.where, (each.text if isinstance(each.text, str) else " ".join(each.text),), each.labels)
+        yield Sample(each.where, (_shown(each.value),), each.labels, _is_text(each.value))
+
+
+def _shown(value: Any) -> str:
+    """A value as a person reads it: a text, its words, or numbers."""
+    return (
+        value
+        if isinstance(value, str)
+        else " ".join(f"{part:g}" if isinstance(part, float) else part for part in value)
+    )
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) or (isinstance(value, list) and all(isinstance(part, str) for part in value))

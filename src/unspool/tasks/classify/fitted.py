@@ -15,7 +15,7 @@ from torch import Tensor
 from unspool.data import Labels
 from unspool.errors import DataError
 from unspool.inputs.contract import FittedInput
-from unspool.inputs.text.fitted import FittedText
+from unspool.inputs.fitting import learn_input, load_input
 from unspool.tasks.classify.calibration import load_temperature, save_temperature
 from unspool.tasks.classify.data import LabelledExamples
 from unspool.tasks.classify.settings import ClassifierSettings
@@ -38,8 +38,7 @@ class FittedClassifier(Fitted):
     @classmethod
     def learn(cls, examples: LabelledExamples, settings: ClassifierSettings) -> Self:
         """Learn the input and the labels; see `Fitted.learn`."""
-        spelled = settings.network.characters != "none"
-        fitted = FittedText.learn(examples.values, settings.vocabulary, spelled=spelled)
+        fitted = learn_input(examples.input, examples.values, examples.columns, settings)
         labels = Labels.learn(name for names in examples.labels for name in names)
         if len(labels) < 2 - settings.several:
             raise DataError(f"the training data have {len(labels)} label ({', '.join(labels)}); expected two or more")
@@ -89,5 +88,5 @@ class FittedClassifier(Fitted):
     @classmethod
     def load(cls, folder: Path, settings: ClassifierSettings) -> Self:
         """See `Fitted.load`."""
-        fitted = FittedText.load(folder, spelled=settings.network.characters != "none")
+        fitted = load_input(folder, settings)
         return cls(fitted, Labels.load(folder), settings.several, load_temperature(folder))

@@ -42,7 +42,7 @@ class ClassifierKeywords(TypedDict, total=False):
     character_embedding: int
     character_hidden: int
     character_dropout: float
-    network: Literal["recurrent", "transformer", "bag"]
+    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward"]
     pooling: Literal["last", "mean", "max", "attention"]
     units: Literal["word", "blank", "character", "bpe", "unigram"]
     lowercase: bool

@@ -18,9 +18,10 @@ __all__ = ["ENTRY", "ClassifierNetwork", "ClassifierSettings", "DataSettings"]
 class ClassifierNetwork(EncoderSettings):
     """A network that reads a text and decides once."""
 
-    network: Literal["recurrent", "transformer", "bag"] = "recurrent"
+    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward"] = "auto"
     """recurrent runs the cell over the text; transformer lets every word look at every other; bag averages the vectors
-    of its words, whatever their order."""
+    of its words, whatever their order; feedforward reads rows of numbers. auto: recurrent for texts, feedforward for
+    numbers."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """What of the recurrent states decides: the last, their mean, their maximum, or a mean weighted by attention."""
 

@@ -46,7 +46,7 @@ class FittedTagger(Fitted):
         units = settings.vocabulary.units
         if units not in ("word", "blank"):
             raise SettingError(f"units = {units}: a tagger needs one unit for each word: word or blank")
-        fitted = FittedText.learn(examples.words, settings.vocabulary, spelled=settings.network.characters != "none")
+        fitted = FittedText.learn(examples.words, (), settings)
         scheme = _scheme(examples, settings)
         if scheme:
             labels = Labels(bioes_labels(span.type for tags in examples.tags for span in read_spans(tags)))
@@ -109,7 +109,7 @@ class FittedTagger(Fitted):
     @classmethod
     def load(cls, folder: Path, settings: TaggerSettings) -> Self:
         """See `Fitted.load`."""
-        fitted = FittedText.load(folder, spelled=settings.network.characters != "none")
+        fitted = FittedText.load(folder, settings)
         names = Labels.load(folder, "scheme").names
         scheme: Scheme | None = names[0] if names else None  # type: ignore[assignment]
         return cls(fitted, Labels.load(folder), scheme, WordSplits.load(folder))

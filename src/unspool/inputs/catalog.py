@@ -1,0 +1,114 @@
+"""Catalog of inputs: finds the folder of every input, and reads labelled values from rows; imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from itertools import chain, islice
+from pathlib import Path
+from pkgutil import iter_modules
+from types import MappingProxyType
+from typing import Any
+
+from unspool.data.files import Layout, Paths, Reader
+from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES
+from unspool.data.rows import Header, Row, read_rows
+from unspool.errors import DataError
+from unspool.inputs.entry import InputEntry, LabelledColumns
+
+__all__ = ["INPUTS", "labelled_rows", "read_labelled"]
+
+_HERE = Path(__file__).parent
+_SAMPLE = 1000  # rows by which columns are chosen
+
+
+def _entries() -> Iterator[InputEntry]:
+    """Yield the `ENTRY` of each folder beside this file that has a module `entry`."""
+    for folder in iter_modules([str(_HERE)]):
+        if folder.ispkg and any(module.name == "entry" for module in iter_modules([str(_HERE / folder.name)])):
+            entry: InputEntry = import_module(f"unspool.inputs.{folder.name}.entry").ENTRY
+            yield entry
+
+
+INPUTS: Mapping[str, InputEntry] = MappingProxyType(
+    {entry.name: entry for entry in sorted(_entries(), key=lambda entry: (entry.order, entry.name))}
+)
+"""Every input by its name, in the order in which they are tried."""
+
+
+def read_labelled(
+    paths: Paths,
+    *,
+    format: str | None = None,
+    header: Header = "auto",
+    delimiter: str | None = None,
+    column: str | None = None,
+    label: str | None = None,
+    separator: str | None = None,
+    before: tuple[str, LabelledColumns] | None = None,
+    skip_bad: bool = False,
+) -> Reader[Any]:
+    """Read labelled values from tables; see `read_rows` and `labelled_rows`."""
+    own = () if before is None else (*before[1].values, before[1].label)
+    names = {name for name in (column, label, *own) if name and not name.isdecimal()}
+    names |= {*TEXT_NAMES, *LABEL_NAMES}
+    rows = read_rows(paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad)
+    return labelled_rows(rows, column=column, label=label, separator=separator, before=before)
+
+
+def labelled_rows(
+    rows: Reader[Row],
+    *,
+    column: str | None = None,
+    label: str | None = None,
+    separator: str | None = None,
+    before: tuple[str, LabelledColumns] | None = None,
+) -> Reader[Any]:
+    """Read labelled values from rows, of the first input whose columns a table has.
+
+    The reader's layout then says which input it is (`input`) and which columns are read.
+
+    Args:
+        rows: Rows with columns of values and one of labels.
+        column: Column of the value: a name, or a number from 1; found by itself if omitted.
+        label: Column of the label; found by itself if omitted.
+        separator: What parts several labels of one cell; None: an example has one label.
+        before: Input and columns that other data of the task were read from.
+
+    Returns:
+        A reader of named tuples with `where`, `value` and `labels`.
+    """
+    chosen: list[tuple[InputEntry, LabelledColumns]] = []
+
+    def values(items: Iterator[Row | DataError]) -> Iterator[Any]:
+        sample = list(islice(items, _SAMPLE))
+        good = [item for item in sample if isinstance(item, Row)]
+        if good and not chosen:
+            chosen.append(_find(good, column, label, before, rows.layout))
+            entry, columns = chosen[0]
+            rows.layout.input, rows.layout.values = entry.name, columns.values
+            rows.layout.columns |= entry.describe(columns)
+        if not chosen:
+            return (item for item in sample if isinstance(item, DataError))
+        entry, columns = chosen[0]
+        return entry.read(chain(sample, items), columns, separator)
+
+    return rows.transform(values)
+
+
+def _find(
+    sample: list[Row],
+    column: str | None,
+    label: str | None,
+    before: tuple[str, LabelledColumns] | None,
+    layout: Layout,
+) -> tuple[InputEntry, LabelledColumns]:
+    entries = list(INPUTS.values()) if before is None else [INPUTS[before[0]]]
+    for entry in entries:
+        columns = entry.find(sample, column, label, None if before is None else before[1], layout)
+        if columns is not None:
+            return entry, columns
+    raise DataError(
+        f"the columns do not hold {entries[-1].name} as the training data did; they are {', '.join(sample[0].values)}",
+        sample[0].where,
+    )

@@ -1,0 +1,1 @@
+"""Vectors: rows of numbers, a number for each column of a table."""
