@@ -14,12 +14,13 @@ from unspool.cells import Cell
 from unspool.engine.compiler.frontend.cell_fingerprint import CellSnapshot, changed_part, fingerprint, places, weights
 from unspool.engine.compiler.pipeline import StepGraphs, lower_cell
 from unspool.engine.compiler.refusal import Refusal
-from unspool.engine.cpu.heuristics import in_half, why_slower
+from unspool.engine.cpu.heuristics import why_full_precision, why_slower
 from unspool.engine.cpu.jit.compile import missing, uncollected
 from unspool.engine.cpu.launch.autograd import infer, train
 from unspool.engine.cpu.launch.packed_weights import packed_weights
 from unspool.engine.cpu.launch.record import record_affine, record_bare
 from unspool.engine.cpu.launch.single_step import CompiledStep
+from unspool.engine.cpu.policy import current_policy, current_target
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.runtime.batch_layout import blocks, packed
 from unspool.engine.cpu.runtime.interception import is_intercepted
@@ -30,7 +31,6 @@ __all__ = ["CpuPath", "compile_step", "graphs_of"]
 
 _graphs: OrderedDict[Any, tuple[StepGraphs | Refusal, list[object]]] = OrderedDict()
 _programs: OrderedDict[Any, Program] = OrderedDict()
-_KEPT = 256
 
 
 class _Known(NamedTuple):
@@ -62,7 +62,7 @@ class CpuPath(Path):
 
     def describe(self, request: Request) -> str:
         dtype = _dtype(request, weights(request.cell))
-        program = _program(self._plan(request), dtype, in_half(dtype) is None)
+        program = _program(self._plan(request), dtype, why_full_precision(dtype) is None)
         time, batch, _ = request.inputs.shape
         lengths = request.lengths
         steps, rows = (time, time * batch) if lengths is None else (int(lengths.max()), int(lengths.sum()))
@@ -100,7 +100,7 @@ class CpuPath(Path):
         known = _known.get(request.cell) if self._last is not None and self._last[0]() is request else None
         owned = weights(request.cell) if known is None else known.owned()
         dtype = _dtype(request, owned)
-        program = _program(graphs, dtype, in_half(dtype) is None)
+        program = _program(graphs, dtype, why_full_precision(dtype) is None)
         with _in_full():
             return _run(owned, graphs, program, request, dtype)
 
@@ -125,7 +125,7 @@ def compile_step(cell: Cell[Any], x: Tensor, context_widths: tuple[int, ...]) ->
     dtype = next(iter(owned.values()), x).dtype
     with _in_full():
         program = _program(found, dtype)
-        weights_now = packed_weights(cell, found, owned, dtype, program.pack)
+        weights_now = packed_weights(cell, program, owned)
         return CompiledStep(
             cell, program, weights_now, [(cell.input_size,), *((width,) for width in context_widths), *found.shapes]
         )
@@ -204,7 +204,7 @@ def _make(cell: Cell[Any], context_widths: tuple[int, ...], name: Any) -> StepGr
 
 
 def _program(graphs: StepGraphs, dtype: torch.dtype, half: bool = False) -> Program:
-    key = (id(graphs), dtype, half)
+    key = (id(graphs), dtype, half, current_target(), current_policy())
     program = _programs.pop(key, None)
     if program is None or program.graphs is not graphs:
         program = Program.of(graphs, dtype, half)
@@ -214,7 +214,7 @@ def _program(graphs: StepGraphs, dtype: torch.dtype, half: bool = False) -> Prog
 
 
 def _forget(kept: OrderedDict[Any, Any]) -> None:
-    while len(kept) > _KEPT:
+    while len(kept) > current_policy().cached_programs:
         with suppress(KeyError):  # another thread forgot it first
             kept.popitem(last=False)
 
@@ -237,9 +237,7 @@ def _run(
         rows = [_Gather.apply(_flat(part), places) for part in rows]  # type: ignore[no-untyped-call]
         states = [part.index_select(0, order) for part in states]
     before = graphs.before
-    weights_now = (
-        None if wanted else packed_weights(request.cell, graphs, owned, dtype, program.pack, half=program.within)
-    )
+    weights_now = None if wanted else packed_weights(request.cell, program, owned)
     if recorder is not None:
         if weights_now is None:
             outputs, final = train(recorder, layout, (*rows, *states, *tensors))

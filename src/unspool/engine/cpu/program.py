@@ -15,39 +15,14 @@ from unspool.engine.compiler.loops.loop_ir import LoopNest
 from unspool.engine.compiler.pipeline import StepGraphs
 from unspool.engine.cpu.codegen.gemm.amx_packing import tiles_size
 from unspool.engine.cpu.codegen.gemm.vector_microkernel import packed_size
-from unspool.engine.cpu.codegen.target import Target, host_target
+from unspool.engine.cpu.codegen.target import Target
 from unspool.engine.cpu.jit.compile import Native, Products, Tools, compile_kernel, products, tiled, tools
+from unspool.engine.cpu.policy import Policy, current_policy, current_target
 from unspool.engine.cpu.runtime.autograd_gemm import FULL_WITHIN, HALF, HALF_WITHIN, IN_TILES
 from unspool.engine.cpu.runtime.gemm import PARTS
-from unspool.engine.cpu.runtime.thread_team import team, threads
+from unspool.engine.cpu.runtime.thread_team import CrowdDetector, Team, crowd_detector, team, threads
 
 __all__ = ["Program", "Split"]
-
-_WORTHWHILE = 300_000
-"""Multiplications that a part of the batch must have to be worth a thread. It must also have two sequences, since with
-one a thread does nothing but read weights."""
-_TOGETHER = 75_000
-"""Multiplications that a thread must have at a step to be worth waiting for at every step."""
-_FEW = 24
-"""Rows a thread up to which reading weights from afar takes longer than multiplying by them."""
-
-_NEAR = 0.75
-"""The share of a core's own cache that weights may take to stay there."""
-
-
-class _High(NamedTuple):
-    """Rows of a product from which on tiles are faster."""
-
-    afar: int
-    """Where weights don't stay in a core's own cache."""
-    near: int
-    """Where they do."""
-    together: int
-    """Where threads share columns, so that each has all rows."""
-
-
-_HIGH = {1: _High(8, 4, 12), 3: _High(16, 8, 24)}
-"""By the parts of a number."""
 
 
 class Split(NamedTuple):
@@ -67,13 +42,25 @@ class Program:
     target: Target
     half: bool = False
     """Whether the factors of products are rounded to bfloat16; sums and states are not."""
-    arounds: dict[Any, Any] = field(default_factory=dict, compare=False)
-    """What `record` keeps with it."""
+    policy: Policy = field(default_factory=current_policy)
+    """Thresholds; they decide how threads share a batch and which code multiplies."""
+    recorders: dict[Any, Any] = field(default_factory=dict, compare=False)
+    """The recorders of command buffers, by prologue; `launch.record` fills it."""
 
     @classmethod
     def of(cls, graphs: StepGraphs, dtype: torch.dtype, half: bool = False) -> Program:
-        """The program for this machine."""
-        return cls(graphs, dtype, host_target(), half)
+        """Return the program for the current target and policy."""
+        return cls(graphs, dtype, current_target(), half, current_policy())
+
+    @cached_property
+    def team(self) -> Team:
+        """The threads that run its loops."""
+        return team(self.policy)
+
+    @cached_property
+    def crowd(self) -> CrowdDetector:
+        """Whether other programs want the processor."""
+        return crowd_detector(self.policy)
 
     @cached_property
     def forward(self) -> Native:
@@ -143,18 +130,19 @@ class Program:
             rows: Of all steps together.
             batch: How many sequences.
         """
-        each, few = rows / steps, threads()
-        worthwhile = rows * kernel.work // _WORTHWHILE  # threads
-        parts = max(1, min(few, batch // 2, worthwhile))
-        together = min(few, worthwhile, int(each * kernel.work) // _TOGETHER)
-        afar = self._afar(kernel, each / few) and each / few < (_FEW if self._tiled else _FEW // 2)
-        if together > 1 and team().start and (afar or (batch <= 2 and parts < 2)):
+        policy, each, most = self.policy, rows / steps, threads()
+        worthwhile = rows * kernel.work // policy.thread_work  # threads
+        parts = max(1, min(most, batch // 2, worthwhile))  # a thread with one sequence does nothing but read weights
+        together = min(most, worthwhile, int(each * kernel.work) // policy.step_thread_work)
+        few = each / most < (policy.shared_rows_amx if self._tiled else policy.shared_rows_vectors)
+        afar = few and self._uncached(kernel, each / most)
+        if together > 1 and self.team.start and (afar or (batch <= 2 and parts < 2)):
             return Split(together, together=True)
         return Split(parts, together=False)
 
     def divisible(self, kernel: LoopNest, rows: int) -> bool:
         """Whether so many rows of all steps together are worth more than one thread."""
-        return rows * kernel.work >= 2 * _WORTHWHILE
+        return rows * kernel.work >= 2 * self.policy.thread_work
 
     def tiles(self, kernel: LoopNest, steps: int, rows: int, batch: int) -> int:
         """Into how many bfloat16 the factors of the loop's products are cut and multiplied in tiles; 0 if they are not.
@@ -165,10 +153,10 @@ class Program:
         if not self._tiled or not kernel.products:
             return 0
         parts = 1 if self.half else PARTS
-        high, split = _HIGH[parts], self.split(kernel, steps, rows, batch)
+        least_rows, split = self.policy.amx_rows(parts), self.split(kernel, steps, rows, batch)
         if split.together:
-            return parts if rows / steps >= high.together else 0
-        least = high.afar if self._overflows(2 * parts * kernel.work) else high.near
+            return parts if rows / steps >= least_rows.shared else 0
+        least = least_rows.uncached if self._overflows(2 * parts * kernel.work) else least_rows.cached
         return parts if rows / steps / split.parts >= least else 0
 
     @property
@@ -180,14 +168,14 @@ class Program:
         """Into how many bfloat16 the factors of products over all steps are cut, which are made in tiles then; or 0."""
         return PARTS if self._tiled else 0
 
-    def _afar(self, kernel: LoopNest, rows: float) -> bool:
+    def _uncached(self, kernel: LoopNest, rows: float) -> bool:
         """Whether the weights don't stay in a core's own cache, as they are packed for so many rows a thread."""
-        half = self.within or (self.half and self._tiled and rows >= _HIGH[1].afar)
+        half = self.within or (self.half and self._tiled and rows >= self.policy.amx_rows_rounded.uncached)
         return self._overflows((2 if half else self.dtype.itemsize) * kernel.work)
 
     def _overflows(self, weights: int) -> bool:
         """Whether so many bytes of weights don't stay in a core's own cache."""
-        return weights > _NEAR * self.target.cache
+        return weights > self.policy.weight_cache_share * self.target.cache
 
     @cached_property
     def states(self) -> frozenset[int]:
@@ -216,11 +204,13 @@ class Program:
 
     def _compile(self, graph: Graph, *, backward: bool, history: frozenset[int]) -> Native:
         kernel = self._laid_out(graph, backward=backward, history=history)
-        return compile_kernel(kernel, self.dtype, self.target)
+        return compile_kernel(kernel, self.dtype, self.target, self.policy.codegen)
 
     def products(self, tiles: int) -> Products:
         """The matrix products of this machine: in tiles of so many parts of each number, or on vectors if none."""
-        return tiled(self.target, tiles) if tiles else products(self.dtype, self.target, self.within)
+        if tiles:
+            return tiled(self.target, tiles, self.policy.codegen)
+        return products(self.dtype, self.target, self.within, self.policy.codegen)
 
     @cached_property
     def tools(self) -> Tools:

@@ -19,13 +19,13 @@ from unspool.engine.compiler.loops.loop_ir import RowIndex, Slice
 from unspool.engine.compiler.passes.affine_prologue import AffineProlog, Piece
 from unspool.engine.cpu.codegen.barrier import GATE
 from unspool.engine.cpu.codegen.commands import ARGUMENTS
-from unspool.engine.cpu.codegen.gemm.amx_packing import DEPTH, HIGH
+from unspool.engine.cpu.codegen.gemm.amx_packing import HIGH
 from unspool.engine.cpu.codegen.kernel import SLOTS
 from unspool.engine.cpu.jit.compile import Native
 from unspool.engine.cpu.launch.command_list import Address, Argument, CommandList
 from unspool.engine.cpu.program import Program, Split
 from unspool.engine.cpu.runtime.batch_layout import CONSTANTS, Given, Layout
-from unspool.engine.cpu.runtime.thread_team import crew, crowded, run_parts, team, threads, waited
+from unspool.engine.cpu.runtime.thread_team import run_parts, team_size, threads
 from unspool.engine.cpu.runtime.workspace import Whole, Workspace, row_counts
 
 __all__ = ["CREW", "SHARES", "Binding", "CommandBuffer", "Rows"]
@@ -33,8 +33,6 @@ __all__ = ["CREW", "SHARES", "Binding", "CommandBuffer", "Rows"]
 _COUNTS = SHARES, CREW, _LOOP_CREW, _TOGETHER = "shares", "crew", "loop_crew", "together"
 """Names in commands: for `Binding.shares`; for how many threads to ask where work is cut into shares or parts; and for
 how many make products together."""
-_SHARED = 1 << 15
-"""Numbers in a matrix from which on all threads pack it."""
 
 
 class Rows(NamedTuple):
@@ -97,7 +95,8 @@ class CommandBuffer:
         """The kernel's memories that stand under another name."""
         self._functions = {**program.tools.addresses, "product": self._products.product}
         self._functions["turned"] = self._products.turned
-        self._functions["parallel"] = team().start
+        self._team = program.team
+        self._functions["parallel"] = self._team.start
         self._functions["pack"] = ctypes.cast(self._products.pack, ctypes.c_void_p).value or 0
         self.size = program.dtype.itemsize
         slots = len(SLOTS) + len(self.kernel.memories) + len(self.kernel.packed) + ARGUMENTS
@@ -108,7 +107,7 @@ class CommandBuffer:
     def finish(self) -> CommandBuffer:
         """Number the names, when all jobs are there but the last."""
         self.put_arguments()
-        if team().start:  # then the loop is a job too, and all of it a single call
+        if self._team.start:  # then the loop is a job too, and all of it a single call
             self.call(self.head, "parallel", self.native.join, "arguments", _LOOP_CREW, 0)
             self.head.follow(self.tail)
             self._one_call = True
@@ -120,13 +119,14 @@ class CommandBuffer:
 
     def lay_out(self, layout: Layout) -> Binding:
         """What a call with a batch that lies so is made of; the last answer is remembered."""
-        split, last = self.program.split(self.kernel, layout.steps, layout.rows, layout.batch), self._last
-        split = split._replace(together=split.together and not crowded())  # which gives the same bits
-        shares = max(1, min(threads(), layout.rows // DEPTH))
+        program, last = self.program, self._last
+        split = program.split(self.kernel, layout.steps, layout.rows, layout.batch)
+        split = split._replace(together=split.together and not program.crowd.crowded())  # which gives the same bits
+        shares = max(1, min(threads(), layout.rows // program.policy.thread_lines))
         if last is None or last.layout is not layout or (last.split, last.shares) != (split, shares):
             parts, together = split
             counts = row_counts(layout, parts, shares)
-            constants = (*layout.numbers(parts), shares, crew(shares), crew(parts), together * parts)
+            constants = (*layout.numbers(parts), shares, team_size(shares), team_size(parts), together * parts)
             places = [part for constant in constants for part in (0, constant)]
             blocks = [block.lay_out(counts, layout) for block in self.blocks]
             for base, (_, starts) in enumerate(blocks, start=1):
@@ -145,11 +145,11 @@ class CommandBuffer:
             start = perf_counter()
             self.head.play(places, base)
             lost = ctypes.c_int64.from_address(bases[1] + binding.blocks[0][1]["gate"] + 8).value
-            waited(1e-6 * lost / binding.split.parts, perf_counter() - start)
+            self.program.crowd.record(1e-6 * lost / binding.split.parts, perf_counter() - start)
             return
         self.head.play(places, base)
         if not self._one_call:
-            run_parts(self.native, bases[1], binding.split.parts)
+            run_parts(self.native, bases[1], binding.split.parts, self._team)
             self.tail.play(places, base)
 
     # -- where things are
@@ -212,14 +212,14 @@ class CommandBuffer:
     ) -> None:
         """Pick rows by their numbers; those of all steps are shared among threads."""
         rows = (Address(to), stride, source, apart, Address(index), Address(count), width)
-        if count == "batch" or not team().start:
+        if count == "batch" or not self._team.start:
             self.call(jobs, "gather", *rows)
             return
         self._share(jobs, "gather_join", rows)
 
     def _share(self, jobs: CommandList, function: str, arguments: Sequence[Argument]) -> None:
         """Have all threads do a part each."""
-        name = self.numbers(jobs, (*arguments, team().which, team().size))
+        name = self.numbers(jobs, (*arguments, self._team.which, self._team.size))
         self.call(jobs, "parallel", self._functions[function], Address(name), Address(CREW), 0)
 
     def numbers(self, jobs: CommandList, values: Sequence[Argument]) -> str:
@@ -252,7 +252,7 @@ class CommandBuffer:
             name = self.reserve("packed", "vector", size)
         else:
             self.scratch.add(name, "vector", size)
-        if depth * width < _SHARED or not team().start:
+        if depth * width < self.program.policy.parallel_packing or not self._team.start:
             self.call(jobs, "pack", at, down, across, depth, width, name)
         else:
             wide = HIGH if self.tiles else self.program.lanes
@@ -312,8 +312,8 @@ class CommandBuffer:
         kernel = self.kernel
         self.scratch.add("gate", "vector", GATE // self.size)
         self.call(self.head, "put", "gate", *[0] * (ARGUMENTS - 1))
-        constants = {"product": self._products.product, "number": team().which, "count": team().size}
-        constants |= {"rest": team().rest, "clock": team().clock}
+        constants = {"product": self._products.product, "number": self._team.which, "count": self._team.size}
+        constants |= {"rest": self._team.rest, "clock": self._team.clock}
         found: list[Argument] = [constants.get(name, Address(name)) for name in SLOTS]
         found += [self.at(name) for name in kernel.memories]
         found += self.program.column_sizes(kernel, self.tiles)

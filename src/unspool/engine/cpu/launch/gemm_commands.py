@@ -11,7 +11,6 @@ from typing import Literal, NamedTuple, Protocol
 from unspool.engine.cpu.codegen.gemm.blocking import Factor, Job
 from unspool.engine.cpu.launch.command_buffer import CREW, SHARES, CommandBuffer, Rows
 from unspool.engine.cpu.launch.command_list import Address, Argument, CommandList
-from unspool.engine.cpu.runtime.thread_team import team
 
 __all__ = ["Gemm", "Serial", "Strategy", "Together"]
 
@@ -132,8 +131,8 @@ class Together(Gemm):
             table=Address(commands.numbers(jobs, table)),
             parts=Address(SHARES),
             work=Address("work"),
-            number=team().which,
-            team=team().size,
+            number=commands.program.team.which,
+            team=commands.program.team.size,
         )
         arguments = commands.numbers(jobs, job)
         commands.call(jobs, "parallel", self._join, Address(arguments), Address(CREW), 0)

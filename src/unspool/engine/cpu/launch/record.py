@@ -23,16 +23,11 @@ from unspool.engine.cpu.launch.gemm_commands import Gemm, Serial, Strategy, Toge
 from unspool.engine.cpu.launch.weight_gradients import write_gradients
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.runtime.batch_layout import Given, Layout
-from unspool.engine.cpu.runtime.thread_team import crowded, team, threads
+from unspool.engine.cpu.runtime.thread_team import threads
 from unspool.engine.cpu.runtime.workspace import Workspace
 
 __all__ = ["Recorder", "record_affine", "record_bare"]
 
-_SMALL = 10_000_000
-"""Multiplications over all steps at once up to which one thread makes them; larger ones are shared out, so with more
-threads that is faster sooner."""
-_HIGHER = 4
-"""As many times more columns than rows may a product have whose matrix is laid out for it."""
 _INWARD, _OUTWARD = "output_gradient0", "outward_gradient"
 """The gradient of the outputs as the loop reads it, and as it is given with padding."""
 
@@ -80,9 +75,11 @@ class Recorder:
         """How products over all steps are made."""
         if self.program.half or (self._packed and layout.ragged):
             return "torch"
-        if layout.rows * self._work * threads() <= _SMALL:
+        policy = self.program.policy
+        if layout.rows * self._work * threads() <= policy.serial_work:
             return "alone"
-        return "together" if team().start and self._widest <= _HIGHER * layout.rows else "torch"
+        blocked = self.program.team.start and self._widest <= policy.blocked_ratio * layout.rows
+        return "together" if blocked else "torch"
 
     def given(self, layout: Layout) -> Given:
         """How sequences come to the loop."""
@@ -97,7 +94,7 @@ class Recorder:
 
     def forward(self, layout: Layout) -> tuple[Strategy, CommandBuffer, Binding]:
         """How to go forward where gradients are wanted; the last answer is remembered."""
-        last, crew = self._last, (threads(), crowded())
+        last, crew = self._last, (threads(), self.program.crowd.crowded())
         if last is None or last[0] is not layout or last[1] != crew:
             way = self.way(layout)
             key = "forward", way, self.given(layout), self._tiles(self.program.forward, way == "alone", layout)
@@ -124,7 +121,7 @@ class Recorder:
             wanted: Which of the things given get gradients.
             ended: Which last states have one.
         """
-        last, call = self._last_back, (way, given, threads(), crowded(), wanted, ended)
+        last, call = self._last_back, (way, given, threads(), self.program.crowd.crowded(), wanted, ended)
         if last is None or last[0] is not layout or last[1] != call:
             tiles = self._tiles(self.program.backward, way == "alone", layout)
             key = way, given, wanted, ended, tiles
@@ -322,19 +319,19 @@ def _overall(way: Strategy, commands: CommandBuffer) -> Gemm | None:
 
 def record_affine(program: Program, plain: AffineProlog, sequences: int, weights: Sequence[Tensor]) -> Recorder:
     """A program whose plan says that what comes before its loop is plain."""
-    if "plain" not in program.arounds:
-        program.arounds["plain"] = Recorder(program, plain, sequences, [weight.shape for weight in weights])
-    found: Recorder = program.arounds["plain"]
+    if "plain" not in program.recorders:
+        program.recorders["plain"] = Recorder(program, plain, sequences, [weight.shape for weight in weights])
+    found: Recorder = program.recorders["plain"]
     return found
 
 
 def record_bare(program: Program, inputs: int, vectors: Sequence[Tensor], matrices: Sequence[Tensor]) -> Recorder:
     """A program whose inputs and vectors are made by torch; `matrices` that lie column by column are given turned."""
     turned = tuple(not matrix.is_contiguous() for matrix in matrices)
-    if turned not in program.arounds:
+    if turned not in program.recorders:
         lying = [matrix.shape[::-1] if turn else matrix.shape for matrix, turn in zip(matrices, turned, strict=True)]
         plain = bare(inputs, len(vectors), lying, turned)
         shapes = [*(vector.shape for vector in vectors), *lying]
-        program.arounds[turned] = Recorder(program, plain, inputs, shapes, packed=True)
-    found: Recorder = program.arounds[turned]
+        program.recorders[turned] = Recorder(program, plain, inputs, shapes, packed=True)
+    found: Recorder = program.recorders[turned]
     return found

@@ -23,7 +23,7 @@ from unspool.engine.cpu.codegen.kernel import RATES, SLOTS
 from unspool.engine.cpu.launch.packed_weights import PackedWeights
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.runtime.interception import is_intercepted
-from unspool.engine.cpu.runtime.thread_team import crowded, run_parts, team, threads, waited
+from unspool.engine.cpu.runtime.thread_team import run_parts, threads
 
 __all__ = ["CompiledStep"]
 
@@ -73,11 +73,11 @@ class CompiledStep:
         self._gate = gate.numpy()
         for name, value in {
             "steps": 1,
-            "rest": team().rest,
-            "clock": team().clock,
+            "rest": program.team.rest,
+            "clock": program.team.clock,
             "product": program.products(0).product,
-            "number": team().which,
-            "count": team().size,
+            "number": program.team.which,
+            "count": program.team.size,
         }.items():
             self._arguments[self._place[name]] = value
         states = range(len(shapes) - len(program.graphs.shapes), len(shapes))
@@ -144,13 +144,13 @@ class CompiledStep:
         return made[self._output], new(self._kind, map(made.__getitem__, self._states))
 
     def _run_parts(self) -> None:
-        together = self._together and not crowded()
+        together = self._together and not self._program.crowd.crowded()
         self._arguments[self._place["together"]] = together * self._parts
         self._gate[:2] = 0
         start = perf_counter()
-        run_parts(self._native, self._address, self._parts)
+        run_parts(self._native, self._address, self._parts, self._program.team)
         if together:
-            waited(1e-6 * int(self._gate[1]) / self._parts, perf_counter() - start)
+            self._program.crowd.record(1e-6 * int(self._gate[1]) / self._parts, perf_counter() - start)
 
     def hindrance(self, x: Tensor, state: Any, context: tuple[Tensor, ...]) -> str:
         """What is not as it should be, in words."""

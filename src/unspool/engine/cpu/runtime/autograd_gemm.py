@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unspool.engine.cpu.policy import current_policy
 from unspool.engine.cpu.runtime.gemm import multiplied, worthwhile
 
 __all__ = [
@@ -26,9 +27,6 @@ HALF_WITHIN = "factors rounded to bfloat16, sums in float32, so within 2^-7 of t
 FULL_WITHIN = "float32: bfloat16 would not be faster on this processor for so few rows"
 """What bfloat16 costs, in words."""
 IN_TILES = "each float32 cut into three bfloat16 and multiplied in tiles (AMX), sums in float32: as exact as vectors"
-_MANY = 1024
-"""Rows from which on torch makes a gradient in the order of the matrix: it is then turned once, and made up to a third
-faster, since both sides are read along their rows."""
 
 
 def multiply(rows: Tensor, matrix: Tensor, *, half: bool = False) -> Tensor:
@@ -95,6 +93,6 @@ def matrix_gradients(rows: Sequence[Tensor], gradient: Tensor, *, half: bool = F
 
 
 def _matrix_gradient(rows: Tensor, gradient: Tensor) -> Tensor:
-    if rows.shape[0] >= _MANY:
+    if rows.shape[0] >= current_policy().transposed_gradient_rows:
         return rows.t() @ gradient
     return (gradient.t() @ rows).t()  # a layer's weight is the transpose of the matrix, and so is its gradient

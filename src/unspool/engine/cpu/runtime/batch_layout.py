@@ -19,8 +19,8 @@ from torch import Tensor
 
 from unspool.engine.cpu.codegen.kernel import RATES
 from unspool.engine.cpu.codegen.ragged_tables import table_starts
-from unspool.engine.cpu.codegen.target import host_target
 from unspool.engine.cpu.jit.compile import tables
+from unspool.engine.cpu.policy import current_target
 
 __all__ = ["CONSTANTS", "Given", "Layout", "blocks", "packed"]
 
@@ -139,7 +139,7 @@ def packed(lengths: Tensor, time: int, reverse: bool) -> Layout:
     memory = torch.empty(count, dtype=torch.int64, device="cpu")
     start, numbers = memory.data_ptr(), array("q", given)
     addresses = array("q", [start + 8 * begin for begin in begins.values()])
-    tables(host_target()).run(numbers.buffer_info()[0], batch, time, reverse, addresses.buffer_info()[0])
+    tables(current_target()).run(numbers.buffer_info()[0], batch, time, reverse, addresses.buffer_info()[0])
     return Layout(
         steps=max(given),
         batch=batch,

@@ -9,15 +9,13 @@ import torch
 from torch import Tensor
 
 from unspool.engine.compiler.loops.loop_ir import RowIndex
+from unspool.engine.cpu.codegen.target import CACHE_LINE
 from unspool.engine.cpu.runtime.batch_layout import Layout
 
 __all__ = ["Whole", "Workspace", "row_counts"]
 
 Whole = Literal["share"]
 """Memory of products over all steps: a row for each thread."""
-
-_LINE = 64
-"""Bytes that a processor fetches at once; every memory starts with such a line."""
 
 
 class Workspace:
@@ -28,7 +26,7 @@ class Workspace:
     """
 
     def __init__(self, dtype: torch.dtype) -> None:
-        self._size, self._line = dtype.itemsize, _LINE // dtype.itemsize
+        self._size, self._line = dtype.itemsize, CACHE_LINE // dtype.itemsize
         self._kinds: dict[str, tuple[RowIndex | Whole, int]] = {}
         self._marks: dict[str, tuple[str, Callable[[Layout], int]]] = {}
 
