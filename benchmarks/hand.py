@@ -23,7 +23,7 @@ class HandPath(CpuPath):
         super().__init__()
         self._by_hand = _by_hand(graphs_of(cell), cell.hidden_size)
 
-    def _plan(self, request: Request) -> StepGraphs:
+    def _graphs(self, request: Request) -> StepGraphs:
         return self._by_hand
 
 

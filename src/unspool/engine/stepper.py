@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.compiler.frontend.cell_fingerprint import CellSnapshot
+from unspool.engine.compiler.frontend.cell_fingerprint import CellFingerprint
 from unspool.engine.cpu import CompiledStep, compile_step
 from unspool.engine.dispatch import Report, demands, log_choice, logs, note, watching
 from unspool.engine.reference import plain_step, record_state
@@ -66,7 +66,7 @@ class Stepper(Generic[S]):
         """Which path the last step took, and why."""
         self._step: CompiledStep | None = None
         self._refusal: str | None = None
-        self._look: CellSnapshot | None = None
+        self._fingerprint: CellFingerprint | None = None
         self._compiled = self._report("cpu", {})
 
     def __reduce__(self) -> Any:
@@ -100,8 +100,8 @@ class Stepper(Generic[S]):
         return self._carefully(x, state, context)
 
     def refresh(self) -> None:
-        """Look at the whole cell: if anything of it has changed, the next step binds it anew."""
-        if self._look is None or not self._look.same(self.cell):
+        """Compare the whole cell: if anything but the numbers in its weights changed, the next step compiles anew."""
+        if self._fingerprint is None or not self._fingerprint.matches(self.cell):
             self._step = self._refusal = None
 
     def _done(self, report: Report, made: tuple[Tensor, S]) -> tuple[Tensor, S]:
@@ -142,11 +142,11 @@ class Stepper(Generic[S]):
     def _bind(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[CompiledStep | None, str | None]:
         """Compile and pack; return the step, or why there is none."""
         cell = self.cell
-        self._look = CellSnapshot(cell)
-        found = compile_step(cell, x, tuple(part.shape[-1] for part in context))
-        step, refusal = (None, found) if isinstance(found, str) else (found, None)
-        self._step, self._refusal = step, refusal
-        return step, refusal
+        self._fingerprint = CellFingerprint(cell)
+        compiled = compile_step(cell, self._fingerprint, x, tuple(part.shape[-1] for part in context))
+        step, reason = (None, compiled) if isinstance(compiled, str) else (compiled, None)
+        self._step, self._refusal = step, reason
+        return step, reason
 
     def _report(self, backend: str, refusals: dict[str, str]) -> Report:
         cell = self.cell

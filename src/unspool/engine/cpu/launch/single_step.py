@@ -17,7 +17,6 @@ import torch
 from torch import Tensor, empty_like, is_autocast_enabled, is_grad_enabled
 
 from unspool.cells import Cell, watchers
-from unspool.engine.compiler.frontend.cell_fingerprint import places
 from unspool.engine.cpu.codegen.barrier import GATE
 from unspool.engine.cpu.codegen.kernel import RATES, SLOTS
 from unspool.engine.cpu.launch.packed_weights import PackedWeights
@@ -38,11 +37,17 @@ class CompiledStep:
         cell: The cell.
         program: Of the cell.
         weights: Of the cell.
+        places: Where the cell's weights are kept: path, dict, and the name in it.
         shapes: Of what a step is given, without the batch: input, context, and the parts of the state.
     """
 
     def __init__(
-        self, cell: Cell[Any], program: Program, weights: PackedWeights, shapes: Sequence[tuple[int, ...]]
+        self,
+        cell: Cell[Any],
+        program: Program,
+        weights: PackedWeights,
+        places: Sequence[tuple[str, dict[str, Any], str]],
+        shapes: Sequence[tuple[int, ...]],
     ) -> None:
         single, self._native, self._program = program.graphs.single, program.step, program
         self._run = self._native.run
@@ -51,7 +56,7 @@ class CompiledStep:
         self._cell, self._weights = cell, weights  # which hold the memory that is looked at
         self._seen = [
             (owner, name, snapshot.version, snapshot.address, first, first.value, last, last.value)
-            for (_, owner, name), snapshot in zip(places(cell), weights.snapshots, strict=True)
+            for (_, owner, name), snapshot in zip(places, weights.snapshots, strict=True)
             for first, last in [snapshot.ends()]
         ]
         self._lock = Lock()
