@@ -272,8 +272,11 @@ def rivals(case: Case, *, with_jax: bool) -> Iterator[Rival]:
         yield Rival("hand", lambda: TorchRun(case, cell, hand))
     yield _torch_rival(case)
     if with_jax:
+        from rivals.jax_cells import CELLS as IN_JAX
         from rivals.jax_cells import JaxRun
 
+        if case.cell not in IN_JAX:
+            return
         weights, cotangents = dict(cell.named_parameters()), case.problem.cotangents
         yield Rival("jax scan", lambda: JaxRun(case.cell, weights, inputs, lengths, cotangents, case.training))
 

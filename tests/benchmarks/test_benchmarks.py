@@ -132,8 +132,11 @@ def test_engine_agrees_with_jax(script, capsys):
     assert engine.main([*sizes, "--jax", "all", "--repeats", "1", "--threads", "1", "--only", "training"]) == 0
     (rows,) = tables(capsys.readouterr().out)
     column = rows[0].index("jax scan")
-    assert len(rows) == 1 + 2 * len(CELLS)
-    assert all("ms" in row[column] for row in rows[1:])
+    assert {row[0] for row in rows[1:]} == {*CELLS, "mgu"}
+    assert len(rows) == 1 + 2 * (len(CELLS) + 1)
+    in_jax = script("rivals.jax_cells").CELLS
+    assert len(in_jax) > 8
+    assert all(("ms" in row[column]) == (row[0] in in_jax) for row in rows[1:])
 
 
 SMALL = ["--generated", "--set", "hidden=4", "--set", "embedding=6", "--updates", "2", "--repeats", "3"]
