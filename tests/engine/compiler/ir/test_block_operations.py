@@ -192,7 +192,7 @@ def test_a_step_that_falls_into_too_many_pieces_is_refused():
             return state.h, state._replace(block=block[:, :, 0].reshape(state.block.shape))
 
     report = explain(make_cell(Shattered, 4, 100).float())
-    assert "test_blocks.py" in report.refusals["cpu"]
+    assert "test_block_operations.py" in report.refusals["cpu"]
     assert "cut into 100 lines: the compiler cuts into 64 at most" in report.refusals["cpu"]
 
 
