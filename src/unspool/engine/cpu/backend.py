@@ -185,7 +185,7 @@ def _lower(cell: Cell[Any], fingerprint: CellFingerprint, context_widths: tuple[
     if entry is None:
         entry = _trace(cell, fingerprint, context_widths), fingerprint.objects
     _graphs[key] = entry
-    _evict(_graphs)
+    _evict(_graphs, current_policy().cached_programs)
     return entry[0]
 
 
@@ -211,16 +211,17 @@ def _program(graphs: StepGraphs, dtype: torch.dtype, half: bool | None = None) -
     """
     if half is None:
         half = why_full_precision(dtype) is None
-    key = (id(graphs), dtype, half, current_target(), current_policy())
+    policy = current_policy()
+    key = (id(graphs), dtype, half, current_target(), policy)
     program = _programs.pop(key, None)
     if program is None or program.graphs is not graphs:
         program = Program.of(graphs, dtype, half)
     _programs[key] = program
-    _evict(_programs)
+    _evict(_programs, policy.cached_programs)
     return program
 
 
-def _evict(cache: OrderedDict[Any, Any]) -> None:
-    while len(cache) > current_policy().cached_programs:
+def _evict(cache: OrderedDict[Any, Any], most: int) -> None:
+    while len(cache) > most:
         with suppress(KeyError):  # another thread evicted it first
             cache.popitem(last=False)

@@ -20,6 +20,7 @@ from unspool.engine.cpu.jit.compile import Native, Products, Tools, compile_kern
 from unspool.engine.cpu.policy import Policy, current_policy, current_target
 from unspool.engine.cpu.runtime.autograd_gemm import FULL_WITHIN, HALF, HALF_WITHIN, IN_TILES
 from unspool.engine.cpu.runtime.gemm import PARTS
+from unspool.engine.cpu.runtime.memory_pool import MemoryPool, pool_of
 from unspool.engine.cpu.runtime.thread_team import CrowdDetector, Team, crowd_detector, team, threads
 
 __all__ = ["Program", "Split"]
@@ -56,6 +57,11 @@ class Program:
     def team(self) -> Team:
         """The threads that run its loops."""
         return team(self.policy)
+
+    @cached_property
+    def pool(self) -> MemoryPool:
+        """Where its calls take large buffers from."""
+        return pool_of(self.policy.pool_least_bytes, self.policy.pool_most_bytes)
 
     @cached_property
     def crowd(self) -> CrowdDetector:

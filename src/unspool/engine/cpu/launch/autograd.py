@@ -15,7 +15,6 @@ from unspool.engine.cpu.launch.gemm_commands import Strategy
 from unspool.engine.cpu.launch.packed_weights import PackedWeights
 from unspool.engine.cpu.launch.record import Recorder
 from unspool.engine.cpu.runtime.batch_layout import Layout
-from unspool.engine.cpu.runtime.memory_pool import pooled_empty, pooled_empty_like
 from unspool.engine.cpu.runtime.torch_prologue import input_products, prologue_gradients
 
 __all__ = ["infer", "train"]
@@ -92,13 +91,13 @@ def _forward(
     Returns:
         Outputs, shaped as the first sequences are; the last states; and the blocks of the call.
     """
-    like, layout = given[0], binding.layout
+    like, layout, pool = given[0], binding.layout, recorder.program.pool
     (scratch, _), (kept, _), (shown, _) = binding.blocks
-    blocks = [pooled_empty(like.dtype, scratch), pooled_empty(like.dtype, kept), like.new_empty(shown)]
+    blocks = [pool.empty(like.dtype, scratch), pool.empty(like.dtype, kept), like.new_empty(shown)]
     widths, width = recorder.widths, recorder.program.output_width
     final = [like.new_empty(layout.batch, part) for part in widths] if commands.given != "packed" else []
     if commands.given == "padded":
-        outputs = pooled_empty(like.dtype, *(given[0].shape[:-1] if recorder.sequences else (layout.padded,)), width)
+        outputs = pool.empty(like.dtype, *(given[0].shape[:-1] if recorder.sequences else (layout.padded,)), width)
         commands.run(binding, blocks, (*given, *final, outputs, *others))
         return outputs, final, blocks
     commands.run(binding, blocks, (*given, *final, *others))
@@ -193,11 +192,12 @@ def _backward(ctx: Any, outputs: Tensor | None, *final: Tensor | None) -> Sequen
         way, ctx.given, ctx.layout, wanted, tuple([part is not None for part in final])
     )
     count = recorder.sequences + len(recorder.shapes)
-    blocks = [pooled_empty(outputs.dtype, binding.blocks[0][0]), *saved[count : count + len(commands.blocks) - 1]]
+    pool = recorder.program.pool
+    blocks = [pool.empty(outputs.dtype, binding.blocks[0][0]), *saved[count : count + len(commands.blocks) - 1]]
     tensors = [part.contiguous() for part in saved[:count]]
     likes = [*tensors[: recorder.sequences], *[None] * len(recorder.widths), *tensors[recorder.sequences :]]
     gradients = [
-        pooled_empty(outputs.dtype, *ctx.shapes[number]) if like is None else pooled_empty_like(like)
+        pool.empty(outputs.dtype, *ctx.shapes[number]) if like is None else pool.empty_like(like)
         for number, like in [(number, likes[number]) for number in commands.written]
     ]
     tensors += [outputs, *(part.contiguous() for part in final if part is not None)]

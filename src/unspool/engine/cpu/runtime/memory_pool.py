@@ -18,7 +18,7 @@ from torch import Tensor
 from unspool.engine.cpu.codegen.target import CACHE_LINE
 from unspool.engine.cpu.policy import current_policy
 
-__all__ = ["MemoryPool", "pool_of", "pooled_empty", "pooled_empty_like"]
+__all__ = ["MemoryPool", "pool_of", "pooled_empty"]
 
 _KINDS = {torch.float32: np.float32, torch.float64: np.float64}
 """What numpy calls the types of numbers."""
@@ -71,6 +71,10 @@ class MemoryPool:
         self._lent[id(watcher)] = watcher, buffer, start
         return torch.from_numpy(array)
 
+    def empty_like(self, tensor: Tensor) -> Tensor:
+        """Return a tensor of the same type and shape; it has the same strides if small, and no gaps if pooled."""
+        return torch.empty_like(tensor) if tensor.nbytes < self.least else self.empty(tensor.dtype, *tensor.shape)
+
     def _take_back(self, watcher: weakref.ref[NDArray[np.uint8]]) -> None:
         _, buffer, start = self._lent.pop(id(watcher))
         buffers = self._free.pop(len(buffer), [])
@@ -93,10 +97,3 @@ def pooled_empty(dtype: torch.dtype, *shape: int) -> Tensor:
     """Return a tensor that is not initialised, from the pool of the current policy."""
     policy = current_policy()
     return pool_of(policy.pool_least_bytes, policy.pool_most_bytes).empty(dtype, *shape)
-
-
-def pooled_empty_like(tensor: Tensor) -> Tensor:
-    """Return a tensor of the same type and shape; it has the same strides if small, and no gaps if pooled."""
-    if tensor.nbytes < current_policy().pool_least_bytes:
-        return torch.empty_like(tensor)
-    return pooled_empty(tensor.dtype, *tensor.shape)
