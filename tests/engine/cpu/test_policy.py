@@ -81,7 +81,7 @@ def seconds_alone(lost: list[float]) -> float:
 def strategy(width: int) -> str:
     cell = LSTMCell(8, width)
     program = Program.of(graphs_of(cell), torch.float32)
-    return record_affine(program, program.graphs.plain, 1, list(cell.parameters())).way(blocks(60, 40, False))
+    return record_affine(program, program.graphs.plain, 1, list(cell.parameters())).strategy(blocks(60, 40, False))
 
 
 def commands(steps: int) -> tuple[int, int]:
@@ -91,7 +91,7 @@ def commands(steps: int) -> tuple[int, int]:
         case.run("cpu")
         program = next(reversed(_programs.values()))
         (recorder,) = program.recorders.values()
-        (buffer,) = recorder._frames.values()
+        (buffer,) = recorder._buffers.values()
         return len(buffer.head._calls), buffer.lay_out(blocks(steps, 40, False)).shares
 
 
@@ -197,7 +197,7 @@ def test_programs_and_their_command_buffers_belong_to_one_policy():
             torch.testing.assert_close(actual[key], right, rtol=1e-4, atol=1e-4)
     assert found[0] is found[3], "equal policies share a program"
     assert len({id(program) for program in found}) == 3
-    buffers = [buffer for program in found[:3] for r in program.recorders.values() for buffer in r._frames.values()]
+    buffers = [buffer for program in found[:3] for r in program.recorders.values() for buffer in r._buffers.values()]
     assert {id(buffer.program) for buffer in buffers} == {id(program) for program in found}
     starts = {buffer.program.policy.openmp: buffer._functions["parallel"] for buffer in buffers}
     assert starts[False] == 0

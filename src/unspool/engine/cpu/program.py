@@ -1,4 +1,4 @@
-"""A plan for one number type: its directions, compiled when they are first needed, and its weights packed."""
+"""The program of a cell for one number type, processor and policy: compiled directions, and packing of weights."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class Split(NamedTuple):
 
     parts: int
     together: bool
-    """Whether each makes some columns of every product, and waits for the others; otherwise each has some sequences."""
+    """Whether each thread makes some columns of every product, and waits for the others; else each has sequences."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A plan for one number type, compiled when it is first needed."""
+    """Graphs for one number type, processor and policy, compiled on first use."""
 
     graphs: StepGraphs
     dtype: torch.dtype
@@ -70,26 +70,26 @@ class Program:
 
     @cached_property
     def forward(self) -> Native:
-        """Forward, keeping what `backward` reads."""
+        """The forward pass that saves what `backward` reads."""
         return self._compile(self.graphs.forward, backward=False, history=self.states)
 
     @cached_property
     def backward(self) -> Native:
-        """Backward."""
+        """The backward pass."""
         return self._compile(self.graphs.backward, backward=True, history=self.states)
 
     @cached_property
     def inference(self) -> Native:
-        """Forward, keeping nothing but the outputs."""
-        return self._compile(self.graphs.inference, backward=False, history=self.shown)
+        """The forward pass that saves only the outputs."""
+        return self._compile(self.graphs.inference, backward=False, history=self.output_states)
 
     @cached_property
     def step(self) -> Native:
-        """A single step, which keeps nothing."""
+        """A single step."""
         return self._compile(self.graphs.single.graph, backward=False, history=frozenset())
 
     def __str__(self) -> str:
-        """The graphs, how they are laid out, and what is saved."""
+        """The graphs, their loops, and the bytes that are saved."""
         saved = sum(self.graphs.saved_widths) * self.dtype.itemsize
         parts = [
             "## One step forward\n",
@@ -105,7 +105,7 @@ class Program:
         return "\n".join(map(str, parts))
 
     def describe(self, steps: int, rows: int, batch: int) -> str:
-        """How products are made, in words; the arguments are those of `split`."""
+        """Describe in words how products are made; the arguments are those of `split`."""
         lines = [f"Products over all steps at once: {HALF}."] if self.half else []
         for way, graph in (("forward", self.graphs.forward), ("backward", self.graphs.backward)):
             kernel = self._laid_out(graph, backward=way == "backward", history=self.states)
@@ -120,21 +120,21 @@ class Program:
 
     @property
     def within(self) -> bool:
-        """Whether the products of vectors within the loop are rounded too."""
+        """Whether the loop's products on vectors are rounded to bfloat16 too."""
         return self.half and self.target.halves
 
     def split(self, kernel: LoopNest, steps: int, rows: int, batch: int) -> Split:
-        """How threads share a batch.
+        """Decide how threads share a batch.
 
-        To share sequences needs no waiting, but each thread reads all weights at every step. To share columns each
-        reads its own: that is faster where weights don't stay in a core's own cache and there are few rows to multiply,
-        most where a thread's share does stay there; and it is all that can be done for one or two rows.
+        Threads that share sequences need not wait, but each reads all weights at every step. Threads that share columns
+        read their own weights only. That is faster where the weights exceed a core's own cache and few rows are
+        multiplied, most where a thread's share fits that cache; and it is the only way for one or two sequences.
 
         Args:
             kernel: The direction.
-            steps: How many there are.
+            steps: Number of steps.
             rows: Of all steps together.
-            batch: How many sequences.
+            batch: Number of sequences.
         """
         policy, each, most = self.policy, rows / steps, threads()
         worthwhile = rows * kernel.work // policy.thread_work  # threads
@@ -147,14 +147,14 @@ class Program:
         return Split(parts, together=False)
 
     def divisible(self, kernel: LoopNest, rows: int) -> bool:
-        """Whether so many rows of all steps together are worth more than one thread."""
+        """Return whether so many rows of all steps together are worth more than one thread."""
         return rows * kernel.work >= 2 * self.policy.thread_work
 
     def tiles(self, kernel: LoopNest, steps: int, rows: int, batch: int) -> int:
-        """Into how many bfloat16 the factors of the loop's products are cut and multiplied in tiles; 0 if they are not.
+        """Return into how many bfloat16 the loop's factors are split for AMX; 0 for products on vectors.
 
-        A tile's lines are read whether they hold many rows or few, and cut weights take half as much memory again. The
-        arguments are those of `split`.
+        AMX reads the lines of a tile whether they hold many rows or few, and split weights take half as much memory
+        again. The arguments are those of `split`.
         """
         if not self._tiled or not kernel.products:
             return 0
@@ -171,16 +171,16 @@ class Program:
 
     @property
     def cut(self) -> int:
-        """Into how many bfloat16 the factors of products over all steps are cut, which are made in tiles then; or 0."""
+        """Into how many bfloat16 the factors of products over all steps are split for AMX; 0 without AMX."""
         return PARTS if self._tiled else 0
 
     def _uncached(self, kernel: LoopNest, rows: float) -> bool:
-        """Whether the weights don't stay in a core's own cache, as they are packed for so many rows a thread."""
+        """Return whether the weights exceed a core's own cache, as they are packed for so many rows per thread."""
         half = self.within or (self.half and self._tiled and rows >= self.policy.amx_rows_rounded.uncached)
         return self._overflows((2 if half else self.dtype.itemsize) * kernel.work)
 
     def _overflows(self, weights: int) -> bool:
-        """Whether so many bytes of weights don't stay in a core's own cache."""
+        """Return whether so many bytes of weights exceed their share of a core's own cache."""
         return weights > self.policy.weight_cache_share * self.target.cache
 
     @cached_property
@@ -189,7 +189,7 @@ class Program:
         return frozenset(range(len(self.graphs.widths)))
 
     @cached_property
-    def shown(self) -> frozenset[int]:
+    def output_states(self) -> frozenset[int]:
         """The part of the state that is the output too, if there is one: its history is the output."""
         output = self.graphs.inference.find("output")[0]
         same = [number for number, node in self.graphs.inference.find("state").items() if node is output]
@@ -197,7 +197,7 @@ class Program:
 
     @cached_property
     def read_back(self) -> frozenset[str]:
-        """The memories of the way forward that the way back reads; each has scratch memory of its own."""
+        """The memories of the forward pass that the backward pass reads; each pass has scratch memory of its own."""
         return frozenset(name for name in self.backward.kernel.buffers if not name.startswith("scratch"))
 
     @cached_property
@@ -213,14 +213,14 @@ class Program:
         return compile_kernel(kernel, self.dtype, self.target, self.policy.codegen)
 
     def products(self, tiles: int) -> Products:
-        """The matrix products of this machine: in tiles of so many parts of each number, or on vectors if none."""
+        """Return the compiled products: in tiles with so many parts of each number, or on vectors if 0."""
         if tiles:
             return tiled(self.target, tiles, self.policy.codegen)
         return products(self.dtype, self.target, self.within, self.policy.codegen)
 
     @cached_property
     def tools(self) -> Tools:
-        """What is done around a loop on this machine."""
+        """The compiled functions that commands call."""
         return tools(self.dtype, self.target)
 
     @cached_property
@@ -229,18 +229,18 @@ class Program:
         return self.target.lanes(self.dtype)
 
     def packed_size(self, depth: int, width: int, tiles: int) -> int:
-        """How many numbers a packed matrix takes the memory of."""
+        """Return the size of a packed matrix in numbers."""
         if tiles:
             return tiles_size(depth, width, tiles)
         return packed_size(depth, width, self.lanes, half=self.within)
 
     def column_sizes(self, kernel: LoopNest, tiles: int) -> list[int]:
-        """How many numbers each packed matrix has for a vector of columns."""
+        """Return the size of one vector of columns of each packed matrix, in numbers."""
         depths = {product.packed: product.depth for product in kernel.products}
         return [self.packed_size(depths[name], self.lanes, tiles) for name in kernel.packed]
 
     def pack(self, matrix: Tensor, tiles: int = 0) -> Tensor:
-        """A matrix as products read it."""
+        """Pack a matrix, (depth, width), for the kernels."""
         if 1 not in matrix.stride():
             matrix = matrix.contiguous()
         depth, width = matrix.shape

@@ -8,7 +8,7 @@ from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine.compiler.pipeline import lower_cell
-from unspool.engine.cpu import backend as path
+from unspool.engine.cpu.launch import call
 
 CASES = {**PIECES, "gru-reset-before": ALL_CELLS["gru-reset-before"], **ODD}
 
@@ -18,9 +18,9 @@ def ways(monkeypatch):
     """What came before the loops that ran."""
     taken: list[str] = []
     for name in ("record_affine", "record_bare"):
-        recorder = getattr(path, name)
+        recorder = getattr(call, name)
         monkeypatch.setattr(
-            path, name, lambda *given, name=name, recorder=recorder: (taken.append(name), recorder(*given))[1]
+            call, name, lambda *given, name=name, recorder=recorder: (taken.append(name), recorder(*given))[1]
         )
     return taken
 

@@ -75,7 +75,7 @@ class Together:
     """
 
     def __init__(self, f: Function, gate: str, rest: str, clock: str) -> None:
-        self._f, self._given = f, f"ptr {rest}, ptr {clock}"
+        self._f, self._functions = f, f"ptr {rest}, ptr {clock}"
         self._gate = gate
         self.here = f.value("icmp ne i64 %team, 0")
         """Whether there is a team."""
@@ -104,4 +104,4 @@ class Together:
         with f.when(self.here, what="meet"):
             come = f.whole("add", f.load("i64", self._come), "%team")
             f.do(f"store i64 {come}, ptr {self._come}")
-            f.do(f"call void @meet(ptr {self._gate}, i64 {come}, {self._given})")
+            f.do(f"call void @meet(ptr {self._gate}, i64 {come}, {self._functions})")

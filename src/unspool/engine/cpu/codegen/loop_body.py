@@ -112,8 +112,8 @@ class LoopBody:
         """Put the totals of all columns where they belong."""
         f = self.f
         with f.loop(0, self.columns, f.lanes, what="column") as column:
-            found = f.value(f"load {f.vector}, ptr {f.address(totals, column)}")
-            f.write(found, self._at(place, column), self._within(column))
+            vector = f.value(f"load {f.vector}, ptr {f.address(totals, column)}")
+            f.write(vector, self._at(place, column), self._within(column))
 
     def _at(self, place: Slice, index: str) -> str:
         return self.f.address(self.rows[place.buffer], self.f.whole("add", index, place.column))

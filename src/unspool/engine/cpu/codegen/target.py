@@ -116,8 +116,8 @@ def has_bfloat16() -> bool:
 
 def _facts() -> Mapping[str, Any]:
     """What torch knows of this processor, if it tells."""
-    found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return found
+    facts: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return facts
 
 
 def _has(feature: str) -> bool:

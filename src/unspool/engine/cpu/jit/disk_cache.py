@@ -77,8 +77,8 @@ def _digest(name: str, body: bytes) -> bytes:
 
 
 def _shrink(place: Path, most: int) -> None:
-    with os.scandir(place) as found:
-        entries = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in found)
+    with os.scandir(place) as files:
+        entries = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in files)
     total = sum(size for _, size, _ in entries)
     for _, size, path in entries:
         if total <= most:

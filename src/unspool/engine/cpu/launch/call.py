@@ -40,7 +40,7 @@ def call(program: Program, request: Request, weights: Mapping[str, Tensor]) -> t
         tensor.requires_grad for tensor in (*sequences, *request.state, *tensors)
     ]
     recorder = None if graphs.plain is None else record_affine(program, graphs.plain, len(rows), tensors)
-    packs = layout.ragged if recorder is None else recorder.given(layout) == "packed"
+    packs = layout.ragged if recorder is None else recorder.arrangement(layout) == "packed"
     if packs:
         places, order = layout.index("places"), layout.index("order")
         rows = [_Gather.apply(_flat(part), places) for part in rows]  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""Products of two whole matrices by our own code, where it is faster than torch's: in tiles, or on AMD's vectors."""
+"""GEMM: products of whole matrices by our own code, where it is faster than torch's: with AMX, or on AMD."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unspool.engine.cpu.runtime.thread_team import run_parts, team, threads
 __all__ = ["PARTS", "enough", "fastest", "multiplied", "worthwhile"]
 
 PARTS = 3
-"""Into how many bfloat16 a float32 is cut for tiles."""
+"""How many bfloat16 the float32 of an AMX product is split into."""
 
 
 def fastest() -> Products | None:
@@ -58,15 +58,15 @@ def worthwhile(rows: Tensor, matrix: Tensor) -> bool:
 def multiplied(
     rows: Tensor, matrices: Sequence[Tensor], out: Tensor | None = None, *, by: Products | None = None
 ) -> list[Tensor]:
-    """Products of the same rows with some matrices, whose bits depend neither on threads nor on other rows.
+    """Return the products of the same rows with some matrices; their bits depend neither on threads nor on other rows.
 
-    They do depend on whether rows lie turned, and where they don't, on whether there is one matrix or several.
+    They do depend on whether rows lie transposed, and where they don't, on whether there is one matrix or several.
 
     Args:
-        rows: (rows, depth), neighbours of one dimension side by side.
-        matrices: Each (depth, width), likewise.
-        out: Where to put the first of them, its rows without gaps in them, if not into new memory.
-        by: Whose functions, if not the fastest of this machine.
+        rows: (rows, depth), one stride is 1.
+        matrices: Each (depth, width), one stride is 1.
+        out: For the first product, (rows, width) with adjacent columns; new memory if omitted.
+        by: Compiled functions; the fastest of this machine if omitted.
     """
     functions, policy = by or fastest(), current_policy()
     assert functions is not None, "nothing on this machine is faster than torch's product"
@@ -77,10 +77,10 @@ def multiplied(
     crew = team(policy)
     scratch = pooled_empty(rows.dtype, functions.work * parts)
     table = array("q")
-    found: list[Tensor] = []
+    results: list[Tensor] = []
     for matrix, width in zip(matrices, widths, strict=True):
-        found.append(pooled_empty(rows.dtype, count, width) if out is None or found else out)
-        result = found[-1]
+        results.append(pooled_empty(rows.dtype, count, width) if out is None or results else out)
+        result = results[-1]
         down, across = matrix.stride()
         table.extend(Factor(matrix.data_ptr(), down, across, width, 0, result.data_ptr(), result.stride(0)))
     along, down = rows.stride()
@@ -100,4 +100,4 @@ def multiplied(
     )
     arguments = array("q", job)
     run_parts(functions.multiply, arguments.buffer_info()[0], parts, crew)
-    return found
+    return results

@@ -128,7 +128,7 @@ def test_shares_of_threads_change_no_bit_but_the_loops(count, strategies):
     for key, value in found[0].items():
         if "bias" not in key:  # parts of a batch are summed up each by itself
             assert torch.equal(value, found[1][key]), key
-    assert set(strategies) == {"together"}
+    assert set(strategies) == {"parallel"}
 
 
 @needs_tiles
@@ -172,10 +172,10 @@ def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch, strategi
     with threads(1):
         for lengths in (None, torch.arange(40) + 21):
             unroll(cell, inputs, lengths=lengths)[0].sum().backward()
-        assert (set(strategies), taken) == ({"together"}, [])
+        assert (set(strategies), taken) == ({"parallel"}, [])
         strategies.clear()
         unroll(cell, inputs[:6, :6])[0].sum().backward()
-        assert (set(strategies), taken) == ({"alone"}, [])
+        assert (set(strategies), taken) == ({"serial"}, [])
         with policy(serial_work=0, blocked_ratio=0):
             unroll(cell, inputs)[0].sum().backward()
         assert taken == [1, 1, 2]  # inputs; their gradient; both weights at once, from one gradient of their sum

@@ -140,7 +140,7 @@ def test_cells_agree_with_the_plain_loop(name, dtype, size, ragged, ways):
     truth = case.double().outputs_and_gradients("reference")
     assert_agrees(case.outputs_and_gradients("cpu"), truth, dtype, case.outputs_and_gradients("reference"))
     made_before = lower_cell(case.cell).plain is None  # then ragged batches are packed before, too
-    assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "together"}
+    assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "parallel"}
 
 
 @pytest.mark.usefixtures("nan_memory")
@@ -157,12 +157,12 @@ def test_weights_are_packed_once_and_again_when_they_were_written_to(name, ragge
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
             for end, right in zip(ends, final, strict=True):
                 torch.testing.assert_close(end, right, rtol=1e-4, atol=1e-5)
-    assert set(ways) == {"together"}
+    assert set(ways) == {"parallel"}
 
 
 def test_who_makes_products_depends_on_rows_and_weights(strategies):
     cell, inputs = ALL_CELLS["lstm"](64, 96), torch.randn(60, 40, 64, requires_grad=True)
-    for size, expected in (((60, 40), "together"), ((6, 6), "alone")):
+    for size, expected in (((60, 40), "parallel"), ((6, 6), "serial")):
         strategies.clear()
         unroll(cell, inputs[: size[0], : size[1]], backend="cpu")[0].sum().backward()
         assert set(strategies) == {expected}

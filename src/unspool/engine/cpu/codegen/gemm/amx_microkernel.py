@@ -101,13 +101,13 @@ def _sums(target: Target, parts: int, high: int, wide: int) -> Function:
 def _step(f: Function, rows: list[str], columns: list[str], parts: int, number: dict[tuple[int, int], int]) -> None:
     """All products of one depth."""
     order = [pair for pair in _ORDER if sum(pair) < parts]
-    held: dict[int, str] = {}
+    loaded: dict[int, str] = {}
 
     def load(tile: int, start: str, part: int, *, once: bool = False) -> None:
         place = f"{start} {part}"
-        if held.get(tile) != place:
+        if loaded.get(tile) != place:
             f.tile_load(tile, f.address(start, part * TILE), 64, once=once)
-            held[tile] = place
+            loaded[tile] = place
 
     if len(rows) == 1:  # all parts of the rows stay in tiles
         for part in range(parts):
@@ -173,8 +173,8 @@ def _product(target: Target, parts: int, block_depth: int) -> Function:
         to = f.address("%result", f.whole("mul", top, "%across"))
         tiles = f.address("%tiles", f.whole("mul", f.whole("sdiv", k, DEPTH), parts * TILE))
         blocks, adds = f.ceiling(deep, DEPTH), f.value(f"icmp sgt i64 {k}, 0")
-        given = f"ptr {room}, i64 {further}, i64 {high}, i64 {low}, ptr {tiles}, i64 {apart}, i64 {blocks}"
-        f.do(f"call void @sweep({given}, i64 %vectors, ptr {to}, i64 %across, i1 {adds})")
+        operands = f"ptr {room}, i64 {further}, i64 {high}, i64 {low}, ptr {tiles}, i64 {apart}, i64 {blocks}"
+        f.do(f"call void @sweep({operands}, i64 %vectors, ptr {to}, i64 %across, i1 {adds})")
     f.call("void", "llvm.x86.tilerelease")
     return f
 
@@ -254,9 +254,9 @@ class _Tiled(Scheme):
                 )
                 corner = f.address(to, f.whole("mul", whole, HIGH))
                 with f.loop(0, f.whole("add", high, low), what="row") as row:
-                    found = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
+                    sums = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
                     place = f.address(corner, f.whole("mul", row, results.across))
-                    f.write(f.two("fadd", found, f.read(place, before)), place, within)
+                    f.write(f.two("fadd", sums, f.read(place, before)), place, within)
 
     def end(self, f: Function) -> None:
         f.call("void", "llvm.x86.tilerelease")

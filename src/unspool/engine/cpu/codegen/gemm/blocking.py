@@ -211,7 +211,7 @@ class _Chunk:
         self._close = scheme.size(f, deep)
         """How far neighbouring units are apart that were laid out."""
         self._panel = f.address(job["work"], f.whole("mul", "%part", scheme.work))
-        self._kept = f.address(self._panel, scheme.before)
+        self._columns_start = f.address(self._panel, scheme.before)
         """Where rows and where columns are laid out."""
 
     def multiply(self, factors: tuple[str, str], left: str, rows: tuple[str, str]) -> None:
@@ -265,7 +265,7 @@ class _Chunk:
     def _place(self, number: str, first: str) -> str:
         """Where a matrix is laid out."""
         size = self.f.whole("mul", self.f.whole("sdiv", self._each, self._scheme.unit), self._close)
-        return self.f.address(self._kept, self.f.whole("mul", self.f.whole("sub", number, first), size))
+        return self.f.address(self._columns_start, self.f.whole("mul", self.f.whole("sub", number, first), size))
 
 
 def _join(scheme: Scheme) -> Function:
