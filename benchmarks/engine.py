@@ -37,9 +37,9 @@ from measure import (
     use_threads,
     write_json,
 )
-from mgu import MGUCell
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from workloads.mgu import MGUCell
 
 from unspool.cells import CELLS, Cell, LayerNormLSTMCell, to_torch
 from unspool.engine import PATHS, Request, check_request, explain, unroll
@@ -260,7 +260,7 @@ def rivals(case: Case, *, with_jax: bool) -> Iterator[Rival]:
 
         yield Rival("unspool cpu, bfloat16", lambda: TorchRun(case, cell, in_half), same=False)
     if case.cell == "lstm" and case.training and "cpu" in PATHS and PATHS["cpu"].why_unsupported(request) is None:
-        from hand import HandPath
+        from rivals.hand import HandPath
 
         by_hand = HandPath(cell)
 
@@ -272,8 +272,11 @@ def rivals(case: Case, *, with_jax: bool) -> Iterator[Rival]:
         yield Rival("hand", lambda: TorchRun(case, cell, hand))
     yield _torch_rival(case)
     if with_jax:
-        from jax_cells import JaxRun
+        from rivals.jax_cells import CELLS as IN_JAX
+        from rivals.jax_cells import JaxRun
 
+        if case.cell not in IN_JAX:
+            return
         weights, cotangents = dict(cell.named_parameters()), case.problem.cotangents
         yield Rival("jax scan", lambda: JaxRun(case.cell, weights, inputs, lengths, cotangents, case.training))
 

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from corpora import corpora
 from measure import conditions, figure, note, table, told, use_threads, write_json
 from torch import Tensor
+from workloads.corpora import corpora
 
 from unspool import Cell, Classifier, LanguageModel, Tagger
 from unspool.training import Progress, Reporter

@@ -27,8 +27,6 @@ from typing import Any
 
 import msgspec
 import torch
-from bare import bare_loop, plain_network
-from corpora import corpora
 from measure import (
     Comparison,
     Disagreement,
@@ -43,8 +41,10 @@ from measure import (
     use_threads,
     write_json,
 )
-from peer import compare_with_flair
+from rivals.bare import bare_loop, plain_network
+from rivals.peer import compare_with_flair
 from torch import nn
+from workloads.corpora import corpora
 
 from unspool import Classifier, LanguageModel, Tagger
 from unspool.settings import to_record

@@ -30,8 +30,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from bare import bare_loop
-from joey import Joey, JoeyBatch, missing
 from measure import (
     Comparison,
     Disagreement,
@@ -45,7 +43,9 @@ from measure import (
     use_threads,
     write_json,
 )
-from plain_translation import beam, greedy, plain_translator
+from rivals.bare import bare_loop
+from rivals.joey import Joey, JoeyBatch, missing
+from rivals.plain_translation import beam, greedy, plain_translator
 from safetensors.torch import load_file, save_file
 from torch import nn
 

@@ -14,20 +14,6 @@ from unspool.cells import CELLS
 from unspool.engine.native import NativePath
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-OWN = (
-    "bare",
-    "calls",
-    "corpora",
-    "engine",
-    "epochs",
-    "hand",
-    "jax_cells",
-    "measure",
-    "ntm",
-    "peer",
-    "products",
-    "training",
-)
 
 
 @pytest.fixture
@@ -39,8 +25,9 @@ def script(monkeypatch):
     torch.set_num_threads(threads)
     if cores is not None:
         os.sched_setaffinity(0, cores)
-    for name in OWN:
-        sys.modules.pop(name, None)
+    for name, module in list(sys.modules.items()):
+        if Path(getattr(module, "__file__", None) or "/").is_relative_to(BENCHMARKS):
+            del sys.modules[name]
 
 
 def tables(text: str) -> list[list[list[str]]]:
@@ -145,8 +132,11 @@ def test_engine_agrees_with_jax(script, capsys):
     assert engine.main([*sizes, "--jax", "all", "--repeats", "1", "--threads", "1", "--only", "training"]) == 0
     (rows,) = tables(capsys.readouterr().out)
     column = rows[0].index("jax scan")
-    assert len(rows) == 1 + 2 * len(CELLS)
-    assert all("ms" in row[column] for row in rows[1:])
+    assert {row[0] for row in rows[1:]} == {*CELLS, "mgu"}
+    assert len(rows) == 1 + 2 * (len(CELLS) + 1)
+    in_jax = script("rivals.jax_cells").CELLS
+    assert len(in_jax) > 8
+    assert all(("ms" in row[column]) == (row[0] in in_jax) for row in rows[1:])
 
 
 SMALL = ["--generated", "--set", "hidden=4", "--set", "embedding=6", "--updates", "2", "--repeats", "3"]
@@ -292,7 +282,7 @@ def test_products_compares_errors_before_times(script, capsys, monkeypatch):
 
 
 def test_epochs_trains_through_each_path_and_gives_both_scores(script, capsys, monkeypatch, tmp_path):
-    epochs, corpora, file = script("epochs"), script("corpora").corpora, tmp_path / "epochs.json"
+    epochs, corpora, file = script("epochs"), script("workloads.corpora").corpora, tmp_path / "epochs.json"
     monkeypatch.setitem(epochs.SHARE, "classifier", 0.02)
     monkeypatch.setattr(epochs, "corpora", lambda folder: corpora(folder, generated=True))
     words = ["--tasks", "classifier", "--cells", "own", "--epochs", "2", "--threads", "1", "--json", str(file)]

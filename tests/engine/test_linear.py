@@ -7,14 +7,14 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
+from scopes import policy
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.autograd import forward_ad
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils.flop_counter import FlopCounterMode
 
 from unspool.engine import linear, product
-from unspool.engine.cpu.codegen.target import host_target
-from unspool.engine.cpu.jit.compile import missing, products
+from unspool.engine.cpu.jit.compile import missing
 from unspool.engine.cpu.runtime import gemm as whole
 from unspool.layers.linear import Linear
 
@@ -29,10 +29,8 @@ def made(monkeypatch):
     monkeypatch.setattr(
         module, "multiplied", lambda rows, *given: (found.append(tuple(rows.shape)), whole.multiplied(rows, *given))[1]
     )
-    monkeypatch.setattr(whole, "_WORTHWHILE", 1000)
-    if whole.fastest() is None:
-        monkeypatch.setattr(whole, "fastest", lambda: products(torch.float32, host_target()))
-    return found
+    with policy(gemm_work=1000, own_gemm=True):
+        yield found
 
 
 def draw(*shape: int) -> torch.Tensor:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from scopes import threads
 from torch.testing import assert_close
 
 from cases import ALL_CELLS, SIZES, TOLERANCE, assert_agrees, fast_pairs
 from unspool.engine import explain, record_dispatch, unroll
-from unspool.engine.cpu import heuristics as rules
 from unspool.engine.cpu.codegen.target import AMX, AVX512, has_bfloat16
+from unspool.engine.cpu.policy import use_target
 
 LARGE = (64, 32, 100, 200)  # time, batch, input, hidden
 # what runs where nothing is compiled
@@ -58,13 +61,13 @@ def test_unroll_agrees_with_the_plain_loop(name, backend, size, dtype, ragged, r
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize(("name", "backend"), fast_pairs())
-def test_unroll_agrees_with_the_plain_loop_on_a_gpu(name, backend, size, dtype, ragged, reverse, problem, monkeypatch):
+def test_unroll_agrees_with_the_plain_loop_on_a_gpu(name, backend, size, dtype, ragged, reverse, problem):
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # 10 bits would hide behind no tolerance for 24
     case = problem(name, size, dtype=dtype, ragged=ragged, reverse=reverse, device="cuda")
     expected = case.outputs_and_gradients(backend="reference")
-    with record_dispatch() as dispatch:
+    exact = torch.backends.cudnn.flags(allow_tf32=False)  # 10 bits would hide behind no tolerance for 24
+    with exact, record_dispatch() as dispatch:
         actual = case.outputs_and_gradients(backend=backend)
     assert dispatch.backend == backend, dispatch.reason
     for key in expected:
@@ -93,27 +96,26 @@ def test_auto_compiles_whatever_is_large_enough_to_train(name, problem):
 @pytest.mark.skipif(not has_bfloat16(), reason="this processor has no AVX512-BF16")
 @pytest.mark.parametrize("name", ALL_CELLS)
 @pytest.mark.parametrize("few", [1, 2])
-@pytest.mark.parametrize("target", [AVX512, AMX], ids=["vectors", "tiles"])
-def test_in_bfloat16_auto_compiles_all_but_some_lstm(name, target, few, problem, monkeypatch):
-    monkeypatch.setattr(rules, "host_target", lambda: target)
-    monkeypatch.setattr(rules, "threads", lambda: few)
+@pytest.mark.parametrize("tiled", [False, True], ids=["vectors", "tiles"])
+def test_in_bfloat16_auto_compiles_all_but_some_lstm(name, tiled, few, problem):
+    target = AMX if tiled else replace(AVX512, bfloat16=True)
     case = problem(name, LARGE)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with use_target(target), threads(few), torch.autocast("cpu", dtype=torch.bfloat16):
         training = explain(case.cell, case.inputs).backend
         with torch.no_grad():
             inference = explain(case.cell, case.inputs).backend
-    torchs = name in ("lstm", "own-renamed-lstm") and (few == 1 or target is AVX512)
+    torchs = name in ("lstm", "own-renamed-lstm") and (few == 1 or not tiled)
     assert (training, inference) == ("cpu", AUTO[name] if torchs else "cpu")
 
 
 @pytest.mark.parametrize(("dtype", "path"), [(torch.float32, "cpu"), (torch.float64, "native")], ids=str)
-def test_on_one_thread_torchs_lstm_keeps_float64_without_gradients(dtype, path, problem, monkeypatch):
-    monkeypatch.setattr(rules, "threads", lambda: 1)
+def test_on_one_thread_torchs_lstm_keeps_float64_without_gradients(dtype, path, problem):
     case = problem("lstm", LARGE, dtype=dtype)
-    assert explain(case.cell, case.inputs).backend == "cpu"
-    with torch.no_grad():
+    with threads(1):
+        assert explain(case.cell, case.inputs).backend == "cpu"
+    with torch.no_grad(), threads(1):
         assert explain(case.cell, case.inputs).backend == path
-        monkeypatch.setattr(rules, "threads", lambda: 2)
+    with torch.no_grad(), threads(2):
         assert explain(case.cell, case.inputs).backend == "cpu"
 
 

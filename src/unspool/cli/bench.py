@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from unspool.cells import Cell
-    from unspool.cli.jax_rival import JaxRival
+    from unspool.engine.rivals.jax_scan import JaxRival
 
 __all__ = ["bench"]
 
@@ -134,11 +134,11 @@ def _rivals(cell: Cell[Any], inputs: Tensor) -> tuple[dict[str, Pair], dict[str,
 
 def _jax_rival(cell: Cell[Any], inputs: Tensor) -> JaxRival | str:
     """The cell in jax, or why it is left out."""
-    from unspool.engine.compiler.refusal import Refusal
+    from unspool.engine.compiler import Refusal
 
     if importlib.util.find_spec("jax") is None:
         return "it is not installed (pip install jax)"
-    from unspool.cli.jax_rival import JaxRival
+    from unspool.engine.rivals.jax_scan import JaxRival
 
     try:
         return JaxRival(cell, inputs)

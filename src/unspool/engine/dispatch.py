@@ -57,8 +57,8 @@ class Report:
         return "; ".join(f"not {name}: {why}" for name, why in self.refusals.items())
 
     def __str__(self) -> str:
-        said = f"{self.cell} ({self.sizes}) runs on the {self.backend} path: {self.reason}"
-        return f"{said}\n\n{self.details}" if self.details else said
+        line = f"{self.cell} ({self.sizes}) runs on the {self.backend} path: {self.reason}"
+        return f"{line}\n\n{self.details}" if self.details else line
 
 
 @dataclass

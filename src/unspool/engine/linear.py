@@ -29,16 +29,16 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
     if not is_intercepted() and _fits(inputs, weight, weight.shape[0]) and (bias is None or _adds(bias, weight)):
         rows = inputs.reshape(-1, inputs.shape[-1])
         if worthwhile(rows, weight.t()):
-            found: Tensor = _Product.apply(rows, weight.t(), bias, inputs.shape[:-1])  # type: ignore[no-untyped-call]
-            return found
+            result: Tensor = _Product.apply(rows, weight.t(), bias, inputs.shape[:-1])  # type: ignore[no-untyped-call]
+            return result
     return F.linear(inputs, weight, bias)
 
 
 def product(rows: Tensor, matrix: Tensor) -> Tensor:
     """`a @ b` of two matrices, (rows, depth) and (depth, width), and as exact."""
     if not is_intercepted() and _fits(rows, matrix, matrix.shape[-1]) and worthwhile(rows, matrix):
-        found: Tensor = _Product.apply(rows, matrix, None, rows.shape[:1])  # type: ignore[no-untyped-call]
-        return found
+        result: Tensor = _Product.apply(rows, matrix, None, rows.shape[:1])  # type: ignore[no-untyped-call]
+        return result
     return rows @ matrix
 
 
@@ -63,9 +63,9 @@ class _Product(torch.autograd.Function):
     def forward(ctx: Any, rows: Tensor, matrix: Tensor, bias: Tensor | None, shape: torch.Size) -> Tensor:
         ctx.save_for_backward(rows, matrix)
         width = matrix.shape[1]
-        found = pooled_empty(torch.float32, *shape, width)
-        multiplied(rows, [matrix], found.view(-1, width))
-        return found if bias is None else found.add_(bias)
+        result = pooled_empty(torch.float32, *shape, width)
+        multiplied(rows, [matrix], result.view(-1, width))
+        return result if bias is None else result.add_(bias)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:

@@ -39,8 +39,8 @@ class NativePath(Path):
 
     def why_unsupported(self, request: Request) -> str | None:
         cell = request.cell
-        known = _kernel_class(cell)
-        if known is None:
+        kernel = _kernel_class(cell)
+        if kernel is None:
             return f"torch has no kernel for {type(cell).__name__}"
         if request.context:
             return "torch's kernels take no context"
@@ -81,12 +81,12 @@ class NativePath(Path):
 
 def _kernel_class(cell: Cell[Any]) -> type[Cell[Any]] | None:
     """The built-in class whose step this cell runs unchanged, if torch has a kernel for it."""
-    return next((known for known in _KERNELS if isinstance(cell, known) and type(cell).step is known.step), None)
+    return next((kind for kind in _KERNELS if isinstance(cell, kind) and type(cell).step is kind.step), None)
 
 
 def _call(cell: Cell[Any], inputs: Tensor, state: State, padding: Tensor | None = None) -> tuple[Tensor, State]:
-    known = _kernel_class(cell)
-    assert known is not None, "refuses() was not asked"
+    kind = _kernel_class(cell)
+    assert kind is not None, "refuses() was not asked"
     weight_ih, bias_ih, weight_hh, bias_hh = (
         getattr(cell, name) for name in ("weight_ih", "bias_ih", "weight_hh", "bias_hh")
     )
@@ -96,7 +96,7 @@ def _call(cell: Cell[Any], inputs: Tensor, state: State, padding: Tensor | None 
         weight_ih = torch.cat([weight_ih, hold.flatten(0, 1)], dim=1)
         inputs = torch.cat([inputs, padding.unsqueeze(-1).to(inputs.dtype)], dim=-1)
     start = [part.unsqueeze(0).to(inputs.dtype) for part in state]
-    outputs, *final = _KERNELS[known](
+    outputs, *final = _KERNELS[kind](
         inputs,
         start if len(start) > 1 else start[0],
         [weight_ih, weight_hh, bias_ih, bias_hh],

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from unspool.cells import Cell
-from unspool.engine.compiler.frontend.cell_fingerprint import CellSnapshot
+from unspool.engine.compiler.frontend.cell_fingerprint import CellFingerprint
 from unspool.engine.cpu import CompiledStep, compile_step
 from unspool.engine.dispatch import Report, demands, log_choice, logs, note, watching
 from unspool.engine.reference import plain_step, record_state
@@ -66,7 +66,7 @@ class Stepper(Generic[S]):
         """Which path the last step took, and why."""
         self._step: CompiledStep | None = None
         self._refusal: str | None = None
-        self._look: CellSnapshot | None = None
+        self._fingerprint: CellFingerprint | None = None
         self._compiled = self._report("cpu", {})
 
     def __reduce__(self) -> Any:
@@ -91,25 +91,25 @@ class Stepper(Generic[S]):
         """
         step = self._step  # another thread may exchange it
         if step is not None:
-            made = step(x, state, context)
-            if made is not None:
+            result = step(x, state, context)
+            if result is not None:
                 self.report = self._compiled
                 if watching.get() is not None:
                     note(self._compiled)
-                return made
+                return result
         return self._carefully(x, state, context)
 
     def refresh(self) -> None:
-        """Look at the whole cell: if anything of it has changed, the next step binds it anew."""
-        if self._look is None or not self._look.same(self.cell):
+        """Compare the whole cell: if anything but the numbers in its weights changed, the next step compiles anew."""
+        if self._fingerprint is None or not self._fingerprint.matches(self.cell):
             self._step = self._refusal = None
 
-    def _done(self, report: Report, made: tuple[Tensor, S]) -> tuple[Tensor, S]:
+    def _done(self, report: Report, result: tuple[Tensor, S]) -> tuple[Tensor, S]:
         self.report = report
         note(report)
         if logs():
             log_choice(self.cell, report)
-        return made
+        return result
 
     def _carefully(self, x: Tensor, state: S, context: tuple[Tensor, ...]) -> tuple[Tensor, S]:
         """Make a step where something is new, or not as it should be."""
@@ -118,7 +118,7 @@ class Stepper(Generic[S]):
         if self._refusal is not None:
             self.refresh()  # whatever stood in the way may be gone
         why = "it was demanded" if self.backend == "reference" else self._refusal
-        if why is None and torch.is_grad_enabled() and _wanted(cell, (x, *state, *context)):
+        if why is None and torch.is_grad_enabled() and _needs_gradient(cell, (x, *state, *context)):
             why = "a gradient may be wanted; under torch.no_grad() it is not"
         if why is None and cell.watched:
             why = "compiled steps do not show their gates, and someone is watching"
@@ -129,24 +129,24 @@ class Stepper(Generic[S]):
             inputs, *others = (part.detach().contiguous() for part in (x, *context))
             parts = type(state)(*(part.detach().contiguous() for part in state))
             with torch.no_grad():
-                made = step(inputs, parts, tuple(others))
-            if made is not None:
-                return self._done(self._compiled, made)
+                result = step(inputs, parts, tuple(others))
+            if result is not None:
+                return self._done(self._compiled, result)
             why = step.hindrance(x, state, context)
         if self.backend == "cpu" and demands("cpu"):
             raise BackendError(f'backend="cpu" can\'t run this: {why}')
-        made = plain_step(cell, x, state, context, check=True)
-        record_state(cell, made[1])
-        return self._done(self._report("reference", {} if self.backend == "reference" else {"cpu": why or ""}), made)
+        result = plain_step(cell, x, state, context, check=True)
+        record_state(cell, result[1])
+        return self._done(self._report("reference", {} if self.backend == "reference" else {"cpu": why or ""}), result)
 
     def _bind(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[CompiledStep | None, str | None]:
         """Compile and pack; return the step, or why there is none."""
         cell = self.cell
-        self._look = CellSnapshot(cell)
-        found = compile_step(cell, x, tuple(part.shape[-1] for part in context))
-        step, refusal = (None, found) if isinstance(found, str) else (found, None)
-        self._step, self._refusal = step, refusal
-        return step, refusal
+        self._fingerprint = CellFingerprint(cell)
+        compiled = compile_step(cell, self._fingerprint, x, tuple(part.shape[-1] for part in context))
+        step, reason = (None, compiled) if isinstance(compiled, str) else (compiled, None)
+        self._step, self._refusal = step, reason
+        return step, reason
 
     def _report(self, backend: str, refusals: dict[str, str]) -> Report:
         cell = self.cell
@@ -154,8 +154,8 @@ class Stepper(Generic[S]):
         return Report(backend, type(cell).__name__, sizes, refusals)
 
 
-def _wanted(cell: Cell[Any], given: tuple[Tensor, ...]) -> bool:
-    return any(part.requires_grad for part in (*given, *cell.parameters(), *cell.buffers()))
+def _needs_gradient(cell: Cell[Any], tensors: tuple[Tensor, ...]) -> bool:
+    return any(part.requires_grad for part in (*tensors, *cell.parameters(), *cell.buffers()))
 
 
 def _checked(cell: Cell[S], x: Tensor, state: S) -> S:

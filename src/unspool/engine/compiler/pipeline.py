@@ -46,8 +46,8 @@ class SingleStep:
         states = {
             node: node.value[1] for node in step.nodes() if node.operation == "source" and node.value[0] == "state"
         }
-        known = {node: builder.source("input", len(before.inputs) + n, node.width) for node, n in states.items()}
-        graph = builder.copy(step, known)
+        replaced = {node: builder.source("input", len(before.inputs) + n, node.width) for node, n in states.items()}
+        graph = builder.copy(step, replaced)
         output = graph.find("output")[0]
         ends = [(output, (output.width,)), *((node, shapes[n]) for n, node in sorted(graph.find("state").items()))]
         different = list(dict.fromkeys(ends))

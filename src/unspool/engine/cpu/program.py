@@ -1,4 +1,4 @@
-"""A plan for one number type: its directions, compiled when they are first needed, and its weights packed."""
+"""The program of a cell for one number type, processor and policy: compiled directions, and packing of weights."""
 
 from __future__ import annotations
 
@@ -15,39 +15,15 @@ from unspool.engine.compiler.loops.loop_ir import LoopNest
 from unspool.engine.compiler.pipeline import StepGraphs
 from unspool.engine.cpu.codegen.gemm.amx_packing import tiles_size
 from unspool.engine.cpu.codegen.gemm.vector_microkernel import packed_size
-from unspool.engine.cpu.codegen.target import Target, host_target
+from unspool.engine.cpu.codegen.target import Target
 from unspool.engine.cpu.jit.compile import Native, Products, Tools, compile_kernel, products, tiled, tools
+from unspool.engine.cpu.policy import Policy, current_policy, current_target
 from unspool.engine.cpu.runtime.autograd_gemm import FULL_WITHIN, HALF, HALF_WITHIN, IN_TILES
 from unspool.engine.cpu.runtime.gemm import PARTS
-from unspool.engine.cpu.runtime.thread_team import team, threads
+from unspool.engine.cpu.runtime.memory_pool import MemoryPool, pool_of
+from unspool.engine.cpu.runtime.thread_team import CrowdDetector, Team, crowd_detector, team, threads
 
 __all__ = ["Program", "Split"]
-
-_WORTHWHILE = 300_000
-"""Multiplications that a part of the batch must have to be worth a thread. It must also have two sequences, since with
-one a thread does nothing but read weights."""
-_TOGETHER = 75_000
-"""Multiplications that a thread must have at a step to be worth waiting for at every step."""
-_FEW = 24
-"""Rows a thread up to which reading weights from afar takes longer than multiplying by them."""
-
-_NEAR = 0.75
-"""The share of a core's own cache that weights may take to stay there."""
-
-
-class _High(NamedTuple):
-    """Rows of a product from which on tiles are faster."""
-
-    afar: int
-    """Where weights don't stay in a core's own cache."""
-    near: int
-    """Where they do."""
-    together: int
-    """Where threads share columns, so that each has all rows."""
-
-
-_HIGH = {1: _High(8, 4, 12), 3: _High(16, 8, 24)}
-"""By the parts of a number."""
 
 
 class Split(NamedTuple):
@@ -55,48 +31,65 @@ class Split(NamedTuple):
 
     parts: int
     together: bool
-    """Whether each makes some columns of every product, and waits for the others; otherwise each has some sequences."""
+    """Whether each thread makes some columns of every product, and waits for the others; else each has sequences."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """A plan for one number type, compiled when it is first needed."""
+    """Graphs for one number type, processor and policy, compiled on first use."""
 
     graphs: StepGraphs
     dtype: torch.dtype
     target: Target
     half: bool = False
     """Whether the factors of products are rounded to bfloat16; sums and states are not."""
-    arounds: dict[Any, Any] = field(default_factory=dict, compare=False)
-    """What `record` keeps with it."""
+    policy: Policy = field(default_factory=current_policy)
+    """Thresholds; they decide how threads share a batch and which code multiplies."""
+    recorders: dict[Any, Any] = field(default_factory=dict, compare=False)
+    """The recorders of command buffers, by prologue; `launch.record` fills it."""
 
     @classmethod
     def of(cls, graphs: StepGraphs, dtype: torch.dtype, half: bool = False) -> Program:
-        """The program for this machine."""
-        return cls(graphs, dtype, host_target(), half)
+        """Return the program for the current target and policy."""
+        return cls(graphs, dtype, current_target(), half, current_policy())
+
+    @cached_property
+    def team(self) -> Team:
+        """The threads that run its loops."""
+        return team(self.policy)
+
+    @cached_property
+    def pool(self) -> MemoryPool:
+        """Where its calls take large buffers from."""
+        return pool_of(self.policy.pool_least_bytes, self.policy.pool_most_bytes)
+
+    @cached_property
+    def crowd(self) -> CrowdDetector:
+        """Whether other programs want the processor."""
+        return crowd_detector(self.policy)
 
     @cached_property
     def forward(self) -> Native:
-        """Forward, keeping what `backward` reads."""
+        """The forward pass that saves what `backward` reads."""
         return self._compile(self.graphs.forward, backward=False, history=self.states)
 
     @cached_property
     def backward(self) -> Native:
-        """Backward."""
+        """The backward pass."""
         return self._compile(self.graphs.backward, backward=True, history=self.states)
 
     @cached_property
     def inference(self) -> Native:
-        """Forward, keeping nothing but the outputs."""
-        return self._compile(self.graphs.inference, backward=False, history=self.shown)
+        """The forward pass that saves only the outputs."""
+        return self._compile(self.graphs.inference, backward=False, history=self.output_states)
 
     @cached_property
     def step(self) -> Native:
-        """A single step, which keeps nothing."""
+        """A single step."""
         return self._compile(self.graphs.single.graph, backward=False, history=frozenset())
 
     def __str__(self) -> str:
-        """The graphs, how they are laid out, and what is saved."""
+        """The graphs, their loops, and the bytes that are saved."""
         saved = sum(self.graphs.saved_widths) * self.dtype.itemsize
         parts = [
             "## One step forward\n",
@@ -112,7 +105,7 @@ class Program:
         return "\n".join(map(str, parts))
 
     def describe(self, steps: int, rows: int, batch: int) -> str:
-        """How products are made, in words; the arguments are those of `split`."""
+        """Describe in words how products are made; the arguments are those of `split`."""
         lines = [f"Products over all steps at once: {HALF}."] if self.half else []
         for way, graph in (("forward", self.graphs.forward), ("backward", self.graphs.backward)):
             kernel = self._laid_out(graph, backward=way == "backward", history=self.states)
@@ -127,48 +120,49 @@ class Program:
 
     @property
     def within(self) -> bool:
-        """Whether the products of vectors within the loop are rounded too."""
+        """Whether the loop's products on vectors are rounded to bfloat16 too."""
         return self.half and self.target.halves
 
     def split(self, kernel: LoopNest, steps: int, rows: int, batch: int) -> Split:
-        """How threads share a batch.
+        """Decide how threads share a batch.
 
-        To share sequences needs no waiting, but each thread reads all weights at every step. To share columns each
-        reads its own: that is faster where weights don't stay in a core's own cache and there are few rows to multiply,
-        most where a thread's share does stay there; and it is all that can be done for one or two rows.
+        Threads that share sequences need not wait, but each reads all weights at every step. Threads that share columns
+        read their own weights only. That is faster where the weights exceed a core's own cache and few rows are
+        multiplied, most where a thread's share fits that cache; and it is the only way for one or two sequences.
 
         Args:
             kernel: The direction.
-            steps: How many there are.
+            steps: Number of steps.
             rows: Of all steps together.
-            batch: How many sequences.
+            batch: Number of sequences.
         """
-        each, few = rows / steps, threads()
-        worthwhile = rows * kernel.work // _WORTHWHILE  # threads
-        parts = max(1, min(few, batch // 2, worthwhile))
-        together = min(few, worthwhile, int(each * kernel.work) // _TOGETHER)
-        afar = self._afar(kernel, each / few) and each / few < (_FEW if self._tiled else _FEW // 2)
-        if together > 1 and team().start and (afar or (batch <= 2 and parts < 2)):
+        policy, each, most = self.policy, rows / steps, threads()
+        worthwhile = rows * kernel.work // policy.thread_work  # threads
+        parts = max(1, min(most, batch // 2, worthwhile))  # a thread with one sequence does nothing but read weights
+        together = min(most, worthwhile, int(each * kernel.work) // policy.step_thread_work)
+        few = each / most < (policy.shared_rows_amx if self._tiled else policy.shared_rows_vectors)
+        afar = few and self._uncached(kernel, each / most)
+        if together > 1 and self.team.start and (afar or (batch <= 2 and parts < 2)):
             return Split(together, together=True)
         return Split(parts, together=False)
 
     def divisible(self, kernel: LoopNest, rows: int) -> bool:
-        """Whether so many rows of all steps together are worth more than one thread."""
-        return rows * kernel.work >= 2 * _WORTHWHILE
+        """Return whether so many rows of all steps together are worth more than one thread."""
+        return rows * kernel.work >= 2 * self.policy.thread_work
 
     def tiles(self, kernel: LoopNest, steps: int, rows: int, batch: int) -> int:
-        """Into how many bfloat16 the factors of the loop's products are cut and multiplied in tiles; 0 if they are not.
+        """Return into how many bfloat16 the loop's factors are split for AMX; 0 for products on vectors.
 
-        A tile's lines are read whether they hold many rows or few, and cut weights take half as much memory again. The
-        arguments are those of `split`.
+        AMX reads the lines of a tile whether they hold many rows or few, and split weights take half as much memory
+        again. The arguments are those of `split`.
         """
         if not self._tiled or not kernel.products:
             return 0
         parts = 1 if self.half else PARTS
-        high, split = _HIGH[parts], self.split(kernel, steps, rows, batch)
+        least_rows, split = self.policy.amx_rows(parts), self.split(kernel, steps, rows, batch)
         if split.together:
-            return parts if rows / steps >= high.together else 0
-        least = high.afar if self._overflows(2 * parts * kernel.work) else high.near
+            return parts if rows / steps >= least_rows.shared else 0
+        least = least_rows.uncached if self._overflows(2 * parts * kernel.work) else least_rows.cached
         return parts if rows / steps / split.parts >= least else 0
 
     @property
@@ -177,17 +171,17 @@ class Program:
 
     @property
     def cut(self) -> int:
-        """Into how many bfloat16 the factors of products over all steps are cut, which are made in tiles then; or 0."""
+        """Into how many bfloat16 the factors of products over all steps are split for AMX; 0 without AMX."""
         return PARTS if self._tiled else 0
 
-    def _afar(self, kernel: LoopNest, rows: float) -> bool:
-        """Whether the weights don't stay in a core's own cache, as they are packed for so many rows a thread."""
-        half = self.within or (self.half and self._tiled and rows >= _HIGH[1].afar)
+    def _uncached(self, kernel: LoopNest, rows: float) -> bool:
+        """Return whether the weights exceed a core's own cache, as they are packed for so many rows per thread."""
+        half = self.within or (self.half and self._tiled and rows >= self.policy.amx_rows_rounded.uncached)
         return self._overflows((2 if half else self.dtype.itemsize) * kernel.work)
 
     def _overflows(self, weights: int) -> bool:
-        """Whether so many bytes of weights don't stay in a core's own cache."""
-        return weights > _NEAR * self.target.cache
+        """Return whether so many bytes of weights exceed their share of a core's own cache."""
+        return weights > self.policy.weight_cache_share * self.target.cache
 
     @cached_property
     def states(self) -> frozenset[int]:
@@ -195,7 +189,7 @@ class Program:
         return frozenset(range(len(self.graphs.widths)))
 
     @cached_property
-    def shown(self) -> frozenset[int]:
+    def output_states(self) -> frozenset[int]:
         """The part of the state that is the output too, if there is one: its history is the output."""
         output = self.graphs.inference.find("output")[0]
         same = [number for number, node in self.graphs.inference.find("state").items() if node is output]
@@ -203,7 +197,7 @@ class Program:
 
     @cached_property
     def read_back(self) -> frozenset[str]:
-        """The memories of the way forward that the way back reads; each has scratch memory of its own."""
+        """The memories of the forward pass that the backward pass reads; each pass has scratch memory of its own."""
         return frozenset(name for name in self.backward.kernel.buffers if not name.startswith("scratch"))
 
     @cached_property
@@ -216,15 +210,17 @@ class Program:
 
     def _compile(self, graph: Graph, *, backward: bool, history: frozenset[int]) -> Native:
         kernel = self._laid_out(graph, backward=backward, history=history)
-        return compile_kernel(kernel, self.dtype, self.target)
+        return compile_kernel(kernel, self.dtype, self.target, self.policy.codegen)
 
     def products(self, tiles: int) -> Products:
-        """The matrix products of this machine: in tiles of so many parts of each number, or on vectors if none."""
-        return tiled(self.target, tiles) if tiles else products(self.dtype, self.target, self.within)
+        """Return the compiled products: in tiles with so many parts of each number, or on vectors if 0."""
+        if tiles:
+            return tiled(self.target, tiles, self.policy.codegen)
+        return products(self.dtype, self.target, self.within, self.policy.codegen)
 
     @cached_property
     def tools(self) -> Tools:
-        """What is done around a loop on this machine."""
+        """The compiled functions that commands call."""
         return tools(self.dtype, self.target)
 
     @cached_property
@@ -233,18 +229,18 @@ class Program:
         return self.target.lanes(self.dtype)
 
     def packed_size(self, depth: int, width: int, tiles: int) -> int:
-        """How many numbers a packed matrix takes the memory of."""
+        """Return the size of a packed matrix in numbers."""
         if tiles:
             return tiles_size(depth, width, tiles)
         return packed_size(depth, width, self.lanes, half=self.within)
 
     def column_sizes(self, kernel: LoopNest, tiles: int) -> list[int]:
-        """How many numbers each packed matrix has for a vector of columns."""
+        """Return the size of one vector of columns of each packed matrix, in numbers."""
         depths = {product.packed: product.depth for product in kernel.products}
         return [self.packed_size(depths[name], self.lanes, tiles) for name in kernel.packed]
 
     def pack(self, matrix: Tensor, tiles: int = 0) -> Tensor:
-        """A matrix as products read it."""
+        """Pack a matrix, (depth, width), for the kernels."""
         if 1 not in matrix.stride():
             matrix = matrix.contiguous()
         depth, width = matrix.shape

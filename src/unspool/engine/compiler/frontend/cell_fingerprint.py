@@ -1,8 +1,8 @@
-"""Cache key and change detector of cells: weights by name, and all else that a step may read."""
+"""Fingerprint of a cell: the cache key of its graphs, and the detector of changes to all that its step reads."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from itertools import chain
 from operator import is_
 from typing import Any
@@ -11,9 +11,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from unspool.cells import Cell
-from unspool.engine.compiler.frontend.reads import Reads
+from unspool.engine.compiler.frontend.reads import ABSENT, Reads
 
-__all__ = ["CellSnapshot", "changed_part", "fingerprint", "places", "weights"]
+__all__ = ["CellFingerprint", "weights"]
 
 Part = tuple[str, Hashable]
 """A name, and what it stands for."""
@@ -23,8 +23,12 @@ _FIXED = ("torch.", "builtins", "typing", "abc")
 _MODULE = frozenset(vars(nn.Module())) - {"training"}
 
 
-def places(cell: Cell[Any]) -> list[tuple[str, dict[str, Any], str]]:
-    """Where the tensors are kept that a cell owns, parameters, buffers and plain attributes: path, dict, name in it."""
+def weights(cell: Cell[Any]) -> dict[str, Tensor]:
+    """Return the tensors that a cell owns, parameters, buffers and plain attributes, by path."""
+    return {path: owner[name] for path, owner, name in _places(cell)}
+
+
+def _places(cell: Cell[Any]) -> list[tuple[str, dict[str, Any], str]]:
     return [
         (f"{path}.{name}", owner, name)
         for path, module in cell.named_modules()
@@ -34,48 +38,30 @@ def places(cell: Cell[Any]) -> list[tuple[str, dict[str, Any], str]]:
     ]
 
 
-def weights(cell: Cell[Any]) -> dict[str, Tensor]:
-    """All those tensors by path."""
-    return {path: owner[name] for path, owner, name in places(cell)}
-
-
-def fingerprint(cell: Cell[Any], owned: dict[str, Tensor]) -> tuple[tuple[Part, ...], list[object]]:
-    """Return a key that two cells share only if their steps do the same, and the objects whose ids stand in the key.
+class CellFingerprint:
+    """What a cell's step depends on, besides the numbers in its weights.
 
     Numbers, texts, arrays and containers of them count by value, other objects by identity: attributes of the cell and
-    its modules, and all that `Reads` finds.
+    its modules, and all that `Reads` lists. Of weights, shape and type count.
+
+    A fingerprint holds no reference to its cell, so it may be the value of a weak dictionary of cells.
 
     Args:
-        cell: The cell.
-        owned: The cell's `weights`.
+        cell: The cell, as it is now.
     """
-    return _fingerprint(cell, owned, Reads(cell))
-
-
-def _fingerprint(cell: Cell[Any], owned: dict[str, Tensor], reads: Reads) -> tuple[tuple[Part, ...], list[object]]:
-    objects: list[object] = []
-    parts: list[Part] = []
-    for path, module in cell.named_modules():
-        parts.append((path, (type(module), type(module).forward if module is not cell else type(cell).step)))
-        parts += _constants(type(module))
-        for name, value in vars(module).items():
-            if name not in _MODULE and not isinstance(value, Tensor):
-                parts.append((".".join(filter(None, ["self", path, name])), _key(value, objects)))
-    parts += [(name, _key(value, objects)) for name, value in reads.values()]
-    parts += [(f"self{name}", (tuple(tensor.shape), tensor.dtype)) for name, tensor in owned.items()]
-    return tuple(parts), objects
-
-
-class CellSnapshot:
-    """Snapshot of a cell: detects in a few microseconds whether the cell or anything its step reads has changed."""
 
     def __init__(self, cell: Cell[Any]) -> None:
         modules = list(cell.modules())
-        own = [value for module in modules for name, value in vars(module).items() if name not in _MODULE]
         self._reads = Reads(cell)
-        changing = any(map(_may_change, [*own, *(value for _, value in self._reads.values())]))
-        # what a container holds counts, not which container it is
-        self._key = _fingerprint(cell, weights(cell), self._reads)[0] if changing else None
+        self.places = _places(cell)
+        """Where the cell's tensors are kept: path, dict, and the name in it."""
+        self.objects: list[object] = []
+        """Objects whose ids stand in the key; whoever keeps the key holds them, so that the ids stay their own."""
+        self.key = self._key(cell, self.objects)
+        """Two cells share it only if their steps do the same."""
+        attributes = [value for module in modules for name, value in vars(module).items() if name not in _MODULE]
+        values = chain(attributes, (value for _, value in self._reads.values()))
+        self._mutable = any(map(_is_mutable, values))  # then the same objects may hold other values
         kinds = dict.fromkeys(
             base for module in modules for base in type(module).__mro__ if not base.__module__.startswith(_FIXED)
         )
@@ -87,22 +73,48 @@ class CellSnapshot:
         self._owners: list[Mapping[str, Any]] = [*owners, *(vars(kind) for kind in kinds)]
         self._values = self._now()
 
+    def weights(self) -> dict[str, Tensor]:
+        """Return the cell's tensors of this moment, by path."""
+        return {path: owner[name] for path, owner, name in self.places}
+
+    def matches(self, cell: Cell[Any]) -> bool:
+        """Return whether nothing has changed since, in a few microseconds.
+
+        Args:
+            cell: The cell that the fingerprint was made of.
+        """
+        now = self._now()
+        if len(now) != len(self._values) or not all(map(is_, now, self._values)):
+            return False
+        for mapping, name, value in self._reads.entries:
+            if mapping.get(name, ABSENT) is not value:
+                return False
+        for _, read, value in self._reads.others:
+            if read() is not value:
+                return False
+        return not self._mutable or self.key == self._key(cell, [])
+
+    def difference(self, later: CellFingerprint) -> str | None:
+        """Return the name of something that differs in a later fingerprint of the same cell; None if nothing does."""
+        if self.key == later.key:
+            return None
+        values = dict(self.key)
+        return next((name for name, key in later.key if values.get(name) != key), "its own attributes")
+
     def _now(self) -> list[object]:
         return [*chain.from_iterable([owner.values() for owner in self._owners])]
 
-    def same(self, cell: Cell[Any]) -> bool:
-        """Whether the same objects stand in the same places: weights, numbers, modules, and all that the step reads."""
-        now = self._now()
-        same = len(now) == len(self._values) and all(map(is_, now, self._values)) and self._reads.same()
-        return same and (self._key is None or self._key == _fingerprint(cell, weights(cell), self._reads)[0])
-
-
-def changed_part(before: Sequence[Part], after: Sequence[Part]) -> str | None:
-    """Return the name of something that differs between two keys of one cell; None if they are equal."""
-    if before == after:
-        return None
-    values = dict(before)
-    return next((name for name, key in after if values.get(name) != key), "its own attributes")
+    def _key(self, cell: Cell[Any], objects: list[object]) -> tuple[Part, ...]:
+        parts: list[Part] = []
+        for path, module in cell.named_modules():
+            parts.append((path, (type(module), type(module).forward if module is not cell else type(cell).step)))
+            parts += _constants(type(module))
+            for name, value in vars(module).items():
+                if name not in _MODULE and not isinstance(value, Tensor):
+                    parts.append((".".join(filter(None, ["self", path, name])), _value_key(value, objects)))
+        parts += [(name, _value_key(value, objects)) for name, value in self._reads.values()]
+        parts += [(f"self{name}", (tuple(tensor.shape), tensor.dtype)) for name, tensor in weights(cell).items()]
+        return tuple(parts)
 
 
 def _constants(kind: type) -> list[Part]:
@@ -116,21 +128,21 @@ def _constants(kind: type) -> list[Part]:
     ]
 
 
-def _key(value: Any, objects: list[object]) -> Hashable:
+def _value_key(value: Any, objects: list[object]) -> Hashable:
     if value is None or isinstance(value, bool | int | float | str | bytes):
         return type(value), value
     if isinstance(value, tuple | list | set | frozenset):
-        return type(value), tuple(_key(part, objects) for part in value)
+        return type(value), tuple(_value_key(part, objects) for part in value)
     if isinstance(value, dict):
-        return dict, tuple((_key(name, objects), _key(part, objects)) for name, part in value.items())
+        return dict, tuple((_value_key(name, objects), _value_key(part, objects)) for name, part in value.items())
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return np.ndarray, value.dtype.str, value.shape, value.tobytes()
     objects.append(value)
     return id(value)
 
 
-def _may_change(value: object) -> bool:
-    """Whether a value that counts by what it holds may hold something else later."""
+def _is_mutable(value: object) -> bool:
+    """Return whether a value that counts by its contents may have other contents later."""
     if isinstance(value, tuple | frozenset):
-        return any(map(_may_change, value))
+        return any(map(_is_mutable, value))
     return isinstance(value, list | dict | set | np.ndarray)

@@ -41,10 +41,10 @@ class Lowering(RowShapes):
         if name not in _KNOWN:
             raise Refusal(f"the compiler does not know {name}")
         try:
-            found = _KNOWN[name](self, *arguments, **options)
+            rows = _KNOWN[name](self, *arguments, **options)
         except TypeError:
             raise Refusal(f"the compiler does not know {name} with these arguments") from None
-        return [found] if isinstance(found, Row) else found
+        return [rows] if isinstance(rows, Row) else rows
 
     def product(self, row: Value, matrix: Value) -> Row:
         """A row times a matrix of weights; of a row of several parts, the sum of their products."""
@@ -263,8 +263,8 @@ def _log_softmax(t: Lowering, row: Row, dim: int, half: bool) -> Row:
 def _logsumexp(t: Lowering, row: Row, dim: Any, keepdim: bool = False) -> Row:
     largest = t.apply("detach", t.reduce("max", row, dim))
     powers = t.apply("exp", t.apply("sub", row, largest))
-    found = t.apply("add", largest, t.apply("log", t.reduce("sum", powers, dim)))
-    return found if keepdim else t.drop(found, t.dims(row, dim))
+    result = t.apply("add", largest, t.apply("log", t.reduce("sum", powers, dim)))
+    return result if keepdim else t.drop(result, t.dims(row, dim))
 
 
 def _layer_norm(

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from unspool.cells import Cell
 
-__all__ = ["Reads"]
+__all__ = ["ABSENT", "Reads"]
 
 _LIBRARIES = frozenset(sys.stdlib_module_names) | {"torch", "numpy", "unspool"}
 """Packages whose globals and classes nobody changes."""
-_ABSENT = object()
+ABSENT = object()
+"""What a name stands for that leads nowhere."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), Tensor, nn.Module, np.ndarray, np.generic, torch.dtype)
 """Values without functions or attributes that a step's result depends on, or that count elsewhere."""
 
@@ -49,13 +50,6 @@ class Reads:
         """Every value with its name."""
         yield from ((name, value) for _, name, value in self.entries)
         yield from ((name, value) for name, _, value in self.others)
-
-    def same(self) -> bool:
-        """Whether every name still leads to the same object."""
-        for mapping, name, value in self.entries:
-            if mapping.get(name, _ABSENT) is not value:
-                return False
-        return all(read() is value for _, read, value in self.others)
 
     def _function(self, function: object, owner: object) -> None:
         """Follow a function, or what wraps one, called on `owner`."""
@@ -95,7 +89,7 @@ class Reads:
             for name in names & vars(base).keys():
                 value = vars(base)[name]
                 if isinstance(value, MemberDescriptorType):
-                    self._other(name, functools.partial(getattr, owner, name, _ABSENT), names, owner)
+                    self._other(name, functools.partial(getattr, owner, name, ABSENT), names, owner)
                 else:
                     self._entry(vars(base), name, names, owner)
 
@@ -168,4 +162,4 @@ def _content(box: CellType) -> object:
     try:
         return box.cell_contents
     except ValueError:  # not assigned yet
-        return _ABSENT
+        return ABSENT

@@ -46,11 +46,11 @@ class Row:
 Value = Row | Weight | float
 
 
-def number_of(known: list[int], value: int) -> int:
+def number_of(numbers: list[int], value: int) -> int:
     """Where a value stands in a list, at its end from now on if nowhere."""
-    if value not in known:
-        known.append(value)
-    return known.index(value)
+    if value not in numbers:
+        numbers.append(value)
+    return numbers.index(value)
 
 
 class RowShapes:
@@ -138,11 +138,11 @@ class RowShapes:
     def dims(self, row: Value, dims: Any) -> list[int]:
         """Dimensions of a tensor as those of its shape without the batch."""
         assert isinstance(row, Row)
-        named = [dims] if isinstance(dims, int) else list(dims or [0])
-        found = sorted(dim % (len(row.shape) + 1) - 1 for dim in named)
-        if found[0] < 0:
+        requested = [dims] if isinstance(dims, int) else list(dims or [0])
+        numbers = sorted(dim % (len(row.shape) + 1) - 1 for dim in requested)
+        if numbers[0] < 0:
             raise Refusal("a call over the batch: the compiler takes what goes along other dimensions")
-        return found
+        return numbers
 
     def reduce(self, operation: str, row: Value, dims: Any, keepdim: bool = True) -> Row:
         """The sum or the largest along some dimensions."""
@@ -226,15 +226,15 @@ class RowShapes:
     def _products(self, node: Node, lines: int, block: Row) -> Node:
         """Each line times a block."""
         width = block.shape[1]
-        found = []
+        products = []
         for line in self._lines(node, lines):
             if _by_rows(block):
                 terms = self.b.pointwise("mul", self.b.spread(line, width), block.node)
-                found.append(self.b.over_columns("sum", terms, width))
+                products.append(self.b.over_columns("sum", terms, width))
             else:
                 terms = self.b.pointwise("mul", self.b.tile(line, width), block.node)
-                found.append(self.b.over_lines("sum", terms, width))
-        return self.b.concat(found)
+                products.append(self.b.over_lines("sum", terms, width))
+        return self.b.concat(products)
 
     def _sum_of_products(self, left: Node, right: Node, lines: int) -> Node:
         """The products of each two lines, every number of one with every number of the other, added up."""

@@ -67,11 +67,11 @@ class Tape:
                 arguments, options = tree_map_only(Weight, lambda weight: values[weight.number], (arguments, options))
             else:  # the same, ten times as fast
                 arguments = tuple(values[part.number] if isinstance(part, Weight) else part for part in arguments)
-            made = function(*arguments, **options)
-            if isinstance(made, Tensor):
-                values.append(made)
+            results = function(*arguments, **options)
+            if isinstance(results, Tensor):
+                values.append(results)
             else:
-                values.extend(made)
+                values.extend(results)
         return [values[number] for number in self.matrices], [values[number].reshape(-1) for number in self.vectors]
 
 
@@ -93,13 +93,13 @@ def trace(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Trace:
     Raises:
         Refusal: If the step does something that the compiler can't take; the message names the line.
     """
-    taken = {size for weight in cell.parameters() for size in weight.shape} | {cell.input_size, *context_widths}
-    taken |= {size for part in cell.initial_state(1) for size in part.shape}
-    first, second = [size for size in _BATCHES if size not in taken][:2]
-    found, again = (_record(cell, context_widths, batch) for batch in (first, second))
-    if str(found.graph) != str(again.graph):
+    sizes = {size for weight in cell.parameters() for size in weight.shape} | {cell.input_size, *context_widths}
+    sizes |= {size for part in cell.initial_state(1) for size in part.shape}
+    first_batch, second_batch = [size for size in _BATCHES if size not in sizes][:2]
+    first_trace, second_trace = (_record(cell, context_widths, batch) for batch in (first_batch, second_batch))
+    if str(first_trace.graph) != str(second_trace.graph):
         raise Refusal("what the step computes depends on the size of the batch")
-    return found
+    return first_trace
 
 
 def _record(cell: Cell[Any], context_widths: tuple[int, ...], batch: int) -> Trace:
@@ -135,13 +135,13 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self._batch = batch
         self._builder = Builder(push_slices=False)
-        named = weights(cell)
-        self._names = tuple(named)
+        tensors = weights(cell)
+        self._names = tuple(tensors)
         self._calls: list[tuple[Any, tuple[Any, ...], dict[str, Any]]] = []
         self._values: dict[int, Row | Weight] = {}
         self._alive: list[Tensor] = []  # an id is a name only as long as its tensor lives
         self._count = 0
-        for tensor in named.values():
+        for tensor in tensors.values():
             self._weigh(tensor)
         self._translator = Lowering(self._builder, self._slice_weight)
 
@@ -164,25 +164,25 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 return function.decompose(*arguments, **options)
         file, line = _where()
         self._builder.where = f"{Path(file).name}:{line}"
-        made = function(*arguments, **options)
+        results = function(*arguments, **options)
         try:
-            self._record(function, arguments, options, made)
+            self._record(function, arguments, options, results)
         except Refusal as refusal:
             raise Refusal(f"{file}:{line}: {refusal}") from None
-        return made
+        return results
 
-    def _record(self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any], made: Any) -> None:
+    def _record(self, function: Any, arguments: tuple[Any, ...], options: dict[str, Any], outputs: Any) -> None:
         if function._schema.is_mutable:
             raise Refusal(f"{function} changes a tensor in place")
         if function.overloadpacket._qualified_op_name.startswith("aten::empty"):
             raise Refusal(f"{function} makes memory that is yet to be filled, as dropout does")
         arguments, options = tree_map_only(Tensor, self._get, (arguments, options))
-        results = tree_flatten(made)[0]
-        given = [part for part in tree_flatten((arguments, options))[0] if isinstance(part, Row | Weight)]
+        results = tree_flatten(outputs)[0]
+        values = [part for part in tree_flatten((arguments, options))[0] if isinstance(part, Row | Weight)]
         name = str(function)
         of_batch = isinstance(results[0], Tensor) and results[0].shape[:1] == (self._batch,)
         is_complex = any(isinstance(part, Tensor) and part.is_complex() for part in results)
-        if is_complex and (of_batch or any(isinstance(part, Row) for part in given)):
+        if is_complex and (of_batch or any(isinstance(part, Row) for part in values)):
             raise Refusal(f"{function} makes complex numbers: the compiler takes real ones")
         if name.rpartition(".")[0] in CREATIONS and of_batch:
             shape = tuple(results[0].shape[1:])
@@ -191,8 +191,8 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 raise Refusal(f"{function} makes a value that changes from run to run")
             self._put(results[0], Row(node, shape))
         elif name == "aten.expand.default" and of_batch:
-            self._put(results[0], self._translator.expand(given[0], tuple(results[0].shape[1:])))
-        elif any(isinstance(part, Row) for part in given):
+            self._put(results[0], self._translator.expand(values[0], tuple(results[0].shape[1:])))
+        elif any(isinstance(part, Row) for part in values):
             rows = self._translator(name, arguments, options, [part for part in results if isinstance(part, Tensor)])
             for tensor, value in zip(results, rows, strict=False):
                 self._check(function, tensor, value)
@@ -254,7 +254,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 def _where() -> tuple[str, int]:
     """The innermost line outside torch and the compiler: the cell's."""
-    commands = sys._getframe(2)
-    while commands.f_back is not None and commands.f_code.co_filename.startswith(_OURS):
-        commands = commands.f_back
-    return commands.f_code.co_filename, commands.f_lineno
+    frame = sys._getframe(2)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    return frame.f_code.co_filename, frame.f_lineno

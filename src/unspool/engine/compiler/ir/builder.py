@@ -23,13 +23,13 @@ class Builder:
     def __init__(self, *, push_slices: bool, detached: bool = True) -> None:
         self.push_slices, self.detached = push_slices, detached
         self.where = ""
-        self._known: dict[Any, Node] = {}
+        self._nodes: dict[Any, Node] = {}
 
     def _node(self, operation: str, arguments: tuple[Node, ...], width: int, value: tuple[Any, ...] = ()) -> Node:
         key = (operation, arguments, width, value)
-        if key not in self._known:
-            self._known[key] = Node(operation, arguments, width, value, self.where)
-        return self._known[key]
+        if key not in self._nodes:
+            self._nodes[key] = Node(operation, arguments, width, value, self.where)
+        return self._nodes[key]
 
     def source(self, kind: str, number: int, width: int) -> Node:
         """Something the step is given."""
@@ -150,7 +150,7 @@ class Builder:
 
     def _slice_repeated(self, node: Node, start: int, stop: int) -> Node:
         """Columns of a block that was made of a row: whole lines of it, and what is left of a line at either end."""
-        (given,), (_, columns) = node.arguments, block(node)
+        (row,), (_, columns) = node.arguments, block(node)
         first, last = -(-start // columns), stop // columns
         if first > last:  # within a line
             return self._of_line(node, start // columns, start % columns, stop % columns)
@@ -158,18 +158,18 @@ class Builder:
         if start < first * columns:
             parts.append(self._of_line(node, first - 1, start % columns, columns))
         if first < last and node.operation == "spread":
-            parts.append(self.spread(self.slice(given, first, last), columns))
+            parts.append(self.spread(self.slice(row, first, last), columns))
         elif first < last:
-            parts.append(self.tile(given, last - first))
+            parts.append(self.tile(row, last - first))
         if last * columns < stop:
             parts.append(self._of_line(node, last, 0, stop % columns))
         return self.concat(parts)
 
     def _of_line(self, node: Node, line: int, start: int, stop: int) -> Node:
-        (given,) = node.arguments
+        (row,) = node.arguments
         if node.operation == "tile":
-            return self.slice(given, start, stop)
-        return self.expand(self.slice(given, line, line + 1), stop - start)
+            return self.slice(row, start, stop)
+        return self.expand(self.slice(row, line, line + 1), stop - start)
 
     def _overlap(self, node: Node, start: int, stop: int) -> list[Node]:
         parts, begin = [], 0
@@ -208,9 +208,9 @@ class Builder:
             return self.roll(arguments[0], *node.value)
         return self._node(node.operation, arguments, node.width, node.value)
 
-    def copy(self, graph: Graph, known: dict[Node, Node] | None = None) -> Graph:
+    def copy(self, graph: Graph, replaced: dict[Node, Node] | None = None) -> Graph:
         """Build a graph again, with some nodes put in the place of others."""
-        new = dict(known or {})
+        new = dict(replaced or {})
         for node in ordered((end for _, end in graph.results), new.keys()):
             new[node] = self.rebuild(node, tuple(new[argument] for argument in node.arguments))
         return Graph(tuple((name, new[node]) for name, node in graph.results))

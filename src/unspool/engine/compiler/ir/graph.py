@@ -70,8 +70,9 @@ class Graph:
                 names[node] = f"{node.value[0]:g}"
             else:
                 names[node] = f"v{len(lines)}"
-                said = ", ".join(names[argument] for argument in node.arguments) + _suffix(node)
-                lines.append(f"{names[node]:>4} {node.width:>5}  {node.operation + '(' + said + ')':<40} {node.where}")
+                arguments = ", ".join(names[argument] for argument in node.arguments) + _suffix(node)
+                call = f"{node.operation}({arguments})"
+                lines.append(f"{names[node]:>4} {node.width:>5}  {call:<40} {node.where}")
         width = max((node.width for _, node in self.results), default=0)
         ends = [f"{name}{number} = {names[node]}" for (name, number), node in self.results if width]
         return "\n".join([*(line.rstrip() for line in lines), *ends])
@@ -87,25 +88,25 @@ def _suffix(node: Node) -> str:
 
 def block(node: Node) -> tuple[int, int]:
     """Lines and columns of the block that a node makes of a row, or goes over."""
-    (given,) = node.arguments
+    (argument,) = node.arguments
     if node.operation in REPEATS:
-        times = node.width // given.width
-        return (given.width, times) if node.operation == "spread" else (times, given.width)
-    rest = given.width // node.width
+        times = node.width // argument.width
+        return (argument.width, times) if node.operation == "spread" else (times, argument.width)
+    rest = argument.width // node.width
     return (node.width, rest) if node.operation.endswith("inner") else (rest, node.width)
 
 
-def ordered(ends: Iterable[Node], known: Collection[Node] = ()) -> list[Node]:
+def ordered(ends: Iterable[Node], done: Collection[Node] = ()) -> list[Node]:
     """Everything that the given nodes need beyond what is known, and themselves, each after what it needs."""
-    seen = set(known)
-    found: list[Node] = []
-    waiting = [(node, False) for node in reversed(list(ends))]
-    while waiting:
-        node, ready = waiting.pop()
+    visited = set(done)
+    order: list[Node] = []
+    stack = [(node, False) for node in reversed(list(ends))]
+    while stack:
+        node, ready = stack.pop()
         if ready:
-            found.append(node)
-        elif node not in seen:
-            seen.add(node)
-            waiting.append((node, True))
-            waiting.extend((argument, False) for argument in reversed(node.arguments) if argument not in seen)
-    return found
+            order.append(node)
+        elif node not in visited:
+            visited.add(node)
+            stack.append((node, True))
+            stack.extend((argument, False) for argument in reversed(node.arguments) if argument not in visited)
+    return order

@@ -26,59 +26,59 @@ def interpret(
     Returns:
         The results, (rows, width); gradients of vectors and matrices are summed over all rows.
     """
-    some = next(iter(sources.values()))
+    example = next(iter(sources.values()))
     values: dict[Node, Tensor] = {}
     for node in graph.nodes():
         if node.operation == "source":
             values[node] = sources[node.value]
         elif node.operation == "constant":
-            values[node] = some.new_full((1, node.width), node.value[0])
+            values[node] = example.new_full((1, node.width), node.value[0])
         else:
             values[node] = compute(node, [values[argument] for argument in node.arguments], matrices)
     rows = max(value.shape[0] for value in sources.values())
-    found: dict[tuple[str, int], Tensor] = {}
+    results: dict[tuple[str, int], Tensor] = {}
     for name, node in graph.results:
         kind, value = name[0], values[node]
         if kind != "matrix":
             value = value.expand(rows, -1)
         if kind == "vector":
             value = value.sum(0, keepdim=True)
-        found[name] = found[name] + value if name in found else value
-    return found
+        results[name] = results[name] + value if name in results else value
+    return results
 
 
-def compute(node: Node, given: list[Tensor], matrices: Sequence[Tensor]) -> Tensor:
+def compute(node: Node, arguments: list[Tensor], matrices: Sequence[Tensor]) -> Tensor:
     """The value of one node, given its arguments'."""
     if node.operation == "expand":
-        return given[0].expand(-1, node.width)
+        return arguments[0].expand(-1, node.width)
     if node.operation in POINTWISE:
-        return POINTWISE[node.operation].meaning(*given)
+        return POINTWISE[node.operation].meaning(*arguments)
     if node.operation == "product":
         number, transposed = node.value
         matrix: Tensor = matrices[number].t() if transposed else matrices[number]
-        return given[0] @ matrix
+        return arguments[0] @ matrix
     if node.operation == "slice":
         start, stop = node.value
-        return given[0][:, start:stop]
+        return arguments[0][:, start:stop]
     if node.operation == "concat":
-        rows = max(part.shape[0] for part in given)
-        return torch.cat([part.expand(rows, -1) for part in given], dim=1)
+        rows = max(part.shape[0] for part in arguments)
+        return torch.cat([part.expand(rows, -1) for part in arguments], dim=1)
     if node.operation == "sum":
-        return given[0].sum(1, keepdim=True)
+        return arguments[0].sum(1, keepdim=True)
     if node.operation == "max":
-        return given[0].amax(1, keepdim=True)
+        return arguments[0].amax(1, keepdim=True)
     if node.operation in OVER_BLOCKS:
         operation, _, over = node.operation.partition("_")
-        blocks, dim = given[0].view(-1, *block(node)), 2 if over == "inner" else 1
+        blocks, dim = arguments[0].view(-1, *block(node)), 2 if over == "inner" else 1
         return blocks.sum(dim) if operation == "sum" else blocks.amax(dim)
     if node.operation == "spread":
-        return given[0].repeat_interleave(node.width // given[0].shape[1], dim=1)
+        return arguments[0].repeat_interleave(node.width // arguments[0].shape[1], dim=1)
     if node.operation == "tile":
-        return given[0].repeat(1, node.width // given[0].shape[1])
+        return arguments[0].repeat(1, node.width // arguments[0].shape[1])
     if node.operation == "roll":
-        return given[0].roll(node.value[0], dims=1)
+        return arguments[0].roll(node.value[0], dims=1)
     if node.operation == "outer":
-        rows = max(part.shape[0] for part in given)
-        left, right = (part.expand(rows, -1) for part in given)
+        rows = max(part.shape[0] for part in arguments)
+        left, right = (part.expand(rows, -1) for part in arguments)
         return left.t() @ right
     raise AssertionError(f"{node!r} has no meaning")

@@ -47,5 +47,7 @@ def _keeps_to_the_spec(node: Node) -> bool:
         return len(widths) == 1 and 1 < widths[0] < node.width and node.width % widths[0] == 0
     if node.operation == "roll":
         return widths == [node.width] and 0 < abs(node.value[0]) < node.width
-    known = POINTWISE.get(node.operation)
-    return known is not None and len(widths) == known.arity and all(width in (1, node.width) for width in widths)
+    operation = POINTWISE.get(node.operation)
+    if operation is None or len(widths) != operation.arity:
+        return False
+    return all(width in (1, node.width) for width in widths)

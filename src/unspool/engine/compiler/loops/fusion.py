@@ -78,7 +78,7 @@ class _Schedule:
         self._stores: dict[Node, list[Slice]] = defaultdict(list)
         self._sums: list[tuple[Node, Slice]] = []
         self._same: dict[str, str] = {}
-        self._made: dict[Node, Slice] = {}  # where products and sums over blocks leave what they find
+        self._written: dict[Node, Slice] = {}  # where products and sums over blocks leave what they find
         self._wraps: dict[Node, Halo] = {}  # of what is rolled
         self._grids: dict[Node, Grid] = {}
         self._scratch = 0
@@ -96,8 +96,8 @@ class _Schedule:
             return (0, 0)
         (first, *_) = node.arguments
         if node.operation == "product":
-            given = _base(first).operation == "source"
-            return (0 if given else self._times[first][0] + 1, 0)
+            from_source = _base(first).operation == "source"
+            return (0 if from_source else self._times[first][0] + 1, 0)
         latest = (0, 0)
         for argument in node.arguments:
             level, stage = self._times[argument]
@@ -117,8 +117,8 @@ class _Schedule:
         """What a loop goes over that computes a value."""
         if node.operation in REPEATS:
             return Grid(*block(node))
-        known = (self._grids[part] for part in node.arguments if part.width == node.width)
-        blocks = [grid for grid in known if grid.lines > 1 and node.operation in POINTWISE]
+        grids = (self._grids[part] for part in node.arguments if part.width == node.width)
+        blocks = [grid for grid in grids if grid.lines > 1 and node.operation in POINTWISE]
         return blocks[0] if blocks else Grid(1, node.width)
 
     def _goes_over(self, node: Node) -> Grid:
@@ -131,19 +131,19 @@ class _Schedule:
 
     def _place_all(self) -> None:
         ends = self._graph.find("state")
-        kept = {ends[number] for number in self._history if number in ends}
-        wanted = sorted(self._graph.results, key=lambda result: -result[1].width)
-        summed: dict[Node, str] = {}
-        for (kind, number), node in wanted:
+        histories = {ends[number] for number in self._history if number in ends}
+        results = sorted(self._graph.results, key=lambda result: -result[1].width)
+        sums: dict[Node, str] = {}
+        for (kind, number), node in results:
             if kind == "vector":
                 name = f"vector_gradient{number}"
-                if summed.setdefault(node, name) == name:
+                if sums.setdefault(node, name) == name:
                     self._sum(node, Slice(Buffer(name, "part", self._padded(node.width) + _APART), 0))
                 else:
-                    self._same[name] = summed[node]
-            elif kind not in ("matrix", "scratch") and not (kind == "output" and node in kept):
+                    self._same[name] = sums[node]
+            elif kind not in ("matrix", "scratch") and not (kind == "output" and node in histories):
                 self._store(node, Slice(self._result_buffer(kind, number, node.width), 0))
-        for (kind, _), node in wanted:
+        for (kind, _), node in results:
             if kind == "matrix":
                 self._find(node.arguments[1], every_step=True)
         margins: dict[Node, int] = {}
@@ -166,7 +166,7 @@ class _Schedule:
                 self._find(node, every_step=False)
         for node in self._nodes:
             if node.operation == "product" or node.operation in OVER_BLOCKS:
-                self._made[node] = self._direct_place(node, whole_vectors=node.operation == "product")
+                self._written[node] = self._direct_place(node, whole_vectors=node.operation == "product")
 
     def _result_buffer(self, kind: str, number: int, width: int) -> Buffer:
         if kind == "state":
@@ -260,8 +260,8 @@ class _Schedule:
             return None
         if base.operation == "source":
             place = self._source(base)
-        elif base in self._made:
-            place = self._made[base]
+        elif base in self._written:
+            place = self._written[base]
         elif base.operation == "roll":
             place = self._wraps[base.arguments[0]].place
             column -= base.value[0]
@@ -284,9 +284,9 @@ class _Schedule:
 
     def kernel(self) -> LoopNest:
         roots = self._roots()
-        levels = {time[0] for time, _ in roots} | {self._times[node][0] for node in self._made}
+        levels = {time[0] for time, _ in roots} | {self._times[node][0] for node in self._written}
         phases = []
-        products = [node for node in self._made if node.operation == "product"]
+        products = [node for node in self._written if node.operation == "product"]
         for level in sorted(levels):
             here = tuple(self._product(node) for node in products if self._times[node][0] == level)
             phases.append(Phase(here, tuple(self._loops(level, roots))))
@@ -321,10 +321,10 @@ class _Schedule:
         (row,) = node.arguments
         number, transposed = node.value
         operand = self._left(row) if _base(row).operation == "source" else self._find(row, every_step=False)
-        return Product(operand, row.width, number, transposed, node.width, self._made[node])
+        return Product(operand, row.width, number, transposed, node.width, self._written[node])
 
     def _loops(self, level: int, roots: Roots) -> Iterator[Loop]:
-        known: set[Node] = set()  # of width 1, in registers for the rest of the row
+        registers: set[Node] = set()  # of width 1, in registers for the rest of the row
         wraps: dict[int, list[Halo]] = defaultdict(list)
         for node, wrap in self._wraps.items():
             if self._times[node][0] == level:
@@ -335,13 +335,13 @@ class _Schedule:
             wide = sorted((grid for at, grid in roots if at == time and grid != _ONCE), key=lambda g: (g[0] * g[1], g))
             scalars = list(roots.get((time, _ONCE), []))
             scalars += [node for grid in wide for node in self._narrow(roots[time, grid], time, grid)]
-            first = self._loop(scalars, time, _ONCE, known, wraps[stage])
+            first = self._loop(scalars, time, _ONCE, registers, wraps[stage])
             if first.computes or first.loads or first.stores or first.sums or first.wraps:
                 yield first
-            known |= {load.node for load in first.loads} | set(first.computes)
+            registers |= {load.node for load in first.loads} | set(first.computes)
             for grid in wide:
-                loop = self._loop(roots[time, grid], time, grid, known)
-                known |= set(loop.reductions)
+                loop = self._loop(roots[time, grid], time, grid, registers)
+                registers |= set(loop.reductions)
                 yield loop
 
     def _narrow(self, roots: list[Node], time: Time, grid: Grid) -> Iterator[Node]:
@@ -355,13 +355,15 @@ class _Schedule:
         """What a loop computes for its roots: of what it reduces, that."""
         return [node.arguments[0] if self._times[node] > time else node for node in roots]
 
-    def _loop(self, roots: list[Node], time: Time, grid: Grid, known: set[Node], wraps: Iterable[Halo] = ()) -> Loop:
+    def _loop(
+        self, roots: list[Node], time: Time, grid: Grid, registers: set[Node], wraps: Iterable[Halo] = ()
+    ) -> Loop:
         reduced = [node for node in roots if self._times[node] > time]
         ends = self._ends(roots, time)
         loads, computes = [], []
-        for node in self._inside(ends, time, known, grid):
+        for node in self._inside(ends, time, registers, grid):
             if (node.width == 1) != (grid == _ONCE) and node.operation != "constant":
-                assert node in known or node.width == 1, f"{node!r} is out of place"
+                assert node in registers or node.width == 1, f"{node!r} is out of place"
                 continue
             load = self._read(node, time, grid)
             if load is not None:
@@ -375,21 +377,21 @@ class _Schedule:
             tuple(loads),
             tuple(computes),
             tuple(node for node in reduced if node.operation in REDUCTIONS),
-            tuple((node, self._made[node]) for node in reduced if node.operation in OVER_BLOCKS),
+            tuple((node, self._written[node]) for node in reduced if node.operation in OVER_BLOCKS),
             tuple(stores),
             tuple((node, place) for node, place in self._sums if node in here and self._times[node] == time),
             tuple(wraps),
         )
 
-    def _inside(self, ends: list[Node], time: Time, known: set[Node], grid: Grid) -> list[Node]:
+    def _inside(self, ends: list[Node], time: Time, registers: set[Node], grid: Grid) -> list[Node]:
         """What a loop has to load or compute, in order; what crosses from an earlier loop is noted, and left out."""
-        seen: set[Node] = set(known)
-        found: list[Node] = []
+        visited: set[Node] = set(registers)
+        nodes: list[Node] = []
 
         def visit(node: Node) -> None:
-            if node in seen:
+            if node in visited:
                 return
-            seen.add(node)
+            visited.add(node)
             if self._read(node, time, grid) is None:
                 if self._crosses(node, time, grid):
                     self.crossing.append(node)
@@ -399,11 +401,11 @@ class _Schedule:
                     return  # in a register
                 for argument in node.arguments:
                     visit(argument)
-            found.append(node)
+            nodes.append(node)
 
         for end in ends:
             visit(end)
-        return found
+        return nodes
 
     def _crosses(self, node: Node, time: Time, grid: Grid) -> bool:
         """Whether a loop can't do without a value in memory: it is of an earlier level, of another block, or dear."""
@@ -415,23 +417,25 @@ class _Schedule:
 
     def _dear(self, node: Node, time: Time, grid: Grid) -> bool:
         """Whether more than a little arithmetic leads from what a loop can read to a value."""
-        cost, seen, waiting = 0, {node}, [node]
-        while waiting and cost <= _LIMIT:
-            part = waiting.pop()
+        cost, visited, stack = 0, {node}, [node]
+        while stack and cost <= _LIMIT:
+            part = stack.pop()
             cost += POINTWISE[part.operation].cost if part.operation in POINTWISE else 0
-            new = [given for given in part.arguments if given not in seen and self._read(given, time, grid) is None]
-            seen.update(new)
-            waiting += new
+            unread = [argument for argument in part.arguments if self._read(argument, time, grid) is None]
+            new = [argument for argument in unread if argument not in visited]
+            visited.update(new)
+            stack += new
         return node.width > 1 and cost > _LIMIT
 
 
 def _near(phases: Sequence[Phase]) -> tuple[Phase, ...]:
     """Phases whose rows share the scratch memory that no phase leaves anything in, so that it stays in near caches."""
     used = [{place.buffer for loop in phase.loops for place in loop.places} for phase in phases]
-    given = {place.buffer for phase in phases for made in phase.products for place in (made.operand, made.result)}
+    products = [product for phase in phases for product in phase.products]
+    multiplied = {place.buffer for product in products for place in (product.operand, product.result)}
     near = {
         buffer: buffer._replace(rate="part", stride=buffer.stride + _APART)
-        for buffer in set().union(*used) - given
+        for buffer in set().union(*used) - multiplied
         if buffer.rate == "row" and sum(buffer in some for some in used) == 1
     }
     return tuple(replace(phase, loops=tuple(loop.moved(near) for loop in phase.loops)) for phase in phases)

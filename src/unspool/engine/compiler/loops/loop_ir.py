@@ -60,8 +60,8 @@ class Load(NamedTuple):
     """Whether it has a number for every place of the grid, one for each line, or one for each column."""
 
     def __str__(self) -> str:
-        said = {"grid": "", "lines": " by line", "columns": " by column"}
-        return f"load {self.place}{said[self.along]}"
+        suffixes = {"grid": "", "lines": " by line", "columns": " by column"}
+        return f"load {self.place}{suffixes[self.along]}"
 
 
 class Halo(NamedTuple):
@@ -163,8 +163,8 @@ class LoopNest:
 
     def __str__(self) -> str:
         """Phase by phase: products, then for each row what is loaded, computed and stored."""
-        told = [line for number, phase in enumerate(self.phases) for line in _describe(number, phase)]
-        return "\n".join([*told, *(f"{name} is {other}" for name, other in self.same.items())])
+        lines = [line for number, phase in enumerate(self.phases) for line in _describe(number, phase)]
+        return "\n".join([*lines, *(f"{name} is {other}" for name, other in self.same.items())])
 
     @cached_property
     def products(self) -> list[Product]:
@@ -179,15 +179,15 @@ class LoopNest:
     @cached_property
     def buffers(self) -> dict[str, Buffer]:
         """All memory by name, in order, packed matrices left out."""
-        found: dict[str, Buffer] = {}
+        buffers: dict[str, Buffer] = {}
         for phase in self.phases:
             for product in phase.products:
-                found |= {place.buffer.name: place.buffer for place in (product.operand, product.result)}
+                buffers |= {place.buffer.name: place.buffer for place in (product.operand, product.result)}
             for loop in phase.loops:
-                found |= {place.buffer.name: place.buffer for place in loop.places}
+                buffers |= {place.buffer.name: place.buffer for place in loop.places}
         for outer in self.outers:
-            found |= {place.buffer.name: place.buffer for place in (outer.left, outer.right)}
-        return dict(sorted(found.items()))
+            buffers |= {place.buffer.name: place.buffer for place in (outer.left, outer.right)}
+        return dict(sorted(buffers.items()))
 
     @cached_property
     def summed(self) -> list[Buffer]:

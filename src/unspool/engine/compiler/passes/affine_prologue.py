@@ -85,16 +85,16 @@ def plain(tape: Tape, before: Prologue, shapes: Mapping[str, torch.Size]) -> Aff
     for number, size in enumerate(sizes):
         pieces.append(Piece(number, 0, size[0]) if size else None)
     for function, arguments, options in tape.calls:
-        made = None if options else _moved(str(function), arguments, pieces, sizes)
-        if made is None:
+        piece = None if options else _moved(str(function), arguments, pieces, sizes)
+        if piece is None:
             return None
-        pieces.append(made)
+        pieces.append(piece)
     matrices = [pieces[number] for number in tape.matrices]
     vectors = [pieces[number] for number in tape.vectors]
     inputs = [_input(node) for node in before.inputs]
     sums = [_sum(node) for node in before.vectors]
-    found = (*matrices, *vectors, *inputs, *sums)
-    if any(part is None for part in found) or any(piece is not None and piece.turned for piece in vectors):
+    parts = (*matrices, *vectors, *inputs, *sums)
+    if any(part is None for part in parts) or any(piece is not None and piece.turned for piece in vectors):
         return None
     return AffineProlog(tuple(matrices), tuple(vectors), tuple(inputs), tuple(sums))  # type: ignore[arg-type]
 
@@ -125,10 +125,10 @@ def _moved(
 def _input(node: Node) -> Input | None:
     if node.operation == "source":
         return Input(node.value[1], None)
-    given = node.arguments[0] if node.operation == "product" else None
-    if given is None or given.operation != "source" or given.value[0] != "input" or node.value[1]:
+    row = node.arguments[0] if node.operation == "product" else None
+    if row is None or row.operation != "source" or row.value[0] != "input" or node.value[1]:
         return None
-    return Input(given.value[1], node.value[0])
+    return Input(row.value[1], node.value[0])
 
 
 def _sum(node: Node) -> tuple[int, ...] | None:

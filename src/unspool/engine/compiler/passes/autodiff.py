@@ -80,27 +80,27 @@ def _gradients(builder: Builder, node: Node, gradient: Node) -> list[Node | None
         return [builder.roll(gradient, -node.value[0])]
     if node.operation in (*REDUCTIONS, *OVER_BLOCKS):
         return [_reduced(builder, node, gradient)]
-    found = POINTWISE[node.operation].rule(builder, node, gradient, node.arguments)
+    gradients = POINTWISE[node.operation].rule(builder, node, gradient, node.arguments)
     return [
         None if part is None else _fit(builder, part, argument.width)
-        for argument, part in zip(node.arguments, found, strict=True)
+        for argument, part in zip(node.arguments, gradients, strict=True)
     ]
 
 
 def _reduced(builder: Builder, node: Node, gradient: Node) -> Node:
     """The gradient of what was summed, or of what the largest was taken of: equals share it, as in torch."""
-    (given,) = node.arguments
+    (argument,) = node.arguments
     operation, _, over = node.operation.partition("_")
 
     def back(value: Node) -> Node:
-        times = given.width // node.width
+        times = argument.width // node.width
         if over == "inner":
             return builder.spread(value, times)
-        return builder.tile(value, times) if over == "outer" else builder.expand(value, given.width)
+        return builder.tile(value, times) if over == "outer" else builder.expand(value, argument.width)
 
     if operation == "sum":
         return back(gradient)
-    hit = builder.pointwise("eq", given, back(node))
+    hit = builder.pointwise("eq", argument, back(node))
     fold = builder.over_lines if over == "inner" else builder.over_columns
     return builder.pointwise("mul", hit, back(builder.pointwise("div", gradient, fold("sum", hit, node.width))))
 

@@ -26,15 +26,15 @@ Rate = Literal["weights", "inputs", "state"]
 
 def _rates(graph: Graph) -> dict[Node, Rate]:
     """How often each node of a graph changes."""
-    found: dict[Node, Rate] = {}
+    rates: dict[Node, Rate] = {}
     for node in graph.nodes():
         if node.operation == "source":
             kind = node.value[0]
-            found[node] = "weights" if kind == "vector" else "inputs" if kind == "input" else "state"
+            rates[node] = "weights" if kind == "vector" else "inputs" if kind == "input" else "state"
         else:
-            given = {found[argument] for argument in node.arguments}
-            found[node] = "state" if "state" in given else "inputs" if "inputs" in given else "weights"
-    return found
+            arguments = {rates[argument] for argument in node.arguments}
+            rates[node] = "state" if "state" in arguments else "inputs" if "inputs" in arguments else "weights"
+    return rates
 
 
 def sort_sums(graph: Graph) -> Graph:
@@ -46,11 +46,11 @@ def sort_sums(graph: Graph) -> Graph:
     new: dict[Node, Node] = {}
 
     def terms(node: Node) -> list[Node]:
-        found = []
+        parts = []
         for argument in node.arguments:
             single = argument.operation == "add" and uses[argument] == 1 and argument.width == node.width
-            found += terms(argument) if single else [argument]
-        return found
+            parts += terms(argument) if single else [argument]
+        return parts
 
     for node in graph.nodes():
         order = _order(terms(node), speed) if node.operation == "add" else []
@@ -116,10 +116,10 @@ def hoist(graph: Graph, *, products: bool = True) -> tuple[Prologue, Graph]:
     new: dict[Node, Node] = {}
 
     def hoisted(node: Node) -> Node:
-        kind, known = ("vector", vectors) if speed[node] == "weights" else ("input", inputs)
-        if node not in known:
-            known.append(node)
-        return builder.source(kind, known.index(node), node.width)
+        kind, sources = ("vector", vectors) if speed[node] == "weights" else ("input", inputs)
+        if node not in sources:
+            sources.append(node)
+        return builder.source(kind, sources.index(node), node.width)
 
     def visit(node: Node) -> Node:
         if node not in new:

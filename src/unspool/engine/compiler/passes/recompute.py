@@ -41,49 +41,48 @@ def save(forward: Graph, backward: Graph, builder: Builder) -> tuple[Graph, Grap
         node: number for number, node in forward.find("state").items() if node.operation not in ("source", "constant")
     }
     parts = {part: whole for whole in after for part in _columns(whole)}
-    kept = {*after, *parts}
-    free: set[Node] = set(kept)
-    saved: list[Node] = []
+    histories = {*after, *parts}
+    available: set[Node] = set(histories)
+    stored: list[Node] = []
     for node in _needed(backward, flowing):
-        if _cost(node, free) > _LIMIT:
-            saved.append(node)
-        free.add(node)  # it is there now, either way
+        if _cost(node, available) > _LIMIT:
+            stored.append(node)
+        available.add(node)  # it is there now, either way
     for _, node in backward.results:  # a matrix's gradient is taken after the loop, from what lies in memory
         if node.operation == "outer":
             row = _base(node.arguments[0])
-            if row.operation != "source" and row not in kept and row not in saved:
-                saved.append(row)
-    slices = _slices_of_each_other(saved, builder)
-    saved = [node for node in saved if node not in slices]
+            if row.operation != "source" and row not in histories and row not in stored:
+                stored.append(row)
+    slices = _slices_of_each_other(stored, builder)
+    stored = [node for node in stored if node not in slices]
 
     new = Builder(push_slices=True)
-    known = {node: new.source("after", number, node.width) for node, number in after.items()}
-    known |= {part: new.slice(known[whole], *_columns(whole)[part]) for part, whole in parts.items()}
-    known |= {node: new.source("saved", number, node.width) for number, node in enumerate(saved)}
-    known |= {node: new.slice(known[whole], *columns) for node, (whole, columns) in slices.items()}
-    extra = tuple((("saved", number), node) for number, node in enumerate(saved))
-    return verify(Graph(forward.results + extra)), verify(new.copy(backward, known))
+    replacements = {node: new.source("after", number, node.width) for node, number in after.items()}
+    replacements |= {part: new.slice(replacements[whole], *_columns(whole)[part]) for part, whole in parts.items()}
+    replacements |= {node: new.source("saved", number, node.width) for number, node in enumerate(stored)}
+    replacements |= {node: new.slice(replacements[whole], *columns) for node, (whole, columns) in slices.items()}
+    extra = tuple((("saved", number), node) for number, node in enumerate(stored))
+    return verify(Graph(forward.results + extra)), verify(new.copy(backward, replacements))
 
 
 def _columns(whole: Node) -> dict[Node, tuple[int, int]]:
     """The parts of a concat that have to be computed, and where each stands."""
     ends = [0, *accumulate(part.width for part in whole.arguments)] if whole.operation == "concat" else []
-    found = zip(whole.arguments, pairwise(ends), strict=False) if ends else ()
-    return {part: columns for part, columns in found if part.operation not in ("source", "constant")}
+    pairs = zip(whole.arguments, pairwise(ends), strict=False) if ends else ()
+    return {part: columns for part, columns in pairs if part.operation not in ("source", "constant")}
 
 
-def _slices_of_each_other(saved: list[Node], builder: Builder) -> dict[Node, tuple[Node, tuple[int, int]]]:
+def _slices_of_each_other(stored: list[Node], builder: Builder) -> dict[Node, tuple[Node, tuple[int, int]]]:
     """The nodes that are columns of another, with the other; a slice of a sum was made a sum of slices before."""
-    columns = {
-        node.value for node in Graph(tuple((("saved", 0), node) for node in saved)).nodes() if node.operation == "slice"
-    }
-    found: dict[Node, tuple[Node, tuple[int, int]]] = {}
-    for whole in sorted(saved, key=lambda node: -node.width):
-        for start, stop in sorted(columns) if whole not in found else ():
+    nodes = Graph(tuple((("saved", 0), node) for node in stored)).nodes()
+    columns = {node.value for node in nodes if node.operation == "slice"}
+    slices: dict[Node, tuple[Node, tuple[int, int]]] = {}
+    for whole in sorted(stored, key=lambda node: -node.width):
+        for start, stop in sorted(columns) if whole not in slices else ():
             part = builder.slice(whole, start, stop) if stop <= whole.width else whole
-            if part is not whole and part in saved:
-                found[part] = (whole, (start, stop))
-    return found
+            if part is not whole and part in stored:
+                slices[part] = (whole, (start, stop))
+    return slices
 
 
 def _base(node: Node) -> Node:
@@ -92,60 +91,60 @@ def _base(node: Node) -> Node:
 
 def _flowing(backward: Graph) -> set[Node]:
     """The nodes that depend on a gradient; all others belong to the step forward."""
-    found: set[Node] = set()
+    nodes: set[Node] = set()
     for node in backward.nodes():
         gradient = node.operation == "source" and node.value[0] in ("output_gradient", "carry")
-        if gradient or any(argument in found for argument in node.arguments):
-            found.add(node)
-    return found
+        if gradient or any(argument in nodes for argument in node.arguments):
+            nodes.add(node)
+    return nodes
 
 
 def _needed(backward: Graph, flowing: set[Node]) -> list[Node]:
     """The forward nodes that backward nodes look at, and what those were moved from, each after those it depends on."""
-    wanted = dict.fromkeys(  # in the order of the graph, so that the same cell is always compiled to the same text
+    nodes = dict.fromkeys(  # in the order of the graph, so that the same cell is always compiled to the same text
         argument
         for node in backward.nodes()
         if node in flowing and node.operation != "outer"
         for argument in node.arguments
         if argument not in flowing
     )
-    wanted |= _moved(wanted)
-    wanted |= _narrow(wanted)
-    return [node for node in ordered(wanted) if node in wanted and node.operation not in _MOVED]
+    nodes |= _moved(nodes)
+    nodes |= _narrow(nodes)
+    return [node for node in ordered(nodes) if node in nodes and node.operation not in _MOVED]
 
 
 def _moved(ends: Iterable[Node]) -> dict[Node, None]:
     """What was moved to make some nodes, with a little arithmetic after it."""
-    found: dict[Node, None] = {}
-    waiting, seen = list(ends), set[Node]()
-    while waiting:
-        node = waiting.pop()
-        if node not in seen and (node.operation in POINTWISE or node.operation in _MOVED):
-            found |= dict.fromkeys(node.arguments if node.operation in _MOVED else ())
-            waiting.extend(node.arguments)
-        seen.add(node)
-    return found
+    sources: dict[Node, None] = {}
+    stack, visited = list(ends), set[Node]()
+    while stack:
+        node = stack.pop()
+        if node not in visited and (node.operation in POINTWISE or node.operation in _MOVED):
+            sources |= dict.fromkeys(node.arguments if node.operation in _MOVED else ())
+            stack.extend(node.arguments)
+        visited.add(node)
+    return sources
 
 
 def _narrow(ends: Iterable[Node]) -> dict[Node, None]:
     """Single numbers of a row that some nodes are made of by a little arithmetic: to keep one costs next to nothing."""
-    found: dict[Node, None] = {}
-    waiting, seen = list(ends), set[Node]()
-    while waiting:
-        node = waiting.pop()
-        if node not in seen and node.operation in POINTWISE:
+    scalars: dict[Node, None] = {}
+    stack, visited = list(ends), set[Node]()
+    while stack:
+        node = stack.pop()
+        if node not in visited and node.operation in POINTWISE:
             for part in node.arguments:
                 if part.width == 1 < node.width and part.operation not in ("source", "constant"):
-                    found[part] = None
+                    scalars[part] = None
                 else:
-                    waiting.append(part)
-        seen.add(node)
-    return found
+                    stack.append(part)
+        visited.add(node)
+    return scalars
 
 
-def _cost(node: Node, free: set[Node]) -> int:
+def _cost(node: Node, available: set[Node]) -> int:
     """How much arithmetic leads from what is there to a node; products and reductions are never done twice."""
     return sum(
         POINTWISE[step.operation].cost if step.operation in POINTWISE else _NEVER * (step.operation in _HEAVY)
-        for step in ordered([node], free)
+        for step in ordered([node], available)
     )

@@ -9,21 +9,17 @@ from __future__ import annotations
 
 from unspool.engine.cpu.codegen.llvm_builder import Function
 from unspool.engine.cpu.codegen.target import Target
+from unspool.engine.cpu.policy import CodegenPolicy
 
 __all__ = ["GATE", "Together", "meeting"]
 
 GATE = 128
 """Bytes of the gate, so that nothing else is near that threads write. It must be zero before a call. After it, its
 first number tells how often a thread came to meet, its second how many microseconds threads lost in long waits."""
-_TURNS = 500
-"""How often a thread looks whether the others have come before it lets others run: 20 microseconds where it pauses."""
-_LONG = 2**-12
-"""Seconds from which on a wait counts as long: another program had the core. Where threads wait because one of them has
-more to do, it is shorter."""
 _PAUSE = "llvm.x86.sse2.pause"
 
 
-def meeting(target: Target) -> str:
+def meeting(target: Target, policy: CodegenPolicy) -> str:
     """A function `meet(gate, all, rest, clock)` that waits until `all` have come, since the gate was set to zero."""
     pause = target.register_bytes >= 32  # such vectors say that it is an x86
     return f"""{f"declare void @{_PAUSE}()" if pause else ""}
@@ -39,7 +35,7 @@ look:
   br i1 %met, label %end, label %more
 more:
   %next = add i64 %turn, 1
-  %patient = icmp slt i64 %turn, {_TURNS}
+  %patient = icmp slt i64 %turn, {policy.barrier_spins}
   br i1 %patient, label %wait, label %late
 wait:
   {f"call void @{_PAUSE}()" if pause else ""}
@@ -55,7 +51,7 @@ long:
 told:
   %stop = call double %clock()
   %seconds = fsub double %stop, %start
-  %counts = fcmp ogt double %seconds, {_LONG}
+  %counts = fcmp ogt double %seconds, {policy.long_wait_seconds}
   br i1 %counts, label %lost, label %end
 lost:
   %more.seconds = fmul double %seconds, 1.0e6
@@ -79,7 +75,7 @@ class Together:
     """
 
     def __init__(self, f: Function, gate: str, rest: str, clock: str) -> None:
-        self._f, self._given = f, f"ptr {rest}, ptr {clock}"
+        self._f, self._functions = f, f"ptr {rest}, ptr {clock}"
         self._gate = gate
         self.here = f.value("icmp ne i64 %team, 0")
         """Whether there is a team."""
@@ -108,4 +104,4 @@ class Together:
         with f.when(self.here, what="meet"):
             come = f.whole("add", f.load("i64", self._come), "%team")
             f.do(f"store i64 {come}, ptr {self._come}")
-            f.do(f"call void @meet(ptr {self._gate}, i64 {come}, {self._given})")
+            f.do(f"call void @meet(ptr {self._gate}, i64 {come}, {self._functions})")

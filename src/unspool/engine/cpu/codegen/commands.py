@@ -74,7 +74,7 @@ def _gather(target: Target, dtype: torch.dtype) -> Function:
 
 def _gather_join(dtype: torch.dtype) -> Function:
     f = Function("void @gather_join(ptr %arguments)", dtype, 1)
-    to, stride, start, apart, index, _, width, first, last = _shared(f, "pipipii", lambda found: found[5])
+    to, stride, start, apart, index, _, width, first, last = _shared(f, "pipipii", lambda values: values[5])
     here, numbers = f.address(to, f.whole("mul", first, stride)), f.address(index, first, "i64")
     f.do(
         f"call void @gather(ptr {here}, i64 {stride}, ptr {start}, i64 {apart}, ptr {numbers}, "
@@ -86,7 +86,7 @@ def _gather_join(dtype: torch.dtype) -> Function:
 def _pack_join(dtype: torch.dtype) -> Function:
     f = Function("void @pack_join(ptr %arguments)", dtype, 1)
     pack, matrix, down, across, depth, width, packed, wide, size, first, last = _shared(
-        f, "ppiiiipii", lambda found: f.ceiling(found[5], found[7])
+        f, "ppiiiipii", lambda values: f.ceiling(values[5], values[7])
     )
     left, right = (f.smaller(width, f.whole("mul", group, wide)) for group in (first, last))
     here = f.address(matrix, f.whole("mul", left, across))
@@ -102,10 +102,10 @@ def _shared(f: Function, kinds: str, whole: Callable[[list[str]], str]) -> list[
 
     Behind the arguments stand the functions that say which thread is asking and of how many.
     """
-    found = [f.load("ptr" if kind == "p" else "i64", "%arguments", number) for number, kind in enumerate(kinds)]
+    values = [f.load("ptr" if kind == "p" else "i64", "%arguments", number) for number, kind in enumerate(kinds)]
     part, parts = (f.ask(f.load("ptr", "%arguments", len(kinds) + number)) for number in (0, 1))
     ends = (part, f.whole("add", part, 1))
-    return found + [f.whole("sdiv", f.whole("mul", whole(found), end), parts) for end in ends]
+    return values + [f.whole("sdiv", f.whole("mul", whole(values), end), parts) for end in ends]
 
 
 def _rows(target: Target, dtype: torch.dtype, name: str) -> Function:

@@ -17,6 +17,7 @@ from unspool.engine.cpu.codegen.barrier import Together, meeting
 from unspool.engine.cpu.codegen.llvm_builder import Function
 from unspool.engine.cpu.codegen.loop_body import LoopBody, compute
 from unspool.engine.cpu.codegen.target import Target
+from unspool.engine.cpu.policy import DEFAULT_CODEGEN, CodegenPolicy
 
 __all__ = ["RATES", "SLOTS", "emit_kernel"]
 
@@ -42,7 +43,7 @@ RATES = ("time", "before", "after", "now", "next")
 """Rates whose rows start elsewhere at each step, in the order of `starts`."""
 
 
-def emit_kernel(kernel: LoopNest, target: Target, dtype: torch.dtype) -> str:
+def emit_kernel(kernel: LoopNest, target: Target, dtype: torch.dtype, policy: CodegenPolicy = DEFAULT_CODEGEN) -> str:
     """A module with two functions: `run(arguments, part)`, and `join(arguments)` for each of a team of threads.
 
     A team may be smaller than asked for; its threads take turns with the parts then, and make nothing together.
@@ -51,7 +52,7 @@ def emit_kernel(kernel: LoopNest, target: Target, dtype: torch.dtype) -> str:
     run = Function("void @run(ptr %arguments, i64 %part)", dtype, 1)
     run.do("call void @some(ptr %arguments, i64 %part, i64 0)")
     functions = [run, _join(dtype)]
-    return "\n\n".join([some, *([meeting(target)] if kernel.products else []), *map(str, functions)])
+    return "\n\n".join([some, *([meeting(target, policy)] if kernel.products else []), *map(str, functions)])
 
 
 def _join(dtype: torch.dtype) -> Function:

@@ -182,8 +182,8 @@ class Function:
         result = "poison"
         for index in range(self.lanes):
             numbers = [f"{self.number} {self.lane(vector, index)}" for vector in vectors]
-            found = self.call(self.number, name, *numbers)
-            result = self.value(f"insertelement {self.vector} {result}, {self.number} {found}, i32 {index}")
+            value = self.call(self.number, name, *numbers)
+            result = self.value(f"insertelement {self.vector} {result}, {self.number} {value}, i32 {index}")
         return result
 
     def first(self, column: str, width: int | str) -> str:

@@ -8,12 +8,13 @@ from contextlib import contextmanager
 from unspool.engine.compiler.ir.graph import Node
 from unspool.engine.compiler.loops.loop_ir import Buffer, Load, Loop, Slice
 from unspool.engine.cpu.codegen.llvm_builder import Function
+from unspool.engine.cpu.codegen.target import CACHE_LINE
 from unspool.engine.cpu.codegen.vector_math import pointwise
 
 __all__ = ["LoopBody", "compute"]
 
-_LINE = 512
-"""Bits that a processor fetches at once; narrower vectors would ask for each line twice."""
+_LINE = 8 * CACHE_LINE
+"""Bits of a cache line; narrower vectors would prefetch each line twice."""
 
 
 def compute(f: Function, loop: Loop, values: dict[Node, str]) -> None:
@@ -111,8 +112,8 @@ class LoopBody:
         """Put the totals of all columns where they belong."""
         f = self.f
         with f.loop(0, self.columns, f.lanes, what="column") as column:
-            found = f.value(f"load {f.vector}, ptr {f.address(totals, column)}")
-            f.write(found, self._at(place, column), self._within(column))
+            vector = f.value(f"load {f.vector}, ptr {f.address(totals, column)}")
+            f.write(vector, self._at(place, column), self._within(column))
 
     def _at(self, place: Slice, index: str) -> str:
         return self.f.address(self.rows[place.buffer], self.f.whole("add", index, place.column))

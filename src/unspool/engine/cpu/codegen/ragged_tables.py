@@ -110,7 +110,7 @@ def emit_tables() -> str:
     with f.loop(0, "%batch", what="sequence") as number:
         odd = f.whole("and", get("ordered", number), 1)
         put("sorted_ends_of_two", number, f.whole("add", f.whole("mul", odd, "%batch"), number))
-        given = get("order", number)
-        put("ends", given, get("sorted_ends", number))
-        put("ends_of_two", given, get("sorted_ends_of_two", number))
+        sequence_number = get("order", number)
+        put("ends", sequence_number, get("sorted_ends", number))
+        put("ends_of_two", sequence_number, get("sorted_ends_of_two", number))
     return "\n".join([*sorted(f.declared), "", str(f)])

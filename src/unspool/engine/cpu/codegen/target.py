@@ -1,4 +1,4 @@
-"""What the emitter knows of a processor: how wide its vectors are, and how many rows and vectors make a tile."""
+"""Processors: vector width, register blocking, AMX, cache size and vendor; facts of the machine, no tuning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 
@@ -15,15 +15,35 @@ __all__ = [
     "AVX2",
     "AVX512",
     "AVX512_BF16",
+    "CACHE_LINE",
     "NEON",
     "PORTABLE",
     "Target",
     "has_bfloat16",
+    "hash_once",
     "host_target",
-    "is_amd",
 ]
 
 
+T = TypeVar("T")
+
+
+def hash_once(kind: type[T]) -> type[T]:
+    """Compute the hash of each object of a frozen dataclass once: such objects are part of the key of every call."""
+    compute = kind.__hash__
+
+    def memoized(value: Any) -> int:
+        try:
+            result: int = value.__dict__["_hash"]
+        except KeyError:
+            result = value.__dict__["_hash"] = compute(value)
+        return result
+
+    kind.__hash__ = memoized  # type: ignore[assignment, method-assign]
+    return kind
+
+
+@hash_once
 @dataclass(frozen=True)
 class Target:
     """One instruction set."""
@@ -38,8 +58,12 @@ class Target:
     """Whether it multiplies pairs of bfloat16 faster than float32, by AVX512-BF16."""
     tiled: bool = False
     """Whether it multiplies tiles of bfloat16, by AMX."""
+    bfloat16: bool = False
+    """Whether torch's products of bfloat16 have an instruction (AVX512-BF16), whether or not our vectors use it."""
     cache: int = 1 << 20
     """Bytes of a core's own cache."""
+    amd: bool = False
+    """Whether AMD made it: there Intel's library, which torch multiplies with, is slower than on Intel."""
 
     def lanes(self, dtype: torch.dtype) -> int:
         """Numbers in a register."""
@@ -47,12 +71,14 @@ class Target:
 
 
 AVX512 = Target("avx512", 64, (14, 14, 9), "-prefer-256-bit")
-AVX512_BF16 = replace(AVX512, halves=True)
-AMX = replace(AVX512, tiled=True)
+AVX512_BF16 = replace(AVX512, halves=True, bfloat16=True)
+AMX = replace(AVX512, tiled=True, bfloat16=True)
 AVX2 = Target("avx2", 32, (10, 6, 4))
 NEON = Target("neon", 16, (14, 12, 8, 6))
 PORTABLE = Target("portable", 16, (10, 6, 4))
 
+CACHE_LINE = 64
+"""Bytes that a processor fetches at once."""
 _CACHES = 1 << 18, 1 << 21
 """The least and the most that is taken for the bytes of a core's own cache: some tell nothing, or what cores share."""
 
@@ -60,8 +86,13 @@ _CACHES = 1 << 18, 1 << 21
 @cache
 def host_target() -> Target:
     """The widest instruction set of this machine that there is a table for."""
-    least, most = _CACHES
-    return replace(_instructions(), cache=min(max(_facts().get("l2_cache_size", Target.cache), least), most))
+    (least, most), facts = _CACHES, _facts()
+    return replace(
+        _instructions(),
+        bfloat16=has_bfloat16(),
+        cache=min(max(facts.get("l2_cache_size", Target.cache), least), most),
+        amd="AMD" in facts.get("cpu_name", ""),
+    )
 
 
 def _instructions() -> Target:
@@ -83,16 +114,10 @@ def has_bfloat16() -> bool:
     return _has("avx512_bf16")
 
 
-@cache
-def is_amd() -> bool:
-    """Whether this is a processor of AMD, where Intel's library, which torch multiplies with, is slower than ours."""
-    return "AMD" in _facts().get("cpu_name", "")
-
-
 def _facts() -> Mapping[str, Any]:
     """What torch knows of this processor, if it tells."""
-    found: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
-    return found
+    facts: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return facts
 
 
 def _has(feature: str) -> bool:

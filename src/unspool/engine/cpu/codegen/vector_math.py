@@ -119,10 +119,10 @@ def _log(f: Function, x: str) -> str:
     square = f.two("fmul", rest, rest)
     series = f.two("fmul", f.two("fmul", _polynomial(f, rest, _LOG), rest), square)
     series = f.fused(square, f.constant(-0.5), f.fused(count, f.constant(_LN2_LOW), series))
-    found = f.fused(count, f.constant(_LN2_HIGH), f.two("fadd", rest, series))
-    found = f.choose(f.compare("olt", x, infinite), found, x)
-    found = f.choose(f.compare("olt", x, zero), f.constant(float("nan")), found)
-    return f.choose(f.compare("oeq", x, zero), f.constant(float("-inf")), found)
+    result = f.fused(count, f.constant(_LN2_HIGH), f.two("fadd", rest, series))
+    result = f.choose(f.compare("olt", x, infinite), result, x)
+    result = f.choose(f.compare("olt", x, zero), f.constant(float("nan")), result)
+    return f.choose(f.compare("oeq", x, zero), f.constant(float("-inf")), result)
 
 
 def _log1p(f: Function, x: str) -> str:

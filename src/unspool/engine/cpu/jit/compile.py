@@ -21,8 +21,9 @@ from unspool.engine.cpu.codegen.gemm.amx_microkernel import work_size as tiled_w
 from unspool.engine.cpu.codegen.gemm.vector_microkernel import emit_products, work_size
 from unspool.engine.cpu.codegen.kernel import emit_kernel
 from unspool.engine.cpu.codegen.ragged_tables import emit_tables
-from unspool.engine.cpu.codegen.target import Target, host_target
+from unspool.engine.cpu.codegen.target import Target
 from unspool.engine.cpu.jit import disk_cache as disk
+from unspool.engine.cpu.policy import DEFAULT_CODEGEN, CodegenPolicy, current_target
 
 __all__ = [
     "Native",
@@ -146,18 +147,20 @@ class Products:
 
 
 @cache
-def products(dtype: torch.dtype, target: Target, half: bool = False) -> Products:
+def products(
+    dtype: torch.dtype, target: Target, half: bool = False, policy: CodegenPolicy = DEFAULT_CODEGEN
+) -> Products:
     """Matrix products on vectors for this machine: of bfloat16 if half."""
     with uncollected():
-        work = 0 if half else work_size(target, dtype)
-        return _products(_Machine(target).load(emit_products(target, dtype, half=half)), work)
+        work = 0 if half else work_size(target, dtype, policy)
+        return _products(_Machine(target).load(emit_products(target, dtype, half=half, policy=policy)), work)
 
 
 @cache
-def tiled(target: Target, parts: int) -> Products:
+def tiled(target: Target, parts: int, policy: CodegenPolicy = DEFAULT_CODEGEN) -> Products:
     """Products of float32 in tiles of bfloat16 for this machine, each number cut into so many parts."""
     with uncollected():
-        return _products(_Machine(target).load(emit_tiled(target, parts)), tiled_work_size(parts))
+        return _products(_Machine(target).load(emit_tiled(target, parts, policy)), tiled_work_size(parts, policy))
 
 
 def _products(engine: Any, work: int) -> Products:
@@ -223,10 +226,12 @@ class Native:
     engine: Any
 
 
-def compile_kernel(kernel: LoopNest, dtype: torch.dtype, target: Target | None = None) -> Native:
-    """Compile one direction."""
-    target = target or host_target()
+def compile_kernel(
+    kernel: LoopNest, dtype: torch.dtype, target: Target | None = None, policy: CodegenPolicy = DEFAULT_CODEGEN
+) -> Native:
+    """Compile one direction, for the current target if none is given."""
+    target = target or current_target()
     with uncollected():
-        engine = _Machine(target).load(emit_kernel(kernel, target, dtype))
+        engine = _Machine(target).load(emit_kernel(kernel, target, dtype, policy))
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
     return Native(kernel, run(engine.get_function_address("run")), engine.get_function_address("join"), engine)

@@ -13,11 +13,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-__all__ = ["BOUND", "find", "folder", "keep", "key"]
+from unspool.engine.cpu.policy import current_policy
+
+__all__ = ["find", "folder", "keep", "key"]
 
 _HEAD = b"unspool kernel 1\n"
-BOUND = 64 * 2**20
-"""Bytes that the folder may hold."""
 
 
 def folder() -> Path:
@@ -67,7 +67,7 @@ def keep(name: str, body: bytes) -> None:
         except OSError:
             os.unlink(partial)
             raise
-        _shrink(place)
+        _shrink(place, current_policy().disk_cache_bytes)
     except OSError:
         return
 
@@ -76,12 +76,12 @@ def _digest(name: str, body: bytes) -> bytes:
     return hashlib.sha256(name.encode() + body).digest()
 
 
-def _shrink(place: Path) -> None:
-    with os.scandir(place) as found:
-        entries = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in found)
+def _shrink(place: Path, most: int) -> None:
+    with os.scandir(place) as files:
+        entries = sorted((entry.stat().st_mtime, entry.stat().st_size, entry.path) for entry in files)
     total = sum(size for _, size, _ in entries)
     for _, size, path in entries:
-        if total <= BOUND:
+        if total <= most:
             return
         with contextlib.suppress(FileNotFoundError):  # another process was faster
             os.unlink(path)

@@ -1,7 +1,7 @@
-"""Native calls that are written down once and made often, each time with other addresses.
+"""Command lists: native calls recorded once and made often, each time with other addresses.
 
-To copy a few rows through torch costs a microsecond, through a list of such jobs some nanoseconds. Nothing in a list
-depends on how many rows there are or where they lie: names stand for that, and each has a place where a call finds it.
+To copy a few rows through torch costs a microsecond, through such a list some nanoseconds. Nothing in a list depends on
+the number of rows or their addresses: names stand for these, and each call supplies what the names lead to.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ __all__ = ["Address", "Argument", "CommandList"]
 
 
 class Address(NamedTuple):
-    """What a name stands for in a call, and a number to add: an address and a distance in bytes, mostly."""
+    """What a name stands for in a call, plus a number: mostly an address and a distance in bytes."""
 
     name: str
     more: int = 0
 
 
 Argument = int | Address
-"""A whole number that stands for itself, or a name."""
+"""A whole number, or a name."""
 
 
 class CommandList:
     """A list of native calls.
 
     Args:
-        play: The native function that makes them.
+        play: The native function that makes the calls.
     """
 
     def __init__(self, play: Any) -> None:
@@ -41,16 +41,16 @@ class CommandList:
 
     def call(self, function: int, *arguments: Argument) -> None:
         """Add a call of the function at an address."""
-        named = [Address("", argument) if isinstance(argument, int) else argument for argument in arguments]
-        self._calls.append((function, named + [Address("")] * (ARGUMENTS - len(named))))
+        addresses = [Address("", argument) if isinstance(argument, int) else argument for argument in arguments]
+        self._calls.append((function, addresses + [Address("")] * (ARGUMENTS - len(addresses))))
 
     def follow(self, others: CommandList) -> None:
-        """Take the others' calls over, to be made after these."""
+        """Move the calls of another list behind these."""
         self._calls += others._calls
         others._calls = []
 
     def names(self) -> set[str]:
-        """All names; the empty one stands for 0."""
+        """Return all names; the empty name stands for 0."""
         return {argument.name for _, arguments in self._calls for argument in arguments}
 
     def number(self, numbers: Mapping[str, int]) -> None:
@@ -62,11 +62,11 @@ class CommandList:
         self._address = ctypes.addressof(self._table)
 
     def play(self, places: int, bases: int) -> None:
-        """Make the calls; both are addresses.
+        """Make the calls.
 
         Args:
-            places: For the name with each number, which base it is found by, and what is added.
-            bases: Addresses that this call begins with.
+            places: Address of a table: for each name's number, the number of its base, and an offset in bytes.
+            bases: Address of the base addresses of this call.
         """
         if self._calls:
             self._play(self._address, len(self._calls), places, bases)

@@ -1,6 +1,6 @@
-"""Products over the rows of all steps, as jobs: by one thread, or by all of torch's.
+"""GEMM commands: products over the rows of all steps, by one thread or by all.
 
-What is small is made by the one, before threads have woken; what is large by the other.
+One thread makes small products, before the others have woken; all threads make large ones.
 """
 
 from __future__ import annotations
@@ -11,57 +11,56 @@ from typing import Literal, NamedTuple, Protocol
 from unspool.engine.cpu.codegen.gemm.blocking import Factor, Job
 from unspool.engine.cpu.launch.command_buffer import CREW, SHARES, CommandBuffer, Rows
 from unspool.engine.cpu.launch.command_list import Address, Argument, CommandList
-from unspool.engine.cpu.runtime.thread_team import team
 
-__all__ = ["Gemm", "Serial", "Strategy", "Together"]
+__all__ = ["Gemm", "Parallel", "Serial", "Strategy"]
 
-Strategy = Literal["alone", "together", "torch"]
-"""Who makes products over all steps: one thread or all of them, as jobs; or torch, outside of them."""
+Strategy = Literal["serial", "parallel", "torch"]
+"""Who makes products over all steps: one thread or all threads, as commands; or torch."""
 
 
 class Gemm(Protocol):
-    """Adds the commands of one buffer."""
+    """Adds the product commands of one buffer."""
 
     def layer(
         self, jobs: CommandList, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False
     ) -> None:
-        """All rows times a matrix of the tape, put somewhere or added to what is there."""
+        """Multiply all rows by a matrix of the tape; overwrite the result, or add to it if `adds`."""
 
     def ready_layer(self, jobs: CommandList, rows: Rows, packed: str, to: Rows) -> None:
-        """The same with a matrix that was packed before."""
+        """Multiply all rows by a packed matrix."""
 
     def sums(self, jobs: CommandList, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
-        """Columns times other rows, which is a sum over all rows: each put somewhere, or added if so."""
+        """Multiply columns by other rows, a sum over all rows; add to a result if its flag says so."""
 
 
 class Serial(Gemm):
-    """By one thread, on vectors.
+    """Products by one thread, on vectors.
 
     Args:
-        commands: Whose jobs.
+        commands: The buffer.
     """
 
     def __init__(self, commands: CommandBuffer) -> None:
-        self._frame = commands
+        self._commands = commands
         self._packed: dict[Rows, str] = {}
 
     def layer(
         self, jobs: CommandList, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False
     ) -> None:
-        self._frame.multiply(jobs, rows, self._frame.pack(jobs, matrix, transposed), to, adds=adds)
+        self._commands.multiply(jobs, rows, self._commands.pack(jobs, matrix, transposed), to, adds=adds)
 
     def ready_layer(self, jobs: CommandList, rows: Rows, packed: str, to: Rows) -> None:
-        self._frame.multiply(jobs, rows, packed, to)
+        self._commands.multiply(jobs, rows, packed, to)
 
     def sums(self, jobs: CommandList, columns: Rows, others: Sequence[tuple[Rows, Rows, bool]]) -> None:
         for rows, to, adds in others:
             if rows not in self._packed:
-                self._packed[rows] = self._frame.pack_rows(jobs, rows)
-            self._frame.multiply(jobs, columns, self._packed[rows], to, adds=adds, turned=True)
+                self._packed[rows] = self._commands.pack_rows(jobs, rows)
+            self._commands.multiply(jobs, columns, self._packed[rows], to, adds=adds, turned=True)
 
 
 class _Factor(NamedTuple):
-    """A matrix to multiply by, and where the product goes."""
+    """A matrix to multiply by, and the place of the product."""
 
     at: Address
     down: int
@@ -71,15 +70,15 @@ class _Factor(NamedTuple):
     adds: bool
 
 
-class Together(Gemm):
-    """By all threads, in tiles where the processor has them.
+class Parallel(Gemm):
+    """Products by all threads, in AMX tiles where the processor has them.
 
     Args:
-        commands: Whose jobs.
+        commands: The buffer.
     """
 
     def __init__(self, commands: CommandBuffer) -> None:
-        self._frame = commands
+        self._commands = commands
         self._functions = functions = commands.program.products(commands.program.cut)
         assert functions.multiply is not None, "factors are not rounded"
         self._join = functions.multiply.join
@@ -87,7 +86,7 @@ class Together(Gemm):
     def layer(
         self, jobs: CommandList, rows: Rows, matrix: int, transposed: bool, to: Rows, *, adds: bool = False
     ) -> None:
-        at, down, across, (_, width) = self._frame.lying(matrix, transposed)
+        at, down, across, (_, width) = self._commands.matrix_strides(matrix, transposed)
         self._multiply(jobs, rows, False, [_Factor(at, down, across, width, to, adds)])
 
     def ready_layer(self, jobs: CommandList, rows: Rows, packed: str, to: Rows) -> None:
@@ -100,7 +99,7 @@ class Together(Gemm):
     def _multiply(
         self, jobs: CommandList, rows: Rows, turned: bool, factors: Sequence[_Factor], ready: str = ""
     ) -> None:
-        commands, height = self._frame, rows.width if turned else Address("rows")
+        commands, height = self._commands, rows.width if turned else Address("rows")
         commands.scratch.add("work", "share", self._functions.work)
         table: list[Argument] = []
         added = []
@@ -132,8 +131,8 @@ class Together(Gemm):
             table=Address(commands.numbers(jobs, table)),
             parts=Address(SHARES),
             work=Address("work"),
-            number=team().which,
-            team=team().size,
+            number=commands.program.team.which,
+            team=commands.program.team.size,
         )
         arguments = commands.numbers(jobs, job)
         commands.call(jobs, "parallel", self._join, Address(arguments), Address(CREW), 0)

@@ -1,7 +1,6 @@
-"""The jobs after a way back that make the gradients of inputs and weights.
+"""Commands after a backward pass: the gradients of inputs and weights.
 
-The gradient of a matrix is a product of columns: those of what was multiplied by it and those of the product's
-gradient, over all rows.
+The gradient of a matrix is a product over all rows: of what was multiplied by it, and of the gradient of the result.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from unspool.engine.cpu.launch.gemm_commands import Gemm
 __all__ = ["write_gradients"]
 
 
-def write_gradients(commands: CommandBuffer, wanted: Sequence[bool], overall: Gemm | None) -> None:
-    """Add the jobs.
+def write_gradients(commands: CommandBuffer, needs_gradient: Sequence[bool], gemm: Gemm | None) -> None:
+    """Add the commands.
 
     Args:
-        commands: Of the way back.
-        wanted: Which of the things given get a gradient.
-        overall: How products are made; if they are no jobs, only the vectors' gradients are.
+        commands: Of the backward pass.
+        needs_gradient: Which arguments get a gradient.
+        gemm: Makes the products; None if torch does, and then only the vectors' gradients are commands.
     """
     plain, first = commands.plain, commands.first_weight
     vectors = [
@@ -31,9 +30,9 @@ def write_gradients(commands: CommandBuffer, wanted: Sequence[bool], overall: Ge
         for number, parts in enumerate(plain.sums)
         if _vector(commands, number) in commands.kernel.buffers
         for part in parts
-        if wanted[first + plain.vectors[part].weight]
+        if needs_gradient[first + plain.vectors[part].weight]
     ]
-    if overall is None:
+    if gemm is None:
         multiplied = {piece.weight for piece in plain.matrices}
         _vectors(commands, [vector for vector in vectors if vector[0].weight not in multiplied], [])
         return
@@ -41,9 +40,9 @@ def write_gradients(commands: CommandBuffer, wanted: Sequence[bool], overall: Ge
         (outer.matrix, commands.rows(outer.left, outer.depth), commands.rows(outer.right, outer.width))
         for outer in commands.kernel.outers
     ]
-    factors += _of_inputs(commands, wanted, overall)
+    factors += _of_inputs(commands, needs_gradient, gemm)
     products = [(plain.matrices[matrix], left, right) for matrix, left, right in factors]
-    products = [product for product in products if wanted[first + product[0].weight]]
+    products = [product for product in products if needs_gradient[first + product[0].weight]]
     summed = _vectors(commands, vectors, [piece for piece, _, _ in products])
     columns: dict[Rows, list[tuple[Rows, Rows, bool]]] = defaultdict(list)
     for piece, left, right in products:
@@ -51,19 +50,19 @@ def write_gradients(commands: CommandBuffer, wanted: Sequence[bool], overall: Ge
         to = Rows(commands.piece("gradient", piece), commands.shapes[piece.weight][1], across.width)
         columns[down].append((across, to, piece.weight in summed))
     for down, others in columns.items():
-        overall.sums(commands.tail, down, others)
+        gemm.sums(commands.tail, down, others)
 
 
 def _vector(commands: CommandBuffer, number: int) -> str:
-    """Where the loop leaves the gradient of a vector, one for each part."""
+    """Return the memory in which the loop leaves the gradient of a vector, one for each part."""
     return commands.at(f"vector_gradient{number}").name
 
 
-def _of_inputs(commands: CommandBuffer, wanted: Sequence[bool], overall: Gemm) -> list[tuple[int, Rows, Rows]]:
-    """Gradients of inputs; returns matrix and factors of every product by which weights get theirs."""
+def _of_inputs(commands: CommandBuffer, needs_gradient: Sequence[bool], gemm: Gemm) -> list[tuple[int, Rows, Rows]]:
+    """Add the gradients of inputs; return matrix and factors of every product that a weight's gradient is."""
     factors: list[tuple[int, Rows, Rows]] = []
-    begun: dict[int, Rows] = {}
-    for number, (given, matrix) in enumerate(commands.plain.inputs):
+    started: dict[int, Rows] = {}
+    for number, (argument, matrix) in enumerate(commands.plain.inputs):
         name = f"input_gradient{number}"
         buffer = commands.kernel.buffers.get(name)
         if buffer is None:
@@ -71,42 +70,44 @@ def _of_inputs(commands: CommandBuffer, wanted: Sequence[bool], overall: Gemm) -
         gradient = Rows(commands.at(name), buffer.stride, buffer.stride)
         depth = buffer.stride if matrix is None else commands.matrix(matrix)[0]
         if matrix is not None:
-            factors.append((matrix, Rows(Address(commands.sequence(given, depth)), depth, depth), gradient))
-        if not wanted[given] or gradient.at.name == f"gradient{given}":
+            factors.append((matrix, Rows(Address(commands.sequence(argument, depth)), depth, depth), gradient))
+        if not needs_gradient[argument] or gradient.at.name == f"gradient{argument}":
             continue
-        adds = given in begun
+        adds = argument in started
         if not adds:
-            name = commands.reserve("rows", "time", depth) if commands.given == "padded" else f"gradient{given}"
-            begun[given] = Rows(Address(name), depth, depth)
-        to = begun[given]
+            name = (
+                commands.reserve("rows", "time", depth) if commands.arrangement == "padded" else f"gradient{argument}"
+            )
+            started[argument] = Rows(Address(name), depth, depth)
+        to = started[argument]
         if matrix is None:
             commands.call(
                 commands.tail, "add" if adds else "copy", to.at, depth, gradient.at, depth, Address("rows"), depth
             )
         else:
-            overall.layer(commands.tail, gradient, matrix, True, to, adds=adds)
-    if commands.given == "padded":
-        for given, rows in begun.items():
+            gemm.layer(commands.tail, gradient, matrix, True, to, adds=adds)
+    if commands.arrangement == "padded":
+        for argument, rows in started.items():
             width = rows.width
-            commands.gather(commands.tail, f"gradient{given}", width, rows.at, width, "spots", "padded", width)
+            commands.gather(commands.tail, f"gradient{argument}", width, rows.at, width, "spots", "padded", width)
     return factors
 
 
 def _vectors(commands: CommandBuffer, vectors: Sequence[tuple[Piece, int]], multiplied: Sequence[Piece]) -> set[int]:
-    """Gradients of vectors, each with its number in the loop; returns the weights to whose gradients the others add."""
+    """Add the gradients of vectors, given with their numbers; return the weights whose gradients accumulate."""
     first = commands.first_weight
     pieces = defaultdict(list)
     for piece in [*(piece for piece, _ in vectors), *multiplied]:
         pieces[piece.weight].append((piece.start, piece.stop))
-    summed = {piece.weight for piece, _ in vectors}
-    for weight, found in pieces.items():
-        shape, starts = commands.shapes[weight], [start for start, _ in sorted(found)]
-        ends = [0, *(stop for _, stop in sorted(found))]
-        if weight in summed or starts != ends[:-1] or ends[-1] != shape[0]:
-            summed.add(weight)  # some rows twice, or never
+    accumulated = {piece.weight for piece, _ in vectors}
+    for weight, rows in pieces.items():
+        shape, starts = commands.shapes[weight], [start for start, _ in sorted(rows)]
+        ends = [0, *(stop for _, stop in sorted(rows))]
+        if weight in accumulated or starts != ends[:-1] or ends[-1] != shape[0]:
+            accumulated.add(weight)  # some rows twice, or never
             commands.call(commands.tail, "clear", f"gradient{first + weight}", 0, 1, shape.numel())
     for piece, number in vectors:
         name, width = _vector(commands, number), piece.numbers(commands.shapes[piece.weight])
         stride = commands.kernel.buffers[name].stride
         commands.call(commands.tail, "add", commands.piece("gradient", piece), 0, name, stride, Address("parts"), width)
-    return summed
+    return accumulated

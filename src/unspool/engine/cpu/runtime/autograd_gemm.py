@@ -1,4 +1,4 @@
-"""Products over the rows of all steps at once outside of native jobs, under autograd: torch's, or ours where faster."""
+"""Products over the rows of all steps outside of command buffers, under autograd: torch's, or ours where faster."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from unspool.engine.cpu.policy import current_policy
 from unspool.engine.cpu.runtime.gemm import multiplied, worthwhile
 
 __all__ = [
@@ -24,30 +25,27 @@ __all__ = [
 HALF = "factors rounded to bfloat16, sums in float32 and rounded once, so within 2^-6 of the magnitudes of their terms"
 HALF_WITHIN = "factors rounded to bfloat16, sums in float32, so within 2^-7 of the magnitudes of their terms"
 FULL_WITHIN = "float32: bfloat16 would not be faster on this processor for so few rows"
-"""What bfloat16 costs, in words."""
+"""How exact products in bfloat16 are, in words."""
 IN_TILES = "each float32 cut into three bfloat16 and multiplied in tiles (AMX), sums in float32: as exact as vectors"
-_MANY = 1024
-"""Rows from which on torch makes a gradient in the order of the matrix: it is then turned once, and made up to a third
-faster, since both sides are read along their rows."""
 
 
 def multiply(rows: Tensor, matrix: Tensor, *, half: bool = False) -> Tensor:
-    """Rows times a matrix, under autograd.
+    """Multiply rows by a matrix, under autograd.
 
     Args:
         rows: (rows, depth).
         matrix: (depth, width).
         half: Whether to multiply in bfloat16; the result has the type of the rows either way.
     """
-    found: Tensor = _Multiply.apply(rows, matrix, half)  # type: ignore[no-untyped-call]
-    return found
+    result: Tensor = _Multiply.apply(rows, matrix, half)  # type: ignore[no-untyped-call]
+    return result
 
 
 def product(rows: Tensor, matrix: Tensor, half: bool, out: Tensor | None = None) -> Tensor:
-    """The same without autograd, put into `out` if that is given."""
+    """Multiply rows by a matrix without autograd; write to `out` if there is one. Shapes as in `multiply`."""
     if half:
-        found = (rows.bfloat16() @ matrix.bfloat16()).to(rows.dtype)
-        return found if out is None else out.copy_(found)
+        result = (rows.bfloat16() @ matrix.bfloat16()).to(rows.dtype)
+        return result if out is None else out.copy_(result)
     return multiplied(rows, [matrix], out)[0] if worthwhile(rows, matrix) else torch.mm(rows, matrix, out=out)
 
 
@@ -74,27 +72,27 @@ class _Multiply(torch.autograd.Function):
 
 
 def matrix_gradient(rows: Tensor, gradient: Tensor, *, half: bool = False) -> Tensor:
-    """The gradient of the matrix by which rows were multiplied, (depth, width).
+    """Return the gradient of a matrix by which rows were multiplied, (depth, width).
 
     Args:
-        rows: What was multiplied, (rows, depth).
-        gradient: Of the products, (rows, width).
+        rows: The factor, (rows, depth).
+        gradient: Of the product, (rows, width).
         half: Whether to multiply in bfloat16; the result has the type of the rows either way.
     """
     return matrix_gradients([rows], gradient, half=half)[0]
 
 
 def matrix_gradients(rows: Sequence[Tensor], gradient: Tensor, *, half: bool = False) -> list[Tensor]:
-    """The gradients of some matrices, by each of which other rows were multiplied before they were added up."""
+    """Return the gradients of several matrices whose products were added up; arguments as in `matrix_gradient`."""
     if half:
         gradient = gradient.bfloat16()
         return [_matrix_gradient(part.bfloat16(), gradient).to(part.dtype) for part in rows]
     if all(worthwhile(gradient.t(), part) for part in rows):
-        return [found.t() for found in multiplied(gradient.t(), rows)]
+        return [of_part.t() for of_part in multiplied(gradient.t(), rows)]
     return [_matrix_gradient(part, gradient) for part in rows]
 
 
 def _matrix_gradient(rows: Tensor, gradient: Tensor) -> Tensor:
-    if rows.shape[0] >= _MANY:
+    if rows.shape[0] >= current_policy().transposed_gradient_rows:
         return rows.t() @ gradient
     return (gradient.t() @ rows).t()  # a layer's weight is the transpose of the matrix, and so is its gradient

@@ -1,7 +1,7 @@
-"""Where the rows of each step stand: padded batches as blocks, ragged ones packed, the longest sequences first.
+"""Layouts of batches: padded ones as blocks of rows, ragged ones packed, the longest sequences first.
 
 A packed batch has no padding: the rows of step 0 come first, one for each sequence, then those of step 1, one for each
-sequence that is long enough. So products over all steps at once touch real rows only, and the loop's batch shrinks.
+sequence that is long enough. So products over all steps read valid rows only, and the loop's batch shrinks.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from torch import Tensor
 
 from unspool.engine.cpu.codegen.kernel import RATES
 from unspool.engine.cpu.codegen.ragged_tables import table_starts
-from unspool.engine.cpu.codegen.target import host_target
 from unspool.engine.cpu.jit.compile import tables
+from unspool.engine.cpu.policy import current_target
 
-__all__ = ["CONSTANTS", "Given", "Layout", "blocks", "packed"]
+__all__ = ["CONSTANTS", "Arrangement", "Layout", "blocks", "packed"]
 
-Given = Literal["full", "packed", "padded"]
-"""How sequences come to the loop: equally long; ragged and already without padding; or ragged and with it."""
+Arrangement = Literal["full", "packed", "padded"]
+"""How sequences come to the loop: of equal length; ragged and packed already; or ragged and padded."""
 _TABLES = ("active", "starts", "order", "back", "places", "spots", "previous", "ends", "ends_of_two")
 CONSTANTS = ("", "steps", "batch", "rows", "padded", "parts", "cuts", *_TABLES)
-"""Names that jobs have for what a layout says: nothing, five sizes, and where tables stand."""
+"""Names that commands have for the layout: none, five sizes, and the addresses of tables."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How one batch lies in memory.
+    """The rows of one batch in memory.
 
-    Its tables are whole numbers: `active`, how many sequences go on at each step; `starts`, the first row of each step,
-    by rate. A ragged batch has more of them: `order`, the sequences in order of length; `back`, where each went;
-    `places`, where each row stands in the padded batch; `spots`, the row that stands at each place of it, -1 in the
+    The tables are int64: `active`, the number of sequences at each step; `starts`, the first row of each step, by row
+    index. A ragged batch has more: `order`, the sequences in order of length; `back`, the place of each sequence there;
+    `places`, the row of the padded batch for each row; `spots`, the row for each row of the padded batch, -1 in the
     padding; `previous`, the rows of a history that hold the states before each row; `ends` and `ends_of_two`, those
-    that hold the last states, in all of a history or where only two blocks are kept; `sorted_ends` and
+    that hold the last states, in a whole history or where only two blocks are kept; `sorted_ends` and
     `sorted_ends_of_two`, the same in order of length.
     """
 
@@ -48,26 +48,26 @@ class Layout:
     rows: int
     """Of all steps together."""
     padded: int
-    """The same with the padding that the batch was given with."""
+    """Rows of all steps with the padding of the inputs."""
     initial: int
-    """Where the first state stands in the history of a state."""
+    """The row of a history that holds the first state."""
     after: int
     """The first row of a history that holds the states after the rows of all steps."""
     memory: Tensor
-    """For the tables."""
+    """Of the tables."""
     tables: Mapping[str, int]
     """The first number of each table."""
     before: int | None = None
-    """The first row of a history that holds the states before the rows of all steps, if they stand together."""
+    """The first row of a history that holds the states before the rows of all steps, if these rows are adjacent."""
     final: int | None = None
-    """The first row of a history that holds the last states, if they stand together."""
+    """The first row of a history that holds the last states, if these rows are adjacent."""
     final_of_two: int | None = None
     """The same where only two blocks are kept."""
     lengths: Sequence[int] | None = None
     """Of the sequences, if they differ."""
 
-    known: dict[int, tuple[array[int], list[int]]] = field(default_factory=dict)
-    """By the number of parts: what `cuts` and `numbers` have answered before."""
+    by_parts: dict[int, tuple[array[int], list[int]]] = field(default_factory=dict)
+    """Cached results of `cuts` and `numbers`, by the number of parts."""
 
     @property
     def ragged(self) -> bool:
@@ -75,25 +75,25 @@ class Layout:
         return self.lengths is not None
 
     def index(self, table: str) -> Tensor:
-        """A table of row numbers."""
+        """Return a table of row numbers, int64."""
         count = self.rows if table in ("places", "previous") else self.batch
         return self.memory.narrow(0, self.tables[table], count)
 
     def cuts(self, parts: int) -> array[int]:
-        """The first sequence of each part and where the last part ends; parts have about the same work."""
-        return self._known(parts)[0]
+        """Return the first sequence of each part and the end of the last part; parts have about the same work."""
+        return self._for_parts(parts)[0]
 
     def numbers(self, parts: int) -> list[int]:
-        """The `CONSTANTS`."""
-        return self._known(parts)[1]
+        """Return the values of the `CONSTANTS`."""
+        return self._for_parts(parts)[1]
 
-    def _known(self, parts: int) -> tuple[array[int], list[int]]:
-        if parts not in self.known:
+    def _for_parts(self, parts: int) -> tuple[array[int], list[int]]:
+        if parts not in self.by_parts:
             cuts, start, tables = array("q", self._cuts(parts)), self.memory.data_ptr(), self.tables
-            found = [0, self.steps, self.batch, self.rows, self.padded, parts, cuts.buffer_info()[0]]
-            found += [start + 8 * tables[name] if name in tables else 0 for name in _TABLES]
-            self.known[parts] = cuts, found
-        return self.known[parts]
+            constants = [0, self.steps, self.batch, self.rows, self.padded, parts, cuts.buffer_info()[0]]
+            constants += [start + 8 * tables[name] if name in tables else 0 for name in _TABLES]
+            self.by_parts[parts] = cuts, constants
+        return self.by_parts[parts]
 
     def _cuts(self, parts: int) -> list[int]:
         if self.lengths is None:
@@ -104,7 +104,7 @@ class Layout:
 
 @lru_cache(maxsize=256)
 def blocks(steps: int, batch: int, reverse: bool) -> Layout:
-    """All sequences are equally long: every step is a block, read from the last to the first if reverse."""
+    """Return the layout of sequences of equal length: each step is a block; `reverse` reads from the last."""
     step = torch.arange(steps, device="cpu")
     turn = steps - 1 - step if reverse else step
     begins = {
@@ -131,23 +131,29 @@ def blocks(steps: int, batch: int, reverse: bool) -> Layout:
 
 
 def packed(lengths: Tensor, time: int, reverse: bool) -> Layout:
-    """Sequences differ in length, between 1 and `time`, to which they were padded."""
-    given: list[int] = lengths.tolist()
-    assert min(given) > 0, "checked at the door"
-    assert max(given) <= time, "checked at the door"
-    batch, (begins, count) = len(given), table_starts(time, len(given))
+    """Return the layout of a ragged batch.
+
+    Args:
+        lengths: Valid steps, int64 (batch,), each between 1 and `time`.
+        time: Steps of the padded batch.
+        reverse: Whether each sequence is read from its last valid step.
+    """
+    values: list[int] = lengths.tolist()
+    assert min(values) > 0, "checked at the door"
+    assert max(values) <= time, "checked at the door"
+    batch, (begins, count) = len(values), table_starts(time, len(values))
     memory = torch.empty(count, dtype=torch.int64, device="cpu")
-    start, numbers = memory.data_ptr(), array("q", given)
+    start, numbers = memory.data_ptr(), array("q", values)
     addresses = array("q", [start + 8 * begin for begin in begins.values()])
-    tables(host_target()).run(numbers.buffer_info()[0], batch, time, reverse, addresses.buffer_info()[0])
+    tables(current_target()).run(numbers.buffer_info()[0], batch, time, reverse, addresses.buffer_info()[0])
     return Layout(
-        steps=max(given),
+        steps=max(values),
         batch=batch,
-        rows=sum(given),
+        rows=sum(values),
         padded=time * batch,
         initial=0,
         after=batch,
         memory=memory,
         tables=begins,
-        lengths=given,
+        lengths=values,
     )

@@ -1,4 +1,4 @@
-"""Who would see nothing of native code: it is handed addresses, and torch is not asked."""
+"""Detect tracers, modes and function transforms that native code would bypass, since it calls no torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _modes = torch._C._len_torch_dispatch_stack
 
 
 def is_intercepted() -> bool:
-    """Whether someone has to see every torch call: a compiler, a tracer, a transform, a mode, forward gradients."""
+    """Return whether a compiler, tracer, transform, dispatch mode or forward-mode autodiff must see torch's calls."""
     return _compiling() or _tracing() or _transforms() is not None or _modes() > 0 or forward_ad._current_level >= 0
 
 
 def plain_memory(tensor: Tensor) -> bool:
-    """Whether a tensor is nothing but its numbers, which stand where it says."""
+    """Return whether a tensor is nothing but its numbers, at the address and strides that it reports."""
     return (
         type(tensor) in (Tensor, nn.Parameter)
         and tensor.is_cpu

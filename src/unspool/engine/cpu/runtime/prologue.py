@@ -1,4 +1,4 @@
-"""Run what comes before a loop by torch's own operations, under autograd."""
+"""Run the prologue of a loop by torch's own operations, under autograd."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["run_inputs", "run_weights"]
 def run_weights(
     before: Prologue, vectors: Sequence[Tensor], matrices: Sequence[Tensor], dtype: torch.dtype
 ) -> dict[Node, Tensor]:
-    """All that depends on weights alone; the loop's vectors are among it.
+    """Compute all that depends on weights alone; the loop's vectors are among it.
 
     Args:
         before: The prologue.
         vectors: The weights that are the same for all rows, each (width,).
         matrices: The matrices by number.
-        dtype: Of the numbers that stand in the step.
+        dtype: Of the step's constants.
 
     Returns:
-        What was computed, each (1, width).
+        Values by node, each (1, width).
     """
     values: dict[Node, Tensor] = {}
     for node in before.order[0]:
@@ -48,14 +48,14 @@ def run_inputs(
     *,
     half: bool = False,
 ) -> list[Tensor]:
-    """The loop's inputs, each (rows, width).
+    """Return the loop's inputs, each (rows, width).
 
     Args:
         before: The prologue.
         inputs: The step's input and context of all steps, each (rows, width).
         shared: What `run_weights` returned.
         matrices: The matrices by number.
-        half: Whether products are made in bfloat16.
+        half: Whether to multiply in bfloat16.
     """
     values = dict(shared)
     for node in before.order[1]:

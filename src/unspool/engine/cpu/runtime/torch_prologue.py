@@ -18,14 +18,21 @@ __all__ = ["input_products", "prologue_gradients"]
 def input_products(
     plain: AffineProlog, rows: Sequence[Tensor], owned: Sequence[Tensor], *, half: bool = False
 ) -> dict[str, Tensor]:
-    """The loop's inputs that are products, (rows, width), by name; made in bfloat16 if half."""
-    made = {}
-    for number, (given, matrix) in enumerate(plain.inputs):
+    """Return the loop's inputs that are products, (rows, width), by name.
+
+    Args:
+        plain: The prologue.
+        rows: The step's input and context, each (rows, width).
+        owned: The weights.
+        half: Whether to multiply in bfloat16.
+    """
+    products = {}
+    for number, (source, matrix) in enumerate(plain.inputs):
         if matrix is not None:
-            layer, left = _layer(plain, owned, matrix).t(), rows[given]
+            layer, left = _layer(plain, owned, matrix).t(), rows[source]
             out = pooled_empty(left.dtype, len(left), layer.shape[1])
-            made[f"input{number}"] = product(left, layer, half, out)
-    return made
+            products[f"input{number}"] = product(left, layer, half, out)
+    return products
 
 
 def prologue_gradients(
@@ -34,53 +41,53 @@ def prologue_gradients(
     rows: Sequence[Tensor],
     owned: Sequence[Tensor],
     products: Sequence[tuple[int, Tensor, Tensor]],
-    wanted: Sequence[bool],
+    needs_gradient: Sequence[bool],
     *,
     half: bool = False,
 ) -> list[Tensor | None]:
-    """The gradients of the rows, then of the weights.
+    """Return the gradients of the rows, then of the weights; None for those that need none.
 
     Args:
         plain: The prologue.
-        memory: What the loop left under a name, as under `input_gradient0` and `vector_gradient0`.
-        rows: What the step was given.
+        memory: Returns what the loop left under a name, as `input_gradient0` or `vector_gradient0`.
+        rows: The step's input and context, each (rows, width).
         owned: The weights.
         products: Number, left and right of each product whose sum over rows is a matrix's gradient in the loop.
-        wanted: Which rows, then which weights, need their gradient.
+        needs_gradient: Which rows, then which weights, need their gradient.
         half: Whether to multiply in bfloat16.
     """
     of_rows: list[Tensor | None] = [None] * len(rows)
-    found: list[list[tuple[int, int, Tensor]]] = [[] for _ in owned]
+    row_gradients: list[list[tuple[int, int, Tensor]]] = [[] for _ in owned]
     products = list(products)
-    for number, (given, matrix) in enumerate(plain.inputs):
+    for number, (source, matrix) in enumerate(plain.inputs):
         gradient = memory(f"input_gradient{number}")
         if gradient is None:
             continue
         if matrix is not None:
-            products.append((matrix, rows[given], gradient))
-        if wanted[given]:
-            back = gradient if matrix is None else product(gradient, _layer(plain, owned, matrix), half)
-            before = of_rows[given]
-            of_rows[given] = back if before is None else before + back
-    for number, parts in enumerate(plain.sums):
+            products.append((matrix, rows[source], gradient))
+        if needs_gradient[source]:
+            of_rows_part = gradient if matrix is None else product(gradient, _layer(plain, owned, matrix), half)
+            before = of_rows[source]
+            of_rows[source] = of_rows_part if before is None else before + of_rows_part
+    for number, vectors in enumerate(plain.sums):
         gradient = memory(f"vector_gradient{number}")
         if gradient is not None:
-            _share(plain, gradient, parts, owned, wanted[len(rows) :], found)
+            _share(plain, gradient, vectors, owned, needs_gradient[len(rows) :], row_gradients)
     together: dict[tuple[Any, ...], list[tuple[Piece, Tensor, Tensor]]] = {}
     for matrix, left, right in products:
         piece = plain.matrices[matrix]
-        if wanted[len(rows) + piece.weight]:
+        if needs_gradient[len(rows) + piece.weight]:
             key = right.data_ptr(), right.shape, right.stride()
             together.setdefault(key, []).append((piece, left, right))
     for same in together.values():
         gradients = matrix_gradients([left for _, left, _ in same], same[0][2], half=half)
         for (piece, _, _), of_matrix in zip(same, gradients, strict=True):
-            found[piece.weight].append((piece.start, piece.stop, of_matrix.t() if piece.turned else of_matrix))
-    return [*of_rows, *(_assembled(parts, weight) for parts, weight in zip(found, owned, strict=True))]
+            row_gradients[piece.weight].append((piece.start, piece.stop, of_matrix.t() if piece.turned else of_matrix))
+    return [*of_rows, *(_assembled(vectors, weight) for vectors, weight in zip(row_gradients, owned, strict=True))]
 
 
 def _layer(plain: AffineProlog, owned: Sequence[Tensor], matrix: int) -> Tensor:
-    """A matrix as a layer keeps its weights, (out, in)."""
+    """Return a matrix as a layer stores its weights, (out, in)."""
     piece = plain.matrices[matrix]
     return _cut(owned, piece) if piece.turned else _cut(owned, piece).t()
 
@@ -90,16 +97,16 @@ def _share(
     gradient: Tensor,
     parts: Sequence[int],
     owned: Sequence[Tensor],
-    wanted: Sequence[bool],
-    found: list[list[tuple[int, int, Tensor]]],
+    needs_gradient: Sequence[bool],
+    row_gradients: list[list[tuple[int, int, Tensor]]],
 ) -> None:
-    """The gradient of a sum of vectors, from that of every row, is that of each of them."""
-    pieces = [piece for piece in (plain.vectors[part] for part in parts) if wanted[piece.weight]]
+    """Give the gradient of a sum of vectors to each of them, summed over rows."""
+    pieces = [piece for piece in (plain.vectors[part] for part in parts) if needs_gradient[piece.weight]]
     if pieces:
         total = gradient.sum(0)
         for piece in pieces:
             some = total[: piece.numbers(owned[piece.weight].shape)]
-            found[piece.weight].append((piece.start, piece.stop, some))
+            row_gradients[piece.weight].append((piece.start, piece.stop, some))
 
 
 def _cut(owned: Sequence[Tensor], piece: Piece) -> Tensor:
@@ -108,7 +115,7 @@ def _cut(owned: Sequence[Tensor], piece: Piece) -> Tensor:
 
 
 def _assembled(parts: list[tuple[int, int, Tensor]], weight: Tensor) -> Tensor | None:
-    """One gradient of all that was found for some rows each."""
+    """Return the gradient of a weight from those of some rows each."""
     if not parts:
         return None
     if len(parts) == 1 and parts[0][2].shape == weight.shape:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from unspool.engine.cpu.codegen.gemm.amx_packing import DEPTH, HIGH, TILE, emit_fill, function, tiles_size
-from unspool.engine.cpu.codegen.gemm.blocking import DEEP, Columns, Results, Rows, Scheme, emit_whole
+from unspool.engine.cpu.codegen.gemm.blocking import Columns, Results, Rows, Scheme, emit_whole
 from unspool.engine.cpu.codegen.llvm_builder import Function
 from unspool.engine.cpu.codegen.target import Target
+from unspool.engine.cpu.policy import DEFAULT_CODEGEN, CodegenPolicy
 
 __all__ = ["emit_tiled", "work_size"]
 
@@ -14,17 +15,14 @@ _WIDTHS = {1: 4, 2: 2}
 _ORDER = ((0, 1), (0, 2), (0, 0), (2, 0), (1, 0), (1, 1))
 """Parts of columns and of rows whose products are taken: many that need no load after few, and as many as can be whose
 parts are still in a tile. Everywhere in this order, so that bits do not depend on how many rows there are."""
-_TILES, _PANEL = 256, 4
-"""How many tiles of columns are cut up at a time, so that they stay in a core's own cache, and how many rows of tiles
-then."""
 
 
-def work_size(parts: int) -> int:
+def work_size(parts: int, policy: CodegenPolicy) -> int:
     """How many float32 of memory each thread needs for products of the same rows, however many."""
-    return tiles_size(DEEP, HIGH * _PANEL, parts) + _TILES * parts * TILE
+    return tiles_size(policy.block_depth, HIGH * policy.amx_panel_tiles, parts) + policy.amx_column_tiles * parts * TILE
 
 
-def emit_tiled(target: Target, parts: int) -> str:
+def emit_tiled(target: Target, parts: int, policy: CodegenPolicy = DEFAULT_CODEGEN) -> str:
     """A module with functions on float32.
 
     `product(rows, stride, count, tiles, depth, vectors, result, stride)` and `pack(matrix, down, across, depth, width,
@@ -33,11 +31,12 @@ def emit_tiled(target: Target, parts: int) -> str:
     Args:
         target: The instruction set.
         parts: Into how many bfloat16 a number is cut: three for float32; one for its rounded value.
+        policy: Block sizes.
     """
     functions = [*emit_fill(target, parts), _configure(target)]
     functions += [_sums(target, parts, high, wide) for high, most in _WIDTHS.items() for wide in range(1, most + 1)]
-    functions += [_sweep(target), _product(target, parts), _pack(target, parts)]
-    functions += emit_whole(_Tiled(target, parts))
+    functions += [_sweep(target), _product(target, parts, policy.block_depth), _pack(target, parts)]
+    functions += emit_whole(_Tiled(target, parts, policy))
     declared = sorted(set().union(*(function.declared for function in functions)))
     return "\n\n".join(["\n".join(declared), *map(str, functions)])
 
@@ -63,7 +62,7 @@ def _configure(target: Target) -> Function:
 
 
 def _sums(target: Target, parts: int, high: int, wide: int) -> Function:
-    """Tiles of sums, `high` below one another and `wide` side by side, over at most `DEEP`.
+    """Tiles of sums, `high` below one another and `wide` side by side, over at most `block_depth` terms.
 
     Those of the rows below begin `%further` numbers behind, and end in a result of their own, `%under`. What is added
     to a result is summed up by itself first: the last parts of a number would be lost in a large sum.
@@ -102,13 +101,13 @@ def _sums(target: Target, parts: int, high: int, wide: int) -> Function:
 def _step(f: Function, rows: list[str], columns: list[str], parts: int, number: dict[tuple[int, int], int]) -> None:
     """All products of one depth."""
     order = [pair for pair in _ORDER if sum(pair) < parts]
-    held: dict[int, str] = {}
+    loaded: dict[int, str] = {}
 
     def load(tile: int, start: str, part: int, *, once: bool = False) -> None:
         place = f"{start} {part}"
-        if held.get(tile) != place:
+        if loaded.get(tile) != place:
             f.tile_load(tile, f.address(start, part * TILE), 64, once=once)
-            held[tile] = place
+            loaded[tile] = place
 
     if len(rows) == 1:  # all parts of the rows stay in tiles
         for part in range(parts):
@@ -154,15 +153,15 @@ def _sweep(target: Target) -> Function:
     return f
 
 
-def _product(target: Target, parts: int) -> Function:
+def _product(target: Target, parts: int, block_depth: int) -> Function:
     rows, tiles, result = "ptr %a, i64 %stride, i64 %count", "ptr %tiles, i64 %depth", "ptr %result, i64 %across"
     f = function(f"@product({rows}, {tiles}, i64 %vectors, {result})", target)
     apart = f.whole("mul", f.ceiling("%depth", DEPTH), parts * TILE)
-    further = tiles_size(DEEP, HIGH, parts)
+    further = tiles_size(block_depth, HIGH, parts)
     room = f.allocate(f"[{2 * further} x float]")
-    with f.loop(0, "%count", 2 * HIGH, what="top") as top, f.loop(0, "%depth", DEEP, what="k") as k:
+    with f.loop(0, "%count", 2 * HIGH, what="top") as top, f.loop(0, "%depth", block_depth, what="k") as k:
         count = f.smaller(2 * HIGH, f.whole("sub", "%count", top))
-        deep = f.smaller(DEEP, f.whole("sub", "%depth", k))
+        deep = f.smaller(block_depth, f.whole("sub", "%depth", k))
         two = f.value(f"icmp sgt i64 {count}, {HIGH}")
         high = f.value(f"select i1 {two}, i64 {f.ceiling(count, 2)}, i64 {count}")  # of about the same height
         low = f.whole("sub", count, high)
@@ -174,8 +173,8 @@ def _product(target: Target, parts: int) -> Function:
         to = f.address("%result", f.whole("mul", top, "%across"))
         tiles = f.address("%tiles", f.whole("mul", f.whole("sdiv", k, DEPTH), parts * TILE))
         blocks, adds = f.ceiling(deep, DEPTH), f.value(f"icmp sgt i64 {k}, 0")
-        given = f"ptr {room}, i64 {further}, i64 {high}, i64 {low}, ptr {tiles}, i64 {apart}, i64 {blocks}"
-        f.do(f"call void @sweep({given}, i64 %vectors, ptr {to}, i64 %across, i1 {adds})")
+        operands = f"ptr {room}, i64 {further}, i64 {high}, i64 {low}, ptr {tiles}, i64 {apart}, i64 {blocks}"
+        f.do(f"call void @sweep({operands}, i64 %vectors, ptr {to}, i64 %across, i1 {adds})")
     f.call("void", "llvm.x86.tilerelease")
     return f
 
@@ -201,17 +200,19 @@ def _fill(
 class _Tiled(Scheme):
     """In tiles."""
 
-    grain, unit, high = DEPTH, HIGH, HIGH * _PANEL
+    grain, unit = DEPTH, HIGH
 
-    def __init__(self, target: Target, parts: int) -> None:
-        self._target, self._parts, self.work = target, parts, work_size(parts)
-        self.before = tiles_size(DEEP, self.high, parts)
+    def __init__(self, target: Target, parts: int, policy: CodegenPolicy) -> None:
+        self._target, self._parts, self.work = target, parts, work_size(parts, policy)
+        self.deep, self.high = policy.block_depth, HIGH * policy.amx_panel_tiles
+        self.before = tiles_size(self.deep, self.high, parts)
+        self._column_tiles = policy.amx_column_tiles
 
     def function(self, head: str) -> Function:
         return function(head, self._target)
 
     def near(self, f: Function, units: str, deep: str) -> tuple[str, str]:
-        fit = f.whole("sdiv", str(_TILES), f.ceiling(deep, DEPTH))
+        fit = f.whole("sdiv", str(self._column_tiles), f.ceiling(deep, DEPTH))
         return f.value(f"icmp sle i64 {units}, {fit}"), fit
 
     def size(self, f: Function, depth: str) -> str:
@@ -253,9 +254,9 @@ class _Tiled(Scheme):
                 )
                 corner = f.address(to, f.whole("mul", whole, HIGH))
                 with f.loop(0, f.whole("add", high, low), what="row") as row:
-                    found = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
+                    sums = f.read(f.address(edge, f.whole("mul", row, HIGH)), within)
                     place = f.address(corner, f.whole("mul", row, results.across))
-                    f.write(f.two("fadd", found, f.read(place, before)), place, within)
+                    f.write(f.two("fadd", sums, f.read(place, before)), place, within)
 
     def end(self, f: Function) -> None:
         f.call("void", "llvm.x86.tilerelease")

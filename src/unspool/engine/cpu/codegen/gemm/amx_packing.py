@@ -57,7 +57,7 @@ def _cut(f: Function, vectors: Sequence[str], parts: int) -> list[str]:
     """
     if parts == 1:
         return [f.rounded(*vectors, mixed=True)]
-    found, kind = [], f.integers32
+    cuts, kind = [], f.integers32
     for part in range(parts):
         last = part + 1 == parts
         bits = [f.value(f"bitcast {f.vector} {vector} to {kind}") for vector in vectors]
@@ -65,11 +65,11 @@ def _cut(f: Function, vectors: Sequence[str], parts: int) -> list[str]:
             bits = [f.value(f"add {kind} {number}, splat (i32 32768)") for number in bits]
         tops = [f.value(f"and {kind} {number}, splat (i32 -65536)") for number in bits]
         both = f.value(f"or {kind} {f.value(f'lshr {kind} {bits[0]}, splat (i32 16)')}, {tops[1]}")
-        found.append(f.value(f"bitcast {kind} {both} to {f.vector}"))
+        cuts.append(f.value(f"bitcast {kind} {both} to {f.vector}"))
         if not last:
             whole = [f.value(f"bitcast {kind} {top} to {f.vector}") for top in tops]
             vectors = [f.two("fsub", vector, top) for vector, top in zip(vectors, whole, strict=True)]
-    return found
+    return cuts
 
 
 def _fill(target: Target, parts: int) -> Function:
@@ -107,13 +107,13 @@ def _fill(target: Target, parts: int) -> Function:
         to = f.address("%tiles", f.whole("mul", group, "%apart"))
         to = f.address(to, f.whole("mul", block, parts * TILE))
         deep, wide = f.whole("sub", "%depth", k), f.whole("sub", "%count", column)
-        enough = [f.value(f"icmp sge i64 {there}, {wanted}") for there, wanted in ((deep, DEPTH), (wide, HIGH))]
+        enough = [f.value(f"icmp sge i64 {rest}, {size}") for rest, size in ((deep, DEPTH), (wide, HIGH))]
         inside = f.value(f"and i1 {enough[0]}, {enough[1]}")
-        given = f"ptr {start}, i64 {line}, i64 {second}"
+        source = f"ptr {start}, i64 {line}, i64 {second}"
         with f.when(inside, what="inside"):
-            f.do(f"call void @turn({given}, ptr {to})")
+            f.do(f"call void @turn({source}, ptr {to})")
         with f.when(f.value(f"xor i1 {inside}, true"), what="outside"):
-            f.do(f"call void @turn_some({given}, i64 {deep}, i64 {wide}, i1 {along}, ptr {to})")
+            f.do(f"call void @turn_some({source}, i64 {deep}, i64 {wide}, i1 {along}, ptr {to})")
     return f
 
 

@@ -11,13 +11,9 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from unspool.engine.cpu.codegen.llvm_builder import Function
 
-__all__ = ["DEEP", "Columns", "Factor", "Job", "Results", "Rows", "Scheme", "emit_whole"]
+__all__ = ["Columns", "Factor", "Job", "Results", "Rows", "Scheme", "emit_whole"]
 
 N = TypeVar("N")
-
-DEEP = 512
-"""How deep products are summed up at a time; half of that if there are several, or rows lie turned and are dear to lay
-out: then twice as many columns stay near, for which that is done once."""
 
 
 class Job(NamedTuple, Generic[N]):
@@ -91,6 +87,9 @@ class Results(NamedTuple):
 class Scheme(ABC):
     """How matrices are laid out and multiplied."""
 
+    deep: int
+    """Terms of a product that are packed at a time; half as many for several matrices, and for transposed rows, which
+    are dear to pack: then twice as many columns stay in the cache, for which the rows are packed once."""
     grain: int
     """How many numbers of a row are laid out together."""
     unit: int
@@ -169,7 +168,7 @@ def _multiply(scheme: Scheme) -> Function:
     job = _read(f, Job, "%job")
     straight, single = (f.value(f"icmp eq i64 {job[name]}, 1") for name in ("down", "factors"))
     easy = f.value(f"and i1 {straight}, {single}")
-    deepest = f.value(f"select i1 {easy}, i64 {DEEP}, i64 {DEEP // 2}")
+    deepest = f.value(f"select i1 {easy}, i64 {scheme.deep}, i64 {scheme.deep // 2}")
     even = f.ceiling(job["depth"], f.ceiling(job["depth"], deepest))
     chunk = f.whole("mul", f.ceiling(even, scheme.grain), scheme.grain)
     wide = f.value(f"icmp sgt i64 {f.whole('mul', job['width'], job['factors'])}, {job['height']}")
@@ -212,7 +211,7 @@ class _Chunk:
         self._close = scheme.size(f, deep)
         """How far neighbouring units are apart that were laid out."""
         self._panel = f.address(job["work"], f.whole("mul", "%part", scheme.work))
-        self._kept = f.address(self._panel, scheme.before)
+        self._columns_start = f.address(self._panel, scheme.before)
         """Where rows and where columns are laid out."""
 
     def multiply(self, factors: tuple[str, str], left: str, rows: tuple[str, str]) -> None:
@@ -266,7 +265,7 @@ class _Chunk:
     def _place(self, number: str, first: str) -> str:
         """Where a matrix is laid out."""
         size = self.f.whole("mul", self.f.whole("sdiv", self._each, self._scheme.unit), self._close)
-        return self.f.address(self._kept, self.f.whole("mul", self.f.whole("sub", number, first), size))
+        return self.f.address(self._columns_start, self.f.whole("mul", self.f.whole("sub", number, first), size))
 
 
 def _join(scheme: Scheme) -> Function:

@@ -9,21 +9,12 @@ from __future__ import annotations
 
 import torch
 
-from unspool.engine.cpu.codegen.gemm.blocking import DEEP, Columns, Results, Rows, Scheme, emit_whole
+from unspool.engine.cpu.codegen.gemm.blocking import Columns, Results, Rows, Scheme, emit_whole
 from unspool.engine.cpu.codegen.llvm_builder import Function
-from unspool.engine.cpu.codegen.target import Target
+from unspool.engine.cpu.codegen.target import CACHE_LINE, Target
+from unspool.engine.cpu.policy import DEFAULT_CODEGEN, CodegenPolicy
 
 __all__ = ["emit_products", "packed_size", "work_size"]
-
-_AHEAD = 64
-"""How many rows before their use a column's numbers are fetched. A step has few rows to multiply, so the weights come
-from a far cache at every step: without this the processor waits for them a third of the time at 512 units and more."""
-_CHAIN = 128
-"""How many terms are added up one after the other; such sums are added up then. Errors grow with the former."""
-_ROUNDED = 32  # rows that are rounded to bfloat16 at a time
-_LINE = 64  # bytes that a processor fetches at once
-_KEPT, _HIGH = 0.5, 63
-"""The share of a core's own cache that packed columns may take, and how many rows are multiplied by them at a time."""
 
 
 def packed_size(depth: int, width: int, lanes: int, *, half: bool = False) -> int:
@@ -32,17 +23,19 @@ def packed_size(depth: int, width: int, lanes: int, *, half: bool = False) -> in
     return lines * (-(-width // lanes)) * lanes
 
 
-def work_size(target: Target, dtype: torch.dtype) -> int:
+def work_size(target: Target, dtype: torch.dtype, policy: CodegenPolicy) -> int:
     """How many numbers of memory each thread needs for products of the same rows, however many."""
-    return DEEP // 2 * _HIGH + _kept(target, dtype)
+    return policy.block_depth // 2 * policy.panel_rows + _cached_columns(target, dtype, policy)
 
 
-def _kept(target: Target, dtype: torch.dtype) -> int:
-    """How many numbers of packed columns stay near."""
-    return int(_KEPT * target.cache) // dtype.itemsize
+def _cached_columns(target: Target, dtype: torch.dtype, policy: CodegenPolicy) -> int:
+    """How many numbers of packed columns stay in the core's own cache."""
+    return int(policy.column_cache_share * target.cache) // dtype.itemsize
 
 
-def emit_products(target: Target, dtype: torch.dtype, *, half: bool = False) -> str:
+def emit_products(
+    target: Target, dtype: torch.dtype, *, half: bool = False, policy: CodegenPolicy = DEFAULT_CODEGEN
+) -> str:
     """A module with functions on packed matrices.
 
     `product(rows, stride, count, packed, depth, vectors, result, stride)` multiplies `count` rows by a packed matrix
@@ -55,9 +48,10 @@ def emit_products(target: Target, dtype: torch.dtype, *, half: bool = False) -> 
         dtype: The type of all numbers outside.
         half: Whether rows and matrix are rounded to bfloat16 before they are multiplied. Two of them stand where one
             float32 would, and one instruction adds two products to a float32 sum.
+        policy: Block sizes and prefetch distance.
     """
     tiles = [
-        _tile(rows, vectors, dtype, target, half)
+        _tile(rows, vectors, dtype, target, half, policy.prefetch_rows)
         for vectors, most in enumerate(target.tiles, start=1)
         for rows in range(1, most + 1)
     ]
@@ -71,20 +65,21 @@ def emit_products(target: Target, dtype: torch.dtype, *, half: bool = False) -> 
         f"@tiles = internal constant [{len(table)} x ptr] [{', '.join(table)}]",
         f"@limits = internal constant [{len(target.tiles)} x i64] [{', '.join(f'i64 {n}' for n in target.tiles)}]",
     ]
-    functions = [*tiles, _sweep(target, dtype), _pack(target, dtype, half)]
+    functions = [*tiles, _sweep(target, dtype, policy.chain_terms), _pack(target, dtype, half)]
     if half:
-        functions.append(_rounded_product(target, dtype))
+        functions.append(_rounded_product(target, dtype, policy.rounding_rows))
     else:
         functions += [_product(target, dtype, turned) for turned in (False, True)]
-        functions += emit_whole(_Vectors(target, dtype))
+        functions += emit_whole(_Vectors(target, dtype, policy))
     declared = sorted(set().union(*(function.declared for function in functions)))
     return "\n\n".join(["\n".join([*declared, *constants]), *map(str, functions)])
 
 
-def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: bool) -> Function:
+def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: bool, ahead: int) -> Function:
     """Some rows times some columns; written with the sums on the stack, from where LLVM moves them to registers.
 
-    Rows stand `%along` apart and neighbours in depth `%down`, columns one vector wide `%apart`.
+    Rows stand `%along` apart and neighbours in depth `%down`, columns one vector wide `%apart`. Columns are prefetched
+    `ahead` rows before their use: a step has few rows to multiply, so its weights come from a far cache.
     """
     lanes = target.lanes(dtype)
     head = (
@@ -101,9 +96,9 @@ def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: boo
     with f.loop(0, "%depth", what="depth") as k:
         line = f.whole("mul", k, lanes)
         here = [f.address(column, line) for column in columns]
-        if target.register_bytes == _LINE:
+        if target.register_bytes == CACHE_LINE:
             for place in here:
-                f.prefetch(f.address(place, _AHEAD * lanes))
+                f.prefetch(f.address(place, ahead * lanes))
         factors = [f.read(place) for place in here]
         at = f.whole("mul", k, "%down")
         for start, row in zip(starts, sums, strict=True):
@@ -126,8 +121,11 @@ def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: boo
     return f
 
 
-def _sweep(target: Target, dtype: torch.dtype) -> Function:
-    """Rows times columns a number of vectors wide: over groups of columns, and for each over groups of rows."""
+def _sweep(target: Target, dtype: torch.dtype, chain: int) -> Function:
+    """Rows times columns a number of vectors wide: over groups of columns, and for each over groups of rows.
+
+    One accumulator adds up `chain` terms, since its error grows with their number; then partial sums are added.
+    """
     lanes = target.lanes(dtype)
     f = Function(
         "internal void @sweep(ptr %a, i64 %along, i64 %down, i64 %count, ptr %packed, i64 %apart, i64 %depth, "
@@ -149,9 +147,9 @@ def _sweep(target: Target, dtype: torch.dtype) -> Function:
             tile = f.value(f"load ptr, ptr {f.address('@tiles', f.whole('add', row_of_table, height), 'ptr')}")
             a = f.address("%a", f.whole("mul", row, "%along"))
             result = f.address("%result", f.whole("add", f.whole("mul", row, "%across"), f.whole("mul", first, lanes)))
-            with f.loop(0, "%depth", _CHAIN, what="chain") as k:
+            with f.loop(0, "%depth", chain, what="chain") as k:
                 start, line = f.address(a, f.whole("mul", k, "%down")), f.address(packed, f.whole("mul", k, lanes))
-                deep = f.smaller(_CHAIN, f.whole("sub", "%depth", k))
+                deep = f.smaller(chain, f.whole("sub", "%depth", k))
                 adds = f.value(f"or i1 %adds, {f.value(f'icmp sgt i64 {k}, 0')}")
                 f.do(
                     f"call void {tile}(ptr {start}, i64 %along, i64 %down, ptr {line}, i64 %apart, i64 {deep}, "
@@ -172,7 +170,7 @@ def _product(target: Target, dtype: torch.dtype, turned: bool) -> Function:
     return f
 
 
-def _rounded_product(target: Target, dtype: torch.dtype) -> Function:
+def _rounded_product(target: Target, dtype: torch.dtype, at_a_time: int) -> Function:
     """The product of rows that are rounded to bfloat16 first, some at a time."""
     lanes = target.lanes(dtype)
     a, packed, result = "ptr %a, i64 %stride, i64 %count", "ptr %packed, i64 %depth", "ptr %result, i64 %across"
@@ -180,9 +178,9 @@ def _rounded_product(target: Target, dtype: torch.dtype) -> Function:
     pairs = f.ceiling("%depth", 2)
     apart = f.whole("mul", pairs, lanes)
     wide = f.whole("mul", f.ceiling("%depth", 2 * lanes), lanes)
-    room = f.value(f"alloca {f.number}, i64 {f.whole('mul', wide, _ROUNDED)}, align 64")
-    with f.loop(0, "%count", _ROUNDED, what="top") as top:
-        rows = f.smaller(_ROUNDED, f.whole("sub", "%count", top))
+    room = f.value(f"alloca {f.number}, i64 {f.whole('mul', wide, at_a_time)}, align 64")
+    with f.loop(0, "%count", at_a_time, what="top") as top:
+        rows = f.smaller(at_a_time, f.whole("sub", "%count", top))
         with f.loop(0, rows, what="row") as row:
             line = f.address("%a", f.whole("mul", "%stride", f.whole("add", top, row)))
             rounded = f.address(room, f.whole("mul", row, wide))
@@ -250,17 +248,19 @@ def _pack_block(f: Function, top: str, column: str, packed: str, each: int) -> N
 class _Vectors(Scheme):
     """On vectors: a unit is a packed column."""
 
-    grain, high = 1, _HIGH
+    grain = 1
 
-    def __init__(self, target: Target, dtype: torch.dtype) -> None:
+    def __init__(self, target: Target, dtype: torch.dtype, policy: CodegenPolicy) -> None:
         self._target, self._dtype, self.unit = target, dtype, target.lanes(dtype)
-        self.before, self.work = DEEP // 2 * _HIGH, work_size(target, dtype)
+        self.deep, self.high = policy.block_depth, policy.panel_rows
+        self.before, self.work = self.deep // 2 * self.high, work_size(target, dtype, policy)
+        self._cached_columns = _cached_columns(target, dtype, policy)
 
     def function(self, head: str) -> Function:
         return Function(f"void {head}", self._dtype, self.unit)
 
     def near(self, f: Function, units: str, deep: str) -> tuple[str, str]:
-        fit = f.whole("sdiv", str(_kept(self._target, self._dtype)), self.size(f, deep))
+        fit = f.whole("sdiv", str(self._cached_columns), self.size(f, deep))
         return f.value(f"icmp sle i64 {units}, {fit}"), f.ceiling(units, f.ceiling(units, fit))
 
     def size(self, f: Function, depth: str) -> str:
@@ -279,10 +279,10 @@ class _Vectors(Scheme):
         (down, along), (deep, count) = strides, sizes
         turned = f.value(f"icmp ne i64 {down}, 1")
         with f.when(turned, what="turned"):
-            self._copy(f, (start, down), (to[0], str(_HIGH)), (deep, count))
+            self._copy(f, (start, down), (to[0], str(self.high)), (deep, count))
         place = f.value(f"select i1 {turned}, ptr {to[0]}, ptr {start}")
         apart = f.value(f"select i1 {turned}, i64 1, i64 {along}")
-        return Rows(place, apart, f.value(f"select i1 {turned}, i64 {_HIGH}, i64 1"), count)
+        return Rows(place, apart, f.value(f"select i1 {turned}, i64 {self.high}, i64 1"), count)
 
     def multiply(self, f: Function, rows: Rows, columns: Columns, deep: str, results: Results) -> None:
         """The last columns may be fewer than a vector: what is beside them in the result is not touched."""
@@ -302,7 +302,7 @@ class _Vectors(Scheme):
                 f.address(columns.start, f.whole("mul", last, columns.apart)),
                 f.whole("mul", last, self.unit),
             )
-            edge, over = f.allocate(f"[{_HIGH * wide} x {f.number}]"), f.whole("sub", columns.width, left)
+            edge, over = f.allocate(f"[{self.high * wide} x {f.number}]"), f.whole("sub", columns.width, left)
             there = f.address(results.start, left)
             with f.when(results.adds, what="before"):  # and not after, so that all sums are added up in one order
                 self._copy(f, (there, results.across), (edge, str(wide)), (rows.height, over))

@@ -120,8 +120,8 @@ def test_what_can_t_be_compiled_is_named_with_its_line(kind, line, why):
     number = inspect.getsourcelines(kind.step)[1] + line
     report = explain(cell)
     assert report.backend == "reference"
-    assert re.search(rf"test_trace\.py:{number}: .*{why}", report.refusals["cpu"]), report.refusals["cpu"]
-    with pytest.raises(BackendError, match=f"test_trace.py:{number}"):
+    assert re.search(rf"test_frontend_trace\.py:{number}: .*{why}", report.refusals["cpu"]), report.refusals["cpu"]
+    with pytest.raises(BackendError, match=f"test_frontend_trace.py:{number}"):
         unroll(cell, torch.zeros(5, 2, 3), backend="cpu")
 
 

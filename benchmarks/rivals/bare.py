@@ -48,14 +48,14 @@ class PlainEmbedding(nn.Module):
 
     def __init__(self, source: TokenEmbedding) -> None:
         super().__init__()
-        self.words = _copied_table(source.table)
+        self.words = copied_table(source.table)
         self.word_dropout = source.word_dropout
         composed = source.characters
         self.characters = self.filters = None
         if composed is not None:
             if composed.kind != "convolution":
                 raise ValueError("the plain network composes words by convolution only")
-            self.characters, self.filters = _copied_table(composed.embedding), None
+            self.characters, self.filters = copied_table(composed.embedding), None
             old = composed.filters
             self.filters = nn.Conv1d(old.in_channels, old.out_channels, old.kernel_size[0], padding=old.padding[0])
             self.filters.load_state_dict(old.state_dict())
@@ -79,8 +79,8 @@ class PlainTagger(nn.Module):
         super().__init__()
         if source.crf is not None:
             raise ValueError("the plain tagger has no CRF")
-        self.embedding, self.lstm = PlainEmbedding(source.embedding), _copied_lstm(source.encoder)
-        self.dropout, self.output = nn.Dropout(source.input_dropout.rate), _copied_linear(source.output)
+        self.embedding, self.lstm = PlainEmbedding(source.embedding), copied_lstm(source.encoder)
+        self.dropout, self.output = nn.Dropout(source.input_dropout.rate), copied_linear(source.output)
 
     def loss(self, batch: Labelled, carry: None = None) -> Loss:
         states = _packed(self.lstm, self.dropout(self.embedding(batch.tokens)), batch.tokens.lengths)
@@ -96,8 +96,8 @@ class PlainClassifier(nn.Module):
         super().__init__()
         if source.encoder is None or source.readout.pooling != "max":
             raise ValueError("the plain classifier takes the maximum over a recurrent network's states")
-        self.embedding, self.lstm = PlainEmbedding(source.embedding), _copied_lstm(source.encoder)
-        self.dropout, self.output = nn.Dropout(source.input_dropout.rate), _copied_linear(source.output)
+        self.embedding, self.lstm = PlainEmbedding(source.embedding), copied_lstm(source.encoder)
+        self.dropout, self.output = nn.Dropout(source.input_dropout.rate), copied_linear(source.output)
 
     def loss(self, batch: Labelled, carry: None = None) -> Loss:
         lengths = batch.tokens.lengths
@@ -115,9 +115,9 @@ class PlainLanguageModel(nn.Module):
         softmax = source.softmax
         if not isinstance(softmax, FullSoftmax):
             raise ValueError("the plain language model has a full softmax")
-        self.embedding, self.lstm = _copied_table(source.embedding.table), _copied_lstm(source.decoder)
+        self.embedding, self.lstm = copied_table(source.embedding.table), copied_lstm(source.decoder)
         self.dropout = nn.Dropout(source.input_dropout.rate)
-        self.project = None if softmax.project is None else _copied_linear(softmax.project)
+        self.project = None if softmax.project is None else copied_linear(softmax.project)
         tied = softmax.weight is source.embedding.table.weight
         self.weight = self.embedding.weight if tied else nn.Parameter(softmax.weight.detach().clone())
         self.bias = nn.Parameter(softmax.bias.detach().clone())
@@ -151,19 +151,19 @@ def _packed(lstm: nn.LSTM, vectors: Tensor, lengths: Tensor, padding: float = 0.
     return states
 
 
-def _copied_table(table: nn.Embedding) -> nn.Embedding:
+def copied_table(table: nn.Embedding) -> nn.Embedding:
     made = nn.Embedding(table.num_embeddings, table.embedding_dim, padding_idx=table.padding_idx)
     made.load_state_dict(table.state_dict())
     return made
 
 
-def _copied_linear(linear: nn.Linear) -> nn.Linear:
+def copied_linear(linear: nn.Linear) -> nn.Linear:
     made = nn.Linear(linear.in_features, linear.out_features, bias=linear.bias is not None)
     made.load_state_dict(linear.state_dict())
     return made
 
 
-def _copied_lstm(stack: Recurrent) -> nn.LSTM:
+def copied_lstm(stack: Recurrent) -> nn.LSTM:
     made = nn.LSTM(
         stack.input_size,
         stack.hidden_size,

@@ -1,6 +1,7 @@
-"""Generated code as it was read by a person: a change shows as a difference.
+"""Golden graphs and kernels: generated code that a person has read; a change shows as a difference.
 
-`UNSPOOL_GOLDEN=write python -m pytest tests/engine/cpu/test_golden_kernels.py` writes the files anew; read them then.
+`UNSPOOL_GOLDEN=write python -m pytest tests/engine/cpu/codegen/test_golden_kernels.py` writes the files anew; then read
+them.
 """
 
 from __future__ import annotations

@@ -10,18 +10,16 @@ import textwrap
 import pytest
 import torch
 from emulated import with_tiles
+from scopes import policy, threads
 
 from cases import ALL_CELLS, make_case
 from unspool.engine import explain, unroll
-from unspool.engine.cpu import backend as path
 from unspool.engine.cpu.codegen.gemm.amx_microkernel import emit_tiled
 from unspool.engine.cpu.codegen.gemm.amx_packing import tiles_size
 from unspool.engine.cpu.codegen.target import AMX, AVX512
 from unspool.engine.cpu.jit.compile import tiled
-from unspool.engine.cpu.launch.record import Recorder
-from unspool.engine.cpu.program import Program
+from unspool.engine.cpu.policy import AmxRows, current_target
 from unspool.engine.cpu.runtime import autograd_gemm as products
-from unspool.engine.cpu.runtime import gemm as whole
 from unspool.engine.cpu.runtime.autograd_gemm import HALF_WITHIN, IN_TILES, matrix_gradients, product
 from unspool.engine.cpu.runtime.gemm import PARTS, multiplied, worthwhile
 
@@ -30,7 +28,7 @@ UNIT = 2.0**-24  # half the distance from 1 to the next number of float32
 
 
 def in_tiles(rows: torch.Tensor, matrices: list[torch.Tensor]) -> list[torch.Tensor]:
-    return multiplied(rows, matrices, by=tiled(whole.host_target(), PARTS))
+    return multiplied(rows, matrices, by=tiled(current_target(), PARTS))
 
 
 def lying(rows: int, columns: int, turned: bool) -> torch.Tensor:
@@ -46,29 +44,16 @@ def assert_near(found: torch.Tensor, rows: torch.Tensor, matrix: torch.Tensor, u
 @pytest.fixture
 def tiles(monkeypatch):
     """A processor with tiles, in software if this one has none."""
-    with_tiles(monkeypatch)
-    yield
-    path._programs.clear()
+    with with_tiles(monkeypatch):
+        yield
 
 
 @pytest.fixture
-def always(monkeypatch, tiles):
+def always(tiles):
     """Tiles in every loop and for every product, however few rows there are."""
-    monkeypatch.setattr(Program, "tiles", lambda self, *given: 0 if self.dtype != torch.float32 else 3 - 2 * self.half)
-    monkeypatch.setattr(whole, "_WORTHWHILE", 0)
-    monkeypatch.setattr("unspool.engine.cpu.launch.record._SMALL", 0)
-    monkeypatch.setattr("unspool.engine.cpu.launch.record._HIGHER", 1 << 20)
-    path._programs.clear()
-    yield
-    path._programs.clear()
-
-
-@pytest.fixture
-def ways(monkeypatch):
-    """How products over all steps were made, call by call."""
-    taken, way = [], Recorder.way
-    monkeypatch.setattr(Recorder, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
-    return taken
+    any_rows = AmxRows(uncached=0, cached=0, shared=0)
+    with policy(amx_rows_split=any_rows, amx_rows_rounded=any_rows, gemm_work=0, serial_work=0, blocked_ratio=1 << 20):
+        yield
 
 
 @needs_tiles
@@ -117,7 +102,7 @@ def test_what_is_not_finite_spoils_its_row_alone():
 def test_products_of_a_loop(size, turned, parts):
     count, depth, width = size
     rows, matrix = torch.randn(count, depth), lying(depth, width, turned)
-    shared, vectors = tiled(whole.host_target(), parts), -(-width // 16)
+    shared, vectors = tiled(current_target(), parts), -(-width // 16)
     packed = torch.full((tiles_size(depth, width, parts),), torch.nan)
     found = torch.full((count + 1, vectors * 16), torch.nan)
     shared.pack(matrix.data_ptr(), *matrix.stride(), depth, width, packed.data_ptr())
@@ -133,20 +118,17 @@ def test_products_of_a_loop(size, turned, parts):
 
 @needs_tiles
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_shares_of_threads_change_no_bit_but_the_loops(count, ways):
+def test_shares_of_threads_change_no_bit_but_the_loops(count, strategies):
     """The loop makes its products on vectors here, whose bits depend on nothing."""
     case = make_case("lstm", (150, 4, 70, 90), ragged=False)
-    before, found = torch.get_num_threads(), []
-    try:
-        for threads in (1, count):
-            torch.set_num_threads(threads)
+    found = []
+    for number in (1, count):
+        with threads(number):
             found.append(case.outputs_and_gradients("cpu"))
-    finally:
-        torch.set_num_threads(before)
     for key, value in found[0].items():
         if "bias" not in key:  # parts of a batch are summed up each by itself
             assert torch.equal(value, found[1][key]), key
-    assert set(ways) == {"together"}
+    assert set(strategies) == {"parallel"}
 
 
 @needs_tiles
@@ -183,29 +165,25 @@ def test_one_part_is_what_bfloat16_asks_for():
 
 
 @needs_tiles
-def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch, ways):
+def test_the_way_that_is_taken_depends_on_rows_and_weights(monkeypatch, strategies):
     taken = []
     monkeypatch.setattr(products, "multiplied", lambda *given: (taken.append(len(given[1])), multiplied(*given))[1])
     cell, inputs = ALL_CELLS["lstm"](64, 96), torch.randn(60, 40, 64, requires_grad=True)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with threads(1):
         for lengths in (None, torch.arange(40) + 21):
             unroll(cell, inputs, lengths=lengths)[0].sum().backward()
-        assert (set(ways), taken) == ({"together"}, [])
-        ways.clear()
+        assert (set(strategies), taken) == ({"parallel"}, [])
+        strategies.clear()
         unroll(cell, inputs[:6, :6])[0].sum().backward()
-        assert (set(ways), taken) == ({"alone"}, [])
-        monkeypatch.setattr(Recorder, "way", lambda self, layout: "torch")
-        unroll(cell, inputs)[0].sum().backward()
+        assert (set(strategies), taken) == ({"serial"}, [])
+        with policy(serial_work=0, blocked_ratio=0):
+            unroll(cell, inputs)[0].sum().backward()
         assert taken == [1, 1, 2]  # inputs; their gradient; both weights at once, from one gradient of their sum
         assert explain(cell, inputs).details.count(IN_TILES) == 2
         assert explain(cell, inputs[:, :8]).details.count(IN_TILES) == 2
         assert IN_TILES not in explain(cell, inputs[:, :7]).details
         assert IN_TILES not in explain(cell.double(), inputs.double()).details
         assert IN_TILES not in explain(ALL_CELLS["mingru"](64, 96), inputs).details, "its loop has no products"
-    finally:
-        torch.set_num_threads(before)
     rows, matrix = torch.randn(4000, 64), torch.randn(64, 96)
     assert worthwhile(rows, matrix)
     assert not worthwhile(rows[:500], matrix)

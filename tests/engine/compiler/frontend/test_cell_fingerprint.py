@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import gc
 import types
+import weakref
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from unspool import Cell, LinearCell, unroll
 from unspool.engine import Stepper, explain, record_dispatch
+from unspool.engine.compiler.frontend.cell_fingerprint import CellFingerprint
 
 SCALE = 0.5
 TABLE = {"gain": 0.5, "extra": [0.25]}
@@ -273,6 +276,43 @@ def test_a_default_argument_changed_is_followed(monkeypatch):
     assert_follows(cell, inputs)
     monkeypatch.setattr(Defaulted.factor, "__defaults__", (-1.0,))
     assert_follows(cell, inputs)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fingerprint_detects_what_its_key_tells_apart(kind, monkeypatch):
+    cell = kind(3, 4)
+    before = CellFingerprint(cell)
+    assert before.matches(cell)
+    assert before.difference(CellFingerprint(cell)) is None
+    assert before.key == CellFingerprint(kind(3, 4)).key or kind is ReadsOwnObject, "another cell of the class"
+    change(monkeypatch, kind)
+    if kind is ReadsOwnObject:
+        cell.options.scale = -1.0
+    after = CellFingerprint(cell)
+    assert not before.matches(cell)
+    assert before.key != after.key
+    assert before.difference(after)
+
+
+def test_a_fingerprint_lets_its_cell_go():
+    cell = ReadsOwnObject(3, 4)
+    fingerprint, gone = CellFingerprint(cell), weakref.ref(cell)
+    del cell
+    gc.collect()
+    assert gone() is None
+    assert list(fingerprint.weights()) == [".weight"]
+
+
+def test_numbers_in_weights_are_no_part_of_it():
+    cell = ReadsGlobal(3, 4)
+    before = CellFingerprint(cell)
+    with torch.no_grad():
+        cell.weight.mul_(2)
+    assert before.matches(cell)
+    cell.weight = torch.nn.Parameter(cell.weight.detach().clone())
+    assert not before.matches(cell), "another tensor stands in its place"
+    assert before.key == CellFingerprint(cell).key, "and its step does the same"
+    assert before.difference(CellFingerprint(cell.double())) == "self.weight"
 
 
 def test_values_that_stay_compile_once(monkeypatch):

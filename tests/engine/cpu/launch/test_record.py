@@ -8,7 +8,7 @@ from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine.compiler.pipeline import lower_cell
-from unspool.engine.cpu import backend as path
+from unspool.engine.cpu.launch import call
 
 CASES = {**PIECES, "gru-reset-before": ALL_CELLS["gru-reset-before"], **ODD}
 
@@ -18,22 +18,14 @@ def ways(monkeypatch):
     """What came before the loops that ran."""
     taken: list[str] = []
     for name in ("record_affine", "record_bare"):
-        recorder = getattr(path, name)
+        recorder = getattr(call, name)
         monkeypatch.setattr(
-            path, name, lambda *given, name=name, recorder=recorder: (taken.append(name), recorder(*given))[1]
+            call, name, lambda *given, name=name, recorder=recorder: (taken.append(name), recorder(*given))[1]
         )
     return taken
 
 
-@pytest.fixture(params=["jobs", "torch"])
-def products(request, monkeypatch):
-    """Who makes the products over all steps."""
-    if request.param == "torch":
-        monkeypatch.setattr("unspool.engine.cpu.launch.record._SMALL", 0)
-    return request.param
-
-
-@pytest.mark.usefixtures("products")
+@pytest.mark.usefixtures("multiplier")
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("name", CASES)
 def test_both_ways_agree_with_the_plain_loop(name, ragged, ways):
@@ -53,7 +45,7 @@ def test_made_weights_are_not_plain():
     assert lower_cell(make_case(ODD["Loose"], (2, 2, 3, 4)).cell).plain is None
 
 
-@pytest.mark.usefixtures("products")
+@pytest.mark.usefixtures("multiplier")
 @pytest.mark.parametrize("frozen", ["w", "v", "b", "inputs", "state"])
 def test_what_is_frozen_gets_no_gradient_and_the_others_theirs(frozen):
     case = make_case(PIECES["Pieces"], (5, 3, 4, 6), dtype=torch.float64)

@@ -6,19 +6,17 @@ Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, LDTILECF
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
 import torch
 
-from unspool.engine.cpu import backend as path
-from unspool.engine.cpu import heuristics as rules
-from unspool.engine.cpu import program
 from unspool.engine.cpu.codegen.llvm_builder import Function
 from unspool.engine.cpu.codegen.target import AVX512, has_bfloat16, host_target
 from unspool.engine.cpu.jit import compile as compiling
-from unspool.engine.cpu.runtime import batch_layout as layout
-from unspool.engine.cpu.runtime import gemm as whole
+from unspool.engine.cpu.policy import current_policy, use_target
 from unspool.engine.cpu.runtime.thread_team import team
 
 __all__ = ["emulate", "with_tiles"]
@@ -28,25 +26,25 @@ _EACH = _TILE * _TILES + 64
 """Bytes that each thread has: its tiles, then how many lines and bytes they have, as LDTILECFG was told."""
 
 
-def with_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the compiler believe that this processor has tiles, in software if it has not."""
-    host = host_target()
+@contextmanager
+def with_tiles(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Compile for a processor with tiles, in software if this one has none."""
+    host, which = host_target(), team(current_policy()).which
     if compiling.missing() is not None:
         pytest.skip(compiling.missing())
     if host.tiled:
+        yield
         return
-    if host.register_bytes < AVX512.register_bytes or not has_bfloat16() or not team().which:
+    if host.register_bytes < AVX512.register_bytes or not has_bfloat16() or not which:
         pytest.skip("this processor has neither tiles (AMX) nor the vectors to emulate them (AVX512-BF16)")
     import llvmlite.binding as llvm
 
-    llvm.add_symbol("which_thread", team().which)
+    llvm.add_symbol("which_thread", which)
     target, machine = replace(host, name="emulated", tiled=True, halves=False), compiling._Machine.__wrapped__
     load = machine.load
     monkeypatch.setattr(machine, "load", lambda self, text: load(self, emulate(text)))
-    for module in (compiling, layout, program, rules, whole):
-        monkeypatch.setattr(module, "host_target", lambda: target)
-    monkeypatch.setattr(whole, "fastest", lambda: compiling.tiled(target, whole.PARTS))
-    path._programs.clear()
+    with use_target(target):
+        yield
 
 
 def emulate(text: str) -> str:

@@ -9,8 +9,8 @@ from odd_cells import ODD, HardSigmoid
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.cells import Cell
 from unspool.engine import explain, unroll
-from unspool.engine.cpu import backend as path
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
+from unspool.engine.cpu.policy import use_target
 
 AWKWARD = [(1, 1, 1, 1), (2, 3, 5, 7), (5, 33, 3, 63), (3, 2, 70, 65)]  # time, batch, input, hidden
 LONG = (100, 3, 5, 7)
@@ -44,14 +44,12 @@ def test_wide_cells_agree_with_the_plain_loop(name, hidden):
 
 @pytest.mark.parametrize("target", [AVX512, AVX2, PORTABLE], ids=lambda target: target.name)
 @pytest.mark.parametrize("name", ["lstm-layernorm", "gru-reset-before", "own-pair"])
-def test_every_instruction_set_of_the_machine_agrees(name, target, monkeypatch):
+def test_every_instruction_set_of_the_machine_agrees(name, target):
     if target.register_bytes > host_target().register_bytes:
         pytest.skip(f"this machine has no {target.name}")
-    monkeypatch.setattr("unspool.engine.cpu.program.host_target", lambda: target)
-    path._programs.clear()
-    for dtype in (torch.float64, torch.float32):
-        agree(ALL_CELLS[name], (4, 15, 9, 37), dtype)
-    path._programs.clear()
+    with use_target(target):
+        for dtype in (torch.float64, torch.float32):
+            agree(ALL_CELLS[name], (4, 15, 9, 37), dtype)
 
 
 def test_context_reaches_every_step_with_its_gradient():
@@ -126,7 +124,7 @@ def test_a_setting_changed_on_the_cell_is_seen_by_the_next_call():
         torch.testing.assert_close(case.run("cpu")[0], case.run("reference")[0], rtol=1e-11, atol=1e-11)
 
 
-def test_a_number_changed_in_the_class_is_seen_by_the_next_call(monkeypatch):
+def test_a_number_changed_in_the_class_is_seen_by_the_next_call():
     class Scaled(ODD["Loose"]):
         scale = 0.5
 
@@ -136,7 +134,7 @@ def test_a_number_changed_in_the_class_is_seen_by_the_next_call(monkeypatch):
 
     case = make_case(Scaled, (5, 3, 4, 6), dtype=torch.float64)
     for scale in (0.5, 0.25):
-        monkeypatch.setattr(Scaled, "scale", scale)
+        Scaled.scale = scale
         torch.testing.assert_close(case.run("cpu")[0], case.run("reference")[0], rtol=1e-11, atol=1e-11)
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from emulated import with_tiles
 from odd_cells import ODD, PIECES
+from scopes import policy, threads
 
 from cases import ALL_CELLS, assert_agrees, make_case
 from unspool.engine import unroll
 from unspool.engine.compiler.pipeline import lower_cell
-from unspool.engine.cpu import backend as path
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
 from unspool.engine.cpu.jit.compile import missing, products, tiled
-from unspool.engine.cpu.launch.record import Recorder
-from unspool.engine.cpu.program import Program
-from unspool.engine.cpu.runtime import gemm as whole
+from unspool.engine.cpu.policy import AmxRows, current_target, use_target
 from unspool.engine.cpu.runtime.gemm import PARTS, multiplied, worthwhile
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
@@ -47,29 +47,20 @@ def way(request, monkeypatch):
     """A number type, and functions for it."""
     dtype, target = WAYS[request.param]
     if target is None:
-        with_tiles(monkeypatch)
-        return dtype, tiled(whole.host_target(), PARTS)
+        with with_tiles(monkeypatch):
+            yield dtype, tiled(current_target(), PARTS)
+        return
     if target.register_bytes > host_target().register_bytes:
         pytest.skip(f"this machine has no {target.name}")
-    return dtype, products(dtype, target)
+    yield dtype, products(dtype, target)
 
 
 @pytest.fixture(params=["vectors", "tiles"])
-def ways(request, monkeypatch):
+def ways(request, monkeypatch, strategies):
     """How products over all steps were made, call by call, never by one thread; in tiles those of loops are, too."""
-    if request.param == "tiles":
-        with_tiles(monkeypatch)
-    else:
-        monkeypatch.setattr(Program, "cut", 0)
-    parts = 3 * (request.param == "tiles")
-    monkeypatch.setattr(Program, "tiles", lambda self, *given: parts * (self.dtype is torch.float32))
-    monkeypatch.setattr("unspool.engine.cpu.launch.record._SMALL", 0)
-    monkeypatch.setattr("unspool.engine.cpu.launch.record._HIGHER", 1 << 20)
-    taken, way = [], Recorder.way
-    monkeypatch.setattr(Recorder, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
-    path._programs.clear()
-    yield taken
-    path._programs.clear()
+    processor = with_tiles(monkeypatch) if request.param == "tiles" else use_target(replace(host_target(), tiled=False))
+    with processor, policy(serial_work=0, blocked_ratio=1 << 20, amx_rows_split=AmxRows(0, 0, 0)):
+        yield strategies
 
 
 def lying(rows: int, columns: int, turned: bool, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -92,13 +83,10 @@ def assert_near(found: torch.Tensor, rows: torch.Tensor, matrix: torch.Tensor) -
 @pytest.mark.parametrize("turned", [(a, b) for a in (False, True) for b in (False, True)], ids=str)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_products_are_exact_and_the_same_for_any_threads(shape, turned, count, way):
-    (high, (depth, widths)), (dtype, by), before = shape, way, torch.get_num_threads()
+    (high, (depth, widths)), (dtype, by) = shape, way
     rows, matrices = lying(high, depth, turned[0], dtype), [lying(depth, width, turned[1], dtype) for width in widths]
-    torch.set_num_threads(count)
-    try:
+    with threads(count):
         found = multiplied(rows, matrices, by=by)
-    finally:
-        torch.set_num_threads(before)
     for part, matrix in zip(found, matrices, strict=True):
         assert_near(part, rows, matrix)
     alone = multiplied(rows[high // 2 :], matrices, by=by)
@@ -152,7 +140,7 @@ def test_cells_agree_with_the_plain_loop(name, dtype, size, ragged, ways):
     truth = case.double().outputs_and_gradients("reference")
     assert_agrees(case.outputs_and_gradients("cpu"), truth, dtype, case.outputs_and_gradients("reference"))
     made_before = lower_cell(case.cell).plain is None  # then ragged batches are packed before, too
-    assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "together"}
+    assert set(ways) == {"torch" if made_before and ragged and size[1] > 1 else "parallel"}
 
 
 @pytest.mark.usefixtures("nan_memory")
@@ -169,30 +157,28 @@ def test_weights_are_packed_once_and_again_when_they_were_written_to(name, ragge
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
             for end, right in zip(ends, final, strict=True):
                 torch.testing.assert_close(end, right, rtol=1e-4, atol=1e-5)
-    assert set(ways) == {"together"}
+    assert set(ways) == {"parallel"}
 
 
-def test_who_makes_products_depends_on_rows_and_weights(monkeypatch):
-    taken, way = [], Recorder.way
-    monkeypatch.setattr(Recorder, "way", lambda self, layout: (taken.append(way(self, layout)), taken[-1])[1])
+def test_who_makes_products_depends_on_rows_and_weights(strategies):
     cell, inputs = ALL_CELLS["lstm"](64, 96), torch.randn(60, 40, 64, requires_grad=True)
-    for size, expected in (((60, 40), "together"), ((6, 6), "alone")):
-        taken.clear()
+    for size, expected in (((60, 40), "parallel"), ((6, 6), "serial")):
+        strategies.clear()
         unroll(cell, inputs[: size[0], : size[1]], backend="cpu")[0].sum().backward()
-        assert set(taken) == {expected}
-    wide, taken[:] = ALL_CELLS["lstm"](1000, 500), []
+        assert set(strategies) == {expected}
+    wide, strategies[:] = ALL_CELLS["lstm"](1000, 500), []
     unroll(wide, torch.randn(4, 20, 1000), backend="cpu")
-    assert taken == ["torch"], "a matrix is not laid out for a few rows"
+    assert strategies == ["torch"], "a matrix is not laid out for a few rows"
 
 
-def test_torchs_product_is_taken_where_ours_is_no_faster(monkeypatch):
+def test_torchs_product_is_taken_where_ours_is_no_faster():
     rows, matrix = torch.randn(4000, 64), torch.randn(64, 96)
-    monkeypatch.setattr(whole, "fastest", lambda: products(torch.float32, host_target()))
-    assert worthwhile(rows, matrix)
-    assert not worthwhile(rows[:500], matrix)
-    assert not worthwhile(torch.randn(1, 4000), torch.randn(4000, 4000)), "a single row"
-    assert not worthwhile(torch.randn(90_000, 100), torch.randn(100, 7)), "a few columns"
-    assert not worthwhile(rows.double(), matrix.double())
-    assert not worthwhile(torch.randn(8000, 128)[::2, ::2], matrix)
-    monkeypatch.setattr(whole, "fastest", lambda: None)
-    assert not worthwhile(rows, matrix)
+    with policy(own_gemm=True):
+        assert worthwhile(rows, matrix)
+        assert not worthwhile(rows[:500], matrix)
+        assert not worthwhile(torch.randn(1, 4000), torch.randn(4000, 4000)), "a single row"
+        assert not worthwhile(torch.randn(90_000, 100), torch.randn(100, 7)), "a few columns"
+        assert not worthwhile(rows.double(), matrix.double())
+        assert not worthwhile(torch.randn(8000, 128)[::2, ::2], matrix)
+    with policy(own_gemm=False):
+        assert not worthwhile(rows, matrix)

@@ -10,49 +10,53 @@ import textwrap
 import pytest
 import torch
 from odd_cells import ODD
+from scopes import policy, threads
 
 from cases import ALL_CELLS, assert_agrees, make_case, make_cell
 from unspool.cells import LSTMCell
 from unspool.engine import Stepper, explain, unroll
 from unspool.engine.cpu import backend as path
-from unspool.engine.cpu import program
-from unspool.engine.cpu.launch import command_buffer as commands
+from unspool.engine.cpu.launch.command_buffer import CommandBuffer
+from unspool.engine.cpu.policy import Policy, current_policy
 from unspool.engine.cpu.program import Program, Split
-from unspool.engine.cpu.runtime import thread_team as threads
+from unspool.engine.cpu.runtime.thread_team import CrowdDetector, crowd_detector, team
 
-pytestmark = pytest.mark.skipif(threads.team().start == 0, reason="torch has no OpenMP team here")
+pytestmark = pytest.mark.skipif(team(current_policy()).start == 0, reason="torch has no OpenMP team here")
 
 SIZES = [(5, 1, 6, 7), (6, 3, 9, 33), (9, 20, 30, 65)]  # steps, batch, input, hidden
 
 
 @pytest.fixture(autouse=True)
-def several_threads(monkeypatch):
-    """Three of them, who find nothing too small; the rows of three threads are never alike."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    monkeypatch.setattr(threads, "_Crowd", type("Crowd", (), {"lost": 0.0, "until": 0.0, "seconds": 1.0}))
-    monkeypatch.setattr(threads, "_LOST", 1e9)
-    path._programs.clear()
-    yield
-    torch.set_num_threads(before)
-    path._programs.clear()
+def several_threads():
+    """Three of them, who never find the machine crowded; the rows of three threads are never alike."""
+    with threads(3), policy(lost_wait_share=1e9):
+        yield
 
 
 @pytest.fixture
-def always(monkeypatch):
+def always():
     """Everything is worth it."""
-    for name, value in {"_NEAR": 0, "_FEW": 1000, "_WORTHWHILE": 1, "_TOGETHER": 1}.items():
-        monkeypatch.setattr(program, name, value)
+    with policy(
+        weight_cache_share=0, shared_rows_amx=1000, shared_rows_vectors=1000, thread_work=1, step_thread_work=1
+    ):
+        yield
+
+
+@pytest.fixture
+def waits(monkeypatch):
+    """The waits of calls that threads made together: seconds lost, and seconds in all."""
+    found, record = [], CrowdDetector.record
+    monkeypatch.setattr(CrowdDetector, "record", lambda self, *times: (found.append(times), record(self, *times))[1])
+    return found
 
 
 @pytest.fixture
 def splits(monkeypatch):
-    """How batches were split, and how many calls threads made together."""
-    found, run, told = [], commands.CommandBuffer.run, commands.waited
+    """How batches were split."""
+    found, run = [], CommandBuffer.run
     monkeypatch.setattr(
-        commands.CommandBuffer, "run", lambda self, form, *given: (found.append(form.split), run(self, form, *given))[1]
+        CommandBuffer, "run", lambda self, form, *given: (found.append(form.split), run(self, form, *given))[1]
     )
-    monkeypatch.setattr(commands, "waited", lambda *times: (found.append("waited"), told(*times))[1])
     return found
 
 
@@ -60,13 +64,13 @@ def splits(monkeypatch):
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("name", sorted({*ALL_CELLS, *ODD}))
-def test_products_made_together_are_right(name, size, ragged, splits):
+def test_products_made_together_are_right(name, size, ragged, splits, waits):
     case = make_case(name if name in ALL_CELLS else ODD[name], size, dtype=torch.float64, ragged=ragged)
     assert_agrees(case.outputs_and_gradients("cpu"), case.outputs_and_gradients("reference"), torch.float64)
-    there, back = (split for split in splits if split != "waited")
+    there, back = splits
     multiplies = any(node.operation == "product" for node in path.graphs_of(case.cell).forward.nodes())
     assert there.together == back.together == multiplies
-    assert splits.count("waited") == 2 * multiplies
+    assert len(waits) == 2 * multiplies
     assert there.parts == (3 if multiplies else 1)
 
 
@@ -74,13 +78,14 @@ def test_products_made_together_are_right(name, size, ragged, splits):
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("batch", [20, 80])  # on vectors, and in tiles where the processor has them
 @pytest.mark.parametrize("name", ["lstm-layernorm", "gru-reset-before"])
-def test_alone_where_it_is_crowded_gives_the_same_bits(name, batch, ragged, splits, monkeypatch):
+def test_alone_where_it_is_crowded_gives_the_same_bits(name, batch, ragged, splits):
     case = make_case(name, (9, batch, 30, 65), dtype=torch.float32, ragged=ragged)
     found = []
+    detector = crowd_detector(current_policy())
     for crowded in (False, True, False):
-        monkeypatch.setattr(threads._Crowd, "until", 1e18 if crowded else 0.0)
+        detector.until = 1e18 if crowded else 0.0
         found.append(case.outputs_and_gradients("cpu"))
-    kinds = [split.together for split in splits if split != "waited"]
+    kinds = [split.together for split in splits]
     assert kinds == [True, True, False, False, True, True]
     for other in found[1:]:
         for mine, right in zip(flat(other), flat(found[0]), strict=True):
@@ -136,10 +141,10 @@ def test_a_team_that_is_smaller_than_asked_for_takes_turns_and_gives_the_same_bi
         (256, 1, 16, Split(3, together=True)),
     ],
 )
-def test_threads_work_together_where_it_pays(hidden, batch, count, split, monkeypatch):
-    monkeypatch.setattr(program, "threads", lambda: count)
+def test_threads_work_together_where_it_pays(hidden, batch, count, split):
     found = Program.of(path.graphs_of(LSTMCell(8, hidden)), torch.float32)
-    assert found.split(found.forward.kernel, 100, 100 * batch, batch) == split
+    with threads(count):
+        assert found.split(found.forward.kernel, 100, 100 * batch, batch) == split
 
 
 def test_explain_tells_of_threads_that_work_together():
@@ -152,9 +157,7 @@ def test_explain_tells_of_threads_that_work_together():
 
 @pytest.mark.usefixtures("always")
 @pytest.mark.parametrize("name", ["gru-reset-before", "lstm-layernorm", "Reduced"])
-def test_single_steps_are_made_together_by_more_threads_than_there_are_sequences(name, monkeypatch):
-    monkeypatch.setattr("unspool.engine.cpu.launch.single_step.waited", lambda *times: called.append(times))
-    called = []
+def test_single_steps_are_made_together_by_more_threads_than_there_are_sequences(name, waits):
     cell = make_cell(name if name in ALL_CELLS else ODD[name], 20, 65).float()
     stepper = Stepper(cell)
     for count, batch in ((3, 1), (3, 3), (1, 3), (2, 2), (3, 2)):
@@ -170,26 +173,25 @@ def test_single_steps_are_made_together_by_more_threads_than_there_are_sequences
         for buffer in bound._kernel.buffers.values():
             if buffer.rate == "part":
                 assert len(bound._held[buffer.name]) >= count, "each part writes a row of its own"
-    assert len(called) == 4 * 4
+    assert len(waits) == 4 * 4
 
 
-def test_who_waits_too_long_works_alone_for_a_while_and_longer_each_time(monkeypatch):
+def test_who_waits_too_long_works_alone_for_a_while_and_longer_each_time():
     now = [100.0]
-    monkeypatch.setattr(threads, "monotonic", lambda: now[0])
-    monkeypatch.setattr(threads, "_LOST", 0.15)
-    threads.waited(0.5, 1.0)
-    assert not threads.crowded(), "one bad call says little"
+    detector = CrowdDetector(Policy(), clock=lambda: now[0])
+    detector.record(0.5, 1.0)
+    assert not detector.crowded(), "one bad call says little"
     for seconds in (1, 2, 4):
-        while not threads.crowded():
-            threads.waited(0.5, 1.0)
+        while not detector.crowded():
+            detector.record(0.5, 1.0)
         now[0] += seconds - 0.1
-        assert threads.crowded()
+        assert detector.crowded()
         now[0] += 0.2
-        assert not threads.crowded()
+        assert not detector.crowded()
     for _ in range(200):
         now[0] += 0.1
-        threads.waited(0.01, 1.0)
-    while not threads.crowded():
-        threads.waited(0.5, 1.0)
+        detector.record(0.01, 1.0)
+    while not detector.crowded():
+        detector.record(0.5, 1.0)
     now[0] += 1.1
-    assert not threads.crowded(), "it went well in between"
+    assert not detector.crowded(), "it went well in between"

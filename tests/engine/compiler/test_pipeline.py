@@ -9,9 +9,7 @@ from odd_cells import ODD
 from cases import ALL_CELLS, make_cell
 from unspool.engine.compiler.frontend.cell_fingerprint import weights
 from unspool.engine.compiler.ir.builder import Builder
-from unspool.engine.compiler.ir.graph import Graph, Node
 from unspool.engine.compiler.ir.interpreter import interpret
-from unspool.engine.compiler.ir.verify import verify
 from unspool.engine.compiler.loops.fusion import fuse
 from unspool.engine.compiler.pipeline import lower_cell
 from unspool.engine.cpu.runtime.prologue import run_inputs, run_weights
@@ -106,64 +104,7 @@ def test_what_two_threads_write_all_the_time_lies_more_than_a_kilobyte_apart():
         assert 4 * (buffer.stride - end) > 20 * 64, buffer
 
 
-def builder() -> tuple[Builder, Node, Node]:
-    made = Builder(push_slices=True)
-    return made, made.source("state", 0, 6), made.source("input", 0, 6)
-
-
-def test_the_same_question_gives_the_same_node():
-    b, h, x = builder()
-    assert b.pointwise("add", h, x) is b.pointwise("add", h, x)
-    assert b.pointwise("add", h, x) is not b.pointwise("add", x, h)
-
-
-def test_slices_find_their_way_to_what_lies_in_memory():
-    b, h, x = builder()
-    whole = b.pointwise("tanh", b.pointwise("add", h, x))
-    part = b.slice(whole, 2, 4)
-    assert part is b.pointwise("tanh", b.pointwise("add", b.slice(h, 2, 4), b.slice(x, 2, 4)))
-    assert b.slice(b.slice(h, 1, 5), 1, 2) is b.slice(h, 2, 3)
-    assert b.concat([b.slice(h, 0, 3), b.slice(h, 3, 6)]) is h
-    assert b.slice(b.concat([h, x]), 6, 12) is x
-    assert b.slice(b.concat([h, x]), 4, 8) is b.concat([b.slice(h, 4, 6), b.slice(x, 0, 2)])
-
-
-def test_sums_over_a_row_are_added_before_they_are_summed():
-    b, h, x = builder()
-    assert b.pointwise("add", b.reduce("sum", h), b.reduce("sum", x)) is b.reduce("sum", b.pointwise("add", h, x))
-    narrow = b.reduce("sum", b.slice(x, 0, 2))
-    assert b.pointwise("add", b.reduce("sum", h), narrow).operation == "add"
-
-
 def test_detach_is_forgotten_where_it_says_nothing():
     b = Builder(push_slices=True, detached=False)
     x = b.source("input", 0, 6)
     assert b.pointwise("detach", x) is x
-
-
-def test_numbers_are_worked_out():
-    b, h, _ = builder()
-    assert b.pointwise("add", h, 0.0) is h
-    assert b.pointwise("mul", 1.0, h) is h
-    assert b.pointwise("sub", h, 0.0) is h
-    assert b.pointwise("div", h, 1.0) is h
-    assert b.pointwise("sub", 0.0, h) is not h
-    assert b.pointwise("tanh", 0.5).value == (pytest.approx(0.46211715726),)
-
-
-@pytest.mark.parametrize(
-    "node",
-    [
-        Node("add", (Node("constant", (), 3, (1.0,)),), 3),
-        Node("add", (Node("constant", (), 3, (1.0,)), Node("constant", (), 2, (1.0,))), 3),
-        Node("conjure", (), 3),
-        Node("slice", (Node("constant", (), 3, (1.0,)),), 2, (2, 4)),
-        Node("source", (), 3, ("nowhere", 0)),
-        Node("sum", (Node("constant", (), 1, (1.0,)),), 1),
-        Node("concat", (Node("constant", (), 3, (1.0,)),), 3),
-    ],
-    ids=lambda node: node.operation,
-)
-def test_what_breaks_the_spec_is_caught(node):
-    with pytest.raises(AssertionError):
-        verify(Graph(((("output", 0), node),)))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from cases import ALL_CELLS, make_cell
 from unspool.cli import bench
-from unspool.engine import unroll
+from unspool.engine import rivals, unroll
 
 CELLS = [
     "elman",
@@ -36,12 +38,23 @@ def test_a_cell_in_jax_agrees_with_the_plain_loop(name):
         torch.testing.assert_close(actual, right.detach(), rtol=1e-4, atol=1e-5)
 
 
+def test_rivals_use_the_public_graph_of_the_compiler():
+    folder = Path(rivals.__file__).parent
+    modules = {
+        line.split()[1]
+        for file in folder.glob("*.py")
+        for line in file.read_text(encoding="utf-8").splitlines()
+        if line.startswith("from unspool.engine")
+    }
+    assert modules == {"unspool.engine.compiler", "unspool.engine.compiler.ir"}
+
+
 def test_jax_knows_every_operation_of_the_compiler():
     pytest.importorskip("jax")
-    from unspool.cli.jax_rival import POINTWISE
-    from unspool.engine.cpu import operations
+    from unspool.engine.compiler import ir
+    from unspool.engine.rivals import jax_scan
 
-    assert POINTWISE.keys() | {"expand"} == operations.POINTWISE.keys()
+    assert jax_scan.POINTWISE.keys() | {"expand"} == ir.POINTWISE.keys()
 
 
 def test_without_jax_the_reason_is_told(monkeypatch):

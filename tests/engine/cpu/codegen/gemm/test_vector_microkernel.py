@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from cases import ALL_CELLS, make_case
 from unspool.engine import explain, unroll
-from unspool.engine.cpu import backend as path
-from unspool.engine.cpu import heuristics as rules
 from unspool.engine.cpu.codegen.gemm.vector_microkernel import packed_size
-from unspool.engine.cpu.codegen.target import AVX512_BF16, has_bfloat16
+from unspool.engine.cpu.codegen.target import AVX512_BF16, has_bfloat16, host_target
 from unspool.engine.cpu.jit.compile import products
+from unspool.engine.cpu.policy import use_target
 from unspool.engine.cpu.runtime.autograd_gemm import HALF, HALF_WITHIN, multiply
 
 needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(), reason="this processor has no AVX512-BF16")
@@ -23,12 +24,10 @@ def half(enabled=True):
 
 
 @pytest.fixture
-def vectors_of_bfloat16(monkeypatch):
+def vectors_of_bfloat16():
     """As on a processor on which products within the loop are worth rounding."""
-    monkeypatch.setattr("unspool.engine.cpu.program.host_target", lambda: AVX512_BF16)
-    path._programs.clear()
-    yield
-    path._programs.clear()
+    with use_target(AVX512_BF16):
+        yield
 
 
 @needs_bfloat16
@@ -113,10 +112,9 @@ def test_explain_states_the_error():
     assert HALF not in explain(cell, inputs).details
 
 
-def test_without_the_instruction_the_reason_is_told(monkeypatch):
-    monkeypatch.setattr(rules, "has_bfloat16", lambda: False)
+def test_without_the_instruction_the_reason_is_told():
     cell, inputs = ALL_CELLS["gru-reset-before"](32, 64), torch.randn(40, 16, 32, requires_grad=True)
-    with half():
+    with half(), use_target(replace(host_target(), bfloat16=False)):
         report = explain(cell, inputs)
         assert report.backend != "cpu"
         assert "no instruction for products of bfloat16" in str(report)

@@ -12,19 +12,14 @@ from torch import nn
 from cases import assert_agrees, make_case
 from unspool.engine import explain, unroll
 
+pytestmark = pytest.mark.usefixtures("multiplier")
+
 NAMES = ["lstm", "gru-reset-before", "lstm-layernorm", "own-pair"]
 SIZE = (5, 3, 4, 9)
 
 
 def agree(case) -> None:
     assert_agrees(case.outputs_and_gradients("cpu"), case.outputs_and_gradients("reference"), case.dtype)
-
-
-@pytest.fixture(params=["jobs", "torch"], autouse=True)
-def _products(request, monkeypatch):
-    """Who makes the products over all steps."""
-    if request.param == "torch":
-        monkeypatch.setattr("unspool.engine.cpu.launch.record._SMALL", 0)
 
 
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
-from bare import _copied_linear, _copied_lstm, _copied_table
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from rivals.bare import copied_linear, copied_lstm, copied_table
 from unspool.data import END, IGNORED, PADDING, UNKNOWN, Paired, Tokens
 from unspool.layers import BilinearAttention, FullSoftmax, Projected, Recurrent, TransformerDecoder, TransformerEncoder
 from unspool.models import EncoderDecoder, LateAttentionDecoder, Loss
@@ -27,9 +27,9 @@ class PlainRecurrent(nn.Module):
         decoder, encoder = source.decoder, source.encoder
         if not isinstance(decoder, LateAttentionDecoder) or not isinstance(encoder, Recurrent) or not source.combine:
             raise ValueError("the plain recurrent network has attention after the recurrence")
-        self.words, self.bias = _copied_table(source.source.table), _copied_bias(source)
-        self.encoder, self.decoder = _copied_lstm(encoder), _copied_lstm(decoder.stack)
-        self.bridge, self.combine = _copied_linear(decoder.bridge.project), _copied_linear(source.combine)
+        self.words, self.bias = copied_table(source.source.table), _copied_bias(source)
+        self.encoder, self.decoder = copied_lstm(encoder), copied_lstm(decoder.stack)
+        self.bridge, self.combine = copied_linear(decoder.bridge.project), copied_linear(source.combine)
         self.fit = nn.Parameter(cast(BilinearAttention, decoder.attention).weight.detach().clone())
         self.dropout, self.smoothing = nn.Dropout(source.input_dropout.rate), source.label_smoothing
 
@@ -74,7 +74,7 @@ class PlainTransformer(nn.Module):
         encoder: TransformerEncoder = source.encoder.stack
         stack: TransformerDecoder = source.decoder.stack
         layer = stack._blocks()[0]
-        self.words, self.bias, self.scale = _copied_table(source.source.table), _copied_bias(source), stack.scale
+        self.words, self.bias, self.scale = copied_table(source.source.table), _copied_bias(source), stack.scale
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's own fast path is for norms after the blocks alone
             self.stacks = nn.Transformer(

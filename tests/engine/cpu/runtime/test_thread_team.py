@@ -10,21 +10,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from scopes import policy, threads
 
 from cases import assert_agrees, make_case
-from unspool.engine.cpu import backend as path
 from unspool.engine.cpu.launch.command_buffer import CommandBuffer
-from unspool.engine.cpu.runtime import thread_team as threads
+from unspool.engine.cpu.policy import current_policy
+from unspool.engine.cpu.runtime import thread_team
 
 SIZE = (12, 20, 60, 64)  # enough work to be shared out
 
 
 @pytest.fixture
 def many_threads():
-    before = torch.get_num_threads()
-    torch.set_num_threads(5)
-    yield
-    torch.set_num_threads(before)
+    with threads(5):
+        yield
 
 
 @pytest.fixture
@@ -46,23 +45,13 @@ def agree(ragged: bool) -> None:
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("way", ["team", "pool", "forked"])
 def test_parts_add_up_to_the_whole(way, ragged, used, monkeypatch):
-    path._programs.clear()  # frames know how they are run
-    if way == "team" and threads.team().parallel is None:
+    if way == "team" and thread_team.team(current_policy()).parallel is None:
         pytest.skip("torch has no OpenMP team here")
-    if way == "pool":
-        for name in (
-            "runtime.thread_team",
-            "launch.command_buffer",
-            "launch.record",
-            "launch.gemm_commands",
-            "program",
-        ):
-            monkeypatch.setattr(f"unspool.engine.cpu.{name}.team", lambda: threads.Team(None, 0, 0, 0, 0, 0))
     if way == "forked":
-        monkeypatch.setattr(threads, "_forked", True)
-    agree(ragged)
+        monkeypatch.setattr(thread_team, "_forked", True)
+    with policy(openmp=way != "pool"):
+        agree(ragged)
     assert used == ({1} if way == "forked" else {5})
-    path._programs.clear()
 
 
 def test_a_team_that_is_smaller_than_asked_for_does_all_parts(tmp_path):
@@ -86,16 +75,13 @@ def test_the_way_back_may_have_other_threads(counts, ragged, dtype):
     """At a size that one thread makes on vectors and three leave to torch or to tiles."""
     case = make_case("lstm", (20, 20, 50, 48), dtype=dtype, ragged=ragged)
     leaves = [case.inputs, *case.state, *case.cell.parameters()]
-    before, found = torch.get_num_threads(), {}
-    try:
-        for backend in ("reference", "cpu"):
-            torch.set_num_threads(counts[0])
+    found = {}
+    for backend in ("reference", "cpu"):
+        with threads(counts[0]):
             outputs, final = case.run(backend)
-            torch.set_num_threads(counts[1])
+        with threads(counts[1]):
             total = sum((part * other).sum() for part, other in zip((outputs, *final), case.cotangents, strict=True))
             found[backend] = torch.autograd.grad(total, leaves)
-    finally:
-        torch.set_num_threads(before)
     for actual, expected in zip(found["cpu"], found["reference"], strict=True):
         near = 1e-5 if dtype is torch.float32 else 1e-13
         assert float((actual - expected).abs().max() / expected.abs().max()) < near

@@ -7,11 +7,9 @@ from typing import Any
 
 from unspool.cells import Cell
 from unspool.engine import Request
-from unspool.engine.compiler.ir.builder import Builder
-from unspool.engine.compiler.ir.graph import Graph, Node
-from unspool.engine.compiler.ir.verify import verify
-from unspool.engine.compiler.pipeline import StepGraphs
-from unspool.engine.cpu.backend import CpuPath, graphs_of
+from unspool.engine.compiler import StepGraphs, lower_cell
+from unspool.engine.compiler.ir import Builder, Graph, Node, verify
+from unspool.engine.cpu import CpuPath
 
 __all__ = ["HandPath"]
 
@@ -21,9 +19,9 @@ class HandPath(CpuPath):
 
     def __init__(self, cell: Cell[Any]) -> None:
         super().__init__()
-        self._by_hand = _by_hand(graphs_of(cell), cell.hidden_size)
+        self._by_hand = _by_hand(lower_cell(cell), cell.hidden_size)
 
-    def _plan(self, request: Request) -> StepGraphs:
+    def _graphs(self, request: Request) -> StepGraphs:
         return self._by_hand
 
 

@@ -19,8 +19,8 @@ from unspool.engine.compiler.ir.verify import verify
 from unspool.engine.compiler.loops.fusion import fuse
 from unspool.engine.compiler.passes.autodiff import differentiate
 from unspool.engine.compiler.pipeline import lower_cell
-from unspool.engine.cpu import backend as path
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
+from unspool.engine.cpu.policy import use_target
 
 SIZES = [(1, 1), (1, 7), (3, 1), (3, 7), (7, 3), (17, 20), (20, 17)]  # lines, columns
 OPERATIONS = {  # in the graph, and in torch on (rows, lines, columns)
@@ -106,14 +106,13 @@ def test_emitted_operations_agree_with_the_plain_loop(name, lines, columns, dtyp
 
 @pytest.mark.parametrize("target", [AVX512, AVX2, PORTABLE], ids=lambda target: target.name)
 @pytest.mark.parametrize("kind", [BLOCKS["Attending"], cell_class("ntm(slots=19, width=5, write_heads=2, reach=3)")])
-def test_every_instruction_set_of_the_machine_agrees(kind, target, monkeypatch):
+def test_every_instruction_set_of_the_machine_agrees(kind, target):
     if target.register_bytes > host_target().register_bytes:
         pytest.skip(f"this machine has no {target.name}")
-    monkeypatch.setattr("unspool.engine.cpu.program.host_target", lambda: target)
-    path._programs.clear()
     case = make_case(kind, (4, 3, 9, 21), dtype=torch.float64)
-    assert_agrees(case.outputs_and_gradients("cpu"), case.outputs_and_gradients("reference"), torch.float64)
-    path._programs.clear()
+    with use_target(target):
+        found = case.outputs_and_gradients("cpu")
+    assert_agrees(found, case.outputs_and_gradients("reference"), torch.float64)
 
 
 def test_slices_of_what_was_repeated_are_repeated_slices():
@@ -193,7 +192,7 @@ def test_a_step_that_falls_into_too_many_pieces_is_refused():
             return state.h, state._replace(block=block[:, :, 0].reshape(state.block.shape))
 
     report = explain(make_cell(Shattered, 4, 100).float())
-    assert "test_blocks.py" in report.refusals["cpu"]
+    assert "test_block_operations.py" in report.refusals["cpu"]
     assert "cut into 100 lines: the compiler cuts into 64 at most" in report.refusals["cpu"]
 
 

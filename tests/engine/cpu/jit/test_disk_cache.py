@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from scopes import policy
 
 from cases import make_case
 from unspool.engine.cpu.backend import _graphs, _programs
@@ -70,11 +71,11 @@ def test_an_entry_of_another_user_is_not_loaded(monkeypatch):
     assert cache.find("a") is None
 
 
-def test_the_oldest_go_when_there_are_too_many(monkeypatch):
-    monkeypatch.setattr(cache, "BOUND", 3 * (len(BODY) + 60))
-    for number in range(5):
-        cache.keep(f"entry{number}", BODY)
-        os.utime(cache.folder() / f"entry{number}", (number, number))
+def test_the_oldest_go_when_there_are_too_many():
+    with policy(disk_cache_bytes=3 * (len(BODY) + 60)):
+        for number in range(5):
+            cache.keep(f"entry{number}", BODY)
+            os.utime(cache.folder() / f"entry{number}", (number, number))
     assert cache.find("entry0") is None
     assert cache.find("entry4") == BODY
 

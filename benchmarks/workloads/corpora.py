@@ -23,7 +23,7 @@ def corpora(folder: Path, generated: bool = False) -> dict[str, tuple[Path, str]
         folder: Where generated text may be written.
         generated: Whether to generate all of it, whatever is there.
     """
-    data = Path(os.environ.get("UNSPOOL_DATA") or Path(__file__).parents[2] / "shared" / "data")
+    data = Path(os.environ.get("UNSPOOL_DATA") or Path(__file__).parents[3] / "shared" / "data")
     found = {}
     for task, (name, title) in KNOWN.items():
         if (data / name).is_file() and not generated:

@@ -1,0 +1,1 @@
+"""What the benchmarks run: text, and a cell of one's own."""
