@@ -24,6 +24,8 @@ PACKAGES = [name for name in MODULES if (ROOT.parent / Path(*name.split(".")) / 
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT.parent)}
 LIGHT = [
     "unspool",
+    "unspool.cells",
+    "unspool.cells.names",
     "unspool.cli",
     "unspool.data",
     "unspool.decoding",
