@@ -86,7 +86,7 @@ class DocstringMath(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring."""
         if obj.docstring is not None:
-            text = _ROLE.sub(r"$\1$", obj.docstring.value)
+            text = _ROLE.sub(r"$\1$", obj.docstring.value).replace("{cells}", ", ".join(CELLS))
             obj.docstring.value = _DIRECTIVE.sub(_display, text)
 
 
