@@ -65,7 +65,7 @@ def test_a_missing_file_and_a_foreign_one_are_named(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"a": torch.ones(1)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(ModelFolderError, match="damaged, or not a checkpoint of ours"):
+    with pytest.raises(ModelFolderError, match="damaged, or not a checkpoint of Unspool"):
         checkpoint.read(tmp_path / "foreign.safetensors")
 
 

@@ -1,4 +1,4 @@
-"""Training: one loop, its settings, and what survives when it is stopped."""
+"""Training: the training loop, its settings, checkpoints, progress reports and callbacks."""
 
 import lazy_loader
 
