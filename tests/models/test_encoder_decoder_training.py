@@ -34,7 +34,7 @@ from unspool.decoding.states import select
 from unspool.errors import SettingError
 from unspool.layers import FullSoftmax, TokenEmbedding
 from unspool.models import EncoderDecoder
-from unspool.models.encoder_decoder import covered_twice
+from unspool.models.encoder_decoder import coverage_loss
 from unspool.tasks.encoder_decoders import build_encoder_decoder
 from unspool.tasks.settings import TranslatorNetwork
 
@@ -111,7 +111,7 @@ def test_a_chance_of_zero_is_teacher_forcing(name):
     memory = plain.encode(batch.source)
     stepped, forced = (
         plain._with_own_words(batch.inputs, memory, 0.0),
-        plain._forced(batch.inputs, memory, need_weights=True),
+        plain._teacher_forcing(batch.inputs, memory, need_weights=True),
     )
     assert_close(stepped.outputs, forced.outputs, **EXACT)
     if forced.attention is not None:
@@ -156,15 +156,15 @@ def test_coverage_in_numbers():
     attention = torch.tensor([[[0.5, 0.5, 0.0]], [[0.9, 0.0, 0.1]], [[0.3, 0.6, 0.1]], [[1.0, 0.0, 0.0]]])
     real = torch.tensor([[True], [True], [True], [False]])
     # against (0.5, 0.5, 0): 0.5; against (1.4, 0.5, 0.1): 0.3 + 0.5 + 0.1; the last step does not count
-    assert float(covered_twice(attention, real)) == pytest.approx(0.5 + 0.9)
-    assert float(covered_twice(attention[:1], real[:1])) == 0.0
+    assert float(coverage_loss(attention, real)) == pytest.approx(0.5 + 0.9)
+    assert float(coverage_loss(attention[:1], real[:1])) == 0.0
 
 
 @pytest.mark.parametrize("name", ATTEND)
 def test_the_loss_counts_coverage_in_training_only(name):
     plain, model, batch = make(name), make(name, coverage_penalty=0.4), pairs()
     assert torch.equal(model.loss(batch).total, plain.loss(batch).total)
-    expected = plain.train().loss(batch).total + 0.4 * covered_twice(plain(batch).attention, batch.targets != IGNORED)
+    expected = plain.train().loss(batch).total + 0.4 * coverage_loss(plain(batch).attention, batch.targets != IGNORED)
     assert_close(model.train().loss(batch).total, expected, **CLOSE)
 
 

@@ -1,4 +1,4 @@
-"""Layers: check at the door, then compose. Arithmetic stays in the cells, speed in the engine."""
+"""Layers: recurrent stacks, attention, Transformers, memory, embeddings, dropout, readouts, softmax and CRF."""
 
 from unspool.layers.attention import (
     AdditiveAttention,
@@ -12,7 +12,7 @@ from unspool.layers.attention import (
 from unspool.layers.attentive_cell import AttentiveCell
 from unspool.layers.causal_transformer import CausalTransformer
 from unspool.layers.crf import LinearChainCRF
-from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, dropped_weights
+from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, drop_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
 from unspool.layers.initialize import Initialization, initialize
 from unspool.layers.masked_softmax import masked_softmax
@@ -58,7 +58,7 @@ __all__ = [
     "TransformerOutput",
     "WordDropout",
     "attend",
-    "dropped_weights",
+    "drop_weights",
     "initialize",
     "make_attention",
     "masked_softmax",

@@ -11,7 +11,7 @@ __all__ = ["Projected"]
 
 
 class Projected(nn.Module):
-    """A Transformer encoder whose inputs are first brought to its width.
+    """Transformer encoder with a linear projection of its inputs to its width; none if the widths are equal.
 
     Args:
         input_size: Width of the inputs.
@@ -24,8 +24,10 @@ class Projected(nn.Module):
         self.stack, self.input_size, self.output_size = stack, input_size, stack.size
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None, need_weights: bool = False) -> TransformerOutput:
-        """Run all layers over sequences, (time, batch, input); see `TransformerEncoder`."""
-        if lengths is not None and isinstance(self.project, nn.Linear):  # padding must not reach a gradient, NaN or not
+        """Run all layers over sequences, (time, batch, input); as `TransformerEncoder.forward`."""
+        if lengths is not None and isinstance(
+            self.project, nn.Linear
+        ):  # padding, NaN included, must not reach a gradient
             steps = torch.arange(len(inputs), device=inputs.device)[:, None]
             inputs = inputs.masked_fill((steps >= lengths).unsqueeze(-1), 0)
         return self.stack(self.project(inputs), lengths, need_weights)  # type: ignore[no-any-return]
