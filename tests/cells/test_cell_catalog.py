@@ -235,7 +235,7 @@ def test_options_are_checked_by_the_signature(options, message):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("ntm(slots=1, slots=2)", "slots comes twice"),
+        ("ntm(slots=1, slots=2)", "slots occurs twice"),
         ("ntm(slots=1e999)", "slots=1e999: expected a finite number"),
         ("ntm(slots=nan)", "slots=nan: expected a finite number"),
         ("ntm(slots=99999999999999999999)", "expected"),
@@ -252,7 +252,7 @@ def test_brackets_that_cant_be_read_are_said(name, message):
 
 
 def test_an_option_comes_once_and_a_missing_one_is_named():
-    with pytest.raises(SettingError, match=re.escape("slots stands in the brackets of the cell 'ntm(slots=3)'")):
+    with pytest.raises(SettingError, match=re.escape("slots is in the brackets of the cell 'ntm(slots=3)'")):
         cell_class("ntm(slots=3)", {"slots": 3})
 
     class Needs(LSTMCell):

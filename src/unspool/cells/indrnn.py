@@ -1,4 +1,4 @@
-"""The independently recurrent network (IndRNN): each unit sees its own past alone."""
+"""Independently recurrent network (IndRNN): each unit sees only its own past."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class IndRNNCell(Cell[IndRNNState]):
 
     .. math:: h_t = \max(0, W x_t + u \odot h_{t-1} + b)
 
-    Units mix only between layers, so stack several. The gradient of one unit through time is a power of its own
-    :math:`u_k`, and of nothing else.
+    Units mix only between layers, so stack several. The gradient of a unit through time depends on its own
+    :math:`u_k` only.
 
     Source: Li et al. 2018, arXiv:1803.04831, section 3. :math:`u` is `weight_hh`, one number per unit; it starts
     uniform between 0 and 1. Differs: training does not limit :math:`|u_k|`.

@@ -1,4 +1,4 @@
-"""Names of the built-in cells, read from the source of the cells' files; imports no torch.
+"""Names of the built-in cells, read from the source of their files without importing torch.
 
 A file of this folder that defines cells ends with a table of their names: `CELLS = {"lstm": LSTMCell}`.
 """
