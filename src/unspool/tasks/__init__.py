@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import lazy_loader
 
 from unspool.tasks.catalog import TASKS, task_entry
 
@@ -50,12 +51,15 @@ __all__ = [
 
 _T = TypeVar("_T", bound="Task[Any]")
 
-_HOME = {
-    **{name: entry.module for entry in TASKS.values() for name in (entry.task, entry.answer)},
-    **dict.fromkeys(("Prediction", "Task"), "base"),
-    "compare": "comparing",
-    **dict.fromkeys(("Comparison", "Run"), "comparison"),
-}
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        **{entry.module: [entry.task, entry.answer] for entry in TASKS.values()},
+        "base": ["Prediction", "Task"],
+        "comparing": ["compare"],
+        "comparison": ["Comparison", "Run"],
+    },
+)
 
 
 def task_class(name: str) -> type[Task[Any]]:
@@ -114,9 +118,3 @@ def load(
             f"{folder} holds a {own}, not a {task.__name__}; open it with unspool.load(folder, {own})"
         )
     return task.load(folder, cell=cell)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
