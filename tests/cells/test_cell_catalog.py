@@ -65,9 +65,9 @@ def test_a_file_of_cells_is_all_that_a_cell_needs():
 def test_a_cell_is_found_in_a_file(tmp_path):
     file = tmp_path / "own_in_a_file.py"
     file.write_text(OWN)
-    found = cell_class(f"{file}:Mine")
-    assert found.__name__ == "Mine"
-    assert issubclass(found, LSTMCell)
+    actual = cell_class(f"{file}:Mine")
+    assert actual.__name__ == "Mine"
+    assert issubclass(actual, LSTMCell)
 
 
 def test_a_cell_is_found_where_the_user_stands(tmp_path, monkeypatch):

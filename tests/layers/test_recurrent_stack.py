@@ -215,8 +215,8 @@ def test_a_stack_that_writes_makes_compiled_steps_and_finds_the_same(cell, resid
             assert_close(torch.cat(outputs), whole.outputs, rtol=1e-11, atol=1e-11)
             assert_close(after, whole.state, rtol=1e-11, atol=1e-11)
         stack.layers[1][0] = type(stack.layers[1][0])(6, 6).double()  # another cell in the place of one
-        found, right = stack(inputs[:1], None, state), stack(inputs[:1])
-        assert_close(found.outputs, right.outputs, rtol=1e-11, atol=1e-11)
+        actual, right = stack(inputs[:1], None, state), stack(inputs[:1])
+        assert_close(actual.outputs, right.outputs, rtol=1e-11, atol=1e-11)
     with record_dispatch() as dispatch:  # with gradients it runs as ever
         stack(inputs[:1], None, state).outputs.sum().backward()
     assert dispatch.backend != "cpu"

@@ -95,10 +95,10 @@ def test_half_of_the_words_are_its_own():
 
 def test_the_chance_moves_with_the_progress_of_the_training():
     model = make("initial", sampling=(0.2, 0.6)).train()
-    found = []
+    chances = []
     for model.progress in (0.0, 0.25, 1.0):
-        found.append(model._sampling_chance())
-    assert found == pytest.approx([0.2, 0.3, 0.6])
+        chances.append(model._sampling_chance())
+    assert chances == pytest.approx([0.2, 0.3, 0.6])
     assert model.eval()._sampling_chance() == 0
 
 
@@ -184,8 +184,8 @@ def gaussians(model: EncoderDecoder, batch: Paired) -> tuple[Normal, Normal]:
     for place in range(len(batch.target.lengths)):
         one = alone(batch, place)
         summary = model.encode(one.source).summary
-        said = torch.cat([one.target.ids[:, 0], torch.tensor([END])])
-        final = latent.target(model.target.table.weight[said].unsqueeze(1)).state[-1]
+        output = torch.cat([one.target.ids[:, 0], torch.tensor([END])])
+        final = latent.target(model.target.table.weight[output].unsqueeze(1)).state[-1]
         read = torch.cat([summary, final[0][0], final[1][0]], -1)
         means.append([*latent.posterior(read)[0].chunk(2), *latent.prior(summary)[0].chunk(2)])
     mean, log, prior_mean, prior_log = (torch.stack(column).float() for column in zip(*means, strict=True))
@@ -321,5 +321,5 @@ def test_it_learns_to_reverse_strings_it_has_not_seen(name):
     source = tokens(*asked)
     with torch.no_grad():
         state = model.start(source)
-    said = decode(model, state, settings=DecodingSettings(search="greedy"), max_lengths=source.lengths + 3)
-    assert np.mean([best[0].ids == string[::-1] for best, string in zip(said, asked, strict=True)]) > 0.9
+    output = decode(model, state, settings=DecodingSettings(search="greedy"), max_lengths=source.lengths + 3)
+    assert np.mean([best[0].ids == string[::-1] for best, string in zip(output, asked, strict=True)]) > 0.9

@@ -29,8 +29,8 @@ def test_what_is_written_is_read_by_us_and_by_safetensors(tmp_path):
     path, expected = tmp_path / "deep" / "file.safetensors", tensors()
     record = {"text": 'ä\n"', "nan": float("inf"), "list": [1, None, 0.1 + 0.2]}
     checkpoint.write(path, expected, record)
-    read, found = checkpoint.read(path)
-    assert found == record
+    read, actual = checkpoint.read(path)
+    assert actual == record
     assert read.keys() == expected.keys()
     for name, tensor in expected.items():
         assert read[name].dtype == tensor.dtype

@@ -18,8 +18,16 @@ def test_every_setting_says_what_it_is():
 
 
 def test_settings_are_read_from_flags():
-    made = make(TrainingSettings, {"clip": "none", "minutes": "1.5", "epochs": "3", "average": "ema", "patience": "4"})
-    assert (made.clip, made.minutes, made.epochs, made.average, made.patience) == (None, 1.5, 3, "ema", 4)
+    training = make(
+        TrainingSettings, {"clip": "none", "minutes": "1.5", "epochs": "3", "average": "ema", "patience": "4"}
+    )
+    assert (training.clip, training.minutes, training.epochs, training.average, training.patience) == (
+        None,
+        1.5,
+        3,
+        "ema",
+        4,
+    )
 
 
 @pytest.mark.parametrize(
