@@ -1,4 +1,4 @@
-"""Random numbers for training: generators of a run's own, in place of torch's global ones."""
+"""Random number generators per training run, in place of torch's global ones; dropout that draws from them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from torch import Tensor
 __all__ = ["draw_from", "dropout", "generator_on", "keep_global_state", "lend"]
 
 _GLOBAL_STATE = RLock()
-"""Held by a thread for as long as it replaces the state of a global generator."""
+"""A thread holds this lock while it replaces the state of a global generator."""
 
 _generators: ContextVar[Mapping[str, torch.Generator] | None] = ContextVar("generators", default=None)
 
 
 def generator_on(device: torch.device) -> torch.Generator | None:
-    """The generator that this thread draws from on a device; None: torch's global one."""
+    """Return the generator that this thread draws from on a device; None: torch's global one."""
     own = _generators.get()
     return None if own is None else own.get(device.type)
 
 
 @contextmanager
 def draw_from(generators: Iterable[torch.Generator]) -> Iterator[None]:
-    """Let this thread draw from these generators, at most one for each type of device; other threads do not notice."""
+    """Let this thread draw from these generators inside the context, at most one per type of device."""
     token = _generators.set({generator.device.type: generator for generator in generators})
     try:
         yield
@@ -39,9 +39,9 @@ def draw_from(generators: Iterable[torch.Generator]) -> Iterator[None]:
 
 @contextmanager
 def lend(generators: Iterable[torch.Generator]) -> Iterator[None]:
-    """Let torch's global generators continue these, for code that takes no generator.
+    """Install generators as torch's global ones inside the context, for code that takes no generator.
 
-    Afterwards the generators have moved on, and the global ones are as they were. Threads that lend take turns.
+    Afterwards the generators have advanced, and the global ones have their state from before. Threads take turns.
     """
     with _GLOBAL_STATE, ExitStack() as restoring:
         for generator in generators:
@@ -54,7 +54,7 @@ def lend(generators: Iterable[torch.Generator]) -> Iterator[None]:
 
 @contextmanager
 def keep_global_state() -> Iterator[None]:
-    """Leave the global generators of torch (CPU), Python and NumPy as they are, whatever the code inside draws."""
+    """Restore the global generators of torch (CPU), Python and NumPy at the end of the context."""
     with _GLOBAL_STATE:
         states = torch.default_generator.get_state(), random.getstate(), np.random.get_state()
         try:
@@ -66,7 +66,7 @@ def keep_global_state() -> Iterator[None]:
 
 
 def dropout(inputs: Tensor, rate: float) -> Tensor:
-    """`F.dropout` as in training, to the same bits, from the generator of this thread."""
+    """Apply dropout as `F.dropout` does in training, bit by bit, with the generator of this thread."""
     generator = generator_on(inputs.device)
     if generator is None or rate == 0:
         return F.dropout(inputs, rate)

@@ -1,4 +1,4 @@
-"""Files that are there in full or not at all, and sets of files that change together."""
+"""Atomic writes: single files, and sets of files in a folder that change together."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ __all__ = [
 
 T = TypeVar("T")
 
-_GENERATION = "generation"  # files on their way to their places; there is none but for a moment
+_GENERATION = "generation"  # holds committed files until each is moved to its place
 _STAGED, _REPLACED = f"{_GENERATION}.partial", f"{_GENERATION}.old"
 _thread = threading.local()
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file beside its place, flush it to the disk, and move it there; its folder is made if need be.
+    """Write a file atomically: into a partial file, flushed to disk, then renamed. Make its folder if missing.
 
     Raises:
-        MachineError: If the disk is full or refuses; the old file is as it was and nothing else is left behind.
+        MachineError: If the disk is full or refuses; the old file is unchanged and no partial file remains.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -55,24 +55,24 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def newest(folder: Path, name: str) -> Path:
-    """Return where the newest version of a file or folder inside a folder that `new_generation` writes lies."""
+    """Return the path of the newest version of a file in a folder that `new_generation` writes."""
     committed = folder / _GENERATION / name
     return committed if os.path.lexists(committed) else folder / name
 
 
 @contextmanager
 def new_generation(folder: Path) -> Iterator[Path]:
-    """Write new versions of several parts of a folder, which take the places of the old ones all at once.
+    """Replace several files of a folder in one transaction.
 
-    The context gives an empty folder to write into. At its end the files are flushed to the disk and committed by one
-    rename. Whoever reads through `newest`, at any moment and after any fault, finds all old parts or all new ones.
-    Parts that are not written stay. Other writers wait; what a killed one left behind is brought to its end.
+    The context yields an empty folder to write into. At its end, the files are flushed to disk and committed by one
+    rename. A reader through `newest` sees all old files or all new ones, at any moment and after any fault. Files that
+    the context does not write stay. Other writers wait. The transaction of a killed writer is finished first.
 
     Args:
-        folder: The folder; made if need be.
+        folder: The folder; created if missing.
 
     Raises:
-        MachineError: If the disk is full or refuses; the folder is as it was before.
+        MachineError: If the disk is full or refuses; the folder is unchanged.
     """
     existed, staged = folder.is_dir(), folder / _STAGED
     try:
@@ -90,7 +90,7 @@ def new_generation(folder: Path) -> Iterator[Path]:
                     with suppress(OSError):
                         folder.rmdir()
                 raise
-            with suppress(OSError):  # committed already; the next writer brings the rest to its place
+            with suppress(OSError):  # already committed; the next writer finishes the moves
                 flush_folder(folder)
                 _install(folder)
     except OSError as error:
@@ -98,7 +98,7 @@ def new_generation(folder: Path) -> Iterator[Path]:
 
 
 def finish_generation(folder: Path) -> None:
-    """Bring to its end what a killed writer left behind: remove what it had not committed, put in place what it had.
+    """Finish the transaction of a killed writer: move committed files to their places, and remove the others.
 
     Raises:
         MachineError: If the disk refuses; nothing is lost.
@@ -118,28 +118,28 @@ def finish_generation(folder: Path) -> None:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Keep other writers out of a folder until the context ends: they wait, in this process and in others.
+    """Lock a folder for writing inside the context; other writers wait, in this process and in others.
 
-    The kernel frees the lock of a process that dies. A thread may take it again while it has it. Where there is no
-    such folder, or the platform has no locks, nothing is locked.
+    The kernel frees the lock of a process that dies. The lock is reentrant per thread. It is a no-op if the folder is
+    missing or the platform has no locks.
     """
-    place, held = folder.resolve(), vars(_thread).setdefault("held", set())
-    if sys.platform == "win32" or place in held or not place.is_dir():
+    place, locks = folder.resolve(), vars(_thread).setdefault("locks", set())
+    if sys.platform == "win32" or place in locks or not place.is_dir():
         yield
         return
     descriptor = os.open(place, os.O_RDONLY)
     try:
         with suppress(OSError):  # a file system without locks
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        held.add(place)
+        locks.add(place)
         yield
     finally:
-        held.discard(place)
+        locks.discard(place)
         os.close(descriptor)
 
 
 def read_undisturbed(folder: Path, read: Callable[[], T]) -> T:
-    """Return what `read` reads from a folder; read it anew where a writer changed the folder meanwhile."""
+    """Call `read` and return its result; call it again while a writer changes the folder in the meantime."""
     while True:
         before = _state(folder)
         try:
@@ -153,7 +153,7 @@ def read_undisturbed(folder: Path, read: Callable[[], T]) -> T:
 
 
 def _state(folder: Path) -> list[tuple[str, str, int, int]]:
-    """The parts of a folder, and which versions of them lie where."""
+    """Return names, inodes and change times of a folder's files, to detect changes."""
     state = []
     for place in (folder, folder / _GENERATION):
         with suppress(OSError), os.scandir(place) as entries:
@@ -166,11 +166,11 @@ def _state(folder: Path) -> list[tuple[str, str, int, int]]:
 
 
 def _install(folder: Path) -> None:
-    """Move the committed parts to their places; until a part is moved, `newest` finds it where it is."""
+    """Move the committed files to their places; `newest` finds each file before and after its move."""
     generation, replaced = folder / _GENERATION, folder / _REPLACED
     for source in sorted(generation.iterdir()):
         target = folder / source.name
-        if source.is_dir() and os.path.lexists(target):  # no rename replaces a folder that holds something
+        if source.is_dir() and os.path.lexists(target):  # a rename can't replace a non-empty folder
             target.rename(replaced)
             source.rename(target)
             _remove(replaced)
@@ -188,13 +188,13 @@ def _remove(path: Path) -> None:
 
 
 def _flush_folders(folder: Path) -> None:
-    """Flush the names in a folder, and in the folders inside it, to the disk."""
+    """Flush the entries of a folder and of its subfolders to disk."""
     for place, _, _ in os.walk(folder):
         flush_folder(Path(place))
 
 
 def flush_folder(folder: Path) -> None:
-    """Flush the names in a folder to the disk; nothing where the platform has no such call."""
+    """Flush the entries of a folder to disk; a no-op outside POSIX."""
     if os.name != "posix":
         return
     descriptor = os.open(folder, os.O_RDONLY)
@@ -205,7 +205,7 @@ def flush_folder(folder: Path) -> None:
 
 
 def _refusal(folder: Path, error: OSError) -> MachineError:
-    """The sentence for a folder that could not be written."""
+    """Return the error for a folder that can't be written."""
     cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
     full = cause.errno in (errno.ENOSPC, errno.EDQUOT)
     reason = "the disk is full" if full else f"it can't be written ({cause.strerror or cause})"

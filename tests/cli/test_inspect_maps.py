@@ -41,7 +41,7 @@ def test_the_translation_then_the_map_then_both_sides(shell, translator, tmp_pat
 def test_maps_are_asked_for_by_pattern(shell, translator):
     assert "\nattention\n" in shell("inspect", translator, "a b c", "--maps", "att*").stdout
     said = shell.refuses("inspect", translator, "a b c", "--maps", "head 1", code=2)
-    assert "no map fits 'head 1'; there are 'attention'" in said
+    assert "no map matches 'head 1'; there are 'attention'" in said
 
 
 def test_an_array_of_the_decoder_is_drawn_too(shell, translator):
@@ -50,6 +50,6 @@ def test_an_array_of_the_decoder_is_drawn_too(shell, translator):
 
 
 def test_a_network_without_maps_says_so(shell, models):
-    assert "no map fits '*'; there are none" in shell.refuses(
+    assert "no map matches '*'; there are none" in shell.refuses(
         "inspect", models / "classifier", "a", "--maps", "*", code=2
     )

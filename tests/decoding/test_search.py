@@ -386,13 +386,13 @@ def test_numbers_that_are_none_are_refused(search, wrong):
     ("arguments", "message"),
     [
         ({"prefix": [[1]]}, "there are 1 prefixes for 2 sequences"),
-        ({"prefix": [[], [1, 1, 1, 1]]}, "prefix 2 has 4 units, more than the greatest length, 3"),
-        ({"prefix": [[1, END], []]}, "prefix 1 holds the end, or a unit below 0"),
-        ({"prefix": [[-1], []]}, "prefix 1 holds the end, or a unit below 0"),
-        ({"prefix": [[], [4]]}, "a prefix holds unit 4, and the vocabulary ends at 3"),
+        ({"prefix": [[], [1, 1, 1, 1]]}, "prefix 2 has 4 units, more than the maximum length, 3"),
+        ({"prefix": [[1, END], []]}, "prefix 1 has the end, or a unit below 0"),
+        ({"prefix": [[-1], []]}, "prefix 1 has the end, or a unit below 0"),
+        ({"prefix": [[], [4]]}, "a prefix has unit 4, and the vocabulary ends at 3"),
         ({"forbidden": torch.zeros(5, dtype=torch.bool)}, "forbidden has 5 units, and the vocabulary 4"),
         ({"end": 4}, "the end is unit 4, and the vocabulary ends at 3"),
-        ({"max_lengths": torch.tensor([3, 0])}, "a greatest length of 0: expected 1 or more"),
+        ({"max_lengths": torch.tensor([3, 0])}, "max_lengths has 0: expected 1 or more"),
     ],
     ids=str,
 )

@@ -16,8 +16,8 @@ SCORES = {
 
 def bars(svg: str) -> list[tuple[float, float, float]]:
     """Where each bar begins, how wide it is, and in which row it stands."""
-    found = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="14"', svg)
-    return [(float(x), float(width), float(y)) for x, y, width in found]
+    bars = re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="([\d.]+)" height="14"', svg)
+    return [(float(x), float(width), float(y)) for x, y, width in bars]
 
 
 def test_bars_of_one_family_have_one_scale_and_others_their_own():
@@ -33,10 +33,10 @@ def test_bars_of_one_family_have_one_scale_and_others_their_own():
 
 def test_it_is_well_formed_and_says_every_name_and_number():
     root = ElementTree.fromstring(bar_chart(SCORES, title="Scores on test"))
-    said = [element.text for element in root.iter() if element.text and element.text.strip()]
+    labels = [element.text for element in root.iter() if element.text and element.text.strip()]
     for word in ("Scores on test", "window", "a <b> & c", "none", "bleu, over 8 words", "perplexity", "40", "8", "0"):
-        assert word in said
-    assert "nan" not in said
+        assert word in labels
+    assert "nan" not in labels
 
 
 def test_nothing_to_draw_is_an_empty_picture():

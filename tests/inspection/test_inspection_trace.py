@@ -48,7 +48,7 @@ def test_select_takes_a_part_of_the_name_or_a_whole_one_with_stars(pattern, name
 
 
 def test_what_is_not_there_is_answered_with_what_is():
-    with pytest.raises(UsageError, match="no array fits 'reset'; there are 'layer 1 forward / forget'"):
+    with pytest.raises(UsageError, match="no array matches 'reset'; there are 'layer 1 forward / forget'"):
         made().select("reset")
     with pytest.raises(UsageError, match="did you mean 'layer 1 forward / forget'"):
         made().summary("layer 1 forward / forgit")
@@ -67,7 +67,7 @@ def test_arrays_are_copies_that_nobody_can_change():
 
 @pytest.mark.parametrize("array", [FORGET[:2], np.zeros((3, 2, 2)), np.zeros((3, 0)), np.float32(1)])
 def test_an_array_has_one_row_per_token(array):
-    with pytest.raises(ShapeError, match=r"'layer 1 / forget' came as .*3 tokens need \(3, units\)"):
+    with pytest.raises(ShapeError, match=r"'layer 1 / forget' has shape .*3 tokens need \(3, units\)"):
         made(arrays={"layer 1 / forget": array})
 
 

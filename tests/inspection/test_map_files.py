@@ -39,11 +39,11 @@ def test_reading_back_gives_equal_bits(tmp_path, ending, changes):
 def test_json_is_the_documented_form(tmp_path):
     maps = {"attention": Map([[0.1, 0.9], [np.inf, 0.25]], ("x", ""), ("a", "b"))}
     trace = Trace(("a", "b"), {}, {}, "m", maps=maps, written=Trace(("x", ""), {"h": [0.5, 2]}))
-    said = json.loads(write_trace(trace, tmp_path / "t.json").read_text(encoding="utf-8"))
+    record = json.loads(write_trace(trace, tmp_path / "t.json").read_text(encoding="utf-8"))
     side = {"rows": ["x", ""], "columns": ["a", "b"], "values": [[0.1, 0.9], ["inf", 0.25]]}
-    assert said["maps"] == {"attention": side}
-    assert said["written"]["tokens"] == ["x", ""]
-    assert said["written"]["arrays"] == {"h": [[0.5], [2.0]]}
+    assert record["maps"] == {"attention": side}
+    assert record["written"]["tokens"] == ["x", ""]
+    assert record["written"]["arrays"] == {"h": [[0.5], [2.0]]}
 
 
 def test_npz_opens_with_numpy_alone(tmp_path):

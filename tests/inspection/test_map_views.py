@@ -179,7 +179,7 @@ def test_show_draws_the_maps_that_are_asked_for():
     file = io.StringIO()
     show(made(maps=maps), Console(file=file, width=80, color_system=None, _environ={}), maps="head ?")
     assert re.findall(r"^(attention|head \d)$", file.getvalue(), flags=re.MULTILINE) == ["head 1", "head 2"]
-    with pytest.raises(UsageError, match="no map fits 'head 3'; there are 'attention', 'head 1', 'head 2'"):
+    with pytest.raises(UsageError, match="no map matches 'head 3'; there are 'attention', 'head 1', 'head 2'"):
         show(made(maps=maps), Console(file=file), maps="head 3")
 
 

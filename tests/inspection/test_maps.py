@@ -33,7 +33,7 @@ def test_a_map_is_a_copy_that_nobody_can_change():
 
 
 def test_rows_and_columns_are_not_taken_for_each_other():
-    with pytest.raises(ShapeError, match=r"came as \(3, 4\); its rows and columns need \(4, 3\)"):
+    with pytest.raises(ShapeError, match=r"have shape \(3, 4\); its rows and columns need \(4, 3\)"):
         attention(WEIGHTS.T)
 
 
@@ -98,7 +98,7 @@ def test_select_takes_arrays_and_maps_of_both_sides(pattern, names):
 
 def test_maps_alone_are_chosen_by_pattern():
     assert made().maps_like("self") == ["encoder layer 1 / self-attention"]
-    with pytest.raises(UsageError, match="no map fits 'forget'; there are 'attention', 'encoder"):
+    with pytest.raises(UsageError, match="no map matches 'forget'; there are 'attention', 'encoder"):
         made().maps_like("forget")
 
 
@@ -111,14 +111,14 @@ def test_maps_alone_are_chosen_by_pattern():
     ],
 )
 def test_a_name_stands_for_one_thing(changes):
-    with pytest.raises(UsageError, match="came twice"):
+    with pytest.raises(UsageError, match="occurs twice"):
         made(**changes)
 
 
 def test_a_map_is_a_map_and_has_a_name():
     with pytest.raises(UsageError, match="'attention' is a ndarray; a trace takes maps as Map"):
         made(maps={"attention": WEIGHTS})
-    with pytest.raises(UsageError, match="is named by a line"):
+    with pytest.raises(UsageError, match="is a line of printable text"):
         made(maps={"": attention()})
 
 

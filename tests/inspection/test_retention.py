@@ -47,10 +47,10 @@ def test_the_keep_gate_is_found_by_the_numbers_whatever_its_name(cell, backward)
     if backward:
         arrays = {name: values[::-1] for name, values in arrays.items()}
     arrays = as_trace(arrays).at("layer 1 forward")
-    found, share = keeping(arrays, backward=backward), remaining(arrays, backward=backward)
+    actual, share = keeping(arrays, backward=backward), remaining(arrays, backward=backward)
     left = np.array([np.abs(write[t] * np.prod(keep[t + 1 :], axis=0)).sum() for t in range(4)])
     expected = left / left.sum()
-    np.testing.assert_allclose(found, keep[::-1] if backward else keep, rtol=0, atol=1e-6)
+    np.testing.assert_allclose(actual, keep[::-1] if backward else keep, rtol=0, atol=1e-6)
     np.testing.assert_allclose(share, expected[::-1] if backward else expected, rtol=0, atol=1e-6)
 
 
@@ -129,7 +129,7 @@ def test_sentences_name_the_token_and_its_position_where_it_comes_twice():
 
 def test_the_token_read_first_had_nothing_to_forget():
     forget = np.array([[0.9], [0.5], [0.6], [0.1]])
-    said = sentences(as_trace({"forget": forget}, "layer 1 backward"), "layer 1 backward")
-    assert said == [
+    lines = sentences(as_trace({"forget": forget}, "layer 1 backward"), "layer 1 backward")
+    assert lines == [
         "What came before was forgotten most at 'flights' (kept 0.50), least at 'the' (token 1, kept 0.90)."
     ]

@@ -200,7 +200,7 @@ def test_a_changed_bit_in_an_npz_is_noticed(tmp_path):
         ({"format": "other"}, "does not say"),
         ({"format": "unspool trace", "version": 2}, "version 2 and this Unspool reads up to 1; update it"),
         ({"tokens": "ab"}, "lists"),
-        ({"arrays": {"x": [[1.0]]}}, r"'x' came as \(1, 1\)"),
+        ({"arrays": {"x": [[1.0]]}}, r"'x' has shape \(1, 1\)"),
         ({"arrays": {"x": [[1.0], ["one"]]}}, "damaged"),
         ({"arrays": {"x": [[1.0], [2.0, 3.0]]}}, "damaged"),
         ({"prediction": {"tags": ["N"]}}, "1 values for 2 tokens"),

@@ -157,9 +157,9 @@ def test_under_autocast_weights_are_float32_and_near(kind):
 
 
 def test_kinds_are_found_by_name_and_check_their_widths():
-    made = {kind: make_attention(kind, 5, 3) for kind in ATTENTION}
-    assert {kind: type(attention) for kind, attention in made.items()} == ATTENTION
-    for attention in made.values():
+    attentions = {kind: make_attention(kind, 5, 3) for kind in ATTENTION}
+    assert {kind: type(attention) for kind, attention in attentions.items()} == ATTENTION
+    for attention in attentions.values():
         with pytest.raises(ShapeError, match=r"queries \(1, 1, 3\) over memory \(1, 2, 3\): expected widths 5 and 3"):
             attention(torch.zeros(1, 1, 3), torch.zeros(1, 2, 3))
     with pytest.raises(SettingError, match="there is no attention 'dots'; choose one of dot, bilinear, additive"):

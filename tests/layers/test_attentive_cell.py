@@ -127,7 +127,7 @@ def test_gradients_through_time(kind):
 def test_it_begins_from_a_state_of_the_inner_cell():
     cell = make("lstm")
     inner = cell.cell.initial_state(3)._replace(h=numbers(3, 5), c=numbers(3, 5, seed=1))
-    begun = cell.begun(inner)
+    begun = cell.start_from(inner)
     assert begun._fields == ("output", "h", "c")
     assert begun.output is begun.h is inner.h
     assert cell.initial_state(2)._fields == begun._fields
@@ -158,7 +158,7 @@ def test_sizes_that_do_not_fit_are_refused():
         AttentiveCell(GRUCell(5, 5), make_attention("dot", 4, 3))
     cell = make("gru")
     with pytest.raises(ShapeError, match="begins with a tensor 2 wide, expected its output's width 5"):
-        cell.begun(cell.cell.initial_state(3)._replace(h=torch.zeros(3, 2)))
+        cell.start_from(cell.cell.initial_state(3)._replace(h=torch.zeros(3, 2)))
 
 
 def test_a_cell_whose_state_does_not_begin_with_its_output_is_refused():

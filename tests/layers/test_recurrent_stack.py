@@ -14,7 +14,7 @@ from cases import OWN, TOLERANCE, PairCell
 from unspool.cells import CELLS, ElmanCell, LSTMCell, from_torch
 from unspool.engine import record_dispatch, unroll
 from unspool.errors import BackendError, SettingError, ShapeError
-from unspool.layers import Recurrent, dropped_weights
+from unspool.layers import Recurrent, drop_weights
 
 EXACT = TOLERANCE[torch.float64]
 LENGTHS = torch.tensor([7, 1, 4])
@@ -154,7 +154,7 @@ def test_weight_dropout_keeps_one_mask_for_all_steps(cell):
         outputs, _ = stack(inputs)
     assert dispatch.backend == "cpu"
     torch.manual_seed(3)
-    with dropped_weights(inner, 0.5):
+    with drop_weights(inner, 0.5):
         mask = inner.weight_hh.detach() / raw
     assert_close(mask.unique(), torch.tensor([0.0, 2.0]).double())
     with torch.no_grad():
@@ -175,7 +175,7 @@ def test_weight_dropout_restores_the_weights_and_their_order():
     stack(torch.randn(6, 2, 4))
     with pytest.raises(ShapeError):
         stack(torch.randn(6, 2, 3))
-    with dropped_weights(inner, 0.5):
+    with drop_weights(inner, 0.5):
         assert "weight_hh" not in dict(inner.named_parameters())
     assert list(stack.state_dict()) == names
     assert all(one is other for one, other in zip(inner.parameters(), same, strict=True))
@@ -186,7 +186,7 @@ def test_weight_dropout_lets_the_gradient_through_to_the_raw_weight():
     inner = LSTMCell(4, 5).double()
     inputs = inputs_of(4, time=5)
     torch.manual_seed(5)
-    with dropped_weights(inner, 0.5):
+    with drop_weights(inner, 0.5):
         dropped = inner.weight_hh
         outputs, _ = unroll(inner, inputs)
     (gradient,) = torch.autograd.grad(outputs.square().sum(), inner.weight_hh)
@@ -194,7 +194,7 @@ def test_weight_dropout_lets_the_gradient_through_to_the_raw_weight():
     assert 20 < kept.sum() < 80
     assert torch.count_nonzero(gradient[~kept]) == 0
     assert torch.count_nonzero(gradient[kept]) == kept.sum()
-    with dropped_weights(inner.eval(), 0.5):
+    with drop_weights(inner.eval(), 0.5):
         assert isinstance(inner.weight_hh, nn.Parameter)
 
 
@@ -215,8 +215,8 @@ def test_a_stack_that_writes_makes_compiled_steps_and_finds_the_same(cell, resid
             assert_close(torch.cat(outputs), whole.outputs, rtol=1e-11, atol=1e-11)
             assert_close(after, whole.state, rtol=1e-11, atol=1e-11)
         stack.layers[1][0] = type(stack.layers[1][0])(6, 6).double()  # another cell in the place of one
-        found, right = stack(inputs[:1], None, state), stack(inputs[:1])
-        assert_close(found.outputs, right.outputs, rtol=1e-11, atol=1e-11)
+        actual, right = stack(inputs[:1], None, state), stack(inputs[:1])
+        assert_close(actual.outputs, right.outputs, rtol=1e-11, atol=1e-11)
     with record_dispatch() as dispatch:  # with gradients it runs as ever
         stack(inputs[:1], None, state).outputs.sum().backward()
     assert dispatch.backend != "cpu"

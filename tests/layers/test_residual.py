@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from unspool.layers.residual import add_dropped, dropped, keep_mask
+from unspool.layers.residual import add_dropout, drop_values, keep_mask
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.1, 0.5, 0.97])
@@ -33,9 +33,9 @@ def test_sum_and_gradients_are_those_of_the_parts():
     residual = torch.randn(5, 3, 4, dtype=torch.float64, requires_grad=True)
     inputs = torch.randn(5, 3, 4, dtype=torch.float64, requires_grad=True)
     torch.manual_seed(1)
-    outputs = add_dropped(residual, inputs, 0.4)
+    outputs = add_dropout(residual, inputs, 0.4)
     torch.manual_seed(1)
-    expected = residual + dropped(inputs, 0.4)
+    expected = residual + drop_values(inputs, 0.4)
     assert_close(outputs, expected)
     assert bool((outputs == residual).any())
     cotangent = torch.randn_like(outputs)
@@ -48,14 +48,14 @@ def test_sum_and_gradients_are_those_of_the_parts():
 
     def run(residual, inputs):
         torch.manual_seed(1)
-        return add_dropped(residual, inputs, 0.4)
+        return add_dropout(residual, inputs, 0.4)
 
     assert torch.autograd.gradgradcheck(run, (residual, inputs))
 
 
 def test_a_block_of_lower_precision_is_added_in_the_residuals():
     residual, inputs = torch.randn(5, 4), torch.randn(5, 4, dtype=torch.bfloat16, requires_grad=True)
-    outputs = add_dropped(residual, inputs, 0.5)
+    outputs = add_dropout(residual, inputs, 0.5)
     assert outputs.dtype == torch.float32
     outputs.sum().backward()
     assert inputs.grad.dtype == torch.bfloat16
@@ -64,5 +64,5 @@ def test_a_block_of_lower_precision_is_added_in_the_residuals():
 
 def test_rate_zero_changes_nothing():
     x, y = torch.randn(3, 4), torch.randn(3, 4)
-    assert torch.equal(dropped(x, 0.0), x)
-    assert torch.equal(add_dropped(x, y, 0.0), x + y)
+    assert torch.equal(drop_values(x, 0.0), x)
+    assert torch.equal(add_dropout(x, y, 0.0), x + y)

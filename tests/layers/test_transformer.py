@@ -357,7 +357,7 @@ def test_shapes_that_do_not_fit_are_refused():
         decoder(x, torch.randn(4, 3, 6, dtype=torch.float64))
     with pytest.raises(ShapeError, match=r"inputs have shape \(1, 2, 6\), expected \(batch, 6\)"):
         decoder.advance(x[:1], decoder.start(x))
-    with pytest.raises(SettingError, match="make it causal=True"):
+    with pytest.raises(SettingError, match="make it with causal=True"):
         encoder.start(2)
     with pytest.raises(ShapeError, match="a sequence has 5 steps, and positions were learned for 4"):
         make(TransformerEncoder, positions="learned", max_length=4)(x)

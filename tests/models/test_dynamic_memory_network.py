@@ -30,8 +30,8 @@ def network(**options: object) -> DynamicMemoryNetwork:
 
 def test_likeness_is_its_formula_on_literal_numbers():
     facts = torch.tensor([[[1.0, -2.0]], [[0.5, 3.0]]])
-    found = likeness(facts, torch.tensor([[2.0, 1.0]]), torch.tensor([[-1.0, 4.0]]))
-    assert found[:, 0].tolist() == [
+    actual = likeness(facts, torch.tensor([[2.0, 1.0]]), torch.tensor([[-1.0, 4.0]]))
+    assert actual[:, 0].tolist() == [
         [2.0, -2.0, -1.0, -8.0, 1.0, 3.0, 2.0, 6.0],
         [1.0, 3.0, -0.5, 12.0, 1.5, 2.0, 1.5, 1.0],
     ]
@@ -53,10 +53,10 @@ def read(cell: Cell, vectors: list[Tensor]) -> list[Tensor]:
 def by_hand(model: DynamicMemoryNetwork, story: int) -> tuple[Tensor, list[Tensor]]:
     """One story, one sentence at a time."""
     data = stories()
-    told = [encode(model, data.sentences[int(place)].tolist()) for place in data.stories[story]]
+    story_ids = [encode(model, data.sentences[int(place)].tolist()) for place in data.stories[story]]
     question = encode(model, data.questions[story].tolist())
     forward, backward = model.fusion.layers[0]
-    both = zip(read(forward, told), reversed(read(backward, told[::-1])), strict=True)
+    both = zip(read(forward, story_ids), reversed(read(backward, story_ids[::-1])), strict=True)
     facts = [there + back for there, back in both]
     memory, hops = question, []
     for k in range(model.hops):

@@ -208,8 +208,8 @@ def test_concatenated_is_one_network_that_reads_source_separator_and_target():
             line = torch.cat([one.source.ids[:, 0], torch.tensor([END]), target])
             outputs = model.encoder(model.source.table.weight[line].unsqueeze(1)).outputs[:, 0]
             scores = model.softmax.log_probabilities(outputs[len(one.source.ids) :])
-            said = scores.gather(1, torch.cat([target, torch.tensor([END])]).unsqueeze(1)).squeeze(1)
-            assert_close(logs[: len(said), place], said, **CLOSE)
+            targets = scores.gather(1, torch.cat([target, torch.tensor([END])]).unsqueeze(1)).squeeze(1)
+            assert_close(logs[: len(targets), place], targets, **CLOSE)
 
 
 # ---- what each network sees of the source --------------------------------------------------------------------------

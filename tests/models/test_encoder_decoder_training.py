@@ -34,7 +34,7 @@ from unspool.decoding.states import select
 from unspool.errors import SettingError
 from unspool.layers import FullSoftmax, TokenEmbedding
 from unspool.models import EncoderDecoder
-from unspool.models.encoder_decoder import covered_twice
+from unspool.models.encoder_decoder import coverage_loss
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder
 from unspool.tasks.parts.pair_settings import TranslatorNetwork
 
@@ -95,10 +95,10 @@ def test_half_of_the_words_are_its_own():
 
 def test_the_chance_moves_with_the_progress_of_the_training():
     model = make("initial", sampling=(0.2, 0.6)).train()
-    found = []
+    chances = []
     for model.progress in (0.0, 0.25, 1.0):
-        found.append(model._sampling_chance())
-    assert found == pytest.approx([0.2, 0.3, 0.6])
+        chances.append(model._sampling_chance())
+    assert chances == pytest.approx([0.2, 0.3, 0.6])
     assert model.eval()._sampling_chance() == 0
 
 
@@ -111,7 +111,7 @@ def test_a_chance_of_zero_is_teacher_forcing(name):
     memory = plain.encode(batch.source)
     stepped, forced = (
         plain._with_own_words(batch.inputs, memory, 0.0),
-        plain._forced(batch.inputs, memory, need_weights=True),
+        plain._teacher_forcing(batch.inputs, memory, need_weights=True),
     )
     assert_close(stepped.outputs, forced.outputs, **EXACT)
     if forced.attention is not None:
@@ -156,15 +156,15 @@ def test_coverage_in_numbers():
     attention = torch.tensor([[[0.5, 0.5, 0.0]], [[0.9, 0.0, 0.1]], [[0.3, 0.6, 0.1]], [[1.0, 0.0, 0.0]]])
     real = torch.tensor([[True], [True], [True], [False]])
     # against (0.5, 0.5, 0): 0.5; against (1.4, 0.5, 0.1): 0.3 + 0.5 + 0.1; the last step does not count
-    assert float(covered_twice(attention, real)) == pytest.approx(0.5 + 0.9)
-    assert float(covered_twice(attention[:1], real[:1])) == 0.0
+    assert float(coverage_loss(attention, real)) == pytest.approx(0.5 + 0.9)
+    assert float(coverage_loss(attention[:1], real[:1])) == 0.0
 
 
 @pytest.mark.parametrize("name", ATTEND)
 def test_the_loss_counts_coverage_in_training_only(name):
     plain, model, batch = make(name), make(name, coverage_penalty=0.4), pairs()
     assert torch.equal(model.loss(batch).total, plain.loss(batch).total)
-    expected = plain.train().loss(batch).total + 0.4 * covered_twice(plain(batch).attention, batch.targets != IGNORED)
+    expected = plain.train().loss(batch).total + 0.4 * coverage_loss(plain(batch).attention, batch.targets != IGNORED)
     assert_close(model.train().loss(batch).total, expected, **CLOSE)
 
 
@@ -184,8 +184,8 @@ def gaussians(model: EncoderDecoder, batch: Paired) -> tuple[Normal, Normal]:
     for place in range(len(batch.target.lengths)):
         one = alone(batch, place)
         summary = model.encode(one.source).summary
-        said = torch.cat([one.target.ids[:, 0], torch.tensor([END])])
-        final = latent.target(model.target.table.weight[said].unsqueeze(1)).state[-1]
+        output = torch.cat([one.target.ids[:, 0], torch.tensor([END])])
+        final = latent.target(model.target.table.weight[output].unsqueeze(1)).state[-1]
         read = torch.cat([summary, final[0][0], final[1][0]], -1)
         means.append([*latent.posterior(read)[0].chunk(2), *latent.prior(summary)[0].chunk(2)])
     mean, log, prior_mean, prior_log = (torch.stack(column).float() for column in zip(*means, strict=True))
@@ -321,5 +321,5 @@ def test_it_learns_to_reverse_strings_it_has_not_seen(name):
     source = tokens(*asked)
     with torch.no_grad():
         state = model.start(source)
-    said = decode(model, state, settings=DecodingSettings(search="greedy"), max_lengths=source.lengths + 3)
-    assert np.mean([best[0].ids == string[::-1] for best, string in zip(said, asked, strict=True)]) > 0.9
+    output = decode(model, state, settings=DecodingSettings(search="greedy"), max_lengths=source.lengths + 3)
+    assert np.mean([best[0].ids == string[::-1] for best, string in zip(output, asked, strict=True)]) > 0.9

@@ -43,15 +43,15 @@ def test_a_hop_is_its_formula_on_literal_numbers():
     values = torch.tensor([[[10.0, 0.0]], [[0.0, 10.0]], [[5.0, 5.0]]], dtype=torch.float64)
     mask = torch.ones(3, 1, dtype=torch.bool)
     whole = 2 * math.e + math.e**2
-    found, weights = hop(query, keys, values, mask)
+    actual, weights = hop(query, keys, values, mask)
     assert_close(weights[:, 0], torch.tensor([math.e, math.e**2, math.e]).double() / whole, rtol=1e-6, atol=0)
     expected = torch.tensor([[15 * math.e, 10 * math.e**2 + 5 * math.e]]).double() / whole
-    assert_close(found, expected, rtol=1e-6, atol=0)
-    found, weights = hop(query, keys, values, mask, linear=True)
+    assert_close(actual, expected, rtol=1e-6, atol=0)
+    actual, weights = hop(query, keys, values, mask, linear=True)
     assert weights[:, 0].tolist() == [1, 2, 1]
-    assert found.tolist() == [[15.0, 25.0]]
+    assert actual.tolist() == [[15.0, 25.0]]
     mask[1] = False
-    found, weights = hop(query, keys, values, mask)
+    actual, weights = hop(query, keys, values, mask)
     assert weights[:, 0].tolist() == [0.5, 0, 0.5]
     assert hop(query, keys, values, mask, linear=True)[0].tolist() == [[15.0, 5.0]]
 
@@ -60,8 +60,8 @@ def test_an_exact_key_returns_its_value():
     keys = 50 * torch.nn.functional.normalize(torch.randn(20, 4, 16), dim=-1)
     values = torch.randn(20, 4, 8)
     wanted = torch.tensor([3, 19, 0, 7])
-    found, _ = hop(keys[wanted, torch.arange(4)], keys, values, torch.ones(20, 4, dtype=torch.bool))
-    assert_close(found, values[wanted, torch.arange(4)], rtol=0, atol=1e-5)
+    actual, _ = hop(keys[wanted, torch.arange(4)], keys, values, torch.ones(20, 4, dtype=torch.bool))
+    assert_close(actual, values[wanted, torch.arange(4)], rtol=0, atol=1e-5)
 
 
 def test_position_encoding_is_its_formula():
@@ -113,9 +113,9 @@ def encode(table: Tensor, ids: list[int]) -> Tensor:
 def by_hand(model: MemoryNetwork | KeyValueMemoryNetwork, story: int) -> tuple[Tensor, list[Tensor]]:
     """One story, one sentence at a time."""
     data = stories()
-    told = [data.sentences[int(place)].tolist() for place in data.stories[story]]
+    story_ids = [data.sentences[int(place)].tolist() for place in data.stories[story]]
     question = data.questions[story].tolist()
-    ages = [min(len(told) - 1 - slot, 2) for slot in range(len(told))]
+    ages = [min(len(story_ids) - 1 - slot, 2) for slot in range(len(story_ids))]
 
     def look(query: Tensor, keys: list[Tensor], values: list[Tensor]) -> tuple[Tensor, Tensor]:
         p = torch.stack([query @ key for key in keys]).softmax(0)
@@ -124,12 +124,12 @@ def by_hand(model: MemoryNetwork | KeyValueMemoryNetwork, story: int) -> tuple[T
     seen = []
     if isinstance(model, KeyValueMemoryNetwork):
         table = model.table.weight
-        keys = [encode(table, ids) + model.key_ages.weight[age] for ids, age in zip(told, ages, strict=True)]
-        values = [encode(table, ids) + model.value_ages.weight[age] for ids, age in zip(told, ages, strict=True)]
+        keys = [encode(table, ids) + model.key_ages.weight[age] for ids, age in zip(story_ids, ages, strict=True)]
+        values = [encode(table, ids) + model.value_ages.weight[age] for ids, age in zip(story_ids, ages, strict=True)]
         query = encode(table, question)
         for move in model.moves:
-            found, p = look(query, keys, values)
-            query = move.weight @ (query + found)
+            actual, p = look(query, keys, values)
+            query = move.weight @ (query + actual)
             seen.append(p)
         return torch.stack([query @ table[answer] for answer in (3, 8, 10)]), seen
     adjacent = model.tying == "adjacent"
@@ -137,15 +137,15 @@ def by_hand(model: MemoryNetwork | KeyValueMemoryNetwork, story: int) -> tuple[T
     query = encode(tables[0 if adjacent else 2], question)
     for k in range(model.hops):
         a, c = (k, k + 1) if adjacent else (0, 1)
-        keys = [encode(tables[a], ids) + times[a][age] for ids, age in zip(told, ages, strict=True)]
-        values = [encode(tables[c], ids) + times[c][age] for ids, age in zip(told, ages, strict=True)]
-        found, p = look(query, keys, values)
+        keys = [encode(tables[a], ids) + times[a][age] for ids, age in zip(story_ids, ages, strict=True)]
+        values = [encode(tables[c], ids) + times[c][age] for ids, age in zip(story_ids, ages, strict=True)]
+        actual, p = look(query, keys, values)
         kept = query if adjacent else model.between.weight @ query
         if model.gated:
             gate = 1 / (1 + torch.exp(-(model.gates[k].weight @ query + model.gates[k].bias)))
-            query = gate * found + (1 - gate) * kept
+            query = gate * actual + (1 - gate) * kept
         else:
-            query = kept + found
+            query = kept + actual
         seen.append(p)
     if adjacent:
         return torch.stack([query @ tables[-1][answer] for answer in (3, 8, 10)]), seen

@@ -16,12 +16,12 @@ def test_bits_are_scored_by_cross_entropy_where_an_answer_is_wanted(cell):
     exercise = Copy(3).draw(np.random.default_rng(1), 4, 5)
     model = StepwiseModel(Recurrent(cell, 4, 7), 3)
     result = model.loss(exercise)
-    said = model(exercise.inputs).detach().double().sigmoid()
+    probabilities = model(exercise.inputs).detach().double().sigmoid()
     expected = 0.0
     for step in range(6, 11):
         for column in range(4):
             for bit in range(3):
-                chance = said[step, column, bit]
+                chance = probabilities[step, column, bit]
                 expected -= torch.log(chance if exercise.targets[step, column, bit] else 1 - chance)
     assert result.count == 5 * 4 * 3
     assert result.total.item() == pytest.approx(float(expected), rel=1e-5)

@@ -169,11 +169,11 @@ def test_choices_of_the_engine_are_logged_once_per_cell_and_path(caplog):
         stepper = Stepper(cell)
         for _ in range(2):
             stepper(inputs[0], cell.initial_state(2))
-    said = [record.getMessage() for record in caplog.records if record.name == "unspool.engine"]
+    messages = [record.getMessage() for record in caplog.records if record.name == "unspool.engine"]
     assert all(record.levelno == logging.DEBUG for record in caplog.records)
-    assert sum("runs on the reference path" in text for text in said) == 2
-    assert len(said) == len({(number < 1, text) for number, text in enumerate(said)})
-    assert len(said) == 3
+    assert sum("runs on the reference path" in text for text in messages) == 2
+    assert len(messages) == len({(number < 1, text) for number, text in enumerate(messages)})
+    assert len(messages) == 3
     assert isinstance(cell, Cell)
 
 

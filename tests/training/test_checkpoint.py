@@ -29,8 +29,8 @@ def test_what_is_written_is_read_by_us_and_by_safetensors(tmp_path):
     path, expected = tmp_path / "deep" / "file.safetensors", tensors()
     record = {"text": 'ä\n"', "nan": float("inf"), "list": [1, None, 0.1 + 0.2]}
     checkpoint.write(path, expected, record)
-    read, found = checkpoint.read(path)
-    assert found == record
+    read, actual = checkpoint.read(path)
+    assert actual == record
     assert read.keys() == expected.keys()
     for name, tensor in expected.items():
         assert read[name].dtype == tensor.dtype
@@ -65,7 +65,7 @@ def test_a_missing_file_and_a_foreign_one_are_named(tmp_path):
     from safetensors.torch import save_file
 
     save_file({"a": torch.ones(1)}, tmp_path / "foreign.safetensors")
-    with pytest.raises(ModelFolderError, match="damaged, or not a checkpoint of ours"):
+    with pytest.raises(ModelFolderError, match="damaged, or not a checkpoint of Unspool"):
         checkpoint.read(tmp_path / "foreign.safetensors")
 
 

@@ -108,15 +108,15 @@ def test_two_processes_do_what_one_does(tmp_path, two_processes, job):
 
 
 def test_one_of_the_processes_talks(two_processes):
-    said = two_processes[1]
-    assert said.count("training: ") == len(JOBS)
-    assert said.count(" on cpu, 2 processes") == len(JOBS)
-    assert "arning" not in said
+    output = two_processes[1]
+    assert output.count("training: ") == len(JOBS)
+    assert output.count(" on cpu, 2 processes") == len(JOBS)
+    assert "arning" not in output
 
 
-def test_two_processes_are_interrupted_together_and_resumed_to_the_same_bits(tmp_path, two_processes):
-    folder, said = two_processes
-    assert said.count("Interrupted stopped; all is saved up to update 10 (epoch 2 of 2); go on with") == 2
+def test_two_processes_are_interrupted_together_and_resumed_to_the_same_bits(two_processes):
+    folder, output = two_processes
+    assert output.count("Interrupted stopped; all is saved up to update 10 (epoch 2 of 2); go on with") == 2
     whole, parts = (load_file(folder / name / "training" / "checkpoint.safetensors") for name in ("whole", "stopped"))
     assert_same_bits(parts, whole)
     rank_0, rank_1 = (whole[f"process/{rank}/random/torch"] for rank in (0, 1))

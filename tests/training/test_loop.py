@@ -295,7 +295,7 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(tmp_path):
         train(language_model(), Windows(), tmp_path, validate=None, patience=2)
     with pytest.raises(SettingError, match="schedule = anneal needs validation data"):
         train(language_model(), Windows(), tmp_path, validate=None, schedule="anneal")
-    with pytest.raises(UsageError, match=r"gives no 'nat' \(did you mean 'nats'\?\); it gives nats"):
+    with pytest.raises(UsageError, match=r"has no score 'nat' \(did you mean 'nats'\?\); it has nats"):
         train(language_model(), Windows(), tmp_path, metric="nat")
     with pytest.raises(MachineError, match="device = cuda:99: this machine has"):
         train(language_model(), Windows(), tmp_path, device="cuda:99")
@@ -304,7 +304,7 @@ def test_what_cannot_be_trained_is_refused_in_a_sentence(tmp_path):
 def test_a_source_that_gives_less_than_it_announced_is_named(tmp_path):
     source = Windows()
     source.epoch = lambda number, *, start=0: iter(source.pieces[start:5])
-    with pytest.raises(TrainingError, match="gave 5 batches in epoch 1 where 7 were announced"):
+    with pytest.raises(TrainingError, match="epoch 1 has 5 batches, and the source announced 7"):
         train(language_model(), source, tmp_path, validate=None)
 
 

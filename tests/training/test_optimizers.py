@@ -22,9 +22,9 @@ def step(net: nn.Module, optimizer: torch.optim.Optimizer, times: int) -> None:
     "settings", [{"optimizer": "adamw"}, {"optimizer": "adam"}, {"optimizer": "sgd", "momentum": 0.5}]
 )
 def test_a_restored_optimizer_goes_on_to_the_same_bits(settings):
-    made = TrainingSettings(learning_rate=0.1, **settings)
+    training = TrainingSettings(learning_rate=0.1, **settings)
     net = model()
-    optimizer = make_optimizer(net, made)
+    optimizer = make_optimizer(net, training)
     step(net, optimizer, 3)
     kept, weights = (
         {k: v.clone() for k, v in state_tensors(optimizer).items()},
@@ -33,7 +33,7 @@ def test_a_restored_optimizer_goes_on_to_the_same_bits(settings):
     step(net, optimizer, 3)
     other = model()
     other.load_state_dict(weights)
-    again = make_optimizer(other, made)
+    again = make_optimizer(other, training)
     load_state(again, kept)
     step(other, again, 3)
     for a, b in zip(net.parameters(), other.parameters(), strict=True):
@@ -61,9 +61,9 @@ def test_frozen_weights_are_left_out():
 @pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 def test_every_step_counts_as_written(optimizer):
     net = model()
-    made = make_optimizer(net, TrainingSettings(optimizer=optimizer))
+    rule = make_optimizer(net, TrainingSettings(optimizer=optimizer))
     versions = [parameter._version for parameter in net.parameters()]
     for _ in range(2):
-        step(net, made, 1)
+        step(net, rule, 1)
         before, versions = versions, [parameter._version for parameter in net.parameters()]
         assert all(new > old for new, old in zip(versions, before, strict=True))

@@ -7,8 +7,8 @@ from unspool.training.schedules import cut, learning_rate
 
 
 def rates(updates: int, **settings) -> list[float]:
-    made = TrainingSettings(learning_rate=2.0, **settings)
-    return [learning_rate(made, update, update / updates) for update in range(updates)]
+    training = TrainingSettings(learning_rate=2.0, **settings)
+    return [learning_rate(training, update, update / updates) for update in range(updates)]
 
 
 def test_constant_with_warmup_climbs_then_stays():
@@ -22,9 +22,9 @@ def test_linear_comes_down_to_its_final_fraction():
 
 def test_cosine_is_half_way_down_half_way_through():
     assert rates(4, schedule="cosine") == pytest.approx([2.0, 1 + math.sqrt(0.5), 1.0, 1 - math.sqrt(0.5)])
-    made = TrainingSettings(learning_rate=2.0, schedule="cosine", final_learning_rate_fraction=0.1)
-    assert learning_rate(made, 9, 1.0) == pytest.approx(0.2)
-    assert learning_rate(made, 99, 1.7) == pytest.approx(0.2)
+    training = TrainingSettings(learning_rate=2.0, schedule="cosine", final_learning_rate_fraction=0.1)
+    assert learning_rate(training, 9, 1.0) == pytest.approx(0.2)
+    assert learning_rate(training, 99, 1.7) == pytest.approx(0.2)
 
 
 def test_plateau_and_anneal_take_what_validation_left():
@@ -43,5 +43,5 @@ def test_anneal_cuts_each_time_and_plateau_after_a_while():
 
 
 def test_cuts_end_at_the_final_fraction():
-    made = TrainingSettings(schedule="anneal", anneal_factor=4.0, final_learning_rate_fraction=0.1)
-    assert cut(made, 0.25, 1) == (0.1, 0)
+    training = TrainingSettings(schedule="anneal", anneal_factor=4.0, final_learning_rate_fraction=0.1)
+    assert cut(training, 0.25, 1) == (0.1, 0)

@@ -169,8 +169,8 @@ def train(model: nn.Module, source: Windows, folder: Path, *, resume: bool = Fal
     for name in ("validate", "metric", "higher_is_better", "reporter", "allow", "resume_with", "shorten"):
         if name in settings:
             arguments[name] = settings.pop(name)
-    made = TrainingSettings(**{"device": "cpu", "learning_rate": 0.02, **settings})
-    return fit(model, source, made, folder=folder, resume=resume, **arguments)
+    training = TrainingSettings(**{"device": "cpu", "learning_rate": 0.02, **settings})
+    return fit(model, source, training, folder=folder, resume=resume, **arguments)
 
 
 def state_of(model: nn.Module) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What a cell is: sizes, an initial state, and one step."""
+"""Base classes of cells: sizes, initial state, one step, and watchers of intermediate values."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ S = TypeVar("S", bound=tuple[Any, ...])
 
 
 class Watcher(Protocol):
-    """Receives what a cell records, step by step."""
+    """Interface of a receiver of the values that a cell records, step by step."""
 
     def add(self, name: str, value: Tensor) -> None:
-        """Take one named tensor, (batch, units), of the current step."""
+        """Receive a tensor, (batch, units), of the current step, with its name."""
 
 
 watchers: ContextVar[Mapping[Cell[Any], Watcher]] = ContextVar("watchers", default=MappingProxyType({}))
@@ -30,10 +30,10 @@ unwatched."""
 
 
 class Cell(nn.Module, Generic[S]):
-    """One step of a recurrent network; the engine runs it over time.
+    """Base of cells: one time step of a recurrent network, which the engine runs over time.
 
-    A subclass makes its weights with `parameter`, says where it starts (`initial_state`) and what one step does
-    (`step`). It knows no loop, no padding and no device. A cell in ten lines::
+    A subclass creates its weights with `parameter`, and defines `initial_state` and `step`. It has no loop, no padding
+    and no device. A cell in ten lines::
 
         class LeakyState(NamedTuple):
             h: Tensor  # (batch, hidden)
@@ -58,8 +58,8 @@ class Cell(nn.Module, Generic[S]):
     """
 
     gates: ClassVar[tuple[str, ...]] = ()
-    """Names of the row blocks of `weight_ih` and `weight_hh`, in order, each `hidden_size` rows; empty if unknown.
-    The initialisations find the recurrent blocks and the forget gate by it."""
+    """Names of the row blocks of `weight_ih` and `weight_hh`, in order, each `hidden_size` rows; empty without blocks.
+    Initialisations use them to find the recurrent blocks and the forget gate."""
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
@@ -67,28 +67,28 @@ class Cell(nn.Module, Generic[S]):
         self.hidden_size = hidden_size
 
     def parameter(self, *shape: int) -> nn.Parameter:
-        """Make a weight of the given shape, uniform between ±1/√hidden_size as in `torch.nn`."""
+        """Create a weight of a shape, uniform between ±1/√hidden_size as in `torch.nn`."""
         bound = 1.0 / math.sqrt(self.hidden_size)
         return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound))
 
     def initial_state(self, batch_size: int) -> S:
-        """The state before the first step: a named tuple of tensors, each (batch, ...), most often (batch, units)."""
+        """Return the state before the first step: a named tuple of tensors (batch, ...), usually (batch, units)."""
         raise NotImplementedError(f"{type(self).__name__} has no initial_state")
 
-    def step(self, x: Tensor, state: S, /, *context: Any, **named: Any) -> tuple[Tensor, S]:
-        """Read one input vector and go from one state to the next.
+    def step(self, x: Tensor, state: S, /, *context: Any, **keywords: Any) -> tuple[Tensor, S]:
+        """Make one time step: from an input and a state to an output and the next state.
 
-        A subclass declares `step(self, x, state)`, or `step(self, x, state, *context: Tensor)` if it reads a context;
-        this signature lets type checkers accept both. No step is called with named arguments.
+        A subclass declares `step(self, x, state)`, or `step(self, x, state, *context: Tensor)` if it uses a context;
+        this signature lets type checkers accept both. The engine passes no keyword arguments.
 
         Args:
             x: Inputs of this step, (batch, input).
-            state: State after the step before.
-            context: Whatever was passed to `unroll` as context, the same at every step.
-            named: Nothing; for type checkers only.
+            state: State after the previous step.
+            context: The `context` of `unroll`, equal at every step.
+            keywords: Unused; for type checkers only.
 
         Returns:
-            The output, (batch, hidden), and the new state, of the same shapes as the old one.
+            The output, (batch, hidden), and the next state, with the same shapes as `state`.
         """
         raise NotImplementedError(f"{type(self).__name__} has no step")
 
@@ -109,27 +109,26 @@ class Cell(nn.Module, Generic[S]):
 
 
 class LinearCell(Cell[S]):
-    r"""A cell whose state moves linearly, gate by gate, so that all steps can run at once.
+    r"""Base of cells with an elementwise linear recurrence, whose steps the engine runs as a parallel scan.
 
     .. math::
         h_t &= a_t \odot h_{t-1} + b_t \\
         y_t &= \mathrm{readout}(x_t, h_t)
 
-    A subclass gives `coefficients`, which may not look at the state. The state is a named tuple of one tensor, real or
-    complex; it is also the output unless the subclass overrides `readout`. The engine runs such a cell as a scan over
-    time.
+    A subclass defines `coefficients`, which must not depend on the state. The state is a named tuple of one tensor,
+    real or complex. The output is the state, unless the subclass overrides `readout`.
     """
 
     def coefficients(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The decay `a` and the input `b`, each (..., hidden), for inputs (..., input) of one step or of many.
+        """Return the decay `a` and the input `b`, each (..., hidden), for inputs (..., input) of one or many steps.
 
-        With a state of (batch, units, ...) they are (..., units, ...). A decay that is the same at all steps may lack
-        the leading dimensions.
+        For a state of shape (batch, units, ...), they are (..., units, ...). A decay that is constant over time may
+        lack the leading dimensions.
         """
         raise NotImplementedError(f"{type(self).__name__} has no coefficients")
 
     def readout(self, x: Tensor, h: Tensor) -> Tensor:
-        """The output, (..., hidden), from inputs (..., input) and states, of one step or of many; the state itself."""
+        """Return the output, (..., hidden), for inputs (..., input) and states of one or many steps; by default `h`."""
         return h
 
     def step(self, x: Tensor, state: S, *context: Tensor) -> tuple[Tensor, S]:

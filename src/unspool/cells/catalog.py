@@ -1,4 +1,4 @@
-"""Cells by name: the built-in ones, and a person's own as `module:Class` or `file.py:Class`; options in brackets."""
+"""Catalog of cells by name: built-in cells, custom cells as `module:Class` or `file.py:Class`, options in brackets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from unspool.cells.base import Cell
-from unspool.cells.elman import ElmanCell, ElmanReLUCell
-from unspool.cells.gru import GRUCell, ResetBeforeGRUCell
-from unspool.cells.hyper import HyperLSTMCell
-from unspool.cells.lstm import LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
-from unspool.cells.minimal import MinGRUCell, MinLSTMCell
-from unspool.cells.multiplicative import MultiplicativeLSTMCell, MultiplicativeRNNCell
+from unspool.cells.names import cell_files
 from unspool.cells.options import Option, check_options, plain_options, read_options, spell_options, split_name
-from unspool.cells.turing import FeedForwardNTMCell, NTMCell
 from unspool.errors import CellError, SettingError, UnspoolError, option
 from unspool.settings import nearest
 
@@ -29,65 +23,54 @@ __all__ = ["CELLS", "cell_class", "cell_name", "is_built_in", "with_recorded_opt
 _WIDEST = 65_536
 
 CELLS: dict[str, type[Cell[Any]]] = {
-    "elman": ElmanCell,
-    "elman-relu": ElmanReLUCell,
-    "lstm": LSTMCell,
-    "lstm-peephole": PeepholeLSTMCell,
-    "lstm-layernorm": LayerNormLSTMCell,
-    "gru": GRUCell,
-    "gru-reset-before": ResetBeforeGRUCell,
-    "mingru": MinGRUCell,
-    "minlstm": MinLSTMCell,
-    "mrnn": MultiplicativeRNNCell,
-    "mlstm": MultiplicativeLSTMCell,
-    "hyperlstm": HyperLSTMCell,
-    "ntm": NTMCell,
-    "ntm-feedforward": FeedForwardNTMCell,
+    name: importlib.import_module(f"{__package__}.{module}").CELLS[name]
+    for module, file in cell_files().items()
+    for name in file.names
 }
-
+"""The built-in cells, by name."""
 
 _BY_PLAIN_NAME = {name.replace("-", ""): name for name in CELLS}
 _ELSEWHERE = {"rnn": "elman", "simplernn": "elman", "vanillarnn": "elman"}
-"""What other libraries call a cell of the catalog."""
+"""Names of cells in other libraries, for hints."""
 
 
 def cell_class(name: str | type[Cell[Any]], options: Mapping[str, object] | None = None) -> type[Cell[Any]]:
-    """Find a cell class by its name, by `module:Class`, by `path/to/file.py:Class`, or take the class itself.
+    """Return the class of a cell: by name, by `module:Class`, by `path/to/file.py:Class`, or from the class itself.
 
-    Case does not count in the name of a cell of the catalog, nor do `-` and `_`: `LSTM`, `minGRU`, `gru_reset_before`.
+    Names of built-in cells ignore case, `-` and `_`: `LSTM`, `minGRU`, `gru_reset_before`.
 
-    Options of a cell, arguments of its `__init__` beyond input and hidden size, follow its name in brackets, as in
-    `hyperlstm(hyper_size=32, layer_norm=true)`, or come as `options`: instances of the class returned have them. A
-    module or file is imported, which runs its code.
+    Options of a cell are arguments of its `__init__` besides input and hidden size. They follow the name in brackets,
+    as in `hyperlstm(hyper_size=32, layer_norm=true)`, or come as `options`; all instances of the returned class have
+    them. A module or file is imported, which executes its code.
 
     Args:
         name: The name or the class.
-        options: Options of the cell by name: finite numbers, true or false, texts, or None.
+        options: Options of the cell by name: finite numbers, booleans, texts, or None.
 
     Raises:
-        SettingError: If there is no such cell, or it has no such option, or not of that type; the message lists or
-            suggests names.
-        CellError: If the name stands for something that is not a cell.
+        SettingError: If there is no such cell, or an option is unknown or has the wrong type; the message suggests
+            names.
+        CellError: If the name refers to something other than a cell.
     """
     base, own = _parts(name)
-    written = _merged(cell_name(name), own, options)
-    kind: Any = base if inspect.isclass(base) else _named_class(str(base))
+    arguments = _merged(cell_name(name), own, options)
+    kind: Any = base if inspect.isclass(base) else _class_of(str(base))
     if not _is_cell(kind):
         raise CellError(f"{name} is not a cell: it must be a class that derives from unspool.Cell")
     label = base if isinstance(base, str) else kind.__name__
     if is_built_in(label):
-        _refuse_large(label, written)
-    check_options(kind, label, written)
-    return _configured(kind, spell_options("", written)) if written else kind
+        _refuse_large(label, arguments)
+    check_options(kind, label, arguments)
+    return _configured(kind, spell_options("", arguments)) if arguments else kind
 
 
 def cell_name(cell: str | type[Cell[Any]], options: Mapping[str, object] | None = None) -> str:
-    """The name under which `cell_class` finds a cell again, in one spelling.
+    """Return the canonical name of a cell, for `cell_class`.
 
-    A cell of the catalog has the catalog's spelling; options stand in brackets, sorted by name.
+    A built-in cell has its name in `CELLS`; options follow in brackets, sorted by name.
 
     Raises:
-        SettingError: If what stands in the brackets can't be read, or an option has a value that no name can hold.
+        SettingError: If the brackets can't be parsed, or the value of an option has no text form.
     """
     base, own = _parts(cell)
     if isinstance(base, str):
@@ -99,16 +82,16 @@ def cell_name(cell: str | type[Cell[Any]], options: Mapping[str, object] | None 
 
 
 def is_built_in(name: str) -> bool:
-    """Whether a name is that of a cell of Unspool's own, so that finding it runs nobody else's code."""
+    """Return whether a name is that of a built-in cell, so that `cell_class` imports no custom code."""
     return bool(_catalog_name(split_name(name)[0].strip()))
 
 
 def with_recorded_options(cell: str | type[Cell[Any]], recorded: str) -> str | type[Cell[Any]]:
-    """Give a cell the options with which a model was trained.
+    """Return a cell with the options of a trained model.
 
     Args:
-        cell: The cell, without options or with the same.
-        recorded: The cell's name in the model's settings.
+        cell: The cell, with the same options or none.
+        recorded: Name of the cell in the model's settings.
 
     Raises:
         SettingError: If the cell has other options.
@@ -118,44 +101,44 @@ def with_recorded_options(cell: str | type[Cell[Any]], recorded: str) -> str | t
     if own and spell_options("", own) != spell_options("", options):
         raise SettingError(
             f"the model was trained with the cell {recorded}, and {option('cell', cell_name(cell))} has other options; "
-            f"leave the options out, or write the same"
+            f"leave the options out, or pass the same"
         )
     return spell_options(base, options) if isinstance(base, str) else cell_class(base, options)
 
 
 def _parts(cell: Any) -> tuple[Any, dict[str, Option]]:
-    """A cell without its options, and the options."""
+    """Split a cell into the cell without options, and its options."""
     if isinstance(cell, str):
         return split_name(cell)[0], read_options(cell)
     if isinstance(cell, functools.partial):
         if cell.args:
-            raise SettingError(f"{cell} has arguments without a name; name them, as in partial(MyCell, rate=0.9)")
+            raise SettingError(f"{cell} has positional arguments; pass them by name, as in partial(MyCell, rate=0.9)")
         return cell.func, plain_options(cell.keywords)
     if not inspect.isclass(cell):
         raise CellError(f"{cell!r} is not a cell: expected the name of one, or a class that derives from unspool.Cell")
-    written = vars(cell).get("_options")
-    return (cell, {}) if written is None else (cell.__mro__[1], read_options(f"cell{written}"))
+    options_text = vars(cell).get("_options")
+    return (cell, {}) if options_text is None else (cell.__mro__[1], read_options(f"cell{options_text}"))
 
 
 def _merged(cell: str, own: Mapping[str, Option], options: Mapping[str, object] | None) -> dict[str, Option]:
     more = plain_options(options or {})
     for name in more:
         if name in own:
-            raise SettingError(f"{name} stands in the brackets of the cell {cell!r} and in cell_options; pass it once")
+            raise SettingError(f"{name} is in the brackets of the cell {cell!r} and in cell_options; pass it once")
     return {**own, **more}
 
 
 def _refuse_large(cell: str, options: Mapping[str, Option]) -> None:
-    """Keep a stranger's record from building a network without end."""
+    """Refuse sizes with which an untrusted record would exhaust the memory."""
     for name, value in options.items():
         if isinstance(value, int) and not 0 <= value <= _WIDEST:
             raise SettingError(f"the cell {cell!r}: {name} = {value}: expected between 0 and {_WIDEST}")
 
 
 @functools.lru_cache(maxsize=128)
-def _configured(kind: type[Cell[Any]], written: str) -> type[Cell[Any]]:
-    """A subclass whose instances have the options that are written in brackets."""
-    options = check_options(kind, kind.__name__, read_options(f"cell{written}"))
+def _configured(kind: type[Cell[Any]], options_text: str) -> type[Cell[Any]]:
+    """Return a subclass whose instances have the options of a text in brackets."""
+    options = check_options(kind, kind.__name__, read_options(f"cell{options_text}"))
 
     def make(self: Cell[Any], input_size: int, hidden_size: int) -> None:
         try:
@@ -164,14 +147,14 @@ def _configured(kind: type[Cell[Any]], written: str) -> type[Cell[Any]]:
             raise
         except Exception as error:
             what = f"{type(error).__name__}: {error}"
-            raise CellError(f"{kind.__name__} can't be made with {written[1:-1]}: {what}") from error
+            raise CellError(f"{kind.__name__} can't be made with {options_text[1:-1]}: {what}") from error
 
     more = {"__module__": kind.__module__, "__qualname__": kind.__qualname__, "__doc__": kind.__doc__}
-    return type(kind.__name__, (kind,), {"__init__": make, "_options": written, **more})
+    return type(kind.__name__, (kind,), {"__init__": make, "_options": options_text, **more})
 
 
-def _named_class(name: str) -> Any:
-    """What stands under a name without options."""
+def _class_of(name: str) -> Any:
+    """Return the class of a name without options."""
     if own := _catalog_name(name):
         return CELLS[own]
     if ":" not in name:
@@ -189,7 +172,7 @@ def _named_class(name: str) -> Any:
 
 
 def _catalog_name(name: str) -> str | None:
-    """The catalog's spelling of a name, in any case and with or without `-` and `_`; None where it has no such cell."""
+    """Return the name in `CELLS` for a spelling in any case, with or without `-` and `_`; None if there is none."""
     return _BY_PLAIN_NAME.get(name.lower().replace("-", "").replace("_", ""))
 
 
@@ -206,7 +189,7 @@ def _import(name: str) -> ModuleType:
     path = Path(name)
     if path.suffix == ".py":
         if not path.is_file():
-            raise SettingError(f"{name}: no such file (a cell of your own is named my_file.py:MyCell)")
+            raise SettingError(f"{name}: no such file (write a custom cell as my_file.py:MyCell)")
         key = f"unspool_user_{path.stem}"
         spec = importlib.util.spec_from_file_location(key, path)
         if spec is None or spec.loader is None:
@@ -220,7 +203,7 @@ def _import(name: str) -> ModuleType:
             raise CellError(f"{name} can't be imported: {type(error).__name__}: {error}") from error
         return module
     if "" not in sys.path:
-        sys.path.insert(0, "")  # the installed command, unlike `python -m`, does not look where the user stands
+        sys.path.insert(0, "")  # the installed command, unlike `python -m`, does not search the current folder
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:

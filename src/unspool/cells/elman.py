@@ -1,4 +1,4 @@
-"""The Elman network: one matrix for the text, one for the context."""
+"""Elman cells (simple recurrent networks), with tanh and with rectified units."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.cells.base import Cell
 
-__all__ = ["ElmanCell", "ElmanReLUCell", "ElmanState"]
+__all__ = ["CELLS", "ElmanCell", "ElmanReLUCell", "ElmanState"]
 
 
 class ElmanState(NamedTuple):
@@ -20,7 +20,7 @@ class ElmanState(NamedTuple):
 
 
 class ElmanCell(Cell[ElmanState]):
-    r"""One step of an Elman network.
+    r"""One step of an Elman network: tanh of input plus context.
 
     .. math:: h_t = \tanh(W_{xh} x_t + b + W_{hh} h_{t-1} + c)
 
@@ -46,7 +46,7 @@ class ElmanCell(Cell[ElmanState]):
 
 
 class ElmanReLUCell(ElmanCell):
-    r"""One step of an Elman network with rectified units.
+    r"""One step of an Elman network with rectified units in place of tanh.
 
     .. math:: h_t = \max(0, W_{xh} x_t + b + W_{hh} h_{t-1} + c)
 
@@ -59,3 +59,6 @@ class ElmanReLUCell(ElmanCell):
         h = torch.relu(from_text + from_context)
         self.record(text=from_text, context=from_context)
         return h, ElmanState(h)
+
+
+CELLS = {"elman": ElmanCell, "elman-relu": ElmanReLUCell}

@@ -1,4 +1,4 @@
-"""The gated recurrent unit, in its two forms: reset after the recurrent product, and reset before it."""
+"""Gated recurrent unit (GRU): with the reset gate after the recurrent product, and before it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.cells.base import Cell
 
-__all__ = ["GRUCell", "GRUState", "ResetBeforeGRUCell"]
+__all__ = ["CELLS", "GRUCell", "GRUState", "ResetBeforeGRUCell"]
 
 
 class GRUState(NamedTuple):
@@ -20,7 +20,7 @@ class GRUState(NamedTuple):
 
 
 class GRUCell(Cell[GRUState]):
-    r"""One step of a gated recurrent unit, reset gate applied after the recurrent product.
+    r"""One step of a GRU with the reset gate after the recurrent product, as in torch and cuDNN.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
@@ -54,7 +54,7 @@ class GRUCell(Cell[GRUState]):
 
 
 class ResetBeforeGRUCell(GRUCell):
-    r"""One step of a gated recurrent unit, reset gate applied before the recurrent product: the textbook form.
+    r"""One step of a GRU with the reset gate before the recurrent product, as in textbooks.
 
     .. math::
         r_t &= \sigma(W_r x_t + b_r + U_r h_{t-1} + d_r) \\
@@ -62,10 +62,10 @@ class ResetBeforeGRUCell(GRUCell):
         n_t &= \tanh(W_n x_t + b_n + U_n (r_t \odot h_{t-1}) + d_n) \\
         h_t &= z_t \odot h_{t-1} + (1 - z_t) \odot n_t
 
-    Update gate at 1 copies the past; reset gate at 0 forgets it.
+    An update gate of 1 copies the past; a reset gate of 0 ignores it.
 
-    Source: Cho et al. 2014, arXiv:1406.1078v3, equations 5 to 8. Rows r, z, n as in `GRUCell`, but the weights of one
-    form do not mean the same in the other.
+    Source: Cho et al. 2014, arXiv:1406.1078v3, equations 5 to 8. Rows r, z, n as in `GRUCell`, but weights of the
+    two forms are not interchangeable.
     """
 
     def step(self, x: Tensor, state: GRUState, *context: Tensor) -> tuple[Tensor, GRUState]:
@@ -78,3 +78,6 @@ class ResetBeforeGRUCell(GRUCell):
         h = z * state.h + (1 - z) * n
         self.record(reset=r, update=z, candidate=n)
         return h, GRUState(h)
+
+
+CELLS = {"gru": GRUCell, "gru-reset-before": ResetBeforeGRUCell}

@@ -1,4 +1,4 @@
-"""A hypernetwork: a small LSTM that, at every step, scales the weights of a larger one."""
+"""HyperLSTM, a hypernetwork: a small LSTM scales the weights of a larger one at every step."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from unspool.cells.base import Cell
 from unspool.cells.lstm import LayerNormLSTMCell, LSTMCell, LSTMState
 from unspool.errors import SettingError
 
-__all__ = ["HyperLSTMCell", "HyperLSTMState"]
+__all__ = ["CELLS", "HyperLSTMCell", "HyperLSTMState"]
 
 
 class HyperLSTMState(NamedTuple):
-    """State of a HyperLSTM: the larger network's, and the smaller one's."""
+    """State of a HyperLSTM: of the larger and of the smaller LSTM."""
 
-    h: Tensor  # what the network shows, (batch, hidden)
-    c: Tensor  # what it keeps, (batch, hidden)
+    h: Tensor  # hidden state, (batch, hidden)
+    c: Tensor  # cell state, (batch, hidden)
     hyper_h: Tensor  # (batch, hyper)
     hyper_c: Tensor  # (batch, hyper)
 
 
 class HyperLSTMCell(Cell[HyperLSTMState]):
-    r"""One step of a HyperLSTM.
+    r"""One step of a HyperLSTM: an LSTM whose weights are scaled by a smaller LSTM.
 
     .. math::
         \hat h_t, \hat c_t &= \mathrm{LSTM}([h_{t-1}; x_t], \hat h_{t-1}, \hat c_{t-1}) \\
@@ -37,16 +37,16 @@ class HyperLSTMCell(Cell[HyperLSTMState]):
 
     With `layer_norm`, the smaller LSTM, each :math:`y_t` and :math:`c_t` inside the tanh are normalised.
 
-    Source: Ha, Dai and Le 2016, arXiv:1609.09106, section 3.2 and appendix A.2.2. Differs: the scales are read off
-    :math:`\hat h_t`, as in the authors' program, rather than :math:`\hat h_{t-1}`; they start scattered around 1,
-    where the cell is a plain LSTM, rather than all at 0.1, where the parts of an embedding would never part.
+    Source: Ha, Dai and Le 2016, arXiv:1609.09106, section 3.2 and appendix A.2.2. Differs: the scales come from
+    :math:`\hat h_t`, as in the authors' program, rather than :math:`\hat h_{t-1}`. They start randomly around 1, where
+    the cell is a plain LSTM, rather than all at 0.1, where the parts of an embedding would stay equal.
 
     Args:
         input_size: Width of one input vector.
         hidden_size: Width of one output vector.
-        hyper_size: Units of the smaller LSTM; an eighth of `hidden_size`, but at least 4, if omitted.
+        hyper_size: Units of the smaller LSTM; an eighth of `hidden_size`, at least 4, if omitted.
         embedding_size: Width of each :math:`z`.
-        layer_norm: Whether sums are normalised.
+        layer_norm: Whether to normalise sums and cell state.
     """
 
     gates: ClassVar[tuple[str, ...]] = ("input", "forget", "candidate", "output")
@@ -94,8 +94,8 @@ class HyperLSTMCell(Cell[HyperLSTMState]):
         return HyperLSTMState(zeros, zeros, *self.hyper.initial_state(batch_size))
 
     def step(self, x: Tensor, state: HyperLSTMState, *context: Tensor) -> tuple[Tensor, HyperLSTMState]:
-        seen = torch.cat([state.h, x], dim=-1)
-        _, (hyper_h, hyper_c) = self.hyper.step(seen, LSTMState(state.hyper_h, state.hyper_c))
+        inputs = torch.cat([state.h, x], dim=-1)
+        _, (hyper_h, hyper_c) = self.hyper.step(inputs, LSTMState(state.hyper_h, state.hyper_c))
         z = F.linear(hyper_h, self.embed, self.embed_shift).chunk(12, dim=-1)  # of h, x and b, for each gate
         from_context, from_text = (
             F.linear(state.h, self.weight_hh).chunk(4, -1),
@@ -115,7 +115,7 @@ class HyperLSTMCell(Cell[HyperLSTMState]):
         g = torch.tanh(sum_g)
         o = torch.sigmoid(sum_o)
         c = f * state.c + i * g
-        h = o * torch.tanh(self._shown(c))
+        h = o * torch.tanh(self._normalised(c))
         self.record(input=i, forget=f, candidate=g, output=o)
         return h, HyperLSTMState(h, c, hyper_h, hyper_c)
 
@@ -125,8 +125,11 @@ class HyperLSTMCell(Cell[HyperLSTMState]):
             return total + bias
         return F.layer_norm(total, (self.hidden_size,), self.gain[gate], bias)
 
-    def _shown(self, c: Tensor) -> Tensor:
+    def _normalised(self, c: Tensor) -> Tensor:
         return F.layer_norm(c, (self.hidden_size,), self.gain_c, self.shift_c) if self.layer_norm else c
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, hyper_size={self.hyper_size}, embedding_size={self.embedding_size}"
+
+
+CELLS = {"hyperlstm": HyperLSTMCell}

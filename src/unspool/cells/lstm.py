@@ -1,4 +1,4 @@
-"""Long short-term memory: plain, with peepholes, with layer normalisation."""
+"""Long short-term memory (LSTM): plain, with peepholes, with layer normalisation."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from torch import Tensor, nn
 
 from unspool.cells.base import Cell
 
-__all__ = ["LSTMCell", "LSTMState", "LayerNormLSTMCell", "PeepholeLSTMCell"]
+__all__ = ["CELLS", "LSTMCell", "LSTMState", "LayerNormLSTMCell", "PeepholeLSTMCell"]
 
 
 class LSTMState(NamedTuple):
     """State of an LSTM."""
 
-    h: Tensor  # what the network shows, (batch, hidden)
-    c: Tensor  # what it keeps, (batch, hidden)
+    h: Tensor  # hidden state, (batch, hidden)
+    c: Tensor  # cell state, (batch, hidden)
 
 
 class LSTMCell(Cell[LSTMState]):
-    r"""One step of long short-term memory, with a forget gate.
+    r"""One step of an LSTM with a forget gate.
 
     .. math::
         i_t &= \sigma(W_i x_t + b_i + U_i h_{t-1} + d_i) \\
@@ -60,7 +60,7 @@ class LSTMCell(Cell[LSTMState]):
 
 
 class PeepholeLSTMCell(LSTMCell):
-    r"""One step of an LSTM whose gates also see the cell state.
+    r"""One step of an LSTM with peepholes: its gates also see the cell state.
 
     .. math::
         i_t &= \sigma(W_i x_t + U_i h_{t-1} + p_i \odot c_{t-1} + b_i) \\
@@ -126,3 +126,6 @@ class LayerNormLSTMCell(LSTMCell):
         h = o * torch.tanh(F.layer_norm(c, (self.hidden_size,), self.gain_c, self.shift_c))
         self.record(input=i, forget=f, candidate=g, output=o)
         return h, LSTMState(h, c)
+
+
+CELLS = {"lstm": LSTMCell, "lstm-peephole": PeepholeLSTMCell, "lstm-layernorm": LayerNormLSTMCell}

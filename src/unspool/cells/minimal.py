@@ -1,4 +1,4 @@
-"""Linear recurrences: gates that do not see the state, so that training runs parallel over time."""
+"""minGRU and minLSTM: gates do not depend on the state, so that training runs in parallel over time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.cells.base import LinearCell
 
-__all__ = ["MinGRUCell", "MinLSTMCell", "MinimalState"]
+__all__ = ["CELLS", "MinGRUCell", "MinLSTMCell", "MinimalState"]
 
 
 class MinimalState(NamedTuple):
@@ -20,15 +20,14 @@ class MinimalState(NamedTuple):
 
 
 class MinGRUCell(LinearCell[MinimalState]):
-    r"""One step of a minimal GRU.
+    r"""One step of a minimal GRU, whose gate does not depend on the state.
 
     .. math::
         z_t &= \sigma(W_z x_t + b_z) \\
         \tilde h_t &= W_h x_t + b_h \\
         h_t &= (1 - z_t) \odot h_{t-1} + z_t \odot \tilde h_t
 
-    Source: Feng et al. 2024, arXiv:2410.01201, section 3.1. Differs: with biases, and computed as it stands rather
-    than in logarithms.
+    Source: Feng et al. 2024, arXiv:2410.01201, section 3.1. Differs: with biases, and not computed in logarithms.
     """
 
     gates: ClassVar[tuple[str, ...]] = ("update", "candidate")
@@ -48,7 +47,7 @@ class MinGRUCell(LinearCell[MinimalState]):
 
 
 class MinLSTMCell(LinearCell[MinimalState]):
-    r"""One step of a minimal LSTM.
+    r"""One step of a minimal LSTM, whose two gates do not depend on the state.
 
     .. math::
         f_t &= \sigma(W_f x_t + b_f), \quad i_t = \sigma(W_i x_t + b_i) \\
@@ -56,8 +55,8 @@ class MinLSTMCell(LinearCell[MinimalState]):
         f'_t &= f_t / (f_t + i_t), \quad i'_t = i_t / (f_t + i_t) \\
         h_t &= f'_t \odot h_{t-1} + i'_t \odot \tilde h_t
 
-    Source: Feng et al. 2024, arXiv:2410.01201, section 3.2. Differs: with biases; the quotient is taken as
-    :math:`f' = \sigma(\log f - \log i)`, which can't divide nothing by nothing.
+    Source: Feng et al. 2024, arXiv:2410.01201, section 3.2. Differs: with biases; the quotient is computed as
+    :math:`f' = \sigma(\log f - \log i)`, which avoids 0/0.
     """
 
     gates: ClassVar[tuple[str, ...]] = ("forget", "input", "candidate")
@@ -74,3 +73,6 @@ class MinLSTMCell(LinearCell[MinimalState]):
         forget = torch.sigmoid(F.softplus(-sum_i) - F.softplus(-sum_f))
         self.record(forget=forget, input=1 - forget, candidate=candidate)
         return forget, (1 - forget) * candidate
+
+
+CELLS = {"mingru": MinGRUCell, "minlstm": MinLSTMCell}

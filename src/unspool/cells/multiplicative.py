@@ -1,4 +1,4 @@
-"""Multiplicative cells: the input chooses the weights that the state meets."""
+"""Multiplicative RNN and LSTM: the input determines the recurrent weights."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from unspool.cells.base import Cell
 from unspool.cells.elman import ElmanCell, ElmanState
 from unspool.cells.lstm import LSTMCell, LSTMState
 
-__all__ = ["MultiplicativeLSTMCell", "MultiplicativeRNNCell"]
+__all__ = ["CELLS", "MultiplicativeLSTMCell", "MultiplicativeRNNCell"]
 
 
 class MultiplicativeRNNCell(ElmanCell):
-    r"""One step of a multiplicative recurrent network.
+    r"""One step of a multiplicative recurrent network: an Elman network whose recurrent weights depend on the input.
 
     .. math::
         m_t &= (W_{mx} x_t) \odot (W_{mh} h_{t-1}) \\
         h_t &= \tanh(W_{xh} x_t + b + W_{hm} m_t + c)
 
-    Each input has a recurrent matrix of its own, :math:`W_{hm} \, \mathrm{diag}(W_{mx} x_t) \, W_{mh}`: weights
-    that are weighted sums.
+    Each input has its own recurrent matrix, :math:`W_{hm} \, \mathrm{diag}(W_{mx} x_t) \, W_{mh}`.
 
     Source: Sutskever, Martens and Hinton 2011, "Generating text with recurrent neural networks", equations 8 to 10.
     Weights are those of `ElmanCell`, with :math:`W_{hm}` as `weight_hh`. Differs: as many factors as hidden units.
@@ -37,7 +36,7 @@ class MultiplicativeRNNCell(ElmanCell):
 
 
 class MultiplicativeLSTMCell(LSTMCell):
-    r"""One step of a multiplicative LSTM: the LSTM, with a product of input and state in place of the state.
+    r"""One step of a multiplicative LSTM: an LSTM whose recurrent weights depend on the input.
 
     .. math::
         m_t &= (W_{mx} x_t) \odot (W_{mh} h_{t-1}) \\
@@ -48,8 +47,8 @@ class MultiplicativeLSTMCell(LSTMCell):
         c_t &= f_t \odot c_{t-1} + i_t \odot g_t \\
         h_t &= o_t \odot \tanh(c_t)
 
-    Source: Krause et al. 2016, arXiv:1609.07959, equations 16 to 21. Differs: with biases, and the candidate goes
-    through tanh, as in `LSTMCell`, whose rows i, f, g, o these are.
+    Source: Krause et al. 2016, arXiv:1609.07959, equations 16 to 21. Differs: with biases, and with tanh on
+    the candidate. Rows i, f, g, o as in `LSTMCell`.
     """
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -65,3 +64,6 @@ class MultiplicativeLSTMCell(LSTMCell):
 def _factors(cell: Cell[ElmanState] | Cell[LSTMState]) -> tuple[Tensor, Tensor]:
     hidden = cell.hidden_size
     return cell.parameter(hidden, cell.input_size), cell.parameter(hidden, hidden)
+
+
+CELLS = {"mrnn": MultiplicativeRNNCell, "mlstm": MultiplicativeLSTMCell}

@@ -1,4 +1,4 @@
-"""Options of a cell, in brackets after its name (`ntm(slots=32)`): reader, spelling, check against its signature."""
+"""Options of a cell in brackets, such as `ntm(slots=32)`: parser, formatter, check against the signature."""
 
 from __future__ import annotations
 
@@ -31,70 +31,70 @@ _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORE
 _WORD = re.compile(r"[^\W\d][\w.-]*")
 _CONSTANTS = {"true": True, "false": False, "none": None}
 _NOT_FINITE = ("nan", "inf", "infinity")
-_LONGEST = 10_000  # characters between the brackets
+_LONGEST = 10_000  # maximum characters between the brackets
 _LARGEST = 2**63 - 1
 _EXAMPLE = "write them as in ntm(slots=32, width=8) or my_cell.py:MyCell(rate=0.9, gate=false)"
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", types.NoneType: "none"}
 
 
 def split_name(name: str) -> tuple[str, str | None]:
-    """Split a cell's name into the name itself and what stands in the brackets; None where there are none."""
+    """Split a cell's name into the name itself and the text in the brackets, or None without brackets."""
     match = _NAME.fullmatch(name.strip())
     return (match["base"], match["options"]) if match else (name, None)
 
 
 def read_options(name: str) -> dict[str, Option]:
-    """Read the options in the brackets of a cell's name: numbers, `true` and `false`, `none`, and texts.
+    """Parse the options in the brackets of a cell's name: numbers, `true`, `false`, `none`, and texts.
 
     Raises:
-        SettingError: If a part is not `name=value`, or comes twice.
+        SettingError: If a part is not `name=value`, or a name occurs twice.
     """
-    written = split_name(name)[1] or ""
-    if len(written) > _LONGEST:
-        raise SettingError(f"a cell with {len(written):,} characters of options: expected at most {_LONGEST:,}")
+    text = split_name(name)[1] or ""
+    if len(text) > _LONGEST:
+        raise SettingError(f"a cell with {len(text):,} characters of options: expected at most {_LONGEST:,}")
     options: dict[str, Option] = {}
     place = 0
-    while written[place:].strip():
-        match = _PART.match(written, place)
+    while text[place:].strip():
+        match = _PART.match(text, place)
         if match is None:
-            part = written[place:].partition(",")[0].strip()
+            part = text[place:].partition(",")[0].strip()
             raise SettingError(f"cell {name!r}: {part!r} is no option; {_EXAMPLE}")
         if match["name"] in options:
-            raise SettingError(f"cell {name!r}: {match['name']} comes twice; write it once")
+            raise SettingError(f"cell {name!r}: {match['name']} occurs twice; write it once")
         options[match["name"]] = _read_value(name, match["name"], match["value"])
         place = match.end()
     return options
 
 
 def plain_options(options: Mapping[str, object]) -> dict[str, Option]:
-    """Check options that come from Python: each a finite number, true or false, a text, or None.
+    """Check options from Python: each value is a finite number, a boolean, a text, or None.
 
     Raises:
-        SettingError: If a name is no Python name, or a value is anything else.
+        SettingError: If a name is no identifier, or a value has another type.
     """
     return {name: _plain_value(name, value) for name, value in options.items()}
 
 
 def spell_options(base: str, options: Options) -> str:
-    """The one spelling of a cell's name with options: sorted by name, `lstm` alone where there are none."""
+    """Format a cell's name with options, sorted by name; `lstm` alone without options."""
     if not options:
         return base
-    return f"{base}({', '.join(f'{name}={_spelled(options[name])}' for name in sorted(options))})"
+    return f"{base}({', '.join(f'{name}={_spell(options[name])}' for name in sorted(options))})"
 
 
 def check_options(kind: type[Any], cell: str, options: Options) -> dict[str, Any]:
-    """Check options against the signature of a cell class, those of its parents included where it hands `**kwargs` on.
+    """Check options against the signature of a cell class, and those of its parents if it takes `**kwargs`.
 
     Args:
         kind: The class; the first two arguments of its `__init__` are the input size and the hidden size.
-        cell: What the message calls it.
-        options: By name.
+        cell: Name of the cell in messages.
+        options: Options by name.
 
     Returns:
-        The options, whole numbers as floats where the signature asks for a float.
+        The options; integers become floats where the signature has a float.
 
     Raises:
-        SettingError: If an option does not exist, is missing, or has a value of another type.
+        SettingError: If an option is unknown or missing, or its value has another type.
     """
     parameters = dict(_parameters(kind))
     for name in options:
@@ -109,55 +109,55 @@ def check_options(kind: type[Any], cell: str, options: Options) -> dict[str, Any
     if missing:
         example = spell_options(cell, dict.fromkeys(missing, "...")).replace('"', "")
         raise SettingError(f"the cell {cell!r} needs a value for {' and '.join(missing)}; write {example}")
-    return {name: _fitted(cell, *parameters[name], value) for name, value in options.items()}
+    return {name: _convert(cell, *parameters[name], value) for name, value in options.items()}
 
 
 def _parameters(kind: type[Any]) -> Iterator[tuple[str, tuple[inspect.Parameter, Any]]]:
-    """Every option of a cell class, with its annotation."""
-    known: set[str] = set()
+    """Iterate over the options of a cell class, with their annotations."""
+    names: set[str] = set()
     for base in kind.__mro__:
         if "__init__" not in vars(base):
             continue
         function = vars(base)["__init__"]
         parameters = list(inspect.signature(function).parameters.values())
-        hints = _hints(function)
+        hints = _type_hints(function)
         for place, each in enumerate(parameters):
             sized = each.kind is each.POSITIONAL_OR_KEYWORD and place > 2  # after self and the two sizes
-            if (sized or each.kind is each.KEYWORD_ONLY) and each.name not in known:
-                known.add(each.name)
+            if (sized or each.kind is each.KEYWORD_ONLY) and each.name not in names:
+                names.add(each.name)
                 yield each.name, (each, hints.get(each.name, _hint_of(each.default)))
         if not any(each.kind is each.VAR_KEYWORD for each in parameters):
             return
 
 
-def _hints(function: Any) -> dict[str, Any]:
+def _type_hints(function: Any) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function)
-    except Exception:  # names that only a type checker can see
+    except Exception:  # names that exist only for type checkers
         return {}
 
 
 def _hint_of(default: object) -> Any:
-    """The type of an option without annotation, by its default."""
+    """Return the type of an option without annotation, by its default."""
     return {bool: bool, int: int | float, float: float, str: str}.get(type(default), Any)
 
 
-def _fitted(cell: str, parameter: inspect.Parameter, hint: Any, value: Option) -> Any:
+def _convert(cell: str, parameter: inspect.Parameter, hint: Any, value: Option) -> Any:
     try:
         return msgspec.convert(value, hint, strict=True)
     except msgspec.ValidationError:
         pass
-    except TypeError:  # an annotation that msgspec does not know
+    except TypeError:  # an annotation that msgspec does not support
         return value
-    raise SettingError(f"the cell {cell!r}: {parameter.name} = {_spelled(value)}: expected {_expected(hint)}")
+    raise SettingError(f"the cell {cell!r}: {parameter.name} = {_spell(value)}: expected {_expectation(hint)}")
 
 
-def _expected(hint: Any) -> str:
+def _expectation(hint: Any) -> str:
     origin, inner = typing.get_origin(hint), typing.get_args(hint)
     if origin is typing.Literal:
-        return f"one of {', '.join(map(_spelled, inner))}"
+        return f"one of {', '.join(map(_spell, inner))}"
     if origin in (typing.Union, types.UnionType):
-        return " or ".join(_expected(each) for each in inner if not (each is int and float in inner))
+        return " or ".join(_expectation(each) for each in inner if not (each is int and float in inner))
     return _WORDS.get(hint, getattr(hint, "__name__", str(hint)))
 
 
@@ -196,11 +196,11 @@ def _plain_value(name: str, value: object) -> Option:
         return float(value)
     raise SettingError(
         f"cell_options: {name} = {value!r}: expected a finite number, True or False, a text, or None; "
-        f"anything else can't be written into a model folder, so let the cell make it"
+        f"a model folder can't store other values, so create them inside the cell"
     )
 
 
-def _spelled(value: Option) -> str:
+def _spell(value: Option) -> str:
     if isinstance(value, str):
         is_word = _WORD.fullmatch(value) and value.lower() not in (*_CONSTANTS, *_NOT_FINITE)
         return value if is_word else json.dumps(value)

@@ -1,4 +1,4 @@
-"""Weights to and from `torch.nn.RNN`, `torch.nn.LSTM` and `torch.nn.GRU`."""
+"""Conversion of weights to and from `torch.nn.RNN`, `torch.nn.LSTM` and `torch.nn.GRU`."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def from_torch(module: nn.RNNBase, layer: int = 0, *, reverse: bool = False) -> Cell[Any]:
-    """Make the cell that computes what one layer of a torch module computes, with a copy of its weights.
+    """Return the cell that is equivalent to one layer of a torch module, with a copy of its weights.
 
     Args:
         module: A `torch.nn.RNN`, `LSTM` or `GRU`, without projection.
-        layer: Which layer, from 0.
+        layer: Index of the layer, from 0.
         reverse: Whether to take the backward direction of a bidirectional module.
 
     Raises:
-        CellError: If no cell computes the same.
+        CellError: If no cell is equivalent.
     """
     if getattr(module, "proj_size", 0):
         raise CellError(f"{module}: an LSTM with a projection has no matching cell; use proj_size=0")
@@ -44,7 +44,7 @@ def from_torch(module: nn.RNNBase, layer: int = 0, *, reverse: bool = False) -> 
 
 
 def to_torch(cell: Cell[Any]) -> nn.RNNBase:
-    """Make the one-layer torch module that computes what the cell computes, with a copy of its weights.
+    """Return the one-layer torch module that is equivalent to a cell, with a copy of its weights.
 
     Raises:
         CellError: If torch has no such module.
@@ -56,7 +56,7 @@ def to_torch(cell: Cell[Any]) -> nn.RNNBase:
         GRUCell: nn.GRU,
     }
     if type(cell) not in makers:
-        names = ", ".join(known.__name__ for known in makers)
+        names = ", ".join(kind.__name__ for kind in makers)
         raise CellError(f"torch.nn has no module that computes a {type(cell).__name__}; it has one for {names}")
     module: nn.RNNBase = makers[type(cell)](cell.input_size, cell.hidden_size)
     weight = cell.get_parameter("weight_ih")

@@ -1,4 +1,4 @@
-"""The Neural Turing Machine: a controller with a memory that it reads and writes by attention."""
+"""Neural Turing Machine (NTM): a controller that reads and writes a memory by attention."""
 
 from __future__ import annotations
 
@@ -13,35 +13,35 @@ from unspool.cells.base import Cell
 from unspool.cells.lstm import LSTMCell, LSTMState
 from unspool.errors import SettingError
 
-__all__ = ["FeedForwardNTMCell", "FeedForwardNTMState", "NTMCell", "NTMState"]
+__all__ = ["CELLS", "FeedForwardNTMCell", "FeedForwardNTMState", "NTMCell", "NTMState"]
 
-_BLANK = 1e-6  # what the memory holds at the start, everywhere; Collier and Beel 2018, arXiv:1807.08518, section 3
+_BLANK = 1e-6  # initial value of the memory; Collier and Beel 2018, arXiv:1807.08518, section 3
 
 S = TypeVar("S", bound=tuple[Any, ...])
 
 
 class NTMState(NamedTuple):
-    """State of a Neural Turing Machine whose controller is an LSTM."""
+    """State of a Neural Turing Machine with an LSTM controller."""
 
-    h: Tensor  # of the controller, (batch, hidden)
-    c: Tensor  # of the controller, (batch, hidden)
+    h: Tensor  # hidden state of the controller, (batch, hidden)
+    c: Tensor  # cell state of the controller, (batch, hidden)
     memory: Tensor  # (batch, slots, width)
-    read_weights: Tensor  # where each reading head looks, (batch, heads, slots)
-    write_weights: Tensor  # where each writing head looks, (batch, heads, slots)
-    reads: Tensor  # what was read, (batch, heads, width)
+    read_weights: Tensor  # weighting of each read head, (batch, heads, slots)
+    write_weights: Tensor  # weighting of each write head, (batch, heads, slots)
+    reads: Tensor  # read vectors, (batch, heads, width)
 
 
 class FeedForwardNTMState(NamedTuple):
-    """State of a Neural Turing Machine whose controller remembers nothing by itself."""
+    """State of a Neural Turing Machine with a feed-forward controller."""
 
     memory: Tensor  # (batch, slots, width)
-    read_weights: Tensor  # where each reading head looks, (batch, heads, slots)
-    write_weights: Tensor  # where each writing head looks, (batch, heads, slots)
-    reads: Tensor  # what was read, (batch, heads, width)
+    read_weights: Tensor  # weighting of each read head, (batch, heads, slots)
+    write_weights: Tensor  # weighting of each write head, (batch, heads, slots)
+    reads: Tensor  # read vectors, (batch, heads, width)
 
 
 class _Turn(NamedTuple):
-    """What the memory is after a step, and what was read; the last four parts of either state."""
+    """Memory, weightings and read vectors after a step; the last four parts of either state."""
 
     memory: Tensor
     read_weights: Tensor
@@ -50,7 +50,7 @@ class _Turn(NamedTuple):
 
 
 class _TuringCell(Cell[S]):
-    """What both machines share: the heads and the memory."""
+    """Base of both machines: heads and memory."""
 
     def __init__(
         self,
@@ -66,11 +66,11 @@ class _TuringCell(Cell[S]):
         super().__init__(input_size, hidden_size)
         if min(slots, width, read_heads, write_heads) < 1 or not 0 <= reach <= slots:
             raise SettingError(
-                f"a memory of {slots} slots, {width} wide, with {read_heads} reading and {write_heads} writing heads "
-                f"that reach {reach} slots: expected at least 1 of each, and a reach of 0 to the number of slots"
+                f"slots = {slots}, width = {width}, read_heads = {read_heads}, write_heads = {write_heads}, "
+                f"reach = {reach}: expected at least 1 of each, and a reach between 0 and slots"
             )
         self.slots, self.width, self.read_heads, self.write_heads = slots, width, read_heads, write_heads
-        # of each head: key, strength, gate, shifts, sharpening; of a writing head also: erase, add
+        # sizes per head: key, strength, gate, shifts, sharpening; a write head also has: erase, add
         self._parts = [width, 1, 1, 2 * reach + 1, 1]
         self._rows = [(read_heads + write_heads) * sum(self._parts), write_heads * 2 * width]
         self.weight_heads, self.bias_heads = (
@@ -80,7 +80,7 @@ class _TuringCell(Cell[S]):
         self.weight_reads = self.parameter(hidden_size, read_heads * width)
 
     def _begin(self, batch_size: int) -> _Turn:
-        """A blank memory, all heads at its first slot, nothing read."""
+        """Return the initial memory, with all heads at its first slot and read vectors of zero."""
         like = self.weight_heads
         read_weights, write_weights = (
             like.new_zeros(batch_size, heads, self.slots) for heads in (self.read_heads, self.write_heads)
@@ -89,25 +89,25 @@ class _TuringCell(Cell[S]):
         memory = like.new_full((batch_size, self.slots, self.width), _BLANK)
         return _Turn(memory, read_weights, write_weights, like.new_zeros(batch_size, self.read_heads, self.width))
 
-    def _seen(self, x: Tensor, reads: Tensor) -> Tensor:
+    def _controller_input(self, x: Tensor, reads: Tensor) -> Tensor:
         return torch.cat([x, reads.flatten(1)], dim=-1)
 
     def _turn(self, h: Tensor, before: _Turn) -> tuple[Tensor, _Turn]:
-        """From the controller's output, (batch, hidden): the cell's output, and the memory after this step."""
+        """Return the cell's output and the memory after this step, for a controller output (batch, hidden)."""
         addressing, writing = torch.split(F.linear(h, self.weight_heads, self.bias_heads), self._rows, dim=-1)
         heads = addressing.view(len(h), self.read_heads + self.write_heads, -1)
         key, strength, gate, shifts, exponent = torch.split(heads, self._parts, dim=-1)
         strength, gate, shifts = F.softplus(strength), torch.sigmoid(gate), shifts.softmax(-1)
         exponent = 1 + F.softplus(exponent)
 
-        found = address_by_content(before.memory, torch.tanh(key), strength)
+        content = address_by_content(before.memory, torch.tanh(key), strength)
         previous = torch.cat([before.read_weights, before.write_weights], dim=1)
-        focus = sharpen(shift(interpolate(found, previous, gate), shifts), exponent)
+        focus = sharpen(shift(interpolate(content, previous, gate), shifts), exponent)
         read_weights, write_weights = torch.split(focus, [self.read_heads, self.write_heads], dim=1)
 
-        erased, added = writing.view(len(h), self.write_heads, 2, self.width).unbind(2)
-        erased, added = torch.sigmoid(erased), torch.tanh(added)
-        memory = add(erase(before.memory, write_weights, erased), write_weights, added)
+        erase_vectors, add_vectors = writing.view(len(h), self.write_heads, 2, self.width).unbind(2)
+        erase_vectors, add_vectors = torch.sigmoid(erase_vectors), torch.tanh(add_vectors)
+        memory = add(erase(before.memory, write_weights, erase_vectors), write_weights, add_vectors)
         reads = read(memory, read_weights)
 
         self.record(
@@ -115,8 +115,8 @@ class _TuringCell(Cell[S]):
             gate=gate.flatten(1),
             shift=shifts.flatten(1),
             sharpening=exponent.flatten(1),
-            erase=erased.flatten(1),
-            add=added.flatten(1),
+            erase=erase_vectors.flatten(1),
+            add=add_vectors.flatten(1),
         )
         output = h + F.linear(reads.flatten(1), self.weight_reads)
         return output, _Turn(memory, read_weights, write_weights, reads)
@@ -127,7 +127,7 @@ class _TuringCell(Cell[S]):
 
 
 class NTMCell(_TuringCell[NTMState]):
-    r"""One step of a Neural Turing Machine with an LSTM for a controller.
+    r"""One step of a Neural Turing Machine with an LSTM controller.
 
     .. math::
         h_t, c_t &= \mathrm{LSTM}([x_t; r_{t-1}], h_{t-1}, c_{t-1}) \\
@@ -138,25 +138,25 @@ class NTMCell(_TuringCell[NTMState]):
         r_t &= \mathrm{read}(M_t, w_t) \\
         y_t &= h_t + W_{reads} r_t
 
-    The steps of the third line and after are the functions of `unspool.cells.addressing`. Of the heads' parameters,
-    :math:`k, a` go through tanh, :math:`g, e` through the logistic function, :math:`s` through a softmax, and
+    The functions from the third line on are those of `unspool.cells.addressing`. The heads' parameters pass through
+    activations: :math:`k, a` through tanh, :math:`g, e` through the logistic function, :math:`s` through a softmax, and
     :math:`\beta, \gamma - 1` through a softplus.
 
-    Source: Graves, Wayne and Danihelka 2014, arXiv:1410.5401, section 3. Differs: all heads look for their keys in
-    :math:`M_{t-1}`, at once; the output is as wide as the controller. The memory starts at 1e-6 everywhere (Collier and
+    Source: Graves, Wayne and Danihelka 2014, arXiv:1410.5401, section 3. Differs: all heads address
+    :math:`M_{t-1}` at once; the output is as wide as the controller. The memory starts at 1e-6 everywhere (Collier and
     Beel 2018, arXiv:1807.08518), the heads at its first slot.
 
     Args:
         input_size: Width of one input vector.
         hidden_size: Units of the controller, and width of the output.
-        slots: Places of the memory.
-        width: Numbers that a slot holds.
-        read_heads: Heads that read.
-        write_heads: Heads that write.
-        reach: Slots that a head can move in one step, to either side.
+        slots: Number of memory slots.
+        width: Width of a slot.
+        read_heads: Number of read heads.
+        write_heads: Number of write heads.
+        reach: Maximum shift of a head in one step, in slots to either side.
 
     Raises:
-        SettingError: If a size is less than 1, or `reach` is more than `slots`.
+        SettingError: If a size is less than 1, or `reach` is not between 0 and `slots`.
     """
 
     def __init__(self, input_size: int, hidden_size: int, **sizes: int) -> None:
@@ -167,13 +167,13 @@ class NTMCell(_TuringCell[NTMState]):
         return NTMState(*self.controller.initial_state(batch_size), *self._begin(batch_size))
 
     def step(self, x: Tensor, state: NTMState, *context: Tensor) -> tuple[Tensor, NTMState]:
-        h, controller = self.controller.step(self._seen(x, state.reads), LSTMState(state.h, state.c))
+        h, controller = self.controller.step(self._controller_input(x, state.reads), LSTMState(state.h, state.c))
         output, turn = self._turn(h, _Turn(*state[2:]))
         return output, NTMState(*controller, *turn)
 
 
 class FeedForwardNTMCell(_TuringCell[FeedForwardNTMState]):
-    r"""One step of a Neural Turing Machine whose controller is a layer of tanh: all that it remembers is in the memory.
+    r"""One step of a Neural Turing Machine with a feed-forward controller, a tanh layer without a state.
 
     .. math::
         h_t &= \tanh(W [x_t; r_{t-1}] + b) \\
@@ -184,7 +184,7 @@ class FeedForwardNTMCell(_TuringCell[FeedForwardNTMState]):
         r_t &= \mathrm{read}(M_t, w_t) \\
         y_t &= h_t + W_{reads} r_t
 
-    All else, sizes included, is as in `NTMCell`.
+    Everything else, options included, is as in `NTMCell`.
 
     Source: Graves, Wayne and Danihelka 2014, arXiv:1410.5401, section 3.
     """
@@ -197,6 +197,9 @@ class FeedForwardNTMCell(_TuringCell[FeedForwardNTMState]):
         return FeedForwardNTMState(*self._begin(batch_size))
 
     def step(self, x: Tensor, state: FeedForwardNTMState, *context: Tensor) -> tuple[Tensor, FeedForwardNTMState]:
-        h = torch.tanh(self.controller(self._seen(x, state.reads)))
+        h = torch.tanh(self.controller(self._controller_input(x, state.reads)))
         output, turn = self._turn(h, _Turn(*state))
         return output, FeedForwardNTMState(*turn)
+
+
+CELLS = {"ntm": NTMCell, "ntm-feedforward": FeedForwardNTMCell}

@@ -26,6 +26,7 @@ _CORE = (
     "tomli-w",
     "sacrebleu",
     "llvmlite",
+    "lazy-loader",
 )
 _EXTRAS = {  # what is imported, what is installed, what it does
     "parquet": ("pyarrow", "pyarrow", "reads .parquet files"),

@@ -1,4 +1,4 @@
-"""Choosers: which unit each row writes next, by rank among the rows of its sequence, or by chance."""
+"""Choosers of the next unit: greedy, beam search by rank within a sequence, and sampling."""
 
 from __future__ import annotations
 
@@ -18,54 +18,54 @@ __all__ = ["Candidates", "Chooser", "Draws", "Likeliest", "Uniform", "Widths", "
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _BLOCK = 64  # steps for which a sequence's random numbers are drawn at once
-_MEMBERS, _LARGE = 16, 4096  # units looked at together, and the vocabulary from which on that pays
+_MEMBERS, _LARGE = 16, 4096  # units per group, and the vocabulary size from which grouping pays
 
 
 class Candidates(NamedTuple):
-    """Rows that may go on, in order of their sequences, the best of each first."""
+    """Candidates of one step, in order of their sequences, the best of each sequence first."""
 
-    rows: Ints  # which row goes on; a row may come several times, with different units
-    units: Ints  # what it writes
+    rows: Ints  # row that each candidate extends; a row may have several candidates
+    units: Ints  # next unit
     nats: NDArray[np.float32]  # its log-probability
-    stuck: NDArray[np.bool_]  # for every row: whether nothing may follow it
+    stuck: NDArray[np.bool_]  # for every row: whether no unit may follow it
 
 
 class Chooser(Protocol):
-    """A way of choosing."""
+    """Interface of a way to choose the next units."""
 
     stops_early: bool
-    """Whether what can't get among the best need not be followed."""
+    """Whether the search may drop hypotheses that can't get among the best."""
 
     def choose(self, scores: Tensor, step: int, owners: Ints, totals: Floats) -> Candidates:
-        """Choose from log-probabilities, (rows, vocabulary), -inf where a unit may not be written."""
+        """Choose from log-probabilities, (rows, vocabulary), -inf at forbidden units."""
 
-    def follow(self, rows: Ints, ended: Ints) -> None:
-        """Hear which rows live on, (rows,), and the sequence of each candidate that came to its end."""
+    def follow(self, rows: Ints, finished: Ints) -> None:
+        """Receive the rows that continue, (rows,), and the sequence of each finished candidate."""
 
 
 class Likeliest:
-    """The likeliest unit of each row: the greedy search, the same as `Widths` of 1."""
+    """Greedy search: the most likely unit of each row; equal to `Widths` with a width of 1."""
 
     stops_early = True
 
-    def follow(self, rows: Ints, ended: Ints) -> None:
-        """Nothing to keep."""
+    def follow(self, rows: Ints, finished: Ints) -> None:
+        """Do nothing."""
 
     def choose(self, scores: Tensor, step: int, owners: Ints, totals: Floats) -> Candidates:
-        found = scores.max(-1)  # of equals the lowest unit
-        values = found.values.cpu().numpy()
+        best = scores.max(-1)  # ties: the lowest unit
+        values = best.values.cpu().numpy()
         check_numbers(values, step)
         stuck = values == -np.inf
         rows = np.flatnonzero(~stuck)
-        return Candidates(rows, found.indices.cpu().numpy()[rows], values[rows], stuck)
+        return Candidates(rows, best.indices.cpu().numpy()[rows], values[rows], stuck)
 
 
 class Widths:
-    """The likeliest candidates of each sequence, as many as its beam is wide.
+    """Beam search: the most likely candidates of each sequence, up to its beam width.
 
     Args:
-        sequences: How many there are.
-        width: Candidates of each; every end makes its sequence's beam narrower by one.
+        sequences: Number of sequences.
+        width: Beam width of each; every finished candidate reduces it by one.
     """
 
     stops_early = True
@@ -73,8 +73,8 @@ class Widths:
     def __init__(self, sequences: int, width: int) -> None:
         self._widths: Ints = np.full(sequences, width)
 
-    def follow(self, rows: Ints, ended: Ints) -> None:
-        np.subtract.at(self._widths, ended, 1)
+    def follow(self, rows: Ints, finished: Ints) -> None:
+        np.subtract.at(self._widths, finished, 1)
 
     def choose(self, scores: Tensor, step: int, owners: Ints, totals: Floats) -> Candidates:
         widths = self._widths[owners]
@@ -82,18 +82,18 @@ class Widths:
         check_numbers(values[:, 0], step)
         possible = values > -np.inf
         rows, columns = np.nonzero(possible)  # by row, then by falling value
-        found = totals[rows] + values[rows, columns]
-        order = np.lexsort((-found, owners[rows]))  # stable: equals stay in order of row, then of unit
+        sums = totals[rows] + values[rows, columns]
+        order = np.lexsort((-sums, owners[rows]))  # stable: ties in order of row, then of unit
         rows, columns = rows[order], columns[order]
         sequences = owners[rows]
         ranks = np.arange(len(rows)) - np.searchsorted(sequences, sequences)
-        chosen = ranks < widths[rows]
-        rows, columns = rows[chosen], columns[chosen]
+        mask = ranks < widths[rows]
+        rows, columns = rows[mask], columns[mask]
         return Candidates(rows, units[rows, columns], values[rows, columns], ~possible[:, 0])
 
 
 class Uniform:
-    """Even random numbers from 0 to 1, 1 left out, of one sequence."""
+    """Stream of uniform random numbers in [0, 1) for one sequence, seeded from a generator."""
 
     def __init__(self, generator: torch.Generator | None) -> None:
         device = generator.device if generator is not None else "cpu"
@@ -101,17 +101,17 @@ class Uniform:
         self._numbers = np.random.Generator(np.random.PCG64(seed))
 
     def take(self, *shape: int) -> NDArray[np.float32]:
-        """The next ones."""
+        """Return the next numbers."""
         return self._numbers.random(shape, dtype=np.float32)
 
 
 class Draws:
-    """One candidate of each row, drawn by its chance.
+    """Sampling: one candidate of each row, drawn by its probability.
 
     Args:
-        settings: Of which `best`, `temperature`, `top_k` and `top_p` are read.
-        sequences: How many there are, each with a stream of random numbers of its own.
-        generator: What the streams are seeded from.
+        settings: `best`, `temperature`, `top_k` and `top_p` apply.
+        sequences: Number of sequences; each has its own stream of random numbers.
+        generator: Generator that seeds the streams.
     """
 
     stops_early = False
@@ -122,7 +122,7 @@ class Draws:
         self._block = np.zeros((sequences, 0, 0), dtype=np.float32)
         self._slots: Ints = np.tile(np.arange(settings.best), sequences)
 
-    def follow(self, rows: Ints, ended: Ints) -> None:
+    def follow(self, rows: Ints, finished: Ints) -> None:
         self._slots = self._slots[rows]
 
     def choose(self, scores: Tensor, step: int, owners: Ints, totals: Floats) -> Candidates:
@@ -132,30 +132,30 @@ class Draws:
         numbers = torch.from_numpy(self._block[owners, step % _BLOCK, self._slots]).to(scores.device)
         likeliest = scores.amax(-1).cpu().numpy()
         check_numbers(likeliest, step)
-        picked = draw(
+        units = draw(
             chances(scores, temperature=settings.temperature, top_k=settings.top_k, top_p=settings.top_p), numbers
         )
-        values = scores.gather(-1, picked.unsqueeze(-1)).squeeze(-1).cpu().numpy()
+        values = scores.gather(-1, units.unsqueeze(-1)).squeeze(-1).cpu().numpy()
         stuck = likeliest == -np.inf
         rows = np.flatnonzero(~stuck)
-        return Candidates(rows, picked.cpu().numpy()[rows], values[rows], stuck)
+        return Candidates(rows, units.cpu().numpy()[rows], values[rows], stuck)
 
 
 def top(scores: Tensor, count: int) -> tuple[NDArray[np.float32], Ints]:
-    """The likeliest units of each row, equals by rising unit.
+    """Return the most likely units of each row; ties in ascending order of units.
 
     Args:
         scores: (rows, vocabulary).
-        count: How many; all of the vocabulary if it is smaller.
+        count: Number of units, at most the size of the vocabulary.
 
     Returns:
-        Their scores, falling, and the units, (rows, count) each.
+        Scores in descending order, and units, (rows, count) each.
     """
     size = scores.shape[1]
     count = min(count, size)
-    # one more than asked for shows whether there are equals on the edge, among which `topk` would take any
-    found, places = _largest(scores, min(count + 1, size))
-    values, units = found.cpu().numpy(), places.cpu().numpy()
+    # one more than needed reveals ties at the edge, where `topk` would take any unit
+    largest, places = _largest(scores, min(count + 1, size))
+    values, units = largest.cpu().numpy(), places.cpu().numpy()
     equal = (values[:, 1:] == values[:, :-1]) & (values[:, 1:] > -np.inf)
     tied = np.flatnonzero(equal.any(1))
     values, units = values[:, :count], units[:, :count]
@@ -167,31 +167,31 @@ def top(scores: Tensor, count: int) -> tuple[NDArray[np.float32], Ints]:
 
 
 def _largest(scores: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """As `topk`; in a large vocabulary only within those groups of units whose best are the largest."""
+    """Like `topk`; in a large vocabulary, search only the groups of units with the largest maxima."""
     rows, size = scores.shape
     groups = size // _MEMBERS
     if size < _LARGE or count > groups:
-        found = scores.topk(count, dim=-1)
-        return found.values, found.indices
+        largest = scores.topk(count, dim=-1)
+        return largest.values, largest.indices
     whole = groups * _MEMBERS
-    best = scores[:, :whole].reshape(rows, _MEMBERS, groups).amax(1)  # group g: units g, g + groups ...
+    maxima = scores[:, :whole].reshape(rows, _MEMBERS, groups).amax(1)  # group g: units g, g + groups ...
     members = groups * torch.arange(_MEMBERS, device=scores.device)
-    units = (best.topk(count, dim=-1).indices.unsqueeze(-1) + members).flatten(1)
+    units = (maxima.topk(count, dim=-1).indices.unsqueeze(-1) + members).flatten(1)
     left_over = torch.arange(whole, size, device=scores.device).expand(rows, -1)
     units = torch.cat([units, left_over], dim=1)
-    found = scores.gather(-1, units).topk(count, dim=-1)
-    return found.values, units.gather(-1, found.indices)
+    largest = scores.gather(-1, units).topk(count, dim=-1)
+    return largest.values, units.gather(-1, largest.indices)
 
 
 def check_numbers(likeliest: NDArray[np.float32], step: int) -> None:
-    """Refuse log-probabilities that can't be compared.
+    """Refuse log-probabilities of NaN or +infinity.
 
     Args:
-        likeliest: The greatest of each row, (rows,).
-        step: Units written before.
+        likeliest: Maximum of each row, (rows,).
+        step: Number of units before.
 
     Raises:
-        DecodingError: If one is not a number, or +infinity.
+        DecodingError: If a maximum is NaN or +infinity.
     """
     if not (likeliest < np.inf).all():
         raise DecodingError(

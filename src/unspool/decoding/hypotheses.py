@@ -1,4 +1,4 @@
-"""Hypotheses: what was written, how good it is, and the way back through the steps that wrote it."""
+"""Hypotheses of a search: units, scores, penalties of length and coverage, and backtracking through the steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["Hypothesis", "Trail", "coverage_penalty", "length_penalty"]
 
-_UNSEEN = 1e-10  # attention below it counts as this much: a source unit never looked at costs 23 β, not infinity
+_UNSEEN = 1e-10  # lower bound of attention sums: a source unit without attention costs 23 β, not infinity
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -21,21 +21,21 @@ class Hypothesis:
     """One output of a search."""
 
     ids: list[int]
-    """Its units, with the forced ones, without what began it and without the end."""
+    """Units, forced ones included, without the begin unit and the end unit."""
     score: float
-    """What hypotheses are ordered by: `log_probability` over the length penalty, plus the coverage penalty."""
+    """Score that orders hypotheses: `log_probability` over the length penalty, plus the coverage penalty."""
     log_probability: float
-    """Of all units and the end, in nats; forced ones count."""
+    """Sum over all units and the end, in nats; forced units count."""
     token_log_probabilities: list[float]
-    """Of each unit, in nats, and last of the end where it was reached."""
+    """Log-probability of each unit, and of the end if it was reached, in nats."""
     attention: NDArray[np.float32] | None
-    """Where the model looked, (steps, source), a step for each of `token_log_probabilities`; None without attention."""
+    """Attention weights, (steps, source), one step per `token_log_probabilities`; None without attention."""
     finished: bool
-    """Whether it came to its end; if not, it was cut at the greatest length, or where nothing was allowed to follow."""
+    """Whether the end was reached; else it was cut at the maximum length, or where no unit was allowed."""
 
 
 def length_penalty(length: ArrayLike, alpha: float) -> Any:
-    r"""What log-probabilities are divided by.
+    r"""Return the length penalty, the divisor of log-probabilities.
 
     .. math::
         lp(Y) = \frac{(5 + |Y|)^\alpha}{(5 + 1)^\alpha}
@@ -46,16 +46,16 @@ def length_penalty(length: ArrayLike, alpha: float) -> Any:
 
 
 def coverage_penalty(coverage: NDArray[Any], beta: float) -> Floats:
-    r"""What is added for the source units looked at too little; 0 or less.
+    r"""Return the coverage penalty for source units with little attention; 0 or less.
 
     .. math::
         cp(X; Y) = \beta \sum_{i=1}^{|X|} \log \min \Bigl( \sum_{j=1}^{|Y|} p_{i,j}, 1 \Bigr)
 
-    Source: Wu et al. 2016, arXiv:1609.08144, equation 14. Differs: sums below 1e-10 count as that, so it stays finite.
+    Source: Wu et al. 2016, arXiv:1609.08144, equation 14. Differs: sums are at least 1e-10, so it stays finite.
 
     Args:
-        coverage: Attention that each source unit got over all steps, (..., source); 1 or more in the padding.
-        beta: Weight.
+        coverage: Attention of each source unit, summed over all steps, (..., source); at least 1 in the padding.
+        beta: Weight of the penalty.
 
     Returns:
         The penalty, float64 (...).
@@ -65,23 +65,23 @@ def coverage_penalty(coverage: NDArray[Any], beta: float) -> Floats:
 
 
 class _Step(NamedTuple):
-    """What the rows that live on after a step wrote in it."""
+    """Units of one step, for the rows that continue after it."""
 
-    parents: Ints  # the row that each goes on from, (rows,)
+    parents: Ints  # row before the step, (rows,)
     units: Ints
     nats: NDArray[np.float32]
 
 
 class _Way(NamedTuple):
-    """One hypothesis, found back."""
+    """One hypothesis after backtracking."""
 
     units: list[int]
     nats: list[float]
-    rows: list[int]  # which row it was in each step
+    rows: list[int]  # its row in each step
 
 
 class Trail:
-    """The steps of a search, from which hypotheses are read backwards."""
+    """Record of all steps of a search, for backtracking."""
 
     def __init__(self) -> None:
         self._steps: list[_Step] = []
@@ -91,11 +91,11 @@ class Trail:
         return len(self._steps)
 
     def look(self, attention: NDArray[np.float32]) -> None:
-        """Keep where every row looked before it wrote, (rows, source)."""
+        """Store the attention of every row, (rows, source)."""
         self._attention.append(attention)
 
     def write(self, parents: Ints, units: Ints, nats: NDArray[np.float32]) -> None:
-        """Keep what the rows that live on wrote, and which rows they come from, each (rows,)."""
+        """Store parents, units and log-probabilities of the rows that continue, each (rows,)."""
         self._steps.append(_Step(parents, units, nats))
 
     def hypothesis(
@@ -109,16 +109,16 @@ class Trail:
         finished: bool,
         source: int | None,
     ) -> Hypothesis:
-        """Read one back.
+        """Backtrack one hypothesis.
 
         Args:
-            row: Its place among the rows after `steps` steps.
-            steps: Steps kept that it has come through.
-            last: What it wrote after these: the unit (the end if finished) and its log-probability.
+            row: Its row after `steps` steps.
+            steps: Number of stored steps that it went through.
+            last: Unit after those steps (the end if finished) and its log-probability; None if there is none.
             score: Its score.
             log_probability: Its log-probability.
-            finished: Whether the last unit is the end, which is not kept among its units.
-            source: Real units of its source; all columns of the attention if None.
+            finished: Whether the last unit is the end, which its units omit.
+            source: Number of source units; all columns of the attention if None.
         """
         way = self._back(row, steps)
         if last is not None:
@@ -129,8 +129,8 @@ class Trail:
         attention = None
         if self._attention:
             width = self._attention[0].shape[1] if source is None else source
-            looked = [self._attention[step][row, :width] for step, row in enumerate(way.rows)]
-            attention = np.stack(looked) if looked else np.zeros((0, width), dtype=np.float32)
+            rows = [self._attention[step][row, :width] for step, row in enumerate(way.rows)]
+            attention = np.stack(rows) if rows else np.zeros((0, width), dtype=np.float32)
         return Hypothesis(ids, score, log_probability, way.nats, attention, finished)
 
     def _back(self, row: int, steps: int) -> _Way:

@@ -1,4 +1,4 @@
-"""What may be written next: forbidden units, a least length, no run twice, a forced beginning."""
+"""Constraints on the next unit: forbidden units, minimum length, no repeated n-gram, forced prefix."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _NEVER = float("-inf")
 
 
 class Rules:
-    """The rules of one search over a batch.
+    """The constraints of one search over a batch.
 
     Args:
-        settings: Of which `min_length` and `no_repeat_ngram` are read.
-        limits: Most steps of each sequence, (sequences,).
+        settings: `min_length` and `no_repeat_ngram` apply.
+        limits: Maximum length of each sequence, (sequences,).
         end: The unit that ends a sequence.
-        forbidden: Units that are never written, bool (vocabulary,).
-        prefix: What each sequence is forced to begin with.
+        forbidden: Units that never occur, bool (vocabulary,).
+        prefix: Units that each sequence must begin with.
 
     Raises:
-        SettingError: If there is not one prefix for each sequence, or one is too long or holds the end.
+        SettingError: If the number of prefixes differs from that of sequences, or one is too long or has the end.
     """
 
     def __init__(
@@ -50,20 +50,20 @@ class Rules:
 
     @property
     def needs_history(self) -> bool:
-        """Whether `apply` looks at all that was written."""
+        """Whether `apply` needs all earlier units."""
         return self._ngram > 0
 
-    def apply(self, log_probabilities: Tensor, step: int, owners: Ints, written: Ints | None) -> Tensor:
-        """Leave -inf where a unit may not be written.
+    def apply(self, log_probabilities: Tensor, step: int, owners: Ints, history: Ints | None) -> Tensor:
+        """Set forbidden units to -inf.
 
         Args:
             log_probabilities: In nats, (rows, vocabulary).
-            step: Units written so far.
+            step: Number of units so far.
             owners: The sequence of each row, (rows,).
-            written: These units, (rows, step), where they are needed.
+            history: Units so far, (rows, step); None unless `needs_history`.
 
         Returns:
-            The log-probabilities, or a changed copy.
+            The log-probabilities, or a modified copy.
 
         Raises:
             SettingError: If the end, `forbidden` or a prefix does not fit the vocabulary.
@@ -72,12 +72,12 @@ class Rules:
             self._fit(log_probabilities.shape[1], log_probabilities.device)
         scores = log_probabilities
         if self._forbidden is not None:
-            scores = scores.index_fill(1, self._forbidden, _NEVER)  # places, not a mask: they are few
+            scores = scores.index_fill(1, self._forbidden, _NEVER)  # by index, since they are few
         if step < self._least:
             scores = _own(scores, log_probabilities)
             scores[:, self._end] = _NEVER
-        if written is not None and step >= self._ngram > 0:
-            rows, units = repeating(written, self._ngram)
+        if history is not None and step >= self._ngram > 0:
+            rows, units = repeating(history, self._ngram)
             if len(rows):
                 scores = _own(scores, log_probabilities)
                 scores[torch.from_numpy(rows).to(scores.device), torch.from_numpy(units).to(scores.device)] = _NEVER
@@ -93,59 +93,59 @@ class Rules:
                 raise SettingError(f"forbidden has {self._forbidden.numel()} units, and the vocabulary {size}")
             self._forbidden = self._forbidden.nonzero().squeeze(1).to(device)
         if self._prefix is not None and self._forced and self._prefix.max() >= size:
-            raise SettingError(f"a prefix holds unit {self._prefix.max()}, and the vocabulary ends at {size - 1}")
+            raise SettingError(f"a prefix has unit {self._prefix.max()}, and the vocabulary ends at {size - 1}")
 
     def _force(self, scores: Tensor, log_probabilities: Tensor, step: int, owners: Ints) -> Tensor:
         assert self._prefix is not None
         units = self._prefix[owners, step]
         forced = np.flatnonzero(units >= 0)
         rows = torch.from_numpy(forced).to(scores.device)
-        chosen = torch.from_numpy(units[forced]).to(scores.device)
+        columns = torch.from_numpy(units[forced]).to(scores.device)
         scores = _own(scores, log_probabilities)
         scores[rows] = _NEVER
-        # a forced unit is written even where the model gives it no chance at all
-        scores[rows, chosen] = log_probabilities[rows, chosen].clamp(min=torch.finfo(scores.dtype).min)
+        # a forced unit occurs even if its probability is 0
+        scores[rows, columns] = log_probabilities[rows, columns].clamp(min=torch.finfo(scores.dtype).min)
         return scores
 
 
-def repeating(written: Ints, size: int) -> tuple[Ints, Ints]:
-    """Units that would complete a run that was written before.
+def repeating(history: Ints, size: int) -> tuple[Ints, Ints]:
+    """Find units that would repeat an n-gram.
 
     Args:
-        written: Units of each row, (rows, steps).
-        size: Length of a run, at least 1.
+        history: Units of each row, (rows, steps).
+        size: Length of the n-gram, at least 1.
 
     Returns:
-        Rows and units, (found,) each; the same pair may come twice.
+        Rows and units, (pairs,) each; a pair may occur twice.
     """
     before = size - 1
-    followers = written[:, before:]  # of every run of size - 1 units but the last, which is what stands at the end
+    followers = history[:, before:]  # the unit after every run of size - 1 units except the last run
     if followers.shape[1] == 0:
         same = np.zeros(followers.shape, dtype=bool)
     elif before == 0:
         same = np.ones(followers.shape, dtype=bool)
     else:
-        runs = sliding_window_view(written, before, axis=1)  # (rows, steps - size + 2, size - 1)
+        runs = sliding_window_view(history, before, axis=1)  # (rows, steps - size + 2, size - 1)
         same = (runs[:, :-1] == runs[:, -1:]).all(-1)
     rows, places = np.nonzero(same)
     return rows, followers[rows, places]
 
 
 def _own(scores: Tensor, original: Tensor) -> Tensor:
-    """A copy that may be written to, unless there is one already."""
+    """Return a copy that may be modified, unless `scores` is one already."""
     return scores.clone() if scores is original else scores
 
 
 def _table(prefix: Sequence[Sequence[int]], limits: Ints, end: int) -> tuple[Ints, int]:
-    """The prefixes as a table, (sequences, longest), -1 where one has ended; and the longest."""
+    """Return the prefixes as a table, (sequences, longest), -1 past the end of each; and the longest."""
     if len(prefix) != len(limits):
         raise SettingError(f"there are {len(prefix)} prefixes for {len(limits)} sequences")
     longest = max(map(len, prefix), default=0)
     table = np.full((len(prefix), longest), -1, dtype=np.int64)
     for number, (units, limit) in enumerate(zip(prefix, limits.tolist(), strict=True), 1):
         if len(units) > limit:
-            raise SettingError(f"prefix {number} has {len(units)} units, more than the greatest length, {limit}")
+            raise SettingError(f"prefix {number} has {len(units)} units, more than the maximum length, {limit}")
         if end in units or any(unit < 0 for unit in units):
-            raise SettingError(f"prefix {number} holds the end, or a unit below 0: expected units of the vocabulary")
+            raise SettingError(f"prefix {number} has the end, or a unit below 0: expected units of the vocabulary")
         table[number - 1, : len(units)] = units
     return table, longest

@@ -1,4 +1,4 @@
-"""Choose the next unit from its probabilities."""
+"""Sampling from a step model: temperature, top-k, top-p, and the sampling loop."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ __all__ = ["SelfStarting", "chances", "draw", "sample", "sample_next", "seeded"]
 
 
 class SelfStarting(StepModel, Protocol):
-    """A step model that needs nothing but a number of sequences to begin."""
+    """A step model that starts from a number of sequences alone."""
 
     def start(self, batch_size: int) -> Any:
-        """The state before the first unit."""
+        """Return the state before the first unit."""
 
 
 def chances(
     log_probabilities: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> Tensor:
-    """With what chance each unit is drawn, (batch, vocabulary); arguments are those of `sample_next`.
+    """Return the sampling probability of each unit, (batch, vocabulary); arguments as in `sample_next`.
 
-    At temperature 0 the likeliest unit, the first of equals, has chance 1.
+    At temperature 0, the most likely unit has probability 1; ties go to the lowest unit.
     """
     if not 0 <= temperature < math.inf:
         raise SettingError(f"temperature = {temperature}: expected a finite number, 0 or more")
@@ -39,22 +39,22 @@ def chances(
         return torch.zeros_like(log_probabilities).scatter(-1, log_probabilities.argmax(-1, keepdim=True), 1)
     scores = log_probabilities.float()
     if temperature != 1:
-        # from the likeliest down, so that a small temperature does not take every unit to -infinity
+        # relative to the maximum, so that a small temperature does not take every unit to -infinity
         scores = (scores - scores.amax(-1, keepdim=True)) / max(temperature, 1e-30)
     if top_k is not None and top_k < scores.shape[-1]:
-        best = scores.topk(top_k, dim=-1)  # by place, not by value: equal scores must not let more through
+        best = scores.topk(top_k, dim=-1)  # by index: ties must not let more units through
         scores = torch.full_like(scores, float("-inf")).scatter(-1, best.indices, best.values)
     probabilities = scores.softmax(-1)
     if top_p is not None and top_p < 1:
         ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
-        before = ordered.cumsum(-1) - ordered  # what the likelier ones add up to; the likeliest always stays
+        before = ordered.cumsum(-1) - ordered  # sum of the more likely units; the most likely one always stays
         ordered = ordered.masked_fill((before >= top_p) & (before > 0), 0)  # a tiny top_p is 0 in float32
         probabilities = torch.zeros_like(probabilities).scatter(-1, order, ordered / ordered.sum(-1, keepdim=True))
     return probabilities
 
 
 def seeded(seed: int, device: torch.device) -> torch.Generator:
-    """A generator of random numbers that begins at a seed.
+    """Return a random number generator with a seed.
 
     Raises:
         SettingError: If the seed is not between 0 and 2^63 - 1.
@@ -65,20 +65,20 @@ def seeded(seed: int, device: torch.device) -> torch.Generator:
 
 
 def draw(probabilities: Tensor, numbers: Tensor) -> Tensor:
-    """Draw one unit for each row by numbers drawn before, so that a row's unit does not hang on its neighbours.
+    """Draw one unit per row from given random numbers, so that rows do not depend on each other.
 
     Args:
-        probabilities: Of each unit, (batch, vocabulary); a row need not add up to 1.
-        numbers: Even between 0 and 1, 1 left out, float32 (batch,).
+        probabilities: Of each unit, (batch, vocabulary); a row need not sum to 1.
+        numbers: Uniform in [0, 1), float32 (batch,).
 
     Returns:
-        The first unit at which the probabilities add up to more than that share of their sum, int64 (batch,).
+        The first unit where the cumulative probability exceeds the number times the row's sum, int64 (batch,).
     """
     sums = probabilities.cumsum(-1)
     aims = numbers.unsqueeze(-1) * sums[:, -1:]
     units = torch.searchsorted(sums, aims, right=True).clamp(max=probabilities.shape[-1] - 1)
     possible = probabilities.gather(-1, units) > 0
-    if not possible.all():  # an aim rounded up to the whole sum, or sums that rose by rounding where nothing was added
+    if not possible.all():  # rounding can move an aim, or a cumulative sum, onto a unit of probability 0
         units = torch.where(possible, units, probabilities.argmax(-1, keepdim=True))
     return units.squeeze(-1)
 
@@ -95,17 +95,17 @@ def sample_next(
 
     Args:
         log_probabilities: In nats, (batch, vocabulary).
-        temperature: Above 1 evens the chances out, below 1 sharpens them; 0 takes the likeliest.
-        top_k: Draw from this many likeliest units only.
-        top_p: Draw from the fewest likeliest units whose chances add up to at least this (Holtzman et al. 2020,
-            arXiv:1904.09751).
-        generator: Where chance comes from.
+        temperature: Above 1 flattens the distribution, below 1 sharpens it; 0 takes the most likely unit.
+        top_k: Draw from this many most likely units only.
+        top_p: Nucleus sampling: draw from the fewest most likely units whose probabilities sum to at least this
+            (Holtzman et al. 2020, arXiv:1904.09751).
+        generator: Random number generator; torch's global one if omitted.
 
     Returns:
         Units, int64 (batch,).
 
     Raises:
-        SettingError: If a setting is out of its range.
+        SettingError: If a setting is out of range.
     """
     probabilities = chances(log_probabilities, temperature=temperature, top_k=top_k, top_p=top_p)
     if temperature == 0:
@@ -125,17 +125,17 @@ def sample(
     top_p: float | None = None,
     generator: torch.Generator | None = None,
 ) -> Iterator[Tensor]:
-    """Write on from a prompt, one unit of each sequence at a time; memory does not grow with the length.
+    """Continue a prompt by sampling, one unit of each sequence at a time; memory does not grow with the length.
 
     Args:
-        model: What predicts the next unit.
-        prompt: Units to begin with, int64 (time, batch), at least one step.
-        length: How many units to write.
-        forbidden: Units that are never written, bool (vocabulary,).
+        model: Predicts the next unit.
+        prompt: First units, int64 (time, batch), at least one step.
+        length: Number of units to sample.
+        forbidden: Units that never occur, bool (vocabulary,).
         temperature: As in `sample_next`.
         top_k: As in `sample_next`.
         top_p: As in `sample_next`.
-        generator: Where chance comes from.
+        generator: As in `sample_next`.
 
     Yields:
         The next unit of each sequence, int64 (batch,).

@@ -1,4 +1,4 @@
-"""How sequences are written; the field docstrings are the `--help`. Imports nothing heavy."""
+"""Settings of decoding: greedy, beam search, sampling. Field docstrings are the `--help`; imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ _Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 
 
 class DecodingSettings(Settings):
-    """How an output is chosen, unit by unit."""
+    """How the model chooses its output, unit by unit."""
 
     search: Literal["greedy", "beam", "sample"] = "beam"
-    """Way of writing: greedy takes the likeliest unit each time, beam follows several beginnings side by side, sample
-    draws each unit by its chance."""
+    """Decoding method: greedy takes the most likely unit at each step, beam keeps several hypotheses, sample draws each
+    unit by its probability."""
     beam: _Width = 5
-    """Beginnings followed side by side, at most 10,000; one that comes to its end leaves its place empty (beam)."""
+    """Beam width: hypotheses kept at each step, at most 10,000; each finished one reduces it by one (beam)."""
     best: _Width = 1
-    """Outputs given for each input: the best that the beam found, or as many draws; best first."""
+    """Number of outputs per input, best first: the best hypotheses of the beam, or as many samples."""
     length_penalty: NonNegative = 1.0
-    """How far longer outputs are excused for being less likely, α of Wu et al. 2016, equation 14: log-probabilities are
-    divided by ((5 + length) / 6)^α. 0: not at all; 1: nearly the mean per unit."""
+    """Length penalty α of Wu et al. 2016, equation 14: log-probabilities are divided by ((5 + length) / 6)^α. 0: no
+    penalty; 1: nearly the mean per unit."""
     coverage_penalty: NonNegative = 0.0
-    """Weight of the penalty on source units that got little attention, β of Wu et al. 2016, equation 14; needs
-    attention. 0: off."""
+    """Coverage penalty β of Wu et al. 2016, equation 14, for source units with little attention; needs attention. 0:
+    off."""
     min_length: NonNegativeInt = 0
-    """Fewest units before the end."""
+    """Minimum number of units before the end."""
     max_length: PositiveInt | None = None
-    """Most units, the end counted as one; what has not come to its end by then is cut. None: by the input's length."""
+    """Maximum number of units, the end included; longer outputs are cut. None: by the length of the input."""
     no_repeat_ngram: NonNegativeInt = 0
-    """No run of this many units is written twice. 0: all may repeat."""
+    """No n-gram of this many units occurs twice. 0: no limit."""
     temperature: NonNegative = 1.0
-    """Above 1 evens the chances out, below 1 sharpens them, 0 takes the likeliest (sample)."""
+    """Temperature: above 1 flattens the distribution, below 1 sharpens it, 0 takes the most likely unit (sample)."""
     top_k: PositiveInt | None = None
-    """Draw from this many likeliest units only (sample). None: from all."""
+    """Draw from this many most likely units only (sample). None: from all."""
     top_p: _Share | None = None
-    """Draw from the fewest likeliest units whose chances add up to this, above 0 and at most 1 (sample). None: from
-    all."""
+    """Nucleus sampling: draw from the fewest most likely units whose probabilities sum to this, above 0 and at most 1
+    (sample). None: from all."""
 
     def check(self) -> None:
-        """Refuse more outputs than the search finds, a shortest above the longest, and what the search never reads."""
+        """Refuse more outputs than the search finds, contradictory lengths, and settings that the search ignores."""
         if self.search == "beam" and self.best > self.beam:
             raise SettingError(f"best = {self.best} with beam = {self.beam}: a beam finds no more than its width")
         if self.search == "greedy" and self.best > 1:

@@ -1,4 +1,4 @@
-"""Decoding states: nested tuples of tensors, whose rows are chosen anew at every step."""
+"""States of a step model during decoding: nested tuples of tensors whose rows are selected at each step."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ S = TypeVar("S")
 
 
 class StepModel(Protocol):
-    """Anything that predicts one step at a time, from a state that it made itself.
+    """Interface of a model that predicts one step at a time, from a state of its own.
 
-    A state is a tensor, `None`, or a (named) tuple of states; every tensor has the batch as its first dimension. A
-    state that looked at a source has an attribute `attention`: the last step's weights, (batch, source), or None.
+    A state is a tensor, `None`, or a (named) tuple of states; every tensor has the batch as its first dimension. With
+    attention, the state has an attribute `attention`: the weights of the last step, (batch, source), or None.
     """
 
     def advance(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Read one unit of each sequence, (batch,): log-probabilities, (batch, vocabulary), and the new state."""
+        """Read one unit per sequence, (batch,); return log-probabilities, (batch, vocabulary), and the new state."""
 
 
 def leaves(state: Any) -> Iterator[Tensor | None]:
-    """Every tensor of a state, and every None, in order."""
+    """Iterate over every tensor and every None of a state, in order."""
     if state is None or isinstance(state, Tensor):
         yield state
     else:
@@ -34,28 +34,28 @@ def leaves(state: Any) -> Iterator[Tensor | None]:
 
 
 def select(state: S, index: Tensor) -> S:
-    """Take rows of every tensor of a state; a row may be taken several times.
+    """Select rows of every tensor of a state; rows may repeat.
 
     Args:
         state: Nested tuples of tensors, (batch, ...), and None.
         index: Rows, int64 (rows,), on the state's device.
 
     Returns:
-        The same tuples, named as they were, with tensors (rows, ...).
+        A state of the same structure, with tensors (rows, ...).
     """
-    chosen = [None if leaf is None else leaf.index_select(0, index) for leaf in leaves(state)]
-    return _rebuilt(state, iter(chosen))  # type: ignore[no-any-return]
+    rows = [None if leaf is None else leaf.index_select(0, index) for leaf in leaves(state)]
+    return _rebuilt(state, iter(rows))  # type: ignore[no-any-return]
 
 
 class CarriedState:
-    """The state of all hypotheses of a batch, kept with as little copying as can be.
+    """State of all hypotheses of a batch, with as few copies as possible.
 
-    Hypotheses of one sequence change places at every step of a beam, but what a model only reads, as the encoder's
-    states, is the same for all of them. A tensor that `advance` hands back untouched is found by its identity and its
-    version, and is left in place as long as each row belongs to the sequence that it belonged to before.
+    Hypotheses of one sequence change rows at every step of a beam. Tensors that a model only reads, such as encoder
+    states, are equal for all of them. If `advance` returns the same tensor with the same version, `select` skips its
+    copy, as long as each row belongs to the same sequence as before.
 
     Args:
-        state: One row for each sequence.
+        state: One row per sequence.
     """
 
     def __init__(self, state: Any) -> None:
@@ -63,12 +63,12 @@ class CarriedState:
         self._shared = [True for _ in leaves(state)]
 
     def advance(self, model: StepModel, ids: Tensor, *, alone: bool) -> Tensor:
-        """Read one unit of each row, (rows,): log-probabilities, (rows, vocabulary).
+        """Read one unit per row, (rows,); return log-probabilities, (rows, vocabulary).
 
         Args:
-            model: What predicts.
+            model: Predicts the next unit.
             ids: The units.
-            alone: Whether no two rows belong to one sequence.
+            alone: Whether each row belongs to a sequence of its own.
         """
         before = list(leaves(self.state))
         versions = [_version(leaf) for leaf in before]
@@ -84,26 +84,26 @@ class CarriedState:
         return log_probabilities
 
     def select(self, index: Tensor, *, same_sequences: bool = False) -> None:
-        """Take rows; `same_sequences` says that each place still belongs to the sequence that it belonged to."""
-        chosen = [
+        """Select rows; `same_sequences` is whether each row belongs to the same sequence as before."""
+        rows = [
             leaf if leaf is None or (shared and same_sequences) else leaf.index_select(0, index)
             for leaf, shared in zip(leaves(self.state), self._shared, strict=True)
         ]
-        self.state = _rebuilt(self.state, iter(chosen))
+        self.state = _rebuilt(self.state, iter(rows))
 
     @property
     def attention(self) -> Tensor | None:
-        """Weights over the source in the last step, (rows, source), where the model looks at one."""
+        """Attention weights of the last step, (rows, source); None without attention."""
         return getattr(self.state, "attention", None)
 
     @property
     def device(self) -> torch.device:
-        """Where the state lies."""
+        """Device of the state."""
         return next((leaf.device for leaf in leaves(self.state) if leaf is not None), torch.device("cpu"))
 
 
 def _version(leaf: Tensor | None) -> int | None:
-    """How often a tensor was written to; None where that is not known."""
+    """Return the version counter of a tensor; None if it has none."""
     return None if leaf is None or leaf.is_inference() else leaf._version
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import ClassVar, Literal
 
+from unspool.cells.names import cell_names
 from unspool.errors import SettingError
 from unspool.settings import Dropout, NonNegative, PositiveInt, Settings
 
@@ -14,9 +15,10 @@ __all__ = ["TRANSFORMER", "EncoderSettings", "NetworkSettings", "StackSettings"]
 class StackSettings(Settings):
     """What a recurrent stack is made of."""
 
+    lists: ClassVar = {"cells": cell_names}
+
     cell: str = "lstm"
-    """Cell: elman, elman-relu, lstm, lstm-peephole, lstm-layernorm, gru, gru-reset-before, mingru, minlstm, mrnn,
-    mlstm, hyperlstm, ntm, ntm-feedforward, or your own as my_file.py:MyCell or module:MyCell. Options of the cell,
+    """Cell: {cells}, or your own as my_file.py:MyCell or module:MyCell. Options of the cell,
     arguments of its __init__, follow in brackets: "ntm(slots=32, width=8)",
     "my_cell.py:MyCell(rate=0.9, gate=false)"."""
     hidden: PositiveInt = 128

@@ -1,4 +1,4 @@
-"""Looking inside: what a network did with one input, as data first and as pictures second."""
+"""Inspection: traces of gates, states and attention for one input, and their views and files."""
 
 from unspool.inspection.chart import bar_chart
 from unspool.inspection.files import read_trace, write_trace

@@ -1,4 +1,4 @@
-"""Scores of several networks as a picture: one panel for each score, one bar for each network."""
+"""Bar chart of scores as SVG: one panel per score, one bar per network."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ _COLOURS = ("#33658a", "#86bbd8", "#758e4f", "#f6ae2d", "#f26419", "#6d597a", "#
 
 
 def bar_chart(scores: Mapping[str, Mapping[str, float]], *, title: str) -> str:
-    """An SVG picture of a table of scores.
+    """Return an SVG bar chart of scores.
 
-    Scores whose names begin alike up to a comma (`bleu`, `bleu, over 8 words`) are drawn to one scale.
+    Scores with the same name up to a comma (`bleu`, `bleu, over 8 words`) share a scale.
 
     Args:
-        scores: For each network its scores by name; a score that is missing or no number has no bar.
-        title: What stands above.
+        scores: Scores of each network by name; a missing or non-finite score has no bar.
+        title: Title of the chart.
     """
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
     height = _TOP + 26 + _ROW * len(scores) + 12
@@ -37,7 +37,7 @@ def bar_chart(scores: Mapping[str, Mapping[str, float]], *, title: str) -> str:
 
 
 def _panel(scores: Mapping[str, Mapping[str, float]], name: str, most: float, x: float) -> list[str]:
-    found = []
+    marks = []
     for row, values in enumerate(scores.values()):
         value = values.get(name, math.nan)
         if not math.isfinite(value):
@@ -45,13 +45,13 @@ def _panel(scores: Mapping[str, Mapping[str, float]], name: str, most: float, x:
         length = _BAR * max(0.0, value) / most if most else 0.0
         y = _middle(row) - 11
         colour = _COLOURS[row % len(_COLOURS)]
-        found.append(f'<rect x="{x:g}" y="{y:g}" width="{length:.1f}" height="14" fill="{colour}"/>')
-        found.append(_text(x + length + 4, _middle(row), f"{value:.4g}", 11))
-    return found
+        marks.append(f'<rect x="{x:g}" y="{y:g}" width="{length:.1f}" height="14" fill="{colour}"/>')
+        marks.append(_text(x + length + 4, _middle(row), f"{value:.4g}", 11))
+    return marks
 
 
 def _scale(scores: Mapping[str, Mapping[str, float]], name: str, names: list[str]) -> float:
-    """The value of a full bar: the largest of all scores of one family."""
+    """Return the value of a full bar: the maximum over all scores of one family."""
     family = [other for other in names if other.partition(",")[0] == name.partition(",")[0]]
     values = [row[other] for row in scores.values() for other in family if other in row]
     return max((value for value in values if math.isfinite(value)), default=0.0)

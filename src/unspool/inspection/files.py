@@ -1,18 +1,18 @@
-r"""A trace as a file: JSON and npz that read back to the same bits, CSV, and two pictures.
+r"""Trace files: JSON and npz, which read back bit by bit, CSV, HTML page and SVG picture.
 
 The JSON form, version 1::
 
     {"format": "unspool trace", "version": 1, "model": "...", "notes": ["..."], "tokens": ["the", ...],
      "prediction": {...}, "arrays": {"layer 1 forward / forget": [[0.73, ...one per unit], ...one per token]}}
 
-Where there are maps, there is also `"maps": {"attention": {"rows": ["die", ...], "columns": ["the", ...], "values":
-[[0.93, ...one per column], ...one per row]}}`; and where the network wrote a text, `"written"` has its tokens,
-prediction, notes and arrays in the same form. A number that is not finite is the text "nan", "inf" or "-inf".
+With maps, there is also `"maps": {"attention": {"rows": ["die", ...], "columns": ["the", ...], "values":
+[[0.93, ...one per column], ...one per row]}}`. For an output text, `"written"` has its tokens, prediction, notes and
+arrays in the same form. A non-finite number is the text "nan", "inf" or "-inf".
 
-An npz holds the same without numbers, but with the `names` of the arrays, as `trace.json`, and the numbers of each
-array and map as a float32 `.npy` under its name, so that `numpy.load(path)["layer 1 forward / forget"]` works. A CSV
-has the columns `array, position, token, unit, column, value`: of a map, `unit` is the number of the column and `column`
-its token. Positions and units count from 1, as on the screen.
+An npz has the same record without values, but with the `names` of the arrays, as `trace.json`. The values of each array
+and map are a float32 `.npy` under its name, so that `numpy.load(path)["layer 1 forward / forget"]` works. A CSV has the
+columns `array, position, token, unit, column, value`; for a map, `unit` is the number of the column and `column` its
+token. Positions and units count from 1, as on the screen.
 """
 
 from __future__ import annotations
@@ -41,30 +41,30 @@ __all__ = ["FORMATS", "read_trace", "write_trace"]
 
 _FORMAT, _VERSION = "unspool trace", 1
 _HEADER = "trace.json"
-_LARGEST = 1 << 30  # bytes of a file that is read back
+_LARGEST = 1 << 30  # maximum bytes of a file to read
 _NOT_FINITE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 
 def write_trace(trace: Trace, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-    """Write a trace in the form that the end of the file name says; all of it or nothing.
+    """Write a trace atomically, in the form of the file's suffix.
 
     Args:
-        trace: What to write.
-        path: A name that ends in .json, .npz, .csv, .html or .svg, in a folder that exists.
-        overwrite: Replace a file that is already there.
+        trace: The trace.
+        path: A file .json, .npz, .csv, .html or .svg, in an existing folder.
+        overwrite: Whether to replace an existing file.
 
     Returns:
         The path.
 
     Raises:
-        UsageError: If the ending is not known, the folder does not exist, or the file exists and may not be replaced.
-        MachineError: If the machine can't write it.
+        UsageError: If the suffix is unknown, the folder is missing, or the file exists and `overwrite` is False.
+        MachineError: If the file can't be written.
     """
     path = Path(path)
-    known = ", ".join(FORMATS)
+    endings = ", ".join(FORMATS)
     if path.suffix.lower() not in FORMATS:
         hint = nearest(path.suffix.lower(), FORMATS)
-        raise UsageError(f"{path} ends in {path.suffix or 'nothing'!r}; a trace is written as one of {known}{hint}")
+        raise UsageError(f"{path} ends in {path.suffix or 'nothing'!r}; a trace is written as one of {endings}{hint}")
     if not path.parent.is_dir():
         raise UsageError(f"there is no folder {path.parent} to write {path.name} into; make it first")
     if path.is_dir():
@@ -76,11 +76,11 @@ def write_trace(trace: Trace, path: str | os.PathLike[str], *, overwrite: bool =
 
 
 def read_trace(path: str | os.PathLike[str]) -> Trace:
-    """Read back a trace written as .json or .npz, equal to the bit.
+    """Read a trace from a file .json or .npz, bit by bit equal to the original.
 
     Raises:
-        UsageError: If the ending is another.
-        DataError: If the file is missing, damaged, something else, or of a newer version.
+        UsageError: If the suffix is another.
+        DataError: If the file is missing, damaged, another format, or of a newer version.
     """
     path = Path(path)
     readers = {".json": _from_json, ".npz": _from_npz}
@@ -99,42 +99,42 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
 
 
 def _to_json(trace: Trace) -> bytes:
-    return _encode(_whole(trace))
+    return _encode(_record(trace))
 
 
-def _whole(trace: Trace) -> dict[str, Any]:
+def _record(trace: Trace) -> dict[str, Any]:
     record = _header(trace) | {"arrays": {name: _numbers(array) for name, array in trace.arrays.items()}}
-    for name, given in trace.maps.items():
-        record["maps"][name]["values"] = _numbers(given.values)
+    for name, matrix in trace.maps.items():
+        record["maps"][name]["values"] = _numbers(matrix.values)
     if trace.written is not None:
-        record["written"] = _whole(trace.written)
+        record["written"] = _record(trace.written)
     return record
 
 
 def _from_json(content: bytes) -> Trace:
-    return _trace(_checked(json.loads(content)), _json_array)
+    return _trace(_check_version(json.loads(content)), _json_array)
 
 
 def _to_npz(trace: Trace) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(zipfile.ZipInfo(_HEADER), _encode(_named(trace)))
+        file.writestr(zipfile.ZipInfo(_HEADER), _encode(_names_record(trace)))
         for name, array in _all_numbers(trace):
             with file.open(zipfile.ZipInfo(f"{name}.npy"), "w") as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
     return buffer.getvalue()
 
 
-def _named(trace: Trace) -> dict[str, Any]:
+def _names_record(trace: Trace) -> dict[str, Any]:
     record = _header(trace) | {"names": list(trace.arrays)}
     if trace.written is not None:
-        record["written"] = _named(trace.written)
+        record["written"] = _names_record(trace.written)
     return record
 
 
 def _all_numbers(trace: Trace) -> Iterator[tuple[str, Array]]:
     yield from trace.arrays.items()
-    yield from ((name, given.values) for name, given in trace.maps.items())
+    yield from ((name, matrix.values) for name, matrix in trace.maps.items())
     if trace.written is not None:
         yield from _all_numbers(trace.written)
 
@@ -145,10 +145,10 @@ def _from_npz(content: bytes) -> Trace:
         def numbers(record: dict[str, Any], name: str) -> Array:
             with file.open(f"{name}.npy") as entry:
                 array: Array = np.lib.format.read_array(entry, allow_pickle=False)
-                entry.read()  # to the end, where the checksum is compared
+                entry.read()  # to the end, which verifies the checksum
             return array
 
-        return _trace(_checked(json.loads(file.read(_HEADER))), numbers)
+        return _trace(_check_version(json.loads(file.read(_HEADER))), numbers)
 
 
 def _to_csv(trace: Trace) -> bytes:
@@ -159,8 +159,8 @@ def _to_csv(trace: Trace) -> bytes:
         if part is not None:
             for name, array in part.arrays.items():
                 rows.writerows(_cells(name, array, part.tokens, ("",) * array.shape[1]))
-            for name, given in part.maps.items():
-                rows.writerows(_cells(name, given.values, given.rows, given.columns))
+            for name, matrix in part.maps.items():
+                rows.writerows(_cells(name, matrix.values, matrix.rows, matrix.columns))
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
@@ -177,7 +177,7 @@ FORMATS: Mapping[str, Callable[[Trace], bytes]] = {
     ".html": lambda trace: page(trace).encode("utf-8", "backslashreplace"),
     ".svg": lambda trace: picture(trace).encode("utf-8", "backslashreplace"),
 }
-"""What writes each form, by the end of the file name."""
+"""Writers of the forms, by suffix."""
 
 
 def _header(trace: Trace) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _encode(record: dict[str, Any]) -> bytes:
         return json.dumps(record, allow_nan=False).encode()
 
 
-def _checked(record: Any) -> dict[str, Any]:
+def _check_version(record: Any) -> dict[str, Any]:
     if not isinstance(record, dict) or record.get("format") != _FORMAT:
         raise ValueError(f'it does not say "format": "{_FORMAT}"')
     if not isinstance(record.get("version"), int) or record["version"] > _VERSION:
@@ -211,7 +211,7 @@ def _checked(record: Any) -> dict[str, Any]:
 
 
 def _trace(record: dict[str, Any], numbers: Callable[[dict[str, Any], str], Array]) -> Trace:
-    """A trace from what a file says of it, and what looks up the numbers of each name."""
+    """Make a trace from a file's record and a function that returns the values of a name."""
     tokens, notes = record["tokens"], record["notes"]
     if not isinstance(tokens, list) or not isinstance(notes, list) or not isinstance(record["prediction"], dict):
         raise ValueError("tokens and notes are lists and the prediction is an object")
@@ -225,12 +225,12 @@ def _trace(record: dict[str, Any], numbers: Callable[[dict[str, Any], str], Arra
         str(record["model"]),
         tuple(map(str, notes)),
         maps,
-        None if written is None else _trace(_checked(written), numbers),
+        None if written is None else _trace(_check_version(written), numbers),
     )
 
 
 def _numbers(array: Array) -> list[list[Any]]:
-    """Rows of numbers with as few digits as give the same float32 again."""
+    """Return rows of numbers with the fewest digits that read back as the same float32."""
     short = array.astype(str).astype(np.float64)
     numbers: list[list[Any]] = np.where(short.astype(np.float32) == array, short, array.astype(np.float64)).tolist()
     if np.isfinite(array).all():
@@ -246,7 +246,7 @@ def _json_array(record: dict[str, Any], name: str) -> Array:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write beside the file, then rename, so that no reader ever finds half of it."""
+    """Write a file atomically: into a temporary file beside it, then rename."""
     try:
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.")
     except OSError as error:

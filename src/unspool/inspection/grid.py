@@ -1,4 +1,4 @@
-"""A map in the terminal: what was written downwards, what was read across, and the same as lines of words."""
+"""Maps in the terminal: as a grid of coloured numbers, and as lines of words."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from unspool.inspection.trace import Array, Trace, visible
 
 __all__ = ["Grid", "Lookups"]
 
-_NARROW, _SIGNED, _WIDE = 3, 6, 9  # cells of a column: the least, the least where values leave 0 to 1, the most
-_TALLEST = 10  # letters of a heading that stands upright
+_NARROW, _SIGNED, _WIDE = 3, 6, 9  # width of a column: minimum, minimum for values outside 0 to 1, maximum
+_TALLEST = 10  # letters of a vertical heading
 _LIGHT, _DARK = (255, 255, 255), (20, 23, 26)
 _JOINER = "\u200d"
 
 
 @dataclass(frozen=True)
 class Grid:
-    """One map of a trace: a row per token that looked, a column per token looked at, numbers on a ground of colour.
+    """One map of a trace as a grid of numbers on coloured ground.
 
-    Headings stand upright where they are too long to lie; more columns than fit go into further tables below. Without
-    colours the numbers stand alone, and what rounds to zero is a dot.
+    Headings that are too wide are vertical. Columns that do not fit go into further tables below. Without colours, a
+    number that rounds to zero is a dot.
 
     Raises:
         UsageError: If the trace has no such map.
@@ -43,30 +43,30 @@ class Grid:
         self.trace.map(self.name)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        brush, shown = Brush.of(console), self.trace.map(self.name)
-        low, high = extent(shown.values)
-        labels = _labels(shown.rows, brush, max(8, options.max_width // 4))
-        margin, headings = cell_len(labels[0]) + 1, [brush.plain(visible(token)) for token in shown.columns]
-        least = _NARROW if (low, high) == (0.0, 1.0) else _SIGNED
-        room = max(least, options.max_width - margin)
-        wanted = max(map(cell_len, headings)) + 1
-        width = wanted if least <= wanted <= _WIDE and wanted * len(headings) <= room else least
+        brush, matrix = Brush.of(console), self.trace.map(self.name)
+        low, high = extent(matrix.values)
+        labels = _labels(matrix.rows, brush, max(8, options.max_width // 4))
+        margin, headings = cell_len(labels[0]) + 1, [brush.plain(visible(token)) for token in matrix.columns]
+        minimum = _NARROW if (low, high) == (0.0, 1.0) else _SIGNED
+        room = max(minimum, options.max_width - margin)
+        natural = max(map(cell_len, headings)) + 1
+        width = natural if minimum <= natural <= _WIDE and natural * len(headings) <= room else minimum
         fit = max(1, room // width)
         tables = -(-len(headings) // fit)
-        fit = -(-len(headings) // tables)  # as even as can be
+        fit = -(-len(headings) // tables)  # balanced tables
         yield Text(brush.plain(self.name), style="bold")
         for start in range(0, len(headings), fit):
             yield from _headings(headings[start : start + fit], width, margin, brush)
-            for label, row in zip(labels, shown.values[:, start : start + fit], strict=True):
+            for label, row in zip(labels, matrix.values[:, start : start + fit], strict=True):
                 yield _row(label, row, width, (low, high), brush)
             if start + fit < len(headings):
                 yield Text()
-        yield Text(brush.plain(_legend(shown, (low, high))), style="dim")
+        yield Text(brush.plain(_legend(matrix, (low, high))), style="dim")
 
 
 @dataclass(frozen=True)
 class Lookups:
-    """One map of a trace in words: for each token that looked, where to, as `die → the 0.93, house 0.05`.
+    """One map of a trace in words: the largest weights of each row, as `die → the 0.93, house 0.05`.
 
     Raises:
         UsageError: If the trace has no such map.
@@ -79,22 +79,22 @@ class Lookups:
         self.trace.map(self.name)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        brush, shown = Brush.of(console), self.trace.map(self.name)
-        labels = _labels(shown.rows, brush, max(8, options.max_width // 4))
+        brush, matrix = Brush.of(console), self.trace.map(self.name)
+        labels = _labels(matrix.rows, brush, max(8, options.max_width // 4))
         arrow = "->" if brush.ascii_only else "→"
-        for label, found in zip(labels, lookups(shown), strict=True):
-            yield Text(f"{label} {arrow} {brush.plain(found)}")
+        for label, targets in zip(labels, lookups(matrix), strict=True):
+            yield Text(f"{label} {arrow} {brush.plain(targets)}")
 
 
 def _labels(rows: tuple[str, ...], brush: Brush, room: int) -> list[str]:
-    """Position and token of every row, all of one width."""
+    """Return position and token of every row, all of one width."""
     width = max(2, min(room, max(cell_len(brush.plain(visible(token))) for token in rows)))
     digits = len(str(len(rows)))
     return [f"{number:>{digits}} {brush.token(token, width)}" for number, token in enumerate(rows, start=1)]
 
 
 def _headings(headings: list[str], width: int, margin: int, brush: Brush) -> Iterator[Text]:
-    """The tokens above their columns: lying where all fit so, else letter below letter, the last above the numbers."""
+    """Yield the headings of the columns: horizontal if all fit, else vertical and aligned at the bottom."""
     if max(map(cell_len, headings)) < width:
         yield _line(" " * margin + "".join(_right(heading, width) for heading in headings))
         return
@@ -106,7 +106,7 @@ def _headings(headings: list[str], width: int, margin: int, brush: Brush) -> Ite
 
 
 def _letters(heading: str, brush: Brush) -> list[str]:
-    """The letters that stand below each other, with the marks that belong to each; cut with `…` if there are many."""
+    """Return the letters of a vertical heading, each with its combining marks; a long one ends in `…`."""
     letters: list[str] = []
     for sign in heading:
         if letters and (cell_len(sign) == 0 or letters[-1].endswith(_JOINER)):
@@ -136,7 +136,7 @@ def _row(label: str, values: Array, width: int, ends: tuple[float, float], brush
 
 
 def _cell(value: float, width: int, ends: tuple[float, float], brush: Brush) -> str:
-    """A number with as many digits as fit; a dot (a blank, on colours) for what rounds to zero."""
+    """Format a number with as many digits as fit; a dot (a blank, with colours) if it rounds to zero."""
     if not math.isfinite(value):
         return "?".rjust(width)
     if ends == (0.0, 1.0):
@@ -152,7 +152,7 @@ def _cell(value: float, width: int, ends: tuple[float, float], brush: Brush) -> 
 
 
 def _ground(share: float, brush: Brush, signed: bool) -> Style:
-    """The colour behind a number, and ink that can be read on it."""
+    """Return the colour behind a number, with readable text on it."""
     if not brush.colour or not math.isfinite(share):
         return Style.null()
     red, green, blue = mix(share, DIVERGING if signed else SEQUENTIAL)
@@ -160,7 +160,7 @@ def _ground(share: float, brush: Brush, signed: bool) -> Style:
     return Style(color=Color.from_rgb(*(_LIGHT if dark else _DARK)), bgcolor=Color.from_rgb(red, green, blue))
 
 
-def _legend(shown: Map, ends: tuple[float, float]) -> str:
+def _legend(matrix: Map, ends: tuple[float, float]) -> str:
     low, high = ends
-    end = f"; {visible('')}: the end" if "" in shown.rows else ""
+    end = f"; {visible('')}: the end" if "" in matrix.rows else ""
     return f"a row looks across its columns, from {low:.3g} to {high:.3g}{end}"

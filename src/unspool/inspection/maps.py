@@ -1,4 +1,4 @@
-"""Matrices between two lists of tokens: where a network looked, for each thing that it wrote."""
+"""Maps: matrices between two lists of tokens, such as attention weights."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Map"]
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Map:
-    """A number for every pair of a row's token and a column's, such as attention.
+    """Matrix between two lists of tokens, such as attention weights.
 
     Args:
-        values: (rows, columns); kept as a float32 copy that can't be written to.
-        rows: The tokens that looked, such as the units written, with the end as an empty text.
-        columns: The tokens that were looked at, such as the units read.
+        values: (rows, columns), stored as a read-only float32 copy.
+        rows: Tokens of the rows, such as output units; an empty text for the end.
+        columns: Tokens of the columns, such as input units.
 
     Raises:
-        ShapeError: If `values` does not have one row and one column for each token, or there is none.
-        UsageError: If the tokens are no sequence of strings.
+        ShapeError: If `values` does not have one row and one column per token, or is empty.
+        UsageError: If the tokens are not a list or tuple of strings.
     """
 
     values: NDArray[np.float32]
@@ -33,33 +33,33 @@ class Map:
 
     def __post_init__(self) -> None:
         for side in ("rows", "columns"):
-            given: object = getattr(self, side)
-            if not isinstance(given, list | tuple) or not all(isinstance(token, str) for token in given):
-                raise UsageError(f"the {side} of a map are a sequence of strings, not {repr(given)[:80]}")
-            object.__setattr__(self, side, tuple(given))
+            tokens: object = getattr(self, side)
+            if not isinstance(tokens, list | tuple) or not all(isinstance(token, str) for token in tokens):
+                raise UsageError(f"the {side} of a map are a sequence of strings, not {repr(tokens)[:80]}")
+            object.__setattr__(self, side, tuple(tokens))
         values = np.array(self.values, dtype=np.float32, order="C")
         if values.shape != (len(self.rows), len(self.columns)) or not values.size:
             expected = f"({len(self.rows)}, {len(self.columns)})"
-            raise ShapeError(f"a map's values came as {np.shape(self.values)}; its rows and columns need {expected}")
-        values[np.isnan(values)] = np.nan  # one NaN, so that files give back equal bits
+            raise ShapeError(f"a map's values have shape {np.shape(self.values)}; its rows and columns need {expected}")
+        values[np.isnan(values)] = np.nan  # a single NaN pattern, so that files read back equal bits
         values.flags.writeable = False
         object.__setattr__(self, "values", values)
 
     def strongest(self, row: int, *, most: int = 3, least: float = 0.05) -> list[tuple[int, float]]:
-        """Where one row looked: the columns of its largest values, largest first, with the values.
+        """Return the columns of the largest values of one row, with the values, largest first.
 
         Args:
-            row: Which row, from 0.
-            most: How many columns to name.
-            least: The smallest value that is named; the largest of all is named even so.
+            row: Index of the row, from 0.
+            most: Maximum number of columns.
+            least: Minimum value; the largest value is returned in any case.
         """
         values = np.where(np.isfinite(self.values[row]), self.values[row], -np.inf)
         order = np.argsort(-values, kind="stable")[:most]
-        found = [(int(column), float(values[column])) for column in order if np.isfinite(values[column])]
-        return [pair for number, pair in enumerate(found) if not number or pair[1] >= least]
+        pairs = [(int(column), float(values[column])) for column in order if np.isfinite(values[column])]
+        return [pair for number, pair in enumerate(pairs) if not number or pair[1] >= least]
 
     def __eq__(self, other: object) -> bool:
-        """Whether everything is the same, the numbers to the bit."""
+        """Return whether both maps are equal, values bit by bit."""
         if not isinstance(other, Map):
             return NotImplemented
         same = (self.rows, self.columns) == (other.rows, other.columns)

@@ -1,4 +1,4 @@
-"""The numbers that every view shows: a few columns per place, one number per token, and the same in words."""
+"""Overview of a trace for all views: gate means, state change and retention per token, and sentences about them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from unspool.inspection.trace import Array, Trace, visible
 
 __all__ = ["Column", "columns", "extent", "legend", "lookups", "scale", "sentences", "units"]
 
-_ROUNDING = 1e-5  # a softmax over one place may be a little more than 1
+_ROUNDING = 1e-5  # a softmax may exceed 1 by rounding
 _HINTS = {
     "input": ("written least at {low}", "most at {high}"),
     "output": ("shown least at {low}", "most at {high}"),
@@ -24,41 +24,41 @@ _HINTS = {
 
 
 class Column(NamedTuple):
-    """One number per token: what a gate did on average over its units, or what became of the state."""
+    """One value per token: the mean of a gate, the change of the state, or the retention of a token."""
 
     title: str
     values: NDArray[np.float64]
     """One per token."""
     high: float
-    """The value of a full bar; the empty bar is 0."""
+    """Value of a full bar; an empty bar is 0."""
     kind: str
     """`gate`, `change`, `left` or `size`."""
 
 
 def columns(trace: Trace, place: str) -> list[Column]:
-    """What to show of one place: its gates, how far the state moved, and what is left of each token at the end.
+    """Return the columns of one place: gates, change of the state, and retention of each token in the last state.
 
-    A place without gates shows the mean size of what it recorded instead.
+    A place without gates has the mean absolute values of its arrays instead.
     """
     arrays, backward = trace.at(place), is_backward(place)
     gates = {quantity: array for quantity, array in arrays.items() if is_gate(quantity, array)}
-    found = [Column(quantity, _mean(array), 1.0, "gate") for quantity, array in gates.items()]
+    result = [Column(quantity, _mean(array), 1.0, "gate") for quantity, array in gates.items()]
     if not gates:
         sizes = {quantity: _mean(np.abs(array)) for quantity, array in arrays.items()}
-        found = [Column(f"|{quantity}|", values, _top(values), "size") for quantity, values in sizes.items()]
-    if (moved := change(arrays, backward=backward)) is not None:
-        found.append(Column("change", moved, _top(moved), "change"))
+        result = [Column(f"|{quantity}|", values, _top(values), "size") for quantity, values in sizes.items()]
+    if (movement := change(arrays, backward=backward)) is not None:
+        result.append(Column("change", movement, _top(movement), "change"))
     if (left := remaining(arrays, backward=backward)) is not None:
-        found.append(Column("left", left, _top(left), "left"))
-    return found
+        result.append(Column("left", left, _top(left), "left"))
+    return result
 
 
-def legend(shown: list[Column], units: int) -> str:
-    """One line that says how to read the columns; a gate of a single unit is a share, such as a hop's of a sentence."""
-    kinds = {column.kind for column in shown}
+def legend(place_columns: list[Column], units: int) -> str:
+    """Return one line that explains the columns; a gate of a single unit is a weight, such as that of a sentence."""
+    kinds = {column.kind for column in place_columns}
     gates = f"gates: mean of {_many(units)}, from 0 (shut) to 1 (open)" if units > 1 else "full bar = 1"
     parts = [gates] if "gate" in kinds else []
-    if any(column.title == "forget" for column in shown):
+    if any(column.title == "forget" for column in place_columns):
         parts.append("forget: the share kept")
     if "size" in kinds:
         parts.append(f"|…|: mean size over {_many(units)}, full bar = largest")
@@ -70,49 +70,49 @@ def legend(shown: list[Column], units: int) -> str:
 
 
 def sentences(trace: Trace, place: str) -> list[str]:
-    """What the columns say, in words: where most was forgotten and kept, what moved the state, what was left of it."""
+    """Describe the columns in words: most and least forgetting, change of the state, and retention."""
     if len(trace.tokens) < 2:
         return []
     arrays, backward = trace.at(place), is_backward(place)
-    keep, found = keeping(arrays, backward=backward), []
+    keep, lines = keeping(arrays, backward=backward), []
     if keep is None and "forget" in arrays:
         keep = arrays["forget"].astype(np.float64)
     if keep is not None:
-        found.append(_kept(trace, keep, backward=backward))
+        lines.append(_retention(trace, keep, backward=backward))
     for column in columns(trace, place):
         low, high = _ends(trace, column.values)
         if not high or low == high:
             continue
         if column.kind == "gate" and column.title != "forget":
             least, most = _HINTS.get(column.title, ("lowest at {low}", "highest at {high}"))
-            found.append(f"{column.title}: {least.format(low=low)}, {most.format(high=high)}.")
+            lines.append(f"{column.title}: {least.format(low=low)}, {most.format(high=high)}.")
         elif column.kind == "change":
-            found.append(f"The state moved most at {high}, least at {low}.")
+            lines.append(f"The state moved most at {high}, least at {low}.")
         elif column.kind == "left":
-            found.append(f"Of what the last state holds, most was written at {high}, least at {low}.")
-    return found
+            lines.append(f"Of what the last state holds, most was written at {high}, least at {low}.")
+    return lines
 
 
 def scale(quantity: str, array: Array) -> tuple[float, float]:
-    """The ends of the colour scale: 0 to 1 for a gate, -1 to 1 for a state, wider and even where values pass these."""
+    """Return the ends of the colour scale: 0 to 1 for a gate, -1 to 1 for a state, wider for larger values."""
     return (0.0, 1.0) if is_gate(quantity, array) else _even(array)
 
 
 def extent(values: Array) -> tuple[float, float]:
-    """The ends of a map's colour scale: 0 to 1 for shares, as attention is; else as for a state."""
+    """Return the ends of a map's colour scale: 0 to 1 for weights such as attention; else as for a state."""
     finite = values[np.isfinite(values)]
     return (0.0, 1.0) if bool(((finite >= 0) & (finite <= 1 + _ROUNDING)).all()) else _even(values)
 
 
-def lookups(shown: Map) -> list[str]:
-    """Where each row of a map looked, in words: `the 0.93, house 0.05`; a repeated token with its position."""
-    names = [visible(token) for token in shown.columns]
-    counts = Counter(shown.columns)
-    for index, token in enumerate(shown.columns):
+def lookups(matrix: Map) -> list[str]:
+    """Describe the largest weights of each row of a map: `the 0.93, house 0.05`; a repeated token has its position."""
+    names = [visible(token) for token in matrix.columns]
+    counts = Counter(matrix.columns)
+    for index, token in enumerate(matrix.columns):
         if counts[token] > 1:
             names[index] += f" ({index + 1})"
-    rows = (shown.strongest(row) for row in range(len(shown.rows)))
-    return [", ".join(f"{names[column]} {value:.2f}" for column, value in found) for found in rows]
+    rows = (matrix.strongest(row) for row in range(len(matrix.rows)))
+    return [", ".join(f"{names[column]} {value:.2f}" for column, value in pairs) for pairs in rows]
 
 
 def _even(array: Array) -> tuple[float, float]:
@@ -121,9 +121,9 @@ def _even(array: Array) -> tuple[float, float]:
     return -top, top
 
 
-def _kept(trace: Trace, keep: NDArray[np.float64], *, backward: bool) -> str:
+def _retention(trace: Trace, keep: NDArray[np.float64], *, backward: bool) -> str:
     means = keep.mean(axis=1)
-    means[-1 if backward else 0] = np.nan  # nothing was there to forget before the first token was read
+    means[-1 if backward else 0] = np.nan  # before the first token there is nothing to forget
     low, high = _ends(trace, means, "kept ")
     if not high:
         return "What came before was kept about equally at every token."
@@ -131,7 +131,7 @@ def _kept(trace: Trace, keep: NDArray[np.float64], *, backward: bool) -> str:
 
 
 def _ends(trace: Trace, values: NDArray[np.float64], what: str = "") -> tuple[str, str]:
-    """The tokens of the lowest and the highest value, in quotes with the value; a repeated token with its position."""
+    """Return the tokens with the lowest and the highest value, in quotes; a repeated token has its position."""
     finite = np.isfinite(values)
     if finite.sum() < 2 or np.ptp(values[finite]) == 0:
         return "", ""
@@ -161,5 +161,5 @@ def _many(units: int) -> str:
 
 
 def units(arrays: Mapping[str, Array]) -> int:
-    """The widest array's units."""
+    """Return the number of units of the widest array."""
     return max((array.shape[1] for array in arrays.values()), default=0)

@@ -1,7 +1,7 @@
-"""A trace as one self-contained page: the template and the script beside this file, and the numbers inside it.
+"""HTML page of a trace, self-contained: template, script and data in one file.
 
-Nothing a token says can become part of the page: the numbers stand in a block of JSON whose `<`, `>` and `&` are
-escaped, the script writes text only as text, and the page's policy lets no script run but that one, by its hash.
+The page is safe against injection by tokens: the data are a block of JSON with `<`, `>` and `&` escaped, the script
+sets text content only, and the content security policy allows no other script, by its hash.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["page"]
 
 
 def page(trace: Trace) -> str:
-    """The text of an HTML file that draws the trace; it asks nothing of the network."""
+    """Return the HTML page of a trace; it loads nothing from the network."""
     here = files("unspool.inspection")
     script = here.joinpath("page.js").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
@@ -50,33 +50,33 @@ def _content(trace: Trace) -> dict[str, Any]:
         "notes": trace.notes,
         "tokens": [visible(token) for token in trace.tokens],
         "prediction": _prediction(trace),
-        "maps": [_map(name, given) for name, given in trace.maps.items()],
+        "maps": [_map(name, matrix) for name, matrix in trace.maps.items()],
         "places": [_place(trace, place) for place in trace.places],
         "arrays": [_array(trace, name) for name in trace.arrays],
         "written": None if trace.written is None else _content(trace.written),
     }
 
 
-def _map(name: str, given: Map) -> dict[str, Any]:
-    low, high = extent(given.values)
+def _map(name: str, matrix: Map) -> dict[str, Any]:
+    low, high = extent(matrix.values)
     return {
         "name": name,
-        "rows": [visible(token) for token in given.rows],
-        "columns": [visible(token) for token in given.columns],
+        "rows": [visible(token) for token in matrix.rows],
+        "columns": [visible(token) for token in matrix.columns],
         "low": low,
         "high": high,
-        "lookups": lookups(given),
-        "data": base64.b64encode(given.values.astype("<f4").tobytes()).decode(),
+        "lookups": lookups(matrix),
+        "data": base64.b64encode(matrix.values.astype("<f4").tobytes()).decode(),
     }
 
 
 def _place(trace: Trace, place: str) -> dict[str, Any]:
-    shown = columns(trace, place)
+    place_columns = columns(trace, place)
     return {
         "name": place,
-        "columns": [{"title": c.title, "high": c.high, "values": _numbers(c.values)} for c in shown],
+        "columns": [{"title": c.title, "high": c.high, "values": _numbers(c.values)} for c in place_columns],
         "sentences": sentences(trace, place),
-        "legend": legend(shown, units(trace.at(place))),
+        "legend": legend(place_columns, units(trace.at(place))),
     }
 
 
@@ -88,20 +88,20 @@ def _array(trace: Trace, name: str) -> dict[str, Any]:
 
 
 def _prediction(trace: Trace) -> dict[str, Any]:
-    found = dict(trace.prediction)
-    label, labels, probabilities = found.pop("label", None), found.pop("labels", None), found.pop("probabilities", None)
+    rest = dict(trace.prediction)
+    label, labels, probabilities = rest.pop("label", None), rest.pop("labels", None), rest.pop("probabilities", None)
     ranked = (
         sorted(probabilities.items(), key=lambda item: -(item[1] or 0.0)) if isinstance(probabilities, dict) else []
     )
     titles = {"tags": "tag", "tag_probabilities": "probability", "surprise": "surprise (nats)"}
-    per_token = [{"title": title, "values": found.pop(key)} for key, title in titles.items() if key in found]
+    per_token = [{"title": title, "values": rest.pop(key)} for key, title in titles.items() if key in rest]
     return {
-        "shown": bool(found or ranked or label is not None or labels is not None),
+        "shown": bool(rest or ranked or label is not None or labels is not None),
         "labels": [str(name) for name in (labels if isinstance(labels, list) else [label]) if name is not None],
         "probabilities": ranked[:50],
         "tags": [str(tag) for tag in trace.prediction.get("tags", ())],
         "perToken": per_token,
-        "others": [line for key, value in found.items() for line in lines_of(key, value)],
+        "others": [line for key, value in rest.items() for line in lines_of(key, value)],
     }
 
 
@@ -110,6 +110,6 @@ def _numbers(values: NDArray[np.float64]) -> list[float | None]:
 
 
 def _json(content: dict[str, Any]) -> str:
-    """JSON in ASCII, with nothing in it that could end the block it stands in."""
+    """Return JSON in ASCII that can't end its script block."""
     text = json.dumps(content, allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -1,4 +1,4 @@
-"""Bars, blocks and colours: how a number looks in a terminal of any width, with colour, without, or in plain ASCII."""
+"""Bars, blocks and colours for a terminal: with colour, without, or in plain ASCII."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _ASCII_LEVELS = " .:-=+*#@"
 
 
 class Brush(NamedTuple):
-    """Draws numbers for one console.
+    """Draw numbers for one console.
 
     Args:
-        ascii_only: The console's encoding has no block characters.
-        colour: It shows colours, and nobody has asked it not to.
+        ascii_only: Whether the console's encoding lacks block characters.
+        colour: Whether the console shows colours.
     """
 
     ascii_only: bool
@@ -37,17 +37,17 @@ class Brush(NamedTuple):
 
     @classmethod
     def of(cls, console: Console) -> Brush:
-        """The brush that a console can take."""
+        """Return the brush for a console."""
         unicode = console.encoding.lower().replace("-", "").startswith(("utf", "gb18030"))
         return cls(ascii_only=not unicode, colour=console.color_system is not None and not console.no_color)
 
     def level(self, share: float) -> str:
-        """One character, filled by a share between 0 and 1; `?` if it is not a number."""
+        """Return one block character for a fraction between 0 and 1; `?` for NaN."""
         levels = _ASCII_LEVELS if self.ascii_only else _LEVELS
         return levels[round(_clip(share) * (len(levels) - 1))] if math.isfinite(share) else "?"
 
     def bar(self, share: float, width: int) -> str:
-        """A bar of a share between 0 and 1, filled up to `width` characters; a single character fills from below."""
+        """Return a bar of `width` characters for a fraction between 0 and 1; a single character fills from below."""
         if width == 1:
             return self.level(share)
         if not math.isfinite(share):
@@ -58,21 +58,21 @@ class Brush(NamedTuple):
         return ("█" * whole + (_EIGHTHS[rest] if rest else "")).ljust(width)
 
     def heat(self, share: float, colours: tuple[RGB, ...], width: int = 1) -> Text:
-        """A patch of a heat map, `share` between 0 and 1 along the scale."""
+        """Return a patch of a heat map; `share` is between 0 and 1 along the scale."""
         if not self.colour or not math.isfinite(share):
             return Text(self.level(share) * width)
         return Text("█" * width if not self.ascii_only else self.level(share) * width, style=self.style(share, colours))
 
     def style(self, share: float, colours: tuple[RGB, ...]) -> Style:
-        """The colour of a share between 0 and 1; no style where it is not a number."""
+        """Return the colour of a fraction between 0 and 1; no style for NaN."""
         return Style(color=Color.from_rgb(*mix(share, colours))) if math.isfinite(share) else Style.null()
 
     def token(self, token: str, width: int) -> str:
-        """A token in exactly `width` cells, cut with `…` if it is wider; wide characters count for two cells."""
+        """Fit a token into exactly `width` cells, with `…` if it is wider; wide characters take two cells."""
         return self.fit(visible(token), width)
 
     def fit(self, text: str, width: int) -> str:
-        """A text in exactly `width` cells, cut with `…` if it is wider."""
+        """Fit a text into exactly `width` cells, with `…` if it is wider."""
         dots = "…"
         if self.ascii_only:
             text, dots = text.encode("ascii", "backslashreplace").decode("ascii"), "~"
@@ -81,12 +81,12 @@ class Brush(NamedTuple):
         return set_cell_size(text, width)
 
     def plain(self, text: str) -> str:
-        """A line of our own as the console's encoding takes it."""
+        """Return a line in the console's encoding."""
         return text if not self.ascii_only else text.replace("…", "...").encode("ascii", "backslashreplace").decode()
 
 
 def mix(share: float, colours: tuple[RGB, ...]) -> RGB:
-    """The colour at a share between 0 and 1 of the way through some colours, evenly spaced."""
+    """Interpolate between evenly spaced colours at a fraction between 0 and 1."""
     place = _clip(share) * (len(colours) - 1)
     index = min(int(place), len(colours) - 2)
     first, second = colours[index], colours[index + 1]

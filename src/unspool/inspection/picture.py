@@ -1,4 +1,4 @@
-"""A trace as a still picture: one SVG, with the first map in full and the others small, and a strip per gate."""
+"""SVG picture of a trace: the first map in full, other maps small, and a strip per gate."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ __all__ = ["picture"]
 
 _CELL, _ROW, _LEFT, _PAD = 46, 26, 110, 16
 _LETTER = 7.0  # width of a letter in the fixed font, pixels
-_CUT, _ACROSS = 18, 24  # longest token above a column, in letters; tokens side by side before the strips wrap
-_SMALL, _GAP = 150, 14  # longest side of a small map, and what is between two
-_SHADES, _FAINT = 12, 0.04  # colours of a small map, and the share of the scale that is not drawn there
+_CUT, _ACROSS = 18, 24  # maximum letters of a token above a column; tokens per strip
+_SMALL, _GAP = 150, 14  # longest side of a small map, and the gap between two
+_SHADES, _FAINT = 12, 0.04  # colours of a small map; fraction of the scale that is left blank
 _STYLE = (
     "text{font:12px ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace;fill:#222}.dim{fill:#666;font-size:11px}"
     ".title{font-weight:bold;font-size:14px}.n{font-size:10.5px;text-anchor:middle}.w{fill:#fff}.small{font-size:9.5px}"
@@ -28,10 +28,10 @@ _STYLE = (
 
 
 def picture(trace: Trace) -> str:
-    """Maps, and the gates of every place over the tokens, as the text of an SVG file.
+    """Return an SVG picture of a trace: maps, and the gates of every place over the tokens.
 
-    The numbers are those of the terminal view: each cell holds its value, its colour runs from empty to a full bar. The
-    first map is drawn in full, all others small, without numbers. What was written follows what was read.
+    The numbers are those of the terminal view; the colour of a cell runs from an empty to a full bar. Maps after the
+    first one are small, without numbers. The output text follows the input.
     """
     body: list[str] = []
     sides = [trace] if trace.written is None else [trace, trace.written]
@@ -42,8 +42,8 @@ def picture(trace: Trace) -> str:
     y = float(_PAD + 14)
     if trace.model:
         y = _lines(body, trace.model, y, width, "title")
-    for said in _said(trace):
-        y = _lines(body, said, y, width)
+    for line in _prediction_lines(trace):
+        y = _lines(body, line, y, width)
     if trace.maps:
         name, *others = trace.maps
         y = _map(body, name, trace.maps[name], y + 6)
@@ -67,15 +67,15 @@ def picture(trace: Trace) -> str:
     )
 
 
-def _said(trace: Trace) -> list[str]:
+def _prediction_lines(trace: Trace) -> list[str]:
     label = trace.prediction.get("label", trace.prediction.get("labels"))
-    said = [] if label is None else ["predicted: " + (label if isinstance(label, str) else ", ".join(map(str, label)))]
+    lines = [] if label is None else ["predicted: " + (label if isinstance(label, str) else ", ".join(map(str, label)))]
     translation = trace.prediction.get("translation")
-    return said + ([f"translation: {translation}"] if isinstance(translation, str) else [])
+    return lines + ([f"translation: {translation}"] if isinstance(translation, str) else [])
 
 
 def _above(trace: Trace) -> float:
-    """Room for the tokens above their columns."""
+    """Return the height of the tokens above their columns."""
     return _slant(_cut(token) for token in trace.tokens)
 
 
@@ -83,15 +83,15 @@ def _slant(names: Iterable[str]) -> float:
     return max((cell_len(name) for name in names), default=0) * _LETTER * 0.75 + 16
 
 
-def _map(body: list[str], name: str, shown: Map, y: float) -> float:
-    """One map in full: what was looked at above, what looked beside; the y below it."""
-    low, high = extent(shown.values)
+def _map(body: list[str], name: str, matrix: Map, y: float) -> float:
+    """Draw one map in full; return the y below it."""
+    low, high = extent(matrix.values)
     body.append(_text(_PAD, y, name, "title"))
-    for start in range(0, len(shown.columns), _ACROSS):
-        across = shown.columns[start : start + _ACROSS]
+    for start in range(0, len(matrix.columns), _ACROSS):
+        across = matrix.columns[start : start + _ACROSS]
         y = _slanted(body, [_cut(token) for token in across], y)
-        body.append(_ground(_LEFT, y, len(across) * _CELL - 2, len(shown.rows) * _ROW - 2, low))
-        for token, row in zip(shown.rows, shown.values[:, start : start + _ACROSS].tolist(), strict=True):
+        body.append(_ground(_LEFT, y, len(across) * _CELL - 2, len(matrix.rows) * _ROW - 2, low))
+        for token, row in zip(matrix.rows, matrix.values[:, start : start + _ACROSS].tolist(), strict=True):
             body.append(_text(_PAD, y + _ROW / 2 + 4, _cut(token, 13)))
             for index, value in enumerate(row):
                 if not abs(value) < 0.005:
@@ -101,32 +101,32 @@ def _map(body: list[str], name: str, shown: Map, y: float) -> float:
 
 
 def _small_maps(body: list[str], maps: Mapping[str, Map], y: float, width: float) -> float:
-    """Maps with no numbers, a row for each mean and the heads it is of; the y below them."""
+    """Draw maps without numbers, one row for a mean and its heads; return the y below them."""
     x, tallest, lead = float(_PAD), 0.0, ""
-    for name, shown in maps.items():
-        ends, cell = extent(shown.values), min(12.0, _SMALL / max(shown.values.shape))
+    for name, matrix in maps.items():
+        ends, cell = extent(matrix.values), min(12.0, _SMALL / max(matrix.values.shape))
         belongs = bool(lead) and name.startswith(f"{lead} ")
         title = name[len(lead) + 1 :] if belongs else name
-        across = max(len(shown.columns) * cell, cell_len(title) * 5.8)
+        across = max(len(matrix.columns) * cell, cell_len(title) * 5.8)
         if x > _PAD and (not belongs or x + across > width - _PAD):
             x, y, tallest = float(_PAD), y + tallest + _GAP, 0.0
         lead = lead if belongs else name
         body.append(_text(x, y + 10, title, "small"))
-        body.append(_ground(x, y + 16, len(shown.columns) * cell, len(shown.rows) * cell, ends[0]))
-        body += _shades(shown, x, y + 16, cell, ends)
-        x, tallest = x + across + _GAP, max(tallest, len(shown.rows) * cell + 16)
+        body.append(_ground(x, y + 16, len(matrix.columns) * cell, len(matrix.rows) * cell, ends[0]))
+        body += _shades(matrix, x, y + 16, cell, ends)
+        x, tallest = x + across + _GAP, max(tallest, len(matrix.rows) * cell + 16)
     return y + tallest + 24 if maps else y
 
 
-def _shades(shown: Map, x: float, y: float, cell: float, ends: tuple[float, float]) -> list[str]:
-    """The cells of a small map, all of one colour as one path."""
+def _shades(matrix: Map, x: float, y: float, cell: float, ends: tuple[float, float]) -> list[str]:
+    """Draw the cells of a small map, one path per colour."""
     low, high = ends
-    shares = (shown.values - low) / (high - low)
+    shares = (matrix.values - low) / (high - low)
     levels = np.ceil(np.clip(np.nan_to_num(shares, nan=_empty(low)), 0, 1) * _SHADES).astype(int)
-    drawn = np.abs(shares - _empty(low)) >= _FAINT
+    mask = np.abs(shares - _empty(low)) >= _FAINT
     paths = []
     for level in range(_SHADES + 1):
-        places = np.argwhere(drawn & (levels == level))
+        places = np.argwhere(mask & (levels == level))
         if len(places):
             box = f"h{cell:.2f}v{cell:.2f}h-{cell:.2f}z"
             path = "".join(f"M{x + column * cell:.2f} {y + row * cell:.2f}{box}" for row, column in places)
@@ -140,7 +140,7 @@ def _ground(x: float, y: float, width: float, height: float, low: float) -> str:
 
 
 def _empty(low: float) -> float:
-    """The share of the scale at which 0 stands."""
+    """Return the position of 0 on the scale, between 0 and 1."""
     return 0.5 if low < 0 else 0.0
 
 
@@ -149,7 +149,7 @@ def _hex(share: float, signed: bool = False) -> str:
 
 
 def _square(value: float, share: float, x: float, y: float, signed: bool = False) -> str:
-    """A cell with its number."""
+    """Draw a cell with its number."""
     fill = _hex(share, signed) if math.isfinite(share) else "none"
     number = f"{value:.2f}" if math.isfinite(value) else str(value)
     dark = abs(share - 0.5) > 0.3 if signed else share > 0.6
@@ -158,7 +158,7 @@ def _square(value: float, share: float, x: float, y: float, signed: bool = False
 
 
 def _slanted(body: list[str], names: list[str], y: float) -> float:
-    """The names above their columns; the y below them."""
+    """Draw names above their columns; return the y below them."""
     y += _slant(names)
     for index, name in enumerate(names):
         x = _LEFT + (index + 0.5) * _CELL
@@ -167,7 +167,7 @@ def _slanted(body: list[str], names: list[str], y: float) -> float:
 
 
 def _place(body: list[str], trace: Trace, place: str, y: float, width: float) -> float:
-    shown, names = columns(trace, place), [_cut(token) for token in trace.tokens]
+    place_columns, names = columns(trace, place), [_cut(token) for token in trace.tokens]
     body.append(_text(_PAD, y, place, "title"))
     for start in range(0, len(names), _ACROSS):
         y = _slanted(body, names[start : start + _ACROSS], y)
@@ -176,14 +176,14 @@ def _place(body: list[str], trace: Trace, place: str, y: float, width: float) ->
             for index, tag in enumerate(map(str, tags[start : start + _ACROSS])):
                 body.append(_text(_LEFT + index * _CELL + _CELL / 2 - 1, y + _ROW / 2 + 3, visible(tag)[:8], "n"))
             y += _ROW
-        for column in shown:
+        for column in place_columns:
             body.append(_text(_PAD, y + _ROW / 2 + 4, column.title[:13]))
             body += [_cell(column, index, y) for index in range(start, min(start + _ACROSS, len(names)))]
             y += _ROW
     y += 18
-    for said in sentences(trace, place):
-        y = _lines(body, said, y, width)
-    return _lines(body, legend(shown, units(trace.at(place))), y, width, "dim") + 10
+    for line in sentences(trace, place):
+        y = _lines(body, line, y, width)
+    return _lines(body, legend(place_columns, units(trace.at(place))), y, width, "dim") + 10
 
 
 def _cell(column: Column, index: int, y: float) -> str:
@@ -192,7 +192,7 @@ def _cell(column: Column, index: int, y: float) -> str:
 
 
 def _lines(body: list[str], text: str, y: float, width: float, kind: str = "") -> float:
-    """Append a text over as many lines as it needs; the y of the line after it."""
+    """Append a text on as many lines as it needs; return the y of the next line."""
     room = max(20, int((width - 2 * _PAD) / (_LETTER * (1.2 if kind == "title" else 1.04))))
     line = ""
     for word in _visible_words(text):

@@ -1,4 +1,4 @@
-"""Collects what a cell records, step by step."""
+"""Recorder of a cell's intermediate values, step by step."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ __all__ = ["Recording"]
 
 
 class Recording:
-    """A watcher: hand it to `watch(cell, recording)`, run the cell, then ask for what it recorded.
+    """Watcher that stores the values of a cell: call `watch(cell, recording)` and run the cell.
 
-    The values are copied as they come, out of the gradient graph, and stay on their device.
+    Values are detached copies on their device.
     """
 
     def __init__(self) -> None:
         self._values: dict[str, list[Tensor]] = {}
 
     def add(self, name: str, value: Tensor) -> None:
-        """Keep one value of one step, (batch, units)."""
+        """Store one value of one step, (batch, units)."""
         self._values.setdefault(name, []).append(value.detach().clone())
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What was recorded, in the order it first came."""
+        """Names of the values, in order of first occurrence."""
         return tuple(self._values)
 
     def stacked(self) -> dict[str, Tensor]:
-        """Everything recorded, each (steps, batch, units), in the order the steps ran.
+        """Return all values, each (steps, batch, units), in the order of the steps.
 
         Raises:
-            CellError: If some name was recorded at more steps than another.
-            ShapeError: If a name came with different shapes at different steps.
+            CellError: If two names have different numbers of steps.
+            ShapeError: If a name has different shapes at different steps.
         """
         import torch
 
@@ -52,21 +52,21 @@ class Recording:
     def arrays(
         self, place: str, *, column: int = 0, length: int | None = None, reverse: bool = False
     ) -> dict[str, Array]:
-        """The arrays that a `Trace` takes, of one sequence of the batch.
+        """Return arrays for a `Trace`, of one sequence of the batch.
 
         Args:
-            place: Where the cell stands, such as `layer 1 forward`; the arrays are named `place / name`.
-            column: Which sequence of the batch.
-            length: How many steps of it are real; all if omitted.
-            reverse: Whether the cell ran from the last token to the first; the result stands in token order either way.
+            place: Place of the cell, such as `layer 1 forward`; the names are `place / name`.
+            column: Index of the sequence in the batch, from 0.
+            length: Number of valid steps; all if omitted.
+            reverse: Whether the cell ran from the last token to the first; results are in token order either way.
 
         Returns:
-            Float32 arrays, (length, units) each. Of a complex value the real and the imaginary part, as
-            `place / name real` and `place / name imaginary`.
+            Float32 arrays, (length, units) each. A complex value becomes `place / name real` and
+            `place / name imaginary`.
         """
         arrays = {}
         for name, values in self.stacked().items():
-            in_order = values.flip(0) if reverse else values  # a backward run begins in the padding
+            in_order = values.flip(0) if reverse else values  # a backward run starts in the padding
             for quantity, part in _real_parts(name, in_order[:length, column]).items():
                 arrays[f"{place} / {quantity}"] = part.float().cpu().numpy()
         return arrays

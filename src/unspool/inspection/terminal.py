@@ -1,4 +1,4 @@
-"""A trace in the terminal: gates word by word, a heat map of units, and the prediction."""
+"""Terminal view of a trace: prediction, maps, gates per token, and heat maps of units."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ _PER_TOKEN = ("tags", "tag_probabilities", "surprise")
 
 
 def show(trace: Trace, console: Console | None = None, *, array: str | None = None, maps: str | None = None) -> None:
-    """Print a trace: the prediction, the first map, each layer's gates word by word, and those of what was written.
+    """Print a trace: prediction, first map, and the gates of each layer per token, for input and output text.
 
     Args:
-        trace: What to show.
-        console: Where to; standard output if omitted.
-        array: Also draw this array as a heat map of units by tokens.
-        maps: Draw these maps in place of the first: a part of their names, or a whole one with `*` and `?`.
+        trace: The trace.
+        console: Console to print to; standard output if omitted.
+        array: Name of an array to draw as a heat map of units by tokens, too.
+        maps: Maps to draw in place of the first: a part of their names, or a whole name with `*` and `?`.
 
     Raises:
-        UsageError: If no map fits, or there is no such array.
+        UsageError: If no map matches, or there is no such array.
     """
     console = console or Console()
     brush = Brush.of(console)
@@ -64,43 +64,43 @@ def show(trace: Trace, console: Console | None = None, *, array: str | None = No
 
 
 def _to_explain(trace: Trace, place: str) -> tuple[bool, tuple[str, ...]]:
-    """What the line below a place's bars has to tell of."""
+    """Return the kinds of columns that the line below a place explains."""
     return units(trace.at(place)) > 1, tuple(dict.fromkeys(column.kind for column in columns(trace, place)))
 
 
 def _sides(trace: Trace) -> list[Trace]:
-    """What was read, and what was written."""
+    """Return the trace of the input, and that of the output text if there is one."""
     return [trace] if trace.written is None else [trace, trace.written]
 
 
 def _maps(trace: Trace, pattern: str | None) -> list[Any]:
-    """The maps to draw: those that fit a pattern; else the first, in words too, and how to see the others."""
+    """Return the maps to draw: those that match a pattern; else the first, in words too, and the names of others."""
     if pattern is not None:
         return [Grid(trace, name) for name in trace.maps_like(pattern)]
     if not trace.maps:
         return []
     first, *others = trace.maps
     count = f"{len(others)} more map{'s' * (len(others) > 1)}"
-    said = f"{count}: {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
-    return [Grid(trace, first), Lookups(trace, first), *([Text(said, style="dim")] if others else [])]
+    line = f"{count}: {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
+    return [Grid(trace, first), Lookups(trace, first), *([Text(line, style="dim")] if others else [])]
 
 
 def _holder(trace: Trace, array: str) -> Trace:
-    """The side of a trace that has an array."""
+    """Return the side of a trace that has an array."""
     sides = _sides(trace)
     for side in sides:
         if array in side.arrays:
             return side
-    known = [name for side in sides for name in side.arrays]
-    hint = nearest(array, known) or f"; it has {', '.join(map(repr, known)) or 'none'}"
+    names = [name for side in sides for name in side.arrays]
+    hint = nearest(array, names) or f"; it has {', '.join(map(repr, names)) or 'none'}"
     raise UsageError(f"this trace has no array {array!r}{hint}")
 
 
 @dataclass(frozen=True)
 class Gates:
-    """One place of a network word by word: a row per token, a bar per gate, and what it says in words.
+    """Gates of one place: a row per token, a bar per gate, and sentences about them.
 
-    Print it with a rich console; it fits any width from 40 columns, in several tables where needed.
+    Print it with a rich console; it fits any width from 40 columns, in several tables if needed.
 
     Raises:
         UsageError: If the trace has no such place.
@@ -109,7 +109,7 @@ class Gates:
     trace: Trace
     place: str
     explained: bool = True
-    """Whether the line that says how to read the bars is printed below them."""
+    """Whether to print the line that explains the bars."""
 
     def __post_init__(self) -> None:
         if self.place not in self.trace.places:
@@ -118,14 +118,14 @@ class Gates:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         brush, width = Brush.of(console), options.max_width
-        shown, margin = columns(self.trace, self.place), _Margin.fit(self.trace, brush, width)
+        place_columns, margin = columns(self.trace, self.place), _Margin.fit(self.trace, brush, width)
         yield Text(brush.plain(self.place), style="bold")
-        for table in _tables(shown, width - margin.width):
+        for table in _tables(place_columns, width - margin.width):
             yield from self._table(table, margin, brush, width - margin.width)
-        for said in sentences(self.trace, self.place):
-            yield Text(brush.plain(said))
+        for line in sentences(self.trace, self.place):
+            yield Text(brush.plain(line))
         if self.explained:
-            yield Text(brush.plain(legend(shown, units(self.trace.at(self.place)))), style="dim")
+            yield Text(brush.plain(legend(place_columns, units(self.trace.at(self.place)))), style="dim")
 
     def _table(self, table: list[Column], margin: _Margin, brush: Brush, room: int) -> Iterator[Text]:
         cell = min(room // len(table), max(_WIDEST_BAR + _NUMBER + 2, *map(_least, table)))
@@ -144,9 +144,9 @@ class Gates:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One array as a map: a row per token, a column per unit, coloured by value.
+    """Heat map of one array: a row per token, a column per unit, coloured by value.
 
-    Where the console is too narrow for all units, those that vary most over the tokens are drawn.
+    A console too narrow for all units shows those with the largest variance over the tokens.
 
     Raises:
         UsageError: If the trace has no such array.
@@ -162,35 +162,35 @@ class HeatMap:
         brush, array = Brush.of(console), self.trace.array(self.name)
         margin = _Margin.fit(self.trace, brush, options.max_width)
         room = options.max_width - margin.width - 1
-        chosen = _most_varying(array, room)
-        patch = max(1, min(3, room // len(chosen)))
+        selection = _most_varying(array, room)
+        patch = max(1, min(3, room // len(selection)))
         low, high = scale(self.name.rpartition(" / ")[2], array)
         colours = DIVERGING if low < 0 else SEQUENTIAL
         yield Text(brush.plain(self.name), style="bold")
-        yield _line(Text(f"{margin.blank} {_ruler(chosen, patch)}", style="dim"))
+        yield _line(Text(f"{margin.blank} {_ruler(selection, patch)}", style="dim"))
         for index in range(len(self.trace.tokens)):
             line = Text(margin.of(index) + " ")
-            for unit in chosen:
+            for unit in selection:
                 line.append_text(brush.heat((float(array[index, unit]) - low) / (high - low), colours, patch))
             yield _line(line)
         marks = Text(f"{low:.3g} ")
         for step in range(17):
             marks.append_text(brush.heat(step / 16, colours))
-        which = "all" if len(chosen) == array.shape[1] else f"the {len(chosen)} that vary most of"
+        which = "all" if len(selection) == array.shape[1] else f"the {len(selection)} that vary most of"
         yield marks.append(f" {high:.3g}; units from 1, {which} {array.shape[1]}")
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What came out: labels with their probabilities, tags beside their tokens, anything else in lines."""
+    """Prediction: labels with probabilities, tags beside their tokens, other entries as lines."""
 
     trace: Trace
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         brush, prediction = Brush.of(console), self.trace.prediction
         labels = prediction["labels"] if "labels" in prediction else [prediction.get("label")]
-        if named := [str(label) for label in labels if label is not None]:
-            yield Text("predicted: ").append(brush.plain(_visible_line(", ".join(named))), style="bold")
+        if names := [str(label) for label in labels if label is not None]:
+            yield Text("predicted: ").append(brush.plain(_visible_line(", ".join(names))), style="bold")
         elif "labels" in prediction:
             yield Text("predicted: no label")
         if isinstance(probabilities := prediction.get("probabilities"), dict):
@@ -226,18 +226,18 @@ class Prediction:
             yield Text("surprise: at the token, in nats; full bar = largest", style="dim")
 
     def _titles(self, column: int, room: int) -> str:
-        """The line above the bars of `_tags`."""
+        """Return the headings of `_tags`."""
         titles = {"tag_probabilities": "probability", "surprise": "surprise"}
-        shown = [title for key, title in titles.items() if key in self.trace.prediction]
+        headings = [title for key, title in titles.items() if key in self.trace.prediction]
         cell = room + 1 + _NUMBER
         return (" " + "tag".ljust(column)[:column] if column else "") + "".join(
-            " " + title[:cell].ljust(cell) for title in shown
+            " " + title[:cell].ljust(cell) for title in headings
         )
 
 
 @dataclass(frozen=True)
 class _Margin:
-    """The left side of every row: position and token, so that a repeated word stays two words."""
+    """Left margin of every row: position and token."""
 
     tokens: tuple[str, ...]
     digits: int
@@ -252,8 +252,8 @@ class _Margin:
 
     @classmethod
     def fit(cls, trace: Trace, brush: Brush, width: int) -> _Margin:
-        wanted = max((cell_len(brush.plain(visible(token))) for token in trace.tokens), default=0)
-        room = max(2, min(wanted, max(8, width // 4)))
+        longest = max((cell_len(brush.plain(visible(token))) for token in trace.tokens), default=0)
+        room = max(2, min(longest, max(8, width // 4)))
         return cls(tuple(brush.token(token, room) for token in trace.tokens), len(str(len(trace.tokens))))
 
     def of(self, index: int) -> str:
@@ -261,14 +261,14 @@ class _Margin:
 
 
 def _visible_line(text: str) -> str:
-    """A line of someone else's text that a terminal can take; blanks stay blanks."""
+    """Return a line of foreign text in printable form; blanks stay blanks."""
     return " ".join(visible(part) if part else "" for part in text.split(" "))
 
 
-def _tables(shown: list[Column], room: int) -> list[list[Column]]:
-    """Columns dealt into as few tables as fit the room, in order."""
+def _tables(place_columns: list[Column], room: int) -> list[list[Column]]:
+    """Distribute columns over as few tables as fit the width, in order."""
     tables: list[list[Column]] = []
-    for column in shown:
+    for column in place_columns:
         if tables and max(map(_least, [*tables[-1], column])) * (len(tables[-1]) + 1) <= room:
             tables[-1].append(column)
         else:
@@ -299,12 +299,12 @@ def _most_varying(array: np.ndarray[Any, Any], room: int) -> list[int]:
     return sorted(int(unit) for unit in np.argsort(-spread, kind="stable")[: max(1, room)])
 
 
-def _ruler(chosen: list[int], patch: int) -> str:
-    """Unit numbers, counted from 1, above the columns they belong to, as many as have room."""
+def _ruler(selection: list[int], patch: int) -> str:
+    """Return unit numbers, from 1, above their columns, as many as fit."""
     line = ""
-    for place, unit in enumerate(chosen):
+    for place, unit in enumerate(selection):
         label = str(unit + 1)
-        if place * patch >= len(line) + (1 if line else 0) and place * patch + len(label) <= len(chosen) * patch:
+        if place * patch >= len(line) + (1 if line else 0) and place * patch + len(label) <= len(selection) * patch:
             line = line.ljust(place * patch) + label + " " * 3
     return line.rstrip()
 

@@ -1,4 +1,4 @@
-"""What a network did with one input: every recorded number under its name, token by token."""
+"""Trace of a network on one input: named arrays of gates, states and attention, token by token."""
 
 from __future__ import annotations
 
@@ -21,32 +21,30 @@ __all__ = ["Array", "Trace", "visible"]
 Array = NDArray[np.float32]
 
 _SIGNS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "␣", "\u00a0": "⍽", "": "∅"}
-_JOINERS = "\u200d\u200c"  # they hold an emoji or a ligature together; every other invisible sign is spelled out
+_JOINERS = "\u200d\u200c"  # they join an emoji or a ligature; all other invisible characters are escaped
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Trace:
-    """The tokens of one input, and what the network computed at each of them.
+    """The tokens of one input, and named values that the network computed at each token.
 
     Args:
-        tokens: What the network read, in reading order.
-        arrays: Named numbers, each (tokens, units) or (tokens,); kept as float32 copies that can't be written to. A
-            name says the place, then ` / `, then the quantity: `layer 1 forward / forget`. Those of a backward layer
-            stand in the order of the tokens too. The quantities `h` (or `hidden`, `state`) and `c` (or `cell`) are the
-            states after the token.
-        prediction: What came out, as JSON knows it. The views know `label` or `labels`; `probabilities` (name to
-            number); and, one per token, `tags`, `tag_probabilities` and `surprise` (nats). Anything else is shown as
-            it is.
-        model: One line that says which network it was.
-        notes: Whatever else a reader should know. Numbers that are not finite are noted here by themselves.
-        maps: Named matrices between two lists of tokens, such as attention from the units written to the units read.
-            Views that show one show the first. They are named as arrays are, `decoder layer 1 / attention head 2`.
-        written: The same of what the network wrote, token by token, where it wrote a text of its own. Its model stays
-            empty, and all names of arrays and maps are different from those here.
+        tokens: Input tokens, in reading order.
+        arrays: Named arrays, each (tokens, units) or (tokens,), stored as read-only float32 copies. A name is the
+            place, ` / `, and the quantity: `layer 1 forward / forget`. Arrays of a backward layer are in token order
+            too. The quantities `h` (or `hidden`, `state`) and `c` (or `cell`) are the states after the token.
+        prediction: The output as JSON values. Views draw `label` or `labels`; `probabilities` (name to number); and,
+            one per token, `tags`, `tag_probabilities` and `surprise` (nats). They print other entries as text.
+        model: One line that describes the network.
+        notes: Remarks for the reader. The trace adds one for each array with non-finite values.
+        maps: Named matrices between two lists of tokens, such as attention from output units to input units, with names
+            like those of arrays: `decoder layer 1 / attention head 2`. Views with room for one map draw the first.
+        written: Trace of the output text, for a network that generates text. Its `model` is empty, and its names differ
+            from all names here.
 
     Raises:
-        ShapeError: If an array, or a list of tags, does not have one row for each token.
-        UsageError: If a name, a token or the prediction is not what it should be, or a name comes twice.
+        ShapeError: If an array, or a list of tags, does not have one row per token.
+        UsageError: If a name, a token or the prediction has the wrong type, or a name occurs twice.
     """
 
     tokens: tuple[str, ...]
@@ -58,18 +56,18 @@ class Trace:
     written: Trace | None = None
 
     def __post_init__(self) -> None:
-        given: object = self.tokens
+        argument: object = self.tokens
         tokens = tuple(self.tokens)
-        if isinstance(given, str) or not all(isinstance(token, str) for token in tokens):
-            raise UsageError(f"tokens are a sequence of strings, not {repr(given)[:80]}")
+        if isinstance(argument, str) or not all(isinstance(token, str) for token in tokens):
+            raise UsageError(f"tokens are a sequence of strings, not {repr(argument)[:80]}")
         if not tokens:
-            raise UsageError("a trace needs at least one token, and there is none to look at")
+            raise UsageError("a trace needs at least one token, and there is none")
         arrays = {_checked_name(name): _frozen(name, array, len(tokens)) for name, array in self.arrays.items()}
-        maps = {_checked_name(name): _checked_map(name, given) for name, given in self.maps.items()}
+        maps = {_checked_name(name): _checked_map(name, matrix) for name, matrix in self.maps.items()}
         _refuse_twice([*arrays, *maps, *(() if self.written is None else self.written.names)])
-        numbers = arrays | {name: given.values for name, given in maps.items()}
-        said = [note for name, array in numbers.items() if (note := _not_finite(name, array))]
-        notes = dict.fromkeys([*self.notes, *said])
+        numbers = arrays | {name: matrix.values for name, matrix in maps.items()}
+        warnings = [note for name, array in numbers.items() if (note := _not_finite(name, array))]
+        notes = dict.fromkeys([*self.notes, *warnings])
         prediction = _plain(dict(self.prediction), "prediction")
         for key in ("tags", "tag_probabilities", "surprise"):
             if not isinstance(prediction.get(key, []), list):
@@ -84,87 +82,91 @@ class Trace:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Of all arrays and maps, those of what was written too."""
+        """Names of all arrays and maps, those of `written` included."""
         return (*self.arrays, *self.maps, *(() if self.written is None else self.written.names))
 
     @property
     def places(self) -> tuple[str, ...]:
-        """Where the arrays come from, in order: `layer 1 forward`, `layer 1 backward`, ..."""
+        """Places of the arrays, in order: `layer 1 forward`, `layer 1 backward`, ..."""
         return tuple(dict.fromkeys(_split(name)[0] for name in self.arrays))
 
     def at(self, place: str) -> dict[str, Array]:
-        """The arrays of one place by quantity: `forget`, `input`, ...; empty if there is no such place."""
+        """Return the arrays of one place by quantity: `forget`, `input`, ...; empty if there is no such place."""
         return {_split(name)[1]: array for name, array in self.arrays.items() if _split(name)[0] == place}
 
     def array(self, name: str) -> Array:
-        """One array, (tokens, units).
+        """Return one array, (tokens, units).
 
         Raises:
-            UsageError: If there is no array of that name; the message names the nearest.
+            UsageError: If there is no array of that name; the message suggests the nearest.
         """
         if name not in self.arrays:
-            known = "; it has " + ", ".join(map(repr, self.arrays)) if self.arrays else "; it has none"
-            raise UsageError(f"this trace has no array {name!r}{nearest(name, self.arrays) or known}")
+            choices = "; it has " + ", ".join(map(repr, self.arrays)) if self.arrays else "; it has none"
+            raise UsageError(f"this trace has no array {name!r}{nearest(name, self.arrays) or choices}")
         return self.arrays[name]
 
     def map(self, name: str) -> Map:
-        """One map.
+        """Return one map.
 
         Raises:
-            UsageError: If there is no map of that name; the message names the nearest.
+            UsageError: If there is no map of that name; the message suggests the nearest.
         """
         if name not in self.maps:
-            known = "; it has " + ", ".join(map(repr, self.maps)) if self.maps else "; it has none"
-            raise UsageError(f"this trace has no map {name!r}{nearest(name, self.maps) or known}")
+            choices = "; it has " + ", ".join(map(repr, self.maps)) if self.maps else "; it has none"
+            raise UsageError(f"this trace has no map {name!r}{nearest(name, self.maps) or choices}")
         return self.maps[name]
 
     def summary(self, name: str) -> Array:
-        """The mean over all units of one array at each token, (tokens,)."""
+        """Return the mean over the units of one array at each token, (tokens,)."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.array(name).mean(axis=1, dtype=np.float64), dtype=np.float32)
 
     def series(self, name: str, unit: int) -> Array:
-        """One unit of one array over the tokens, (tokens,); units count from 0 here, as in any array."""
+        """Return one unit of one array over the tokens, (tokens,); units count from 0.
+
+        Raises:
+            UsageError: If there is no such array or unit.
+        """
         array = self.array(name)
         if not -array.shape[1] <= unit < array.shape[1]:
             raise UsageError(f"{name!r} has units 0 to {array.shape[1] - 1}, so there is no unit {unit}")
         return array[:, unit]
 
     def select(self, pattern: str) -> Trace:
-        """The same trace with some of its arrays and maps, those of what was written too.
+        """Return the trace with only those arrays and maps, also of `written`, whose names match a pattern.
 
         Args:
-            pattern: A part of the name (`forget`), or with `*` and `?` the whole of it (`layer 1 * / forget`).
+            pattern: A part of the name (`forget`), or, with `*` and `?`, the whole name (`layer 1 * / forget`).
 
         Raises:
-            UsageError: If no name fits; the message lists the names there are.
+            UsageError: If no name matches; the message lists all names.
         """
-        chosen = self._chosen(pattern)
-        if not chosen.names:
-            raise UsageError(f"no array fits {pattern!r}; there are {', '.join(map(repr, self.names)) or 'none'}")
-        return chosen
+        selection = self._selection(pattern)
+        if not selection.names:
+            raise UsageError(f"no array matches {pattern!r}; there are {', '.join(map(repr, self.names)) or 'none'}")
+        return selection
 
     def maps_like(self, pattern: str) -> list[str]:
-        """The names of the maps that fit a pattern, read as by `select`.
+        """Return the names of the maps that match a pattern of `select`.
 
         Raises:
-            UsageError: If no name fits; the message lists the names there are.
+            UsageError: If no name matches; the message lists all names.
         """
-        found = [name for name in self.maps if _fits(name, pattern)]
-        if not found:
-            raise UsageError(f"no map fits {pattern!r}; there are {', '.join(map(repr, self.maps)) or 'none'}")
-        return found
+        names = [name for name in self.maps if _fits(name, pattern)]
+        if not names:
+            raise UsageError(f"no map matches {pattern!r}; there are {', '.join(map(repr, self.maps)) or 'none'}")
+        return names
 
-    def _chosen(self, pattern: str) -> Trace:
+    def _selection(self, pattern: str) -> Trace:
         return replace(
             self,
             arrays={name: array for name, array in self.arrays.items() if _fits(name, pattern)},
-            maps={name: given for name, given in self.maps.items() if _fits(name, pattern)},
-            written=None if self.written is None else self.written._chosen(pattern),
+            maps={name: matrix for name, matrix in self.maps.items() if _fits(name, pattern)},
+            written=None if self.written is None else self.written._selection(pattern),
         )
 
     def __eq__(self, other: object) -> bool:
-        """Whether everything is the same, the numbers to the bit."""
+        """Return whether both traces are equal, arrays bit by bit."""
         if not isinstance(other, Trace):
             return NotImplemented
         same = (self.tokens, self.model, self.notes) == (other.tokens, other.model, other.notes)
@@ -187,8 +189,8 @@ class Trace:
         for place in self.places:
             parts = (f"{quantity or place} ({array.shape[1]})" for quantity, array in self.at(place).items())
             lines.append(f"  {place}: {', '.join(parts)}")
-        for name, given in self.maps.items():
-            lines.append(f"  {name}: {len(given.rows)} rows by {len(given.columns)} columns")
+        for name, matrix in self.maps.items():
+            lines.append(f"  {name}: {len(matrix.rows)} rows by {len(matrix.columns)} columns")
         if self.prediction:
             lines.append(f"  prediction: {', '.join(self.prediction)}")
         lines += [f"  note: {note}" for note in self.notes]
@@ -199,7 +201,7 @@ class Trace:
 
 
 def visible(token: str) -> str:
-    """A token as a person can see it and a terminal can take it: blanks as signs, control characters spelled out."""
+    """Return a token in printable form: white space as symbols, control characters escaped."""
     if token in _SIGNS:
         return _SIGNS[token]
     return "".join(
@@ -222,19 +224,19 @@ def _fits(name: str, pattern: str) -> bool:
 
 def _checked_name(name: object) -> str:
     if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise UsageError(f"an array is named by a line of printable text such as 'layer 1 / forget', not {name!r}")
+        raise UsageError(f"the name of an array is a line of printable text such as 'layer 1 / forget', not {name!r}")
     return name
 
 
-def _checked_map(name: str, given: object) -> Map:
-    if not isinstance(given, Map):
-        raise UsageError(f"{name!r} is a {type(given).__name__}; a trace takes maps as Map(values, rows, columns)")
-    return given
+def _checked_map(name: str, matrix: object) -> Map:
+    if not isinstance(matrix, Map):
+        raise UsageError(f"{name!r} is a {type(matrix).__name__}; a trace takes maps as Map(values, rows, columns)")
+    return matrix
 
 
 def _refuse_twice(names: Sequence[str]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(f"every array and map has a name of its own, but {twice[0]!r} came twice")
+        raise UsageError(f"every array and map needs a name of its own, but {twice[0]!r} occurs twice")
 
 
 def _frozen(name: str, values: Any, tokens: int) -> Array:
@@ -242,8 +244,10 @@ def _frozen(name: str, values: Any, tokens: int) -> Array:
     if array.ndim == 1:
         array = array[:, np.newaxis]
     if array.ndim != 2 or array.shape[0] != tokens or array.shape[1] == 0:
-        raise ShapeError(f"{name!r} came as {np.shape(values)}; {tokens} tokens need ({tokens}, units) or ({tokens},)")
-    array[np.isnan(array)] = np.nan  # one NaN, so that files give back equal bits
+        raise ShapeError(
+            f"{name!r} has shape {np.shape(values)}; {tokens} tokens need ({tokens}, units) or ({tokens},)"
+        )
+    array[np.isnan(array)] = np.nan  # a single NaN pattern, so that files read back equal bits
     array.flags.writeable = False
     return array
 
@@ -254,7 +258,7 @@ def _not_finite(name: str, array: Array) -> str | None:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """A value as JSON knows it, copied; a number that is not finite becomes None."""
+    """Convert a value to plain JSON values; a non-finite number becomes None."""
     if isinstance(value, np.ndarray | np.generic):
         value = value.tolist()
     if value is None or isinstance(value, str | bool | int):

@@ -1,4 +1,4 @@
-"""Lines for the parts of a prediction that a view does not draw."""
+"""Text lines for parts of a prediction that views do not draw."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["lines_of"]
 
 
 def lines_of(name: str, value: Any) -> list[str]:
-    """Return a part of a prediction as lines to read.
+    """Return a part of a prediction as lines of text.
 
-    A list of records with a `share` becomes a line for each, the share before its texts, and a list of texts with
-    numbers one line; a text stays as it is, and anything else is JSON.
+    A list of records with a `share` becomes one line per record, the share first. A list of texts with numbers becomes
+    one line. A text stays as it is, and any other value is JSON.
     """
     if _is_list_of(value, _is_source):
         return [f"{name}:", *(f"{each['share']:6.1%}  {_texts(each)}" for each in value)]

@@ -1,4 +1,4 @@
-"""Layers: check at the door, then compose. Arithmetic stays in the cells, speed in the engine."""
+"""Layers: recurrent stacks, attention, Transformers, memory, embeddings, dropout, readouts, softmax and CRF."""
 
 from unspool.layers.attention import (
     AdditiveAttention,
@@ -10,15 +10,17 @@ from unspool.layers.attention import (
     make_attention,
 )
 from unspool.layers.attentive_cell import AttentiveCell
-from unspool.layers.causal_transformer import CausalTransformer, Projected
+from unspool.layers.causal_transformer import CausalTransformer
 from unspool.layers.crf import LinearChainCRF
-from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, dropped_weights
+from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, drop_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
 from unspool.layers.feedforward import FeedForward, FeedForwardOutput
 from unspool.layers.initialize import Initialization, initialize
+from unspool.layers.masked_softmax import masked_softmax
 from unspool.layers.memory import KeyValueMemory, MemoryRead
 from unspool.layers.multihead_attention import MultiHeadAttention
 from unspool.layers.positions import LearnedPositions, SinusoidalPositions
+from unspool.layers.projected import Projected
 from unspool.layers.readout import Pooling, Readout, ReadoutOutput
 from unspool.layers.recurrent import Recurrent, RecurrentOutput, RecurrentState
 from unspool.layers.softmax import AdaptiveSoftmax, FullSoftmax
@@ -59,8 +61,9 @@ __all__ = [
     "TransformerOutput",
     "WordDropout",
     "attend",
-    "dropped_weights",
+    "drop_weights",
     "initialize",
     "make_attention",
+    "masked_softmax",
     "record_attention",
 ]

@@ -1,4 +1,4 @@
-"""Attention with one head: a query looks over encoder states and takes a weighted sum of them."""
+"""Single-head attention over encoder states: dot-product, bilinear and additive."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unspool.engine import linear
 from unspool.errors import SettingError, ShapeError
+from unspool.layers.masked_softmax import masked_softmax
 from unspool.layers.scaled_dot_product import LANES
 
 __all__ = [
@@ -27,42 +28,38 @@ __all__ = [
 
 
 class Attended(NamedTuple):
-    """What a query took, and from where."""
+    """Context vectors and attention weights."""
 
     context: Tensor  # (batch, queries, values)
-    weights: Tensor  # (batch, queries, time), each row adding up to 1, in float32 at least
+    weights: Tensor  # (batch, queries, time), each row sums to 1, in float32 at least
 
 
 def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None) -> Attended:
-    """Softmax over the places that may be looked at, and the sum of their values.
+    """Return the weighted sums of values, with the masked softmax of scores as weights.
 
     Args:
         scores: (batch, queries, time).
-        values: (batch, time, width); finite also where the mask is False.
-        mask: True at the places that may be looked at, bool (batch, time); all of them if omitted. A row without any
-            gives zeros.
+        values: (batch, time, width); finite at masked positions too.
+        mask: True at allowed positions, bool (batch, time). None: all. A row without an allowed position gives zeros.
 
     Returns:
-        The weighted sums and the weights, exactly zero at masked places.
+        The weighted sums and the weights, exactly zero at masked positions.
     """
-    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))  # autocast would weigh in half precision
-    least = torch.finfo(scores.dtype).min
+    time = scores.shape[-1]
+    # softmax is much faster over whole vector registers; see `scaled_dot_product.LANES`
+    scores = F.pad(scores, (0, -time % LANES), value=torch.finfo(scores.dtype).min)
     if mask is not None:
-        hidden = ~mask.unsqueeze(1)
-        scores = scores.masked_fill(hidden, least)
-    # What fills the rows up gets no weight; see `scaled_dot_product.LANES`.
-    weights = F.pad(scores, (0, -scores.shape[-1] % LANES), value=least).softmax(-1)[..., : scores.shape[-1]]
-    if mask is not None:
-        weights = weights.masked_fill(hidden, 0)
+        mask = F.pad(mask, (0, -time % LANES)).unsqueeze(1)
+    weights = masked_softmax(scores, mask)[..., :time]
     return Attended(torch.bmm(weights.to(values.dtype), values), weights)
 
 
 class Attention(nn.Module, ABC):
-    """How well each query fits each place; the places' side is computed once (`keys`).
+    """Base of attentions, which score queries against states; `keys` computes the part of the states once.
 
     Args:
         query_size: Width of a query.
-        memory_size: Width of the states that are looked over.
+        memory_size: Width of the states.
     """
 
     def __init__(self, query_size: int, memory_size: int) -> None:
@@ -71,23 +68,23 @@ class Attention(nn.Module, ABC):
 
     @abstractmethod
     def keys(self, memory: Tensor) -> Tensor:
-        """What the queries are compared with, (batch, time, key), for states (batch, time, memory)."""
+        """Return the keys, (batch, time, key), of states (batch, time, memory)."""
 
     @abstractmethod
     def scores(self, queries: Tensor, keys: Tensor) -> Tensor:
-        """How well each fits, (batch, queries, time), for queries (batch, queries, query)."""
+        """Return scores, (batch, queries, time), of queries (batch, queries, query)."""
 
     def forward(
         self, queries: Tensor, memory: Tensor, mask: Tensor | None = None, *, keys: Tensor | None = None
     ) -> Attended:
-        """Let queries look over states.
+        """Attend to states.
 
         Args:
             queries: (batch, queries, query).
             memory: States, padded at the end, (batch, time, memory).
-            mask: True at real states, bool (batch, time).
-            keys: What `keys(memory)` returned, where it is at hand. The memory then has zeros in its padding already,
-                as encoders leave it: they are not written anew at every step of a decoder.
+            mask: True at valid states, bool (batch, time). None: all.
+            keys: Result of `keys(memory)`, to compute it once for many steps. The memory must then have zeros in its
+                padding, as encoders leave it. None: computed here.
 
         Raises:
             ShapeError: If a width does not fit.
@@ -114,7 +111,7 @@ class DotAttention(Attention):
 
     Args:
         query_size: Width of a query.
-        memory_size: Width of the states; where it differs from the queries', a product brings them to one width.
+        memory_size: Width of the states; a linear projection maps them to the queries' width if the two differ.
         scaled: Whether scores are divided by the square root of the width (Vaswani et al. 2017, section 3.2.1).
     """
 
@@ -131,7 +128,7 @@ class DotAttention(Attention):
 
 
 class BilinearAttention(Attention):
-    r"""A matrix between query and state (Luong et al. 2015, arXiv:1508.04025, `general`).
+    r"""Bilinear form of query and state (Luong et al. 2015, arXiv:1508.04025, `general`).
 
     .. math:: e_{ti} = q_t^\top W k_i
     """
@@ -149,14 +146,14 @@ class BilinearAttention(Attention):
 
 
 class AdditiveAttention(Attention):
-    r"""A small network over query and state (Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2).
+    r"""Feed-forward network over query and state (Bahdanau et al. 2015, arXiv:1409.0473, appendix A.1.2).
 
     .. math:: e_{ti} = v^\top \tanh(W q_t + U k_i)
 
     Args:
         query_size: Width of a query.
         memory_size: Width of the states.
-        hidden_size: Width of the small network; the queries' if omitted.
+        hidden_size: Width of the hidden layer; that of the queries if omitted.
     """
 
     def __init__(self, query_size: int, memory_size: int, hidden_size: int | None = None) -> None:
@@ -180,7 +177,7 @@ ATTENTION: dict[str, type[Attention]] = {
     "bilinear": BilinearAttention,
     "additive": AdditiveAttention,
 }
-"""The kinds by name."""
+"""The kinds of attention by name."""
 
 
 def make_attention(kind: str, query_size: int, memory_size: int) -> Attention:

@@ -1,4 +1,4 @@
-"""A cell that looks at an encoder's states before each of its steps."""
+"""Recurrent cell with attention: it attends to encoder states before each step."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ Step = Callable[[Tensor, Any], tuple[Tensor, Any]]
 
 
 class AttentiveCell(Cell[Any]):
-    r"""Any cell, fed with its input and with a context that its last output chose from the source.
+    r"""Wrap a cell: its input is concatenated with a context, for which its last output is the query.
 
     .. math::
         \alpha_t &= \mathrm{softmax}_i \, e(h_{t-1}, k_i) \\
         c_t &= \textstyle\sum_i \alpha_{ti} \, v_i \\
         h_t &= \mathrm{step}([x_t; c_t], h_{t-1})
 
-    Its output is :math:`[h_t; c_t]`; its state is the inner cell's, with the last output in front as `output`.
-    Source: Bahdanau et al. 2015, arXiv:1409.0473; with a dot product in place of the small network, Jurafsky and
+    The output is :math:`[h_t; c_t]`. The state is that of the inner cell, with the last output in front as `output`.
+    Source: Bahdanau et al. 2015, arXiv:1409.0473; with a dot product in place of the network, Jurafsky and
     Martin, Speech and Language Processing 3rd ed., fig. 9.22.
 
-    The engine hands every step the same context: keys, (batch, source time, key); states, (batch, source time,
-    memory); and a mask, True at real states, bool (batch, source time).
+    The context of `unroll` is the same for every step: keys, (batch, source time, key); states, (batch, source time,
+    memory); and a mask, True at valid states, bool (batch, source time).
 
     Args:
-        cell: The inner cell, made for inputs as wide as `input_size` and the memory together.
-        attention: How its output fits each state.
+        cell: The inner cell; its input size is `input_size` plus the width of the memory.
+        attention: The attention; its query is the output of the inner cell.
     """
 
     def __init__(self, cell: Cell[Any], attention: Attention) -> None:
@@ -52,10 +52,10 @@ class AttentiveCell(Cell[Any]):
         self._state = namedtuple("AttentiveState", ("output", *inner._fields))  # type: ignore[misc]
 
     def initial_state(self, batch_size: int) -> Any:
-        return self.begun(self.cell.initial_state(batch_size))
+        return self.start_from(self.cell.initial_state(batch_size))
 
-    def begun(self, inner: Any) -> Any:
-        """The state that goes on from one of the inner cell's; its first tensor is the first query."""
+    def start_from(self, inner: Any) -> Any:
+        """Return the state that starts from a state of the inner cell; its first tensor is the first query."""
         if inner[0].shape[-1] != self.cell.hidden_size:
             raise ShapeError(
                 f"the state of {type(self.cell).__name__} begins with a tensor {inner[0].shape[-1]} wide, "
@@ -64,16 +64,16 @@ class AttentiveCell(Cell[Any]):
         return self._state(inner[0], *inner)
 
     def context_of(self, states: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What every step is handed, where all of an encoder's states, (batch, source time, memory), are real."""
+        """Return the context of `unroll` for encoder states without padding, (batch, source time, memory)."""
         return self.attention.keys(states), states, states.new_ones(states.shape[:2], dtype=torch.bool)
 
     def look(self, state: Any, keys: Tensor, memory: Tensor, mask: Tensor) -> Attended:
-        """What the last output chooses, (batch, memory), and its weights, (batch, source time)."""
+        """Attend with the last output: context, (batch, memory), and weights, (batch, source time)."""
         attended = self.attention(state.output.unsqueeze(1), memory, mask, keys=keys)
         return Attended(attended.context.squeeze(1), attended.weights.squeeze(1))
 
     def move(self, x: Tensor, state: Any, context: Tensor, step: Step | None = None) -> tuple[Tensor, Any]:
-        """One step with the chosen context, (batch, memory); `step` makes the inner cell's in its place."""
+        """Make one step with a context, (batch, memory); `step` replaces the step of the inner cell."""
         output, inner = (step or self.cell.step)(torch.cat([x, context.to(x.dtype)], -1), self._inner(*state[1:]))
         after = (part.to(before.dtype) for part, before in zip((output, *inner), state, strict=True))
         return torch.cat([output, context.to(output.dtype)], -1), self._state(*after)

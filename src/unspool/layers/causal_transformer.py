@@ -1,4 +1,4 @@
-"""A Transformer in the place of a recurrent stack: for whole sequences, and for running text."""
+"""Decoder-only Transformer for language models, with a bounded context and the interface of a recurrent stack."""
 
 from __future__ import annotations
 
@@ -7,50 +7,29 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from unspool.layers.transformer import TransformerEncoder, TransformerOutput, TransformerState
+from unspool.layers.transformer import TransformerEncoder, TransformerState
 
-__all__ = ["CausalTransformer", "ContextState", "Projected"]
-
-
-class Projected(nn.Module):
-    """A Transformer encoder whose inputs are first brought to its width.
-
-    Args:
-        input_size: Width of the inputs.
-        stack: The encoder.
-    """
-
-    def __init__(self, input_size: int, stack: TransformerEncoder) -> None:
-        super().__init__()
-        self.project = nn.Linear(input_size, stack.size) if input_size != stack.size else nn.Identity()
-        self.stack, self.input_size, self.output_size = stack, input_size, stack.size
-
-    def forward(self, inputs: Tensor, lengths: Tensor | None = None, need_weights: bool = False) -> TransformerOutput:
-        """Run all layers over sequences, (time, batch, input); see `TransformerEncoder`."""
-        if lengths is not None and isinstance(self.project, nn.Linear):  # padding must not reach a gradient, NaN or not
-            steps = torch.arange(len(inputs), device=inputs.device)[:, None]
-            inputs = inputs.masked_fill((steps >= lengths).unsqueeze(-1), 0)
-        return self.stack(self.project(inputs), lengths, need_weights)  # type: ignore[no-any-return]
+__all__ = ["CausalTransformer", "ContextState"]
 
 
 class ContextState(NamedTuple):
-    """Where a Transformer stands in a running text; every tensor has the batch first."""
+    """State of a decoder-only Transformer; every tensor has the batch first."""
 
     cache: TransformerState
-    recent: Tensor  # the vectors that the cache was made of, (batch, steps so far, input)
+    recent: Tensor  # inputs of the steps in the cache, (batch, steps so far, input)
 
 
 class CausalTransformer(nn.Module):
-    """A Transformer decoder alone, behind the names of a recurrent stack, for language models.
+    """Decoder-only Transformer with the interface of a recurrent stack, for language models.
 
-    It sees at most `context` steps. Known text is read in pieces of that length, each for itself, whatever state came
-    before, so that places are those of training. Step by step it goes on until its context is full, and then begins
-    again from the last half of it: memory and time of a step stay bounded.
+    A step sees at most `context` steps. `forward` splits longer inputs into independent pieces of that length, as in
+    training, and ignores the state. Generation runs step by step until the context is full, and then restarts from its
+    last half, so that memory and time of a step stay bounded.
 
     Args:
         input_size: Width of the inputs.
         stack: A causal encoder.
-        context: Most steps that are seen.
+        context: Maximum number of steps in the context.
     """
 
     def __init__(self, input_size: int, stack: TransformerEncoder, context: int) -> None:
@@ -60,14 +39,14 @@ class CausalTransformer(nn.Module):
         self.input_size, self.output_size = input_size, stack.size
 
     def initial_state(self, batch_size: int) -> ContextState:
-        """The state before the first step."""
+        """Return the state before the first step."""
         weight = next(self.parameters())
         return ContextState(self.stack.start(batch_size), weight.new_zeros(batch_size, 0, self.input_size))
 
     def forward(
         self, inputs: Tensor, lengths: None = None, state: ContextState | None = None
     ) -> tuple[Tensor, ContextState | None]:
-        """Run over known text, (time, batch, input), or make one step from a state."""
+        """Run over inputs, (time, batch, input), or make one step from a state."""
         if len(inputs) == 1 and state is not None:
             outputs, state = self._advance(inputs[0], state)
             return outputs.unsqueeze(0), state

@@ -19,13 +19,13 @@ _FORBIDDEN = -1e4
 
 
 class LinearChainCRF(nn.Module):
-    """Score, train and decode sequences of tags.
+    """Linear-chain CRF: scores, loss, marginals and Viterbi decoding of tag sequences.
 
     Args:
         num_tags: Number of tags.
-        allowed: Which tag may follow which, bool (tags before, tags after); all if omitted.
-        allowed_first: Which tag may begin a sequence, bool (tags,).
-        allowed_last: Which tag may end one, bool (tags,).
+        allowed: Allowed transitions, bool (tag before, tag after). None: all.
+        allowed_first: Tags that may begin a sequence, bool (tags,). None: all.
+        allowed_last: Tags that may end a sequence, bool (tags,). None: all.
     """
 
     forbidden: Tensor
@@ -59,18 +59,18 @@ class LinearChainCRF(nn.Module):
         )
 
     def loss(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-        """Sum of -log p over the sequences, in nats.
+        """Return the sum of -log p over the sequences, in nats.
 
         Args:
             emissions: Scores of each tag at each step, (time, batch, tags).
-            tags: The right tags, (time, batch); whatever stands in the padding is ignored.
+            tags: Target tags, (time, batch); padding is ignored.
             lengths: Valid steps, (batch,).
         """
         emissions = emissions.float()
         return (self.log_partition(emissions, lengths) - self.score(emissions, tags, lengths)).sum()
 
     def score(self, emissions: Tensor, tags: Tensor, lengths: Tensor) -> Tensor:
-        """The score s(y) of given tags, (batch,)."""
+        """Return the score s(y) of tags, (batch,)."""
         transitions, first, last = self._scores()
         steps = torch.arange(emissions.shape[0], device=emissions.device)[:, None]
         mask = steps < lengths
@@ -81,7 +81,7 @@ class LinearChainCRF(nn.Module):
         return at_steps.masked_fill(~mask, 0).sum(0) + (between * mask[1:]).sum(0) + first[tags[0]] + last[ends]
 
     def log_partition(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """Log of the sum over all tag sequences of their e^score, (batch,)."""
+        """Return the log of the partition function, the sum of e^score over all tag sequences, (batch,)."""
         transitions, first, last = self._scores()
         initial, *later = emissions.unbind()  # the gradient of each `emissions[t]` would be as long as the sequence
         forward = first + initial  # (batch, tags)
@@ -92,7 +92,7 @@ class LinearChainCRF(nn.Module):
 
     @torch.no_grad()
     def marginals(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """Probability of each tag at each step, (time, batch, tags); zero in the padding."""
+        """Return the marginal probability of each tag at each step, (time, batch, tags); zero in the padding."""
         with torch.enable_grad():
             leaf = emissions.detach().float().requires_grad_()
             (gradient,) = torch.autograd.grad(self.log_partition(leaf, lengths).sum(), leaf)
@@ -100,7 +100,7 @@ class LinearChainCRF(nn.Module):
 
     @torch.no_grad()
     def decode(self, emissions: Tensor, lengths: Tensor) -> Tensor:
-        """The best tags, (time, batch), by Viterbi; zero in the padding."""
+        """Return the best tags, (time, batch), by the Viterbi algorithm; zero in the padding."""
         transitions, first, last = self._scores()
         emissions = emissions.float()
         time, batch, _ = emissions.shape

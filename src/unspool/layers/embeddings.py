@@ -1,4 +1,4 @@
-"""From numbers to vectors: words, and words composed of their characters."""
+"""Embeddings of tokens: an embedding table, and words composed of characters."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["CharacterComposition", "TokenEmbedding"]
 
 
 class CharacterComposition(nn.Module):
-    """A word's vector, composed of its characters.
+    """Word vectors from characters.
 
-    `convolution` slides filters over the characters and keeps each filter's maximum (Santos and Zadrozny 2014; Kim et
-    al. 2016, arXiv:1508.06615); `recurrent` runs an LSTM in both directions and keeps its two last states (Ling et al.
-    2015, arXiv:1508.02096).
+    `convolution` takes the maximum of each convolution filter over the characters (Santos and Zadrozny 2014; Kim et
+    al. 2016, arXiv:1508.06615). `recurrent` takes the two last states of a bidirectional LSTM (Ling et al. 2015,
+    arXiv:1508.02096).
 
     Args:
         kind: `convolution` or `recurrent`.
         num_characters: Size of the character vocabulary.
         character_size: Width of a character's vector.
         output_size: Width of a word's vector; even for `recurrent`.
-        kernel_size: Characters that a filter sees; odd.
-        dropout: Share of character features dropped, one mask per word.
+        kernel_size: Width of a filter in characters; odd.
+        dropout: Dropout rate of character features, one mask per word.
     """
 
     def __init__(
@@ -44,9 +44,7 @@ class CharacterComposition(nn.Module):
     ) -> None:
         super().__init__()
         if kind == "recurrent" and output_size % 2:
-            raise SettingError(
-                f"a width of {output_size} can't be halved between two directions: expected an even number"
-            )
+            raise SettingError(f"output_size = {output_size}: expected an even number, half for each direction")
         self.kind, self.output_size = kind, output_size
         self.embedding = nn.Embedding(num_characters, character_size, padding_idx=0)
         self.dropout = SequenceDropout(dropout, variational=True)
@@ -56,7 +54,7 @@ class CharacterComposition(nn.Module):
             self.recurrent = Recurrent("lstm", character_size, output_size // 2, bidirectional=True)
 
     def forward(self, characters: Characters) -> Tensor:
-        """Compose every spelled word, then put each where it stands: (time, batch, output_size)."""
+        """Compose each distinct word once; return the vectors of all tokens, (time, batch, output_size)."""
         vectors = self.dropout(self.embedding(characters.ids))  # (characters, words, character)
         if self.kind == "convolution":
             features = self.filters(vectors.permute(1, 2, 0))  # (words, output, characters)
@@ -70,14 +68,14 @@ class CharacterComposition(nn.Module):
 
 
 class TokenEmbedding(nn.Module):
-    """The vectors of a batch of tokens: a table, the characters, or both side by side.
+    """Embed a batch of tokens: by a table, and by characters beside it.
 
     Args:
         vocab_size: Number of units.
         size: Width of the table's vectors.
-        characters: What composes words from characters; none if omitted.
-        word_dropout: What replaces words in training; none if omitted.
-        pad_id: The number of padding, whose vector is zero.
+        characters: Composition of words from characters. None: table only.
+        word_dropout: Word dropout in training. None: no word dropout.
+        pad_id: Id of padding, whose vector is zero.
     """
 
     def __init__(

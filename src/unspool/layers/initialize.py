@@ -1,4 +1,4 @@
-"""Initialisations of recurrent weights, by name."""
+"""Weight initialisation of recurrent cells, by name: default, orthogonal, identity, small."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ Initialization = Literal["default", "orthogonal", "identity", "small"]
 
 @torch.no_grad()
 def initialize(model: nn.Module, how: Initialization = "default", *, forget_bias: float | None = None) -> None:
-    """Set the starting weights of every cell in a model.
+    """Initialise the weights of every cell in a model.
 
     Args:
         model: The model.
-        how: `default` leaves the uniform ±1/√hidden of `torch.nn`; `orthogonal` makes each square recurrent block
-            orthogonal (Saxe et al. 2014, arXiv:1312.6120) and the others Glorot uniform; `identity` makes the recurrent
-            blocks identity matrices (Le et al. 2015, arXiv:1504.00941); `small` draws all weights from ±0.05 (Zaremba
-            et al. 2014, arXiv:1409.2329) and sets biases to zero.
-        forget_bias: What the forget gate's bias starts at, for cells that have one (1 in Jozefowicz et al. 2015).
+        how: `default` keeps the uniform ±1/√hidden of `torch.nn`. `orthogonal` makes each square recurrent block
+            orthogonal (Saxe et al. 2014, arXiv:1312.6120) and the other blocks Glorot uniform. `identity` makes the
+            recurrent blocks identity matrices (Le et al. 2015, arXiv:1504.00941). `small` draws all weights from ±0.05
+            (Zaremba et al. 2014, arXiv:1409.2329) and sets biases to zero.
+        forget_bias: Initial bias of the forget gate, for cells that have one (1 in Jozefowicz et al. 2015). None: as
+            `how` sets it.
     """
     for cell in model.modules():
         if isinstance(cell, Cell):

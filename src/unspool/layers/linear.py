@@ -1,4 +1,4 @@
-"""A linear layer whose product the engine makes."""
+"""Linear layer whose matrix product runs in the engine."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["Linear"]
 
 
 class Linear(nn.Linear):
-    """`torch.nn.Linear`, made by our own code where that is faster than torch's."""
+    """`torch.nn.Linear` that uses the engine's GEMM where it is faster than torch's."""
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Sums, (..., out), of vectors, (..., in)."""
+        """Return `inputs @ weight.T + bias`, (..., out), for inputs (..., in)."""
         return linear(inputs, self.weight, self.bias)

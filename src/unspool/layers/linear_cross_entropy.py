@@ -1,9 +1,8 @@
-"""Cross-entropy straight from the vectors before the output layer, without ever holding all scores.
+"""Fused linear layer and cross-entropy, without storing the logits of all tokens.
 
-A vocabulary of 10,000 units makes 10,000 scores of every token; held for all tokens of a batch they are the largest
-tensor of a language model, and are written and read several times on the way to the gradient. Here the tokens go
-through in blocks that stay in the processor's cache: scores, probabilities and the gradient of each block are done
-before the next. The result is that of `F.cross_entropy(F.linear(...))`, to rounding.
+With a vocabulary of 10,000 units, the logits of a batch are the largest tensor of a language model. This module
+processes the tokens in blocks that fit into the processor's cache. It computes logits, probabilities and gradients of
+one block before the next. The result equals `F.cross_entropy(F.linear(...))` up to rounding.
 """
 
 from __future__ import annotations
@@ -18,34 +17,34 @@ from unspool.engine import linear, product
 
 __all__ = ["linear_cross_entropy"]
 
-_BLOCK_SCORES = 4_000_000  # scores held at a time
+_BLOCK_SCORES = 4_000_000  # logits per block
 
 
 def linear_cross_entropy(
     inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, *, label_smoothing: float = 0.0
 ) -> Tensor:
-    r"""Sum of -log softmax(W h + b) at the targets, in nats.
+    r"""Return the sum of -log softmax(W h + b) at the targets, in nats.
 
-    With smoothing ε, the sum of the Kullback-Leibler divergences KL(q ‖ p) from p = softmax(W h + b) to the target
-    smoothed over all C classes, q = (1 - ε) onehot + ε / C (Szegedy et al. 2016, arXiv:1512.00567, section 7); it is 0
-    where p = q.
+    With label smoothing ε, return the sum of the Kullback-Leibler divergences KL(q ‖ p) instead, where
+    p = softmax(W h + b) and q = (1 - ε) onehot + ε / C over all C classes (Szegedy et al. 2016, arXiv:1512.00567,
+    section 7). It is 0 where p = q.
 
-    Under autocast the products run in its lower precision, and the rest in float32.
+    Under autocast, matrix products run in its lower precision, everything else in float32.
 
     Args:
         inputs: Vectors h, (items, features).
         weight: W, (classes, features).
         bias: b, (classes,).
-        targets: The right classes, int64 (items,).
-        label_smoothing: ε, from 0 up to but not 1.
+        targets: Target classes, int64 (items,).
+        label_smoothing: ε, at least 0 and less than 1.
     """
-    wanted = torch.is_grad_enabled()  # not to be seen from inside of an autograd function
-    total: Tensor = _LinearCrossEntropy.apply(inputs, weight, bias, targets, label_smoothing, wanted)  # type: ignore[no-untyped-call]
+    needs_gradients = torch.is_grad_enabled()  # always False inside an autograd function
+    total: Tensor = _LinearCrossEntropy.apply(inputs, weight, bias, targets, label_smoothing, needs_gradients)  # type: ignore[no-untyped-call]
     return total
 
 
 def _negative_entropy(smoothing: float, classes: int) -> float:
-    """Sum of q log q over the classes of a smoothed target."""
+    """Return the sum of q log q over the classes of a smoothed target."""
     if not smoothing:
         return 0.0
     other = smoothing / classes
@@ -56,13 +55,19 @@ def _negative_entropy(smoothing: float, classes: int) -> float:
 class _LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, inputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, label_smoothing: float, wanted: bool
+        ctx: Any,
+        inputs: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        label_smoothing: float,
+        needs_gradients: bool,
     ) -> Tensor:
         kind = inputs.device.type
         low = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
         wide = torch.promote_types(weight.dtype, torch.float32)
-        wanted = wanted and any(ctx.needs_input_grad)
-        gradients = [torch.zeros_like(part, dtype=wide) for part in (inputs, weight, bias)] if wanted else []
+        needs_gradients = needs_gradients and any(ctx.needs_input_grad)
+        gradients = [torch.zeros_like(part, dtype=wide) for part in (inputs, weight, bias)] if needs_gradients else []
         total = torch.zeros((), dtype=wide, device=inputs.device)
         rows = max(1, _BLOCK_SCORES // weight.shape[0])
         with torch.autocast(kind, enabled=False):
@@ -74,7 +79,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
                 total -= (1 - label_smoothing) * scores.gather(1, places).sum()
                 if label_smoothing:
                     total -= label_smoothing / len(weight) * scores.sum()
-                if wanted:
+                if needs_gradients:
                     error = scores.exp_()  # p - q: d total / d scores
                     if label_smoothing:
                         error -= label_smoothing / len(weight)

@@ -1,4 +1,4 @@
-"""Attention with many heads: each looks over a sequence in its own way."""
+"""Multi-head attention over whole sequences, and step by step with a cache of keys and values."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["KeyValues", "MultiHeadAttention", "causal_mask"]
 
 
 class KeyValues(NamedTuple):
-    """Keys and values of the steps so far, split into heads."""
+    """Cache: keys and values of the steps so far, by head."""
 
     keys: Tensor  # (batch, heads, time, head size)
     values: Tensor  # (batch, heads, time, head size)
 
 
 class MultiHeadAttention(nn.Module):
-    r"""Project queries, keys and values, attend with each head, and bring the heads together.
+    r"""Multi-head scaled dot-product attention.
 
     .. math::
         \mathrm{head}_i &= \mathrm{Attention}(Q W^Q_i, K W^K_i, V W^V_i) \\
@@ -40,7 +40,7 @@ class MultiHeadAttention(nn.Module):
     Args:
         size: Width of queries, keys and outputs.
         heads: Number of heads; divides `size`.
-        dropout: Share of the attention weights dropped in training, from 0 up to but not 1.
+        dropout: Dropout rate of the attention weights, at least 0 and less than 1.
 
     Raises:
         SettingError: If a value is out of range, or `heads` does not divide `size`.
@@ -69,16 +69,16 @@ class MultiHeadAttention(nn.Module):
         causal: bool = False,
         need_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        """Let every query look over the keys.
+        """Attend from every query to the keys.
 
         Args:
             queries: (query time, batch, size).
-            keys: What is looked at, (key time, batch, size); the queries themselves if omitted. Finite also where
-                the mask is False.
-            mask: True where a query may look, bool, to be broadcast to (batch, heads, query time, key time); everywhere
-                if omitted. A query that may look at nothing gets a context of zero.
-            causal: Whether a query may only look at keys up to its own step.
-            need_weights: Whether to return the weights, by the plain formula, which is slower.
+            keys: Source of keys and values, (key time, batch, size); the queries themselves if omitted. Finite at
+                masked positions too.
+            mask: True at allowed positions, bool, broadcast to (batch, heads, query time, key time). None: all. A query
+                without an allowed position gets a context of zero.
+            causal: Whether a query may only attend to keys up to its own step.
+            need_weights: Whether to return the weights, which takes the slower reference formula.
 
         Returns:
             Outputs, (query time, batch, size); and the weights, (batch, heads, query time, key time), or None.
@@ -103,33 +103,33 @@ class MultiHeadAttention(nn.Module):
     def look(
         self, inputs: Tensor, memory: Tensor | None, bias: Tensor | None, *, empty: Tensor | None = None
     ) -> Tensor:
-        """Attend without telling the weights.
+        """Attend by the fast path, which has no weights to return.
 
         Args:
-            inputs: Where queries come from, (batch, query time, size).
-            memory: Where keys and values come from, (batch, key time, size); the inputs themselves if None.
-            bias: The mask, as `blocked` makes it, with something left for every query.
-            empty: Queries that get a context of zero, bool, to be broadcast to (batch, heads, query time, 1).
+            inputs: Source of queries, (batch, query time, size).
+            memory: Source of keys and values, (batch, key time, size); the inputs themselves if None.
+            bias: The mask from `blocked`, with at least one allowed position for every query.
+            empty: Queries that get a context of zero, bool, broadcast to (batch, heads, query time, 1).
 
         Returns:
             Outputs, (batch, query time, size).
         """
         if memory is None:
-            packed, kept = self._split(linear(inputs, self.in_proj_weight, self.in_proj_bias)), None
+            packed, packed_memory = self._split(linear(inputs, self.in_proj_weight, self.in_proj_bias)), None
         else:
             parts = [self.size, 2 * self.size]
             weight_q, weight_kv = torch.split(self.in_proj_weight, parts)
             bias_q, bias_kv = torch.split(self.in_proj_bias, parts)
             packed = self._split(linear(inputs, weight_q, bias_q))
-            kept = self._split(linear(memory, weight_kv, bias_kv))
-        context = attend_packed(packed, kept, bias, self.dropout if self.training else 0.0)
+            packed_memory = self._split(linear(memory, weight_kv, bias_kv))
+        context = attend_packed(packed, packed_memory, bias, self.dropout if self.training else 0.0)
         if empty is not None:
             by_head = empty.expand(-1, self.heads, -1, -1).transpose(1, 2)  # (batch, query time, heads, 1)
             context = self._split(context).squeeze(2).masked_fill(by_head, 0).flatten(2)
         return self.out_proj(context)  # type: ignore[no-any-return]
 
     def weigh(self, inputs: Tensor, memory: Tensor | None, mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Attend by the plain formula: outputs as from `look`, and weights (batch, heads, query time, key time)."""
+        """Attend by the reference formula: outputs as from `look`, weights (batch, heads, query time, key time)."""
         q = self._split(linear(inputs, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size]))
         keys, values = self.keys_values(inputs if memory is None else memory)
         context, weights = reference_attend(q.squeeze(2).transpose(1, 2), keys, values, mask)
@@ -138,18 +138,18 @@ class MultiHeadAttention(nn.Module):
         return self.out_proj(context.transpose(1, 2).flatten(2)), weights
 
     def keys_values(self, memory: Tensor) -> KeyValues:
-        """Keys and values of a memory, (batch, time, size), to be looked at again and again."""
+        """Return keys and values of a memory, (batch, time, size), for many steps."""
         both = self._split(linear(memory, self.in_proj_weight[self.size :], self.in_proj_bias[self.size :]))
         keys, values = both.permute(2, 0, 3, 1, 4).contiguous().unbind(0)
         return KeyValues(keys, values)
 
     def empty_cache(self, batch_size: int) -> KeyValues:
-        """Keys and values before the first step."""
+        """Return the cache before the first step."""
         none = self.in_proj_weight.new_zeros(batch_size, self.heads, 0, self.size // self.heads)
         return KeyValues(none, none)
 
     def advance(self, inputs: Tensor, cache: KeyValues) -> tuple[Tensor, KeyValues]:
-        """One more step, (batch, size), which looks at itself and all before it: its output, and the longer cache."""
+        """Make one causal step, (batch, size); return its output and the extended cache."""
         packed = self._split(linear(inputs.unsqueeze(1), self.in_proj_weight, self.in_proj_bias))
         q, k, v = packed.transpose(1, 3).unbind(2)  # (batch, heads, 1, head size)
         if cache.keys.shape[2]:
@@ -158,17 +158,17 @@ class MultiHeadAttention(nn.Module):
         return self.out_proj(context.flatten(1)), KeyValues(k, v)
 
     def look_step(self, inputs: Tensor, cache: KeyValues, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-        """One query of each sequence, (batch, size), over a memory's keys and values: output, (batch, heads, time)."""
+        """Attend from one query per sequence, (batch, size), to a memory; return output and weights."""
         q = linear(inputs, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size])
         context, weights = attend_step(q.view(len(q), self.heads, -1), cache.keys, cache.values, bias)
         return self.out_proj(context.flatten(1)), weights
 
     @torch.no_grad()
     def load_torch(self, module: nn.MultiheadAttention) -> None:
-        """Take over the weights of torch's layer.
+        """Copy the weights of torch's layer.
 
         Raises:
-            SettingError: If it has other sizes, or parameters that this layer has not.
+            SettingError: If its sizes or its parameters differ.
         """
         theirs, mine = dict(module.named_parameters()), dict(self.named_parameters())
         fits = {name: p.shape for name, p in theirs.items()} == {name: p.shape for name, p in mine.items()}
@@ -181,7 +181,7 @@ class MultiHeadAttention(nn.Module):
             parameter.copy_(theirs[name])
 
     def _check(self, queries: Tensor, keys: Tensor | None, mask: Tensor | None) -> Tensor | None:
-        """The mask with all four dimensions, after a look at every shape."""
+        """Check every shape; return the mask with four dimensions."""
         for name, tensor in (("queries", queries), ("keys", keys)):
             if tensor is not None and (tensor.dim() != 3 or tensor.shape[-1] != self.size or 0 in tensor.shape):
                 raise ShapeError(f"{name} have shape {tuple(tensor.shape)}, expected (time, batch, {self.size})")
@@ -199,7 +199,7 @@ class MultiHeadAttention(nn.Module):
         return mask.expand(*mask.shape[:3], whole[3])
 
     def _split(self, projected: Tensor) -> Tensor:
-        """(batch, time, parts * size) as (batch, time, parts, heads, head size)."""
+        """View (batch, time, parts * size) as (batch, time, parts, heads, head size)."""
         return projected.view(*projected.shape[:2], -1, self.heads, self.size // self.heads)
 
     def extra_repr(self) -> str:
@@ -207,5 +207,5 @@ class MultiHeadAttention(nn.Module):
 
 
 def causal_mask(queries: int, keys: int, device: torch.device) -> Tensor:
-    """True on and below the diagonal, (1, 1, queries, keys)."""
+    """Return the causal mask, (1, 1, queries, keys): True on and below the diagonal."""
     return torch.ones(1, 1, queries, keys, dtype=torch.bool, device=device).tril()

@@ -1,4 +1,4 @@
-"""Where a step stands, added to what it says: waves of many lengths, or learned vectors."""
+"""Position encodings for Transformers: sinusoidal and learned."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ __all__ = ["LearnedPositions", "SinusoidalPositions"]
 
 
 class SinusoidalPositions(nn.Module):
-    r"""Add sines and cosines of the position, for sequences of any length.
+    r"""Add sinusoidal position encodings, for sequences of any length.
 
     .. math::
         PE_{(pos, 2i)} &= \sin(pos / 10000^{2i / d}) \\
         PE_{(pos, 2i + 1)} &= \cos(pos / 10000^{2i / d})
 
-    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5. The table grows with the longest sequence seen, and
-    is not saved.
+    Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5. The table grows with the longest sequence so
+    far, and is not saved.
 
     Args:
         size: Width of the inputs, d.
@@ -38,7 +38,7 @@ class SinusoidalPositions(nn.Module):
 
         Args:
             inputs: (time, batch, size).
-            start: Position of the first step; of each sequence if a tensor, int64 (batch,).
+            start: Position of the first step, at least 0; per sequence if a tensor, int64 (batch,).
 
         Returns:
             The sum, (time, batch, size).
@@ -54,7 +54,7 @@ class SinusoidalPositions(nn.Module):
         return inputs + self.rows(start + time, inputs)[start:].unsqueeze(1)
 
     def rows(self, count: int, like: Tensor) -> Tensor:
-        """The vectors of positions 0 to `count` - 1, (count, size), in the type and on the device of `like`."""
+        """Return the vectors of positions 0 to `count` - 1, (count, size), with dtype and device of `like`."""
         if len(self.table) < count or self.table.device != like.device or self.table.dtype != like.dtype:
             self.table = self._waves(max(2 * count, len(self.table))).to(like)
         return self.table[:count]
@@ -69,14 +69,14 @@ class SinusoidalPositions(nn.Module):
 
 
 class LearnedPositions(nn.Module):
-    """Add a learned vector for each position, up to a longest sequence.
+    """Add a learned vector for each position, up to a maximum length.
 
     Source: Gehring et al. 2017, arXiv:1705.03122, section 3.1. Vectors start from a normal distribution of standard
     deviation 0.02 (Devlin et al. 2019, arXiv:1810.04805).
 
     Args:
         size: Width of the inputs.
-        max_length: Steps of the longest sequence.
+        max_length: Number of positions.
     """
 
     def __init__(self, size: int, max_length: int) -> None:
@@ -90,7 +90,7 @@ class LearnedPositions(nn.Module):
         """Add positions to sequences, as `SinusoidalPositions` does.
 
         Raises:
-            ShapeError: If the inputs have another width, or go on past `max_length`.
+            ShapeError: If the inputs have another width, or are longer than `max_length`.
         """
         _check(inputs, self.size)
         time = inputs.shape[0]
@@ -100,7 +100,7 @@ class LearnedPositions(nn.Module):
         return inputs + self.rows(start + time, inputs)[start:].unsqueeze(1)
 
     def rows(self, count: int, like: Tensor) -> Tensor:
-        """The vectors of positions 0 to `count` - 1, (count, size)."""
+        """Return the vectors of positions 0 to `count` - 1, (count, size)."""
         if count > self.max_length:
             raise ShapeError(
                 f"a sequence has {count} steps, and positions were learned for {self.max_length} (max_length); "

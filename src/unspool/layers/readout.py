@@ -1,4 +1,4 @@
-"""From a sequence of vectors to one: last state, mean, maximum, or attention."""
+"""Pooling of a sequence into one vector: last state, mean, maximum, or attention."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from unspool.layers.masked_softmax import masked_softmax
+
 __all__ = ["Pooling", "Readout", "ReadoutOutput"]
 
 Pooling = Literal["last", "mean", "max", "attention"]
 
 
 class ReadoutOutput(NamedTuple):
-    """What a readout returns."""
+    """The pooled vector and the weights of the steps."""
 
     vector: Tensor  # (batch, features)
-    weights: Tensor | None  # how much each step counted, (time, batch); None where steps have no weights
+    weights: Tensor | None  # weight of each step, (time, batch); None for `last` and `max`
 
 
 class Readout(nn.Module):
-    r"""Bring the states of a sequence down to one vector.
+    r"""Pool the states of a sequence into one vector.
 
-    `last` takes the state after the last step (of the backward half: after the first), `mean` and `max` pool over
-    the valid steps, and `attention` weighs them:
+    `last` takes the state after the last step (of the backward half: after the first). `mean` and `max` pool over
+    the valid steps. `attention` is a weighted sum:
 
     .. math:: u_t = v^\top \tanh(W h_t + b), \quad \alpha = \mathrm{softmax}(u), \quad s = \sum_t \alpha_t h_t
 
@@ -32,7 +34,7 @@ class Readout(nn.Module):
     Args:
         pooling: One of `last`, `mean`, `max`, `attention`.
         size: Width of the states.
-        directions: 2 where the second half of the states was read backwards.
+        directions: 2 if the second half of the states runs backwards, else 1.
     """
 
     def __init__(self, pooling: Pooling, size: int, directions: int = 1) -> None:
@@ -43,7 +45,7 @@ class Readout(nn.Module):
             self.score = nn.Linear(size, 1, bias=False)
 
     def forward(self, states: Tensor, lengths: Tensor) -> ReadoutOutput:
-        """Read out sequences of states, (time, batch, size), each of its own length, (batch,)."""
+        """Pool states, (time, batch, size), of sequences with lengths (batch,)."""
         steps = torch.arange(states.shape[0], device=states.device)[:, None]
         mask = steps < lengths  # (time, batch)
         if self.pooling == "last":
@@ -59,7 +61,7 @@ class Readout(nn.Module):
             weights = mask / lengths
         else:
             scores = self.score(torch.tanh(self.project(states))).squeeze(-1)
-            weights = scores.float().masked_fill(~mask, float("-inf")).softmax(0)
+            weights = masked_softmax(scores, mask, dim=0)
         return ReadoutOutput((weights.unsqueeze(-1) * states).sum(0), weights)
 
     def extra_repr(self) -> str:

@@ -1,4 +1,4 @@
-"""Stacks of recurrent layers: any cell, any depth, one direction or both."""
+"""Recurrent stacks: any cell, any depth, one direction or both, with dropout and residual connections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unspool.cells import Cell, cell_class
 from unspool.engine import Backend, Lengths, Stepper, check_sequences, lengths_tensor, unroll
 from unspool.errors import SettingError, ShapeError
-from unspool.layers.dropout import SequenceDropout, dropped_weights
+from unspool.layers.dropout import SequenceDropout, drop_weights
 
 __all__ = ["Recurrent", "RecurrentOutput", "RecurrentState"]
 
@@ -20,27 +20,27 @@ RecurrentState = tuple[tuple[Any, ...], ...]
 
 
 class RecurrentOutput(NamedTuple):
-    """What a stack returns."""
+    """Outputs and final state of a stack."""
 
     outputs: Tensor  # of the last layer, (time, batch, output_size), zero past each length
     state: RecurrentState
 
 
 class Recurrent(nn.Module):
-    """A stack of one cell over padded sequences.
+    """Stack of layers of one cell, over padded sequences.
 
     Args:
-        cell: The cell's name, class, or `module:Class`.
-        cell_options: Arguments of the cell's `__init__` beyond its two sizes, by name, as `{"rate": 0.9}`.
+        cell: Name of the cell, its class, or `module:Class`.
+        cell_options: Arguments of the cell's `__init__` besides its two sizes, such as `{"rate": 0.9}`.
         input_size: Width of the inputs.
         hidden_size: Width of each layer and direction.
         num_layers: Depth, at least 1.
-        bidirectional: Whether every layer also reads from the end, its outputs beside the others.
-        residual: Whether a layer's input is added to its output, wherever both are equally wide.
-        dropout: Share of values dropped between layers.
-        variational: Whether that dropout keeps one mask per sequence.
-        weight_dropout: Share of recurrent weights dropped, one mask per batch.
-        backend: The engine's path; `auto` takes the fastest that is right.
+        bidirectional: Whether every layer also runs backwards; its outputs are concatenated.
+        residual: Whether to add the input of a layer to its output where both have the same width.
+        dropout: Dropout rate between layers.
+        variational: Whether that dropout uses one mask per sequence.
+        weight_dropout: Dropout rate of recurrent weights, one mask per batch.
+        backend: Backend of the engine; `auto` takes the fastest one that supports the call.
 
     Raises:
         SettingError: If there is no such cell, it has no such option, or a size is not positive.
@@ -89,7 +89,7 @@ class Recurrent(nn.Module):
             inputs: Sequences padded at the end, (time, batch, input).
             lengths: Valid steps of each sequence, whole numbers (batch,) in a tensor or a list, each between 1 and
                 time; all of them if omitted.
-            state: Where to start, as an earlier call returned it; the cells' initial states if omitted.
+            state: Initial state, as an earlier call returned it; the cells' initial states if omitted.
 
         Returns:
             The last layer's outputs and the state of every layer and direction.
@@ -101,7 +101,7 @@ class Recurrent(nn.Module):
         check_sequences(inputs, lengths, self.input_size)
         if state is not None and len(state) != self.num_layers:
             raise ShapeError(f"state has {len(state)} layers, expected {self.num_layers}")
-        if self.residual and lengths is not None:  # what stands in the padding must not reach the sum
+        if self.residual and lengths is not None:  # padding must not reach the sum
             steps = torch.arange(inputs.shape[0], device=inputs.device)[:, None]
             inputs = inputs.masked_fill((steps >= lengths.to(inputs.device)).unsqueeze(-1), 0)
         if len(inputs) == 1 and state is not None and lengths is None and self._writes(inputs):
@@ -116,12 +116,12 @@ class Recurrent(nn.Module):
         return RecurrentOutput(inputs, tuple(final))
 
     def _writes(self, inputs: Tensor) -> bool:
-        """Whether one step is a step of writing, which a `Stepper` makes in less time than `unroll`."""
+        """Whether a `Stepper` may make this single step, which is faster than `unroll`."""
         plain = self.directions == 1 and self.backend == "auto" and not self.training
         return plain and inputs.is_cpu and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
 
     def _step(self, x: Tensor, state: RecurrentState) -> RecurrentOutput:
-        """One step of all layers, (batch, input)."""
+        """Make one step of all layers, for inputs (batch, input)."""
         cells = [cells[0] for cells in self._cells()]
         if [stepper.cell for stepper in self._steppers] != cells:
             self._steppers = [Stepper(cell) for cell in cells]
@@ -138,7 +138,7 @@ class Recurrent(nn.Module):
     ) -> tuple[Tensor, tuple[Any, ...]]:
         outputs, after = [], []
         for direction, cell in enumerate(cells):
-            with dropped_weights(cell, self.weight_dropout):
+            with drop_weights(cell, self.weight_dropout):
                 output, final = unroll(
                     cell,
                     inputs,
@@ -152,11 +152,11 @@ class Recurrent(nn.Module):
         return torch.cat(outputs, dim=-1) if len(outputs) > 1 else outputs[0], tuple(after)
 
     def initial_state(self, batch_size: int) -> RecurrentState:
-        """The state before the first step, for every layer and direction."""
+        """Return the state before the first step, for every layer and direction."""
         return tuple(tuple(cell.initial_state(batch_size) for cell in cells) for cells in self._cells())
 
     def named_cells(self) -> Iterator[tuple[str, Cell[Any], bool]]:
-        """Every cell with its name, as `layer 1 forward`, and whether it reads backwards."""
+        """Iterate over the cells: name, such as `layer 1 forward`, cell, and whether it runs backwards."""
         for depth, cells in enumerate(self._cells()):
             for direction, cell in enumerate(cells):
                 side = ("forward", "backward")[direction]

@@ -1,4 +1,4 @@
-"""Dropout and the sum around a block in one step, with random numbers that are cheap on a CPU."""
+"""Dropout with cheap random numbers on a CPU, alone and fused with a residual sum."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from torch import Tensor
 
 from unspool.randomness import dropout, generator_on
 
-__all__ = ["add_dropped", "dropped", "keep_mask"]
+__all__ = ["add_dropout", "drop_values", "keep_mask"]
 
 
-def add_dropped(residual: Tensor, inputs: Tensor, rate: float) -> Tensor:
-    """`residual + dropout(inputs)`, two tensors of one shape, in the type of `residual`."""
+def add_dropout(residual: Tensor, inputs: Tensor, rate: float) -> Tensor:
+    """Return `residual + dropout(inputs)`, for tensors of one shape, with the dtype of `residual`."""
     if rate == 0:
         return residual + inputs
     if inputs.device.type != "cpu":
         return residual + dropout(inputs, rate)
-    kept = keep_mask(inputs.shape, rate, residual.dtype)
-    result: Tensor = _AddDropped.apply(residual, inputs, kept)  # type: ignore[no-untyped-call]
+    mask = keep_mask(inputs.shape, rate, residual.dtype)
+    result: Tensor = _AddDropout.apply(residual, inputs, mask)  # type: ignore[no-untyped-call]
     return result
 
 
-def dropped(inputs: Tensor, rate: float) -> Tensor:
-    """Dropout of single values; what stays is scaled up to keep the mean."""
+def drop_values(inputs: Tensor, rate: float) -> Tensor:
+    """Apply dropout to single values."""
     if rate == 0:
         return inputs
     if inputs.device.type != "cpu":
@@ -34,29 +34,29 @@ def dropped(inputs: Tensor, rate: float) -> Tensor:
 
 
 def keep_mask(shape: Sequence[int], rate: float, dtype: torch.dtype) -> Tensor:
-    """Zeros at the rate, rounded to 1/65536, and elsewhere what keeps the mean exactly; on the CPU.
+    """Return a dropout mask on the CPU: 0 at the rate, rounded to 1/65536, else a constant that keeps the mean.
 
-    A value's fate takes 16 random bits, where torch's own dropout draws 64 for each; a quarter of its time.
+    Each value takes 16 random bits. Torch's own dropout draws 64 and takes four times as long.
     """
     size = torch.Size(shape)
     words = torch.empty((size.numel() + 3) // 4, dtype=torch.int64)
     words.random_(-(2**63), None, generator=generator_on(words.device))
     threshold = round(rate * 2**16)
-    kept = torch.empty(size, dtype=torch.float32)
-    torch.ge(words.view(torch.int16)[: size.numel()].view(size), threshold - 2**15, out=kept)
-    return kept.to(dtype).mul_(2**16 / (2**16 - threshold))
+    mask = torch.empty(size, dtype=torch.float32)
+    torch.ge(words.view(torch.int16)[: size.numel()].view(size), threshold - 2**15, out=mask)
+    return mask.to(dtype).mul_(2**16 / (2**16 - threshold))
 
 
-class _AddDropped(torch.autograd.Function):
-    """Product and sum in one pass; autograd's own derivative of it would multiply once more than needed."""
+class _AddDropout(torch.autograd.Function):
+    """Fused product and sum, with one product less in the backward pass than autograd would need."""
 
     @staticmethod
-    def forward(ctx: Any, residual: Tensor, inputs: Tensor, kept: Tensor) -> Tensor:
-        ctx.save_for_backward(kept)
+    def forward(ctx: Any, residual: Tensor, inputs: Tensor, mask: Tensor) -> Tensor:
+        ctx.save_for_backward(mask)
         ctx.dtype = inputs.dtype
-        return torch.addcmul(residual, inputs.to(residual.dtype), kept)
+        return torch.addcmul(residual, inputs.to(residual.dtype), mask)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None]:
-        (kept,) = ctx.saved_tensors
-        return gradient, (gradient * kept).to(ctx.dtype), None
+        (mask,) = ctx.saved_tensors
+        return gradient, (gradient * mask).to(ctx.dtype), None

@@ -1,4 +1,4 @@
-"""Scaled dot-product attention: the formula, and the same in few products for sentences of ordinary length."""
+"""Scaled dot-product attention: the reference formula, and a faster one for sentences of ordinary length."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unspool.layers.masked_softmax import masked_softmax
 from unspool.layers.residual import keep_mask
-from unspool.randomness import dropout as drop
+from unspool.randomness import dropout as dropout_values
 from unspool.randomness import generator_on, lend
 
 __all__ = ["attend_packed", "attend_step", "blocked", "inner_type", "reference_attend"]
 
-BLOCKED = -1e30  # added to a score, leaves exactly no weight beside any score that is not blocked
-LANES = 16  # torch's softmax over rows that do not fill the widest vector registers takes ten times as long
-LONGEST = 256  # beyond it all scores at once outgrow the cache, and torch's kernel, which takes them in blocks, wins
+BLOCKED = -1e30  # added to a score, its weight becomes exactly 0 beside any other score
+LANES = 16  # torch's softmax is ten times slower over rows that do not fill whole vector registers
+LONGEST = 256  # above it the scores outgrow the cache, and torch's blocked kernel is faster
 
 
 def reference_attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    r"""Weigh values by how well their keys fit each query: the definition.
+    r"""Scaled dot-product attention by its formula: the reference.
 
     .. math:: \mathrm{Attention}(Q, K, V) = \mathrm{softmax}(Q K^\top / \sqrt{d_k}) V
 
@@ -31,55 +32,52 @@ def reference_attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | N
         query: (batch, heads, query time, head size).
         key: (batch, heads, key time, head size).
         value: As `key`.
-        mask: What each query may look at (True), to be broadcast to (batch, heads, query time, key time).
+        mask: True at allowed positions, broadcast to (batch, heads, query time, key time). None: all.
 
     Returns:
-        Contexts, (batch, heads, query time, head size), and weights, (batch, heads, query time, key time). A query
-        that may look at nothing has weights and a context of zero.
+        Contexts, (batch, heads, query time, head size), and weights, (batch, heads, query time, key time). Both are
+        zero for a query without an allowed position.
     """
     scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
-    if mask is None:
-        weights = scores.softmax(-1)
-    else:
-        weights = scores.masked_fill(~mask, BLOCKED).softmax(-1).masked_fill(~mask, 0)
+    weights = masked_softmax(scores, mask)
     return weights.to(value.dtype) @ value, weights
 
 
 def blocked(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What the fast paths add to the scores so that only True of a mask, (..., key time), is looked at.
+    """Return the additive mask of the fast paths for a mask, (..., key time): 0 where True, -1e30 elsewhere.
 
-    The last dimension is filled up to whole vector registers, and what is filled in is blocked.
+    The last dimension is padded to whole vector registers, and the padding is blocked.
     """
-    extra = _filled(mask.shape[-1]) - mask.shape[-1]
+    extra = _padded(mask.shape[-1]) - mask.shape[-1]
     return F.pad(
         torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, BLOCKED), (0, extra), value=BLOCKED
     )
 
 
 def attend_packed(packed: Tensor, memory: Tensor | None, bias: Tensor | None, dropout: float = 0.0) -> Tensor:
-    """Many-headed attention from packed products; agrees with `reference_attend`.
+    """Multi-head attention from packed projections; agrees with `reference_attend`.
 
     Args:
         packed: Queries, keys and values of one sequence, (batch, time, 3, heads, head size); or queries alone,
             (batch, time, 1, heads, head size).
         memory: Keys and values of another sequence, (batch, key time, 2, heads, head size).
-        bias: From `blocked`, to be broadcast to (batch, heads, time, key time), nothing blocked if omitted. Every
-            query must have a key left.
-        dropout: Share of the weights dropped.
+        bias: From `blocked`, broadcast to (batch, heads, time, key time). None: all positions allowed. Every query
+            needs an allowed position.
+        dropout: Dropout rate of the weights.
 
     Returns:
-        Contexts, the heads side by side, (batch, time, size).
+        Contexts with concatenated heads, (batch, time, size).
     """
     keys = (packed if memory is None else memory).shape[1]
     if packed.device.type == "cpu" and keys <= LONGEST:
-        if bias is None and keys != _filled(keys):
+        if bias is None and keys != _padded(keys):
             bias = blocked(torch.ones(keys, dtype=torch.bool), inner_type(packed))
-        kept = None
+        keep = None
         if dropout:
             batch, time, _, heads, _ = packed.shape
-            kept = keep_mask((batch * heads, time, _filled(keys)), dropout, inner_type(packed))
+            keep = keep_mask((batch * heads, time, _padded(keys)), dropout, inner_type(packed))
         with torch.autocast("cpu", enabled=False):
-            context: Tensor = _Attend.apply(packed, memory, bias, kept)  # type: ignore[no-untyped-call]
+            context: Tensor = _Attend.apply(packed, memory, bias, keep)  # type: ignore[no-untyped-call]
         return context
     q, k, v = _parts(packed, memory)
     if bias is not None:
@@ -88,13 +86,13 @@ def attend_packed(packed: Tensor, memory: Tensor | None, bias: Tensor | None, dr
 
 
 def attend_step(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """`reference_attend` for one query of each sequence, with a bias from `blocked` in place of the mask.
+    """Attend with one query per sequence, as `reference_attend`, with a bias from `blocked` in place of the mask.
 
     Args:
         query: (batch, heads, head size).
         key: (batch, heads, key time, head size).
         value: As `key`.
-        bias: To be broadcast to (batch, heads, key time filled up), nothing blocked if omitted.
+        bias: Broadcast to (batch, heads, padded key time). None: all positions allowed.
 
     Returns:
         Contexts, (batch, heads, head size), and weights, (batch, heads, key time).
@@ -102,73 +100,78 @@ def attend_step(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None =
     batch, heads, time, size = key.shape
     keys, values = key.flatten(0, 1), value.flatten(0, 1)
     scores = torch.bmm((query * size**-0.5).view(-1, 1, size), keys.transpose(1, 2)).view(batch, heads, time)
-    scores = F.pad(scores.to(inner_type(scores)), (0, _filled(time) - time), value=BLOCKED)
-    weights = (scores if bias is None else scores + bias).softmax(-1)[..., :time]
+    scores = F.pad(scores.to(inner_type(scores)), (0, _padded(time) - time), value=BLOCKED)
+    weights = _biased_softmax(scores, bias)[..., :time]
     context = torch.bmm(weights.reshape(-1, 1, time).to(value.dtype), values)
     return context.view(batch, heads, size), weights
 
 
 def _attend_by_torch(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None, dropout: float) -> Tensor:
-    """Torch's attention; its dropout takes no generator, so that the run's numbers reach it by another way."""
+    """Call torch's attention; since its dropout takes no generator, draw from the run's generator in other ways."""
     generator = generator_on(query.device) if dropout else None
     if generator is None:
         return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
     if query.device.type != "cpu":
-        with lend([generator]):  # only while the kernel is launched
+        with lend([generator]):  # during the launch only
             return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
     scale = math.sqrt(1 / math.sqrt(query.shape[-1]))  # to both sides, as torch's formula does
     scores = (query * scale) @ (key * scale).transpose(-2, -1)
-    weights = (scores if bias is None else scores + bias).softmax(-1)
-    return drop(weights, dropout) @ value
+    weights = _biased_softmax(scores, bias)
+    return dropout_values(weights, dropout) @ value
+
+
+def _biased_softmax(scores: Tensor, bias: Tensor | None) -> Tensor:
+    """Return the softmax of scores plus a bias from `blocked`."""
+    return (scores if bias is None else scores + bias).softmax(-1)
 
 
 def inner_type(tensor: Tensor) -> torch.dtype:
-    """The type in which scores are added up and weighed."""
+    """Return the dtype of scores and weights: float64 for float64, else float32."""
     return torch.float64 if tensor.dtype == torch.float64 else torch.float32
 
 
 def _parts(packed: Tensor, memory: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values as views, (batch, heads, time, head size)."""
+    """Return queries, keys and values as views, (batch, heads, time, head size)."""
     parts = packed.unbind(2) if memory is None else (*packed.unbind(2), *memory.unbind(2))
     q, k, v = (part.transpose(1, 2) for part in parts)
     return q, k, v
 
 
-def _filled(size: int) -> int:
+def _padded(size: int) -> int:
     return -(-size // LANES) * LANES
 
 
 class _Attend(torch.autograd.Function):
-    """Two batched products around a softmax, and four around its derivative, whatever the inputs' type in float32.
+    """Attention in two batched products forward and four backward, in float32 at least.
 
-    Keys and values are filled up with zeros to whole vector registers; the bias blocks what was filled in.
+    Keys and values are zero-padded to whole vector registers; the bias blocks the padding.
     """
 
     @staticmethod
-    def forward(ctx: Any, packed: Tensor, memory: Tensor | None, bias: Tensor | None, kept: Tensor | None) -> Tensor:
+    def forward(ctx: Any, packed: Tensor, memory: Tensor | None, bias: Tensor | None, keep: Tensor | None) -> Tensor:
         batch, time, _, heads, size = packed.shape
-        width = _filled((packed if memory is None else memory).shape[1])
+        width = _padded((packed if memory is None else memory).shape[1])
         parts = _parts(packed, memory)
         q, k, v = (_side_by_side(part, length) for part, length in zip(parts, (time, width, width), strict=True))
         scores = torch.bmm(q.mul_(size**-0.5), k.transpose(1, 2))
         if bias is not None:
             scores.view(batch, heads, time, width).add_(bias)
         weights = scores.softmax(-1)
-        context = torch.bmm(weights if kept is None else weights * kept, v)
-        ctx.save_for_backward(packed, memory, bias, kept, q, k, v, weights)
+        context = torch.bmm(weights if keep is None else weights * keep, v)
+        ctx.save_for_backward(packed, memory, bias, keep, q, k, v, weights)
         return context.view(batch, heads, time, size).transpose(1, 2).reshape(batch, time, -1).to(packed.dtype)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        packed, memory, bias, kept, q, k, v, weights = ctx.saved_tensors
-        if torch.is_grad_enabled():  # someone wants gradients of these gradients
-            return _plain_gradients(packed, memory, bias, kept, gradient)
+        packed, memory, bias, keep, q, k, v, weights = ctx.saved_tensors
+        if torch.is_grad_enabled():  # double backward
+            return _plain_gradients(packed, memory, bias, keep, gradient)
         batch, time, _, heads, size = packed.shape
         grad = _side_by_side(gradient.view(batch, time, heads, size).transpose(1, 2), time)
-        grad_v = torch.bmm((weights if kept is None else weights * kept).transpose(1, 2), grad)
+        grad_v = torch.bmm((weights if keep is None else weights * keep).transpose(1, 2), grad)
         grad_weights = torch.bmm(grad, v.transpose(1, 2))
-        if kept is not None:
-            grad_weights.mul_(kept)
+        if keep is not None:
+            grad_weights.mul_(keep)
         grad_scores = torch.ops.aten._softmax_backward_data(grad_weights, weights, -1, weights.dtype)
         grad_q = torch.bmm(grad_scores, k).mul_(size**-0.5)
         grad_k = torch.bmm(grad_scores.transpose(1, 2), q)  # q was scaled in the forward pass
@@ -179,26 +182,26 @@ class _Attend(torch.autograd.Function):
         return grad_packed, grad_memory, None, None
 
 
-def _side_by_side(part: Tensor, filled: int) -> Tensor:
-    """A copy of (batch, heads, time, head size) as (batch * heads, filled, head size), zero past its time."""
+def _side_by_side(part: Tensor, length: int) -> Tensor:
+    """Copy (batch, heads, time, head size) to (batch * heads, length, head size), zero past its time."""
     batch, heads, time, size = part.shape
-    copy = torch.empty(batch, heads, filled, size, dtype=inner_type(part))
+    copy = torch.empty(batch, heads, length, size, dtype=inner_type(part))
     copy[:, :, :time].copy_(part)
     copy[:, :, time:].zero_()
-    return copy.view(batch * heads, filled, size)
+    return copy.view(batch * heads, length, size)
 
 
 def _plain_gradients(
-    packed: Tensor, memory: Tensor | None, bias: Tensor | None, kept: Tensor | None, gradient: Tensor
+    packed: Tensor, memory: Tensor | None, bias: Tensor | None, keep: Tensor | None, gradient: Tensor
 ) -> tuple[Tensor | None, ...]:
-    """What `_Attend` passes back, by operations that can be differentiated again."""
+    """Return the gradients of `_Attend` by differentiable operations."""
     q, k, v = (part.to(inner_type(packed)) for part in _parts(packed, memory))
     scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
-    weights = (scores if bias is None else scores + bias[..., : k.shape[2]]).softmax(-1)
-    if kept is not None:
-        weights = weights * kept.view(*q.shape[:3], -1)[..., : k.shape[2]]
+    weights = _biased_softmax(scores, None if bias is None else bias[..., : k.shape[2]])
+    if keep is not None:
+        weights = weights * keep.view(*q.shape[:3], -1)[..., : k.shape[2]]
     context = (weights @ v).transpose(1, 2).flatten(2).to(packed.dtype)
-    wanted = [tensor for tensor in (packed, memory) if tensor is not None and tensor.requires_grad]
-    found = iter(torch.autograd.grad(context, wanted, gradient, create_graph=True))
-    grads = [next(found) if tensor is not None and tensor.requires_grad else None for tensor in (packed, memory)]
+    inputs = [tensor for tensor in (packed, memory) if tensor is not None and tensor.requires_grad]
+    gradients = iter(torch.autograd.grad(context, inputs, gradient, create_graph=True))
+    grads = [next(gradients) if tensor is not None and tensor.requires_grad else None for tensor in (packed, memory)]
     return *grads, None, None

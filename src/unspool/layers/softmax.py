@@ -1,4 +1,4 @@
-"""From vectors to the next unit: a full softmax, tied to the embedding or not, and an adaptive one."""
+"""Output layers over a vocabulary: full softmax, with tied weights or without, and adaptive softmax."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ class FullSoftmax(nn.Module):
     """A softmax over the whole vocabulary.
 
     Args:
-        input_size: Width of the vectors that come in.
+        input_size: Width of the input vectors.
         vocab_size: Number of units.
-        tied: The embedding table, (vocabulary, size), whose weights serve here too (Press and Wolf 2017,
-            arXiv:1608.05859; Inan et al. 2017, arXiv:1611.01462); a product narrows the input to its width where they
-            differ.
+        tied: Embedding table, (vocabulary, size), to tie the weights to (Press and Wolf 2017, arXiv:1608.05859; Inan
+            et al. 2017, arXiv:1611.01462). A linear projection maps the input to its width if the two differ.
     """
 
     def __init__(self, input_size: int, vocab_size: int, *, tied: nn.Parameter | None = None) -> None:
@@ -37,19 +36,19 @@ class FullSoftmax(nn.Module):
         self.bias = nn.Parameter(torch.zeros(vocab_size))
 
     def logits(self, inputs: Tensor) -> Tensor:
-        """Scores of every unit, (..., vocabulary), for vectors (..., input)."""
+        """Return the logits, (..., vocabulary), of vectors (..., input)."""
         if self.project is not None:
             inputs = self.project(inputs)
         return linear(inputs, self.weight, self.bias)
 
     def log_probabilities(self, inputs: Tensor) -> Tensor:
-        """Log-probabilities in nats, (..., vocabulary), float32."""
+        """Return log-probabilities in nats, (..., vocabulary), float32, of vectors (..., input)."""
         return self.logits(inputs).float().log_softmax(-1)
 
     def loss(self, inputs: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
-        """Sum of -log p over targets, (items,), for vectors (items, input), in nats.
+        """Return the sum of -log p over targets, (items,), for vectors (items, input), in nats.
 
-        With smoothing, the sum of the divergences from the smoothed targets (see `linear_cross_entropy`).
+        With label smoothing, return the sum of divergences of `linear_cross_entropy`.
         """
         if self.project is not None:
             inputs = self.project(inputs)
@@ -57,33 +56,31 @@ class FullSoftmax(nn.Module):
 
 
 class AdaptiveSoftmax(nn.Module):
-    """A softmax whose rare units stand in clusters of narrower vectors, for vocabularies of 50,000 units and more.
+    """Adaptive softmax: rare units in clusters with narrower vectors, for vocabularies of 50,000 units and more.
 
-    Units must be numbered from frequent to rare. Source: Grave et al. 2017, arXiv:1609.04309.
+    Ids must be in order of descending frequency. Source: Grave et al. 2017, arXiv:1609.04309.
 
     Args:
-        input_size: Width of the vectors that come in.
+        input_size: Width of the input vectors.
         vocab_size: Number of units.
-        cutoffs: Where each cluster ends, rising, less than `vocab_size`; a twentieth and a quarter of it if omitted.
+        cutoffs: End of each cluster, ascending, less than `vocab_size`; a twentieth and a quarter of it if omitted.
     """
 
     def __init__(self, input_size: int, vocab_size: int, *, cutoffs: Sequence[int] | None = None) -> None:
         super().__init__()
         limits = list(cutoffs) if cutoffs is not None else sorted({max(1, vocab_size // 20), max(2, vocab_size // 4)})
-        narrowest = max(
-            0, int(math.log(input_size, 4))
-        )  # each cluster's vectors are a quarter as wide as the one before's
+        narrowest = max(0, int(math.log(input_size, 4)))  # each cluster has a quarter of the width before
         limits = [limit for limit in limits if limit < vocab_size][: max(1, narrowest)]
         if input_size < 4:
             raise SettingError(f"an adaptive softmax needs vectors at least 4 wide, not {input_size}; use a full one")
         self.softmax = nn.AdaptiveLogSoftmaxWithLoss(input_size, vocab_size, limits or [max(1, vocab_size - 1)])
 
     def log_probabilities(self, inputs: Tensor) -> Tensor:
-        """Log-probabilities in nats, (..., vocabulary), float32."""
+        """Return log-probabilities in nats, (..., vocabulary), float32, of vectors (..., input)."""
         flat = inputs.reshape(-1, inputs.shape[-1])
         return self.softmax.log_prob(flat).float().view(*inputs.shape[:-1], -1)
 
     def loss(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Sum of -log p over targets, (items,), for vectors (items, input), in nats."""
+        """Return the sum of -log p over targets, (items,), for vectors (items, input), in nats."""
         total: Tensor = -self.softmax(inputs, targets).output.float().sum()
         return total

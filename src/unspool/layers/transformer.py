@@ -1,4 +1,4 @@
-"""Transformer stacks: an encoder, a decoder that looks at it, and a decoder alone."""
+"""Transformer stacks: encoder, decoder with cross-attention, and causal encoder for language models."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from unspool.errors import SettingError, ShapeError
 from unspool.layers.linear import Linear
 from unspool.layers.multihead_attention import KeyValues, MultiHeadAttention, causal_mask
 from unspool.layers.positions import LearnedPositions, SinusoidalPositions
-from unspool.layers.residual import add_dropped, dropped
+from unspool.layers.residual import add_dropout, drop_values
 from unspool.layers.scaled_dot_product import blocked, inner_type
 
 __all__ = [
@@ -35,10 +35,10 @@ Positions = Literal["sinusoidal", "learned", "none"]
 
 
 class TransformerOutput(NamedTuple):
-    """What a stack returns."""
+    """Outputs and attention weights of a stack."""
 
     outputs: Tensor  # of the last layer, (time, batch, size), zero past each length
-    weights: tuple[Tensor, ...]  # of each layer, (batch, heads, query time, key time); none unless asked for
+    weights: tuple[Tensor, ...]  # of each layer, (batch, heads, query time, key time); empty without `need_weights`
 
 
 _attention: ContextVar[dict[nn.Module, tuple[Tensor, ...]] | None] = ContextVar("attention", default=None)
@@ -46,12 +46,12 @@ _attention: ContextVar[dict[nn.Module, tuple[Tensor, ...]] | None] = ContextVar(
 
 @contextmanager
 def record_attention() -> Iterator[dict[nn.Module, tuple[Tensor, ...]]]:
-    """Collect the attention weights of every Transformer stack that runs forward in this context.
+    """Record the attention weights of every Transformer stack that runs inside the context, in this thread.
 
-    Calls of other threads are not collected. The stacks take the slower path that forms the weights.
+    The stacks take the slower path that computes the weights.
 
     Yields:
-        For each stack its layers' weights of the last call, each (batch, heads, query time, key time).
+        The weights of the last call of each stack, one per layer, (batch, heads, query time, key time).
     """
     weights: dict[nn.Module, tuple[Tensor, ...]] = {}
     token = _attention.set(weights)
@@ -62,24 +62,24 @@ def record_attention() -> Iterator[dict[nn.Module, tuple[Tensor, ...]]]:
 
 
 class TransformerState(NamedTuple):
-    """What a decoder alone keeps between steps; every tensor has the batch first."""
+    """State of a causal encoder between steps; every tensor has the batch first."""
 
-    caches: tuple[KeyValues, ...]  # of each layer: the steps so far
+    caches: tuple[KeyValues, ...]  # of each layer, for the steps so far
     position: Tensor  # of the next step, int64 (batch,)
 
 
 class DecoderState(NamedTuple):
-    """What a decoder keeps between steps; every tensor has the batch first."""
+    """State of a decoder between steps; every tensor has the batch first."""
 
-    caches: tuple[KeyValues, ...]  # of each layer: the target's steps so far
-    memories: tuple[KeyValues, ...]  # of each layer: the source
-    mask: Tensor  # real steps of the source, bool (batch, source time)
+    caches: tuple[KeyValues, ...]  # of each layer, for the target steps so far
+    memories: tuple[KeyValues, ...]  # of each layer, for the source
+    mask: Tensor  # True at valid steps of the source, bool (batch, source time)
     position: Tensor  # of the next step, int64 (batch,)
-    attention: Tensor | None  # where the last step looked, (batch, source time)
+    attention: Tensor | None  # weights of the last step, (batch, source time)
 
 
 class TransformerOptions(TypedDict, total=False):
-    """What encoder and decoder may be given beside their sizes; explained at `TransformerEncoder`."""
+    """Options of encoder and decoder besides their sizes; documented at `TransformerEncoder`."""
 
     dropout: float
     attention_dropout: float
@@ -104,7 +104,7 @@ _DEFAULTS: TransformerOptions = {
 
 
 class _Layer(nn.Module):
-    """One layer: attention to itself, attention to a memory where there is one, two products; batch first inside."""
+    """One layer: self-attention, cross-attention in a decoder, feed-forward block; batch first."""
 
     def __init__(self, size: int, heads: int, feedforward: int, options: TransformerOptions, *, memory: bool) -> None:
         super().__init__()
@@ -122,19 +122,19 @@ class _Layer(nn.Module):
         self.feedforward_norm = nn.LayerNorm(size)
 
     def before(self, x: Tensor, norm: nn.LayerNorm) -> Tensor:
-        """What goes into a block."""
+        """Return the input of a block: normalised if pre-norm."""
         return norm(x) if self.pre else x
 
     def after(self, x: Tensor, block: Tensor, norm: nn.LayerNorm) -> Tensor:
-        """The sum around a block."""
-        x = add_dropped(x, block, self.dropout if self.training else 0.0)
+        """Return the residual sum after a block: normalised if post-norm."""
+        x = add_dropout(x, block, self.dropout if self.training else 0.0)
         return x if self.pre else norm(x)
 
     def feed(self, x: Tensor) -> Tensor:
-        """The block of two products, and the sum around it."""
+        """Apply the feed-forward block with its residual sum."""
         hidden = self.expand(self.before(x, self.feedforward_norm))
         hidden = torch.relu_(hidden) if self.activation == "relu" else F.gelu(hidden)
-        hidden = dropped(hidden, self.activation_dropout if self.training else 0.0)
+        hidden = drop_values(hidden, self.activation_dropout if self.training else 0.0)
         return self.after(x, self.reduce(hidden), self.feedforward_norm)
 
     def extra_repr(self) -> str:
@@ -142,13 +142,13 @@ class _Layer(nn.Module):
 
 
 class _Stack(nn.Module):
-    """What encoder and decoder share: the way in, the layers, the last norm."""
+    """Base of encoder and decoder: input scaling and positions, layers, last norm."""
 
     def __init__(
-        self, size: int, heads: int, feedforward: int, layers: int, given: TransformerOptions, *, memory: bool
+        self, size: int, heads: int, feedforward: int, layers: int, options: TransformerOptions, *, memory: bool
     ) -> None:
         super().__init__()
-        options = _checked(_DEFAULTS | given)
+        options = _checked(_DEFAULTS | options)
         if min(size, heads, feedforward, layers) < 1:
             raise SettingError(
                 f"size = {size}, heads = {heads}, feedforward = {feedforward}, layers = {layers}: expected at least 1"
@@ -163,7 +163,7 @@ class _Stack(nn.Module):
         return cast(list[_Layer], list(self.layers))
 
     def _enter(self, inputs: Tensor, padding: Tensor | None) -> Tensor:
-        """Sequences, (time, batch, size), with zeros in the padding, scaled, placed, dropped, and batch first."""
+        """Clear the padding of inputs, (time, batch, size), scale, add positions, apply dropout; batch first."""
         x = inputs.transpose(0, 1).contiguous()
         if padding is not None:
             x = x.masked_fill(padding, 0)
@@ -171,28 +171,28 @@ class _Stack(nn.Module):
             x = torch.add(self.positions.rows(x.shape[1], x), x, alpha=self.scale)
         elif self.scale != 1:
             x = x * self.scale
-        return dropped(x, self.dropout if self.training else 0.0)
+        return drop_values(x, self.dropout if self.training else 0.0)
 
     def _leave(self, x: Tensor, padding: Tensor | None) -> Tensor:
-        """The last layer's sums, (batch, time, size), as outputs: normed, with zeros in the padding, time first."""
+        """Return outputs from the last layer, (batch, time, size): normalised, zero in the padding, time first."""
         outputs: Tensor = self.norm(x)
         return (outputs if padding is None else outputs.masked_fill(padding, 0)).transpose(0, 1)
 
     def _output(self, x: Tensor, padding: Tensor | None, weights: list[Tensor]) -> TransformerOutput:
-        """The output of a stack; its weights also go to `record_attention`."""
+        """Return the output of a stack, and pass its weights to `record_attention`."""
         collected = _attention.get()
         if collected is not None:
             collected[self] = tuple(weights)
         return TransformerOutput(self._leave(x, padding), tuple(weights))
 
     def _enter_step(self, inputs: Tensor, position: Tensor, time: int) -> Tensor:
-        """One step, (batch, size), each at its position, none of them past `time`."""
+        """Prepare inputs of one step, (batch, size), at positions of at most `time`."""
         if inputs.dim() != 2 or inputs.shape[-1] != self.size:
             raise ShapeError(f"inputs have shape {tuple(inputs.shape)}, expected (batch, {self.size})")
         x = inputs * self.scale
         if self.positions is not None:
             x = x + self.positions.rows(time + 1, x)[position]
-        return dropped(x, self.dropout if self.training else 0.0)
+        return drop_values(x, self.dropout if self.training else 0.0)
 
 
 def _checked(options: TransformerOptions) -> TransformerOptions:
@@ -215,7 +215,7 @@ def _positions(kind: Positions, size: int, max_length: int) -> SinusoidalPositio
 
 
 class TransformerEncoder(_Stack):
-    """A stack of layers in which every step looks at every other, or (causal) at those before it.
+    """Transformer encoder: every step attends to all steps, or (causal) to earlier ones.
 
     Source: Vaswani et al. 2017, arXiv:1706.03762, section 3; norms before each block as in Xiong et al. 2020,
     arXiv:2002.04745, with one more after the last. Products start Xavier uniform with biases of zero, as in the
@@ -223,19 +223,19 @@ class TransformerEncoder(_Stack):
 
     Args:
         size: Width of inputs and outputs.
-        heads: Heads of each attention; divides `size`.
-        feedforward: Width between the two products of a layer.
+        heads: Number of heads of each attention; divides `size`.
+        feedforward: Width of the hidden layer of the feed-forward blocks.
         layers: Depth.
-        dropout: Share of values dropped from the inputs and from what each block adds.
-        attention_dropout: Share of attention weights dropped.
-        activation_dropout: Share of values dropped between the two products.
-        norm: `pre` normalises what goes into a block, `post` the sum after it.
-        activation: Between the two products, `relu` or `gelu`.
+        dropout: Dropout rate of the inputs and of the output of each block.
+        attention_dropout: Dropout rate of attention weights.
+        activation_dropout: Dropout rate of the hidden layer of the feed-forward blocks.
+        norm: `pre` normalises the input of each block, `post` the residual sum after it.
+        activation: Activation of the feed-forward blocks, `relu` or `gelu`.
         positions: `sinusoidal` for any length, `learned` up to `max_length`, or `none`.
-        max_length: Steps of the longest sequence, for learned positions.
-        causal: Whether a step looks only at itself and those before it: a decoder alone, for language models.
-        scale_inputs: Whether inputs are multiplied by √size before positions are added, as embeddings are in the
-            paper's section 3.4.
+        max_length: Maximum length of a sequence, for learned positions.
+        causal: Whether a step attends only to itself and earlier steps, for language models.
+        scale_inputs: Whether to multiply inputs by √size before adding positions, as the paper does with embeddings in
+            section 3.4.
 
     Raises:
         SettingError: If a value is out of range.
@@ -260,10 +260,10 @@ class TransformerEncoder(_Stack):
         Args:
             inputs: Sequences padded at the end, (time, batch, size).
             lengths: Valid steps of each sequence, int64 (batch,), each between 1 and time; all of them if omitted.
-            need_weights: Whether to return where each step looked, which takes the slower path.
+            need_weights: Whether to return attention weights, which takes the slower path.
 
         Returns:
-            The last layer's outputs, and the weights of every layer.
+            Outputs of the last layer, and the weights of every layer.
 
         Raises:
             ShapeError: If a tensor does not fit.
@@ -289,18 +289,20 @@ class TransformerEncoder(_Stack):
         return self._output(x, padding, weights)
 
     def start(self, batch_size: int) -> TransformerState:
-        """The state before the first step.
+        """Return the state before the first step.
 
         Raises:
             SettingError: If the stack is not causal.
         """
         if not self.causal:
-            raise SettingError("an encoder whose steps look at later ones can't go step by step; make it causal=True")
+            raise SettingError(
+                "an encoder that attends to later steps can't run step by step; make it with causal=True"
+            )
         caches = tuple(layer.self_attention.empty_cache(batch_size) for layer in self._blocks())
         return TransformerState(caches, _zeros(self, batch_size))
 
     def advance(self, inputs: Tensor, state: TransformerState) -> tuple[Tensor, TransformerState]:
-        """One step of each sequence, (batch, size): the last layer's output, (batch, size), and the state after it."""
+        """Make one step, (batch, size); return the output of the last layer, (batch, size), and the new state."""
         x = self._enter_step(inputs, state.position, state.caches[0].keys.shape[2])
         caches = []
         for layer, cache in zip(self._blocks(), state.caches, strict=True):
@@ -311,7 +313,7 @@ class TransformerEncoder(_Stack):
 
 
 class TransformerDecoder(_Stack):
-    """A causal stack whose layers also look at a memory: the outputs of an encoder.
+    """Transformer decoder: causal self-attention and cross-attention to the outputs of an encoder (the memory).
 
     Source and arguments as for `TransformerEncoder`.
     """
@@ -330,17 +332,17 @@ class TransformerDecoder(_Stack):
         *,
         lengths: Tensor | None = None,
     ) -> TransformerOutput:
-        """Run all layers over whole sequences, each step seeing those before it and all of the memory.
+        """Run all layers over whole sequences.
 
         Args:
             inputs: Sequences padded at the end, (time, batch, size).
-            memory: What is looked at, padded at the end, (source time, batch, size).
+            memory: Outputs of the encoder, padded at the end, (source time, batch, size).
             memory_lengths: Valid steps of each memory, int64 (batch,); all of them if omitted.
-            need_weights: Whether to return where each step looked in the memory, which takes the slower path.
+            need_weights: Whether to return the weights over the memory, which takes the slower path.
             lengths: Valid steps of each sequence, int64 (batch,); outputs past them are zero. All if omitted.
 
         Returns:
-            The last layer's outputs, and every layer's weights over the memory.
+            Outputs of the last layer, and the weights of every layer over the memory.
 
         Raises:
             ShapeError: If a tensor does not fit.
@@ -371,7 +373,7 @@ class TransformerDecoder(_Stack):
         return self._output(x, padding, weights)
 
     def start(self, memory: Tensor, memory_lengths: Tensor | None = None) -> DecoderState:
-        """The state before the first step; the memory's keys and values are computed here, once.
+        """Return the state before the first step, with keys and values of the memory.
 
         Raises:
             ShapeError: If the memory does not fit.
@@ -388,15 +390,15 @@ class TransformerDecoder(_Stack):
         )
 
     def advance(self, inputs: Tensor, state: DecoderState, need_weights: bool = False) -> tuple[Tensor, DecoderState]:
-        """One step of each sequence.
+        """Make one step of each sequence.
 
         Args:
             inputs: (batch, size).
             state: From `start` or the step before.
-            need_weights: Whether the state after it tells where the step looked: the mean over the last layer's heads.
+            need_weights: Whether the new state has attention weights: the mean over the heads of the last layer.
 
         Returns:
-            The last layer's output, (batch, size), and the state after the step.
+            Output of the last layer, (batch, size), and the new state.
         """
         x = self._enter_step(inputs, state.position, state.caches[0].keys.shape[2])
         bias = blocked(state.mask.unsqueeze(1), inner_type(x))
@@ -412,7 +414,7 @@ class TransformerDecoder(_Stack):
         return self.norm(x), state
 
     def _memory(self, memory: Tensor, lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """The memory with the batch first and zeros in its padding, and what of it may be looked at."""
+        """Return the memory, batch first and zero in its padding, and its mask."""
         check_sequences(memory, lengths, self.size)
         real = _real(lengths, memory.shape[0])
         memory = memory.transpose(0, 1).contiguous()
@@ -422,7 +424,7 @@ class TransformerDecoder(_Stack):
 
 
 def _real(lengths: Tensor | None, time: int) -> Tensor | None:
-    """Which steps are not padding, bool (batch, time); None if all are."""
+    """Return the mask of valid steps, bool (batch, time); None if there is no padding."""
     if lengths is None or (lengths.device.type == "cpu" and int(lengths.min()) == time):
         return None
     return torch.arange(time, device=lengths.device) < lengths.unsqueeze(1)

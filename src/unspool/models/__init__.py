@@ -1,4 +1,4 @@
-"""Networks on tensors: they own their loss and know nothing of files or text."""
+"""Models: networks on tensors, each with its loss. They know neither files nor text."""
 
 from unspool.models.answering import MemoryOutput
 from unspool.models.assistant import AssistantModel

@@ -1,4 +1,4 @@
-"""What all networks that answer questions about stories share: what they return, and how they learn."""
+"""Base of networks that answer questions about stories: output and cross-entropy loss."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["Answering", "MemoryOutput"]
 
 
 class MemoryOutput(NamedTuple):
-    """What a memory network returns."""
+    """Logits, attention weights and gates of a memory network."""
 
     logits: Tensor  # score of every answer, (batch, answers)
-    weights: Tensor  # how much each hop took from each sentence, (hops, slots, batch), zero in the padding
-    gates: Tensor | None = None  # how far each hop's gate was open, (hops, batch, size), where hops have gates
+    weights: Tensor  # of each hop over the sentences, (hops, slots, batch), zero in the padding
+    gates: Tensor | None = None  # of each hop, between 0 and 1, (hops, batch, size); None without gates
 
 
 class Answering(nn.Module):
-    """A network that chooses an answer to a question about a story; it learns by cross-entropy."""
+    """Base of networks that choose an answer to a question about a story."""
 
     def forward(self, batch: Stories) -> MemoryOutput:
-        """Score every answer to every question."""
+        """Return the logits of every answer to every question."""
         raise NotImplementedError
 
     def loss(self, batch: Stories, carry: Any = None) -> Loss:
-        """-log p of the right answers, summed over questions, in nats."""
+        """Return -log p of the target answers, summed over questions, in nats."""
         logits = self(batch).logits.float()
         total = F.cross_entropy(logits, batch.answers, ignore_index=IGNORED, reduction="sum")
         return Loss(total, int((batch.answers != IGNORED).sum()))

@@ -1,4 +1,4 @@
-"""Two ways of answering, trained side by side: finding a pair, and writing."""
+"""Assistant model: a retriever and an optional generator, trained side by side."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ __all__ = ["AssistantModel"]
 
 
 class AssistantModel(nn.Module):
-    """A retriever and, if there is one, a generator; each learns from batches of its own kind.
+    """Retriever and optional generator; each trains on batches of its own kind.
 
     Args:
-        retriever: Finds the pair that a question belongs to.
-        generator: Writes an answer, unit by unit.
+        retriever: Finds the pair for a question.
+        generator: Generates an answer, unit by unit. None: no generator.
     """
 
     def __init__(self, retriever: Retriever, generator: EncoderDecoder | None) -> None:
@@ -28,7 +28,7 @@ class AssistantModel(nn.Module):
         self.progress = 1.0
 
     def loss(self, batch: Lookups | Paired, carry: Any = None) -> Loss:
-        """The loss of whichever the batch is for."""
+        """Return the loss of the part that the batch belongs to."""
         if isinstance(batch, Lookups):
             return self.retriever.loss(batch)
         assert self.generator is not None

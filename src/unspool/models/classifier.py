@@ -1,4 +1,4 @@
-"""Many to one: read a sequence, then say its label, or its labels."""
+"""Sequence classifier: embedding, encoder, pooling, and scores of labels."""
 
 from __future__ import annotations
 
@@ -15,26 +15,27 @@ __all__ = ["ClassifierModel", "ClassifierOutput"]
 
 
 class ClassifierOutput(NamedTuple):
-    """What a classifier returns."""
+    """Logits and pooling weights of a classifier."""
 
     logits: Tensor  # (batch, labels)
-    weights: Tensor | None  # of an attention or mean readout, (time, batch)
+    weights: Tensor | None  # of attention or mean pooling, (time, batch); else None
 
 
 class ClassifierModel(nn.Module):
-    """Embed, run, read out, decide.
+    """Sequence classifier, for one label or several per sequence.
 
     Args:
         embedding: From a batch to vectors, (time, batch, features).
-        encoder: The recurrent stack, a Transformer's, or a feed-forward network; none makes the averaged bag of
-            embeddings (Iyyer et al. 2015, without hidden layers), the baseline that recurrence is compared with.
-        readout: From states to one vector.
+        encoder: Recurrent stack, Transformer encoder or feed-forward network. None: the embeddings themselves, for a bag
+            of words (the deep averaging network of Iyyer et al. 2015, without hidden layers).
+        readout: Pooling of the states.
         num_labels: Number of labels.
-        several: Whether a text may have several labels, or none.
-        dropout: Share of features dropped before and after the encoder.
-        input_dropout: Share of features dropped before the encoder, where it differs.
-        class_weights: How much each label counts in the loss, (labels,); all alike if omitted.
-        label_smoothing: Share of the target spread over all labels.
+        several: Whether a sequence may have several labels, or none.
+        dropout: Dropout rate before and after the encoder.
+        input_dropout: Dropout rate before the encoder. None: `dropout`.
+        variational: Whether the dropout before the encoder uses one mask per sequence.
+        class_weights: Weight of each label in the loss, (labels,). None: equal weights.
+        label_smoothing: Fraction of the target distributed over all labels, at least 0 and less than 1.
     """
 
     class_weights: Tensor | None
@@ -64,14 +65,14 @@ class ClassifierModel(nn.Module):
         self.register_buffer("class_weights", class_weights, persistent=False)
 
     def forward(self, tokens: Tokens | Vectors) -> ClassifierOutput:
-        """Score every label for every sequence."""
+        """Return the logits of every label for every sequence."""
         vectors = self.input_dropout(self.embedding(tokens))
         states = vectors if self.encoder is None else self.encoder(vectors, tokens.lengths).outputs
         vector, weights = self.readout(states, tokens.lengths)
         return ClassifierOutput(self.output(self.output_dropout(vector)), weights)
 
     def loss(self, batch: Labelled, carry: Any = None) -> Loss:
-        """Cross-entropy of the right labels, summed over sequences."""
+        """Return the cross-entropy of the target labels, summed over sequences, in nats."""
         logits = self(batch.tokens).logits.float()
         if self.several:
             targets = batch.targets

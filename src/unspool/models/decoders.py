@@ -1,11 +1,11 @@
-"""Decoders: what writes a target sequence, having an encoder's states at hand.
+"""Decoders of an encoder-decoder: recurrent, with attention before or after, window network, Transformer.
 
-Each offers the same four things, so that training and decoding are the same whatever it is:
+All share one interface, so that training and decoding do not depend on the kind:
 
-- `forward(inputs, memory)`: all steps of known inputs, as in teacher forcing;
-- `start(memory)`: the state before the first unit, every tensor with the batch first;
-- `advance(inputs, state)`: one step, with results equal to those of `forward`;
-- `output_size`: how wide its outputs are; `attends`: whether it has attention weights to show.
+- `forward(inputs, memory)` runs all steps (teacher forcing);
+- `start(memory)` returns the state before the first unit, every tensor with the batch first;
+- `advance(inputs, state)` makes one step, with results equal to those of `forward`;
+- `output_size` is the width of its outputs; `attends` is whether it has attention weights.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from unspool.layers import (
     RecurrentState,
     SequenceDropout,
     TransformerDecoder,
-    dropped_weights,
+    drop_weights,
 )
 
 __all__ = [
@@ -44,28 +44,28 @@ __all__ = [
 
 
 class Memory(NamedTuple):
-    """What an encoder hands to a decoder; every tensor has the batch first."""
+    """Output of an encoder for a decoder; every tensor has the batch first."""
 
     states: Tensor  # of every source unit, zero in the padding, (batch, source time, width)
-    mask: Tensor  # True at real units, bool (batch, source time)
+    mask: Tensor  # True at valid units, bool (batch, source time)
     summary: Tensor  # of the whole source, (batch, summary)
-    final: RecurrentState | None = None  # the encoder's last states, where it is recurrent
-    vectors: Tensor | None = None  # the embedded units, where a decoder wants them, (batch, source time, embedding)
+    final: RecurrentState | None = None  # final states of a recurrent encoder
+    vectors: Tensor | None = None  # embedded units, without an encoder, (batch, source time, embedding)
 
 
 class Decoded(NamedTuple):
-    """What a decoder makes of known inputs."""
+    """Outputs and attention of a decoder."""
 
     outputs: Tensor  # (time, batch, output_size)
-    attention: Tensor | None  # (time, batch, source time), where there is any and it was asked for
+    attention: Tensor | None  # (time, batch, source time); None without attention or `need_weights`
 
 
 class Bridge(nn.Module):
-    r"""From an encoder's summary to the first state of each layer of a decoder, :math:`s = \tanh(W c + b)`.
+    r"""Map an encoder's summary to the initial state of each layer of a decoder, :math:`s = \tanh(W c + b)`.
 
     Args:
         summary_size: Width of the summary.
-        cells: One cell for each layer.
+        cells: The cell of each layer.
     """
 
     def __init__(self, summary_size: int, cells: list[Cell[Any]]) -> None:
@@ -75,15 +75,17 @@ class Bridge(nn.Module):
         self.project = nn.Linear(summary_size, sum(sum(widths) for widths in self._widths))
 
     def forward(self, summary: Tensor) -> list[Any]:
-        """The first state of each layer, for summaries (batch, summary)."""
+        """Return the initial state of each layer, for summaries (batch, summary)."""
         widths = [width for widths in self._widths for width in widths]
-        begun = torch.tanh(self.project(summary)).to(self.project.weight.dtype)  # states are kept as weights are
-        parts = list(torch.split(begun, widths, dim=-1))
+        initial = torch.tanh(self.project(summary)).to(
+            self.project.weight.dtype
+        )  # states have the dtype of the weights
+        parts = list(torch.split(initial, widths, dim=-1))
         return [kind(*(parts.pop(0) for _ in widths)) for kind, widths in zip(self._kinds, self._widths, strict=True)]
 
 
 class RecurrentDecoderState(NamedTuple):
-    """Where a decoder without attention stands."""
+    """State of a decoder without attention."""
 
     layers: RecurrentState
     context: Tensor | None  # of the whole source, the same at every step, (batch, context)
@@ -91,14 +93,14 @@ class RecurrentDecoderState(NamedTuple):
 
 
 class RecurrentDecoder(nn.Module):
-    """A stack that starts from the source's last state, and may see it at every step.
+    """Recurrent decoder that starts from the final state of the source, and optionally sees it at every step.
 
     Args:
-        stack: The recurrent layers; those of the encoder itself, if one network is to read source and target.
-        bridge: Makes the first states from the summary; None passes the encoder's last states on as they are
-            (Sutskever et al. 2014, arXiv:1409.3215).
-        context_size: Width of what is seen at every step, beside each input and each output; 0 for nothing (Cho et al.
-            2014, arXiv:1406.1078).
+        stack: The recurrent layers, which may be those of the encoder.
+        bridge: Maps the summary to the initial states. None: the encoder's final states (Sutskever et al. 2014,
+            arXiv:1409.3215).
+        context_size: Width of the summary if it is concatenated to every input and output (Cho et al. 2014,
+            arXiv:1406.1078), else 0.
     """
 
     def __init__(self, stack: Recurrent, bridge: Bridge | None, *, context_size: int = 0) -> None:
@@ -108,7 +110,7 @@ class RecurrentDecoder(nn.Module):
         self.attends = False
 
     def start(self, memory: Memory) -> RecurrentDecoderState:
-        """The state before the first unit."""
+        """Return the state before the first unit."""
         context = memory.summary if self.context_size else None
         if self.bridge is not None:
             return RecurrentDecoderState(tuple((state,) for state in self.bridge(memory.summary)), context)
@@ -117,11 +119,11 @@ class RecurrentDecoder(nn.Module):
         return RecurrentDecoderState(memory.final, context)
 
     def forward(self, inputs: Tensor, memory: Memory, *, need_weights: bool = False) -> Decoded:
-        """All steps of known inputs, (time, batch, input)."""
+        """Run all steps of inputs, (time, batch, input)."""
         return Decoded(self._run(inputs, self.start(memory))[0], None)
 
     def advance(self, inputs: Tensor, state: RecurrentDecoderState) -> tuple[Tensor, RecurrentDecoderState]:
-        """One step, (batch, input)."""
+        """Make one step, for inputs (batch, input)."""
         outputs, layers = self._run(inputs.unsqueeze(0), state)
         return outputs[0], state._replace(layers=layers)
 
@@ -134,7 +136,7 @@ class RecurrentDecoder(nn.Module):
 
 
 class AttentiveDecoderState(NamedTuple):
-    """Where a decoder with attention stands."""
+    """State of a decoder with attention."""
 
     layers: RecurrentState
     keys: Tensor  # (batch, source time, key)
@@ -144,17 +146,17 @@ class AttentiveDecoderState(NamedTuple):
 
 
 class AttentiveDecoder(nn.Module):
-    """Attention from the previous state: each step chooses its context, then moves (see `AttentiveCell`).
+    """Recurrent decoder with attention from the previous state: attend, then step (see `AttentiveCell`).
 
-    Layers above the first read the first's output and context.
+    Upper layers read output and context of the first layer.
 
     Args:
         cell: The first layer.
-        upper: The layers above it; None if there are none.
-        bridge: Makes the first states from the summary, for the first layer's inner cell and those above.
-        dropout: Between the first layer and those above.
-        weight_dropout: Share of the first layer's recurrent weights dropped, one mask per batch.
-        backend: Engine path of the first layer.
+        upper: The layers above it. None: no other layers.
+        bridge: Maps the summary to the initial states of the first layer's inner cell and of the upper layers.
+        dropout: Dropout between the first layer and the upper layers.
+        weight_dropout: Dropout rate of the first layer's recurrent weights, one mask per batch.
+        backend: Engine backend of the first layer.
     """
 
     def __init__(
@@ -176,38 +178,38 @@ class AttentiveDecoder(nn.Module):
         self.attends = True
 
     def start(self, memory: Memory) -> AttentiveDecoderState:
-        """The state before the first unit."""
+        """Return the state before the first unit."""
         first, *upper = self.bridge(memory.summary)
-        layers = ((self.cell.begun(first),), *((state,) for state in upper))
+        layers = ((self.cell.start_from(first),), *((state,) for state in upper))
         return AttentiveDecoderState(layers, self.cell.attention.keys(memory.states), memory.states, memory.mask)
 
     def forward(self, inputs: Tensor, memory: Memory, *, need_weights: bool = False) -> Decoded:
-        """All steps of known inputs, (time, batch, input)."""
+        """Run all steps of inputs, (time, batch, input)."""
         state = self.start(memory)
-        begun = state.layers[0][0]
+        initial = state.layers[0][0]
         context = (state.keys, state.memory, state.mask)
-        with dropped_weights(self.cell.cell, self.weight_dropout):
-            outputs, _ = unroll(self.cell, inputs, begun, context=context, backend=self.backend)
-        weights = self._weights(outputs, begun, state) if need_weights else None
+        with drop_weights(self.cell.cell, self.weight_dropout):
+            outputs, _ = unroll(self.cell, inputs, initial, context=context, backend=self.backend)
+        weights = self._weights(outputs, initial, state) if need_weights else None
         if self.upper is not None:
             above, _ = self.upper(self.dropout(outputs), None, state.layers[1:])
             outputs = torch.cat([above, outputs[..., self.cell.cell.hidden_size :]], -1)
         return Decoded(outputs, weights)
 
-    def _weights(self, outputs: Tensor, begun: Any, state: AttentiveDecoderState) -> Tensor:
-        """The weights of all steps at once, from the outputs that were the queries."""
+    def _weights(self, outputs: Tensor, initial: Any, state: AttentiveDecoderState) -> Tensor:
+        """Return the weights of all steps at once, with the outputs as queries."""
         queries = outputs[:-1, :, : self.cell.cell.hidden_size]
-        queries = torch.cat([begun.output.to(queries.dtype).unsqueeze(0), queries])
+        queries = torch.cat([initial.output.to(queries.dtype).unsqueeze(0), queries])
         weights = self.cell.attention(queries.transpose(0, 1), state.memory, state.mask, keys=state.keys).weights
         return cast(Tensor, weights.transpose(0, 1))
 
     def advance(self, inputs: Tensor, state: AttentiveDecoderState) -> tuple[Tensor, AttentiveDecoderState]:
-        """One step, (batch, input)."""
-        begun = state.layers[0][0]
-        context, weights = self.cell.look(begun, state.keys, state.memory, state.mask)
+        """Make one step, for inputs (batch, input)."""
+        before = state.layers[0][0]
+        context, weights = self.cell.look(before, state.keys, state.memory, state.mask)
         self._stepper.refresh()
-        with dropped_weights(self.cell.cell, self.weight_dropout):
-            output, after = self.cell.move(inputs, begun, context, self._stepper)
+        with drop_weights(self.cell.cell, self.weight_dropout):
+            output, after = self.cell.move(inputs, before, context, self._stepper)
         layers: RecurrentState = ((after,),)
         if self.upper is not None:
             above, rest = self.upper(self.dropout(output.unsqueeze(0)), None, state.layers[1:])
@@ -217,14 +219,14 @@ class AttentiveDecoder(nn.Module):
 
 
 class LateAttentionDecoder(nn.Module):
-    r"""Attention after the recurrence: the stack runs over all steps first, then all of them look at once.
+    r"""Recurrent decoder with attention after the recurrence: the stack runs first, then all steps attend at once.
 
-    Its output is :math:`[c_t; h_t]`. Source: Luong et al. 2015, arXiv:1508.04025, without input feeding.
+    The output is :math:`[c_t; h_t]`. Source: Luong et al. 2015, arXiv:1508.04025, without input feeding.
 
     Args:
         stack: The recurrent layers.
-        bridge: Makes their first states from the summary.
-        attention: How a state of the top layer fits each source state.
+        bridge: Maps the summary to their initial states.
+        attention: Attention from the top layer to the source states.
     """
 
     def __init__(self, stack: Recurrent, bridge: Bridge, attention: Attention) -> None:
@@ -234,19 +236,19 @@ class LateAttentionDecoder(nn.Module):
         self.attends = True
 
     def start(self, memory: Memory) -> AttentiveDecoderState:
-        """The state before the first unit."""
+        """Return the state before the first unit."""
         layers = tuple((state,) for state in self.bridge(memory.summary))
         return AttentiveDecoderState(layers, self.attention.keys(memory.states), memory.states, memory.mask)
 
     def forward(self, inputs: Tensor, memory: Memory, *, need_weights: bool = False) -> Decoded:
-        """All steps of known inputs, (time, batch, input)."""
+        """Run all steps of inputs, (time, batch, input)."""
         state = self.start(memory)
         states, _ = self.stack(inputs, None, state.layers)
         outputs, weights = self._look(states, state)
         return Decoded(outputs, weights if need_weights else None)
 
     def advance(self, inputs: Tensor, state: AttentiveDecoderState) -> tuple[Tensor, AttentiveDecoderState]:
-        """One step, (batch, input)."""
+        """Make one step, for inputs (batch, input)."""
         states, layers = self.stack(inputs.unsqueeze(0), None, state.layers)
         outputs, weights = self._look(states, state)
         return outputs[0], state._replace(layers=layers, attention=weights[0])
@@ -257,28 +259,28 @@ class LateAttentionDecoder(nn.Module):
 
 
 class WindowState(NamedTuple):
-    """Where a window network stands."""
+    """State of a window network."""
 
-    source: Tensor  # what the source's window adds to the hidden layer, (batch, hidden)
+    source: Tensor  # part of the hidden layer's sum from the source window, (batch, hidden)
     recent: Tensor  # vectors of the last target units, oldest first, (batch, window, embedding)
     attention: None = None
 
 
 class WindowDecoder(nn.Module):
-    r"""A feed-forward network over a fixed window of source and target so far: the baseline without recurrence.
+    r"""Feed-forward decoder over fixed windows of source and target: a baseline without recurrence.
 
     .. math:: h_t = \tanh(W_s [x_1; \ldots; x_n] + W_y [y_{t-n}; \ldots; y_{t-1}] + b)
 
-    Only the first `window` source units are seen. Source: Bengio et al. 2003, JMLR 3, with the source's window beside
-    the target's.
+    The network sees only the first `window` source units. Source: Bengio et al. 2003, JMLR 3, with a source window
+    beside the target window.
 
     Args:
-        source_size: Width of a source unit's vector.
-        input_size: Width of a target unit's vector.
-        hidden_size: Width of the hidden layer.
-        window: Units of each side that are seen.
-        layers: Hidden layers.
-        dropout: Between the layers.
+        source_size: Width of the source embeddings.
+        input_size: Width of the target embeddings.
+        hidden_size: Width of the hidden layers.
+        window: Number of units in each window.
+        layers: Number of hidden layers.
+        dropout: Dropout between the layers.
     """
 
     def __init__(
@@ -300,23 +302,23 @@ class WindowDecoder(nn.Module):
         self.dropout = dropout if dropout is not None else SequenceDropout(0.0)
 
     def start(self, memory: Memory) -> WindowState:
-        """The state before the first unit."""
+        """Return the state before the first unit."""
         assert memory.vectors is not None
         vectors = memory.vectors.masked_fill(~memory.mask.unsqueeze(-1), 0)[:, : self.window]
-        missing = self.window - vectors.shape[1]
-        vectors = nn.functional.pad(vectors, (0, 0, 0, missing))
+        padding = self.window - vectors.shape[1]
+        vectors = nn.functional.pad(vectors, (0, 0, 0, padding))
         recent = vectors.new_zeros(len(vectors), self.window, self.input_size)
         return WindowState(self.source(vectors.flatten(1)), recent)
 
     def forward(self, inputs: Tensor, memory: Memory, *, need_weights: bool = False) -> Decoded:
-        """All steps of known inputs, (time, batch, input)."""
+        """Run all steps of inputs, (time, batch, input)."""
         state = self.start(memory)
         whole = torch.cat([state.recent[:, 1:].to(inputs.dtype), inputs.transpose(0, 1)], 1)
         windows = whole.unfold(1, self.window, 1).permute(1, 0, 3, 2).flatten(2)  # (time, batch, window * input)
         return Decoded(self._hidden(windows, state), None)
 
     def advance(self, inputs: Tensor, state: WindowState) -> tuple[Tensor, WindowState]:
-        """One step, (batch, input)."""
+        """Make one step, for inputs (batch, input)."""
         recent = torch.cat([state.recent[:, 1:].to(inputs.dtype), inputs.unsqueeze(1)], 1)
         return self._hidden(recent.flatten(1).unsqueeze(0), state)[0], state._replace(recent=recent)
 
@@ -328,11 +330,11 @@ class WindowDecoder(nn.Module):
 
 
 class TransformerDecoding(nn.Module):
-    """A Transformer's decoder behind the same four names (Vaswani et al. 2017, arXiv:1706.03762).
+    """Transformer decoder with the interface of this module (Vaswani et al. 2017, arXiv:1706.03762).
 
     Args:
         stack: The decoder's layers.
-        input_size: Width of the inputs, which are brought to the layers' own.
+        input_size: Width of the inputs; a linear projection maps them to the width of the layers.
     """
 
     def __init__(self, stack: TransformerDecoder, input_size: int) -> None:
@@ -341,17 +343,17 @@ class TransformerDecoding(nn.Module):
         self.stack, self.output_size, self.attends = stack, stack.size, True
 
     def start(self, memory: Memory) -> Any:
-        """The state before the first unit: an empty cache, and the source's keys and values."""
+        """Return the state before the first unit: an empty cache, and keys and values of the source."""
         return self.stack.start(memory.states.transpose(0, 1), memory.mask.sum(1))
 
     def forward(self, inputs: Tensor, memory: Memory, *, need_weights: bool = False) -> Decoded:
-        """All steps of known inputs, (time, batch, input)."""
-        said = self.stack(
+        """Run all steps of inputs, (time, batch, input)."""
+        output = self.stack(
             self.project(inputs), memory.states.transpose(0, 1), memory.mask.sum(1), need_weights=need_weights
         )
-        weights = said.weights[-1].mean(1).transpose(0, 1) if need_weights else None
-        return Decoded(said.outputs, weights)
+        weights = output.weights[-1].mean(1).transpose(0, 1) if need_weights else None
+        return Decoded(output.outputs, weights)
 
     def advance(self, inputs: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step, (batch, input)."""
+        """Make one step, for inputs (batch, input)."""
         return cast("tuple[Tensor, Any]", self.stack.advance(self.project(inputs), state, need_weights=True))

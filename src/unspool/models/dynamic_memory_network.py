@@ -1,4 +1,4 @@
-"""A memory network whose sentences know their neighbours before they are looked up."""
+"""Dynamic memory network (DMN+): a recurrent layer over the sentences, then hops of attention."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["DynamicMemoryNetwork", "likeness"]
 
 
 def likeness(facts: Tensor, question: Tensor, memory: Tensor) -> Tensor:
-    r"""What tells how a fact bears on the question and on what is remembered.
+    r"""Return the features that compare facts with the question and the memory.
 
     .. math:: z_i = [f_i \circ q;\ f_i \circ m;\ |f_i - q|;\ |f_i - m|]
 
@@ -37,7 +37,7 @@ def likeness(facts: Tensor, question: Tensor, memory: Tensor) -> Tensor:
 
 
 class DynamicMemoryNetwork(Answering):
-    r"""Dynamic memory network: a cell reads the sentences both ways, then hops attend over what it made of them.
+    r"""Dynamic memory network: a bidirectional cell over the sentences, then hops of attention over its outputs.
 
     .. math::
         f_i &= \overrightarrow{\mathrm{cell}}(s_i) + \overleftarrow{\mathrm{cell}}(s_i) \\
@@ -45,21 +45,21 @@ class DynamicMemoryNetwork(Answering):
         m^k &= \mathrm{ReLU}(U^k [m^{k-1}; c^k; q] + d^k), \quad m^0 = q \\
         \hat a &= \mathrm{softmax}(V [q; m^K] + e)
 
-    with :math:`s_i` the encoded sentences, :math:`q` the encoded question and :math:`z` of `likeness`. Sentences meet
-    in the first line, which is what relations between things told apart need. Their order is the cell's to keep: there
-    are no ages.
+    with :math:`s_i` the encoded sentences, :math:`q` the encoded question and :math:`z` of `likeness`. The first line
+    combines sentences, so that the network can relate facts from different sentences. It also encodes their order:
+    there are no ages.
 
-    Source: Xiong et al. 2016, arXiv:1603.01417, section 3 (DMN+), with its soft attention. Differs: any cell may read,
-    in place of the GRU; sentences and question are encoded alike; an answer is chosen among those of the training data.
+    Source: Xiong et al. 2016, arXiv:1603.01417, section 3 (DMN+), with its soft attention. Differs: any cell
+    replaces the GRU; sentences and question share an encoder; the answer is one of those in the training data.
 
     Args:
         vocab_size: Number of words.
         size: Width of all vectors.
-        answers: Number of answers that are told apart.
-        hops: How often the facts are attended to, :math:`K`; each has weights of its own.
+        answers: Number of possible answers.
+        hops: Number of hops, :math:`K`, each with its own weights.
         encoder: `bag`, `position`, or a cell's name or class; see `SentenceEncoder`.
-        fusion: The cell that reads the sentences, by name or class.
-        dropout: Share of values dropped from the encoded sentences and before the answer.
+        fusion: Cell over the sentences, by name or class.
+        dropout: Dropout rate of the encoded sentences and before the output layer.
 
     Raises:
         SettingError: If a size is less than 1, or there is no such cell.
@@ -90,17 +90,17 @@ class DynamicMemoryNetwork(Answering):
         self.output = nn.Linear(2 * size, answers)
 
     def forward(self, batch: Stories) -> MemoryOutput:
-        """Score every answer to every question."""
+        """Return the logits of every answer to every question."""
         question = self.encoder(self.table(batch.questions.ids), batch.questions.lengths)
         sentences = self.encoder(self.table(batch.sentences.ids), batch.sentences.lengths)
-        told = self.dropout(F.embedding(batch.index, sentences))
-        both: Tensor = self.fusion(told, batch.lengths).outputs
+        slots = self.dropout(F.embedding(batch.index, sentences))
+        both: Tensor = self.fusion(slots, batch.lengths).outputs
         facts = both[..., : self.size] + both[..., self.size :]
         memory, mask, hops = question, batch.mask.T, []
-        places = facts.transpose(0, 1)
+        facts_by_batch = facts.transpose(0, 1)
         for compare, score, update in zip(self.compare, self.score, self.update, strict=True):
             scores = score(torch.tanh(compare(likeness(facts, question, memory)))).squeeze(-1)
-            context, weights = attend(scores.T.unsqueeze(1), places, mask)
+            context, weights = attend(scores.T.unsqueeze(1), facts_by_batch, mask)
             memory = torch.relu(update(torch.cat([memory, context.squeeze(1), question], dim=-1)))
             hops.append(weights.squeeze(1).T)
         logits = self.output(self.dropout(torch.cat([question, memory], dim=-1)))

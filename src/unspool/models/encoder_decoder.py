@@ -1,4 +1,4 @@
-"""Sequence in, sequence of another length out: one network for every way of giving context."""
+"""Encoder-decoder (sequence to sequence): encode a source, then predict the target unit by unit."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
 from unspool.randomness import generator_on
 
-__all__ = ["EncoderDecoder", "Forced", "covered_twice"]
+__all__ = ["EncoderDecoder", "Forced", "coverage_loss"]
 
 
 class Forced(NamedTuple):
-    """What a network thinks of a given target."""
+    """Scores of target sequences under teacher forcing."""
 
-    log_probabilities: Tensor  # of each target unit and the end, in nats, (target time + 1, batch), 0 in the padding
+    log_probabilities: Tensor  # of target units and end, in nats, (target time + 1, batch), 0 in the padding
     attention: Tensor | None  # (target time + 1, batch, source time)
 
 
 class EncoderDecoder(nn.Module):
-    """Read a source, then predict the target unit by unit.
+    """Encoder-decoder with a choice of encoder and decoder.
 
     Args:
-        source: Vectors of source units.
-        target: Vectors of target units; may be the same table.
-        encoder: Reads the source; None hands its vectors on as they are.
-        decoder: Writes the target; one of `models.decoders`.
-        softmax: Scores over the target vocabulary.
-        combine: From a decoder's output with its context to what the softmax reads, through a tanh (the attentional
-            vector of Luong et al. 2015); None where the output is read as it is.
-        latent: A latent variable between source and target.
-        input_dropout: Share of features dropped of all embedded units.
-        output_dropout: Share of features dropped before the softmax.
-        variational: Whether these keep one mask per sequence.
-        label_smoothing: Share of each target spread over the vocabulary in training; the loss is then the divergence
-            from the smoothed target.
-        coverage_penalty: Weight of attending twice to the same place, λ of See et al. 2017, arXiv:1704.04368, eq. 11.
-        sampling: Chance that a decoder input in training is the network's own last word, at the beginning and at the
-            end of training (scheduled sampling, Bengio et al. 2015, arXiv:1506.03099; 1 is free running).
+        source: Embedding of source units.
+        target: Embedding of target units; may be the same table.
+        encoder: Encoder of the source. None: the embeddings themselves.
+        decoder: Decoder of the target, one of `models.decoders`.
+        softmax: Output layer over the target vocabulary.
+        combine: Linear layer with tanh between decoder and softmax (the attentional vector of Luong et al. 2015). None:
+            no such layer.
+        latent: Latent variable between source and target. None: no latent variable.
+        input_dropout: Dropout rate of all embeddings.
+        output_dropout: Dropout rate before the softmax.
+        variational: Whether these use one mask per sequence.
+        label_smoothing: Fraction of each target distributed over the vocabulary in training; the loss is then the
+            divergence from the smoothed target.
+        coverage_penalty: Weight of the coverage loss, λ of See et al. 2017, arXiv:1704.04368, equation 11.
+        sampling: Probability that a decoder input in training is the network's own last prediction, at the start and
+            at the end of training (scheduled sampling, Bengio et al. 2015, arXiv:1506.03099; 1 is free running).
 
     Attributes:
-        progress: How much of the training is done, between 0 and 1; whoever trains sets it.
+        progress: Fraction of the training so far, between 0 and 1; the training loop sets it.
     """
 
     def __init__(
@@ -75,10 +75,10 @@ class EncoderDecoder(nn.Module):
         self.label_smoothing, self.coverage_penalty, self.sampling = label_smoothing, coverage_penalty, sampling
         self.progress = 1.0
 
-    # ---- reading -----------------------------------------------------------------------------------------------
+    # Encoder
 
     def encode(self, source: Tokens) -> Memory:
-        """Read the sources, int64 (source time, batch)."""
+        """Encode sources, int64 (source time, batch)."""
         vectors = self.input_dropout(self.source(source))
         mask = source.mask.transpose(0, 1)
         if self.encoder is None:
@@ -93,17 +93,17 @@ class EncoderDecoder(nn.Module):
         vectors = vectors.transpose(0, 1) if self.encoder is None else None
         return Memory(states.transpose(0, 1), mask, summary, final, vectors)
 
-    # ---- writing -----------------------------------------------------------------------------------------------
+    # Step by step
 
     def start(self, source: Tokens) -> Any:
-        """The state before the first target unit, every tensor with the batch first."""
+        """Return the state before the first target unit, every tensor with the batch first."""
         memory = self.encode(source)
         if self.latent is not None:
             memory = self.latent.expected(memory)
         return self.decoder.start(memory)
 
     def advance(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Read a unit of each target, (batch,): log-probabilities of the next, (batch, vocabulary), and the state."""
+        """Read one unit per target, (batch,); return the next log-probabilities, (batch, vocabulary), and the state."""
         outputs, state = self._step(ids, state)
         return self.softmax.log_probabilities(self._read_out(outputs)), state
 
@@ -115,26 +115,26 @@ class EncoderDecoder(nn.Module):
         return outputs, state
 
     def _read_out(self, outputs: Tensor) -> Tensor:
-        """What the softmax reads, for outputs (time, batch, width) or (items, width)."""
+        """Return the input of the softmax, for outputs (time, batch, width) or (items, width)."""
         if self.combine is not None:
             outputs = torch.tanh(self.combine(outputs))
         return _one_step(self.output_dropout, outputs) if outputs.ndim == 2 else self.output_dropout(outputs)
 
-    # ---- training ----------------------------------------------------------------------------------------------
+    # Teacher forcing and loss
 
     def forward(self, batch: Paired) -> Forced:
-        """The log-probabilities of given targets, and where each step looked."""
+        """Return log-probabilities of the targets, and attention weights of each step."""
         memory = self.encode(batch.source)
         if self.latent is not None:
             memory = self.latent.expected(memory)
-        decoded = self._forced(batch.inputs, memory, need_weights=True)
+        decoded = self._teacher_forcing(batch.inputs, memory, need_weights=True)
         targets = batch.targets
         scores = self.softmax.log_probabilities(self._read_out(decoded.outputs))
-        chosen = scores.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
-        return Forced(chosen.masked_fill(targets == IGNORED, 0), decoded.attention)
+        target_scores = scores.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        return Forced(target_scores.masked_fill(targets == IGNORED, 0), decoded.attention)
 
     def loss(self, batch: Paired, carry: None = None) -> Loss:
-        """-log p of every target unit and end, summed; in training with what the settings add to it."""
+        """Return -log p of all target units and ends, summed, in nats; in training with all penalties."""
         memory = self.encode(batch.source)
         extra: Tensor | float = 0.0
         if self.latent is not None:
@@ -146,23 +146,25 @@ class EncoderDecoder(nn.Module):
         if chance > 0:
             decoded = self._with_own_words(inputs, memory, chance)
         else:
-            decoded = self._forced(inputs, memory, need_weights=self.training and self.coverage_penalty > 0)
+            decoded = self._teacher_forcing(inputs, memory, need_weights=self.training and self.coverage_penalty > 0)
         real = targets != IGNORED
-        outputs = self._read_out(decoded.outputs)[real]  # dropped while it has its time: a mask for each sequence
+        outputs = self._read_out(decoded.outputs)[
+            real
+        ]  # before the mask, so that variational dropout sees the time dimension
         smoothing = self.label_smoothing if self.training else 0.0
         total = self.softmax.loss(outputs, targets[real], label_smoothing=smoothing) + extra
         if self.training and self.coverage_penalty and decoded.attention is not None:
-            total = total + self.coverage_penalty * covered_twice(decoded.attention, real)
+            total = total + self.coverage_penalty * coverage_loss(decoded.attention, real)
         return Loss(total, len(outputs))
 
     def _target_vectors(self, batch: Paired) -> Tensor:
-        """The target and its end, embedded, (target time + 1, batch, embedding)."""
+        """Embed the target and its end, (target time + 1, batch, embedding)."""
         targets = batch.targets
         tokens = Tokens(targets.masked_fill(targets == IGNORED, 0), batch.target.lengths + 1)
         vectors: Tensor = self.input_dropout(self.target(tokens))
         return vectors
 
-    def _forced(self, inputs: Tensor, memory: Memory, *, need_weights: bool) -> Decoded:
+    def _teacher_forcing(self, inputs: Tensor, memory: Memory, *, need_weights: bool) -> Decoded:
         lengths = torch.full(inputs.shape[1:], len(inputs), device=inputs.device)
         vectors = self.input_dropout(self.target(Tokens(inputs, lengths)))
         decoded: Decoded = self.decoder(vectors, memory, need_weights=need_weights)
@@ -175,7 +177,7 @@ class EncoderDecoder(nn.Module):
         return first + (last - first) * self.progress
 
     def _with_own_words(self, inputs: Tensor, memory: Memory, chance: float) -> Decoded:
-        """Step by step, each input with some chance the likeliest word of the step before."""
+        """Decode step by step; each input is the prediction of the step before with probability `chance`."""
         state, ids = self.decoder.start(memory), inputs[0]
         outputs, weights = [], []
         for step in range(len(inputs)):
@@ -185,8 +187,8 @@ class EncoderDecoder(nn.Module):
             if step + 1 < len(inputs):
                 own = torch.rand(ids.shape, device=ids.device, generator=generator_on(ids.device)) < chance
                 with torch.no_grad():
-                    said = self.softmax.logits(self._read_out(output)).argmax(-1)
-                ids = torch.where(own, said, inputs[step + 1])
+                    predictions = self.softmax.logits(self._read_out(output)).argmax(-1)
+                ids = torch.where(own, predictions, inputs[step + 1])
         return Decoded(torch.stack(outputs), None if weights[0] is None else torch.stack(weights))
 
     def _refuse_without_attention(self) -> None:
@@ -196,12 +198,14 @@ class EncoderDecoder(nn.Module):
             )
 
 
-def covered_twice(attention: Tensor, real: Tensor) -> Tensor:
-    """Sum over steps and places of min(weight, weight so far): See et al. 2017, arXiv:1704.04368, eq. 12.
+def coverage_loss(attention: Tensor, real: Tensor) -> Tensor:
+    """Return the coverage loss: the sum over steps and positions of min(weight, weight so far).
+
+    Source: See et al. 2017, arXiv:1704.04368, equation 12.
 
     Args:
         attention: (target time, batch, source time).
-        real: True at target steps that count, bool (target time, batch).
+        real: True at valid target steps, bool (target time, batch).
     """
     attention = attention.float() * real.unsqueeze(-1)
     before = attention.cumsum(0) - attention
@@ -209,13 +213,13 @@ def covered_twice(attention: Tensor, real: Tensor) -> Tensor:
 
 
 def _one_step(dropout: SequenceDropout, vectors: Tensor) -> Tensor:
-    """Dropout of vectors without time, (items, features)."""
-    dropped: Tensor = dropout(vectors.unsqueeze(0))
-    return dropped[0]
+    """Apply sequence dropout to vectors without time, (items, features)."""
+    outputs: Tensor = dropout(vectors.unsqueeze(0))
+    return outputs[0]
 
 
 def _mean(vectors: Tensor, lengths: Tensor) -> Tensor:
-    """Mean over real steps, (batch, width), of vectors (time, batch, width)."""
+    """Return the mean over valid steps, (batch, width), of vectors (time, batch, width)."""
     steps = torch.arange(len(vectors), device=vectors.device)[:, None]
     inside = vectors.masked_fill((steps >= lengths).unsqueeze(-1), 0)
     return inside.sum(0) / lengths.unsqueeze(-1).to(vectors.dtype)

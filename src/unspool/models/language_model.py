@@ -1,4 +1,4 @@
-"""Predict the next unit: perplexity, and text written one unit at a time."""
+"""Language model: predict the next unit, over windows of running text and step by step."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ __all__ = ["LanguageModel"]
 
 
 class LanguageModel(nn.Module):
-    """Embed, run, score every unit as the next one; the state is carried from window to window.
+    """Language model; its recurrent state is carried from window to window.
 
     Args:
-        embedding: Vectors of the units.
-        decoder: The recurrent stack, one direction; or a Transformer, whose windows stand alone.
-        softmax: Scores over the vocabulary.
-        dropout: Share of features dropped before and after the stack.
-        variational: Whether that dropout keeps one mask per window.
+        embedding: Embedding of the units.
+        decoder: Recurrent stack in one direction, or a causal Transformer, whose windows are independent.
+        softmax: Output layer over the vocabulary.
+        dropout: Dropout rate before and after the stack.
+        variational: Whether that dropout uses one mask per window.
         activation_penalty: α of Merity et al. 2017, arXiv:1708.02182, section 4.6: weight of the mean square of the
-            last layer's outputs after dropout.
-        slowness_penalty: β of the same: weight of the mean square of their change from step to step.
+            last layer's outputs after dropout (activation regularisation).
+        slowness_penalty: β of the same section: weight of the mean square of the change of outputs from step to step
+            (temporal activation regularisation).
     """
 
     def __init__(
@@ -53,37 +54,37 @@ class LanguageModel(nn.Module):
         self.activation_penalty, self.slowness_penalty = activation_penalty, slowness_penalty
 
     def start(self, batch_size: int) -> Any:
-        """The state before the first unit."""
+        """Return the state before the first unit."""
         return self.decoder.initial_state(batch_size)
 
     def states(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Read units, (time, batch): the stack's outputs, (time, batch, hidden), and its state after the last."""
+        """Read units, (time, batch); return the outputs of the stack, (time, batch, hidden), and its final state."""
         tokens = Tokens(ids, torch.full(ids.shape[1:], ids.shape[0], device=ids.device))
         outputs, after = self.decoder(self.input_dropout(self.embedding(tokens)), None, state)
         return outputs, after
 
     def advance(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """Read a unit of each sequence, (batch,): log-probabilities of the next, (batch, vocabulary), and the state."""
+        """Read a unit per sequence, (batch,); return the next log-probabilities, (batch, vocabulary), and the state."""
         outputs, after = self.states(ids.unsqueeze(0), state)
         return self.softmax.log_probabilities(outputs[0]), after
 
     def forward(self, ids: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Log-probabilities of the unit after each, (time, batch, vocabulary), in nats; and the last state."""
+        """Return log-probabilities of the next units, (time, batch, vocabulary), in nats, and the final state."""
         outputs, after = self.states(ids, state)
         return self.softmax.log_probabilities(outputs), after
 
     def loss(self, batch: Window, carry: Any = None) -> Loss:
-        """-log p of every target, summed; gradients do not reach back into the carried state (truncated BPTT)."""
+        """Return -log p of the targets, summed, in nats; the carried state is detached (truncated BPTT)."""
         states, after = self.states(batch.inputs, carry)
-        dropped = self.output_dropout(states)
-        outputs, targets = dropped.flatten(0, 1), batch.targets.flatten()
+        activations = self.output_dropout(states)
+        outputs, targets = activations.flatten(0, 1), batch.targets.flatten()
         real = targets != IGNORED
         count = int(real.sum())
         if count < len(targets):
             outputs, targets = outputs[real], targets[real]
         total = self.softmax.loss(outputs, targets)
         if self.training and self.activation_penalty:
-            total = total + count * self.activation_penalty * dropped.float().pow(2).mean()
+            total = total + count * self.activation_penalty * activations.float().pow(2).mean()
         if self.training and self.slowness_penalty and len(states) > 1:
             total = total + count * self.slowness_penalty * (states[1:] - states[:-1]).float().pow(2).mean()
         return Loss(total, count, None if after is None else _detached(after))

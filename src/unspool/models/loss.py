@@ -1,4 +1,4 @@
-"""What every model's loss returns."""
+"""Loss of a batch, as every model returns it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Loss(NamedTuple):
     """The loss of one batch."""
 
     total: Tensor
-    """Sum over the targets, in nats, a scalar."""
+    """Sum over the targets, in nats; a scalar."""
     count: int  # type: ignore[assignment]
-    """How many targets it sums over."""
+    """Number of targets in the sum."""
     carry: Any = None
-    """State for the next batch, nested tuples of tensors; None where batches stand alone."""
+    """State for the next batch, nested tuples of tensors; None if batches are independent."""

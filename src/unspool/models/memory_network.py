@@ -1,4 +1,4 @@
-"""Networks that answer a question about a story by looking its sentences up, hop after hop."""
+"""Memory networks for questions about stories: end-to-end (MemN2N), gated, and key–value."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.data import Stories
 from unspool.errors import SettingError
+from unspool.layers import masked_softmax
 from unspool.models.answering import Answering, MemoryOutput
 from unspool.models.loss import Loss
 from unspool.models.sentence_encoder import SentenceEncoder
@@ -18,11 +19,11 @@ from unspool.randomness import generator_on
 
 __all__ = ["KeyValueMemoryNetwork", "MemoryNetwork", "hop"]
 
-_START = 0.1  # spread of all weights at the start, as in Sukhbaatar et al. 2015
+_START = 0.1  # standard deviation of initial weights, as in Sukhbaatar et al. 2015
 
 
 def hop(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, linear: bool = False) -> tuple[Tensor, Tensor]:
-    r"""Look a query up in a memory once.
+    r"""Read a memory once: attention of a query over its slots.
 
     .. math:: p_i = \mathrm{softmax}(u^\top m_i), \qquad o = \sum_i p_i c_i
 
@@ -32,16 +33,14 @@ def hop(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, linear: bo
         query: :math:`u`, (batch, size).
         keys: :math:`m`, (slots, batch, size).
         values: :math:`c`, (slots, batch, size).
-        mask: True where a slot holds something, (slots, batch).
+        mask: True at valid slots, bool (slots, batch).
         linear: Whether :math:`p_i = u^\top m_i`, without a softmax.
 
     Returns:
-        What was found, :math:`o`, (batch, size), and the weights :math:`p`, (slots, batch), zero where the mask is.
+        The output :math:`o`, (batch, size), and the weights :math:`p`, (slots, batch), zero at masked slots.
     """
     scores = (keys * query).sum(-1)
-    weights = scores.masked_fill(~mask, 0 if linear else float("-inf"))
-    if not linear:
-        weights = weights.softmax(0)
+    weights = scores.masked_fill(~mask, 0) if linear else masked_softmax(scores, mask, dim=0)
     return (weights.unsqueeze(-1) * values).sum(0), weights
 
 
@@ -56,30 +55,30 @@ class MemoryNetwork(Answering):
         \hat a &= \mathrm{softmax}(W u^{K+1})
 
     `adjacent` ties :math:`A^{k+1} = C^k`, :math:`B = A^1`, :math:`W^\top = C^K`; `layer-wise` ties all :math:`A^k` and
-    all :math:`C^k`. :math:`T(i)` says how long ago sentence :math:`i` was told, the newest being 0.
+    all :math:`C^k`. :math:`T(i)` encodes the age of sentence :math:`i`; that of the newest is 0.
 
-    If `gated`, a gate for each hop says, unit by unit, how much of what was found takes the place of the query:
+    If `gated`, each hop has a gate that mixes its output and the query, unit by unit:
 
     .. math::
         T^k(u^k) &= \sigma(W_T^k u^k + b_T^k) \\
         u^{k+1} &= o^k \odot T^k(u^k) + u^k \odot (1 - T^k(u^k))
 
-    Source: Sukhbaatar et al. 2015, arXiv:1503.08895, sections 2 and 4.1. Differs: the answer is chosen among the
-    answers of the training data, rather than among all words; any cell may encode the sentences. The gates: Liu and
-    Perez 2017, arXiv:1610.04211, equations 7 and 8, those of each hop its own. Differs: layer-wise, what is kept is
-    :math:`H u^k`, as without gates; the gate itself reads :math:`u^k`.
+    Source: Sukhbaatar et al. 2015, arXiv:1503.08895, sections 2 and 4.1. Differs: the answer is one of those in
+    the training data, rather than any word; any cell may encode the sentences. Gates: Liu and Perez 2017,
+    arXiv:1610.04211, equations 7 and 8, separate for each hop. Differs: with `layer-wise`, the gate mixes the output
+    with :math:`H u^k` and still reads :math:`u^k`.
 
     Args:
         vocab_size: Number of words.
         size: Width of all vectors, :math:`d`.
         answers: The word id of each possible answer, int64 (answers,).
-        hops: How often the memory is looked up, :math:`K`.
-        slots: Ages that are told apart; older sentences count as that old.
+        hops: Number of hops, :math:`K`.
+        slots: Number of distinct ages; older sentences have the last one.
         encoder: `bag`, `position`, or a cell's name or class; see `SentenceEncoder`.
         tying: `adjacent` or `layer-wise`.
-        time_noise: Share of empty slots put between sentences in training, so that ages never come quite the same.
-        linear_examples: Training examples, from the first, that are answered without the softmax of the hops (linear
-            start); a network that was saved before it had seen so many stays linear.
+        time_noise: Fraction of empty slots inserted between sentences in training, which makes ages random.
+        linear_examples: Number of first training examples without the softmax of the hops (linear start). A network
+            saved before that number stays linear.
         gated: Whether each hop has a gate.
 
     Raises:
@@ -129,59 +128,59 @@ class MemoryNetwork(Answering):
 
     @property
     def linear(self) -> bool:
-        """Whether the hops are still without their softmax."""
+        """Whether the hops still run without softmax (linear start)."""
         return int(self.seen) < self.linear_examples
 
     def forward(self, batch: Stories) -> MemoryOutput:
-        """Score every answer to every question."""
+        """Return the logits of every answer to every question."""
         adjacent, mask, linear = self.tying == "adjacent", batch.mask, self.linear
-        told = self._told(batch).unbind(2)
-        asked = self.tables[0 if adjacent else 2](batch.questions.ids)
-        query = self.encoder(asked, batch.questions.lengths)
-        looked, gates = [], []
+        sentences = self._sentences(batch).unbind(2)
+        words = self.tables[0 if adjacent else 2](batch.questions.ids)
+        query = self.encoder(words, batch.questions.lengths)
+        weights_by_hop, gates = [], []
         for k in range(self.hops):
-            keys, values = (told[k], told[k + 1]) if adjacent else (told[0], told[1])
-            found, weights = hop(query, keys, values, mask, linear=linear)
-            kept = query if adjacent else self.between(query)
+            keys, values = (sentences[k], sentences[k + 1]) if adjacent else (sentences[0], sentences[1])
+            output, weights = hop(query, keys, values, mask, linear=linear)
+            residual = query if adjacent else self.between(query)
             if self.gated:
                 gate = torch.sigmoid(self.gates[k](query))
-                query = found * gate + kept * (1 - gate)
+                query = output * gate + residual * (1 - gate)
                 gates.append(gate)
             else:
-                query = found + kept
-            looked.append(weights)
+                query = output + residual
+            weights_by_hop.append(weights)
         logits = query @ self.tables[-1].weight[self.answers].T if adjacent else self.output(query)  # type: ignore[index]
-        return MemoryOutput(logits, torch.stack(looked), torch.stack(gates) if self.gated else None)
+        return MemoryOutput(logits, torch.stack(weights_by_hop), torch.stack(gates) if self.gated else None)
 
     def loss(self, batch: Stories, carry: Any = None) -> Loss:
-        """-log p of the right answers, summed over questions, in nats; counts examples of the linear start."""
+        """Return -log p of the target answers, summed over questions, in nats; counts examples for the linear start."""
         result = super().loss(batch, carry)
         if self.training:
             self.seen += len(batch.answers)
         return result
 
-    def _told(self, batch: Stories) -> Tensor:
-        """Every slot's sentence with its age, by the tables of all keys and values, (slots, batch, tables, size).
+    def _sentences(self, batch: Stories) -> Tensor:
+        """Return sentence plus age of every slot for all tables, (slots, batch, tables, size).
 
-        All tables side by side make one: a look-up of wide rows costs little more than one of narrow rows.
+        One look-up in the concatenated tables is faster than one per table.
         """
         count = len(self.ages)
         words = torch.cat([table.weight for table in self.tables[:count]], dim=1)  # type: ignore[misc]
         ages = torch.cat([table.weight for table in self.ages], dim=1)  # type: ignore[misc]
-        # the padding index keeps the row of the padding without a gradient, as the tables by themselves do
-        spelled = F.embedding(batch.sentences.ids, words, padding_idx=0)
-        spelled = spelled.view(*batch.sentences.ids.shape, count, self.size)
-        sentences = self.encoder(spelled, batch.sentences.lengths).flatten(1)
-        told = F.embedding(batch.index, sentences) + F.embedding(self._ages(batch), ages)
-        return told.view(*batch.index.shape, count, self.size)
+        # the padding index keeps the row of padding without a gradient, as each table does by itself
+        vectors = F.embedding(batch.sentences.ids, words, padding_idx=0)
+        vectors = vectors.view(*batch.sentences.ids.shape, count, self.size)
+        sentences = self.encoder(vectors, batch.sentences.lengths).flatten(1)
+        sentences = F.embedding(batch.index, sentences) + F.embedding(self._ages(batch), ages)
+        return sentences.view(*batch.index.shape, count, self.size)
 
     def _ages(self, batch: Stories) -> Tensor:
-        """How many sentences ago each was told, (slots, batch); in training as if some came between."""
+        """Return the age of each sentence, (slots, batch), in sentences; with time noise in training."""
         mask = batch.mask
         ages = (batch.lengths - 1 - torch.arange(len(mask), device=mask.device)[:, None]).clamp_min(0)
         if self.training and self.time_noise:
-            drawn = torch.rand(mask.shape, device=mask.device, generator=generator_on(mask.device))
-            blanks = (drawn < self.time_noise) & mask
+            numbers = torch.rand(mask.shape, device=mask.device, generator=generator_on(mask.device))
+            blanks = (numbers < self.time_noise) & mask
             ages = ages + blanks.flip(0).cumsum(0).flip(0)
         return ages.clamp_max(self.slots - 1)
 
@@ -190,7 +189,7 @@ class MemoryNetwork(Answering):
 
 
 class KeyValueMemoryNetwork(Answering):
-    r"""Key–value memory network: what is looked for and what is found are encoded apart; a matrix moves the query on.
+    r"""Key–value memory network: separate encodings of keys and values; a matrix updates the query at each hop.
 
     .. math::
         q_1 &= A \Phi(x) \\
@@ -198,8 +197,8 @@ class KeyValueMemoryNetwork(Answering):
         q_{j+1} &= R_j (q_j + o) \\
         \hat a &= \mathrm{softmax}(q_{H+1}^\top B \Phi_Y(y))
 
-    Here keys and values are the story's sentences, :math:`\Phi_K` and :math:`\Phi_V` their encodings, to which a vector
-    for their age is added, one for keys and one for values; :math:`B = A`.
+    Here keys and values are the sentences of the story. :math:`\Phi_K` and :math:`\Phi_V` are their encodings plus a
+    vector for their age, separate for keys and values; :math:`B = A`.
 
     Source: Miller et al. 2016, arXiv:1606.03126, section 3.1, where :math:`q` in the third line has no index. Differs:
     ages, since stories need them.
@@ -208,8 +207,8 @@ class KeyValueMemoryNetwork(Answering):
         vocab_size: Number of words.
         size: Width of all vectors.
         answers: The word id of each possible answer, int64 (answers,).
-        hops: How often the memory is looked up, :math:`H`.
-        slots: Ages that are told apart; older sentences count as that old.
+        hops: Number of hops, :math:`H`.
+        slots: Number of distinct ages; older sentences have the last one.
         encoder: `bag`, `position`, or a cell's name or class, for questions, keys and values; see `SentenceEncoder`.
     """
 
@@ -239,25 +238,25 @@ class KeyValueMemoryNetwork(Answering):
             nn.init.eye_(move.weight)  # type: ignore[arg-type]
 
     def forward(self, batch: Stories) -> MemoryOutput:
-        """Score every answer to every question."""
+        """Return the logits of every answer to every question."""
         mask = batch.mask
         ages = (batch.lengths - 1 - torch.arange(len(mask), device=mask.device)[:, None]).clamp(0, self.slots - 1)
-        told = self.encoder(self.table(batch.sentences.ids), batch.sentences.lengths)
-        told = F.embedding(batch.index, told)
-        keys, values = told + self.key_ages(ages), told + self.value_ages(ages)
-        query, looked = self.encoder(self.table(batch.questions.ids), batch.questions.lengths), []
+        sentences = self.encoder(self.table(batch.sentences.ids), batch.sentences.lengths)
+        sentences = F.embedding(batch.index, sentences)
+        keys, values = sentences + self.key_ages(ages), sentences + self.value_ages(ages)
+        query, weights_by_hop = self.encoder(self.table(batch.questions.ids), batch.questions.lengths), []
         for move in self.moves:
-            found, weights = hop(query, keys, values, mask)
-            query = move(query + found)
-            looked.append(weights)
-        return MemoryOutput(query @ self.table.weight[self.answers].T, torch.stack(looked))
+            output, weights = hop(query, keys, values, mask)
+            query = move(query + output)
+            weights_by_hop.append(weights)
+        return MemoryOutput(query @ self.table.weight[self.answers].T, torch.stack(weights_by_hop))
 
     def extra_repr(self) -> str:
         return f"hops={self.hops}, slots={self.slots}"
 
 
 def _scatter(model: nn.Module) -> None:
-    """Start tables and matrices near zero; cells keep their own start."""
+    """Initialise tables and matrices near zero; cells keep their own initialisation."""
     for module in model.modules():
         if isinstance(module, nn.Embedding | nn.Linear):
             nn.init.normal_(module.weight, std=_START)

@@ -1,4 +1,4 @@
-"""Finding the pair that a question belongs to: an encoder of bags, and the memory that it is looked up in."""
+"""Retriever: score questions against keys, by tf–idf with learned weights and by dense vectors."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ __all__ = ["EncodedBags", "Lookups", "Retriever"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lookups:
-    """Questions, the keys of some pairs, and which of them each question should find."""
+    """Batch of a retriever: questions, keys, and the target key of each question."""
 
     queries: Bags
     keys: Bags
     targets: Tensor
-    """Places among the keys, int64 (queries,)."""
+    """Index of the target key, int64 (queries,)."""
     ignored: Tensor | None = None
-    """True where a key is neither right nor wrong for a question, bool (queries, keys); None: nowhere."""
+    """True at keys to exclude from a question's loss, bool (queries, keys). None: no exclusion."""
 
     @property
     def size(self) -> int:
-        """Questions."""
+        """Number of questions."""
         return len(self.targets)
 
     def to(self, device: torch.device | str) -> Lookups:
-        """The same on a device."""
+        """Return the batch on a device."""
         ignored = None if self.ignored is None else self.ignored.to(device)
         return Lookups(self.queries.to(device), self.keys.to(device), self.targets.to(device), ignored)
 
     def shard(self, rank: int, world: int) -> Self | None:
-        """Every `world`-th question from `rank` on, with all keys; None if there is none."""
+        """Return every `world`-th question from `rank` on, with all keys; None if there is none."""
         if rank >= self.size:
             return None
         ignored = None if self.ignored is None else self.ignored[rank::world]
@@ -49,17 +49,17 @@ class Lookups:
 
 
 class EncodedBags(NamedTuple):
-    """Bags as the encoder leaves them: what they hold, and what that comes down to."""
+    """Encoded bags: normalised sparse values and dense vectors."""
 
     ids: Tensor  # int64 (entries,)
-    values: Tensor  # (entries,); a bag's squares add up to the share of it that is known, 1 if nothing is unknown
+    values: Tensor  # (entries,); squares of a bag sum to its known fraction, 1 without unknown entries
     offsets: Tensor  # int64 (batch + 1,)
-    vectors: Tensor  # (batch, size), as long as the values that have vectors
-    shares: Tensor  # (batch,): how long these are beside all values, between 0 and 1
+    vectors: Tensor  # (batch, size); norm equals that of the values with vectors
+    shares: Tensor  # (batch,); ratio of that norm to the norm of all values, between 0 and 1
 
 
 class Retriever(nn.Module):
-    r"""Score questions against keys, both bags of words and pieces of words.
+    r"""Score questions against keys, both as bags of words and subwords.
 
     .. math::
         x_f &= e^{\theta_f} v_f \big/ \sqrt{\textstyle\sum_g (e^{\theta_g} v_g)^2 + u} \\
@@ -67,12 +67,11 @@ class Retriever(nn.Module):
             \rho = \frac{\lVert x' \rVert}{\lVert x \rVert} \\
         \alpha_i &= \frac{x^\top x_i + \gamma\, e^\top e_i}{1 + \gamma \rho \rho_i}
 
-    A bag has values :math:`v`, and :math:`u` of it is unknown; :math:`x'` is :math:`x` without the entries that came
-    after training, which have no vectors: until pairs are added there are none, and :math:`\rho = 1`. The first term
-    compares what question and key have in common, entry by entry, and is tf–idf where training begins, with
-    :math:`\theta = 0`; the second compares what they are about, in few dimensions. Scores lie between -1 and 1; a key's
-    own question has 1. Training is by softmax over keys, :math:`-\ln \mathrm{softmax}(\beta \alpha)_i` for the right
-    one, with :math:`\beta` learned: the key–value memory's weights (`KeyValueMemory`).
+    A bag has values :math:`v`, and its unknown entries have the weight :math:`u`. :math:`x'` is :math:`x` without
+    entries that were added after training, which have no vectors; without such entries, :math:`\rho = 1`. The first
+    term compares common entries, and is tf–idf before training, with :math:`\theta = 0`. The second term compares dense
+    vectors. Scores lie between -1 and 1; a key has 1 with its own question. The loss is the cross-entropy over keys,
+    :math:`-\ln \mathrm{softmax}(\beta \alpha)_i`, with :math:`\beta` learned (`KeyValueMemory`).
 
     Source: two encoders that share their weights, trained by softmax over the batch's keys, as in Henderson et al.
     2017, arXiv:1705.00652; sums of vectors of words and pieces as in Bojanowski et al. 2017, arXiv:1607.04606.
@@ -80,13 +79,13 @@ class Retriever(nn.Module):
     Args:
         num_entries: Size of the vocabulary.
         size: Width of the vectors :math:`e`.
-        scale: Where :math:`\beta` begins.
-        balance: The weight :math:`\gamma` of the vectors, at least 0. It is not learned: the vectors fit questions they
-            have seen so well that it would grow, at the cost of those they have not.
+        scale: Initial value of :math:`\beta`, above 0.
+        balance: The weight :math:`\gamma` of the vectors, at least 0. It is not learned: it would grow by overfitting
+            to the training questions.
     """
 
     num_vectors: Tensor
-    """How many entries, the first ones, have vectors; the others came after training."""
+    """Number of entries with vectors, the first ones; the others were added after training."""
 
     def __init__(self, num_entries: int, size: int = 64, *, scale: float = 20.0, balance: float = 0.5) -> None:
         super().__init__()
@@ -103,13 +102,13 @@ class Retriever(nn.Module):
 
     @torch.no_grad()
     def begin_with(self, directions: Tensor) -> None:
-        """Set the projection, (entries, size), to directions of any length; their lengths' mean square is set here."""
+        """Initialise the projection, (entries, size), from directions, rescaled to the usual mean square."""
         spread = directions.square().mean().sqrt().clamp_min(torch.finfo(directions.dtype).tiny)
         self.projection.copy_(directions * (_SPREAD / spread))
 
     @torch.no_grad()
     def grown(self, num_entries: int) -> Retriever:
-        """A copy for a vocabulary that has become larger: new entries count by their rarity alone, without vectors."""
+        """Return a copy for a larger vocabulary; new entries have tf–idf weights alone, without vectors."""
         more = num_entries - len(self.importance)
         new = Retriever(num_entries, self.projection.shape[1], balance=self.balance)
         tensors = dict(self.state_dict())
@@ -119,7 +118,7 @@ class Retriever(nn.Module):
         return new.to(self.importance.device).train(self.training)
 
     def encode(self, bags: Bags) -> EncodedBags:
-        """Encode bags one by one, in memory that grows with their entries alone."""
+        """Encode bags; memory grows with their number of entries only."""
         values = bags.values * self.importance[bags.ids].exp()
         rows, none = bags.rows, values.new_zeros(len(bags))
         values = values / (none.index_add(0, rows, values.square()) + bags.unknown).clamp_min(_LEAST).sqrt()[rows]
@@ -137,15 +136,15 @@ class Retriever(nn.Module):
         )
 
     def scores(self, queries: Bags, keys: Bags) -> Tensor:
-        r"""Scores :math:`\alpha` of every query against every key, (queries, keys).
+        r"""Return the scores :math:`\alpha` of every query against every key, (queries, keys).
 
-        A table of the queries has a row for each entry that occurs; the entries of a key pick theirs from it. For a
-        query at a time against many keys, encode these once instead.
+        The sparse product goes through a table of the queries with a row per entry. For single queries against many
+        keys, encode the keys once instead.
         """
         entries, places = torch.unique(torch.cat([queries.ids, keys.ids]), return_inverse=True)
-        asked, of_keys = places.split([len(queries.ids), len(keys.ids)])
+        of_queries, of_keys = places.split([len(queries.ids), len(keys.ids)])
         query, key = self.encode(queries), self.encode(keys)
-        table = query.values.new_zeros(len(entries), len(queries)).index_put((asked, queries.rows), query.values)
+        table = query.values.new_zeros(len(entries), len(queries)).index_put((of_queries, queries.rows), query.values)
         common = F.embedding_bag(
             of_keys, table, keys.offsets, mode="sum", per_sample_weights=key.values, include_last_offset=True
         )
@@ -153,7 +152,7 @@ class Retriever(nn.Module):
         return (common.T + self.balance * query.vectors @ key.vectors.T) / (1 + self.balance * shares)
 
     def loss(self, batch: Lookups, carry: Any = None) -> Loss:
-        """Cross-entropy of the right keys, summed over queries; keys that a query ignores are not chosen from."""
+        """Return the cross-entropy of the target keys, summed over queries, in nats, without `ignored` keys."""
         scores = self.scores(batch.queries, batch.keys)
         scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * self.memory.log_scale.exp()
         if batch.ignored is not None:
@@ -161,5 +160,5 @@ class Retriever(nn.Module):
         return Loss(F.cross_entropy(scores, batch.targets, reduction="sum"), batch.size)
 
 
-_SPREAD = 0.3  # root mean square of the projection: a step of the learning rate moves it about as much as `importance`
+_SPREAD = 0.3  # root mean square of the initial projection, so that a step changes it about as much as `importance`
 _LEAST = 1e-30

@@ -1,4 +1,4 @@
-"""From the words of a sentence to one vector: their sum, their sum by position, or what a cell makes of them."""
+"""Sentence encoders: bag of words, position encoding, or a recurrent cell."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["SentenceEncoder", "position_encoding"]
 
 
 def position_encoding(lengths: Tensor, words: int, size: int) -> Tensor:
-    r"""How much each feature of each word counts, so that the order of words changes their sum.
+    r"""Return weights per word and feature, so that a weighted sum of words depends on their order.
 
     .. math:: l_{kj} = (1 - j/J) - (k/d)(1 - 2j/J)
 
@@ -23,9 +23,9 @@ def position_encoding(lengths: Tensor, words: int, size: int) -> Tensor:
     Source: Sukhbaatar et al. 2015, arXiv:1503.08895, section 4.1.
 
     Args:
-        lengths: Words of each sentence, :math:`J`, (sentences,).
-        words: Rows to make.
-        size: Features, :math:`d`.
+        lengths: Number of words of each sentence, :math:`J`, (sentences,).
+        words: Number of rows of the result.
+        size: Number of features, :math:`d`.
 
     Returns:
         Weights, (words, sentences, size), zero past each length.
@@ -38,13 +38,12 @@ def position_encoding(lengths: Tensor, words: int, size: int) -> Tensor:
 
 
 class SentenceEncoder(nn.Module):
-    """Bring the words of a sentence down to one vector.
+    """Encode the words of a sentence as one vector.
 
     Args:
-        how: `bag` sums the words' vectors, `position` weighs them by twice `position_encoding` first, so that a word
-            counts 1 on average, as in a bag and in the authors' program; any other name is that of a cell that reads
-            them, whose last output counts.
-        size: Width of a word's vector and of a sentence's.
+        how: `bag` sums the word vectors. `position` weights them by twice `position_encoding` first, so that the mean
+            weight is 1, as in the authors' program. Any other name is a cell, whose last output is the vector.
+        size: Width of word and sentence vectors.
     """
 
     def __init__(self, how: str | type[Cell[Any]], size: int) -> None:
@@ -53,10 +52,9 @@ class SentenceEncoder(nn.Module):
         self.reader = None if how in ("bag", "position") else Recurrent(how, size, size)
 
     def forward(self, vectors: Tensor, lengths: Tensor) -> Tensor:
-        """Encode sentences of word vectors, (words, sentences, size), of their lengths, (sentences,).
+        """Encode sentences of word vectors, (words, sentences, size), with lengths (sentences,).
 
-        The vectors may come from several tables at once, (words, sentences, tables, size): weights of positions and
-        what is past a sentence's end are then worked out once for all of them.
+        Vectors of several tables, (words, sentences, tables, size), share position weights and mask.
 
         Returns:
             (sentences, size), or (sentences, tables, size).
@@ -74,7 +72,7 @@ class SentenceEncoder(nn.Module):
 
     def _from_tables(self, vectors: Tensor, lengths: Tensor) -> Tensor:
         words, sentences, tables, size = vectors.shape
-        if self.reader is not None:  # to a cell, tables are so many more sentences
+        if self.reader is not None:  # for a cell, each table is one more batch of sentences
             flat: Tensor = self(vectors.flatten(1, 2), lengths.repeat_interleave(tables))
             return flat.view(sentences, tables, size)
         if self.how == "position":

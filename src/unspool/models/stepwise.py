@@ -1,4 +1,4 @@
-"""Numbers in, numbers out, step by step: what reads and writes algorithmic exercises."""
+"""Stepwise model: a recurrent stack with an output at every step, for algorithmic exercises."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["StepwiseModel"]
 
 
 class StepwiseModel(nn.Module):
-    """Run a recurrent stack over vectors and answer at every step.
+    """Recurrent stack over vectors, with an output at every step.
 
     Args:
         encoder: The recurrent stack.
-        outputs: Numbers of an answer.
-        answers: `bits`: each number is the logit of a 1; `numbers`: each is the answer itself.
+        outputs: Number of outputs per step.
+        answers: `bits`: outputs are logits of 1; `numbers`: outputs are the numbers themselves.
     """
 
     def __init__(self, encoder: Recurrent, outputs: int, *, answers: Literal["bits", "numbers"] = "bits") -> None:
@@ -29,15 +29,15 @@ class StepwiseModel(nn.Module):
         self.output = nn.Linear(encoder.output_size, outputs)
 
     def forward(self, inputs: Tensor, lengths: Tensor | None = None) -> Tensor:
-        """What is answered at every step, (time, batch, outputs): chances of a 1 as logits, or numbers."""
+        """Return the outputs of every step, (time, batch, outputs): logits of 1, or numbers."""
         answer: Tensor = self.output(self.encoder(inputs, lengths).outputs)
         return answer
 
     def loss(self, batch: Exercise, carry: Any = None) -> Loss:
-        """Of the steps that are counted: cross-entropy of every bit, in nats, or the squared error of every number."""
-        said, right = self(batch.inputs, batch.lengths)[batch.counted].float(), batch.targets[batch.counted]
+        """Return the sum over counted steps: cross-entropy of bits in nats, or squared error of numbers."""
+        predictions, targets = self(batch.inputs, batch.lengths)[batch.counted].float(), batch.targets[batch.counted]
         if self.answers == "bits":
-            total = F.binary_cross_entropy_with_logits(said, right, reduction="sum")
+            total = F.binary_cross_entropy_with_logits(predictions, targets, reduction="sum")
         else:
-            total = F.mse_loss(said, right, reduction="sum")
-        return Loss(total, right.numel())
+            total = F.mse_loss(predictions, targets, reduction="sum")
+        return Loss(total, targets.numel())

@@ -1,4 +1,4 @@
-"""Many to many, aligned: a tag for every token."""
+"""Sequence tagger: one tag per token, by softmax or a conditional random field."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["TaggerModel"]
 
 
 class TaggerModel(nn.Module):
-    """Embed, run, decide at every token: each for itself, or all together by a conditional random field.
+    """Sequence tagger, with independent tags (softmax) or a conditional random field.
 
     Args:
-        embedding: Vectors of the tokens.
-        encoder: The recurrent stack, or a Transformer's.
+        embedding: Embedding of the tokens.
+        encoder: Recurrent stack or Transformer encoder.
         num_tags: Number of tags.
-        crf: Decides over whole sequences; each token for itself if omitted.
-        dropout: Share of features dropped before and after the encoder.
-        variational: Whether that dropout keeps one mask per sequence.
-        label_smoothing: Share of the target spread over all tags (without a CRF).
+        crf: Conditional random field over the tags. None: independent tags.
+        dropout: Dropout rate before and after the encoder.
+        variational: Whether that dropout uses one mask per sequence.
+        label_smoothing: Fraction of the target distributed over all tags, at least 0 and less than 1 (without a CRF).
     """
 
     def __init__(
@@ -46,14 +46,14 @@ class TaggerModel(nn.Module):
         self.label_smoothing = label_smoothing
 
     def forward(self, tokens: Tokens) -> Tensor:
-        """Scores of every tag at every token, (time, batch, tags); what stands in the padding means nothing."""
+        """Return scores of every tag at every token, (time, batch, tags); arbitrary in the padding."""
         vectors = self.input_dropout(self.embedding(tokens))
         states = self.encoder(vectors, tokens.lengths).outputs
         scores: Tensor = self.output(self.output_dropout(states))
         return scores
 
     def loss(self, batch: Labelled, carry: Any = None) -> Loss:
-        """-log p of the right tags, summed over tokens (softmax) or sequences (CRF); counted in tokens."""
+        """Return -log p of the target tags, summed over tokens (softmax) or sequences (CRF), in nats; counts tokens."""
         scores = self(batch.tokens).float()
         if self.crf is not None:
             total = self.crf.loss(scores, batch.targets, batch.tokens.lengths)
@@ -68,11 +68,11 @@ class TaggerModel(nn.Module):
         return Loss(total, batch.tokens.size)
 
     def decode(self, tokens: Tokens) -> Tensor:
-        """The best tags, (time, batch)."""
+        """Return the best tags, (time, batch)."""
         scores = self(tokens)
         return scores.argmax(-1) if self.crf is None else self.crf.decode(scores, tokens.lengths)
 
     def probabilities(self, tokens: Tokens) -> Tensor:
-        """Probability of every tag at every token, (time, batch, tags)."""
+        """Return the probability of every tag at every token, (time, batch, tags)."""
         scores = self(tokens).float()
         return scores.softmax(-1) if self.crf is None else self.crf.marginals(scores, tokens.lengths)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import lazy_loader
 
 from unspool.tasks.catalog import TASKS, task_entry
 
@@ -51,13 +52,16 @@ __all__ = [
 
 _T = TypeVar("_T", bound="Task[Any, Any]")
 
-_HOME = {
-    **{name: entry.path for entry in TASKS.values() for name in (entry.task, entry.answer)},
-    "Prediction": "contracts",
-    "Task": "task",
-    "compare": "comparing",
-    **dict.fromkeys(("Comparison", "Run"), "comparison"),
-}
+__getattr__, __dir__, _ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        **{entry.path: [entry.task, entry.answer] for entry in TASKS.values()},
+        "contracts": ["Prediction"],
+        "task": ["Task"],
+        "comparing": ["compare"],
+        "comparison": ["Comparison", "Run"],
+    },
+)
 
 
 def task_class(name: str) -> type[Task[Any, Any]]:
@@ -116,9 +120,3 @@ def load(
             f"{folder} holds a {own}, not a {task.__name__}; open it with unspool.load(folder, {own})"
         )
     return task.load(folder, cell=cell)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -83,7 +83,7 @@ class Task(ABC, Generic[E, F]):
         """What a person should know before using the model: that its training has not come to its end."""
         self._columns: dict[str, str] = {}
         """The columns that training data were read from, by role; other data are read from the same."""
-        self._values: tuple[str, ...] = ()
+        self._value_columns: tuple[str, ...] = ()
         """The columns of an input of several columns, in the order of the training data."""
         self._layout = Layout()
         """How the files read last were read."""

@@ -1,4 +1,4 @@
-"""Averages of the weights along the way, which are validated and saved in their place."""
+"""Weight averaging during training: exponential moving average, tail average and averaged SGD."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ class Average:
 
     def __init__(self, model: nn.Module, settings: TrainingSettings) -> None:
         self.kind, self.decay, self.tail = settings.average, settings.decay, settings.tail
-        named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-        self._names = [name for name, _ in named] if self.kind != "none" else []
-        self._parameters: list[Tensor] = [p.detach() for _, p in named] if self.kind != "none" else []
+        weights = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        self._names = [name for name, _ in weights] if self.kind != "none" else []
+        self._parameters: list[Tensor] = [p.detach() for _, p in weights] if self.kind != "none" else []
         self._mean: list[Tensor] = []
         self.updates = 0
-        """Weights averaged so far."""
+        """Updates in the average so far."""
         self.triggered = False
         """Whether an asgd average has begun."""
 
     def update(self, progress: float) -> None:
-        """Take in the weights after an update, where the average has begun.
+        """Add the weights after an update to the average, if the average has begun.
 
         Args:
-            progress: How much of the training is done, between 0 and 1.
+            progress: Fraction of the training so far, between 0 and 1.
         """
-        if self.kind == "none" or not self._begun(progress):
+        if self.kind == "none" or not self._has_begun(progress):
             return
         if not self._mean:
             self._mean = [parameter.clone() for parameter in self._parameters]
@@ -57,7 +57,7 @@ class Average:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Let the model hold the averaged weights; outside, it has its own again, to the bit."""
+        """Put the averaged weights into the model inside the context; restore its own weights afterwards."""
         if not self.updates:
             yield
             return
@@ -69,16 +69,16 @@ class Average:
             torch._foreach_copy_(self._parameters, own)
 
     def apply(self) -> None:
-        """Give the model the averaged weights for good, where there are any."""
+        """Put the averaged weights into the model for good, if there are any."""
         if self.updates:
             torch._foreach_copy_(self._parameters, self._mean)
 
     def tensors(self) -> dict[str, Tensor]:
-        """The average, by the names of the weights; empty before it begins."""
+        """Return the averaged weights by name; empty before the average begins."""
         return dict(zip(self._names, self._mean, strict=True)) if self.updates else {}
 
     def load(self, tensors: Mapping[str, Tensor], updates: int, triggered: bool) -> None:
-        """Go on from a stored average."""
+        """Continue from a stored average."""
         self.updates, self.triggered = updates, triggered
         if updates:
             self._mean = [parameter.clone() for parameter in self._parameters]
@@ -87,14 +87,14 @@ class Average:
     def _pairs(self) -> Iterator[tuple[str, Tensor]]:
         return zip(self._names, self._parameters, strict=True)
 
-    def _begun(self, progress: float) -> bool:
+    def _has_begun(self, progress: float) -> bool:
         if self.kind == "tail":
             return progress > 1 - self.tail
         return self.kind == "ema" or self.triggered
 
 
 def triggers(history: Sequence[float], length: int, *, higher_is_better: bool) -> bool:
-    """Whether the newest validation is worse than the best that is at least `length` validations older.
+    """Return whether the newest validation is worse than the best of those more than `length` validations ago.
 
     Source: Merity et al. 2017, arXiv:1708.02182, algorithm 1 (non-monotonically triggered averaged SGD).
 

@@ -1,4 +1,4 @@
-"""Callbacks of a training: functions and reporters that hear of it beside what a person sees, and `logging`."""
+"""Callbacks of a training: functions and reporters beside the progress bar, and the `logging` reporter."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from unspool.training.progress import BarReporter, LineReporter, Progress, Repor
 __all__ = ["Callback", "LogReporter", "titled", "together"]
 
 Callback = Reporter | Callable[[Progress, dict[str, float]], object]
-"""A reporter, or a function that is called after each validation and ends the training by returning True."""
+"""A reporter, or a function called after each validation, which ends the training by returning True."""
 
 
 class LogReporter(Reporter):
-    """Writes to the logger `unspool.training`: start, validations, notes and end at INFO, warnings at WARNING.
+    """Write to the logger `unspool.training`: start, validations, notes and end at INFO, warnings at WARNING.
 
     Every `fit` of a task has one.
     """
@@ -25,11 +25,11 @@ class LogReporter(Reporter):
     _log = logging.getLogger("unspool.training")
 
     def started(self, text: str, progress: Progress) -> None:
-        """Log how it starts."""
+        """Log the start."""
         self.note(text)
 
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
-        """Log what the validation gave."""
+        """Log the scores."""
         self.note(validation_line(progress, metrics, improved))
 
     def note(self, text: str) -> None:
@@ -41,21 +41,23 @@ class LogReporter(Reporter):
         self._log.warning("%s", for_python(text))
 
     def finished(self, text: str) -> None:
-        """Log how it ended."""
+        """Log the end."""
         if text:
             self.note(text)
 
 
 def titled(reporter: Reporter, titles: Mapping[str, str]) -> Reporter:
-    """The bar or the lines, with scores of validations under titles that say how they were counted.
+    """Show scores under longer titles in the bar or the lines; custom reporters receive the names of the scores.
 
-    Reporters of a person's own see the names of the scores.
+    Args:
+        reporter: The reporter to wrap.
+        titles: Title of each score, by name.
     """
     return _Titled(reporter, titles) if titles and isinstance(reporter, BarReporter | LineReporter) else reporter
 
 
 def together(reporter: Reporter, callbacks: Iterable[Callback]) -> Reporter:
-    """One reporter that passes everything on to a reporter and to callbacks, each at its own interval.
+    """Return one reporter that forwards all events to a reporter and to callbacks, each at its own interval.
 
     Raises:
         UsageError: If a callback is neither a reporter nor a function.
@@ -75,7 +77,7 @@ def _reporter_of(callback: Callback) -> Reporter:
 
 
 class _Function(Reporter):
-    """Calls a function after each validation."""
+    """Call a function after each validation."""
 
     def __init__(self, function: Callable[[Progress, dict[str, float]], object]) -> None:
         self._function = function
@@ -86,7 +88,7 @@ class _Function(Reporter):
 
 
 class _Several(Reporter):
-    """Passes everything on; `progress` to each reporter no more often than its interval says."""
+    """Forward all events; `progress` to each reporter at most once per its interval."""
 
     def __init__(self, reporters: list[Reporter]) -> None:
         self._reporters = reporters
@@ -104,7 +106,7 @@ class _Several(Reporter):
     def progress(self, progress: Progress) -> None:
         now = time.monotonic()
         for place, reporter in enumerate(self._reporters):
-            if now - self._last[place] >= 0.99 * reporter.interval:  # the loop's clock is read a little earlier
+            if now - self._last[place] >= 0.99 * reporter.interval:  # the loop reads its clock slightly earlier
                 self._last[place] = now
                 reporter.progress(progress)
 

@@ -1,4 +1,4 @@
-"""Tensors and a record in one safetensors file, there in full or not at all."""
+"""Checkpoint file: tensors and a JSON record in one safetensors file, written atomically."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ _TYPES = {name: dtype for dtype, name in _NAMES.items()}
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-    """Write a safetensors file beside its place, flush it to the disk, then move it there.
+    """Write a safetensors file atomically: into a partial file, flushed to disk, then renamed to `path`.
 
-    One tensor at a time passes through memory. Whoever reads `path`, at whatever moment, finds the old file or the new.
+    Only one tensor at a time is copied to host memory. A reader of `path` sees the old file or the new one.
 
     Args:
         path: The file to write or replace.
-        tensors: What it holds, on any device.
-        record: Plain values, kept as JSON in the file's metadata.
+        tensors: Its tensors, on any device.
+        record: Plain values, stored as JSON in the file's metadata.
 
     Raises:
-        MachineError: If the disk is full or refuses; the old file is as it was and nothing else is left behind.
-        CellError: If a tensor has a number type that safetensors lacks, such as complex128.
+        MachineError: If the disk is full or refuses; the old file is unchanged and no partial file remains.
+        CellError: If a tensor has a dtype that safetensors lacks, such as complex128.
     """
     partial = path.with_name(path.name + ".partial")
     try:
@@ -79,11 +79,11 @@ def write(path: Path, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) 
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `write` wrote, onto the CPU.
+    """Read tensors and record of a file from `write`, onto the CPU.
 
     Raises:
-        ModelFolderError: If the file is not there, truncated, or not of this kind.
-        MachineError: If its tensors do not fit into memory.
+        ModelFolderError: If the file is missing, truncated, or another format.
+        MachineError: If the tensors do not fit into memory.
     """
     with _opened(path) as file:
         return {name: file.get_tensor(name) for name in file.keys()}, _record(file)  # noqa: SIM118 - not a mapping
@@ -93,17 +93,17 @@ def read_record(path: Path) -> dict[str, Any]:
     """Read the record alone.
 
     Raises:
-        ModelFolderError: If the file is not there, truncated, or not of this kind.
+        ModelFolderError: If the file is missing, truncated, or another format.
     """
     with _opened(path) as file:
         return _record(file)
 
 
 def layout(path: Path) -> dict[str, Tensor]:
-    """Read the names, shapes and types of a file's tensors from its header, as tensors without memory.
+    """Read names, shapes and dtypes of a file's tensors from its header, as tensors on the device `meta`.
 
     Raises:
-        ModelFolderError: If the file is not there, truncated, or not of this kind.
+        ModelFolderError: If the file is missing, truncated, or another format.
     """
     with _opened(path) as file:
         slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
@@ -114,15 +114,15 @@ def layout(path: Path) -> dict[str, Tensor]:
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Refuse tensors that hold an infinite value, or one that is not a number.
+    """Refuse tensors with an infinite value or NaN.
 
     Raises:
-        ModelFolderError: Naming the first such tensor and the file.
+        ModelFolderError: The message contains the first such tensor and the file.
     """
     for name, tensor in tensors.items():
         numbers = torch.view_as_real(tensor) if tensor.is_complex() else tensor
         if numbers.is_floating_point() and numbers.numel():
-            ends = torch.stack(numbers.aminmax())  # takes no memory; a value that is not a number is both ends
+            ends = torch.stack(numbers.aminmax())  # allocates nothing; a NaN becomes both minimum and maximum
             if not ends.isfinite().all():
                 what = "a value that is not a number" if ends.isnan().any() else "an infinite value"
                 raise ModelFolderError(
@@ -138,7 +138,7 @@ def _record(file: Any) -> dict[str, Any]:
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
-    """A model's parameters and saved buffers, each shared one once, under its first name."""
+    """Return a model's parameters and persistent buffers; a shared one once, under its first name."""
     saved = model.state_dict().keys()
     tensors = {name: parameter.detach() for name, parameter in model.named_parameters()}
     return tensors | {name: buffer for name, buffer in model.named_buffers() if name in saved}
@@ -148,7 +148,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
     """Copy weights into a model in place.
 
     Raises:
-        ModelFolderError: If the model has other weights than the file, by name or shape.
+        ModelFolderError: If names or shapes of the weights differ between model and file.
     """
     own = weights(model)
     if own.keys() != tensors.keys():
@@ -164,7 +164,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) ->
 
 
 def machine_error(path: Path, error: OSError) -> MachineError:
-    """The sentence for a file that could not be written."""
+    """Return the error for a file that can't be written."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MachineError(f"{path}: the disk is full; what was there before is unharmed: free some space and resume")
     return MachineError(f"{path}: can't be written ({error.strerror or error}); what was there before is unharmed")
@@ -172,21 +172,21 @@ def machine_error(path: Path, error: OSError) -> MachineError:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Open a safetensors file that `open_file` lets pass; what fails inside is a sentence."""
+    """Open a safetensors file that `open_file` accepts; turn low-level errors into messages."""
     try:
         with open_file(path), safe_open(os.path.realpath(path), framework="pt") as file:
             yield file
     except (FileNotFoundError, NotADirectoryError):
         raise ModelFolderError(f"{path}: no such file") from None
     except (SafetensorError, KeyError, ValueError, TypeError, OSError, RecursionError) as error:
-        raise ModelFolderError(f"{path}: damaged, or not a checkpoint of ours ({error})") from None
+        raise ModelFolderError(f"{path}: damaged, or not a checkpoint of Unspool ({error})") from None
     except (MemoryError, RuntimeError) as error:
         raise MachineError(f"{path} can't be read into memory: {error}") from None
 
 
 def _write_tensors(file: BinaryIO, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
     header: dict[str, Any] = {"__metadata__": {"unspool": json.dumps(record)}}
-    # Widest first: every tensor then begins at a multiple of its item size, as memory-mapping wants it.
+    # Widest dtype first, so that every tensor is aligned to its item size, as memory mapping requires.
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     offset = 0
     for name in names:

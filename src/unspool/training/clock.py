@@ -1,4 +1,4 @@
-"""Time spent and tokens seen."""
+"""Clock of a training run: elapsed seconds and tokens per second, without pauses."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ __all__ = ["Clock"]
 
 
 class Clock:
-    """The time of a run, over all its sessions, and its speed in this one."""
+    """Elapsed time of a run over all its sessions, and tokens per second in this session."""
 
-    def __init__(self, spent: float = 0.0) -> None:
+    def __init__(self, earlier: float = 0.0) -> None:
         """Start.
 
         Args:
-            spent: Seconds spent in earlier sessions.
+            earlier: Seconds of earlier sessions.
         """
-        self._start = time.monotonic() - spent
+        self._start = time.monotonic() - earlier
         self._paused, self._lap_paused = 0.0, 0.0
         self._lap_start = self._session = self._reported = time.monotonic()
         self._tokens, self._lap_tokens = 0, 0
@@ -26,25 +26,25 @@ class Clock:
         """Seconds and number of this session's validations."""
 
     def seconds(self) -> float:
-        """Time spent."""
+        """Return the seconds of all sessions so far."""
         return time.monotonic() - self._start
 
     def session(self) -> float:
-        """Time spent in this session."""
+        """Return the seconds of this session so far."""
         return time.monotonic() - self._session
 
     def working(self) -> float:
-        """Time spent in this session, without its validations."""
+        """Return the seconds of this session so far, without its validations."""
         return self.session() - self.validating
 
     def count(self, tokens: int) -> None:
-        """Note the tokens of an update."""
+        """Count the tokens of an update."""
         self._tokens += tokens
         self._lap_tokens += tokens
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Time that is not training, such as saving."""
+        """Exclude the time inside the context, such as saving, from the speed."""
         start = time.monotonic()
         try:
             yield
@@ -54,7 +54,7 @@ class Clock:
 
     @contextmanager
     def validation(self) -> Iterator[None]:
-        """Time of one validation, which is not training."""
+        """Count the time inside the context as one validation, and exclude it from the speed."""
         start = time.monotonic()
         with self.pause():
             yield
@@ -62,18 +62,18 @@ class Clock:
         self.validations += 1
 
     def speed(self) -> float:
-        """Tokens per second of training in this session."""
+        """Return the training speed of this session, in tokens per second."""
         return self._tokens / max(time.monotonic() - self._session - self._paused, 1e-9)
 
     def lap_speed(self) -> float:
-        """Tokens per second of training since the last call."""
+        """Return the training speed since the last call, in tokens per second."""
         now = time.monotonic()
         speed = self._lap_tokens / max(now - self._lap_start - self._lap_paused, 1e-9)
         self._lap_start, self._lap_tokens, self._lap_paused = now, 0, 0.0
         return speed
 
     def report_due(self, interval: float) -> bool:
-        """Whether that much time has gone by since this last said yes."""
+        """Return whether `interval` seconds have passed since this method last returned True."""
         now = time.monotonic()
         if now - self._reported < interval:
             return False

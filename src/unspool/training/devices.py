@@ -1,4 +1,4 @@
-"""The device a setting names."""
+"""Choice of the torch device from the setting `device`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ __all__ = ["choose_device"]
 
 
 def choose_device(name: str, *, local_rank: int = 0) -> torch.device:
-    """The device of a name as `auto`, `cpu`, `cuda`, `cuda:1`, `mps`, `xpu`.
+    """Return the device of a name: `auto`, `cpu`, `cuda`, `cuda:1`, `mps` or `xpu`.
 
     Args:
-        name: The setting; `auto` is CUDA where there is one.
-        local_rank: Which of this machine's devices this process takes where the name does not number one.
+        name: The setting; `auto` is CUDA if available, else the CPU.
+        local_rank: Index of the device for this process if the name has no index.
 
     Raises:
         MachineError: If this machine has no such device.
@@ -28,6 +28,6 @@ def choose_device(name: str, *, local_rank: int = 0) -> torch.device:
     have = kind.device_count() if kind.is_available() else 0
     index = device.index if device.index is not None else local_rank
     if index >= have:
-        found = f"{have} {device.type} device{'' if have == 1 else 's'}"
-        raise MachineError(f"device = {name}: this machine has {found} that torch {torch.__version__} can use; try cpu")
+        devices = f"{have} {device.type} device{'' if have == 1 else 's'} that torch {torch.__version__} can use"
+        raise MachineError(f"device = {name}: this machine has {devices}; try cpu")
     return torch.device(device.type, index)

@@ -1,4 +1,4 @@
-"""The processes of one run, as `torchrun` starts them; one process alone is the same with nobody to ask."""
+"""Distributed training: the processes that `torchrun` starts, their collectives, and gradient averaging."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from unspool.models.loss import Loss
 
 __all__ = ["HasLoss", "LossModule", "World", "detached", "flattened", "join", "leave", "parallel", "rebuilt"]
 
-_PATIENCE = timedelta(hours=24)  # the others wait while rank 0 validates
+_PATIENCE = timedelta(hours=24)  # other ranks wait this long while rank 0 validates
 
 
-_TOLD = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
+_DEFAULTS = {"RANK": "0", "WORLD_SIZE": "1", "LOCAL_RANK": "0"}
 
 
 class World:
-    """The processes that train together, and what they tell each other through the host's memory."""
+    """The processes of one run and their collectives on the host, through gloo; a single process needs none."""
 
     def __init__(
         self, rank: int = 0, size: int = 1, local_rank: int = 0, group: dist.ProcessGroup | None = None
@@ -35,19 +35,19 @@ class World:
 
     @classmethod
     def current(cls) -> World:
-        """The joined world; before that, who this process is by what `torchrun` told it, with nobody to talk to yet."""
-        if _joined is not None:
-            return _joined
-        rank, size, local = (int(os.environ.get(name, d)) for name, d in _TOLD.items())
+        """Return the joined world; before `join`, rank and size from the environment, without a process group."""
+        if _world is not None:
+            return _world
+        rank, size, local = (int(os.environ.get(name, d)) for name, d in _DEFAULTS.items())
         return cls(rank, size, local)
 
     @property
     def first(self) -> bool:
-        """Whether this process is the one that validates, writes and talks."""
+        """Whether this process has rank 0, which validates, writes and reports."""
         return self.rank == 0
 
     def sum(self, values: list[float]) -> list[float]:
-        """Each number summed over the processes, in float64."""
+        """Sum each number over the processes, in float64."""
         if self.size == 1:
             return values
         total = torch.tensor(values, dtype=torch.float64)
@@ -55,7 +55,7 @@ class World:
         return total.tolist()
 
     def share(self, record: Any) -> Any:
-        """Rank 0's plain value, everywhere; what other ranks give is not looked at."""
+        """Broadcast a plain value from rank 0 to all processes; the values of other ranks are ignored."""
         if self.size == 1:
             return record
         content = json.dumps(record).encode() if self.first else b""
@@ -68,7 +68,7 @@ class World:
         return json.loads(bytes(data.tolist()))
 
     def gather(self, content: bytes) -> list[bytes]:
-        """Every process's bytes, in the order of ranks, on every process."""
+        """Gather the bytes of every process on every process, in the order of ranks."""
         if self.size == 1:
             return [content]
         lengths = [torch.zeros(1, dtype=torch.int64) for _ in range(self.size)]
@@ -81,26 +81,26 @@ class World:
         return [part[: int(length)].numpy().tobytes() for part, length in zip(parts, lengths, strict=True)]
 
     def wait(self) -> None:
-        """Return once every process has come here."""
+        """Wait until every process has called this method."""
         if self.size > 1:
             self.sum([0.0])
 
 
-_joined: World | None = None
+_world: World | None = None
 
 
 def join(device: Literal["cpu", "cuda"] = "cpu") -> World:
-    """Join the run that `torchrun` started this process for; alone, the world is this process.
+    """Join the process group of `torchrun`; without torchrun, the world is this process alone.
 
     Args:
-        device: `cuda` exchanges gradients through NCCL, `cpu` through gloo.
+        device: Backend of the gradient exchange: NCCL for `cuda`, gloo for `cpu`.
 
     Raises:
-        MachineError: If the processes do not find each other.
+        MachineError: If the processes can't connect to each other.
     """
-    global _joined
-    if _joined is not None:
-        return _joined
+    global _world
+    if _world is not None:
+        return _world
     if int(os.environ.get("WORLD_SIZE", "1")) == 1 and not dist.is_initialized():
         return World()
     try:
@@ -108,29 +108,29 @@ def join(device: Literal["cpu", "cuda"] = "cpu") -> World:
             dist.init_process_group("nccl" if device == "cuda" else "gloo")
         group = dist.new_group(backend="gloo", timeout=_PATIENCE)
     except (RuntimeError, ValueError) as error:
-        raise MachineError(f"the processes of this run did not find each other: {error}") from error
+        raise MachineError(f"the processes of this run can't connect to each other: {error}") from error
     local_rank = int(os.environ.get("LOCAL_RANK", dist.get_rank()))
-    _joined = World(dist.get_rank(), dist.get_world_size(), local_rank, group)
-    return _joined
+    _world = World(dist.get_rank(), dist.get_world_size(), local_rank, group)
+    return _world
 
 
 def leave(code: int = 0) -> NoReturn:
-    """End this process; for the command line, after all is written.
+    """Exit this process; for the command line, after it has written everything.
 
-    A worker of several must not go through the interpreter's ordinary end: gloo's threads may abort there, and torchrun
-    would report a failure after all work was done.
+    In a run of several processes, the ordinary exit of the interpreter may abort in gloo's threads, and torchrun would
+    report a failure. This function skips it.
 
     Args:
-        code: The exit code; 0 and 130 are reached by all processes together, which wait for each other first.
+        code: Exit code. With 0 and 130 the processes wait for each other first.
     """
-    global _joined
+    global _world
     if not dist.is_initialized():
         sys.exit(code)
     with contextlib.suppress(RuntimeError):
-        if _joined is not None and code in (0, 130):
-            _joined.wait()
+        if _world is not None and code in (0, 130):
+            _world.wait()
         dist.destroy_process_group()
-    _joined = None
+    _world = None
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -138,23 +138,23 @@ def leave(code: int = 0) -> NoReturn:
 
 
 class HasLoss(Protocol):
-    """What the loop asks of a model, besides being a module."""
+    """Interface of a model that the loop can train, besides `nn.Module`."""
 
     def loss(self, batch: Any, carry: Any = None) -> Loss:
-        """The loss of a batch, and the state for the next one."""
+        """Return the loss of a batch, and the carry for the next one."""
 
 
 class LossModule(nn.Module):
-    """A model's `loss` as `forward`, which is what `DistributedDataParallel` wraps."""
+    """Module whose `forward` is the `loss` of a model, for `DistributedDataParallel`."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        # Where no weight is reached there is still something to go backwards from; no optimizer knows it.
+        # A loss that reaches no weight still needs a backward pass; no optimizer updates this parameter.
         self.anchor = nn.Parameter(torch.zeros((), device=next(model.parameters()).device))
 
     def forward(self, batch: Any, carry: Any = None) -> Loss:
-        """The loss of this process's part of a batch; none of it (`None`) is a loss of zero that reaches no weight."""
+        """Return the loss of this process's part of a batch; zero for no part (`None`)."""
         if batch is None:
             return Loss(self.anchor * 0, 0, carry)
         total, count, carry = cast(HasLoss, self.model).loss(batch, carry)
@@ -164,27 +164,27 @@ class LossModule(nn.Module):
 
 
 def parallel(model: nn.Module, world: World) -> nn.Module:
-    """The model's loss as one module; gradients are averaged over the processes where there are several."""
+    """Wrap the model's loss as a module; gradients are averaged over the processes if there are several."""
     module = LossModule(model)
     if world.size == 1:
         return module
-    # Which weights a batch reaches differs between batches (clusters of a softmax, an empty part), and a layout of
-    # gradients that is never rebuilt sums them in the same order after a resume.
+    # Batches reach different weights (clusters of a softmax, an empty part). With find_unused_parameters the gradient
+    # buckets are never rebuilt either, so a resumed run sums gradients in the same order.
     return nn.parallel.DistributedDataParallel(module, find_unused_parameters=True)
 
 
 def detached(carry: Any) -> Any:
-    """A carried state without its history, each tensor in memory of its own, as a checkpoint gives it back.
+    """Detach a carry from its autograd graph, and copy each tensor into contiguous memory of its own.
 
-    Libraries choose how to sum by strides and by where memory begins (MKL on AMD's processors, for one): a part of a
-    larger tensor may give other bits than the same numbers read from a file.
+    Some libraries choose the order of a sum by strides and alignment (MKL on AMD processors, for example). A view of a
+    larger tensor could then give other bits than the same numbers from a checkpoint.
     """
     own = [tensor.detach().clone(memory_format=torch.contiguous_format) for tensor in flattened(carry)]
     return rebuilt(carry, iter(own))
 
 
 def flattened(carry: Any) -> list[Tensor]:
-    """The tensors of a carried state, in order."""
+    """Return the tensors of a carry, in order."""
     if isinstance(carry, Tensor):
         return [carry]
     if isinstance(carry, Mapping):
@@ -195,7 +195,7 @@ def flattened(carry: Any) -> list[Tensor]:
 
 
 def rebuilt(template: Any, tensors: Any) -> Any:
-    """A carried state shaped as `template`, with tensors from an iterator of `flattened` ones."""
+    """Return a carry nested as `template`, with tensors from an iterator over `flattened` ones."""
     if isinstance(template, Tensor):
         return next(tensors)
     if isinstance(template, Mapping):

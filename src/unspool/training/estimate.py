@@ -1,4 +1,4 @@
-"""How long a run still takes, from the pace of its updates and the time of its validations."""
+"""Estimate of the remaining training time, from the speed of updates and the time of validations."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from unspool.training.state import RunState
 
 __all__ = ["Estimate"]
 
-_FIRST = 5.0  # seconds until the first estimate is told
-_LONG = 600.0  # seconds from which on it is told what would shorten the run
-_NEWS = 0.1  # share of an estimate by which a later one must differ to be told
-_DEAR = 0.3  # share of the time left from which on validation is named as what takes it
+_FIRST = 5.0  # seconds before the first estimate is reported
+_LONG = 600.0  # estimates of at least so many seconds come with ways to shorten the run
+_NEWS = 0.1  # a later estimate is reported if it differs by this fraction
+_DEAR = 0.3  # fraction of the remaining time above which rarer validation is suggested
 
 
 class Estimate:
-    """Estimates the time left, and words it.
+    """Estimate the remaining time of a run, and report it.
 
-    The pace of training is that of this session after its first update, which may compile; it includes checkpoints.
+    The speed of training is measured in this session, checkpoints included, without the first update, which may
+    compile.
 
     Args:
-        clock: The time spent.
+        clock: Clock of the run.
         settings: The length of the run.
-        per_epoch: Updates of an epoch.
+        per_epoch: Updates per epoch.
         validates: Whether the run validates.
     """
 
@@ -39,12 +40,12 @@ class Estimate:
         self._is_final = False
 
     def updated(self, update: int) -> None:
-        """Note that an update is done."""
+        """Record the end of an update."""
         if self._first is None:
             self._first = update, self._clock.working()
 
     def seconds_left(self, state: RunState) -> float | None:
-        """Time until the planned end or the time limit, validations included; None before the first update."""
+        """Return the seconds until the end or the time limit, validations included; None before the first update."""
         if self._first is None:
             return None
         left = self._training_left(state.update) + self._validating_left(state)
@@ -53,11 +54,11 @@ class Estimate:
         return left
 
     def news(self, state: RunState, shorten: Sequence[str]) -> str | None:
-        """What to tell now: an estimate after the first seconds, and again once a validation has made it longer.
+        """Return the estimate to report now: after the first seconds, and again if a validation changes it. Else None.
 
         Args:
-            state: Where the run stands.
-            shorten: What would shorten the run beside fewer epochs and a time limit, each in a few words.
+            state: State of the run.
+            shorten: Ways to shorten the run besides fewer epochs and a time limit, each in a few words.
         """
         left = self.seconds_left(state)
         whole = not self._validates or self._clock.validations > 0
@@ -91,14 +92,14 @@ class Estimate:
     def _training_left(self, update: int) -> float:
         assert self._first is not None
         first, began = self._first
-        spent, done = self._clock.working(), 1
+        seconds, updates = self._clock.working(), 1
         if update > first:
-            spent, done = spent - began, update - first
-        return spent / done * max(0, self._updates - update)
+            seconds, updates = seconds - began, update - first
+        return seconds / updates * max(0, self._updates - update)
 
     def _validating_left(self, state: RunState) -> float:
         if not self._clock.validations:
             return 0.0
-        in_all, done = (int(number / self._every + 1e-9) for number in (self._updates, state.validated))
-        in_all += self._updates > in_all * self._every + 1e-6  # the end of a run is validated too
-        return max(0, in_all - done) * self._clock.validating / self._clock.validations
+        total, earlier = (int(number / self._every + 1e-9) for number in (self._updates, state.validated))
+        total += self._updates > total * self._every + 1e-6  # the end of a run is validated too
+        return max(0, total - earlier) * self._clock.validating / self._clock.validations

@@ -1,4 +1,4 @@
-"""A lock on a model folder, so that one training at a time writes into it; the lock ends with its process."""
+"""Lock of a model folder: one training at a time writes into it. The lock ends with its process."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ if sys.platform != "win32":
 __all__ = ["LOCK", "lock_folder", "refuse_folder_in_training"]
 
 LOCK = "lock"
-"""Name of the file in a folder's `training`."""
+"""Name of the lock file in the folder `training` of a model folder."""
 
 _ATTEMPTS = 100
-_held: ContextVar[frozenset[Path]] = ContextVar("held", default=frozenset())
+_locks: ContextVar[frozenset[Path]] = ContextVar("locks", default=frozenset())
 
 
 @contextmanager
 def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other trainings out of a model folder, in this process and in others, until the context ends.
+    """Lock a model folder against other trainings, of this process and of others, inside the context.
 
-    The kernel frees the lock of a process that dies. The thread that holds the lock may enter again. Where the platform
-    or the file system has no locks, nothing is locked.
+    The kernel frees the lock of a process that dies. The lock is reentrant per thread. It is a no-op where the
+    platform or the file system has no locks.
 
     Raises:
-        UsageError: If another training holds the lock; the message names its process.
-        MachineError: If the lock's file can't be written.
+        UsageError: If another training holds the lock; the message contains its process id.
+        MachineError: If the lock file can't be written.
     """
     place, path = folder.resolve(), folder / "training" / LOCK
-    file = None if place in _held.get() else _acquire(folder, path)
+    file = None if place in _locks.get() else _acquire(folder, path)
     if file is None:
         yield
         return
-    token = _held.set(_held.get() | {place})
+    token = _locks.set(_locks.get() | {place})
     try:
         yield
     finally:
-        _held.reset(token)
+        _locks.reset(token)
         with file, suppress(OSError):
             if _is_at(path, file):
                 path.unlink()
-                path.parent.rmdir()  # where nothing else is in it
+                path.parent.rmdir()  # only if empty
 
 
 def refuse_folder_in_training(folder: Path) -> None:
-    """Refuse to write into a folder that another training writes into; clear away the lock of a process that died.
+    """Refuse a folder that another training writes into; remove the lock of a process that died.
 
     Raises:
         UsageError: If a training holds the folder's lock.
@@ -66,7 +66,7 @@ def refuse_folder_in_training(folder: Path) -> None:
 
 
 def _acquire(folder: Path, path: Path) -> IO[bytes] | None:
-    """The lock's file, open and locked; None where there are no locks."""
+    """Return the lock file, open and locked; None where the platform has no locks."""
     if sys.platform == "win32":
         return None
     for _ in range(_ATTEMPTS):
@@ -90,18 +90,18 @@ def _acquire(folder: Path, path: Path) -> IO[bytes] | None:
             _sign(file)
             return file
         file.close()
-    raise UsageError(f"{folder} is made and removed again and again by other processes; train into another folder")
+    raise UsageError(f"other processes create and remove {folder} again and again; train into another folder")
 
 
 def _is_at(path: Path, file: IO[bytes]) -> bool:
-    """Whether the path still leads to the open file: the last holder may have removed it."""
+    """Return whether the path still leads to the open file; the last holder may have removed it."""
     with suppress(OSError):
         return os.path.samestat(path.stat(), os.fstat(file.fileno()))
     return False
 
 
 def _sign(file: IO[bytes]) -> None:
-    """Write into the lock's file who holds it."""
+    """Write process id, host and time of the holder into the lock file."""
     holder = {"process": os.getpid(), "host": platform.node(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
     with suppress(OSError):  # a full disk: the lock holds all the same
         file.truncate(0)

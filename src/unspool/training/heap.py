@@ -1,4 +1,4 @@
-"""Memory that the C library holds on to."""
+"""Trim of the C library's heap, so that a long training does not grow by fragmentation."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ _SECONDS = 20.0  # between two trims; one takes about a tenth of a second
 
 
 class Trimmer:
-    """Gives freed memory back to the system now and then.
+    """Return freed memory to the operating system from time to time; a no-op without glibc.
 
-    Batches of many shapes leave glibc's heap in pieces: without this a process grows to several times what it uses.
-    Does nothing where there is no glibc.
+    Batches of many shapes fragment glibc's heap. Without trimming, a process grows to several times what it uses.
+
+    Args:
+        seconds: Minimum time between two trims.
     """
 
     def __init__(self, seconds: float = _SECONDS) -> None:
@@ -26,7 +28,7 @@ class Trimmer:
         self._last = time.monotonic()
 
     def maybe(self) -> bool:
-        """Trim if it was not done lately; return whether it was done."""
+        """Trim if the last trim is `seconds` ago; return whether it did."""
         if self._trim is None or time.monotonic() - self._last < self.seconds:
             return False
         self._trim(0)

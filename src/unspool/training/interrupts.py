@@ -1,4 +1,4 @@
-"""Signals that stop a training, heard between updates."""
+"""Signal handling: stop a training between updates on ctrl-C, SIGTERM or SIGHUP."""
 
 from __future__ import annotations
 
@@ -17,32 +17,33 @@ _NOTE = b"\nfinishing this update, then saving; ctrl-C again stops at once\n"
 
 
 class StopNow(KeyboardInterrupt):
-    """The first signal, where nothing is lost by stopping in the middle."""
+    """Raised at the first signal inside `Interrupts.at_once`."""
 
 
 class Interrupts:
-    """Holds back the first SIGINT, SIGTERM or SIGHUP, as a request; the second one raises KeyboardInterrupt.
+    """Turn the first SIGINT, SIGTERM or SIGHUP into a request to stop; the second one raises KeyboardInterrupt.
 
-    Only the main thread can listen. A shell starts jobs in the background with SIGINT ignored; here it is heard all the
-    same, since nothing else stops such a training in good order. SIGHUP stays ignored where it is: `nohup` says so.
+    Handlers are installed in the main thread only. Shells start background jobs with SIGINT ignored; this context
+    handles it anyway, since nothing else stops such a training in good order. An ignored SIGHUP, as under `nohup`,
+    stays ignored.
     """
 
     def __init__(self, *, insist: bool = True, talk: bool = False) -> None:
-        """Prepare to listen.
+        """Prepare the handlers.
 
         Args:
-            insist: Whether a second signal stops at once. Under `torchrun` it doesn't: the terminal and the launcher
-                both pass one ctrl-C on.
-            talk: Whether to say on stderr what happens now.
+            insist: Whether a second signal stops at once. False under `torchrun`, where the terminal and the launcher
+                both forward a single ctrl-C.
+            talk: Whether to confirm the first signal on stderr.
         """
         self.requested = False
-        """Whether the run was asked to stop."""
+        """Whether a signal has requested a stop."""
         self._insist, self._talk, self._at_once = insist, talk, False
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            for number in _heard():
+            for number in _signals():
                 self._before[number] = signal.signal(number, self._hear)
         return self
 
@@ -52,7 +53,7 @@ class Interrupts:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """Inside, the first signal raises `StopNow`: what is interrupted here changes nothing."""
+        """Raise `StopNow` at the first signal inside the context; for code that may be interrupted anywhere."""
         self._at_once = self._insist
         try:
             yield
@@ -70,8 +71,8 @@ class Interrupts:
                 os.write(2, _NOTE)  # the signal may have come in the middle of a print
 
 
-def _heard() -> list[signal.Signals]:
+def _signals() -> list[signal.Signals]:
     numbers = [signal.SIGINT, signal.SIGTERM]
     if sys.platform != "win32" and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
         numbers.append(signal.SIGHUP)
-    return [number for number in numbers if signal.getsignal(number) is not None]  # None: not Python's to change
+    return [number for number in numbers if signal.getsignal(number) is not None]  # None: installed outside Python

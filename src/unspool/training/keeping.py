@@ -1,4 +1,4 @@
-"""A run on the disk: its newest checkpoint, and its best weights."""
+"""Training run on disk: save and load the newest checkpoint and the best weights."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ from unspool.training.updates import Updater
 __all__ = ["CHECKPOINT", "Best", "Keeper", "best_so_far"]
 
 CHECKPOINT = "checkpoint.safetensors"
-"""Name of the newest checkpoint in a run's folder."""
+"""File name of the newest checkpoint in a run's folder."""
 
 _FORMAT = 1
 
 
 class Best(NamedTuple):
-    """The best weights of a run that may not have come to its end."""
+    """The best weights of a run, which may be unfinished."""
 
     path: Path
     update: int
-    """Updates done at their validation."""
+    """Number of updates at their validation."""
     epoch: float | None
-    """Epochs done then; None if an earlier version wrote them."""
+    """Epochs at their validation; None if an earlier version wrote the file."""
     metrics: dict[str, float]
-    """Their scores in that validation."""
+    """Their scores at that validation."""
 
 
 def best_so_far(folder: Path) -> Best | None:
-    """The best weights that a run has stored; None before its first validation.
+    """Return the best weights of a run so far; None before its first validation.
 
     Args:
         folder: The run's folder, `training` of a model folder.
 
     Raises:
-        ModelFolderError: If their file is damaged.
+        ModelFolderError: If the file is damaged.
     """
     numbers = {int(path.stem[5:]): path for path in folder.glob("best-*.safetensors") if path.stem[5:].isdecimal()}
     if not numbers:
         return None
-    path = numbers[max(numbers)]  # a later one is a better one; the one before stays until the next checkpoint
+    path = numbers[max(numbers)]  # later is better; the file before stays until the next checkpoint
     record = checkpoint.read_record(path)
     try:
         epoch = None if record.get("epoch") is None else float(record["epoch"])
@@ -66,7 +66,7 @@ def best_so_far(folder: Path) -> Best | None:
 
 
 class _Shape(msgspec.Struct):
-    """What the record of a checkpoint must look like for the code that reads it."""
+    """Structure of a checkpoint's record."""
 
     format: int
     state: dict[str, Any]
@@ -77,7 +77,7 @@ class _Shape(msgspec.Struct):
 
 
 class Keeper:
-    """Writes a run into a folder and reads it back; the first process writes, all read."""
+    """Write a run into a folder and read it back; rank 0 writes, all processes read."""
 
     def __init__(self, folder: Path, updater: Updater, metric: str) -> None:
         self.folder, self._updater, self._metric = folder, updater, metric
@@ -85,14 +85,14 @@ class Keeper:
         self._model, self._world = updater.model, updater.world
 
     def exists(self) -> bool:
-        """Whether the folder holds a run."""
+        """Return whether the folder holds a run."""
         return self.path.exists()
 
     def save(self, state: RunState) -> None:
-        """Write all that the run goes on from; called by all processes.
+        """Write a checkpoint; all processes call this method.
 
         Raises:
-            MachineError: In all processes, if the first one can't write.
+            MachineError: In all processes, if rank 0 can't write.
         """
         own = self._own_tensors()
         parts = [own] if self._world.size == 1 else [_decoded(part) for part in self._world.gather(_encoded(*own))]
@@ -109,9 +109,9 @@ class Keeper:
             raise MachineError(fault)
 
     def save_best(self, state: RunState) -> None:
-        """Write the weights that the model holds now, as the best of the run; called by all processes.
+        """Write the current weights of the model as the best of the run; all processes call this method.
 
-        They get a file of their own, so that the file a checkpoint speaks of is there until the next checkpoint is.
+        Each best has a file of its own, so that the best of the newest checkpoint stays until the next checkpoint.
         """
         fault = None
         if self._world.first:
@@ -125,17 +125,17 @@ class Keeper:
             raise MachineError(fault)
 
     def load_best(self, state: RunState) -> None:
-        """Give the model the best weights."""
+        """Load the best weights into the model."""
         tensors, _ = checkpoint.read(self._best(state))
         checkpoint.refuse_not_finite(tensors, self._best(state))
         checkpoint.load_weights(self._model, tensors, self._best(state))
 
     def load(self, settings: TrainingSettings, allow: frozenset[str]) -> RunState:
-        """Put model, optimizer, average, carry and random numbers where the checkpoint has them.
+        """Restore model, optimizer, average, carry and random numbers from the checkpoint.
 
         Raises:
-            SettingError: If the run was another one: other settings, data or number of processes.
-            ModelFolderError: If the checkpoint is damaged, or of another network.
+            SettingError: If the run has other settings, other data or another number of processes.
+            ModelFolderError: If the checkpoint is damaged, or belongs to another network.
         """
         tensors, record = checkpoint.read(self.path)
         try:
@@ -150,7 +150,7 @@ class Keeper:
         return state
 
     def sweep(self) -> None:
-        """Remove what a killed process left half written."""
+        """Remove partial files of a killed process."""
         for partial in self.folder.glob("*.partial"):
             with suppress(OSError):
                 partial.unlink()
@@ -165,7 +165,7 @@ class Keeper:
                     path.unlink()
 
     def _own_tensors(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What each process has to itself: random numbers and carry."""
+        """Return the tensors and the record of this process: random numbers and carry."""
         tensors, record = self._updater.random.capture()
         tensors = {f"random/{name}": tensor for name, tensor in tensors.items()}
         carry: Sequence[Tensor] = self._updater.stored_carry or flattened(self._updater.carry)
@@ -208,8 +208,8 @@ class Keeper:
         differing = [f"{name}: {now[name]} (was {before[name]})" for name in now if now[name] != before[name]]
         if differing:
             raise SettingError(
-                f"this run was started otherwise: {', '.join(differing)}; resume with the same data and processes,"
-                " or train into a new folder"
+                f"this run differs from the one in the folder: {', '.join(differing)}; resume with the same data and"
+                " processes, or train into a new folder"
             )
 
     def _load_tensors(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any], state: RunState) -> None:

@@ -1,4 +1,4 @@
-"""The run's log: `log.jsonl`, one JSON object a line, and TensorBoard beside it where asked for."""
+"""Training log: `log.jsonl` with one JSON object per line, and TensorBoard on request."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ __all__ = ["Log"]
 
 
 class Log:
-    """Lines appended to `log.jsonl`; a resumed run first cuts off what came after its checkpoint."""
+    """Append lines to `log.jsonl`; a resumed run first truncates it to the position in its checkpoint."""
 
     def __init__(self, folder: Path, *, position: int = 0, update: int = 0, tensorboard: bool = False) -> None:
         """Open the log.
 
         Args:
-            folder: Where it lies.
-            position: Bytes to keep of what is there.
-            update: Updates done before, for TensorBoard.
-            tensorboard: Whether to write for TensorBoard too.
+            folder: Folder of the log.
+            position: Bytes of an existing log to keep.
+            update: Number of earlier updates, for TensorBoard.
+            tensorboard: Whether to write TensorBoard events too.
 
         Raises:
-            MissingExtraError: If TensorBoard is wanted and its writer is not installed.
+            MissingExtraError: If `tensorboard` is set and tensorboardX is not installed.
             MachineError: If the file can't be opened.
         """
         self._board = _open_board(folder / "tensorboard", update) if tensorboard else None
@@ -42,7 +42,7 @@ class Log:
             raise machine_error(self._path, error) from error
 
     def write(self, kind: str, update: int, values: Mapping[str, Any]) -> None:
-        """Add a line; numbers that are not finite become null.
+        """Append a line; non-finite numbers become null.
 
         Raises:
             MachineError: If the disk is full.
@@ -60,7 +60,7 @@ class Log:
                     self._board.add_scalar(f"{kind}/{key}", value, update)
 
     def position(self) -> int:
-        """Bytes written so far, all of them on the disk."""
+        """Flush the log to disk and return its length in bytes."""
         try:
             os.fsync(self._file.fileno())
             return self._file.tell()

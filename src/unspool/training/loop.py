@@ -1,4 +1,4 @@
-"""The training loop."""
+"""Training loop: updates, validation, logging, checkpoints, early stopping and resuming."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from unspool.training.settings import TrainingSettings
 from unspool.training.state import RunState
 from unspool.training.threads import num_threads
 from unspool.training.updates import Batch, BatchSource, Updater
-from unspool.training.watch import NotFinite, Seen, Watch
+from unspool.training.watch import NotFinite, UpdateLoss, Watch
 
 __all__ = ["Batch", "BatchSource", "FitResult", "Stopped", "Validate", "fit"]
 
@@ -41,17 +41,17 @@ Validate = Callable[[nn.Module], Mapping[str, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class FitResult:
-    """How a run ended; the model holds the best weights, or the last ones where nothing was validated."""
+    """Result of a run. The model holds the best weights, or the last ones without validation."""
 
     best: dict[str, float] = field(default_factory=dict)
-    """Metrics at the best validation, of the weights that the model now holds."""
+    """Metrics of the best weights, at their validation."""
     best_epoch: float | None = None
-    """Epochs done at that validation."""
+    """Epochs at that validation, or None without validation."""
     epoch: float
-    """Epochs done."""
+    """Epochs of the run, with a fraction."""
     updates: int
     seconds: float
-    """Time spent, that before a resume included."""
+    """Elapsed time, earlier sessions included."""
     loss: float | None
     """Mean training loss per target up to the last log line, in nats."""
     stopped: Stopped
@@ -73,31 +73,31 @@ def fit(
     use_with: str | None = None,
     shorten: Sequence[str] = (),
 ) -> FitResult:
-    """Train a model; killed at any moment and resumed, it ends with the same weights, on a CPU to the bit.
+    """Train a model. A run that is killed and resumed ends with the same weights, on a CPU bit by bit.
 
     The loss is the sum of the batches' totals over the sum of their counts, over accumulated batches and over all
     processes that `torchrun` started.
 
     Args:
-        model: Has `loss(batch, carry) -> Loss`. It is moved to the settings' device.
-        source: The training batches. The carry of one is given to the next, within an epoch.
-        settings: How to train.
-        folder: The model folder; checkpoints and log go into its `training`.
-        validate: Scores the model, which it finds in evaluation mode with the weights that would be saved; called in
-            the first process alone, without gradients. What it draws at random does not change the training.
+        model: A module with `loss(batch, carry) -> Loss`. It is moved to the settings' device.
+        source: The training batches. Within an epoch, the carry of each batch is passed to the next.
+        settings: Length, optimizer, schedule and so on.
+        folder: The model folder; checkpoints and log go into its folder `training`.
+        validate: Scores the model, in evaluation mode and with averaged weights if there are any. Rank 0 calls it,
+            without gradients. Its random numbers do not change the training.
         metric: The score that decides which weights are best.
-        higher_is_better: Which way that score improves.
-        resume: Go on from the newest checkpoint in `folder`; start where there is none.
-        allow: Settings that may differ from those the run was started with, though they change its course.
-        reporter: Hears how it goes, and may end it (`Reporter.stop`); silent if omitted.
-        resume_with: How a person goes on after an interruption, in exact words; None where the folder goes away.
-        use_with: How a person uses the best weights after an interruption, in exact words; None where nobody can.
-        shorten: What would make a long run shorter, beside its length and its validations, each in a few words.
+        higher_is_better: Whether larger values of that score are better.
+        resume: Whether to resume from the newest checkpoint in `folder`, if there is one.
+        allow: Names of settings that may differ from those of the resumed run.
+        reporter: Receives progress, and may end the run (`Reporter.stop`). None: silent.
+        resume_with: Command or call that resumes the run, for messages; None for a temporary folder.
+        use_with: Command or call that uses the best weights of an interrupted run, for messages; None if none does.
+        shorten: Ways to shorten a long run besides its length and its validations, each in a few words.
 
     Raises:
-        Interrupted: On SIGINT (ctrl-C), SIGTERM or SIGHUP, after the update under way and a checkpoint.
-        TrainingError: If the loss, the gradient or the weights are no longer finite, or there is nothing to train on.
-        MachineError: If the disk is full; the newest checkpoint is unharmed.
+        Interrupted: On SIGINT (ctrl-C), SIGTERM or SIGHUP, after the current update and a checkpoint.
+        TrainingError: If the loss, the gradient or the weights are no longer finite, or the source is empty.
+        MachineError: If the disk is full; the newest checkpoint is intact.
         SettingError: If the run can't be resumed with these settings.
         UsageError: If `folder` holds a run and `resume` is not set, or another training writes into it.
     """
@@ -117,7 +117,7 @@ def fit(
 
 def _refuse(source: BatchSource, settings: TrainingSettings, validate: Validate | None) -> None:
     if len(source) == 0:
-        raise TrainingError("there is nothing to train on: the data gives no batch")
+        raise TrainingError("there is nothing to train on: the training data has no batch")
     needs = {
         "patience": settings.patience is not None,
         "schedule": settings.schedule in ("plateau", "anneal"),
@@ -126,11 +126,11 @@ def _refuse(source: BatchSource, settings: TrainingSettings, validate: Validate 
     for name, needed in needs.items():
         if needed and validate is None:
             value = getattr(settings, name)
-            raise SettingError(f"{name} = {value} needs validation data: give some, or leave {name} at its default")
+            raise SettingError(f"{name} = {value} needs validation data: pass some, or leave {name} at its default")
 
 
 class _Run:
-    """A run in progress: when to update, log, validate, save and stop."""
+    """One run: decides when to update, log, validate, save and stop."""
 
     reporter: Reporter
     resume_with: str | None
@@ -155,7 +155,7 @@ class _Run:
         self.ended_by_reporter = False
 
     def train(self, resume: bool, allow: frozenset[str]) -> FitResult:
-        """Open the folder, go through the updates, and end with the best weights in the model."""
+        """Open the folder, run all updates, and load the best weights into the model."""
         resumed = self._open(resume, allow)
         self.updater.model.train()
         with ExitStack() as stack:
@@ -174,7 +174,7 @@ class _Run:
             except KeyboardInterrupt:
                 raise self._interrupted("stopped at once") from None
             except NotFinite as fault:
-                raise self._not_finite(fault.seen) from None
+                raise self._not_finite(fault.loss) from None
             result = self._result(stopped)
             ending = self._closing(result)
         return result
@@ -206,18 +206,18 @@ class _Run:
         return "reporter" if self.ended_by_reporter else None
 
     def _update(self) -> bool:
-        """Make one update; return whether some process was asked to stop."""
+        """Make one update; return whether a signal has requested a stop in any process."""
         state = self.state
         with self.updater.random.used():
-            sums = self.updater.gradients(state.update, self._done(state.update))
+            sums = self.updater.gradients(state.update, self._fraction(state.update))
         elapsed = self.clock.seconds() if self.world.first else 0.0
         count, stop, seconds, end = self.world.sum(
             [float(sums.count), float(self.interrupts.requested), elapsed, float(self.reporter.take_stop())]
         )
         self.ended_by_reporter |= end > 0
         if count:
-            done, after = self._done(state.update), self._done(state.update + 1)
-            norm = self.updater.step(state.update, int(count), done, after, state.factor)
+            progress, progress_after = self._fraction(state.update), self._fraction(state.update + 1)
+            norm = self.updater.step(state.update, int(count), progress, progress_after, state.factor)
             self.watch.add(state.update + 1, int(count), sums.total, norm)
         state.update, state.seconds = state.update + 1, seconds
         self.clock.count(sums.tokens)
@@ -232,20 +232,20 @@ class _Run:
         self._tell_estimate()
         return stop > 0
 
-    def _done(self, update: int) -> float:
-        """How much of the training is done: by updates, or by the clock where the time limit comes first."""
+    def _fraction(self, update: int) -> float:
+        """Return the fraction of the training so far: by updates or by the time limit, whichever is larger."""
         minutes = self.settings.minutes
         return max(update / self.updates, self.state.seconds / (60 * minutes) if minutes else 0.0)
 
-    # What was seen
+    # Logging
 
     def _read(self) -> None:
-        for seen in self.watch.read():
-            self.state.window_total += seen.total
-            self.state.window_count += seen.count
-            self.state.lap_total += seen.total
-            self.state.lap_count += seen.count
-            self.norm = seen.norm
+        for each in self.watch.read():
+            self.state.window_total += each.total
+            self.state.window_count += each.count
+            self.state.lap_total += each.total
+            self.state.lap_count += each.count
+            self.norm = each.norm
 
     def _log_training(self) -> None:
         self._read()
@@ -273,7 +273,7 @@ class _Run:
         return int(self.state.update / every + 1e-9) > int(self.state.validated / every + 1e-9)
 
     def _validate(self) -> None:
-        """Score the weights that would be saved; keep them if they are the best; save."""
+        """Score the weights, averaged if there is an average; save them if they are the best; write a checkpoint."""
         self._check_finite()
         state = self.state
         try:
@@ -293,10 +293,10 @@ class _Run:
         self._save()
 
     def _note(self, metrics: dict[str, float]) -> bool:
-        """Note a validation; return whether it is the best so far."""
+        """Record a validation; return whether it is the best so far."""
         state, value = self.state, metrics[self.metric]
         best = state.best.get(self.metric, -math.inf if self.higher_is_better else math.inf)
-        improved = value > best if self.higher_is_better else value < best  # neither, if not a number
+        improved = value > best if self.higher_is_better else value < best  # False for NaN
         state.validated = state.update
         state.history.append(value)
         state.waiting, state.flat = (0, 0) if improved else (state.waiting + 1, state.flat + 1)
@@ -305,7 +305,7 @@ class _Run:
         return improved
 
     def _scores(self) -> dict[str, float]:
-        """All metrics, from the first process, everywhere; ctrl-C in here is heard at once."""
+        """Compute all metrics on rank 0 and broadcast them; ctrl-C takes effect at once."""
         assert self.validate is not None
         model, random = self.updater.model, self.updater.random
         scores: dict[str, float] = {}
@@ -319,7 +319,7 @@ class _Run:
         scores = self.world.share(scores)
         if self.metric not in scores:
             have = ", ".join(scores)
-            raise UsageError(f"validation gives no {self.metric!r}{nearest(self.metric, scores)}; it gives {have}")
+            raise UsageError(f"validation has no score {self.metric!r}{nearest(self.metric, scores)}; it has {have}")
         return dict(scores)
 
     def _tell_validation(self, metrics: dict[str, float], improved: bool) -> None:
@@ -335,14 +335,14 @@ class _Run:
         self._tell_estimate()
 
     def _tell_estimate(self) -> None:
-        """Say once, after the first seconds, how long the run takes, and again if validation makes it longer."""
+        """Report the remaining time after the first seconds, and again if the first validation changes it."""
         if (news := self.estimate.news(self.state, self.shorten)) is not None:
             self.reporter.note(news)
 
-    # What is kept
+    # Checkpoints
 
     def _open(self, resume: bool, allow: frozenset[str]) -> bool:
-        """Look for a run in the folder; return whether this one goes on from it."""
+        """Load the run in the folder, if any; return whether there is one."""
         exists = self.keeper.exists()
         if exists and not resume:
             raise UsageError(
@@ -352,7 +352,7 @@ class _Run:
         if exists:
             self.state = self.keeper.load(self.settings, allow)
             self.saved = self.state.update
-        self.world.wait()  # nobody writes before all have looked
+        self.world.wait()  # no process writes before all have read
         return exists
 
     def _open_log(self, stack: ExitStack) -> None:
@@ -372,7 +372,7 @@ class _Run:
         self.saved, self.saved_at = self.state.update, self.state.seconds
 
     def _check_finite(self) -> None:
-        """Read what was noted and look at the weights, before anything good is overwritten with bad."""
+        """Check losses, gradient norms and weights before a checkpoint overwrites the one before."""
         self._read()
         if not self.updater.weights_are_finite():
             raise self._stop(f"the weights are no longer finite after update {self.state.update}")
@@ -394,10 +394,10 @@ class _Run:
             stopped=stopped,
         )
 
-    # What is said
+    # Messages
 
     def _progress(self, loss: float | None = None) -> Progress:
-        state, shown = self.state, self.state.history[-1] if self.state.history else None
+        state, newest = self.state, self.state.history[-1] if self.state.history else None
         if loss is None:
             loss = state.window_total / state.window_count if state.window_count else state.loss
         return Progress(
@@ -407,7 +407,7 @@ class _Run:
             updates=self.updates,
             loss=loss,
             metric=self.metric,
-            value=shown,
+            value=newest,
             best=state.best.get(self.metric),
             learning_rate=self.updater.learning_rate,
             tokens_per_second=self.clock.speed(),
@@ -441,12 +441,12 @@ class _Run:
             saved = f"{saved}; use the best weights so far ({best}) with: {self.use_with}"
         return Interrupted(f"{how}; {saved}; go on with: {self.resume_with}")
 
-    def _not_finite(self, seen: Seen) -> TrainingError:
-        mean = seen.total / seen.count
-        what = f"the loss became {mean}" if not math.isfinite(mean) else f"the gradient's norm became {seen.norm}"
-        position = (seen.update - 1) % self.updater.per_epoch + 1
+    def _not_finite(self, loss: UpdateLoss) -> TrainingError:
+        mean = loss.total / loss.count
+        what = f"the loss became {mean}" if not math.isfinite(mean) else f"the gradient's norm became {loss.norm}"
+        position = (loss.update - 1) % self.updater.per_epoch + 1
         where = f"batch {position} of {self.updater.per_epoch}"
-        return self._stop(f"{what} at update {seen.update} (epoch {self._epoch(seen.update)}, {where})")
+        return self._stop(f"{what} at update {loss.update} (epoch {self._epoch(loss.update)}, {where})")
 
     def _stop(self, what: str) -> TrainingError:
         state, settings = self.state, self.settings

@@ -1,4 +1,4 @@
-"""The update rules, in torch's fused form where the device has one."""
+"""Optimizers: AdamW, Adam and SGD, in torch's fused form where the device has one."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["load_state", "make_optimizer", "state_tensors"]
 
 
 def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
-    """The optimizer of the settings; only weights of two or more dimensions decay.
+    """Make the optimizer of the settings; weight decay applies to weights of two or more dimensions.
 
-    The fused forms compute each weight by itself, so their results do not hang on how the work is divided.
+    The fused forms compute each weight by itself, so results do not depend on how threads divide the work.
     """
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups = [
@@ -27,19 +27,19 @@ def make_optimizer(model: nn.Module, settings: TrainingSettings) -> torch.optim.
     groups = [group for group in groups if group["params"]]
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
     shared: dict[str, Any] = {"lr": settings.learning_rate, "fused": fused}
-    made: torch.optim.Optimizer
+    optimizer: torch.optim.Optimizer
     if settings.optimizer == "sgd":
-        made = torch.optim.SGD(groups, momentum=settings.momentum, **shared)
+        optimizer = torch.optim.SGD(groups, momentum=settings.momentum, **shared)
     else:
         adam = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-        made = adam(groups, betas=(settings.beta1, settings.beta2), eps=settings.epsilon, **shared)
-    # the fused forms don't count what they write, and whoever keeps packed weights goes by that count
-    made.register_step_post_hook(lambda *_: increment_version(parameters))
-    return made
+        optimizer = adam(groups, betas=(settings.beta1, settings.beta2), eps=settings.epsilon, **shared)
+    # fused optimizers do not raise version counters, which caches of packed weights rely on
+    optimizer.register_step_post_hook(lambda *_: increment_version(parameters))
+    return optimizer
 
 
 def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """What the optimizer remembers, named `index/key` by the weight's place."""
+    """Return the optimizer's state tensors, with names `index/key` by the position of the weight."""
     state = optimizer.state_dict()["state"]
     return {
         f"{index}/{key}": value
@@ -50,10 +50,10 @@ def state_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 
 def load_state(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give the optimizer back what `state_tensors` named; rates and decays stay as they are.
+    """Load the tensors of `state_tensors` into the optimizer; learning rate and weight decay do not change.
 
     Raises:
-        ValueError: If a tensor has another shape than its weight: the fused forms would read beyond it.
+        ValueError: If a tensor has another shape than its weight; a fused optimizer would read beyond it.
     """
     state: dict[int, dict[str, Tensor]] = {}
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]

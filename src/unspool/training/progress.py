@@ -1,4 +1,4 @@
-"""What a person sees while a network trains: a bar on a terminal, a line every so often elsewhere; all on stderr."""
+"""Progress reports of a training on stderr: a progress bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -25,27 +25,27 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """Where a run stands."""
+    """Progress of a run: position, loss, scores, speed and remaining time."""
 
     epoch: float
-    """Passes over the data so far, with the fraction of the one under way."""
+    """Epochs so far, with the fraction of the current one."""
     epochs: int
     update: int
     updates: int
-    """Updates in all, as planned."""
+    """Planned number of updates."""
     loss: float | None
     """Mean loss per target since the last log line, in nats."""
     metric: str
     value: float | None
     """The metric at the last validation."""
     best: float | None
-    """The metric at the best one."""
+    """The metric at the best validation."""
     learning_rate: float
     tokens_per_second: float
     seconds: float
-    """Time spent, that before a resume included."""
+    """Elapsed time, earlier sessions included."""
     seconds_left: float | None
-    """Estimate until the planned end or the time limit; validations count once the first is done."""
+    """Estimated seconds until the planned end or the time limit; includes validations after the first one."""
 
     def __str__(self) -> str:
         parts = [
@@ -56,7 +56,7 @@ class Progress:
         return "  ".join(parts)
 
     def details(self) -> list[str]:
-        """All but the position, each in a few words."""
+        """Return everything except the position, each part in a few words."""
         parts = [] if self.loss is None else [f"loss {self.loss:.4f}"]
         if self.value is not None:
             best = "" if self.best is None else f" (best {self.best:.4g})"
@@ -68,10 +68,10 @@ class Progress:
 
 
 class Reporter:
-    """Hears how a training goes and says nothing: the base of reporters, which override the methods that they need.
+    """Base of reporters, which receive the events of a training; override the methods you need.
 
     `fit(..., reporter=...)` takes one in place of the bar, `fit(..., callbacks=[...])` takes several beside it. Under
-    `torchrun` the first process alone has one. What a reporter raises ends the training.
+    `torchrun` only rank 0 has one. An exception in a reporter ends the training.
 
     Example:
         >>> class Patient(Reporter):
@@ -85,50 +85,53 @@ class Reporter:
     _stop_requested = False
 
     def stop(self) -> None:
-        """End the training after the update under way.
-
-        The weights are validated and saved, and the best so far are kept, as at the end of any training.
-        """
+        """End the training after the current update, with the usual last validation and checkpoint."""
         self._stop_requested = True
 
     def take_stop(self) -> bool:
-        """Whether `stop` was called since the last call of this method; for the training loop."""
+        """Return whether `stop` was called since the last call of this method; for the training loop."""
         stop, self._stop_requested = self._stop_requested, False
         return stop
 
     @property
     def talks(self) -> bool:
-        """Whether a person reads along, who is to be answered on ctrl-C."""
+        """Whether messages reach a person, so that ctrl-C is confirmed."""
         return type(self) is not Reporter
 
     def started(self, text: str, progress: Progress) -> None:
-        """Training starts or is resumed; `text` says which."""
+        """Receive the start of a training; `text` describes it."""
 
     def progress(self, progress: Progress) -> None:
-        """Training is under way; called every `interval` seconds, between two updates."""
+        """Receive progress, every `interval` seconds, between two updates."""
 
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
-        """A validation is done; `improved` says whether its weights are the best so far."""
+        """Receive the scores of a validation; `improved` is whether its weights are the best so far."""
 
     def scoring(self, part: str, done: int, total: int) -> None:
-        """Final scores of one part of the data are computed; so many of its examples are done."""
+        """Receive progress of the final scores of one part of the data, in examples."""
 
     def scored(self) -> None:
-        """Final scores of one part of the data are there; also called when they fail."""
+        """Receive the end of the final scores of one part of the data, also after an error."""
 
     def note(self, text: str) -> None:
-        """Something a person should know."""
+        """Receive a message for the user."""
 
     def warn(self, text: str) -> None:
-        """Something that a person may have to act on; a note, if not overridden."""
+        """Receive a warning for the user; a note by default."""
         self.note(f"note: {text}")
 
     def finished(self, text: str) -> None:
-        """Training has ended, by whatever way; also called when it fails, with an empty text."""
+        """Receive the end of a training; `text` is empty after an error."""
 
 
 class LineReporter(Reporter):
-    """Plain lines, for files and pipes."""
+    """Report by plain lines, for files and pipes.
+
+    Args:
+        stream: Stream to write to; stderr if omitted.
+        interval: Seconds between lines of progress.
+        render: Chooses between the wordings of a message: `errors.for_python` or `errors.for_command_line`.
+    """
 
     def __init__(
         self,
@@ -141,34 +144,39 @@ class LineReporter(Reporter):
         self._stream, self._render = stream, render
 
     def started(self, text: str, progress: Progress) -> None:
-        """Say how it starts."""
+        """Report the start."""
         self.note(text)
 
     def progress(self, progress: Progress) -> None:
-        """Say how far it is."""
+        """Report progress."""
         self.note(str(progress))
 
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
-        """Say what the validation gave."""
+        """Report the scores."""
         self.note(validation_line(progress, metrics, improved))
 
     def scoring(self, part: str, done: int, total: int) -> None:
-        """Say how far it is."""
+        """Report progress."""
         self.note(f"scoring {part}: {done:,} of {total:,}")
 
     def note(self, text: str) -> None:
         """Write a line."""
-        with suppress(OSError):  # a full standard error costs no training
+        with suppress(OSError):  # an unwritable stderr must not end the training
             print(self._render(text), file=self._stream or sys.stderr, flush=True)
 
     def finished(self, text: str) -> None:
-        """Say how it ended."""
+        """Report the end."""
         if text:
             self.note(text)
 
 
 class BarReporter(Reporter):
-    """A bar that moves, with a line above it for each validation; without colours where NO_COLOR says so."""
+    """Report by a progress bar, with a line above it for each validation; NO_COLOR turns colours off.
+
+    Args:
+        stream: Stream to write to; stderr if omitted.
+        render: As for `LineReporter`.
+    """
 
     interval = 0.25
 
@@ -180,18 +188,18 @@ class BarReporter(Reporter):
         self._render = render
         self._console = Console(file=stream or sys.stderr, highlight=False)
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=20), TextColumn("{task.fields[details]}"))
-        # No thread of its own: it is drawn from the training loop, and takes nothing between two drawings.
+        # no thread: the training loop redraws the bar, which costs nothing in between
         self._bar = Bar(*columns, console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
         self._task = self._bar.add_task("", total=None, details="")
 
     def started(self, text: str, progress: Progress) -> None:
-        """Say how it starts."""
+        """Report the start."""
         self.note(text)
         self._bar.start()
         self.progress(progress)
 
     def progress(self, progress: Progress) -> None:
-        """Say how far it is."""
+        """Report progress."""
         position = f"epoch {min(progress.epoch, progress.epochs):.1f}/{progress.epochs}"
         self._bar.update(
             self._task,
@@ -203,12 +211,12 @@ class BarReporter(Reporter):
         )
 
     def validated(self, progress: Progress, metrics: dict[str, float], improved: bool) -> None:
-        """Say what the validation gave."""
+        """Report the scores."""
         self.note(validation_line(progress, metrics, improved))
         self.progress(progress)
 
     def scoring(self, part: str, done: int, total: int) -> None:
-        """Say how far it is."""
+        """Report progress."""
         self._bar.start()
         details = f"{done:,} of {total:,}"
         self._bar.update(
@@ -216,7 +224,7 @@ class BarReporter(Reporter):
         )
 
     def scored(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar.stop()
 
     def note(self, text: str) -> None:
@@ -224,17 +232,17 @@ class BarReporter(Reporter):
         self._console.print(self._render(text), markup=False, soft_wrap=True)
 
     def finished(self, text: str) -> None:
-        """Say how it ended."""
+        """Report the end."""
         self._bar.stop()
         if text:
             self.note(text)
 
 
 def report_to(stream: TextIO | None = None, *, render: Callable[[str], str] = for_python) -> Reporter:
-    """The reporter that suits a stream: a bar on a terminal, lines elsewhere.
+    """Return the reporter for a stream: a bar on a terminal, lines elsewhere.
 
     Args:
-        stream: Where to write; stderr if omitted.
+        stream: Stream to write to; stderr if omitted.
         render: Chooses between the wordings of a message: `errors.for_python` or `errors.for_command_line`.
     """
     stream = stream or sys.stderr
@@ -242,7 +250,7 @@ def report_to(stream: TextIO | None = None, *, render: Callable[[str], str] = fo
 
 
 def thousands(number: float) -> str:
-    """A number to three digits: 950, 12.3k, 1.20M."""
+    """Format a number with three digits: 950, 12.3k, 1.2M."""
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if number >= 0.9995 * size:
             return f"{number / size:.3g}{letter}"
@@ -250,14 +258,14 @@ def thousands(number: float) -> str:
 
 
 def clock(seconds: float) -> str:
-    """A time as 0:42, 12:05 or 3:07:59."""
+    """Format seconds as 0:42, 12:05 or 3:07:59."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def duration(seconds: float) -> str:
-    """A time in words, rounded: 40 seconds, 12 minutes, 3.5 hours, 2.1 days."""
+    """Format seconds in words, rounded: 40 seconds, 12 minutes, 3.5 hours, 2.1 days."""
     for size, limit, unit in ((1, 90, "seconds"), (60, 90 * 60, "minutes"), (3600, 36 * 3600, "hours")):
         if seconds < limit:
             return f"{seconds / size:.{1 if unit == 'hours' else 0}f} {unit}"
@@ -265,7 +273,7 @@ def duration(seconds: float) -> str:
 
 
 def validation_line(progress: Progress, metrics: dict[str, float], improved: bool) -> str:
-    """What a validation gave, in one line."""
+    """Format the scores of a validation as one line."""
     loss = "" if progress.loss is None else f"  loss {progress.loss:.4f}"
     scores = "  ".join(f"{name} {value:.5g}" for name, value in metrics.items())
     mark = "best so far" if improved else f"best {progress.best:.5g}" if progress.best is not None else ""

@@ -1,4 +1,4 @@
-"""The random number generators of a training run, which a checkpoint stores and a resumed run continues."""
+"""Random number generators of a training run, stored in checkpoints and continued by a resumed run."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class RandomState:
     """Generators of torch, Python and NumPy that belong to one run.
 
     Args:
-        device: Where the run trains; a device other than the CPU has one more generator.
-        lends: Whether `used` lends these generators to torch, Python and NumPy as their global ones. Code that takes no
-            generator then draws from the run, and such runs in several threads take turns. Otherwise `used` leaves
-            global generators alone, and Unspool's own layers draw from the run.
+        device: Device of the run; a device other than the CPU has a generator of its own.
+        lends: Whether `used` installs these generators as the global ones of torch, Python and NumPy. Code that takes
+            no generator then draws from the run; such runs in several threads take turns. Otherwise global generators
+            stay as they are, and only Unspool's own layers draw from the run.
     """
 
     def __init__(self, device: torch.device, *, lends: bool = False) -> None:
@@ -40,27 +40,27 @@ class RandomState:
         self._numpy: Any = np.random.RandomState(0).get_state()
 
     def seed(self, number: int, *, rank: int = 0) -> None:
-        """Start all generators from one number; processes of one run draw different numbers."""
-        mixed = random.Random(f"{number} {rank}")  # text is hashed, so that near numbers and high bits all tell
+        """Seed all generators from one number; each process of a run draws different numbers."""
+        mixed = random.Random(f"{number} {rank}")  # hashed as text, so that near seeds and high bits differ too
         self._seed(mixed.getrandbits(64), mixed.getrandbits(32), mixed.getrandbits(63))
 
     def seed_alike(self, number: int) -> None:
-        """Start each generator from this very number, as `torch.manual_seed(number)` and its like do."""
+        """Seed each generator with exactly this number, like `torch.manual_seed(number)`."""
         self._seed(number, number % 2**32, number)
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Let this thread draw from the run."""
+        """Let this thread draw from the generators of the run."""
         if not self.lends:
             with draw_from(self._torch):
                 yield
             return
-        with draw_from(()), self._lent(), lend(self._torch):
+        with draw_from(()), self._lend_python_and_numpy(), lend(self._torch):
             yield
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Whatever is drawn inside, the run draws the same numbers afterwards."""
+        """Restore the generators at the end of the context."""
         tensors, record = self.capture()
         try:
             yield
@@ -68,7 +68,7 @@ class RandomState:
             self.restore(tensors, record)
 
     def capture(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """The state of all generators, as tensors and plain values."""
+        """Return the state of all generators, as tensors and plain values."""
         version, words, gauss = self._python
         name, keys, position, has_gauss, cached = self._numpy
         tensors = {_name(generator): generator.get_state() for generator in self._torch}
@@ -78,7 +78,7 @@ class RandomState:
         return tensors, record
 
     def restore(self, tensors: Mapping[str, Tensor], record: Mapping[str, Any]) -> None:
-        """Put all generators back to where `capture` found them; a device that had none keeps its own."""
+        """Restore the state that `capture` returned; a device without a stored state keeps its own."""
         version, gauss = record["python"]
         self._python = (version, tuple(tensors["python"].tolist()), gauss)
         name, position, has_gauss, cached = record["numpy"]
@@ -93,8 +93,8 @@ class RandomState:
             generator.manual_seed(torch)
 
     @contextmanager
-    def _lent(self) -> Iterator[None]:
-        """Let the global generators of Python and NumPy continue those of the run."""
+    def _lend_python_and_numpy(self) -> Iterator[None]:
+        """Install the generators of the run as the global ones of Python and NumPy inside the context."""
         with keep_global_state():
             random.setstate(self._python)
             np.random.set_state(self._numpy)
@@ -106,9 +106,9 @@ class RandomState:
 
 @contextmanager
 def seeded(number: int) -> Iterator[None]:
-    """Start the global generators from a number, for code that initialises weights; afterwards they are as before.
+    """Seed the global generators inside the context, for code that initialises weights; restore them afterwards.
 
-    One thread at a time, since initialisations take no generator.
+    Threads take turns, since initialisations take no generator.
     """
     state = RandomState(torch.device("cpu"), lends=True)
     state.seed_alike(number)
@@ -117,11 +117,11 @@ def seeded(number: int) -> Iterator[None]:
 
 
 def runs_other_code(model: nn.Module, *others: object) -> bool:
-    """Whether a run calls code that is not Unspool's, which may draw from global generators.
+    """Return whether a run calls code from outside Unspool, which may draw from global generators.
 
     Args:
-        model: The network; each of its modules is looked at.
-        others: What else the run calls: its source of batches, its validation.
+        model: The network; the check covers each of its modules.
+        others: Other objects that the run calls: its source of batches, its validation.
     """
     kinds = {type(module) for module in model.modules()} - _DRAWS_NOTHING
     return any(not _is_ours(each) for each in (*kinds, *others) if each is not None)
@@ -132,5 +132,5 @@ def _is_ours(code: object) -> bool:
 
 
 def _name(generator: torch.Generator) -> str:
-    """The name of a generator's state in a checkpoint."""
+    """Return the name of a generator's state in a checkpoint."""
     return "torch" if generator.device.type == "cpu" else generator.device.type

@@ -1,4 +1,4 @@
-"""The learning rate along the way."""
+"""Learning rate schedules: constant, cosine, linear, plateau and anneal, each with warm-up."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ __all__ = ["cut", "learning_rate"]
 
 
 def learning_rate(settings: TrainingSettings, update: int, progress: float, factor: float = 1.0) -> float:
-    """The learning rate of one update.
+    """Return the learning rate of one update.
 
     Args:
-        settings: Names the schedule.
-        update: Updates done before this one.
-        progress: How much of the training is done, between 0 and 1.
-        factor: What plateau and anneal have left of it, from `cut`.
+        settings: Schedule, peak, warm-up and final fraction.
+        update: Number of earlier updates.
+        progress: Fraction of the training so far, between 0 and 1.
+        factor: Factor of plateau and anneal so far, from `cut`.
     """
     floor = settings.final_learning_rate_fraction
     warm = min(1.0, (update + 1) / settings.warmup) if settings.warmup else 1.0
@@ -33,12 +33,12 @@ def learning_rate(settings: TrainingSettings, update: int, progress: float, fact
 
 
 def cut(settings: TrainingSettings, factor: float, flat: int) -> tuple[float, int]:
-    """What a validation leaves of the learning rate.
+    """Apply plateau or anneal after a validation.
 
     Args:
-        settings: Name the schedule and what it divides by.
-        factor: What was left of the learning rate before, between 0 and 1.
-        flat: Validations in a row without improvement since the last cut, this one included; 0 if it improved.
+        settings: Schedule and divisor.
+        factor: Factor of the learning rate before, between 0 and 1.
+        flat: Validations without improvement since the last cut, this one included; 0 if it improved.
 
     Returns:
         The new `factor` and the new `flat`.

@@ -1,4 +1,4 @@
-"""Where a run stands, apart from its tensors: what a checkpoint's record holds."""
+"""State of a training run without its tensors: the record of a checkpoint."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ __all__ = ["RunState", "state_from", "state_record"]
 
 
 class RunState(msgspec.Struct, kw_only=True):
-    """Where a run stands; the epoch and the batch in it follow from `update`."""
+    """Counters and scores of a run; epoch and batch follow from `update`."""
 
     update: int = 0
-    """Updates done."""
+    """Number of updates so far."""
     seconds: float = 0.0
-    """Time spent, that of earlier sessions included."""
+    """Elapsed time, earlier sessions included."""
     validated: int = 0
-    """Updates done at the last validation."""
+    """Value of `update` at the last validation."""
     history: list[float] = []
     """The metric at each validation."""
     best: dict[str, float] = {}
     """All metrics at the best validation; empty before the first."""
     best_update: int = 0
-    """Updates done at the best validation."""
+    """Value of `update` at the best validation."""
     waiting: int = 0
-    """Validations in a row without improvement."""
+    """Validations without improvement in a row."""
     flat: int = 0
     """The same, since the last cut of the learning rate."""
     factor: float = 1.0
-    """What plateau and anneal have left of the learning rate."""
+    """Factor of plateau and anneal on the learning rate, between 0 and 1."""
     window_total: float = 0.0
     """Loss summed since the last log line, in nats."""
     window_count: int = 0
-    """Targets it is summed over."""
+    """Number of targets in that sum."""
     lap_total: float = 0.0
     """Loss summed since the last validation, in nats."""
     lap_count: int = 0
-    """Targets it is summed over."""
+    """Number of targets in that sum."""
     loss: float | None = None
     """Mean loss per target up to the last log line."""
     averaged: int = 0
@@ -51,15 +51,15 @@ class RunState(msgspec.Struct, kw_only=True):
 
 
 def state_record(state: RunState) -> dict[str, Any]:
-    """The state as plain values."""
+    """Return the state as plain values."""
     return msgspec.structs.asdict(state)
 
 
 def state_from(record: Any, where: object) -> RunState:
-    """The state that `state_record` wrote.
+    """Return the state of a record from `state_record`.
 
     Raises:
-        ModelFolderError: If the record is not one.
+        ModelFolderError: If the record has another structure.
     """
     try:
         return msgspec.convert(record, RunState)

@@ -1,4 +1,4 @@
-"""The number of CPU threads, for one thread of the process and for a while."""
+"""Number of CPU threads for torch inside a context, for the current thread."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["num_threads"]
 T = TypeVar("T")
 
 _PER_THREAD = "backend: OpenMP" in torch.__config__.parallel_info()
-"""Whether each thread of the process has a number of its own, as with OpenMP; else there is one for all."""
+"""Whether torch keeps the number per thread of the process, as with OpenMP; otherwise one number holds for all."""
 
 
 @contextmanager
 def num_threads(count: int | None) -> Iterator[None]:
-    """Compute with so many CPU threads in this thread; afterwards with as many as before.
+    """Set torch's number of CPU threads for the current thread inside the context, and restore it afterwards.
 
-    Torch also notes the number for threads that are yet to start; that note stays as it is.
+    The number that torch gives to new threads does not change.
 
     Args:
-        count: The number; None changes nothing.
+        count: Number of threads; None changes nothing.
     """
     before = torch.get_num_threads()
     if count is None or count == before:

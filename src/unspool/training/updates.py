@@ -1,4 +1,4 @@
-"""One update of the weights: batches in, gradients, a step."""
+"""Weight update: forward and backward pass over accumulated batches, clipping, optimizer step."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ __all__ = ["Batch", "BatchSource", "Sums", "Updater"]
 
 
 class Batch(Protocol):
-    """What the loop needs of a batch; the model knows the rest."""
+    """Interface of a batch that the loop needs; the model needs more."""
 
     @property
     def size(self) -> int:
-        """Real tokens, without padding."""
+        """Number of tokens without padding."""
 
     def to(self, device: torch.device) -> Self:
-        """The batch on a device."""
+        """Return the batch on a device."""
 
     def shard(self, rank: int, world: int) -> Self | None:
-        """One process's part of the batch; None where there is none."""
+        """Return the part of the batch for one process; None if it has no part."""
 
 
 class BatchSource(Protocol):
-    """Batches by epoch; the order is a function of the epoch's number, so that a run can go on in the middle of it."""
+    """Batches by epoch. The order is a function of the epoch's number, so that a run can resume inside an epoch."""
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches per epoch."""
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Any]:
-        """The batches of an epoch, from the one at `start` on."""
+        """Iterate over the batches of an epoch, from index `start` on."""
 
 
 class Sums(NamedTuple):
-    """What the batches of one update add up to, in this process."""
+    """Sums over the batches of one update, in this process."""
 
     total: Tensor
     """Loss in nats, a scalar on the device."""
     count: int  # type: ignore[assignment]
-    """Targets."""
+    """Number of targets."""
     tokens: int
-    """Real tokens, those of the other processes included."""
+    """Number of tokens without padding, over all processes."""
 
 
 class Updater:
-    """Feeds a network, and moves its weights."""
+    """Compute gradients of a network and update its weights."""
 
     def __init__(
         self,
@@ -74,25 +74,27 @@ class Updater:
         self.random = random
         self.carry: Any = None
         self.stored_carry: Sequence[Tensor] = ()
-        """The carry of a resumed run, until the first batch shows how it is nested."""
+        """Flat carry of a resumed run, until the first batch shows its nesting."""
         self.learning_rate = settings.learning_rate
         self.per_epoch = math.ceil(len(source) / settings.accumulate)
-        """Updates of an epoch."""
+        """Number of updates per epoch."""
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._network = parallel(model, world)
         self._batches: Iterator[Any] | None = None
-        # One batch in one process is divided by its count before going backwards, others once all counts are known.
+        # The loss of a single batch in a single process is divided by its count before the backward pass. Otherwise
+        # the gradients are divided once all counts are known.
         self._divides_late = settings.accumulate > 1 or world.size > 1
 
-    def gradients(self, update: int, done: float = 0.0) -> Sums:
-        """Run forwards and backwards over the batches of one update.
+    def gradients(self, update: int, progress: float = 0.0) -> Sums:
+        """Run the forward and the backward pass over the batches of one update.
 
         Args:
-            update: Updates done before.
-            done: How much of the training is done, between 0 and 1; a network that has an attribute `progress` is told.
+            update: Number of earlier updates.
+            progress: Fraction of the training so far, between 0 and 1; also set on a network with an attribute
+                `progress`.
         """
         if hasattr(self.model, "progress"):
-            self.model.progress = done  # type: ignore[assignment]
+            self.model.progress = progress  # type: ignore[assignment]
         epoch, position = divmod(update, self.per_epoch)
         start = position * self.settings.accumulate
         parts = min(self.settings.accumulate, len(self.source) - start)
@@ -108,35 +110,35 @@ class Updater:
             sums = Sums(sums.total + more.total, sums.count + more.count, sums.tokens + more.tokens)
         return sums
 
-    def step(self, update: int, count: int, done: float, done_after: float, factor: float) -> Tensor | None:
-        """Clip the gradients and move the weights.
+    def step(self, update: int, count: int, progress: float, progress_after: float, factor: float) -> Tensor | None:
+        """Clip the gradients and update the weights.
 
         Args:
-            update: Updates done before.
-            count: Targets of all batches and processes.
-            done: How much of the training is done, between 0 and 1.
-            done_after: The same, with this update.
-            factor: What plateau and anneal have left of the learning rate.
+            update: Number of earlier updates.
+            count: Number of targets over all batches and processes.
+            progress: Fraction of the training so far, between 0 and 1.
+            progress_after: The same, with this update.
+            factor: Factor of plateau and anneal on the learning rate, between 0 and 1.
 
         Returns:
-            The norm of the gradient before clipping, where it is clipped.
+            The gradient norm before clipping; None without clipping.
         """
         if self._divides_late:
-            # DistributedDataParallel has averaged over the processes; what is wanted is the sum over all targets.
+            # DistributedDataParallel averages over the processes; the update needs the mean over all targets.
             gradients = [parameter.grad for parameter in self._parameters if parameter.grad is not None]
             torch._foreach_mul_(gradients, self.world.size / count)
         norm = None
         if self.settings.clip is not None:
             norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.clip)
-        self.learning_rate = schedules.learning_rate(self.settings, update, done, factor)
+        self.learning_rate = schedules.learning_rate(self.settings, update, progress, factor)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.optimizer.step()
-        self.average.update(done_after)
+        self.average.update(progress_after)
         return norm
 
     def weights_are_finite(self) -> bool:
-        """Whether all weights, and the average of them, are numbers; waits for the device."""
+        """Return whether all weights and their average are finite; waits for the device."""
         tensors = [p.detach() for p in self._parameters] + list(self.average.tensors().values())
         return bool(torch.stack(torch._foreach_norm(tensors)).isfinite().all())
 
@@ -144,7 +146,7 @@ class Updater:
         batch = next(cast(Iterator[Any], self._batches), None)
         if batch is None:
             promised = len(self.source)
-            raise TrainingError(f"the data gave {index} batches in epoch {epoch + 1} where {promised} were announced")
+            raise TrainingError(f"epoch {epoch + 1} has {index} batches, and the source announced {promised}")
         return batch
 
     def _backward(self, batch: Any, *, last: bool) -> Sums:
@@ -165,7 +167,7 @@ class Updater:
         return Sums(total.detach(), count, tokens)
 
     def _quiet(self, last: bool) -> AbstractContextManager[Any]:
-        """Gradients are exchanged with the other processes once per update."""
+        """Exchange gradients with the other processes only at the last batch of an update."""
         if last or self.world.size == 1:
             return nullcontext()
         return cast(nn.parallel.DistributedDataParallel, self._network).no_sync()
@@ -176,7 +178,7 @@ class Updater:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def _restore_carry(self, batch: Any) -> None:
-        """Nest the stored carry as the model nests its own, shown by one batch that leaves no trace."""
+        """Nest the stored carry like the model's own, taken from one batch; buffers and random numbers are restored."""
         buffers = [(buffer, buffer.clone()) for buffer in self.model.buffers()]
         with self.random.unchanged(), self.random.used(), torch.no_grad(), self._precision():
             template = cast(HasLoss, self.model).loss(batch, None).carry
@@ -185,6 +187,6 @@ class Updater:
         if len(flattened(template)) != len(self.stored_carry):
             stored, own = len(self.stored_carry), len(flattened(template))
             raise ModelFolderError(f"the checkpoint carries {stored} tensors between batches, this network {own}")
-        # Copied where it is already on the device, too: see `detached`.
+        # copied even on the same device: see `detached`
         self.carry = rebuilt(template, iter([tensor.to(self.device, copy=True) for tensor in self.stored_carry]))
         self.stored_carry = ()

@@ -1,4 +1,4 @@
-"""The loss of each update, read from the device as seldom as it allows, and checked for being finite."""
+"""Losses and gradient norms of updates, read from the device rarely and checked to be finite."""
 
 from __future__ import annotations
 
@@ -10,34 +10,34 @@ from torch import Tensor
 
 from unspool.training.distributed import World
 
-__all__ = ["NotFinite", "Seen", "Watch"]
+__all__ = ["NotFinite", "UpdateLoss", "Watch"]
 
 
-class Seen(NamedTuple):
-    """One update, once its numbers have been read."""
+class UpdateLoss(NamedTuple):
+    """Loss and gradient norm of one update, on the host."""
 
     update: int
     count: int  # type: ignore[assignment]
-    """Targets, of all processes."""
+    """Number of targets, over all processes."""
     total: float
-    """Loss summed over them, in nats."""
+    """Sum of the loss over the targets, in nats."""
     norm: float | None
-    """Norm of the gradient before clipping; None where it is not clipped."""
+    """Gradient norm before clipping; None without clipping."""
 
 
-class NotFinite(Exception):  # noqa: N818 - turned into a TrainingError by the loop, which knows the rest
-    """An update's loss or gradient is infinite or not a number."""
+class NotFinite(Exception):  # noqa: N818 - the loop turns it into a TrainingError
+    """The loss or the gradient of an update is infinite or NaN."""
 
-    def __init__(self, seen: Seen) -> None:
-        self.seen = seen
-        super().__init__(seen)
+    def __init__(self, loss: UpdateLoss) -> None:
+        self.loss = loss
+        super().__init__(loss)
 
 
 class Watch:
-    """Losses and gradient norms that are still on the device.
+    """Queue of losses and gradient norms that are still on the device.
 
-    On a CPU each number is there already and is looked at in its own update. A GPU would have to be waited for, so
-    its numbers are read together: at each log line, and before anything is saved.
+    On a CPU the loop reads them after each update. Reading from a GPU waits for it, so the loop reads them together:
+    at each log line and before each checkpoint.
     """
 
     def __init__(self, world: World) -> None:
@@ -45,11 +45,11 @@ class Watch:
         self._pending: list[tuple[int, int, Tensor, Tensor | None]] = []
 
     def add(self, update: int, count: int, total: Tensor, norm: Tensor | None) -> None:
-        """Note an update's numbers without waiting for them: this process's total, everybody's count."""
+        """Queue the numbers of an update without waiting: the total of this process, the count of all processes."""
         self._pending.append((update, count, total, norm))
 
-    def read(self) -> list[Seen]:
-        """Read all that was noted since the last time.
+    def read(self) -> list[UpdateLoss]:
+        """Read all numbers in the queue, and empty it.
 
         Raises:
             NotFinite: At the first update whose loss or gradient is not finite.
@@ -61,10 +61,10 @@ class Watch:
         norms = iter(_values([norm for *_, norm in pending if norm is not None]))
         read = []
         for (update, count, _, norm), total in zip(pending, totals, strict=True):
-            seen = Seen(update, count, total, None if norm is None else next(norms))
-            if not (math.isfinite(seen.total) and math.isfinite(seen.norm or 0.0)):
-                raise NotFinite(seen)
-            read.append(seen)
+            loss = UpdateLoss(update, count, total, None if norm is None else next(norms))
+            if not (math.isfinite(loss.total) and math.isfinite(loss.norm or 0.0)):
+                raise NotFinite(loss)
+            read.append(loss)
         return read
 
 

@@ -136,7 +136,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             return None
         if "text" in self._columns:
             return "text", LabelledColumns((self._columns["text"],), label)
-        return "vectors", LabelledColumns(self._values or self.fitted.input.columns, label)
+        return "vectors", LabelledColumns(self._value_columns or self.fitted.input.columns, label)
 
     def _checked_text(self, text: Any, where: str) -> Any:
         return self.fitted.input.value(text, where)

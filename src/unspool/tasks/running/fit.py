@@ -212,10 +212,10 @@ class _Fitting(Generic[D]):
         for source in (train, valid, test):
             if source is not None and not isinstance(source, RowsInMemory):
                 _refuse_streams(_listed(source))
-        task._columns, task._values, task._layout = {}, (), Layout()
+        task._columns, task._value_columns, task._layout = {}, (), Layout()
         examples = task._read(train)
         self.layout = task._layout
-        task._columns, task._values = dict(self.layout.columns), self.layout.values
+        task._columns, task._value_columns = dict(self.layout.columns), self.layout.values
         held: dict[str, Data[D]] = {}
         for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
             if source is not None:

@@ -1,0 +1,131 @@
+from .algorithms import Adding, Copy, Exercise, ExerciseKind, ExerciseSource, Recall, RepeatCopy, Reverse, Sort
+from .batches import IGNORED, Batch, Characters, Labelled, Paired, Tokens, Vectors, Window
+from .brackets import Brackets, BracketsInCode, code_depths, depths
+from .examples import Examples, PairedExamples, Sequences, refuse_empty
+from .files import Layout, Paths, Reader, find_files, is_stream, name_of
+from .in_memory import DataSource, Files, RowsInMemory, are_files, rows_in_memory
+from .labelled import LABEL_NAMES, TEXT_NAMES, LabelledText
+from .labels import Labels
+from .ngrams import LONGEST_TEXT, Bag, Bags, NgramVocabulary, split_words
+from .pairs import Pair, pairs_of_rows, read_pairs
+from .questions import (
+    Question,
+    extend_questions,
+    merge_questions,
+    questions_of_rows,
+    read_questions,
+    shared_wordings,
+    wording_key,
+)
+from .rows import Header, Row, find_column, guess_text_and_label, read_rows
+from .sentences import CONLLU_COLUMNS, Glued, Sentence, read_sentences, sentences_of_rows, tag_columns
+from .sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, count_evaluated, evaluation_batches
+from .spelling import Spelling
+from .splitting import split
+from .stories import Story, read_stories, stories_of_rows, story_words
+from .story_batches import Stories, StoryBatches, StoryExamples
+from .summary import Sample, Summary, layout_lines
+from .text import Line, read_lines, read_text
+from .token_file import TokenFile, token_array
+from .vocabulary import END, PADDING, UNKNOWN, Encoding, Units, Vocabulary
+from .word_splits import WordSplits
+
+__all__ = [
+    "CONLLU_COLUMNS",
+    "END",
+    "IGNORED",
+    "LABEL_NAMES",
+    "LONGEST_TEXT",
+    "PADDING",
+    "TEXT_NAMES",
+    "UNKNOWN",
+    "Adding",
+    "Bag",
+    "Bags",
+    "Batch",
+    "BatchSource",
+    "Brackets",
+    "BracketsInCode",
+    "Bucketed",
+    "Characters",
+    "Copy",
+    "DataSource",
+    "Encoded",
+    "Encoding",
+    "Examples",
+    "Exercise",
+    "ExerciseKind",
+    "ExerciseSource",
+    "Files",
+    "Glued",
+    "Header",
+    "Interleaved",
+    "Labelled",
+    "LabelledText",
+    "Labels",
+    "Layout",
+    "Line",
+    "NgramVocabulary",
+    "Pair",
+    "Paired",
+    "PairedExamples",
+    "Paths",
+    "Question",
+    "Reader",
+    "Recall",
+    "RepeatCopy",
+    "Reverse",
+    "Row",
+    "RowsInMemory",
+    "Sample",
+    "Sentence",
+    "Sequences",
+    "Sort",
+    "Spelling",
+    "Stories",
+    "Story",
+    "StoryBatches",
+    "StoryExamples",
+    "Summary",
+    "TokenFile",
+    "Tokens",
+    "Units",
+    "Vectors",
+    "Vocabulary",
+    "Window",
+    "Windows",
+    "WordSplits",
+    "are_files",
+    "code_depths",
+    "count_evaluated",
+    "depths",
+    "evaluation_batches",
+    "extend_questions",
+    "find_column",
+    "find_files",
+    "guess_text_and_label",
+    "is_stream",
+    "layout_lines",
+    "merge_questions",
+    "name_of",
+    "pairs_of_rows",
+    "questions_of_rows",
+    "read_lines",
+    "read_pairs",
+    "read_questions",
+    "read_rows",
+    "read_sentences",
+    "read_stories",
+    "read_text",
+    "refuse_empty",
+    "rows_in_memory",
+    "sentences_of_rows",
+    "shared_wordings",
+    "split",
+    "split_words",
+    "stories_of_rows",
+    "story_words",
+    "tag_columns",
+    "token_array",
+    "wording_key",
+]
