@@ -1,4 +1,4 @@
-"""What the site needs beyond Markdown: equations as MathML, so that no page asks anything of another host."""
+"""Equations of the site: MathML in place of LaTeX, so that no page asks anything of another host."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any
 
 import griffe
 from latex2mathml.converter import convert
+
+from unspool.cells.names import cell_names
 
 _MATH = re.compile(r'<(div|span) class="arithmatex">(.*?)</\1>', re.DOTALL)
 _DIRECTIVE = re.compile(r"^( *)\.\. math::(.*(?:\n(?:\1 +.*|\s*$))*)", re.MULTILINE)
@@ -21,8 +23,8 @@ def on_page_content(content: str, **_: Any) -> str:
 
 
 def _mathml(text: str, *, block: bool) -> str:
-    latex = html.unescape(text).strip()[2:-2].strip()  # without the signs around it
-    latex = latex.replace("{aligned}", "{split}")  # the name that the converter knows it by
+    latex = html.unescape(text).strip()[2:-2].strip()  # without its delimiters
+    latex = latex.replace("{aligned}", "{split}")  # the converter knows this environment only
     return convert(latex, display="block" if block else "inline")
 
 
@@ -32,7 +34,7 @@ class DocstringMath(griffe.Extension):
     def on_instance(self, *, obj: griffe.Object, **_: Any) -> None:
         """Rewrite one docstring."""
         if obj.docstring is not None:
-            text = _ROLE.sub(r"$\1$", obj.docstring.value)
+            text = _ROLE.sub(r"$\1$", obj.docstring.value).replace("{cells}", ", ".join(cell_names()))
             obj.docstring.value = _DIRECTIVE.sub(_display, text)
 
 

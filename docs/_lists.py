@@ -10,12 +10,15 @@ import re
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 
 import unspool
+from unspool import cells
 from unspool.cells import CELLS
+from unspool.cells.names import cell_files
 from unspool.tasks import TASKS
 
 __all__ = ["GROUPS", "NETWORKS", "PACKAGES", "TABLES", "fill", "navigation", "on_config", "on_page_markdown", "opening"]
@@ -25,7 +28,8 @@ _PLACE = re.compile(r"<!-- (?P<name>[a-z]+) -->\n.*?<!-- /(?P=name) -->", re.DOT
 _OPENING = re.compile(r"# (?P<title>[^\n]+)\n\n(?P<sentence>\w.+?[.?!])(?=\s)", re.DOTALL)
 _LINK = re.compile(r"\[([^]]+)\]\([^)]+\)")
 
-PACKAGES = tuple(sorted({*dir(unspool)} - {*unspool.__all__}))
+NAMES = tuple(sorted({*unspool.__all__, *dir(unspool)}))
+PACKAGES = tuple(name for name in NAMES if isinstance(getattr(unspool, name), ModuleType))
 NETWORKS = tuple(TASKS["translate"].networks)
 
 GROUPS: dict[str, dict[str, str]] = {
@@ -148,19 +152,28 @@ def _guides(page: str, nav: list[Any]) -> str:
 
 
 def _names(page: str, nav: list[Any]) -> str:
-    rows = []
-    for name in unspool.__all__:
-        value = getattr(unspool, name)
-        package = getattr(value, "__module__", "unspool").split(".")[1:2]
-        if package:
-            rows.append([_link(f"`{name}`", f"reference/{package[0]}.md", page), _first_line(value)])
+    values = {name: getattr(unspool, name) for name in NAMES if name not in PACKAGES and not name.startswith("_")}
+    rows = ([_link(f"`{name}`", _home(value), page), _first_line(value)] for name, value in values.items())
     return _table(("name", "what"), rows)
+
+
+def _home(value: Any) -> str:
+    """The page of the reference that has a name of `unspool`."""
+    return f"reference/{value.__module__.split('.')[1]}.md"
 
 
 def _packages(page: str, nav: list[Any]) -> str:
     packages = {name: import_module(f"unspool.{name}") for name in PACKAGES}
     rows = ([_link(f"unspool.{name}", f"reference/{name}.md", page), _first_line(it)] for name, it in packages.items())
     return _table(("package", "what"), rows)
+
+
+def _classes(page: str, nav: list[Any]) -> str:
+    """Reference of the cells' files of which `unspool.cells.__all__` has no name."""
+    listed = {*cells.__all__} - {"CELLS"}
+    return "\n\n".join(
+        f"::: unspool.cells.{module}" for module, file in cell_files().items() if not listed & {*file.exports}
+    )
 
 
 TABLES: dict[str, Callable[[str, list[Any]], str]] = {
@@ -173,6 +186,7 @@ TABLES: dict[str, Callable[[str, list[Any]], str]] = {
     "guides": _guides,
     "names": _names,
     "packages": _packages,
+    "classes": _classes,
 }
 """Each table by its name in a page; a function of that page's path and the navigation."""
 

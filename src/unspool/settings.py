@@ -15,11 +15,11 @@ import math
 import textwrap
 import tomllib
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Self, TypeVar
 
 import msgspec
 
@@ -93,6 +93,9 @@ _NO_SETTING = {
 @typing.dataclass_transform(kw_only_default=True, frozen_default=True)
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Base of every group of settings: frozen, checked when made, its field docstrings are the help."""
+
+    lists: ClassVar[Mapping[str, Callable[[], Iterable[str]]]] = {}
+    """Lists that a field's docstring inserts, as `{cells}`, by name; each function returns the entries."""
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
@@ -398,5 +401,8 @@ def _field_docstrings(settings: type[Settings]) -> dict[str, str]:
                 and isinstance(document.value, ast.Constant)
                 and isinstance(document.value.value, str)
             ):
-                documents[field.target.id] = " ".join(document.value.value.split())
+                text = " ".join(document.value.value.split())
+                for name, entries in base.lists.items():
+                    text = text.replace(f"{{{name}}}", ", ".join(entries()))
+                documents[field.target.id] = text
     return documents

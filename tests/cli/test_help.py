@@ -4,6 +4,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from unspool.cells.names import cell_names
 from unspool.cli import unspool
 from unspool.cli.flags import SETTINGS
 from unspool.cli.main import VERBS
@@ -43,6 +44,11 @@ def test_the_list_of_verbs_is_the_help():
 
 def test_the_settings_of_each_task_are_those_of_its_class():
     assert {name: task_class(name).settings_type for name in TASKS} == SETTINGS
+
+
+def test_the_help_lists_every_cell():
+    shown = "".join(CliRunner().invoke(unspool, ["train", "classify", "--help"]).stdout.split())
+    assert f"Cell:{','.join(cell_names())},oryourown" in shown
 
 
 @pytest.mark.parametrize("task", SETTINGS)

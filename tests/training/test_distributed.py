@@ -114,7 +114,7 @@ def test_one_of_the_processes_talks(two_processes):
     assert "arning" not in said
 
 
-def test_two_processes_are_interrupted_together_and_resumed_to_the_same_bits(tmp_path, two_processes):
+def test_two_processes_are_interrupted_together_and_resumed_to_the_same_bits(two_processes):
     folder, said = two_processes
     assert said.count("Interrupted stopped; all is saved up to update 10 (epoch 2 of 2); go on with") == 2
     whole, parts = (load_file(folder / name / "training" / "checkpoint.safetensors") for name in ("whole", "stopped"))

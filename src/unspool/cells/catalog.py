@@ -13,14 +13,8 @@ from types import ModuleType
 from typing import Any
 
 from unspool.cells.base import Cell
-from unspool.cells.elman import ElmanCell, ElmanReLUCell
-from unspool.cells.gru import GRUCell, ResetBeforeGRUCell
-from unspool.cells.hyper import HyperLSTMCell
-from unspool.cells.lstm import LayerNormLSTMCell, LSTMCell, PeepholeLSTMCell
-from unspool.cells.minimal import MinGRUCell, MinLSTMCell
-from unspool.cells.multiplicative import MultiplicativeLSTMCell, MultiplicativeRNNCell
+from unspool.cells.names import cell_files
 from unspool.cells.options import Option, check_options, plain_options, read_options, spell_options, split_name
-from unspool.cells.turing import FeedForwardNTMCell, NTMCell
 from unspool.errors import CellError, SettingError, UnspoolError, option
 from unspool.settings import nearest
 
@@ -29,22 +23,11 @@ __all__ = ["CELLS", "cell_class", "cell_name", "is_built_in", "with_recorded_opt
 _WIDEST = 65_536
 
 CELLS: dict[str, type[Cell[Any]]] = {
-    "elman": ElmanCell,
-    "elman-relu": ElmanReLUCell,
-    "lstm": LSTMCell,
-    "lstm-peephole": PeepholeLSTMCell,
-    "lstm-layernorm": LayerNormLSTMCell,
-    "gru": GRUCell,
-    "gru-reset-before": ResetBeforeGRUCell,
-    "mingru": MinGRUCell,
-    "minlstm": MinLSTMCell,
-    "mrnn": MultiplicativeRNNCell,
-    "mlstm": MultiplicativeLSTMCell,
-    "hyperlstm": HyperLSTMCell,
-    "ntm": NTMCell,
-    "ntm-feedforward": FeedForwardNTMCell,
+    name: importlib.import_module(f"{__package__}.{module}").CELLS[name]
+    for module, file in cell_files().items()
+    for name in file.names
 }
-
+"""The built-in cells, by name."""
 
 _BY_PLAIN_NAME = {name.replace("-", ""): name for name in CELLS}
 _ELSEWHERE = {"rnn": "elman", "simplernn": "elman", "vanillarnn": "elman"}

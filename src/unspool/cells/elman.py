@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.cells.base import Cell
 
-__all__ = ["ElmanCell", "ElmanReLUCell", "ElmanState"]
+__all__ = ["CELLS", "ElmanCell", "ElmanReLUCell", "ElmanState"]
 
 
 class ElmanState(NamedTuple):
@@ -59,3 +59,6 @@ class ElmanReLUCell(ElmanCell):
         h = torch.relu(from_text + from_context)
         self.record(text=from_text, context=from_context)
         return h, ElmanState(h)
+
+
+CELLS = {"elman": ElmanCell, "elman-relu": ElmanReLUCell}

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.cells.base import Cell
 
-__all__ = ["GRUCell", "GRUState", "ResetBeforeGRUCell"]
+__all__ = ["CELLS", "GRUCell", "GRUState", "ResetBeforeGRUCell"]
 
 
 class GRUState(NamedTuple):
@@ -78,3 +78,6 @@ class ResetBeforeGRUCell(GRUCell):
         h = z * state.h + (1 - z) * n
         self.record(reset=r, update=z, candidate=n)
         return h, GRUState(h)
+
+
+CELLS = {"gru": GRUCell, "gru-reset-before": ResetBeforeGRUCell}

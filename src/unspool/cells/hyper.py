@@ -12,7 +12,7 @@ from unspool.cells.base import Cell
 from unspool.cells.lstm import LayerNormLSTMCell, LSTMCell, LSTMState
 from unspool.errors import SettingError
 
-__all__ = ["HyperLSTMCell", "HyperLSTMState"]
+__all__ = ["CELLS", "HyperLSTMCell", "HyperLSTMState"]
 
 
 class HyperLSTMState(NamedTuple):
@@ -130,3 +130,6 @@ class HyperLSTMCell(Cell[HyperLSTMState]):
 
     def extra_repr(self) -> str:
         return f"{super().extra_repr()}, hyper_size={self.hyper_size}, embedding_size={self.embedding_size}"
+
+
+CELLS = {"hyperlstm": HyperLSTMCell}

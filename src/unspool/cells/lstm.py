@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from unspool.cells.base import Cell
 
-__all__ = ["LSTMCell", "LSTMState", "LayerNormLSTMCell", "PeepholeLSTMCell"]
+__all__ = ["CELLS", "LSTMCell", "LSTMState", "LayerNormLSTMCell", "PeepholeLSTMCell"]
 
 
 class LSTMState(NamedTuple):
@@ -126,3 +126,6 @@ class LayerNormLSTMCell(LSTMCell):
         h = o * torch.tanh(F.layer_norm(c, (self.hidden_size,), self.gain_c, self.shift_c))
         self.record(input=i, forget=f, candidate=g, output=o)
         return h, LSTMState(h, c)
+
+
+CELLS = {"lstm": LSTMCell, "lstm-peephole": PeepholeLSTMCell, "lstm-layernorm": LayerNormLSTMCell}

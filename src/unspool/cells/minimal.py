@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.cells.base import LinearCell
 
-__all__ = ["MinGRUCell", "MinLSTMCell", "MinimalState"]
+__all__ = ["CELLS", "MinGRUCell", "MinLSTMCell", "MinimalState"]
 
 
 class MinimalState(NamedTuple):
@@ -74,3 +74,6 @@ class MinLSTMCell(LinearCell[MinimalState]):
         forget = torch.sigmoid(F.softplus(-sum_i) - F.softplus(-sum_f))
         self.record(forget=forget, input=1 - forget, candidate=candidate)
         return forget, (1 - forget) * candidate
+
+
+CELLS = {"mingru": MinGRUCell, "minlstm": MinLSTMCell}

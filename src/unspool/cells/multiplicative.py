@@ -9,7 +9,7 @@ from unspool.cells.base import Cell
 from unspool.cells.elman import ElmanCell, ElmanState
 from unspool.cells.lstm import LSTMCell, LSTMState
 
-__all__ = ["MultiplicativeLSTMCell", "MultiplicativeRNNCell"]
+__all__ = ["CELLS", "MultiplicativeLSTMCell", "MultiplicativeRNNCell"]
 
 
 class MultiplicativeRNNCell(ElmanCell):
@@ -65,3 +65,6 @@ class MultiplicativeLSTMCell(LSTMCell):
 def _factors(cell: Cell[ElmanState] | Cell[LSTMState]) -> tuple[Tensor, Tensor]:
     hidden = cell.hidden_size
     return cell.parameter(hidden, cell.input_size), cell.parameter(hidden, hidden)
+
+
+CELLS = {"mrnn": MultiplicativeRNNCell, "mlstm": MultiplicativeLSTMCell}

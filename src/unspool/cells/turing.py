@@ -13,7 +13,7 @@ from unspool.cells.base import Cell
 from unspool.cells.lstm import LSTMCell, LSTMState
 from unspool.errors import SettingError
 
-__all__ = ["FeedForwardNTMCell", "FeedForwardNTMState", "NTMCell", "NTMState"]
+__all__ = ["CELLS", "FeedForwardNTMCell", "FeedForwardNTMState", "NTMCell", "NTMState"]
 
 _BLANK = 1e-6  # what the memory holds at the start, everywhere; Collier and Beel 2018, arXiv:1807.08518, section 3
 
@@ -200,3 +200,6 @@ class FeedForwardNTMCell(_TuringCell[FeedForwardNTMState]):
         h = torch.tanh(self.controller(self._seen(x, state.reads)))
         output, turn = self._turn(h, _Turn(*state))
         return output, FeedForwardNTMState(*turn)
+
+
+CELLS = {"ntm": NTMCell, "ntm-feedforward": FeedForwardNTMCell}

@@ -10,14 +10,16 @@ from unspool.layers.attention import (
     make_attention,
 )
 from unspool.layers.attentive_cell import AttentiveCell
-from unspool.layers.causal_transformer import CausalTransformer, Projected
+from unspool.layers.causal_transformer import CausalTransformer
 from unspool.layers.crf import LinearChainCRF
 from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, dropped_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
 from unspool.layers.initialize import Initialization, initialize
+from unspool.layers.masked_softmax import masked_softmax
 from unspool.layers.memory import KeyValueMemory, MemoryRead
 from unspool.layers.multihead_attention import MultiHeadAttention
 from unspool.layers.positions import LearnedPositions, SinusoidalPositions
+from unspool.layers.projected import Projected
 from unspool.layers.readout import Pooling, Readout, ReadoutOutput
 from unspool.layers.recurrent import Recurrent, RecurrentOutput, RecurrentState
 from unspool.layers.softmax import AdaptiveSoftmax, FullSoftmax
@@ -59,5 +61,6 @@ __all__ = [
     "dropped_weights",
     "initialize",
     "make_attention",
+    "masked_softmax",
     "record_attention",
 ]

@@ -7,6 +7,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from unspool.layers.masked_softmax import masked_softmax
+
 __all__ = ["Pooling", "Readout", "ReadoutOutput"]
 
 Pooling = Literal["last", "mean", "max", "attention"]
@@ -59,7 +61,7 @@ class Readout(nn.Module):
             weights = mask / lengths
         else:
             scores = self.score(torch.tanh(self.project(states))).squeeze(-1)
-            weights = scores.float().masked_fill(~mask, float("-inf")).softmax(0)
+            weights = masked_softmax(scores, mask, dim=0)
         return ReadoutOutput((weights.unsqueeze(-1) * states).sum(0), weights)
 
     def extra_repr(self) -> str:

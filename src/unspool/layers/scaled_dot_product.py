@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unspool.layers.masked_softmax import masked_softmax
 from unspool.layers.residual import keep_mask
 from unspool.randomness import dropout as drop
 from unspool.randomness import generator_on, lend
@@ -38,10 +39,7 @@ def reference_attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | N
         that may look at nothing has weights and a context of zero.
     """
     scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
-    if mask is None:
-        weights = scores.softmax(-1)
-    else:
-        weights = scores.masked_fill(~mask, BLOCKED).softmax(-1).masked_fill(~mask, 0)
+    weights = masked_softmax(scores, mask)
     return weights.to(value.dtype) @ value, weights
 
 
@@ -103,7 +101,7 @@ def attend_step(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None =
     keys, values = key.flatten(0, 1), value.flatten(0, 1)
     scores = torch.bmm((query * size**-0.5).view(-1, 1, size), keys.transpose(1, 2)).view(batch, heads, time)
     scores = F.pad(scores.to(inner_type(scores)), (0, _filled(time) - time), value=BLOCKED)
-    weights = (scores if bias is None else scores + bias).softmax(-1)[..., :time]
+    weights = _biased_softmax(scores, bias)[..., :time]
     context = torch.bmm(weights.reshape(-1, 1, time).to(value.dtype), values)
     return context.view(batch, heads, size), weights
 
@@ -118,8 +116,13 @@ def _attend_by_torch(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | N
             return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
     scale = math.sqrt(1 / math.sqrt(query.shape[-1]))  # to both sides, as torch's formula does
     scores = (query * scale) @ (key * scale).transpose(-2, -1)
-    weights = (scores if bias is None else scores + bias).softmax(-1)
+    weights = _biased_softmax(scores, bias)
     return drop(weights, dropout) @ value
+
+
+def _biased_softmax(scores: Tensor, bias: Tensor | None) -> Tensor:
+    """Return the softmax of scores plus a bias from `blocked`, which stands for the mask."""
+    return (scores if bias is None else scores + bias).softmax(-1)
 
 
 def inner_type(tensor: Tensor) -> torch.dtype:
@@ -194,7 +197,7 @@ def _plain_gradients(
     """What `_Attend` passes back, by operations that can be differentiated again."""
     q, k, v = (part.to(inner_type(packed)) for part in _parts(packed, memory))
     scores = q @ k.transpose(-2, -1) * q.shape[-1] ** -0.5
-    weights = (scores if bias is None else scores + bias[..., : k.shape[2]]).softmax(-1)
+    weights = _biased_softmax(scores, None if bias is None else bias[..., : k.shape[2]])
     if kept is not None:
         weights = weights * kept.view(*q.shape[:3], -1)[..., : k.shape[2]]
     context = (weights @ v).transpose(1, 2).flatten(2).to(packed.dtype)

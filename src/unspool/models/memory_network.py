@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.data import Stories
 from unspool.errors import SettingError
+from unspool.layers import masked_softmax
 from unspool.models.answering import Answering, MemoryOutput
 from unspool.models.loss import Loss
 from unspool.models.sentence_encoder import SentenceEncoder
@@ -39,9 +40,7 @@ def hop(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, linear: bo
         What was found, :math:`o`, (batch, size), and the weights :math:`p`, (slots, batch), zero where the mask is.
     """
     scores = (keys * query).sum(-1)
-    weights = scores.masked_fill(~mask, 0 if linear else float("-inf"))
-    if not linear:
-        weights = weights.softmax(0)
+    weights = scores.masked_fill(~mask, 0) if linear else masked_softmax(scores, mask, dim=0)
     return (weights.unsqueeze(-1) * values).sum(0), weights
 
 

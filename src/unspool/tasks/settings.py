@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from unspool.cells.names import cell_names
 from unspool.data.tables import delimiter_character
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import DataError, SettingError, option
@@ -154,9 +155,10 @@ class QuestionSettings(TableSettings):
 class StackSettings(Settings):
     """What a recurrent stack is made of."""
 
+    lists: ClassVar = {"cells": cell_names}
+
     cell: str = "lstm"
-    """Cell: elman, elman-relu, lstm, lstm-peephole, lstm-layernorm, gru, gru-reset-before, mingru, minlstm, mrnn,
-    mlstm, hyperlstm, ntm, ntm-feedforward, or your own as my_file.py:MyCell or module:MyCell. Options of the cell,
+    """Cell: {cells}, or your own as my_file.py:MyCell or module:MyCell. Options of the cell,
     arguments of its __init__, follow in brackets: "ntm(slots=32, width=8)",
     "my_cell.py:MyCell(rate=0.9, gate=false)"."""
     hidden: PositiveInt = 128

@@ -1,0 +1,50 @@
+from . import cells as cells
+from . import data as data
+from . import decoding as decoding
+from . import engine as engine
+from . import errors as errors
+from . import inspection as inspection
+from . import layers as layers
+from . import models as models
+from . import settings as settings
+from . import tasks as tasks
+from . import training as training
+from .cells import Cell, LinearCell
+from .engine import explain, unroll
+from .errors import UnspoolError
+from .inspection import Trace
+from .layers import Recurrent
+from .tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, compare, load
+
+__all__ = [
+    "Algorithm",
+    "Assistant",
+    "Cell",
+    "Classifier",
+    "LanguageModel",
+    "LinearCell",
+    "Reader",
+    "Recurrent",
+    "Tagger",
+    "Trace",
+    "Translator",
+    "UnspoolError",
+    "__version__",
+    "cells",
+    "compare",
+    "data",
+    "decoding",
+    "engine",
+    "errors",
+    "explain",
+    "inspection",
+    "layers",
+    "load",
+    "models",
+    "settings",
+    "tasks",
+    "training",
+    "unroll",
+]
+
+__version__: str

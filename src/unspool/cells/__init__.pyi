@@ -1,0 +1,48 @@
+from .base import Cell, LinearCell, Watcher, watch, watchers
+from .catalog import CELLS, cell_class, cell_name, is_built_in, with_recorded_options
+from .elman import ElmanCell, ElmanReLUCell, ElmanState
+from .gru import GRUCell, GRUState, ResetBeforeGRUCell
+from .hyper import HyperLSTMCell, HyperLSTMState
+from .lstm import LayerNormLSTMCell, LSTMCell, LSTMState, PeepholeLSTMCell
+from .minimal import MinGRUCell, MinimalState, MinLSTMCell
+from .multiplicative import MultiplicativeLSTMCell, MultiplicativeRNNCell
+from .options import split_name
+from .torch_weights import from_torch, to_torch
+from .turing import FeedForwardNTMCell, FeedForwardNTMState, NTMCell, NTMState
+
+__all__ = [
+    "CELLS",
+    "Cell",
+    "ElmanCell",
+    "ElmanReLUCell",
+    "ElmanState",
+    "FeedForwardNTMCell",
+    "FeedForwardNTMState",
+    "GRUCell",
+    "GRUState",
+    "HyperLSTMCell",
+    "HyperLSTMState",
+    "LSTMCell",
+    "LSTMState",
+    "LayerNormLSTMCell",
+    "LinearCell",
+    "MinGRUCell",
+    "MinLSTMCell",
+    "MinimalState",
+    "MultiplicativeLSTMCell",
+    "MultiplicativeRNNCell",
+    "NTMCell",
+    "NTMState",
+    "PeepholeLSTMCell",
+    "ResetBeforeGRUCell",
+    "Watcher",
+    "cell_class",
+    "cell_name",
+    "from_torch",
+    "is_built_in",
+    "split_name",
+    "to_torch",
+    "watch",
+    "watchers",
+    "with_recorded_options",
+]
