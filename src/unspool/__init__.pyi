@@ -3,6 +3,7 @@ from . import data as data
 from . import decoding as decoding
 from . import engine as engine
 from . import errors as errors
+from . import inputs as inputs
 from . import inspection as inspection
 from . import layers as layers
 from . import models as models
@@ -37,6 +38,7 @@ __all__ = [
     "engine",
     "errors",
     "explain",
+    "inputs",
     "inspection",
     "layers",
     "load",

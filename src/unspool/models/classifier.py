@@ -26,8 +26,8 @@ class ClassifierModel(nn.Module):
 
     Args:
         embedding: From a batch to vectors, (time, batch, features).
-        encoder: Recurrent stack, Transformer encoder or feed-forward network. None: the embeddings themselves, for a bag
-            of words (the deep averaging network of Iyyer et al. 2015, without hidden layers).
+        encoder: Recurrent stack, Transformer encoder or feed-forward network. None: the embeddings themselves, for a
+            bag of words (the deep averaging network of Iyyer et al. 2015, without hidden layers).
         readout: Pooling of the states.
         num_labels: Number of labels.
         several: Whether a sequence may have several labels, or none.
