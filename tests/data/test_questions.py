@@ -213,10 +213,10 @@ def test_bad_entries_are_left_out_and_counted(write):
     assert "not readable YAML" in refusal(write("c.yml", "- [a"), skip_bad=True)
 
 
-def test_yaml_and_tables_are_not_read_together(write, tmp_path):
+def test_yaml_and_tables_are_read_together(write, tmp_path):
     table, listed = write("a.tsv", "a\tb\n"), write("b.yml", "- [c, d]\n")
-    assert "YAML and tables can't be read together" in refusal([table, listed])
-    assert "YAML and tables can't be read together" in refusal(tmp_path)
+    assert sides(read_questions([table, listed])) == [(["a"], ["b"]), (["c"], ["d"])]
+    assert sides(read_questions(tmp_path)) == [(["a"], ["b"]), (["c"], ["d"])]
     assert sides(read_questions([listed, listed])) == [(["c"], ["d"])] * 2
     assert sides(read_questions(write("c.txt", "- [c, d]\n"), format="yaml")) == [(["c"], ["d"])]
 

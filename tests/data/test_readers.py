@@ -313,8 +313,8 @@ def test_lines_keep_blank_ones_and_unicode_line_separators(write):
 
 
 def test_text_comes_in_pieces_that_make_up_the_whole(write, monkeypatch):
-    monkeypatch.setattr("unspool.data.text._BLOCK", 7)
-    monkeypatch.setattr("unspool.data.text._LONGEST_LINE", 21)
+    monkeypatch.setattr("unspool.data.forms.plain._BLOCK", 7)
+    monkeypatch.setattr("unspool.data.forms.plain._LONGEST_LINE", 21)
     for content in ("a\r\nbc\n\nd", "é" * 40, "word " * 30 + "\nend\n", "𝄞x" * 30):
         pieces = list(read_text(write("a.txt", content)))
         assert "".join(pieces) == content.replace("\r\n", "\n")

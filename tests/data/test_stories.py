@@ -73,7 +73,7 @@ def test_a_broken_babi_line_is_named(tmp_path, text, line, message):
     ("row", "message"),
     [
         ("{", "the line is no JSON"),
-        ('["a"]', "the fields are list; expected story, question"),
+        ('["a"]', "expected a JSON object"),
         ('{"story": ["a"], "ask": "b"}', "the fields are story, ask; expected"),
         ('{"story": [], "question": "b"}', "story is not a list of at least one sentence"),
         ('{"story": "a", "question": "b"}', "story is not a list of at least one sentence"),

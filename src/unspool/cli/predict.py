@@ -17,7 +17,7 @@ from unspool.tasks.catalog import TASKS
 from unspool.tasks.entry import one_of
 
 if TYPE_CHECKING:
-    from unspool.data import Line
+    from unspool.data import Unlabelled
     from unspool.tasks import Prediction, Task
 
 __all__ = ["predict"]
@@ -50,6 +50,7 @@ _HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
 @click.option(
     "--batch-size", type=click.IntRange(1), help="Texts read before answers are written.  [256; 1 on a terminal]"
 )
+@click.option("--format", "form", help="Form of the file (text, srt, tsv, csv, jsonl ...).  [by file name]")
 @click.option("--begin", default="", help="What each output is forced to begin with (translators).")
 @click.option(
     "--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed draws the same outputs (search = sample)."
@@ -62,21 +63,20 @@ def predict(
     device: str,
     as_json: bool,
     batch_size: int | None,
+    form: str | None,
     begin: str,
     seed: int | None,
     **values: Any,
 ) -> None:
-    """Say what a model makes of texts, one per line of FILE or stdin."""
+    """Say what a model makes of texts, one per line of FILE or stdin, or per row of a table."""
     task = open_model(model, cell, device)
     apply_decoding(task, values)
-    from unspool.data import read_lines
-
     say_of = _with_beginning(task, begin, seed)
     typed = file == "-" and sys.stdin.isatty()
     if typed:
         say("one text per line; end with ctrl-D")
     cautions = 0
-    for lines in _batches(read_lines(file), batch_size or (1 if typed else 256)):
+    for lines in _batches(task.read_inputs(file, format=form), batch_size or (1 if typed else 256)):
         for line, answer in zip(lines, _answers(say_of, lines), strict=True):
             if as_json:
                 result_json(None if answer is None else answer.record())
@@ -95,8 +95,8 @@ def predict(
 predict.params += decoding_options()
 
 
-def _batches(lines: Iterable[Line], size: int) -> Iterator[list[Line]]:
-    batch: list[Line] = []
+def _batches(lines: Iterable[Unlabelled], size: int) -> Iterator[list[Unlabelled]]:
+    batch: list[Unlabelled] = []
     for line in lines:
         batch.append(line)
         if len(batch) == size:
@@ -118,15 +118,15 @@ def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Calla
     return lambda texts: task.predict(texts, begin=begin, seed=seed)
 
 
-def _answers(say_of: Callable[[list[str]], Sequence[Prediction]], lines: list[Line]) -> list[Prediction | None]:
+def _answers(say_of: Callable[[list[str]], Sequence[Prediction]], lines: list[Unlabelled]) -> list[Prediction | None]:
     """What the model says of each line, None of a blank one."""
-    filled = [line for line in lines if line.text.strip()]
+    filled = [line for line in lines if not line.is_blank]
     try:
-        answers = iter(say_of([line.text for line in filled]))
+        answers = iter(say_of([line.value for line in filled]))
     except DataError as error:
         place = re.fullmatch(r"text (\d+)", error.where or "")
         if place is None:
             raise
         message = error.message.removeprefix(f"{error.where}: ")
         raise DataError(message, filled[int(place.group(1)) - 1].where) from None
-    return [next(answers) if line.text.strip() else None for line in lines]
+    return [None if line.is_blank else next(answers) for line in lines]

@@ -27,6 +27,7 @@ from .story_batches import Stories, StoryBatches, StoryExamples
 from .summary import Sample, Summary, layout_lines
 from .text import Line, read_lines, read_text
 from .token_file import TokenFile, token_array
+from .unlabelled import Unlabelled, read_unlabelled
 from .vocabulary import END, PADDING, UNKNOWN, Encoding, Units, Vocabulary
 from .word_splits import WordSplits
 
@@ -90,6 +91,7 @@ __all__ = [
     "TokenFile",
     "Tokens",
     "Units",
+    "Unlabelled",
     "Vectors",
     "Vocabulary",
     "Window",
@@ -117,6 +119,7 @@ __all__ = [
     "read_sentences",
     "read_stories",
     "read_text",
+    "read_unlabelled",
     "refuse_empty",
     "rows_in_memory",
     "sentences_of_rows",

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from unspool.data.files import Paths, Reader, find_files
-from unspool.data.rows import ROW_FORMATS, Row
+from unspool.data.forms import all_forms
+from unspool.data.rows import Row
 from unspool.errors import DataError, UsageError
 
 __all__ = ["DataSource", "Files", "RowsInMemory", "are_files", "rows_in_memory"]
 
-_SUFFIXES = {*ROW_FORMATS, ".gz", ".txt", ".text", ".md", ".conll", ".conllu", ".bio", ".iob", ".iob2", ".yml", ".yaml"}
 _ONE_WORD = re.compile(r"[\w./~:\\-]+", re.ASCII)
 _MISSING = ("NAType", "NaTType")  # what pandas has for a missing value
 
@@ -104,7 +104,10 @@ def _exists(path: str) -> bool:
 
 
 def _looks_like_a_file(path: str) -> bool:
-    return bool(_ONE_WORD.fullmatch(path)) or os.path.splitext(path.lower())[1] in _SUFFIXES
+    return bool(_ONE_WORD.fullmatch(path)) or os.path.splitext(path.lower())[1] in {
+        ".gz",
+        *(suffix for form in all_forms() for suffix in form.suffixes),
+    }
 
 
 def _examples(data: Any, labels: Any, names: Sequence[str]) -> Iterator[Any]:

@@ -14,11 +14,10 @@ from unspool.data.files import (
     is_stream,
     name_of,
     numbered_lines,
-    suffix_of,
 )
-from unspool.data.rows import JSON_LINES, ROW_FORMATS, Header, Row, Side, find_sides, form_by_content, read_rows
+from unspool.data.forms import form_by_suffix, form_named
+from unspool.data.rows import JSON_LINES, Header, Row, Side, find_sides, form_by_content, read_rows
 from unspool.errors import DataError, option
-from unspool.settings import nearest
 
 __all__ = ["Pair", "pairs_of_rows", "read_pairs"]
 
@@ -65,11 +64,10 @@ def read_pairs(
         DataError: If a file is missing, empty or of unknown form; while reading, if a side is empty or a column is
             missing, or parallel files have different lengths.
     """
-    known = sorted({*ROW_FORMATS.values(), "parallel"})
-    if format is not None and format not in known:
-        raise DataError(f"format {format!r} is none of {', '.join(known)}{nearest(format, known)}")
+    if format is not None:
+        form_named(format, "rows", more=("parallel",))
     files = find_files(paths)
-    in_tables = any(suffix_of(file) in ROW_FORMATS for file in files) or (len(files) == 1 and form_by_content(files[0]))
+    in_tables = any(form_by_suffix(file, "rows") for file in files) or (len(files) == 1 and form_by_content(files[0]))
     if format == "parallel" or (format is None and not in_tables):
         return _parallel(files, skip_bad=skip_bad)
     usual = (*_SOURCE_NAMES, *_TARGET_NAMES, source, target, *columns)

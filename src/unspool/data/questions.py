@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from typing import Any
 
-from unspool.data.files import LONGEST_LINE, Paths, Reader, find_files, name_of, open_bytes, suffix_of
-from unspool.data.rows import JSON_LINES, ROW_FORMATS, Header, Row, Side, find_sides, read_rows
-from unspool.errors import DataError, MissingExtraError
-from unspool.settings import nearest
+from unspool.data.files import Paths, Reader
+from unspool.data.rows import JSON_LINES, Header, Row, Side, find_sides, read_rows
+from unspool.errors import DataError
 
 __all__ = [
     "Question",
@@ -27,8 +24,6 @@ __all__ = [
 _QUESTION_NAMES = ("question", "questions", "query", "source", "input", "1")
 _ANSWER_NAMES = ("answers", "answer", "response", "target", "output", "2")
 _PARAPHRASES = "paraphrases"
-_YAML = {".yml": "yaml", ".yaml": "yaml"}
-_DEEPEST = 100  # levels of a YAML file
 
 
 @dataclass(frozen=True)
@@ -73,16 +68,6 @@ def read_questions(
         DataError: If a file is missing, empty or of unknown form; while reading, if an entry lacks a side.
         MissingExtraError: If YAML is to be read and its library is not installed.
     """
-    known = {**ROW_FORMATS, **_YAML}
-    if format is not None and format not in known.values():
-        kinds = sorted(set(known.values()))
-        raise DataError(f"format {format!r} is none of {', '.join(kinds)}{nearest(format, kinds)}")
-    files = find_files(paths, suffixes=None if format else known.keys())
-    in_yaml = [format == "yaml" or (format is None and suffix_of(file) in _YAML) for file in files]
-    if all(in_yaml):
-        return Reader(files, partial(_yaml, question=question, answer=answer), skip_bad=skip_bad)
-    if any(in_yaml):
-        raise DataError("YAML and tables can't be read together; train on one of them, or convert the YAML")
     usual = (*_QUESTION_NAMES, *_ANSWER_NAMES, question, answer, *columns)
     names = {name for name in usual if name and not name.isdecimal()}
     rows = read_rows(paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad)
@@ -205,83 +190,3 @@ def _checked(question: Question) -> Question | DataError:
                 f"the {name} is empty; expected a text on both sides, drop the pair or fill it", question.where
             )
     return question
-
-
-def _yaml(path: str, *, question: str | None, answer: str | None) -> Iterator[Question | DataError]:
-    try:
-        import yaml
-    except ImportError:
-        raise MissingExtraError("reading YAML", "PyYAML", "yaml") from None
-    name, loader = name_of(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with open_bytes(path) as stream:
-        raw = stream.read(LONGEST_LINE + 1)
-    if len(raw) > LONGEST_LINE:
-        raise DataError(
-            f"the file is larger than {LONGEST_LINE >> 20} MiB, too large for YAML; convert it to JSONL", name
-        )
-    try:
-        _refuse_depth(yaml.parse(raw, Loader=loader), name)
-        root = yaml.compose(raw, Loader=loader)
-    except DataError:
-        raise
-    except (yaml.YAMLError, ValueError) as error:
-        mark, what = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
-        line = raw[: getattr(error, "position", 0)].count(b"\n") if mark is None else mark.line
-        raise DataError(f"not readable YAML: {' '.join(what.split())}", f"{name}:{line + 1}") from None
-    lines: Counter[int] = Counter()
-    for node in _entries(yaml, root, name):
-        line = node.start_mark.line + 1
-        lines[line] += 1
-        where = f"{name}:{line}" if lines[line] == 1 else f"{name}:{line}, entry {lines[line]}"
-        try:
-            yield _of_node(yaml, node, where, question, answer)
-        except DataError as error:
-            yield error
-
-
-def _refuse_depth(events: Iterable[Any], name: str) -> None:
-    """Refuse brackets in brackets without end, for which the library has no guard."""
-    depth = 0
-    for event in events:
-        kind = type(event).__name__
-        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
-        if depth > _DEEPEST:
-            where = f"{name}:{event.start_mark.line + 1}"
-            raise DataError("lists in lists in lists; expected texts and lists of texts", where)
-
-
-def _entries(yaml: Any, root: Any, name: str) -> list[Any]:
-    """The nodes of the list of questions."""
-    if isinstance(root, yaml.MappingNode):
-        parts = _by_name(yaml, root)
-        root = next((parts[key] for key in ("conversations", "questions", "pairs") if key in parts), None)
-    if not isinstance(root, yaml.SequenceNode):
-        raise DataError("expected a list of questions, alone or under `conversations:`", name)
-    entries: list[Any] = root.value
-    return entries
-
-
-def _of_node(yaml: Any, node: Any, where: str, question: str | None, answer: str | None) -> Question | DataError:
-    if isinstance(node, yaml.MappingNode):
-        values = {key: _plain(yaml, value, where) for key, value in _by_name(yaml, node).items()}
-        row = Row(where, values)
-        return _of_row(row, *_sides(row, question, answer))
-    if not isinstance(node, yaml.SequenceNode):
-        raise DataError("expected a list: the question, then its answers", where)
-    asked, *said = [_plain(yaml, each, where) for each in node.value] or [""]
-    listed = [text for each in said for text in _texts(each, "answer", where)]
-    return _checked(Question(where, _texts(asked, "question", where), listed))
-
-
-def _by_name(yaml: Any, node: Any) -> dict[str, Any]:
-    """The values of an object; keys that are no texts are left out."""
-    return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
-
-
-def _plain(yaml: Any, node: Any, where: str) -> str | list[str]:
-    """A text, or a list of texts; a number is the text that stands there, so that 1e-3 and yes stay what they are."""
-    if isinstance(node, yaml.ScalarNode):
-        return str(node.value)
-    if isinstance(node, yaml.SequenceNode) and all(isinstance(each, yaml.ScalarNode) for each in node.value):
-        return [str(each.value) for each in node.value]
-    raise DataError("expected texts and lists of texts", where)

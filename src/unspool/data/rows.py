@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from statistics import fmean
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -15,23 +11,19 @@ from unspool.data.files import (
     Layout,
     Paths,
     Reader,
-    decode_json,
-    decode_line,
     find_files,
     is_stream,
     name_of,
-    numbered_lines,
     open_bytes,
     suffix_of,
 )
-from unspool.data.parquet import read_parquet
-from unspool.data.tables import Decision, csv_rows, delimiter_character, delimiter_name, find_delimiter, has_header
+from unspool.data.forms import Form, FormOptions, form_named, forms_of, suffixes_of
+from unspool.data.tables import delimiter_character, find_delimiter
 from unspool.errors import DataError, option
 from unspool.settings import nearest
 
 __all__ = [
     "JSON_LINES",
-    "ROW_FORMATS",
     "Header",
     "Row",
     "Side",
@@ -39,30 +31,15 @@ __all__ = [
     "find_sides",
     "form_by_content",
     "guess_text_and_label",
-    "read_json_lines",
     "read_rows",
 ]
 
 Header = Literal["auto", "yes", "no"]
 
-ROW_FORMATS = {
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".csv": "csv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
-"""Form of a table by the last part of its name."""
-
 JSON_LINES = "JSON lines"
 """What a reader's layout says of a file whose rows may differ in their columns."""
 
-_USUAL = {"tsv": "\t", "csv": ","}
 _BEGINNING = 1 << 16  # bytes by which the form of a file is judged
-_SAMPLE_ROWS, _SAMPLE_SIZE = 1000, 1 << 20  # rows and characters by which a table is judged
 
 
 T = TypeVar("T")
@@ -102,21 +79,13 @@ def read_rows(
         DataError: If a file is missing, empty or of unknown format, or the delimiter is none; while reading, if a row
             is bad.
     """
-    if format is not None and format not in ROW_FORMATS.values():
-        known = sorted(set(ROW_FORMATS.values()))
-        raise DataError(f"format {format!r} is none of {', '.join(known)}{nearest(format, known)}")
+    named = None if format is None else form_named(format, "rows")
     mark = ("\t" if format == "tsv" else None) if delimiter is None else delimiter_character(delimiter)
-    files = find_files(paths, suffixes=None if format else ROW_FORMATS.keys())
-    formats = {file: format or _format_of(file, mark) for file in files}
+    files = find_files(paths, suffixes=None if named else suffixes_of("rows").keys())
+    forms = {file: named or _form_of(file, mark) for file in files}
     layout = Layout()
-    table = partial(_table, style=_Style(header, mark, frozenset(map(str.casefold, names))), layout=layout)
-    readers: dict[str, Callable[[str], Iterator[Row | DataError]]] = {
-        "tsv": partial(table, form="tsv"),
-        "csv": partial(table, form="csv"),
-        "jsonl": partial(read_json_lines, layout=layout),
-        "parquet": partial(_parquet, layout=layout),
-    }
-    return Reader(files, lambda file: readers[formats[file]](file), skip_bad=skip_bad, layout=layout)
+    options = FormOptions(layout=layout, header=header, delimiter=mark, names=frozenset(map(str.casefold, names)))
+    return Reader(files, lambda file: forms[file].read(file, options), skip_bad=skip_bad, layout=layout)
 
 
 def find_column(
@@ -220,25 +189,6 @@ def guess_text_and_label(rows: Sequence[Row]) -> tuple[str, str]:
     return text, min(labels, key=distinct.__getitem__)
 
 
-def read_json_lines(path: str, layout: Layout | None = None) -> Iterator[Row | DataError]:
-    """Yield one row per JSON object, one object per line; blank lines are left out."""
-    if layout is not None:
-        layout.files[name_of(path)] = JSON_LINES
-    for number, raw in numbered_lines(path):
-        if not raw.strip():
-            continue
-        where = f"{name_of(path)}:{number}"
-        try:
-            values = decode_json(decode_line(raw, where), where)
-        except DataError as error:
-            yield error
-        else:
-            if isinstance(values, dict):
-                yield Row(where, values)
-            else:
-                yield DataError(f'expected a JSON object like {{"text": ...}}, got {type(values).__name__}', where)
-
-
 def _as_text(value: object) -> str:
     return " ".join(map(str, value)) if isinstance(value, list) else "" if value is None else str(value)
 
@@ -261,13 +211,15 @@ def form_by_content(path: str, delimiter: str | None = None) -> str | None:
     return None
 
 
-def _format_of(path: str, delimiter: str | None) -> str:
+def _form_of(path: str, delimiter: str | None) -> Form:
     """The form of a file by its name, or else by its content."""
-    suffix = suffix_of(path)
-    if form := ROW_FORMATS.get(suffix) or form_by_content(path, delimiter):
+    suffix, suffixes = suffix_of(path), suffixes_of("rows")
+    if form := suffixes.get(suffix):
         return form
-    known = ", ".join(sorted(ROW_FORMATS))
-    hint = "; save a spreadsheet as CSV" if suffix in (".xls", ".xlsx", ".ods") else nearest(suffix, ROW_FORMATS)
+    if name := form_by_content(path, delimiter):
+        return forms_of("rows")[name]
+    known = ", ".join(sorted(suffixes))
+    hint = "; save a spreadsheet as CSV" if suffix in (".xls", ".xlsx", ".ods") else nearest(suffix, suffixes)
     raise DataError(
         f"the name does not tell the form (expected {known}), and neither does the content{hint}; "
         f"say which: {option('format', 'tsv')}",
@@ -278,129 +230,3 @@ def _format_of(path: str, delimiter: str | None) -> str:
 def _beginning_of(path: str) -> bytes:
     with open_bytes(path) as stream:
         return stream.read(_BEGINNING)
-
-
-@dataclass(frozen=True)
-class _Style:
-    """What the caller says of tables of text."""
-
-    header: Header
-    delimiter: str | None
-    names: frozenset[str]
-    """Column names that are looked for, in lower case."""
-
-    def header_of(self, first: Sequence[str], rows: Sequence[Sequence[str]]) -> Decision:
-        """Whether the first row of a table is its header; `rows` are its first rows."""
-        if self.header != "auto":
-            return Decision(self.header == "yes", f"{option('header', self.header)}")
-        if any(cell.strip().casefold() in self.names for cell in first):
-            return Decision(True, "it names a column that is looked for")
-        return has_header([row for row in rows if len(row) == len(first)] or [first])
-
-
-def _table(path: str, *, form: str, style: _Style, layout: Layout) -> Iterator[Row | DataError]:
-    """Yield the rows of a table of text; the first line decides how many cells there are."""
-    lines = numbered_lines(path)
-    sample = _taken(lines, lambda line: len(line[1]))
-    texts = [raw.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace") for _, raw in sample if raw.strip()]
-    mark = style.delimiter or find_delimiter(texts, _USUAL[form], quotes=form == "csv") or _USUAL[form]
-    read = _split_rows if mark == "\t" and form == "tsv" else _quoted_rows
-    rows = read(name_of(path), chain(sample, lines), mark)
-    beginning = _taken(rows, lambda row: sum(map(len, row[1])) if isinstance(row[1], list) else 0)
-    good = [cells for _, cells in beginning if isinstance(cells, list)]
-    columns: list[str] = []
-    start = ""
-    for where, cells in chain(beginning, rows):
-        if isinstance(cells, DataError):
-            yield cells
-            continue
-        if not columns:
-            start, decision = where, style.header_of(cells, good)
-            columns = _column_names(cells, where) if decision.header else [str(n) for n in range(1, len(cells) + 1)]
-            line = "header line" if decision.header else "no header line"
-            layout.files[name_of(path)] = f"delimiter {delimiter_name(mark)}, {line} ({decision.reason})"
-            if decision.header:
-                continue
-        if len(cells) == len(columns):
-            yield Row(where, dict(zip(columns, cells, strict=True)))
-        else:
-            expected = f"expected {len(columns)} as in {start}, delimiter {delimiter_name(mark)}"
-            hint = f"; a text with {delimiter_name(mark)} in it stands in quotes" if read is _quoted_rows else ""
-            yield DataError(f"{len(cells)} cell{'s' * (len(cells) != 1)}, {expected}: {_start(cells)}{hint}", where)
-
-
-def _taken(items: Iterator[T], size_of: Callable[[T], int]) -> list[T]:
-    """The first items, as many as a table is judged by."""
-    taken: list[T] = []
-    size = 0
-    while len(taken) < _SAMPLE_ROWS and size < _SAMPLE_SIZE and (item := next(items, None)) is not None:
-        taken.append(item)
-        size += size_of(item)
-    return taken
-
-
-def _column_names(cells: Sequence[str], where: str) -> list[str]:
-    names = [cell.strip() or str(number) for number, cell in enumerate(cells, 1)]
-    twice = {name for name in names if names.count(name) > 1}
-    if twice:
-        raise DataError(f"the header names the column {min(twice)!r} twice", where)
-    return names
-
-
-def _start(cells: list[str]) -> str:
-    text = " | ".join(cells)
-    return repr(text if len(text) <= 60 else text[:57] + "...")
-
-
-Cells = tuple[str, list[str] | DataError]
-"""Where a row stands, and its cells, or what is wrong with it."""
-
-
-def _split_rows(name: str, lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[Cells]:
-    for number, raw in lines:
-        if not raw.strip():
-            continue
-        where = f"{name}:{number}"
-        try:
-            yield where, decode_line(raw, where).split(delimiter)
-        except DataError as error:
-            yield where, error
-
-
-class _Lines:
-    """The decoded lines of a file; unlike a generator, it can go on after one that is not UTF-8."""
-
-    def __init__(self, name: str, lines: Iterable[tuple[int, bytes]]) -> None:
-        self.number = 0
-        self._name, self._lines = name, iter(lines)
-
-    def __iter__(self) -> _Lines:
-        return self
-
-    def __next__(self) -> str:
-        self.number, raw = next(self._lines)
-        return decode_line(raw, f"{self._name}:{self.number}") + "\n"
-
-
-def _quoted_rows(name: str, lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[Cells]:
-    texts = _Lines(name, lines)
-    reader = csv_rows(texts, delimiter)
-    while True:
-        where = f"{name}:{texts.number + 1}"
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield where, DataError(f"not a CSV row: {error}; quotes inside quotes are written twice", where)
-        except DataError as error:
-            yield where, error
-        else:
-            if cells:
-                yield where, cells
-
-
-def _parquet(path: str, *, layout: Layout) -> Iterator[Row | DataError]:
-    layout.files[path] = "Parquet"
-    for where, values in read_parquet(path):
-        yield Row(where, values) if isinstance(values, dict) else values

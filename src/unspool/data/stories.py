@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from unspool.data.files import Paths, Reader, decode_json, decode_line, find_files, name_of, numbered_lines, suffix_of
+from unspool.data.files import Paths, Reader, find_files
+from unspool.data.forms import FormOptions, Kind, form_by_suffix, form_named, forms_of
 from unspool.data.rows import Row
 from unspool.errors import DataError
 
@@ -16,7 +17,7 @@ __all__ = ["Story", "read_stories", "stories_of_rows", "story_words"]
 StoryForm = Literal["babi", "jsonl"]
 
 _WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
-_LINE = re.compile(r"(\d{1,9}) +(\S.*)$")
+_KINDS: tuple[Kind, ...] = ("stories", "rows")
 _FIELDS = {"story", "question", "answer", "answers", "supports"}
 
 
@@ -59,12 +60,16 @@ def read_stories(
     Raises:
         DataError: If something can't be read, at `file:line`.
     """
+    named = None if form is None else form_named(form, *_KINDS)
+    options = FormOptions()
 
     def read(file: str) -> Iterator[Story | DataError]:
-        chosen = form or ("jsonl" if suffix_of(file) in (".jsonl", ".ndjson") else "babi")
-        return _read_jsonl(file) if chosen == "jsonl" else _read_babi(file)
+        chosen = named or form_by_suffix(file, *_KINDS) or forms_of("stories")["babi"]
+        for item in chosen.read(file, options):
+            yield _story_of(item) if isinstance(item, Row) else item
 
-    reader = Reader(find_files(paths, suffixes=(".txt", ".jsonl", ".ndjson")), read, skip_bad=skip_bad)
+    suffixes = (".txt", ".jsonl", ".ndjson")
+    reader = Reader(find_files(paths, suffixes=suffixes), read, skip_bad=skip_bad)
     return reader.map(_answered) if answered else reader
 
 
@@ -76,94 +81,17 @@ def _answered(story: Story) -> Story | DataError:
     return story
 
 
-def _read_babi(file: str) -> Iterator[Story | DataError]:
-    sentences: dict[int, str] = {}  # by line ID
-    before = 0
-    for number, raw in numbered_lines(file):
-        where = f"{name_of(file)}:{number}"
-        if not raw.strip():
-            continue
-        try:
-            id, text = _numbered(decode_line(raw, where), before, where)
-            if id == 1:
-                sentences = {}
-            before = id
-            if "\t" not in text:
-                sentences[id] = text.strip()
-                continue
-            story = _asked(text, sentences, where)
-        except DataError as fault:
-            yield fault
-            continue
-        yield story
-
-
-def _numbered(line: str, before: int, where: str) -> tuple[int, str]:
-    match = _LINE.match(line)
-    if match is None:
-        raise DataError(
-            f"{line[:40]!r} does not begin with a number and a blank; expected a bAbI line such as "
-            f"'1 Mary moved to the bathroom.'",
-            where,
-        )
-    id = int(match[1])
-    if id not in (1, before + 1):
-        raise DataError(f"line ID {id} follows {before}; expected {before + 1}, or 1 for a new story", where)
-    return id, match[2]
-
-
-def _asked(text: str, sentences: dict[int, str], where: str) -> Story:
-    parts = [part.strip() for part in text.split("\t")]
-    if len(parts) > 3 or not parts[0] or not parts[1]:
-        raise DataError(
-            f"a question has {len(parts)} fields; expected question, answer and, if known, the IDs of the supporting "
-            f"sentences, parted by tabs and none of the first two empty",
-            where,
-        )
-    if not sentences:
-        raise DataError(
-            "a question stands here before any sentence of its story; expected at least one above it", where
-        )
-    places = {id: place for place, id in enumerate(sentences)}
-    supports = []
-    for written in parts[2].split() if len(parts) == 3 else []:
-        if not re.fullmatch(r"\d{1,9}", written) or int(written) not in places:
-            known = f"{min(places)} to {max(places)}"
-            raise DataError(
-                f"supporting sentence {written!r} is none of the sentences above; expected line IDs among {known}",
-                where,
-            )
-        supports.append(places[int(written)])
-    return Story(tuple(sentences.values()), parts[0], parts[1], tuple(supports), where)
-
-
-def _read_jsonl(file: str) -> Iterator[Story | DataError]:
-    for number, raw in numbered_lines(file):
-        where = f"{name_of(file)}:{number}"
-        if raw.strip():
-            try:
-                story = _from_object(decode_line(raw, where), where)
-            except DataError as fault:
-                yield fault
-                continue
-            yield story
-
-
 def stories_of_rows(rows: Reader[Row], *, answered: bool = False) -> Reader[Story]:
     """Read stories from rows with the fields of a JSONL file; see `read_stories`."""
-
-    def story(row: Row) -> Story | DataError:
-        try:
-            return _from_record(row.values, row.where)
-        except DataError as fault:
-            return fault
-
-    stories = rows.map(story)
+    stories = rows.map(_story_of)
     return stories.map(_answered) if answered else stories
 
 
-def _from_object(line: str, where: str) -> Story:
-    return _from_record(decode_json(line, where), where)
+def _story_of(row: Row) -> Story | DataError:
+    try:
+        return _from_record(row.values, row.where)
+    except DataError as error:
+        return error
 
 
 def _from_record(record: Any, where: str) -> Story:

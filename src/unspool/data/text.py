@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from unspool.data.files import Paths, Reader, decode_line, find_files, name_of, not_utf8, numbered_lines, open_bytes
+from unspool.data.files import Paths, Reader, find_files
+from unspool.data.forms import Form, FormOptions, form_by_suffix, form_named, forms_of
 from unspool.errors import DataError
 
 __all__ = ["Line", "read_lines", "read_text"]
 
-_BLOCK = 1 << 20  # bytes
-_LONGEST_LINE = 1 << 24  # bytes; a longer line is cut at a blank so that memory stays flat
+_BLOCK = 1 << 20  # characters
 
 
 class Line(NamedTuple):
@@ -21,20 +21,30 @@ class Line(NamedTuple):
     text: str
 
 
-def read_lines(paths: Paths, *, skip_bad: bool = False) -> Reader[Line]:
+def read_lines(paths: Paths, *, format: str | None = None, skip_bad: bool = False) -> Reader[Line]:
     """Read text files line by line; blank lines are kept, and the line ends of Windows are line ends.
+
+    Args:
+        paths: Files, folders, globs or `-`.
+        format: Name of a form that yields lines; None: by the file's name, plain text where it does not tell.
+        skip_bad: Leave bad lines out and count them in the reader's `skipped`.
 
     Raises:
         DataError: If a file is missing, empty or, while reading, not UTF-8 (unless `skip_bad`).
     """
-    return Reader(find_files(paths), _lines, skip_bad=skip_bad or None)
+    options = FormOptions()
+    return Reader(find_files(paths), lambda file: _form_of(file, format).read(file, options), skip_bad=skip_bad or None)
 
 
-def read_text(paths: Paths) -> Reader[str]:
+def read_text(paths: Paths, *, format: str | None = None) -> Reader[str]:
     """Read text files as one running text, in pieces of about a megabyte that end at a line end.
 
     Put together, the pieces are the text itself, with the line ends of Windows made plain; a file whose last line has
     no line end gets one if another file follows.
+
+    Args:
+        paths: Files, folders, globs or `-`.
+        format: Name of a form that yields lines; None: by the file's name, plain text where it does not tell.
 
     Raises:
         DataError: If a file is missing, empty or, while reading, not UTF-8.
@@ -44,7 +54,7 @@ def read_text(paths: Paths) -> Reader[str]:
 
     def pieces(file: str) -> Iterator[str | DataError]:
         piece = "\n"
-        for piece in _pieces(file):
+        for piece in _blocks_of(file, _form_of(file, format)):
             yield piece
         if file is not last and not piece.endswith("\n"):
             yield "\n"
@@ -52,59 +62,25 @@ def read_text(paths: Paths) -> Reader[str]:
     return Reader(files, pieces, skip_bad=None)
 
 
-def _lines(path: str) -> Iterator[Line | DataError]:
-    name = name_of(path)
-    for number, raw in numbered_lines(path):
-        where = f"{name}:{number}"
-        try:
-            yield Line(where, decode_line(raw, where))
-        except DataError as error:
-            yield error
+def _form_of(file: str, format: str | None) -> Form:
+    named = None if format is None else form_named(format, "lines")
+    return named or form_by_suffix(file, "lines") or forms_of("lines")["text"]
 
 
-def _pieces(path: str) -> Iterator[str]:
-    lines = 0
-    for block in _blocks(path):
-        try:
-            text = block.decode()
-        except UnicodeDecodeError as error:
-            start = block.rfind(b"\n", 0, error.start) + 1
-            line = block[start : error.start + 64]
-            error.start -= start
-            number = lines + block.count(b"\n", 0, start) + 1
-            raise not_utf8(line, error, f"{name_of(path)}:{number}") from None
-        if (zero := block.find(b"\0")) >= 0:
-            number = lines + block.count(b"\n", 0, zero) + 1
-            raise DataError(
-                "a NUL character; expected text in UTF-8. If the text is UTF-16, try: iconv -f UTF-16 -t UTF-8",
-                f"{name_of(path)}:{number}",
-            )
-        lines += block.count(b"\n")
-        yield text.replace("\r\n", "\n") if "\r" in text else text
-
-
-def _blocks(path: str) -> Iterator[bytes]:
-    with open_bytes(path) as stream:
-        rest = b""
-        first = True
-        while data := stream.read(_BLOCK):
-            rest += data
-            if first:
-                rest = rest.removeprefix(b"\xef\xbb\xbf")
-                first = False
-            end = rest.rfind(b"\n") + 1
-            if not end and len(rest) >= _LONGEST_LINE:
-                end = rest.rfind(b" ") + 1 or _character_boundary(rest)
-            if end:
-                yield rest[:end]
-                rest = rest[end:]
-        if rest:
-            yield rest
-
-
-def _character_boundary(data: bytes) -> int:
-    """Where the last, perhaps unfinished, character of UTF-8 begins."""
-    end = len(data) - 1
-    while end > len(data) - 4 and data[end] & 0xC0 == 0x80:
-        end -= 1
-    return end
+def _blocks_of(file: str, form: Form) -> Iterator[str]:
+    """The text of a file in large pieces that end at a line end."""
+    if form.blocks is not None:
+        yield from form.blocks(file)
+        return
+    lines: list[str] = []
+    size = 0
+    for line in form.read(file, FormOptions()):
+        if isinstance(line, DataError):
+            raise line
+        lines.append(f"{line.text}\n")
+        size += len(lines[-1])
+        if size >= _BLOCK:
+            yield "".join(lines)
+            lines, size = [], 0
+    if lines:
+        yield "".join(lines)

@@ -14,7 +14,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from unspool.cells import Cell, cell_class, cell_name, is_built_in, watch
-from unspool.data import DataSource, Layout, RowsInMemory, are_files, rows_in_memory
+from unspool.data import (
+    TEXT_NAMES,
+    DataSource,
+    Layout,
+    Paths,
+    RowsInMemory,
+    Unlabelled,
+    are_files,
+    read_unlabelled,
+    rows_in_memory,
+)
 from unspool.data import Reader as DataReader
 from unspool.engine import any_backend, explain, record_dispatch
 from unspool.errors import DataError, UsageError, option
@@ -33,7 +43,6 @@ from unspool.training.folder_lock import refuse_folder_in_training
 
 __all__ = ["DataLike", "Paths", "Task", "batched_tokens", "device_of"]
 
-Paths = str | Path | Sequence[str | Path]
 DataLike = str | Path | Iterable[Any]
 """What `fit` and `evaluate` take: paths, or examples in memory in any of the forms that `Task.fit` lists."""
 E = TypeVar("E", bound=Examples)
@@ -397,6 +406,22 @@ class Task(ABC, Generic[E, F]):
         elif isinstance(text, str):
             return
         raise UsageError(f"{method} takes one text; of several make a list: [model.{method}(text) for text in texts]")
+
+    def read_inputs(self, paths: Paths, *, format: str | None = None) -> DataReader[Unlabelled]:
+        """Open inputs without labels for reading, from files of any form that the task can read.
+
+        Args:
+            paths: Files, folders, globs or `-`. Files that are no tables hold an input on each line.
+            format: Name of the form, whatever the names of the files say.
+
+        Raises:
+            DataError: If a file is missing, empty or of another form.
+        """
+        role, usual = self._input_role
+        return read_unlabelled(paths, format=format, columns=self._columns_of(role), usual=usual)
+
+    _input_role: ClassVar[tuple[str, tuple[str, ...]]] = ("text", TEXT_NAMES)
+    """What the column of inputs is called in `record`, and its usual names."""
 
     def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
         """What a person should know beside the scores of data, as `evaluate` takes them: labels never seen."""

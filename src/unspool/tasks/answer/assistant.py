@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, cast, overload
 
 import numpy as np
@@ -123,6 +123,7 @@ class Assistant(Task[Questions, FittedAssistant]):
     name: ClassVar[str] = "answer"
     settings_type: ClassVar[type[Settings]] = AssistantSettings
     fitted_type: ClassVar[type[FittedAssistant]] = FittedAssistant
+    _input_role: ClassVar[tuple[str, tuple[str, ...]]] = ("question", ("question", "query", "input", "text", "1"))
     summary: ClassVar[str] = "Answers questions from the pairs it was given."
 
     def __init__(self, settings: AssistantSettings | None = None, **values: Unpack[AssistantKeywords]) -> None:
@@ -475,7 +476,7 @@ class Assistant(Task[Questions, FittedAssistant]):
         """
         self._need_model()
         self._skipped = 0
-        told = [] if isinstance(pairs, str | Path) else [each for each in pairs if isinstance(each, tuple)]
+        told = [] if isinstance(pairs, str | os.PathLike) else [each for each in pairs if isinstance(each, tuple)]
         more = [_told(question, answer) for question, answer in told] or self._read(cast(Paths, pairs))
         before = len(self.questions)
         self._learn_more(extend_questions(self.questions, more))

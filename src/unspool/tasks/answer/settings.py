@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import ClassVar
+
+from unspool.data.forms import forms_of
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError
 from unspool.inputs.text.settings import VocabularySettings
@@ -17,8 +21,10 @@ __all__ = ["ENTRY", "AssistantSettings", "MemorySettings", "QuestionSettings"]
 class QuestionSettings(TableSettings):
     """How questions and answers are read."""
 
+    lists: ClassVar = {"forms": partial(forms_of, "rows")}
+
     format: str | None = None
-    """Form of the files (tsv, csv, jsonl, parquet, yaml); None: by file name."""
+    """Form of the files ({forms}); None: by file name."""
     question: str | None = None
     """Column that holds the question: a name, or a number from 1. None: question, query, input, or the first."""
     answer: str | None = None

@@ -17,8 +17,12 @@ from unspool.data import (
     Examples,
     Labelled,
     Labels,
+    Paths,
+    Reader,
     Tokens,
+    Unlabelled,
     evaluation_batches,
+    read_unlabelled,
 )
 from unspool.errors import counted
 from unspool.inputs import INPUTS, LabelledColumns
@@ -137,6 +141,12 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         if "text" in self._columns:
             return "text", LabelledColumns((self._columns["text"],), label)
         return "vectors", LabelledColumns(self._value_columns or self.fitted.input.columns, label)
+
+    def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
+        """Open inputs without labels for reading; see `Task.read_inputs`."""
+        if self.fitted.input.columns:
+            return read_unlabelled(paths, format=format, columns=self.fitted.input.columns, whole_rows=True)
+        return super().read_inputs(paths, format=format)
 
     def _checked_text(self, text: Any, where: str) -> Any:
         return self.fitted.input.value(text, where)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import partial
+from typing import ClassVar, Literal
 
+from unspool.data.forms import forms_of
 from unspool.data.tables import delimiter_character
 from unspool.errors import DataError, SettingError
 from unspool.settings import Fraction, Settings
@@ -24,8 +26,10 @@ class SplitSettings(Settings):
 class ReadingSettings(SplitSettings):
     """How files with one example a line, or a block of lines, are read."""
 
+    lists: ClassVar = {"forms": partial(forms_of, "rows", "sentences")}
+
     format: str | None = None
-    """Form of the files (tsv, csv, jsonl, parquet, conll, conllu); None: by file name."""
+    """Form of the files ({forms}); None: by file name."""
     skip_bad: bool = False
     """Leave out lines that can't be read, and count them, instead of stopping at the first."""
 

@@ -18,11 +18,15 @@ from unspool.data import (
     UNKNOWN,
     DataSource,
     Labels,
+    Paths,
     Story,
     StoryBatches,
+    Unlabelled,
     read_stories,
+    read_unlabelled,
     story_words,
 )
+from unspool.data import Reader as DataReader
 from unspool.errors import DataError, counted, option
 from unspool.inspection import Trace
 from unspool.layers import Recurrent, initialize
@@ -207,6 +211,10 @@ class Reader(Task[Stories, FittedReader]):
         }
 
     # ---- use ---------------------------------------------------------------------------------------------------
+
+    def read_inputs(self, paths: Paths, *, format: str | None = None) -> DataReader[Unlabelled]:
+        """Open stories with questions for reading, one on each line, or a story and a question in each row."""
+        return read_unlabelled(paths, format=format, columns=("story", "question"), usual=("text",))
 
     def ask(self, sentences: Sequence[str], question: str) -> Answered:
         """Answer a question about sentences, told in order.

@@ -15,8 +15,12 @@ from unspool.data import (
     DataSource,
     Examples,
     Labelled,
+    Paths,
+    Reader,
     Tokens,
+    Unlabelled,
     evaluation_batches,
+    read_unlabelled,
 )
 from unspool.inspection import Trace
 from unspool.layers import LinearChainCRF, initialize
@@ -117,6 +121,11 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         examples = TaggedExamples.of(reader)
         self._remember(reader)
         return examples
+
+    def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
+        """Open sentences for reading: one on each line, in columns of words, or in rows; see `Task.read_inputs`."""
+        usual = ("tokens", "words", "text", "sentence")
+        return read_unlabelled(paths, format=format, usual=usual, kinds=("lines", "sentences", "rows"))
 
     # ---- network, batches --------------------------------------------------------------------------------------
 

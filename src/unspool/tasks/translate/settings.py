@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from functools import partial
+from typing import ClassVar, Literal
 
+from unspool.data.forms import forms_of
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError, option
 from unspool.settings import Fraction, NonNegative, Probability, Settings
@@ -23,8 +25,10 @@ __all__ = ["ENTRY", "PairSettings", "TranslatorSettings"]
 class PairSettings(TableSettings):
     """How pairs are read."""
 
+    lists: ClassVar = {"forms": partial(forms_of, "rows")}
+
     format: str | None = None
-    """Form of the files (tsv, csv, jsonl, parquet, or parallel: two files, line by line); None: by file name."""
+    """Form of the files ({forms}, or parallel: two files, line by line); None: by file name."""
     source: str | None = None
     """Column that holds the source: a name, or a number from 1. None: source, src, question, input, or the first."""
     target: str | None = None

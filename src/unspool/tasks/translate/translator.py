@@ -91,6 +91,7 @@ class Translator(Task[PairExamples, FittedTranslator]):
     name: ClassVar[str] = "translate"
     settings_type: ClassVar[type[Settings]] = TranslatorSettings
     fitted_type: ClassVar[type[FittedTranslator]] = FittedTranslator
+    _input_role: ClassVar[tuple[str, tuple[str, ...]]] = ("source", ("source", "src", "question", "input", "text", "1"))
     summary: ClassVar[str] = "Reads a text and writes another."
 
     def __init__(self, settings: TranslatorSettings | None = None, **values: Unpack[TranslatorKeywords]) -> None:

@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from unspool.data.files import is_stream, name_of
+from unspool.data.forms.form import Form, FormOptions
+from unspool.data.rows import Row
 from unspool.errors import DataError, MissingExtraError
 
-__all__ = ["read_parquet"]
+__all__ = ["FORM", "read_parquet"]
 
 _ROWS = 4096  # of a batch
 
@@ -78,3 +80,18 @@ def _values(names: list[str], row: tuple[Any, ...], where: str) -> dict[str, Any
             return DataError(f"column {name!r}: byte 0x{byte:02X} is not UTF-8; expected text in UTF-8", where)
         values[name] = plain
     return values
+
+
+def _rows(path: str, options: FormOptions) -> Iterator[Row | DataError]:
+    options.layout.files[path] = "Parquet"
+    for where, values in read_parquet(path):
+        yield Row(where, values) if isinstance(values, dict) else values
+
+
+FORM = Form(
+    name="parquet",
+    suffixes=(".parquet", ".pq"),
+    yields="rows",
+    help="a Parquet file (extra `parquet`)",
+    read=_rows,
+)

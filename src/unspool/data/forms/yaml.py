@@ -1,0 +1,103 @@
+"""YAML lists: an object in each entry, or a list whose first member is column 1 and whose others are column 2."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from unspool.data.files import LONGEST_LINE, name_of, open_bytes
+from unspool.data.forms.form import Form, FormOptions
+from unspool.data.rows import Row
+from unspool.errors import DataError, MissingExtraError
+
+__all__ = ["FORM"]
+
+_DEEPEST = 100  # levels of a YAML file
+
+
+def _yaml(path: str, options: FormOptions) -> Iterator[Row | DataError]:
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtraError("reading YAML", "PyYAML", "yaml") from None
+    name, loader = name_of(path), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    with open_bytes(path) as stream:
+        raw = stream.read(LONGEST_LINE + 1)
+    if len(raw) > LONGEST_LINE:
+        raise DataError(
+            f"the file is larger than {LONGEST_LINE >> 20} MiB, too large for YAML; convert it to JSONL", name
+        )
+    try:
+        _refuse_depth(yaml.parse(raw, Loader=loader), name)
+        root = yaml.compose(raw, Loader=loader)
+    except DataError:
+        raise
+    except (yaml.YAMLError, ValueError) as error:
+        mark, what = getattr(error, "problem_mark", None), getattr(error, "problem", None) or str(error)
+        line = raw[: getattr(error, "position", 0)].count(b"\n") if mark is None else mark.line
+        raise DataError(f"not readable YAML: {' '.join(what.split())}", f"{name}:{line + 1}") from None
+    lines: Counter[int] = Counter()
+    for node in _entries(yaml, root, name):
+        line = node.start_mark.line + 1
+        lines[line] += 1
+        where = f"{name}:{line}" if lines[line] == 1 else f"{name}:{line}, entry {lines[line]}"
+        try:
+            yield _row(yaml, node, where)
+        except DataError as error:
+            yield error
+
+
+def _refuse_depth(events: Iterable[Any], name: str) -> None:
+    """Refuse brackets in brackets without end, for which the library has no guard."""
+    depth = 0
+    for event in events:
+        kind = type(event).__name__
+        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if depth > _DEEPEST:
+            where = f"{name}:{event.start_mark.line + 1}"
+            raise DataError("lists in lists in lists; expected texts and lists of texts", where)
+
+
+def _entries(yaml: Any, root: Any, name: str) -> list[Any]:
+    """The nodes of the list of questions."""
+    if isinstance(root, yaml.MappingNode):
+        parts = _by_name(yaml, root)
+        root = next((parts[key] for key in ("conversations", "questions", "pairs") if key in parts), None)
+    if not isinstance(root, yaml.SequenceNode):
+        raise DataError("expected a list of questions, alone or under `conversations:`", name)
+    entries: list[Any] = root.value
+    return entries
+
+
+def _row(yaml: Any, node: Any, where: str) -> Row:
+    if isinstance(node, yaml.MappingNode):
+        return Row(where, {key: _plain(yaml, value, where) for key, value in _by_name(yaml, node).items()})
+    if not isinstance(node, yaml.SequenceNode):
+        raise DataError("expected a list: the question, then its answers", where)
+    first, *others = [_plain(yaml, each, where) for each in node.value] or [""]
+    rest = [text for each in others for text in (each if isinstance(each, list) else [each])]
+    return Row(where, {"1": first, "2": rest})
+
+
+def _by_name(yaml: Any, node: Any) -> dict[str, Any]:
+    """The values of an object; keys that are no texts are left out."""
+    return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
+
+
+def _plain(yaml: Any, node: Any, where: str) -> str | list[str]:
+    """A text, or a list of texts; a number is the text that stands there, so that 1e-3 and yes stay what they are."""
+    if isinstance(node, yaml.ScalarNode):
+        return str(node.value)
+    if isinstance(node, yaml.SequenceNode) and all(isinstance(each, yaml.ScalarNode) for each in node.value):
+        return [str(each.value) for each in node.value]
+    raise DataError("expected texts and lists of texts", where)
+
+
+FORM = Form(
+    name="yaml",
+    suffixes=(".yml", ".yaml"),
+    yields="rows",
+    help="a YAML list of objects, or of questions with their answers (extra `yaml`)",
+    read=_yaml,
+)
