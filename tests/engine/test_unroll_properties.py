@@ -29,7 +29,8 @@ def test_gradients_are_those_of_finite_differences(name, backend, problem):
         return outputs, *final
 
     leaves = (case.inputs, *case.state, *case.cell.parameters())
-    assert torch.autograd.gradcheck(run, leaves)
+    # of the plain loop, which is torch's own autograd, along random directions; elsewhere number by number
+    assert torch.autograd.gradcheck(run, leaves, fast_mode=backend == "reference")
 
 
 @pytest.mark.parametrize(("name", "backend"), PAIRS)

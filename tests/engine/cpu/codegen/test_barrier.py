@@ -120,7 +120,7 @@ def test_a_team_that_is_smaller_than_asked_for_takes_turns_and_gives_the_same_bi
     told = [
         subprocess.run(
             [sys.executable, "-c", textwrap.dedent(code)],
-            env={**os.environ, "OMP_THREAD_LIMIT": limit, "OMP_NUM_THREADS": "4"},
+            env={**os.environ, "OMP_THREAD_LIMIT": limit, "OMP_NUM_THREADS": "4", "OMP_WAIT_POLICY": "passive"},
             check=True,
             timeout=120,
             capture_output=True,
