@@ -166,7 +166,7 @@ def _addcdiv(t: Lowering, a: Value, b: Value, c: Value, value: float = 1) -> Row
 
 def _cat(t: Lowering, parts: Sequence[Value], dim: int = 0) -> Row:
     if any(not isinstance(part, Row) for part in parts):
-        raise Refusal("joining rows with a weight: expand it to the batch is not known to the compiler")
+        raise Refusal("joining rows with a weight: expand the weight to the batch first")
     return t.join(parts, *t.dims(parts[0], dim))
 
 

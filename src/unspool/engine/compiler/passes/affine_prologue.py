@@ -37,7 +37,7 @@ class Piece(NamedTuple):
 class Input(NamedTuple):
     """An input of the loop: an argument of the step, or its product with a matrix."""
 
-    given: int
+    argument: int
     matrix: int | None
 
 
