@@ -76,8 +76,9 @@ def test_engine_checks_agreement_and_prints_a_table_for_each_mode(script, capsys
 
 def test_calls_checks_agreement_and_prints_both_tables(script, capsys, monkeypatch):
     calls = script("calls")
-    assert calls.main(["--cells", "lstm,mingru", "--hidden", "5", "--batch", "1,3", "--repeats", "2"]) == 0
-    steps, first = tables(capsys.readouterr().out)
+    small = ["--hidden", "5", "--batch", "1,3", "--repeats", "2"]
+    assert calls.main(["--cells", "lstm,mingru", "--only", "stream", *small]) == 0
+    (steps,) = tables(capsys.readouterr().out)
     assert [row[:3] for row in steps[1:]] == [
         ["lstm", "5", "1"],
         ["lstm", "5", "3"],
@@ -86,7 +87,9 @@ def test_calls_checks_agreement_and_prints_both_tables(script, capsys, monkeypat
     ]
     assert steps[1][-1].endswith("(nn.LSTMCell)")
     assert steps[3][-1] == "–"
-    assert [row[0] for row in first[1:]] == ["lstm", "mingru"]
+    assert calls.main(["--cells", "lstm", "--only", "first-use", *small]) == 0  # two new processes for each cell
+    (first,) = tables(capsys.readouterr().out)
+    assert [row[0] for row in first[1:]] == ["lstm"]
     assert all(cell.endswith(" ms") for row in first[1:] for cell in row[1:])
 
     step = calls.Stepper.__call__

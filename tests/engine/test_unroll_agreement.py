@@ -6,14 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
+from judge import assert_agrees_with_the_plain_loop
 from scopes import threads
 from torch.testing import assert_close
 
-from cases import ALL_CELLS, SIZES, TOLERANCE, assert_agrees, fast_pairs
+from cases import ALL_CELLS, SIZES, TOLERANCE, Case, fast_pairs
 from unspool.cells import LinearCell
-from unspool.engine import explain, record_dispatch, unroll
+from unspool.engine import check_request, explain, record_dispatch, unroll
 from unspool.engine.cpu.codegen.target import AMX, AVX512, has_bfloat16
 from unspool.engine.cpu.policy import use_target
+from unspool.engine.dispatch import choose
 
 LARGE = (64, 32, 100, 200)  # time, batch, input, hidden
 NATIVE = {"elman", "elman-relu", "lstm", "gru", "own-renamed-lstm"}
@@ -37,24 +39,24 @@ AUTO = {
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize(("name", "backend"), fast_pairs())
 def test_unroll_agrees_with_the_plain_loop(name, backend, size, dtype, ragged, reverse, problem):
-    case = problem(name, size, dtype=dtype, ragged=ragged, reverse=reverse)
-    expected = case.double().outputs_and_gradients(backend="reference")
+    time, *sizes = size
+    if backend != "scan":  # a scan cuts the steps into blocks; elsewhere only even and odd numbers of steps differ
+        time = min(time, 14 + time % 2)
+    case = problem(name, (time, *sizes), dtype=dtype, ragged=ragged, reverse=reverse)
     with record_dispatch() as dispatch:
         actual = case.outputs_and_gradients(backend=backend)
     assert dispatch.backend == backend, dispatch.reason
-    plain = case.outputs_and_gradients(backend="reference") if dtype == torch.float32 else None
-    assert_agrees(actual, expected, dtype, plain)  # output, state.h, grad/inputs, grad/state.h, grad/weight_hh, ...
+    assert_agrees_with_the_plain_loop(case, actual)  # output, state.h, grad/inputs, grad/state.h, grad/weight_hh, ...
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize(("name", "backend"), fast_pairs())
 def test_unroll_agrees_with_the_plain_loop_on_a_gpu(name, backend, size, dtype, ragged, reverse, problem):
-    if not torch.cuda.is_available():
-        pytest.skip("needs a CUDA device")
     case = problem(name, size, dtype=dtype, ragged=ragged, reverse=reverse, device="cuda")
     expected = case.outputs_and_gradients(backend="reference")
     exact = torch.backends.cudnn.flags(allow_tf32=False)  # 10 bits would hide behind no tolerance for 24
@@ -63,6 +65,12 @@ def test_unroll_agrees_with_the_plain_loop_on_a_gpu(name, backend, size, dtype, 
     assert dispatch.backend == backend, dispatch.reason
     for key in expected:
         assert_close(actual[key], expected[key], **TOLERANCE[dtype], msg=lambda text, key=key: f"{key}: {text}")
+
+
+def auto_path(case: Case) -> str:
+    """What `auto` takes for the inputs of a case as if they were not ragged, without the report of `explain`."""
+    request = check_request(case.cell, case.inputs, None, None, False, ())
+    return choose(request, "auto")[0].name
 
 
 def _single(name: str) -> str:
@@ -86,11 +94,11 @@ def test_auto_compiles_whatever_is_large_enough_to_train(name, problem):
 @pytest.mark.parametrize("tiled", [False, True], ids=["vectors", "tiles"])
 def test_in_bfloat16_auto_compiles_all_but_some_lstm(name, tiled, few, problem):
     target = AMX if tiled else replace(AVX512, bfloat16=True)
-    case = problem(name, LARGE)
+    case = problem(name, (8, 4, 4, 5))
     with use_target(target), threads(few), torch.autocast("cpu", dtype=torch.bfloat16):
-        training = explain(case.cell, case.inputs).backend
+        training = auto_path(case)
         with torch.no_grad():
-            inference = explain(case.cell, case.inputs).backend
+            inference = auto_path(case)
     torchs = name in ("lstm", "own-renamed-lstm") and (few == 1 or not tiled)
     assert (training, inference) == ("cpu", AUTO[name] if torchs else "cpu")
 
@@ -153,7 +161,7 @@ def test_lengths_may_all_be_shorter_than_the_padded_batch(backend, problem):
 
 @pytest.mark.parametrize(("name", "backend"), fast_pairs())
 def test_fast_paths_give_no_gradient_where_none_is_wanted(name, backend, problem):
-    case = problem(name, (5, 3, 4, 6))
+    case = problem(name, (5, 3, 4, 5))
     with torch.no_grad():
         outputs, final = case.run(backend)
     assert not outputs.requires_grad

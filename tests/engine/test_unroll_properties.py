@@ -15,11 +15,12 @@ from unspool.engine import PATHS, unroll
 
 PAIRS = [(name, "reference") for name in ALL_CELLS] + fast_pairs()
 EXACT = TOLERANCE[torch.float64]
+# Most cases have 4 inputs and 5 units, as one size of test_unroll_agreement: so their kernels are compiled once.
 
 
 @pytest.mark.parametrize(("name", "backend"), PAIRS)
 def test_gradients_are_those_of_finite_differences(name, backend, problem):
-    case = problem(name, (5, 2, 3, 2), dtype=torch.float64)
+    case = problem(name, (3, 2, 3, 2), dtype=torch.float64)
     with torch.no_grad():
         case.inputs.nan_to_num_(0.5)
 
@@ -28,7 +29,8 @@ def test_gradients_are_those_of_finite_differences(name, backend, problem):
         return outputs, *final
 
     leaves = (case.inputs, *case.state, *case.cell.parameters())
-    assert torch.autograd.gradcheck(run, leaves)
+    # of the plain loop, which is torch's own autograd, along random directions; elsewhere number by number
+    assert torch.autograd.gradcheck(run, leaves, fast_mode=backend == "reference")
 
 
 @pytest.mark.parametrize(("name", "backend"), PAIRS)
@@ -55,7 +57,7 @@ def test_step_by_step_equals_unroll(name, backend, problem):
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 @pytest.mark.parametrize(("name", "backend"), PAIRS)
 def test_padding_changes_nothing(name, backend, reverse, problem):
-    case = problem(name, (9, 4, 3, 5), dtype=torch.float64, reverse=reverse)  # NaN in the padding
+    case = problem(name, (9, 4, 4, 5), dtype=torch.float64, reverse=reverse)  # NaN in the padding
     result = case.outputs_and_gradients(backend)
     assert all(value.isfinite().all() for value in result.values())
     padding = torch.arange(9)[:, None] >= case.lengths
@@ -76,7 +78,7 @@ def test_padding_changes_nothing(name, backend, reverse, problem):
 
 @pytest.mark.parametrize(("name", "backend"), PAIRS)
 def test_permuting_the_batch_permutes_the_result(name, backend, problem):
-    case = problem(name, (8, 5, 3, 4), dtype=torch.float64)
+    case = problem(name, (8, 5, 4, 5), dtype=torch.float64)
     order = torch.tensor([3, 0, 4, 1, 2])
     outputs, final = case.run(backend)
     permuted, permuted_final = unroll(
@@ -105,7 +107,7 @@ def test_reverse_reads_each_sequence_from_its_end(name, backend, problem):
 
 @pytest.mark.parametrize("name", ALL_CELLS)
 def test_a_missing_state_is_the_initial_state(name, problem):
-    case = problem(name, (4, 3, 2, 5), dtype=torch.float64)
+    case = problem(name, (4, 3, 4, 5), dtype=torch.float64)
     outputs, final = unroll(case.cell, case.inputs, lengths=case.lengths)
     expected, expected_final = unroll(
         case.cell, case.inputs, case.cell.initial_state(3), lengths=case.lengths, backend="reference"
@@ -128,7 +130,7 @@ def test_context_reaches_every_step(problem):
 
 def test_the_caller_s_tensors_are_left_alone(problem):
     for name, backend in PAIRS:
-        case: Case = problem(name, (5, 3, 4, 6))
+        case: Case = problem(name, (5, 3, 4, 5))
         tensors = [case.inputs, case.lengths, *case.state, *case.cell.parameters()]
         before = [tensor.detach().clone() for tensor in tensors]
         case.outputs_and_gradients(backend)

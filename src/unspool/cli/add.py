@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 
-from unspool.cli.models import model_argument, open_model
+from unspool.cli.models import model_argument, open_model_for
 from unspool.cli.talk import common, example, result, say
-from unspool.errors import UsageError, counted, option
+from unspool.errors import counted, option
 from unspool.writing import locked
 
 __all__ = ["add"]
@@ -25,12 +25,8 @@ def add(model: str, data: tuple[str, ...], cell: str | None, form: str | None) -
     Its memory finds them at once; nothing is trained, and its threshold stays. A question that it knows already gets
     one more answer. A kill or a full disk leaves the assistant as it was.
     """
-    from unspool.tasks import Assistant
-
     with locked(Path(model)):  # of two at once, one waits and adds to what the other has saved
-        task = open_model(model, cell)
-        if not isinstance(task, Assistant):
-            raise UsageError(f"{model} is a model of the task {task.name!r}; only an assistant takes more pairs")
+        task = open_model_for("add", model, cell)
         task.settings = task.settings.replace(**{"data.format": form})
         new = task.add(list(data))
         task.save(model)

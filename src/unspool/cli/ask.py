@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from unspool.cli.models import device_option, model_argument, open_model
+from unspool.cli.models import device_option, model_argument, open_model_for
 from unspool.cli.talk import common, example, flush, result, result_json, say
-from unspool.errors import DataError, UsageError
+from unspool.errors import DataError
 
 __all__ = ["ask"]
 
@@ -26,12 +26,9 @@ def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> 
     another story. Below the answer stands the sentence that each hop read most, and how far its gate was open if the
     network is gated.
     """
-    task = open_model(model, cell, device)
+    task = open_model_for("ask", model, cell, device)
     from unspool.data import read_lines
-    from unspool.tasks import Reader
 
-    if not isinstance(task, Reader):
-        raise UsageError(f"{model} is a model of the task {task.name!r}, which reads no stories; try: unspool predict")
     typed = file == "-" and sys.stdin.isatty()
     if typed:
         say("tell a sentence a line, ask with a question mark, begin anew with a blank line; end with ctrl-D")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unspool.cli.models import device_option, model_argument, open_model
+from unspool.cli.models import device_option, model_argument, open_model_for
 from unspool.cli.talk import common, console, example, flush, result, result_json, say
 from unspool.errors import UnspoolError, UsageError
 
@@ -38,13 +38,7 @@ def chat(model: str, file: str | None, cell: str | None, threshold: float | None
 
     Below its threshold of confidence it says that it does not know. On a terminal, /help lists what else it does.
     """
-    task = open_model(model, cell, device)
-    from unspool.tasks import Assistant
-
-    if not isinstance(task, Assistant):
-        raise UsageError(
-            f"{model} is a model of the task {task.name!r}, which does not chat; try: unspool predict {model}"
-        )
+    task = open_model_for("chat", model, cell, device)
     if file is None and sys.stdin.isatty():
         converse(task, model, threshold=threshold)
         return

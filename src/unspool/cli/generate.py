@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from unspool.cli.models import device_option, model_argument, open_model
+from unspool.cli.models import device_option, model_argument, open_model_for
 from unspool.cli.talk import common, example, flush, result, result_json
 from unspool.errors import UsageError
 
@@ -39,13 +39,7 @@ def generate(
         prompt.encode()
     except UnicodeEncodeError:
         raise UsageError("the prompt is not UTF-8") from None
-    task = open_model(model, cell, device)
-    from unspool.tasks import LanguageModel
-
-    if not isinstance(task, LanguageModel):
-        raise UsageError(
-            f"{model} is a model of the task {task.name!r}, which does not write; try: unspool predict {model}"
-        )
+    task = open_model_for("generate", model, cell, device)
     pieces = task.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
     if as_json:
         result_json({"prompt": prompt, "text": "".join(pieces)})

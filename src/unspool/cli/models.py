@@ -15,6 +15,8 @@ from unspool.cli.talk import say
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import ModelFolderError, SettingError, UsageError
 from unspool.settings import Settings, make
+from unspool.tasks.catalog import TASKS
+from unspool.tasks.entry import one_of
 
 if TYPE_CHECKING:
     from unspool.tasks import Task
@@ -26,6 +28,7 @@ __all__ = [
     "device_option",
     "model_argument",
     "open_model",
+    "open_model_for",
     "recorded_settings",
     "text_of",
 ]
@@ -63,9 +66,7 @@ def apply_decoding(task: Task[Any, Any], values: Mapping[str, Any]) -> None:
     chosen = chosen_settings(values)
     if not chosen:
         return
-    from unspool.tasks import Translator
-
-    if not isinstance(task, Translator):
+    if not TASKS[task.name].searches:
         names = ", ".join(name.removeprefix("decoding.") for name in chosen)
         raise UsageError(
             f"{names}: only translators search for their outputs; this is a model of the task {task.name!r}"
@@ -122,6 +123,22 @@ def recorded_settings(folder: Path, record: Record) -> Settings:
         return from_record(SETTINGS[record.task], record.settings)
     except SettingError as error:
         raise ModelFolderError(f"{folder}/unspool.json: {error.message}") from None
+
+
+def open_model_for(verb: str, folder: str, cell: str | None, device: str = "cpu") -> Any:
+    """Load a model folder for a verb that only models of some tasks take.
+
+    Raises:
+        UsageError: If the model is of another task.
+        ModelFolderError: If the folder can't be used.
+    """
+    task = open_model(folder, cell, device)
+    if verb not in TASKS[task.name].verbs:
+        takers = one_of(entry.a_model for entry in TASKS.values() if verb in entry.verbs)
+        raise UsageError(
+            f"{folder} is a model of the task {task.name!r}; {verb} takes {takers}. Try: unspool predict {folder}"
+        )
+    return task
 
 
 def text_of(argument: str, what: str) -> str:

@@ -110,12 +110,11 @@ def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Calla
     """What answers texts, with what only translators take."""
     if not begin and seed is None:
         return task.predict
-    from unspool.tasks import Translator
-
-    if not isinstance(task, Translator):
+    if not TASKS[task.name].searches:
         name = "--begin" if begin else "--seed"
         raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")
-    return lambda texts: task.predict(texts, begin=begin, seed=seed)
+    writer: Any = task
+    return lambda texts: writer.predict(texts, begin=begin, seed=seed)
 
 
 def _answers(say_of: Callable[[list[str]], Sequence[Prediction]], lines: list[Unlabelled]) -> list[Prediction | None]:

@@ -1,8 +1,8 @@
-"""The engine: one function that runs a cell over time, by the fastest path that is right, and tells which.
+"""The engine: `unroll` runs a cell over time by the fastest correct path, and `explain` says which path and why.
 
-`request` says what is asked, `dispatch` chooses a path by rule; `reference`, `native`, `scan` and `cpu` are the paths.
-`compiler` turns steps into graphs and loops for `cpu`. A `stepper` makes one step a call, for text that is
-written unit by unit.
+`request` holds the checked arguments of a call, `dispatch` chooses a path by rule; `reference`, `native`, `scan` and
+`cpu` are the paths. `compiler` turns steps into graphs and loops for `cpu`; `rivals` runs the same graphs in other
+frameworks. A `stepper` makes one step per call, for text that is written unit by unit.
 """
 
 from unspool.engine.dispatch import PATHS, Dispatch, Report, any_backend, record_dispatch

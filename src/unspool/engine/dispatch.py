@@ -1,4 +1,4 @@
-"""Which path runs, and why: by rule, told in words, and never by swallowing an error."""
+"""Dispatch: choose the path for a request by rule, and report the choice in words."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ __all__ = [
 ]
 
 PATHS: dict[str, Path] = {path.name: path for path in (CpuPath(), NativePath(), ScanPath(), ReferencePath())}
-"""Every path, fastest first; `auto` takes the first that neither refuses nor yields to a later one."""
+"""Every path, fastest first; `auto` takes the first that supports the request and is not slower than a later one."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """Which path runs a request, and what keeps the faster ones from running."""
+    """The path of a request, and why no faster path runs."""
 
     backend: str
     cell: str
     sizes: str
     refusals: dict[str, str] = field(default_factory=dict)
     details: str = ""
-    """What the path makes of the cell; only `explain` asks for it."""
+    """What the path makes of the cell; only `explain` fills it."""
 
     @property
     def reason(self) -> str:
-        """Why this path, in one line."""
+        """The reason for the path, in one line."""
         if not self.refusals:
             return f"{self.backend} is the fastest path there is for this cell"
         return "; ".join(f"not {name}: {why}" for name, why in self.refusals.items())
@@ -63,18 +63,18 @@ class Report:
 
 @dataclass
 class Dispatch:
-    """What ran while `record_dispatch` was watching."""
+    """The paths that ran in a `record_dispatch` block."""
 
     reports: list[Report] = field(default_factory=list)
 
     @property
     def backend(self) -> str:
-        """The path that ran; the paths joined by `+` if several did, `none` if nothing ran."""
+        """The path that ran; several paths joined by `+`; `none` if nothing ran."""
         return "+".join(dict.fromkeys(report.backend for report in self.reports)) or "none"
 
     @property
     def reason(self) -> str:
-        """Why it ran."""
+        """The reasons for the paths, joined by ` | `."""
         return " | ".join(dict.fromkeys(report.reason for report in self.reports))
 
 
@@ -86,7 +86,7 @@ watching: ContextVar[Dispatch | None] = ContextVar("dispatch", default=None)
 
 @contextmanager
 def record_dispatch() -> Iterator[Dispatch]:
-    """Collect a report of every `unroll` that runs in this context."""
+    """Record a report of every `unroll` in this context."""
     dispatch = Dispatch()
     token = watching.set(dispatch)
     try:
@@ -100,7 +100,7 @@ _lenient: ContextVar[bool] = ContextVar("any_backend", default=False)
 
 @contextmanager
 def any_backend() -> Iterator[None]:
-    """Let `auto` stand for every demanded backend in this context: a watcher needs the plain loop."""
+    """Let `auto` stand for every requested backend in this context, since watching a cell needs the plain loop."""
     token = _lenient.set(True)
     try:
         yield
@@ -109,19 +109,19 @@ def any_backend() -> Iterator[None]:
 
 
 def demands(backend: str) -> bool:
-    """Whether a backend is demanded, and no other may run in its place."""
+    """Return whether a request names a backend, so that no other may run in its place."""
     return backend != "auto" and not _lenient.get()
 
 
 def note(report: Report) -> None:
-    """Tell whoever is watching that a path is about to run."""
+    """Append a report to the recording of this context, if there is one."""
     dispatch = watching.get()
     if dispatch is not None:
         dispatch.reports.append(report)
 
 
 def log_choice(cell: Cell[Any], report: Report) -> None:
-    """Log a choice of path at DEBUG, once for each cell and path."""
+    """Log a choice of path at level DEBUG, once for each cell and path."""
     paths = _logged.setdefault(cell, set())
     if report.backend not in paths:
         paths.add(report.backend)
@@ -129,18 +129,22 @@ def log_choice(cell: Cell[Any], report: Report) -> None:
 
 
 def logs() -> bool:
-    """Whether `log_choice` is worth calling."""
+    """Return whether level DEBUG is logged at all."""
     return _log.isEnabledFor(logging.DEBUG)
 
 
 def choose(request: Request, backend: str) -> tuple[Path, dict[str, str]]:
-    """Find the path for a request.
+    """Choose the path for a request.
+
+    Args:
+        request: The request.
+        backend: `auto`, or the name of a path.
 
     Returns:
-        The path, and what keeps the faster ones from running, by name.
+        The path, and why each faster path does not run, by name.
 
     Raises:
-        BackendError: If the demanded path does not exist or refuses the request.
+        BackendError: If there is no path of that name, or it does not support the request.
     """
     if backend == "auto" or (backend != "reference" and not demands(backend)):
         refusals: dict[str, str] = {}
@@ -160,7 +164,7 @@ def choose(request: Request, backend: str) -> tuple[Path, dict[str, str]]:
 
 
 def report(request: Request, path: Path, refusals: dict[str, str]) -> Report:
-    """Put what was chosen in words."""
+    """Describe a choice of path."""
     cell, inputs = request.cell, request.inputs
     time, batch, width = inputs.shape
     sizes = (

@@ -1,4 +1,4 @@
-"""A layer's product with its weight, made by our own code where that is faster than torch's."""
+"""Linear layers: a product with a weight, by our own GEMM where that is faster than torch's."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["linear", "product"]
 
 
 def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """`x W^T + b`, as `torch.nn.functional.linear`, and as exact.
+    """Compute `x W^T + b`, as exact as `torch.nn.functional.linear`.
 
     Args:
         inputs: Vectors, (..., in).
@@ -25,6 +25,9 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
     Returns:
         Sums, (..., out).
+
+    Raises:
+        RuntimeError: If the shapes or number types don't fit, as torch raises it.
     """
     if not is_intercepted() and _fits(inputs, weight, weight.shape[0]) and (bias is None or _adds(bias, weight)):
         rows = inputs.reshape(-1, inputs.shape[-1])
@@ -35,7 +38,11 @@ def linear(inputs: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor
 
 
 def product(rows: Tensor, matrix: Tensor) -> Tensor:
-    """`a @ b` of two matrices, (rows, depth) and (depth, width), and as exact."""
+    """Multiply two matrices, (rows, depth) and (depth, width), as exact as torch.
+
+    Raises:
+        RuntimeError: If the shapes don't fit, as torch raises it.
+    """
     if not is_intercepted() and _fits(rows, matrix, matrix.shape[-1]) and worthwhile(rows, matrix):
         result: Tensor = _Product.apply(rows, matrix, None, rows.shape[:1])  # type: ignore[no-untyped-call]
         return result
@@ -43,7 +50,7 @@ def product(rows: Tensor, matrix: Tensor) -> Tensor:
 
 
 def _fits(inputs: Tensor, weight: Tensor, width: int) -> bool:
-    """Whether that is to be thought of at all; most calls, the steps of a decoder among them, are too small."""
+    """Return whether our GEMM may be considered at all; most calls, as those of a decoder's steps, are too small."""
     return (
         enough(inputs.numel() * width)
         and inputs.dim() > 1
@@ -54,7 +61,7 @@ def _fits(inputs: Tensor, weight: Tensor, width: int) -> bool:
 
 
 def _adds(bias: Tensor, weight: Tensor) -> bool:
-    """Whether a bias is one number for each sum, and nothing else."""
+    """Return whether a bias is plain memory with one number for each sum."""
     return bias.dtype is weight.dtype and bias.shape == weight.shape[:1] and plain_memory(bias)
 
 

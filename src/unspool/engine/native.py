@@ -1,9 +1,9 @@
-"""Torch's own kernels (oneDNN on the CPU, cuDNN on NVIDIA GPUs), where the cell is exactly one they know.
+"""Native path: torch's own kernels (oneDNN on the CPU, cuDNN on NVIDIA GPUs), for cells that torch has exactly.
 
-The kernels run over the padded batch. At a ragged end the outputs past each length are dropped and the last valid
-ones picked. Only an LSTM's cell state can't be picked, since the kernels return it for the last step alone: there a
-column added to the inputs, 1 in the padding, drives the input gate to 0 and the forget gate to 1, so that the
-padding hands the cell state on unchanged.
+The kernels run over the padded batch. In a ragged batch the outputs past each length are dropped, and the last valid
+ones are gathered. The kernels return an LSTM's cell state for the last step alone, so it can't be gathered: one more
+input column, 1 in the padding, drives the input gate to 0 and the forget gate to 1 there, so that the padding keeps the
+cell state unchanged.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class NativePath(Path):
 
 
 def _kernel_class(cell: Cell[Any]) -> type[Cell[Any]] | None:
-    """The built-in class whose step this cell runs unchanged, if torch has a kernel for it."""
+    """Return the built-in class whose step this cell runs unchanged, if torch has a kernel for it."""
     return next((kind for kind in _KERNELS if isinstance(cell, kind) and type(cell).step is kind.step), None)
 
 
@@ -111,5 +111,5 @@ def _call(cell: Cell[Any], inputs: Tensor, state: State, padding: Tensor | None 
 
 
 def _pick(sequences: Tensor, steps: Tensor) -> Tensor:
-    """Take other steps of each sequence: `steps` is (time, batch)."""
+    """Gather other steps of each sequence; `steps` is (time, batch)."""
     return sequences.gather(0, steps.unsqueeze(-1).expand(-1, -1, sequences.shape[-1]))

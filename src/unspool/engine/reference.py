@@ -1,4 +1,4 @@
-"""The plain loop: what running a cell over time means. Every other path agrees with this one."""
+"""The plain loop: the definition of running a cell over time. Every other path agrees with it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ S = TypeVar("S", bound=State)
 
 
 class ReferencePath(Path):
-    """Run any cell, one step after the other, in plain torch."""
+    """Run any cell step by step in plain torch."""
 
     name = "reference"
 
@@ -53,11 +53,21 @@ class ReferencePath(Path):
 
 
 def plain_step(cell: Cell[S], x: Tensor, state: S, context: Sequence[Tensor], *, check: bool) -> tuple[Tensor, S]:
-    """One step as the cell says it; `check` holds what it returns to its contract.
+    """Run one step as the cell defines it.
+
+    Args:
+        cell: The cell.
+        x: Input, (batch, input).
+        state: Before the step.
+        context: What the step takes beside them.
+        check: Whether to check what the step returns.
+
+    Returns:
+        The output, (batch, hidden), and the new state in the number types of the old one.
 
     Raises:
         CellError: If the step returns no pair, or a state of another type.
-        ShapeError: If it returns something of another shape.
+        ShapeError: If the step returns a tensor of another shape.
     """
     output, new = _pair(cell, cell.step(x, state, *context), state)
     if check:
@@ -67,13 +77,13 @@ def plain_step(cell: Cell[S], x: Tensor, state: S, context: Sequence[Tensor], *,
 
 
 def record_state(cell: Cell[S], state: S) -> None:
-    """Show the state after a step to whoever watches."""
+    """Pass the state after a step to the cell's watchers."""
     if cell.watched:
         cell.record(**{name: part.flatten(1) for name, part in state._asdict().items()})  # type: ignore[attr-defined]
 
 
 def _like(valid: Tensor, part: Tensor) -> Tensor:
-    """The mask of one step, (batch, 1), with as many dimensions as a part of the state."""
+    """Return the mask of one step, (batch, 1), with as many dimensions as a part of the state."""
     return valid.view(-1, *[1] * (part.dim() - 1))
 
 

@@ -1,4 +1,4 @@
-"""What the engine is asked to run, and what a path through it is."""
+"""Requests: the checked arguments of `unroll`; and the protocol of a path."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ State = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Request:
-    """One call of `unroll`, checked: everything a path needs to decide and to run."""
+    """The checked arguments of one `unroll` call."""
 
     cell: Cell[Any]
     inputs: Tensor  # (time, batch, input)
@@ -49,18 +49,18 @@ class Path(Protocol):
     name: str
 
     def why_unsupported(self, request: Request) -> str | None:
-        """Why this path can't take the request, in words; None if it can."""
+        """Say why this path can't run the request; None if it can."""
 
     def why_slower(self, request: Request) -> str | None:
-        """Why `auto` should look further although this path could run the request; None if it is the fastest."""
+        """Say why another path is at least as fast for the request; None if this one is fastest."""
         return None
 
     def describe(self, request: Request) -> str:
-        """What `explain` tells beyond the choice."""
+        """Return what `explain` adds to the report of this path."""
         return ""
 
     def run(self, request: Request) -> tuple[Tensor, State]:
-        """Outputs, (time, batch, hidden), zero past each length; and the state after each last valid step."""
+        """Return outputs, (time, batch, hidden), zero past each length; and the state after each last valid step."""
 
 
 Lengths = Tensor | Sequence[int]
@@ -68,7 +68,7 @@ Lengths = Tensor | Sequence[int]
 
 
 def lengths_tensor(lengths: Lengths | None) -> Tensor | None:
-    """Lengths as a tensor: a list, a tuple or an array becomes int64 (batch,) on the CPU.
+    """Convert lengths to a tensor: a list, a tuple or an array becomes int64 (batch,) on the CPU.
 
     Raises:
         ShapeError: If they are no whole numbers.
@@ -83,10 +83,15 @@ def lengths_tensor(lengths: Lengths | None) -> Tensor | None:
 
 
 def check_sequences(inputs: Tensor, lengths: Tensor | None, input_size: int) -> None:
-    """Check a padded batch at the door.
+    """Check a padded batch.
+
+    Args:
+        inputs: Expected as (time, batch, input_size), with at least one step and one sequence.
+        lengths: Valid steps, (batch,), each between 1 and time; None for all.
+        input_size: Of the cell.
 
     Raises:
-        ShapeError: If `inputs` is not (time, batch, input_size), or `lengths` does not fit it.
+        ShapeError: If `inputs` has another shape, or `lengths` does not fit it.
     """
     if not isinstance(inputs, Tensor):
         raise ShapeError(_not_a_tensor(inputs, input_size))
@@ -111,7 +116,7 @@ def check_keeps(cell: Cell[Any], value: Tensor, start: Tensor) -> None:
     """Check that the state's number type can hold a value of the next state.
 
     Raises:
-        CellError: If the value is complex and the state is real: its imaginary part would be lost.
+        CellError: If the value is complex and the state is real, so that its imaginary part would be lost.
     """
     if value.is_complex() and not start.is_complex():
         state, kind = (str(part.dtype).removeprefix("torch.") for part in (start, value))
@@ -124,7 +129,7 @@ def check_lengths(lengths: Tensor, *, time: int, batch: int) -> None:
     """Check that lengths are whole numbers, (batch,), each between 1 and time.
 
     Raises:
-        ShapeError: If they are not. Values on a GPU are not looked at, because that would make it wait.
+        ShapeError: If they are not. Values on a GPU are not checked, because that would make the GPU wait.
     """
     if lengths.shape != (batch,) or lengths.is_floating_point():
         raise ShapeError(f"lengths are {lengths.dtype} {tuple(lengths.shape)}, expected whole numbers ({batch},)")
@@ -143,11 +148,11 @@ def check_request(
     reverse: bool,
     context: Sequence[Tensor],
 ) -> Request:
-    """Check the arguments of `unroll` and fill in what was left out.
+    """Check the arguments of `unroll`, and fill in the initial state.
 
     Raises:
         ShapeError: If a tensor does not fit the cell.
-        CellError: If the cell is none, or its state is not a named tuple.
+        CellError: If `cell` is no cell, or its state is no named tuple.
     """
     if not isinstance(cell, Cell):
         raise CellError(_not_a_cell(cell))

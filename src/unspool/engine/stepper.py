@@ -1,4 +1,4 @@
-"""One step at a time: a cell with its weights made ready, for what is written unit by unit."""
+"""Stepper: one compiled step per call, with packed weights, for text that is written unit by unit."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ _BACKENDS = ("auto", "cpu", "reference")
 
 
 class Stepper(Generic[S]):
-    """Advances a cell by one step a call, for inference: `unroll` with one step, at a twentieth of its cost.
+    """Advances a cell by one step per call, for inference: `unroll` with one step, at a twentieth of its cost.
 
-    The first call compiles the cell's step and packs its weights; later ones hand the kernel little more than
-    addresses. Weights that were exchanged or written to since the last call are packed again. Torch counts what is
-    written; where it does not (fused optimizers, `weight.data.mul_(...)`, an array that shares the memory), some
-    numbers of each weight are looked at, so a change of them all is seen, and a change of a few perhaps not. Numbers
-    and modules set on the cell are seen at the next `refresh`, which costs some microseconds.
+    The first call compiles the cell's step and packs its weights; later calls pass little more than addresses to the
+    kernel. A call packs weights again that were replaced or written to since the last one. Torch counts writes; where
+    it does not (fused optimizers, `weight.data.mul_(...)`, an array that shares the memory), some numbers of each
+    weight are compared: a change of all numbers is detected, and a change of a few may be missed. Numbers and modules
+    set on the cell are detected by the next `refresh`, which takes some microseconds.
 
-    Where the compiler can't take the step, where a gradient is wanted, or where someone watches the cell, the plain
-    step runs; `report` says which ran last, and why.
+    The plain step runs where the compiler can't take the step, where a gradient is needed, and where someone watches
+    the cell; `report` says which path ran last, and why.
 
     Args:
         cell: The cell.
-        backend: `auto` compiles where it can; `cpu` demands that, `reference` the plain step.
+        backend: `auto` compiles where it can; `cpu` requires that, `reference` the plain step.
 
     Raises:
         BackendError: If there is no such backend.
@@ -63,7 +63,7 @@ class Stepper(Generic[S]):
             )
         self.cell, self.backend = cell, backend
         self.report = self._report("none", {})
-        """Which path the last step took, and why."""
+        """The path of the last step, and why it ran."""
         self._step: CompiledStep | None = None
         self._refusal: str | None = None
         self._fingerprint: CellFingerprint | None = None
@@ -79,15 +79,15 @@ class Stepper(Generic[S]):
 
         Args:
             x: Inputs of this step, (batch, input).
-            state: State after the step before.
+            state: After the step before.
             context: What the cell's step takes beside them.
 
         Returns:
-            The output, (batch, hidden), and the new state. They are the caller's own: no later step writes to them.
+            The output, (batch, hidden), and the new state, in new memory that no later step writes to.
 
         Raises:
             ShapeError: If a tensor does not fit the cell.
-            BackendError: If `backend="cpu"` is demanded and can't be had.
+            BackendError: If `backend="cpu"`, and the compiler can't run the step.
         """
         step = self._step  # another thread may exchange it
         if step is not None:
@@ -112,7 +112,7 @@ class Stepper(Generic[S]):
         return result
 
     def _carefully(self, x: Tensor, state: S, context: tuple[Tensor, ...]) -> tuple[Tensor, S]:
-        """Make a step where something is new, or not as it should be."""
+        """Make a step that the compiled step did not accept: compile, convert the arguments, or run the plain step."""
         cell = self.cell
         state = _checked(cell, x, state)
         if self._refusal is not None:
@@ -140,7 +140,7 @@ class Stepper(Generic[S]):
         return self._done(self._report("reference", {} if self.backend == "reference" else {"cpu": why or ""}), result)
 
     def _bind(self, x: Tensor, context: tuple[Tensor, ...]) -> tuple[CompiledStep | None, str | None]:
-        """Compile and pack; return the step, or why there is none."""
+        """Compile and pack; return the compiled step, or why there is none."""
         cell = self.cell
         self._fingerprint = CellFingerprint(cell)
         compiled = compile_step(cell, self._fingerprint, x, tuple(part.shape[-1] for part in context))
@@ -159,7 +159,7 @@ def _needs_gradient(cell: Cell[Any], tensors: tuple[Tensor, ...]) -> bool:
 
 
 def _checked(cell: Cell[S], x: Tensor, state: S) -> S:
-    """The state as the cell's own named tuple, if it and the inputs fit."""
+    """Return the state as the cell's own named tuple, if the state and the inputs fit the cell."""
     if x.dim() != 2 or x.shape[1] != cell.input_size or len(x) == 0:
         raise ShapeError(f"inputs of a step have shape {tuple(x.shape)}, expected (batch, {cell.input_size})")
     initial = cell.initial_state(len(x))

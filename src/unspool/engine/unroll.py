@@ -1,4 +1,4 @@
-"""Run a cell over time: the engine's one function and its one report."""
+"""`unroll` runs a cell over time, and `explain` reports the path that it would take."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def unroll(
 
     Args:
         cell: The cell.
-        inputs: Sequences padded at the end, (time, batch, input); what stands in the padding changes nothing.
-        state: Where to start; the cell's initial state if omitted.
+        inputs: Sequences padded at the end, (time, batch, input); what the padding holds changes nothing.
+        state: Before the first step; the cell's initial state if omitted.
         lengths: Valid steps of each sequence, whole numbers (batch,) in a tensor or a list, each between 1 and time.
             All steps are valid if omitted.
-        reverse: Whether to read each sequence from its last valid step to its first. Outputs stay at their places.
-        context: Tensors handed to every step unchanged.
-        backend: `auto` takes the fastest path that can run the cell, by rule; a name demands that path. `reference`
-            is the plain loop, the definition of right.
+        reverse: Whether to read each sequence from its last valid step to its first. Outputs keep their places.
+        context: Tensors passed to every step unchanged.
+        backend: `auto` takes the fastest path that can run the cell, by rule; a name requires that path. `reference`
+            is the plain loop, which defines the result.
 
     Returns:
         Outputs, (time, batch, hidden), zero past each length; and the state after the last step read.
@@ -47,7 +47,7 @@ def unroll(
     Raises:
         ShapeError: If a tensor does not fit the cell, or the cell's step breaks its contract.
         CellError: If `cell` is no cell.
-        BackendError: If the demanded path can't run this; the message says why.
+        BackendError: If the required path can't run the request; the message says why.
     """
     request = check_request(cell, inputs, state, lengths, reverse, context)
     path, refusals = choose(request, backend)
@@ -69,19 +69,24 @@ def explain(
     context: Sequence[Tensor] = (),
     backend: Backend = "auto",
 ) -> Report:
-    """Say which path `unroll` would take, and what keeps a faster one from running.
+    """Report which path `unroll` would take, and why no faster one runs.
 
     Args:
         cell: The cell.
-        inputs: The inputs in mind, (time, batch, input); zeros of the given sizes if omitted.
-        time: Steps, where no inputs are given.
-        batch: Sequences, where no inputs are given.
+        inputs: (time, batch, input); zeros of the given sizes if omitted.
+        time: Steps, if `inputs` is omitted.
+        batch: Sequences, if `inputs` is omitted.
         lengths: Valid steps of each sequence, (batch,).
-        context: Tensors handed to every step.
-        backend: As `unroll` would be given it.
+        context: Tensors passed to every step.
+        backend: As for `unroll`.
 
     Returns:
-        The report; print it, or look at `.backend`, `.reason`, `.refusals` and, for compiled cells, `.details`.
+        The report: print it, or read `.backend`, `.reason`, `.refusals` and, for compiled cells, `.details`.
+
+    Raises:
+        ShapeError: If a tensor does not fit the cell.
+        CellError: If `cell` is no cell.
+        BackendError: If the required path can't run the request.
     """
     if inputs is None:
         like = next(cell.parameters(), torch.empty(0))

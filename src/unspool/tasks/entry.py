@@ -56,6 +56,10 @@ class TaskEntry:
     """Settings that go with the name of a cell on `--networks`, so that a network of that cell is what is trained."""
     next_verb: Literal["predict", "generate", "chat"] = "predict"
     """What a trained model is used with first."""
+    verbs: tuple[str, ...] = ()
+    """Verbs of the command line that its models take beside those of every model: chat, add, generate, ask."""
+    searches: bool = False
+    """Whether `predict` and `evaluate` search for outputs, with settings of decoding, a beginning and a seed."""
     reads_once: bool = True
     """Whether it scores data that are read only once, as standard input is."""
 

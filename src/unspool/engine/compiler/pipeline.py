@@ -1,4 +1,4 @@
-"""From a cell to its graphs: trace, sort, hoist, differentiate, save."""
+"""Pipeline: from a cell to its graphs, by tracing, hoisting, autodiff and recomputation."""
 
 from __future__ import annotations
 
@@ -17,30 +17,30 @@ from unspool.engine.compiler.ir.verify import verify
 from unspool.engine.compiler.passes.affine_prologue import AffineProlog, plain
 from unspool.engine.compiler.passes.autodiff import differentiate, forget_detached
 from unspool.engine.compiler.passes.hoist import Prologue, hoist, sort_sums
-from unspool.engine.compiler.passes.recompute import save
+from unspool.engine.compiler.passes.recompute import choose_saved
 from unspool.engine.compiler.refusal import Refusal
 
 __all__ = ["SingleStep", "StepGraphs", "lower_cell"]
 
 
 _LARGEST = 3000
-"""Operations of one direction; more would take a minute to compile."""
+"""Operations of one direction at most; more would take a minute to compile."""
 
 
 @dataclass(frozen=True, eq=False)
 class SingleStep:
-    """A step's graph for a single call."""
+    """The graph of a step for single calls."""
 
     before: Prologue
-    """What depends on weights alone; its inputs are the step's own."""
+    """The values that depend on weights alone; its inputs are those of the step."""
     graph: Graph
-    """From inputs, and after them the state, to outputs."""
+    """From inputs, followed by the state, to outputs."""
     results: tuple[int, ...]
-    """Which output of the graph the step's output is, and each part of its state."""
+    """The number of the graph's output that is the step's output, then of each part of the state."""
 
     @classmethod
     def of(cls, whole: Graph, shapes: Sequence[tuple[int, ...]]) -> SingleStep:
-        """Turn states into inputs and outputs, each different one once; the shapes are those of the parts."""
+        """Turn states into inputs and outputs, each different output once; `shapes` are those of the state's parts."""
         before, step = hoist(whole, products=False)
         builder = Builder(push_slices=True)
         states = {
@@ -57,35 +57,35 @@ class SingleStep:
 
 @dataclass(frozen=True)
 class StepGraphs:
-    """All that is known of a step before it is compiled."""
+    """The graphs of a step, before any target is chosen."""
 
     tape: Tape
     before: Prologue
     inference: Graph
-    """One step forward that keeps nothing."""
+    """One step forward that saves nothing."""
     forward: Graph
     """One step forward that saves what `backward` reads."""
     backward: Graph
     shapes: tuple[tuple[int, ...], ...]
     """Of each part of the state, without the batch."""
     whole: Graph
-    """The step as it was traced, its sums sorted."""
+    """The step as traced, with its sums sorted."""
     plain: AffineProlog | None
-    """What runs before the loop, if that is plain enough to need no autograd."""
+    """The prologue in affine form, which needs no autograd; None if it does more."""
 
     @cached_property
     def widths(self) -> tuple[int, ...]:
-        """Of each part of the state, as a row."""
+        """Numbers of each part of the state."""
         return tuple(map(prod, self.shapes))
 
     @property
     def saved_widths(self) -> tuple[int, ...]:
-        """Of everything that is saved at every step."""
+        """Numbers of each value that every step saves."""
         return tuple(node.width for node in self.forward.find("saved").values())
 
     @cached_property
     def single(self) -> SingleStep:
-        """For calls of one step."""
+        """The graph for single calls."""
         return SingleStep.of(self.whole, self.shapes)
 
     def __str__(self) -> str:
@@ -93,7 +93,11 @@ class StepGraphs:
 
 
 def lower_cell(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGraphs:
-    """Take a cell's step apart.
+    """Lower a cell's step to graphs.
+
+    Args:
+        cell: The cell.
+        context_widths: Widths of the tensors that the step takes beside its input.
 
     Raises:
         Refusal: If the step does something that the compiler can't take; the message names the line.
@@ -105,7 +109,7 @@ def lower_cell(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGra
     builder = Builder(push_slices=True)
     step = builder.copy(loop)
     builder, inference, gradients = forget_detached(step, differentiate(step, builder))
-    forward, backward = save(inference, gradients, builder)
+    forward, backward = choose_saved(inference, gradients, builder)
     largest = max(len(graph.nodes()) for graph in (forward, backward))
     if largest > _LARGEST:
         raise Refusal(f"its step falls into {largest} operations: the compiler takes {_LARGEST} at most")

@@ -1,4 +1,4 @@
-"""The compiler's answer to a step that it can't compile."""
+"""The compiler's answer to a step that it can't take."""
 
 from __future__ import annotations
 

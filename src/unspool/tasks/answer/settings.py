@@ -101,4 +101,5 @@ ENTRY = TaskEntry(
     networks_help=WRITING_NETWORKS_HELP,
     with_cell={"network.network": "additive", "generator": True},
     next_verb="chat",
+    verbs=("chat", "add"),
 )

@@ -97,4 +97,5 @@ ENTRY = TaskEntry(
     networks={name: {"network.network": name} for name in ("memory", "key-value", "dynamic")},
     networks_help="memory, key-value or dynamic for a memory network whose sentences are sums",
     with_cell={"network.network": "memory", "network.encoder": "cell"},
+    verbs=("ask",),
 )

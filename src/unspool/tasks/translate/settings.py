@@ -101,4 +101,5 @@ ENTRY = TaskEntry(
     networks=WRITING_NETWORKS,
     networks_help=WRITING_NETWORKS_HELP,
     with_cell={"network.network": "bilinear"},
+    searches=True,
 )

@@ -72,4 +72,5 @@ ENTRY = TaskEntry(
     with_cell={"network.network": "recurrent"},
     next_verb="generate",
     reads_once=False,
+    verbs=("generate",),
 )

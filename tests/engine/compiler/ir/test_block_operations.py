@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from judge import assert_agrees_with_the_plain_loop
 from odd_cells import BLOCKS
 from torch import Tensor
 
@@ -99,9 +100,7 @@ def one_operation(name: str, lines: int, columns: int) -> type[OneOperation]:
 def test_emitted_operations_agree_with_the_plain_loop(name, lines, columns, dtype):
     width = OPERATIONS[name][1](torch.zeros(1, lines, columns), lines, columns).numel()
     case = make_case(one_operation(name, lines, columns), (3, 5, 2, width), dtype=dtype)
-    truth = case.double().outputs_and_gradients("reference")
-    plain = case.outputs_and_gradients("reference") if dtype == torch.float32 else None
-    assert_agrees(case.outputs_and_gradients("cpu"), truth, dtype, plain)
+    assert_agrees_with_the_plain_loop(case, case.outputs_and_gradients("cpu"))
 
 
 @pytest.mark.parametrize("target", [AVX512, AVX2, PORTABLE], ids=lambda target: target.name)

@@ -1,4 +1,4 @@
-"""Which torch calls a step may make, and what each is in the graph."""
+"""Lowering: the torch calls that a step may make, and their nodes in the graph."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CREATIONS = {
 
 
 class Lowering(RowShapes):
-    """Turns calls on rows into nodes."""
+    """Lowers torch calls on rows to nodes."""
 
     def __init__(self, builder: Builder, slice_weight: Callable[[Weight, int, int], Weight]) -> None:
         super().__init__(builder)
@@ -31,10 +31,16 @@ class Lowering(RowShapes):
         self.matrices: list[int] = []
 
     def __call__(self, name: str, arguments: Any, options: Any, results: Sequence[Tensor]) -> Sequence[Row]:
-        """The values of a call's results.
+        """Return the results of a call as rows.
+
+        Args:
+            name: Of the call, as `aten.add.Tensor`.
+            arguments: Rows, weights and numbers.
+            options: Keyword arguments of the call.
+            results: What torch returned, for its shapes.
 
         Raises:
-            Refusal: If the call is not among the known ones.
+            Refusal: If the compiler does not know the call.
         """
         if name in _VIEWS:
             return [self.view(arguments[0], tuple(results[0].shape[1:]))]
@@ -47,7 +53,7 @@ class Lowering(RowShapes):
         return [rows] if isinstance(rows, Row) else rows
 
     def product(self, row: Value, matrix: Value) -> Row:
-        """A row times a matrix of weights; of a row of several parts, the sum of their products."""
+        """Multiply a row by a matrix of weights; a row of several parts gives a sum of products."""
         if not (isinstance(row, Row) and isinstance(matrix, Weight)):
             raise Refusal("a matrix product of two values that both change from step to step")
         return Row(self._product(self.plain(row), matrix), (matrix.shape[1],))
@@ -141,7 +147,7 @@ def _hardsigmoid(t: Lowering, row: Value) -> Row:
 
 
 def _open_clamp(t: Lowering, row: Value, low: float = -1.0, high: float = 1.0) -> Row:
-    """Clamp with no gradient at the bounds themselves, as torch's activations do."""
+    """Clamp, with no gradient at the bounds themselves, as torch's activations do."""
     inside = t.apply("mul", t.apply("gt", row, low), t.apply("lt", row, high))
     return t.apply("where", inside, row, t.apply("detach", _clamp(t, row, low, high)))
 
@@ -160,7 +166,7 @@ def _addcdiv(t: Lowering, a: Value, b: Value, c: Value, value: float = 1) -> Row
 
 def _cat(t: Lowering, parts: Sequence[Value], dim: int = 0) -> Row:
     if any(not isinstance(part, Row) for part in parts):
-        raise Refusal("joining rows with a weight: expand it to the batch is not known to the compiler")
+        raise Refusal("joining rows with a weight: expand the weight to the batch first")
     return t.join(parts, *t.dims(parts[0], dim))
 
 
@@ -231,7 +237,7 @@ def _mean(t: Lowering, row: Row, dim: Any = None, keepdim: bool = False, dtype: 
 
 
 def _scatter(t: Lowering, row: Row, mean: Row, dim: Any, keepdim: bool = True) -> Row:
-    """The sum of squares around the mean. It is smallest there, so nothing flows through the mean."""
+    """Return the sum of squares around the mean. The sum is smallest there, so no gradient flows through the mean."""
     centred = t.apply("sub", row, t.apply("detach", mean))
     return t.reduce("sum", t.apply("mul", centred, centred), dim, keepdim)
 
@@ -293,7 +299,7 @@ _VIEWS = {
         "reshape.default", "alias.default", "clone.default", "_to_copy.default", "contiguous.default",
     )
 }  # fmt: skip
-"""Calls that change nothing but a shape."""
+"""Calls that change only a shape."""
 
 _KNOWN: dict[str, Callable[..., Row | list[Row]]] = {
     **{

@@ -19,16 +19,16 @@ __all__ = ["ABSENT", "Reads"]
 _LIBRARIES = frozenset(sys.stdlib_module_names) | {"torch", "numpy", "unspool"}
 """Packages whose globals and classes nobody changes."""
 ABSENT = object()
-"""What a name stands for that leads nowhere."""
+"""The value of a name that leads nowhere."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), Tensor, nn.Module, np.ndarray, np.generic, torch.dtype)
-"""Values without functions or attributes that a step's result depends on, or that count elsewhere."""
+"""Values without functions or attributes that a step's result depends on, or that the fingerprint covers elsewhere."""
 
 
 class Reads:
     """The values that a step may read, found by the names in its code and in the code of all that it calls.
 
-    A name counts wherever it may lead: a global `SCALE`, `config.SCALE` in a module, `self.SCALE` in a class. More is
-    found than is read; a superfluous value costs a comparison.
+    A name counts wherever it may lead: a global `SCALE`, `config.SCALE` in a module, `self.SCALE` in a class. The list
+    may hold more than the step reads; a superfluous value costs a comparison.
 
     Args:
         cell: The cell.
@@ -38,7 +38,7 @@ class Reads:
         self.entries: list[tuple[Mapping[str, object], str, object]] = []
         """Values in globals, modules, classes and objects: the mapping, the name in it, and the value."""
         self.others: list[tuple[str, Callable[[], object], object]] = []
-        """Values in closures, slots and default arguments: a name, how to read the value, and the value."""
+        """Values in closures, slots and default arguments: a name, a function that reads the value, and the value."""
         self._visited: dict[tuple[int, int], tuple[object, object]] = {}
         for module in cell.modules():
             name = "step" if module is cell else "forward"
@@ -47,12 +47,12 @@ class Reads:
         del self._visited
 
     def values(self) -> Iterator[tuple[str, object]]:
-        """Every value with its name."""
+        """Yield every value with its name."""
         yield from ((name, value) for _, name, value in self.entries)
         yield from ((name, value) for name, _, value in self.others)
 
     def _function(self, function: object, owner: object) -> None:
-        """Follow a function, or what wraps one, called on `owner`."""
+        """Follow a function, or its wrapper, called on `owner`."""
         if isinstance(function, staticmethod | classmethod | MethodType):
             function = function.__func__
         elif isinstance(function, property):
@@ -77,7 +77,7 @@ class Reads:
             self._other(label, functools.partial(getattr, function, name), names, owner)
 
     def _attributes(self, owner: object, names: set[str]) -> None:
-        """Follow those names that are attributes of an object: its own, then those of its classes."""
+        """Follow the names that are attributes of an object: its own, then those of its classes."""
         own = getattr(owner, "__dict__", {})
         for name in names & own.keys():
             if not isinstance(owner, nn.Module):  # what a module holds itself counts by value already
@@ -103,7 +103,7 @@ class Reads:
         self._follow(value, names, owner)
 
     def _follow(self, value: object, names: set[str], owner: object) -> None:
-        """Follow a value to the functions it holds, and to those of the names that are its attributes."""
+        """Follow a value to the functions it holds, and to the names that are its attributes."""
         if isinstance(value, _PLAIN):
             return
         if isinstance(value, FunctionType | staticmethod | classmethod | MethodType | property):
@@ -131,7 +131,7 @@ class Reads:
             self._attributes(value, names)
 
     def _is_new(self, value: object, reader: object) -> bool:
-        """Whether a value is met for the first time by a reader; both are held, so that their ids stay their own.
+        """Return whether a reader meets a value for the first time; both are held, so that their ids stay their own.
 
         Args:
             value: A function, or an object that holds values.
@@ -146,7 +146,7 @@ class Reads:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Names of globals and attributes in a function and in the functions written inside it."""
+    """Return the names of globals and attributes in a function and in the functions written inside it."""
     names = {"__call__", *code.co_names}
     for constant in code.co_consts:
         if isinstance(constant, CodeType):

@@ -1,8 +1,8 @@
-"""Values of a step as rows of the graph: what torch's shapes, broadcasting and views mean there.
+"""Shape semantics of rows: what torch's shapes, broadcasting and views mean in the graph.
 
-A tensor of shape (batch, A, B, ...) is a row of A·B·... numbers, as it lies in memory. So a view is the same row.
-Along one dimension torch's broadcasting makes blocks and its sums go over blocks, where nothing stands before the
-dimension or nothing after it; where something stands on both sides, the row is cut into lines and each goes alone.
+A tensor of shape (batch, A, B, ...) is a row of A·B·... numbers, as it lies in memory; so a view is the same row. Along
+one dimension torch's broadcasting makes blocks and its sums go over blocks, where nothing stands before the dimension
+or nothing after it. Where something stands on both sides, the row is cut into lines, each handled alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MOVED = "a transposed block outside of a product: the compiler never moves one"
 
 @dataclass(frozen=True)
 class Weight:
-    """A value of the tape: it depends on weights alone."""
+    """A value of the tape, which depends on weights alone."""
 
     number: int
     shape: tuple[int, ...]
@@ -40,28 +40,32 @@ class Row:
     shape: tuple[int, ...]
     """Without the batch."""
     turned: bool = False
-    """Whether the node holds the transpose. Only products of blocks take that: nothing is ever moved for it."""
+    """Whether the node holds the transpose. Only products of blocks take that: the compiler never moves a block."""
 
 
 Value = Row | Weight | float
 
 
 def number_of(numbers: list[int], value: int) -> int:
-    """Where a value stands in a list, at its end from now on if nowhere."""
+    """Return the index of a value in a list; a new value is appended."""
     if value not in numbers:
         numbers.append(value)
     return numbers.index(value)
 
 
 class RowShapes:
-    """Makes rows of rows."""
+    """Makes rows of rows, with torch's shape semantics."""
 
     def __init__(self, builder: Builder) -> None:
         self.b = builder
         self.vectors: list[int] = []
 
     def plain(self, row: Value) -> Node:
-        """The node of a value that is one, and lies as it says."""
+        """Return the node of a row that is not transposed.
+
+        Raises:
+            Refusal: If the value is no row, or is transposed.
+        """
         if not isinstance(row, Row):
             raise Refusal("a weight or a number among rows: expand it to the batch")
         if row.turned:
@@ -69,7 +73,7 @@ class RowShapes:
         return row.node
 
     def weight(self, weight: Weight, rank: int) -> Row:
-        """A weight beside tensors of so many dimensions: it is the same for all of the batch."""
+        """Return a weight as a row beside tensors of `rank` dimensions: the same for the whole batch."""
         padded = (1,) * (rank - len(weight.shape)) + weight.shape
         if len(padded) > rank or padded[0] != 1:
             raise Refusal(f"a weight of shape {weight.shape} among rows: the compiler takes one number per feature")
@@ -77,7 +81,7 @@ class RowShapes:
         return Row(vector, padded[1:])
 
     def apply(self, operation: str, *values: Value) -> Row:
-        """A pointwise operation on rows, weights and numbers, which broadcast as in torch."""
+        """Apply a pointwise operation to rows, weights and numbers, which broadcast as in torch."""
         ranks = {len(value.shape) + 1 for value in values if isinstance(value, Row)}
         if len(ranks) > 1:
             raise Refusal(
@@ -92,7 +96,7 @@ class RowShapes:
         return Row(self.b.pointwise(operation, *nodes, width=prod(shape)), shape)
 
     def _apply_turned(self, operation: str, values: Sequence[Value]) -> Row:
-        """The same of transposed blocks and numbers."""
+        """Apply a pointwise operation to transposed blocks and numbers."""
         (first, *others) = [value for value in values if isinstance(value, Row)]
         alike = first.turned and all(row.turned and row.shape == first.shape for row in others)
         if not alike or any(isinstance(value, Weight) for value in values):
@@ -101,7 +105,7 @@ class RowShapes:
         return Row(self.b.pointwise(operation, *nodes), first.shape, turned=True)
 
     def expand(self, value: Value, shape: tuple[int, ...]) -> Row:
-        """A value repeated until it has a shape."""
+        """Broadcast a value to a shape."""
         if isinstance(value, Row) and value.shape == shape:
             return value
         return Row(self.b.expand(self._broadcast(self._row(value, len(shape) + 1), shape), prod(shape)), shape)
@@ -112,7 +116,7 @@ class RowShapes:
         return value if isinstance(value, Row) else Row(self.b.constant(value), ())
 
     def _broadcast(self, row: Row, shape: tuple[int, ...]) -> Node:
-        """The node of a row, as wide as a shape or 1 wide."""
+        """Return the node of a row, as wide as a shape, or 1 wide."""
         node, own = self.plain(row), [1] * (len(shape) - len(row.shape)) + list(row.shape)
         while node.width not in (1, prod(shape)):
             short = [dim for dim, size in enumerate(shape) if own[dim] < size]
@@ -136,7 +140,7 @@ class RowShapes:
     # -- dimensions
 
     def dims(self, row: Value, dims: Any) -> list[int]:
-        """Dimensions of a tensor as those of its shape without the batch."""
+        """Return dimensions of a tensor as sorted dimensions of its shape without the batch."""
         assert isinstance(row, Row)
         requested = [dims] if isinstance(dims, int) else list(dims or [0])
         numbers = sorted(dim % (len(row.shape) + 1) - 1 for dim in requested)
@@ -145,7 +149,7 @@ class RowShapes:
         return numbers
 
     def reduce(self, operation: str, row: Value, dims: Any, keepdim: bool = True) -> Row:
-        """The sum or the largest along some dimensions."""
+        """Return the sum or the maximum along some dimensions."""
         assert isinstance(row, Row)
         node, shape = self.plain(row), list(row.shape)
         over = self.dims(row, dims)
@@ -160,7 +164,7 @@ class RowShapes:
         return self.b.concat(self.b.over_columns(operation, line, after) for line in self._lines(node, before))
 
     def slice(self, row: Value, dim: int, start: int, stop: int) -> Row:
-        """A range along a dimension."""
+        """Return a range along a dimension."""
         assert isinstance(row, Row)
         before, after = prod(row.shape[:dim]), prod(row.shape[dim + 1 :])
         lines = self._lines(self.plain(row), before)
@@ -168,11 +172,11 @@ class RowShapes:
         return Row(node, (*row.shape[:dim], stop - start, *row.shape[dim + 1 :]))
 
     def split(self, row: Value, dim: int, sizes: Iterable[int]) -> list[Row]:
-        """All of a row, in ranges along a dimension."""
+        """Split a row into ranges along a dimension."""
         return [self.slice(row, dim, start, stop) for start, stop in pairwise([0, *accumulate(sizes)])]
 
     def join(self, rows: Sequence[Value], dim: int) -> Row:
-        """Rows side by side along a dimension."""
+        """Join rows along a dimension."""
         (first, *_) = [row for row in rows if isinstance(row, Row)]
         cut = [self._lines(self.plain(row), prod(first.shape[:dim])) for row in rows]
         size = sum(row.shape[dim] for row in rows if isinstance(row, Row))
@@ -180,23 +184,23 @@ class RowShapes:
         return Row(node, (*first.shape[:dim], size, *first.shape[dim + 1 :]))
 
     def roll(self, row: Value, dim: int, by: int) -> Row:
-        """Moved on along a dimension; what leaves at one end comes in at the other."""
+        """Roll a row along a dimension."""
         assert isinstance(row, Row)
         before, after = prod(row.shape[:dim]), prod(row.shape[dim + 1 :])
         lines = self._lines(self.plain(row), before)
         return Row(self.b.concat(self.b.roll(line, by * after) for line in lines), row.shape)
 
     def view(self, row: Value, shape: tuple[int, ...]) -> Row:
-        """The same numbers under another shape."""
+        """Return the same numbers under another shape."""
         assert isinstance(row, Row)
         return row if row.shape == shape else Row(self.plain(row), shape)
 
     def drop(self, row: Row, dims: Sequence[int]) -> Row:
-        """Without some dimensions of size 1."""
+        """Remove dimensions of size 1."""
         return self.view(row, tuple(size for dim, size in enumerate(row.shape) if dim not in dims))
 
     def permute(self, row: Value, order: Sequence[int]) -> Row:
-        """With its dimensions in another order, counted without the batch."""
+        """Permute the dimensions, counted without the batch."""
         assert isinstance(row, Row)
         shape = tuple(row.shape[dim] for dim in order)
         long = [dim for dim in order if row.shape[dim] > 1]
@@ -209,7 +213,7 @@ class RowShapes:
     # -- products of blocks
 
     def multiply(self, a: Value, b: Value) -> Row:
-        """The matrix product of two blocks, n x k and k x m, line by line of what has fewest of them."""
+        """Return the matrix product of two blocks, n x k and k x m, line by line of the factor with the fewest."""
         if not (isinstance(a, Row) and isinstance(b, Row)):
             raise Refusal("a batched product of blocks and a weight: the compiler takes products of rows with a weight")
         (n, k), m = a.shape, b.shape[1]
@@ -224,7 +228,7 @@ class RowShapes:
         return min(ways, key=lambda way: way[0])[1]()
 
     def _products(self, node: Node, lines: int, block: Row) -> Node:
-        """Each line times a block."""
+        """Multiply each line by a block."""
         width = block.shape[1]
         products = []
         for line in self._lines(node, lines):
@@ -237,7 +241,7 @@ class RowShapes:
         return self.b.concat(products)
 
     def _sum_of_products(self, left: Node, right: Node, lines: int) -> Node:
-        """The products of each two lines, every number of one with every number of the other, added up."""
+        """Return the sum over lines of the outer products of each two lines."""
         total = self.b.constant(0.0)
         for a, b in zip(self._lines(left, lines), self._lines(right, lines), strict=True):
             total = self.b.pointwise(
@@ -247,7 +251,7 @@ class RowShapes:
 
 
 def _together(shapes: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
-    """The shape to which torch has broadcast some others."""
+    """Return the shape to which torch broadcasts some others."""
     rank = max(map(len, shapes))
     padded = [(1,) * (rank - len(shape)) + shape for shape in shapes]
     return tuple(max(sizes) for sizes in zip(*padded, strict=True))

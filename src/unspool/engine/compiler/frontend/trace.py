@@ -1,7 +1,7 @@
-"""Trace: run a cell's step once on small tensors, and write down what it did as a graph.
+"""Trace: run a cell's step once on small tensors, and record its torch calls as a graph.
 
-What depends on weights alone is kept as a tape of torch calls, any of them, to be replayed under autograd. What
-depends on inputs or state is translated to the closed set of operations, or refused with the line of the cell.
+Calls that depend on weights alone are recorded on a tape, whatever they are, and are replayed under autograd. Calls
+that depend on inputs or state are lowered to the closed set of operations, or refused with the line of the cell.
 """
 
 from __future__ import annotations
@@ -55,12 +55,12 @@ class Tape:
     calls: tuple[tuple[Any, tuple[Any, ...], dict[str, Any]], ...]
     """Function and arguments of each call; a `Weight` among them stands for an earlier value."""
     matrices: tuple[int, ...]
-    """Which values are the matrices 0, 1, ... of the graph."""
+    """The values that are the matrices 0, 1, ... of the graph."""
     vectors: tuple[int, ...]
-    """Which values are its vectors."""
+    """The values that are its vectors."""
 
     def replay(self, owned: dict[str, Tensor]) -> tuple[list[Tensor], list[Tensor]]:
-        """The matrices and vectors that a cell's weights give now, under autograd."""
+        """Return the matrices and vectors of the graph for a cell's weights, under autograd."""
         values = [owned[name] for name in self.names]
         for function, arguments, options in self.calls:
             if any(isinstance(part, list | tuple) for part in arguments) or options:
@@ -89,6 +89,10 @@ def trace(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Trace:
     """Trace a cell's step.
 
     Inputs are numbered from 0: the step's input, then each tensor of context.
+
+    Args:
+        cell: The cell.
+        context_widths: Widths of the tensors of context.
 
     Raises:
         Refusal: If the step does something that the compiler can't take; the message names the line.
@@ -129,7 +133,7 @@ def _record(cell: Cell[Any], context_widths: tuple[int, ...], batch: int) -> Tra
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Sees every torch call of a step."""
+    """Records every torch call of a step."""
 
     def __init__(self, cell: Cell[Any], batch: int) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -150,14 +154,14 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return False  # nothing is compiled while a step is traced, and to say so torch would import its compiler: 2 s
 
     def give(self, tensor: Tensor, kind: str, number: int) -> None:
-        """Name a tensor that the step is handed."""
+        """Name an argument of the step."""
         shape = tuple(tensor.shape[1:])
         self._put(tensor, Row(self._builder.source(kind, number, prod(shape)), shape))
 
     def __torch_dispatch__(
         self, function: Any, types: Any, arguments: tuple[Any, ...] = (), options: dict[str, Any] | None = None
     ) -> Any:
-        """Run one call and write it down."""
+        """Run one call and record it."""
         options = options or {}
         if torch._C._dispatch_has_kernel_for_dispatch_key(function.name(), "CompositeImplicitAutograd"):
             with self:  # autograd takes such calls apart, but it is off for tensors of inference mode
@@ -235,7 +239,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return Weight(self._count - 1, (stop - start, *weight.shape[1:]))
 
     def finish(self, cell: Cell[Any], returned: Any, state: Any) -> Trace:
-        """The trace, once the step has returned."""
+        """Return the trace, after the step has returned."""
         if not (isinstance(returned, tuple) and len(returned) == 2 and isinstance(returned[1], type(state))):
             raise Refusal(f"{type(cell).__name__}.step does not return a pair: the output and the new state")
         output, new = returned
@@ -253,7 +257,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _where() -> tuple[str, int]:
-    """The innermost line outside torch and the compiler: the cell's."""
+    """Return the innermost line outside torch and the compiler: the cell's."""
     frame = sys._getframe(2)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back

@@ -1,4 +1,4 @@
-"""Make the nodes of a graph, each only once, and simplify them on the way."""
+"""Builder: makes the nodes of a graph, each only once, and simplifies them on the way."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["Builder"]
 
 
 class Builder:
-    """Makes nodes, each only once, and simplifies on the way.
+    """Makes nodes, each only once, and simplifies them on the way.
 
     Args:
         push_slices: Whether a slice of a sum becomes the sum of slices. Inside the loop that makes slices free; before
-            the loop it would tear products apart.
-        detached: Whether `detach` is kept. Once gradients are taken, it says nothing.
+            the loop it would split products.
+        detached: Whether `detach` is kept. After autodiff it has no meaning.
     """
 
     def __init__(self, *, push_slices: bool, detached: bool = True) -> None:
@@ -32,15 +32,15 @@ class Builder:
         return self._nodes[key]
 
     def source(self, kind: str, number: int, width: int) -> Node:
-        """Something the step is given."""
+        """An argument of the step."""
         return self._node("source", (), width, (kind, number))
 
     def constant(self, number: float, width: int = 1) -> Node:
-        """The same number everywhere."""
+        """The same number in every column."""
         return self._node("constant", (), width, (float(number),))
 
     def pointwise(self, operation: str, *arguments: Node | float, width: int | None = None) -> Node:
-        """Apply an operation column by column; rows of width 1 count for all columns."""
+        """An operation column by column; rows of width 1 count for all columns."""
         nodes = tuple(part if isinstance(part, Node) else self.constant(part) for part in arguments)
         width = max(node.width for node in nodes) if width is None else width
         nodes = tuple(node.arguments[0] if node.operation == "expand" else node for node in nodes)
@@ -73,7 +73,7 @@ class Builder:
         return self.expand(nodes[0], width) if operation in ("sub", "div") and nothing else None
 
     def expand(self, node: Node, width: int) -> Node:
-        """Repeat a row of width 1 in every column."""
+        """A row of width 1, repeated in every column."""
         return self.pointwise("expand", node, width=width)
 
     def product(self, node: Node, matrix: int, width: int, transposed: bool = False) -> Node:
@@ -81,29 +81,29 @@ class Builder:
         return self._node("product", (node,), width, (matrix, transposed))
 
     def reduce(self, operation: str, node: Node) -> Node:
-        """The sum or the largest of all columns, 1 wide."""
+        """The sum or the maximum of all columns, 1 wide."""
         if node.operation in (f"{operation}_inner", f"{operation}_outer"):
             return self.reduce(operation, node.arguments[0])
         return node if node.width == 1 else self._node(operation, (node,), 1)
 
     def over_lines(self, operation: str, node: Node, lines: int) -> Node:
-        """The sum or the largest of each line of a block."""
+        """The sum or the maximum of each line of a block."""
         if lines in (1, node.width):
             return self.reduce(operation, node) if lines == 1 else node
         return self._node(f"{operation}_inner", (node,), lines)
 
     def over_columns(self, operation: str, node: Node, columns: int) -> Node:
-        """The sum or the largest of each column of a block."""
+        """The sum or the maximum of each column of a block."""
         if columns in (1, node.width):
             return self.reduce(operation, node) if columns == 1 else node
         return self._node(f"{operation}_outer", (node,), columns)
 
     def spread(self, node: Node, times: int) -> Node:
-        """Each number of a row several times, one behind the other."""
+        """Each number of a row `times` times, one behind the other."""
         return self._repeat("spread", node, times)
 
     def tile(self, node: Node, times: int) -> Node:
-        """A row several times, one behind the other."""
+        """A row `times` times, one behind the other."""
         return self._repeat("tile", node, times)
 
     def _repeat(self, operation: str, node: Node, times: int) -> Node:
@@ -116,7 +116,7 @@ class Builder:
         return self._node(operation, (node,), node.width * times)
 
     def roll(self, node: Node, by: int) -> Node:
-        """A row moved on by some columns; what leaves it at one end comes in at the other."""
+        """A row rolled by some columns."""
         by %= node.width
         by -= node.width * (2 * by > node.width)  # the shorter way round
         if by == 0 or node.operation in ("constant", "expand"):
@@ -128,7 +128,7 @@ class Builder:
         return self._node("outer", (left, right), 0)
 
     def slice(self, node: Node, start: int, stop: int) -> Node:
-        """Some columns."""
+        """A range of columns."""
         if (start, stop) == (0, node.width):
             return node
         if node.operation == "slice":
@@ -149,7 +149,7 @@ class Builder:
         return self._node("slice", (node,), stop - start, (start, stop))
 
     def _slice_repeated(self, node: Node, start: int, stop: int) -> Node:
-        """Columns of a block that was made of a row: whole lines of it, and what is left of a line at either end."""
+        """Columns of a repeated block: whole lines of it, and the rest of a line at either end."""
         (row,), (_, columns) = node.arguments, block(node)
         first, last = -(-start // columns), stop // columns
         if first > last:  # within a line
@@ -209,7 +209,7 @@ class Builder:
         return self._node(node.operation, arguments, node.width, node.value)
 
     def copy(self, graph: Graph, replaced: dict[Node, Node] | None = None) -> Graph:
-        """Build a graph again, with some nodes put in the place of others."""
+        """Build a graph again, with some nodes replaced by others."""
         new = dict(replaced or {})
         for node in ordered((end for _, end in graph.results), new.keys()):
             new[node] = self.rebuild(node, tuple(new[argument] for argument in node.arguments))

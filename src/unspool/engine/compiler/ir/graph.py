@@ -1,10 +1,10 @@
-"""What one step computes, as a small closed graph: the compiler's only language.
+"""The IR: what one step computes, as a small closed graph of immutable nodes.
 
 A node is one row of numbers per sequence, `width` wide; a row of width 1 counts for every column (it broadcasts). A
-block of A lines of B numbers is a row too, line behind line: `spread` and `tile` make one of a row, and sums or largest
-values along its lines (`inner`) or across them (`outer`) make a row of it.
-Nodes are immutable and shared: a `Builder` hands out the same node for the same question. `verify` is the written spec
-and runs after every pass; `interpreter.py` says what a graph means; every node keeps the line of the cell it came from.
+block of A lines of B numbers is a row too, line behind line: `spread` and `tile` make a block of a row, and sums or
+maxima along its lines (`inner`) or across them (`outer`) make a row of a block. A `Builder` returns the same node for
+the same request. `verify` is the written spec and runs after every pass; `interpreter.py` gives a graph its meaning;
+every node knows its line of the cell.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import Any
 __all__ = ["OVER_BLOCKS", "REDUCTIONS", "REPEATS", "RESULTS", "SOURCES", "Graph", "Node", "block", "ordered"]
 
 SOURCES = ("input", "state", "vector", "after", "saved", "output_gradient", "carry")
-"""What a step is given. Forward: the hoisted inputs of this step, the states before it, and vectors that are the same
-for all rows. Backward besides: the states after the step, what forward saved, and the gradients that flow in."""
+"""Arguments of a step. Forward: the hoisted inputs of this step, the states before it, and vectors that are the same
+for all rows. Backward also: the states after the step, what forward saved, and the gradients of its results."""
 RESULTS = ("output", "state", "saved", "input", "vector", "matrix", "carry")
-"""What a step hands out. `input`, `vector` and `matrix` are gradients; the last two are summed over all rows."""
+"""Results of a step. `input`, `vector` and `matrix` are gradients; the last two are summed over all rows."""
 REDUCTIONS = ("sum", "max")
 """Over a whole row."""
 OVER_BLOCKS = ("sum_inner", "max_inner", "sum_outer", "max_outer")
@@ -36,8 +36,8 @@ class Node:
     arguments: tuple[Node, ...]
     width: int
     value: tuple[Any, ...] = ()
-    """Of a source: its kind and number. Of a constant: the number. Of a slice: first and last column, exclusive.
-    Of a product: the matrix's number and whether it is transposed. Of a roll: by how many columns."""
+    """Of a source: its kind and number. Of a constant: the number. Of a slice: first and last column, exclusive. Of a
+    product: the matrix's number and whether it is transposed. Of a roll: the number of columns."""
     where: str = ""
     """`file:line` of the cell."""
 
@@ -47,20 +47,20 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """Named results; everything they need hangs on them."""
+    """Named results, and through them all nodes that they need."""
 
     results: tuple[tuple[tuple[str, int], Node], ...]
 
     def nodes(self) -> list[Node]:
-        """All nodes, each after what it needs."""
+        """Return all nodes, each after its arguments."""
         return ordered(node for _, node in self.results)
 
     def find(self, kind: str) -> dict[int, Node]:
-        """The results of one kind by number."""
+        """Return the results of one kind by number."""
         return {number: node for (name, number), node in self.results if name == kind}
 
     def __str__(self) -> str:
-        """One line a node: name, width, what it is, where it came from."""
+        """One line for each node: name, width, operation, and the line of the cell."""
         names: dict[Node, str] = {}
         lines: list[str] = []
         for node in self.nodes():
@@ -87,7 +87,7 @@ def _suffix(node: Node) -> str:
 
 
 def block(node: Node) -> tuple[int, int]:
-    """Lines and columns of the block that a node makes of a row, or goes over."""
+    """Return lines and columns of the block that a node makes of a row, or reduces."""
     (argument,) = node.arguments
     if node.operation in REPEATS:
         times = node.width // argument.width
@@ -97,7 +97,7 @@ def block(node: Node) -> tuple[int, int]:
 
 
 def ordered(ends: Iterable[Node], done: Collection[Node] = ()) -> list[Node]:
-    """Everything that the given nodes need beyond what is known, and themselves, each after what it needs."""
+    """Return some nodes and all that they need, each after its arguments; without those in `done`."""
     visited = set(done)
     order: list[Node] = []
     stack = [(node, False) for node in reversed(list(ends))]

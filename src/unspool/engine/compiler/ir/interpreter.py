@@ -1,4 +1,4 @@
-"""What a graph means: an interpreter in plain torch, slow and obvious."""
+"""Interpreter: the meaning of a graph, in plain torch, slow and obvious."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def interpret(
     """Compute a graph's results.
 
     Args:
-        graph: What to compute.
+        graph: The graph.
         sources: Each source by kind and number, (rows, width); vectors are (1, width).
         matrices: The matrices by number.
 
@@ -48,7 +48,7 @@ def interpret(
 
 
 def compute(node: Node, arguments: list[Tensor], matrices: Sequence[Tensor]) -> Tensor:
-    """The value of one node, given its arguments'."""
+    """Return the value of one node for the values of its arguments, each (rows, width) or (1, width)."""
     if node.operation == "expand":
         return arguments[0].expand(-1, node.width)
     if node.operation in POINTWISE:

@@ -1,4 +1,4 @@
-"""The pointwise operations a step may use: what each means and how it is differentiated.
+"""The pointwise operations: meaning and differentiation rule of each.
 
 Truth is a number here: comparisons give 1 or 0, and anything but 0 counts as true.
 """
@@ -28,7 +28,7 @@ Rule = Callable[[_Maker, Node, Node, tuple[Node, ...]], tuple[Node | None, ...]]
 """From the result, its gradient and the arguments to the gradients of the arguments; None where there is none."""
 
 CHEAP, DIVISION, SERIES = 1, 3, 8
-"""Roughly what an operation costs beside an addition."""
+"""Rough costs of operations, in additions."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Pointwise:
     cost: int = CHEAP
 
     def number(self, *arguments: float) -> float:
-        """What it gives for plain numbers."""
+        """Return the result for plain numbers."""
         return float(self.meaning(*(torch.tensor(part, dtype=torch.float64) for part in arguments)))
 
 
@@ -54,7 +54,7 @@ def _truth(compare: Callable[[Tensor, Tensor], Tensor]) -> Pointwise:
 
 
 def _one(derivative: Callable[[Any, Any, Any, Any], Any]) -> Rule:
-    """A rule for one argument."""
+    """Return a rule for one argument."""
     return lambda b, y, g, x: (derivative(b, y, g, x[0]),)
 
 
@@ -70,7 +70,7 @@ def _pick(b: _Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None
 
 
 def _larger(sign: str) -> Rule:
-    """Of two equal arguments each gets half, as in torch."""
+    """Return the rule of a maximum or minimum: two equal arguments get half of the gradient each, as in torch."""
 
     def rule(b: _Maker, y: Node, g: Node, x: tuple[Node, ...]) -> tuple[Node | None, ...]:
         half = b.pointwise("mul", b.pointwise("eq", x[0], x[1]), b.pointwise("mul", g, 0.5))
@@ -82,8 +82,8 @@ def _larger(sign: str) -> Rule:
     return rule
 
 
-def _packed_weights(sign: str) -> Rule:
-    """Clamping: at the bound itself the gradient still passes, as in torch."""
+def _bounded(sign: str) -> Rule:
+    """Return the rule of a clamp: at the bound itself the gradient still passes, as in torch."""
     return lambda b, y, g, x: (b.pointwise("where", b.pointwise(sign, x[0], x[1]), g, 0.0), None)
 
 
@@ -105,8 +105,8 @@ POINTWISE: dict[str, Pointwise] = {
     "sign": Pointwise(1, torch.sign, _nothing),
     "minimum": Pointwise(2, torch.minimum, _larger("lt")),
     "maximum": Pointwise(2, torch.maximum, _larger("gt")),
-    "at_least": Pointwise(2, torch.maximum, _packed_weights("ge")),
-    "at_most": Pointwise(2, torch.minimum, _packed_weights("le")),
+    "at_least": Pointwise(2, torch.maximum, _bounded("ge")),
+    "at_most": Pointwise(2, torch.minimum, _bounded("le")),
     "relu": Pointwise(1, torch.relu, _one(lambda b, y, g, x: b.pointwise("where", b.pointwise("gt", y, 0.0), g, 0.0))),
     "sigmoid": Pointwise(
         1,

@@ -1,13 +1,12 @@
-"""Schedule: from a step's graph to phases of products and fused row loops over named memory.
+"""Fusion: from a step's graph to phases of products and fused row loops over memory buffers.
 
-The level of a value is the number of products that stand one behind the other before it. Each level is a phase: first
-its products, for all rows, then one pass over the rows that does everything pointwise. Within a row, what needs a sum
-over the row, or a value that is repeated or rolled, stands one stage later. So each loop has a level, a stage and a
-grid.
+The level of a value is the number of products in a chain before it. Each level is a phase: first its products, for all
+rows, then one pass over the rows that does everything pointwise. Within a row, a value that needs a sum over the row,
+or a value that is repeated or rolled, stands one stage later. So each loop has a level, a stage and a grid.
 
-Slices cost nothing, they are column offsets; the parts of a concat are stored side by side. What is repeated to a block
-lies in memory, and the loop over the block reads it by line or by column; what is rolled is stored with both its ends
-wrapped round, and read from another column on.
+Slices cost nothing, they are column offsets; the parts of a concat are stored side by side. A row that is repeated to a
+block lies in memory, and the loop over the block reads it by line or by column; a row that is rolled is stored with
+both its ends wrapped round, and read from another column on.
 """
 
 from __future__ import annotations
@@ -35,21 +34,22 @@ from unspool.engine.compiler.loops.loop_ir import (
 __all__ = ["fuse"]
 
 _LIMIT = SERIES - 1
-"""What computing a value again in a later loop may cost, in additions; above that it is put into memory."""
+"""Cost of computing a value again in a later loop at most, in additions; dearer values are stored."""
 _APART = 544
-"""Numbers between what two threads write all the time: a processor that fetches ahead would take the other's away."""
+"""Numbers between two threads' memories that are written all the time: a processor that prefetches lines would take the
+other thread's away."""
 _RESIDENT = ("source", "product", "roll", *OVER_BLOCKS)
-"""What lies in memory by itself."""
+"""Operations whose results lie in memory anyway."""
 
 
 def fuse(graph: Graph, *, lanes: int, backward: bool, history: frozenset[int]) -> LoopNest:
-    """Lay a step out.
+    """Fuse a step's graph into loops.
 
     Args:
         graph: One step, forward or backward.
-        lanes: Numbers in a vector register; rows of our own memory are padded to whole vectors.
-        backward: Which of the two.
-        history: States whose value after every step is kept; of the others there are only two, before and after.
+        lanes: Numbers in a vector register; rows of scratch memory are padded to whole vectors.
+        backward: Whether the step is a backward one.
+        history: States whose value after every step is kept; of the others only two blocks are, before and after.
     """
     while True:
         attempt = _Schedule(graph, lanes, backward, history)
@@ -66,7 +66,7 @@ Time = tuple[int, int]  # level, stage
 Roots = dict[tuple[Time, Grid], list[Node]]
 _ONCE = Grid(1, 1)
 _SOON = Slice(Buffer("soon", "row", 0), 0)
-"""Where a value will be in the next attempt."""
+"""The place of a value in the next attempt."""
 
 
 class _Schedule:
@@ -83,7 +83,7 @@ class _Schedule:
         self._grids: dict[Node, Grid] = {}
         self._scratch = 0
         self.crossing: list[Node] = []
-        """Values wanted in later loops that must lie in memory by then; if there are any, this was not it yet."""
+        """Values of earlier loops that must lie in memory; if there are any, this attempt fails."""
         for node in self._nodes:
             self._grids[node] = self._grid(node)
             self._times[node] = self._time(node)
@@ -105,7 +105,7 @@ class _Schedule:
         return (latest[0], latest[1] + 1) if node.operation in (*REDUCTIONS, *OVER_BLOCKS) else latest
 
     def _waits(self, node: Node, argument: Node) -> bool:
-        """Whether a value must lie in memory, all of it, before a loop can look at it."""
+        """Return whether a value must lie in memory, all of it, before a loop can read it."""
         if argument.operation == "concat":
             return node.operation != "outer"
         if node.operation in REPEATS:
@@ -114,7 +114,7 @@ class _Schedule:
         return node.operation == "roll" or (other and (node.operation in POINTWISE or node.operation in OVER_BLOCKS))
 
     def _grid(self, node: Node) -> Grid:
-        """What a loop goes over that computes a value."""
+        """Return the grid of the loop that computes a value."""
         if node.operation in REPEATS:
             return Grid(*block(node))
         grids = (self._grids[part] for part in node.arguments if part.width == node.width)
@@ -122,7 +122,7 @@ class _Schedule:
         return blocks[0] if blocks else Grid(1, node.width)
 
     def _goes_over(self, node: Node) -> Grid:
-        """What a loop goes over that ends in a value."""
+        """Return the grid of the loop that ends in a value."""
         if node.operation in OVER_BLOCKS:
             return Grid(*block(node))
         return self._grids[node.arguments[0] if node.operation in REDUCTIONS else node]
@@ -205,7 +205,7 @@ class _Schedule:
             self._store(part, Slice(place.buffer, column))
 
     def _find(self, node: Node, *, every_step: bool) -> Slice:
-        """Where a value lies in memory; room is made for it if it lies nowhere."""
+        """Return the place of a value in memory; a new one if it has none."""
         suits = [place for place in self._places[node] if place.buffer.rate == "time" or not every_step]
         if not suits and node.operation == "concat":
             suits = [place for place in self._aligned(node) if place.buffer.rate == "time" or not every_step]
@@ -216,13 +216,13 @@ class _Schedule:
         return suits[0]
 
     def _aligned(self, node: Node) -> Iterator[Slice]:
-        """Places where all parts of a concat already stand side by side."""
+        """Yield places where all parts of a concat stand side by side already."""
         for start in self._places[node.arguments[0]]:
             if all(Slice(start.buffer, column) in self._places[part] for part, column in _parts(node, start.column)):
                 yield start
 
     def _wrap(self, node: Node, margin: int) -> None:
-        """Make room for a row and some more numbers on both sides."""
+        """Reserve memory for a row and a margin on both sides."""
         place = self._new_scratch(node.width + 2 * margin, margin)
         self._store(node, place)
         self._wraps[node] = Halo(place, node.width, margin)
@@ -232,7 +232,7 @@ class _Schedule:
         return Slice(Buffer(f"scratch{self._scratch}", rate, self._padded(width)), column)
 
     def _direct_place(self, node: Node, *, whole_vectors: bool) -> Slice:
-        """Where a value is written that no loop computes: straight to where it is wanted, if that can be."""
+        """Return the place that a product or a sum over a block is written to: its final place, if possible."""
         for place in self._stores[node]:
             room = place.buffer.stride >= place.column + self._padded(node.width) and place.column % self._lanes == 0
             if not whole_vectors or (room and not self._spoils(node, place)):
@@ -241,7 +241,7 @@ class _Schedule:
         return self._new_scratch(node.width)
 
     def _spoils(self, node: Node, place: Slice) -> bool:
-        """Whether whole vectors of a product would run over what was stored behind it at an earlier level."""
+        """Return whether whole vectors of a product would overwrite what an earlier level stored behind it."""
         start, stop = place.column + node.width, place.column + self._padded(node.width)
         return any(
             self._times[other][0] < self._times[node][0]
@@ -254,7 +254,7 @@ class _Schedule:
         )
 
     def _load(self, node: Node, time: Time) -> Slice | None:
-        """Where a value can be read in a loop; None if it is not in memory by then."""
+        """Return the place where a loop can read a value; None if the value is not in memory by then."""
         base, column = (node.arguments[0], node.value[0]) if node.operation == "slice" else (node, 0)
         if base.operation == "constant":  # it may stand in memory as part of a row, and counts for all columns here
             return None
@@ -272,7 +272,7 @@ class _Schedule:
         return Slice(place.buffer, place.column + column)
 
     def _read(self, node: Node, time: Time, grid: Grid) -> Load | None:
-        """The same for a loop over a grid, which reads a row that is repeated as it is."""
+        """Return how a loop over a grid reads a value; it reads a repeated row as it is."""
         if node.operation in REPEATS and self._grids[node] == grid:
             place = self._load(node.arguments[0], time)
             assert place is not None, f"{node!r} is repeated before it is there"
@@ -299,7 +299,7 @@ class _Schedule:
         return LoopNest(self._backward, _near(phases), tuple(outers), self._same)
 
     def _roots(self) -> Roots:
-        """What loops end in, by time and grid."""
+        """Return the values that loops end in, by time and grid."""
         roots: Roots = defaultdict(list)
         for node in (*(node for node, places in self._stores.items() if places), *(node for node, _ in self._sums)):
             roots[self._times[node], self._grids[node]].append(node)
@@ -345,14 +345,14 @@ class _Schedule:
                 yield loop
 
     def _narrow(self, roots: list[Node], time: Time, grid: Grid) -> Iterator[Node]:
-        """The values of width 1 that a wide loop looks at."""
+        """Yield the values of width 1 that a wide loop reads."""
         for node in self._inside(self._ends(roots, time), time, set(), grid):
             for argument in node.arguments if node.operation in POINTWISE or node in roots else ():
                 if argument.width == 1 and node.width > 1 and argument.operation != "constant":
                     yield argument
 
     def _ends(self, roots: list[Node], time: Time) -> list[Node]:
-        """What a loop computes for its roots: of what it reduces, that."""
+        """Return what a loop computes for its roots: for a reduction, its argument."""
         return [node.arguments[0] if self._times[node] > time else node for node in roots]
 
     def _loop(
@@ -384,7 +384,7 @@ class _Schedule:
         )
 
     def _inside(self, ends: list[Node], time: Time, registers: set[Node], grid: Grid) -> list[Node]:
-        """What a loop has to load or compute, in order; what crosses from an earlier loop is noted, and left out."""
+        """Return what a loop loads or computes, in order; values that cross from an earlier loop are recorded apart."""
         visited: set[Node] = set(registers)
         nodes: list[Node] = []
 
@@ -408,7 +408,7 @@ class _Schedule:
         return nodes
 
     def _crosses(self, node: Node, time: Time, grid: Grid) -> bool:
-        """Whether a loop can't do without a value in memory: it is of an earlier level, of another block, or dear."""
+        """Return whether a value must come from memory: it has an earlier level or another block, or costs too much."""
         if node.operation in REDUCTIONS:
             return self._times[node][0] < time[0]
         if self._grids[node].lines > 1 and self._grids[node] != grid:
@@ -416,7 +416,7 @@ class _Schedule:
         return self._times[node] < time and node.operation in POINTWISE and self._dear(node, time, grid)
 
     def _dear(self, node: Node, time: Time, grid: Grid) -> bool:
-        """Whether more than a little arithmetic leads from what a loop can read to a value."""
+        """Return whether more than a little arithmetic leads from what a loop can read to a value."""
         cost, visited, stack = 0, {node}, [node]
         while stack and cost <= _LIMIT:
             part = stack.pop()
@@ -429,7 +429,7 @@ class _Schedule:
 
 
 def _near(phases: Sequence[Phase]) -> tuple[Phase, ...]:
-    """Phases whose rows share the scratch memory that no phase leaves anything in, so that it stays in near caches."""
+    """Let rows share the scratch memory that is used within one phase only, so that it stays in near caches."""
     used = [{place.buffer for loop in phase.loops for place in loop.places} for phase in phases]
     products = [product for phase in phases for product in phase.products]
     multiplied = {place.buffer for product in products for place in (product.operand, product.result)}
@@ -442,7 +442,7 @@ def _near(phases: Sequence[Phase]) -> tuple[Phase, ...]:
 
 
 def _parts(node: Node, column: int) -> Iterator[tuple[Node, int]]:
-    """The parts of a concat and their first columns."""
+    """Yield the parts of a concat and their first columns."""
     for part in node.arguments:
         yield part, column
         column += part.width

@@ -1,4 +1,4 @@
-"""What a scheduled step is: phases of products and fused loops over named memory, ready to be emitted.
+"""Loop IR: phases of products and fused loops over memory buffers, ready for code generation.
 
 for each step:
     for each phase:
@@ -20,9 +20,9 @@ from unspool.engine.compiler.ir.graph import Node
 __all__ = ["Buffer", "Grid", "Halo", "Load", "Loop", "LoopNest", "Outer", "Phase", "Product", "RowIndex", "Slice"]
 
 RowIndex = Literal["time", "before", "after", "now", "next", "row", "vector", "part"]
-"""Which row of a memory belongs to a sequence at a step: `time` one for every step; `before` and `after` the same in
-the history of a state; `now` and `next` two that change places; `row` one in all; `vector` the same for all;
-`part` one for each part that the batch is cut into: sums, or what is wanted no longer than for a row."""
+"""The row of a memory that belongs to a sequence at a step. `time`: one for every step. `before` and `after`: the same
+in the history of a state. `now` and `next`: two that change places. `row`: one in all. `vector`: the same for all.
+`part`: one for each part of the batch, for sums, or for values that live no longer than a row."""
 
 
 class Buffer(NamedTuple):
@@ -35,7 +35,7 @@ class Buffer(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """Where a value stands."""
+    """A place in memory: a buffer and a first column."""
 
     buffer: Buffer
     column: int
@@ -57,7 +57,7 @@ class Load(NamedTuple):
     node: Node
     place: Slice
     along: Literal["grid", "lines", "columns"] = "grid"
-    """Whether it has a number for every place of the grid, one for each line, or one for each column."""
+    """Whether the value has a number for every place of the grid, one for each line, or one for each column."""
 
     def __str__(self) -> str:
         suffixes = {"grid": "", "lines": " by line", "columns": " by column"}
@@ -65,7 +65,7 @@ class Load(NamedTuple):
 
 
 class Halo(NamedTuple):
-    """Numbers of either end of a stored row that are put beyond its other end, so that it can be read rolled."""
+    """Numbers of either end of a stored row, copied beyond its other end, so that the row can be read rolled."""
 
     place: Slice
     width: int
@@ -85,7 +85,7 @@ class Product:
 
     @property
     def packed(self) -> str:
-        """The memory of the packed matrix."""
+        """The name of the packed matrix's memory."""
         return f"matrix{self.matrix}{'t' if self.transposed else ''}"
 
 
@@ -102,7 +102,7 @@ class Loop:
     """Along the lines of a block or across them, into memory."""
     stores: tuple[tuple[Node, Slice], ...]
     sums: tuple[tuple[Node, Slice], ...]
-    """What is added up over all rows and steps."""
+    """Values that are summed over all rows and steps."""
     wraps: tuple[Halo, ...]
 
     @property
@@ -112,12 +112,12 @@ class Loop:
 
     @property
     def places(self) -> list[Slice]:
-        """All memory that is read or written."""
+        """All memory that the loop reads or writes."""
         written = [place for _, place in (*self.folds, *self.stores, *self.sums)]
         return [*(load.place for load in self.loads), *written, *(wrap.place for wrap in self.wraps)]
 
     def moved(self, to: Mapping[Buffer, Buffer]) -> Loop:
-        """The same loop with other memory for some."""
+        """Return the same loop with some buffers replaced."""
 
         def place(at: Slice) -> Slice:
             return at._replace(buffer=to.get(at.buffer, at.buffer))
@@ -134,7 +134,7 @@ class Loop:
 
 @dataclass(frozen=True)
 class Phase:
-    """Products, then what follows from them."""
+    """Products, then the loops that read them."""
 
     products: tuple[Product, ...]
     loops: tuple[Loop, ...]
@@ -153,13 +153,13 @@ class Outer:
 
 @dataclass(frozen=True)
 class LoopNest:
-    """One direction, ready to be emitted."""
+    """One direction, ready for code generation."""
 
     backward: bool
     phases: tuple[Phase, ...]
     outers: tuple[Outer, ...]
     same: Mapping[str, str] = field(default_factory=dict)
-    """What needs no memory of its own, since another memory holds the same, by name."""
+    """Names of memories that hold the same as another memory, by name; they need no memory of their own."""
 
     def __str__(self) -> str:
         """Phase by phase: products, then for each row what is loaded, computed and stored."""
@@ -178,7 +178,7 @@ class LoopNest:
 
     @cached_property
     def buffers(self) -> dict[str, Buffer]:
-        """All memory by name, in order, packed matrices left out."""
+        """All memory by name, in order, without packed matrices."""
         buffers: dict[str, Buffer] = {}
         for phase in self.phases:
             for product in phase.products:
@@ -191,13 +191,13 @@ class LoopNest:
 
     @cached_property
     def summed(self) -> list[Buffer]:
-        """The memory that sums are added up in, which must be zero before."""
+        """The memory of sums, which must be zero before a call."""
         sums = (place.buffer for phase in self.phases for loop in phase.loops for _, place in loop.sums)
         return list(dict.fromkeys(sums))
 
     @cached_property
     def memories(self) -> list[str]:
-        """Every memory that the kernel is handed, in order."""
+        """Every memory that the kernel reads or writes, in order."""
         return [*self.buffers, *self.packed]
 
     @cached_property

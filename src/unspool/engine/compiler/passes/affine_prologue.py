@@ -1,7 +1,8 @@
-"""The common case before the loop: weights are handed on as they are, turned or in slices, and inputs multiplied.
+"""Affine prologue: the common case in which weights are used as they are, transposed or in slices, and inputs
+multiplied.
 
-Then nothing of it needs torch's autograd, whose every call costs some microseconds there and back; on small problems
-that is half of the time. Gradients are written down here: of `x W` they are two products, of `b + d` the sum of rows.
+Such a prologue needs no autograd, whose every call costs some microseconds there and back; on small problems that is
+half of the time. Its gradients are known: those of `x W` are two products, those of `b + d` sums of rows.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["AffineProlog", "Input", "Piece", "bare", "plain"]
 
 
 class Piece(NamedTuple):
-    """Some rows of a weight, and whether they are turned into columns."""
+    """Some rows of a weight, possibly transposed."""
 
     weight: int
     start: int
@@ -29,14 +30,14 @@ class Piece(NamedTuple):
     turned: bool = False
 
     def numbers(self, shape: torch.Size) -> int:
-        """How many there are, given the weight's shape."""
+        """Return how many numbers the piece has; `shape` is that of the weight."""
         return (self.stop - self.start) * shape[1:].numel()
 
 
 class Input(NamedTuple):
-    """A loop input: what the step is given, or a product of it with a matrix."""
+    """An input of the loop: an argument of the step, or its product with a matrix."""
 
-    given: int
+    argument: int
     matrix: int | None
 
 
@@ -52,13 +53,13 @@ class AffineProlog:
 
 
 def bare(inputs: int, vectors: int, shapes: Sequence[torch.Size], turned: Sequence[bool]) -> AffineProlog:
-    """What is left where inputs and vectors are made by torch, under autograd: matrices to pack.
+    """Return the prologue of a loop whose inputs and vectors torch makes under autograd: matrices to pack.
 
     Args:
-        inputs: The loop's inputs.
-        vectors: Its vectors; they are the first weights, each (1, width).
+        inputs: Number of inputs of the loop.
+        vectors: Number of its vectors; they are the first weights, each (1, width).
         shapes: Of the other weights, the matrices.
-        turned: Which of them are given as transposes.
+        turned: Which of these are passed transposed.
     """
     matrices = [
         Piece(number, 0, shape[0], turn)
@@ -73,11 +74,11 @@ def bare(inputs: int, vectors: int, shapes: Sequence[torch.Size], turned: Sequen
 
 
 def plain(tape: Tape, before: Prologue, shapes: Mapping[str, torch.Size]) -> AffineProlog | None:
-    """What runs before the loop in these words; None if there is more to it.
+    """Return the affine form of a prologue; None if the prologue does more.
 
     Args:
         tape: The calls on weights.
-        before: What is done with them and with what the step is given.
+        before: The prologue.
         shapes: Of the weights by name.
     """
     pieces: list[Piece | None] = []
@@ -102,7 +103,7 @@ def plain(tape: Tape, before: Prologue, shapes: Mapping[str, torch.Size]) -> Aff
 def _moved(
     name: str, arguments: tuple[Any, ...], pieces: Sequence[Piece | None], sizes: Sequence[torch.Size]
 ) -> Piece | None:
-    """A weight that was turned, or of which some rows were taken."""
+    """Return a piece of a weight after a transpose or a slice of rows; None for other calls."""
     if not isinstance(arguments[0], Weight):
         return None
     piece = pieces[arguments[0].number]

@@ -1,7 +1,7 @@
-"""Differentiate: from a step's graph to the graph of its gradients.
+"""Autodiff: from a step's graph to the graph of its gradients.
 
-One step backward is given the gradient of its output and, as `carry`, of the states after it. It hands on the carry of
-the states before it, and gives the gradients of inputs, vectors and matrices.
+One step backward takes the gradient of its output and, as `carry`, of the states after it. It returns the carry of the
+states before it, and the gradients of inputs, vectors and matrices.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["differentiate", "forget_detached"]
 
 
 def differentiate(forward: Graph, builder: Builder) -> Graph:
-    """The graph of one step backward; it still hangs on the nodes of the step forward.
+    """Return the graph of one step backward, which still shares nodes with the step forward.
 
     Args:
         forward: The step.
-        builder: The one that made the step, so that nothing is made twice.
+        builder: The builder of the step, so that no node is built twice.
     """
     pieces: dict[Node, list[tuple[int, Node]]] = defaultdict(list)  # first column and gradient
     results: list[tuple[tuple[str, int], Node]] = []
@@ -57,7 +57,7 @@ def differentiate(forward: Graph, builder: Builder) -> Graph:
 
 
 def forget_detached(forward: Graph, backward: Graph) -> tuple[Builder, Graph, Graph]:
-    """Build both graphs again without `detach`, so that what differed by it alone becomes one value."""
+    """Build both graphs again without `detach`, so that values that differ by it alone become one."""
     builder = Builder(push_slices=True, detached=False)
     both = builder.copy(Graph(forward.results + backward.results)).results
     count = len(forward.results)
@@ -88,7 +88,7 @@ def _gradients(builder: Builder, node: Node, gradient: Node) -> list[Node | None
 
 
 def _reduced(builder: Builder, node: Node, gradient: Node) -> Node:
-    """The gradient of what was summed, or of what the largest was taken of: equals share it, as in torch."""
+    """Return the gradient of a reduction's argument: equal maxima share it, as in torch."""
     (argument,) = node.arguments
     operation, _, over = node.operation.partition("_")
 
@@ -106,7 +106,7 @@ def _reduced(builder: Builder, node: Node, gradient: Node) -> Node:
 
 
 def _fit(builder: Builder, gradient: Node, width: int) -> Node:
-    """What was spread over all columns is summed over them."""
+    """Sum the gradient of a value that was expanded over all columns."""
     return builder.reduce("sum", gradient) if width == 1 else builder.expand(gradient, width)
 
 

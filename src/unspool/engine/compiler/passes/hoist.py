@@ -1,9 +1,10 @@
-"""Hoist: products that do not look at the state run once for all steps, before the loop.
+"""Hoist: products that do not depend on the state run once for all steps, before the loop.
 
 First sums are sorted, `(W x + b) + (U h + d)` into `(W x + (b + d)) + U h`, so that `b + d` is one vector of the loop.
 Before the loop torch's own operations run under autograd, which gives the gradients of inputs and input weights; the
-loop is handed the results as new inputs and vectors. What is pointwise stays in the loop, where it costs no way through
-memory, unless a hoisted product needs it; so does adding a bias, whose gradient the loop then sums on its way back.
+loop takes the results as new inputs and vectors. Pointwise operations stay in the loop, where they cost no pass through
+memory, unless a hoisted product needs them. So does adding a bias, whose gradient the loop then sums on its backward
+pass.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ Rate = Literal["weights", "inputs", "state"]
 
 
 def _rates(graph: Graph) -> dict[Node, Rate]:
-    """How often each node of a graph changes."""
+    """Return how often each node of a graph changes."""
     rates: dict[Node, Rate] = {}
     for node in graph.nodes():
         if node.operation == "source":
@@ -38,7 +39,7 @@ def _rates(graph: Graph) -> dict[Node, Rate]:
 
 
 def sort_sums(graph: Graph) -> Graph:
-    """Add up what changes seldom first."""
+    """Sort the terms of sums: first those that change seldom."""
     speed = _rates(graph)
     uses = Counter(argument for node in graph.nodes() for argument in node.arguments)
     uses.update(node for _, node in graph.results)
@@ -71,7 +72,7 @@ def _total(builder: Builder, terms: Sequence[Node]) -> Node:
 
 
 def _order(terms: list[Node], speed: Mapping[Node, Rate]) -> list[list[Node]]:
-    """Which terms of a sum to add first; nothing if they may stay as they are."""
+    """Return groups of terms in the order of addition; empty if the sum may stay as it is."""
     weights, inputs, state = (
         [term for term in terms if speed[term] == rate] for rate in ("weights", "inputs", "state")
     )
@@ -93,7 +94,7 @@ class Prologue:
 
     @cached_property
     def order(self) -> tuple[list[Node], list[Node]]:
-        """What to compute, each after what it needs: first what depends on weights alone, then the rest."""
+        """Nodes to compute, each after its arguments: first those that depend on weights alone, then the rest."""
         graph = Graph(tuple((("input", number), node) for number, node in enumerate((*self.inputs, *self.vectors))))
         speed, nodes = _rates(graph), graph.nodes()
         return (
@@ -103,11 +104,11 @@ class Prologue:
 
 
 def hoist(graph: Graph, *, products: bool = True) -> tuple[Prologue, Graph]:
-    """Split a step in what runs before the loop and what is left in it.
+    """Split a step into the prologue and the loop.
 
     Args:
         graph: The step.
-        products: Whether products of inputs leave the loop; where there is a single step, nothing is won by that.
+        products: Whether products of inputs leave the loop; for a single step that gains nothing.
     """
     speed = _rates(graph)
     inputs: list[Node] = []

@@ -1,8 +1,8 @@
-"""Save or recompute: what the step forward keeps for the step backward.
+"""Recompute: which values the step forward saves for the step backward, and which are computed again.
 
-The states before and after every step are kept anyway, and so are the loop's inputs. What follows from them by little
-arithmetic is computed again; the rest is saved. So an LSTM saves its four gates, which follow from a product, and
-computes the tanh of its cell state anew.
+The states before and after every step are kept anyway, and so are the loop's inputs. Values that follow from them by
+little arithmetic are computed again; the rest is saved. So an LSTM saves its four gates, which follow from a product,
+and recomputes the tanh of its cell state.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ from unspool.engine.compiler.ir.graph import OVER_BLOCKS, REDUCTIONS, REPEATS, G
 from unspool.engine.compiler.ir.operations import POINTWISE, SERIES
 from unspool.engine.compiler.ir.verify import verify
 
-__all__ = ["save"]
+__all__ = ["choose_saved"]
 
 _LIMIT = SERIES + 12
-"""What computing a value again may cost, in additions; above that it is saved. A gate of a layer-normalised cell is one
-series behind two normalised rows: to read that back takes as long as to compute it again, and twice the memory."""
+"""Cost of computing a value again at most, in additions; dearer values are saved. A gate of a layer-normalised cell is
+one series behind two normalised rows: to read it back takes as long as to compute it again, and twice the memory."""
 _HEAVY, _NEVER = ("product", "concat", *REDUCTIONS, *OVER_BLOCKS), 1000
 _MOVED = (*REPEATS, "roll")
-"""What only moves numbers: what it moves is saved, and moved again."""
+"""Operations that only move numbers: their argument is saved, and moved again."""
 
 
-def save(forward: Graph, backward: Graph, builder: Builder) -> tuple[Graph, Graph]:
-    """Cut the backward graph loose from the forward one.
+def choose_saved(forward: Graph, backward: Graph, builder: Builder) -> tuple[Graph, Graph]:
+    """Separate the backward graph from the forward one.
 
     Args:
         forward: One step forward.
         backward: The same step backward, as `differentiate` returned it.
-        builder: The one that made both.
+        builder: Of both graphs.
 
     Returns:
-        The forward graph with what it saves among its results, and the backward graph that reads it.
+        The forward graph with saved values among its results, and the backward graph that reads them.
     """
     flowing = _flowing(backward)
     after = {
@@ -66,14 +66,14 @@ def save(forward: Graph, backward: Graph, builder: Builder) -> tuple[Graph, Grap
 
 
 def _columns(whole: Node) -> dict[Node, tuple[int, int]]:
-    """The parts of a concat that have to be computed, and where each stands."""
+    """Return the parts of a concat that have to be computed, with their columns."""
     ends = [0, *accumulate(part.width for part in whole.arguments)] if whole.operation == "concat" else []
     pairs = zip(whole.arguments, pairwise(ends), strict=False) if ends else ()
     return {part: columns for part, columns in pairs if part.operation not in ("source", "constant")}
 
 
 def _slices_of_each_other(stored: list[Node], builder: Builder) -> dict[Node, tuple[Node, tuple[int, int]]]:
-    """The nodes that are columns of another, with the other; a slice of a sum was made a sum of slices before."""
+    """Return the nodes that are columns of another, with the other; `slice` made slices of sums sums of slices."""
     nodes = Graph(tuple((("saved", 0), node) for node in stored)).nodes()
     columns = {node.value for node in nodes if node.operation == "slice"}
     slices: dict[Node, tuple[Node, tuple[int, int]]] = {}
@@ -90,7 +90,7 @@ def _base(node: Node) -> Node:
 
 
 def _flowing(backward: Graph) -> set[Node]:
-    """The nodes that depend on a gradient; all others belong to the step forward."""
+    """Return the nodes that depend on a gradient; all others belong to the step forward."""
     nodes: set[Node] = set()
     for node in backward.nodes():
         gradient = node.operation == "source" and node.value[0] in ("output_gradient", "carry")
@@ -100,7 +100,9 @@ def _flowing(backward: Graph) -> set[Node]:
 
 
 def _needed(backward: Graph, flowing: set[Node]) -> list[Node]:
-    """The forward nodes that backward nodes look at, and what those were moved from, each after those it depends on."""
+    """Return the forward nodes that backward nodes read, and their sources if they were moved, each after its
+    arguments.
+    """
     nodes = dict.fromkeys(  # in the order of the graph, so that the same cell is always compiled to the same text
         argument
         for node in backward.nodes()
@@ -114,7 +116,7 @@ def _needed(backward: Graph, flowing: set[Node]) -> list[Node]:
 
 
 def _moved(ends: Iterable[Node]) -> dict[Node, None]:
-    """What was moved to make some nodes, with a little arithmetic after it."""
+    """Return the arguments of the moves that lead to some nodes by a little arithmetic."""
     sources: dict[Node, None] = {}
     stack, visited = list(ends), set[Node]()
     while stack:
@@ -127,7 +129,7 @@ def _moved(ends: Iterable[Node]) -> dict[Node, None]:
 
 
 def _narrow(ends: Iterable[Node]) -> dict[Node, None]:
-    """Single numbers of a row that some nodes are made of by a little arithmetic: to keep one costs next to nothing."""
+    """Return single numbers of a row that lead to some nodes by a little arithmetic: they are cheap to save."""
     scalars: dict[Node, None] = {}
     stack, visited = list(ends), set[Node]()
     while stack:
@@ -143,7 +145,7 @@ def _narrow(ends: Iterable[Node]) -> dict[Node, None]:
 
 
 def _cost(node: Node, available: set[Node]) -> int:
-    """How much arithmetic leads from what is there to a node; products and reductions are never done twice."""
+    """Return the cost of computing a node from what is available; products and reductions are never done twice."""
     return sum(
         POINTWISE[step.operation].cost if step.operation in POINTWISE else _NEVER * (step.operation in _HEAVY)
         for step in ordered([node], available)

@@ -1,1 +1,1 @@
-"""Emit: from scheduled kernels to LLVM's language, for one instruction set."""
+"""Code generation: from loop IR to LLVM's language, for one instruction set."""

@@ -1,7 +1,7 @@
-"""How the threads of a team share a step's products, and wait for each other.
+"""The barrier: threads share the columns of a step's products, and wait for each other.
 
-Each makes some columns of every product, for all rows, and what follows from them for its own rows; so they meet before
-a phase's products and after them. A thread that has waited for long lets others run: its fellow may have to share a
+Each thread makes some columns of every product, for all rows, and the loops for its own rows; so threads meet before a
+phase's products and after them. A thread that has waited for long yields its core: the other one may have to share a
 core with another program.
 """
 
@@ -14,13 +14,13 @@ from unspool.engine.cpu.policy import CodegenPolicy
 __all__ = ["GATE", "Together", "meeting"]
 
 GATE = 128
-"""Bytes of the gate, so that nothing else is near that threads write. It must be zero before a call. After it, its
-first number tells how often a thread came to meet, its second how many microseconds threads lost in long waits."""
+"""Bytes of the barrier's counters, so that no other memory that threads write is near. They must be zero before a call.
+After a call, the first number counts arrivals, the second the microseconds that threads lost in long waits."""
 _PAUSE = "llvm.x86.sse2.pause"
 
 
 def meeting(target: Target, policy: CodegenPolicy) -> str:
-    """A function `meet(gate, all, rest, clock)` that waits until `all` have come, since the gate was set to zero."""
+    """Return a function `meet(gate, all, rest, clock)` that waits for `all` arrivals since the counters were zero."""
     pause = target.register_bytes >= 32  # such vectors say that it is an x86
     return f"""{f"declare void @{_PAUSE}()" if pause else ""}
 
@@ -65,13 +65,13 @@ end:
 
 
 class Together:
-    """Emits what a function does that may be one of a team, as number `%part` of `%team`; alone if that is 0.
+    """Emits the shared parts of a function that runs as number `%part` of `%team` threads; alone if `%team` is 0.
 
     Args:
         f: The function.
-        gate: Where the threads count who has come to meet.
-        rest: The function that lets others run.
-        clock: The function that tells the time in seconds.
+        gate: The counters of the barrier.
+        rest: The function that yields the core.
+        clock: The function that returns the time in seconds.
     """
 
     def __init__(self, f: Function, gate: str, rest: str, clock: str) -> None:
@@ -83,7 +83,7 @@ class Together:
         f.do(f"store i64 0, ptr {self._come}")
 
     def share(self, whole: int) -> tuple[str, str]:
-        """The first of so many that this thread makes, and the one after its last."""
+        """Return the first of so many that this thread makes, and the one after its last."""
         f = self._f
         places = [f.allocate("i64") for _ in range(2)]
         for place, end in zip(places, (0, whole), strict=True):
@@ -95,7 +95,7 @@ class Together:
         return first, last
 
     def choose(self, team: str | int, alone: str | int) -> str:
-        """One whole number or another."""
+        """Return one whole number in a team, another one alone."""
         return self._f.value(f"select i1 {self.here}, i64 {team}, i64 {alone}")
 
     def meet(self) -> None:

@@ -1,4 +1,4 @@
-"""What is done around a loop, in LLVM's language: rows copied, added and cleared; and a player of lists of calls."""
+"""The native functions of commands: copy, add, clear and gather rows; and a player of command lists."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from unspool.engine.cpu.codegen.target import Target
 __all__ = ["ARGUMENTS", "emit_jobs"]
 
 ARGUMENTS = 9
-"""The most arguments that a job has; all are whole numbers or addresses."""
+"""Arguments of a command at most; all are whole numbers or addresses."""
 
 
 def emit_jobs(target: Target, dtype: torch.dtype) -> str:
-    """A module with eight functions.
+    """Return a module with eight functions.
 
     `play(table, count, places, bases)` makes `count` calls. A line of the table is the address of a function, then two
-    whole numbers for each argument: which place it is, and what to add. A place is two whole numbers: which base, and
-    again what to add.
-    `copy(to, stride, from, stride, rows, width)` copies rows, `add` adds them to what is there, and
-    `clear(to, stride, rows, width)` makes them zero. `gather(to, stride, from, stride, index, rows, width)` picks rows
-    by their numbers, or zeros where a number is negative. `put(to, ...)` writes eight whole numbers or addresses.
-    `gather_join(arguments)` and `pack_join(arguments)` do what one thread of a team has to: their arguments stand one
-    behind the other, then the functions that say which thread is asking and of how many. Those of packing are the
-    function that packs and what it is given, then the width and the size of what is packed together.
+    whole numbers for each argument: its place, and an offset. A place is two whole numbers: its base, and an offset.
+    `copy(to, stride, from, stride, rows, width)` copies rows, `add` adds them to what is there, and `clear(to, stride,
+    rows, width)` makes them zero. `gather(to, stride, from, stride, index, rows, width)` picks rows by their numbers,
+    or zeros where a number is negative. `put(to, ...)` writes eight whole numbers or addresses.
+    `gather_join(arguments)` and `pack_join(arguments)` make the part of one thread of a team. Their arguments stand one
+    behind the other, followed by the functions that return the thread's number and the team's size. Those of packing
+    are the function that packs and its arguments, then the width and the size of what is packed at a time.
     """
     functions = [_play(dtype), _put(dtype), *(_rows(target, dtype, name) for name in ("copy", "add", "clear"))]
     functions += [_gather(target, dtype), _gather_join(dtype), _pack_join(dtype)]
@@ -98,9 +97,8 @@ def _pack_join(dtype: torch.dtype) -> Function:
 
 
 def _shared(f: Function, kinds: str, whole: Callable[[list[str]], str]) -> list[str]:
-    """Arguments, pointers and whole numbers, and this thread's share of a whole: its first and the one after its last.
-
-    Behind the arguments stand the functions that say which thread is asking and of how many.
+    """Return arguments, pointers and whole numbers, and this thread's share of a whole: its first and the one after its
+    last.
     """
     values = [f.load("ptr" if kind == "p" else "i64", "%arguments", number) for number, kind in enumerate(kinds)]
     part, parts = (f.ask(f.load("ptr", "%arguments", len(kinds) + number)) for number in (0, 1))

@@ -1,10 +1,10 @@
-"""A kernel in LLVM's language: over steps, phases, rows and columns.
+"""Kernels in LLVM's language: loops over steps, phases, rows and columns.
 
-A kernel is handed one array of whole numbers and addresses: `SLOTS`, its memories in order, and how many numbers each
-packed matrix has for one vector of columns.
+A kernel reads one array of whole numbers and addresses: `SLOTS`, its memories in order, and the size of one vector of
+columns of each packed matrix.
 
-Each thread goes through all steps with some of the sequences. It makes their products by itself, and never waits; or
-threads make the products of each step together, and each reads its share of the weights only.
+Each thread goes through all steps with some of the sequences, makes their products by itself, and never waits. Or
+threads share the columns of each step's products, and each reads its share of the weights only.
 """
 
 from __future__ import annotations
@@ -35,18 +35,17 @@ SLOTS = (
     "rest",
     "clock",
 )
-"""How many steps; how many parts the batch is cut into, the first row of each, and where the last ends; how many rows
-are active at each step; where each step's rows start, by rate; the function that multiplies; those that say which
-thread is asking and of how many; how many make products together, or 0; where they count who has come to meet, and
-the functions that let others run and tell the time."""
+"""Number of steps; number of parts of the batch, first row of each and end of the last; active rows at each step; first
+row of each step, by row index; the product; the functions that return the thread's number and the team's size; how many
+threads share columns, or 0; the barrier's counters; and the functions that yield the core and return the time."""
 RATES = ("time", "before", "after", "now", "next")
-"""Rates whose rows start elsewhere at each step, in the order of `starts`."""
+"""Row indices whose rows start elsewhere at each step, in the order of `starts`."""
 
 
 def emit_kernel(kernel: LoopNest, target: Target, dtype: torch.dtype, policy: CodegenPolicy = DEFAULT_CODEGEN) -> str:
-    """A module with two functions: `run(arguments, part)`, and `join(arguments)` for each of a team of threads.
+    """Return a module with two functions: `run(arguments, part)`, and `join(arguments)` for each thread of a team.
 
-    A team may be smaller than asked for; its threads take turns with the parts then, and make nothing together.
+    A team may be smaller than requested; its threads then take turns with the parts, and share no columns.
     """
     some = _Emitter(kernel, target, dtype).text()
     run = Function("void @run(ptr %arguments, i64 %part)", dtype, 1)
@@ -115,7 +114,7 @@ class _Emitter:
         return -(-product.width // self.f.lanes)
 
     def _row(self, buffer: Buffer, row: str) -> str:
-        """Where the row of a sequence starts in a memory."""
+        """Return the address of a sequence's row in a memory."""
         f, memory = self.f, self.memory[buffer.name]
         if buffer.rate == "vector":
             return memory
@@ -157,7 +156,7 @@ class _Emitter:
                     LoopBody(f, loop, rows, scalars).emit()
 
     def _once(self, loop: Loop, rows: dict[Buffer, str], scalars: dict[Node, str]) -> None:
-        """Values of width 1, in all lanes of a register."""
+        """Emit values of width 1, in all lanes of a register."""
         f = self.f
         for wrap in loop.wraps:
             self._wrap(wrap, rows[wrap.place.buffer])
@@ -172,7 +171,7 @@ class _Emitter:
             f.do(f"store {f.number} {total}, ptr {at}")
 
     def _wrap(self, wrap: Halo, row: str) -> None:
-        """Put the numbers of each end beyond the other."""
+        """Copy the numbers of each end beyond the other."""
         f = self.f
         start = f.address(row, wrap.place.column)
         with f.loop(0, wrap.margin, what="wrap") as index:

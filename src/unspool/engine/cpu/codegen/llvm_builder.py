@@ -1,4 +1,4 @@
-"""Writes LLVM's language: values, vectors, loops. It knows nothing of cells."""
+"""Builder of LLVM functions: values, vectors, loops. It knows nothing of cells."""
 
 from __future__ import annotations
 
@@ -39,17 +39,17 @@ class Function:
         return "\n".join([f"define {' '.join([self.head, *sorted(self.attributes)])} {{", *body, "}"])
 
     def value(self, expression: str) -> str:
-        """A new name for what an instruction gives."""
+        """Add an instruction with a result, and return its name."""
         self._count += 1
         self.do(f"%v{self._count} = {expression}")
         return f"%v{self._count}"
 
     def do(self, instruction: str) -> None:
-        """An instruction that gives nothing."""
+        """Add an instruction without a result."""
         self._lines.append(f"  {instruction}")
 
     def allocate(self, kind: str) -> str:
-        """Room on the stack."""
+        """Reserve memory on the stack."""
         self._count += 1
         self._allocated.append(f"  %m{self._count} = alloca {kind}, align 64")
         return f"%m{self._count}"
@@ -71,7 +71,7 @@ class Function:
         return self.whole("sdiv", self.whole("add", a, self.whole("sub", b, 1)), b)
 
     def address(self, pointer: str, index: str | int, kind: str | None = None) -> str:
-        """Where an element stands."""
+        """The address of an element."""
         return pointer if index == 0 else self.value(f"getelementptr {kind or self.number}, ptr {pointer}, i64 {index}")
 
     def load(self, kind: str, pointer: str, index: str | int = 0) -> str:
@@ -79,7 +79,7 @@ class Function:
         return self.value(f"load {kind}, ptr {self.address(pointer, index, 'i64')}")
 
     def call(self, kind: str, name: str, *arguments: str) -> str:
-        """What a named function gives; it is declared by itself."""
+        """Call a function by name, and declare it."""
         kinds = ", ".join(
             argument.rpartition(" ")[0] if "<" not in argument else _kind(argument) for argument in arguments
         )
@@ -97,7 +97,7 @@ class Function:
         return f"splat ({self.number} {self.literal(number)})"
 
     def literal(self, number: float) -> str:
-        """A number as LLVM reads it: the bits of a double, rounded to the number type before."""
+        """A number in LLVM's notation: the bits of a double, after rounding to the number type."""
         if self.bits == 32 and number == number and abs(number) < 3.5e38:
             (number,) = struct.unpack("f", struct.pack("f", number))
         return f"0x{struct.unpack('>Q', struct.pack('>d', number))[0]:016X}"
@@ -107,7 +107,7 @@ class Function:
         return self.value(f"{operation} {self.vector} {a}, {b}")
 
     def intrinsic(self, name: str, *vectors: str) -> str:
-        """One of LLVM's own functions on vectors."""
+        """Call one of LLVM's own functions on vectors."""
         return self.call(
             self.vector, f"llvm.{name}.v{self.lanes}{self._suffix}", *(f"{self.vector} {part}" for part in vectors)
         )
@@ -117,7 +117,7 @@ class Function:
         return self.intrinsic("fmuladd", a, b, c)
 
     def rounded(self, a: str, b: str, *, mixed: bool = False) -> str:
-        """Two vectors of float32 rounded to bfloat16: one behind the other, or number beside number if mixed."""
+        """Two vectors of float32 rounded to bfloat16: one behind the other, or number beside number if `mixed`."""
         half = f"<{self.lanes} x bfloat>"
         low, high = (self.value(f"fptrunc {self.vector} {part} to {half}") for part in (a, b))
         order = [
@@ -148,7 +148,7 @@ class Function:
         return self.value(f"fdiv arcp contract ninf {self.vector} {a}, {b}")
 
     def compare(self, how: str, a: str, b: str) -> str:
-        """`olt`, `oeq` ...; an ordered comparison with something that is not a number is false."""
+        """`olt`, `oeq` ...; an ordered comparison with NaN is false."""
         return self.value(f"fcmp {how} {self.vector} {a}, {b}")
 
     def choose(self, truths: str, a: str, b: str) -> str:
@@ -163,7 +163,7 @@ class Function:
         )
 
     def shuffle(self, a: str, b: str, lanes: list[int]) -> str:
-        """A vector of chosen lanes of two."""
+        """A vector of selected lanes of two."""
         mask = ", ".join(f"i32 {lane}" for lane in lanes)
         return self.value(f"shufflevector {self.vector} {a}, {self.vector} {b}, {self.integers32} <{mask}>")
 
@@ -177,7 +177,7 @@ class Function:
         return self.value(f"extractelement {self.vector} {vector}, i32 {index}")
 
     def each_lane(self, function: str, *vectors: str) -> str:
-        """Call a function of the C library on every lane: right, and slow."""
+        """Call a function of the C library on every lane: exact, and slow."""
         name = function + ("f" if self.bits == 32 else "")
         result = "poison"
         for index in range(self.lanes):
@@ -187,11 +187,11 @@ class Function:
         return result
 
     def first(self, column: str, width: int | str) -> str:
-        """Which lanes from a column on lie within the width."""
+        """The mask of the lanes from a column on that lie within the width."""
         return self.call(self.truths, f"llvm.get.active.lane.mask.v{self.lanes}i1.i64", f"i64 {column}", f"i64 {width}")
 
     def read(self, pointer: str, within: str | None = None) -> str:
-        """A vector from memory; lanes that are not within are 0."""
+        """Load a vector; lanes outside of the mask are 0."""
         align = self.bits // 8
         if within is None:
             return self.value(f"load {self.vector}, ptr {pointer}, align {align}")
@@ -205,7 +205,7 @@ class Function:
         )
 
     def write(self, vector: str, pointer: str, within: str | None = None) -> None:
-        """A vector into memory, only the lanes within."""
+        """Store a vector, only the lanes of the mask."""
         align = self.bits // 8
         if within is None:
             self.do(f"store {self.vector} {vector}, ptr {pointer}, align {align}")
@@ -220,11 +220,11 @@ class Function:
         )
 
     def prefetch(self, pointer: str, *, write: bool = False) -> None:
-        """Ask for memory that will be read soon, or written."""
+        """Prefetch memory that will be read soon, or written."""
         self.call("void", "llvm.prefetch.p0", f"ptr {pointer}", f"i32 {int(write)}", "i32 3", "i32 1")
 
     def transposed(self, rows: list[str]) -> list[str]:
-        """A square matrix turned in registers: blocks of 1, 2, 4 ... change places."""
+        """Transpose a square matrix in registers: blocks of 1, 2, 4 ... change places."""
         size = 1
         while size < len(rows):
             turned = list(rows)
@@ -240,12 +240,12 @@ class Function:
     # -- tiles, by their numbers
 
     def tile_load(self, tile: int, pointer: str, across: str | int, *, once: bool = False) -> None:
-        """Lines from memory, each so many bytes behind the one before; if `once`, the first cache keeps what it has."""
+        """Load lines, each so many bytes behind the one before; if `once`, the first cache keeps its contents."""
         name = "llvm.x86.tileloaddt164" if once else "llvm.x86.tileloadd64"
         self.call("void", name, f"i8 {tile}", f"ptr {pointer}", f"i64 {across}")
 
     def tile_store(self, tile: int, pointer: str, across: str | int) -> None:
-        """Lines into memory."""
+        """Store lines."""
         self.call("void", "llvm.x86.tilestored64", f"i8 {tile}", f"ptr {pointer}", f"i64 {across}")
 
     def tile_product(self, sums: int, rows: int, columns: int) -> None:
@@ -253,7 +253,7 @@ class Function:
         self.call("void", "llvm.x86.tdpbf16ps", f"i8 {sums}", f"i8 {rows}", f"i8 {columns}")
 
     def ask(self, function: str) -> str:
-        """What a function without arguments gives: a whole number of 32 bits."""
+        """Call a function without arguments that returns a whole number of 32 bits."""
         return self.value(f"sext i32 {self.value(f'call i32 {function}()')} to i64")
 
     # -- control

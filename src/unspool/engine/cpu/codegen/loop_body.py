@@ -1,4 +1,4 @@
-"""One pass over a row, or over the lines and columns of a block: load, compute, store, fold."""
+"""Loop bodies: one pass over a row, or over the lines and columns of a block: load, compute, store, fold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINE = 8 * CACHE_LINE
 
 
 def compute(f: Function, loop: Loop, values: dict[Node, str]) -> None:
-    """What a loop computes of what it has loaded."""
+    """Emit what a loop computes of its loads."""
     for node in loop.computes:
         if node.operation == "constant":
             values[node] = f.constant(node.value[0])
@@ -30,10 +30,10 @@ class LoopBody:
     """Emits one wide loop.
 
     Args:
-        f: Where to.
+        f: The function.
         loop: The loop.
-        rows: Where this row of each memory starts.
-        scalars: The values of width 1, in all lanes; those that the loop finds are added.
+        rows: The address of this row in each memory.
+        scalars: Values of width 1, in all lanes; the loop adds its own.
     """
 
     def __init__(self, f: Function, loop: Loop, rows: dict[Buffer, str], scalars: dict[Node, str]) -> None:
@@ -67,7 +67,7 @@ class LoopBody:
 
     @contextmanager
     def _each_line(self) -> Iterator[tuple[str, str]]:
-        """The number of a line, and where it starts in a row."""
+        """Yield the number of a line, and its offset in a row."""
         if self.lines == 1:
             yield "0", "0"
             return
@@ -104,12 +104,12 @@ class LoopBody:
         return f.read(self._at(load.place, column if load.along == "columns" else index), within)
 
     def _fetch(self, place: Slice, index: str, *, write: bool = False) -> None:
-        """Ask for the same of the next sequence, if it comes from afar: there is a row for every step of each."""
+        """Prefetch the same of the next sequence, where every step of each sequence has a row of its own."""
         if place.buffer.rate in ("time", "before", "after") and self.f.lanes * self.f.bits == _LINE:
             self.f.prefetch(self.f.address(self._at(place, index), place.buffer.stride), write=write)
 
     def _keep(self, totals: str, place: Slice) -> None:
-        """Put the totals of all columns where they belong."""
+        """Store the totals of all columns."""
         f = self.f
         with f.loop(0, self.columns, f.lanes, what="column") as column:
             vector = f.value(f"load {f.vector}, ptr {f.address(totals, column)}")
@@ -139,7 +139,7 @@ def _more(f: Function, node: Node, so_far: str, part: str) -> str:
 
 
 def _over_lanes(f: Function, node: Node, lanes: str) -> str:
-    """One number of all lanes."""
+    """Reduce all lanes to one number."""
     suffix = f"v{f.lanes}f{f.bits}"
     if node.operation.startswith("sum"):
         name, zero = f"llvm.vector.reduce.fadd.{suffix}", f"{f.number} {f.literal(-0.0)}"

@@ -1,4 +1,4 @@
-"""Where the rows of a ragged batch stand, in LLVM's language: a loop over its rows, for every batch anew."""
+"""Tables of ragged batches in LLVM's language: where each row stands, found by one loop over the rows."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ TABLES = {
     "spots": "places",
     "counts": "steps",
 }
-"""What is found out, one behind the other, and of what: steps, rates at each, sequences, places of the padded batch."""
+"""The tables, one behind the other, and their lengths: steps, row indices at each step, sequences, places of the padded
+batch."""
 
 
 @lru_cache(maxsize=256)
 def table_starts(time: int, batch: int) -> tuple[dict[str, int], int]:
-    """The first number of each table, and how many there are in all."""
+    """Return the first number of each table, and the size of all."""
     room = {"steps": time + 1, "rates": len(RATES) * time, "sequences": batch, "places": time * batch}
     starts, end = {}, 0
     for name, size in TABLES.items():
@@ -41,9 +42,10 @@ def table_starts(time: int, batch: int) -> tuple[dict[str, int], int]:
 
 
 def emit_tables() -> str:
-    """A module with `tables(lengths, batch, time, reverse, starts)`; `starts` holds the address of each of `TABLES`.
+    """Return a module with `tables(lengths, batch, time, reverse, starts)`; `starts` holds the address of each of
+    `TABLES`.
 
-    Sequences are sorted by length, the longest first and equals as they came, by counting how many have each length.
+    A counting sort orders sequences by length, the longest first and equal ones in their own order.
     """
     f = Function("void @tables(ptr %lengths, i64 %batch, i64 %time, i64 %reverse, ptr %starts)", torch.float32, 1)
     table = {name: f.load("ptr", "%starts", number) for number, name in enumerate(TABLES)}

@@ -46,18 +46,19 @@ def hash_once(kind: type[T]) -> type[T]:
 @hash_once
 @dataclass(frozen=True)
 class Target:
-    """One instruction set."""
+    """One processor: its instruction set, caches and vendor."""
 
     name: str
     register_bytes: int
     tiles: tuple[int, ...]
-    """For products: how many rows a tile has that is 1, 2, 3, ... vectors wide. As many sums as fit in registers."""
+    """Register blocking of products: rows of a block that is 1, 2, 3, ... vectors wide. As many sums as fit in
+    registers."""
     features: str = ""
-    """What LLVM is told beyond what it finds on the machine."""
+    """Features for LLVM beyond those of the host."""
     halves: bool = False
-    """Whether it multiplies pairs of bfloat16 faster than float32, by AVX512-BF16."""
+    """Whether AVX512-BF16 multiplies pairs of bfloat16 faster than float32."""
     tiled: bool = False
-    """Whether it multiplies tiles of bfloat16, by AMX."""
+    """Whether it has AMX, which multiplies tiles of bfloat16."""
     bfloat16: bool = False
     """Whether torch's products of bfloat16 have an instruction (AVX512-BF16), whether or not our vectors use it."""
     cache: int = 1 << 20
@@ -80,12 +81,12 @@ PORTABLE = Target("portable", 16, (10, 6, 4))
 CACHE_LINE = 64
 """Bytes that a processor fetches at once."""
 _CACHES = 1 << 18, 1 << 21
-"""The least and the most that is taken for the bytes of a core's own cache: some tell nothing, or what cores share."""
+"""Bounds for the bytes of a core's own cache: some processors report none, or what cores share."""
 
 
 @cache
 def host_target() -> Target:
-    """The widest instruction set of this machine that there is a table for."""
+    """Return the widest instruction set of this machine that has a table here."""
     (least, most), facts = _CACHES, _facts()
     return replace(
         _instructions(),
@@ -110,12 +111,12 @@ def _instructions() -> Target:
 
 
 def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 at all, in torch's own products if not in vectors."""
+    """Return whether this processor multiplies bfloat16 at all, in torch's own products if not in our vectors."""
     return _has("avx512_bf16")
 
 
 def _facts() -> Mapping[str, Any]:
-    """What torch knows of this processor, if it tells."""
+    """Return what torch knows of this processor."""
     facts: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return facts
 

@@ -1,7 +1,7 @@
-"""The pointwise operations on vectors.
+"""Vector math: the pointwise operations on vectors.
 
-In float32 exp, log, sigmoid and tanh are polynomials a few units of the last place from right; everything else that a
-processor has no instruction for, and all of float64, is left to the C library, lane by lane.
+In float32 exp, log, sigmoid and tanh are polynomials with an error of a few units of the last place. The C library
+computes everything else that a processor has no instruction for, and all of float64, lane by lane.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _polynomial(f: Function, x: str, factors: tuple[float, ...]) -> str:
 
 
 def _at_least(f: Function, x: str, bound: str) -> str:
-    """What is not a number stays so."""
+    """NaN stays NaN."""
     return f.choose(f.compare("olt", x, bound), bound, x)
 
 
@@ -83,13 +83,13 @@ def _exp(f: Function, x: str) -> str:
 
 
 def _exp_bounded(f: Function, x: str) -> str:
-    """Exp of what is known to lie within ±87."""
+    """Exp of a number within ±87."""
     rest, biased = _reduced(f, x)
     return f.two("fmul", rest, _power_of_two(f, biased))
 
 
 def _reduced(f: Function, x: str) -> tuple[str, str]:
-    """exp(x) as a number near 1 and a whole power of two, with the exponent's bias and more above its eight bits."""
+    """Return exp(x) as a number near 1 and a power of two with a biased exponent, whose eight bits are the lowest."""
     shift = f.constant(_ROUND + _BIAS)
     shifted = f.fused(x, f.constant(1.44269504088896341), shift)
     count = f.two("fsub", shifted, shift)

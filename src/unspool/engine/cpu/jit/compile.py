@@ -1,4 +1,4 @@
-"""LLVM's text to machine code in this process, through llvmlite; what was compiled before comes from the cache."""
+"""JIT: compile LLVM's text to machine code in this process, through llvmlite and the disk cache."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ __all__ = [
 
 
 _FROZEN = 1000
-"""Objects that a program has frozen at least which freezes any: Python 3.12 itself begins with 375."""
+"""Objects that a program has frozen at least if it freezes any: Python 3.12 itself begins with 375."""
 
 
 @cache
 def missing() -> str | None:
-    """What keeps code from being compiled on this machine, in words."""
+    """Return why code can't be compiled on this machine; None if it can."""
     if find_spec("llvmlite") is None:
         return "llvmlite is not installed (pip install llvmlite)"
     return None
@@ -55,8 +55,9 @@ def missing() -> str | None:
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """No garbage collection meanwhile, nor for it afterwards: what compiling makes lives on, and to go through all that
-    torch has imported takes longer than loading a kernel.
+    """Suspend garbage collection in the block, and don't let the new objects cause one afterwards.
+
+    What compiling makes lives on, and to go through all that torch has imported takes longer than loading a kernel.
     """
     enabled = gc.isenabled()
     gc.disable()
@@ -72,7 +73,7 @@ def uncollected() -> Iterator[None]:
 
 @cache
 class _Machine:
-    """LLVM for this processor."""
+    """LLVM for one processor."""
 
     def __init__(self, target: Target) -> None:
         import llvmlite
@@ -97,7 +98,7 @@ class _Machine:
         self._about = (llvmlite.__version__, version, triple, processor, features)
 
     def load(self, text: str) -> Any:
-        """An engine with the module's functions; the code lives as long as the engine."""
+        """Return an engine with the module's functions; the code lives as long as the engine."""
         llvm = self._llvm
         name = disk.key(*self._about, text)
         code = disk.find(name)
@@ -122,27 +123,27 @@ class _Machine:
 
 
 class Shared(NamedTuple):
-    """A function that threads share the work of."""
+    """A function whose work threads share."""
 
     run: Any
     """Makes one part: `run(arguments, part)`."""
     join: int
-    """The address of what each thread of a team runs."""
+    """The address of the function that each thread of a team runs."""
 
 
 @dataclass(frozen=True)
 class Products:
-    """The functions that every kernel of one number type shares."""
+    """The compiled products that all kernels of one number type share."""
 
     product: int
-    """Of rows in a loop."""
+    """The address of the product of rows in a loop."""
     pack: Any
     turned: int
-    """Of columns; 0 where there is none."""
+    """The address of the product of columns; 0 if there is none."""
     multiply: Shared | None
-    """Whole matrices."""
+    """Products of whole matrices."""
     work: int
-    """Numbers of memory that each thread needs for them."""
+    """Numbers of memory that each thread needs for products of whole matrices."""
     engine: Any
 
 
@@ -150,7 +151,7 @@ class Products:
 def products(
     dtype: torch.dtype, target: Target, half: bool = False, policy: CodegenPolicy = DEFAULT_CODEGEN
 ) -> Products:
-    """Matrix products on vectors for this machine: of bfloat16 if half."""
+    """Compile products on vectors: of bfloat16 if `half`."""
     with uncollected():
         work = 0 if half else work_size(target, dtype, policy)
         return _products(_Machine(target).load(emit_products(target, dtype, half=half, policy=policy)), work)
@@ -158,7 +159,7 @@ def products(
 
 @cache
 def tiled(target: Target, parts: int, policy: CodegenPolicy = DEFAULT_CODEGEN) -> Products:
-    """Products of float32 in tiles of bfloat16 for this machine, each number cut into so many parts."""
+    """Compile AMX products of float32, each number split into so many bfloat16."""
     with uncollected():
         return _products(_Machine(target).load(emit_tiled(target, parts, policy)), tiled_work_size(parts, policy))
 
@@ -175,18 +176,18 @@ def _products(engine: Any, work: int) -> Products:
 
 @dataclass(frozen=True)
 class Tools:
-    """The functions that do what is to be done around a loop."""
+    """The functions that commands call."""
 
     play: Any
     """Makes the calls of a list: `play(table, count, places, bases)`."""
     addresses: dict[str, int]
-    """Of each by name."""
+    """Of each function by name."""
     engine: Any
 
 
 @cache
 def tools(dtype: torch.dtype, target: Target) -> Tools:
-    """Those functions for this machine."""
+    """Compile the functions that commands call."""
     with uncollected():
         engine = _Machine(target).load(emit_jobs(target, dtype))
     names = ("copy", "add", "clear", "put", "gather", "gather_join", "pack_join")
@@ -197,7 +198,7 @@ def tools(dtype: torch.dtype, target: Target) -> Tools:
 
 
 class Tables(NamedTuple):
-    """The function that finds out where the rows of a ragged batch stand."""
+    """The function that fills the tables of a ragged batch."""
 
     run: Any
     """`run(lengths, batch, time, reverse, starts)`."""
@@ -206,7 +207,7 @@ class Tables(NamedTuple):
 
 @cache
 def tables(target: Target) -> Tables:
-    """That function for this machine."""
+    """Compile the function that fills the tables of a ragged batch."""
     with uncollected():
         engine = _Machine(target).load(emit_tables())
     whole, address = ctypes.c_int64, ctypes.c_void_p
@@ -222,7 +223,7 @@ class Native:
     run: Any
     """Runs one part of the batch: `run(arguments, part)`."""
     join: int
-    """The address of what each thread of a team runs."""
+    """The address of the function that each thread of a team runs."""
     engine: Any
 
 

@@ -1,7 +1,7 @@
-"""Compiled code on disk, by content: found again by the text it was compiled from, on the machine it was compiled for.
+"""Disk cache of compiled code, by content: the key is the text, the processor and the versions of LLVM.
 
-Entries are written beside their place and moved there, so that processes can share the folder. An entry that is not
-whole, or not ours, is never loaded; the oldest go when there are too many.
+Entries are written beside their place and renamed, so that processes can share the folder. An entry that is incomplete,
+or another user's, is never loaded; the oldest entries are deleted when the folder is full.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _HEAD = b"unspool kernel 1\n"
 
 
 def folder() -> Path:
-    """Where compiled code is kept, by the habits of the platform."""
+    """Return the cache folder, by the platform's conventions."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
@@ -32,12 +32,12 @@ def folder() -> Path:
 
 
 def key(*parts: str) -> str:
-    """The name of what was made from these texts."""
+    """Return the name of an entry."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
 def find(name: str) -> bytes | None:
-    """An entry, if it is there, whole, and written by this user."""
+    """Return an entry; None if there is none that is complete and this user's."""
     path = folder() / name
     try:
         with path.open("rb") as file:
@@ -55,7 +55,7 @@ def find(name: str) -> bytes | None:
 
 
 def keep(name: str, body: bytes) -> None:
-    """Write an entry; a folder that can't be written to is left alone, since the cache only saves time."""
+    """Write an entry. The cache only saves time, so a folder that can't be written to raises nothing."""
     place = folder()
     try:
         place.mkdir(mode=0o700, parents=True, exist_ok=True)

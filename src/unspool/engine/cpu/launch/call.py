@@ -63,8 +63,8 @@ def call(program: Program, request: Request, weights: Mapping[str, Tensor]) -> t
         inputs = run_inputs(before, [_flat(part) for part in rows], shared, matrices, half=program.half)
         vectors = [shared[node] for node in before.vectors]
         recorder = record_bare(program, len(inputs), vectors, matrices)
-        lying = [matrix if matrix.is_contiguous() else matrix.t() for matrix in matrices]
-        outputs, final = train(recorder, layout, (*inputs, *states, *vectors, *lying))
+        contiguous = [matrix if matrix.is_contiguous() else matrix.t() for matrix in matrices]
+        outputs, final = train(recorder, layout, (*inputs, *states, *vectors, *contiguous))
     if packs:
         outputs = _Scatter.apply(outputs, places, time * batch)  # type: ignore[no-untyped-call]
         final = [part.index_select(0, layout.index("back")) for part in final]

@@ -354,11 +354,11 @@ def record_bare(program: Program, inputs: int, vectors: Sequence[Tensor], matric
     """
     transposed = tuple(not matrix.is_contiguous() for matrix in matrices)
     if transposed not in program.recorders:
-        shapes_ = [
+        matrix_shapes = [
             matrix.shape[::-1] if flip else matrix.shape for matrix, flip in zip(matrices, transposed, strict=True)
         ]
-        plain = bare(inputs, len(vectors), shapes_, transposed)
-        shapes = [*(vector.shape for vector in vectors), *shapes_]
+        plain = bare(inputs, len(vectors), matrix_shapes, transposed)
+        shapes = [*(vector.shape for vector in vectors), *matrix_shapes]
         program.recorders[transposed] = Recorder(program, plain, inputs, shapes, packed=True)
     recorder: Recorder = program.recorders[transposed]
     return recorder

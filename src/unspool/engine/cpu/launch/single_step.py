@@ -131,21 +131,21 @@ class CompiledStep:
             or is_intercepted()
         ):
             return None
-        arguments_ = (x, *context, *state)
+        tensors = (x, *context, *state)
         with self._lock:
             if len(x) != self._batch or (self._divisible and threads() != self._threads):
                 self._prepare(len(x))
-            kind, arguments = self._dtype, self._arguments
-            if len(arguments_) != len(self._shapes):
+            kind, slots = self._dtype, self._arguments
+            if len(tensors) != len(self._shapes):
                 return None
-            for part, shape in zip(arguments_, self._shapes):  # noqa: B905 - dearer if strict
+            for part, shape in zip(tensors, self._shapes):  # noqa: B905 - dearer if strict
                 if part.shape != shape or part.dtype is not kind or not part.is_contiguous() or not part.is_cpu:
                     return None
             for place, source in self._inputs:
-                arguments[place] = arguments_[source].data_ptr()
+                slots[place] = tensors[source].data_ptr()
             results = list(map(empty_like, self._rooms))
             for (place, _), part in zip(self._outputs, results):  # noqa: B905
-                arguments[place] = part.data_ptr()
+                slots[place] = part.data_ptr()
             if self._parts == 1:
                 self._run(self._address, 0)
             else:

@@ -43,12 +43,12 @@ def write_gradients(commands: CommandBuffer, needs_gradient: Sequence[bool], gem
     factors += _of_inputs(commands, needs_gradient, gemm)
     products = [(plain.matrices[matrix], left, right) for matrix, left, right in factors]
     products = [product for product in products if needs_gradient[first + product[0].weight]]
-    summed = _vectors(commands, vectors, [piece for piece, _, _ in products])
+    accumulated = _vectors(commands, vectors, [piece for piece, _, _ in products])
     columns: dict[Rows, list[tuple[Rows, Rows, bool]]] = defaultdict(list)
     for piece, left, right in products:
         down, across = (right, left) if piece.turned else (left, right)
         to = Rows(commands.piece("gradient", piece), commands.shapes[piece.weight][1], across.width)
-        columns[down].append((across, to, piece.weight in summed))
+        columns[down].append((across, to, piece.weight in accumulated))
     for down, others in columns.items():
         gemm.sums(commands.tail, down, others)
 

@@ -66,9 +66,9 @@ def prologue_gradients(
         if matrix is not None:
             products.append((matrix, rows[source], gradient))
         if needs_gradient[source]:
-            of_rows_part = gradient if matrix is None else product(gradient, _layer(plain, owned, matrix), half)
+            contribution = gradient if matrix is None else product(gradient, _layer(plain, owned, matrix), half)
             before = of_rows[source]
-            of_rows[source] = of_rows_part if before is None else before + of_rows_part
+            of_rows[source] = contribution if before is None else before + contribution
     for number, vectors in enumerate(plain.sums):
         gradient = memory(f"vector_gradient{number}")
         if gradient is not None:

@@ -1,4 +1,4 @@
-"""Matrix products of float32 on AMX, whose instruction multiplies tiles of bfloat16 and adds them up in float32."""
+"""AMX microkernel: products of float32 by an instruction that multiplies tiles of bfloat16."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from unspool.engine.cpu.policy import DEFAULT_CODEGEN, CodegenPolicy
 __all__ = ["emit_tiled", "work_size"]
 
 _WIDTHS = {1: 4, 2: 2}
-"""How many tiles of sums side by side, by how many there are below one another: four in all."""
+"""Tiles of sums side by side, by the number of those below one another: four in all."""
 _ORDER = ((0, 1), (0, 2), (0, 0), (2, 0), (1, 0), (1, 1))
-"""Parts of columns and of rows whose products are taken: many that need no load after few, and as many as can be whose
-parts are still in a tile. Everywhere in this order, so that bits do not depend on how many rows there are."""
+"""Parts of columns and of rows whose products are taken: first those that need few loads, and as many as possible whose
+parts are in a tile already. The order is the same everywhere, so that bits do not depend on the number of rows."""
 
 
 def work_size(parts: int, policy: CodegenPolicy) -> int:
-    """How many float32 of memory each thread needs for products of the same rows, however many."""
+    """Return how many float32 of memory each thread needs for products of the same rows."""
     return tiles_size(policy.block_depth, HIGH * policy.amx_panel_tiles, parts) + policy.amx_column_tiles * parts * TILE
 
 
 def emit_tiled(target: Target, parts: int, policy: CodegenPolicy = DEFAULT_CODEGEN) -> str:
-    """A module with functions on float32.
+    """Return a module with functions on float32.
 
     `product(rows, stride, count, tiles, depth, vectors, result, stride)` and `pack(matrix, down, across, depth, width,
     tiles)` are what `emit_products` describes, `multiply(job, part)` and `multiply_join(job)` what `emit_whole` does.
 
     Args:
         target: The instruction set.
-        parts: Into how many bfloat16 a number is cut: three for float32; one for its rounded value.
+        parts: Into how many bfloat16 a number is split: three for float32; one for its rounded value.
         policy: Block sizes.
     """
     functions = [*emit_fill(target, parts), _configure(target)]
@@ -42,9 +42,9 @@ def emit_tiled(target: Target, parts: int, policy: CodegenPolicy = DEFAULT_CODEG
 
 
 def _configure(target: Target) -> Function:
-    """How many lines the tiles have: 0 to 3 hold sums, 4 to 6 rows, and the last ones up to 7 columns.
+    """Emit the configuration of tiles: 0 to 3 hold sums, 4 to 6 rows, and the last ones up to 7 columns.
 
-    Of two rows of tiles, the lower one is 2, 3 and 5, with `%low` lines; if that is 0, there is one row.
+    Of two rows of tiles, the lower one is 2, 3 and 5, with `%low` lines; if `%low` is 0, there is one row.
     """
     f = function("@configure(i64 %high, i64 %low)", target, internal=True)
     room = f.allocate("[64 x i8]")
@@ -62,10 +62,10 @@ def _configure(target: Target) -> Function:
 
 
 def _sums(target: Target, parts: int, high: int, wide: int) -> Function:
-    """Tiles of sums, `high` below one another and `wide` side by side, over at most `block_depth` terms.
+    """Emit tiles of sums, `high` below one another and `wide` side by side, over at most `block_depth` terms.
 
-    Those of the rows below begin `%further` numbers behind, and end in a result of their own, `%under`. What is added
-    to a result is summed up by itself first: the last parts of a number would be lost in a large sum.
+    Those of the rows below begin `%further` numbers behind, and end in a result of their own, `%under`. A sum that is
+    added to a result is summed up by itself first: the last parts of a number would be lost in a large sum.
     """
     f = function(
         f"@sums{high}x{wide}(ptr %rows, i64 %further, ptr %columns, i64 %apart, i64 %blocks, ptr %result, ptr %under, "
@@ -99,7 +99,7 @@ def _sums(target: Target, parts: int, high: int, wide: int) -> Function:
 
 
 def _step(f: Function, rows: list[str], columns: list[str], parts: int, number: dict[tuple[int, int], int]) -> None:
-    """All products of one depth."""
+    """Emit all products of one depth."""
     order = [pair for pair in _ORDER if sum(pair) < parts]
     loaded: dict[int, str] = {}
 
@@ -127,7 +127,7 @@ def _step(f: Function, rows: list[str], columns: list[str], parts: int, number: 
 
 
 def _sweep(target: Target) -> Function:
-    """Rows in tiles, `%high` and `%low` of them, or only the former if low is 0, times columns in tiles."""
+    """Emit rows in tiles, `%high` and `%low` of them, or only the former if `%low` is 0, times columns in tiles."""
     f = function(
         "@sweep(ptr %rows, i64 %further, i64 %high, i64 %low, ptr %columns, i64 %apart, i64 %blocks, i64 %vectors, "
         "ptr %result, i64 %across, i1 %adds)",
@@ -189,7 +189,7 @@ def _pack(target: Target, parts: int) -> Function:
 def _fill(
     f: Function, start: str, strides: tuple[str, str], sizes: tuple[str, str], to: tuple[str, str | int], turned: str
 ) -> None:
-    """Put rows or columns into tiles; strides and sizes are those in depth and across."""
+    """Pack rows or columns into tiles; strides and sizes are those in depth and across."""
     (down, across), (deep, count), (tiles, apart) = strides, sizes, to
     f.do(
         f"call void @fill(ptr {start}, i64 {down}, i64 {across}, i64 {deep}, i64 {count}, ptr {tiles}, i64 {apart}, "
@@ -198,7 +198,7 @@ def _fill(
 
 
 class _Tiled(Scheme):
-    """In tiles."""
+    """Blocking in AMX tiles."""
 
     grain, unit = DEPTH, HIGH
 

@@ -1,16 +1,16 @@
-"""Tiles of bfloat16 for AMX: how numbers of float32 are cut up, and where they stand.
+"""AMX packing: how numbers of float32 are split into bfloat16, and where they stand in tiles.
 
-A float32 has 24 bits and a bfloat16 8, so a number is the sum of three of them, exactly: of itself rounded, of what is
-left rounded, and of what is left then. A product of two numbers is the sum of nine, each exact; the six largest are
-taken, and what is left out is less than an eighth of a unit of the last place. Henry, Tang and Heinecke 2019,
+A float32 has 24 bits and a bfloat16 8, so a number is the sum of three of them, exactly: of itself rounded, of the rest
+rounded, and of the rest of that. A product of two numbers is the sum of nine products, each exact; the six largest are
+taken, and the others come to less than an eighth of a unit of the last place. Henry, Tang and Heinecke 2019,
 arXiv:1904.06376, "Leveraging the bfloat16 Artificial Intelligence Datatype For Higher-Precision Computations".
 
-A tile has 16 lines of 64 bytes. One of rows holds 32 numbers of each row in pairs, each of the first 16 with one of the
-second; in one of columns each line holds a pair from each of 16 columns. The parts of its numbers stand in tiles behind
-one another.
+A tile has 16 lines of 64 bytes. A tile of rows holds 32 numbers of each row in pairs, each of the first 16 with one of
+the second; in a tile of columns each line holds a pair from each of 16 columns. The parts of its numbers stand in tiles
+behind one another.
 
-What is not finite, and what is within a 256th of the largest number, makes sums that are no numbers. The instruction
-takes numbers, parts and products below 2^-126 for zero, so a sum of terms that small is wrong by that much for each.
+Numbers that are not finite, or within a 256th of the largest number, make sums that are NaN. The instruction takes
+numbers, parts and products below 2^-126 for zero, so a sum of terms that small is wrong by that much for each.
 """
 
 from __future__ import annotations
@@ -31,29 +31,30 @@ TILE = 256
 
 
 def tiles_size(depth: int, width: int, parts: int) -> int:
-    """How many float32 a matrix in tiles takes the memory of."""
+    """Return how many float32 a matrix in tiles takes the memory of."""
     return -(-depth // DEPTH) * -(-width // HIGH) * parts * TILE
 
 
 def emit_fill(target: Target, parts: int) -> list[Function]:
-    """`fill(from, down, across, depth, count, tiles, apart, turned)` and what it calls, for one module.
+    """Return `fill(from, down, across, depth, count, tiles, apart, turned)` and the functions that it calls, for one
+    module.
 
     Args:
         target: The instruction set.
-        parts: Into how many bfloat16 a number is cut: three for float32; one for its rounded value.
+        parts: Into how many bfloat16 a number is split: three for float32; one for its rounded value.
     """
     return [_turn(target, parts), _turn_some(target), _fill(target, parts)]
 
 
 def function(head: str, target: Target, *, internal: bool = False) -> Function:
-    """A function on float32."""
+    """Return a function on float32."""
     return Function(f"{'internal ' * internal}void {head}", torch.float32, target.lanes(torch.float32))
 
 
 def _cut(f: Function, vectors: Sequence[str], parts: int) -> list[str]:
-    """Two vectors in bfloat16, number beside number: the whole in parts, largest first.
+    """Split two vectors into parts in bfloat16, number beside number, the largest parts first.
 
-    All parts but the last are rounded, halves away from zero; what is left then fits the last one exactly.
+    All parts but the last are rounded, halves away from zero; the last one then holds the rest exactly.
     """
     if parts == 1:
         return [f.rounded(*vectors, mixed=True)]
@@ -73,10 +74,10 @@ def _cut(f: Function, vectors: Sequence[str], parts: int) -> list[str]:
 
 
 def _fill(target: Target, parts: int) -> Function:
-    """Rows or columns into tiles, 16 in each; those of the next 16 begin `%apart` numbers behind.
+    """Emit the packing of rows or columns into tiles, 16 in each; those of the next 16 begin `%apart` numbers behind.
 
-    Neighbours in depth stand `%down` numbers apart, rows or columns `%across`; one of both is 1. Lines are made of what
-    stands side by side, and turned where the tile wants them the other way.
+    Neighbours in depth stand `%down` numbers apart, rows or columns `%across`; one of both is 1. Lines are made of
+    adjacent numbers, and transposed where the tile needs the other direction.
     """
     head = (
         "@fill(ptr %from, i64 %down, i64 %across, i64 %depth, i64 %count, ptr %tiles, i64 %apart, i1 %turned) noinline"
@@ -118,7 +119,7 @@ def _fill(target: Target, parts: int) -> Function:
 
 
 def _turn(target: Target, parts: int) -> Function:
-    """Two squares of numbers, one behind the other in depth, turned and cut into the lines of a tile."""
+    """Emit the transposition of two squares of numbers, adjacent in depth, into the lines of a tile."""
     f = function("@turn(ptr %from, i64 %line, i64 %second, ptr %tiles) noinline", target, internal=True)
     starts = ("%from", f.address("%from", "%second"))
     squares = [
@@ -132,7 +133,7 @@ def _turn(target: Target, parts: int) -> Function:
 
 
 def _turn_some(target: Target) -> Function:
-    """The same where some of the numbers are beyond the matrix: they are zero."""
+    """Emit the same where some of the numbers are beyond the matrix: they are zero."""
     f = function(
         "@turn_some(ptr %from, i64 %line, i64 %second, i64 %deep, i64 %wide, i1 %along, ptr %tiles) noinline",
         target,
@@ -154,14 +155,14 @@ def _turn_some(target: Target) -> Function:
 
 
 def _line(f: Function, line: str) -> str:
-    """Where a row or column has its line of the first tile."""
+    """Return the address of the line of a row or column in its first tile."""
     group = f.whole("sdiv", line, HIGH)
     within = f.whole("sub", line, f.whole("mul", group, HIGH))
     return f.address(f.address("%tiles", f.whole("mul", group, "%apart")), f.whole("mul", within, HIGH))
 
 
 def _line_along(f: Function, start: str, to: str, block: str, parts: int, *, whole: bool) -> None:
-    """A line of what stands behind one another: each number of the first half of a block with that of the second."""
+    """Emit a line of numbers adjacent in depth: each number of the first half of a block with that of the second."""
     places = [f.whole("add", f.whole("mul", block, DEPTH), half) for half in (0, HIGH)]
     vectors = [f.read(f.address(start, at), None if whole else f.first(at, "%depth")) for at in places]
     place = f.address(to, f.whole("mul", block, parts * TILE))
@@ -172,7 +173,7 @@ def _line_along(f: Function, start: str, to: str, block: str, parts: int, *, who
 def _line_beside(
     f: Function, within: str | None, block: str, line: str, group: str, parts: int, *, whole: bool
 ) -> None:
-    """The same of what stands side by side, a number of each row or column."""
+    """Emit a line of numbers adjacent across: one of each row or column."""
     places = [f.whole("add", f.whole("add", f.whole("mul", block, DEPTH), line), half) for half in (0, HIGH)]
     column = f.whole("mul", group, HIGH)
     vectors = []

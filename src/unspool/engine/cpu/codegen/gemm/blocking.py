@@ -1,7 +1,7 @@
-"""Products of whole matrices, which threads share: cut into what stays near a core, and laid out for it there.
+"""Cache blocking: products of whole matrices, which threads share, in blocks that stay in a core's own cache.
 
-Both are written and read by the same core: what another one wrote comes slower than it is laid out again. Goto and van
-de Geijn 2008, "Anatomy of high-performance matrix multiplication".
+The same core packs a block and reads it: memory that another core wrote is slower than packing again. Goto and van de
+Geijn 2008, "Anatomy of high-performance matrix multiplication".
 """
 
 from __future__ import annotations
@@ -17,132 +17,135 @@ N = TypeVar("N")
 
 
 class Job(NamedTuple, Generic[N]):
-    """What products of the same rows with some matrices read: whole numbers and addresses, or what stands for them."""
+    """Arguments of products of the same rows with some matrices: whole numbers and addresses, or names for them."""
 
     rows: N
     down: N
     along: N
-    """How far neighbours in depth stand apart, and rows."""
+    """Strides of neighbours in depth, and of rows."""
     height: N
-    """How many rows."""
+    """Number of rows."""
     depth: N
     factors: N
-    """How many matrices."""
+    """Number of matrices."""
     width: N
-    """How many columns the widest has."""
+    """Columns of the widest matrix."""
     table: N
-    """A `Factor` for each."""
+    """A `Factor` for each matrix."""
     parts: N
     """Of the work."""
     work: N
-    """For `Scheme.work` numbers for each part."""
+    """`Scheme.work` numbers of memory for each part."""
     number: N
     team: N
-    """Functions that say which thread is asking, and of how many."""
+    """Functions that return the thread's number and the team's size."""
 
 
 class Factor(NamedTuple, Generic[N]):
-    """A matrix, and where its product goes."""
+    """A matrix, and the place of its product."""
 
     matrix: N
     down: N
     across: N
-    """How far neighbours in depth stand apart, and columns."""
+    """Strides of neighbours in depth, and of columns."""
     width: N
     ready: N
-    """The matrix as `pack` leaves it, and then nothing else is asked of it; or nothing."""
+    """The matrix as `pack` leaves it, and then the fields before are not read; or 0."""
     result: N
     stride: N
 
 
 class Rows(NamedTuple):
-    """Some rows as they are multiplied."""
+    """A block of rows, ready to be multiplied."""
 
     start: str
     apart: str
-    """How far rows stand apart, or what of them is laid out together."""
+    """The stride of rows, or of panels of rows."""
     down: str
-    """How far neighbours in depth do, where rows are as they were."""
+    """The stride of neighbours in depth, where rows are not packed."""
     height: str
 
 
 class Columns(NamedTuple):
-    """Some columns as they are multiplied."""
+    """A block of columns, ready to be multiplied."""
 
     start: str
     apart: str
-    """How far units stand apart."""
+    """The stride of units."""
     width: str
 
 
 class Results(NamedTuple):
-    """Where products go."""
+    """The place of products."""
 
     start: str
     across: str
     adds: str
-    """Whether they are added to what is there."""
+    """Whether products are added to what is there."""
 
 
 class Scheme(ABC):
-    """How matrices are laid out and multiplied."""
+    """How matrices are packed and multiplied."""
 
     deep: int
     """Terms of a product that are packed at a time; half as many for several matrices, and for transposed rows, which
     are dear to pack: then twice as many columns stay in the cache, for which the rows are packed once."""
     grain: int
-    """How many numbers of a row are laid out together."""
+    """Numbers of a row that are packed together."""
     unit: int
-    """Columns that are laid out together. Threads share as many rows or columns at a time."""
+    """Columns that are packed together. Threads share multiples of as many rows or columns."""
     high: int
-    """Rows that are laid out at a time."""
+    """Rows that are packed at a time."""
     before: int
-    """Numbers of memory for them, before that of columns."""
+    """Numbers of memory for rows; columns stand behind."""
     work: int
-    """Numbers of memory that each thread needs for products of the same rows, however many."""
+    """Numbers of memory that each thread needs for products of the same rows."""
 
     @abstractmethod
     def function(self, head: str) -> Function:
-        """A function on numbers of the scheme's type."""
+        """Return a function on numbers of the scheme's type."""
 
     @abstractmethod
     def near(self, f: Function, units: str, deep: str) -> tuple[str, str]:
-        """Whether so many units stay near, and how many are laid out at a time if they don't."""
+        """Return whether so many units fit the cache, and how many are packed at a time if they don't."""
 
     @abstractmethod
     def size(self, f: Function, depth: str) -> str:
-        """Numbers that a unit so deep takes."""
+        """Return the numbers of a unit of some depth."""
 
     @abstractmethod
     def lay_columns(
         self, f: Function, start: str, strides: tuple[str, str], sizes: tuple[str, str], to: tuple[str, str]
     ) -> None:
-        """Lay columns out; strides and sizes are in depth and across, and units end up so far apart."""
+        """Pack columns; strides and sizes are in depth and across, `to` is the place and the stride of units."""
 
     @abstractmethod
     def lay_rows(
         self, f: Function, start: str, strides: tuple[str, str], sizes: tuple[str, str], to: tuple[str, str]
     ) -> Rows:
-        """The same for rows, if they aren't read as they are."""
+        """Pack rows, or return them as they are."""
 
     @abstractmethod
     def multiply(self, f: Function, rows: Rows, columns: Columns, deep: str, results: Results) -> None:
-        """Multiply some rows by some columns."""
+        """Multiply a block of rows by a block of columns."""
 
     @abstractmethod
     def end(self, f: Function) -> None:
-        """Leave the processor as it was."""
+        """Restore the state of the processor."""
 
 
 def emit_whole(scheme: Scheme) -> list[Function]:
-    """`multiply(job, part)` makes a part of the products of rows with some matrices as they are, or as `pack` leaves
-    them; `multiply_join(job)` makes all parts that one thread of a team has to. What they are given is a `Job`.
+    """Return `multiply(job, part)`, which makes a part of the products of rows with some matrices, and
+    `multiply_join(job)`.
+
+    Matrices are plain, or as `pack` leaves them. `multiply_join` makes all parts of one thread of a team. Both read a
+    `Job`.
     """
     return [_multiply(scheme), _join(scheme)]
 
 
 def _read(f: Function, kind: type[Job[Any] | Factor[Any]], pointer: str) -> dict[str, str]:
-    """All of a job or a factor by name."""
+    """Return all fields of a job or a factor by name."""
     addresses = {"rows", "table", "work", "number", "team", "matrix", "ready", "result"}
     return {
         name: f.load("ptr" if name in addresses else "i64", pointer, number) for number, name in enumerate(kind._fields)
@@ -150,7 +153,7 @@ def _read(f: Function, kind: type[Job[Any] | Factor[Any]], pointer: str) -> dict
 
 
 def _share(f: Function, unit: int, count: str, parts: str, shared: str) -> tuple[str, str]:
-    """Which of so many rows or columns this part makes, in whole units but for the last: all if they aren't shared."""
+    """Return the rows or columns of this part, in whole units but for the last: all of them if they aren't shared."""
     groups, after = f.ceiling(count, unit), f.whole("add", "%part", 1)
     first, last = (f.whole("sdiv", f.whole("mul", groups, number), parts) for number in ("%part", after))
     begin = f.value(f"select i1 {shared}, i64 {first}, i64 0")
@@ -159,10 +162,10 @@ def _share(f: Function, unit: int, count: str, parts: str, shared: str) -> tuple
 
 
 def _multiply(scheme: Scheme) -> Function:
-    """Threads share rows or columns, whichever are more: what isn't shared, each lays out for itself.
+    """Emit the loops over blocks. Threads share rows or columns, whichever are more; each packs the others for itself.
 
-    Rows are laid out once for all matrices if their columns stay near together, and if they don't, for each block of
-    columns again.
+    Rows are packed once for all matrices if the columns of these fit the cache together, and if they don't, for each
+    block of columns again.
     """
     f = scheme.function("@multiply(ptr %job, i64 %part)")
     job = _read(f, Job, "%job")
@@ -195,11 +198,11 @@ class _Chunk:
 
     Args:
         f: The function.
-        scheme: How they are made.
-        job: What is to be done.
+        scheme: How the products are made.
+        job: The arguments.
         k: Where the depth begins.
-        deep: How deep it is.
-        each: How many columns of a matrix are made at a time, at most.
+        deep: Terms of each sum.
+        each: Columns of a matrix that are made at a time, at most.
         shared: Whether threads share the columns.
     """
 
@@ -209,13 +212,13 @@ class _Chunk:
         self.f, self._scheme, self._job, self._k, self._deep, self._each = f, scheme, job, k, deep, each
         self._shared = shared
         self._close = scheme.size(f, deep)
-        """How far neighbouring units are apart that were laid out."""
+        """The stride of packed units."""
         self._panel = f.address(job["work"], f.whole("mul", "%part", scheme.work))
         self._columns_start = f.address(self._panel, scheme.before)
         """Where rows and where columns are laid out."""
 
     def multiply(self, factors: tuple[str, str], left: str, rows: tuple[str, str]) -> None:
-        """All rows of this part by a block of columns of some matrices."""
+        """Emit all rows of this part by a block of columns of some matrices."""
         f, job, scheme = self.f, self._job, self._scheme
         with f.loop(*factors, what="factor") as number:
             self._lay(number, factors[0], left)
@@ -229,7 +232,7 @@ class _Chunk:
                 self._results(number, factors[0], left, top, some)
 
     def _lay(self, number: str, first: str, left: str) -> None:
-        """Lay columns of a matrix out, if they aren't yet."""
+        """Pack columns of a matrix, if they aren't yet."""
         f = self.f
         factor, column, width = self._columns(number, left)
         new = f.value(f"icmp eq ptr {factor['ready']}, null")
@@ -240,7 +243,7 @@ class _Chunk:
             self._scheme.lay_columns(f, start, (factor["down"], factor["across"]), (self._deep, width), to)
 
     def _results(self, number: str, first: str, left: str, top: str, rows: Rows) -> None:
-        """Some rows by the columns of a matrix."""
+        """Multiply some rows by the columns of a matrix."""
         f, scheme = self.f, self._scheme
         factor, column, width = self._columns(number, left)
         with f.when(f.value(f"icmp sgt i64 {width}, 0"), what="some"):
@@ -255,7 +258,7 @@ class _Chunk:
             scheme.multiply(f, rows, Columns(start, apart, width), self._deep, results)
 
     def _columns(self, number: str, left: str) -> tuple[dict[str, str], str, str]:
-        """A factor, the first of its columns and how many there are, at most 0 if none."""
+        """Return a factor, its first column and the number of columns, at most 0 if none."""
         f, job = self.f, self._job
         factor = _read(f, Factor, f.address(job["table"], f.whole("mul", number, len(Factor._fields)), "i64"))
         begin, end = _share(f, self._scheme.unit, factor["width"], job["parts"], self._shared)
@@ -263,13 +266,13 @@ class _Chunk:
         return factor, column, f.smaller(self._each, f.whole("sub", end, column))
 
     def _place(self, number: str, first: str) -> str:
-        """Where a matrix is laid out."""
+        """Return the address of the packed columns of a matrix."""
         size = self.f.whole("mul", self.f.whole("sdiv", self._each, self._scheme.unit), self._close)
         return self.f.address(self._columns_start, self.f.whole("mul", self.f.whole("sub", number, first), size))
 
 
 def _join(scheme: Scheme) -> Function:
-    """What each thread of a team runs."""
+    """Emit the function that each thread of a team runs."""
     f = scheme.function("@multiply_join(ptr %job)")
     job = _read(f, Job, "%job")
     number, count = (f.ask(job[which]) for which in ("number", "team"))

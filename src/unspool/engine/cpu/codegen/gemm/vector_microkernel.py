@@ -1,7 +1,7 @@
-"""Matrix products: register-blocked tiles, and the packing that lays a matrix out for them.
+"""Vector microkernel: register-blocked products, and the packing of matrices for them.
 
-A packed matrix is cut into columns one vector wide, each with its rows one below the other. A tile reads a few such
-columns as streams, fetched ahead of their use, and keeps its sums in registers over the whole depth: Goto and van de
+A packed matrix is cut into columns one vector wide, each with its rows one below the other. A block reads a few such
+columns as streams, prefetched ahead of their use, and keeps its sums in registers over the whole depth: Goto and van de
 Geijn 2008, "Anatomy of high-performance matrix multiplication".
 """
 
@@ -18,30 +18,30 @@ __all__ = ["emit_products", "packed_size", "work_size"]
 
 
 def packed_size(depth: int, width: int, lanes: int, *, half: bool = False) -> int:
-    """How many numbers of the loop's type a packed matrix takes."""
+    """Return how many numbers of the loop's type a packed matrix takes."""
     lines = -(-depth // 2) if half else depth
     return lines * (-(-width // lanes)) * lanes
 
 
 def work_size(target: Target, dtype: torch.dtype, policy: CodegenPolicy) -> int:
-    """How many numbers of memory each thread needs for products of the same rows, however many."""
+    """Return how many numbers of memory each thread needs for products of the same rows."""
     return policy.block_depth // 2 * policy.panel_rows + _cached_columns(target, dtype, policy)
 
 
 def _cached_columns(target: Target, dtype: torch.dtype, policy: CodegenPolicy) -> int:
-    """How many numbers of packed columns stay in the core's own cache."""
+    """Return how many numbers of packed columns stay in the core's own cache."""
     return int(policy.column_cache_share * target.cache) // dtype.itemsize
 
 
 def emit_products(
     target: Target, dtype: torch.dtype, *, half: bool = False, policy: CodegenPolicy = DEFAULT_CODEGEN
 ) -> str:
-    """A module with functions on packed matrices.
+    """Return a module with functions on packed matrices.
 
     `product(rows, stride, count, packed, depth, vectors, result, stride)` multiplies `count` rows by a packed matrix
     `vectors` vectors wide. `pack(matrix, down, across, depth, width, packed)` packs a matrix whose neighbours stand
-    `down` and `across` numbers apart. If not half, there are also `turned`, which multiplies `count` columns instead of
-    rows, as a matrix's gradient wants it, and what `emit_whole` describes.
+    `down` and `across` numbers apart. If not `half`, there are also `turned`, which multiplies `count` columns instead
+    of rows, as a matrix's gradient needs it, and what `emit_whole` describes.
 
     Args:
         target: The instruction set.
@@ -171,7 +171,7 @@ def _product(target: Target, dtype: torch.dtype, turned: bool) -> Function:
 
 
 def _rounded_product(target: Target, dtype: torch.dtype, at_a_time: int) -> Function:
-    """The product of rows that are rounded to bfloat16 first, some at a time."""
+    """Emit the product of rows that are rounded to bfloat16 first, `at_a_time` of them."""
     lanes = target.lanes(dtype)
     a, packed, result = "ptr %a, i64 %stride, i64 %count", "ptr %packed, i64 %depth", "ptr %result, i64 %across"
     f = Function(f"void @product({a}, {packed}, i64 %vectors, {result})", dtype, lanes)
@@ -197,7 +197,9 @@ def _rounded_product(target: Target, dtype: torch.dtype, at_a_time: int) -> Func
 
 
 def _pack(target: Target, dtype: torch.dtype, half: bool) -> Function:
-    """A line of a packed column is a vector of one row; of two, number beside number, where both are rounded."""
+    """Emit the packing. A line of a packed column is a vector of one row; of two, number beside number, if both are
+    rounded.
+    """
     lanes, each = target.lanes(dtype), 2 if half else 1
     head = "void @pack(ptr noalias %matrix, i64 %down, i64 %across, i64 %depth, i64 %width, ptr noalias %packed)"
     f = Function(head, dtype, lanes)
@@ -227,7 +229,7 @@ def _line(f: Function, rows: list[str]) -> str:
 
 
 def _pack_block(f: Function, top: str, column: str, packed: str, each: int) -> None:
-    """A square block of a matrix whose columns stand one after the other: read columns, turn them, write rows."""
+    """Emit a square block of a matrix whose columns are adjacent: read columns, transpose them, write rows."""
     lanes = f.lanes
     within = f.first(top, "%depth")
     vectors = []
@@ -246,7 +248,7 @@ def _pack_block(f: Function, top: str, column: str, packed: str, each: int) -> N
 
 
 class _Vectors(Scheme):
-    """On vectors: a unit is a packed column."""
+    """Blocking on vectors: a unit is a packed column."""
 
     grain = 1
 
@@ -275,7 +277,7 @@ class _Vectors(Scheme):
     def lay_rows(
         self, f: Function, start: str, strides: tuple[str, str], sizes: tuple[str, str], to: tuple[str, str]
     ) -> Rows:
-        """Rows are read as they are; of those that lie turned, neighbours in depth may be pages apart."""
+        """Rows are read as they are; transposed ones are packed, since neighbours in depth may be pages apart."""
         (down, along), (deep, count) = strides, sizes
         turned = f.value(f"icmp ne i64 {down}, 1")
         with f.when(turned, what="turned"):
@@ -285,7 +287,7 @@ class _Vectors(Scheme):
         return Rows(place, apart, f.value(f"select i1 {turned}, i64 {self.high}, i64 1"), count)
 
     def multiply(self, f: Function, rows: Rows, columns: Columns, deep: str, results: Results) -> None:
-        """The last columns may be fewer than a vector: what is beside them in the result is not touched."""
+        """The last columns may be fewer than a vector: the columns beside them in the result are not written."""
         most, wide = len(self._target.tiles), len(self._target.tiles) * self.unit
         vectors, whole = f.ceiling(columns.width, self.unit), f.whole("sdiv", columns.width, self.unit)
         groups = f.ceiling(vectors, most)
