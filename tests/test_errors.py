@@ -60,7 +60,7 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
 
 
 SOURCE = Path(unspool.__file__).parent
-CLI_ALONE = ("cli", "tasks/catalog.py", "tasks/samples", "errors.py")  # said or shown at the command line only
+CLI_ALONE = ("cli", "samples", "errors.py")  # said or shown at the command line only
 PYTHON_ALONE = ("cells", "layers", "models", "engine")  # said to who writes networks
 FRAGMENTS = (" --cell ", ", resume=True)")  # parts of a text that `wording` takes
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
@@ -90,8 +90,12 @@ class Messages(ast.NodeVisitor):
 
 
 def messages(path):
-    visitor = Messages()
-    visitor.visit(ast.parse(path.read_text(encoding="utf-8")))
+    """The texts of a module, without those of a task's entry, which only the command line shows."""
+    visitor, tree = Messages(), ast.parse(path.read_text(encoding="utf-8"))
+    for node in tree.body:
+        names = {target.id for target in getattr(node, "targets", ()) if isinstance(target, ast.Name)}
+        if not names & {"ENTRY", "WRITING_NETWORKS_HELP"}:
+            visitor.visit(node)
     return visitor.texts
 
 

@@ -12,7 +12,7 @@ GOOD = """
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_type
+from typing import Any, assert_type
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ assert_type(Tagger().predict([["Time", "flies"]]), list[Tagging])
 assert_type(Translator().predict("a", begin="b", seed=1), Translation)
 assert_type(load("m", Classifier), Classifier)
 assert_type(load("m", Tagger, cell=LeakyCell).predict("a"), Tagging)
-any_task: Task[object] = load("m")
+any_task: Task[Any, Any] = load("m")
 some: Prediction | Sequence[Prediction] = any_task.predict("a")
 Assistant(AssistantSettings(memory=MemorySettings(size=32)), generator=False)
 LanguageModel(units="character", steps=50).generate("It was ", length=20)

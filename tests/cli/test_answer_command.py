@@ -104,7 +104,7 @@ def test_only_an_assistant_chats_and_takes_pairs(shell, models, folder):
         f"try: unspool predict {models / 'classifier'}"
     )
     said = shell.refuses("add", models / "tagger", folder / "pairs.tsv", code=2)
-    assert "is a model of the task 'tag'; only an assistant takes more pairs" in said
+    assert "is a model of the task 'tag'; add takes an assistant" in said
     assert "does not exist" in shell.refuses("chat", folder / "none", stdin="a\n")
 
 

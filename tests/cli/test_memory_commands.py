@@ -101,4 +101,4 @@ def test_what_can_t_be_read_is_said_and_nothing_is_left_behind(shell, place, tmp
         "train", "algorithm", "copy", "--cell", "ntm(slot=3)", "--out", tmp_path / "m", code=2
     )
     assert "no sentence before it" in shell.refuses("ask", place / "reader", stdin="Where is Mary?\n")
-    assert "reads no stories" in shell.refuses("ask", place / "ntm", stdin=TOLD, code=2)
+    assert "ask takes a reader" in shell.refuses("ask", place / "ntm", stdin=TOLD, code=2)

@@ -238,7 +238,7 @@ def test_generate_repeats_itself_with_a_seed(shell, models):
 
 def test_generate_is_for_language_models(shell, models):
     said = shell.refuses("generate", models / "classifier", code=2)
-    assert "does not write; try: unspool predict" in said
+    assert "generate takes a language model. Try: unspool predict" in said
 
 
 @pytest.mark.parametrize("flag", [("--temperature", "-1"), ("--top-k", "0"), ("--top-p", "2"), ("--length", "-1")])

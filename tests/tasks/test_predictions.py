@@ -132,7 +132,8 @@ def test_a_task_shows_its_settings_and_its_main_score(models, tmp_path):
     )
     shown = repr(models["classify"])
     assert shown.startswith(
-        "<Classifier(hidden=5, embedding=6, epochs=1, threads=1): bidirectional lstm, 1 layer of 5, "
+        "<Classifier(hidden=5, embedding=6, network='recurrent', epochs=1, threads=1): "
+        "bidirectional lstm, 1 layer of 5, "
     )
     assert f"; accuracy on valid {models['classify'].record.metrics['valid']['accuracy']:.4g}>" in shown
     tested = Classifier(**TINY).fit(["a joy", "dull"] * 4, ["p", "n"] * 4, test=[("dull", "n")], **FIT)

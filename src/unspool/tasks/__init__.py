@@ -24,31 +24,21 @@ if TYPE_CHECKING:
     from unspool.tasks.translate.translator import Translation, Translator
     from unspool.tasks.write.language_model import LanguageModel, Reading
 
-__all__ = [
-    "TASKS",
-    "Algorithm",
-    "Answered",
-    "Assistant",
-    "Classification",
-    "Classifier",
-    "Comparison",
-    "LanguageModel",
-    "Prediction",
-    "Reader",
-    "Reading",
-    "Reply",
-    "Run",
-    "Tagger",
-    "Tagging",
-    "Task",
-    "Translation",
-    "Translator",
-    "Worked",
-    "compare",
-    "load",
-    "task_class",
-    "task_entry",
-]
+__all__ = sorted(
+    [
+        "TASKS",
+        "Comparison",
+        "Prediction",
+        "Run",
+        "Task",
+        "compare",
+        "load",
+        "task_class",
+        "task_entry",
+        *(name for entry in TASKS.values() for name in (entry.task, entry.answer)),
+    ],
+    key=lambda name: (not name.isupper(), name[0].islower(), name),
+)
 
 _T = TypeVar("_T", bound="Task[Any, Any]")
 

@@ -23,7 +23,7 @@ from unspool.layers import FeedForward
 from unspool.reading import read_json
 from unspool.writing import replace_file
 
-__all__ = ["FittedVectors", "VectorExamples"]
+__all__ = ["FittedVectors", "VectorEmbedding", "VectorExamples"]
 
 Vector = Sequence[float]
 
