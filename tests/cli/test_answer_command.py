@@ -100,8 +100,8 @@ def test_a_megabyte_of_question(shell, folder):
 def test_only_an_assistant_chats_and_takes_pairs(shell, models, folder):
     said = shell.refuses("chat", models / "classifier", code=2, stdin="a\n")
     assert said == (
-        f"{models / 'classifier'} is a model of the task 'classify', which does not chat; "
-        f"try: unspool predict {models / 'classifier'}"
+        f"{models / 'classifier'} is a model of the task 'classify'; chat takes an assistant. "
+        f"Try: unspool predict {models / 'classifier'}"
     )
     said = shell.refuses("add", models / "tagger", folder / "pairs.tsv", code=2)
     assert "is a model of the task 'tag'; add takes an assistant" in said

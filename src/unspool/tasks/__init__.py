@@ -24,21 +24,35 @@ if TYPE_CHECKING:
     from unspool.tasks.translate.translator import Translation, Translator
     from unspool.tasks.write.language_model import LanguageModel, Reading
 
-__all__ = sorted(
-    [
-        "TASKS",
-        "Comparison",
-        "Prediction",
-        "Run",
-        "Task",
-        "compare",
-        "load",
-        "task_class",
-        "task_entry",
-        *(name for entry in TASKS.values() for name in (entry.task, entry.answer)),
-    ],
-    key=lambda name: (not name.isupper(), name[0].islower(), name),
-)
+__all__ = [
+    "TASKS",
+    "Algorithm",
+    "Answered",
+    "Assistant",
+    "Classification",
+    "Classifier",
+    "Comparison",
+    "LanguageModel",
+    "Prediction",
+    "Reader",
+    "Reading",
+    "Reply",
+    "Run",
+    "Tagger",
+    "Tagging",
+    "Task",
+    "Translation",
+    "Translator",
+    "Worked",
+    "compare",
+    "load",
+    "task_class",
+    "task_entry",
+]
+__all__ += [
+    name for entry in TASKS.values() for name in (entry.task, entry.answer) if name not in __all__
+]  # of a task that type checkers do not know yet
+
 
 _T = TypeVar("_T", bound="Task[Any, Any]")
 
