@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import lazy_loader
 
 from unspool.tasks.catalog import TASKS, task_entry
+from unspool.tasks.classes import task_class
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,16 +67,6 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "comparison": ["Comparison", "Run"],
     },
 )
-
-
-def task_class(name: str) -> type[Task[Any, Any]]:
-    """The class of a task by its name.
-
-    Raises:
-        UsageError: If there is no such task.
-    """
-    found: type[Task[Any, Any]] = __getattr__(task_entry(name).task)
-    return found
 
 
 @overload

@@ -204,7 +204,7 @@ def _with(comparison: Comparison, runs: Sequence[Run], task: Task[Any, Any]) -> 
 
 def _task(task: str | type[Task[Any, Any]]) -> tuple[TaskEntry, type[Task[Any, Any]]]:
     """What the catalog knows of a task, and its class."""
-    from unspool.tasks import task_class
+    from unspool.tasks.classes import task_class
 
     if isinstance(task, str):
         entry = task_entry(task)

@@ -15,7 +15,7 @@ from unspool.errors import DataError
 from unspool.models import Lookups
 from unspool.settings import describe, make
 from unspool.tasks.answer.settings import AssistantSettings
-from unspool.tasks.running.fit import Data, Splits
+from unspool.tasks.running.splits import Data, Splits
 from unspool.tasks.translate.settings import TranslatorSettings
 
 LAYERS = {"network": "bilinear", "layers": 2, "dropout": 0.3}

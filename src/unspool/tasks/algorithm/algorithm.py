@@ -34,7 +34,8 @@ from unspool.tasks.algorithm.scores import AnswerScores
 from unspool.tasks.algorithm.settings import AlgorithmSettings
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.task import DataLike, Task, device_of
+from unspool.tasks.task import DataLike, Task
+from unspool.tasks.trainable import device_of
 
 if TYPE_CHECKING:
     from unspool.tasks.algorithm.keywords import AlgorithmKeywords

@@ -49,8 +49,9 @@ from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_wri
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.running.fit import Splits
-from unspool.tasks.task import Paths, Task, batched_tokens, device_of
+from unspool.tasks.running.splits import Splits
+from unspool.tasks.task import Paths, Task
+from unspool.tasks.trainable import batched_tokens, device_of
 from unspool.training import BatchSource
 
 if TYPE_CHECKING:

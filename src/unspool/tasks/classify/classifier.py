@@ -41,8 +41,9 @@ from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.metrics import classification_scores, expected_calibration_error, multilabel_scores
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.running.fit import Splits
-from unspool.tasks.task import Task, batched_tokens, device_of
+from unspool.tasks.running.splits import Splits
+from unspool.tasks.task import Task
+from unspool.tasks.trainable import batched_tokens, device_of
 
 if TYPE_CHECKING:
     from unspool.tasks.classify.keywords import ClassifierKeywords

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from unspool.settings import describe
 
 if TYPE_CHECKING:
-    from unspool.tasks.task import Task
+    from unspool.tasks.trainable import Trainable
 
 __all__ = ["brief", "task_line"]
 
@@ -22,7 +22,7 @@ def brief(text: str) -> str:
     return _SHORT.repr(text)
 
 
-def task_line(task: Task[Any, Any]) -> str:
+def task_line(task: Trainable[Any, Any]) -> str:
     """The settings of a task that are not the defaults, and of a trained one its network and main score."""
     call = f"{type(task).__name__}({', '.join(_changed(task))})"
     if task.model is None:
@@ -35,7 +35,7 @@ def task_line(task: Task[Any, Any]) -> str:
     return f"<{call}: {'; '.join(parts)}>"
 
 
-def _changed(task: Task[Any, Any]) -> list[str]:
+def _changed(task: Trainable[Any, Any]) -> list[str]:
     """The settings that are not the defaults, as keyword arguments."""
     known = describe(task.settings_type)
     shorts = [setting.short for setting in known.values()]

@@ -37,7 +37,8 @@ from unspool.tasks.parts.representation import brief
 from unspool.tasks.read.data import Stories, file_of, open_data
 from unspool.tasks.read.fitted import FittedReader
 from unspool.tasks.read.settings import ReaderSettings
-from unspool.tasks.task import Task, device_of
+from unspool.tasks.task import Task
+from unspool.tasks.trainable import device_of
 
 if TYPE_CHECKING:
     from unspool.tasks.read.keywords import ReaderKeywords

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
 from shutil import rmtree
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from unspool.data import (
     DataSource,
     Layout,
-    Paths,
     RowsInMemory,
     Summary,
     count_evaluated,
@@ -40,7 +38,8 @@ from unspool.tasks.running.model_folder import (
     write_record,
     write_text,
 )
-from unspool.tasks.running.save_and_load import refuse_training_beyond_memory
+from unspool.tasks.running.save_and_load import refuse_training_beyond_memory, save_task
+from unspool.tasks.running.splits import Data, Splits, paths_of
 from unspool.tasks.running.unfinished import way_on, way_to_use
 from unspool.training import LogReporter, Reporter, fit, report_to
 from unspool.training.callbacks import Callback, titled, together
@@ -55,9 +54,9 @@ from unspool.writing import finish_generation, newest
 
 if TYPE_CHECKING:
     from unspool.tasks.contracts import Examples
-    from unspool.tasks.task import Task
+    from unspool.tasks.trainable import Trainable
 
-__all__ = ["Data", "Splits", "fit_task"]
+__all__ = ["fit_task"]
 
 D = TypeVar("D", bound="Examples")
 
@@ -65,47 +64,8 @@ SCRATCH = "training/scratch"
 """Folder, in a model folder, of large files that only a training needs."""
 
 
-class Data(NamedTuple, Generic[D]):
-    """One data set, and where it came from."""
-
-    examples: D
-    paths: tuple[str, ...] = ()
-    """Empty where it came from memory, or was held out of the training data."""
-    in_memory: RowsInMemory | None = None
-
-    @classmethod
-    def of(cls, examples: D, source: DataSource) -> Data[D]:
-        """What was read from files or memory."""
-        if isinstance(source, RowsInMemory):
-            return cls(examples, (), source)
-        return cls(examples, _listed(source))
-
-    @property
-    def is_held_out(self) -> bool:
-        """Whether it was held out of the training data."""
-        return not self.paths and self.in_memory is None
-
-    def note(self) -> str:
-        """Where it came from, where that is no file."""
-        return " (held out of the training data)" if self.is_held_out else " (in memory)" if self.in_memory else ""
-
-
-class Splits(NamedTuple, Generic[D]):
-    """What is trained on, chosen by, and reported on."""
-
-    train: Data[D]
-    valid: Data[D] | None
-    """None: the last weights are kept, whatever they are."""
-    test: Data[D] | None
-
-    @property
-    def held_out(self) -> D | None:
-        """What was held out of the training data for validation."""
-        return self.valid.examples if self.valid is not None and self.valid.is_held_out else None
-
-
 def fit_task(
-    task: Task[D, Any],
+    task: Trainable[D, Any],
     train: DataSource,
     valid: DataSource | None,
     test: DataSource | None,
@@ -148,7 +108,7 @@ def fit_task(
             if world.first:
                 fitting.report(splits)
                 if out is not None:
-                    task.save(folder)
+                    save_task(task, folder)
                 rmtree(folder / SCRATCH, ignore_errors=True)
     if world.first and out is not None and place is not None and place != out:
         take_place(place, out)
@@ -161,7 +121,7 @@ class _Fitting(Generic[D]):
     """One training of a task."""
 
     def __init__(
-        self, task: Task[D, Any], folder: Path, world: World, reporter: Reporter, allow: Collection[str]
+        self, task: Trainable[D, Any], folder: Path, world: World, reporter: Reporter, allow: Collection[str]
     ) -> None:
         self.task, self.folder, self.world, self.reporter = task, folder, world, reporter
         self.allow = frozenset(allow)
@@ -211,7 +171,7 @@ class _Fitting(Generic[D]):
         task, data = self.task, self.task.settings.data
         for source in (train, valid, test):
             if source is not None and not isinstance(source, RowsInMemory):
-                _refuse_streams(_listed(source))
+                _refuse_streams(paths_of(source))
         task._columns, task._value_columns, task._layout = {}, (), Layout()
         examples = task._read(train)
         self.layout = task._layout
@@ -435,7 +395,3 @@ def _refuse_streams(paths: tuple[str, ...]) -> None:
             f"training reads its data more than once, and {name_of(path)} can be read only once; "
             f"save it to a file first"
         )
-
-
-def _listed(paths: Paths) -> tuple[str, ...]:
-    return (str(paths),) if isinstance(paths, str | os.PathLike) else tuple(str(path) for path in paths)

@@ -27,16 +27,16 @@ from unspool.training.random_state import seeded
 from unspool.writing import new_generation, newest, read_undisturbed
 
 if TYPE_CHECKING:
-    from unspool.tasks.task import Task
+    from unspool.tasks.trainable import Trainable
 
 __all__ = ["load_task", "refuse_training_beyond_memory", "save_task"]
 
-T = TypeVar("T", bound="Task[Any, Any]")
+T = TypeVar("T", bound="Trainable[Any, Any]")
 
 WEIGHTS = "model.safetensors"
 
 
-def save_task(task: Task[Any, Any], folder: Path) -> None:
+def save_task(task: Trainable[Any, Any], folder: Path) -> None:
     """Write the model folder; all its files change at once, and a fault leaves it as it was."""
     assert task.record is not None
     with new_generation(folder) as staged:
@@ -48,7 +48,7 @@ def save_task(task: Task[Any, Any], folder: Path) -> None:
     task.record, task._home = record, folder.resolve()
 
 
-def _next_generation(task: Task[Any, Any], folder: Path) -> int:
+def _next_generation(task: Trainable[Any, Any], folder: Path) -> int:
     """The number that the folder gets, one above the last; refuse to undo what another process wrote."""
     assert task.record is not None
     last = 0
@@ -85,13 +85,13 @@ def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     return task
 
 
-def _model_of(task: Task[Any, Any], folder: Path, record: Record, final: Path) -> tuple[nn.Module, Best | None]:
+def _model_of(task: Trainable[Any, Any], folder: Path, record: Record, final: Path) -> tuple[nn.Module, Best | None]:
     """The network with the weights to use, and where they come from if training has not come to its end."""
     path, best = _stored_weights(task, folder, record, final)
     return _filled(task, folder, path), best
 
 
-def _stored_weights(task: Task[Any, Any], folder: Path, record: Record, final: Path) -> tuple[Path, Best | None]:
+def _stored_weights(task: Trainable[Any, Any], folder: Path, record: Record, final: Path) -> tuple[Path, Best | None]:
     """The file of the weights to use: the final ones, or the best so far where training has not come to its end."""
     best = best_of_unfinished(folder, record, final)
     path = final if best is None else best.path
@@ -103,7 +103,7 @@ def _stored_weights(task: Task[Any, Any], folder: Path, record: Record, final: P
     return path, best
 
 
-def _say_that_it_is_unfinished(task: Task[Any, Any], folder: Path, best: Best) -> None:
+def _say_that_it_is_unfinished(task: Trainable[Any, Any], folder: Path, best: Best) -> None:
     task._unfinished = (
         f"training of {folder} has not come to its end: these are its best weights so far "
         f"({describe_best(best, task.metric[0])}); go on with: {way_on(folder, task.settings)}"
@@ -130,7 +130,7 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
     return task
 
 
-def refuse_training_beyond_memory(task: Task[Any, Any]) -> None:
+def refuse_training_beyond_memory(task: Trainable[Any, Any]) -> None:
     """Refuse to train a network that will not fit, before its weights are allocated.
 
     A cell of the user's own is not looked at: it need not be one that can be built without memory.
@@ -153,7 +153,7 @@ def refuse_training_beyond_memory(task: Task[Any, Any]) -> None:
     )
 
 
-def _expected(task: Task[Any, Any]) -> dict[str, Tensor]:
+def _expected(task: Trainable[Any, Any]) -> dict[str, Tensor]:
     """The weights of a task's network, without memory for them."""
     record, task.record = task.record, None  # a task without a record makes a network to put weights into
     try:
@@ -165,7 +165,7 @@ def _expected(task: Task[Any, Any]) -> dict[str, Tensor]:
         task.record = record
 
 
-def _filled(task: Task[Any, Any], folder: Path, path: Path) -> nn.Module:
+def _filled(task: Trainable[Any, Any], folder: Path, path: Path) -> nn.Module:
     """Check by the headers that the file has exactly the network's weights and that both fit, then take them."""
     try:
         expected, stored = _expected(task), checkpoint.layout(path)

@@ -42,7 +42,8 @@ from unspool.tasks.tag.spans import (
     span_scores,
     write_tags,
 )
-from unspool.tasks.task import DataLike, Task, batched_tokens, device_of
+from unspool.tasks.task import DataLike, Task
+from unspool.tasks.trainable import batched_tokens, device_of
 
 if TYPE_CHECKING:
     from unspool.tasks.tag.keywords import TaggerKeywords

@@ -32,7 +32,8 @@ from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.task import DataLike, Task, batched_tokens, device_of
+from unspool.tasks.task import DataLike, Task
+from unspool.tasks.trainable import batched_tokens, device_of
 from unspool.tasks.translate.data import PairExamples, open_data
 from unspool.tasks.translate.fitted import FittedTranslator
 from unspool.tasks.translate.scores import by_length, corpus_bleu, grouped, signature, translation_scores

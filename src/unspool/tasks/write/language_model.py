@@ -46,7 +46,8 @@ from unspool.settings import Settings
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.task import DataLike, Task, device_of
+from unspool.tasks.task import DataLike, Task
+from unspool.tasks.trainable import device_of
 from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.data import text_of
 from unspool.tasks.write.fitted import FittedLanguageModel
