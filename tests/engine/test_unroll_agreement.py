@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from judge import assert_agrees_with_the_plain_loop
 from scopes import threads
 from torch.testing import assert_close
 
-from cases import ALL_CELLS, SIZES, TOLERANCE, Case, fast_pairs
+from cases import ALL_CELLS, SIZES, TOLERANCE, fast_pairs
 from unspool.cells import LinearCell
 from unspool.engine import check_request, explain, record_dispatch, unroll
 from unspool.engine.cpu.codegen.target import AMX, AVX512, has_bfloat16
@@ -67,10 +68,9 @@ def test_unroll_agrees_with_the_plain_loop_on_a_gpu(name, backend, size, dtype, 
         assert_close(actual[key], expected[key], **TOLERANCE[dtype], msg=lambda text, key=key: f"{key}: {text}")
 
 
-def auto_path(case: Case) -> str:
-    """What `auto` takes for the inputs of a case as if they were not ragged, without the report of `explain`."""
-    request = check_request(case.cell, case.inputs, None, None, False, ())
-    return choose(request, "auto")[0].name
+def auto_path(cell: Cell[Any], inputs: torch.Tensor, lengths: torch.Tensor | None = None) -> str:
+    """What `auto` takes, without the report of `explain`."""
+    return choose(check_request(cell, inputs, None, lengths, False, ()), "auto")[0].name
 
 
 def _single(name: str) -> str:
@@ -81,11 +81,10 @@ def _single(name: str) -> str:
 @pytest.mark.parametrize("name", ALL_CELLS)
 def test_auto_compiles_whatever_is_large_enough_to_train(name, problem):
     case = problem(name, LARGE)
-    report = explain(case.cell, case.inputs, lengths=case.lengths)
-    assert report.backend == "cpu", report.reason
-    assert explain(case.cell, case.inputs[:1]).backend == _single(name), "a single step"
+    assert auto_path(case.cell, case.inputs, case.lengths) == "cpu"
+    assert auto_path(case.cell, case.inputs[:1]) == _single(name), "a single step"
     with torch.autocast("cpu", dtype=torch.float16):
-        assert explain(case.cell, case.inputs).backend == AUTO[name], "in a half precision that it does not know"
+        assert auto_path(case.cell, case.inputs) == AUTO[name], "in a half precision that it does not know"
 
 
 @pytest.mark.skipif(not has_bfloat16(), reason="this processor has no AVX512-BF16")
@@ -96,9 +95,9 @@ def test_in_bfloat16_auto_compiles_all_but_some_lstm(name, tiled, few, problem):
     target = AMX if tiled else replace(AVX512, bfloat16=True)
     case = problem(name, (8, 4, 4, 5))
     with use_target(target), threads(few), torch.autocast("cpu", dtype=torch.bfloat16):
-        training = auto_path(case)
+        training = auto_path(case.cell, case.inputs)
         with torch.no_grad():
-            inference = auto_path(case)
+            inference = auto_path(case.cell, case.inputs)
     torchs = name in ("lstm", "own-renamed-lstm") and (few == 1 or not tiled)
     assert (training, inference) == ("cpu", AUTO[name] if torchs else "cpu")
 

@@ -88,7 +88,8 @@ def test_code_is_made_for_processors_and_systems_that_are_not_here(triple, dtype
             texts = [emit_products(target, dtype, half=True)] if dtype == torch.float32 else []
         else:
             texts = [emit_products(target, dtype), emit_jobs(target, dtype), emit_tables()]
-            for name in ("lstm-layernorm", "ntm-feedforward"):
+            # the other systems get the same texts; what differs there is the object file
+            for name in ("lstm-layernorm", "ntm-feedforward") if triple.endswith("linux-gnu") else ("lstm-layernorm",):
                 texts += [emit_kernel(kernel, target, dtype) for _, _, kernel in kernels(name, target.lanes(dtype))]
         for text in texts:
             module = llvm.parse_assembly(text)
