@@ -12,7 +12,7 @@ from scopes import threads
 from torch.testing import assert_close
 
 from cases import ALL_CELLS, SIZES, TOLERANCE, fast_pairs
-from unspool.cells import LinearCell
+from unspool.cells import Cell, LinearCell
 from unspool.engine import check_request, explain, record_dispatch, unroll
 from unspool.engine.cpu.codegen.target import AMX, AVX512, has_bfloat16
 from unspool.engine.cpu.policy import use_target
