@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from unspool.cli.models import model_argument, open_model_for
+from unspool.cli.open_model import model_argument, open_model_for
 from unspool.cli.talk import common, example, result, say
 from unspool.errors import counted, option
 from unspool.writing import locked

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from unspool.cli.models import device_option, model_argument, open_model_for
+from unspool.cli.open_model import device_option, model_argument, open_model_for
 from unspool.cli.talk import common, example, flush, result, result_json, say
 from unspool.errors import DataError
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unspool.cli.models import device_option, model_argument, open_model_for
+from unspool.cli.open_model import device_option, model_argument, open_model_for
 from unspool.cli.talk import common, console, example, flush, result, result_json, say
 from unspool.errors import UnspoolError, UsageError
 

@@ -8,7 +8,7 @@ import click
 
 from unspool.cli.flags import SETTINGS, SettingsCommand, chosen_settings, settings_from, settings_options
 from unspool.cli.talk import common, example, result, result_json, say
-from unspool.cli.tasks import ONE_SPELLING, TaskGroup
+from unspool.cli.task_verbs import ONE_SPELLING, TaskGroup
 from unspool.errors import DataError, counted, for_command_line
 from unspool.settings import describe
 from unspool.tasks.catalog import TASKS

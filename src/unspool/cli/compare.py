@@ -12,7 +12,7 @@ import click
 
 from unspool.cli.flags import chosen_settings, settings_from, settings_options
 from unspool.cli.talk import common, example, reporter, result, result_json, say, table
-from unspool.cli.tasks import ONE_SPELLING, TaskGroup, refuse_standard_input, task_command
+from unspool.cli.task_verbs import ONE_SPELLING, TaskGroup, refuse_standard_input, task_command
 from unspool.errors import TrainingError, UsageError
 from unspool.settings import make
 from unspool.tasks.catalog import TASKS

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unspool.cli.places import demo_folder
+from unspool.cli.demo_folder import demo_folder
 from unspool.cli.talk import common, console, example, reporter, result, say
 
 if TYPE_CHECKING:

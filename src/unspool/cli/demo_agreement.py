@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from unspool.cli.places import demo_folder
+from unspool.cli.demo_folder import demo_folder
 from unspool.cli.talk import console, first, quiet, result, say, table
 
 if TYPE_CHECKING:

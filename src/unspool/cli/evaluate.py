@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unspool.cli.flags import SettingsCommand
-from unspool.cli.models import apply_decoding, decoding_options, device_option, model_argument, open_model
+from unspool.cli.open_model import apply_decoding, decoding_options, device_option, model_argument, open_model
 from unspool.cli.scores import score_table
 from unspool.cli.talk import common, example, result, result_json, say
 from unspool.data.files import is_stream
@@ -68,10 +68,10 @@ def evaluate(
     left_out = task.skipped
     if left_out:
         say(f"left out {counted(left_out, 'bad examples')} ({option('skip_bad')})")
-    if hasattr(task, "score_notes") and not read_once:
+    if not read_once:
         for note in task.score_notes(Files(data)):
             say(note)
-    types = task.score_types(Files(data)) if hasattr(task, "score_types") and not read_once else {}
+    types = {} if read_once else task.score_types(Files(data))
     if as_json:
         result_json({**scores, **({"types": types} if types else {}), **({"left_out": left_out} if left_out else {})})
         return

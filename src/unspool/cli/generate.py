@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from unspool.cli.models import device_option, model_argument, open_model_for
+from unspool.cli.open_model import device_option, model_argument, open_model_for
 from unspool.cli.talk import common, example, flush, result, result_json
 from unspool.errors import UsageError
 

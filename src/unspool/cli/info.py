@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unspool.cli.flags import SETTINGS
-from unspool.cli.models import recorded_settings
+from unspool.cli.open_model import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, result, result_json
 from unspool.errors import counted, for_command_line, printable

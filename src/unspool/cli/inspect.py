@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from unspool.cli.models import model_argument, open_model, text_of
+from unspool.cli.open_model import model_argument, open_model, text_of
 from unspool.cli.talk import common, console, example, say, writing
 from unspool.errors import UsageError
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unspool.cli.flags import SettingsCommand
-from unspool.cli.models import apply_decoding, decoding_options, device_option, model_argument, open_model
+from unspool.cli.open_model import apply_decoding, decoding_options, device_option, model_argument, open_model
 from unspool.cli.talk import common, example, flush, result, result_json, say
 from unspool.errors import DataError, UsageError, counted
 from unspool.tasks.catalog import TASKS

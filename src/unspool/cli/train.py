@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unspool.cli.flags import SETTINGS, SettingsCommand, chosen_settings, settings_from, settings_options
-from unspool.cli.models import recorded_settings
+from unspool.cli.open_model import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, reporter, result, result_json, say
-from unspool.cli.tasks import (
+from unspool.cli.task_verbs import (
     ONE_SPELLING,
     TaskGroup,
     as_json,

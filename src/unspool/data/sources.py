@@ -23,7 +23,7 @@ B = TypeVar("B", bound=Batch, covariant=True)
 
 
 class BatchSource(Protocol[B]):
-    """Where training gets its batches from."""
+    """Where training gets its batches from; one with something to say of them has it as `note`."""
 
     def __len__(self) -> int:
         """Batches of an epoch."""
