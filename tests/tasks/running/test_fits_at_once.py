@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from pathlib import Path
 from threading import Barrier, BrokenBarrierError, Thread
 from typing import Any, NamedTuple
 
@@ -58,19 +57,6 @@ class InStep(Reporter):
 
     def finished(self, text: str) -> None:
         self.barrier.abort()
-
-
-@pytest.fixture
-def reviews(tmp_path: Path) -> Path:
-    lot = random.Random(1)
-    lines = ["text\tlabel"]
-    for _ in range(60):
-        good = lot.random() < 0.5
-        words = [lot.choice(["film", "plot", "cast", "end"]) for _ in range(lot.randint(1, 6))]
-        lines.append(f"{' '.join(words)} {'joy' if good else 'bore'}\t{'pos' if good else 'neg'}")
-    path = tmp_path / "reviews.tsv"
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def global_state() -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -23,19 +22,6 @@ from unspool.training import Progress, Reporter
 
 SMALL: dict[str, Any] = {"hidden": 5, "embedding": 6, "epochs": 6, "batch_tokens": 40, "device": "cpu"}
 SILENT = Reporter()
-
-
-@pytest.fixture
-def reviews(tmp_path: Path) -> Path:
-    lot = random.Random(1)
-    lines = ["text\tlabel"]
-    for _ in range(60):
-        good = lot.random() < 0.5
-        words = [lot.choice(["film", "plot", "cast", "end"]) for _ in range(lot.randint(1, 6))]
-        lines.append(f"{' '.join(words)} {'joy' if good else 'bore'}\t{'pos' if good else 'neg'}")
-    path = tmp_path / "reviews.tsv"
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 class StopAfter(Reporter):
