@@ -1,7 +1,7 @@
-"""Inputs: what goes into a model. A folder for each kind: texts, vectors of numbers.
+"""Inputs of models: texts and numeric vectors, one folder per kind.
 
-An input reads values from rows, learns from those of the training data, and then encodes values into batches and builds
-the network that turns a batch into states, (time, batch, width). A task decides what comes out.
+An input reads values from rows, fits a vocabulary or statistics to the training data, and encodes values into batches.
+An input also builds the encoder network, from a batch to states, (time, batch, width). The task adds the output layer.
 """
 
 from unspool.inputs.catalog import INPUTS, labelled_rows, read_labelled

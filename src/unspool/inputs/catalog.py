@@ -1,4 +1,4 @@
-"""Catalog of inputs: finds the folder of every input, and reads labelled values from rows; imports no torch."""
+"""Catalog of inputs: discovers the input folders, and reads labelled values from rows; imports no torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from unspool.inputs.entry import InputEntry, LabelledColumns
 __all__ = ["INPUTS", "labelled_rows", "read_labelled"]
 
 _HERE = Path(__file__).parent
-_SAMPLE = 1000  # rows by which columns are chosen
+_SAMPLE = 1000  # rows for column detection
 
 
 def _entries() -> Iterator[InputEntry]:
@@ -33,7 +33,7 @@ def _entries() -> Iterator[InputEntry]:
 INPUTS: Mapping[str, InputEntry] = MappingProxyType(
     {entry.name: entry for entry in sorted(_entries(), key=lambda entry: (entry.order, entry.name))}
 )
-"""Every input by its name, in the order in which they are tried."""
+"""All inputs by name, in the order of detection."""
 
 
 def read_labelled(
@@ -49,8 +49,8 @@ def read_labelled(
     skip_bad: bool = False,
 ) -> Reader[Any]:
     """Read labelled values from tables; see `read_rows` and `labelled_rows`."""
-    own = () if before is None else (*before[1].values, before[1].label)
-    names = {name for name in (column, label, *own) if name and not name.isdecimal()}
+    earlier = () if before is None else (*before[1].values, before[1].label)
+    names = {name for name in (column, label, *earlier) if name and not name.isdecimal()}
     names |= {*TEXT_NAMES, *LABEL_NAMES}
     rows = read_rows(paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad)
     return labelled_rows(rows, column=column, label=label, separator=separator, before=before)
@@ -64,19 +64,19 @@ def labelled_rows(
     separator: str | None = None,
     before: tuple[str, LabelledColumns] | None = None,
 ) -> Reader[Any]:
-    """Read labelled values from rows, of the first input whose columns a table has.
+    """Read labelled values from rows, with the first input whose columns the table contains.
 
-    The reader's layout then says which input it is (`input`) and which columns are read.
+    Reading sets `input` and the columns in the reader's layout.
 
     Args:
-        rows: Rows with columns of values and one of labels.
-        column: Column of the value: a name, or a number from 1; found by itself if omitted.
-        label: Column of the label; found by itself if omitted.
-        separator: What parts several labels of one cell; None: an example has one label.
-        before: Input and columns that other data of the task were read from.
+        rows: Rows with value columns and one label column.
+        column: Column of the value: a name, or a number from 1; detected if omitted.
+        label: Column of the label: a name, or a number from 1; detected if omitted.
+        separator: Separator between several labels in one cell; None: one label per example.
+        before: Input and columns of the task's earlier data; the rows are read the same way.
 
     Returns:
-        A reader of named tuples with `where`, `value` and `labels`.
+        A reader of named tuples with `where`, `value` and `labels`. Iteration raises `DataError` if no column fits.
     """
     chosen: list[tuple[InputEntry, LabelledColumns]] = []
 

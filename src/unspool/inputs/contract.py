@@ -1,4 +1,4 @@
-"""Contract of an input: the fitted input, which exists only after learning, and the encoder that it builds."""
+"""Interfaces of an input: `FittedInput`, fitted to training data, and the `Encoder` network that it builds."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ V = TypeVar("V")
 
 
 class Encoder(NamedTuple):
-    """The network that turns a batch of an input into states, (time, batch, width)."""
+    """Encoder network: turns a batch of an input into states, (time, batch, width)."""
 
     embedding: Any
-    """From a batch to vectors, (time, batch, features)."""
+    """Module from a batch to vectors, (time, batch, features)."""
     stack: Any
-    """From vectors and lengths to states, as `Recurrent` does; None where the vectors are the states."""
+    """Module from vectors and lengths to states, like `Recurrent`; None if the vectors are the states."""
     size: int
     """Width of the states."""
     pooling: Pooling
-    """What of the states decides where one decision is made: last, mean, max or attention."""
+    """Pooling of the states over time for one decision per sequence: last, mean, max or attention."""
     drops_inputs: bool = True
-    """Whether dropout also falls on the vectors; not where they are the data themselves."""
+    """Whether to apply dropout to the vectors; False if the vectors are the raw data."""
     directions: int = 1
-    """2 where the second half of the states was read backwards."""
+    """Number of directions; 2 if the second half of the states comes from the backward direction."""
 
 
 class FittedInput(ABC, Generic[V]):
-    """An input that has learned from training data."""
+    """An input fitted to training data."""
 
     kind: ClassVar[str]
     """Name of the input, and of its folder."""
@@ -44,21 +44,21 @@ class FittedInput(ABC, Generic[V]):
     @classmethod
     @abstractmethod
     def learn(cls, values: Sequence[V], columns: Sequence[str], settings: Any) -> Self:
-        """Learn from the values of training data.
+        """Fit the input to training data.
 
         Args:
-            values: The values.
-            columns: The columns that they were read from.
+            values: The values of the training data.
+            columns: The columns of the values.
             settings: Settings of a task, with `vocabulary` and `network`.
 
         Raises:
-            DataError: If there is nothing to learn from.
+            DataError: If the values are empty or inconsistent.
         """
 
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, settings: Any) -> Self:
-        """Read what `save` wrote.
+        """Read the files that `save` wrote.
 
         Raises:
             ModelFolderError: If a file is missing or damaged.
@@ -66,23 +66,27 @@ class FittedInput(ABC, Generic[V]):
 
     @abstractmethod
     def value(self, value: Any, where: str) -> V:
-        """Check a value that a person passed in, or typed as a line.
+        """Check and convert a value from a caller, or from a typed line.
+
+        Args:
+            value: The value.
+            where: Place of the value for messages: `file:line`.
 
         Raises:
-            DataError: If it is none of this input.
+            DataError: If the value does not fit this input.
         """
 
     @abstractmethod
     def text(self, value: V) -> str:
-        """A value as a person reads it, on one line."""
+        """Format a value for people, on one line."""
 
     def is_one(self, values: Any) -> bool:
-        """Whether what a person passed in is one value rather than several."""
+        """Whether `values` is a single value, not a collection."""
         return isinstance(values, str)
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of a table that a value is read from; empty where a column of another name will do."""
+        """Table columns of a value; empty if the column name does not matter."""
         return ()
 
     @abstractmethod
@@ -91,39 +95,39 @@ class FittedInput(ABC, Generic[V]):
 
         Args:
             values: The values.
-            where: The place of each, for messages: `file:line`.
+            where: Place of each value for messages: `file:line`.
 
         Returns:
-            An `Encoded` data set: it has `lengths`, and makes batches of any of its examples.
+            An `Encoded` data set, with `lengths`, and with `batch` for the examples at any indices.
 
         Raises:
-            DataError: If a value can't be encoded, with its place.
+            DataError: If a value can't be encoded; the message holds its place.
         """
 
     @abstractmethod
     def encoder(self, network: Any, cell: str | type[Cell[Any]]) -> Encoder:
-        """Build the network that reads a batch.
+        """Build the encoder network.
 
         Args:
             network: Settings of the network, an `EncoderSettings` with `network` and `pooling`.
             cell: The cell of recurrent layers, or its name.
 
         Raises:
-            SettingError: If no network of that kind reads such an input.
+            SettingError: If this kind of network does not support the input.
         """
 
     @abstractmethod
     def positions(self, value: V) -> tuple[str, ...]:
-        """Name each position of a value for views: the units of a text, the column of each number."""
+        """Label each time step of a value for views, such as the units of a text."""
 
     @abstractmethod
     def features(self, values: Sequence[V]) -> list[list[str]] | NDArray[np.float32]:
-        """What a linear model reads of values: the words of each, or numbers, (values, features)."""
+        """Return features for a linear baseline: the words of each value, or numbers, (values, features)."""
 
     @abstractmethod
     def summary(self) -> str:
-        """What the input is, in a few words, for the description of a network; empty for texts."""
+        """Describe the input in a few words, for the summary of a network; empty for texts."""
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write files into a folder."""
+        """Write the fitted state into a folder."""

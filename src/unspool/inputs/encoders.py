@@ -1,4 +1,4 @@
-"""Encoders of sequences, built from settings: recurrent stacks and Transformers."""
+"""Builders of sequence encoders from settings: recurrent stacks and Transformers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["reading_stack", "recurrent_stack", "transformer_options"]
 def reading_stack(
     network: EncoderSettings, kind: str, cell: str | type[Cell[Any]], input_size: int
 ) -> Recurrent | Projected:
-    """Build what reads whole sequences: the layers of a Transformer if `kind` says so, or else recurrent layers."""
+    """Build a sequence encoder: Transformer layers if `kind` is `transformer`, otherwise recurrent layers."""
     if kind == "transformer":
         return Projected(input_size, TransformerEncoder(network.hidden, **transformer_options(network)))
     return recurrent_stack(network, cell, input_size, bidirectional=network.bidirectional)
 
 
 def transformer_options(network: NetworkSettings) -> dict[str, Any]:
-    """The arguments of a Transformer's layers that the settings describe."""
+    """Return the keyword arguments of `TransformerEncoder` for some settings."""
     return {
         "heads": network.heads,
         "feedforward": network.feedforward,
@@ -36,7 +36,7 @@ def transformer_options(network: NetworkSettings) -> dict[str, Any]:
 def recurrent_stack(
     network: StackSettings, cell: str | type[Cell[Any]], input_size: int, *, bidirectional: bool
 ) -> Recurrent:
-    """The recurrent layers that the settings describe."""
+    """Build the recurrent layers for some settings."""
     return Recurrent(
         cell,
         input_size,

@@ -1,4 +1,4 @@
-"""The entry of an input in the catalog: how it recognises its columns in a table, and reads them."""
+"""`InputEntry`, the entry of an input in the catalog: column detection and reading, without importing torch."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["InputEntry", "LabelledColumns"]
 
 @dataclass(frozen=True)
 class LabelledColumns:
-    """The columns of a table that are read."""
+    """Input columns and label column of a table."""
 
     values: tuple[str, ...]
-    """The columns of the input."""
+    """Columns of the input."""
     label: str
-    """The column of labels."""
+    """Column of the labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,17 +30,17 @@ class InputEntry:
     name: str
     """Name of the input, and of its folder."""
     order: int = 100
-    """When the input is tried, lowest first; the one that takes anything comes last."""
+    """Position in the detection order, lowest first; the input that accepts any table comes last."""
     fitted: str
-    """Name of its class in the module `fitted` of its folder, a `FittedInput`."""
+    """Name of its `FittedInput` class in the module `fitted` of its folder."""
     file: str
-    """The file in a model folder by which the input is recognised."""
+    """File that identifies the input in a model folder."""
     network: str
-    """Network that reads it where the settings leave the choice open."""
+    """Network for this input if the setting is `auto`."""
     find: Callable[[Sequence[Row], str | None, str | None, LabelledColumns | None, Layout], LabelledColumns | None]
-    """Find the columns in a sample of rows, given the settings of the input's column and of the label's, and the
-    columns that other data of the task were read from; None where the table is of another input."""
+    """Detect the columns in a sample of rows. Arguments: the rows, the column settings of input and label, the columns
+    of earlier data, and the layout to update. Returns None if the table belongs to another input."""
     read: Callable[[Iterable[Row | DataError], LabelledColumns, str | None], Iterator[Any]]
-    """Read labelled values from rows, bad ones among them, given what parts several labels of one cell."""
+    """Read labelled values from rows and errors. Arguments: the rows, the columns, and the separator of labels."""
     describe: Callable[[LabelledColumns], dict[str, str]]
-    """Describe the columns, by what they hold."""
+    """Return the columns by role, for summaries."""

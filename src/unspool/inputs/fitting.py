@@ -1,4 +1,4 @@
-"""Learning an input from training data, and loading one from a model folder."""
+"""Functions that fit an input to training data, and load an input from a model folder."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ __all__ = ["learn_input", "load_input"]
 
 
 def learn_input(name: str, values: Sequence[Any], columns: Sequence[str], settings: Any) -> FittedInput[Any]:
-    """Learn from the values of training data.
+    """Fit an input to training data.
 
     Args:
         name: Name of the input.
-        values: The values, as its reader gives them.
-        columns: The columns that they were read from.
+        values: The values from its reader.
+        columns: The columns of the values.
         settings: Settings of a task, with `vocabulary` and `network`.
 
     Raises:
-        DataError: If there is nothing to learn from.
+        DataError: If the values are empty or inconsistent.
     """
     return _class_of(INPUTS[name]).learn(values, columns, settings)
 
 
 def load_input(folder: Path, settings: Any) -> FittedInput[Any]:
-    """Read the input that a folder holds, texts where no file tells.
+    """Load the input of a model folder; `text` if no file identifies another.
 
     Raises:
         ModelFolderError: If a file is missing or damaged.

@@ -1,4 +1,4 @@
-"""Settings of networks that several tasks train: recurrent stacks, Transformers, encoders of sequences."""
+"""Network settings shared by several tasks: recurrent stacks, Transformers, sequence encoders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["TRANSFORMER", "EncoderSettings", "NetworkSettings", "StackSettings"]
 
 
 class StackSettings(Settings):
-    """What a recurrent stack is made of."""
+    """Cell, layers and dropout of a recurrent stack."""
 
     lists: ClassVar = {"cells": cell_names}
 
@@ -22,26 +22,27 @@ class StackSettings(Settings):
     arguments of its __init__, follow in brackets: "ntm(slots=32, width=8)",
     "my_cell.py:MyCell(rate=0.9, gate=false)"."""
     hidden: PositiveInt = 128
-    """Units of each layer and direction."""
+    """Hidden units per layer and direction."""
     layers: PositiveInt = 1
-    """Layers, one on the other."""
+    """Number of stacked layers."""
     residual: bool = False
-    """Whether a layer's input is added to its output where both are equally wide."""
+    """Whether a layer's input is added to its output (residual connection) if both have the same width."""
     dropout: Dropout = 0.3
-    """Share of features dropped before, between and after the layers, in training."""
+    """Dropout rate before, between and after the layers."""
     variational: bool = False
-    """Whether dropout keeps one mask for all steps of a sequence."""
+    """Whether dropout uses one mask for all steps of a sequence (variational dropout)."""
     weight_dropout: Dropout = 0.0
-    """Share of recurrent weights dropped, one mask per batch."""
+    """Dropout rate of the recurrent weights, one mask per batch."""
     initialization: Literal["default", "orthogonal", "identity", "small"] = "default"
-    """How recurrent weights start: default (uniform, as in torch.nn), orthogonal, identity, or small (±0.05)."""
+    """Initialization of recurrent weights: default (uniform, as in torch.nn), orthogonal, identity, or small
+    (±0.05)."""
     forget_bias: float | None = None
-    """Start of the forget gate's bias, for cells that have one; 1 helps to remember. None: as initialization has it."""
+    """Initial bias of the forget gate, for cells with one; 1 helps long-term memory. None: set by initialization."""
     backend: str = "auto"
-    """Engine path: auto takes the fastest that is right; reference, native and scan demand that path."""
+    """Engine path. auto: the fastest path that supports the cell; reference, native and scan require that path."""
 
     def check(self) -> None:
-        """Keep a stranger's record from building a network without end."""
+        """Refuse sizes above the limits, so that a model folder from others can't exhaust memory."""
         if self.layers > 64 or self.hidden > 65_536:
             raise SettingError(
                 f"{self.layers} layers of {self.hidden} units: expected at most 64 layers and a width of at most 65536"
@@ -49,23 +50,23 @@ class StackSettings(Settings):
 
 
 class NetworkSettings(StackSettings):
-    """What the network is made of."""
+    """Embedding and Transformer settings, added to those of a recurrent stack."""
 
     embedding: PositiveInt = 100
-    """Width of a unit's vector."""
+    """Embedding dimension."""
     heads: PositiveInt = 4
-    """Heads of each attention (transformer)."""
+    """Number of attention heads (transformer)."""
     feedforward: PositiveInt = 1024
-    """Width of the inner layer of each block (transformer)."""
+    """Hidden width of the feed-forward blocks (transformer)."""
     norm: Literal["pre", "post"] = "pre"
-    """Where layers are normalised: before each block, or after it as in Vaswani et al. 2017 (transformer)."""
+    """Layer normalisation: pre (before each block), or post (after it, as in Vaswani et al. 2017) (transformer)."""
     positions: Literal["sinusoidal", "learned"] = "sinusoidal"
-    """How places are told apart (transformer); learned ones end at 1,024 units."""
+    """Positional encoding (transformer); learned positions end at 1,024 units."""
     attention_dropout: Dropout = 0.0
-    """Share of attention weights dropped (transformer); slower than dropout elsewhere."""
+    """Dropout rate of the attention weights (transformer); slower than dropout elsewhere."""
 
     def check(self) -> None:
-        """Keep a stranger's record from building a network without end."""
+        """Refuse sizes above the limits, and a width that the attention heads don't divide."""
         super().check()
         if self.embedding > 65_536:
             raise SettingError(f"embedding = {self.embedding}: expected at most 65536")
@@ -74,23 +75,24 @@ class NetworkSettings(StackSettings):
 
 
 class EncoderSettings(NetworkSettings):
-    """A network that reads whole sequences."""
+    """A network that encodes whole sequences."""
 
     bidirectional: bool = True
-    """Whether the layers also read from the end."""
+    """Whether the recurrent layers are bidirectional."""
     word_dropout: NonNegative = 0.0
-    """Replace words by the unknown word in training; one seen n times with chance word_dropout / (word_dropout + n)."""
+    """Replaces words by the unknown word in training, with probability word_dropout / (word_dropout + n) for a word
+    that occurs n times."""
     characters: Literal["none", "convolution", "recurrent"] = "none"
-    """Whether a word's vector is also composed of its characters, and by what."""
+    """Character-level encoder, concatenated to the word embedding: none, convolution or recurrent."""
     character_embedding: PositiveInt = 32
-    """Width of a character's vector."""
+    """Character embedding dimension."""
     character_hidden: PositiveInt = 100
-    """Width of the vector composed of characters; even if recurrent."""
+    """Output width of the character-level encoder; an even number if recurrent."""
     character_dropout: Dropout = 0.0
-    """Share of character features dropped, one mask for each word."""
+    """Dropout rate of the character-level encoder, one mask per word."""
 
     def check(self) -> None:
-        """Refuse a recurrent composition of odd width: half of it is read from each side."""
+        """Refuse an odd width of a recurrent character-level encoder: each direction has half of it."""
         super().check()
         if self.characters == "recurrent" and self.character_hidden % 2:
             raise SettingError(
@@ -99,4 +101,4 @@ class EncoderSettings(NetworkSettings):
 
 
 TRANSFORMER: Mapping[str, Mapping[str, object]] = {"transformer": {"network.network": "transformer"}}
-"""The name that `compare` takes for a Transformer, with the settings that it stands for."""
+"""The name of a Transformer for `compare`, with its settings."""

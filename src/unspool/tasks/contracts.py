@@ -1,4 +1,4 @@
-"""Contracts of what a task is composed of: its examples, what it learned beside weights, and its predictions."""
+"""Interfaces of the parts of a task: examples, fitted state (vocabularies, labels) and predictions."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ __all__ = ["Examples", "Fitted", "Prediction"]
 
 
 class Prediction(Protocol):
-    """What a task says of one input: a named tuple that can write itself, as a line or as a JSON object."""
+    """Prediction for one input: a named tuple that formats itself as text or as a JSON object."""
 
     def line(self) -> str:
-        """What a person reads; one line, or several."""
+        """Format the prediction for people, on one line or several."""
 
     def record(self) -> dict[str, Any]:
-        """All there is, as a JSON object: texts, numbers, truth values, lists and dictionaries, None."""
+        """Return all fields as a JSON object: strings, numbers, booleans, lists, dictionaries, None."""
 
 
 class Examples(ABC):
-    """Labelled data of one task, as files or memory hold them: texts and labels, not yet numbers."""
+    """Labelled examples of one task before encoding: texts and labels, not yet ids."""
 
     @abstractmethod
     def divide(self, fraction: float, seed: int) -> tuple[Self, Self | None]:
-        """Hold a share out.
+        """Split off a held-out set.
 
         Args:
-            fraction: The share, between 0 and 1.
-            seed: Decides which examples are held out.
+            fraction: Share of the examples to hold out, between 0 and 1.
+            seed: Random seed of the split.
 
         Returns:
-            The examples to train on, and those held out; None where no example can be spared.
+            The training examples and the held-out examples; None if too few examples are left to hold any out.
 
         Raises:
             DataError: If there are too few examples.
@@ -43,77 +43,77 @@ class Examples(ABC):
 
     @abstractmethod
     def sizes(self) -> dict[str, int]:
-        """How much data there is, by what is counted, as `{"examples": 120}`."""
+        """Return the size of the data by unit, as `{"examples": 120}`."""
 
     def samples(self) -> Iterator[Sample]:
-        """The examples as summaries show them; none where data are made up."""
+        """Yield the examples for summaries; nothing for generated data."""
         return iter(())
 
     def fingerprint(self, paths: tuple[str, ...]) -> str | None:
-        """Hash that tells, when a training goes on, whether the data are the same.
+        """Hash the data, so that a resumed training can check that they are unchanged.
 
         Args:
-            paths: Where the examples were read from; empty if nowhere.
+            paths: Files, folders or globs that the examples were read from; empty for other sources.
 
         Returns:
-            The hash of all files; None without any.
+            The hash of all files; None without files.
         """
         return fingerprint([Path(file) for file in find_files(paths)]) if paths else None
 
 
 class Fitted(ABC):
-    """What a task learned from training data beside weights: vocabularies, labels. It exists only after learning."""
+    """State that a task learns from training data besides the weights: vocabularies, labels."""
 
     @classmethod
     @abstractmethod
     def learn(cls, examples: Any, settings: Any) -> Self:
-        """Learn from training data.
+        """Build the state from training data.
 
         Raises:
-            DataError: If the data are too few or too uniform to learn from.
+            DataError: If the data have too few examples, or too few distinct labels.
         """
 
     @abstractmethod
     def save(self, folder: Path) -> None:
-        """Write files into a folder."""
+        """Write the state into a folder."""
 
     @classmethod
     @abstractmethod
     def load(cls, folder: Path, settings: Any) -> Self:
-        """Read what `save` wrote.
+        """Read the files that `save` wrote.
 
         Raises:
             ModelFolderError: If a file is missing or damaged.
         """
 
     def restart(self, train: Any, held_out: Any) -> Self:
-        """What training began with, where a folder that is trained on holds what came later.
+        """Return the state from before training, for a resumed run whose folder holds later changes.
 
         Args:
-            train: The examples trained on.
-            held_out: The examples held out of them; None if there are none.
+            train: The training examples.
+            held_out: The validation examples; None if there are none.
         """
         return self
 
     def refuse_strangers(self, examples: Any) -> None:  # noqa: B027 - most tasks have no labels
-        """Refuse data to be scored whose labels have nothing in common with the training data's.
+        """Refuse evaluation data that share no label with the training data.
 
         Raises:
-            DataError: If so; the message names labels of both.
+            DataError: If no label is shared; the message names labels of both.
         """
 
     def score_notes(self, examples: Any) -> list[str]:
-        """What a person should know beside the scores of examples, a sentence each: labels never seen in training."""
+        """Return notes about the scores, one sentence each, such as labels absent from the training data."""
         return []
 
     def usable(self, examples: Any, *, skip_bad: bool) -> tuple[Any, int]:
-        """The validation examples that training can be judged by, and how many were left out.
+        """Return the validation examples that can be scored, and the number of skipped examples.
 
         Args:
             examples: The validation examples.
-            skip_bad: Leave out examples with a label that the training data lack, instead of refusing them.
+            skip_bad: Skip examples whose label is absent from the training data, instead of refusing them.
 
         Raises:
-            DataError: If an example can't be judged, with its place.
+            DataError: If an example can't be scored; the message holds its `file:line`.
         """
         return examples, 0

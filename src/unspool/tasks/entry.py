@@ -1,4 +1,4 @@
-"""The entry of a task in the catalog: all that the command line says of a task without importing torch."""
+"""`TaskEntry`, the entry of a task in the catalog: its description for the command line, without importing torch."""
 
 from __future__ import annotations
 
@@ -18,67 +18,67 @@ class TaskEntry:
     name: str
     """Name of the task on the command line, a verb, as in `unspool train classify`; also the name of its folder."""
     order: int = 100
-    """Place in lists, lowest first; the most usual tasks come first."""
+    """Sort key in lists, lowest first; the most common tasks come first."""
     module: str
     """Module of the task's folder that defines its class."""
     task: str
-    """Name of its class."""
+    """Name of the task's class."""
     answer: str
-    """Name of the class of what it predicts."""
+    """Name of the class of its predictions."""
     settings: type[Settings]
     a_model: str
-    """What its models are called, with the article: a classifier."""
+    """Noun for its models, with the article: a classifier."""
     summary: str
-    """What goes in and what comes out, as one sentence."""
+    """Input and output of the task in one sentence."""
     data_forms: str
-    """What its data look like, for the help."""
+    """Accepted data formats, for the help."""
     sides: tuple[str, ...] = ()
-    """What the texts of an example are called; none where data are made up."""
+    """Nouns for the texts of an example; empty for generated data."""
     label: str = ""
-    """What its labels are called; empty where there are none."""
+    """Noun for its labels; empty if the task has none."""
     columns: tuple[tuple[str, ...], ...] = ()
-    """Usual names of the columns that its tables have, a group for each role, by which data are recognised."""
+    """Usual column names of its tables, one group per role; they identify the task of a table."""
     suffixes: tuple[str, ...] = ()
-    """Suffixes of files that hold data of this task alone."""
+    """File suffixes that only this task uses."""
     train_example: str
     compare_example: str
     predict_verb: str
-    """What `predict` does to a text with it: label."""
+    """Verb for `predict` in the help: label."""
     predict_writes: str
-    """What `predict` writes for a text: label, probability and text."""
+    """Output of `predict` for a text: label, probability and text."""
     usual_networks: tuple[str, ...] = ("elman", "lstm", "gru")
-    """What `compare` compares if nothing is said."""
+    """Networks that `compare` trains by default."""
     networks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    """Names that `compare` takes beside those of cells, each with the settings it stands for, by dotted name."""
+    """Network names for `compare` other than cells, each with its settings by dotted name."""
     networks_help: str = ""
-    """What those names mean, for the help."""
+    """Meaning of these names, for the help."""
     with_cell: Mapping[str, object] = field(default_factory=dict)
-    """Settings that go with the name of a cell on `--networks`, so that a network of that cell is what is trained."""
+    """Settings that `compare` adds to a cell name on `--networks`, so that the network uses this cell."""
     next_verb: Literal["predict", "generate", "chat"] = "predict"
-    """What a trained model is used with first."""
+    """Verb that users of a trained model run first."""
     verbs: tuple[str, ...] = ()
-    """Verbs of the command line that its models take beside those of every model: chat, add, generate, ask."""
+    """Additional verbs of the command line for its models: chat, add, generate, ask."""
     searches: bool = False
-    """Whether `predict` and `evaluate` search for outputs, with settings of decoding, a beginning and a seed."""
+    """Whether `predict` and `evaluate` decode (beam search, sampling) and accept decoding settings and a seed."""
     reads_once: bool = True
-    """Whether it scores data that are read only once, as standard input is."""
+    """Whether `evaluate` needs a single pass over the data, so that standard input works."""
 
     @property
     def path(self) -> str:
-        """The module that defines the task's class, below `unspool.tasks`."""
+        """Module of the task's class, relative to `unspool.tasks`."""
         return f"{self.name}.{self.module}"
 
     def network_settings(self, network: str) -> Mapping[str, object]:
-        """The settings that a name on `--networks` stands for; one that is not in `networks` is a cell's."""
+        """Return the settings for a name on `--networks`: a key of `networks`, or the name of a cell."""
         return self.networks.get(network, {"network.cell": network, **self.with_cell})
 
     @property
     def compared_settings(self) -> frozenset[str]:
-        """Dotted names of the settings that names on `--networks` decide."""
+        """Dotted names of the settings that `--networks` varies."""
         return frozenset({"network.cell"}.union(self.with_cell, *self.networks.values()))
 
 
 def one_of(words: Iterable[str]) -> str:
-    """Words as a choice, each once: `label, tag or rate`."""
+    """Join distinct words as a choice: `label, tag or rate`."""
     *most, last = dict.fromkeys(words)
     return f"{', '.join(most)} or {last}" if most else last

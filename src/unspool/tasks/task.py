@@ -1,4 +1,4 @@
-"""What every task can do: fit, predict, evaluate, trace, save and load."""
+"""`Task`, the base class of all tasks: fit, predict, evaluate, trace, save and load."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from unspool.training.folder_lock import refuse_folder_in_training
 __all__ = ["DataLike", "Paths", "Task"]
 
 DataLike = str | Path | Iterable[Any]
-"""What `fit` and `evaluate` take: paths, or examples in memory in any of the forms that `Task.fit` lists."""
+"""Data for `fit` and `evaluate`: paths, or examples in memory in any form that `Task.fit` lists."""
 E = TypeVar("E", bound=Examples)
 F = TypeVar("F", bound=Fitted)
 P = TypeVar("P")
@@ -49,20 +49,19 @@ T = TypeVar("T")
 
 
 class Task(Trainable[E, F]):
-    """An estimator: settings in, `fit` on files or data in memory, then `predict`, `evaluate`, `trace`, `save`.
+    """Estimator: built from settings, trained by `fit`, used through `predict`, `evaluate`, `trace` and `save`.
 
     Args:
         settings: All settings at once; the defaults if omitted.
-        values: Single settings by dotted or short name, as `cell="gru"`, `hidden=256`, `epochs=10`. `cell` may also be
-            a class; `cell_options` are arguments of its `__init__` beyond its two sizes, as in
-            `cell_options={"rate": 0.9}`.
+        values: Single settings by dotted or short name: `cell="gru"`, `hidden=256`, `epochs=10`. `cell` may also be a
+            class. `cell_options` holds further arguments of the cell's `__init__`, as in `cell_options={"rate": 0.9}`.
 
     Raises:
-        SettingError: If there is no such setting, or it can't have that value.
+        SettingError: If a setting does not exist, or does not accept the value.
     """
 
     _input_role: ClassVar[tuple[str, tuple[str, ...]]] = ("text", TEXT_NAMES)
-    """What the column of inputs is called in `record`, and its usual names."""
+    """Role of the input column in `record`, and the usual names of this column."""
 
     def __repr__(self) -> str:
         return task_line(self)
@@ -77,19 +76,19 @@ class Task(Trainable[E, F]):
 
     @abstractmethod
     def predict(self, texts: str | Iterable[str]) -> Prediction | Sequence[Prediction]:
-        """Say something of one text, or of each of several.
+        """Predict for one text, or for each of several texts.
 
         Raises:
-            DataError: If nothing can be said of a text; its place is `text 3` for the third.
+            DataError: If the model can't read a text; `text 3` in the message is the third text.
             UsageError: If the model has not been trained.
         """
 
     @abstractmethod
     def trace(self, text: str) -> Trace:
-        """Run one input and return everything the network recorded.
+        """Run the network on one input and record the intermediate values.
 
         Raises:
-            UsageError: If several texts came at once, or the model has not been trained.
+            UsageError: If `text` is not a single input, or the model has not been trained.
         """
 
     def fit(
@@ -109,37 +108,36 @@ class Task(Trainable[E, F]):
     ) -> Self:
         """Train on files, or on examples in memory.
 
-        Examples in memory are a list (or generator, array, column of a table) of texts with `labels` beside it; a list
-        of tuples or of dictionaries; a tuple of lists, as `valid=(texts, labels)`; or a table of pandas, polars or
-        pyarrow. A string or a path object names files, and so does a list that holds one path object or existing file.
+        Examples in memory take one of these forms: a list, generator, array or table column of texts, with `labels`;
+        a list of tuples or dictionaries; a tuple of lists, as `valid=(texts, labels)`; a pandas, polars or pyarrow
+        table. A string or a path object names files, and so does a list with a path object or an existing file.
 
         Args:
             train: Files, folders or globs; or examples in memory.
-            labels: The right answer of each example, where `train` holds inputs alone: labels, lists of tags,
-                translations, answers.
-            valid: What chooses the best weights; a share of the training data (`valid_fraction`) if omitted. If that
-                is 0, the last weights are kept.
-            test: What is scored once, at the very end; nothing, or `test_fraction`, if omitted.
-            out: Model folder to write, new or empty; without one, nothing is kept on disk.
-            resume: Go on with the training that `out` holds, to the same bits; begin where it holds none. Data in
-                memory must be the same as before.
-            overwrite: Replace the model or training that `out` holds. Training takes place beside it, in a folder whose
-                name ends in `.new`, and takes its place at the end: until then the old one is whole. A folder that
-                holds anything else is refused.
-            baselines: Whether simple methods are scored too.
-            reporter: Hears how it goes, and shows it; a bar or lines on stderr if omitted.
-            callbacks: What else hears how it goes: reporters, or functions that are called with the `Progress` and the
-                scores after each validation. `Reporter.stop`, or a function that returns True, ends the training.
-            allow: Training settings that may differ from those a run was begun with, though they change its course.
+            labels: Targets, one per example, if `train` holds inputs alone: labels, lists of tags, translations,
+                answers.
+            valid: Validation data; their score selects the best weights. If omitted, the share `valid_fraction` of the
+                training data is held out; with a share of 0, the model keeps the last weights.
+            test: Test data, scored once after training. If omitted, the share `test_fraction` is held out.
+            out: Model folder to write, new or empty. If omitted, nothing is written to disk.
+            resume: Continue the training in `out`, bit for bit; start a new one if `out` holds none. Data in memory
+                must be the same as before.
+            overwrite: Replace the model or training in `out`. The new training runs in a folder next to `out` with the
+                suffix `.new`, and replaces the old model only when complete. Folders with other files are refused.
+            baselines: Whether to score simple baselines too.
+            reporter: Progress reporter; a progress bar, or lines, on stderr if omitted.
+            callbacks: Further reporters, or functions that receive the `Progress` and the scores after each
+                validation. `Reporter.stop`, or a function that returns True, ends the training.
+            allow: Names of training settings that may differ from the run being resumed, though results change.
 
         Returns:
-            The task itself, trained; scores stand in `record.metrics`.
+            The task itself, trained; `record.metrics` holds the scores.
 
         Raises:
             DataError: If the data can't be used.
-            TrainingError: If the loss is no longer a number.
-            Interrupted: On ctrl-C, after everything was saved.
-            UsageError: If `out` holds something already, or labels are missing.
+            TrainingError: If the loss is no longer finite.
+            Interrupted: On ctrl-C, after the checkpoint was saved.
+            UsageError: If `out` is not empty, or labels are missing.
         """
         fit_task(
             self,
@@ -157,12 +155,12 @@ class Task(Trainable[E, F]):
         return self
 
     def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
-        """Tell files from examples in memory, and make rows of these.
+        """Return paths unchanged, and convert examples in memory to rows.
 
         Args:
-            data: What the caller passed.
-            labels: The right answers beside it.
-            part: What messages call the data: valid, test; nothing for training data.
+            data: Paths or examples, as the caller passed them.
+            labels: Targets of the examples, if `data` holds inputs alone.
+            part: Name of the data in messages: valid or test; empty for training data.
         """
         if labels is None and isinstance(data, RowsInMemory):
             return data
@@ -180,7 +178,10 @@ class Task(Trainable[E, F]):
 
         Args:
             data: Files, folders or globs; or examples in memory, in any form that `fit` takes.
-            labels: The right answer of each example, where `data` holds inputs alone.
+            labels: Targets, one per example, if `data` holds inputs alone.
+
+        Returns:
+            The scores by name, rounded.
 
         Raises:
             DataError: If the data can't be used.
@@ -194,11 +195,11 @@ class Task(Trainable[E, F]):
         return rounded(self._final_score(self.model, examples))
 
     def _for_each(self, texts: Any, answer: Callable[[list[Any]], list[P]]) -> P | list[P]:
-        """Predict: one prediction for one text, a list for several.
+        """Return one prediction for one text, or a list for several.
 
         Raises:
-            DataError: If one of them is no text.
-            UsageError: If what came is neither, or the model has not been trained.
+            DataError: If an item is not a text.
+            UsageError: If `texts` is neither a text nor an iterable, or the model has not been trained.
         """
         self._need_model()
         if self._is_one(texts):
@@ -209,7 +210,7 @@ class Task(Trainable[E, F]):
         return answer(listed) if listed else []
 
     def _is_one(self, texts: Any) -> bool:
-        """Whether what came is one input rather than several."""
+        """Whether `texts` is one input, not several."""
         return isinstance(texts, str)
 
     def _checked_text(self, text: Any, where: str) -> str | list[str]:
@@ -221,7 +222,7 @@ class Task(Trainable[E, F]):
         raise DataError(f"{type(text).__name__} {text!r:.40} came; expected {expected}", where)
 
     def _one_text(self, text: Any, method: str = "trace") -> None:
-        """Refuse what is not one text."""
+        """Raise `UsageError` unless `text` is one text."""
         if self._reads_words and isinstance(text, list) and all(isinstance(word, str) for word in text):
             if not any(any(map(str.isspace, word)) for word in text):
                 return
@@ -230,34 +231,34 @@ class Task(Trainable[E, F]):
         raise UsageError(f"{method} takes one text; of several make a list: [model.{method}(text) for text in texts]")
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> DataReader[Unlabelled]:
-        """Open inputs without labels for reading, from files of any form that the task can read.
+        """Open files of inputs without labels, in any format that the task can read.
 
         Args:
-            paths: Files, folders, globs or `-`. Files that are no tables hold an input on each line.
-            format: Name of the form, whatever the names of the files say.
+            paths: Files, folders, globs or `-`. Files that are not tables hold one input per line.
+            format: File format; overrides the file names.
 
         Raises:
-            DataError: If a file is missing, empty or of another form.
+            DataError: If a file is missing, empty or in another format.
         """
         role, usual = self._input_role
         return read_unlabelled(paths, format=format, columns=self._columns_of(role), usual=usual)
 
     def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
-        """What a person should know beside the scores of data, as `evaluate` takes them: labels never seen."""
+        """Return notes that belong beside the scores of `evaluate`, such as labels absent from the training data."""
         return self.fitted.score_notes(self._read(self._data_source(data, labels)))
 
     def score_types(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
-        """Scores of each type of answer on data, as `evaluate` takes them; nothing where there are no types."""
+        """Return the scores per answer type, for data as in `evaluate`; empty for tasks without types."""
         return {}
 
     @property
     def score_titles(self) -> dict[str, str]:
-        """How a table calls scores whose names don't say how they were counted."""
+        """Column titles for scores whose names don't tell how they are computed."""
         return {}
 
     @torch.no_grad()
     def _recorded(self, run: Callable[[], T]) -> tuple[T, dict[str, NDArray[np.float32]], tuple[str, ...]]:
-        """Run the model once with a recording on every cell of its stack: the result, arrays by name, and notes."""
+        """Run the model once, with a recording on every cell of its stack; return result, arrays by name, and notes."""
         stack = self._stack()
         cells = [] if stack is None else list(stack.named_cells())
         recordings = [Recording() for _ in cells]
@@ -271,19 +272,19 @@ class Task(Trainable[E, F]):
         return result, arrays, (f"engine: {dispatch.backend} path",) if cells else ()
 
     def _stack(self) -> Recurrent | None:
-        """The recurrent stack that a trace looks into."""
+        """The recurrent stack whose cells a trace records; None for other networks."""
         encoder = self.model.encoder
         return encoder if isinstance(encoder, Recurrent) else None
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: settings, weights, vocabularies, model card.
 
-        All files change at once: after a full disk or a kill the folder holds the old model or the new one.
+        The write is atomic: after a full disk or a kill, the folder holds either the old model or the new one.
 
         Raises:
-            MachineError: If the disk is full or refuses; the folder is as it was before.
-            ModelFolderError: If another process wrote the folder that this model was opened from since then.
-            UsageError: If a training writes into the folder at this time.
+            MachineError: If the disk is full or not writable; the folder is unchanged.
+            ModelFolderError: If another process changed the folder after this model was loaded from it.
+            UsageError: If a training is running in the folder, or the model has not been trained.
         """
         self._need_model()
         refuse_folder_in_training(Path(folder))
@@ -291,18 +292,18 @@ class Task(Trainable[E, F]):
 
     @classmethod
     def load(cls, folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Self:
-        """Open a model folder.
+        """Load a trained model from its folder.
 
         Args:
-            folder: The folder.
-            cell: The cell of your own that the model was trained with, as a class or `my_file.py:MyCell`. A folder
-                never imports code by itself, so that one from a stranger is safe to open.
+            folder: The model folder.
+            cell: The custom cell that the model was trained with, as a class or `my_file.py:MyCell`. Loading imports
+                no code unless this argument names it, so a folder from an untrusted source is safe to open.
 
         Raises:
-            ModelFolderError: If the folder is damaged, newer, of another task, holds no weights yet, or needs `cell`.
+            ModelFolderError: If the folder is damaged, newer, of another task, without weights, or needs `cell`.
 
         Warns:
-            UnfinishedTrainingWarning: If training has not come to its end. The weights are then the best so far.
+            UnfinishedTrainingWarning: If training is not complete. The weights are then the best so far.
         """
         task = load_task(cls, Path(folder), cell)
         data = task.record.data.get("train") if task.record else None

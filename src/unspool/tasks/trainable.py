@@ -1,4 +1,4 @@
-"""What training and model folders need of a task: settings, examples, fitted state, a network and its scores."""
+"""`Trainable`, the base class of `Task` for training: settings, examples, fitted state, network and scores."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ F = TypeVar("F", bound=Fitted)
 
 
 class Trainable(ABC, Generic[E, F]):
-    """Base of `Task` with all that training needs; a task is written by filling in its abstract methods."""
+    """Base class of `Task` for training and model folders. A new task implements its abstract methods."""
 
     name: ClassVar[str]
-    """How the command line calls the task."""
+    """Name of the task on the command line."""
     settings_type: ClassVar[type[Settings]]
     summary: ClassVar[str]
-    """What it does, in a few words."""
+    """Purpose of the task, in a few words."""
     fitted_type: ClassVar[type[Any]]
     """The task's subclass of `Fitted`."""
     _reads_words: ClassVar[bool] = False
-    """Whether a text may also come as the list of its words."""
+    """Whether an input may also be a list of words."""
     _validation_titles: ClassVar[Mapping[str, str]] = {}
-    """How the log calls scores that validations count in another way than the final ones."""
+    """Log titles of scores that validation computes differently from the final evaluation."""
 
     def __init__(self, settings: Settings | None = None, **values: Any) -> None:
         self._own_cell: type[Cell[Any]] | None = None
@@ -56,20 +56,20 @@ class Trainable(ABC, Generic[E, F]):
         self.record: Record | None = None
         self._skipped = 0
         self._unfinished: str | None = None
-        """What a person should know before using the model: that its training has not come to its end."""
+        """Warning for users of the model if training is not complete."""
         self._columns: dict[str, str] = {}
-        """The columns that training data were read from, by role; other data are read from the same."""
+        """Columns of the training data by role; other data are read from the same columns."""
         self._value_columns: tuple[str, ...] = ()
-        """The columns of an input of several columns, in the order of the training data."""
+        """Columns of an input that spans several columns, in the order of the training data."""
         self._layout = Layout()
-        """How the files read last were read."""
+        """Layout of the files read last."""
         self._scratch: Path | None = None
-        """Where large things may lie while training runs."""
+        """Folder for large temporary files during training."""
         self._home: Path | None = None
-        """The folder that the task was opened from, trained into or saved into."""
+        """Folder that the task was loaded from, trained into or saved into."""
 
     def _spell_cell(self, options: Mapping[str, object] | None) -> None:
-        """Record `LSTM` as `lstm`, and the options of the cell with its name."""
+        """Normalise the cell name in the settings (`LSTM` becomes `lstm`), and add the cell's options."""
         cell = self.settings.network.cell
         name = cell_name(cell, options)
         if name != cell:
@@ -78,11 +78,11 @@ class Trainable(ABC, Generic[E, F]):
     @property
     @abstractmethod
     def metric(self) -> tuple[str, bool]:
-        """The score that chooses the best weights, and whether higher is better."""
+        """Name of the validation score that selects the best weights, and whether higher is better."""
 
     @abstractmethod
     def _columns_in_memory(self) -> tuple[str, ...]:
-        """Names of what an example in memory consists of, in order, the right answer last."""
+        """Names of the fields of an example in memory, in order; the target comes last."""
 
     @abstractmethod
     def _read(self, source: DataSource) -> E:
@@ -90,58 +90,58 @@ class Trainable(ABC, Generic[E, F]):
 
     @abstractmethod
     def _build(self) -> nn.Module:
-        """Make the network for the vocabularies learned."""
+        """Build the network for the learned vocabularies."""
 
     @abstractmethod
     def _source(self, examples: E) -> BatchSource:
-        """Batches to train on."""
+        """Return the training batches."""
 
     @abstractmethod
     def _score(self, model: nn.Module, examples: E) -> dict[str, float]:
-        """Scores of a network on held-out data."""
+        """Score a network on held-out data."""
 
     def _remember(self, reader: DataReader[Any]) -> None:
-        """Keep of a reader, after reading, how it read and how many bad examples it left out."""
+        """Store the layout and the number of skipped examples of a reader after reading."""
         self._skipped += reader.skipped
         self._layout = reader.layout
 
     def _columns_of(self, *roles: str) -> list[str]:
-        """The columns that training data were read from; none before training."""
+        """Columns of the training data for some roles; empty before training."""
         return [self._columns[role] for role in roles if role in self._columns]
 
     def _final_score(self, model: nn.Module, examples: E) -> dict[str, float]:
-        """Scores that are reported, where they take longer than those that choose the best weights."""
+        """Compute the reported scores. They may take longer than the scores that select the best weights."""
         return self._score(model, examples)
 
     def _finish(self, splits: Splits[E], score: Callable[[], None]) -> list[str]:
-        """Do what comes after training; the network holds the weights to keep.
+        """Run the steps after training, when the network holds its final weights.
 
         Args:
-            splits: The data.
-            score: Counts the final scores of the task as it stands at this moment; to be called once.
+            splits: The training, validation and test data.
+            score: Computes the final scores from the current state of the task; call this function once.
 
         Returns:
-            What a person should know of it, a sentence each.
+            Notes for the user, one sentence each.
         """
         score()
         return []
 
     def _notes(self, train: E, held_out: E | None) -> list[str]:
-        """What a person should know of the training data; `held_out` was held out of them."""
+        """Return notes for the user about the training data; `held_out` is the validation split."""
         return []
 
     def _shorter(self) -> list[str]:
-        """What would make training shorter, beside fewer epochs, each in a few words."""
+        """Return ways to shorten training other than fewer epochs, each in a few words."""
         name = "hidden" if hasattr(self.settings.network, "hidden") else "embedding"
         return [f"a smaller network ({option(name, 'N')}, now {getattr(self.settings.network, name)})"]
 
     @abstractmethod
     def _baselines(self, train: E, held_out: E) -> dict[str, dict[str, float]]:
-        """Scores of simple methods, by name."""
+        """Return the scores of simple baselines by name."""
 
     @property
     def fitted(self) -> F:
-        """What the task learned beside weights: vocabularies, labels.
+        """State learned from the training data besides the weights: vocabularies, labels.
 
         Raises:
             UsageError: If the model has not been trained.
@@ -155,12 +155,12 @@ class Trainable(ABC, Generic[E, F]):
         self._fitted = self.fitted_type.learn(examples, self.settings)
 
     def _make_network(self) -> nn.Module:
-        """Build, with the cell that was given as a class under its name."""
+        """Import the cell if needed, and build the network."""
         self._find_cell()
         return self._build()
 
     def _find_cell(self) -> None:
-        """Import a cell of the user's own, once, and check the options of any cell."""
+        """Import a custom cell once, and check the options of any cell."""
         name = self.settings.network.cell
         if self._own_cell is None:
             kind = cell_class(name)
@@ -171,7 +171,7 @@ class Trainable(ABC, Generic[E, F]):
         return self._own_cell if self._own_cell is not None else str(self.settings.network.cell)
 
     def describe(self) -> dict[str, Any]:
-        """What the network is made of: a summary, its number of weights, and the engine paths that run it."""
+        """Describe the network: a summary, the number of weights, and the engine path of each cell."""
         weights = sum(weight.numel() for weight in self.model.parameters())
         return {
             "summary": f"{self._summary()}, {weights:,} weights",
@@ -188,8 +188,8 @@ class Trainable(ABC, Generic[E, F]):
         return f"{both}{network.cell}, {network.layers} {layers} of {network.hidden}"
 
     def _engine_paths(self) -> list[str]:
-        """The path of every kind of cell in the network, and why where it is the plain loop."""
-        found = {}
+        """Return the engine path of each type of cell, with the reason if the path is the reference loop."""
+        paths = {}
         for module in self.model.modules():
             if isinstance(module, Recurrent):
                 reports = [explain(cell, backend=module.backend) for _, cell, _ in module.named_cells()]
@@ -200,14 +200,14 @@ class Trainable(ABC, Generic[E, F]):
             else:
                 continue
             for report in reports:
-                found[report.cell] = f"{report.cell} on the {report.backend} path" + (
+                paths[report.cell] = f"{report.cell} on the {report.backend} path" + (
                     f" ({report.reason})" if report.backend == "reference" else ""
                 )
-        return list(found.values())
+        return list(paths.values())
 
     @property
     def skipped(self) -> int:
-        """Bad examples that the last reading of files left out (`skip_bad`)."""
+        """Number of bad examples skipped while reading the last data (`skip_bad`)."""
         return self._skipped
 
     def _need_model(self) -> None:
@@ -223,10 +223,10 @@ class Trainable(ABC, Generic[E, F]):
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model's weights are."""
+    """Return the device of a model's weights."""
     return next(model.parameters()).device
 
 
 def batched_tokens(settings: Any) -> int:
-    """Tokens of a batch where no gradients are kept: more than in training."""
+    """Return the batch size in tokens for inference: at least 8192, and at least that of training."""
     return max(8192, int(settings.training.batch_tokens))

@@ -323,7 +323,7 @@ def test_copying_goes_by_the_step_of_each_unknown_word(reverser):
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"copy_unknown": True, "units": "bpe", "network": "dot"}, "nothing is unknown; also say units='word'"),
+        ({"copy_unknown": True, "units": "bpe", "network": "dot"}, "has no unknown words; also set units='word'"),
         ({"copy_unknown": True, "units": "word", "network": "initial"}, "copy_unknown needs attention"),
         ({"coverage": 0.5, "network": "window"}, "coverage needs attention, and network = window has none"),
         ({"network": "concatenated", "joint": False}, "it needs joint=True"),

@@ -1,1 +1,1 @@
-"""Texts, and sentences that come as lists of words."""
+"""Input of texts, and of sentences as lists of words."""

@@ -1,4 +1,4 @@
-"""The entry of texts in the catalog of inputs."""
+"""Catalog entry of the input `text`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def _find(
     sample: Sequence[Row], text: str | None, label: str | None, before: LabelledColumns | None, layout: Layout
 ) -> LabelledColumns:
     columns = (*before.values, before.label) if before is not None else ()
-    own, labels = find_text_columns(sample, text, label, columns, layout)
-    return LabelledColumns((own,), labels)
+    values, labels = find_text_columns(sample, text, label, columns, layout)
+    return LabelledColumns((values,), labels)
 
 
 def _read(

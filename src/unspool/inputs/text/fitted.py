@@ -1,4 +1,4 @@
-"""Texts as input: the vocabulary of their units, and the spelling of their words where a network reads it."""
+"""Texts as input: vocabulary, optional character spellings of words, encoding, and the text encoder network."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from unspool.layers import CharacterComposition, Recurrent, TokenEmbedding, Word
 __all__ = ["FittedText", "Text", "learned_vocabulary", "token_embedding"]
 
 Text = str | list[str]
-"""A text, or its words."""
+"""A text, or a list of its words."""
 
 
 class FittedText(FittedInput[Text]):
-    """Texts as ids of units.
+    """Text input, encoded as vocabulary ids.
 
     Args:
-        vocabulary: The units.
-        spelling: The characters of words, where a network composes words of their characters.
+        vocabulary: The vocabulary of units.
+        spelling: The character vocabulary, for networks with a character-level encoder.
     """
 
     kind: ClassVar[str] = "text"
@@ -38,14 +38,14 @@ class FittedText(FittedInput[Text]):
 
     @classmethod
     def learn(cls, values: Sequence[Text], columns: Sequence[str], settings: Any) -> Self:
-        """Learn the units of texts, and the characters of their words if the network reads those."""
+        """Learn the vocabulary, and the characters if the network has a character-level encoder."""
         fitted = cls(learned_vocabulary(values, settings.vocabulary))
         if settings.network.characters != "none":
             fitted.spelling = Spelling.learn(fitted.words(text) for text in values)
         return fitted
 
     def value(self, value: Any, where: str) -> Text:
-        """A text, or the list of its words; see `FittedInput.value`."""
+        """Check a text or a list of words; see `FittedInput.value`."""
         if isinstance(value, str):
             return value
         if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
@@ -53,11 +53,11 @@ class FittedText(FittedInput[Text]):
         raise DataError(f"{type(value).__name__} {value!r:.40} came; expected a text or a list of words", where)
 
     def text(self, value: Text) -> str:
-        """The text; see `FittedInput.text`."""
+        """Return the text; see `FittedInput.text`."""
         return value if isinstance(value, str) else " ".join(value)
 
     def words(self, text: Text) -> list[str]:
-        """The units of a text, as it writes them; a list of words is taken as it is."""
+        """Return the units of a text in their original spelling; a list of words is returned unchanged."""
         return text if isinstance(text, list) else self.vocabulary.encode_with_offsets(text).units
 
     def encode(self, values: Sequence[Text], where: Sequence[str]) -> Examples:
@@ -72,7 +72,7 @@ class FittedText(FittedInput[Text]):
         return self._spelled(tokens, (self.words(text) for text in values), where)
 
     def encode_sentences(self, sentences: Sequence[list[str]], where: Sequence[str]) -> Examples:
-        """Encode sentences word by word: one id for each word.
+        """Encode sentences with one id per word.
 
         Raises:
             DataError: If a sentence has no word.
@@ -87,7 +87,7 @@ class FittedText(FittedInput[Text]):
         return Examples(tokens, None, forms, spellings)
 
     def encoder(self, network: Any, cell: str | type[Cell[Any]]) -> Encoder:
-        """Build the network that reads texts: recurrent layers, a Transformer, or none for a bag of vectors."""
+        """Build the text encoder: recurrent layers, a Transformer, or only embeddings for `bag`."""
         embedding = token_embedding(network, self.vocabulary, self.spelling)
         if network.network == "feedforward":
             raise SettingError("network = feedforward reads rows of numbers, and these data are texts")
@@ -98,15 +98,15 @@ class FittedText(FittedInput[Text]):
         return Encoder(embedding, stack, stack.output_size, getattr(network, "pooling", "max"), directions=directions)
 
     def positions(self, value: Text) -> tuple[str, ...]:
-        """The units of a text."""
+        """Return the units of a text."""
         return tuple(self.words(value))
 
     def features(self, values: Sequence[Text]) -> list[list[str]]:
-        """The words of each text in lower case."""
+        """Return the words of each text in lower case."""
         return [[word.lower() for word in self.words(text)] for text in values]
 
     def summary(self) -> str:
-        """Nothing: texts are what most networks read."""
+        """Return an empty string: texts are the default input."""
         return ""
 
     def save(self, folder: Path) -> None:
@@ -117,13 +117,13 @@ class FittedText(FittedInput[Text]):
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Self:
-        """Read what `save` wrote; see `FittedInput.load`."""
+        """Read the files that `save` wrote; see `FittedInput.load`."""
         spelled = settings.network.characters != "none"
         return cls(Vocabulary.load(folder), Spelling.load(folder) if spelled else None)
 
 
 def learned_vocabulary(texts: Iterable[str] | Iterable[Sequence[str]], settings: VocabularySettings) -> Vocabulary:
-    """Learn the vocabulary that settings describe, of texts or of sentences in words; see `Vocabulary.learn`."""
+    """Learn a vocabulary from texts, or from sentences as lists of words; see `Vocabulary.learn`."""
     return Vocabulary.learn(
         texts,
         units=settings.units,
@@ -135,7 +135,7 @@ def learned_vocabulary(texts: Iterable[str] | Iterable[Sequence[str]], settings:
 
 
 def token_embedding(network: EncoderSettings, vocabulary: Vocabulary, spelling: Spelling | None) -> TokenEmbedding:
-    """Build the vectors of units: a table, word dropout, and a composition of characters where there is a spelling."""
+    """Build the token embedding: a table, word dropout, and a character-level encoder if there is a spelling."""
     characters = None
     if network.characters != "none" and spelling is not None:
         characters = CharacterComposition(

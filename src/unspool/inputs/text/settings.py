@@ -1,4 +1,4 @@
-"""Settings of texts as input: the units that they are split into."""
+"""Settings of the text vocabulary: tokenization, normalisation and size."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ __all__ = ["VocabularySettings"]
 
 
 class VocabularySettings(Settings):
-    """What the text is cut into."""
+    """Tokenization and vocabulary of texts."""
 
     units: Literal["word", "blank", "character", "bpe", "unigram"] = "word"
-    """Units of text: word (letters apart from punctuation), blank (split at white space only), character, or subwords
-    learned from the data (bpe, unigram)."""
+    """Tokenization: word (splits off punctuation), blank (splits at white space only), character, or subwords learned
+    from the training data (bpe, unigram)."""
     lowercase: bool = False
-    """Whether words are looked up in lower case."""
+    """Whether the vocabulary lookup ignores case."""
     digits_to_zero: bool = False
-    """Whether every digit is looked up as 0, so that unseen numbers look like seen ones."""
+    """Whether the vocabulary lookup replaces every digit by 0, so that new numbers share their units."""
     min_count: PositiveInt = 1
-    """Rarer units count as unknown."""
+    """Minimum number of occurrences; rarer units map to the unknown unit."""
     size: PositiveInt | None = None
-    """Most units to keep (subwords: how many to learn, 8,000 if not said). None: all."""
+    """Maximum vocabulary size. None: all units; for subwords, 8,000."""

@@ -1,1 +1,1 @@
-"""Vectors: rows of numbers, a number for each column of a table."""
+"""Input of numeric feature vectors: one row of a table, one number per column."""

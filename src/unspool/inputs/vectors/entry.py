@@ -1,4 +1,4 @@
-"""The entry of vectors in the catalog of inputs."""
+"""Catalog entry of the input `vectors`."""
 
 from __future__ import annotations
 

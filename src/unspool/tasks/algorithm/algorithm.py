@@ -1,4 +1,4 @@
-"""Learn an algorithm from exercises: copy, repeat, recall, sort, reverse, add, close brackets."""
+"""`Algorithm`, the task of learning an algorithm from exercises: copy, recall, sort, reverse, adding, brackets."""
 
 from __future__ import annotations
 
@@ -42,32 +42,32 @@ if TYPE_CHECKING:
 
 __all__ = ["Algorithm", "Worked"]
 
-_STEPS = 40_000  # steps of a batch where no gradients are kept
+_STEPS = 40_000  # batch size of inference, in time steps
 
 
 class Worked(NamedTuple):
-    """What a network makes of one exercise."""
+    """Prediction for one exercise."""
 
     text: str
     answer: str
     right: str
-    """What it should have answered."""
+    """The correct answer."""
 
     def __repr__(self) -> str:
         right = "right" if self.answer == self.right else f"right: {brief(self.right)}"
         return f"<Worked {brief(self.answer)} ({right}) of {brief(self.text)}>"
 
     def line(self) -> str:
-        """The answer, and the right one where it differs."""
+        """Format the answer; if it is wrong, also the correct answer."""
         return self.answer if self.answer == self.right else f"{self.answer}\t(right: {self.right})"
 
     def record(self) -> dict[str, Any]:
-        """All fields."""
+        """Return all fields."""
         return self._asdict()
 
 
 class Algorithm(Task[Exercises, FittedAlgorithm]):
-    """Learns an algorithm from exercises made up without end, and is tested on longer ones.
+    """Learns an algorithm from generated exercises, and is tested on longer ones.
 
     Example:
         >>> from unspool import Algorithm
@@ -86,7 +86,7 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
 
     @property
     def kind(self) -> ExerciseKind:
-        """The exercises that the network learned.
+        """Kind of exercises that the network learned.
 
         Raises:
             UsageError: If the model has not been trained.
@@ -104,7 +104,7 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         return ()
 
     def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
-        """The name of an algorithm, and files; its exercises are made up."""
+        """Return the name of an algorithm, and its files of code if any."""
         names = [data] if isinstance(data, str | Path) else list(data) if isinstance(data, Iterable) else []
         if labels is not None or not names or not all(isinstance(name, str | Path) for name in names):
             raise UsageError(
@@ -120,7 +120,7 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
 
     @property
     def test_lengths(self) -> list[int]:
-        """The lengths that are scored at the end; the longest of training comes first."""
+        """Exercise lengths of the final scores; the maximum training length comes first."""
         return scored_lengths(self.settings.data)
 
     # ---- network, batches --------------------------------------------------------------------------------------
@@ -149,22 +149,22 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         return self._scored(model, examples, (data.min_length, data.max_length)).figures()
 
     def _final_score(self, model: nn.Module, examples: Exercises) -> dict[str, float]:
-        """As while training, then at each of the test lengths."""
-        found = self._score(model, examples)
+        """Score as in validation, then at each test length."""
+        scores = self._score(model, examples)
         for length in self.test_lengths:
             scored = self._scored(model, examples, (length, length))
-            found |= {f"{name} at {length}": value for name, value in scored.figures().items() if name != "nats"}
+            scores |= {f"{name} at {length}": value for name, value in scored.figures().items() if name != "nats"}
             if length == self.test_lengths[0]:
-                found |= scored.by_depth()
-        return found
+                scores |= scored.by_depth()
+        return scores
 
     @torch.no_grad()
     def _scored(self, model: nn.Module, examples: Exercises, lengths: tuple[int, int]) -> AnswerScores:
         device = device_of(model)
         scores = AnswerScores(examples.kind.answers)
         for batch in self._held_out(examples, lengths):
-            said = model(batch.inputs.to(device), batch.lengths).float().cpu()
-            scores.add(batch, said, self._depths(examples.kind, batch))
+            outputs = model(batch.inputs.to(device), batch.lengths).float().cpu()
+            scores.add(batch, outputs, self._depths(examples.kind, batch))
         return scores
 
     def _held_out(self, examples: Exercises, lengths: tuple[int, int]) -> Any:
@@ -180,7 +180,7 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         ).epoch(0)
 
     def _depths(self, kind: ExerciseKind, batch: Exercise, *, counter: bool = False) -> NDArray[np.int64] | None:
-        """How deep each character stands, (time, batch), or what a counter of all brackets says; None without any."""
+        """Nesting depth of each character, or the plain bracket count, (time, batch); None for other exercises."""
         if not isinstance(kind, Brackets):
             return None
         columns = [replace(batch, inputs=batch.inputs[:, [b]]) for b in range(batch.inputs.shape[1])]
@@ -196,14 +196,14 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         answer = right if held_out.kind.answers == "numbers" else torch.logit(right.clamp(1e-6, 1 - 1e-6))
         for batch in batches:
             mean.add(batch, answer.expand_as(batch.targets), None)
-        found = {"always the mean": mean.figures()}
+        scores = {"always the mean": mean.figures()}
         if isinstance(held_out.kind, Brackets):
             counter = AnswerScores("bits")
             for batch in batches:
                 open_ = torch.from_numpy(self._depths(held_out.kind, batch, counter=True) != 0)
                 counter.add(batch, torch.where(open_, -20.0, 20.0).unsqueeze(-1), None)
-            found["a counter of brackets"] = {k: v for k, v in counter.figures().items() if k != "nats"}
-        return found
+            scores["a counter of brackets"] = {k: v for k, v in counter.figures().items() if k != "nats"}
+        return scores
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
@@ -218,10 +218,10 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
     @overload
     def predict(self, texts: Iterable[str]) -> list[Worked]: ...
     def predict(self, texts: str | Iterable[str]) -> Worked | list[Worked]:
-        """Work out one exercise, or each of several, in the form of its algorithm.
+        """Solve one exercise, or each of several, in the format of the algorithm.
 
         Raises:
-            DataError: If a text has another form; the message shows the right one.
+            DataError: If a text has another format; the message shows the expected one.
             UsageError: If the model has not been trained.
         """
         return self._for_each(
@@ -231,53 +231,53 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
     @torch.no_grad()
     def _worked(self, text: str, where: str) -> Worked:
         exercise = self._exercise(text, where)
-        said = self.model(exercise.inputs.to(device_of(self.model)))
-        check_output(said, where)
-        return self._answered(text, exercise, said)
+        outputs = self.model(exercise.inputs.to(device_of(self.model)))
+        check_output(outputs, where)
+        return self._answered(text, exercise, outputs)
 
-    def _answered(self, text: str, exercise: Exercise, said: Tensor) -> Worked:
-        counted = exercise.counted[:, 0]
-        answer, right = self._values(said)[counted], exercise.targets[counted, 0].numpy()
+    def _answered(self, text: str, exercise: Exercise, outputs: Tensor) -> Worked:
+        mask = exercise.counted[:, 0]
+        answer, right = self._values(outputs)[mask], exercise.targets[mask, 0].numpy()
         return Worked(text, self.kind.show(answer), self.kind.show(right))
 
-    def _values(self, said: Tensor) -> NDArray[np.float32]:
-        """What the network said of a single exercise, (time, outputs): chances of a 1, or numbers."""
-        said = said[:, 0].float().cpu()
-        values: NDArray[np.float32] = (said.sigmoid() if self.kind.answers == "bits" else said).numpy()
+    def _values(self, outputs: Tensor) -> NDArray[np.float32]:
+        """Convert the outputs for a single exercise, (time, 1, outputs), to probabilities of 1, or numbers."""
+        outputs = outputs[:, 0].float().cpu()
+        values: NDArray[np.float32] = (outputs.sigmoid() if self.kind.answers == "bits" else outputs).numpy()
         return values
 
     def trace(self, text: str) -> Trace:
-        """Work out one exercise and return what the network recorded; of a Turing machine also a map of each head.
+        """Solve one exercise and return the recorded values; for a Turing machine also a map of each head.
 
-        A head's map has a row for each slot of the memory and a column for each step.
+        The map of a head has one row per memory slot and one column per step.
 
         Raises:
-            DataError: If the text has another form.
-            UsageError: If several texts came, or the model has not been trained.
+            DataError: If the text has another format.
+            UsageError: If `text` is not a single text, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
         exercise = self._exercise(text, "text")
-        said, arrays, notes = self._recorded(lambda: self.model(exercise.inputs.to(device_of(self.model))))
-        arrays["output / answer"] = self._values(said)
+        outputs, arrays, notes = self._recorded(lambda: self.model(exercise.inputs.to(device_of(self.model))))
+        arrays["output / answer"] = self._values(outputs)
         arrays["output / right"] = exercise.targets[:, 0].numpy()
-        worked = self._answered(text, exercise, said)
-        prediction = {"answer": worked.answer, "right": worked.right}
+        result = self._answered(text, exercise, outputs)
+        prediction = {"answer": result.answer, "right": result.right}
         tokens = tuple(self.kind.tokens(exercise))
         return Trace(tokens, arrays, prediction, self._summary(), notes, self._heads(arrays, tokens))
 
     def _heads(self, arrays: Mapping[str, NDArray[np.float32]], tokens: tuple[str, ...]) -> dict[str, Map]:
-        """Where each head of each machine looked, slot by slot and step by step."""
-        stack, found = self._stack(), {}
+        """Attention maps of the read and write heads, (slots, steps), by name."""
+        stack, maps = self._stack(), {}
         for place, cell, _ in stack.named_cells() if stack is not None else ():
-            for what in ("read", "write"):
-                weights, heads = arrays.get(f"{place} / {what}_weights"), getattr(cell, f"{what}_heads", 0)
+            for kind in ("read", "write"):
+                weights, heads = arrays.get(f"{place} / {kind}_weights"), getattr(cell, f"{kind}_heads", 0)
                 if weights is None or not isinstance(heads, int) or not heads or weights.shape[1] % heads:
                     continue
                 slots = tuple(f"slot {slot + 1}" for slot in range(weights.shape[1] // heads))
                 for head, values in enumerate(np.split(weights.T, heads)):
-                    found[f"{place} / {what} head {head + 1}"] = Map(values, slots, tokens)
-        return found
+                    maps[f"{place} / {kind} head {head + 1}"] = Map(values, slots, tokens)
+        return maps
 
     def _summary(self) -> str:
         return f"{self.fitted.name} by {super()._summary()}"

@@ -1,4 +1,4 @@
-"""Exercises for the task `algorithm`, made up from a seed."""
+"""Data of the task `algorithm`: exercises generated from a seed."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ ALGORITHMS: dict[str, Callable[[ExerciseSettings], ExerciseKind]] = {
 
 @dataclass(frozen=True)
 class Exercises(Examples):
-    """What is drawn from: an algorithm, the code files it reads if any, and which stream of chance."""
+    """Generator of exercises: an algorithm, optional files of code, and a random stream."""
 
     name: str
     kind: ExerciseKind
     stream: int
-    """Held-out exercises have streams from 1; training draws from 0 whatever this says."""
+    """Number of the random stream, from 1, for held-out exercises; training always uses stream 0."""
     settings: ExerciseSettings
     in_code: bool = False
     """Whether files of code follow the name."""
 
     @classmethod
     def of(cls, name: str, files: list[str], settings: ExerciseSettings) -> Self:
-        """Exercises of an algorithm.
+        """Create the exercises of an algorithm.
 
         Raises:
-            UsageError: If there is no such algorithm, or it reads no files.
+            UsageError: If the algorithm does not exist, or does not accept files.
             DataError: If a file can't be read.
         """
         if name not in ALGORITHMS:
@@ -75,16 +75,16 @@ class Exercises(Examples):
         return cls(name, kind, 1, settings, bool(files))
 
     def divide(self, fraction: float, seed: int) -> tuple[Self, Self]:
-        """Take another stream of exercises, which are never the same twice."""
+        """Return exercises of another random stream, and these exercises; see `Examples.divide`."""
         return replace(self, stream=self.stream + 1), self
 
     def sizes(self) -> dict[str, int]:
-        """How many exercises are scored, and how long the longest is."""
+        """Return the number of test exercises and the maximum length."""
         lengths = scored_lengths(self.settings)
         return {"exercises": self.settings.valid_examples * len(lengths), "longest": max(lengths)}
 
     def fingerprint(self, paths: tuple[str, ...]) -> str | None:
-        """Hash of the algorithm's name and the files of code."""
+        """Hash the name of the algorithm and the files of code."""
         if not paths:
             return None
         files = [Path(file) for file in find_files(paths[1:])] if len(paths) > 1 else []
@@ -92,7 +92,7 @@ class Exercises(Examples):
 
 
 def scored_lengths(data: ExerciseSettings) -> list[int]:
-    """The lengths that are scored at the end; the longest of training comes first."""
+    """Return the exercise lengths of the final scores; the maximum training length comes first."""
     if data.test_lengths is None:
         return [data.max_length, 2 * data.max_length, 4 * data.max_length]
     return [int(word) for word in data.test_lengths.split(",") if word.strip()] or [data.max_length]

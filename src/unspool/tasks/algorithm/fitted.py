@@ -1,4 +1,4 @@
-"""Which algorithm a network learned."""
+"""Fitted state of the task `algorithm`: the algorithm's name and exercises."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FittedAlgorithm(Fitted):
         """Refuse exercises of another algorithm.
 
         Raises:
-            UsageError: If it is another one.
+            UsageError: If the algorithms differ.
         """
         if (examples.name, examples.in_code) != (self.name, self.in_code):
             raise UsageError(

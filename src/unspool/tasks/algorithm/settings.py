@@ -1,4 +1,4 @@
-"""Settings of networks that learn algorithms, and what the command line says of them."""
+"""Settings and command-line help of the task `algorithm`: synthetic exercises, network and training."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ __all__ = ["ENTRY", "AlgorithmSettings", "ExerciseSettings"]
 
 
 class ExerciseSettings(SplitSettings):
-    """What exercises are made."""
+    """How the generated exercises look."""
 
     min_length: PositiveInt = 1
-    """Shortest exercise trained on: vectors (copy, reverse, repeat-copy, sort), items (recall), numbers (adding) or
-    characters (brackets)."""
+    """Minimum length of training exercises, in vectors (copy, reverse, repeat-copy, sort), items (recall), numbers
+    (adding) or characters (brackets)."""
     max_length: PositiveInt = 20
-    """Longest exercise trained on."""
+    """Maximum length of training exercises."""
     test_lengths: str | None = None
-    """Lengths that are scored at the end, as 20,40,80. None: max_length, twice and four times that."""
+    """Exercise lengths for the final scores, as 20,40,80. None: max_length, twice and four times max_length."""
     width: PositiveInt = 8
-    """Bits of a vector (6 are usual for recall)."""
+    """Bits per vector (recall usually takes 6)."""
     repeats: PositiveInt = 10
-    """Most repetitions asked for (repeat-copy)."""
+    """Maximum number of repetitions (repeat-copy)."""
     examples: PositiveInt = 16_000
-    """Exercises that count as an epoch; no two epochs have the same."""
+    """Exercises per epoch; every epoch has new ones."""
     valid_examples: PositiveInt = 256
-    """Exercises of each length that are scored."""
+    """Exercises of each length for validation and the final scores."""
 
     def check(self) -> None:
-        """Refuse lengths that can't be."""
+        """Refuse a minimum length above the maximum, and test lengths that are not positive integers."""
         if self.min_length > self.max_length:
             raise SettingError(f"min_length = {self.min_length} is more than max_length = {self.max_length}")
         for word in (self.test_lengths or "").split(","):
@@ -41,7 +41,7 @@ class ExerciseSettings(SplitSettings):
 
 
 class AlgorithmSettings(Settings):
-    """Exercises in, a network that does them out."""
+    """Settings of a network that learns an algorithm from exercises."""
 
     network: StackSettings = StackSettings(cell="ntm", hidden=100, dropout=0.0)
     data: ExerciseSettings = ExerciseSettings()

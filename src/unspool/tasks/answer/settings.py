@@ -1,4 +1,4 @@
-"""Settings of assistants, and what the command line says of them."""
+"""Settings and command-line help of the task `answer`: retrieval, generator, data and training."""
 
 from __future__ import annotations
 
@@ -24,44 +24,44 @@ class QuestionSettings(TableSettings):
     lists: ClassVar = {"forms": partial(forms_of, "rows")}
 
     format: str | None = None
-    """Form of the files ({forms}); None: by file name."""
+    """File format ({forms}). None: by file name."""
     question: str | None = None
-    """Column that holds the question: a name, or a number from 1. None: question, query, input, or the first."""
+    """Question column: a name, or a number from 1. None: question, query, input, or the first."""
     answer: str | None = None
-    """Column that holds the answer: a name, or a number from 1. None: answer, answers, response, or the second."""
+    """Answer column: a name, or a number from 1. None: answer, answers, response, or the second."""
 
 
 class MemorySettings(Settings):
-    """How the pair is found that a question belongs to."""
+    """How the model retrieves the pair that matches a question."""
 
     size: PositiveInt = 64
-    """Width of the vectors that say what a text is about."""
+    """Dimension of the text embeddings for retrieval."""
     shortest: PositiveInt = 3
-    """Characters of the shortest piece of a word that is looked at."""
+    """Length of the shortest character n-grams of a word."""
     longest: PositiveInt = 4
-    """Characters of the longest."""
+    """Length of the longest character n-grams of a word."""
     batch_size: PositiveInt = 64
-    """Questions of a batch."""
+    """Questions per batch."""
     candidates: PositiveInt = 512
-    """Pairs that the questions of a batch choose from."""
+    """Candidate pairs per batch, shared by its questions."""
     word_dropout: Dropout = 0.3
-    """Share of a question's words left out in training."""
+    """Dropout rate of whole words of a question, in training."""
     hold_out: Fraction = 0.5
-    """How often, in training, a wording is left out of its own pair's key, so that paraphrases find each other."""
+    """Probability, in training, that the key of a pair omits the question's own wording; helps to match paraphrases."""
 
     def check(self) -> None:
-        """Refuse pieces that are longer than the longest."""
+        """Refuse a minimum n-gram length above the maximum."""
         if self.shortest > self.longest:
             raise SettingError(f"shortest = {self.shortest} is more than longest = {self.longest}")
 
 
 class AssistantSettings(Settings):
-    """Questions and answers in, something to talk to out."""
+    """Settings of an assistant that answers questions."""
 
     memory: MemorySettings = MemorySettings()
     generator: bool = False
-    """Whether a network also learns to write answers, which takes minutes: it chooses among several answers to one
-    question, and writes its own when asked to."""
+    """Whether to train a generator too, which takes minutes. The generator ranks several answers to one question, and
+    writes new answers on request."""
     network: TranslatorNetwork = TranslatorNetwork(network="bilinear", hidden=128, embedding=96, dropout=0.2)
     vocabulary: VocabularySettings = VocabularySettings(units="bpe", size=3000)
     data: QuestionSettings = QuestionSettings()
@@ -70,13 +70,14 @@ class AssistantSettings(Settings):
     )
     decoding: DecodingSettings = DecodingSettings(beam=3)
     label_smoothing: Fraction = 0.1
-    """Share of the target spread over the vocabulary in training (generator)."""
+    """Label smoothing of the generator: share of the target distribution spread over the vocabulary."""
     keep: Fraction = 0.95
-    """Share of questions like those in the files that are to be answered; the threshold follows from it."""
+    """Share of questions similar to the training questions that the model answers; determines the threshold."""
     threshold: Fraction | None = None
-    """Confidence from which an answer is given, else "I don't know". None: chosen from the training data by `keep`."""
+    """Minimum confidence for an answer; below it, the reply is `unknown`. None: estimated from the training data by
+    `keep`."""
     unknown: str = "I don't know."
-    """What is said below the threshold."""
+    """Reply below the confidence threshold."""
 
 
 ENTRY = TaskEntry(

@@ -1,11 +1,10 @@
-r"""Calibration of a classifier's probabilities by one temperature.
+r"""Calibration of classifier probabilities by temperature scaling.
 
 .. math::
     p = \mathrm{softmax}(z / T)
 
-Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. Differs: log T has a normal prior with mean 0 and deviation 1,
-so that few examples, or examples that are all right, give no extreme temperature. With several labels, the sigmoid
-takes the place of the softmax.
+Source: Guo et al. 2017, arXiv:1706.04599, section 4.2. Differs: log T has a standard normal prior. The prior avoids
+extreme temperatures for few examples, or for perfect predictions. Multi-label classifiers use the sigmoid.
 """
 
 from __future__ import annotations
@@ -23,19 +22,22 @@ from unspool.writing import replace_file
 __all__ = ["FEWEST", "fit_temperature", "load_temperature", "save_temperature"]
 
 FEWEST = 50
-"""Validation examples below which no temperature is fitted."""
+"""Minimum number of validation examples for calibration."""
 
 _FILE = "calibration.json"
 _WIDEST = 3.0  # |log T|: T from 0.05 to 20
-_HALVINGS = 40
+_HALVINGS = 40  # bisection steps
 
 
 def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.generic]) -> float:
-    """Fit the temperature that makes the right labels likeliest, above 0.
+    """Fit the temperature with the largest posterior probability.
 
     Args:
-        logits: Scores of every label, (examples, labels).
-        targets: Right labels as integers, (examples,); or 0 and 1 for each label, (examples, labels).
+        logits: Logits of all labels, (examples, labels).
+        targets: Label ids, integers (examples,); or 0 and 1 for each label, (examples, labels).
+
+    Returns:
+        The temperature, between 0.05 and 20.
     """
     scores = np.asarray(logits, np.float64)
     scores = scores if targets.ndim == 2 else scores - scores.max(axis=1, keepdims=True)
@@ -50,7 +52,7 @@ def fit_temperature(logits: NDArray[np.floating], targets: NDArray[np.generic]) 
 
 
 def save_temperature(temperature: float, folder: Path) -> None:
-    """Write `calibration.json`; no file stands for a temperature of 1."""
+    """Write `calibration.json`, or remove the file if the temperature is 1."""
     if temperature == 1:
         (folder / _FILE).unlink(missing_ok=True)
     else:
@@ -58,7 +60,7 @@ def save_temperature(temperature: float, folder: Path) -> None:
 
 
 def load_temperature(folder: Path) -> float:
-    """Read what `save_temperature` wrote; 1 without a file.
+    """Read the file that `save_temperature` wrote; return 1 if there is none.
 
     Raises:
         ModelFolderError: If the file is damaged.

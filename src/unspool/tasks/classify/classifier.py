@@ -1,4 +1,4 @@
-"""Many to one: a text in, its label out, or its labels."""
+"""`Classifier`, the task that predicts one label, or several, for a text or a vector (many to one)."""
 
 from __future__ import annotations
 
@@ -52,40 +52,40 @@ __all__ = ["Classification", "Classifier"]
 
 
 class Classification(NamedTuple):
-    """What a classifier says of one text."""
+    """Prediction of a classifier for one text."""
 
     text: str
     labels: tuple[str, ...]
-    """The label; with several allowed, any number of them, likeliest first."""
+    """The predicted label; in multi-label classification any number of labels, most probable first."""
     probabilities: dict[str, float]
-    """Of every label, likeliest first."""
+    """Probability of each label, between 0 and 1, most probable first."""
 
     @property
     def label(self) -> str:
-        """The likeliest label."""
+        """The most probable label."""
         return next(iter(self.probabilities))
 
     @property
     def probability(self) -> float:
-        """Of the likeliest label."""
+        """Probability of the most probable label."""
         return self.probabilities[self.label]
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{label!r} ({self.probabilities[label]:.3f})" for label in self.labels)
-        return f"<Classification {said or 'without label'}: {brief(self.text)}>"
+        labels = ", ".join(f"{label!r} ({self.probabilities[label]:.3f})" for label in self.labels)
+        return f"<Classification {labels or 'without label'}: {brief(self.text)}>"
 
     def line(self) -> str:
-        """Labels, their probabilities and the text, with tabs between."""
+        """Format labels, probabilities and text, separated by tabs."""
         shares = ",".join(f"{self.probabilities[label]:.3f}" for label in self.labels)
         return f"{','.join(self.labels)}\t{shares}\t{self.text}"
 
     def record(self) -> dict[str, Any]:
-        """Text, labels, and the probabilities of all labels."""
+        """Return text, labels, and the probabilities of all labels."""
         return {**self._asdict(), "labels": list(self.labels)}
 
 
 class Classifier(Task[LabelledExamples, FittedClassifier]):
-    """Reads a text and says its label, or its labels.
+    """Classifier: predicts the label, or the labels, of a text or a row of numbers.
 
     Example:
         >>> from unspool import Classifier
@@ -105,12 +105,12 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     @property
     def classes_(self) -> tuple[str, ...]:
-        """The labels it can say, the most frequent in training first; empty before training."""
+        """Labels of the model, the most frequent in training first; empty before training."""
         return () if self._fitted is None else self._fitted.labels.names
 
     @property
     def labels(self) -> Labels:
-        """The labels it can say.
+        """Labels of the model, with their counts in training.
 
         Raises:
             UsageError: If the model has not been trained.
@@ -135,7 +135,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return examples
 
     def _columns_before(self) -> tuple[str, LabelledColumns] | None:
-        """Input and columns that the training data were read from; None before training."""
+        """Input and columns of the training data; None before training."""
         label = self._columns.get("label")
         if label is None:
             return None
@@ -209,17 +209,17 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         assert isinstance(targets, np.ndarray)
         if self.settings.several:
             strange = [any(name not in self.fitted.labels for name in names) for names in examples.labels]
-            gold = np.column_stack([targets, np.array(strange, np.float32)])  # a label never seen is never said
-            said = np.column_stack([probabilities >= self.settings.threshold, np.zeros(len(gold), np.bool_)])
-            return multilabel_scores(gold, said)
-        known = targets >= 0
-        nats = -np.log(np.maximum(probabilities[known, targets[known]], 1e-12))
-        unseen = np.where(known, targets, len(self.fitted.labels))  # a label never seen is never said
-        scores = classification_scores(unseen, probabilities.argmax(1), len(self.fitted.labels) + 1)
-        return {**scores, **({"nats": float(nats.mean())} if known.any() else {})}
+            gold = np.column_stack([targets, np.array(strange, np.float32)])  # unknown labels are never predicted
+            predicted = np.column_stack([probabilities >= self.settings.threshold, np.zeros(len(gold), np.bool_)])
+            return multilabel_scores(gold, predicted)
+        mask = targets >= 0
+        nats = -np.log(np.maximum(probabilities[mask, targets[mask]], 1e-12))
+        gold = np.where(mask, targets, len(self.fitted.labels))  # unknown labels are never predicted
+        scores = classification_scores(gold, probabilities.argmax(1), len(self.fitted.labels) + 1)
+        return {**scores, **({"nats": float(nats.mean())} if mask.any() else {})}
 
     def _calibration_error(self, encoded: Examples, probabilities: NDArray[np.float32]) -> float:
-        """Of the likeliest labels; where there may be several, of each label's probability."""
+        """Expected calibration error of the most probable labels; in multi-label classification, of all labels."""
         targets = encoded.targets
         assert isinstance(targets, np.ndarray)
         if self.settings.several:
@@ -227,13 +227,13 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return expected_calibration_error(probabilities.max(1), probabilities.argmax(1) == targets)
 
     def _finish(self, splits: Splits[LabelledExamples], score: Callable[[], None]) -> list[str]:
-        """Calibrate the probabilities, then count the scores."""
+        """Calibrate the probabilities, then compute the final scores."""
         notes = [] if splits.valid is None else self._calibrate(splits.valid.examples)
         score()
         return notes
 
     def _calibrate(self, held_out: LabelledExamples) -> list[str]:
-        """Fit the temperature to validation data; says what changed."""
+        """Fit the temperature to validation data; return a note with the calibration error before and after."""
         encoded, fitted = self._encode(held_out), self.fitted
         targets = encoded.targets
         assert isinstance(targets, np.ndarray)
@@ -251,7 +251,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return self._outputs(model, examples, self._shares)
 
     def _shares(self, logits: Tensor) -> Tensor:
-        """Probabilities of labels, calibrated, (examples, labels)."""
+        """Convert logits to calibrated probabilities, (examples, labels)."""
         logits = logits.float() / self.fitted.temperature
         return logits.sigmoid() if self.settings.several else logits.softmax(-1)
 
@@ -259,7 +259,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
     def _outputs(
         self, model: nn.Module, examples: Examples, of_logits: Callable[[Tensor], Tensor]
     ) -> NDArray[np.float32]:
-        """A function of the network's scores of every label, (examples, labels)."""
+        """Run the network and apply a function to its logits, (examples, labels)."""
         device = device_of(model)
         outputs = np.zeros((len(examples), len(self.fitted.labels)), np.float32)
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
@@ -271,8 +271,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         fitted = self.fitted
         gold, right = fitted.targets(train), fitted.targets(held_out)
         if not self.settings.several:
-            seen = right >= 0
-            held_out, right = held_out.take(np.flatnonzero(seen)), right[seen]
+            mask = right >= 0
+            held_out, right = held_out.take(np.flatnonzero(mask)), right[mask]
         features, others = fitted.input.features(train.values), fitted.input.features(held_out.values)
         classes, scores = len(fitted.labels), {}
         if not self.settings.several:
@@ -290,10 +290,13 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         """Classify one text, or each of several.
 
         Args:
-            texts: A text, or a list of texts; in a list, a text may also be the list of its words.
+            texts: A text, or a list of texts; in a list, a text may also be a list of words.
+
+        Returns:
+            One prediction for one text, or a list for several.
 
         Raises:
-            DataError: If a text holds no token.
+            DataError: If a text contains no token.
             UsageError: If the model has not been trained.
         """
         return self._for_each(texts, self._classified)
@@ -309,17 +312,17 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         order = np.argsort(-row, kind="stable")
         shares = {self.fitted.labels.name(int(i)): float(row[i]) for i in order}
         if self.settings.several:
-            said = tuple(name for name, share in shares.items() if share >= self.settings.threshold)
+            labels = tuple(name for name, share in shares.items() if share >= self.settings.threshold)
         else:
-            said = (next(iter(shares)),)
-        return Classification(self.fitted.input.text(value), said, shares)
+            labels = (next(iter(shares)),)
+        return Classification(self.fitted.input.text(value), labels, shares)
 
     def trace(self, text: Text) -> Trace:
-        """Classify one text and return what the network recorded on the way.
+        """Classify one text and return the recorded intermediate values.
 
         Raises:
-            DataError: If the text holds no token.
-            UsageError: If several texts came, or the model has not been trained.
+            DataError: If the text contains no token.
+            UsageError: If `text` is not a single text, or the model has not been trained.
         """
         self._need_model()
         if self.fitted.input.kind == "text":
@@ -331,6 +334,6 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         if output.weights is not None:
             arrays["readout / weight"] = output.weights[:, 0].float().cpu().numpy()
         row = self._shares(output.logits)[0].cpu().numpy()
-        said = self._classification(value, row)
-        prediction = {"label": ", ".join(said.labels), "probabilities": said.probabilities}
+        result = self._classification(value, row)
+        prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
         return Trace(self.fitted.input.positions(value), arrays, prediction, self._summary(), notes)

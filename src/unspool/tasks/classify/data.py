@@ -1,4 +1,4 @@
-"""Labelled inputs for the task `classify`, read from files or memory; imports no torch."""
+"""Data of the task `classify`: labelled inputs from files or memory; imports no torch."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class LabelledExamples(Examples):
     labels: list[tuple[str, ...]]
     where: list[str]
     input: str = "text"
-    """The input that the values are of."""
+    """Kind of input: text or vectors."""
     columns: tuple[str, ...] = ()
-    """The columns that the values were read from."""
+    """Columns of the values."""
 
     @classmethod
     def of(cls, reader: Reader[Any]) -> Self:
@@ -40,21 +40,21 @@ class LabelledExamples(Examples):
         return cls(values, labels, where, reader.layout.input, reader.layout.values)
 
     def take(self, places: NDArray[np.int64]) -> Self:
-        """The examples at some places."""
+        """Return the examples at some indices."""
         values, labels = [self.values[i] for i in places], [self.labels[i] for i in places]
         return type(self)(values, labels, [self.where[i] for i in places], self.input, self.columns)
 
     def divide(self, fraction: float, seed: int) -> tuple[Self, Self]:
-        """Hold out examples drawn by lot; see `Examples.divide`."""
+        """Hold out a random share of the examples; see `Examples.divide`."""
         rest, held_out = split(len(self.values), fraction, seed)
         return self.take(rest), self.take(held_out)
 
     def sizes(self) -> dict[str, int]:
-        """How many examples there are."""
+        """Return the number of examples."""
         return {"examples": len(self.values)}
 
     def samples(self) -> Iterator[Sample]:
-        """Each value with its labels."""
+        """Yield each value with its labels."""
         for where, value, labels in zip(self.where, self.values, self.labels, strict=True):
             yield Sample(where, (_shown(value),), labels, _is_text(value))
 
@@ -72,12 +72,12 @@ def open_data(
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Columns of text and label that other data were read from; see `before`.
-        skip_bad: Leave bad lines out and count them; as the settings say if omitted.
-        before: Input and columns that other data of the task were read from.
+        columns: Text column and label column of earlier data; see `before`.
+        skip_bad: Skip and count malformed lines; by the settings if omitted.
+        before: Input and columns of the task's earlier data; the source is read the same way.
 
     Raises:
-        DataError: If a file is missing, empty or of unknown form.
+        DataError: If a file is missing, empty or in an unknown format.
     """
     data = settings.data
     skip_bad = data.skip_bad if skip_bad is None else skip_bad
@@ -93,13 +93,13 @@ def open_data(
 
 
 def samples(examples: Iterable[Any]) -> Iterator[Sample]:
-    """The examples as summaries and checks show them."""
+    """Convert examples to samples for summaries and checks."""
     for each in examples:
         yield Sample(each.where, (_shown(each.value),), each.labels, _is_text(each.value))
 
 
 def _shown(value: Any) -> str:
-    """A value as a person reads it: a text, its words, or numbers."""
+    """Format a value for people: a text, a list of words, or numbers."""
     return (
         value
         if isinstance(value, str)

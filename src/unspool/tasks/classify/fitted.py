@@ -1,4 +1,4 @@
-"""What a classifier learned beside weights: its input, its labels, the temperature of its probabilities."""
+"""Fitted state of a classifier: input, labels and calibration temperature."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ __all__ = ["FittedClassifier"]
 
 @dataclass
 class FittedClassifier(Fitted):
-    """The fitted input and the labels of a classifier."""
+    """Fitted input, labels and temperature of a classifier."""
 
     input: FittedInput[Any]
     labels: Labels
     several: bool
     """Whether an example may have any number of labels."""
     temperature: float = 1.0
-    """What scores are divided by before they become probabilities."""
+    """Divisor of the logits before softmax or sigmoid, above 0."""
 
     @classmethod
     def learn(cls, examples: LabelledExamples, settings: ClassifierSettings) -> Self:
@@ -45,7 +45,7 @@ class FittedClassifier(Fitted):
         return cls(fitted, labels, settings.several)
 
     def targets(self, examples: LabelledExamples) -> NDArray[Any]:
-        """Label numbers, (examples,), -1 where a label was never seen; several: 0 and 1, (examples, labels)."""
+        """Return label ids, (examples,), -1 for labels absent from training; several: 0 and 1, (examples, labels)."""
         if not self.several:
             return np.array([self.labels.id(names[0]) if names[0] in self.labels else -1 for names in examples.labels])
         targets = np.zeros((len(examples.labels), len(self.labels)), np.float32)
@@ -54,12 +54,12 @@ class FittedClassifier(Fitted):
         return targets
 
     def balanced_weights(self) -> Tensor:
-        """Weights of the labels in the loss that make rare labels count as much as frequent ones, (labels,)."""
+        """Return class weights inverse to label frequency, (labels,)."""
         counts = torch.tensor(self.labels.counts, dtype=torch.float32, device="cpu").clamp(min=1)
         return counts.sum() / (len(counts) * counts)
 
     def restart(self, train: Any, held_out: Any) -> Self:
-        """As before training: the temperature is fitted after it."""
+        """Reset the temperature to 1, its value before training."""
         self.temperature = 1.0
         return self
 
@@ -68,7 +68,7 @@ class FittedClassifier(Fitted):
         self.labels.refuse_strangers(chain.from_iterable(examples.labels))
 
     def score_notes(self, examples: LabelledExamples) -> list[str]:
-        """Labels that the model can't say."""
+        """Return a note on labels absent from the training data."""
         return self.labels.note_strangers(chain.from_iterable(examples.labels), "labels")
 
     def usable(self, examples: LabelledExamples, *, skip_bad: bool) -> tuple[LabelledExamples, int]:

@@ -1,4 +1,4 @@
-"""A linear classifier over numbers, and the choice of the linear baseline for an input."""
+"""Linear baselines: logistic regression over numeric features, and the choice of baseline for an input."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["LinearClassifier", "linear_baseline"]
 
 
 class LinearClassifier:
-    r"""Logistic regression with a penalty on the weights, trained by L-BFGS.
+    r"""Logistic regression with L2 regularisation, trained by L-BFGS.
 
     .. math:: p = \mathrm{softmax}(W x + b), \quad \mathrm{loss} = -\sum \log p_y + \frac{\lambda}{2} \lVert W \rVert^2
 
     Args:
-        weights: (features, classes).
-        bias: (classes,).
-        several: Whether an example may have any number of labels; the sigmoid then takes the place of the softmax.
+        weights: Weights, (features, classes).
+        bias: Biases, (classes,).
+        several: Whether an example may have any number of labels; the model then uses a sigmoid per label.
     """
 
     def __init__(self, weights: Tensor, bias: Tensor, several: bool) -> None:
@@ -34,14 +34,14 @@ class LinearClassifier:
     def learn(
         cls, features: NDArray[np.float32], targets: ArrayLike, classes: int, *, l2: float = 1.0, iterations: int = 100
     ) -> Self:
-        """Train on numbers.
+        """Train on numeric features.
 
         Args:
             features: Standardised numbers, (examples, features).
             targets: Class ids, (examples,); or 0 and 1 for each label, (examples, labels).
-            classes: How many classes or labels there are.
-            l2: Strength of the penalty on the weights.
-            iterations: Most steps of L-BFGS.
+            classes: Number of classes or labels.
+            l2: Strength of the L2 penalty, at least 0.
+            iterations: Maximum number of L-BFGS iterations.
         """
         gold = torch.from_numpy(np.asarray(targets))
         inputs = torch.from_numpy(features)
@@ -65,13 +65,13 @@ class LinearClassifier:
         return cls(weights.detach(), bias.detach(), gold.ndim == 2)
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Class ids, (examples,); or 0 and 1 for each label, (examples, labels)."""
+        """Return class ids, (examples,); or 0 and 1 for each label, (examples, labels)."""
         logits = torch.from_numpy(features) @ self._weights + self._bias
-        chosen = (logits > 0).long() if self.several else logits.argmax(1)
-        return cast(NDArray[np.int64], chosen.numpy())
+        predictions = (logits > 0).long() if self.several else logits.argmax(1)
+        return cast(NDArray[np.int64], predictions.numpy())
 
     def evaluate(self, features: NDArray[np.float32], targets: ArrayLike) -> dict[str, float]:
-        """Score it as the classifier is scored: `classification_scores` or `multilabel_scores`."""
+        """Compute the scores of the classifier task: `classification_scores` or `multilabel_scores`."""
         predicted = self.predict(features)
         if self.several:
             return multilabel_scores(targets, predicted)
@@ -79,5 +79,5 @@ class LinearClassifier:
 
 
 def linear_baseline(features: list[list[str]] | NDArray[np.float32]) -> tuple[str, Any]:
-    """The linear classifier for features as an input gives them, with its name in tables."""
+    """Return the title and the class of the linear baseline for some features."""
     return ("linear", LinearClassifier) if isinstance(features, np.ndarray) else ("linear n-grams", NgramClassifier)

@@ -1,7 +1,7 @@
-"""A linear classifier over bags of n-grams: what can be told without word order beyond pairs.
+"""Linear baseline over bags of n-grams: no word order beyond word pairs.
 
-Each example is the set of its words and word pairs; one weight per feature and class, trained by regularised logistic
-regression with L-BFGS. The features are scaled by their naive Bayes log-count ratios, as in "NBSVM".
+Each example is the set of its words and word pairs. Regularised logistic regression with L-BFGS trains one weight per
+feature and class. Naive Bayes log-count ratios scale the features, as in "NBSVM".
 Source: Wang and Manning 2012, "Baselines and Bigrams", section 2. Differs: logistic loss, one vector per class.
 """
 
@@ -24,15 +24,15 @@ __all__ = ["NgramClassifier"]
 
 
 class _Bags(NamedTuple):
-    """Which features each example has: a sparse matrix of ones."""
+    """Sparse binary matrix of examples and features."""
 
     features: Tensor
-    """Feature ids, example after example, int64 (entries,)."""
+    """Feature ids, concatenated over the examples, int64 (entries,)."""
     starts: Tensor
-    """Where each example begins in `features`, int64 (examples,)."""
+    """Offset of each example in `features`, int64 (examples,)."""
 
     def transposed(self, num_features: int) -> _Bags:
-        """The examples that have each feature."""
+        """Return the transpose: the examples of each feature."""
         lengths = torch.diff(self.starts, append=torch.tensor([len(self.features)]))
         example = torch.repeat_interleave(torch.arange(len(self.starts)), lengths)
         order = torch.argsort(self.features, stable=True)
@@ -40,7 +40,7 @@ class _Bags(NamedTuple):
         return _Bags(example[order], counts.cumsum(0) - counts)
 
     def sum(self, rows: Tensor) -> Tensor:
-        """Add up the rows of each example's features: (features, classes) to (examples, classes)."""
+        """Sum the rows of each example's features: (features, classes) to (examples, classes)."""
         return F.embedding_bag(self.features, rows, self.starts, mode="sum")
 
 
@@ -49,8 +49,8 @@ class NgramClassifier:
 
     Attributes:
         several: Whether an example may have any number of labels.
-        trained_on: Examples it was trained on.
-        given: Examples that were to be had; more than `trained_on` where some were left out to bound time.
+        trained_on: Number of training examples.
+        given: Number of available examples; larger than `trained_on` if a limit on time left some out.
     """
 
     def __init__(self, places: dict[str, int], weights: Tensor, bias: Tensor, orders: int, several: bool) -> None:
@@ -76,51 +76,51 @@ class NgramClassifier:
         Args:
             texts: The words of each example.
             targets: Class ids, (examples,); or 0 and 1 for each label, (examples, labels).
-            classes: How many classes or labels there are.
-            orders: Longest n-gram, in words.
-            l2: Strength of the penalty on the weights.
-            max_examples: Of more examples, that many are used, evenly spaced; that bounds time and memory.
-            max_weights: Features times classes; the most frequent features stay.
-            iterations: Most steps of L-BFGS.
+            classes: Number of classes or labels.
+            orders: Maximum n-gram length, in words.
+            l2: Strength of the L2 penalty, at least 0.
+            max_examples: Maximum number of training examples, evenly spaced; bounds time and memory.
+            max_weights: Maximum of features times classes; the most frequent features remain.
+            iterations: Maximum number of L-BFGS iterations.
 
         Raises:
-            DataError: If there are no examples, or not as many targets.
+            DataError: If there are no examples, or the numbers of examples and targets differ.
         """
         gold = np.asarray(targets)
         if not len(texts) or len(texts) != len(gold):
             raise DataError(f"{len(texts)} texts with {len(gold)} targets: expected as many of each, and at least one")
-        chosen = np.unique(np.linspace(0, len(texts) - 1, min(max_examples, len(texts))).round().astype(np.int64))
-        kept = [set(_ngrams(texts[i], orders)) for i in chosen]
-        counts = Counter(gram for grams in kept for gram in grams)
+        subset = np.unique(np.linspace(0, len(texts) - 1, min(max_examples, len(texts))).round().astype(np.int64))
+        examples = [set(_ngrams(texts[i], orders)) for i in subset]
+        counts = Counter(gram for grams in examples for gram in grams)
         most = max(1, max_weights // classes)
-        grams = sorted(counts, key=lambda gram: (-counts[gram], gram))[:most] or [""]  # a feature that nothing has
+        grams = sorted(counts, key=lambda gram: (-counts[gram], gram))[:most] or [""]  # a feature of no example
         model = cls({gram: place for place, gram in enumerate(grams)}, torch.empty(0), torch.empty(0), orders, False)
         model.several = gold.ndim == 2
-        model.trained_on, model.given = len(chosen), len(texts)
-        bags = model._bags(kept)
-        wanted = torch.from_numpy(gold[chosen]).to(torch.int64)
-        one_hot = wanted.float() if model.several else F.one_hot(wanted, classes).float()
+        model.trained_on, model.given = len(subset), len(texts)
+        bags = model._bags(examples)
+        ids = torch.from_numpy(gold[subset]).to(torch.int64)
+        one_hot = ids.float() if model.several else F.one_hot(ids, classes).float()
         model._weights, model._bias = _fit(bags, one_hot, len(grams), model.several, l2, iterations)
         return model
 
     @property
     def note(self) -> str:
-        """One phrase that says what this is and what it was trained on."""
+        """Description of the model and its training data, in one phrase."""
         part = "" if self.trained_on == self.given else f", trained on {self.trained_on:,} of {self.given:,} examples"
         return f"linear bag of 1- to {self._orders}-grams{part}"
 
     def probabilities(self, texts: Iterable[Sequence[str]]) -> NDArray[np.float32]:
-        """The probability of each class, or of each label by itself, (examples, classes)."""
+        """Return the probability of each class, or of each label independently, (examples, classes)."""
         logits = self._bags(set(_ngrams(text, self._orders)) for text in texts).sum(self._weights) + self._bias
         return cast(NDArray[np.float32], (logits.sigmoid() if self.several else logits.softmax(dim=1)).numpy())
 
     def predict(self, texts: Iterable[Sequence[str]]) -> NDArray[np.int64]:
-        """Class ids, (examples,); or 0 and 1 for each label, (examples, labels)."""
-        found = self.probabilities(texts)
-        return (found > 0.5).astype(np.int64) if self.several else found.argmax(axis=1).astype(np.int64)
+        """Return class ids, (examples,); or 0 and 1 for each label, (examples, labels)."""
+        shares = self.probabilities(texts)
+        return (shares > 0.5).astype(np.int64) if self.several else shares.argmax(axis=1).astype(np.int64)
 
     def evaluate(self, texts: Iterable[Sequence[str]], targets: ArrayLike) -> dict[str, float]:
-        """Score it as the classifier is scored: `classification_scores` or `multilabel_scores`."""
+        """Compute the scores of the classifier task: `classification_scores` or `multilabel_scores`."""
         predicted = self.predict(texts)
         if self.several:
             return multilabel_scores(targets, predicted)
@@ -136,7 +136,7 @@ class NgramClassifier:
 def _fit(
     bags: _Bags, one_hot: Tensor, num_features: int, several: bool, l2: float, iterations: int
 ) -> tuple[Tensor, Tensor]:
-    """Minimise the logistic loss plus the penalty; weights (features, classes) and bias (classes,)."""
+    """Minimise the logistic loss plus the L2 penalty; return weights (features, classes) and bias (classes,)."""
     by_feature = bags.transposed(num_features)
     scale = _log_count_ratios(by_feature.sum(one_hot), one_hot.sum(dim=0), len(one_hot), by_feature)
     weights = torch.zeros_like(scale, requires_grad=True)
@@ -161,7 +161,7 @@ def _fit(
 
 
 def _log_count_ratios(with_class: Tensor, examples: Tensor, total: int, by_feature: _Bags) -> Tensor:
-    """How much likelier each feature is in a class than in the others, as a logarithm, (features, classes)."""
+    """Log ratio of each feature's frequency inside and outside each class, (features, classes)."""
     anywhere = by_feature.sum(torch.ones(total, 1))
     inside, outside = with_class + 1, anywhere - with_class + 1
     return (inside / inside.sum(dim=0)).log() - (outside / outside.sum(dim=0)).log()

@@ -1,4 +1,4 @@
-"""Settings of classifiers, and what the command line says of them."""
+"""Settings and command-line help of the task `classify`: network, vocabulary, data and training."""
 
 from __future__ import annotations
 
@@ -16,45 +16,44 @@ __all__ = ["ENTRY", "ClassifierNetwork", "ClassifierSettings", "DataSettings"]
 
 
 class ClassifierNetwork(EncoderSettings):
-    """A network that reads a text and decides once."""
+    """A network that assigns labels to a whole input."""
 
     network: Literal["auto", "recurrent", "transformer", "bag", "feedforward"] = "auto"
-    """recurrent runs the cell over the text; transformer lets every word look at every other; bag averages the vectors
-    of its words, whatever their order; feedforward reads rows of numbers. auto: recurrent for texts, feedforward for
-    numbers."""
+    """Architecture: recurrent (the cell over the units), transformer (self-attention), bag (mean of the embeddings,
+    ignores word order), feedforward (for rows of numbers). auto: recurrent for texts, feedforward for numbers."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
-    """What of the recurrent states decides: the last, their mean, their maximum, or a mean weighted by attention."""
+    """Pooling of the states over time: last state, mean, maximum, or attention-weighted mean."""
 
 
 class DataSettings(TableSettings):
     """How rows are read."""
 
     text: str | None = None
-    """Column that holds the text: a name, or a number from 1. None: found by itself."""
+    """Text column: a name, or a number from 1. None: detected."""
     label: str | None = None
-    """Column that holds the label or the list of labels: a name, or a number from 1. None: found by itself."""
+    """Column of the label or list of labels: a name, or a number from 1. None: detected."""
     separator: str = ","
-    """What stands between several labels in one field."""
+    """Separator between several labels in one field."""
 
 
 class ClassifierSettings(Settings):
-    """A text in, a label out."""
+    """Settings of a classifier."""
 
     network: ClassifierNetwork = ClassifierNetwork()
     vocabulary: VocabularySettings = VocabularySettings(lowercase=True)
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings(epochs=15, batch_tokens=2048, patience=5)
     several: bool = False
-    """Whether a text may have several labels, or none."""
+    """Whether an input may have any number of labels (multi-label classification)."""
     class_weights: Literal["none", "balanced"] = "none"
-    """balanced makes rare labels count as much as frequent ones."""
+    """Class weights in the loss: none, or balanced (inverse to label frequency)."""
     label_smoothing: Fraction = 0.0
-    """Share of the target spread over all labels."""
+    """Label smoothing: share of the target distribution spread over all labels."""
     threshold: Fraction = 0.5
-    """Probability from which a label is said, where there may be several."""
+    """Minimum probability of a predicted label (several)."""
     calibrate: bool = True
-    """Whether a temperature is fitted to the validation data after training, so that probabilities are as often right
-    as they say (Guo et al. 2017); needs 50 validation examples."""
+    """Whether to calibrate probabilities on the validation data after training, by temperature scaling (Guo et al.
+    2017); needs 50 validation examples."""
 
 
 ENTRY = TaskEntry(

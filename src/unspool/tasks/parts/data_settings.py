@@ -1,4 +1,4 @@
-"""Settings of data that several tasks read: what is held out, how tables are read."""
+"""Data settings shared by several tasks: held-out shares, file formats, table headers and delimiters."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["ReadingSettings", "SplitSettings", "TableSettings"]
 
 
 class SplitSettings(Settings):
-    """What is held out of the files."""
+    """Shares of the training data that are held out."""
 
     valid_fraction: Fraction = 0.1
-    """Share of the training data (of what a test leaves) held out for validation where no file for it is given; 0 keeps
-    everything for training, and the last weights."""
+    """Share of the training data held out for validation if there is no validation file; the test share is taken
+    first. 0: no validation, the model keeps the last weights."""
     test_fraction: Fraction = 0.0
-    """Share of the training data held out for a test at the very end where no test file is given."""
+    """Share of the training data held out for the final test if there is no test file."""
 
 
 class ReadingSettings(SplitSettings):
@@ -29,22 +29,22 @@ class ReadingSettings(SplitSettings):
     lists: ClassVar = {"forms": partial(forms_of, "rows", "sentences")}
 
     format: str | None = None
-    """Form of the files ({forms}); None: by file name."""
+    """File format ({forms}). None: by file name."""
     skip_bad: bool = False
-    """Leave out lines that can't be read, and count them, instead of stopping at the first."""
+    """Skip and count malformed lines instead of stopping at the first one."""
 
 
 class TableSettings(ReadingSettings):
     """How tables are read."""
 
     header: Literal["auto", "yes", "no"] = "auto"
-    """Whether tables of text begin with a line of column names; auto: if a wanted column is named there, or the line
-    differs in kind from those below it."""
+    """Whether text tables begin with a header line of column names. auto: yes if the first line contains an expected
+    column name, or differs in type from the lines below."""
     delimiter: str | None = None
-    """What parts the cells of tables of text: one character, or tab. None: by file name and content."""
+    """Column delimiter of text tables: one character, or tab. None: by file name and content."""
 
     def check(self) -> None:
-        """Refuse a delimiter that is none."""
+        """Refuse an invalid delimiter."""
         if self.delimiter is not None:
             try:
                 delimiter_character(self.delimiter)

@@ -1,4 +1,4 @@
-"""Settings of encoder–decoders, which translators and the generators of assistants share."""
+"""Settings of encoder–decoder networks, shared by translators and the generators of assistants."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ __all__ = ["WRITING_NETWORKS", "WRITING_NETWORKS_HELP", "PairVocabularySettings"
 
 
 class PairVocabularySettings(VocabularySettings):
-    """What both sides are cut into."""
+    """Tokenization and vocabulary of source and target."""
 
     units: Literal["word", "blank", "character", "bpe", "unigram"] = "bpe"
-    """Units of text: word (letters apart from punctuation), blank (split at white space only), character, or subwords
-    learned from the data (bpe, unigram)."""
+    """Tokenization: word (splits off punctuation), blank (splits at white space only), character, or subwords learned
+    from the training data (bpe, unigram)."""
     joint: bool = True
-    """Whether source and target have one vocabulary, and one table of vectors, in common."""
+    """Whether source and target share one vocabulary and one embedding table."""
 
 
 class TranslatorNetwork(NetworkSettings):
-    """A network that reads a source and writes a target."""
+    """An encoder–decoder network."""
 
     network: Literal[
         "window",
@@ -36,30 +36,31 @@ class TranslatorNetwork(NetworkSettings):
         "transformer",
         "latent",
     ] = "bilinear"
-    """How the target sees the source: window (a feed-forward net over some words of both), concatenated (one network
-    reads source and target), initial (the last state starts the decoder), every-step (and enters each step), dot,
-    additive (attention before each step), bilinear (attention after it), transformer, latent (a Gaussian variable)."""
+    """Architecture: window (feed-forward over a window of both sides), concatenated (one network reads source, then
+    target), initial (encoder state initialises the decoder), every-step (encoder state also enters each step), dot,
+    additive (attention before each step), bilinear (attention after each step), transformer, latent (Gaussian latent
+    variable)."""
     bidirectional: bool = True
-    """Whether the encoder also reads from the end (recurrent networks; concatenated never does)."""
+    """Whether the encoder is bidirectional (recurrent networks other than concatenated)."""
     tied: bool = True
     """Whether the output layer shares its weights with the target's embedding."""
     word_dropout: Dropout = 0.0
-    """Share of the units read, on both sides, that are replaced by the unknown unit in training."""
+    """Share of input units, source and target, replaced by the unknown unit in training."""
     window: PositiveInt = 10
-    """Units of source and target that are seen (window)."""
+    """Window size in units, for source and target (window)."""
     latent: PositiveInt = 32
-    """Width of the latent variable (latent)."""
+    """Dimension of the latent variable (latent)."""
     annealing: Fraction = 0.3
-    """Share of the training in which the weight of the latent variable's divergence climbs to 1 (latent)."""
+    """Share of the training during which the weight of the KL divergence rises to 1 (latent)."""
     free_bits: NonNegative = 0.1
-    """Nats that each dimension of the latent variable may carry for nothing (latent)."""
+    """KL divergence per latent dimension without penalty, in nats (latent)."""
 
 
 WRITING_NETWORKS: Mapping[str, Mapping[str, object]] = {
     name: {"network.network": name} for name in get_args(get_type_hints(TranslatorNetwork)["network"])
 }
-"""The names that `compare` takes for encoder–decoders, each with the settings that it stands for."""
+"""Encoder–decoder names for `compare`, each with its settings."""
 WRITING_NETWORKS_HELP = (
-    "window, concatenated, initial, every-step, dot, additive, bilinear, transformer or latent for a way of giving the "
-    "source to the decoder (see --network)"
+    "window, concatenated, initial, every-step, dot, additive, bilinear, transformer or latent for an encoder–decoder "
+    "architecture (see --network)"
 )

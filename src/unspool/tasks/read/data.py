@@ -1,4 +1,4 @@
-"""Stories with questions for the task `read`, read from files or memory; imports no torch."""
+"""Data of the task `read`: stories with questions from files or memory; imports no torch."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ class Stories(Examples):
     stories: list[Story]
 
     def take(self, places: NDArray[np.int64]) -> Self:
-        """Those at some places."""
+        """Return the stories at some indices."""
         return type(self)([self.stories[place] for place in places])
 
     def divide(self, fraction: float, seed: int) -> tuple[Self, Self]:
-        """Hold out stories drawn by lot, each with all of its questions, so that none is on both sides."""
+        """Hold out a random share of the stories, each with all of its questions, so that no story is on both sides."""
         of_story = _numbers_of_stories(self.stories)
-        _, held = split(int(of_story[-1]) + 1, fraction, seed)
-        inside = np.isin(of_story, held)
+        _, held_out = split(int(of_story[-1]) + 1, fraction, seed)
+        inside = np.isin(of_story, held_out)
         return self.take(np.flatnonzero(~inside)), self.take(np.flatnonzero(inside))
 
     def sizes(self) -> dict[str, int]:
-        """How many questions there are, and files if several."""
+        """Return the number of questions, and of files if several."""
         files = set(map(file_of, self.stories))
         return {"questions": len(self.stories), **({"files": len(files)} if len(files) > 1 else {})}
 
     def samples(self) -> Iterator[Sample]:
-        """Each story with its question and answer."""
+        """Yield each story with its question and answer."""
         return samples(self.stories)
 
 
@@ -51,11 +51,11 @@ def open_data(
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Ignored; stories have columns of fixed names.
-        skip_bad: Leave bad lines out and count them; as the settings say if omitted.
+        columns: Ignored; the columns of stories have fixed names.
+        skip_bad: Skip and count malformed lines; by the settings if omitted.
 
     Raises:
-        DataError: If a file is missing, empty or of unknown form.
+        DataError: If a file is missing, empty or in an unknown format.
     """
     data = settings.data
     skip_bad = data.skip_bad if skip_bad is None else skip_bad
@@ -65,21 +65,21 @@ def open_data(
 
 
 def samples(stories: Iterable[Story]) -> Iterator[Sample]:
-    """The stories as summaries and checks show them."""
+    """Convert stories to samples for summaries and checks."""
     for story in stories:
         yield Sample(story.where, (" ".join(story.sentences), story.question), (str(story.answer),))
 
 
 def file_of(story: Story) -> str:
-    """The file that a story stands in."""
+    """Return the file of a story."""
     return story.where.rpartition(":")[0]
 
 
 def _numbers_of_stories(stories: Sequence[Story]) -> NDArray[np.int64]:
-    """Which story each question is about, counted from 0: one that only goes on is the same story."""
+    """Return the story number of each question, from 0; a story that extends the previous one has the same number."""
     numbers = np.zeros(len(stories), np.int64)
     for place in range(1, len(stories)):
         before, now = stories[place - 1], stories[place]
-        goes_on = file_of(before) == file_of(now) and now.sentences[: len(before.sentences)] == before.sentences
-        numbers[place] = numbers[place - 1] + (not goes_on)
+        extends = file_of(before) == file_of(now) and now.sentences[: len(before.sentences)] == before.sentences
+        numbers[place] = numbers[place - 1] + (not extends)
     return numbers

@@ -1,4 +1,4 @@
-"""What a reader learned beside weights: its words and its answers."""
+"""Fitted state of a reader: vocabulary and answers."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["FittedReader"]
 
 @dataclass(frozen=True)
 class FittedReader(Fitted):
-    """The words and answers of a reader."""
+    """Vocabulary and answers of a reader."""
 
     vocabulary: Vocabulary
     answers: Labels
     slots: int
-    """Most sentences that are read."""
+    """Maximum number of sentences in memory."""
 
     @classmethod
     def learn(cls, examples: Stories, settings: ReaderSettings) -> Self:
-        """Learn words and answers; see `Fitted.learn`."""
+        """Learn the vocabulary and the answers; see `Fitted.learn`."""
         stories = examples.stories
         texts = dict.fromkeys(text for story in stories for text in (*story.sentences, story.question))
         answers = Labels.learn(story.answer for story in stories if story.answer is not None)
@@ -36,17 +36,17 @@ class FittedReader(Fitted):
 
     @property
     def examples(self) -> int:
-        """Questions of an epoch of training."""
+        """Number of training questions per epoch."""
         return sum(self.answers.counts)
 
     def encode(self, stories: Sequence[Story]) -> StoryExamples:
-        """Encode stories with their questions; an answer never seen in training is ignored."""
+        """Encode stories with their questions; the target of an answer absent from training is `IGNORED`."""
         places = {name: place for place, name in enumerate(self.answers)}
         right = [places.get(story.answer or "", IGNORED) for story in stories]
         return StoryExamples.of(stories, self.vocabulary, right, slots=self.slots)
 
     def score_notes(self, examples: Stories) -> list[str]:
-        """Answers that the model can't say."""
+        """Return a note on answers absent from the training data."""
         new = Counter(str(story.answer) for story in examples.stories if story.answer not in self.answers)
         if not new:
             return []

@@ -1,4 +1,4 @@
-"""Read a story and answer questions about it, by looking its sentences up, hop after hop."""
+"""`Reader`, the task of question answering over stories with memory networks."""
 
 from __future__ import annotations
 
@@ -45,45 +45,45 @@ if TYPE_CHECKING:
 
 __all__ = ["Answered", "Reader"]
 
-_AT_ONCE = 256  # stories of a batch where no gradients are kept
+_AT_ONCE = 256  # batch size of inference, in stories
 _SENTENCE = re.compile(r"[^.?!\n]+[.?!]*")
-_FAILED = 0.05  # a task of bAbI counts as failed above this error; Weston et al. 2015, arXiv:1502.05698, section 5
+_FAILED = 0.05  # error above which a bAbI task fails; Weston et al. 2015, arXiv:1502.05698, section 5
 
 
 class Answered(NamedTuple):
-    """What a reader says to one question."""
+    """Prediction of a reader for one question."""
 
     question: str
     answer: str
     probability: float
     others: dict[str, float]
-    """The likeliest answers with their chances, the given one first."""
+    """Most probable answers with their probabilities; the predicted answer comes first."""
     sentences: list[str]
-    """What it read, oldest first; older ones than it has slots for are left out."""
+    """Sentences in memory, oldest first; limited to the newest `slots` sentences."""
     hops: list[list[float]]
-    """How much each hop took from each sentence."""
+    """Attention weight of each hop on each sentence."""
     gates: tuple[float, ...] = ()
-    """How far each hop's gate was open, mean over units, from 0 (what it found was left out) to 1 (only that counted);
-    empty for a network without gates."""
+    """Gate of each hop, mean over units, from 0 (the question vector only) to 1 (the result of the hop only); empty
+    for a network without gates."""
 
     def __repr__(self) -> str:
         return f"<Answered {self.answer!r} ({self.probability:.3f}): {brief(self.question)}>"
 
     def line(self) -> str:
-        """The answer, its chance and the question."""
+        """Format answer, probability and question, separated by tabs."""
         return f"{self.answer}\t{self.probability:.4f}\t{self.question}"
 
     def record(self) -> dict[str, Any]:
-        """All fields."""
+        """Return all fields."""
         return {**self._asdict(), "gates": list(self.gates)}
 
     def read_most(self) -> list[str]:
-        """The sentence that each hop took most from."""
+        """Return the sentence with the largest attention weight in each hop."""
         return [self.sentences[int(np.argmax(weights))] for weights in self.hops]
 
 
 class Reader(Task[Stories, FittedReader]):
-    """Reads a story and answers questions about it.
+    """Reader: answers questions about a story.
 
     Example:
         >>> from unspool import Reader
@@ -102,7 +102,7 @@ class Reader(Task[Stories, FittedReader]):
 
     @property
     def answers(self) -> Labels:
-        """The answers it can say.
+        """Answers of the model, with their counts in training.
 
         Raises:
             UsageError: If the model has not been trained.
@@ -170,58 +170,62 @@ class Reader(Task[Stories, FittedReader]):
         return {"accuracy": float(right.mean()), "nats": nats}
 
     def _final_score(self, model: nn.Module, examples: Stories) -> dict[str, float]:
-        """Accuracy, and of several files the error of each, their mean, and how many are above 5 %."""
+        """Score accuracy; for several files also the error of each, the mean error, and the number above 5 %."""
         right, nats = self._answered(model, examples.stories)
-        found = {"accuracy": float(right.mean()), "error": 1 - float(right.mean()), "nats": nats}
+        scores = {"accuracy": float(right.mean()), "error": 1 - float(right.mean()), "nats": nats}
         files = [file_of(story) for story in examples.stories]
         names = list(dict.fromkeys(files))
         if len(names) > 1:
             errors = {name: 1 - float(right[np.array([file == name for file in files])].mean()) for name in names}
-            found["mean_error"] = float(np.mean(list(errors.values())))
-            found["failed"] = float(sum(error > _FAILED + 1e-9 for error in errors.values()))
-            found |= {f"error, {Path(name).name}": error for name, error in errors.items()}
-        return found
+            scores["mean_error"] = float(np.mean(list(errors.values())))
+            scores["failed"] = float(sum(error > _FAILED + 1e-9 for error in errors.values()))
+            scores |= {f"error, {Path(name).name}": error for name, error in errors.items()}
+        return scores
 
     @torch.no_grad()
     def _answered(self, model: nn.Module, stories: Sequence[Story]) -> tuple[NDArray[np.bool_], float]:
-        """Which questions are answered right, and the mean -log p of the right answers that are known."""
+        """Return a mask of the correct answers, and the mean negative log-likelihood of the targets in nats."""
         examples, device = self.fitted.encode(stories), device_of(model)
         right, nats, count = [], 0.0, 0
         for begin in range(0, len(examples), _AT_ONCE):
             batch = examples.batch(np.arange(begin, min(begin + _AT_ONCE, len(examples)))).to(device)
             logits = model(batch).logits.float()
             right.append((logits.argmax(-1) == batch.answers).cpu())
-            known = batch.answers != IGNORED
-            chosen = logits.log_softmax(-1)[known].gather(1, batch.answers[known].unsqueeze(1))
-            nats, count = nats - float(chosen.sum()), count + int(known.sum())
+            mask = batch.answers != IGNORED
+            log_likelihood = logits.log_softmax(-1)[mask].gather(1, batch.answers[mask].unsqueeze(1))
+            nats, count = nats - float(log_likelihood.sum()), count + int(mask.sum())
         return torch.cat(right).numpy(), nats / max(1, count)
 
     def _baselines(self, train: Stories, held_out: Stories) -> dict[str, dict[str, float]]:
-        """The most frequent answer of each file; the last word of the story that is an answer."""
+        """Score two baselines: the most frequent answer per file, and the last word in the story that is an answer."""
         of_file: dict[str, Counter[str]] = {}
         for story in train.stories:
             of_file.setdefault(file_of(story), Counter())[str(story.answer)] += 1
         everywhere: Counter[str] = sum(of_file.values(), Counter())
         usual = {name: counts.most_common(1)[0][0] for name, counts in of_file.items()}
         most = everywhere.most_common(1)[0][0]
-        kept = [usual.get(file_of(story), most) == story.answer for story in held_out.stories]
+        frequent = [usual.get(file_of(story), most) == story.answer for story in held_out.stories]
         last = [_last_named(story, everywhere, most) == story.answer for story in held_out.stories]
         return {
-            "most frequent answer": {"accuracy": float(np.mean(kept))},
+            "most frequent answer": {"accuracy": float(np.mean(frequent))},
             "answer named last": {"accuracy": float(np.mean(last))},
         }
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> DataReader[Unlabelled]:
-        """Open stories with questions for reading, one on each line, or a story and a question in each row."""
+        """Open stories with questions for reading: one per line, or one story and question per row."""
         return read_unlabelled(paths, format=format, columns=("story", "question"), usual=("text",))
 
     def ask(self, sentences: Sequence[str], question: str) -> Answered:
-        """Answer a question about sentences, told in order.
+        """Answer a question about sentences.
+
+        Args:
+            sentences: The story, oldest sentence first.
+            question: The question.
 
         Raises:
-            DataError: If there is no sentence, one holds no word, or no word of the question was seen in training.
+            DataError: If there is no sentence, a sentence has no word, or all words of the question are unknown.
             UsageError: If the model has not been trained.
         """
         return self._answers([Story(tuple(sentences), question, where="question")])[0]
@@ -231,10 +235,10 @@ class Reader(Task[Stories, FittedReader]):
     @overload
     def predict(self, texts: Iterable[str]) -> list[Answered]: ...
     def predict(self, texts: str | Iterable[str]) -> Answered | list[Answered]:
-        """Answer one question, or each of several; each text is a story whose last sentence is the question.
+        """Answer one question, or each of several; the last sentence of each text is the question.
 
         Raises:
-            DataError: As `ask`, with the number of the text.
+            DataError: As in `ask`, with the number of the text.
             UsageError: If the model has not been trained.
         """
         return self._for_each(
@@ -250,7 +254,7 @@ class Reader(Task[Stories, FittedReader]):
     def _looked_up(self, story: Story) -> MemoryOutput:
         if not story.sentences:
             raise DataError(
-                f"{story.question!r} has no sentence before it; expected a story to look it up in", story.where
+                f"{story.question!r} has no sentence before it; expected a story and then a question", story.where
             )
         words = story_words(story.question)
         if words and all(id == UNKNOWN for id in self.fitted.vocabulary.encode_words(words)):
@@ -263,56 +267,57 @@ class Reader(Task[Stories, FittedReader]):
         return output
 
     def _answer(self, story: Story, output: MemoryOutput) -> Answered:
-        chances = output.logits[0].float().softmax(-1).cpu()
-        best = chances.topk(min(5, len(self.answers)))
+        probabilities = output.logits[0].float().softmax(-1).cpu()
+        best = probabilities.topk(min(5, len(self.answers)))
         others = {self.answers.name(int(i)): float(p) for p, i in zip(best.values, best.indices, strict=True)}
         answer = next(iter(others))
-        kept = list(story.sentences[-self.settings.network.slots :])
+        memory = list(story.sentences[-self.settings.network.slots :])
         hops: Tensor = output.weights[:, :, 0].float().cpu()
         gates = () if output.gates is None else tuple(output.gates[:, 0].float().mean(-1).tolist())
-        return Answered(story.question, answer, others[answer], others, kept, hops.tolist(), gates)
+        return Answered(story.question, answer, others[answer], others, memory, hops.tolist(), gates)
 
     def trace(self, text: str) -> Trace:
-        """Answer one question and return how much each hop took from each sentence, and what a cell over them did.
+        """Answer one question and return the attention of each hop, and the recorded values of a cell over sentences.
 
-        The prediction also says how far the gates of a gated network were open.
+        The prediction also holds the gates of a gated network.
 
         Args:
-            text: A story whose last sentence is the question, or `FILE:LINE` of a question in a file, whose supporting
-                sentences then stand beside.
+            text: A story whose last sentence is the question, or `FILE:LINE` of a question in a file. For a question
+                in a file, the trace also marks the supporting sentences.
 
         Raises:
-            DataError: As `ask`, or if there is no question at that line.
-            UsageError: If several texts came, or the model has not been trained.
+            DataError: As in `ask`, or if there is no question at that line.
+            UsageError: If `text` is not a single text, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
         story = self._at_line(text) or _typed(text, "text")
         output, arrays, path = self._recorded(lambda: self._looked_up(story))
-        said = self._answer(story, output)
-        arrays |= {f"hops / hop {k + 1}": np.array(weights, np.float32) for k, weights in enumerate(said.hops)}
-        dropped = len(story.sentences) - len(said.sentences)
+        result = self._answer(story, output)
+        arrays |= {f"hops / hop {k + 1}": np.array(weights, np.float32) for k, weights in enumerate(result.hops)}
+        dropped = len(story.sentences) - len(result.sentences)
         if story.supports:
             inside = [place - dropped for place in story.supports if place >= dropped]
-            arrays["hops / support"] = np.isin(np.arange(len(said.sentences)), inside).astype(np.float32)
-        prediction: dict[str, Any] = {"label": said.answer, "question": story.question, "probabilities": said.others}
-        if said.gates:
-            prediction["gates"] = {f"hop {k + 1}": round(gate, 4) for k, gate in enumerate(said.gates)}
+            arrays["hops / support"] = np.isin(np.arange(len(result.sentences)), inside).astype(np.float32)
+        prediction: dict[str, Any] = {"label": result.answer, "question": story.question}
+        prediction["probabilities"] = result.others
+        if result.gates:
+            prediction["gates"] = {f"hop {k + 1}": round(gate, 4) for k, gate in enumerate(result.gates)}
         if story.answer is not None:
             prediction["right"] = story.answer
         notes = [f"question: {story.question}", *path]
         if dropped:
-            notes.append(f"the {dropped} oldest sentences are not read: the network has {len(said.sentences)} slots")
-        return Trace(tuple(said.sentences), arrays, prediction, self._summary(), tuple(notes))
+            notes.append(f"the {dropped} oldest sentences are not read: the network has {len(result.sentences)} slots")
+        return Trace(tuple(result.sentences), arrays, prediction, self._summary(), tuple(notes))
 
     def _at_line(self, text: str) -> Story | None:
         file, colon, number = text.rpartition(":")
         if not colon or not number.isdecimal() or not Path(file).is_file():
             return None
-        found = next((story for story in read_stories(file, skip_bad=True) if story.where == text), None)
-        if found is None:
+        match = next((story for story in read_stories(file, skip_bad=True) if story.where == text), None)
+        if match is None:
             raise DataError("there is no question at this line", text)
-        return found
+        return match
 
     def _summary(self) -> str:
         network = self.settings.network
@@ -326,19 +331,19 @@ class Reader(Task[Stories, FittedReader]):
         return f"{kinds[network.network]}, {hops}, sentences by {encoder}"
 
     def _stack(self) -> Recurrent | None:
-        """The cell that reads one sentence after the other, where there is one."""
+        """The recurrent layer over the sentences; None for other networks."""
         stack: Recurrent | None = getattr(self.model, "fusion", None)
         return stack
 
 
 def _typed(text: str, where: str) -> Story:
-    """A story typed in a line: sentences, the last of which is the question."""
+    """Parse a story from one line; the last sentence is the question."""
     sentences = [part.strip() for part in _SENTENCE.findall(text) if story_words(part)]
     if len(sentences) < 2:
-        raise DataError("expected a story of at least one sentence, and then a question, parted by . ? or !", where)
+        raise DataError("expected a story of at least one sentence, and then a question, separated by . ? or !", where)
     return Story(tuple(sentences[:-1]), sentences[-1], where=where)
 
 
 def _last_named(story: Story, answers: Counter[str], otherwise: str) -> str:
-    named = [word for text in story.sentences for word in story_words(text) if word in answers]
-    return named[-1] if named else otherwise
+    words = [word for text in story.sentences for word in story_words(text) if word in answers]
+    return words[-1] if words else otherwise

@@ -1,4 +1,4 @@
-"""Settings of readers, and what the command line says of them."""
+"""Settings and command-line help of the task `read`: memory networks, stories and training."""
 
 from __future__ import annotations
 
@@ -17,43 +17,44 @@ class StorySettings(SplitSettings):
     """How stories are read."""
 
     format: Literal["babi", "jsonl"] | None = None
-    """Form of the files; None: jsonl where the name says so, else babi."""
+    """File format. None: jsonl by file name, otherwise babi."""
     skip_bad: bool = False
-    """Leave out lines that can't be read, and count them, instead of stopping at the first."""
+    """Skip and count malformed lines instead of stopping at the first one."""
 
 
 class ReaderNetwork(Settings):
-    """A network that looks sentences up."""
+    """A memory network that attends to the sentences of a story."""
 
     network: Literal["memory", "key-value", "dynamic"] = "memory"
-    """memory: end-to-end memory network (Sukhbaatar et al. 2015); key-value: what is looked for and what is found are
-    encoded apart (Miller et al. 2016); dynamic: the cell reads the sentences both ways before they are looked up (Xiong
-    et al. 2016)."""
+    """memory: end-to-end memory network (Sukhbaatar et al. 2015); key-value: separate encodings of keys and values
+    (Miller et al. 2016); dynamic: a bidirectional pass of the cell over the sentences before attention (Xiong et al.
+    2016)."""
     embedding: PositiveInt = 50
-    """Width of all vectors."""
+    """Dimension of all embeddings."""
     hops: PositiveInt = 3
-    """How often the sentences are looked up, each time with what was found before."""
+    """Number of attention passes over the sentences; each one uses the result of the previous one."""
     slots: PositiveInt = 50
-    """Most sentences that are read; the newest of a longer story."""
+    """Maximum number of sentences in memory; a longer story keeps its newest ones."""
     encoder: Literal["position", "bag", "cell"] = "position"
-    """What makes a vector of a sentence: the sum of its words' vectors weighed by position, their plain sum (bag), or
-    the cell."""
+    """Encoder of a sentence: position (sum of word embeddings weighted by position), bag (plain sum), or cell (last
+    state of the cell)."""
     cell: str = "gru"
-    """Cell that reads each sentence, where the encoder is cell, and that reads one sentence after the other (dynamic);
-    see unspool train classify --help."""
+    """Cell that encodes each sentence (encoder = cell), and that runs over the sequence of sentences (dynamic); see
+    unspool train classify --help."""
     dropout: Dropout = 0.1
-    """Share of values dropped from sentences and before the answer (dynamic)."""
+    """Dropout rate of sentence vectors and of the layer before the answer (dynamic)."""
     tying: Literal["adjacent", "layer-wise"] = "adjacent"
-    """Which tables hops share (memory): adjacent, the values of each are the keys of the next; layer-wise, all."""
+    """Weight sharing among hops (memory): adjacent (value embeddings of a hop are the keys of the next) or layer-wise
+    (all hops share both)."""
     time_noise: Fraction = 0.1
-    """Share of empty slots put between sentences in training, so that ages never come quite the same (memory)."""
+    """Share of empty slots inserted between sentences in training, which varies the age of each sentence (memory)."""
     linear_epochs: NonNegativeInt = 0
-    """Epochs at the start without the softmax of the hops (memory)."""
+    """Number of first epochs without the softmax in the hops (memory)."""
     gated: bool = False
-    """Whether each hop has a gate, which says how much of what it found takes the question's place (memory)."""
+    """Whether each hop has a gate that mixes its result with the question vector (memory)."""
 
     def check(self) -> None:
-        """Keep a stranger's record from building a network without end, and refuse gates where there are none."""
+        """Refuse gates in networks without them, and sizes above the limits for model folders from others."""
         if self.gated and self.network != "memory":
             raise SettingError(
                 f"gated needs network = memory, and network = {self.network} has no gates after its hops; "
@@ -67,7 +68,7 @@ class ReaderNetwork(Settings):
 
 
 class ReaderSettings(Settings):
-    """Stories with questions in, answers out."""
+    """Settings of a reader that answers questions about stories."""
 
     network: ReaderNetwork = ReaderNetwork()
     data: StorySettings = StorySettings()

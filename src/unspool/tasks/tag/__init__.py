@@ -1,1 +1,1 @@
-"""The task `tag`: a tag for each word."""
+"""The task `tag`: sequence labelling, one tag per word."""

@@ -1,4 +1,4 @@
-"""Sentences with a tag for each word, for the task `tag`, read from files or memory; imports no torch."""
+"""Data of the task `tag`: sentences with one tag per word, from files or memory; imports no torch."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ class TaggedSentence(NamedTuple):
     words: list[str]
     tags: list[str]
     glued: tuple[Glued, ...] = ()
-    """Where several words stand in the text without a blank between them."""
+    """Multiword tokens: words that the text writes without a blank between them."""
 
 
 @dataclass(frozen=True)
 class TaggedExamples(Examples):
-    """Sentences with their tags, as the file has them."""
+    """Sentences with their tags, in the scheme of the file."""
 
     words: list[list[str]]
     tags: list[list[str]]
     where: list[str]
     glued: dict[int, tuple[Glued, ...]] = field(default_factory=dict)
-    """Of some sentences, by their place: where several words stand in the text without a blank between them."""
+    """Multiword tokens by sentence index: words that the text writes without a blank between them."""
 
     @classmethod
     def of(cls, reader: Iterable[TaggedSentence]) -> Self:
@@ -60,27 +60,27 @@ class TaggedExamples(Examples):
         return examples
 
     def take(self, places: NDArray[np.int64]) -> Self:
-        """The sentences at some places."""
+        """Return the sentences at some indices."""
         words, tags = [self.words[i] for i in places], [self.tags[i] for i in places]
         glued = {new: self.glued[old] for new, old in enumerate(places.tolist()) if old in self.glued}
         return type(self)(words, tags, [self.where[i] for i in places], glued)
 
     def divide(self, fraction: float, seed: int) -> tuple[Self, Self]:
-        """Hold out sentences drawn by lot; see `Examples.divide`."""
+        """Hold out a random share of the sentences; see `Examples.divide`."""
         rest, held_out = split(len(self.words), fraction, seed)
         return self.take(rest), self.take(held_out)
 
     def sizes(self) -> dict[str, int]:
-        """How many sentences and words there are."""
+        """Return the number of sentences and words."""
         return {"sentences": len(self.words), "words": sum(map(len, self.words))}
 
     def samples(self) -> Iterator[Sample]:
-        """Each sentence with its tags."""
+        """Yield each sentence with its tags."""
         return samples(map(TaggedSentence, self.where, self.words, self.tags))
 
 
 def column_names(data: ColumnSettings) -> tuple[str, str]:
-    """Names of the columns of words and tags, where examples come from memory."""
+    """Return the column names of words and tags for examples in memory."""
     return data.words or "tokens", data.tags or "tags"
 
 
@@ -92,11 +92,11 @@ def open_data(
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Ignored; columns of words and tags are found in each file.
-        skip_bad: Leave sentences with a bad line out and count them; as the settings say if omitted.
+        columns: Ignored; each file determines its columns of words and tags.
+        skip_bad: Skip and count sentences with a malformed line; by the settings if omitted.
 
     Raises:
-        DataError: If a file is missing, empty or of unknown form.
+        DataError: If a file is missing, empty or in an unknown format.
     """
     data = settings.data
     skip_bad = data.skip_bad if skip_bad is None else skip_bad
@@ -115,6 +115,6 @@ def open_data(
 
 
 def samples(examples: Iterable[TaggedSentence]) -> Iterator[Sample]:
-    """The sentences as summaries and checks show them."""
+    """Convert sentences to samples for summaries and checks."""
     for each in examples:
         yield Sample(each.where, (" ".join(each.words),), tuple(each.tags))

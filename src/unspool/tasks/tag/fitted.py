@@ -1,4 +1,4 @@
-"""What a tagger learned beside weights: its words, its tags, how the data write spans and split words."""
+"""Fitted state of a tagger: vocabulary, tags, span scheme and splits of multiword tokens."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ __all__ = ["FittedTagger"]
 
 @dataclass(frozen=True)
 class FittedTagger(Fitted):
-    """The fitted input and the tags of a tagger."""
+    """Fitted input, tags, span scheme and word splits of a tagger."""
 
     input: FittedText
     labels: Labels
-    """The tags as the network says them: spans always as BIOES."""
+    """Output labels of the network; BIOES labels for spans."""
     scheme: Scheme | None
-    """How the data write spans; None where tags are no spans."""
+    """Span scheme of the data; None if tags don't mark spans."""
     word_splits: WordSplits
-    """What raw text writes as one word and the training data as several."""
+    """Splits of tokens that raw text writes as one word and the training data as several."""
 
     @classmethod
     def learn(cls, examples: TaggedExamples, settings: TaggerSettings) -> Self:
-        """Learn words, tags and spans; see `Fitted.learn`."""
+        """Learn vocabulary, tags, span scheme and word splits; see `Fitted.learn`."""
         units = settings.vocabulary.units
         if units not in ("word", "blank"):
             raise SettingError(f"units = {units}: a tagger needs one unit for each word: word or blank")
@@ -64,18 +64,18 @@ class FittedTagger(Fitted):
         """Encode sentences with their tags.
 
         Raises:
-            DataError: If a sentence has no word, or a tag that the training data lack.
+            DataError: If a sentence has no word, or a tag that is absent from the training data.
         """
         encoded = self.input.encode_sentences(examples.words, examples.where)
         targets = Sequences.of(self.labels.ids(self.inner(tags)) for tags in examples.tags)
         return Examples(encoded.tokens, targets, encoded.forms, encoded.spellings)
 
     def inner(self, tags: list[str]) -> list[str]:
-        """Tags of the data as the network says them."""
+        """Convert tags from the scheme of the data to the labels of the network."""
         return convert(tags, "BIOES") if self.scheme else tags
 
     def outer(self, tags: list[str]) -> list[str]:
-        """Tags of the network as the data write them."""
+        """Convert labels of the network to the scheme of the data."""
         return write_tags(read_spans(tags), len(tags), self.scheme) if self.scheme else tags
 
     def refuse_strangers(self, examples: TaggedExamples) -> None:
@@ -87,7 +87,7 @@ class FittedTagger(Fitted):
         types.refuse_strangers((span.type for tags in examples.tags for span in read_spans(tags)), "span type")
 
     def score_notes(self, examples: TaggedExamples) -> list[str]:
-        """Tags that the model can't say."""
+        """Return a note on tags absent from the training data."""
         return self.labels.note_strangers(chain.from_iterable(map(self.inner, examples.tags)), "tags")
 
     def usable(self, examples: TaggedExamples, *, skip_bad: bool) -> tuple[TaggedExamples, int]:
@@ -116,7 +116,7 @@ class FittedTagger(Fitted):
 
 
 def _scheme(examples: TaggedExamples, settings: TaggerSettings) -> Scheme | None:
-    """How the data write spans; None where their tags are no spans."""
+    """Detect the span scheme of the data; None if tags don't mark spans."""
     tags = {tag for sentence in examples.tags for tag in sentence}
     if settings.spans == "yes" or (settings.spans == "auto" and looks_like_spans(tags)):
         return detect_scheme(examples.tags)

@@ -1,4 +1,4 @@
-"""The tag a word has most often, whatever stands around it."""
+"""Most-frequent-tag baseline for sequence labelling, without context."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["MostFrequentTag"]
 
 @dataclass(frozen=True)
 class MostFrequentTag:
-    """Gives each word its most frequent tag, and words never seen the tag most frequent among words seen once.
+    """Predicts each word's most frequent tag. Unknown words get the most frequent tag of words that occur once.
 
     Attributes:
-        by_word: The tag of each word seen.
-        otherwise: The tag of all other words.
-        spans: Whether the tags mark spans, so that these are scored too.
+        by_word: Tag of each training word.
+        otherwise: Tag of all other words.
+        spans: Whether the tags mark spans; if so, `evaluate` scores spans too.
     """
 
     by_word: dict[str, str]
@@ -47,29 +47,30 @@ class MostFrequentTag:
             raise DataError("there are no tagged words to learn from")
         by_word = {word: _most_frequent(tags) for word, tags in counts.items()}
         rare = Counter(by_word[word] for word, tags in counts.items() if tags.total() == 1)
-        seen = {tag for tags in counts.values() for tag in tags}
-        return cls(by_word, _most_frequent(rare or Counter(by_word.values())), looks_like_spans(seen))
+        every_tag = {tag for tags in counts.values() for tag in tags}
+        return cls(by_word, _most_frequent(rare or Counter(by_word.values())), looks_like_spans(every_tag))
 
     def predict(self, words: Sequence[str]) -> list[str]:
-        """One tag per word."""
+        """Return one tag per word."""
         return [self.by_word.get(word, self.otherwise) for word in words]
 
     def evaluate(self, sentences: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, float]:
-        """Score it as a tagger is scored: `accuracy` over tokens and, for spans, their `precision`, `recall`, `f1`.
+        """Compute the scores of the tagger task: token `accuracy`, and span `precision`, `recall` and `f1`.
 
         Args:
-            sentences: The words and the right tags of each sentence.
+            sentences: The words and the gold tags of each sentence.
 
         Raises:
             DataError: If there are no words.
         """
         gold: list[Sequence[str]] = []
-        given: list[Sequence[str]] = []
+        predicted: list[Sequence[str]] = []
         for words, tags in sentences:
             gold.append(tags)
-            given.append(self.predict(words))
-        found = {"accuracy": accuracy([tag for tags in gold for tag in tags], [tag for tags in given for tag in tags])}
-        return found | (span_scores(gold, given) if self.spans else {})
+            predicted.append(self.predict(words))
+        flat_gold, flat_predicted = ([tag for tags in side for tag in tags] for side in (gold, predicted))
+        scores = {"accuracy": accuracy(flat_gold, flat_predicted)}
+        return scores | (span_scores(gold, predicted) if self.spans else {})
 
 
 def _most_frequent(tags: Counter[str]) -> str:

@@ -1,4 +1,4 @@
-"""Settings of taggers, and what the command line says of them."""
+"""Settings and command-line help of the task `tag`: network, vocabulary, columns and training."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ __all__ = ["ENTRY", "ColumnSettings", "TaggerNetwork", "TaggerSettings"]
 
 
 class TaggerNetwork(EncoderSettings):
-    """A network that decides at every word."""
+    """A network that assigns a tag to each word."""
 
     network: Literal["recurrent", "transformer"] = "recurrent"
-    """recurrent runs the cell over the words; transformer lets every word look at every other."""
+    """Architecture: recurrent (the cell over the words), or transformer (self-attention)."""
     characters: Literal["none", "convolution", "recurrent"] = "convolution"
-    """Whether a word's vector is also composed of its characters, and by what."""
+    """Character-level encoder, concatenated to the word embedding: none, convolution or recurrent."""
     output: Literal["auto", "softmax", "crf"] = "auto"
-    """What decides: softmax (each word for itself), crf (all words together), auto (crf where tags are spans)."""
+    """Output layer: softmax (each tag independently), crf (all tags jointly), auto (crf if tags mark spans)."""
 
 
 class ColumnSettings(ReadingSettings):
     """How columns of words and tags are read."""
 
     words: str | None = None
-    """Column that holds the words: a name, or a number from 1. None: form in CoNLL-U, tokens in JSONL, else 1."""
+    """Column of words: a name, or a number from 1. None: form in CoNLL-U, tokens in JSONL, otherwise 1."""
     tags: str | None = None
-    """Column that holds the tags: a name, or a number from 1. None: upos in CoNLL-U, tags in JSONL, else the last."""
+    """Column of tags: a name, or a number from 1. None: upos in CoNLL-U, tags in JSONL, otherwise the last."""
 
 
 class TaggerSettings(Settings):
-    """Words in, one tag for each out."""
+    """Settings of a tagger."""
 
     network: TaggerNetwork = TaggerNetwork(hidden=200, dropout=0.4, word_dropout=0.25)
     vocabulary: VocabularySettings = VocabularySettings(lowercase=True)
     data: ColumnSettings = ColumnSettings()
     training: TrainingSettings = TrainingSettings(epochs=15, batch_tokens=1500, learning_rate=2e-3, schedule="cosine")
     spans: Literal["auto", "yes", "no"] = "auto"
-    """Whether tags mark spans (B-, I- ...), which are then scored as entities; auto looks at the tags."""
+    """Whether tags mark spans (B-, I- ...), scored as entities. auto: detected from the tags."""
     label_smoothing: Fraction = 0.0
-    """Share of the target spread over all tags (softmax only)."""
+    """Label smoothing: share of the target distribution spread over all tags (softmax only)."""
 
 
 ENTRY = TaskEntry(

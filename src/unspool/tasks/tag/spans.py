@@ -1,6 +1,6 @@
-"""Spans written as tags: reading every IOB scheme, writing it back, scoring entities.
+"""Span tagging schemes (IOB, BIO, BIOES, BILOU, BMES): reading, writing and scoring of spans.
 
-The sentence "U.N. official Rolf Ekeus heads for Baghdad" has three spans, and these are the ways to write them::
+The sentence "U.N. official Rolf Ekeus heads for Baghdad" has three spans, in each scheme as follows::
 
     IO      I-ORG  O  I-PER  I-PER  O  O  I-LOC
     IOB1    I-ORG  O  I-PER  I-PER  O  O  I-LOC     B- only where a span touches one of its type before it
@@ -11,8 +11,8 @@ The sentence "U.N. official Rolf Ekeus heads for Baghdad" has three spans, and t
     BILOU   U-ORG  O  B-PER  L-PER  O  O  U-LOC
     BMES    S-ORG  O  B-PER  E-PER  O  O  S-LOC     M- in the middle
 
-Reading needs no scheme: one rule, that of the CoNLL shared tasks' `conlleval`, reads them all, ill-formed sequences
-included. Source: Tjong Kim Sang and Veenstra 1999, "Representing text chunks"; Ratinov and Roth 2009 for BILOU.
+Reading needs no scheme: the rule of `conlleval`, from the CoNLL shared tasks, reads all of them and ill-formed
+sequences too. Source: Tjong Kim Sang and Veenstra 1999, "Representing text chunks"; Ratinov and Roth 2009 for BILOU.
 """
 
 from __future__ import annotations
@@ -47,31 +47,31 @@ __all__ = [
 Scheme = Literal["IO", "IOB1", "IOB2", "IOE1", "IOE2", "BIOES", "BILOU", "BMES"]
 SCHEMES: tuple[Scheme, ...] = get_args(Scheme)
 
-# Letters that may stand together in one column of tags.
+# Letters that may occur together in one column of tags.
 _FAMILIES = (frozenset("BIES"), frozenset("BILU"), frozenset("BMES"))
 _BEGINS, _ENDS = frozenset("BSU"), frozenset("ESLU")
 
 
 class Span(NamedTuple):
-    """A stretch of tokens with a type."""
+    """A typed span of tokens."""
 
     start: int
-    """Its first token."""
+    """Index of the first token, from 0."""
     end: int
-    """The token after its last."""
+    """Index after the last token."""
     type: str
-    """`PER`, say; empty where the tags have no type."""
+    """Type, as `PER`; empty for tags without types."""
 
 
 class Constraints(NamedTuple):
-    """Which BIOES labels may begin and end a sentence and follow each other; True where they may."""
+    """Masks of the legal BIOES labels at the start and end of a sentence, and of the legal transitions."""
 
     starts: NDArray[np.bool_]
-    """(labels,)"""
+    """Labels that may begin a sentence, (labels,)."""
     transitions: NDArray[np.bool_]
-    """(label before, label after)"""
+    """Legal transitions, (previous label, next label)."""
     ends: NDArray[np.bool_]
-    """(labels,)"""
+    """Labels that may end a sentence, (labels,)."""
 
 
 def looks_like_spans(tags: Iterable[str]) -> bool:
@@ -82,15 +82,15 @@ def looks_like_spans(tags: Iterable[str]) -> bool:
         return False
     if all(type_ for _, type_ in pairs):
         return True
-    # Without types a few single letters might be any tag set: ask for more of the pattern.
+    # Single letters without types could be any tag set: require more of the pattern.
     return all(not type_ for _, type_ in pairs) and "B" in letters and bool(letters & {"I", "M"})
 
 
 def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
-    """Tell which scheme tagged sentences are written in.
+    """Detect the scheme of tagged sentences.
 
-    The letters decide where they can. IOB1 and IOB2 share theirs, as do IOE1 and IOE2: there the way most spans begin
-    (or end) decides, so that a few slips do not. Sentences without a single span count as IOB2.
+    The set of letters decides, except between IOB1 and IOB2, and between IOE1 and IOE2, which share their letters.
+    For these, the majority of span starts or ends decides, which tolerates a few errors. Without spans: IOB2.
 
     Args:
         sentences: The tags of each sentence.
@@ -124,14 +124,14 @@ def detect_scheme(sentences: Iterable[Sequence[str]]) -> Scheme:
 
 
 def read_spans(tags: Sequence[str]) -> list[Span]:
-    """Read the spans out of one sentence's tags, whatever the scheme, by the rule of `conlleval`.
+    """Read the spans of one sentence from tags in any scheme, by the rule of `conlleval`.
 
-    A span begins at a tag that is not `O` if that is a `B`, `S` or `U`, if the tag before is an `O`, an `E`, `S`, `L`
-    or `U`, or if their types differ; it goes on until the next begins or an `O` comes. So ill-formed tags are read as
-    spans too: `O I-PER I-LOC` holds two.
+    A tag other than `O` begins a span in three cases: the tag is a `B`, `S` or `U`; the previous tag is an `O`, `E`,
+    `S`, `L` or `U`; or the types differ. A span ends before the next span or `O`. Ill-formed tags also have spans:
+    `O I-PER I-LOC` has two.
 
     Args:
-        tags: `B-PER`, `I-PER`, `O` and the like; the type is what follows the first hyphen.
+        tags: Tags such as `B-PER`, `I-PER`, `O`; the type follows the first hyphen.
 
     Raises:
         DataError: If a tag does not mark spans.
@@ -157,15 +157,15 @@ def read_spans(tags: Sequence[str]) -> list[Span]:
 def write_tags(spans: Iterable[Span], length: int, scheme: Scheme = "BIOES") -> list[str]:
     """Write spans as one tag per token.
 
-    `IO` can't tell apart two spans of one type that touch; every other scheme is read back as it was written.
+    `IO` merges adjacent spans of one type; all other schemes preserve the spans.
 
     Args:
         spans: Spans that do not overlap, in any order.
-        length: Tokens of the sentence.
-        scheme: How to write them.
+        length: Number of tokens in the sentence.
+        scheme: Scheme of the tags.
 
     Raises:
-        DataError: If spans are empty, overlap or reach outside the sentence, or there is no such scheme.
+        DataError: If spans are empty, overlap or exceed the sentence, or the scheme does not exist.
     """
     if scheme not in SCHEMES:
         raise DataError(f"there is no tagging scheme {scheme!r}; use one of {_listed()}")
@@ -184,29 +184,29 @@ def write_tags(spans: Iterable[Span], length: int, scheme: Scheme = "BIOES") -> 
 
 
 def convert(tags: Sequence[str], scheme: Scheme = "BIOES") -> list[str]:
-    """Write one sentence's tags, of whatever scheme, in another.
+    """Convert one sentence's tags from any scheme to another.
 
     Raises:
-        DataError: As `read_spans`.
+        DataError: If a tag does not mark spans.
     """
     return write_tags(read_spans(tags), len(tags), scheme)
 
 
 def bioes_labels(types: Iterable[str]) -> list[str]:
-    """Every BIOES label there can be: `O`, then four for each type, types in alphabetical order."""
+    """Return all BIOES labels: `O`, then four labels for each type, in alphabetical order of types."""
     return ["O", *(f"{letter}-{each}" if each else letter for each in sorted(set(types)) for letter in "BIES")]
 
 
 def bioes_constraints(labels: Sequence[str]) -> Constraints:
-    """Say which BIOES labels may follow which, for labels in a given order.
+    """Return the constraints of well-formed BIOES sequences.
 
-    A sequence that keeps to these is well formed: every `B-X` is followed by any number of `I-X` and an `E-X`.
+    In a well-formed sequence, any number of `I-X` and one `E-X` follow every `B-X`.
 
     Args:
-        labels: BIOES labels.
+        labels: BIOES labels; their order defines the indices of the masks.
 
     Raises:
-        DataError: If a label is not one of BIOES.
+        DataError: If a label is not a BIOES label.
     """
     pairs = [_checked_split(label) for label in labels]
     if wrong := [label for label, (letter, _) in zip(labels, pairs, strict=True) if letter not in "OBIES"]:
@@ -221,7 +221,7 @@ def bioes_constraints(labels: Sequence[str]) -> Constraints:
 
 @dataclass
 class SpanCounts:
-    """Counts right spans, sentence by sentence; a span is right if its start, end and type all are."""
+    """Counter of correct, predicted and gold spans. A correct span matches a gold span in start, end and type."""
 
     correct: Counter[str] = field(default_factory=Counter)
     predicted: Counter[str] = field(default_factory=Counter)
@@ -229,45 +229,45 @@ class SpanCounts:
 
     def add(self, gold: Iterable[Span], predicted: Iterable[Span]) -> None:
         """Count one sentence."""
-        right, given = set(gold), set(predicted)
-        self.gold.update(span.type for span in right)
-        self.predicted.update(span.type for span in given)
-        self.correct.update(span.type for span in right & given)
+        gold_set, predicted_set = set(gold), set(predicted)
+        self.gold.update(span.type for span in gold_set)
+        self.predicted.update(span.type for span in predicted_set)
+        self.correct.update(span.type for span in gold_set & predicted_set)
 
     def scores(self) -> dict[str, float]:
-        """`precision`, `recall` and `f1` over all spans, whatever their type."""
+        """Return micro-averaged `precision`, `recall` and `f1`, between 0 and 1."""
         overall = scores(self.correct.total(), self.predicted.total(), self.gold.total())
         return {"precision": overall.precision, "recall": overall.recall, "f1": overall.f1}
 
     def by_type(self) -> dict[str, Scores]:
-        """The same for each type, in alphabetical order."""
+        """Return the scores of each type, in alphabetical order."""
         types = sorted(self.gold.keys() | self.predicted.keys())
         return {each: scores(self.correct[each], self.predicted[each], self.gold[each]) for each in types}
 
 
 def span_scores(gold: Iterable[Sequence[str]], predicted: Iterable[Sequence[str]]) -> dict[str, float]:
-    """Score tagged sentences as `conlleval` does; the two sides may be written in different schemes.
+    """Score tagged sentences like `conlleval`; both sides may use different schemes.
 
     Args:
-        gold: The right tags of each sentence.
-        predicted: The tags given to it, as many.
+        gold: The gold tags of each sentence.
+        predicted: The predicted tags of each sentence, as many as gold tags.
 
     Returns:
-        `precision`, `recall` and `f1` over spans.
+        `precision`, `recall` and `f1` over spans, between 0 and 1.
 
     Raises:
-        DataError: If a sentence has not as many tags on both sides, or tags that do not mark spans.
+        DataError: If the numbers of gold and predicted tags differ, or a tag does not mark spans.
     """
     counts = SpanCounts()
-    for number, (right, given) in enumerate(zip(gold, predicted, strict=True), start=1):
-        if len(right) != len(given):
-            raise DataError(f"sentence {number} has {len(right)} right tags and {len(given)} given ones")
-        counts.add(read_spans(right), read_spans(given))
+    for number, (right, answer) in enumerate(zip(gold, predicted, strict=True), start=1):
+        if len(right) != len(answer):
+            raise DataError(f"sentence {number} has {len(right)} gold tags and {len(answer)} predicted tags")
+        counts.add(read_spans(right), read_spans(answer))
     return counts.scores()
 
 
 def _letters(length: int, scheme: Scheme, after_same: bool, before_same: bool) -> str:
-    """The letters of one span; `after_same`: it touches a span of its type before it, `before_same`: after it."""
+    """Return the letters of one span. `after_same`, `before_same`: a span of the same type is adjacent on this side."""
     if scheme in ("BIOES", "BILOU", "BMES"):
         middle, last, single = {"BIOES": ("I", "E", "S"), "BILOU": ("I", "L", "U"), "BMES": ("M", "E", "S")}[scheme]
         return single if length == 1 else "B" + middle * (length - 2) + last
@@ -291,7 +291,7 @@ def _checked_split(tag: str) -> tuple[str, str]:
     letter, type_ = _split(tag)
     if len(letter) != 1 or letter not in "OBIESLUM" or (letter == "O" and type_):
         raise DataError(
-            f"the tag {tag!r} does not mark spans: expected O, or a type behind B-, I-, E-, S-, L-, U- or M-"
+            f"the tag {tag!r} does not mark spans: expected O, or a type after B-, I-, E-, S-, L-, U- or M-"
         )
     return letter, type_
 

@@ -1,4 +1,4 @@
-"""Many to many, aligned: words in, one tag for each out."""
+"""`Tagger`, the task of sequence labelling: one tag per word (aligned many to many)."""
 
 from __future__ import annotations
 
@@ -52,32 +52,32 @@ __all__ = ["Tagger", "Tagging"]
 
 
 class Tagging(NamedTuple):
-    """What a tagger says of one sentence."""
+    """Prediction of a tagger for one sentence."""
 
     words: list[str]
     tags: list[str]
     probabilities: list[float]
-    """Of each tag."""
+    """Probability of each tag, between 0 and 1."""
     spans: list[Span]
-    """Where tags mark spans: first word, word after the last, type."""
+    """Predicted spans; empty if tags don't mark spans."""
     parted: dict[str, list[str]] | None = None
-    """Units of the text that were read as several words, as in the training data; None if there are none."""
+    """Multiword tokens of the text with their words, split as in the training data; None if there are none."""
 
     def __repr__(self) -> str:
         pairs = zip(self.words, self.tags, strict=True)
         return f"<Tagging {brief(' '.join(f'{word}/{tag}' for word, tag in pairs))}>"
 
     def line(self) -> str:
-        """A line for each word, with its tag after a tab, and a blank one at the end."""
+        """Format one line per word, with its tag after a tab, and a blank line at the end."""
         return "".join(f"{word}\t{tag}\n" for word, tag in zip(self.words, self.tags, strict=True))
 
     def record(self) -> dict[str, Any]:
-        """Words, tags, probabilities, and spans by name."""
+        """Return words, tags, probabilities and spans; each span is a dictionary."""
         return {**self._asdict(), "spans": [span._asdict() for span in self.spans]}
 
 
 class Tagger(Task[TaggedExamples, FittedTagger]):
-    """Gives every word of a sentence a tag.
+    """Tagger: predicts one tag for each word of a sentence.
 
     Example:
         >>> from unspool import Tagger
@@ -97,7 +97,7 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
 
     @property
     def classes_(self) -> tuple[str, ...]:
-        """The tags it can say, as the training data write them; empty before training."""
+        """Tags of the model in the scheme of the training data; empty before training."""
         if self._fitted is None:
             return ()
         labels, scheme = self._fitted.labels, self._fitted.scheme
@@ -124,7 +124,7 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         return examples
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
-        """Open sentences for reading: one on each line, in columns of words, or in rows; see `Task.read_inputs`."""
+        """Open files of sentences: one per line, in columns of words, or in rows; see `Task.read_inputs`."""
         usual = ("tokens", "words", "text", "sentence")
         return read_unlabelled(paths, format=format, usual=usual, kinds=("lines", "sentences", "rows"))
 
@@ -180,25 +180,25 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
     def _score(self, model: nn.Module, examples: TaggedExamples) -> dict[str, float]:
         encoded = self.fitted.input.encode_sentences(examples.words, examples.where)
         predicted = [self.fitted.outer(tags) for tags in self._decode(model, encoded)]
-        found = {}
+        scores = {}
         if self.fitted.scheme:
-            found = span_scores(examples.tags, predicted)
+            scores = span_scores(examples.tags, predicted)
         gold = np.array([tag for tags in examples.tags for tag in self.fitted.outer(self.fitted.inner(tags))])
-        said = np.array([tag for tags in predicted for tag in tags])
-        return {**found, "accuracy": accuracy(gold, said)}
+        answers = np.array([tag for tags in predicted for tag in tags])
+        return {**scores, "accuracy": accuracy(gold, answers)}
 
     @torch.no_grad()
     def _decode(self, model: nn.Module, examples: Examples) -> list[list[str]]:
-        """The best tags of every sentence, as the network knows them."""
+        """Return the best labels of every sentence, in the scheme of the network."""
         assert isinstance(model, TaggerModel)
         device = device_of(model)
-        found: list[list[str]] = [[]] * len(examples)
+        labels: list[list[str]] = [[]] * len(examples)
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
             tokens = (batch.tokens if isinstance(batch, Labelled) else batch).to(device)
             tags = model.decode(tokens).T.tolist()
             for place, row, length in zip(places, tags, tokens.lengths.tolist(), strict=True):
-                found[place] = [self.fitted.labels.name(tag) for tag in row[:length]]
-        return found
+                labels[place] = [self.fitted.labels.name(tag) for tag in row[:length]]
+        return labels
 
     def _baselines(self, train: TaggedExamples, held_out: TaggedExamples) -> dict[str, dict[str, float]]:
         pairs = list(zip(held_out.words, held_out.tags, strict=True))
@@ -206,7 +206,7 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         return {"most frequent tag": baseline.evaluate(pairs)}
 
     def score_types(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
-        """Precision, recall and F1 of each type of span; the data as `evaluate` takes them, nothing without spans."""
+        """Return precision, recall and F1 of each span type, for data as in `evaluate`; empty without spans."""
         self._need_model()
         if not self.fitted.scheme:
             return {}
@@ -227,7 +227,10 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         """Tag one sentence, or each of several.
 
         Args:
-            texts: A sentence, or a list of sentences; in a list, a sentence may also be the list of its words.
+            texts: A sentence, or a list of sentences; in a list, a sentence may also be a list of words.
+
+        Returns:
+            One prediction for one sentence, or a list for several.
 
         Raises:
             DataError: If a sentence has no word.
@@ -255,7 +258,7 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         return self.fitted.input.vocabulary.encode_with_offsets(text).offsets
 
     def _split(self, text: str | list[str]) -> list[str]:
-        """The words of a text, parted as in the training data."""
+        """Split a text into words, as in the training data."""
         if isinstance(text, list):
             return text
         return [word for begin, end in self._spans(text) for word in self.fitted.word_splits.split(text[begin:end])]
@@ -270,20 +273,20 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
     @torch.no_grad()
     def _tag_probabilities(self, examples: Examples, tags: list[list[str]]) -> list[list[float]]:
         device = device_of(self.model)
-        found: list[list[float]] = [[]] * len(examples)
+        probabilities: list[list[float]] = [[]] * len(examples)
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
             shares = self.model.probabilities(batch.to(device)).cpu().numpy()
             for column, place in enumerate(places):
                 ids = self.fitted.labels.ids(tags[place])
-                found[place] = [float(shares[step, column, tag]) for step, tag in enumerate(ids)]
-        return found
+                probabilities[place] = [float(shares[step, column, tag]) for step, tag in enumerate(ids)]
+        return probabilities
 
     def trace(self, text: str | list[str]) -> Trace:
-        """Tag one sentence, a text or the list of its words, and return what the network recorded on the way.
+        """Tag one sentence, a text or a list of words, and return the recorded intermediate values.
 
         Raises:
             DataError: If the sentence has no word.
-            UsageError: If several sentences came, or the model has not been trained.
+            UsageError: If `text` is not a single sentence, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
@@ -292,8 +295,8 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
         scores, arrays, notes = self._recorded(lambda: self.model(tokens))
         arrays["output / score"] = scores[:, 0].float().cpu().numpy()
-        said = self._tagged([words])[0]
-        prediction = {"tags": said.tags, "tag_probabilities": said.probabilities}
+        result = self._tagged([words])[0]
+        prediction = {"tags": result.tags, "tag_probabilities": result.probabilities}
         return Trace(tuple(words), arrays, prediction, self._summary(), notes)
 
 

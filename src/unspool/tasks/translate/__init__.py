@@ -1,1 +1,1 @@
-"""The task `translate`: one text for another."""
+"""The task `translate`: sequence-to-sequence learning from pairs of texts."""

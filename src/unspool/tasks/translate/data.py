@@ -1,4 +1,4 @@
-"""Pairs of texts for the task `translate`, read from files or memory; imports no torch."""
+"""Data of the task `translate`: pairs of texts from files or memory; imports no torch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["PairExamples", "open_data", "samples"]
 
 @dataclass(frozen=True)
 class PairExamples(Examples):
-    """Sources with their targets, as the files have them."""
+    """Source texts with their target texts."""
 
     sources: list[str]
     targets: list[str]
@@ -35,23 +35,23 @@ class PairExamples(Examples):
         return examples
 
     def take(self, places: NDArray[np.int64]) -> Self:
-        """The pairs at some places."""
+        """Return the pairs at some indices."""
         return type(self)(*([column[i] for i in places] for column in (self.sources, self.targets, self.where)))
 
     def divide(self, fraction: float, seed: int) -> tuple[Self, Self]:
-        """Hold out sources drawn by lot, each with all of its pairs, so that none is on both sides."""
+        """Hold out a random share of the sources, each with all of its pairs, so that no source is on both sides."""
         sources = list(dict.fromkeys(self.sources))
-        _, held = split(len(sources), fraction, seed)
-        inside = {sources[place] for place in held}
-        held_out = np.array([source in inside for source in self.sources])
-        return self.take(np.flatnonzero(~held_out)), self.take(np.flatnonzero(held_out))
+        _, held_out = split(len(sources), fraction, seed)
+        inside = {sources[place] for place in held_out}
+        mask = np.array([source in inside for source in self.sources])
+        return self.take(np.flatnonzero(~mask)), self.take(np.flatnonzero(mask))
 
     def sizes(self) -> dict[str, int]:
-        """How many pairs there are."""
+        """Return the number of pairs."""
         return {"pairs": len(self.sources)}
 
     def samples(self) -> Iterator[Sample]:
-        """Each source with its target."""
+        """Yield each source with its target."""
         for where, source, target in zip(self.where, self.sources, self.targets, strict=True):
             yield Sample(where, (source, target))
 
@@ -64,11 +64,11 @@ def open_data(
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Columns of source and target that other data of the task were read from.
-        skip_bad: Leave bad lines out and count them; as the settings say if omitted.
+        columns: Source and target columns of the task's earlier data.
+        skip_bad: Skip and count malformed lines; by the settings if omitted.
 
     Raises:
-        DataError: If a file is missing, empty or of unknown form.
+        DataError: If a file is missing, empty or in an unknown format.
     """
     data = settings.data
     skip_bad = data.skip_bad if skip_bad is None else skip_bad
@@ -87,6 +87,6 @@ def open_data(
 
 
 def samples(examples: Iterable[Pair]) -> Iterator[Sample]:
-    """The pairs as summaries and checks show them."""
+    """Convert pairs to samples for summaries and checks."""
     for each in examples:
         yield Sample(each.where, (each.source, each.target))

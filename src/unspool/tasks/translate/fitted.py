@@ -1,4 +1,4 @@
-"""What a translator learned beside weights: the units of both sides, and how long outputs may be."""
+"""Fitted state of a translator: source and target vocabulary, and length limits."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from unspool.writing import replace_file
 
 __all__ = ["FittedTranslator", "Lengths"]
 
-_MOST_LONGER = 100.0  # times as long as its source; also keeps a stranger's folder from writing without end
+_MOST_LONGER = 100.0  # maximum length ratio; also limits the output length for model folders from others
 
 
 class Lengths(msgspec.Struct):
-    """Lengths in the training data."""
+    """Length statistics of the training data."""
 
     ratio: Annotated[float, msgspec.Meta(gt=0, le=_MOST_LONGER)]
-    """How much longer than their sources targets may be."""
+    """Maximum ratio of target length to source length."""
     longest_source: Annotated[int, msgspec.Meta(ge=1)]
-    """Units of the longest source."""
+    """Length of the longest source, in units."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class FittedTranslator(Fitted):
 
     source: Vocabulary
     target: Vocabulary
-    """The same object where both sides have one vocabulary."""
+    """Target vocabulary; the same object as `source` for a joint vocabulary."""
     lengths: Lengths
 
     @classmethod
@@ -68,7 +68,7 @@ class FittedTranslator(Fitted):
         """Encode sources.
 
         Raises:
-            DataError: If one has no unit.
+            DataError: If a source has no unit.
         """
         return _encode_sources(self.source, texts, where)
 

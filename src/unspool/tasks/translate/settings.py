@@ -1,4 +1,4 @@
-"""Settings of translators, and what the command line says of them."""
+"""Settings and command-line help of the task `translate`: network, vocabulary, pairs, decoding and training."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class PairSettings(TableSettings):
     lists: ClassVar = {"forms": partial(forms_of, "rows")}
 
     format: str | None = None
-    """Form of the files ({forms}, or parallel: two files, line by line); None: by file name."""
+    """File format ({forms}, or parallel: two files, aligned line by line). None: by file name."""
     source: str | None = None
-    """Column that holds the source: a name, or a number from 1. None: source, src, question, input, or the first."""
+    """Source column: a name, or a number from 1. None: source, src, question, input, or the first."""
     target: str | None = None
-    """Column that holds the target: a name, or a number from 1. None: target, tgt, answer, output, or the second."""
+    """Target column: a name, or a number from 1. None: target, tgt, answer, output, or the second."""
 
 
 class TranslatorSettings(Settings):
-    """A text in, another text out."""
+    """Settings of a translator."""
 
     network: TranslatorNetwork = TranslatorNetwork(hidden=256, embedding=256)
     vocabulary: PairVocabularySettings = PairVocabularySettings(size=8000)
@@ -46,39 +46,41 @@ class TranslatorSettings(Settings):
     )
     decoding: DecodingSettings = DecodingSettings()
     label_smoothing: Fraction = 0.1
-    """Share of the target spread over the vocabulary in training."""
+    """Label smoothing: share of the target distribution spread over the vocabulary."""
     sampling_start: Probability = 0.0
-    """Chance at the start of training that the decoder reads its own last word instead of the true one; 1 from start to
-    end is free running."""
+    """Scheduled sampling: probability at the start of training that the decoder reads its own prediction instead of
+    the reference. 0: teacher forcing; 1 at start and end: free running."""
     sampling_end: Probability = 0.0
-    """The same chance at the end of training; between them it moves evenly (scheduled sampling)."""
+    """Scheduled sampling: the same probability at the end of training, with linear interpolation between."""
     coverage: NonNegative = 0.0
-    """Weight in the training loss of attending twice to the same place (networks with attention)."""
+    """Weight of the coverage loss, which penalises repeated attention to the same source position (networks with
+    attention)."""
     copy_unknown: bool = False
-    """Whether an unknown word in the output is replaced by the source word most attended to (word units, attention)."""
+    """Whether to replace an unknown output word by the source word with the largest attention weight (word units,
+    attention)."""
     choose_by: Literal["bleu", "perplexity"] = "bleu"
-    """What chooses the best weights: BLEU of greedy outputs, or perplexity, which is faster."""
+    """Validation score that selects the best weights: BLEU of greedy outputs, or perplexity, which is faster."""
     tokenization: Literal["13a", "none", "intl", "zh", "char"] = "13a"
-    """How sacreBLEU splits texts before it counts: 13a for ordinary text, none for text that is split already."""
+    """Tokenization of sacreBLEU: 13a for ordinary text, none for tokenized text."""
     references: Literal["grouped", "single"] = "grouped"
-    """grouped: pairs with the same source count as one sentence with several right outputs; single: each for itself."""
+    """grouped: pairs with the same source form one sentence with several references; single: one reference per pair."""
 
     def check(self) -> None:
-        """Refuse what only a network with attention can do."""
+        """Refuse contradictory settings, such as coverage without attention."""
         attends = self.network.network in ("dot", "additive", "bilinear", "transformer")
-        for name, wanted in (("coverage", self.coverage > 0), ("copy_unknown", self.copy_unknown)):
-            if wanted and not attends:
+        for name, enabled in (("coverage", self.coverage > 0), ("copy_unknown", self.copy_unknown)):
+            if enabled and not attends:
                 raise SettingError(
                     f"{name} needs attention, and network = {self.network.network} has none; "
                     f"choose dot, additive, bilinear or transformer"
                 )
         if self.copy_unknown and self.vocabulary.units in ("bpe", "unigram"):
             raise SettingError(
-                f"copy_unknown copies unknown words, and to units = {self.vocabulary.units} nothing is unknown; "
-                f"also say {option('units', 'word')} or {option('units', 'blank')}"
+                f"copy_unknown copies unknown words, and units = {self.vocabulary.units} has no unknown words; "
+                f"also set {option('units', 'word')} or {option('units', 'blank')}"
             )
         if self.network.network == "concatenated" and not self.vocabulary.joint:
-            raise SettingError(f"network = concatenated reads source and target alike: it needs {option('joint')}")
+            raise SettingError(f"network = concatenated needs one vocabulary for source and target: {option('joint')}")
 
 
 ENTRY = TaskEntry(

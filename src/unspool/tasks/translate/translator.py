@@ -1,4 +1,4 @@
-"""Many to many, free length: a text in, another text out."""
+"""`Translator`, the task of sequence-to-sequence learning: a text in, another text out."""
 
 from __future__ import annotations
 
@@ -44,43 +44,43 @@ if TYPE_CHECKING:
 
 __all__ = ["Translation", "Translator"]
 
-_LONGEST = 512  # units of a source that are read; what comes after is left out
+_LONGEST = 512  # maximum source length in units; longer sources are truncated
 
 
 class Translation(NamedTuple):
-    """What a translator makes of one text."""
+    """Prediction of a translator for one text."""
 
     text: str
     translation: str
     score: float
-    """What outputs are ordered by: log-probability in nats, over the length penalty."""
+    """Ranking score: log-probability in nats, divided by the length penalty."""
     others: list[tuple[str, float]]
-    """The next best outputs with their scores, where more than one was asked for."""
+    """The next best outputs with their scores, if `decoding.best` is above 1."""
     source_units: list[str]
     target_units: list[str]
-    """The output in units, and its end."""
+    """Units of the output; an empty string marks its end."""
     attention: list[list[float]] | None
-    """Where each of them looked, a weight for each source unit; None where the network has no attention."""
+    """Attention weights, one row per target unit and one column per source unit; None without attention."""
     caution: str = ""
-    """Why the output may be worth little: a source longer than any seen in training, or without a known unit."""
+    """Warning about an unreliable output: the source is longer than in training, or has no unit of the vocabulary."""
 
     def __repr__(self) -> str:
         return f"<Translation {brief(self.translation)} of {brief(self.text)}>"
 
     def line(self) -> str:
-        """The translation, and below it the next best ones with their scores, where they were asked for."""
+        """Format the translation; with several outputs, one line per output with its score."""
         if not self.others:
             return self.translation
         rows = [(self.translation, self.score), *self.others]
         return "".join(f"{text}\t{score:.4f}\n" for text, score in rows)
 
     def record(self) -> dict[str, Any]:
-        """All fields."""
+        """Return all fields."""
         return {**self._asdict(), "others": [list(other) for other in self.others]}
 
 
 class Translator(Task[PairExamples, FittedTranslator]):
-    """Reads a text and writes another: a translation, a summary, an answer, a spelling.
+    """Sequence-to-sequence model: reads a text and writes another, such as a translation, summary or spelling.
 
     Example:
         >>> from unspool import Translator
@@ -100,7 +100,7 @@ class Translator(Task[PairExamples, FittedTranslator]):
 
     @property
     def source_vocabulary(self) -> Vocabulary:
-        """Units of the sources.
+        """Vocabulary of the sources.
 
         Raises:
             UsageError: If the model has not been trained.
@@ -109,7 +109,7 @@ class Translator(Task[PairExamples, FittedTranslator]):
 
     @property
     def target_vocabulary(self) -> Vocabulary:
-        """Units of the targets.
+        """Vocabulary of the targets.
 
         Raises:
             UsageError: If the model has not been trained.
@@ -120,7 +120,7 @@ class Translator(Task[PairExamples, FittedTranslator]):
 
     @property
     def score_titles(self) -> dict[str, str]:
-        """BLEU under the name of the search that wrote the outputs."""
+        """Title of BLEU with the decoding method."""
         decoding = self.settings.decoding
         return {"bleu": f"bleu (beam {decoding.beam})" if decoding.search == "beam" else f"bleu ({decoding.search})"}
 
@@ -171,12 +171,12 @@ class Translator(Task[PairExamples, FittedTranslator]):
     # ---- scores ------------------------------------------------------------------------------------------------
 
     def _score(self, model: nn.Module, examples: PairExamples) -> dict[str, float]:
-        found = {"perplexity": self._perplexity(model, examples)}
+        scores = {"perplexity": self._perplexity(model, examples)}
         if self.settings.choose_by == "bleu":
             sources, references = self._grouped(examples)
             outputs = self._outputs(model, sources, DecodingSettings(search="greedy"))
-            found["bleu"] = corpus_bleu(outputs, references, self.settings.tokenization)
-        return found
+            scores["bleu"] = corpus_bleu(outputs, references, self.settings.tokenization)
+        return scores
 
     def _final_score(self, model: nn.Module, examples: PairExamples) -> dict[str, float]:
         sources, references = self._grouped(examples)
@@ -192,7 +192,7 @@ class Translator(Task[PairExamples, FittedTranslator]):
         return grouped(examples.sources, examples.targets, together=self.settings.references == "grouped")
 
     def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
-        """How the scores of data, as `evaluate` takes them, are counted: sacreBLEU's signature."""
+        """Return sacreBLEU's signature for the scores of `evaluate`."""
         _, references = self._grouped(self._read(self._data_source(data, labels)))
         return [f"BLEU as {signature(references, self.settings.tokenization)}"]
 
@@ -201,12 +201,12 @@ class Translator(Task[PairExamples, FittedTranslator]):
         return pair_perplexity(model, self.fitted.encode(examples), batched_tokens(self.settings))
 
     def _outputs(self, model: nn.Module, texts: Sequence[str], decoding: DecodingSettings) -> list[str]:
-        chance = torch.Generator(device_of(model)).manual_seed(self.settings.training.seed)  # scores are repeatable
-        written = self._write(model, self._read_texts(texts), decoding, generator=chance)
-        return [self._text(best[0], text) for best, text in zip(written, texts, strict=True)]
+        generator = torch.Generator(device_of(model)).manual_seed(self.settings.training.seed)  # reproducible scores
+        outputs = self._write(model, self._read_texts(texts), decoding, generator=generator)
+        return [self._text(best[0], text) for best, text in zip(outputs, texts, strict=True)]
 
     def _read_texts(self, texts: Sequence[str]) -> Sequences:
-        """The units of texts that are to be translated, as far as they are read."""
+        """Encode and truncate the sources."""
         sources = self.fitted.encode_sources(texts, [f"text {number}" for number in range(1, len(texts) + 1)])
         return Sequences.of(ids[:_LONGEST] for ids in sources)
 
@@ -218,15 +218,15 @@ class Translator(Task[PairExamples, FittedTranslator]):
         prefixes: Sequence[Sequence[int]] | None = None,
         generator: torch.Generator | None = None,
     ) -> list[list[Hypothesis]]:
-        """The outputs for every source, best first."""
+        """Decode the outputs of every source, best first."""
         assert isinstance(model, EncoderDecoder)
-        model_device, found = device_of(model), [[]] * len(sources)  # type: ignore[var-annotated]
+        model_device, outputs = device_of(model), [[]] * len(sources)  # type: ignore[var-annotated]
         forced = max(map(len, prefixes), default=0) if prefixes is not None else 0
         budget = max(1024, batched_tokens(self.settings) // (2 * max(1, decoding.beam)))
         for places, batch in evaluation_batches(Examples(sources), batch_tokens=budget):
             assert isinstance(batch, Tokens)
             tokens = batch.to(model_device)
-            written = decode(
+            hypotheses = decode(
                 model,
                 self._started(model, tokens),
                 settings=decoding,
@@ -236,12 +236,12 @@ class Translator(Task[PairExamples, FittedTranslator]):
                 source_lengths=tokens.lengths,
                 generator=generator,
             )
-            for place, best in zip(places, written, strict=True):
-                found[place] = best
-        return found
+            for place, best in zip(places, hypotheses, strict=True):
+                outputs[place] = best
+        return outputs
 
     def _limits(self, lengths: Tensor, forced: int) -> Tensor:
-        """How long the outputs for sources of some lengths may be, by what was seen in training."""
+        """Return the maximum output lengths for some source lengths, by the length ratio in training."""
         limits = (lengths * self.fitted.lengths.ratio + 10).long() + forced
         return limits.clamp(max=most_written(self.settings.network))
 
@@ -253,13 +253,13 @@ class Translator(Task[PairExamples, FittedTranslator]):
         return never_written(self.target_vocabulary, device, unknown=self.settings.copy_unknown)
 
     def _text(self, hypothesis: Hypothesis, source: str) -> str:
-        """The output as text; unknown words from the source, if so set."""
+        """Convert an output to text; with `copy_unknown`, replace unknown words by attended source words."""
         if not self.settings.copy_unknown or hypothesis.attention is None or UNKNOWN not in hypothesis.ids:
             return self.target_vocabulary.decode(hypothesis.ids)
         words = self.source_vocabulary.encode_with_offsets(source).units
-        looked = hypothesis.attention.argmax(1)
+        attended = hypothesis.attention.argmax(1)
         pieces = [
-            words[min(int(looked[step]), len(words) - 1)] if id == UNKNOWN else self.target_vocabulary.unit(id)
+            words[min(int(attended[step]), len(words) - 1)] if id == UNKNOWN else self.target_vocabulary.unit(id)
             for step, id in enumerate(hypothesis.ids)
         ]
         return (" " if self.target_vocabulary.units in ("word", "blank") else "").join(pieces)
@@ -295,13 +295,16 @@ class Translator(Task[PairExamples, FittedTranslator]):
         """Translate one text, or each of several.
 
         Args:
-            texts: What to translate: a text or a list of texts.
-            decoding: How to write; the model's own settings if omitted.
-            begin: What each output is forced to begin with.
-            seed: Start of chance, where outputs are drawn.
+            texts: A text or a list of texts.
+            decoding: Decoding settings; those of the model if omitted.
+            begin: Forced prefix of each output.
+            seed: Random seed for sampling.
+
+        Returns:
+            One prediction for one text, or a list for several.
 
         Raises:
-            DataError: If a text holds no unit.
+            DataError: If a text contains no unit.
             UsageError: If the model has not been trained.
         """
         return self._for_each(texts, lambda listed: self._translated(listed, decoding, begin, seed))
@@ -314,44 +317,44 @@ class Translator(Task[PairExamples, FittedTranslator]):
         generator = None
         if seed is not None:
             generator = seeded(seed, device_of(self.model))
-        written = self._write(self.model, sources, decoding or self.settings.decoding, prefixes, generator)
-        return [self._translation(text, best) for text, best in zip(texts, written, strict=True)]
+        outputs = self._write(self.model, sources, decoding or self.settings.decoding, prefixes, generator)
+        return [self._translation(text, best) for text, best in zip(texts, outputs, strict=True)]
 
     def stream(
         self, text: str, *, decoding: DecodingSettings | None = None, begin: str = "", seed: int | None = None
     ) -> Iterator[str]:
-        """Translate one text, piece by piece as the translation is written.
+        """Translate one text and yield the translation piece by piece.
 
-        The pieces joined are the translation that `predict` gives with the same settings. A beam is decided at its end
-        only: where the model's own settings say beam, the greedy search writes instead, as in `predict(text,
-        decoding=DecodingSettings(search="greedy"))`. A unit is computed when its piece is asked for: closing the
-        iterator, or leaving a `for` loop, ends the work.
+        The joined pieces equal the translation of `predict` with the same settings. Beam search has no partial result:
+        if the settings of the model specify beam search, `stream` decodes greedily, as in `predict(text,
+        decoding=DecodingSettings(search="greedy"))`. Decoding is lazy: closing the iterator, or leaving a `for` loop,
+        stops it.
 
         Args:
-            text: What to translate.
-            decoding: How to write: greedy or sample, and one output. The model's own settings if omitted.
-            begin: What the output is forced to begin with; it is yielded too.
-            seed: Start of chance, where the output is drawn.
+            text: The source text.
+            decoding: Decoding settings: greedy or sample, one output. Those of the model if omitted.
+            begin: Forced prefix of the output; the iterator yields it too.
+            seed: Random seed for sampling.
 
         Returns:
             An iterator of pieces of text, each at least one character.
 
         Raises:
-            DataError: If the text holds no unit.
-            SettingError: If `decoding` says beam or several outputs, or the model copies unknown words.
+            DataError: If the text contains no unit.
+            SettingError: If `decoding` specifies beam search or several outputs, or the model copies unknown words.
             UsageError: If the model has not been trained.
         """
         self._one_text(text, "stream")
         self._need_model()
         if self.settings.copy_unknown:
             raise SettingError(
-                "a translator that copies unknown words (copy_unknown = true) looks at the whole output, and writes it "
-                "in one piece: call predict"
+                "a translator that copies unknown words (copy_unknown = true) needs the whole output, and can't "
+                "stream it: call predict"
             )
         settings = stream_settings(decoding, self.settings.decoding)
         tokens = Tokens(*self._read_texts([text]).pad(np.array([0]))).to(device_of(self.model))
         prefix = self.target_vocabulary.encode(begin) if begin else []
-        written = stream(
+        steps = stream(
             self.model,
             self._started(self.model, tokens),
             settings=settings,
@@ -360,10 +363,10 @@ class Translator(Task[PairExamples, FittedTranslator]):
             prefix=prefix,
             generator=None if seed is None else torch.Generator(tokens.ids.device).manual_seed(seed),
         )
-        return text_pieces(self.target_vocabulary.decode, (unit for unit, _ in written), complete=True)
+        return text_pieces(self.target_vocabulary.decode, (unit for unit, _ in steps), complete=True)
 
-    def _translation(self, text: str, written: list[Hypothesis]) -> Translation:
-        best, *others = written
+    def _translation(self, text: str, hypotheses: list[Hypothesis]) -> Translation:
+        best, *others = hypotheses
         attention = None if best.attention is None else np.round(best.attention.astype(np.float64), 4).tolist()
         units = [self._shown(self.target_vocabulary, id) for id in best.ids] + [""] * best.finished
         return Translation(
@@ -378,40 +381,42 @@ class Translator(Task[PairExamples, FittedTranslator]):
         )
 
     def _caution(self, source: Sequence[int]) -> str:
-        """Why a source, in units, is unlike all that the model learned from."""
+        """Return a warning if the encoded source differs from all training data; empty otherwise."""
         if all(id == UNKNOWN for id in source):
             return "nothing in it is in the model's vocabulary: the output is a guess"
         if len(source) <= self.fitted.lengths.longest_source:
             return ""
-        read = f", of which {_LONGEST:,} are read" if len(source) > _LONGEST else ""
-        return f"{len(source):,} units{read}; the longest source in training had {self.fitted.lengths.longest_source:,}"
+        limit = f", of which {_LONGEST:,} are read" if len(source) > _LONGEST else ""
+        return (
+            f"{len(source):,} units{limit}; the longest source in training had {self.fitted.lengths.longest_source:,}"
+        )
 
     @staticmethod
     def _shown(vocabulary: Vocabulary, id: int) -> str:
-        """A unit as a person reads it."""
+        """Format a unit for people."""
         return vocabulary.decode([id]) or vocabulary.unit(id)
 
     def trace(self, text: str) -> Trace:
-        """Translate one text and return what encoder and decoder recorded, and where each unit written looked.
+        """Translate one text and return the recorded values of encoder and decoder, with attention maps.
 
-        The numbers are of one pass over the source and the whole output (see `trace_of_pair`); the decoder's are in
-        `written`, at each of its units and its end.
+        The values come from one forward pass over the source and the whole output (see `trace_of_pair`). `written`
+        holds those of the decoder, at each output unit and the end.
 
         Raises:
-            DataError: If the text holds no unit.
-            UsageError: If several texts came, or the model has not been trained.
+            DataError: If the text contains no unit.
+            UsageError: If `text` is not a single text, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
         sources = Sequences.of(ids[:_LONGEST] for ids in self.fitted.encode_sources([text], ["text"]))
-        written = self._write(self.model, sources, self.settings.decoding)[0]
-        said = self._translation(text, written)
-        batch = PairedExamples(sources, Sequences.of([np.array(written[0].ids, np.int64)])).batch(np.array([0]))
+        hypotheses = self._write(self.model, sources, self.settings.decoding)[0]
+        result = self._translation(text, hypotheses)
+        batch = PairedExamples(sources, Sequences.of([np.array(hypotheses[0].ids, np.int64)])).batch(np.array([0]))
         return trace_of_pair(
             self.model,
             batch.to(device_of(self.model)),
-            said.source_units,
-            said.target_units,
-            prediction={"translation": said.translation},
+            result.source_units,
+            result.target_units,
+            prediction={"translation": result.translation},
             summary=self._summary(),
         )

@@ -1,1 +1,1 @@
-"""The task `write`: what comes next in a text."""
+"""The task `write`: language modelling and text generation."""

@@ -1,4 +1,4 @@
-"""Running text for a language model: that of files, never whole in memory, or one in memory; cut by characters."""
+"""`Corpus`, running text for a language model: streamed from files or in memory, split by characters."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ _PIECE = 1 << 20  # characters
 
 @dataclass(frozen=True)
 class Corpus(Examples):
-    """A stretch of the text that files hold, one after the other, or of a text in memory."""
+    """A range of characters in concatenated files, or in a text in memory."""
 
     paths: tuple[str, ...]
-    """Empty for a text in memory."""
+    """Files, in order; empty for a text in memory."""
     begin: int
-    """Its first character, counted over all files."""
+    """Offset of the first character, over all files."""
     end: int
-    """The character after its last."""
+    """Offset after the last character."""
     text: str = field(default="", repr=False)
-    """All of a text in memory."""
+    """The whole text, if in memory."""
     whole_lines: bool = False
-    """Whether the text is only cut where a line begins."""
+    """Whether splits fall on line starts only."""
 
     @classmethod
     def of(cls, paths: tuple[str, ...], *, whole_lines: bool = False) -> Self:
-        """All the text of files.
+        """Return the whole text of files.
 
         Raises:
             DataError: If a file is missing, empty, or not UTF-8.
@@ -41,10 +41,10 @@ class Corpus(Examples):
 
     @classmethod
     def of_texts(cls, texts: Iterable[str], *, whole_lines: bool = False) -> Self:
-        """Texts in memory, one after the other as if each were a file.
+        """Concatenate texts in memory as if each were a file.
 
         Raises:
-            DataError: If there is none.
+            DataError: If there are no texts.
         """
         plain = [text.replace("\r\n", "\n") for text in texts]
         ends = ["\n" if not text.endswith("\n") else "" for text in plain[:-1]] + [""]
@@ -55,7 +55,7 @@ class Corpus(Examples):
         return self.end - self.begin
 
     def pieces(self) -> Iterator[str]:
-        """The text in pieces of about a megabyte."""
+        """Yield the text in pieces of about a million characters."""
         place = 0
         for piece in read_text(self.paths) if self.paths else _pieces(self.text):
             if place >= self.end:
@@ -66,10 +66,10 @@ class Corpus(Examples):
             place += len(piece)
 
     def divide(self, fraction: float, seed: int) -> tuple[Self, Self]:
-        """Cut the last share off, whatever the seed; see `Examples.divide`.
+        """Hold out the last share of the text, independent of the seed; see `Examples.divide`.
 
         Raises:
-            DataError: If there is too little text to cut.
+            DataError: If the text is too short to split.
         """
         cut = self.begin + int(len(self) * (1 - fraction))
         if self.whole_lines:
@@ -81,11 +81,11 @@ class Corpus(Examples):
         return replace(self, end=cut), replace(self, begin=cut)
 
     def sizes(self) -> dict[str, int]:
-        """How many characters there are."""
+        """Return the number of characters."""
         return {"characters": len(self)}
 
     def samples(self) -> Iterator[Sample]:
-        """The lines of the first megabyte."""
+        """Yield the lines of the first piece."""
         for number, line in enumerate(next(self.pieces(), "").splitlines(), 1):
             if line.strip():
                 yield Sample(f"line {number}", (line,))
@@ -100,7 +100,7 @@ class Corpus(Examples):
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """A text in pieces of about a megabyte that end at a line end, like those of a file."""
+    """Yield a text in pieces of about a million characters that end at line ends, like those of a file."""
     begin = 0
     while begin < len(text):
         end = text.rfind("\n", begin, begin + _PIECE) + 1 or begin + _PIECE

@@ -1,4 +1,4 @@
-"""Running text for the task `write`, read from files or memory; imports no torch."""
+"""Data of the task `write`: running text from files or memory; imports no torch."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def open_data(
         settings: The settings of the task.
         source: Files, or rows in memory.
         columns: Ignored; running text has no columns.
-        skip_bad: Leave lines that are not UTF-8 out and count them.
+        skip_bad: Skip and count lines that are not UTF-8.
 
     Raises:
         DataError: If a file is missing or empty.
@@ -31,15 +31,15 @@ def open_data(
 
 
 def samples(lines: Iterable[Line]) -> Iterator[Sample]:
-    """The lines as summaries and checks show them."""
+    """Convert lines to samples for summaries and checks."""
     return (Sample(line.where, (line.text,)) for line in lines if line.text.strip())
 
 
 def text_of(row: Row) -> str:
-    """The text of an example in memory.
+    """Return the text of an example in memory.
 
     Raises:
-        DataError: If it is no text, or empty.
+        DataError: If the value is not a text, or empty.
     """
     text = row.values.get("text")
     if not isinstance(text, str):

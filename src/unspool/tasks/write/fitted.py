@@ -1,4 +1,4 @@
-"""What a language model learned beside weights: its vocabulary."""
+"""Fitted state of a language model: the vocabulary."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["FittedLanguageModel"]
 
 @dataclass(frozen=True)
 class FittedLanguageModel(Fitted):
-    """The units of a language model."""
+    """Vocabulary of a language model."""
 
     vocabulary: Vocabulary
 
     @classmethod
     def learn(cls, examples: Corpus, settings: LanguageModelSettings) -> Self:
-        """Learn the units of a text; see `Fitted.learn`."""
+        """Learn the vocabulary of a text; see `Fitted.learn`."""
         return cls(learned_vocabulary(examples.pieces(), settings.vocabulary))
 
     def save(self, folder: Path) -> None:

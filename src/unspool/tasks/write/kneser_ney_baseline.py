@@ -1,11 +1,11 @@
-"""An n-gram language model with modified Kneser–Ney smoothing: what counting alone achieves.
+"""N-gram language-model baseline with modified Kneser–Ney smoothing.
 
 Source: Chen and Goodman 1998, TR-10-98, section 4.1.6 (interpolated, three discounts per order)::
 
     p(w | h) = max(a(hw) - D(a(hw)), 0) / a(h·) + gamma(h) p(w | h without its first word)
 
-`a` counts occurrences in the highest order; in lower ones, how many different words stand before. The order ends at a
-uniform distribution. Text is one stream: end-of-sentence marks are words like others, contexts reach across them.
+`a` counts occurrences in the highest order, and distinct preceding words in lower orders. The recursion ends at a
+uniform distribution. Text is one stream: end-of-sentence marks are ordinary words, and contexts extend across them.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _ABSENT = -1
 
 
 class _Level(NamedTuple):
-    """The n-grams of one length, by their place in `keys`.
+    """The n-grams of one order, by their index in `keys`.
 
-    An n-gram's key is `place of its first n-1 words * vocabulary + last word`, so places chain from level to level.
+    The key of an n-gram is `index of its first n-1 words * vocabulary + last word`: indices chain between orders.
     """
 
     keys: Ids
-    """Sorted, (n-grams,)."""
+    """Sorted keys, (n-grams,)."""
     discounted: NDArray[np.float32]
     """The first term of the equation, (n-grams,)."""
     backoff: NDArray[np.float32]
@@ -41,13 +41,13 @@ class _Level(NamedTuple):
 
 
 class KneserNey:
-    """A smoothed n-gram model over integer ids.
+    """Smoothed n-gram model over integer ids.
 
     Attributes:
-        order: Longest n-gram, in tokens.
-        vocab_size: How many ids there are.
-        trained_on: Tokens it was counted on.
-        given: Tokens that were to be had; more than `trained_on` where the rest was left out to bound memory.
+        order: Maximum n-gram length, in tokens.
+        vocab_size: Number of ids.
+        trained_on: Number of training tokens.
+        given: Number of available tokens; larger than `trained_on` if a limit on memory left some out.
     """
 
     def __init__(self, order: int, vocab_size: int, levels: list[_Level], trained_on: int, given: int) -> None:
@@ -60,19 +60,19 @@ class KneserNey:
 
         Args:
             ids: The text as one stream, (tokens,), any integer type; may be a memory map.
-            vocab_size: How many ids there are; every id is below it.
-            order: Longest n-gram, in tokens, at least 1.
-            max_tokens: Only the first so many tokens are counted; that bounds time and memory (150 bytes per token).
+            vocab_size: Number of ids; every id is below this number.
+            order: Maximum n-gram length, in tokens, at least 1.
+            max_tokens: Maximum number of training tokens; bounds time and memory (150 bytes per token).
 
         Raises:
-            DataError: If the text is empty or holds an id that is not below `vocab_size`.
+            DataError: If the text is empty, or an id is not below `vocab_size`.
         """
         if order < 1:
             raise DataError(f"the order of an n-gram model is at least 1, not {order}")
         tokens = np.asarray(ids[:max_tokens]).astype(np.int64)
         _check_ids(tokens, vocab_size)
         levels: list[_Level] = []
-        # The place of the n-gram that begins at each token; to begin with, of the one empty n-gram.
+        # Index of the n-gram that begins at each token; initially that of the empty n-gram.
         contexts: Ids = np.zeros(len(tokens), dtype=np.int64)
         num_contexts = num_contexts_below = 1
         keys = counts = contexts
@@ -86,7 +86,7 @@ class KneserNey:
                 return_counts=True,
             )
             if length > 1:
-                # Each different n-gram stands for one word before the n-gram that is left when its first word goes.
+                # Each distinct n-gram adds one preceding word to the n-gram without its first word.
                 words_before = np.bincount(contexts[1:][first], minlength=len(shorter))
                 levels.append(_level(shorter, num_contexts_below, words_before, vocab_size))
             num_contexts_below, num_contexts = num_contexts, len(keys)
@@ -96,38 +96,38 @@ class KneserNey:
 
     @property
     def note(self) -> str:
-        """One phrase that says what this is and what it was counted on."""
+        """Description of the model and its training data, in one phrase."""
         part = "" if self.trained_on == self.given else f", counted on the first {self.trained_on:,} of {self.given:,}"
         return f"Kneser-Ney {self.order}-gram{part}"
 
     def nats(self, ids: NDArray[Any], *, chunk: int = 1_000_000) -> Floats:
-        """The negative log-likelihood of every token of a text given those before it, in nats.
+        """Return the negative log-likelihood of every token given the previous tokens, in nats.
 
         Args:
             ids: The text as one stream, (tokens,).
-            chunk: Tokens worked on at a time, which bounds memory.
+            chunk: Tokens per step; bounds memory.
 
         Returns:
-            (tokens,)
+            Negative log-likelihoods, (tokens,).
 
         Raises:
-            DataError: If the text is empty or holds an id that is not below `vocab_size`.
+            DataError: If the text is empty, or an id is not below `vocab_size`.
         """
-        found = np.empty(len(ids))
+        nats = np.empty(len(ids))
         for start in range(0, len(ids), chunk):
             reach = max(0, start - self.order + 1)
             tokens = np.asarray(ids[reach : start + chunk]).astype(np.int64)
             _check_ids(tokens, self.vocab_size)
-            found[start : start + chunk] = -np.log(self._probabilities(tokens)[start - reach :])
+            nats[start : start + chunk] = -np.log(self._probabilities(tokens)[start - reach :])
         if not len(ids):
             _check_ids(np.asarray(ids), self.vocab_size)
-        return found
+        return nats
 
     def evaluate(self, ids: NDArray[Any], characters: int | None = None) -> dict[str, float]:
-        """`nats`, `perplexity` and, with `characters`, `bits_per_character` of a text.
+        """Return `nats`, `perplexity` and, with `characters`, `bits_per_character` of a text.
 
         Raises:
-            DataError: As `nats`.
+            DataError: If the text is empty, or an id is not below `vocab_size`.
         """
         return language_model_scores(float(self.nats(ids).sum()), len(ids), characters)
 
@@ -135,53 +135,53 @@ class KneserNey:
         result = np.full(len(tokens), 1 / self.vocab_size)
         contexts: Ids = np.zeros(len(tokens), dtype=np.int64)
         for level in self._levels:
-            # contexts[i] is the place of the n-gram that ends before token i, or absent.
-            there = np.flatnonzero(contexts != _ABSENT)
-            context = contexts[there]
-            places = _find(level.keys, context * self.vocab_size + tokens[there])
+            # contexts[i] is the index of the n-gram that ends before token i, or absent.
+            present = np.flatnonzero(contexts != _ABSENT)
+            context = contexts[present]
+            places = _find(level.keys, context * self.vocab_size + tokens[present])
             first_term = np.where(places == _ABSENT, 0, level.discounted[places])
-            result[there] = first_term + level.backoff[context] * result[there]
+            result[present] = first_term + level.backoff[context] * result[present]
             contexts = np.full(len(tokens), _ABSENT, dtype=np.int64)
-            follows = there + 1 < len(tokens)
-            contexts[there[follows] + 1] = places[follows]
+            follows = present + 1 < len(tokens)
+            contexts[present[follows] + 1] = places[follows]
         return result
 
 
 def _level(keys: Ids, num_contexts: int, counts: Ids, vocab_size: int) -> _Level:
-    """Discount one level's counts.
+    """Discount the counts of one order.
 
     Args:
-        keys: Its n-grams, sorted.
-        num_contexts: N-grams of the level below.
-        counts: How often each occurs, or after how many different words; (n-grams,).
-        vocab_size: How many ids there are.
+        keys: Sorted keys of its n-grams, (n-grams,).
+        num_contexts: Number of n-grams of the order below.
+        counts: Occurrences, or distinct preceding words, of each n-gram, (n-grams,).
+        vocab_size: Number of ids.
     """
     context = keys // vocab_size
     discount = _discounts(counts)[np.minimum(counts, 3)]
     total = np.bincount(context, weights=counts, minlength=num_contexts)
-    held_back = np.bincount(context, weights=np.minimum(discount, counts), minlength=num_contexts)
-    seen = total > 0
-    backoff = np.ones(num_contexts)  # a context seen only at the very end leaves all to the shorter one
-    backoff[seen] = held_back[seen] / total[seen]
+    reserve = np.bincount(context, weights=np.minimum(discount, counts), minlength=num_contexts)
+    mask = total > 0
+    backoff = np.ones(num_contexts)  # a context without continuation backs off completely
+    backoff[mask] = reserve[mask] / total[mask]
     discounted = np.maximum(counts - discount, 0) / np.maximum(total, 1)[context]
     return _Level(keys, discounted.astype(np.float32), backoff.astype(np.float32))
 
 
 def _discounts(counts: Ids) -> Floats:
-    """D for counts of 0, 1, 2, and 3 or more; Chen and Goodman's estimates, kept in range where counts are few."""
+    """Chen and Goodman's discounts D for counts of 0, 1, 2, and 3 or more, with a fallback for few counts."""
     n1, n2, n3, n4 = (int((counts == c).sum()) for c in (1, 2, 3, 4))
     if not (n1 and n2):
         return np.array([0.0, 0.5, 0.5, 0.5])
     y = n1 / (n1 + 2 * n2)
     estimates = [1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3 if n3 else y]
-    # With few counts an estimate may leave (0, count]; absolute discounting's single one, y, is between 0 and 1.
+    # With few counts an estimate may leave (0, count). The fallback is y, the absolute discount, between 0 and 1.
     return np.array([0.0, *(d if 0 < d < c else y for c, d in enumerate(estimates, start=1))])
 
 
-def _find(keys: Ids, wanted: Ids) -> Ids:
-    """The place of each wanted key, or absent."""
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    return np.where(keys[places] == wanted, places, _ABSENT)
+def _find(keys: Ids, queries: Ids) -> Ids:
+    """Return the index of each query among sorted keys, or `_ABSENT`."""
+    places = np.minimum(np.searchsorted(keys, queries), len(keys) - 1)
+    return np.where(keys[places] == queries, places, _ABSENT)
 
 
 def _check_ids(tokens: NDArray[Any], vocab_size: int) -> None:

@@ -1,4 +1,4 @@
-"""Predict the next unit of a text, and write on."""
+"""`LanguageModel`, the task of language modelling: next-unit prediction and text generation."""
 
 from __future__ import annotations
 
@@ -59,20 +59,20 @@ if TYPE_CHECKING:
 
 __all__ = ["LanguageModel", "Reading"]
 
-_IN_MEMORY = 50_000_000  # characters; longer texts are written to a file of token ids and mapped from it
-_SCORED = 5_000_000  # tokens that the n-gram baseline is scored on
-_QUICK = 1_000_000  # tokens that are looked at while training
+_IN_MEMORY = 50_000_000  # characters; the ids of longer texts go to a memory-mapped file
+_SCORED = 5_000_000  # maximum evaluation tokens of the n-gram baseline
+_QUICK = 1_000_000  # maximum validation tokens during training
 
 
 class Reading(NamedTuple):
-    """What a language model says of one text."""
+    """Prediction of a language model for one text."""
 
     text: str
     units: list[str]
     nats: list[float]
-    """-log p of each unit, given those before it."""
+    """Negative log-likelihood of each unit given the previous units, in nats."""
     next: dict[str, float]
-    """The likeliest units to follow, with their probabilities."""
+    """Probabilities of the most probable next units, most probable first."""
 
     @property
     def perplexity(self) -> float:
@@ -83,16 +83,16 @@ class Reading(NamedTuple):
         return f"<Reading with perplexity {self.perplexity:.4g}: {brief(self.text)}>"
 
     def line(self) -> str:
-        """Perplexity and text, with a tab between."""
+        """Format perplexity and text, separated by a tab."""
         return f"{self.perplexity:.4g}\t{self.text}"
 
     def record(self) -> dict[str, Any]:
-        """Text, units, their nats, what may follow, and the perplexity."""
+        """Return all fields and the perplexity."""
         return {**self._asdict(), "perplexity": self.perplexity}
 
 
 class LanguageModel(Task[Corpus, FittedLanguageModel]):
-    """Reads text and predicts, after each unit, the next; writes on from a prompt.
+    """Language model: predicts the next unit of a text, and generates text from a prompt.
 
     Example:
         >>> from unspool import LanguageModel
@@ -111,7 +111,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The units.
+        """Vocabulary of units.
 
         Raises:
             UsageError: If the model has not been trained.
@@ -128,7 +128,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         return ("text",)
 
     def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
-        """As in other tasks; a string with a line break in it is a text."""
+        """Return paths or rows as in other tasks; a string with a line break is a text."""
         if labels is not None:
             raise UsageError("a language model learns from texts alone, and labels came; pass the texts only")
         if not isinstance(data, str):
@@ -157,7 +157,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         return self.settings.vocabulary.units in ("word", "blank")
 
     def _tokens(self, corpus: Corpus) -> NDArray[Any]:
-        """The ids of a text, (tokens,); while training kept, in memory if the text is short, else in a mapped file."""
+        """Return the ids of a text, (tokens,). Training caches them in memory, or in a mapped file for long texts."""
         if self._scratch is None:
             return token_array(corpus.pieces(), self.vocabulary)
         if corpus not in self._encoded:
@@ -169,7 +169,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
                 if not os.path.lexists(file):
                     self._scratch.mkdir(parents=True, exist_ok=True)
                     TokenFile.write(file, corpus.pieces(), self.vocabulary)
-                # after a resume it was there: the same data, by their hash, and whole, or not at all
+                # After a resume the file exists. Its name holds the hash of the data, and its write is atomic.
                 tokens = TokenFile(file, len(self.vocabulary)).tokens
             self._encoded[corpus] = tokens
         return self._encoded[corpus]
@@ -220,14 +220,14 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     # ---- scores ------------------------------------------------------------------------------------------------
 
     def _score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
-        """Quick scores while training: the first million units, in up to 16 columns, each begun without a past."""
+        """Score the first million units quickly, in up to 16 parallel columns, each from the initial state."""
         whole = self._tokens(examples)
         tokens = whole[:_QUICK]
         characters = len(examples) if len(tokens) == len(whole) else None
         return self._read_through(model, tokens, characters, columns=max(1, min(16, len(tokens) // 2000)))
 
     def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
-        """Scores of the whole text, read as one stream with its state carried on; over 2 million units, as a few."""
+        """Score the whole text as one stream with carried state; above 2 million units, as several streams."""
         tokens = self._tokens(examples)
         return self._read_through(model, tokens, len(examples), columns=max(1, len(tokens) // 1_000_000))
 
@@ -238,7 +238,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         device, nats, count, state = device_of(model), 0.0, 0, None
         steps = max(16, 512 // columns)
         if self.settings.network.network == "transformer":
-            steps = self.settings.training.steps  # all that it sees
+            steps = self.settings.training.steps  # its context length
         for window in Windows(tokens, batch_size=columns, steps=steps).epoch(0):
             result = model.loss(window.to(device), state)  # type: ignore[operator]
             nats, count, state = nats + float(result.total), count + result.count, result.carry
@@ -271,10 +271,10 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     @overload
     def predict(self, texts: Iterable[str]) -> list[Reading]: ...
     def predict(self, texts: str | Iterable[str]) -> Reading | list[Reading]:
-        """Say of one text, or of each of several, how likely each unit was, and what is likely to follow.
+        """Score each unit of one text, or of several texts, and predict the next unit.
 
         Raises:
-            DataError: If a text holds no unit.
+            DataError: If a text contains no unit.
             UsageError: If the model has not been trained.
         """
         return self._for_each(
@@ -296,7 +296,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
 
     @torch.no_grad()
     def likelier(self, prefix: list[int], one: int, other: int) -> bool:
-        """Whether, after a prefix of ids, one unit is likelier than another."""
+        """Whether one unit is more probable than another after a prefix of ids."""
         self._need_model()
         ids = torch.tensor(prefix, device=device_of(self.model)).unsqueeze(1)
         outputs, _ = self.model.states(ids, None)
@@ -313,15 +313,15 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         top_p: float | None = None,
         seed: int | None = None,
     ) -> str:
-        """Write on from a prompt; the result holds the prompt and what follows.
+        """Generate text from a prompt; the result includes the prompt.
 
         Args:
-            prompt: How the text begins; a new line if empty.
-            length: How many units to write.
-            temperature: Above 1 is bolder, below 1 safer; 0 always takes the likeliest.
-            top_k: Choose among this many likeliest units only.
-            top_p: Choose among the fewest likeliest units whose chances add up to this.
-            seed: The same seed writes the same text.
+            prompt: Beginning of the text; a new line if empty.
+            length: Number of units to generate, at least 0.
+            temperature: Sampling temperature, at least 0; 0 always takes the most probable unit.
+            top_k: Sample only from this number of most probable units.
+            top_p: Nucleus sampling: sample only from the smallest set of units with this total probability.
+            seed: Random seed; the same seed gives the same text.
 
         Raises:
             SettingError: If a setting is out of its range.
@@ -341,24 +341,24 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         top_p: float | None = None,
         seed: int | None = None,
     ) -> Iterator[str]:
-        """Write on from a prompt, piece by piece as the text is written.
+        """Generate text from a prompt and yield the text piece by piece, without the prompt.
 
-        The pieces joined are what `generate` writes with the same arguments, without the prompt. A unit is computed
-        when its piece is asked for: closing the iterator, or leaving a `for` loop, ends the work.
+        The joined pieces equal the text of `generate` with the same arguments. Generation is lazy: closing the
+        iterator, or leaving a `for` loop, stops it.
 
         Args:
-            prompt: As in `generate`, and so are all others.
-            length: How many units to write.
-            temperature: Above 1 is bolder, below 1 safer; 0 always takes the likeliest.
-            top_k: Choose among this many likeliest units only.
-            top_p: Choose among the fewest likeliest units whose chances add up to this.
-            seed: The same seed writes the same text.
+            prompt: Beginning of the text; a new line if empty.
+            length: Number of units to generate, at least 0.
+            temperature: Sampling temperature, at least 0; 0 always takes the most probable unit.
+            top_k: Sample only from this number of most probable units.
+            top_p: Nucleus sampling: sample only from the smallest set of units with this total probability.
+            seed: Random seed; the same seed gives the same text.
 
         Returns:
             An iterator of pieces of text, each at least one character.
 
         Raises:
-            SettingError: If a setting is out of its range; when the first piece is asked for.
+            SettingError: If a setting is out of its range; raised with the first piece.
             UsageError: If the model has not been trained, or `length` is negative.
         """
         self._one_text(prompt, "stream")
@@ -370,7 +370,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         if seed is not None:
             generator = seeded(seed, device)
         begin = [END, *self.vocabulary.encode(prompt)]
-        drawn = sample(
+        units = sample(
             self.model,
             torch.tensor(begin, device=device).unsqueeze(1),
             length=length,
@@ -380,7 +380,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
             top_p=top_p,
             generator=generator,
         )
-        return text_pieces(self.vocabulary.decode, (int(unit) for unit in drawn), begin=begin)
+        return text_pieces(self.vocabulary.decode, (int(unit) for unit in units), begin=begin)
 
     def _forbidden(self, device: torch.device) -> Tensor:
         forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=device)
@@ -388,28 +388,28 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         return forbidden
 
     def trace(self, text: str) -> Trace:
-        """Read one text and return what the network recorded, and how surprising each unit was.
+        """Read one text and return the recorded intermediate values, and the surprisal of each unit in nats.
 
         Raises:
-            DataError: If the text holds no unit.
-            UsageError: If several texts came, or the model has not been trained.
+            DataError: If the text contains no unit.
+            UsageError: If `text` is not a single text, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
-        said = self._reading(text, "text")
+        reading = self._reading(text, "text")
         ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
         _, arrays, notes = self._recorded(lambda: self.model.states(ids, None))
-        arrays = {name: array[1:] for name, array in arrays.items()}  # what stood before the text is not shown
-        prediction = {"surprise": said.nats, "probabilities": said.next}
-        return Trace(tuple(said.units), arrays, prediction, self._summary(), notes)
+        arrays = {name: array[1:] for name, array in arrays.items()}  # without the start symbol
+        prediction = {"surprise": reading.nats, "probabilities": reading.next}
+        return Trace(tuple(reading.units), arrays, prediction, self._summary(), notes)
 
 
 def _first(arrays: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
-    """The first tokens of a stream, as one array."""
-    taken: list[NDArray[Any]] = []
+    """Return the first tokens of a stream as one array."""
+    parts: list[NDArray[Any]] = []
     for array in arrays:
-        taken.append(array[:count])
-        count -= len(taken[-1])
+        parts.append(array[:count])
+        count -= len(parts[-1])
         if count <= 0:
             break
-    return np.concatenate(taken)
+    return np.concatenate(parts)

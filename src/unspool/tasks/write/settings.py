@@ -1,4 +1,4 @@
-"""Settings of language models, and what the command line says of them."""
+"""Settings and command-line help of the task `write`: language-model network, vocabulary and training."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ class LanguageNetwork(NetworkSettings):
     """A network that predicts the next unit."""
 
     network: Literal["recurrent", "transformer"] = "recurrent"
-    """recurrent runs the cell over the text, its state carried on; transformer lets every unit look at those before it,
-    as many as `steps`."""
+    """Architecture: recurrent (the cell over the text, state carried across batches), or transformer (causal
+    self-attention over the last `steps` units)."""
     tied: bool = True
     """Whether the output layer shares its weights with the embedding."""
     output: Literal["full", "adaptive"] = "full"
-    """Softmax over the whole vocabulary, or an adaptive one (for 50,000 units and more; never tied)."""
+    """Output layer: full softmax, or adaptive softmax (for 50,000 units and more; never tied)."""
     activation_penalty: NonNegative = 0.0
-    """Weight of the mean square of the outputs in the loss (α of Merity et al. 2017)."""
+    """Activation regularisation: weight of the mean squared output in the loss (α of Merity et al. 2017)."""
     slowness_penalty: NonNegative = 0.0
-    """Weight of the mean square of the outputs' change from step to step (β of Merity et al. 2017)."""
+    """Temporal activation regularisation: weight of the mean squared output difference between steps (β of Merity et
+    al. 2017)."""
     word_dropout: Dropout = 0.0
-    """Share of the units read that are replaced by the unknown unit in training."""
+    """Share of input units replaced by the unknown unit in training."""
 
 
 class LanguageModelSettings(Settings):
-    """Text in, more text out."""
+    """Settings of a language model."""
 
     network: LanguageNetwork = LanguageNetwork(hidden=512, embedding=256, dropout=0.3)
     vocabulary: VocabularySettings = VocabularySettings(units="character")
@@ -44,10 +45,10 @@ class LanguageModelSettings(Settings):
     )
 
     def check(self) -> None:
-        """Refuse an adaptive softmax that shares its weights."""
+        """Refuse an adaptive softmax with tied weights."""
         if self.network.output == "adaptive" and self.network.tied:
             raise SettingError(
-                f"output = adaptive can't share the embedding's weights: also say {option('tied', False)}"
+                f"output = adaptive can't share the embedding's weights: also set {option('tied', False)}"
             )
 
 
