@@ -245,7 +245,7 @@ def test_yaml_without_its_library_names_the_extra(write, monkeypatch):
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     with pytest.raises(
-        MissingExtraError, match=r"reading YAML needs the package PyYAML: pip install 'unspool\[yaml\]'"
+        MissingExtraError, match=r"reading YAML needs the package PyYAML: pip install -c constraints.txt '.\[yaml\]'"
     ):
         list(read_questions(path))
 

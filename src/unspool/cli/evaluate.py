@@ -61,7 +61,7 @@ def evaluate(
     read_once = any(map(is_stream, data))
     if not TASKS[task.name].reads_once and read_once:
         raise UsageError(
-            "scoring reads a text more than once; standard input and pipes can be read only once, so save them to a file"
+            "scoring reads a text more than once, which pipes and standard input do not allow; save it to a file"
         )
     _read_as(task, form, skip_bad)
     scores = task.evaluate(Files(data))
