@@ -203,7 +203,7 @@ def from_record(settings: type[S], record: Mapping[str, Any]) -> S:
     """Make settings from a nested record, as stored in a model folder; missing settings keep their default.
 
     Raises:
-        SettingError: If the record holds an unknown name (the message names the most similar one) or a value that does not fit.
+        SettingError: If the record holds an unknown name or a value that does not fit.
     """
     by_name = describe(settings)
     for name in _leaves(record, by_name):

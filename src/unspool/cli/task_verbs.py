@@ -107,5 +107,5 @@ def refuse_standard_input(*paths: Sequence[str]) -> None:
     """
     if any(is_stream(path) for part in paths for path in part):
         raise UsageError(
-            "training reads its data more than once, which a pipe or standard input does not allow; save them to a file first"
+            "training reads its data more than once, which pipes and standard input do not allow; save it to a file"
         )
