@@ -229,7 +229,7 @@ def test_add_takes_files_in_every_form(shell, copy, tmp_path):
     ("words", "stdin", "said"),
     [
         (["none.tsv"], None, "none.tsv: no such file"),
-        (["-"], "a\tb\n", "the name does not tell the form"),
+        (["-"], "a\tb\n", "the form is unclear from the name"),
         (["-", "--format", "tsv"], "a\tb\nc\t\n", "standard input:2: the answer is empty"),
     ],
     ids=str,

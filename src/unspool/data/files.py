@@ -137,7 +137,7 @@ class Reader(Generic[T]):
 def _with_skip_hint(error: DataError) -> DataError:
     """Return the error of a bad item with a hint at `skip_bad`."""
     text = error.message.removeprefix(f"{error.where}: ")
-    return DataError(f"{text}; {option('skip_bad')} skips such lines", error.where)
+    return DataError(f"{text}; {option('skip_bad')} leaves such lines out", error.where)
 
 
 def name_of(path: str) -> str:
