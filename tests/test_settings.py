@@ -139,7 +139,7 @@ def test_a_short_name_of_several_settings_is_refused_with_the_choices():
         other: Inner = Inner()
 
     with pytest.raises(
-        SettingError, match=re.escape("'epochs' stands for several settings; write one of one.epochs, other.epochs")
+        SettingError, match=re.escape("'epochs' is ambiguous; expected one of one.epochs, other.epochs")
     ):
         make(Both, {"epochs": 3})
     assert make(Both, {"other.epochs": 3}).one.epochs == 20
@@ -266,7 +266,9 @@ def test_names_of_other_libraries_are_accepted_and_recorded_under_the_setting_s_
         "learning_rate": 0.5,
     }
     assert make(Model, {"hidden": 7, "hidden_size": 7}).network.hidden == 7
-    with pytest.raises(SettingError, match="hidden and hidden_size are one setting and have two values; pass one"):
+    with pytest.raises(
+        SettingError, match="hidden and hidden_size are names of the same setting but have different values; pass one"
+    ):
         make(Model, {"hidden": 7, "hidden_size": 8})
     assert make(Model, {"hidden": 7, "network.hidden": 8}).network.hidden == 8  # the last one counts
     with pytest.raises(SettingError, match=r"there is no setting 'network\.hidden_size'"):

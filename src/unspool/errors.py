@@ -1,24 +1,24 @@
-"""What can go wrong, and who can mend it.
+"""Exceptions, exit codes and messages that fit the command line or Python.
 
 ::
 
     UnspoolError                    exit code 1
     ├── UsageError                  exit code 2: the command line or the arguments
-    │   ├── SettingError            a setting that does not exist, or has a value it can't have
+    │   ├── SettingError            an unknown setting, or an invalid value
     │   └── MissingExtraError       an optional package is not installed
     ├── DataError                   the data: names `file:line`
-    ├── CellError                   the cell's author: names the cell
-    │   └── ShapeError              a tensor of another shape than the door expects
-    ├── BackendError                a demanded engine path can't run this
-    ├── ModelFolderError            a saved model that is damaged, newer, or not to be trusted
-    ├── TrainingError               the run: not-finite loss, nothing left to train on
-    ├── DecodingError               the network: what it predicts are not probabilities
-    ├── MachineError                the disk is full, no such device
-    └── Interrupted                 exit code 130: ctrl-C; everything was saved
-    UnfinishedTrainingWarning       a model whose training has not come to its end, with its best weights so far
+    ├── CellError                   the cell: names the cell
+    │   └── ShapeError              a tensor of another shape than expected
+    ├── BackendError                a backend does not support this cell or these inputs
+    ├── ModelFolderError            a model folder that is damaged, newer, or not to be trusted
+    ├── TrainingError               the training: a loss that is not finite, no data to train on
+    ├── DecodingError               the network: its outputs are not probabilities
+    ├── MachineError                the machine: the disk is full, no such device
+    └── Interrupted                 exit code 130: ctrl-C; a checkpoint is saved
+    UnfinishedTrainingWarning       a model of an unfinished training, with its best weights so far
 
-Every message is one sentence or two: what came, what was expected, what to try. A message names a flag to who types a
-command and an argument to who writes Python: `option` and `wording` hold both, and the reader of the message picks one.
+Every message is one sentence or two: what came, what was expected, what to try. On the command line a message names a
+flag, in Python an argument. `option` and `wording` hold both; `for_command_line` and `for_python` pick one.
 """
 
 from __future__ import annotations
@@ -49,25 +49,25 @@ __all__ = [
 ]
 
 _BOTH = re.compile("\x1d([^\x1d\x1e]*)\x1e([^\x1d\x1e]*)\x1d")
-_LONGEST, _END = 600, 200  # characters of a message, and those of its end where the middle is left out
+_LONGEST, _END = 600, 200  # most characters of a message, and of its end after an ellipsis
 
 
 def wording(command_line: str, python: str) -> str:
-    """Return a part of a message that reads differently on the command line and in Python.
+    """Return a part of a message with one text for the command line and another for Python.
 
     Args:
-        command_line: Words for a person at the command line, such as `unspool train --resume my-model`.
-        python: Words for a person who writes Python, such as `fit(..., out="my-model", resume=True)`.
+        command_line: Text for users of the command line, such as `unspool train --resume my-model`; may be empty.
+        python: Text for users of Python, such as `fit(..., out="my-model", resume=True)`; may be empty.
     """
     return f"\x1d{command_line}\x1e{python}\x1d"
 
 
 def option(name: str, value: object = True) -> str:
-    """Return a mention of a setting or an argument: `--skip-bad` on the command line, `skip_bad=True` in Python.
+    """Return the name of a setting with its value: `--skip-bad` on the command line, `skip_bad=True` in Python.
 
     Args:
         name: The setting's name in Python, as `skip_bad`.
-        value: The value to set; a placeholder in capitals, such as `NAME`, stands as it is. None: the name alone.
+        value: The value; a placeholder in capitals, such as `NAME`, is not quoted. None: the name alone.
     """
     flag = "--" + name.replace("_", "-")
     if value is None:
@@ -79,11 +79,11 @@ def option(name: str, value: object = True) -> str:
 
 
 def counted(number: float, things: str) -> str:
-    """A number and what is counted, in the singular for 1: 1 epoch, 2.5 epochs, 1,200 updates.
+    """Return a number with its noun, in the singular for 1: 1 epoch, 2.5 epochs, 1,200 updates.
 
     Args:
-        number: How many.
-        things: What is counted, in the plural.
+        number: The number.
+        things: The noun in the plural.
     """
     singular = things[:-3] + "y" if things.endswith("ies") else things.removesuffix("s")
     return f"{number:{',' if isinstance(number, int) else '.4g'}} {singular if number == 1 else things}"
@@ -100,13 +100,13 @@ def for_python(text: str) -> str:
 
 
 def printable(text: str, longest: int = _LONGEST) -> str:
-    """Return a text as one line that is safe to show on a terminal.
+    """Return a text as one line without control characters, safe to show on a terminal.
 
-    Characters that can't be printed, such as the beginning of a terminal's commands, become escapes; line ends become
-    blanks; of a text that is too long, the middle is left out.
+    Control characters, such as the beginning of a terminal's commands, become escapes; line ends become blanks. An
+    ellipsis replaces the middle of a text that is too long.
 
     Args:
-        text: Words of our own with parts of files in them.
+        text: A message, which may quote parts of files.
         longest: Most characters; at least 300.
     """
     if not text.isprintable():
@@ -124,7 +124,7 @@ class UnspoolError(Exception):
 
     @property
     def message(self) -> str:
-        """The message with both wordings in it."""
+        """The message with both wordings, for the command line and for Python."""
         return super().__str__()
 
     def __str__(self) -> str:
@@ -132,24 +132,24 @@ class UnspoolError(Exception):
 
 
 class UsageError(UnspoolError):
-    """The command line, or an argument, was not usable."""
+    """The command line or an argument is invalid."""
 
     exit_code = 2
 
 
 class SettingError(UsageError, ValueError):
-    """A setting does not exist or has a value it can't have."""
+    """A setting does not exist or has an invalid value."""
 
 
 class MissingExtraError(UsageError, ImportError):
-    """An optional package is needed; the message holds the command that installs it."""
+    """An optional package is missing; the message holds the command that installs it."""
 
     def __init__(self, what: str, package: str, extra: str) -> None:
-        super().__init__(f"{what} needs the package {package}: pip install 'unspool[{extra}]'")
+        super().__init__(f"{what} needs the package {package}: pip install -c constraints.txt '.[{extra}]'")
 
 
 class DataError(UnspoolError, ValueError):
-    """The data can't be used as it is; the message begins with `file:line` where one is known."""
+    """The data are invalid; the message begins with `file:line` where there is one."""
 
     def __init__(self, message: str, where: str | None = None) -> None:
         self.where = where
@@ -157,38 +157,38 @@ class DataError(UnspoolError, ValueError):
 
 
 class CellError(UnspoolError):
-    """A cell broke its contract; the message names the cell."""
+    """A cell violates the protocol of cells; the message names the cell."""
 
 
 class ShapeError(CellError, ValueError):
-    """A tensor came with another shape than expected."""
+    """A tensor has another shape than expected."""
 
 
 class BackendError(UnspoolError, ValueError):
-    """A demanded engine path can't run this cell or these inputs; the message says why."""
+    """A backend does not support this cell or these inputs; the message says why."""
 
 
 class ModelFolderError(UnspoolError):
-    """A saved model is damaged, of a newer version, or asks for something that needs your word."""
+    """A model folder is damaged, of a newer version, or needs the user's consent to run code."""
 
 
 class TrainingError(UnspoolError):
-    """Training can't go on; what was reached is saved."""
+    """Training can't continue; the weights and the state so far are saved."""
 
 
 class DecodingError(UnspoolError):
-    """What a network predicts can't be chosen from: the numbers are no probabilities."""
+    """The outputs of a network are not probabilities, so that decoding can't choose among them."""
 
 
 class MachineError(UnspoolError, OSError):
-    """The machine said no: disk full, no such device."""
+    """The machine failed: disk full, no such device."""
 
 
 class Interrupted(UnspoolError):  # noqa: N818 - not a fault
-    """The user stopped the run; everything needed to go on is saved."""
+    """The user stopped the training; a checkpoint for resuming it is saved."""
 
     exit_code = 130
 
 
 class UnfinishedTrainingWarning(UserWarning):
-    """A model holds the best weights of a training that has not come to its end."""
+    """A model holds the best weights of an unfinished training."""

@@ -1,7 +1,7 @@
-"""Open and read files that may come from a stranger: those of a model folder, recipes, pipes.
+"""Safe opening and reading of untrusted files: model folders, recipes, pipes.
 
-Every file of a model folder is opened here. A link that leads out of the folder, a folder, pipe or device in place of a
-file, and a file of unreasonable size are refused before a byte is read.
+Every read of a model folder's file goes through this module. Before it reads a byte, it refuses links out of the
+folder, anything but a regular file, and files of unreasonable size.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ RECORD = "unspool.json"
 """The file that makes a folder a model folder."""
 
 LARGEST = 1 << 28
-"""Most bytes of a file that is read whole; a vocabulary of a million units has some 60 million."""
+"""Most bytes of a file that `read_file` reads whole; a vocabulary of a million units has some 60 million."""
 
 PATIENCE = 30.0
 """Seconds that `open_pipe` waits for the first byte."""
 
 T = TypeVar("T")
 
-_DEPTH = 3  # folders above a file in which its model folder is looked for
+_DEPTH = 3  # most folders from a file up to its model folder
 _SAFELY = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
 _KINDS = {
     stat.S_IFDIR: "a folder",
@@ -53,12 +53,12 @@ _KINDS = {
 
 
 def open_file(path: Path) -> BinaryIO:
-    """Open a file of a model folder for reading; opening never waits.
+    """Open a file of a model folder for reading; opening never blocks.
 
     Raises:
         FileNotFoundError: If there is no such file.
         NotADirectoryError: If what should be its folder is a file.
-        ModelFolderError: If a link leads out of the model folder, it is no regular file, or it may not be read.
+        ModelFolderError: If a link leads out of the model folder, or the file is not regular or not readable.
     """
     try:
         real = os.path.realpath(path, strict=True)
@@ -75,28 +75,28 @@ def open_file(path: Path) -> BinaryIO:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file that a person named, wherever links lead, for reading; opening never waits.
+    """Open a file that the user named, wherever links lead, for reading; opening never blocks.
 
     Raises:
         FileNotFoundError: If there is no such file.
         NotADirectoryError: If what should be its folder is a file.
-        ModelFolderError: If it is no regular file, or may not be read.
+        ModelFolderError: If the file is not regular or not readable.
     """
     return _open(path, path)
 
 
 def read_file(path: Path, *, most: int = LARGEST, open_it: Callable[[Path], BinaryIO] = open_file) -> bytes:
-    """Read a file whole.
+    """Read the whole of a file.
 
     Args:
         path: The file.
-        most: Bytes that it may have.
-        open_it: `open_file` for a file of a model folder, `open_regular` for one that a person named.
+        most: Largest size, in bytes.
+        open_it: `open_file` for a file of a model folder, `open_regular` for one that the user named.
 
     Raises:
         FileNotFoundError: If there is no such file.
         NotADirectoryError: If what should be its folder is a file.
-        ModelFolderError: If it is larger, or refused when it is opened.
+        ModelFolderError: If the file is larger, or `open_it` refuses it.
     """
     with open_it(path) as file:
         size = os.fstat(file.fileno()).st_size
@@ -110,10 +110,10 @@ def read_file(path: Path, *, most: int = LARGEST, open_it: Callable[[Path], Bina
 
 
 def read_part(path: Path) -> bytes:
-    """Read a file that a model folder must have.
+    """Read a required file of a model folder.
 
     Raises:
-        ModelFolderError: If it is missing, or refused by `read_file`.
+        ModelFolderError: If the file is missing, or `read_file` refuses it.
     """
     try:
         return read_file(path)
@@ -127,10 +127,10 @@ def read_json(path: Path, kind: type[T], what: str) -> T:
     Args:
         path: The file.
         kind: The type, as `msgspec` takes it.
-        what: What the file holds, for the message: "the list of labels".
+        what: The content of the file, for messages: "the list of labels".
 
     Raises:
-        ModelFolderError: If it is missing, is refused by `read_file`, or does not hold such a value.
+        ModelFolderError: If the file is missing, `read_file` refuses it, or it does not hold such a value.
     """
     content = read_part(path)
     try:
@@ -140,11 +140,11 @@ def read_json(path: Path, kind: type[T], what: str) -> T:
 
 
 def open_pipe(path: str | os.PathLike[str]) -> io.BufferedReader[Any]:
-    """Open a pipe for reading once a writer has sent its first byte; plain `open` may wait for ever.
+    """Open a pipe for reading, and wait `PATIENCE` seconds at most for its first byte; plain `open` may block for ever.
 
     Raises:
-        TimeoutError: If no writer sent a byte, or closed the pipe, within `PATIENCE` seconds.
-        OSError: If it can't be opened.
+        TimeoutError: If no writer sends a byte or closes the pipe within `PATIENCE` seconds.
+        OSError: If the pipe can't be opened.
     """
     descriptor = os.open(path, os.O_RDONLY | _SAFELY)
     if not select.select([descriptor], [], [], PATIENCE)[0]:
@@ -162,7 +162,7 @@ def open_pipe(path: str | os.PathLike[str]) -> io.BufferedReader[Any]:
 
 
 def _open(path: Path, place: str | Path) -> BinaryIO:
-    """Open `place`, which messages call `path`, if it is a regular file."""
+    """Open `place` if it is a regular file; messages show `path`."""
     try:
         descriptor = os.open(place, os.O_RDONLY | _SAFELY)
     except (FileNotFoundError, NotADirectoryError):
@@ -181,7 +181,7 @@ def _unreadable(path: Path, error: OSError) -> ModelFolderError:
 
 
 def _model_folder(path: Path) -> Path:
-    """The model folder that a file belongs to; the file's own folder if it belongs to none."""
+    """Return the model folder of a file; the file's own folder if there is no model folder above it."""
     for folder in list(path.parents)[:_DEPTH]:
         if os.path.lexists(folder / RECORD):
             return folder

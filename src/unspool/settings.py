@@ -1,8 +1,8 @@
-"""Settings: one frozen struct is the Python arguments, the flags, the recipe file, the help and the saved record.
+"""Settings as frozen structs, which give Python arguments, command-line flags, recipes, help and saved records.
 
-A group of settings is a subclass of `Settings`; groups nest. A setting is written with its dotted name
-(`training.epochs`), or with its last part alone (`epochs`) wherever that is the name of one setting only. `ALIASES`
-lists the names of other libraries that are accepted too; records hold the setting's own name.
+A group of settings is a subclass of `Settings`; groups nest. A setting has a dotted name (`training.epochs`). Its last
+part alone (`epochs`) works where no other setting ends in it. `ALIASES` lists names of other libraries that work too;
+records hold the setting's own name.
 """
 
 from __future__ import annotations
@@ -55,13 +55,13 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Fraction = Annotated[float, msgspec.Meta(ge=0, lt=1)]
 Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Dropout = Annotated[float, msgspec.Meta(ge=0, le=0.99)]  # what is left is divided by 1 - dropout
+Dropout = Annotated[float, msgspec.Meta(ge=0, le=0.99)]  # dropout rescales by 1 / (1 - dropout)
 
 ALIASES = {"hidden_size": "hidden", "num_layers": "layers", "lr": "learning_rate"}
-"""Names of other libraries that are accepted for a setting, wherever a task has that setting."""
+"""Names of other libraries that work as the name of a setting, in every task with that setting."""
 
 _LARGEST = 1 << 20  # bytes of a recipe
-_ELSEWHERE = {
+_OTHER_NAMES = {
     **dict.fromkeys(("hidden_dim", "hidden_units", "n_hidden", "dim", "d_model"), "hidden"),
     **dict.fromkeys(("n_layers", "n_layer", "num_hidden_layers", "depth"), "layers"),
     **dict.fromkeys(("embedding_dim", "embedding_size", "embed_dim", "emb_dim", "n_embd"), "embedding"),
@@ -84,20 +84,20 @@ _ELSEWHERE = {
     "drop": "dropout",
     "lower": "lowercase",
 }
-"""Names of other libraries that are answered with the name of the setting."""
+"""Names of other libraries that an error answers with the setting's name."""
 
 _NO_SETTING = {
-    "batch_first": "tensors are time first, (time, batch, features), and tasks put batches together themselves",
+    "batch_first": "tensors are time first, (time, batch, features), and tasks build the batches",
 }
-"""Names of other libraries that no setting stands for, and why."""
+"""Names of other libraries that have no equivalent setting, and the reason."""
 
 
 @typing.dataclass_transform(kw_only_default=True, frozen_default=True)
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Base of every group of settings: frozen, checked when made, its field docstrings are the help."""
+    """Base of every group of settings: a frozen struct, validated on creation; its field docstrings are the help."""
 
     lists: ClassVar[Mapping[str, Callable[[], Iterable[str]]]] = {}
-    """Lists that a field's docstring inserts, as `{cells}`, by name; each function returns the entries."""
+    """Functions that return the entries of a list, by name; `{name}` in a field's docstring inserts the list."""
 
     def __post_init__(self) -> None:
         for field in msgspec.structs.fields(self):
@@ -116,7 +116,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Refuse settings that contradict each other; subclasses raise `SettingError`."""
 
     def replace(self, **changes: object) -> Self:
-        """Return a copy with some settings changed, by dotted or short name."""
+        """Return a copy with other values of some settings, by dotted or short name.
+
+        Raises:
+            SettingError: If a name is unknown or ambiguous, or a value does not fit.
+        """
         return make(type(self), changes, base=self)
 
 
@@ -125,14 +129,14 @@ S = TypeVar("S", bound=Settings)
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting, as help and flags show it."""
+    """Name, type, default and help of one setting."""
 
     name: str
-    """Dotted name, as `training.epochs`."""
+    """Dotted name, such as `training.epochs`."""
     type: Any
-    """Its annotation."""
+    """Annotation of the field."""
     default: Any
-    """Its value when nothing is said."""
+    """Default value."""
     help: str
     """The docstring under the field, on one line."""
 
@@ -143,7 +147,7 @@ class Setting:
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values it takes where they are a closed list; empty otherwise."""
+        """The values of a setting with a closed list of values; empty otherwise."""
         plain = _without_meta(self.type)
         return typing.get_args(plain) if typing.get_origin(plain) is typing.Literal else ()
 
@@ -151,7 +155,7 @@ class Setting:
 @cache
 def describe(settings: type[Settings]) -> dict[str, Setting]:
     """List every setting of a group and of the groups in it, by dotted name, in the order written."""
-    found: dict[str, Setting] = {}
+    by_name: dict[str, Setting] = {}
     documents = _field_docstrings(settings)
     for field in msgspec.structs.fields(settings):
         if inspect.isclass(field.type) and issubclass(field.type, Settings):
@@ -160,10 +164,10 @@ def describe(settings: type[Settings]) -> dict[str, Setting]:
                 default = _default_of(field)
                 for part in name.split("."):
                     default = getattr(default, part)
-                found[dotted] = Setting(dotted, inner.type, default, inner.help)
+                by_name[dotted] = Setting(dotted, inner.type, default, inner.help)
         else:
-            found[field.name] = Setting(field.name, field.type, _default_of(field), documents.get(field.name, ""))
-    return found
+            by_name[field.name] = Setting(field.name, field.type, _default_of(field), documents.get(field.name, ""))
+    return by_name
 
 
 def make(settings: type[S], values: Mapping[str, object], base: S | None = None) -> S:
@@ -171,43 +175,45 @@ def make(settings: type[S], values: Mapping[str, object], base: S | None = None)
 
     Args:
         settings: The group to make.
-        values: What to set; whatever is missing keeps its default, or the value in `base`.
+        values: The new values; other settings keep their default, or the value in `base`.
         base: Settings to start from.
 
     Raises:
-        SettingError: If a name is unknown or stands for several settings, or a value does not fit.
+        SettingError: If a name is unknown or ambiguous, or a value does not fit.
     """
-    known = describe(settings)
+    by_name = describe(settings)
     record: dict[str, Any] = to_record(base if base is not None else settings())
     names: dict[str, str] = {}
     for name, value in values.items():
-        dotted = _resolve(name, known)
+        dotted = _resolve(name, by_name)
         before = names.setdefault(dotted, name)
-        if values[before] != value and (_is_alias(name, known) or _is_alias(before, known)):
-            raise SettingError(f"{before} and {name} are one setting and have two values; pass one of them")
+        if values[before] != value and (_is_alias(name, by_name) or _is_alias(before, by_name)):
+            raise SettingError(
+                f"{before} and {name} are names of the same setting but have different values; pass one of them"
+            )
         *groups, last = dotted.split(".")
         place = record
         for group in groups:
             place = place.setdefault(group, {})
-        place[last] = _read(value, known[dotted])
+        place[last] = _read(value, by_name[dotted])
     return from_record(settings, record)
 
 
 def from_record(settings: type[S], record: Mapping[str, Any]) -> S:
-    """Make settings from a nested record, as stored in a model folder; what it lacks keeps its default.
+    """Make settings from a nested record, as stored in a model folder; missing settings keep their default.
 
     Raises:
-        SettingError: If the record holds an unknown name (the nearest known is named) or a value that does not fit.
+        SettingError: If the record holds an unknown name or a value that does not fit.
     """
-    known = describe(settings)
-    for name in _leaves(record, known):
-        if name not in known:
-            _resolve(name, known, short=False)
+    by_name = describe(settings)
+    for name in _leaves(record, by_name):
+        if name not in by_name:
+            _resolve(name, by_name, short=False)
     try:
         return msgspec.convert(_merged(to_record(settings()), record), settings, strict=True)
     except msgspec.ValidationError as error:
         text, cause = _plain(str(error)), error.__cause__
-        if isinstance(cause, SettingError):  # msgspec keeps one of its two wordings
+        if isinstance(cause, SettingError):  # msgspec's message has only one of the two wordings
             text = text.replace(str(cause), cause.message)
         raise SettingError(text) from None
     except UnicodeEncodeError as error:
@@ -215,7 +221,7 @@ def from_record(settings: type[S], record: Mapping[str, Any]) -> S:
 
 
 def to_record(settings: Settings) -> dict[str, Any]:
-    """The settings as nested plain values."""
+    """Return the settings as nested dictionaries of plain values."""
     return typing.cast(dict[str, Any], msgspec.to_builtins(settings))
 
 
@@ -223,7 +229,7 @@ def read_recipe(path: Path) -> dict[str, object]:
     """Read a TOML recipe into dotted names.
 
     Raises:
-        SettingError: If the file is missing, can't be read, or is not TOML.
+        SettingError: If the file is missing, unreadable, or not TOML.
     """
     try:
         with open_pipe(path) as file:
@@ -245,65 +251,65 @@ def read_recipe(path: Path) -> dict[str, object]:
 
 
 def write_recipe(settings: Settings) -> str:
-    """The settings as the text of a TOML recipe."""
+    """Return the settings as the text of a TOML recipe."""
     import tomli_w
 
     return tomli_w.dumps(_without_none(to_record(settings)))
 
 
-def nearest(name: str, known: typing.Iterable[str]) -> str:
-    """A hint that names what was probably meant: ` (did you mean 'epochs'?)`, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.55)
+def nearest(name: str, names: typing.Iterable[str]) -> str:
+    """Return a hint with the most similar of some names, ` (did you mean 'epochs'?)`, or an empty text."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.55)
     return f" (did you mean {close[0]!r}?)" if close else ""
 
 
 def aliases_of(name: str, settings: type[Settings]) -> list[str]:
-    """List the aliases of a setting, by its short name, that stand for nothing else in a group of settings."""
+    """List the unambiguous aliases of a setting, by its short name, in a group of settings."""
     shorts = [setting.short for setting in describe(settings).values()]
     return [alias for alias, own in ALIASES.items() if own == name and shorts.count(name) == 1 and alias not in shorts]
 
 
-def _resolve(name: str, known: Mapping[str, Setting], *, short: bool = True) -> str:
-    """Return the dotted name of a setting; a record (`short=False`) holds nothing but dotted names."""
+def _resolve(name: str, by_name: Mapping[str, Setting], *, short: bool = True) -> str:
+    """Return the dotted name of a setting; with `short=False`, for records, only a dotted name matches."""
     name = name.replace("-", "_")
-    if name in known:
+    if name in by_name:
         return name
     if short:
-        if matches := _named(name, known):
+        if matches := _matches(name, by_name):
             return matches[0]
         group, dot, last = name.rpartition(".")
-        if last in ALIASES and (matches := _named(f"{group}{dot}{ALIASES[last]}", known)):
+        if last in ALIASES and (matches := _matches(f"{group}{dot}{ALIASES[last]}", by_name)):
             return matches[0]
-    raise SettingError(f"there is no setting {name!r}{_hint(name, known, short=short)}")
+    raise SettingError(f"there is no setting {name!r}{_hint(name, by_name, short=short)}")
 
 
-def _is_alias(name: str, known: Mapping[str, Setting]) -> bool:
+def _is_alias(name: str, by_name: Mapping[str, Setting]) -> bool:
     last = name.replace("-", "_").rpartition(".")[2]
-    return last in ALIASES and all(setting.short != last for setting in known.values())
+    return last in ALIASES and all(setting.short != last for setting in by_name.values())
 
 
-def _named(name: str, known: Mapping[str, Setting]) -> list[str]:
-    """The one setting with a dotted or short name, or none."""
-    matches = [dotted for dotted in known if dotted == name or dotted.endswith(f".{name}")]
+def _matches(name: str, by_name: Mapping[str, Setting]) -> list[str]:
+    """Return the only setting with a dotted or short name, as a list of one, or an empty list."""
+    matches = [dotted for dotted in by_name if dotted == name or dotted.endswith(f".{name}")]
     if len(matches) > 1 and name not in matches:
-        raise SettingError(f"{name!r} stands for several settings; write one of {', '.join(matches)}")
+        raise SettingError(f"{name!r} is ambiguous; expected one of {', '.join(matches)}")
     return [name] if name in matches else matches
 
 
-def _hint(name: str, known: Mapping[str, Setting], *, short: bool) -> str:
-    """Name what was probably meant: by what other libraries call it, else by spelling."""
-    shorts = [setting.short for setting in known.values()]
+def _hint(name: str, by_name: Mapping[str, Setting], *, short: bool) -> str:
+    """Return a hint with the setting of that name in other libraries, or with the most similar name."""
+    shorts = [setting.short for setting in by_name.values()]
     last = name.rpartition(".")[2]
     if last in _NO_SETTING:
         return f": {_NO_SETTING[last]}"
-    meant = _ELSEWHERE.get(last)
-    if meant in shorts:
-        return f" (did you mean {meant!r}?)"
-    return nearest(name, [*shorts, *known] if short else known)
+    setting = _OTHER_NAMES.get(last)
+    if setting in shorts:
+        return f" (did you mean {setting!r}?)"
+    return nearest(name, [*shorts, *by_name] if short else by_name)
 
 
 def _read(value: object, setting: Setting) -> object:
-    """Read a flag's text as the setting's type; anything else is left to the type check."""
+    """Convert a flag's text to the setting's type; the type check handles other values."""
     if not isinstance(value, str):
         return list(value) if isinstance(value, tuple) else value
     _refuse_half_characters(setting.name, value)
@@ -326,12 +332,12 @@ def _read(value: object, setting: Setting) -> object:
 
 
 def _folded(choice: object) -> str:
-    """A choice without case, and `_` as `-`, as people write it."""
+    """Return a choice in lower case, with `_` as `-`."""
     return str(choice).casefold().replace("_", "-")
 
 
 def _refuse_half_characters(name: str, value: str) -> None:
-    """Refuse halves of surrogate pairs, which JSON escapes and bytes on the command line can hold, and no file."""
+    """Refuse halves of surrogate pairs: JSON escapes and the command line may hold them, but UTF-8 files can't."""
     try:
         value.encode()
     except UnicodeEncodeError:
@@ -348,12 +354,12 @@ def _default_of(field: msgspec.structs.FieldInfo) -> Any:
     return None if field.default is msgspec.NODEFAULT else field.default
 
 
-def _leaves(record: Mapping[str, Any], known: Mapping[str, Setting], prefix: str = "") -> list[str]:
+def _leaves(record: Mapping[str, Any], by_name: Mapping[str, Setting], prefix: str = "") -> list[str]:
     names: list[str] = []
     for key, value in record.items():
         name = f"{prefix}{key}"
-        is_group = isinstance(value, Mapping) and any(other.startswith(f"{name}.") for other in known)
-        names.extend(_leaves(value, known, f"{name}.") if is_group else [name])
+        is_group = isinstance(value, Mapping) and any(other.startswith(f"{name}.") for other in by_name)
+        names.extend(_leaves(value, by_name, f"{name}.") if is_group else [name])
     return names
 
 
@@ -381,7 +387,7 @@ def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(message: str) -> str:
-    """Msgspec's message in the words of settings: `$.training.epochs` becomes `training.epochs`."""
+    """Rewrite a message of msgspec with the setting's name: `$.training.epochs` becomes `training.epochs`."""
     text, _, path = message.partition(" - at `$.")
     text = text.replace("`", "").strip()
     return f"{path.rstrip('`')}: {text}" if path else text

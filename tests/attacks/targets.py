@@ -190,7 +190,7 @@ def _command(*words: str) -> None:
         raise outcome.exception
     if (
         outcome.exit_code not in (0, 1, 2)
-        or "did not foresee" in said
+        or "met an unexpected error" in said
         or "with --debug" in said
         or "not enough memory" in said
     ):

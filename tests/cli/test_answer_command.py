@@ -162,8 +162,8 @@ def test_a_conversation(monkeypatch, capsys, copy):
 def test_what_is_typed_wrongly_does_not_end_a_conversation(monkeypatch, capsys, folder):
     task = load(folder / "memory")
     typed = {
-        "/wy": "there is no /wy (did you mean '/why'?); /help lists what there is\n",
-        "/": "there is no /; /help lists what there is\n",
+        "/wy": "there is no command /wy (did you mean '/why'?); /help lists the commands\n",
+        "/": "there is no command /; /help lists the commands\n",
         "/add": "write it as: /add the question => the answer\n",
         "/add a b": "write it as: /add the question => the answer\n",
         "/add => b": "write it as: /add the question => the answer\n",
@@ -229,7 +229,7 @@ def test_add_takes_files_in_every_form(shell, copy, tmp_path):
     ("words", "stdin", "said"),
     [
         (["none.tsv"], None, "none.tsv: no such file"),
-        (["-"], "a\tb\n", "the name does not tell the form"),
+        (["-"], "a\tb\n", "the form is unclear from the name"),
         (["-", "--format", "tsv"], "a\tb\nc\t\n", "standard input:2: the answer is empty"),
     ],
     ids=str,

@@ -57,7 +57,7 @@ def test_duplicates_conflicts_rare_labels_and_texts_that_tell_their_label(shell,
     assert found["duplicates"]["where"] == [f"{path}:21 (as {path}:14)"]
     assert found["conflicting-labels"]["where"] == [f"{path}:22 (as {path}:15)"]
     assert found["rare-labels"]["where"] == [f"{path}:23"]
-    assert "'spam' stands in 91% of the texts" in found["label-in-text"]["message"]
+    assert "91% of the texts with the label 'spam' contain its name" in found["label-in-text"]["message"]
     assert "imbalance" not in found
 
 

@@ -363,7 +363,7 @@ def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
     words = ["train", "classify", models / "train.tsv", "--out", "m", *SMALL]
     shell(*words, "--cell", "my_cell.py:Leaky")
     assert "opening it would run that code" in shell.refuses("predict", "m", stdin="x\n")
-    assert "going on would run that code" in shell.refuses("train", "--resume", "m", "--quiet")
+    assert "resuming executes its code" in shell.refuses("train", "--resume", "m", "--quiet")
     shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
     shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")
     table = shell("compare", "write", models / "train.txt", *SMALL_WRITER, "--networks", "my_cell.py:Leaky,gru")
@@ -451,7 +451,7 @@ def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):
     import unspool.cli.doctor as module
 
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    assert "missing; it reads .parquet files: pip install 'unspool[parquet]'" in shell("doctor").stdout
+    assert "missing; it reads .parquet files: pip install -c constraints.txt '.[parquet]'" in shell("doctor").stdout
 
 
 @pytest.mark.parametrize("verb", ["train", "compare"])

@@ -61,7 +61,7 @@ def test_pipes_are_refused_as_training_data(shell, tmp_path, part):
     table = write_reviews(tmp_path / "a.tsv")
     data = {"train": table, "valid": table, part: tmp_path / "pipe.tsv"}
     words = ["train", "classify", data["train"], "--valid", data["valid"], "--out", tmp_path / "m", *SMALL]
-    assert "a pipe can't be; save it to a file first" in shell.refuses(*words, code=2)
+    assert "more than once, which pipes and standard input do not allow; save" in shell.refuses(*words, code=2)
     assert not (tmp_path / "m").exists()
     with pytest.raises(UsageError, match="can be read only once"):
         Classifier().fit(str(data["train"]), valid=str(data["valid"]))

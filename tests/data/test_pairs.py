@@ -133,7 +133,7 @@ def test_no_break_blanks_are_blanks(write):
         ("a.tsv", "a\tb\n", {"format": "paralel"}, "did you mean 'parallel'?"),
         ("a.tsv", "", {}, "a.tsv: the file is empty"),
         ("a.tsv", "source\ttarget\n", {}, "there is nothing to read"),
-        ("a.txt", "a\tb\n", {}, "parallel files come in twos, the source's first, and 1 came"),
+        ("a.txt", "a\tb\n", {}, "expected parallel files in twos, the source's first; 1 came"),
         ("a.txt", "a\tb\n", {}, "format='tsv'"),
     ],
     ids=str,
@@ -180,7 +180,7 @@ def test_four_files_are_two_couples_in_their_order(write):
     files = [write(name, content) for name, content in [("b.en", "1\n"), ("b.de", "2\n"), ("a.en", "3\n4\n")]]
     last = write("a.de", "5\n6\n")
     assert texts(read_pairs([*files, last])) == [("1", "2"), ("3", "5"), ("4", "6")]
-    assert "and 3 came" in refusal(files)
+    assert "; 3 came" in refusal(files)
 
 
 def test_one_source_may_go_with_two_targets(write):
@@ -219,10 +219,10 @@ def test_standard_input_is_a_table_or_nothing(stdin):
     stdin("a b\tx\nc\ty z\n")
     reader = read_pairs("-", format="tsv")
     assert texts(reader) == WANTED
-    with pytest.raises(DataError, match="standard input: it can be read only once"):
+    with pytest.raises(DataError, match="standard input: a stream can be read only once"):
         list(reader)
     assert "format='tsv'" in refusal("-")
-    assert "standard input or a pipe can't be; save it to a file" in refusal(["-", __file__])
+    assert "twice, which pipes and standard input do not allow; save it to a file" in refusal(["-", __file__])
 
 
 def test_a_missing_file_and_a_missing_half(write, tmp_path):

@@ -176,7 +176,7 @@ def test_missing_empty_and_unknown(write, tmp_path):
         read_rows(str(tmp_path / "trian.tsv"))
     with pytest.raises(DataError, match="the file is empty"):
         read_rows(write("empty.tsv", ""))
-    with pytest.raises(DataError, match=r"does not tell the form.*\.tsv"):
+    with pytest.raises(DataError, match=r"the form is unclear from the name.*\.tsv"):
         read_rows(write("a.xls", "x"))
     with pytest.raises(DataError, match="did you mean 'jsonl'"):
         read_rows(write("a.txt", "x"), format="jsonnl")

@@ -75,5 +75,5 @@ def test_without_tensorboard_the_extra_is_named(tmp_path, monkeypatch):
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(MissingExtraError, match=r"pip install 'unspool\[tensorboard\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install -c constraints.txt '.\[tensorboard\]'"):
         Log(tmp_path, tensorboard=True)

@@ -1,4 +1,4 @@
-"""The command line: one small module per verb, imported when it is called."""
+"""The command line: one module per verb, imported when the verb runs."""
 
 from unspool.cli.main import run, unspool
 

@@ -1,4 +1,4 @@
-"""`unspool add`: more questions and answers for an assistant that was trained already."""
+"""`unspool add`: add questions and answers to a trained assistant."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ __all__ = ["add"]
 @click.option("--format", "form", help="Form of the files (tsv, csv, jsonl ...).  [by file name]")
 @common
 def add(model: str, data: tuple[str, ...], cell: str | None, form: str | None) -> None:
-    """Give an assistant more questions and answers, in the forms that it can be trained on; - is stdin.
+    """Add questions and answers to an assistant, from files in any form of its training data; - is stdin.
 
-    Its memory finds them at once; nothing is trained, and its threshold stays. A question that it knows already gets
-    one more answer. A kill or a full disk leaves the assistant as it was.
+    The assistant finds the new answers at once. No training takes place, and the threshold stays. A question that the
+    assistant has already gets one more answer. A kill or a full disk leaves the assistant unchanged.
     """
-    with locked(Path(model)):  # of two at once, one waits and adds to what the other has saved
+    with locked(Path(model)):  # a second process waits, then adds to the assistant that the first one saved
         task = open_model_for("add", model, cell)
         task.settings = task.settings.replace(**{"data.format": form})
         new = task.add(list(data))

@@ -1,4 +1,4 @@
-"""`unspool ask`: tell a reader a story, sentence by sentence, and ask."""
+"""`unspool ask`: answer questions about a story with a reader."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ __all__ = ["ask"]
 def ask(model: str, file: str, cell: str | None, device: str, as_json: bool) -> None:
     """Tell a reader a story and ask questions about it.
 
-    Every line of FILE or stdin that ends in a question mark is asked about the sentences before it; a blank line begins
-    another story. Below the answer stands the sentence that each hop read most, and how far its gate was open if the
-    network is gated.
+    A line of FILE or stdin that ends in a question mark is a question about the sentences before it. A blank line
+    begins another story. Below each answer, the command shows the sentence with the highest attention weight of each
+    hop, and the value of the hop's gate if the network is gated.
     """
     task = open_model_for("ask", model, cell, device)
     from unspool.data import read_lines
 
     typed = file == "-" and sys.stdin.isatty()
     if typed:
-        say("tell a sentence a line, ask with a question mark, begin anew with a blank line; end with ctrl-D")
+        say("one sentence a line; a question ends in a question mark; a blank line begins a new story; ctrl-D ends")
     story: list[str] = []
     for line in read_lines(file):
         text = line.text.strip()

@@ -1,4 +1,4 @@
-"""`unspool bench`: how fast a cell runs here, beside torch's nearest module, the plain loop and jax."""
+"""`unspool bench`: benchmark a cell against torch's nearest module, the plain loop and jax."""
 
 from __future__ import annotations
 
@@ -23,33 +23,34 @@ __all__ = ["bench"]
 
 _EXAMPLE = "unspool bench cell my_file.py:MyCell --hidden 256"
 _SECONDS = 1.0
-"""How long each rival is run in all, in training and in inference."""
+"""Seconds of measurement for each implementation, in training and in inference."""
 
 
 @click.group(epilog=example(_EXAMPLE))
 @common
 def bench() -> None:
-    """Measure how fast things run on this machine."""
+    """Benchmark cells on this machine."""
 
 
 @bench.command(
     "cell", epilog=example(_EXAMPLE, "unspool bench cell gru-reset-before --time 256 --batch 16 --threads 1")
 )
 @click.argument("cell")
-@click.option("--time", "steps", default=64, show_default=True, help="Steps of a sequence.", type=click.IntRange(1))
-@click.option("--batch", default=32, show_default=True, help="Sequences.", type=click.IntRange(1))
+@click.option("--time", "steps", default=64, show_default=True, help="Steps of each sequence.", type=click.IntRange(1))
+@click.option("--batch", default=32, show_default=True, help="Sequences of a batch.", type=click.IntRange(1))
 @click.option(
-    "--hidden", default=256, show_default=True, help="Units, and width of the inputs.", type=click.IntRange(1)
+    "--hidden", default=256, show_default=True, help="Hidden units, and features of the inputs.", type=click.IntRange(1)
 )
-@click.option("--threads", help="Threads; torch's own number if omitted.", type=click.IntRange(1, 1024))
-@click.option("--explain", "explained", is_flag=True, help="Also print what the compiler made of the cell.")
+@click.option("--threads", help="Number of threads; torch's default if omitted.", type=click.IntRange(1, 1024))
+@click.option("--explain", "explained", is_flag=True, help="Also print how the compiler lowered the cell.")
 @click.option("--json", "as_json", is_flag=True, help="Write everything as one line of JSON.")
 @common
 def _cell(cell: str, steps: int, batch: int, hidden: int, threads: int | None, explained: bool, as_json: bool) -> None:
-    """Time CELL, a name or my_file.py:MyCell, on every path that takes it, beside torch.nn and jax.
+    """Time CELL, a name or my_file.py:MyCell, on every backend that supports it, beside torch.nn and jax.
 
-    Outputs and gradients of every path, and of jax, are compared with the plain loop before anything is timed. Times
-    are medians of interleaved runs, in milliseconds. In jax the cell is what the compiler traced, in lax.scan, jitted.
+    The command first compares outputs and gradients of every backend, and of jax, with the plain loop. Times are
+    medians of interleaved runs, in milliseconds. The jax version runs the graph that the compiler traced, in a jitted
+    lax.scan.
     """
     import torch
 
@@ -58,14 +59,14 @@ def _cell(cell: str, steps: int, batch: int, hidden: int, threads: int | None, e
 
     if threads is not None:
         torch.set_num_threads(threads)
-        if hasattr(os, "sched_setaffinity"):  # jax has no other switch that it always follows
+        if hasattr(os, "sched_setaffinity"):  # jax has no thread setting that always works
             os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
     torch.manual_seed(0)
-    made = cell_class(cell)(hidden, hidden)
+    instance = cell_class(cell)(hidden, hidden)
     inputs = torch.randn(steps, batch, hidden, requires_grad=True)
-    report = explain(made, inputs)
+    report = explain(instance, inputs)
     say(str(report) if explained else str(report).partition("\n")[0])
-    runs, first = _rivals(made, inputs)
+    runs, first = _rivals(instance, inputs)
     times = [_interleaved({name: run[mode] for name, run in runs.items()}) for mode in (0, 1)]
     if as_json:
         seconds = {
@@ -77,17 +78,19 @@ def _cell(cell: str, steps: int, batch: int, hidden: int, threads: int | None, e
     ours = f"unspool {report.backend}"
     lines = []
     for name in runs:
-        cells = [text for found in times for text in (f"{1000 * found[name]:.2f}", f"{found[name] / found[ours]:.2f}")]
+        cells = [text for mode in times for text in (f"{1000 * mode[name]:.2f}", f"{mode[name] / mode[ours]:.2f}")]
         lines.append([name, *cells, f"{first[name]:.2f}" if name in first else ""])
     head = ["", "training, ms", "times as fast", "inference, ms", "times as fast", "first call, s"]
-    result(f"{table(head, lines)}\n\nHow many times as fast as each is {ours}, the path that auto takes.")
+    result(
+        f"{table(head, lines)}\n\n'times as fast': the speed-up of {ours}, the backend that auto picks, over each row."
+    )
 
 
 Pair = tuple[Callable[[], object], Callable[[], object]]
 
 
 def _rivals(cell: Cell[Any], inputs: Tensor) -> tuple[dict[str, Pair], dict[str, float]]:
-    """Training and inference of each rival, and the seconds of our paths' first calls."""
+    """Return training and inference of each implementation, and the seconds of the first calls."""
     import torch
     from torch import nn
 
@@ -108,32 +111,32 @@ def _rivals(cell: Cell[Any], inputs: Tensor) -> tuple[dict[str, Pair], dict[str,
 
         began = time.perf_counter()
         outputs = forward()
-        found = [outputs, *torch.autograd.grad(outputs.sum(), [inputs, *cell.parameters()], materialize_grads=True)]
+        results = [outputs, *torch.autograd.grad(outputs.sum(), [inputs, *cell.parameters()], materialize_grads=True)]
         first[f"unspool {name}"] = time.perf_counter() - began
-        expected = expected or found  # the plain loop comes first
-        _compare(f"the path {name}", found, expected)
+        expected = expected or results  # the plain loop comes first
+        _compare(f"the path {name}", results, expected)
         runs[f"unspool {name}"] = _pair(cell, forward)
     module: nn.RNNBase
     try:
-        module, said = to_torch(cell), ""
+        module, note = to_torch(cell), ""
     except CellError:
         kind = nn.LSTM if len(request.state) > 1 else nn.GRU
-        module, said = kind(cell.input_size, cell.hidden_size), ", another cell"
-    runs[f"torch.nn.{type(module).__name__}{said}"] = _pair(module, lambda: module(inputs)[0])
+        module, note = kind(cell.input_size, cell.hidden_size), ", another cell"
+    runs[f"torch.nn.{type(module).__name__}{note}"] = _pair(module, lambda: module(inputs)[0])
     began = time.perf_counter()
     rival = _jax_rival(cell, inputs)
     if isinstance(rival, str):
         say(f"jax is left out: {rival}")
     else:
-        found = rival.results()
+        results = rival.results()
         first["jax"] = time.perf_counter() - began
-        _compare("jax", found, expected)
+        _compare("jax", results, expected)
         runs["jax"] = rival.train, rival.infer
     return runs, first
 
 
 def _jax_rival(cell: Cell[Any], inputs: Tensor) -> JaxRival | str:
-    """The cell in jax, or why it is left out."""
+    """Return the cell in jax, or the reason for its absence."""
     from unspool.engine.compiler import Refusal
 
     if importlib.util.find_spec("jax") is None:
@@ -146,13 +149,13 @@ def _jax_rival(cell: Cell[Any], inputs: Tensor) -> JaxRival | str:
         return f"it runs what the compiler traced, and {refusal}"
 
 
-def _compare(name: str, found: list[Tensor], expected: list[Tensor]) -> None:
+def _compare(name: str, results: list[Tensor], expected: list[Tensor]) -> None:
     from unspool.errors import BackendError
 
-    for actual, right in zip(found, expected, strict=True):
+    for actual, right in zip(results, expected, strict=True):
         distance = float((actual.detach() - right.detach()).norm()) / (float(right.detach().norm()) or 1.0)
         if not distance < 1e-3:
-            raise BackendError(f"{name} is {distance:.1e} of a norm away from the plain loop: please report it")
+            raise BackendError(f"{name} differs from the plain loop by {distance:.1e} of its norm; please report this")
 
 
 def _pair(module: Any, forward: Callable[[], Tensor]) -> Pair:
@@ -170,7 +173,7 @@ def _pair(module: Any, forward: Callable[[], Tensor]) -> Pair:
 
 
 def _interleaved(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Medians of runs in turn, in seconds."""
+    """Return the median seconds of each function, from interleaved runs."""
     times: dict[str, list[float]] = {name: [] for name in runs}
     began = time.perf_counter()
     while time.perf_counter() - began < _SECONDS * len(runs) or min(map(len, times.values())) < 3:
@@ -178,4 +181,4 @@ def _interleaved(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)
-    return {name: statistics.median(found[1:]) for name, found in times.items()}
+    return {name: statistics.median(seconds[1:]) for name, seconds in times.items()}

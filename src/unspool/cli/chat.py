@@ -1,4 +1,4 @@
-"""`unspool chat`: talk to an assistant that was trained on questions and answers."""
+"""`unspool chat`: chat with an assistant that was trained on questions and answers."""
 
 from __future__ import annotations
 
@@ -18,25 +18,27 @@ if TYPE_CHECKING:
 __all__ = ["chat", "converse"]
 
 _HELP = """\
-/why            where the last answer came from, and what else was near
-/look           which words of your last question counted
-/write          let the generator answer your last question in words of its own
-/add Q => A     learn one more answer, for good
-/sure NUMBER    from which confidence on to answer, between 0 and 1
+/why            show the sources of the last answer, and the next candidates
+/look           show the weight of each word of your last question
+/write          let the generator answer your last question in its own words
+/add Q => A     add an answer and save the assistant
+/sure NUMBER    set the confidence threshold for answers, between 0 and 1
 /bye            leave (so does ctrl-D)"""
 
 
 @click.command(epilog=example("unspool chat my-assistant", "echo 'How do I begin?' | unspool chat my-assistant -"))
 @model_argument
 @click.argument("file", required=False)
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Confidence from which to answer.  [the model's own]")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), help="Lowest confidence at which it answers.  [the model's own]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each answer, with its sources.")
 @device_option
 @common
 def chat(model: str, file: str | None, cell: str | None, threshold: float | None, as_json: bool, device: str) -> None:
-    """Talk to an assistant: one question a line, from the terminal, a FILE or stdin (-).
+    """Chat with an assistant: one question a line, from the terminal, a FILE or stdin (-).
 
-    Below its threshold of confidence it says that it does not know. On a terminal, /help lists what else it does.
+    Below its confidence threshold, the assistant says that it does not know. On a terminal, /help lists the commands.
     """
     task = open_model_for("chat", model, cell, device)
     if file is None and sys.stdin.isatty():
@@ -58,12 +60,12 @@ def _answer_lines(task: Assistant, file: str, threshold: float | None, *, as_jso
 
 
 def converse(task: Assistant, folder: str | None, *, threshold: float | None = None) -> None:
-    """Talk with a person on a terminal until they leave.
+    """Run an interactive chat on the terminal until the user leaves.
 
     Args:
         task: The assistant.
-        folder: Where it is kept, for what is added; nothing is kept if None.
-        threshold: Confidence from which it answers; its own if None.
+        folder: Model folder in which `/add` saves the assistant; None: `/add` saves nothing.
+        threshold: Lowest confidence of an answer, between 0 and 1; None: the assistant's own.
     """
     say(f"{task.introduction()} /help lists commands, ctrl-D ends.")
     talk = _Talk(task, folder, threshold)
@@ -83,7 +85,7 @@ def converse(task: Assistant, folder: str | None, *, threshold: float | None = N
 
 
 class _Talk:
-    """One conversation."""
+    """One chat on the terminal: the assistant, the last reply and the commands."""
 
     def __init__(self, task: Assistant, folder: str | None, threshold: float | None) -> None:
         self.task, self.folder, self.threshold = task, folder, threshold
@@ -98,7 +100,7 @@ class _Talk:
         }
 
     def hear(self, typed: str) -> None:
-        """Answer a question, or follow a command."""
+        """Answer a question, or run a command."""
         word, _, rest = typed.partition(" ")
         if not typed.startswith("/"):
             self.last = self.task.ask(typed, threshold=self.threshold)
@@ -109,29 +111,29 @@ class _Talk:
         else:
             from unspool.settings import nearest
 
-            say(f"there is no {word}{nearest(word, self.commands)}; /help lists what there is")
+            say(f"there is no command {word}{nearest(word, self.commands)}; /help lists the commands")
 
-    def _asked(self) -> Reply:
+    def _last_reply(self) -> Reply:
         if self.last is None:
             raise UsageError("ask something first")
         return self.last
 
     def _why(self, _: str) -> None:
-        for source in self._asked().sources:
+        for source in self._last_reply().sources:
             result(f"{source.share:6.1%}  {source.question}  =>  {source.answer}")
 
     def _look(self, _: str) -> None:
         from unspool.inspection import show
 
-        show(self.task.trace(self._asked().question), console())
+        show(self.task.trace(self._last_reply().question), console())
 
     def _write(self, _: str) -> None:
-        result(self.task.write(self._asked().question))
+        result(self.task.write(self._last_reply().question))
 
     def _add(self, rest: str) -> None:
         question, arrow, answer = (part.strip() for part in rest.partition("=>"))
         if not (arrow and question and answer):
-            raise UsageError("write it as: /add the question => the answer")
+            raise UsageError("expected: /add the question => the answer")
         self.task.add([(question, answer)])
         if self.folder is not None:
             self.task.save(self.folder)

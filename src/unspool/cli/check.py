@@ -1,4 +1,4 @@
-"""`unspool check`: what is in data files, and what is odd about them, without training."""
+"""`unspool check`: validate data files and summarise them, without training."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
-_ALSO = ("several",)  # settings that say what data mean, outside their group
+_ALSO = ("several",)  # settings outside the group `data` that change how data are read
 
 
 class _CheckGroup(TaskGroup):
-    """`check TASK DATA...`, or `check DATA...`, whose task is guessed."""
+    """`check TASK DATA...`, or `check DATA...`, which guesses the task."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the task before the data where it is missing."""
+        """Insert the task before the data where the command line omits the task."""
         words = [word for word in args if not word.startswith("-")]
         if words and words[0] not in TASKS and not {"-h", "--help"}.intersection(args):
             args = [_guess(args), *args]
         return super().parse_args(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command that checks the data of a task."""
+        """Return the command that checks the data of a task."""
         return _task_command(cmd_name) if cmd_name in SETTINGS else None
 
 
 def _guess(args: list[str]) -> str:
-    """The task of the first file among the words of a command line; without one, any, which will miss it."""
+    """Guess the task from the first file on a command line; without a file, return any task, which then reports it."""
     from unspool.data.files import find_files
     from unspool.tasks.checking import guess_task
 
@@ -47,7 +47,7 @@ def _guess(args: list[str]) -> str:
         except DataError:
             continue
         task = guess_task(word)
-        say(f"taken for data of the task {task!r}; another one is named before the data: unspool check TASK DATA")
+        say(f"reads the data as task {task!r}; to choose another task: unspool check TASK DATA")
         return task
     return next(iter(TASKS))
 
@@ -59,8 +59,10 @@ def _task_command(name: str) -> click.Command:
     shown -= {"data.valid_fraction", "data.test_fraction"}
     params = [
         click.Argument(["data"], nargs=-1, required=True),
-        click.Option(["--valid"], type=click.Path(), multiple=True, help="Data that choose the best weights."),
-        click.Option(["--test"], type=click.Path(), multiple=True, help="Data to score once, at the very end."),
+        click.Option(
+            ["--valid"], type=click.Path(), multiple=True, help="Validation data; they select the best weights."
+        ),
+        click.Option(["--test"], type=click.Path(), multiple=True, help="Test data; scored once, after training."),
         click.Option(["--json"], is_flag=True, help="Write everything as one line of JSON."),
         *settings_options(SETTINGS[name], leave_out=set(settings) - shown),
     ]
@@ -68,7 +70,7 @@ def _task_command(name: str) -> click.Command:
         name,
         params=params,
         callback=lambda **values: _check(name, **values),
-        help=f"Say what is in data for {entry.a_model}, without training.\n\nDATA: {entry.data_forms}.",
+        help=f"Summarise and validate data for {entry.a_model}, without training.\n\nDATA: {entry.data_forms}.",
         epilog=example(f"unspool check {entry.train_example.partition(' --')[0].removeprefix('unspool train ')}"),
         context_settings=ONE_SPELLING,
     )
@@ -78,12 +80,12 @@ def _task_command(name: str) -> click.Command:
 @click.group(
     cls=_CheckGroup,
     epilog=example("unspool check classify reviews.tsv --test test.tsv", "unspool check reviews.csv --json")
-    + "\n\nThe exit code is 1 if training would stop at these data, 0 if there are warnings only.",
+    + "\n\nThe exit code is 1 if training would stop with an error, 0 if there are only warnings.",
     subcommand_metavar="[TASK] DATA... [--valid DATA] [--test DATA] [--SETTING VALUE ...]",
 )
 @common
 def check() -> None:
-    """Say what is in data files and what is odd about them, without training."""
+    """Summarise data files and report problems in them, without training."""
 
 
 def _check(

@@ -1,4 +1,4 @@
-"""`unspool compare`: several networks on the same data, with the same budget, in one table."""
+"""`unspool compare`: train several networks on the same data with the same budget, and tabulate their scores."""
 
 from __future__ import annotations
 
@@ -27,27 +27,27 @@ class _CompareGroup(TaskGroup):
     """`compare TASK DATA... --networks A,B,C`."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command that compares networks on one task."""
+        """Return the command that compares networks on one task."""
         return _task_command(cmd_name) if cmd_name in TASKS else None
 
 
 def _task_command(name: str) -> click.Command:
     entry = TASKS[name]
     usual = ",".join(entry.usual_networks)
-    named = f", {entry.networks_help}" if entry.networks_help else ""
+    more = f", {entry.networks_help}" if entry.networks_help else ""
     ordinary = [
-        click.Option(["--networks"], default=usual, help=f"Cells by name or as my_file.py:MyCell{named}.  [{usual}]"),
+        click.Option(["--networks"], default=usual, help=f"Cells by name or as my_file.py:MyCell{more}.  [{usual}]"),
         click.Option(
             ["--seeds"],
             type=click.IntRange(1, 1000),
             default=1,
-            help="Train each network with so many seeds, from --seed on, and give mean and 95 % interval.  [1]",
+            help="Train each network with this many seeds, counted from --seed; report mean and 95 % interval.  [1]",
         ),
         click.Option(
             ["--out"],
             type=click.Path(path_type=Path),
             multiple=True,
-            help="Also write the table, or a picture of it: a new .md, .json or .svg file.",
+            help="Also write the table (.md, .json) or a bar chart (.svg) to a new file.",
         ),
     ]
     command = task_command(
@@ -65,11 +65,11 @@ def _task_command(name: str) -> click.Command:
 )
 @common
 def compare() -> None:
-    """Train several networks with an equal budget and show them in one table.
+    """Train several networks with an equal budget and tabulate their scores.
 
-    Each sees the same data, split, seed and number of updates, and all other settings are alike too; none stops early
-    unless --patience says so. The score is on the test data, or on the validation data where there are none. With
-    several --seeds it is the mean, with half the 95 % interval (Student's t); a run that fails is counted.
+    All networks share the data, split, seed, number of updates and all other settings. Early stopping is off unless
+    --patience turns it on. Scores are on the test data, or on the validation data where there are none. With several
+    --seeds, a score is the mean, with half the 95 % interval (Student's t). The table counts runs that fail.
     """
 
 
@@ -120,7 +120,7 @@ def _compare(
 
 def _refuse_file(out: Path) -> None:
     if out.suffix.lower() not in (".md", ".json", ".svg"):
-        raise UsageError(f"--out {out}: a table is written as .md or .json, a picture of it as .svg")
+        raise UsageError(f"--out {out}: expected .md or .json for a table, or .svg for a bar chart")
     if out.exists():
         raise UsageError(f"{out} exists already, and nothing is overwritten; name another file")
 
@@ -137,7 +137,7 @@ def _report(comparison: Comparison, out: Sequence[Path], json: bool) -> None:
 
 
 def _write(path: Path, comparison: Comparison) -> None:
-    """Write the table as it stands after a run; the first to do so has looked that nothing is overwritten."""
+    """Write the table after each run; `_refuse_file` has already checked that no file is overwritten."""
     from unspool.inspection import bar_chart
     from unspool.tasks.running.model_folder import write_text
 
@@ -153,7 +153,7 @@ def _write(path: Path, comparison: Comparison) -> None:
 
 
 def _tell_failures(comparison: Comparison) -> None:
-    """End with exit code 1 where a run failed, after the table of the others."""
+    """Raise an error, exit code 1, if a run failed."""
     failures = comparison.failures
     if failures:
         first = failures[0]

@@ -1,4 +1,4 @@
-"""`unspool demo`: an assistant is trained, asked what it has never heard, and opened up."""
+"""`unspool demo`: train a small model, use it, and inspect it."""
 
 from __future__ import annotations
 
@@ -20,37 +20,41 @@ __all__ = ["demo"]
 _SETTINGS: dict[str, Any] = {
     "epochs": 15,
     "learning_rate": 1e-2,
-    "keep": 0.65,  # rather silent than wrong
+    "keep": 0.65,  # a high threshold: the assistant rather declines than answers wrongly
     "device": "cpu",
-    "threads": 1,  # networks this small only wait for each other on several threads
+    "threads": 1,  # for networks this small, thread synchronisation costs more than it saves
     "seed": 1,
 }
-_ASKED = (
+_QUESTIONS = (
     "How high do I set the seat of my bicycle?",
     "There is red wine on my white tablecloth, what do I do?",
     "May I add a few new pairs to an assistant that is already trained?",
 )
 _UNKNOWN = "What is the capital of Mongolia?"
 _INTRODUCTION = """\
-An assistant learns from questions and answers that come with this package: {questions} questions about the kitchen,
-the garden, bicycles, computers and Unspool itself, each in a few wordings. It learns to find the question that was
-meant, from nothing and on this machine alone.
+An assistant trains on questions and answers that come with this package: {questions} questions about the kitchen,
+the garden, bicycles, computers and Unspool itself, each in a few wordings. The assistant learns, from random weights
+and on this machine alone, to find the stored question that has the same meaning.
 """
 
 
-@click.command(epilog=example("unspool demo", "unspool demo agreement --out my-demo"))
+_HELP = """\
+Train a small model, use it, and inspect it.
+
+\b
+assistant  train an assistant on questions and answers, then chat with it: half a minute
+agreement  train a bag of words, an Elman network and an LSTM on verb agreement, and compare them
+
+A demo needs nothing but this package.
+"""
+
+
+@click.command(help=_HELP, epilog=example("unspool demo", "unspool demo agreement --out my-demo"))
 @click.argument("name", type=click.Choice(["assistant", "agreement"]), default="assistant")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep data and model in this new folder.")
 @common
 def demo(name: str, out: Path | None) -> None:
-    r"""Train something small, use it, and look inside.
-
-    \b
-    assistant  questions and answers in, something to talk to out: half a minute
-    agreement  a bag of words, an Elman network and an LSTM learn which verb fits, and are compared
-
-    Needs nothing but this package.
-    """
+    """Train a small model, use it, and inspect it."""
     if name == "agreement":
         from unspool.cli.demo_agreement import show_agreement
 
@@ -73,7 +77,7 @@ def _show_assistant(out: Path | None) -> None:
         _ask(assistant)
         _look_inside(assistant)
         _show_way_on(out)
-        if _on_a_terminal() and click.confirm("\nTalk to it?", default=True):
+        if _on_a_terminal() and click.confirm("\nChat with the assistant?", default=True):
             from unspool.cli.chat import converse
 
             converse(assistant, None if out is None else str(folder / "assistant"))
@@ -84,11 +88,11 @@ def _on_a_terminal() -> bool:
 
 
 def _ask(assistant: Assistant) -> None:
-    """Three questions in words it has never seen, and one that it can't know."""
-    result("\nThree questions in words that it has never seen:\n")
-    for question in _ASKED:
+    """Ask three questions in new wordings, and one that the assistant can't answer."""
+    result("\nThree questions, in wordings that are not in the training data:\n")
+    for question in _QUESTIONS:
         _show(assistant.ask(question))
-    result("And one that nobody told it about:\n")
+    result("And one on a subject that is not in the training data:\n")
     _show(assistant.ask(_UNKNOWN))
 
 
@@ -97,19 +101,19 @@ def _show(reply: Reply) -> None:
 
 
 def _look_inside(assistant: Assistant) -> None:
-    """Which words of one question counted, and which known questions they pointed at."""
+    """Show the weight of each word of a question, and the nearest questions of the training data."""
     from unspool.inspection import show
 
-    result("What did it look at? How much each word of the last question but one counted, and what it was near to:\n")
-    show(assistant.trace(_ASKED[-1]), console())
+    result("The weight of each word of the third question, and the nearest questions of the training data:\n")
+    show(assistant.trace(_QUESTIONS[-1]), console())
 
 
 def _show_way_on(out: Path | None) -> None:
-    lines = ["\nGo on with questions and answers of your own, one pair a line, a tab between them:\n"]
+    lines = ["\nNext, train on your own questions and answers, one pair a line, separated by a tab:\n"]
     lines += ["    unspool train answer my-pairs.tsv --out my-assistant", "    unspool chat my-assistant"]
     lines += ["\nOther demos and tasks: unspool demo agreement, unspool train --help"]
     if out is not None:
         model = shlex.quote(str(out / "assistant"))
-        lines += ["\nOr with what you have just trained:\n", f"    unspool chat {model}"]
+        lines += ["\nOr use the assistant that the demo trained:\n", f"    unspool chat {model}"]
     result("\n".join(lines))
     say("")

@@ -1,4 +1,4 @@
-"""`unspool demo agreement`: three networks learn which verb fits, and one of them is opened up."""
+"""`unspool demo agreement`: train three networks on subject-verb agreement, compare them, and inspect one."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ _SETTINGS: dict[str, Any] = {
     "label": "label",
     "patience": None,
     "device": "cpu",
-    "threads": 1,
-    "seed": 1,  # networks this small only wait for each other on several threads
+    "threads": 1,  # for networks this small, thread synchronisation costs more than it saves
+    "seed": 1,
 }
 _TRAIN, _VALID, _TEST = 8000, 600, 2100
-_SEEN, _MOST = 4, 6  # nouns between subject and verb, in training and in the test
+_TRAIN_NOUNS, _TEST_NOUNS = 4, 6  # most nouns between subject and verb, in training and in the test
 
 _HARD = "any, most of the other number"
 
 _INTRODUCTION = """\
-Subject and verb agree, however many words stand between them:
+A verb agrees with its subject, however many words stand between them:
     the flights the airline was cancelling ... were full, not was.
-Three networks read {train:,} sentences of a small English grammar up to the verb and learn to say whether it must be
-singular or plural. Then they are asked about {test:,} that they have never seen.
+Three networks train on {train:,} sentences of a small English grammar, each cut before its verb. They predict whether
+the verb is singular or plural. The test has {test:,} sentences that are not in the training data.
 """
 
 
@@ -61,19 +61,19 @@ def show_agreement(out: Path | None) -> None:
     """Train an averaged bag of words, an Elman network and an LSTM on subject-verb agreement, and compare them.
 
     Args:
-        out: New folder for the sentences and the LSTM; nothing is kept if None.
+        out: New folder for the sentences and the LSTM; None: a temporary folder.
     """
     from unspool.samples import agreement
 
     sentences, test = agreement.train_and_test(
-        _TRAIN + _VALID, _TEST, seed=1, max_attractors=_SEEN, test_max_attractors=_MOST
+        _TRAIN + _VALID, _TEST, seed=1, max_attractors=_TRAIN_NOUNS, test_max_attractors=_TEST_NOUNS
     )
     with demo_folder(out) as folder:
         result(_INTRODUCTION.format(train=_TRAIN, test=_TEST))
         parts = {"train": sentences[:_TRAIN], "valid": sentences[_TRAIN:], "test": test}
         for part, examples in parts.items():
             agreement.write_tsv(folder / f"{part}.tsv", examples)
-        say("accuracy on held-out sentences after each pass over the data, in %")
+        say("accuracy on held-out sentences after each epoch, in %")
         trained = {network: _train(network, folder, folder / "lstm" if out else None) for network in _NETWORKS}
     _show_accuracy(trained, test)
     _show_hard_one(trained, test)
@@ -96,7 +96,7 @@ def _train(network: str, folder: Path, keep: Path | None) -> Classifier:
 
 
 def _growing_line(network: str) -> Reporter:
-    """A reporter that writes one line, a number for each validation."""
+    """Return a reporter that writes one line, with a number for each validation."""
     from unspool.training import Progress, Reporter
 
     def write(text: str) -> None:
@@ -119,24 +119,26 @@ def _growing_line(network: str) -> Reporter:
 
 def _show_accuracy(trained: dict[str, Classifier], test: Sequence[AgreementExample]) -> None:
     right = {
-        network: [said.label == each.label for said, each in zip(task.predict(_texts(test)), test, strict=True)]
+        network: [answer.label == each.label for answer, each in zip(task.predict(_texts(test)), test, strict=True)]
         for network, task in trained.items()
     }
     groups = {
-        f"{count}{' (more than in training)' if count > _SEEN else ''}": [each.attractors == count for each in test]
-        for count in range(_MOST + 1)
+        f"{count}{' (more than in training)' if count > _TRAIN_NOUNS else ''}": [
+            each.attractors == count for each in test
+        ]
+        for count in range(_TEST_NOUNS + 1)
     }
     groups[_HARD] = [each.disagreeing > each.agreeing for each in test]
     rows = [
         [label, str(sum(inside)), *(_share(marks, inside) for marks in right.values())]
         for label, inside in groups.items()
     ]
-    result("\nRight answers on unseen sentences, by the number of nouns between subject and verb:\n")
+    result("\nAccuracy on the test sentences, by the number of nouns between subject and verb:\n")
     result(table(["nouns between", "sentences", *trained], rows))
     coin = _share(right["bag"], groups[_HARD])
     result(
-        f"\nA bag of words knows which nouns there are, not which came first. Where most are of the other number"
-        f"\nthan the subject it is right {coin} of the time; a coin would be right 50 %. The others read in order."
+        f"\nA bag of words has no word order: it can't tell the subject from the other nouns. Where most nouns have"
+        f"\nthe other number, its accuracy is {coin}; chance is 50 %. The Elman network and the LSTM read in order."
     )
 
 
@@ -150,52 +152,55 @@ def _share(marks: Sequence[bool], inside: Sequence[bool]) -> str:
 
 
 def _show_words(trained: dict[str, Classifier], sentence: AgreementExample) -> None:
-    """What each network would say after each word, then the gates of the LSTM."""
+    """Show the prediction of each network after each word, then the gates of the LSTM."""
     from unspool.inspection import show
 
     prefixes = [" ".join(sentence.words[: count + 1]) for count in range(len(sentence.words))]
     plural = {
-        network: [said.probabilities["plural"] for said in task.predict(prefixes)] for network, task in trained.items()
+        network: [answer.probabilities["plural"] for answer in task.predict(prefixes)]
+        for network, task in trained.items()
     }
     rows = [
         [word, *(f"{100 * shares[place]:.0f} %" for shares in plural.values())]
         for place, word in enumerate(sentence.words)
     ]
-    result(f"\nNow one sentence, never seen in training: “{sentence.text} ...”.")
-    result("Chance of a plural verb after each word:\n")
+    result(f"\nNow one sentence that is not in the training data: “{sentence.text} ...”.")
+    result("Probability of a plural verb after each word:\n")
     result(table(["", *trained], rows))
-    result("\nAnd inside the LSTM, word by word:\n")
+    result("\nThe gates and states of the LSTM, word by word:\n")
     trace = trained["LSTM"].trace(sentence.text)
     show(trace, console())
     chance = plural["LSTM"][-1]
     if chance > 0.5:
         result(
-            f"\nThe LSTM goes on with “{sentence.verb}” ({100 * chance:.0f} % plural). The nearest noun, “airline”, is"
-            f"\nsingular; the number of “flights” has stayed in the state until the verb. “forget” is how much of what"
-            f"\ncame before was kept (1: all of it), “left” the share of the last state that each word wrote."
+            f"\nThe LSTM predicts “{sentence.verb}” ({100 * chance:.0f} % plural). The nearest noun, “airline”, is"
+            f"\nsingular; the state has carried the number of “flights” up to the verb. “forget” is the forget gate"
+            f"\n(1: the cell state stays whole), “left” the share of the last state that each word wrote."
         )
 
 
 def _show_hard_one(trained: dict[str, Classifier], test: Sequence[AgreementExample]) -> None:
-    """A short sentence that the LSTM gets right and the bag does not."""
+    """Show a short sentence that the LSTM gets right and the bag of words gets wrong."""
     hard = sorted((each for each in test if each.disagreeing > 1), key=lambda each: (len(each.words), each.words))
-    said = {network: task.predict(_texts(hard)) for network, task in trained.items()}
+    answers = {network: task.predict(_texts(hard)) for network, task in trained.items()}
     for place, each in enumerate(hard):
-        if said["LSTM"][place].label == each.label != said["bag"][place].label:
-            chances = ", ".join(f"{name} {100 * said[name][place].probabilities[each.label]:.0f} %" for name in said)
-            result(f"\nOne that the bag gets wrong: “{each.text} ...” needs a {each.label} verb.")
-            result(f"Chance of it: {chances}.")
+        if answers["LSTM"][place].label == each.label != answers["bag"][place].label:
+            chances = ", ".join(
+                f"{name} {100 * answers[name][place].probabilities[each.label]:.0f} %" for name in answers
+            )
+            result(f"\nThe bag of words gets this one wrong: “{each.text} ...” needs a {each.label} verb.")
+            result(f"Probability of the right number: {chances}.")
             return
 
 
 def _show_way_on(out: Path | None) -> None:
-    lines = ["\nGo on with a file of your own, one text and its label on each line, a tab between them:\n"]
+    lines = ["\nNext, train on your own file, a text and its label on each line, separated by a tab:\n"]
     lines += ["    unspool train classify my-file.tsv --out my-model"]
     lines += ["    unspool inspect my-model 'a text of mine' --out trace.html"]
     lines += ["    unspool compare classify my-file.tsv --networks bag,elman,lstm,gru"]
     if out is not None:
         model = shlex.quote(str(out / "lstm"))
-        lines += ["\nOr with what you have just trained:\n"]
+        lines += ["\nOr use the LSTM that the demo trained:\n"]
         lines += [f"    unspool evaluate {model} {shlex.quote(str(out / 'test.tsv'))}"]
         lines += [f"    unspool inspect {model} 'the flights near the old hotel'"]
     result("\n".join(lines))

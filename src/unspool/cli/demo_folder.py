@@ -1,4 +1,4 @@
-"""Where a demo puts its files."""
+"""Output folder of a demo: the user's, or a temporary one."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ __all__ = ["demo_folder"]
 
 @contextmanager
 def demo_folder(out: Path | None) -> Iterator[Path]:
-    """The folder asked for, which must be new or empty; without one, a folder that is gone afterwards.
+    """Yield the folder `out`, which must be new or empty; None: a temporary folder, removed at the end.
 
     Raises:
-        UsageError: If the folder holds something already.
+        UsageError: If the folder is not empty.
     """
     if out is None:
         with tempfile.TemporaryDirectory(prefix="unspool-demo-") as name:
             yield Path(name)
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already, and nothing is overwritten; name a new folder")
+        raise UsageError(f"{out} exists already and is not empty; a demo overwrites nothing, name a new folder")
     out.mkdir(parents=True, exist_ok=True)
     yield out

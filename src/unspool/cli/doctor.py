@@ -1,4 +1,4 @@
-"""`unspool doctor`: what this machine has, and what is missing."""
+"""`unspool doctor`: versions, devices and optional packages of this machine."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CORE = (
     "llvmlite",
     "lazy-loader",
 )
-_EXTRAS = {  # what is imported, what is installed, what it does
+_EXTRAS = {  # module, package, purpose
     "parquet": ("pyarrow", "pyarrow", "reads .parquet files"),
     "yaml": ("yaml", "PyYAML", "reads questions and answers in YAML"),
     "tensorboard": ("tensorboardX", "tensorboardX", "writes the training log for TensorBoard"),
@@ -39,14 +39,14 @@ _EXTRAS = {  # what is imported, what is installed, what it does
 @click.option("--json", "as_json", is_flag=True, help="Write everything as one line of JSON.")
 @common
 def doctor(as_json: bool) -> None:
-    """Say which versions and devices this machine has, and what each missing extra would add."""
+    """List the versions and devices of this machine, and the purpose of each missing extra."""
     versions = {name: _version(name) for name in _CORE}
     machine, extras = _machine(), {extra: find_spec(module) is not None for extra, (module, *_) in _EXTRAS.items()}
     python = f"Python {platform.python_version()} on {platform.platform()}"
     if as_json:
         result_json({"python": python, "versions": versions, **machine, "extras": extras})
         return
-    lines = [python, *(f"{name:12} {found}" for name, found in versions.items()), ""]
+    lines = [python, *(f"{name:12} {installed}" for name, installed in versions.items()), ""]
     lines += [f"{name:12} {_listed(value)}" for name, value in machine.items()]
     result("\n".join([*lines, "", *map(_extra_line, _EXTRAS)]))
 
@@ -75,12 +75,12 @@ def _machine() -> dict[str, Any]:
         devices.append(f"cuda:{index} ({facts.name}, {facts.total_memory / 2**30:.0f} GiB)")
     if torch.backends.mps.is_available():
         devices.append("mps")
-    known = {"gloo": dist.is_gloo_available, "nccl": dist.is_nccl_available} if dist.is_available() else {}
+    backends = {"gloo": dist.is_gloo_available, "nccl": dist.is_nccl_available} if dist.is_available() else {}
     return {
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": torch.get_num_threads(),
         "devices": devices,
-        "torchrun": [name for name, there in known.items() if there()],
+        "torchrun": [name for name, is_available in backends.items() if is_available()],
     }
 
 
@@ -92,4 +92,4 @@ def _extra_line(extra: str) -> str:
     module, package, what = _EXTRAS[extra]
     if find_spec(module) is not None:
         return f"{extra:12} {package} {_version(package)}: {what}"
-    return f"{extra:12} missing; it {what}: pip install 'unspool[{extra}]'"
+    return f"{extra:12} missing; it {what}: pip install -c constraints.txt '.[{extra}]'"

@@ -1,4 +1,4 @@
-"""`unspool evaluate`: the scores of a model on labelled files."""
+"""`unspool evaluate`: score a model on labelled files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _NOT_FROM_STDIN = one_of(entry.a_model for entry in TASKS.values() if not entry.
 @click.command(
     cls=SettingsCommand,
     help="Score a model on labelled files.\n\n"
-    "The files are read as one data set, with the columns that the model was trained on; - is stdin "
+    "The files form one data set, with the columns that the model was trained on; - is stdin "
     f"(not for {_NOT_FROM_STDIN}, which reads its text more than once).",
     epilog=example("unspool evaluate my-model test.tsv"),
 )
@@ -38,7 +38,7 @@ _NOT_FROM_STDIN = one_of(entry.a_model for entry in TASKS.values() if not entry.
 @click.option(
     "--skip-bad/--no-skip-bad",
     default=None,
-    help="Leave out lines that can't be read, and count them, or stop at the first.  [as in training]",
+    help="Skip and count lines that can't be read, or stop at the first.  [as in training]",
 )
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write the scores as one line of JSON.")
@@ -61,7 +61,7 @@ def evaluate(
     read_once = any(map(is_stream, data))
     if not TASKS[task.name].reads_once and read_once:
         raise UsageError(
-            "a text is read more than once, and standard input or a pipe can't be; save it to a file first"
+            "scoring reads a text more than once, which pipes and standard input do not allow; save it to a file"
         )
     _read_as(task, form, skip_bad)
     scores = task.evaluate(Files(data))
@@ -84,16 +84,16 @@ evaluate.params += decoding_options()
 
 
 def _read_as(task: Task[Any, Any], form: str | None, skip_bad: bool | None) -> None:
-    """Have the files read as they were asked for; running text has but one form and no bad lines."""
-    known = describe(task.settings_type)
-    if "data.format" in known:
+    """Apply `--format` and `--skip-bad`; plain text has only one form and no bad lines."""
+    settings = describe(task.settings_type)
+    if "data.format" in settings:
         task.settings = task.settings.replace(**{"data.format": form})
     elif form is not None:
         raise UsageError(
-            f"--format {form}: a model of the task {task.name!r} reads plain text, which has one form only"
+            f"--format {form}: a model of the task {task.name!r} reads plain text, which has only one form"
         )
     if skip_bad is None:
         return
-    if "data.skip_bad" not in known:
+    if "data.skip_bad" not in settings:
         raise UsageError(f"--skip-bad: a model of the task {task.name!r} reads plain text, which has no bad lines")
     task.settings = task.settings.replace(**{"data.skip_bad": skip_bad})

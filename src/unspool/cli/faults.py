@@ -1,4 +1,4 @@
-"""Every error as one sentence on stderr, with the exit code that fits."""
+"""Error messages on stderr, exit codes, and filters for library warnings."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ __all__ = ["exit_code_of", "without_warnings"]
 
 
 def exit_code_of(error: BaseException, *, debug: bool) -> int:
-    """Say what went wrong, and return the exit code."""
-    if isinstance(error, BrokenPipeError):  # whoever read our output has gone
+    """Print the message of an error on stderr, and return the exit code."""
+    if isinstance(error, BrokenPipeError):  # the reader of standard output has exited
         let_go(sys.stdout)
         return 1
     if debug:
@@ -29,26 +29,26 @@ def exit_code_of(error: BaseException, *, debug: bool) -> int:
         click.echo(error.format_message(), err=True)
         return 2
     if isinstance(error, click.UsageError):
-        _complain(_usage(error))
+        _print_error(_usage(error))
         return 2
     if isinstance(error, click.ClickException):
-        _complain(error.format_message())
+        _print_error(error.format_message())
         return error.exit_code
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        _complain("stopped by ctrl-C")
+        _print_error("stopped by ctrl-C")
         return 130
     if isinstance(error, UnspoolError):
-        _complain(for_command_line(error.message), everywhere=isinstance(error, MachineError))
+        _print_error(for_command_line(error.message), everywhere=isinstance(error, MachineError))
         return error.exit_code
-    _complain(_unexpected(error), everywhere=True)
+    _print_error(_unexpected(error), everywhere=True)
     return 1
 
 
-def _complain(text: str, *, everywhere: bool = False) -> None:
-    """One line on stderr; what all processes of a run meet is said by the first alone."""
+def _print_error(text: str, *, everywhere: bool = False) -> None:
+    """Print one line on stderr; without `everywhere`, only the first process of a distributed run prints."""
     if first() or everywhere:
         who = "unspool" if first() else f"unspool (process {os.environ['RANK']})"
-        with suppress(OSError):  # standard error may be full as well
+        with suppress(OSError):  # the disk behind standard error may be full as well
             click.echo(f"{who}: {printable(' '.join(text.split()))}", err=True)
 
 
@@ -69,8 +69,8 @@ def _usage(error: click.UsageError) -> str:
 def _nearest_flag(error: click.NoSuchOption) -> str:
     if error.ctx is None:
         return ""
-    known = [name for parameter in error.ctx.command.params for name in (*parameter.opts, *parameter.secondary_opts)]
-    close = difflib.get_close_matches(error.option_name, [name for name in known if name.startswith("-")], n=1)
+    names = [name for parameter in error.ctx.command.params for name in (*parameter.opts, *parameter.secondary_opts)]
+    close = difflib.get_close_matches(error.option_name, [name for name in names if name.startswith("-")], n=1)
     return f" (did you mean {close[0]}?)" if close else ""
 
 
@@ -83,14 +83,14 @@ def _unexpected(error: BaseException) -> str:
         return "stopped, since another process of this run has failed"
     lines = str(error).strip().splitlines() or [""]
     return (
-        f"something went wrong that Unspool did not foresee ({type(error).__name__}: {lines[0][:300]}); "
+        f"Unspool met an unexpected error ({type(error).__name__}: {lines[0][:300]}); "
         f"run again with --debug to see where"
     )
 
 
 @contextmanager
 def without_warnings(debug: bool) -> Iterator[None]:
-    """Keep the warnings of libraries from a person who can't do anything about them."""
+    """Suppress the warnings of libraries unless `--debug` is on."""
     import warnings
 
     if debug:

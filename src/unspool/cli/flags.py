@@ -1,4 +1,4 @@
-"""Every setting of a task as a flag of the command line."""
+"""Command-line flags for the settings of a task, and their help."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from unspool.tasks.catalog import TASKS
 __all__ = ["SETTINGS", "SettingsCommand", "chosen_settings", "settings_from", "settings_options"]
 
 SETTINGS: dict[str, type[Settings]] = {name: entry.settings for name, entry in TASKS.items()}
-"""The settings of each task; the task's class knows them too, but importing it takes seconds."""
+"""The settings class of each task. The task's class has the same, but its import takes seconds."""
 
 _PREFIX = "setting__"
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
 
 
 class _SettingOption(click.Option):
-    """The flag of one setting: its short name where no other setting has it, its dotted name, and its aliases."""
+    """The flag of one setting, by its short name if that is unique, its dotted name and its aliases."""
 
     def __init__(self, setting: Setting, *, short: bool, aliases: Sequence[str] = ()) -> None:
         self.setting = setting
@@ -41,16 +41,16 @@ class _SettingOption(click.Option):
 
     @property
     def is_switch(self) -> bool:
-        """Whether it is on or off."""
+        """Whether the setting is a boolean, with the flags `--name` and `--no-name`."""
         return self.setting.type is bool
 
     @property
     def group(self) -> str:
-        """Dotted name of the group of settings that it belongs to; empty if it stands alone."""
+        """Dotted name of the setting's group; empty for a setting without a group."""
         return self.setting.name.rpartition(".")[0]
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str]:
-        """Its shortest name, what it takes, what it means and its default."""
+        """Return the help entry: shortest name, value, meaning and default."""
         name = self.opts[0]
         if self.is_switch:
             left = f"{name} / {self.secondary_opts[0]}"
@@ -60,10 +60,10 @@ class _SettingOption(click.Option):
 
 
 class SettingsCommand(click.Command):
-    """A command whose help lists the settings in groups, and whose switches also take true and false."""
+    """A command that lists its settings in groups, and whose switches also take `true` and `false`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read `--several true` and `--several=false` as the switches they are."""
+        """Parse `--several true` as `--several`, and `--several=false` as `--no-several`."""
         switches = {
             name: option.secondary_opts[place]
             for option in self.params
@@ -80,25 +80,27 @@ class SettingsCommand(click.Command):
         with formatter.section("Options"):
             formatter.write_dl(records)
         settings = [option for option in self.params if isinstance(option, _SettingOption)]
-        for group in sorted({option.group: None for option in settings}, key=bool):  # those of no group come first
+        for group in sorted(
+            {option.group: None for option in settings}, key=bool
+        ):  # settings without a group come first
             inside = [option for option in settings if option.group == group]
             with formatter.section(_title(group)):
                 formatter.write_dl([option.get_help_record(ctx) for option in inside])
 
 
 def settings_options(settings: type[Settings], *, leave_out: Collection[str] = ()) -> list[click.Parameter]:
-    """A flag for every setting but those left out, which are named with their dots."""
-    known = describe(settings)
-    shorts = [setting.short for setting in known.values()]
+    """Return a flag for every setting, except the dotted names in `leave_out`."""
+    described = describe(settings)
+    shorts = [setting.short for setting in described.values()]
     return [
         _SettingOption(setting, short=shorts.count(setting.short) == 1, aliases=aliases_of(setting.short, settings))
-        for name, setting in known.items()
+        for name, setting in described.items()
         if name not in leave_out
     ]
 
 
 def chosen_settings(values: Mapping[str, Any]) -> dict[str, object]:
-    """The settings named on the command line, by dotted name, out of all values a command was called with."""
+    """Return the settings that the command line sets, by dotted name; `values` are all parameters of the command."""
     return {
         name.removeprefix(_PREFIX).replace("__", "."): value
         for name, value in values.items()
@@ -109,10 +111,10 @@ def chosen_settings(values: Mapping[str, Any]) -> dict[str, object]:
 def settings_from(
     settings: type[Settings], recipe: Path | None, flags: Mapping[str, object], base: Settings | None = None
 ) -> Settings:
-    """Settings from a recipe, and from flags that go before it.
+    """Make settings from a recipe and from flags; a flag overrides the recipe.
 
     Raises:
-        SettingError: If a name is unknown or a value does not fit; what a recipe says is named with its file.
+        SettingError: If a name is unknown or a value does not fit; an error in a recipe names its file.
     """
     if recipe is not None:
         try:
@@ -124,29 +126,29 @@ def settings_from(
 
 
 def _switched(args: list[str], switches: Mapping[str, str]) -> list[str]:
-    """The words with `--name false` as `--no-name`, and `--name true` as `--name`."""
-    found: list[str] = []
+    """Rewrite `--name false` as `--no-name`, and `--name true` as `--name`."""
+    arguments: list[str] = []
     words = deque(args)
     while words:
         word = words.popleft()
         name, equals, value = word.partition("=")
         name = name.replace("_", "-")
         if word == "--":
-            return [*found, word, *words]
+            return [*arguments, word, *words]
         if name not in switches:
-            found.append(word)
+            arguments.append(word)
             continue
         if not equals:
             value = words.popleft() if words and words[0].lower() in (*_TRUE, *_FALSE) else "true"
         if value.lower() not in (*_TRUE, *_FALSE):
             raise SettingError(f"{name} = {value!r}: expected true or false")
-        found.append(name if value.lower() in _TRUE else switches[name])
-    return found
+        arguments.append(name if value.lower() in _TRUE else switches[name])
+    return arguments
 
 
 def _title(group: str) -> str:
     if not group:
-        return "What is asked for"
+        return "Task settings"
     words = group.replace("_", " ").replace(".", ", ").capitalize()
     return f"{words} (also as --{group.replace('_', '-')}.NAME, or in a recipe under [{group}])"
 

@@ -1,4 +1,4 @@
-"""`unspool generate`: a language model writes on."""
+"""`unspool generate`: continue a text with a language model."""
 
 from __future__ import annotations
 
@@ -13,14 +13,24 @@ __all__ = ["generate"]
 
 @click.command(epilog=example("unspool generate my-writer --prompt 'It was a ' --temperature 0.7 --seed 1"))
 @model_argument
-@click.option("--prompt", default="", help="How the text begins.  [a new line]")
-@click.option("--length", default=300, show_default=False, help="Units to write (characters, words ...).  [300]")
-@click.option("--temperature", default=1.0, help="Above 1 bolder, below 1 safer, 0 always the likeliest.  [1]")
-@click.option("--top-k", type=int, help="Choose among this many likeliest units only.")
-@click.option("--top-p", type=float, help="Choose among the likeliest units whose chances add up to this.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed writes the same text.")
+@click.option("--prompt", default="", help="Beginning of the text.  [a new line]")
+@click.option(
+    "--length", default=300, show_default=False, help="Number of units to write (characters, words ...).  [300]"
+)
+@click.option(
+    "--temperature",
+    default=1.0,
+    help="Sampling temperature: above 1 more varied, below 1 less, 0 always the most probable.  [1]",
+)
+@click.option("--top-k", type=int, help="Sample from this many most probable units only.")
+@click.option(
+    "--top-p", type=float, help="Sample from the most probable units whose probabilities sum to this (nucleus)."
+)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the sampling; the same seed gives the same text."
+)
 @device_option
-@click.option("--json", "as_json", is_flag=True, help="Write one line of JSON when all is written.")
+@click.option("--json", "as_json", is_flag=True, help="Write one line of JSON at the end.")
 @common
 def generate(
     model: str,
@@ -34,7 +44,7 @@ def generate(
     device: str,
     as_json: bool,
 ) -> None:
-    """Let a language model write on from a prompt; the text appears as it is written."""
+    """Continue a prompt with a language model; the text appears unit by unit."""
     try:
         prompt.encode()
     except UnicodeEncodeError:
@@ -44,7 +54,7 @@ def generate(
     if as_json:
         result_json({"prompt": prompt, "text": "".join(pieces)})
         return
-    begin = next(pieces, "")  # before anything is shown: this is where a temperature out of range is refused
+    begin = next(pieces, "")  # checks the temperature before any output
     result(prompt + begin, newline=False)
     flush()
     for piece in pieces:

@@ -1,4 +1,4 @@
-"""`unspool info`: what a model folder holds, without running anything."""
+"""`unspool info`: summarise a model folder without running the model."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["info"]
 @click.option("--json", "as_json", is_flag=True, help="Write everything as one line of JSON.")
 @common
 def info(model: Path, as_json: bool) -> None:
-    """Say what a model folder holds: network, data, scores, and settings that are not the defaults."""
+    """Summarise a model folder: network, data, scores, and settings that differ from the defaults."""
     import msgspec
 
     from unspool.tasks.running.model_folder import read_record
@@ -61,7 +61,7 @@ def _best_so_far(folder: Path, record: Record) -> Best | None:
 
 
 def _unfinished_lines(folder: Path, record: Record, best: Best | None) -> list[str]:
-    """What a training that has not come to its end has reached, and how to go on."""
+    """Return the lines on an unfinished training: its best weights so far, and how to resume it."""
     from unspool.tasks.running.unfinished import describe_best, way_on, way_to_use
 
     if record.task not in SETTINGS:
@@ -75,20 +75,20 @@ def _unfinished_lines(folder: Path, record: Record, best: Best | None) -> list[s
 
 
 def _changed_settings(folder: Path, record: Record) -> dict[str, Any]:
-    """The settings that differ from the defaults, by dotted name."""
+    """Return the settings that differ from the defaults, by dotted name."""
     from unspool.settings import describe, to_record
 
     if record.task not in SETTINGS:
         return {}
-    here = to_record(recorded_settings(folder, record))
-    found = {}
+    recorded = to_record(recorded_settings(folder, record))
+    changed = {}
     for name, setting in describe(SETTINGS[record.task]).items():
-        value: Any = here
+        value: Any = recorded
         for part in name.split("."):
             value = value[part]
         if value != setting.default:
-            found[name] = value
-    return found
+            changed[name] = value
+    return changed
 
 
 def _data_line(facts: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The command `unspool`: finds the verb, runs it, turns errors into sentences."""
+"""Entry point of the command `unspool`: dispatch to the verbs, error messages and exit codes."""
 
 from __future__ import annotations
 
@@ -22,33 +22,33 @@ from unspool.tasks.entry import one_of
 __all__ = ["VERBS", "run", "unspool"]
 
 VERBS = {
-    "demo": "Train an assistant in a minute, ask it things, look inside.",
+    "demo": "Train an assistant in a minute, chat with it, inspect it.",
     "train": f"Train a model on your files: {one_of(TASKS)}.",
-    "check": "Say what is in data files and what is odd about them, without training.",
+    "check": "Summarise data files and report problems in them, without training.",
     "evaluate": "Score a model on labelled files.",
     "predict": f"{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line.",
-    "ask": "Tell a reader a story, sentence by sentence, and ask.",
-    "chat": "Talk to an assistant.",
-    "add": "Give an assistant more questions and answers, without training.",
-    "generate": "Let a language model write.",
-    "inspect": "Show what a model does with one text, gate by gate.",
-    "compare": "Train several networks with an equal budget: one table.",
-    "bench": "Time a cell on this machine, beside torch.nn and the plain loop.",
-    "info": "Say what a model folder holds and how good it is.",
-    "doctor": "Say what this machine has, and what is missing.",
+    "ask": "Answer questions about a story with a reader.",
+    "chat": "Chat with an assistant.",
+    "add": "Add questions and answers to an assistant, without training.",
+    "generate": "Generate text with a language model.",
+    "inspect": "Show predictions, attention, gates and states on one text.",
+    "compare": "Train several networks with an equal budget and tabulate their scores.",
+    "bench": "Benchmark a cell on this machine against torch.nn and the plain loop.",
+    "info": "Summarise a model folder: network, data, scores, settings.",
+    "doctor": "List the versions, devices and missing packages of this machine.",
 }
-"""What each verb does; its command stands in the module of its name."""
+"""Summary of each verb, by name; the module of the same name holds the command."""
 
 
 class _LazyGroup(click.Group):
-    """Imports a verb's module when the verb is called, and nothing to print help."""
+    """A group of commands that imports a verb's module only when the verb runs; printing help imports none."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All verbs, those for the first day first."""
+        """Return all verbs, in the order of `VERBS`."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a verb."""
+        """Import and return the command of a verb; None if there is no such verb."""
         if cmd_name not in VERBS:
             return None
         command: click.Command = getattr(import_module(f"unspool.cli.{cmd_name}"), cmd_name)
@@ -57,27 +57,27 @@ class _LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb, or name the nearest."""
+        """Find the verb; an error names the nearest one."""
         if args[0] not in VERBS and not args[0].startswith("-"):
             hint = nearest(args[0], VERBS) or f"; choose one of {', '.join(VERBS)}"
             raise click.UsageError(f"there is no command {args[0]!r}{hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the verbs without importing them."""
+        """Write the verbs without importing their modules."""
         with formatter.section("Commands"):
             formatter.write_dl(list(VERBS.items()))
 
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run a command line and exit with its code."""
         words = args[0] if args else options.get("args")
-        given = list(sys.argv[1:] if words is None else words)
-        debug = "--debug" in given
+        arguments = list(sys.argv[1:] if words is None else words)
+        debug = "--debug" in arguments
         try:
             if "stdout" in open_closed_streams():
                 raise MachineError("standard output is closed; send it to a file, or to /dev/null")
             with without_warnings(debug):
-                returned = super().main(given, options.get("prog_name") or "unspool", standalone_mode=False)
+                returned = super().main(arguments, options.get("prog_name") or "unspool", standalone_mode=False)
                 flush()
             code = returned if isinstance(returned, int) else 0
         except (Exception, KeyboardInterrupt) as error:
@@ -113,4 +113,4 @@ def run() -> NoReturn:
     try:
         unspool.main(prog_name="unspool")
     finally:
-        gc.freeze()  # or Python's exit walks all that torch made, several times
+        gc.freeze()  # otherwise Python's exit traverses all of torch's objects several times

@@ -1,4 +1,4 @@
-"""Opening a model for the verbs that use one."""
+"""Load a model folder for a verb, and the options that verbs with a model share."""
 
 from __future__ import annotations
 
@@ -37,30 +37,32 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def model_argument(command: F) -> F:
-    """The model folder, and the cell that it may ask for."""
+    """Give a command the argument MODEL, a model folder, and the option `--cell` for a custom cell."""
     command = click.option(
-        "--cell", metavar="FILE.py:CLASS", help="The cell of your own that the model was trained with; runs its code."
+        "--cell",
+        metavar="FILE.py:CLASS",
+        help="Custom cell that the model was trained with; loading it executes its code.",
     )(command)
     return click.argument("model", type=click.Path())(command)
 
 
 def device_option(command: F) -> F:
-    """Where the model runs."""
+    """Give a command the option `--device`."""
     return click.option("--device", default="auto", help="auto (CUDA if there is one), cpu, cuda, cuda:1 ...  [auto]")(
         command
     )
 
 
 def decoding_options() -> list[click.Parameter]:
-    """A flag for each setting of how outputs are written, for the verbs that let a model write."""
-    return settings_options(_Writing)
+    """Return a flag for each decoding setting, for the verbs that generate outputs."""
+    return settings_options(_Decoding)
 
 
 def apply_decoding(task: Task[Any, Any], values: Mapping[str, Any]) -> None:
-    """Write as the flags of `decoding_options` say.
+    """Set the decoding settings of a task from the flags of `decoding_options`.
 
     Raises:
-        UsageError: If the model writes nothing when it is asked or scored; an assistant looks its answers up.
+        UsageError: If the model's task does not search for outputs.
         SettingError: If a value does not fit.
     """
     chosen = chosen_settings(values)
@@ -74,19 +76,21 @@ def apply_decoding(task: Task[Any, Any], values: Mapping[str, Any]) -> None:
     task.settings = make(task.settings_type, chosen, base=task.settings)
 
 
-class _Writing(Settings):
-    """The settings of writing, under the name that tasks give them."""
+class _Decoding(Settings):
+    """The decoding settings, under the name `decoding` that tasks use."""
 
     decoding: DecodingSettings = DecodingSettings()
 
 
 def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any, Any]:
-    """Load a model folder onto a device; verbs import what needs torch after this call, which imports it fastest.
+    """Load a model folder onto a device.
+
+    This function imports torch with the garbage collector off, so verbs import modules that need torch after the call.
 
     Raises:
         ModelFolderError: If the folder can't be used.
         MachineError: If this machine has no such device.
-        SettingError: If nothing is called so.
+        SettingError: If `device` is no name of a device.
     """
     with _without_collector():
         from unspool.tasks import load
@@ -103,7 +107,7 @@ def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any, 
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Pause Python's garbage collector: importing torch makes objects that stay, and each collection walks them all."""
+    """Pause Python's garbage collector while torch is imported; each collection would traverse all of its objects."""
     gc.disable()
     try:
         yield
@@ -112,10 +116,10 @@ def _without_collector() -> Iterator[None]:
 
 
 def recorded_settings(folder: Path, record: Record) -> Settings:
-    """The settings that a model folder's record holds, of a task that is known.
+    """Return the settings in a model folder's record; the record's task must be in `SETTINGS`.
 
     Raises:
-        ModelFolderError: If there is no such setting, or it can't have that value.
+        ModelFolderError: If the record holds an unknown setting, or an invalid value.
     """
     from unspool.settings import from_record
 
@@ -126,7 +130,7 @@ def recorded_settings(folder: Path, record: Record) -> Settings:
 
 
 def open_model_for(verb: str, folder: str, cell: str | None, device: str = "cpu") -> Any:
-    """Load a model folder for a verb that only models of some tasks take.
+    """Load a model folder for a verb that supports only some tasks.
 
     Raises:
         UsageError: If the model is of another task.
@@ -142,10 +146,10 @@ def open_model_for(verb: str, folder: str, cell: str | None, device: str = "cpu"
 
 
 def text_of(argument: str, what: str) -> str:
-    """A text from the command line; `-` reads standard input to its end.
+    """Return a text from the command line; `-` reads standard input to its end.
 
     Raises:
-        UsageError: If it is empty, or not UTF-8.
+        UsageError: If the text is empty, or not UTF-8.
     """
     from unspool.data import read_text
 

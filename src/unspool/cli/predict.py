@@ -1,4 +1,4 @@
-"""`unspool predict`: texts in, one per line; what the model says of them out."""
+"""`unspool predict`: predict an output for each line of text."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["predict"]
 
 
-_CAUTIONS = 3  # said in full
+_CAUTIONS = 3  # warnings printed in full
 
 _FIRST, *_OTHERS = TASKS.values()
 _WRITES = f"{_FIRST.a_model.capitalize()} writes {_FIRST.predict_writes}" + "".join(
@@ -31,7 +31,7 @@ _WRITES = f"{_FIRST.a_model.capitalize()} writes {_FIRST.predict_writes}" + "".j
 )
 _HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line of FILE or stdin.
 
-{_WRITES}. A blank line gets a blank line, so that answers stand where their texts do.
+{_WRITES}. A blank line gives a blank line, so that line n of the output answers line n of the input.
 """
 
 
@@ -48,12 +48,16 @@ _HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each text, with all probabilities.")
 @click.option(
-    "--batch-size", type=click.IntRange(1), help="Texts read before answers are written.  [256; 1 on a terminal]"
+    "--batch-size",
+    type=click.IntRange(1),
+    help="Texts of a batch; outputs appear batch by batch.  [256; 1 on a terminal]",
 )
 @click.option("--format", "form", help="Form of the file (text, srt, tsv, csv, jsonl ...).  [by file name]")
-@click.option("--begin", default="", help="What each output is forced to begin with (translators).")
+@click.option("--begin", default="", help="Forced prefix of each output (translators).")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**63 - 1), help="The same seed draws the same outputs (search = sample)."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    help="Seed of the sampling; the same seed gives the same outputs (search = sample).",
 )
 @common
 def predict(
@@ -68,16 +72,16 @@ def predict(
     seed: int | None,
     **values: Any,
 ) -> None:
-    """Say what a model makes of texts, one per line of FILE or stdin, or per row of a table."""
+    """Predict an output for each text: one per line of FILE or stdin, or per row of a table."""
     task = open_model(model, cell, device)
     apply_decoding(task, values)
-    say_of = _with_beginning(task, begin, seed)
+    predict_texts = _with_beginning(task, begin, seed)
     typed = file == "-" and sys.stdin.isatty()
     if typed:
         say("one text per line; end with ctrl-D")
     cautions = 0
     for lines in _batches(task.read_inputs(file, format=form), batch_size or (1 if typed else 256)):
-        for line, answer in zip(lines, _answers(say_of, lines), strict=True):
+        for line, answer in zip(lines, _answers(predict_texts, lines), strict=True):
             if as_json:
                 result_json(None if answer is None else answer.record())
             else:
@@ -107,7 +111,7 @@ def _batches(lines: Iterable[Unlabelled], size: int) -> Iterator[list[Unlabelled
 
 
 def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Callable[[list[str]], Sequence[Prediction]]:
-    """What answers texts, with what only translators take."""
+    """Return the function that predicts outputs of texts, with the options that only translators take."""
     if not begin and seed is None:
         return task.predict
     if not TASKS[task.name].searches:
@@ -117,11 +121,13 @@ def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Calla
     return lambda texts: writer.predict(texts, begin=begin, seed=seed)
 
 
-def _answers(say_of: Callable[[list[str]], Sequence[Prediction]], lines: list[Unlabelled]) -> list[Prediction | None]:
-    """What the model says of each line, None of a blank one."""
+def _answers(
+    predict_texts: Callable[[list[str]], Sequence[Prediction]], lines: list[Unlabelled]
+) -> list[Prediction | None]:
+    """Return the prediction for each line, None for a blank line."""
     filled = [line for line in lines if not line.is_blank]
     try:
-        answers = iter(say_of([line.value for line in filled]))
+        answers = iter(predict_texts([line.value for line in filled]))
     except DataError as error:
         place = re.fullmatch(r"text (\d+)", error.where or "")
         if place is None:

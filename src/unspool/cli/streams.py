@@ -1,4 +1,4 @@
-"""Standard input, output and error that are closed, full or gone."""
+"""Handling of standard streams that are closed, full or disconnected."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _STREAMS = (("stdin", "r"), ("stdout", "w"), ("stderr", "w"))
 
 
 def open_closed_streams() -> set[str]:
-    """Open the null device in place of closed streams, or the first files opened would take their numbers.
+    """Open the null device in place of closed streams; otherwise the next open files would take their descriptors.
 
     Returns:
-        Which were closed: `stdin`, `stdout`, `stderr`.
+        The names of the closed streams: `stdin`, `stdout`, `stderr`.
     """
     closed = {name for name, _ in _STREAMS if getattr(sys, name) is None}
     for number, (name, mode) in enumerate(_STREAMS):
@@ -30,7 +30,7 @@ def open_closed_streams() -> set[str]:
 
 
 def let_go(stream: TextIO) -> None:
-    """Send what a stream still holds back to the null device, so that Python says nothing of it when it exits."""
+    """Redirect a stream's buffer to the null device, so that Python reports no error when it exits."""
     with suppress(OSError, ValueError):
         place = os.open(os.devnull, os.O_WRONLY)
         os.dup2(place, stream.fileno())
@@ -38,7 +38,7 @@ def let_go(stream: TextIO) -> None:
 
 
 def let_go_of_what_fails() -> None:
-    """Write what standard output and error hold back; let go of a stream that can't be written."""
+    """Flush standard output and error; redirect a stream that can't be written to the null device."""
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()

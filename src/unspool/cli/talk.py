@@ -1,4 +1,4 @@
-"""What a command says: results on stdout, talk on stderr, and nothing twice where several processes run."""
+"""Output of commands: results on stdout, messages on stderr, both from the first process of a distributed run."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def first() -> bool:
-    """Whether this is the process that talks, of those that `torchrun` started."""
+    """Return whether this process prints: the first of those that `torchrun` started, or the only one."""
     return os.environ.get("RANK", "0") == "0"
 
 
 def quiet() -> bool:
-    """Whether the talk on stderr was switched off."""
+    """Return whether `--quiet` switched off messages on stderr."""
     context = click.get_current_context(silent=True)
     return context is not None and bool(context.meta.get("unspool.quiet"))
 
 
 def example(*lines: str) -> str:
-    """The end of a help text: command lines that are not broken."""
+    """Return the examples at the end of a help text; their lines are not wrapped."""
     return "\n".join(["\b", "Examples:" if len(lines) > 1 else "Example:", *(f"  {line}" for line in lines)])
 
 
 def common(command: F) -> F:
-    """Give a command the options that all have: `--quiet` and `--debug`."""
+    """Give a command the options of all commands: `--quiet` and `--debug`."""
     for name, help_text in (
         ("debug", "Show tracebacks and warnings."),
-        ("quiet", "Say nothing on stderr but errors."),
+        ("quiet", "Print only errors on stderr."),
     ):
         option = click.option(
             f"--{name}", is_flag=True, expose_value=False, is_eager=True, help=help_text, callback=_remember
@@ -73,25 +73,25 @@ def _remember(context: click.Context, parameter: click.Parameter, value: bool) -
 
 
 def say(text: str) -> None:
-    """Tell the person something, on stderr."""
+    """Print a message for the user on stderr."""
     if first() and not quiet():
-        with suppress(OSError):  # a full standard error costs no result
+        with suppress(OSError):  # a full standard error must not stop the command
             click.echo(for_command_line(text), err=True)
 
 
 def result(text: str, *, newline: bool = True) -> None:
-    """Write a result, on stdout.
+    """Write a result on stdout.
 
     Raises:
         MachineError: If it can't be written.
     """
     if first():
         with writing():
-            click.echo(text.encode("utf-8", "backslashreplace").decode(), nl=newline)  # file names may be no UTF-8
+            click.echo(text.encode("utf-8", "backslashreplace").decode(), nl=newline)  # file names may not be UTF-8
 
 
 def flush() -> None:
-    """Write what standard output still holds back.
+    """Flush standard output.
 
     Raises:
         MachineError: If it can't be written.
@@ -102,7 +102,7 @@ def flush() -> None:
 
 @contextmanager
 def writing() -> Iterator[None]:
-    """Name standard output in what goes wrong with it."""
+    """Turn an error of standard output into a `MachineError` that names it."""
     try:
         yield
     except BrokenPipeError:
@@ -118,14 +118,14 @@ def result_json(value: Any) -> None:
 
 
 def reporter() -> Reporter:
-    """What tells how training goes: a bar, lines, or nobody."""
+    """Return the reporter of training progress: a progress bar, lines, or none with `--quiet`."""
     from unspool.training import Reporter, report_to
 
     return Reporter() if quiet() or not first() else report_to(render=for_command_line)
 
 
 def console(*, stderr: bool = False) -> Console:
-    """A rich console; it colours only on a terminal."""
+    """Return a rich console; it uses colour only on a terminal."""
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False)

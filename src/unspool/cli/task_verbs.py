@@ -1,4 +1,4 @@
-"""What the verbs that are followed by the name of a task have in common."""
+"""Command groups and options shared by the verbs that take a task: train, compare, check."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ __all__ = [
 
 
 class TaskGroup(click.Group):
-    """A verb that is followed by the name of a task; each task's command is made when it is asked for."""
+    """A verb that takes the name of a task; it builds the command of a task on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The tasks."""
+        """Return the names of the tasks."""
         return list(TASKS)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the task, or name the nearest."""
+        """Find the task; an error names the nearest one."""
         name = args[0]
         if self.get_command(ctx, name) is None:
             if Path(name).exists() or "." in name:
@@ -47,7 +47,7 @@ class TaskGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """List the tasks."""
+        """Write the tasks and their summaries."""
         with formatter.section("Tasks"):
             formatter.write_dl([(name, entry.summary) for name, entry in TASKS.items()])
 
@@ -57,20 +57,24 @@ ONE_SPELLING = {
     "help_option_names": ["-h", "--help"],
     "max_content_width": 100,
 }
-"""Flags may be written with `-` or `_`."""
+"""Settings of a click context that accept flags with `-` or `_`."""
 
 
 def task_command(
     name: str, options: Sequence[click.Parameter], *, callback: Callable[..., Any], example: str
 ) -> SettingsCommand:
-    """A command on data, for one task."""
+    """Return a command on data for one task, without its settings."""
     entry = TASKS[name]
     ordinary = [
         click.Argument(["data"], nargs=-1, required=True),
-        click.Option(["--valid"], type=click.Path(), multiple=True, help="Data that choose the best weights."),
-        click.Option(["--test"], type=click.Path(), multiple=True, help="Data to score once, at the very end."),
+        click.Option(
+            ["--valid"], type=click.Path(), multiple=True, help="Validation data; they select the best weights."
+        ),
+        click.Option(["--test"], type=click.Path(), multiple=True, help="Test data; scored once, after training."),
         *options,
-        click.Option(["--recipe"], type=click.Path(path_type=Path), help="Settings in TOML; flags go before them."),
+        click.Option(
+            ["--recipe"], type=click.Path(path_type=Path), help="File of settings in TOML; flags override it."
+        ),
         with_baselines(),
         as_json(),
     ]
@@ -86,24 +90,22 @@ def task_command(
 
 
 def with_baselines() -> click.Option:
-    """The flag that asks for the scores of simple methods."""
-    return click.Option(
-        ["--baselines/--no-baselines"], default=True, help="Whether simple methods are scored too.  [on]"
-    )
+    """Return the flag that turns the baselines on or off."""
+    return click.Option(["--baselines/--no-baselines"], default=True, help="Also score simple baseline methods.  [on]")
 
 
 def as_json() -> click.Option:
-    """The flag that asks for JSON."""
+    """Return the flag for output as JSON."""
     return click.Option(["--json"], is_flag=True, help="Write the scores as one line of JSON.")
 
 
 def refuse_standard_input(*paths: Sequence[str]) -> None:
-    """Refuse `-` and pipes as data to train on: they are read more than once, and a model folder remembers their place.
+    """Refuse `-` and pipes as training data: training reads them more than once, and a model folder records the paths.
 
     Raises:
         UsageError: If one of the paths can be read only once.
     """
     if any(is_stream(path) for part in paths for path in part):
         raise UsageError(
-            "training reads its data more than once, and standard input or a pipe can't be; save it to a file first"
+            "training reads its data more than once, which pipes and standard input do not allow; save it to a file"
         )

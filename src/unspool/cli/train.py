@@ -1,4 +1,4 @@
-"""`unspool train`: from files to a model folder, and on from where it stopped."""
+"""`unspool train`: train a model on files, or resume a training."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ __all__ = ["train"]
 
 
 class _TrainGroup(TaskGroup):
-    """`train TASK DATA...`, or `train --resume FOLDER`, which knows its task."""
+    """`train TASK DATA...`, or `train --resume FOLDER`, whose task the folder records."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Read `--resume FOLDER` as the hidden command that it is."""
+        """Parse `--resume FOLDER` as a hidden command."""
         place = next((place for place, word in enumerate(args) if word not in ("--quiet", "--debug")), len(args))
         name, _, folder = "".join(args[place : place + 1]).partition("=")
         if name == "--resume":
@@ -43,9 +43,9 @@ class _TrainGroup(TaskGroup):
         return super().parse_args(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command that trains a task, or goes on with a folder."""
+        """Return the command that trains a task, or the one that resumes a training."""
         if cmd_name == "resume":
-            return common(_ResumeCommand("--resume", context_settings=ONE_SPELLING, help="Go on with a training."))
+            return common(_ResumeCommand("--resume", context_settings=ONE_SPELLING, help="Resume a training."))
         return _task_command(cmd_name) if cmd_name in SETTINGS else None
 
 
@@ -53,9 +53,9 @@ class _ResumeCommand(SettingsCommand):
     """`train --resume FOLDER`; its flags are those of the folder's task."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Look into the folder first: which flags there are depends on it."""
+        """Read the folder first, because its task decides the flags."""
         if not args or args[0] in ("-h", "--help"):
-            raise click.UsageError("say which folder to go on with: unspool train --resume FOLDER", ctx)
+            raise click.UsageError("--resume needs the folder of a training: unspool train --resume FOLDER", ctx)
         name = _recorded(_under_way(Path(args[0]), "--overwrite" in args)).task
         argument = click.Argument(["folder"], type=click.Path(path_type=Path))
         ordinary = [argument, _overwrite(), _allow(), with_baselines(), as_json()]
@@ -74,21 +74,21 @@ def _recorded(folder: Path) -> Any:
 
 
 def _recorded_settings(folder: Path, record: Any, values: Mapping[str, Any]) -> Settings:
-    """The settings a training was begun with; a cell that is not ours must be named again, for it runs code."""
+    """Return the recorded settings of a training; a custom cell needs `--cell` again, because it runs code."""
     from unspool.cells import is_built_in, split_name
 
     settings: Any = recorded_settings(folder, record)
     cell = settings.network.cell
     if not is_built_in(cell) and "network.cell" not in chosen_settings(values):
         raise ModelFolderError(
-            f"{folder} uses a cell of its owner's, {cell!r}; going on would run that code. If you trust it, "
-            f"name it: unspool train --resume {folder} --cell {split_name(cell)[0]}"
+            f"{folder} uses a custom cell, {cell!r}; resuming executes its code. If you trust it, "
+            f"pass --cell: unspool train --resume {folder} --cell {split_name(cell)[0]}"
         )
     return settings  # type: ignore[no-any-return]
 
 
 def _with_options(chosen: dict[str, object], recorded: Any) -> dict[str, object]:
-    """The flags, where `--cell` names the user's own cell without the options that a training was begun with."""
+    """Add the recorded options of a custom cell to a `--cell` without options."""
     from unspool.cells import is_built_in, with_recorded_options
 
     if recorded is None or is_built_in(recorded.network.cell) or "network.cell" not in chosen:
@@ -100,7 +100,7 @@ def _task_command(name: str) -> click.Command:
     path = click.Path(path_type=Path)
     ordinary = [
         click.Option(["--out"], type=path, metavar="FOLDER", required=True, help="New folder for the model."),
-        click.Option(["--resume"], is_flag=True, help="Go on with what FOLDER holds, or begin."),
+        click.Option(["--resume"], is_flag=True, help="Resume the training in FOLDER, or begin one."),
         _overwrite(),
         _allow(),
     ]
@@ -113,21 +113,21 @@ def _task_command(name: str) -> click.Command:
 
 def _overwrite() -> click.Option:
     text = (
-        "Replace the model in FOLDER, once the new one is finished; it is trained in FOLDER.new. A folder that holds "
-        "anything else is refused."
+        "Replace the model in FOLDER once the new one is complete; the training writes to FOLDER.new. A folder with "
+        "other content is refused."
     )
     return click.Option(["--overwrite"], is_flag=True, help=text)
 
 
 def _under_way(folder: Path, overwrite: bool) -> Path:
-    """The folder of the training to go on with: beside the one that it is to replace, if it is there."""
+    """Return the folder of the training to resume: with `overwrite`, FOLDER.new if it exists."""
     from unspool.tasks.running.model_folder import place_beside
 
     return place_beside(folder) if overwrite and place_beside(folder).is_dir() else folder
 
 
 def _allow() -> click.Option:
-    text = "When resuming: a setting that may differ from the run's, though it changes its course (learning_rate ...)."
+    text = "When resuming: a setting that may differ from the recorded one, although it changes the results."
     return click.Option(["--allow"], multiple=True, metavar="SETTING", help=text)
 
 
@@ -139,7 +139,7 @@ def _allow() -> click.Option:
 )
 @common
 def train() -> None:
-    """Train a model on your files, or go on with the training that a folder holds."""
+    """Train a model on your files, or resume the training in a folder."""
 
 
 def _train(
@@ -181,7 +181,7 @@ def _resume(folder: Path, overwrite: bool, allow: tuple[str, ...], baselines: bo
     base = _recorded_settings(begun, record, values)
     if in_memory := [part for part, facts in record.data.items() if facts.get("in_memory")]:
         raise UsageError(
-            f"{begun} was trained on data in memory ({', '.join(in_memory)}), which no folder holds; go on in Python, "
+            f"{begun} was trained on data in memory ({', '.join(in_memory)}), which no folder holds; resume in Python, "
             f"with the same data: fit(..., out={str(folder)!r}, resume=True)"
         )
     settings = settings_from(SETTINGS[record.task], None, _with_options(chosen_settings(values), base), base)
@@ -209,10 +209,10 @@ def _fit(
 
 
 def _training_setting(name: str) -> str:
-    known = [setting.short for setting in describe(TrainingSettings).values()]
+    names = [setting.short for setting in describe(TrainingSettings).values()]
     plain = name.replace("-", "_").removeprefix("training.")
-    if plain not in known:
-        raise SettingError(f"--allow {name}: there is no setting of the training {plain!r}{nearest(plain, known)}")
+    if plain not in names:
+        raise SettingError(f"--allow {name}: there is no training setting {plain!r}{nearest(plain, names)}")
     return plain
 
 

@@ -1,6 +1,6 @@
-"""From files to batches: readers, vocabularies, encoded examples and the order they come in.
+"""Data pipeline: file readers, vocabularies, encoded examples and sources of mini-batches.
 
-Names are imported on first use, so that reading files imports no torch.
+Names are imported on first use, so that the readers work without importing torch.
 """
 
 import lazy_loader

@@ -1,6 +1,7 @@
-"""Exercises made without end: copy, repeat, recall, sort, reverse, add; each laid out over time, with its right answer.
+"""Synthetic algorithmic tasks: copy, repeat copy, associative recall, sort, reverse and adding.
 
-After Graves, Wayne and Danihelka 2014, arXiv:1410.5401, section 4, and Hochreiter and Schmidhuber 1997 (adding).
+Each draws random mini-batches of inputs and targets. After Graves, Wayne and Danihelka 2014, arXiv:1410.5401, section
+4, and Hochreiter and Schmidhuber 1997 (adding).
 """
 
 from __future__ import annotations
@@ -35,24 +36,24 @@ Chance = np.random.Generator
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exercise:
-    """A batch of exercises laid out over time."""
+    """A mini-batch of exercises: inputs and targets at each time step."""
 
     inputs: Tensor
-    """float32 (time, batch, inputs); zero where the answer is awaited."""
+    """float32 (time, batch, inputs); zero at the steps of the answer."""
     targets: Tensor
-    """float32 (time, batch, outputs): bits, or numbers."""
+    """float32 (time, batch, outputs): bits or real numbers."""
     counted: Tensor
-    """Where an answer is wanted, bool (time, batch)."""
+    """Mask of the steps with a target, bool (time, batch)."""
     lengths: Tensor
-    """Steps of each, int64 (batch,)."""
+    """Steps of each exercise, int64 (batch,)."""
 
     @property
     def size(self) -> int:
-        """Steps, padding not counted."""
+        """Number of steps without padding."""
         return int(self.lengths.sum())
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         return replace(
             self,
             inputs=self.inputs.to(device),
@@ -62,7 +63,7 @@ class Exercise:
         )
 
     def shard(self, rank: int, world: int) -> Self | None:
-        """Every `world`-th exercise from `rank` on; None if there is none."""
+        """Return every `world`-th exercise from `rank` on; None if there is none."""
         if rank >= self.inputs.shape[1]:
             return None
         part = slice(rank, None, world)
@@ -76,7 +77,7 @@ class Exercise:
 
     @classmethod
     def of(cls, inputs: Array, targets: Array, counted: NDArray[np.bool_]) -> Self:
-        """Exercises of equal lengths, from arrays (time, batch, ...); `counted` is (time,) or (time, batch)."""
+        """Return exercises of equal lengths from arrays (time, batch, ...); `counted` is (time,) or (time, batch)."""
         time, batch, _ = inputs.shape
         if counted.ndim == 1:
             counted = np.repeat(counted[:, None], batch, axis=1)
@@ -85,39 +86,45 @@ class Exercise:
 
 
 class ExerciseKind(ABC):
-    """A kind of exercise: how it is drawn, laid out over time, read from a text and shown as one.
+    """Base of a synthetic task: draws exercises, parses one from a text, and formats answers.
 
     Attributes:
-        inputs: Numbers of one step.
-        outputs: Numbers of one answer.
+        inputs: Features of one input step.
+        outputs: Features of one output step.
     """
 
     name: ClassVar[str]
     answers: ClassVar[Literal["bits", "numbers"]] = "bits"
-    """Whether answers are right or wrong bit by bit, or near or far."""
+    """Type of the outputs: bits, each right or wrong, or real numbers."""
     form: ClassVar[str]
-    """How one is typed, by example."""
+    """An exercise as text, as an example."""
     inputs: int
     outputs: int
 
     @abstractmethod
     def draw(self, chance: Chance, batch: int, length: int) -> Exercise:
-        """Draw exercises of a length; what is counted in it is the algorithm's affair."""
+        """Draw exercises of a length; each task defines the unit of length.
+
+        Args:
+            chance: Random generator.
+            batch: Number of exercises, at least 1.
+            length: Length of each exercise, at least 1.
+        """
 
     @abstractmethod
     def read(self, text: str) -> Exercise:
-        """One exercise from a text, batch of 1.
+        """Parse one exercise from a text, as a batch of 1.
 
         Raises:
             DataError: If the text has another form.
         """
 
     def show(self, answer: Array) -> str:
-        """The rows of an answer, (steps, outputs), as a text."""
+        """Format an answer, (steps, outputs), as a text."""
         return " ".join("".join("1" if bit > 0.5 else "0" for bit in row) for row in answer)
 
     def tokens(self, exercise: Exercise) -> list[str]:
-        """What a person may read at each step of a single exercise."""
+        """Return a readable label for each step of a single exercise."""
         rows = exercise.inputs[:, 0].numpy()
         return ["".join("1" if bit > 0.5 else "0" for bit in row) if row.any() else "?" for row in rows]
 
@@ -125,7 +132,7 @@ class ExerciseKind(ABC):
         return DataError(f"{text[:60]!r} is no exercise of {self.name}; expected the form {self.form!r}", "text")
 
     def _bits(self, words: list[str], width: int, text: str) -> Array:
-        """Words of 0 and 1 as rows, (words, width)."""
+        """Parse words of 0 and 1 into rows, (words, width)."""
         if not words or any(len(word) != width or set(word) - {"0", "1"} for word in words):
             raise self._wrong(text)
         return np.array([[int(bit) for bit in word] for word in words], np.float32)
@@ -148,7 +155,7 @@ class Copy(ExerciseKind):
         return self.lay(_random_bits(chance, length, batch, self.width))
 
     def lay(self, bits: Array) -> Exercise:
-        """The exercise of given vectors, (length, batch, width): they are read, then a sign, then they are written."""
+        """Lay out vectors, (length, batch, width): the input vectors, a delimiter step, then the output steps."""
         length, batch, width = bits.shape
         inputs = np.zeros((2 * length + 1, batch, width + 1), np.float32)
         targets = np.zeros((2 * length + 1, batch, width), np.float32)
@@ -158,7 +165,7 @@ class Copy(ExerciseKind):
         return Exercise.of(inputs, targets, np.arange(2 * length + 1) > length)
 
     def written(self, bits: Array) -> Array:
-        """What is to be written of what was read."""
+        """Return the target vectors of input vectors, (length, batch, width) both."""
         return bits
 
     def read(self, text: str) -> Exercise:
@@ -175,7 +182,7 @@ class Reverse(Copy):
 
 
 class RepeatCopy(ExerciseKind):
-    """Read vectors of bits and a number, write the vectors that often, then an end sign.
+    """Read vectors of bits and a number, write the vectors that number of times, then an end sign.
 
     Args:
         width: Bits of a vector.
@@ -193,13 +200,13 @@ class RepeatCopy(ExerciseKind):
         return self.lay(_random_bits(chance, length, batch, self.width), repeats)
 
     def lay(self, bits: Array, repeats: int) -> Exercise:
-        """The exercise of given vectors, (length, batch, width); the number comes scaled to mean 0 and spread 1."""
+        """Lay out vectors, (length, batch, width); the input number is scaled to mean 0 and standard deviation 1."""
         length, batch, width = bits.shape
         time = length + 1 + length * repeats + 1
         inputs = np.zeros((time, batch, width + 1), np.float32)
         targets = np.zeros_like(inputs)
         inputs[:length, :, :width] = bits
-        # a number from 1 to n has mean (n + 1) / 2 and variance (n² - 1) / 12; never 0, so that it is a sign too
+        # Uniform from 1 to n: mean (n + 1) / 2, variance (n² - 1) / 12. Never 0, since it marks the delimiter too.
         spread = np.sqrt((self.repeats**2 - 1) / 12) or 1.0
         inputs[length, :, width] = (repeats - (self.repeats + 1) / 2) / spread or 1e-3
         targets[length + 1 : -1, :, :width] = np.tile(bits, (repeats, 1, 1))
@@ -228,14 +235,14 @@ class Recall(ExerciseKind):
         self.width, self.inputs, self.outputs = width, width + 2, width
 
     def draw(self, chance: Chance, batch: int, length: int) -> Exercise:
-        """`length` items, at least 2."""
+        """Draw exercises of `length` items, at least 2."""
         items = max(2, length)
         bits = _random_bits(chance, items * self._ITEM, batch, self.width)
-        asked = chance.integers(0, items - 1, batch)
-        return self.lay(bits.reshape(items, self._ITEM, batch, self.width), asked)
+        queries = chance.integers(0, items - 1, batch)
+        return self.lay(bits.reshape(items, self._ITEM, batch, self.width), queries)
 
     def lay(self, bits: Array, asked: NDArray[np.int64]) -> Exercise:
-        """The exercise of items, (items, 3, batch, width), and of which is asked for in each, (batch,)."""
+        """Lay out items, (items, 3, batch, width), and the index of each query item, `asked`, int64 (batch,)."""
         items, size, batch, width = bits.shape
         begin = items * (size + 1)
         time = begin + 2 * size + 2
@@ -251,11 +258,11 @@ class Recall(ExerciseKind):
         return Exercise.of(inputs, targets, np.arange(time) >= time - size)
 
     def read(self, text: str) -> Exercise:
-        told, question, asked = text.partition("?")
-        items = [self._bits(item.split(), self.width, text) for item in told.split("|")]
-        wanted = self._bits(asked.split(), self.width, text)
-        places = [place for place, item in enumerate(items[:-1]) if np.array_equal(item, wanted)]
-        if not question or any(len(item) != self._ITEM for item in items) or not places:
+        items_text, mark, query_text = text.partition("?")
+        items = [self._bits(item.split(), self.width, text) for item in items_text.split("|")]
+        query = self._bits(query_text.split(), self.width, text)
+        places = [place for place, item in enumerate(items[:-1]) if np.array_equal(item, query)]
+        if not mark or any(len(item) != self._ITEM for item in items) or not places:
             raise self._wrong(text)
         return self.lay(np.stack(items)[:, :, None], np.array(places[:1]))
 
@@ -278,7 +285,7 @@ class Sort(ExerciseKind):
         return self.lay(bits, chance.uniform(-1, 1, (length, batch)).astype(np.float32))
 
     def lay(self, bits: Array, priorities: Array) -> Exercise:
-        """The exercise of vectors, (length, batch, width), and their priorities, (length, batch)."""
+        """Lay out vectors, (length, batch, width), and their priorities, (length, batch)."""
         length, batch, width = bits.shape
         inputs = np.zeros((2 * length + 1, batch, width + 2), np.float32)
         targets = np.zeros((2 * length + 1, batch, width), np.float32)
@@ -299,7 +306,7 @@ class Sort(ExerciseKind):
 
 
 class Adding(ExerciseKind):
-    """Read numbers between 0 and 1, two of them marked; at the end say their sum.
+    """Read numbers between 0 and 1, two of which have a mark; output the sum of those two at the last step.
 
     One mark stands in the first half, one in the second. Source: Hochreiter and Schmidhuber 1997; Le, Jaitly and Hinton
     2015, arXiv:1504.00941, section 4.1.
@@ -311,7 +318,7 @@ class Adding(ExerciseKind):
     inputs, outputs = 2, 1
 
     def draw(self, chance: Chance, batch: int, length: int) -> Exercise:
-        """`length` numbers, at least 2."""
+        """Draw exercises of `length` numbers, at least 2."""
         length = max(2, length)
         marks = np.zeros((length, batch), np.float32)
         marks[chance.integers(0, length // 2, batch), np.arange(batch)] = 1
@@ -319,7 +326,7 @@ class Adding(ExerciseKind):
         return self.lay(chance.random((length, batch), np.float32), marks)
 
     def lay(self, numbers: Array, marks: Array) -> Exercise:
-        """The exercise of numbers and their marks, 0 or 1, (length, batch) each."""
+        """Lay out numbers and their marks, 0 or 1, (length, batch) each."""
         length = len(numbers)
         targets = np.zeros((*numbers.shape, 1), np.float32)
         targets[-1, :, 0] = (numbers * marks).sum(0)
@@ -343,7 +350,7 @@ class Adding(ExerciseKind):
 
 
 def _finite(words: list[str]) -> Array:
-    """Numbers that are typed, (words,); a `ValueError` where one is not finite, or no number."""
+    """Parse numbers, (words,); raise `ValueError` for a word that is no finite number."""
     numbers = np.array([float(word) for word in words])
     if not (np.abs(numbers) <= np.finfo(np.float32).max).all():
         raise ValueError("a number is not finite")
@@ -355,17 +362,17 @@ def _random_bits(chance: Chance, length: int, batch: int, width: int) -> Array:
 
 
 class ExerciseSource:
-    """Exercises without end; an epoch is a number of them, a function of the seed and the epoch's number.
+    """Endless source of exercises; seed, epoch number and batch number decide every exercise.
 
-    All exercises of a batch have the same length, drawn between the two given.
+    All exercises of a batch have the same length, drawn uniformly between the two `lengths`.
 
     Args:
-        algorithm: What kind.
-        lengths: Shortest and longest.
-        examples: Exercises that make an epoch.
-        batch_size: Exercises of a batch.
-        seed: With the epoch's and the batch's number, decides every exercise.
-        stream: Exercises of different streams have nothing in common; training has 0.
+        algorithm: The synthetic task.
+        lengths: Shortest and longest length, at least 1.
+        examples: Exercises per epoch.
+        batch_size: Exercises per batch.
+        seed: Seed of the random generator.
+        stream: Number of the random stream; different streams are independent, training uses 0.
 
     Raises:
         SettingError: If the shortest is longer than the longest, or less than 1.
@@ -390,7 +397,7 @@ class ExerciseSource:
         return -(-self.examples // self.batch_size)
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Any]:
-        """The batches of an epoch, the first `start` left out."""
+        """Yield the batches of an epoch from the batch `start` on."""
         for place in range(start, len(self)):
             chance = np.random.default_rng([self.seed, self.stream, number, place])
             batch = min(self.batch_size, self.examples - place * self.batch_size)

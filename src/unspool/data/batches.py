@@ -1,4 +1,4 @@
-"""Batches: padded tensors, time first, as models take them."""
+"""Mini-batches: padded tensors, time first, as models take them."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from unspool.data.units import END
 __all__ = ["IGNORED", "Batch", "Characters", "Labelled", "Paired", "Tokens", "Vectors", "Window"]
 
 IGNORED = -100
-"""The target that stands where there is nothing to predict."""
+"""Target at places without a prediction, which losses and scores ignore."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Characters:
-    """The spelling of every token of a batch; each different word is spelled once."""
+    """Characters of the words of a batch; each distinct word occurs once."""
 
     ids: Tensor
-    """Character ids of the batch's different words, int64 (characters, words), padding 0."""
+    """Character ids of the distinct words, int64 (characters, words), padding 0."""
     lengths: Tensor
     """Characters of each word, int64 (words,), at least 1."""
     index: Tensor
-    """Which word stands at each place, int64 (time, batch); 0 in the padding."""
+    """Index of the word at each place, int64 (time, batch); 0 in the padding."""
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         return replace(self, ids=self.ids.to(device), lengths=self.lengths.to(device), index=self.index.to(device))
 
 
@@ -41,7 +41,7 @@ class Tokens:
     lengths: Tensor
     """Tokens of each sequence, int64 (batch,), at least 1."""
     characters: Characters | None = None
-    """The words' spelling, where the model looks at it."""
+    """Characters of the words, for models that read them."""
 
     @property
     def mask(self) -> Tensor:
@@ -50,16 +50,16 @@ class Tokens:
 
     @property
     def size(self) -> int:
-        """Real tokens, padding not counted."""
+        """Number of tokens without padding."""
         return int(self.lengths.sum())
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         characters = self.characters.to(device) if self.characters else None
         return replace(self, ids=self.ids.to(device), lengths=self.lengths.to(device), characters=characters)
 
     def shard(self, rank: int, world: int) -> Self | None:
-        """Every `world`-th sequence from `rank` on; None if there is none."""
+        """Return every `world`-th sequence from `rank` on; None if there is none."""
         if rank >= self.ids.shape[1]:
             return None
         characters = self.characters
@@ -70,43 +70,43 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Vectors:
-    """Rows of numbers: sequences of one step."""
+    """Feature vectors: sequences of one step."""
 
     values: Tensor
     """float32 (batch, features)."""
 
     @property
     def lengths(self) -> Tensor:
-        """One step each, int64 (batch,)."""
+        """Ones, since each sequence has one step, int64 (batch,)."""
         return torch.ones(len(self.values), dtype=torch.int64, device=self.values.device)
 
     @property
     def size(self) -> int:
-        """Rows."""
+        """Number of vectors."""
         return len(self.values)
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         return replace(self, values=self.values.to(device))
 
     def shard(self, rank: int, world: int) -> Self | None:
-        """Every `world`-th row from `rank` on; None if there is none."""
+        """Return every `world`-th vector from `rank` on; None if there is none."""
         return None if rank >= len(self.values) else replace(self, values=self.values[rank::world])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
-    """Values of an input with what they should be answered with."""
+    """Inputs with their targets."""
 
     tokens: Any
-    """The batch of values: `Tokens`, `Vectors`."""
+    """The inputs: `Tokens` or `Vectors`."""
     targets: Tensor
-    """One label each, int64 (batch,); several, float32 (batch, labels) of 0 and 1; a tag per token, int64 (time,
-    batch), `IGNORED` in the padding."""
+    """One label per example: int64 (batch,). Several labels: float32 (batch, labels) of 0 and 1. A tag per token: int64
+    (time, batch), `IGNORED` in the padding."""
 
     @property
     def size(self) -> int:
-        """Real tokens, padding not counted."""
+        """Number of tokens without padding."""
         size: int = self.tokens.size
         return size
 
@@ -116,11 +116,11 @@ class Labelled:
         return self.targets.ndim == 2 and not self.targets.is_floating_point()
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         return replace(self, tokens=self.tokens.to(device), targets=self.targets.to(device))
 
     def shard(self, rank: int, world: int) -> Self | None:
-        """Every `world`-th sequence from `rank` on; None if there is none."""
+        """Return every `world`-th sequence from `rank` on; None if there is none."""
         tokens = self.tokens.shard(rank, world)
         if tokens is None:
             return None
@@ -130,25 +130,25 @@ class Labelled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
-    """A stretch of running text in parallel columns, for a language model."""
+    """A window of running text in parallel columns, for a language model."""
 
     inputs: Tensor
     """Token ids, int64 (time, batch); 0 where the target is `IGNORED`."""
     targets: Tensor
-    """The token that follows each, int64 (time, batch). Where the text does not divide evenly, the last step of the
-    last window is `IGNORED` in the last columns."""
+    """The token after each input, int64 (time, batch). If the text does not divide evenly, the last step of the last
+    window is `IGNORED` in the last columns."""
 
     @property
     def size(self) -> int:
-        """Targets that count."""
+        """Number of targets that are not `IGNORED`."""
         return int((self.targets != IGNORED).sum())
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
 
     def shard(self, rank: int, world: int) -> Self | None:
-        """Every `world`-th column from `rank` on; None if there is none."""
+        """Return every `world`-th column from `rank` on; None if there is none."""
         if rank >= self.inputs.shape[1]:
             return None
         return replace(self, inputs=self.inputs[:, rank::world], targets=self.targets[:, rank::world])
@@ -156,20 +156,20 @@ class Window:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Paired:
-    """Source sequences with the target sequences they should become."""
+    """Source sequences with their target sequences, for encoder-decoder models."""
 
     source: Tokens
     target: Tokens
-    """Target tokens alone, without the end; may be of length 0."""
+    """Target tokens without the end unit; lengths may be 0."""
 
     @property
     def inputs(self) -> Tensor:
-        """What the decoder reads, int64 (target time + 1, batch): the end unit, then the target."""
+        """Decoder inputs, int64 (target time + 1, batch): the end unit, then the target."""
         return torch.cat([torch.full_like(self.source.ids[:1], END), self.target.ids])
 
     @property
     def targets(self) -> Tensor:
-        """What it should say, int64 (target time + 1, batch): the target, then the end unit; `IGNORED` after it."""
+        """Decoder targets, int64 (target time + 1, batch): the target, then the end unit, then `IGNORED`."""
         steps = torch.arange(self.target.ids.shape[0] + 1, device=self.target.ids.device)[:, None]
         shifted = torch.cat([self.target.ids, torch.zeros_like(self.source.ids[:1])])
         shifted = shifted.masked_fill(steps == self.target.lengths, END)
@@ -177,15 +177,15 @@ class Paired:
 
     @property
     def size(self) -> int:
-        """Real tokens of both sides, padding not counted, the end of each target counted."""
+        """Number of tokens of both sides without padding, with the end unit of each target."""
         return self.source.size + self.target.size + len(self.target.lengths)
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         return replace(self, source=self.source.to(device), target=self.target.to(device))
 
     def shard(self, rank: int, world: int) -> Self | None:
-        """Every `world`-th pair from `rank` on; None if there is none."""
+        """Return every `world`-th pair from `rank` on; None if there is none."""
         source, target = self.source.shard(rank, world), self.target.shard(rank, world)
         return None if source is None or target is None else replace(self, source=source, target=target)
 

@@ -1,4 +1,4 @@
-"""Brackets: after each character, is every bracket closed? Made up, or in real C code."""
+"""Bracket matching tasks on random text and on C code: predict after each character whether all are closed."""
 
 from __future__ import annotations
 
@@ -17,34 +17,34 @@ __all__ = ["Brackets", "BracketsInCode", "code_depths", "depths"]
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _SIGNS = "()[]{}abcdefgh"
 _NOT_CODE = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|\"(?:\\.|[^\"\\\n])*\"|'(?:\\.|[^'\\\n])+'", re.S)
-_CHARACTERS = 97  # tab, line end, the 94 visible characters of ASCII and the blank; all others are one
+_CHARACTERS = 97  # tab, line end, the 94 visible characters of ASCII and the blank; all others share one index
 
 
 def depths(text: str) -> NDArray[np.int64]:
-    """How many brackets are open after each character, (characters,); one too many that closes counts as none."""
-    found = np.zeros(len(text), np.int64)
+    """Return the number of open brackets after each character, int64 (characters,), never below 0."""
+    counts = np.zeros(len(text), np.int64)
     depth = 0
     for place, sign in enumerate(text):
         if sign in "([{":
             depth += 1
         elif sign in _PAIRS:
             depth = max(0, depth - 1)
-        found[place] = depth
-    return found
+        counts[place] = depth
+    return counts
 
 
 def code_depths(text: str) -> NDArray[np.int64]:
-    """As `depths`, of C code: brackets in comments, strings and character constants do not count."""
+    """Return `depths` of C code, without brackets in comments, strings and character constants."""
     return depths(_code_only(text))
 
 
 def _code_only(text: str) -> str:
-    """The text with blanks for comments, strings and character constants, so that all else stays where it is."""
+    """Replace comments, strings and character constants by blanks of equal length."""
     return _NOT_CODE.sub(lambda match: " " * len(match[0]), text)
 
 
 class Brackets(ExerciseKind):
-    """Read brackets of three kinds among letters, made up; after each, say whether all are closed.
+    """Read random brackets of three kinds among letters; after each character, output whether all are closed.
 
     Args:
         deepest: Most brackets open at once.
@@ -63,7 +63,7 @@ class Brackets(ExerciseKind):
         )
 
     def _text(self, chance: Chance, length: int) -> str:
-        """Brackets that match; the last ones may stay open."""
+        """Draw a text with matching brackets; the last ones may stay open."""
         opened: list[str] = []
         signs = []
         for draw, which in zip(chance.random(length), chance.integers(0, 8, length), strict=True):
@@ -77,10 +77,10 @@ class Brackets(ExerciseKind):
         return "".join(signs)
 
     def encode(self, text: str) -> Array:
-        """A text as rows with a single 1, (characters, inputs).
+        """Encode a text as one-hot rows, float32 (characters, inputs).
 
         Raises:
-            DataError: If it has other signs.
+            DataError: If the text has other characters.
         """
         places = [_SIGNS.find(sign) for sign in text]
         if not places or -1 in places:
@@ -88,14 +88,14 @@ class Brackets(ExerciseKind):
         return np.eye(self.inputs, dtype=np.float32)[places]
 
     def depths(self, text: str) -> NDArray[np.int64]:
-        """How many brackets that count are open after each character, (characters,)."""
+        """Return the number of open brackets after each character, int64 (characters,)."""
         return depths(text)
 
     def read(self, text: str) -> Exercise:
         return _lay(self.encode(text)[:, None], self.depths(text)[:, None])
 
     def show(self, answer: Array) -> str:
-        """A point where all are closed, a bar where one is open."""
+        """Return `.` for each step at which all brackets are closed, `|` for the others."""
         return "".join("." if row[0] > 0.5 else "|" for row in answer)
 
     def tokens(self, exercise: Exercise) -> list[str]:
@@ -103,13 +103,13 @@ class Brackets(ExerciseKind):
 
 
 class BracketsInCode(Brackets):
-    """The same in C code: stretches of text that begin where everything is closed.
+    """Read C code from a line on which all brackets are closed; after each character, output whether all are closed.
 
     Args:
-        texts: The code.
+        texts: Source texts in C, joined by line ends.
 
     Raises:
-        DataError: If there is no place at which to begin.
+        DataError: If the code has fewer than 2 characters.
     """
 
     form: ClassVar[str] = "if (a[0]) { b(); }"
@@ -121,7 +121,7 @@ class BracketsInCode(Brackets):
         self._codes = _codes(text)
         code = _code_only(text)
         self._depths = depths(code)
-        line_ends = np.flatnonzero(_codes(code) == 1)  # those inside a comment are no place to begin
+        line_ends = np.flatnonzero(_codes(code) == 1)  # without line ends inside comments
         self._starts = line_ends[self._depths[line_ends] == 0] + 1
         self._starts = np.concatenate([[0], self._starts[self._starts < len(text)]])
         if len(text) < 2:
@@ -154,6 +154,6 @@ def _codes(text: str) -> NDArray[np.int64]:
 
 
 def _lay(inputs: Array, deep: NDArray[np.int64]) -> Exercise:
-    """Exercises of encoded texts, (time, batch, inputs), and of how deep each character stands, (time, batch)."""
+    """Return exercises of encoded texts, (time, batch, inputs), and the depth after each character, (time, batch)."""
     targets = (deep == 0).astype(np.float32)[..., None]
     return Exercise.of(inputs, targets, np.ones(deep.shape, np.bool_))

@@ -1,4 +1,4 @@
-"""Checks of data sets before training: duplicates, leaks, conflicting labels, imbalance, odd texts."""
+"""Validation of data sets before training: duplicates, leaks, conflicting labels, imbalance, garbled texts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["Checks", "Finding", "Level"]
 
 Level = Literal["error", "warning"]
 
-_MOST_TEXTS = 1_000_000  # different texts that are compared with later ones
-_PLACES = 3  # of a finding
-_LONG, _TIMES_MEDIAN = 200, 10  # words of a very long text, and how many times the median
+_MOST_TEXTS = 1_000_000  # distinct texts in the table of duplicates
+_PLACES = 3  # places that a finding lists
+_LONG, _TIMES_MEDIAN = 200, 10  # a long text has more words than the first, and this many times the median
 _IMBALANCE = 20
 _NEAR_CONSTANT = 0.95
 _OTHER_LANGUAGE = 0.02
@@ -28,18 +28,18 @@ _GARBLED = re.compile("\ufffd|Ã[\u0080-\u00bf]|â€|&(?:amp|quot|lt|gt|#\\d+);
 
 @dataclass
 class Finding:
-    """Something about the data that a person should look at."""
+    """One problem in the data: level, name, message, number of cases and places."""
 
     level: Level
-    """error: training would stop here; warning: training would go on, and learn it."""
+    """`error`: training would stop with an error; `warning`: training would run on the data as they are."""
     name: str
     message: str
     count: int = 0
     where: list[str] = field(default_factory=list)
-    """The first places."""
+    """The first places, as `file:line`."""
 
     def record(self) -> dict[str, Any]:
-        """All fields, as JSON has them."""
+        """Return all fields, for JSON."""
         return {
             "level": self.level,
             "name": self.name,
@@ -49,14 +49,14 @@ class Finding:
         }
 
     def line(self) -> str:
-        """The finding on one line."""
+        """Return the finding as one line of text."""
         places = f": {', '.join(self.where)}" if self.where else ""
         more = ", ..." if self.count > len(self.where) > 0 else ""
         return f"{self.level:8}{self.message}{places}{more}"
 
 
 class _Tally:
-    """How often something was met, and the first places."""
+    """Number of occurrences, and the first places."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -70,20 +70,20 @@ class _Tally:
 
 @dataclass(frozen=True)
 class _Text:
-    """Where a text was met first."""
+    """First occurrence of a text."""
 
     part: str
     where: str
     answers: int
-    """Hash of what belongs to it: its labels, or its other side."""
+    """Hash of its labels, or of its other side."""
 
 
 class Checks:
-    """Looks at samples one by one and tells what is odd about them; memory is bounded.
+    """Checks samples one by one, in bounded memory, and reports problems as findings.
 
     Args:
-        sides: What the texts of a sample are called.
-        label: What its labels are called; empty where there are none.
+        sides: Names of the texts of a sample, such as source and target.
+        label: Name of its labels, such as tag; empty for data without labels.
         several: Whether a text may have several labels, or none.
     """
 
@@ -93,13 +93,13 @@ class Checks:
         self._first: dict[int, _Text] = {}
         self._tallies: dict[tuple[str, ...], _Tally] = {}
         self._labels_at: dict[str, str] = {}
-        self._named: Counter[str] = Counter()
-        self._named_elsewhere: Counter[str] = Counter()
+        self._mentions: Counter[str] = Counter()
+        self._other_mentions: Counter[str] = Counter()
         self._languages: dict[str, dict[str, _Tally]] = {}
         self._long: dict[int, _Tally] = {}
 
     def add(self, part: str, sample: Sample) -> None:
-        """Look at one sample of a part: train, valid or test."""
+        """Check one sample of a part: `train`, `valid` or `test`."""
         summary = self.summaries.get(part)
         if summary is None:
             summary = self.summaries[part] = Summary(self.sides, self.label)
@@ -112,7 +112,7 @@ class Checks:
         self._check_labels(part, sample)
 
     def findings(self) -> Iterator[Finding]:
-        """All findings: errors first, then warnings."""
+        """Yield all findings: errors first, then warnings."""
         findings = [*self._about_labels(), *self._about_texts()]
         yield from sorted(findings, key=lambda finding: finding.level)
 
@@ -122,7 +122,7 @@ class Checks:
         return self._tallies.setdefault(key, _Tally())
 
     def _compare(self, part: str, sample: Sample) -> None:
-        """Compare a sample with those before it that have the same text."""
+        """Compare a sample with earlier samples of the same text."""
         text = " ".join(" ".join(sample.sides[: 1 + (self.label != "" and len(self.sides) > 1)]).casefold().split())
         answers = hash(sample.labels if self.label else sample.sides[1:])
         key = hash(text)
@@ -152,13 +152,13 @@ class Checks:
             self._tally("scripts", side).add(where)
 
     def _look_for_labels(self, sample: Sample) -> None:
-        """Count the texts in which a label is written, those of that label and others."""
+        """Count texts that contain the name of a label, separately for texts of that label and others."""
         if not self.label or len(self._labels_at) > 1000 or len(sample.labels) > 5:
             return
         words = set(_WORD.findall(" ".join(sample.sides).casefold()))
         own = {label.casefold() for label in sample.labels}
-        self._named.update(own & words)
-        self._named_elsewhere.update({label for label in self._labels_at if label in words} - own)
+        self._mentions.update(own & words)
+        self._other_mentions.update({label for label in self._labels_at if label in words} - own)
 
     def _check_labels(self, part: str, sample: Sample) -> None:
         train = self.summaries.get("train")
@@ -187,7 +187,7 @@ class Checks:
         if once:
             shown = ", ".join(repr(clip(label, 30)) for label in once[:3])
             places = [self._labels_at[label.casefold()] for label in once[:_PLACES]]
-            text = f"{counted(len(once), what + 's')} seen once ({shown}), too few to learn and to be judged by"
+            text = f"{counted(len(once), what + 's')} occur only once ({shown}), too rarely for training and for scores"
             yield Finding("warning", "rare-labels", text, len(once), places)
         ordered = counts.most_common()
         if len(ordered) > 1:
@@ -198,7 +198,7 @@ class Checks:
         (most, often), (least, rarely) = ordered[0], ordered[-1]
         total = sum(count for _, count in ordered)
         if often >= _NEAR_CONSTANT * total:
-            text = f"the {self.label} is {clip(most, 40)!r} in {often / total:.1%} of all cases, nearly constant"
+            text = f"the {self.label} is nearly constant: {clip(most, 40)!r} in {often / total:.1%} of all cases"
             yield Finding("warning", "near-constant", text, often)
         elif often >= _IMBALANCE * rarely and self.label == "label":
             text = f"{clip(most, 30)!r} is {often / rarely:,.0f} times as frequent as {clip(least, 30)!r}"
@@ -208,27 +208,30 @@ class Checks:
         folded: Counter[str] = Counter()
         for label, count in train.labels.items():
             folded[label.casefold()] += count
-        for label, named in self._named.most_common():
-            share, others = named / folded[label], train.count - folded[label]
-            elsewhere = self._named_elsewhere[label] / others if others else 0.0
-            if named >= 5 and share >= 0.5 and elsewhere <= share / 5 and self.label != "answer":
-                text = f"{label!r} stands in {share:.0%} of the texts with that {self.label}; the text may give it away"
-                yield Finding("warning", "label-in-text", text, named, [self._labels_at[label]])
+        for label, mentions in self._mentions.most_common():
+            share, others = mentions / folded[label], train.count - folded[label]
+            elsewhere = self._other_mentions[label] / others if others else 0.0
+            if mentions >= 5 and share >= 0.5 and elsewhere <= share / 5 and self.label != "answer":
+                text = f"{share:.0%} of the texts with the {self.label} {label!r} contain its name and may leak it"
+                yield Finding("warning", "label-in-text", text, mentions, [self._labels_at[label]])
 
     def _about_texts(self) -> Iterator[Finding]:
         messages = {
-            "duplicate": ("duplicates", "{count} in the {key[0]} data {stand} there before, with the same answer"),
-            "conflict": ("conflicting-labels", "{count} in the {key[0]} data {stand} there before with another label"),
-            "split": ("leak-between-splits", "{count} of the {key[1]} data {stand} in the {key[0]} data too"),
-            "garbled": ("garbled", "{count} in {key[0]} {hold} remains of HTML or of a wrong encoding"),
+            "duplicate": ("duplicates", "{count} of the {key[0]} data {repeat} an earlier one, with the same answer"),
+            "conflict": (
+                "conflicting-labels",
+                "{count} of the {key[0]} data {repeat} an earlier one, with another label",
+            ),
+            "split": ("leak-between-splits", "{count} of the {key[1]} data {occur} in the {key[0]} data too"),
+            "garbled": ("garbled", "{count} in {key[0]} {contain} remains of HTML or of a wrong encoding"),
             "scripts": ("mixed-scripts", "{count} in {key[0]} {mix} scripts within a word"),
         }
         for (kind, *key), tally in self._tallies.items():
             if kind in messages:
                 name, form = messages[kind]
-                verbs = {"stand": "stand", "hold": "hold", "mix": "mix"}
+                verbs = {verb: verb for verb in ("repeat", "occur", "contain", "mix")}
                 if tally.count == 1:
-                    verbs = {"stand": "stands", "hold": "holds", "mix": "mixes"}
+                    verbs = {"repeat": "repeats", "occur": "occurs", "contain": "contains", "mix": "mixes"}
                 text = form.format(count=counted(tally.count, "texts"), key=key, **verbs)
                 yield Finding("warning", name, text, tally.count, tally.where)
         yield from self._about_languages()

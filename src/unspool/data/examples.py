@@ -1,4 +1,4 @@
-"""Encoded examples, held compactly: flat integers and offsets, not lists."""
+"""Encoded examples in compact form: flat integer arrays with offsets."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ __all__ = ["Examples", "HasLengths", "PairedExamples", "Sequences", "refuse_empt
 
 
 class Sequences:
-    """Integer sequences of any lengths, end to end in one array.
+    """Integer sequences of varying lengths, concatenated in one array.
 
     Attributes:
         flat: All integers, int32 (total,).
-        offsets: Where each sequence begins, and the end, int64 (sequences + 1,).
+        offsets: Start of each sequence in `flat`, then the end of the last, int64 (sequences + 1,).
     """
 
     __slots__ = ("flat", "offsets")
@@ -33,7 +33,7 @@ class Sequences:
 
     @classmethod
     def of(cls, sequences: Iterable[Iterable[int] | NDArray[np.int32]]) -> Self:
-        """Gather sequences one by one; the iterable may be larger than memory would hold as lists."""
+        """Concatenate sequences one by one, in the memory of the flat array alone."""
         flat, ends = array("i"), array("q", [0])
         for sequence in sequences:
             if isinstance(sequence, np.ndarray):
@@ -45,7 +45,7 @@ class Sequences:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """The length of each, int64 (sequences,)."""
+        """Length of each sequence, int64 (sequences,)."""
         return np.diff(self.offsets)
 
     def __len__(self) -> int:
@@ -61,16 +61,20 @@ class Sequences:
         return (self[index] for index in range(len(self)))
 
     def take(self, indices: NDArray[np.int64]) -> Self:
-        """The sequences at some places, in that order."""
+        """Return the sequences at some indices, in that order."""
         lengths = self._lengths_of(indices)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         return type(self)(self.flat[self._places(indices, lengths)], offsets.astype(np.int64))
 
     def pad(self, indices: NDArray[np.int64], padding: int = 0) -> tuple[Tensor, Tensor]:
-        """Put some sequences side by side.
+        """Pad the sequences at some indices into one tensor.
+
+        Args:
+            indices: Indices of the sequences, int64 (batch,).
+            padding: Value after the end of shorter sequences.
 
         Returns:
-            Integers padded at the end, int64 (time, batch), and lengths, int64 (batch,).
+            Padded integers, int64 (time, batch), and lengths, int64 (batch,).
         """
         lengths = self._lengths_of(indices)
         padded = np.full((len(indices), int(lengths.max(initial=0))), padding, np.int64)
@@ -81,26 +85,27 @@ class Sequences:
         return self.offsets[1:][indices] - self.offsets[:-1][indices]
 
     def _places(self, indices: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Where in `flat` the integers of some sequences stand, one sequence after another."""
+        """Return the indices into `flat` of some sequences, concatenated."""
         before = np.cumsum(lengths) - lengths
         return np.repeat(self.offsets[:-1][indices] - before, lengths) + np.arange(int(lengths.sum()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Examples:
-    """A data set, encoded: sequences, what they should be answered with, and the words' spelling where it is wanted.
+    """An encoded data set: token sequences, their targets, and the spelling of words for models that read characters.
 
     Raises:
-        DataError: If targets or forms don't fit the tokens.
+        DataError: If targets or forms differ from the tokens in number or length.
     """
 
     tokens: Sequences
     targets: NDArray[np.integer] | NDArray[np.floating] | Sequences | None = None
-    """Labels, integers (examples,); several labels, 0 and 1 (examples, labels); a tag per token; or nothing."""
+    """One label per example: integers (examples,). Several labels: 0 and 1, (examples, labels). A tag per token:
+    `Sequences`. None: no targets."""
     forms: Sequences | None = None
-    """Which spelling each token has."""
+    """Index into `spellings` of each token."""
     spellings: Sequences | None = None
-    """The characters of each different word of the data set."""
+    """Character ids of each distinct word of the data set."""
 
     def __post_init__(self) -> None:
         if self.targets is not None and len(self.targets) != len(self):
@@ -116,11 +121,11 @@ class Examples:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of each, int64 (examples,)."""
+        """Tokens of each example, int64 (examples,)."""
         return self.tokens.lengths
 
     def take(self, indices: NDArray[np.int64]) -> Examples:
-        """The examples at some places, in that order."""
+        """Return the examples at some indices, in that order."""
         targets = self.targets
         if targets is not None:
             targets = targets.take(indices) if isinstance(targets, Sequences) else targets[indices]
@@ -128,7 +133,7 @@ class Examples:
         return Examples(self.tokens.take(indices), targets, forms, self.spellings)
 
     def batch(self, indices: NDArray[np.int64]) -> Tokens | Labelled:
-        """Pad the examples at some places into one batch; `Labelled` if there are targets."""
+        """Pad the examples at some indices into one batch; `Labelled` if there are targets."""
         ids, lengths = self.tokens.pad(indices)
         tokens = Tokens(ids, lengths, self._characters(indices))
         if self.targets is None:
@@ -153,10 +158,10 @@ class Examples:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PairedExamples:
-    """Source sequences, and the target sequence that each should become.
+    """Encoded source sequences and their target sequences.
 
     Raises:
-        DataError: If there are not as many of both.
+        DataError: If the numbers of sources and targets differ.
     """
 
     source: Sequences
@@ -171,24 +176,24 @@ class PairedExamples:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Tokens of the longer side, the target's end counted, int64 (examples,)."""
+        """Tokens of the longer side, with the target's end unit, int64 (examples,)."""
         return np.maximum(self.source.lengths, self.target.lengths + 1)
 
     def take(self, indices: NDArray[np.int64]) -> PairedExamples:
-        """The pairs at some places, in that order."""
+        """Return the pairs at some indices, in that order."""
         return PairedExamples(self.source.take(indices), self.target.take(indices))
 
     def batch(self, indices: NDArray[np.int64]) -> Paired:
-        """Pad the pairs at some places into one batch."""
+        """Pad the pairs at some indices into one batch."""
         return Paired(Tokens(*self.source.pad(indices)), Tokens(*self.target.pad(indices)))
 
 
 class HasLengths(Protocol):
-    """Anything that knows how long each of its sequences is."""
+    """Protocol of data sets with a length for each sequence."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Of each sequence, int64 (sequences,)."""
+        """Length of each sequence, int64 (sequences,)."""
 
 
 def refuse_empty(sequences: HasLengths, where: Sequence[str] | None = None) -> None:
@@ -196,10 +201,10 @@ def refuse_empty(sequences: HasLengths, where: Sequence[str] | None = None) -> N
 
     Args:
         sequences: Encoded examples.
-        where: `file:line` of each, for the message.
+        where: `file:line` of each example, for messages.
 
     Raises:
-        DataError: If one holds no token; the first such is named.
+        DataError: If an example holds no token; the message names the first one.
     """
     empty = np.flatnonzero(sequences.lengths == 0)
     if len(empty):

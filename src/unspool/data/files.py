@@ -1,4 +1,4 @@
-"""Opening what people point at: paths, folders, globs, `.gz` and standard input, as numbered lines."""
+"""Opening of data files as numbered lines: paths, folders, globs, gzip and standard input."""
 
 from __future__ import annotations
 
@@ -44,41 +44,41 @@ T = TypeVar("T")
 U = TypeVar("U")
 
 LONGEST_LINE = 1 << 26
-"""Bytes of the longest line that a reader holds in memory (64 MiB)."""
+"""Most bytes of a line (64 MiB), since readers hold a line in memory."""
 
 _BOM = b"\xef\xbb\xbf"
 _DEEPEST = 100  # levels of a JSON value
-_REMEMBERED = 20  # bad items
+_MOST_BAD = 20  # bad items in `Reader.bad`
 _PADDING = 1 << 20  # bytes of zeros that may follow the compressed part of a file
 
 
 @dataclass
 class Layout:
-    """How files were read; a reader fills it in while it reads."""
+    """Form and columns of the files that a reader has read; the reader fills it in."""
 
     files: dict[str, str] = field(default_factory=dict)
-    """The form of each file, in words: delimiter, header line."""
+    """Description of each file's form: delimiter, header line."""
     columns: dict[str, str] = field(default_factory=dict)
-    """The column that each role, such as text or label, was read from."""
+    """Column of each role, such as text or label."""
     input: str = ""
-    """The input that labelled values are of, where they may be of several."""
+    """Name of the input of labelled values, for tasks with several kinds of input."""
     values: tuple[str, ...] = ()
     """The columns of that input."""
 
 
 class Reader(Generic[T]):
-    """What a file holds, one item at a time; iterate again to read again (except standard input and pipes).
+    """Iterable over the items of files. A second iteration reads again, except for standard input and pipes.
 
     Args:
-        files: Their names.
-        read: Yields the items of a file, and a `DataError` for each bad one.
-        skip_bad: Leave bad items out instead of raising the first; None where the caller has no such choice.
-        layout: How the files were read; `read` fills it in.
+        files: Names of the files.
+        read: Function that yields the items of a file, and a `DataError` for each bad one.
+        skip_bad: Skip bad items instead of raising the first; None: raise, in a context without that setting.
+        layout: Layout that `read` fills in.
 
     Attributes:
-        skipped: Bad items left out of the last reading; stays 0 unless `skip_bad` was asked for.
-        bad: The first 20 of them.
-        layout: How the files were read, as far as they were.
+        skipped: Number of bad items that the last iteration skipped; 0 without `skip_bad`.
+        bad: The errors of the first 20 bad items.
+        layout: Form and columns of the files read so far.
     """
 
     def __init__(
@@ -99,27 +99,29 @@ class Reader(Generic[T]):
 
     def __iter__(self) -> Iterator[T]:
         if self._was_read and (streams := [file for file in self.files if is_stream(file)]):
-            raise DataError("it can be read only once; save it to a file and name that", where=name_of(streams[0]))
+            raise DataError(
+                "a stream can be read only once; save it to a file and name that", where=name_of(streams[0])
+            )
         self._was_read = True
         self.skipped, self.bad = 0, []
-        found = 0
+        count = 0
         for file in self.files:
             for item in self._read(file):
                 if not isinstance(item, DataError):
-                    found += 1
+                    count += 1
                     yield item
                 elif self._skip_bad:
                     self.skipped += 1
-                    self.bad += [item] * (len(self.bad) < _REMEMBERED)
+                    self.bad += [item] * (len(self.bad) < _MOST_BAD)
                 else:
-                    raise item if self._skip_bad is None else _with_way_out(item)
-        if not found:
+                    raise item if self._skip_bad is None else _with_skip_hint(item)
+        if not count:
             bad = f" but {self.skipped} bad ones, which were skipped" if self.skipped else ""
             where = ", ".join(map(name_of, self.files[:3])) + (", ..." if len(self.files) > 3 else "")
             raise DataError(f"there is nothing to read{bad}", where)
 
     def map(self, change: Callable[[T], U | DataError]) -> Reader[U]:
-        """A reader of what `change` makes of each item; bad ones are raised or left out like those of the file."""
+        """Return a reader that applies `change` to each item; it raises or skips errors like those of the file."""
 
         def changed(items: Iterator[T | DataError]) -> Iterator[U | DataError]:
             for item in items:
@@ -128,87 +130,91 @@ class Reader(Generic[T]):
         return self.transform(changed)
 
     def transform(self, change: Callable[[Iterator[T | DataError]], Iterator[U | DataError]]) -> Reader[U]:
-        """A reader of what `change` makes of all the items of a file, bad ones among them."""
+        """Return a reader that applies `change` to the iterator over a file's items, bad ones included."""
         return Reader(self.files, lambda file: change(self._read(file)), skip_bad=self._skip_bad, layout=self.layout)
 
 
-def _with_way_out(error: DataError) -> DataError:
-    """The error of a bad item, with the setting that leaves such items out."""
+def _with_skip_hint(error: DataError) -> DataError:
+    """Return the error of a bad item with a hint at `skip_bad`."""
     text = error.message.removeprefix(f"{error.where}: ")
     return DataError(f"{text}; {option('skip_bad')} leaves such lines out", error.where)
 
 
 def name_of(path: str) -> str:
-    """How messages call a file."""
+    """Return the name of a file for messages."""
     return "standard input" if path == "-" else path
 
 
 def is_stream(path: str) -> bool:
-    """Whether a path can be read only once, as standard input and pipes are: no regular file, no folder."""
+    """Return whether a path can be read only once, such as standard input or a pipe."""
     return path == "-" or (os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path))
 
 
 def suffix_of(path: str) -> str:
-    """The last part of a file's name in lower case, `.gz` set aside: `.tsv` for `Train.TSV.gz`."""
+    """Return the suffix of a file in lower case, without `.gz`: `.tsv` for `Train.TSV.gz`."""
     return Path(path.lower().removesuffix(".gz")).suffix
 
 
 def find_files(paths: Paths, *, suffixes: Collection[str] | None = None) -> list[str]:
-    """List the files that paths, folders and globs stand for; folders and globs are sorted by name.
+    """List the files of paths, folders and globs; folders and globs are sorted by name.
 
     Args:
-        paths: Files, folders (searched to the bottom, hidden files left out), globs, or `-`.
-        suffixes: In a folder, only files with one of these (as `.tsv`); all of them if omitted.
+        paths: Files, folders (searched recursively, without hidden files), globs, or `-`.
+        suffixes: Suffixes, such as `.tsv`, to which a folder is restricted; None: all files.
 
     Raises:
         DataError: If a file is missing or empty, or a folder or glob holds nothing to read.
     """
-    found: list[str] = []
+    files: list[str] = []
     for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
         name = os.fspath(path)
         if name == "-" or (os.path.exists(name) and not os.path.isdir(name)):
             if os.path.isfile(name) and os.path.getsize(name) == 0:
                 raise DataError("the file is empty", where=name)
-            found.append(name)
+            files.append(name)
         elif os.path.isdir(name):
-            found.extend(_in_folder(name, suffixes))
+            files.extend(_in_folder(name, suffixes))
         elif glob.has_magic(name):
-            found.extend(_in_glob(name))
+            files.extend(_in_glob(name))
         else:
             folder = os.path.dirname(name)
             others = os.listdir(folder or ".") if os.path.isdir(folder or ".") else []
             raise DataError(f"no such file{nearest(os.path.basename(name), others)}", where=name)
-    if not found:
+    if not files:
         raise DataError("no file was named")
-    return found
+    return files
 
 
 def _in_folder(folder: str, suffixes: Collection[str] | None) -> list[str]:
-    found = []
+    files = []
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             file = os.path.join(place, name)
             fits = suffixes is None or suffix_of(name) in suffixes
             if fits and not name.startswith(".") and os.path.isfile(file) and os.path.getsize(file) > 0:
-                found.append(file)
-    if not found:
-        wanted = f" that ends in {', '.join(sorted(suffixes))}" if suffixes else ""
-        raise DataError(f"there is no file to read in this folder{wanted}", where=folder)
-    return sorted(found)
+                files.append(file)
+    if not files:
+        ending = f" that ends in {', '.join(sorted(suffixes))}" if suffixes else ""
+        raise DataError(f"there is no file to read in this folder{ending}", where=folder)
+    return sorted(files)
 
 
 def _in_glob(pattern: str) -> list[str]:
-    found = sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
-    found = [name for name in found if os.path.getsize(name) > 0]
-    if not found:
+    files = sorted(name for name in glob.glob(pattern, recursive=True) if os.path.isfile(name))
+    files = [name for name in files if os.path.getsize(name) > 0]
+    if not files:
         raise DataError("no file matches this pattern", where=pattern)
-    return found
+    return files
 
 
 @contextmanager
 def open_bytes(path: str) -> Iterator[io.BufferedReader[Any]]:
-    """Open a file, a `.gz` or standard input (`-`) for reading bytes; what fails inside is a `DataError`."""
+    """Open a file, a `.gz` or standard input (`-`) for reading bytes.
+
+    Raises:
+        DataError: If opening or reading fails, inside the context as well.
+    """
     try:
         if path == "-":
             yield _standard_input()
@@ -227,11 +233,11 @@ def open_bytes(path: str) -> Iterator[io.BufferedReader[Any]]:
     except FileNotFoundError:
         raise DataError("no such file", where=path) from None
     except PermissionError:
-        raise DataError("the file may not be read; look at its permissions", where=path) from None
+        raise DataError("no permission to read the file; check its access rights", where=path) from None
 
 
 def _check_padding(path: str, stream: io.BufferedReader[Any]) -> None:
-    """Refuse a `.gz` that ends in many zeros, which `gzip` would read to the end one by one."""
+    """Refuse a `.gz` with a long tail of zeros, which `gzip` would read byte by byte."""
     if os.path.isfile(path) and os.path.getsize(path) > _PADDING:
         stream.seek(-_PADDING, os.SEEK_END)
         if not any(stream.read()):
@@ -242,12 +248,12 @@ def _check_padding(path: str, stream: io.BufferedReader[Any]) -> None:
 def _standard_input() -> io.BufferedReader[Any]:
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
-        raise DataError("there is no standard input of bytes here", where="standard input")
+        raise DataError("standard input gives no bytes here; name a file instead", where="standard input")
     return stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(stream)
 
 
 def numbered_lines(path: str) -> Iterator[tuple[int, bytes]]:
-    """Yield each line's number, from 1, and its bytes with the line end; a byte-order mark is dropped.
+    """Yield each line's number, from 1, and its bytes with the line end, without a byte-order mark.
 
     Raises:
         DataError: If a line is longer than `LONGEST_LINE`.
@@ -264,7 +270,7 @@ def decode_json(line: str, where: str) -> Any:
     """Decode a line of JSON.
 
     Raises:
-        DataError: If it is no JSON, or has lists in lists without end.
+        DataError: If the line is not JSON, or is nested more than 100 levels deep.
     """
     try:
         value = msgspec.json.decode(line)
@@ -277,11 +283,11 @@ def decode_json(line: str, where: str) -> Any:
     return value
 
 
-_TOO_DEEP = f"lists in lists in lists, over {_DEEPEST} levels deep; expected texts and lists of texts"
+_TOO_DEEP = f"lists in lists, over {_DEEPEST} levels deep; expected texts and lists of texts"
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether a decoded value has more levels than so many; without recursion."""
+    """Return whether a decoded value has more than `levels` levels; without recursion."""
     inside = [value]
     for _ in range(levels):
         inside = [
@@ -296,10 +302,10 @@ def _is_deeper(value: Any, levels: int) -> bool:
 
 
 def decode_line(raw: bytes, where: str) -> str:
-    """Decode a line, its line end dropped.
+    """Decode a line in UTF-8, without its line end.
 
     Raises:
-        DataError: If it is not UTF-8.
+        DataError: If the line is not UTF-8.
     """
     try:
         return raw.decode().removesuffix("\n").removesuffix("\r")
@@ -308,7 +314,7 @@ def decode_line(raw: bytes, where: str) -> str:
 
 
 def not_utf8(raw: bytes, error: UnicodeDecodeError, where: str) -> DataError:
-    """The error that says which byte is not UTF-8, and what the file may be instead."""
+    """Return the error for a byte that is not UTF-8, with the likely encoding."""
     if raw[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in raw[:64]:
         return DataError("the text looks like UTF-16, expected UTF-8; try: iconv -f UTF-16 -t UTF-8", where)
     byte = f"byte 0x{raw[error.start]:02X} at position {error.start + 1} of the line"

@@ -1,4 +1,4 @@
-"""Data in memory: texts with labels, pairs, dictionaries, arrays and tables, as rows like those of files."""
+"""Data in memory as rows: texts with labels, pairs, dictionaries, arrays and tables."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import Any
 from unspool.data.files import Paths, Reader, find_files
 from unspool.data.forms import all_forms
 from unspool.data.rows import Row
-from unspool.errors import DataError, UsageError
+from unspool.errors import DataError, UsageError, wording
 
 __all__ = ["DataSource", "Files", "RowsInMemory", "are_files", "rows_in_memory"]
 
 _ONE_WORD = re.compile(r"[\w./~:\\-]+", re.ASCII)
-_MISSING = ("NAType", "NaTType")  # what pandas has for a missing value
+_MISSING = ("NAType", "NaTType")  # types of missing values in pandas
 
 
 class Files(tuple[str, ...]):
-    """Paths, whatever they look like: a list of strings may hold texts too, and is looked at."""
+    """Paths of data files. A plain list of strings is ambiguous, since it may hold texts."""
 
     __slots__ = ()
 
@@ -33,12 +33,12 @@ class RowsInMemory:
     """Examples from Python objects, one row each."""
 
     rows: tuple[Row | DataError, ...]
-    """The place of each is `example 3`; a bad example is an error here, so that `skip_bad` can leave it out."""
+    """Rows with places such as `example 3`, and a `DataError` for each bad example, so that `skip_bad` can skip it."""
     sha256: str
-    """Hash of the content, the same for the same examples in whatever form they came."""
+    """Hash of the content; equal for equal examples in any form."""
 
     def reader(self, *, skip_bad: bool = False) -> Reader[Row]:
-        """Read the rows like those of a file."""
+        """Return a reader of the rows, like that of a file."""
         return Reader(["data in memory"], lambda _: iter(self.rows), skip_bad=skip_bad)
 
 
@@ -47,14 +47,14 @@ DataSource = Paths | RowsInMemory
 
 
 def are_files(data: object) -> bool:
-    """Tell paths from data in memory.
+    """Return whether data are paths, rather than data in memory.
 
-    A path object or a string is a path, unless the string holds a line break. A list is one of files if one of its
-    members is a path object or a file that exists, or if all of them look like the name of a file: one word in ASCII,
-    or a suffix of data. Everything else is data.
+    A path object is a path, and so is a string without a line break. A list holds paths if one member is a path object
+    or an existing file, or if all members look like file names: one word in ASCII, or the suffix of a data file.
+    Everything else is data.
 
     Raises:
-        DataError: If a list of strings that look like names of files names one that does not exist.
+        DataError: If a list of strings that look like file names has one that does not exist.
     """
     if isinstance(data, Files | os.PathLike):
         return True
@@ -62,34 +62,34 @@ def are_files(data: object) -> bool:
         return "\n" not in data
     if not isinstance(data, list | tuple) or not all(isinstance(each, str | os.PathLike) for each in data):
         return False
-    named = [isinstance(each, os.PathLike) or _exists(each) for each in data]
-    if not any(named) and not all(_looks_like_a_file(each) for each in data):
+    is_path = [isinstance(each, os.PathLike) or _exists(each) for each in data]
+    if not any(is_path) and not all(_looks_like_a_file(each) for each in data):
         return False
     try:
         find_files(data)
     except DataError as error:
         if "no such file" not in error.message:
             raise
-        hint = "a list of strings without labels names files; examples in memory are pairs, or texts and labels"
+        hint = "; a list of strings without labels names files; examples in memory are pairs, or texts and labels"
         message = error.message.removeprefix(f"{error.where}: ")
-        raise DataError(f"{message}; {hint}", error.where) from None
+        raise DataError(message + wording("", hint), error.where) from None
     return True
 
 
 def rows_in_memory(data: Any, labels: Any, names: Sequence[str], *, part: str = "") -> RowsInMemory:
-    """Make rows of examples that came as Python objects.
+    """Convert examples in Python objects to rows.
 
     Args:
-        data: With `labels`, the inputs. Without: examples, each a tuple or list of as many members as there are names,
-            or a mapping by name; a tuple of lists, one for each name; a mapping of lists; or a table of pandas, polars
-            or pyarrow. Texts alone where there is one name only.
-        labels: The last column, as long as `data`; None where the examples hold it.
-        names: The columns, the label last.
-        part: What stands before the place of an example in messages: `valid` makes `valid example 3`.
+        data: With `labels`, the inputs. Without, one of: examples, each a tuple or list with a member for each name,
+            or a mapping by name; a tuple of lists, one for each name; a mapping of lists; a table of pandas, polars or
+            pyarrow. With a single name, texts.
+        labels: The last column, as long as `data`; None if `data` holds it.
+        names: Names of the columns, the label last.
+        part: Prefix of the place of an example in messages: `valid` makes `valid example 3`.
 
     Raises:
         UsageError: If labels are missing, or either argument is no collection.
-        DataError: If there are not as many labels as examples.
+        DataError: If the numbers of labels and examples differ, or columns differ in length.
     """
     digest, rows = hashlib.sha256(), []
     for number, example in enumerate(_examples(data, labels, names), 1):
@@ -111,7 +111,7 @@ def _looks_like_a_file(path: str) -> bool:
 
 
 def _examples(data: Any, labels: Any, names: Sequence[str]) -> Iterator[Any]:
-    """The examples, each with all of its columns."""
+    """Return an iterator over the examples, each with all columns."""
     if labels is not None:
         inputs, targets = _listed(data, names), _listed(labels, names)
         if len(inputs) != len(targets):
@@ -133,12 +133,12 @@ def _with_label(example: Any, label: Any, names: Sequence[str]) -> Any:
 
 
 def _is_column(value: Any) -> bool:
-    """Whether a member of a tuple is a column; a tuple is an example."""
+    """Return whether a member of a tuple is a column; a tuple is an example."""
     return isinstance(value, Iterable) and not isinstance(value, str | bytes | tuple | Mapping)
 
 
 def _listed(data: Any, names: Sequence[str]) -> list[Any]:
-    """A collection as a list; of a table, its rows."""
+    """Return a collection as a list; a table gives its rows."""
     if isinstance(data, Mapping):
         return _rows_of_columns({str(name): column for name, column in data.items()})
     if hasattr(data, "columns") and hasattr(data, "iloc"):
@@ -163,7 +163,7 @@ def _rows_of_columns(columns: Mapping[str, Any]) -> list[Any]:
 
 
 def _expected(names: Sequence[str]) -> str:
-    """What to pass instead, as a call."""
+    """Return advice on the arguments to pass."""
     if len(names) == 1:
         return f"pass a list of texts, or of dictionaries with {names[0]!r}"
     whole = f"pass a list of ({', '.join(names)}) tuples"
@@ -190,7 +190,7 @@ def _row(example: Any, names: Sequence[str], where: str) -> Row | DataError:
 
 
 def _plain(value: Any, where: str) -> Any:
-    """A value as JSON has it: texts, numbers, lists and objects; None for a missing one."""
+    """Convert a value to the types of JSON: texts, numbers, lists and objects; None for a missing value."""
     if isinstance(value, str):
         return _text(value, where)
     if value is None or isinstance(value, bool | int):

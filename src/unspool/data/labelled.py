@@ -1,4 +1,4 @@
-"""Texts with labels, read from rows."""
+"""Labelled texts from the rows of a table, and detection of their columns."""
 
 from __future__ import annotations
 
@@ -19,21 +19,31 @@ LABEL_NAMES = ("label", "labels", "class", "category", "intent", "sentiment", "t
 
 
 class LabelledText(NamedTuple):
-    """A text and its labels: one, or any number where several are allowed."""
+    """A text and its labels: one label, or any number with the setting `several`."""
 
     where: str
     value: str | list[str]
-    """A text, or its words."""
+    """A text, or a list of words."""
     labels: tuple[str, ...]
 
 
 def find_text_columns(
     sample: Sequence[Row], text: str | None, label: str | None, columns: Sequence[str], layout: Layout
 ) -> tuple[str, str]:
-    """Find the columns of texts and labels in a sample of rows; the usual names come first, then a guess by content.
+    """Find the columns of texts and labels in a sample of rows, by their usual names, else by content.
+
+    Args:
+        sample: Rows of the table, at least one.
+        text: Name or number, from 1, of the column of texts; None: detect it.
+        label: Name or number, from 1, of the column of labels; None: detect it.
+        columns: The two columns of other data of the task; they come before the usual names.
+        layout: How the table was read, for messages.
+
+    Returns:
+        The names of the columns of texts and of labels.
 
     Raises:
-        DataError: If they can't be told, or one that was asked for is missing.
+        DataError: If the columns are ambiguous, or a column in the arguments is missing.
     """
     names, where = list(sample[0].values), sample[0].where
     form = layout.files.get(where.rpartition(":")[0])
@@ -55,7 +65,7 @@ def find_text_columns(
         what = "text" if one is None else "label"
         read = f" (read with {form})" * bool(form)
         raise DataError(
-            f"can't tell which column holds the {what} among {', '.join(names)}{read}; say {option(what, 'NAME')}",
+            f"can't tell which column holds the {what} among {', '.join(names)}{read}; pass {option(what, 'NAME')}",
             where,
         )
     return one or others[0], other or others[0]
@@ -64,13 +74,13 @@ def find_text_columns(
 def labelled_texts(
     rows: Iterable[Row | DataError], text: str, label: str, separator: str | None
 ) -> Iterator[LabelledText | DataError]:
-    """Read labelled texts from rows; a bad row is an error in its place.
+    """Yield a labelled text, or an error, for each row.
 
     Args:
-        rows: Rows, bad ones among them.
+        rows: Rows, and the errors of bad rows.
         text: The column of texts.
         label: The column of labels.
-        separator: What parts several labels of one cell; None: a text has one label.
+        separator: Separator of several labels in one cell; None: a text has one label.
     """
     for row in rows:
         yield row if isinstance(row, DataError) else _labelled(row, text, label, separator)

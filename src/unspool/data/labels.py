@@ -1,4 +1,4 @@
-"""Labels: names in a fixed order."""
+"""Label vocabularies: names of classes or tags, and their ids."""
 
 from __future__ import annotations
 
@@ -20,11 +20,18 @@ __all__ = ["Labels"]
 
 
 class Labels:
-    """Names of classes or tags; a name's id is its place.
+    """Names of classes or tags in a fixed order; a name's id is its index.
+
+    Args:
+        names: The names, each once.
+        counts: Occurrences of each name in the training data; None: zeros.
 
     Attributes:
-        names: In order.
-        counts: How often each was seen when learned; zeros if they were not learned.
+        names: The names, in the order of their ids.
+        counts: Occurrences of each name in the training data.
+
+    Raises:
+        DataError: If a name occurs twice, or the number of counts differs from that of names.
     """
 
     def __init__(self, names: Sequence[str], counts: Sequence[int] | None = None) -> None:
@@ -38,7 +45,7 @@ class Labels:
 
     @classmethod
     def learn(cls, names: Iterable[str]) -> Self:
-        """Collect the labels seen: most frequent first, ties by name."""
+        """Build the vocabulary of some labels: most frequent first, ties by name."""
         counts = Counter(names)
         ordered = sorted(counts, key=lambda name: (-counts[name], name))
         return cls(ordered, [counts[name] for name in ordered])
@@ -63,18 +70,18 @@ class Labels:
         return f"Labels({len(self)}: {shown})"
 
     def name(self, id: int) -> str:
-        """The name at a place."""
+        """Return the name of an id."""
         return self.names[id]
 
     def id(self, name: str, where: str | None = None) -> int:
-        """The place of a name.
+        """Return the id of a name.
 
         Args:
             name: A label.
-            where: `file:line` it comes from, for the message.
+            where: `file:line` of the label, for messages.
 
         Raises:
-            DataError: If it is none of the labels; the nearest is named.
+            DataError: If the name is none of the labels; the message suggests the nearest.
         """
         try:
             return self._ids[name]
@@ -85,22 +92,26 @@ class Labels:
             raise DataError(message, where) from None
 
     def ids(self, names: Iterable[str], where: str | None = None) -> NDArray[np.int32]:
-        """The places of several names, int32 (names,).
+        """Return the ids of several names, int32 (names,).
 
         Raises:
-            DataError: If one is none of the labels.
+            DataError: If a name is none of the labels.
         """
-        found = list(names)
+        listed = list(names)
         try:
-            return np.array([self._ids[name] for name in found], dtype=np.int32)
+            return np.array([self._ids[name] for name in listed], dtype=np.int32)
         except KeyError:
-            return np.array([self.id(name, where) for name in found], dtype=np.int32)
+            return np.array([self.id(name, where) for name in listed], dtype=np.int32)
 
     def refuse_strangers(self, names: Iterable[str], what: str = "label") -> None:
-        """Refuse names none of which is one of these labels; no names at all are no strangers.
+        """Refuse names if none of them is a label; an empty iterable passes.
+
+        Args:
+            names: Labels of other data.
+            what: Noun for messages, in the singular.
 
         Raises:
-            DataError: Naming some of both.
+            DataError: If no name is a label; the message lists some of both.
         """
         others = Counter(names)
         if others and not any(name in self for name in others):
@@ -111,11 +122,11 @@ class Labels:
             )
 
     def note_strangers(self, names: Iterable[str], what: str) -> list[str]:
-        """One sentence that counts the names that are none of these labels; nothing if all are.
+        """Return a list with one sentence on the names that are no labels, or an empty list if there are none.
 
         Args:
-            names: Labels of data that are scored.
-            what: What they are called, in the plural.
+            names: Labels of evaluation data.
+            what: Noun for the sentence, in the plural.
         """
         others = Counter(name for name in names if name not in self)
         if not others:
@@ -133,7 +144,7 @@ class Labels:
         """Read `name.json` from a folder.
 
         Raises:
-            ModelFolderError: If it is missing or damaged.
+            ModelFolderError: If the file is missing or damaged.
         """
         path = folder / f"{name}.json"
         record = read_json(path, _Record, "the list of labels")

@@ -1,4 +1,4 @@
-"""Script and likely language of a text, by its letters and its most frequent small words."""
+"""Detection of the script and the likely language of a text, by letters and function words."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from functools import cache
 
 __all__ = ["language_of", "scripts_of"]
 
-_READ = 2000  # characters of a text that are looked at
-_LEAST = 3  # small words of a language that tell it
+_READ = 2000  # characters of a text that count
+_LEAST = 3  # least number of function words of a language
 _WORD = re.compile(r"[^\W\d_]+")
 _SCRIPTS = {
     "Greek": "\u0370-\u03ff\u1f00-\u1fff",
@@ -24,7 +24,7 @@ _SCRIPTS = {
 }
 _SCRIPT = {name: re.compile(f"[{letters}]") for name, letters in _SCRIPTS.items()}
 _LATIN = re.compile("[a-zA-Z\u00c0-\u024f]")
-_SMALL_WORDS = {
+_FUNCTION_WORDS = {
     "English": "the and of to is it that was for you with this have are not be they my but what how",
     "German": "der die das und ist nicht ich sie mit ein eine auf für den dem zu auch wie sich von es wir",
     "French": "le les et est une pas je vous dans pour que qui ce sur avec il elle nous du des au très",
@@ -36,7 +36,7 @@ _SMALL_WORDS = {
 
 
 def scripts_of(text: str) -> set[str]:
-    """Scripts that are mixed within a word, such as a Cyrillic letter in a Latin word; empty if none are."""
+    """Return the scripts that one word mixes, such as Latin and Cyrillic; empty if no word mixes scripts."""
     if text.isascii():
         return set()
     for word in _WORD.findall(text[:_READ]):
@@ -49,7 +49,7 @@ def scripts_of(text: str) -> set[str]:
 
 
 def language_of(text: str) -> str:
-    """The likely language of a text, or its script where that is not Latin; empty where there is too little to tell."""
+    """Return the likely language of a text, or its script if not Latin; empty if the text is too short to tell."""
     text = text[:_READ]
     if not text.isascii():
         letters = {name: len(pattern.findall(text)) for name, pattern in _SCRIPT.items()}
@@ -70,7 +70,7 @@ def language_of(text: str) -> str:
 @cache
 def _languages_of_words() -> dict[str, list[str]]:
     table: dict[str, list[str]] = {}
-    for language, words in _SMALL_WORDS.items():
+    for language, words in _FUNCTION_WORDS.items():
         for word in words.split():
             table.setdefault(word, []).append(language)
     return table

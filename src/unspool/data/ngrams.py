@@ -1,4 +1,4 @@
-"""Texts as bags of words and pieces of words, each weighed by how much it tells."""
+"""Bags of words and character n-grams with tf-idf weights."""
 
 from __future__ import annotations
 
@@ -25,42 +25,42 @@ from unspool.writing import replace_file
 __all__ = ["LONGEST_TEXT", "Bag", "Bags", "NgramVocabulary", "split_words"]
 
 LONGEST_TEXT = 4_000
-"""Characters of a text that are looked at; what follows is cut off."""
+"""Most characters of a text; the rest is cut off."""
 
 _WORD = re.compile(r"\w+(?:'\w+)*|[^\w\s]")
 _FORMAT = 1
 
 
 class Bag(NamedTuple):
-    """What one text holds."""
+    """Bag of one text: ids and weights of its words and n-grams."""
 
-    ids: NDArray[np.int64]  # (entries,), rising
+    ids: NDArray[np.int64]  # (entries,), ascending
     values: NDArray[np.float32]  # (entries,), each above 0
     unknown: float
-    """Sum of squares of what the vocabulary lacks, on the scale of `values` squared."""
+    """Sum of squared weights of the entries outside the vocabulary, at least 0."""
 
     @property
     def length(self) -> float:
-        """Euclidean length, unknown entries counted."""
+        """Euclidean norm, with unknown entries."""
         return math.sqrt(float(np.dot(self.values, self.values)) + self.unknown)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bags:
-    """Bags of several texts, one after the other."""
+    """Bags of several texts, concatenated."""
 
     ids: Tensor
     """int64 (entries,)."""
     values: Tensor
     """float32 (entries,)."""
     offsets: Tensor
-    """Where each bag begins, then the number of entries, int64 (batch + 1,)."""
+    """Start of each bag, then the number of entries, int64 (batch + 1,)."""
     unknown: Tensor
     """See `Bag.unknown`, float32 (batch,)."""
 
     @classmethod
     def of(cls, bags: Sequence[Bag]) -> Self:
-        """Put bags together."""
+        """Concatenate bags."""
         offsets = np.cumsum([0, *(len(bag.ids) for bag in bags)], dtype=np.int64)
         ids = np.concatenate([bag.ids for bag in bags]) if bags else np.zeros(0, np.int64)
         values = np.concatenate([bag.values for bag in bags]) if bags else np.zeros(0, np.float32)
@@ -72,16 +72,16 @@ class Bags:
 
     @property
     def rows(self) -> Tensor:
-        """Which bag each entry belongs to, int64 (entries,)."""
+        """Index of the bag of each entry, int64 (entries,)."""
         return torch.repeat_interleave(self.offsets.diff(), output_size=len(self.ids))
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         moved = {name: getattr(self, name).to(device) for name in ("ids", "values", "offsets", "unknown")}
         return replace(self, **moved)
 
     def every(self, world: int, first: int) -> Self:
-        """Every `world`-th bag from the one at `first` on."""
+        """Return every `world`-th bag from index `first` on."""
         chosen = torch.arange(len(self), device=self.ids.device) % world == first
         entries = chosen[self.rows]
         offsets = torch.cat([self.offsets[:1], self.offsets.diff()[chosen].cumsum(0)])
@@ -105,28 +105,28 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class NgramVocabulary:
-    r"""Words, and the pieces of words that a few characters make; how rare each is says how much it tells.
+    r"""Vocabulary of words and character n-grams with tf-idf weights.
 
-    A text becomes the bag of its words and of all runs of `shortest` to `longest` characters inside a word, its
-    boundaries counted as characters, so that misspelled and inflected words still share most of what they are made
-    of. An entry that a text has :math:`c` times has the value
+    The bag of a text holds its words and all n-grams of `shortest` to `longest` characters within a word. The
+    boundaries of a word count as characters. Misspelled and inflected words therefore share most of their entries. An
+    entry that a text has :math:`c` times has the value
 
     .. math:: (1 + \ln c)\,\sqrt{\Big(1 + \ln\frac{1 + n}{1 + q}\Big)\Big(1 + \ln\frac{1 + n}{1 + d}\Big)}
 
-    where of :math:`n` pairs :math:`q` have it in a question, and :math:`d` in a question or an answer. Upper and lower
-    case are one.
+    where of :math:`n` pairs :math:`q` have it in a question, and :math:`d` in a question or an answer. The case of
+    letters is ignored.
 
-    Source: tf–idf after Salton and Buckley 1988, doi:10.1016/0306-4573(88)90021-0; pieces of words as in Bojanowski et
-    al. 2017, arXiv:1607.04606. Differs: the weight is the geometric mean of one over questions, where "how" tells
-    nothing, and one over everything, where a word common in answers tells less.
+    Source: tf–idf after Salton and Buckley 1988, doi:10.1016/0306-4573(88)90021-0; n-grams as in Bojanowski et al.
+    2017, arXiv:1607.04606. Differs: the weight is the geometric mean of an idf over questions, which discounts words
+    such as "how", and an idf over questions and answers, which discounts words that are common in answers.
 
     Args:
-        entries: Words, each with a blank before it, and pieces; each once.
-        asked: In how many pairs' questions each stands.
-        held: In how many pairs each stands at all.
-        pairs: How many pairs were counted.
-        shortest: Characters of the shortest piece, at least 1.
-        longest: Characters of the longest piece.
+        entries: Words, each with a blank before it, and n-grams; each once.
+        asked: Number of pairs whose questions have each entry.
+        held: Number of pairs that have each entry in a question or an answer.
+        pairs: Number of pairs.
+        shortest: Characters of the shortest n-gram, at least 1.
+        longest: Characters of the longest n-gram.
 
     Raises:
         DataError: If the lists differ in length, or an entry comes twice.
@@ -151,7 +151,7 @@ class NgramVocabulary:
             raise DataError("an entry comes twice")
         rarity = (1 + np.log((1 + pairs) / (1 + self.asked))) * (1 + np.log((1 + pairs) / (1 + self.held)))
         self.weights: NDArray[np.float32] = np.sqrt(rarity).astype(np.float32)
-        """How much each entry tells, float32 (entries,)."""
+        """Inverse document frequency of each entry, float32 (entries,)."""
         self._unknown = (1 + math.log(1 + pairs)) ** 2
 
     @classmethod
@@ -169,11 +169,11 @@ class NgramVocabulary:
 
         Args:
             asked: The wordings of each pair's question.
-            answered: Each pair's answers, in the same order.
-            shortest: Characters of the shortest piece.
-            longest: Characters of the longest piece.
-            min_count: Pairs that must have an entry which no question has.
-            max_size: Most entries; those in the questions of most pairs are kept, then those in most pairs.
+            answered: The answers of each pair, in the same order.
+            shortest: Characters of the shortest n-gram, at least 1.
+            longest: Characters of the longest n-gram.
+            min_count: Minimum number of pairs of an entry that occurs only in answers.
+            max_size: Most entries; entries in the questions of the most pairs come first, then those in most pairs.
 
         Raises:
             DataError: If there are no pairs, or no text holds a word.
@@ -181,16 +181,16 @@ class NgramVocabulary:
         questions, anywhere, pairs = _counted(asked, answered, shortest, longest)
         if not pairs:
             raise DataError("there are no pairs to learn from")
-        kept = [entry for entry in anywhere if entry in questions or anywhere[entry] >= min_count]
-        kept.sort(key=lambda entry: (-questions[entry], -anywhere[entry], entry))
-        kept = sorted(kept[:max_size])
-        if not kept:
-            raise DataError("the pairs hold no word: there is nothing that a question could be found by")
-        asked_by, held_by = [questions[entry] for entry in kept], [anywhere[entry] for entry in kept]
-        return cls(kept, asked_by, held_by, pairs, shortest=shortest, longest=longest)
+        entries = [entry for entry in anywhere if entry in questions or anywhere[entry] >= min_count]
+        entries.sort(key=lambda entry: (-questions[entry], -anywhere[entry], entry))
+        entries = sorted(entries[:max_size])
+        if not entries:
+            raise DataError("the pairs hold no word; expected at least one, since questions are looked up by words")
+        asked_by, held_by = [questions[entry] for entry in entries], [anywhere[entry] for entry in entries]
+        return cls(entries, asked_by, held_by, pairs, shortest=shortest, longest=longest)
 
     def extended(self, asked: Iterable[Sequence[str]], answered: Iterable[Sequence[str]]) -> Self:
-        """This vocabulary with more pairs counted; what their questions add comes at the end, so that ids stay."""
+        """Return a copy that also counts more pairs; their new entries come at the end, so that ids stay."""
         questions, anywhere, pairs = _counted(asked, answered, self.shortest, self.longest)
         entries = self.entries + sorted(entry for entry in questions if entry not in self._ids)
         more = len(entries) - len(self)
@@ -207,18 +207,18 @@ class NgramVocabulary:
         return f"NgramVocabulary({len(self)} entries of {self.pairs} pairs)"
 
     def bag(self, text: str | Sequence[str]) -> Bag:
-        """The bag of a text, or of words that `split_words` gave."""
+        """Return the bag of a text, or of the words from `split_words`."""
         words = split_words(text) if isinstance(text, str) else text
-        found: list[tuple[int, int]] = []
+        counts: list[tuple[int, int]] = []
         unknown = 0.0
         for entry, count in _count(words, self.shortest, self.longest).items():
             id = self._ids.get(entry)
             if id is None:
                 unknown += (1 + math.log(count)) ** 2 * self._unknown
             else:
-                found.append((id, count))
-        found.sort()
-        table = np.array(found, dtype=np.int64).reshape(-1, 2)
+                counts.append((id, count))
+        counts.sort()
+        table = np.array(counts, dtype=np.int64).reshape(-1, 2)
         values = (1 + np.log(table[:, 1])).astype(np.float32) * self.weights[table[:, 0]]
         return Bag(table[:, 0].copy(), values, unknown)
 
@@ -233,7 +233,7 @@ class NgramVocabulary:
         """Read `name.json` from a folder.
 
         Raises:
-            ModelFolderError: If it is missing, damaged, or of a newer version.
+            ModelFolderError: If the file is missing, damaged, or of a newer version.
         """
         path = folder / f"{name}.json"
         record = read_json(path, _Record, "the vocabulary")
@@ -255,7 +255,7 @@ class NgramVocabulary:
 
 
 def split_words(text: str) -> list[str]:
-    """The words and marks of a text, case folded and forms of characters made one, up to `LONGEST_TEXT` characters."""
+    """Return the words and punctuation marks of a text, case-folded, in NFKC, up to `LONGEST_TEXT` characters."""
     folded = unicodedata.normalize("NFKC", text[:LONGEST_TEXT]).casefold().replace("’", "'")
     return _WORD.findall(folded[:LONGEST_TEXT])
 
@@ -263,7 +263,7 @@ def split_words(text: str) -> list[str]:
 def _counted(
     asked: Iterable[Sequence[str]], answered: Iterable[Sequence[str]], shortest: int, longest: int
 ) -> tuple[Counter[str], Counter[str], int]:
-    """In how many pairs' questions, and in how many pairs, each entry stands; and how many pairs there are."""
+    """Return the number of pairs with each entry in a question, with each entry at all, and of all pairs."""
     questions: Counter[str] = Counter()
     anywhere: Counter[str] = Counter()
     pairs = 0
@@ -289,7 +289,7 @@ def _count(words: Sequence[str], shortest: int, longest: int) -> Counter[str]:
 
 @lru_cache(maxsize=65_536)
 def _pieces(word: str, shortest: int, longest: int) -> tuple[str, ...]:
-    """The word, a blank before it, and its runs of characters; one that is not longer than a run gives itself."""
+    """Return a word, with a blank before it, and its n-grams; a short word is an n-gram of its own."""
     bounded = f"<{word}>"
     pieces = [f" {word}"]
     for size in range(shortest, longest + 1):

@@ -1,4 +1,4 @@
-"""Pairs of a source and a target: the columns of a table, or two files that go line by line."""
+"""Source-target pairs for translation, from tables or from two parallel files."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ __all__ = ["Pair", "pairs_of_rows", "read_pairs"]
 
 _SOURCE_NAMES = ("source", "src", "question", "input", "1")
 _TARGET_NAMES = ("target", "tgt", "answer", "output", "2")
-_BLANKS = {0x00A0: " ", 0x202F: " ", 0x2007: " "}  # no-break blanks, which writers use or not as they please
+_BLANKS = {0x00A0: " ", 0x202F: " ", 0x2007: " "}  # no-break blanks, whose use varies between writers
 
 
 class Pair(NamedTuple):
-    """A source text, and the target text that it should become."""
+    """A source text and its target text."""
 
     where: str
     source: str
@@ -47,18 +47,18 @@ def read_pairs(
 ) -> Reader[Pair]:
     """Read pairs from tables, or from two parallel files, the source's first.
 
-    Blanks at both ends are dropped, and no-break blanks read as blanks. Two files (or four, ...) whose names are not
-    those of tables are parallel: line n of the one goes with line n of the other.
+    The reader strips blanks at both ends, and reads no-break blanks as blanks. Two files (or four, ...) without the
+    suffix of a table are parallel: line n of the first goes with line n of the second.
 
     Args:
         paths: Files, folders, globs or `-`.
-        format: `tsv`, `csv`, `jsonl`, `parquet` or `parallel`, whatever the names say.
-        header: Whether tables of text begin with column names.
-        delimiter: What parts the cells of tables; found by content if omitted.
-        source: Column of the source: a name, or a number from 1; found by itself if omitted.
-        target: Column of the target.
-        columns: Columns that other data of the task were read from; a header line with one of them is one.
-        skip_bad: Leave bad pairs out and count them in the reader's `skipped`.
+        format: `tsv`, `csv`, `jsonl`, `parquet` or `parallel`; None: by the file names.
+        header: Whether tables of text begin with column names: `auto`, `yes` or `no`.
+        delimiter: Delimiter of the cells of tables; None: detect it by content.
+        source: Column of the source: a name, or a number from 1; None: detect it.
+        target: Column of the target, likewise.
+        columns: Columns of other data of the task; a first line with one of these names is a header.
+        skip_bad: Skip bad pairs and count them in the reader's `skipped`.
 
     Raises:
         DataError: If a file is missing, empty or of unknown form; while reading, if a side is empty or a column is
@@ -82,29 +82,29 @@ def pairs_of_rows(rows: Reader[Row], *, source: str | None = None, target: str |
 
 
 class _Columns:
-    """Which columns are source and target: found in the first pair of each file, and kept for the rest of it."""
+    """The columns of source and target, detected in the first pair of each file."""
 
     def __init__(self, source: str | None, target: str | None, layout: Layout) -> None:
         self._sides = Side("source", _SOURCE_NAMES, source), Side("target", _TARGET_NAMES, target)
-        self._found: dict[str, tuple[str, str]] = {}
+        self._by_file: dict[str, tuple[str, str]] = {}
         self._layout = layout
 
     def pair(self, row: Row) -> Pair | DataError:
-        """The pair of a row, or what is wrong with it."""
+        """Return the pair of a row, or the error of a bad row."""
         file = row.where.rpartition(":")[0]
         if self._layout.files.get(file, JSON_LINES) != JSON_LINES:
             self._choose(file, row)  # all rows of a table have the same columns
         try:
             self._choose(file, row)
-            source, target = self._found[file]
+            source, target = self._by_file[file]
             return _pair((row.where, row.where), _text(row, source), _text(row, target))
         except DataError as error:
             return error
 
     def _choose(self, file: str, row: Row) -> None:
-        if file not in self._found:
+        if file not in self._by_file:
             source, target = find_sides(list(row.values), *self._sides, row.where, layout=self._layout.files.get(file))
-            self._found[file] = source, target
+            self._by_file[file] = source, target
             self._layout.columns |= {"source": source, "target": target}
 
 
@@ -128,12 +128,12 @@ def _pair(where: tuple[str, str], source: str, target: str) -> Pair | DataError:
 def _parallel(files: Sequence[str], *, skip_bad: bool) -> Reader[Pair]:
     if len(files) % 2:
         raise DataError(
-            f"parallel files come in twos, the source's first, and {len(files)} came ({', '.join(files[:4])}); a table "
-            f"of pairs is named .tsv, .csv or .jsonl, or its form named: {option('format', 'tsv')}"
+            f"expected parallel files in twos, the source's first; {len(files)} came ({', '.join(files[:4])}). A table "
+            f"of pairs needs the suffix .tsv, .csv or .jsonl, or {option('format', 'tsv')}"
         )
     if streams := [file for file in files if is_stream(file)]:
         raise DataError(
-            "parallel files are read twice, and standard input or a pipe can't be; save it to a file",
+            "parallel files are read twice, which pipes and standard input do not allow; save it to a file",
             name_of(streams[0]),
         )
     layout = Layout(dict.fromkeys(files, "parallel files"))
@@ -154,14 +154,14 @@ def _side_by_side(source: str, target: str) -> Iterator[Pair | DataError]:
 
 
 def _unequal(source: str, target: str, counts: Sequence[int]) -> str:
-    """What is wrong with parallel files of different lengths, with the first line that looks out of step."""
+    """Return the message on parallel files of different lengths, with the first line that looks misaligned."""
     message = f"{counts[0]:,} lines go with {counts[1]:,}; parallel files have equally many"
     suspicious = _first_out_of_step(source, target)
     return message + (f"; the first suspicious pair is line {suspicious}" if suspicious else "")
 
 
 def _first_out_of_step(source: str, target: str) -> int | None:
-    """The first line where one side is empty, or many times as long as the other."""
+    """Return the first line at which one side is empty, or many times as long as the other."""
     for (number, ours), (_, theirs) in zip(numbered_lines(source), numbered_lines(target), strict=False):
         lengths = sorted((len(ours.split()), len(theirs.split())))
         if (lengths[0] == 0) != (lengths[1] == 0) or lengths[1] > 4 * lengths[0] + 6:

@@ -1,4 +1,4 @@
-"""Questions with their answers: tables, JSON lines with paraphrases, and YAML lists."""
+"""Questions with answers and paraphrases, from tables, JSON lines and YAML."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ _PARAPHRASES = "paraphrases"
 
 @dataclass(frozen=True)
 class Question:
-    """One thing that may be asked, in one wording or several, and everything that may be answered."""
+    """A question in one wording or several, with its answers."""
 
     where: str
     wordings: list[str]
-    """The question itself, then its paraphrases; at least one."""
+    """The question, then its paraphrases; at least one text."""
     answers: list[str] = field(default_factory=list)
-    """At least one."""
+    """The answers, at least one text."""
 
 
 def read_questions(
@@ -50,23 +50,23 @@ def read_questions(
 ) -> Reader[Question]:
     """Read questions and answers, each file by its suffix.
 
-    A row of a table (TSV, CSV, Parquet) or a line of JSON holds a question and an answer, or lists of either; JSON may
-    have `paraphrases` beside the question. YAML is a list, alone or under `conversations`, of lists (the question, then
-    one or more answers) or of such objects as in JSON.
+    A row of a table (TSV, CSV, Parquet) or a line of JSON holds a question and an answer, or lists of either. JSON
+    objects may also have `paraphrases`. YAML is a list, alone or under `conversations`. Its entries are objects as in
+    JSON, or lists of a question and one or more answers.
 
     Args:
         paths: Files, folders, globs or `-`.
-        format: `tsv`, `csv`, `jsonl`, `parquet` or `yaml`, whatever the suffix says.
-        header: Whether tables of text begin with column names.
-        delimiter: What parts the cells of tables; found by content if omitted.
-        question: Column of the question: a name, or a number from 1; found by itself if omitted.
-        answer: Column of the answer.
-        columns: Columns that other data of the task were read from; a header line with one of them is one.
-        skip_bad: Leave bad entries out and count them in the reader's `skipped`.
+        format: `tsv`, `csv`, `jsonl`, `parquet` or `yaml`; None: by suffix.
+        header: Whether tables of text begin with column names: `auto`, `yes` or `no`.
+        delimiter: Delimiter of the cells of tables; None: detect it by content.
+        question: Column of the question: a name, or a number from 1; None: detect it.
+        answer: Column of the answer, likewise.
+        columns: Columns of other data of the task; a first line with one of these names is a header.
+        skip_bad: Skip bad entries and count them in the reader's `skipped`.
 
     Raises:
         DataError: If a file is missing, empty or of unknown form; while reading, if an entry lacks a side.
-        MissingExtraError: If YAML is to be read and its library is not installed.
+        MissingExtraError: If a file is YAML and PyYAML is not installed.
     """
     usual = (*_QUESTION_NAMES, *_ANSWER_NAMES, question, answer, *columns)
     names = {name for name in usual if name and not name.isdecimal()}
@@ -80,28 +80,28 @@ def questions_of_rows(rows: Reader[Row], *, question: str | None = None, answer:
     def of_row(row: Row) -> Question | DataError:
         layout = rows.layout.files.get(row.where.rpartition(":")[0])
         try:
-            asked, said = _sides(row, question, answer, layout)
+            question_column, answer_column = _sides(row, question, answer, layout)
         except DataError as error:
             if layout is not None and layout != JSON_LINES:
                 raise  # all rows of a table have the same columns
             return error
         if layout is not None:
-            rows.layout.columns |= {"question": asked, "answer": said}
-        return _of_row(row, asked, said)
+            rows.layout.columns |= {"question": question_column, "answer": answer_column}
+        return _of_row(row, question_column, answer_column)
 
     return rows.map(of_row)
 
 
 def _sides(row: Row, question: str | None, answer: str | None, layout: str | None = None) -> tuple[str, str]:
-    """The columns of the question and of the answer."""
+    """Return the columns of the question and of the answer."""
     sides = Side("question", _QUESTION_NAMES, question), Side("answer", _ANSWER_NAMES, answer)
     return find_sides(list(row.values), *sides, row.where, besides=_PARAPHRASES, layout=layout)
 
 
 def merge_questions(questions: Iterable[Question]) -> list[Question]:
-    """Join questions that have the same set of wordings into one with all their answers, each once.
+    """Merge questions with equal sets of wordings; the result has all their answers, each once.
 
-    Case and outer blanks are set aside. Questions that have only some of their wordings in common stay separate.
+    Case and outer blanks do not count. Questions that share only some of their wordings stay separate.
     """
     groups: dict[frozenset[str], list[Question]] = {}
     for each in questions:
@@ -110,11 +110,11 @@ def merge_questions(questions: Iterable[Question]) -> list[Question]:
 
 
 def extend_questions(questions: Sequence[Question], more: Iterable[Question]) -> list[Question]:
-    """Add questions to others: each joins the question that it repeats, or comes at the end as a new one.
+    """Add questions to others: each merges into the question that it repeats, or comes at the end as a new one.
 
-    A question repeats the one that has the same set of wordings; else the one that begins with the same wording; else
-    the one question that has its first wording as a paraphrase. It adds its wordings and its answers to that one. A
-    first wording that is a paraphrase of several questions begins a question of its own.
+    A question repeats the one with the same set of wordings. Failing that, it repeats the one with the same first
+    wording. Failing that, it repeats the only question that has its first wording as a paraphrase. If several
+    questions have that paraphrase, the question is a new one.
     """
     groups, same = [[each] for each in questions], {_keys(each): place for place, each in enumerate(questions)}
     holders: dict[str, list[int]] = {}
@@ -137,7 +137,7 @@ def extend_questions(questions: Sequence[Question], more: Iterable[Question]) ->
 
 
 def shared_wordings(questions: Iterable[Question]) -> dict[str, list[int]]:
-    """Return the wordings, as `wording_key` gives them, that several questions have, with these questions' places."""
+    """Return the wordings that several questions share, as keys of `wording_key`, with the questions' indices."""
     places: dict[str, list[int]] = {}
     for place, each in enumerate(questions):
         for wording in each.wordings:
@@ -148,7 +148,7 @@ def shared_wordings(questions: Iterable[Question]) -> dict[str, list[int]]:
 
 
 def wording_key(wording: str) -> str:
-    """Return what tells two wordings apart: the text without outer blanks and differences of case."""
+    """Return the key that equal wordings share: the case-folded text without outer blanks."""
     return wording.casefold().strip()
 
 
@@ -164,17 +164,17 @@ def _joined(group: Sequence[Question]) -> Question:
     return Question(group[0].where, list(wordings.values()), list(answers))
 
 
-def _of_row(row: Row, asked: str, said: str) -> Question | DataError:
+def _of_row(row: Row, question: str, answer: str) -> Question | DataError:
     try:
-        wordings = [*_texts(row.values[asked], asked, row.where)]
+        wordings = [*_texts(row.values[question], question, row.where)]
         wordings += _texts(row.values.get(_PARAPHRASES) or [], _PARAPHRASES, row.where)
-        return _checked(Question(row.where, wordings, _texts(row.values[said], said, row.where)))
+        return _checked(Question(row.where, wordings, _texts(row.values[answer], answer, row.where)))
     except DataError as error:
         return error
 
 
 def _texts(value: Any, name: str, where: str) -> list[str]:
-    """A text or a list of texts, blank ones left out."""
+    """Return a text or a list of texts as a list, without blank texts."""
     values = value if isinstance(value, list) else [value]
     if bad := [each for each in values if not isinstance(each, str)]:
         raise DataError(

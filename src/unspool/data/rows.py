@@ -1,4 +1,4 @@
-"""Rows with columns: TSV, CSV, JSON lines and Parquet."""
+"""Table reader for TSV, CSV, JSON lines and Parquet: rows, columns and detection of both."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ __all__ = [
 Header = Literal["auto", "yes", "no"]
 
 JSON_LINES = "JSON lines"
-"""What a reader's layout says of a file whose rows may differ in their columns."""
+"""Layout of a file of JSON lines, whose rows may differ in their columns."""
 
-_BEGINNING = 1 << 16  # bytes by which the form of a file is judged
+_BEGINNING = 1 << 16  # bytes at the beginning of a file that decide its form
 
 
 T = TypeVar("T")
 
 
 class Row(NamedTuple):
-    """One row; columns without a header are named `1`, `2`, ..."""
+    """One row of a table; without a header, the names of columns are `1`, `2`, ..."""
 
     where: str
     values: dict[str, Any]
@@ -63,26 +63,26 @@ def read_rows(
 ) -> Reader[Row]:
     """Read rows from TSV, CSV, JSON lines or Parquet, each file by its suffix, or else by its content.
 
-    Cells of TSV are what stands between two tabs; a table with another delimiter is read as CSV, with quotes.
+    TSV has no quotes: a cell is the text between two tabs. A table with another delimiter is CSV, with quotes.
 
     Args:
         paths: Files, folders, globs or `-`.
-        format: `tsv`, `csv`, `jsonl` or `parquet`, whatever the suffix says.
-        header: Whether tables of text begin with column names; `auto` says yes where the first line has one of
-            `names`, and otherwise decides by content.
-        delimiter: What parts cells: one character or `tab`; None: a tab with the format `tsv`, or else the one that
-            the suffix promises, unless another parts the lines evenly and that one does not.
-        names: Column names the caller looks for, in any case.
-        skip_bad: Leave bad rows out and count them in the reader's `skipped`.
+        format: `tsv`, `csv`, `jsonl` or `parquet`; None: by suffix, or else by content.
+        header: Whether tables of text begin with column names: `auto`, `yes` or `no`. `auto` takes a first line with
+            one of `names` for a header, and otherwise decides by content.
+        delimiter: One character or `tab`. None: a tab with the format `tsv`; otherwise the delimiter of the suffix,
+            unless only another one gives rows of equal length.
+        names: Column names that the caller looks for, in any case.
+        skip_bad: Skip bad rows and count them in the reader's `skipped`.
 
     Raises:
-        DataError: If a file is missing, empty or of unknown format, or the delimiter is none; while reading, if a row
+        DataError: If a file is missing, empty or of unknown format, or `delimiter` is invalid; while reading, if a row
             is bad.
     """
-    named = None if format is None else form_named(format, "rows")
+    form = None if format is None else form_named(format, "rows")
     mark = ("\t" if format == "tsv" else None) if delimiter is None else delimiter_character(delimiter)
-    files = find_files(paths, suffixes=None if named else suffixes_of("rows").keys())
-    forms = {file: named or _form_of(file, mark) for file in files}
+    files = find_files(paths, suffixes=None if form else suffixes_of("rows").keys())
+    forms = {file: form or _form_of(file, mark) for file in files}
     layout = Layout()
     options = FormOptions(layout=layout, header=header, delimiter=mark, names=frozenset(map(str.casefold, names)))
     return Reader(files, lambda file: forms[file].read(file, options), skip_bad=skip_bad, layout=layout)
@@ -95,12 +95,12 @@ def find_column(
 
     Args:
         columns: All names.
-        wanted: The name or number.
-        where: For messages.
+        wanted: The name or number of the column.
+        where: `file:line`, for messages.
         layout: How the table was read, for messages.
 
     Raises:
-        DataError: If there is no such column; the message lists those there are.
+        DataError: If there is no such column; the message lists the columns.
     """
     names = list(columns)
     text = str(wanted)
@@ -119,28 +119,31 @@ class Side(NamedTuple):
     """One of the two columns of a table of pairs."""
 
     name: str
-    """What it holds, for messages: source, answer."""
+    """Name of the side for messages: source, answer."""
     usual: tuple[str, ...]
-    """Names by which it is found, in any case, the likeliest first."""
+    """Usual names of the column, in any case, the likeliest first."""
     wanted: str | None = None
-    """The name or number, from 1, that was asked for."""
+    """Name or number, from 1, of the column; None: detect it."""
 
 
 def find_sides(
     columns: Sequence[str], one: Side, other: Side, where: str, *, besides: str = "", layout: str | None = None
 ) -> tuple[str, str]:
-    """Find the two columns of a table of pairs: those asked for, those with a usual name, or the first that are left.
+    """Find the two columns of a table of pairs: by `wanted`, by a usual name, or else the first other columns.
 
     Args:
         columns: All names.
         one: The side that comes first where columns have no usual names.
-        other: The other one.
-        where: For messages.
-        besides: A column that is neither, whatever happens.
+        other: The other side.
+        where: `file:line`, for messages.
+        besides: Name of a column that is neither side.
         layout: How the table was read, for messages.
 
+    Returns:
+        The names of both columns.
+
     Raises:
-        DataError: If there are fewer than two columns, one that was asked for is missing, or both are the same.
+        DataError: If there are fewer than two columns, a wanted column is missing, or both sides are the same column.
     """
     if len(columns) < 2:
         read = f"; read with {layout}" * bool(layout)
@@ -162,16 +165,16 @@ def _a(name: str) -> str:
     return f"an {name}" if name[0] in "aeiou" else f"a {name}"
 
 
-def _usual(columns: Sequence[str], wanted: Sequence[str]) -> str | None:
+def _usual(columns: Sequence[str], usual: Sequence[str]) -> str | None:
     lower = {name.casefold(): name for name in columns}
-    return next((lower[name] for name in wanted if name in lower), None)
+    return next((lower[name] for name in usual if name in lower), None)
 
 
 def guess_text_and_label(rows: Sequence[Row]) -> tuple[str, str]:
     """Guess from a sample of rows which column is the text (the longest) and which the label (few, short values).
 
     Raises:
-        DataError: If there are fewer than two columns, or none of the others looks like a label.
+        DataError: If there are fewer than two columns, or no other column looks like a label.
     """
     if not rows:
         raise DataError("there are no rows to guess the columns from")
@@ -194,7 +197,7 @@ def _as_text(value: object) -> str:
 
 
 def form_by_content(path: str, delimiter: str | None = None) -> str | None:
-    """Tell the form of a table by its beginning; None where the file looks like no table, or can be read only once."""
+    """Detect the form of a table by its beginning; None if the file is no table, or can be read only once."""
     beginning = b"" if is_stream(path) else _beginning_of(path)
     if beginning.startswith(b"PAR1"):
         return "parquet"
@@ -212,17 +215,17 @@ def form_by_content(path: str, delimiter: str | None = None) -> str | None:
 
 
 def _form_of(path: str, delimiter: str | None) -> Form:
-    """The form of a file by its name, or else by its content."""
+    """Return the form of a file by its name, or else by its content."""
     suffix, suffixes = suffix_of(path), suffixes_of("rows")
     if form := suffixes.get(suffix):
         return form
     if name := form_by_content(path, delimiter):
         return forms_of("rows")[name]
-    known = ", ".join(sorted(suffixes))
+    expected = ", ".join(sorted(suffixes))
     hint = "; save a spreadsheet as CSV" if suffix in (".xls", ".xlsx", ".ods") else nearest(suffix, suffixes)
     raise DataError(
-        f"the name does not tell the form (expected {known}), and neither does the content{hint}; "
-        f"say which: {option('format', 'tsv')}",
+        f"the form is unclear from the name (expected {expected}) and from the content{hint}; "
+        f"name the form: {option('format', 'tsv')}",
         name_of(path),
     )
 

@@ -1,4 +1,4 @@
-"""Sentences with a tag for each token: CoNLL columns, CoNLL-U, and JSON lines of lists."""
+"""Tagged sentences from CoNLL columns, CoNLL-U and JSON lines."""
 
 from __future__ import annotations
 
@@ -28,44 +28,44 @@ _WORD_NAMES, _TAG_NAMES = ("form", "tokens", "words", "1"), ("upos", "tags", "la
 
 
 Glued = tuple[tuple[str, tuple[str, ...]], ...]
-"""A stretch of text without blanks: its pieces one after the other, each with the words that it stands for."""
+"""A stretch of text without blanks, as its pieces in order, each with the words of the treebank."""
 
 
 class Sentence(NamedTuple):
     """One sentence; each column has one cell per token.
 
-    CoNLL columns are named `1`, `2`, ...; those of CoNLL-U as in `CONLLU_COLUMNS`; those of JSON by their keys.
+    The names of columns are `1`, `2`, ... for CoNLL, `CONLLU_COLUMNS` for CoNLL-U, and the keys for JSON.
     """
 
     where: str
     columns: dict[str, list[str]]
     glued: tuple[Glued, ...] = ()
-    """Of CoNLL-U: where several words stand in the text without a blank between them."""
+    """For CoNLL-U: the stretches of several words without a blank between them."""
 
 
 def read_sentences(
     paths: Paths, *, format: str | None = None, columns: Collection[str] = (), skip_bad: bool = False
 ) -> Reader[Sentence]:
-    """Read tagged sentences; a file whose suffix tells nothing is looked into.
+    """Read tagged sentences, each file by its suffix, or else by its content.
 
-    CoNLL columns are separated by tabs or by blanks, as the first line of the file is; `-DOCSTART-` lines are left
-    out, and so are the comments, ranges (`8-9`) and empty nodes (`8.1`) of CoNLL-U.
+    The first line of a CoNLL file decides whether tabs or blanks separate columns. The reader skips `-DOCSTART-` lines,
+    and the comments, ranges (`8-9`) and empty nodes (`8.1`) of CoNLL-U.
 
     Args:
         paths: Files, folders, globs or `-`.
-        format: `conll`, `conllu` or `jsonl`, whatever the suffix says.
-        columns: The keys wanted from JSON objects; every list of plain values if empty.
-        skip_bad: Leave sentences with a bad line out and count them in the reader's `skipped`.
+        format: `conll`, `conllu` or `jsonl`; None: by suffix, or else by content.
+        columns: Keys of JSON objects to read; empty: every list of plain values.
+        skip_bad: Skip sentences with a bad line and count them in the reader's `skipped`.
 
     Raises:
         DataError: If a file is missing, empty or of unknown form; while reading, if a line is bad.
     """
-    named = None if format is None else form_named(format, *_KINDS)
+    chosen = None if format is None else form_named(format, *_KINDS)
     layout = Layout()
     options = FormOptions(layout=layout)
 
     def read(file: str) -> Iterator[Sentence | DataError]:
-        form = named or form_by_suffix(file, *_KINDS) or _look_into(file)
+        form = chosen or form_by_suffix(file, *_KINDS) or _form_by_content(file)
         for item in form.read(file, options):
             yield _of_row(item, tuple(columns)) if isinstance(item, Row) else item
 
@@ -73,10 +73,16 @@ def read_sentences(
 
 
 def tag_columns(columns: Sequence[str], words: str | None, tags: str | None, where: str) -> tuple[str, str]:
-    """Find the columns of words and of tags: those asked for, or else those with a usual name, or the first and last.
+    """Find the columns of words and of tags: by argument, by a usual name, or else the first and the last.
+
+    Args:
+        columns: All names.
+        words: Name or number, from 1, of the column of words; None: detect it.
+        tags: Name or number, from 1, of the column of tags; None: detect it.
+        where: `file:line`, for messages.
 
     Raises:
-        DataError: If one that was asked for is missing, or both are the same.
+        DataError: If a column in the arguments is missing, or both are the same.
     """
     first = _usual(columns, _WORD_NAMES, columns[0]) if words is None else find_column(columns, words, where)
     second = _usual(columns, _TAG_NAMES, columns[-1]) if tags is None else find_column(columns, tags, where)
@@ -96,7 +102,7 @@ def sentences_of_rows(rows: Reader[Row], *, lists: Sequence[str] = ()) -> Reader
 
     Args:
         rows: The rows.
-        lists: Columns that must be lists; others that are none are left out.
+        lists: Columns that must be lists; other columns that are no lists are ignored.
     """
 
     def sentence(row: Row) -> Sentence | DataError:
@@ -110,10 +116,10 @@ def sentences_of_rows(rows: Reader[Row], *, lists: Sequence[str] = ()) -> Reader
     return rows.map(sentence)
 
 
-def _look_into(path: str) -> Form:
-    """Tell the form of a file from its beginning."""
+def _form_by_content(path: str) -> Form:
+    """Detect the form of a file by its beginning."""
     if is_stream(path):
-        raise DataError(f"say which form it has: {option('format', 'conll')}", name_of(path))
+        raise DataError(f"the form of a stream is unknown; name it: {option('format', 'conll')}", name_of(path))
     with open_bytes(path) as stream:
         lines = stream.peek(1)[: 1 << 16].decode(errors="replace").splitlines()[:200]
     tokens = [line for line in lines if line.strip() and not line.startswith(("-DOCSTART-", "# "))]
@@ -124,27 +130,26 @@ def _look_into(path: str) -> Form:
     widths = {len(line.split("\t") if "\t" in line else line.split()) for line in tokens[:-1] or tokens}
     if len(widths) == 1 and min(widths) >= 2:
         return forms_of(*_KINDS)["conll"]
-    known = ", ".join(suffixes_of("sentences"))
+    expected = ", ".join(suffixes_of("sentences"))
     raise DataError(
-        f"neither the name (expected {known}) nor the content tells the form; say which: {option('format', 'conll')}",
+        f"the form is unclear from the name (expected {expected}) and from the content; "
+        f"name the form: {option('format', 'conll')}",
         name_of(path),
     )
 
 
-def _of_row(row: Row, wanted: tuple[str, ...] = ()) -> Sentence | DataError:
+def _of_row(row: Row, keys: tuple[str, ...] = ()) -> Sentence | DataError:
     columns = {
         key: list(map(str, value))
         for key, value in row.values.items()
-        if (not wanted or key in wanted)
-        and isinstance(value, list)
-        and not any(isinstance(v, list | dict) for v in value)
+        if (not keys or key in keys) and isinstance(value, list) and not any(isinstance(v, list | dict) for v in value)
     }
     lengths = {key: len(value) for key, value in columns.items()}
     if not columns:
-        keys = ", ".join(islice(row.values, 10))
+        came = ", ".join(islice(row.values, 10))
         expected = 'expected lists, one cell per token, as {"tokens": [...], "tags": [...]}'
-        return DataError(f"{expected}, got {keys}", row.where)
+        return DataError(f"{expected}, got {came}", row.where)
     if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{key} has {length}" for key, length in lengths.items())
-        return DataError(f"the lists differ in length: {told}; expected one cell per token in each", row.where)
+        counts = ", ".join(f"{key} has {length}" for key, length in lengths.items())
+        return DataError(f"the lists differ in length: {counts}; expected one cell per token in each", row.where)
     return Sentence(row.where, columns)

@@ -1,4 +1,7 @@
-"""Sources of batches: the order of an epoch is a function of the seed and the epoch's number alone."""
+"""Sources of mini-batches: length buckets, windows of running text, evaluation order.
+
+The seed and the epoch's number alone decide the order of an epoch, so that training can resume.
+"""
 
 from __future__ import annotations
 
@@ -23,40 +26,40 @@ B = TypeVar("B", bound=Batch, covariant=True)
 
 
 class BatchSource(Protocol[B]):
-    """Where training gets its batches from; one with something to say of them has it as `note`."""
+    """Protocol of a source of training batches; it may have a `note` for the user as an attribute."""
 
     def __len__(self) -> int:
-        """Batches of an epoch."""
+        """Number of batches of an epoch."""
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[B]:
-        """The batches of an epoch in its order, the first `start` left out."""
+        """Yield the batches of an epoch in order, from the batch `start` on."""
 
 
 class Encoded(Protocol[B]):
-    """A data set that makes batches of any of its examples."""
+    """Protocol of an encoded data set that can batch any of its examples."""
 
     def __len__(self) -> int:
-        """How many examples there are."""
+        """Number of examples."""
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """What each takes of a batch's budget, int64 (examples,)."""
+        """Length of each example in tokens, for the budget of a batch, int64 (examples,)."""
 
     def batch(self, indices: NDArray[np.int64]) -> B:
-        """Pad the examples at some places into one batch."""
+        """Pad the examples at some indices into one batch."""
 
 
 class Bucketed(Generic[B]):
-    """Batches of sequences of like length, within a budget of tokens.
+    """Mini-batches of sequences of similar length, within a budget of tokens.
 
-    Every example comes exactly once in an epoch. Examples of equal length are shuffled among each other and batches
-    among batches, anew in each epoch. A sequence longer than the budget is a batch of its own.
+    An epoch has every example exactly once. Each epoch shuffles examples of equal length, and the order of batches. A
+    sequence longer than the budget is a batch of its own.
 
     Args:
         examples: Encoded examples, none empty.
-        batch_tokens: Most tokens in a batch, padding counted.
-        batch_size: Most sequences in a batch; as many as the budget allows if None.
-        seed: Decides, with the epoch's number, the order.
+        batch_tokens: Most tokens of a batch, with padding.
+        batch_size: Most sequences of a batch; None: no limit beside the budget.
+        seed: Seed of the order, together with the epoch's number.
 
     Raises:
         DataError: If there are no examples, or one is empty.
@@ -76,12 +79,12 @@ class Bucketed(Generic[B]):
         return len(self._cuts) - 1
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[B]:
-        """The batches of an epoch in its order, the first `start` left out."""
+        """Yield the batches of an epoch in order, from the batch `start` on."""
         for indices in self.epoch_indices(number)[start:]:
             yield self.examples.batch(indices)
 
     def epoch_indices(self, number: int) -> list[NDArray[np.int64]]:
-        """Which examples make up each batch of an epoch."""
+        """Return the indices of the examples of each batch of an epoch, int64 (batch,) each."""
         generator = np.random.default_rng([self.seed, number])
         order = generator.permutation(len(self.examples))
         order = order[np.argsort(self._lengths[order], kind="stable")]
@@ -94,7 +97,7 @@ _count: ContextVar[Count | None] = ContextVar("count", default=None)
 
 @contextmanager
 def count_evaluated(count: Count) -> Iterator[None]:
-    """Call a function with the examples done and the examples in all, while `evaluation_batches` go by in here."""
+    """Within the context, call `count(done, total)`, numbers of examples, after each of the `evaluation_batches`."""
     token = _count.set(count)
     try:
         yield
@@ -105,7 +108,12 @@ def count_evaluated(count: Count) -> Iterator[None]:
 def evaluation_batches(
     examples: Encoded[B], *, batch_tokens: int, batch_size: int | None = None
 ) -> Iterator[tuple[NDArray[np.int64], B]]:
-    """Yield every example once, shortest first, each batch with the places its sequences had in `examples`.
+    """Yield every example once, shortest first: the indices of each batch, int64 (batch,), and the batch.
+
+    Args:
+        examples: Encoded examples, none empty.
+        batch_tokens: Most tokens of a batch, with padding.
+        batch_size: Most sequences of a batch; None: no limit beside the budget.
 
     Raises:
         DataError: If an example is empty.
@@ -122,7 +130,7 @@ def evaluation_batches(
 
 
 def _cut(lengths: NDArray[np.int64], batch_tokens: int, batch_size: int | None) -> list[int]:
-    """Cut ascending lengths where sequences times the longest would go over the budget."""
+    """Return the ends of batches over ascending lengths; number of sequences times longest stays within the budget."""
     cuts = [0]
     for place, length in enumerate(lengths.tolist()):
         count = place - cuts[-1] + 1
@@ -132,11 +140,11 @@ def _cut(lengths: NDArray[np.int64], batch_tokens: int, batch_size: int | None) 
 
 
 class Interleaved:
-    """Batches of two kinds in one epoch, spread evenly among each other; each kind in its own order.
+    """The batches of two sources, interleaved evenly; each source keeps its own order.
 
     Args:
         first: One source.
-        second: The other.
+        second: The other source.
     """
 
     def __init__(self, first: BatchSource[Any], second: BatchSource[Any]) -> None:
@@ -146,34 +154,34 @@ class Interleaved:
         return len(self.first) + len(self.second)
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Any]:
-        """The batches of an epoch in its order, the first `start` left out."""
+        """Yield the batches of an epoch in order, from the batch `start` on."""
         turns = self._turns()
-        begun = sum(turns[:start])
-        first = self.first.epoch(number, start=begun)
-        second = self.second.epoch(number, start=start - begun)
+        skip = sum(turns[:start])
+        first = self.first.epoch(number, start=skip)
+        second = self.second.epoch(number, start=start - skip)
         for turn in turns[start:]:
             yield next(first if turn else second)
 
     def _turns(self) -> list[bool]:
-        """Whether each batch is one of the first source's."""
+        """Return for each batch whether it comes from the first source."""
         ours, all_ = len(self.first), len(self)
         return [(place + 1) * ours // all_ > place * ours // all_ for place in range(all_)]
 
 
 class Windows:
-    """Running text in parallel columns, window by window; state goes from each window to the next.
+    """Windows of running text in parallel columns, for truncated backpropagation; state carries over between windows.
 
-    The text is cut into `batch_size` stretches of equal length (the first ones a token longer where it does not divide
-    evenly). Every token is a target exactly once: what stands before the first is the end of a text.
+    The text is cut into `batch_size` columns of equal length; the first ones have a token more if the text does not
+    divide evenly. Every token is a target exactly once; the input before the first token is the end unit.
 
     Args:
         tokens: Token ids, any integer type (tokens,), in memory or mapped.
-        batch_size: Columns; fewer are made, and `note` says so, where there are fewer tokens than that.
+        batch_size: Number of columns; with fewer tokens, there are fewer columns and a `note`.
         steps: Tokens of each column in a window; the last window may be shorter.
 
     Attributes:
-        columns: How many columns there are.
-        note: What had to be made smaller, in words; None if nothing.
+        columns: Number of columns.
+        note: Message about a smaller number of columns; None if there is none.
 
     Raises:
         DataError: If there are no tokens.
@@ -196,7 +204,7 @@ class Windows:
         return -(-self._height // self.steps)
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Window]:
-        """The windows from first to last, the first `start` left out; every epoch is the same."""
+        """Yield the windows in order, from the window `start` on; every epoch is the same."""
         for window in range(start, len(self)):
             yield self._window(window * self.steps, min((window + 1) * self.steps, self._height))
 

@@ -1,4 +1,4 @@
-"""How words are spelled, for embeddings composed from characters."""
+"""Character ids of words, for character-level word embeddings."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from unspool.data.vocabulary import Vocabulary
 
 __all__ = ["Spelling"]
 
-_LONGEST = 40  # characters; of a longer word (an address, mostly) the beginning and the end
+_LONGEST = 40  # most characters; a longer word, mostly an address, is cut in the middle
 
 
 class Spelling:
-    """Turns words into character ids.
+    """Encodes words as character ids.
 
     Attributes:
-        vocabulary: The characters.
+        vocabulary: The vocabulary of characters.
     """
 
     def __init__(self, vocabulary: Vocabulary) -> None:
@@ -26,36 +26,41 @@ class Spelling:
 
     @classmethod
     def learn(cls, sentences: Iterable[Sequence[str]], *, min_count: int = 1) -> Self:
-        """Collect the characters of words."""
+        """Build the vocabulary of the characters of words.
+
+        Args:
+            sentences: Sentences as sequences of words.
+            min_count: Minimum number of occurrences; rarer characters map to the unknown unit.
+        """
         return cls(Vocabulary.learn(sentences, units="character", min_count=min_count))
 
     def __len__(self) -> int:
         return len(self.vocabulary)
 
     def encode(self, words: Iterable[str]) -> Sequences:
-        """The characters of each word; of a word of more than 40, the first and last 20."""
+        """Return the character ids of each word; a word of more than 40 characters gives its first and last 20."""
         half = _LONGEST // 2
         shortened = (word if len(word) <= _LONGEST else word[:half] + word[-half:] for word in words)
         return self.vocabulary.encode_batch(word or "\ufffd" for word in shortened)
 
     def spell(self, sentences: Iterable[Sequence[str]]) -> tuple[Sequences, Sequences]:
-        """Spell each different word of sentences once.
+        """Encode each distinct word of sentences once.
 
         Returns:
-            For each sentence the place of each word's spelling, and the spellings: the `forms` and `spellings`
-            of `Examples`.
+            The `forms` and `spellings` of `Examples`: for each sentence, the index of each word's spelling; and the
+            spellings.
         """
         places: dict[str, int] = {}
         forms = Sequences.of([places.setdefault(word, len(places)) for word in words] for words in sentences)
         return forms, self.encode(places)
 
     def save(self, folder: Path, name: str = "characters") -> None:
-        """Write the characters into a folder, as a vocabulary."""
+        """Write the vocabulary of characters into a folder."""
         self.vocabulary.save(folder, name)
 
     @classmethod
     def load(cls, folder: Path, name: str = "characters") -> Self:
-        """Read what `save` wrote.
+        """Read the files of `save`.
 
         Raises:
             ModelFolderError: If a file is missing or damaged.

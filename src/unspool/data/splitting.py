@@ -1,4 +1,4 @@
-"""Splitting examples into those to train on and those held out."""
+"""Random split of a data set into training and held-out examples."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ __all__ = ["split"]
 
 
 def split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split `count` examples by lot, as a function of the seed.
+    """Split `count` examples at random; the same seed gives the same split.
 
     Args:
-        count: How many there are, at least 2.
-        fraction: The part to hold out, between 0 and 1; at least one example stays on each side.
+        count: Number of examples, at least 2.
+        fraction: Held-out fraction, between 0 and 1; each side has at least one example.
         seed: Any whole number from 0.
 
     Returns:
-        The places to train on and the places held out, each in ascending order.
+        Indices of the training examples and of the held-out examples, int64, each ascending.
 
     Raises:
         DataError: If there are fewer than two examples.
@@ -28,6 +28,6 @@ def split(count: int, fraction: float, seed: int) -> tuple[NDArray[np.int64], ND
         raise DataError(
             f"{count} example{'s' * (count != 1)} can't be split into training and held-out; expected at least 2"
         )
-    held = min(max(round(count * fraction), 1), count - 1)
+    size = min(max(round(count * fraction), 1), count - 1)
     order = np.random.default_rng([seed, 0x5B117]).permutation(count)
-    return np.sort(order[held:]), np.sort(order[:held])
+    return np.sort(order[size:]), np.sort(order[:size])

@@ -1,4 +1,4 @@
-"""Stories with questions: bAbI files and JSON lines."""
+"""Stories with questions and answers, from bAbI files and JSON lines."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ class Story:
     """Sentences, a question about them, and its answer."""
 
     sentences: tuple[str, ...]
-    """In the order in which they are told, at least one."""
+    """The sentences of the story in order, at least one."""
     question: str
     answer: str | None = None
-    """One word, or several as one; None where it is not known."""
+    """One word, or several separated by commas; None: unknown."""
     supports: tuple[int, ...] = ()
-    """Which sentences the answer follows from, from 0, where the data say so."""
+    """Indices, from 0, of the supporting sentences, if the data have them."""
     where: str = ""
     """`file:line` of the question."""
 
 
 def story_words(text: str) -> list[str]:
-    """The words of a sentence or question; punctuation is left out."""
+    """Return the words of a sentence or question, without punctuation."""
     return _WORD.findall(text)
 
 
@@ -46,25 +46,25 @@ def read_stories(
 ) -> Reader[Story]:
     """Read stories, one for each question.
 
-    A bAbI file has lines `ID sentence` and `ID question<tab>answer<tab>IDs of the supporting sentences`; the ID falls
-    back to 1 where a new story begins, and a question is asked about all sentences of its story above it. A JSONL file
-    has an object a line: `story`, a list of sentences; `question`; `answer`, or `answers`, a list that counts as one
-    answer; and, if known, `supports`, numbers of sentences from 1.
+    A bAbI file has lines `ID sentence` and `ID question<tab>answer<tab>IDs of the supporting sentences`. The ID 1
+    begins a new story. A question is about all sentences of its story above it. A JSONL file has one object per line, with the
+    keys `story`, a list of sentences; `question`; `answer`, or `answers`, a list that counts as one answer; and
+    optionally `supports`, numbers of sentences from 1.
 
     Args:
         paths: Files, folders, globs, or `-`.
-        form: `babi` or `jsonl`; by the file's name if omitted.
-        answered: Whether a question needs an answer, and words: one without is bad.
-        skip_bad: Leave out what can't be read, and count it.
+        form: `babi` or `jsonl`; None: by the file's name.
+        answered: Whether a question without an answer, or without a word, is bad.
+        skip_bad: Skip bad entries and count them in the reader's `skipped`.
 
     Raises:
-        DataError: If something can't be read, at `file:line`.
+        DataError: If an entry can't be read, with its `file:line`.
     """
-    named = None if form is None else form_named(form, *_KINDS)
+    fixed = None if form is None else form_named(form, *_KINDS)
     options = FormOptions()
 
     def read(file: str) -> Iterator[Story | DataError]:
-        chosen = named or form_by_suffix(file, *_KINDS) or forms_of("stories")["babi"]
+        chosen = fixed or form_by_suffix(file, *_KINDS) or forms_of("stories")["babi"]
         for item in chosen.read(file, options):
             yield _story_of(item) if isinstance(item, Row) else item
 
@@ -75,7 +75,7 @@ def read_stories(
 
 def _answered(story: Story) -> Story | DataError:
     if story.answer is None:
-        return DataError("there is no answer; expected one in data to learn from or to be scored on", story.where)
+        return DataError("the question has no answer; expected one in data for training or scoring", story.where)
     if not story_words(story.question):
         return DataError(f"the question {story.question!r} holds no word", story.where)
     return story

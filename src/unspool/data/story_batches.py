@@ -1,4 +1,4 @@
-"""Stories with questions, encoded and put into batches."""
+"""Encoded stories with questions, and mini-batches of them."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ __all__ = ["Stories", "StoryBatches", "StoryExamples"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Stories:
-    """A batch of stories, each with its question; each different sentence of the batch is spelled out once."""
+    """A mini-batch of stories with a question each; each distinct sentence of the batch occurs once."""
 
     sentences: Tokens
-    """The batch's different sentences, (words, sentences)."""
+    """The distinct sentences of the batch, (words, sentences)."""
     index: Tensor
-    """Which sentence stands in each slot, in the order told, int64 (slots, batch); 0 in the padding."""
+    """Index of the sentence in each slot, in story order, int64 (slots, batch); 0 in the padding."""
     lengths: Tensor
     """Sentences of each story, int64 (batch,), at least 1."""
     questions: Tokens
-    """(words, batch)."""
+    """The questions, (words, batch)."""
     answers: Tensor
-    """The number of the right answer among the model's answers, int64 (batch,); `IGNORED` where it is not known."""
+    """Id of the right answer among the model's answers, int64 (batch,); `IGNORED` if unknown."""
 
     @property
     def mask(self) -> Tensor:
@@ -43,11 +43,11 @@ class Stories:
 
     @property
     def size(self) -> int:
-        """Sentences read, padding not counted."""
+        """Number of sentences without padding."""
         return int(self.lengths.sum())
 
     def to(self, device: torch.device | str) -> Self:
-        """The same on a device."""
+        """Return a copy on a device."""
         return replace(
             self,
             sentences=self.sentences.to(device),
@@ -58,7 +58,7 @@ class Stories:
         )
 
     def shard(self, rank: int, world: int) -> Self | None:
-        """Every `world`-th story from `rank` on; None if there is none."""
+        """Return every `world`-th story from `rank` on; None if there is none."""
         questions = self.questions.shard(rank, world)
         if questions is None:
             return None
@@ -73,14 +73,14 @@ class Stories:
 
 
 class StoryExamples:
-    """Stories encoded: each different sentence once, and which of them make up each story.
+    """Encoded stories: each distinct sentence once, and the sentence indices of each story.
 
     Attributes:
-        sentences: Word ids of the different sentences.
-        stories: Which sentences each story has, newest kept where there are more than `slots`.
+        sentences: Word ids of the distinct sentences.
+        stories: Sentence indices of each story, the newest `slots` ones at most.
         questions: Word ids of each question.
-        answers: The number of each answer, int64 (stories,); `IGNORED` where unknown.
-        dropped: Stories that lost their oldest sentences.
+        answers: Id of each answer, int64 (stories,); `IGNORED` if unknown.
+        dropped: Number of stories that lost their oldest sentences.
     """
 
     def __init__(
@@ -97,30 +97,30 @@ class StoryExamples:
 
         Args:
             stories: The stories, each with at least one word in its question.
-            vocabulary: Of words.
-            answers: The number of each story's answer.
-            slots: Most sentences of a story; all if omitted. The newest are kept.
+            vocabulary: Vocabulary of words.
+            answers: Id of each story's answer.
+            slots: Most sentences of a story; older sentences are dropped. None: no limit.
 
         Raises:
             DataError: If a question or a sentence holds no word.
         """
-        known: dict[str, int] = {}
+        indices: dict[str, int] = {}
         spelled: list[list[int]] = []
-        told, questions, dropped = array("i"), [], 0
+        flat_indices, questions, dropped = array("i"), [], 0
         ends = array("q", [0])
         for story in stories:
-            kept = story.sentences if slots is None else story.sentences[-slots:]
-            dropped += len(kept) < len(story.sentences)
-            for text in kept:
-                place = known.get(text)
+            sentences = story.sentences if slots is None else story.sentences[-slots:]
+            dropped += len(sentences) < len(story.sentences)
+            for text in sentences:
+                place = indices.get(text)
                 if place is None:
-                    place = known[text] = len(spelled)
+                    place = indices[text] = len(spelled)
                     spelled.append(_encoded(text, vocabulary, story.where))
-                told.append(place)
-            ends.append(len(told))
+                flat_indices.append(place)
+            ends.append(len(flat_indices))
             questions.append(_encoded(story.question, vocabulary, story.where))
         offsets = np.frombuffer(ends, np.int64)
-        flat = np.frombuffer(told, np.int32) if told else np.empty(0, np.int32)
+        flat = np.frombuffer(flat_indices, np.int32) if flat_indices else np.empty(0, np.int32)
         encoded = Sequences.of(spelled), Sequences(flat, offsets), Sequences.of(questions)
         return cls(*encoded, np.asarray(answers, np.int64), dropped)
 
@@ -128,7 +128,7 @@ class StoryExamples:
         return len(self.stories)
 
     def batch(self, indices: NDArray[np.int64]) -> Stories:
-        """Put the stories at some places into one batch."""
+        """Pad the stories at some indices into one batch."""
         padded, lengths = self.stories.pad(indices, -1)
         table = padded.numpy()
         real = table >= 0
@@ -148,15 +148,15 @@ def _encoded(text: str, vocabulary: Vocabulary, where: str) -> list[int]:
 
 
 class StoryBatches:
-    """Batches of stories in an order that is a function of the seed and the epoch's number.
+    """Mini-batches of stories; the seed and the epoch's number alone decide their order.
 
     Args:
         examples: Encoded stories, at least one.
-        batch_size: Stories of a batch.
-        seed: Decides, with the epoch's number, the order.
+        batch_size: Stories per batch.
+        seed: Seed of the order, together with the epoch's number.
 
     Attributes:
-        note: What a person should hear before training, in words; None if nothing.
+        note: Message for the user before training; None if there is none.
 
     Raises:
         DataError: If there are no stories.
@@ -172,7 +172,7 @@ class StoryBatches:
         return -(-len(self.examples) // self.batch_size)
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Stories]:
-        """The batches of an epoch in its order, the first `start` left out."""
+        """Yield the batches of an epoch in order, from the batch `start` on."""
         order = np.random.default_rng([self.seed, number]).permutation(len(self.examples))
         for begin in range(start * self.batch_size, len(order), self.batch_size):
             yield self.examples.batch(order[begin : begin + self.batch_size])

@@ -1,4 +1,4 @@
-"""Summaries of data sets: lengths, labels and examples, in a few lines."""
+"""Text summary of a data set: lengths, labels and examples."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _SHOWN = 2  # examples
 
 
 class Sample(NamedTuple):
-    """One example of any task, as summaries and checks look at it."""
+    """One example of any task, in the form that summaries and checks take."""
 
     where: str
     sides: tuple[str, ...]
     """Its texts, such as source and target."""
     labels: tuple[str, ...] = ()
-    """Its label, several, or a tag for each word."""
+    """One label, several, or a tag for each word; may be empty."""
     is_text: bool = True
-    """Whether its sides have words; rows of numbers have none."""
+    """Whether the sides are texts; rows of numbers are not."""
 
 
 class Lengths:
-    """Distribution of the lengths of texts, in words."""
+    """Histogram of the lengths of texts, in words."""
 
     def __init__(self) -> None:
         self.counts: Counter[int] = Counter()
@@ -40,25 +40,25 @@ class Lengths:
 
     @property
     def median(self) -> int:
-        """The length that half of the texts do not exceed, 0 without texts."""
-        seen, total = 0, self.counts.total()
+        """Median length, in words; 0 without texts."""
+        below, total = 0, self.counts.total()
         for length in sorted(self.counts):
-            seen += self.counts[length]
-            if 2 * seen >= total:
+            below += self.counts[length]
+            if 2 * below >= total:
                 return length
         return 0
 
     def line(self) -> str:
-        """Shortest, longest and median in words."""
+        """Return a line with the shortest, longest and median length, in words."""
         return f"{min(self.counts, default=0):,} to {max(self.counts, default=0):,} words, median {self.median:,}"
 
 
 class Summary:
-    """Lengths, labels and examples of a data set, counted sample by sample in bounded memory.
+    """Lengths, labels and examples of a data set, collected sample by sample in bounded memory.
 
     Args:
-        sides: What the texts of a sample are called, such as source and target.
-        label: What its labels are called, such as tag; empty where there are none.
+        sides: Names of the texts of a sample, such as source and target.
+        label: Name of its labels, such as tag; empty for data without labels.
     """
 
     def __init__(self, sides: Sequence[str], label: str = "") -> None:
@@ -85,7 +85,7 @@ class Summary:
         return self
 
     def lines(self) -> list[str]:
-        """Lengths, number of labels with the commonest and the rarest, and examples; at most 80 columns each."""
+        """Return lines on the lengths, the labels (most and least frequent) and examples, of at most 80 columns."""
         lines = [
             f"{side}: {lengths.line()}"
             for side, lengths in zip(self.sides, self.lengths, strict=True)
@@ -98,7 +98,7 @@ class Summary:
 
 
 def layout_lines(layout: Layout) -> list[str]:
-    """How files were read: the form of each, equal ones together, and the column of each role."""
+    """Return lines on the layout of files: each form with its files, and the column of each role."""
     forms: dict[str, list[str]] = {}
     for file, form in layout.files.items():
         forms.setdefault(form, []).append(file)
@@ -114,7 +114,7 @@ def layout_lines(layout: Layout) -> list[str]:
 
 
 def clip(text: str, width: int) -> str:
-    """The text on one line, cut where it is longer than so many characters."""
+    """Return the text on one line, cut to at most `width` characters."""
     line = " ".join(text[: 4 * width].split())
     return line if len(line) <= width else line[: width - 1] + "…"
 

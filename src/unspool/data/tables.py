@@ -1,4 +1,4 @@
-"""Delimiter and header line of a table, found by its content."""
+"""Detection of the delimiter and the header line of a table by content."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from unspool.errors import DataError
 __all__ = ["Decision", "csv_rows", "delimiter_character", "delimiter_name", "find_delimiter", "has_header"]
 
 _DELIMITERS = ("\t", ";", "|", ",")
-_EVEN, _EVEN_ENOUGH = 0.9, 0.7  # share of rows with as many cells as the first; where the usual delimiter is absent
+_EVEN, _EVEN_ENOUGH = (
+    0.9,
+    0.7,
+)  # least share of rows with as many cells as the first; the same if the usual delimiter is absent
 
 _LANGUAGES = "english french german spanish italian dutch portuguese russian chinese japanese deutsch français español"
 _COLUMN_NAMES = frozenset(
@@ -27,24 +30,24 @@ _COLUMN_NAMES = frozenset(
     summary tag tags target text texte texto tweet title titre topic type url user utterance value words {_LANGUAGES}
     """.split()
 )
-"""Words that name columns, in lower case."""
+"""Usual names of columns, in lower case."""
 
 _WORD = re.compile(r"\w+")
 _SENTENCE_END = (".", "!", "?", "…", "。", "؟", "?»", '."', '!"')
 
 
 class Decision(NamedTuple):
-    """Whether a table begins with a header line, and why."""
+    """Whether a table begins with a header line, and the reason."""
 
     header: bool
     reason: str
 
 
 def delimiter_character(name: str) -> str:
-    r"""Return the delimiter that a setting names: one character, `tab` or `\t`.
+    r"""Return the delimiter of a setting's value: one character, `tab` or `\t`.
 
     Raises:
-        DataError: If it is none.
+        DataError: If the value is no delimiter.
     """
     if name.lower() in ("tab", "\\t"):
         return "\t"
@@ -54,12 +57,12 @@ def delimiter_character(name: str) -> str:
 
 
 def delimiter_name(delimiter: str) -> str:
-    """Return how messages call a delimiter."""
+    """Return the name of a delimiter for messages."""
     return "tab" if delimiter == "\t" else f"'{delimiter}'"
 
 
 def csv_rows(lines: Iterator[str], delimiter: str, *, strict: bool = True) -> Iterator[list[str]]:
-    """Return the rows of lines in CSV; after a `csv.Error`, the next call goes on with the next line."""
+    """Return an iterator over the rows of lines in CSV; after a `csv.Error`, iteration continues with the next line."""
     csv.field_size_limit(LONGEST_LINE)
     return csv.reader(lines, delimiter=delimiter, strict=strict)
 
@@ -67,12 +70,12 @@ def csv_rows(lines: Iterator[str], delimiter: str, *, strict: bool = True) -> It
 def find_delimiter(lines: Sequence[str], usual: str | None, *, quotes: bool) -> str | None:
     """Find the delimiter of a table.
 
-    The usual one stays unless it parts lines unevenly and another parts them evenly.
+    The usual delimiter wins unless it gives rows of unequal length and another one gives rows of equal length.
 
     Args:
         lines: The first lines, without line ends.
-        usual: The delimiter that the file's name promises; None if it promises nothing.
-        quotes: Whether cells with the usual delimiter may stand in quotes.
+        usual: The delimiter of the file's suffix; None if the suffix has none.
+        quotes: Whether cells may be in quotes; with a delimiter other than a tab, they always may.
 
     Returns:
         The delimiter; `usual` where no other fits.
@@ -88,13 +91,13 @@ def find_delimiter(lines: Sequence[str], usual: str | None, *, quotes: bool) -> 
 
 
 def _is_in_prose(lines: Sequence[str], mark: str) -> bool:
-    """Whether a blank follows a mark nearly everywhere, as a comma in a sentence."""
+    """Return whether a blank follows nearly every mark, like the commas of a sentence."""
     count = sum(line.count(mark) for line in lines)
     return sum(line.count(f"{mark} ") for line in lines) >= _EVEN * count > 0
 
 
 def _evenness(lines: Sequence[str], delimiter: str, *, quotes: bool) -> float:
-    """Share of rows that have as many cells as the first, at least two."""
+    """Return the share of rows with as many cells as the first, from 0 to 1; 0 if the first has fewer than two."""
     if quotes:
         try:
             widths = [len(row) for row in csv_rows(iter([f"{line}\n" for line in lines]), delimiter, strict=False)]
@@ -106,18 +109,18 @@ def _evenness(lines: Sequence[str], delimiter: str, *, quotes: bool) -> float:
 
 
 def has_header(rows: Sequence[Sequence[str]]) -> Decision:
-    """Tell by content whether the first row of a table holds the names of its columns.
+    """Detect by content whether the first row of a table is a header.
 
-    The first row is a header if its cells look like names, none of them occurs again in its column, and columns
-    differ from it in kind: numbers below a word, labels that repeat and are all different from it, longer texts.
+    The first row is a header if its cells look like names, none of them occurs again in its column, and the columns
+    differ from them in kind: numbers, labels that repeat, or longer texts.
 
     Args:
-        rows: The first rows, at least one, each with as many cells.
+        rows: The first rows, at least one, all with the same number of cells.
     """
     first, rest = [cell.strip() for cell in rows[0]], rows[1:]
     columns = [[row[place].strip() for row in rest] for place in range(len(first))]
-    named = [cell for cell in first if cell]
-    if not named or len(set(map(str.casefold, named))) < len(named) or not all(map(_is_like_a_name, named)):
+    filled = [cell for cell in first if cell]
+    if not filled or len(set(map(str.casefold, filled))) < len(filled) or not all(map(_is_like_a_name, filled)):
         return Decision(False, "the first line is no line of names")
     if any(cell and cell in column for cell, column in zip(first, columns, strict=True)):
         return Decision(False, "a value of the first line occurs again")
@@ -139,7 +142,7 @@ def _is_like_a_name(cell: str) -> bool:
 
 
 def _names_a_column(cell: str) -> str:
-    """Whether a cell is the usual name of a column, `whole` or in `part`; empty if not."""
+    """Return `whole` if a cell is a usual name of a column, `part` if one of its words is, else an empty text."""
     words = [word.casefold() for word in _WORD.findall(cell.replace("_", " "))]
     if len(words) == 1 and words[0] in _COLUMN_NAMES:
         return "whole"
@@ -159,7 +162,7 @@ def _words(column: Sequence[str]) -> float:
 
 
 def _difference(first: str, column: Sequence[str]) -> Iterator[str]:
-    """In which kinds the first cell differs from the others of its column."""
+    """Yield the kinds of difference between the first cell and the rest of its column."""
     filled = [cell for cell in column if cell]
     if not first or len(filled) < 2:
         return
@@ -169,7 +172,7 @@ def _difference(first: str, column: Sequence[str]) -> Iterator[str]:
     counts = Counter(filled)
     if 2 <= len(counts) <= len(filled) / 2 and max(map(len, counts)) <= 60:
         once = sum(count == 1 for count in counts.values())
-        chance = (once + 1) / (len(filled) + 1)  # that a label is new, if the first row were data (Good-Turing)
+        chance = (once + 1) / (len(filled) + 1)  # probability of a new label if the first row were data (Good-Turing)
         if chance <= 0.25:
             yield "labels" if chance <= 0.1 else "perhaps labels"
         return

@@ -1,4 +1,4 @@
-"""Plain text: line by line, or as running text in blocks, never all in memory."""
+"""Plain text reader: lines, or running text in blocks, in constant memory."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ class Line(NamedTuple):
 
 
 def read_lines(paths: Paths, *, format: str | None = None, skip_bad: bool = False) -> Reader[Line]:
-    """Read text files line by line; blank lines are kept, and the line ends of Windows are line ends.
+    """Read text files line by line, with blank lines; line ends may be LF or CRLF.
 
     Args:
         paths: Files, folders, globs or `-`.
-        format: Name of a form that yields lines; None: by the file's name, plain text where it does not tell.
-        skip_bad: Leave bad lines out and count them in the reader's `skipped`.
+        format: Name of a form that yields lines; None: by suffix, or else plain text.
+        skip_bad: Skip bad lines and count them in the reader's `skipped`.
 
     Raises:
         DataError: If a file is missing, empty or, while reading, not UTF-8 (unless `skip_bad`).
@@ -39,12 +39,12 @@ def read_lines(paths: Paths, *, format: str | None = None, skip_bad: bool = Fals
 def read_text(paths: Paths, *, format: str | None = None) -> Reader[str]:
     """Read text files as one running text, in pieces of about a megabyte that end at a line end.
 
-    Put together, the pieces are the text itself, with the line ends of Windows made plain; a file whose last line has
-    no line end gets one if another file follows.
+    The pieces concatenate to the text, with CRLF replaced by LF. A file without a final line end gets one if another
+    file follows.
 
     Args:
         paths: Files, folders, globs or `-`.
-        format: Name of a form that yields lines; None: by the file's name, plain text where it does not tell.
+        format: Name of a form that yields lines; None: by suffix, or else plain text.
 
     Raises:
         DataError: If a file is missing, empty or, while reading, not UTF-8.
@@ -63,12 +63,12 @@ def read_text(paths: Paths, *, format: str | None = None) -> Reader[str]:
 
 
 def _form_of(file: str, format: str | None) -> Form:
-    named = None if format is None else form_named(format, "lines")
-    return named or form_by_suffix(file, "lines") or forms_of("lines")["text"]
+    form = None if format is None else form_named(format, "lines")
+    return form or form_by_suffix(file, "lines") or forms_of("lines")["text"]
 
 
 def _blocks_of(file: str, form: Form) -> Iterator[str]:
-    """The text of a file in large pieces that end at a line end."""
+    """Yield the text of a file in large pieces that end at a line end."""
     if form.blocks is not None:
         yield from form.blocks(file)
         return

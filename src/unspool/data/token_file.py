@@ -1,4 +1,4 @@
-"""Running text as a flat file of token ids, written in flat memory and mapped, not read."""
+"""Memory-mapped files of token ids for running text, written in constant memory."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ __all__ = ["TokenFile", "smallest_type", "token_array"]
 
 
 class TokenFile:
-    """A file of token ids in the `.npy` form, of the smallest unsigned type that holds them.
+    """A memory-mapped file of token ids in `.npy` format, in the smallest unsigned type that holds them.
 
     Args:
-        path: Where it lies.
-        size: Number of units of the vocabulary, which no id may reach; not looked at if omitted.
+        path: Path of the file.
+        size: Size of the vocabulary; ids must be below it. None: no check.
 
     Attributes:
-        path: Where it lies.
-        tokens: The ids, (tokens,), mapped from the file.
+        path: Path of the file.
+        tokens: The ids, unsigned integers (tokens,), mapped from the file.
+
+    Raises:
+        DataError: If the file is missing, no token file, or has an id outside the vocabulary.
     """
 
     def __init__(self, path: Path, size: int | None = None) -> None:
@@ -39,25 +42,26 @@ class TokenFile:
             raise DataError("no such file", where=str(path)) from None
         except ModelFolderError as error:
             raise DataError(error.message) from None
-        except Exception as error:  # numpy reads the header as Python source and raises whatever that may raise
+        except Exception as error:  # numpy parses the header as Python source and may raise any exception
             raise DataError(f"not a token file: {error}", where=str(path)) from None
         if self.tokens.ndim != 1 or self.tokens.dtype.kind != "u":
-            found = f"{self.tokens.dtype} {self.tokens.shape}"
-            raise DataError(f"not a token file: expected a list of unsigned integers, got {found}", where=str(path))
+            came = f"{self.tokens.dtype} {self.tokens.shape}"
+            raise DataError(f"not a token file: expected a list of unsigned integers, got {came}", where=str(path))
         if size is not None and len(self.tokens) and (largest := int(self.tokens.max())) >= size:
-            raise DataError(f"damaged: it holds the id {largest:,} of {size:,} units; remove it", where=str(path))
+            raise DataError(f"damaged: id {largest:,} with {size:,} units; remove the file", where=str(path))
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     @classmethod
     def write(cls, path: Path, pieces: Iterable[str], vocabulary: Vocabulary) -> TokenFile:
-        """Encode running text piece by piece into a file; the file appears whole or not at all.
+        """Encode running text piece by piece into a file, atomically.
 
         Args:
-            path: Where to write; what lies there is replaced.
-            pieces: The text in pieces that end at a line end (as `read_text` gives them); nothing is put between them.
-            vocabulary: What encodes it; for words, each line end becomes the end unit, and so does the end of it all.
+            path: Path of the file; an existing file is replaced.
+            pieces: The text in pieces that end at a line end, as from `read_text`.
+            vocabulary: Vocabulary that encodes the text; for words, each line end and the end of the text become the
+                end unit.
 
         Raises:
             DataError: If the text holds no token.
@@ -92,7 +96,7 @@ def token_array(pieces: Iterable[str], vocabulary: Vocabulary) -> NDArray[np.uns
 
 
 def smallest_type(size: int) -> np.dtype[np.unsignedinteger]:
-    """The smallest unsigned type for ids below `size`."""
+    """Return the smallest unsigned type for ids below `size`."""
     return np.dtype(np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.uint32)
 
 
@@ -118,7 +122,7 @@ def _write_tokens(file: BinaryIO, arrays: Iterable[NDArray[np.int32]], kind: np.
         count += len(ids)
     if not count:
         raise DataError("the text holds no token")
-    # numpy pads the header so that the first axis may grow without moving what follows.
+    # numpy pads the header, so that a larger first axis does not move the data.
     file.seek(0)
     npy.write_array_header_1_0(file, header(count))
     if file.tell() != begin:

@@ -1,4 +1,4 @@
-"""How texts are split into units: the same by Python here and by the stored `tokenizers` form."""
+"""Tokenization of texts into units, equal in Python and in the stored `tokenizers` file."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ UNITS: tuple[Units, ...] = ("word", "blank", "character", "bpe", "unigram")
 
 
 class Flags(TypedDict):
-    """What is done to a text before it is split."""
+    """Normalization of a text before tokenization."""
 
     lowercase: bool
     digits_to_zero: bool
 
 
-# Python's white space, spelled out so that the stored pattern means the same.
+# Python's white space, written out because `\s` of the stored pattern has fewer characters.
 NOT_BLANK = re.compile(r"[^\s\x1c-\x1f]+")
 LINE = re.compile(r"[^\n]*\n|[^\n]+")
 _STORED_BLANK = r"[^\s\x1c-\x1f]+"
@@ -52,13 +52,13 @@ _STORED_WORD = r"<(?i:pad|unk|eos)>|[\p{L}\p{M}\p{N}_]+(?:['’][\p{L}\p{M}\p{N}
 
 @cache
 def word_pattern(ascii: bool) -> re.Pattern[str]:
-    """A word, inner apostrophes included, or one mark of punctuation; accents written apart belong to the word."""
+    """Return a pattern for words, with inner apostrophes and combining marks, and for single punctuation marks."""
     marks = "" if ascii else _marks()
     return re.compile(rf"<(?i:pad|unk|eos)>|[\w{marks}]+(?:['’][\w{marks}]+)*|[^\w\s{marks}]")
 
 
 def _marks() -> str:
-    """The combining characters of Unicode, as ranges of a pattern."""
+    """Return Unicode's combining characters as ranges of a pattern."""
     ranges: list[list[int]] = []
     for code in range(0x300, 0xE0200):
         if unicodedata.category(chr(code))[0] == "M":
@@ -70,28 +70,28 @@ def _marks() -> str:
 
 
 def clean(text: str) -> str:
-    """The text with halves of surrogate pairs, which are no characters, as question marks."""
+    """Replace halves of surrogate pairs, which are no characters, by question marks."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
 
 def normalise(text: str, *, lowercase: bool, digits_to_zero: bool) -> str:
-    """The text in lower case, its digits 1 to 9 read as 0, where that is wanted."""
+    """Return the text, optionally in lower case, and with the digits 1 to 9 as 0."""
     text = clean(text)
     if lowercase:
-        # Character by character, as the stored form does it: no sigma of its own at the end of a word.
+        # Character by character, like the stored tokenizer, which has no rule for a final sigma.
         text = text.lower() if text.isascii() else "".join(map(str.lower, text))
     return re.sub("[1-9]", "0", text) if digits_to_zero else text
 
 
 def code_points(text: str) -> NDArray[np.integer]:
-    """The number of each character in Unicode, (characters,)."""
+    """Return the code points of a text, unsigned integers (characters,)."""
     if text.isascii():
         return np.frombuffer(text.encode("ascii"), np.uint8)
     return np.frombuffer(text.encode("utf-32-le"), "<u4")
 
 
 def character_table(ids: dict[str, int]) -> NDArray[np.int32]:
-    """Ids by code point; one more place at the end, for all the characters beyond."""
+    """Return ids by code point, int32; the last entry, the unknown unit, is for all higher code points."""
     codes = {ord(name): id for name, id in ids.items() if len(name) == 1}
     table = np.full(max(codes, default=0) + 2, UNKNOWN, np.int32)
     for code, id in codes.items():
@@ -100,7 +100,7 @@ def character_table(ids: dict[str, int]) -> NDArray[np.int32]:
 
 
 def dress(tokenizer: Tokenizer, units: Units, *, lowercase: bool, digits_to_zero: bool) -> Tokenizer:
-    """A tokenizer with the model of this one, and what belongs before and after it; nothing else is taken over."""
+    """Return a tokenizer with the model of another one and the normalizer, pre-tokenizer and decoder for its units."""
     tokenizer = Tokenizer(tokenizer.model)
     steps = [normalizers.Lowercase()] * lowercase + [normalizers.Replace(Regex("[1-9]"), "0")] * digits_to_zero
     if steps:

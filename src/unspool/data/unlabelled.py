@@ -1,4 +1,4 @@
-"""Inputs without labels, from files of any form: what a trained model is asked about."""
+"""Reader of inputs without labels, for predictions, from files of any form."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Unlabelled", "read_unlabelled"]
 
 
 class Unlabelled(NamedTuple):
-    """One input."""
+    """One input without labels."""
 
     where: str
     value: Any
@@ -24,7 +24,7 @@ class Unlabelled(NamedTuple):
 
     @property
     def is_blank(self) -> bool:
-        """Whether it is a line without a text."""
+        """Whether the value is a text without a character other than blanks."""
         return isinstance(self.value, str) and not self.value.strip()
 
 
@@ -37,24 +37,24 @@ def read_unlabelled(
     whole_rows: bool = False,
     kinds: Sequence[Kind] = ("lines", "rows", "sentences"),
 ) -> Reader[Unlabelled]:
-    """Read inputs from files of any form, each by its name, or as lines of text.
+    """Read inputs from files of any form, each by its suffix, or as lines of text.
 
     Args:
         paths: Files, folders, globs or `-`.
-        format: Name of the form, whatever the names of the files say.
+        format: Name of the form; None: by suffix, or else plain text.
         columns: The columns of a table that hold the input, joined with blanks.
-        usual: Usual names of such a column, tried where the table lacks `columns`; a table of one column needs neither.
-        whole_rows: Yield rows of tables as they are.
-        kinds: What the forms may yield, the likeliest first.
+        usual: Usual names of that column, for tables without `columns`; a table of one column needs neither.
+        whole_rows: Yield rows of tables as dictionaries.
+        kinds: Kinds of items that the forms may yield, the likeliest first.
 
     Raises:
         DataError: If a file is missing, empty or of another form; while reading, if a column is missing.
     """
-    named = None if format is None else form_named(format, *kinds)
+    fixed = None if format is None else form_named(format, *kinds)
     names = frozenset(name.casefold() for name in (*columns, *usual))
 
     def read(file: str) -> Iterator[Unlabelled | DataError]:
-        form = named or form_by_suffix(file, *kinds) or forms_of("lines")["text"]
+        form = fixed or form_by_suffix(file, *kinds) or forms_of("lines")["text"]
         options = FormOptions(names=names)
         chosen: tuple[str, ...] = ()
         for item in form.read(file, options):
@@ -75,7 +75,7 @@ def read_unlabelled(
 
 
 def _columns(row: Row, columns: Sequence[str], usual: Collection[str]) -> tuple[str, ...]:
-    """The columns of the input in a table."""
+    """Return the columns of the input in a table."""
     if columns and all(name in row.values for name in columns):
         return tuple(columns)
     lower = {name.casefold(): name for name in row.values}

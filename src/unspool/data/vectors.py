@@ -1,4 +1,4 @@
-"""Rows whose columns are numbers: reading them, and batches of vectors."""
+"""Labelled feature vectors from tables whose columns are numbers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LabelledVector(NamedTuple):
 
     where: str
     value: tuple[float, ...]
-    """The numbers, a value for each column."""
+    """The numbers, one for each column."""
     labels: tuple[str, ...]
 
 
@@ -30,12 +30,12 @@ def find_number_columns(
 
     Args:
         sample: Rows of the table.
-        label: Column of the label: a name, or a number from 1; a column with a usual name, or else the last, if None.
+        label: Column of the label: a name, or a number from 1. None: a column with a usual name, or else the last.
         usual: Usual names of the column of labels.
         layout: How the table was read, for messages.
 
     Returns:
-        The columns, and the column of labels; None where some other column holds no numbers, or there is one only.
+        The columns of numbers, and the column of labels. None if another column is not numeric, or there is only one.
 
     Raises:
         DataError: If `label` names no column.
@@ -56,13 +56,13 @@ def find_number_columns(
 
 
 def _is_vector(value: object) -> bool:
-    """Whether a cell holds a list of numbers."""
+    """Return whether a cell holds a list of numbers."""
     numbers = isinstance(value, list | tuple) and len(value) > 0
     return numbers and all(not isinstance(part, str) and is_number(part) for part in value)  # type: ignore[attr-defined]
 
 
 def is_number(value: object) -> bool:
-    """Whether a cell of a table is a finite number."""
+    """Return whether a cell of a table is a finite number."""
     if isinstance(value, bool) or value is None:
         return False
     try:
@@ -74,13 +74,13 @@ def is_number(value: object) -> bool:
 def labelled_vectors(
     rows: Iterable[Row | DataError], columns: Sequence[str], label: str, separator: str | None
 ) -> Iterator[LabelledVector | DataError]:
-    """Read rows of numbers with labels; a bad row is an error in its place.
+    """Yield a labelled vector, or an error, for each row.
 
     Args:
-        rows: Rows, bad ones among them.
+        rows: Rows, and the errors of bad rows.
         columns: The columns of numbers, in order.
         label: The column of labels.
-        separator: What parts several labels of one cell; None: a row has one label.
+        separator: Separator of several labels in one cell; None: a row has one label.
     """
     for row in rows:
         if isinstance(row, DataError):
@@ -93,7 +93,7 @@ def labelled_vectors(
 
 
 def vector_of(row: Row, columns: Sequence[str]) -> tuple[float, ...]:
-    """The numbers of a row, in the order of the columns.
+    """Return the numbers of a row, in the order of the columns.
 
     Raises:
         DataError: If a column is missing, or holds no finite number.
@@ -124,5 +124,5 @@ def _labels(row: Row, label: str, separator: str | None) -> tuple[str, ...]:
 
 
 def _label_text(value: object) -> str:
-    """A label as text; a whole number has no decimal point, whatever its type."""
+    """Return a label as text; a whole number has no decimal point, whatever its type."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

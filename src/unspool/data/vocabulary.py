@@ -1,4 +1,4 @@
-"""Vocabularies: from text to ids and back, in words, characters or subwords."""
+"""Vocabularies of words, characters or subwords: learning, encoding and decoding."""
 
 from __future__ import annotations
 
@@ -38,38 +38,38 @@ from unspool.writing import replace_file
 
 __all__ = ["END", "PADDING", "UNKNOWN", "Encoding", "Units", "Vocabulary"]
 
-_SUBWORDS = 8000  # size of a subword vocabulary when nothing is said
-_MOST_COUNTED = 4_000_000  # different words held while counting; beyond it, those seen once are let go
+_SUBWORDS = 8000  # default size of a subword vocabulary
+_MOST_COUNTED = 4_000_000  # most distinct words while counting; beyond this, words with a count of 1 are dropped
 
 
 class Encoding(NamedTuple):
-    """A text in units, with where each stands in it."""
+    """A text in units, with their positions."""
 
     ids: list[int]
     units: list[str]
-    """As they stand in the text."""
+    """The units as written in the text."""
     offsets: list[tuple[int, int]]
-    """First character and the one after the last, from 0."""
+    """Start and end of each unit in the text, in characters; the end is exclusive."""
 
 
 class Vocabulary:
-    """The units a model knows.
+    """The units of a model and their ids.
 
-    Ids 0, 1 and 2 are always the padding, the unknown unit and the end of a text. Of the five kinds of units
+    Ids 0, 1 and 2 are always the padding, the unknown unit and the end of a text. There are five kinds of units:
 
-    - `word` sets letters and digits apart from punctuation,
+    - `word` splits at white space, and separates letters and digits from punctuation,
     - `blank` splits at white space only,
-    - `character` takes each character, white space included,
-    - `bpe` and `unigram` take pieces of words over bytes, white space included, so that nothing is unknown.
+    - `character` takes each character, with white space,
+    - `bpe` and `unigram` take subwords over bytes, with white space, so that no unit is unknown.
 
-    The last three give back exactly the text they were given. The stored form is a standard `tokenizer.json` of the
-    Hugging Face `tokenizers` library, which also learns and applies the subword units.
+    Decoding with the last three restores the exact text. The stored file is a standard `tokenizer.json` of the Hugging
+    Face `tokenizers` library, which also learns and applies the subword units.
 
     Attributes:
         units: The kind of units.
-        lowercase: Whether texts are put in lower case first.
-        digits_to_zero: Whether the digits 1 to 9 are read as 0.
-        counts: How often each unit was seen when learned; empty for subwords.
+        lowercase: Whether texts are converted to lower case first.
+        digits_to_zero: Whether the digits 1 to 9 become 0.
+        counts: Occurrences of each unit in the training data; empty for subwords.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Vocabulary:
         self.units, self.lowercase, self.digits_to_zero = units, lowercase, digits_to_zero
         self.counts = list(counts)
         self._tokenizer = dress(tokenizer, units, lowercase=lowercase, digits_to_zero=digits_to_zero)
-        # Unigram scores do not survive being read and written again, so what was stored once stays as it is.
+        # Reading and writing again changes unigram scores, so `save` writes the stored text itself.
         self._stored = stored
         self._ids: dict[str, int] = self._tokenizer.get_vocab()
         self._names = sorted(self._ids, key=self._ids.__getitem__)
@@ -104,20 +104,20 @@ class Vocabulary:
         lowercase: bool = False,
         digits_to_zero: bool = False,
     ) -> Self:
-        """Collect the units of texts: most frequent first, ties in the order of characters.
+        """Build the vocabulary of texts: most frequent units first, ties in the order of characters.
 
-        The same texts give the same vocabulary, except for `unigram`, which is to be stored and never learned again.
+        The same texts give the same vocabulary, except for `unigram`, whose training is not deterministic.
 
         Args:
-            texts: Texts, or sentences as sequences of words, which are then taken as they are. Read once, not kept.
+            texts: Texts, or sentences as sequences of words, which are not split further. Read once, as a stream.
             units: The kind of units.
-            max_size: Most units, the three special ones counted; no limit if None (for subwords 8,000).
-            min_count: Leave out units seen less often (for `bpe`, merges).
-            lowercase: Put texts in lower case first.
-            digits_to_zero: Read the digits 1 to 9 as 0.
+            max_size: Most units, with the three special ones; None: no limit, for subwords 8,000.
+            min_count: Minimum number of occurrences; rarer units map to the unknown unit (for `bpe`: of merges).
+            lowercase: Convert texts to lower case first.
+            digits_to_zero: Replace the digits 1 to 9 by 0.
 
         Raises:
-            SettingError: If the kind of units is unknown or the size too small for it.
+            SettingError: If the kind of units is unknown, or `max_size` is too small for it.
         """
         if units not in UNITS:
             raise SettingError(f"units {units!r} are none of {', '.join(UNITS)}{nearest(units, UNITS)}")
@@ -130,9 +130,9 @@ class Vocabulary:
             return cls(Tokenizer.from_str(stored), units, **flags, stored=stored)
         counts = _merge(_count(texts, units), units, **flags)
         ends = counts.pop(SPECIAL[END], 0)
-        known = sorted(name for name in counts if counts[name] >= min_count and name not in SPECIAL)
-        known.sort(key=lambda name: -counts[name])
-        names = [*SPECIAL, *known[: None if max_size is None else max_size - 3]]
+        frequent = sorted(name for name in counts if counts[name] >= min_count and name not in SPECIAL)
+        frequent.sort(key=lambda name: -counts[name])
+        names = [*SPECIAL, *frequent[: None if max_size is None else max_size - 3]]
         numbers = [counts[name] for name in names[3:]]
         tokenizer = Tokenizer(models.WordLevel({name: id for id, name in enumerate(names)}, unk_token="<unk>"))
         return cls(tokenizer, units, **flags, counts=[0, counts.total() - sum(numbers), ends, *numbers])
@@ -144,15 +144,15 @@ class Vocabulary:
         return f"Vocabulary({len(self):,} units: {self.units})"
 
     def unit(self, id: int) -> str:
-        """The unit with an id, as stored (subwords: in the byte alphabet of `tokenizers`)."""
+        """Return the unit of an id, as stored (subwords: in the byte alphabet of `tokenizers`)."""
         return self._names[id]
 
     def id(self, unit: str) -> int | None:
-        """The id of a unit, as stored; None if it is not in the vocabulary."""
+        """Return the id of a unit, as stored; None if it is not in the vocabulary."""
         return self._ids.get(unit)
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text's units."""
+        """Return the ids of a text's units."""
         if self.units in ("word", "blank"):
             return self.encode_words(self._words(self._normal(text)), normal=True)
         if self.units == "character":
@@ -161,14 +161,14 @@ class Vocabulary:
         return list(self._tokenizer.encode(clean(text), add_special_tokens=False).ids)
 
     def encode_words(self, words: Iterable[str], *, normal: bool = False) -> list[int]:
-        """The id of each word, one for one.
+        """Return one id for each word.
 
         Args:
-            words: Words, taken as they are.
-            normal: Whether case and digits are already as the vocabulary has them.
+            words: Words, which are not split further.
+            normal: Whether case and digits are already normalized.
 
         Raises:
-            UsageError: If the units are subwords, so that a word may have several.
+            UsageError: If the units are subwords, since a word may then have several ids.
         """
         if self.units in ("bpe", "unigram"):
             raise UsageError(f"words need units 'word' or 'blank', this vocabulary has {self.units!r}")
@@ -178,7 +178,7 @@ class Vocabulary:
         return [get(word, UNKNOWN) for word in words]
 
     def encode_batch(self, texts: Iterable[str]) -> Sequences:
-        """The ids of many texts, compactly; as `encode` for each, faster."""
+        """Return the ids of many texts in compact form; faster than `encode` for each."""
         if self.units == "character":
             return Sequences.of(self._encode_characters(self._normal(text)) for text in texts)
         if self.units in ("bpe", "unigram"):
@@ -186,9 +186,9 @@ class Vocabulary:
         return Sequences.of(map(self.encode, texts))
 
     def encode_stream(self, text: str) -> NDArray[np.int32]:
-        """The ids of a piece of running text, int32 (tokens,).
+        """Return the ids of a piece of running text, int32 (tokens,).
 
-        For words each line end becomes the end unit; otherwise a line end is a character like any other.
+        For words, each line end becomes the end unit; otherwise a line end is an ordinary character.
         """
         if self.units == "character":
             return self._encode_characters(self._normal(text))
@@ -243,7 +243,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, folder: Path, name: str = "vocabulary") -> Self:
-        """Read what `save` wrote.
+        """Read the files of `save`.
 
         Raises:
             ModelFolderError: If a file is missing or damaged.
@@ -257,7 +257,7 @@ class Vocabulary:
             vocabulary = cls(tokenizer, meta.units, **flags, counts=meta.counts, stored=content.decode())
         except (KeyboardInterrupt, SystemExit):
             raise
-        except BaseException as error:  # `tokenizers` raises plain Exception, and panics as a BaseException
+        except BaseException as error:  # `tokenizers` raises Exception, and its panics derive from BaseException
             raise ModelFolderError(f"{path}: the vocabulary is damaged: {error}") from None
         if len(vocabulary) != meta.size or len(meta.counts) not in (0, meta.size):
             raise ModelFolderError(f"{path}: {len(vocabulary)} units, expected {meta.size}; the vocabulary is damaged")
@@ -293,7 +293,7 @@ _MODELS = {"bpe": models.BPE, "unigram": models.Unigram}
 
 
 def _tokenizer(content: bytes, units: Units) -> Tokenizer:
-    """The tokenizer of a stored file: its model alone, since `dress` makes the rest anew."""
+    """Return the tokenizer of a stored file, with its model alone; `dress` adds the rest."""
     model = bytes(msgspec.json.decode(content, type=_Stored).model).decode()
     rest = ("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")
     nothing = "".join(f'"{name}": null, ' for name in rest)
@@ -315,8 +315,8 @@ def _count(texts: Iterable[str] | Iterable[Sequence[str]], units: Units) -> Coun
     codes = np.zeros(0x110000, np.int64)
     for text in texts:
         if isinstance(text, str) and units == "character":
-            seen = np.bincount(code_points(clean(text)))
-            codes[: len(seen)] += seen
+            frequencies = np.bincount(code_points(clean(text)))
+            codes[: len(frequencies)] += frequencies
         elif isinstance(text, str):
             counts.update(text.split() if units == "blank" else word_pattern(text.isascii()).findall(text))
             counts[SPECIAL[END]] += max(1, text.count("\n") + (not text.endswith("\n")))
@@ -330,7 +330,7 @@ def _count(texts: Iterable[str] | Iterable[Sequence[str]], units: Units) -> Coun
 
 
 def _merge(counts: Counter[str], units: Units, **flags: Unpack[Flags]) -> Counter[str]:
-    """The counts after normalising; a character that becomes several counts for each."""
+    """Return the counts after normalization; a character that becomes several counts for each of them."""
     merged: Counter[str] = Counter()
     for name, count in counts.items():
         normal = normalise(name, **flags)

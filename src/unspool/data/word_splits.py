@@ -1,4 +1,4 @@
-"""How a treebank parts what raw text writes together: `don't` into `do n't`, `du` into `de le`."""
+"""Splitting of contractions into the words of a treebank: `don't` into `do n't`, `du` into `de le`."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from unspool.writing import replace_file
 __all__ = ["WordSplits"]
 
 Spans = Callable[[str], Sequence[tuple[int, int]]]
-"""From a text to where its units stand, as raw text is cut."""
+"""Function from a text to the spans, start and exclusive end, of its units."""
 Words = tuple[str, ...]
 
 _FILE = "word_splits.json"
-_TWICE, _OFTEN = 2, 5  # occurrences from which a whole form, and an ending or beginning, is learned
+_TWICE, _OFTEN = 2, 5  # minimum occurrences of a whole form, and of an ending or beginning
 _NEARLY_ALWAYS = 0.9
 _APOSTROPHES = "'’"
 
 
 class WordSplits:
-    """Words that raw text writes as one and training data as several.
+    """Rules that split one unit of raw text into the several words of the training data.
 
-    A whole form is learned if it was parted the same way at least twice and nine times out of ten; so are, from five
-    occurrences, endings such as `n't` and `'s` and beginnings such as `l'`, which part words never seen.
+    The rule of a whole form needs at least two equal splits, and nine splits out of ten. The rules of endings, such as
+    `n't` and `'s`, and of beginnings, such as `l'`, need five occurrences; they also split words outside the training
+    data.
 
     Attributes:
         whole: Words of each whole form.
-        beginnings: Words of each beginning, which ends in an apostrophe; the rest of the form follows as a word.
+        beginnings: Words of each beginning, which ends in an apostrophe; the rest of the form is a word.
         endings: Endings that are words of their own.
-        seen: How often a form was parted in the training data, whether its parting was learned or not.
+        seen: Number of splits in the training data, with and without a rule.
     """
 
     def __init__(
@@ -51,11 +52,11 @@ class WordSplits:
 
     @classmethod
     def learn(cls, sentences: Iterable[tuple[Sequence[str], Sequence[Glued]]], spans: Spans) -> Self:
-        """Learn from sentences: their words, and where several of them stand in the text without a blank between.
+        """Learn the rules from sentences and their stretches of several words without a blank.
 
         Args:
-            sentences: Words and glued stretches of each.
-            spans: How raw text is cut.
+            sentences: The words and the glued stretches of each sentence.
+            spans: Function that splits raw text into units.
         """
         plain: Counter[str] = Counter()
         parted: Counter[tuple[str, Words]] = Counter()
@@ -74,7 +75,7 @@ class WordSplits:
         return len(self.whole) + len(self.beginnings) + len(self.endings)
 
     def split(self, unit: str) -> Words:
-        """The words that a unit of raw text stands for; the unit alone if it is one."""
+        """Split a unit of raw text into words; without a rule, return the unit alone."""
         for form in (unit, unit.replace("’", "'"), unit.casefold(), unit.casefold().replace("’", "'")):
             if form in self.whole:
                 return _as_written(unit, self.whole[form])
@@ -91,13 +92,13 @@ class WordSplits:
         return (unit,)
 
     def examples(self) -> str:
-        """A few of what was learned, for a person to read."""
+        """Return some of the rules as text."""
         shown = [f"{form} → {' '.join(words)}" for form, words in list(self.whole.items())[:3]]
         shown += [f"{form}… → {' '.join(words)} …" for form, words in list(self.beginnings.items())[:2]]
         return ", ".join([*shown, *(f"…{ending} → … {ending}" for ending in sorted(self.endings)[:2])])
 
     def save(self, folder: Path) -> None:
-        """Write what was learned into a folder."""
+        """Write the rules into a folder."""
         record = _Record(
             {form: list(words) for form, words in self.whole.items()},
             {form: list(words) for form, words in self.beginnings.items()},
@@ -108,7 +109,7 @@ class WordSplits:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote; a folder without it has nothing to part.
+        """Read the file of `save`; a folder without that file gives no rules.
 
         Raises:
             ModelFolderError: If the file is damaged.
@@ -135,7 +136,7 @@ class _Record(msgspec.Struct):
 
 
 def _units(stretch: Glued, spans: Spans) -> Iterator[tuple[str, Words]]:
-    """The units that raw text is cut into, each with the words of the treebank; those that cut a piece are left out."""
+    """Yield the units of raw text with the words of the treebank, without units that cross the boundary of a piece."""
     text = "".join(surface for surface, _ in stretch)
     ends = list(accumulate(len(surface) for surface, _ in stretch))
     starts = [0, *ends[:-1]]
@@ -179,13 +180,13 @@ def _rules(
 
 
 def _endings(unit: str) -> list[str]:
-    """What may be an ending of a unit: from its last apostrophe, and from the letter before; marked by an ellipsis."""
+    """Return candidate endings of a unit, after an ellipsis: from its last apostrophe, and from the letter before."""
     place = max(map(unit.rfind, _APOSTROPHES))
     return [_plain("…" + unit[start:]) for start in (place, place - 1) if start > 0 and unit[place + 1 :].isalpha()]
 
 
 def _beginnings(unit: str) -> list[str]:
-    """What may be a beginning of a unit: up to its first apostrophe; marked by an ellipsis."""
+    """Return the candidate beginning of a unit, before an ellipsis: up to its first apostrophe."""
     places = [place for place, character in enumerate(unit) if character in _APOSTROPHES]
     if not places or not unit[: places[0]].isalpha() or not unit[places[0] + 1 : places[0] + 2].isalpha():
         return []
@@ -197,7 +198,7 @@ def _plain(text: str) -> str:
 
 
 def _as_written(unit: str, words: Words) -> Words:
-    """The words in the letters of the unit where they spell it, else with a capital where the unit has one."""
+    """Return the words in the case of the unit; words that do not spell it take only its first capital."""
     if sum(map(len, words)) == len(unit) and _plain("".join(words)) == _plain(unit):
         ends = list(accumulate(map(len, words)))
         return tuple(unit[end - len(word) : end] for end, word in zip(ends, words, strict=True))

@@ -1,3 +1,3 @@
-"""Samples that the package makes itself, so that there is something to train on without a file."""
+"""Sample data of the package: everyday questions with answers, and generated sentences for agreement."""
 
 from __future__ import annotations

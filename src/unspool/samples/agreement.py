@@ -1,8 +1,8 @@
-"""Subject–verb agreement: told the words before the verb, say whether it must be singular or plural.
+"""Generator of sentences for subject-verb agreement: predict the verb's number from the words before it.
 
 "The flights the airline was cancelling **were** full": the verb agrees with its subject, however many nouns stand
-between them (the *attractors*), and those may be of the other number. Counting words does not solve it, nor does the
-last noun, nor the first, since some sentences open with a noun of their own.
+between them. These nouns, the *attractors*, may have the other number. Neither word counts, nor the last noun, nor the
+first noun solve the task, since some sentences open with another noun.
 After Linzen et al. 2016, arXiv:1611.01368.
 """
 
@@ -28,24 +28,24 @@ _COLUMNS = ("text", "label", "attractors", "disagreeing", "verb", "ending")
 
 @dataclass(frozen=True)
 class AgreementExample:
-    """One sentence up to its main verb, and the number that verb must have."""
+    """One sentence up to its main verb, and the number of the verb."""
 
     words: tuple[str, ...]
     """The words before the main verb."""
     label: Label
     """The number of the subject."""
     attractors: int
-    """Nouns between the subject and the verb."""
+    """Number of nouns between the subject and the verb."""
     disagreeing: int
-    """Those of the other number."""
+    """Number of attractors that differ from the subject in number."""
     verb: str
     """The verb in the right number."""
     ending: str
-    """The words after it, perhaps none."""
+    """The words after the verb; may be empty."""
 
     @property
     def agreeing(self) -> int:
-        """Attractors of the subject's own number."""
+        """Number of attractors that agree with the subject in number."""
         return self.attractors - self.disagreeing
 
     @property
@@ -70,23 +70,23 @@ def generate(
     min_attractors: int = 0,
     exclude: Iterable[Sequence[str]] = (),
 ) -> list[AgreementExample]:
-    """Make sentences, no two alike, half of them singular, as many with each number of attractors.
+    """Generate distinct sentences, half of them singular, with equally many for each number of attractors.
 
     The same arguments give the same sentences on every machine and Python version. `EXAMPLE` is never among them.
 
     Args:
-        count: How many.
-        seed: What to draw from.
+        count: Number of sentences.
+        seed: Seed of the random generator.
         max_attractors: Most nouns between subject and verb, 0 to 6.
-        min_attractors: Fewest.
-        exclude: Words of sentences that must not come.
+        min_attractors: Fewest nouns between subject and verb, 0 to `max_attractors`.
+        exclude: Words of sentences to exclude.
 
     Raises:
-        UsageError: If the numbers make no sense, or the grammar has not that many different sentences.
+        UsageError: If the numbers of attractors are out of range, or the grammar has too few distinct sentences.
     """
     if not 0 <= min_attractors <= max_attractors <= 6:
         raise UsageError(f"attractors from {min_attractors} to {max_attractors}: expected at least 0 and at most 6")
-    taken = {EXAMPLE.words, *map(tuple, exclude)}
+    used = {EXAMPLE.words, *map(tuple, exclude)}
     random = Random(seed)
     examples: list[AgreementExample] = []
     failures = 0
@@ -94,13 +94,13 @@ def generate(
         label = LABELS[len(examples) % 2]
         attractors = min_attractors + len(examples) // 2 % (max_attractors - min_attractors + 1)
         example = _Sentence(random).write(label, attractors)
-        if example is None or example.words in taken:
+        if example is None or example.words in used:
             failures += 1
             if failures > 1000:
                 raise UsageError(f"the grammar has too few sentences with {attractors} attractors for {count} examples")
             continue
         failures = 0
-        taken.add(example.words)
+        used.add(example.words)
         examples.append(example)
     return _shuffled(examples, random)
 
@@ -113,14 +113,14 @@ def train_and_test(
     max_attractors: int = 4,
     test_max_attractors: int | None = None,
 ) -> tuple[list[AgreementExample], list[AgreementExample]]:
-    """Make two sets of sentences that share none.
+    """Generate two disjoint sets of sentences.
 
     Args:
-        train: Sentences in the first.
-        test: Sentences in the second.
-        seed: What to draw from.
-        max_attractors: Most nouns between subject and verb.
-        test_max_attractors: The same for the second set, to ask for longer sentences than were trained on.
+        train: Number of sentences in the first set.
+        test: Number of sentences in the second set.
+        seed: Seed of the random generator.
+        max_attractors: Most nouns between subject and verb, 0 to 6.
+        test_max_attractors: The same for the second set; None: `max_attractors`.
 
     Raises:
         UsageError: As `generate`.
@@ -132,18 +132,18 @@ def train_and_test(
 
 
 def write_tsv(path: Path, examples: Iterable[AgreementExample]) -> None:
-    """Write examples as a table: text, label, attractors, disagreeing, verb, ending; with a header."""
+    """Write examples as TSV with a header: text, label, attractors, disagreeing, verb, ending."""
     lines = ["\t".join(_COLUMNS)]
     lines += ["\t".join(str(getattr(example, column)) for column in _COLUMNS) for example in examples]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
-class _DeadEnd(Exception):  # noqa: N818 - not an error: the sentence is drawn anew
-    """The grammar has no way on from here."""
+class _DeadEnd(Exception):  # noqa: N818 - not an error: the generator draws another sentence
+    """The grammar has no continuation for a draw."""
 
 
 class _Sentence:
-    """Draws one sentence; remembers the nouns used, so that none comes twice."""
+    """Draws one sentence, without repeating a noun."""
 
     def __init__(self, random: Random) -> None:
         self.random = random
@@ -151,7 +151,7 @@ class _Sentence:
         self.attractors: list[bool] = []  # whether each is plural
 
     def write(self, label: Label, attractors: int) -> AgreementExample | None:
-        """Draw a sentence with that many attractors; None where the draw came to a dead end."""
+        """Draw a sentence with a number of attractors; None if the draw ends in a dead end."""
         plural = label == "plural"
         past = self.chance(0.5)
         kind = self.pick(tuple(KINDS))
@@ -177,7 +177,7 @@ class _Sentence:
     def noun_phrase(self, kind: str, plural: bool) -> list[str]:
         """The old letters."""
         entry = KINDS[kind]
-        noun = self.pick(_known([noun for noun in entry.nouns if noun not in self.used]))
+        noun = self.pick(_not_empty([noun for noun in entry.nouns if noun not in self.used]))
         self.used.add(noun)
         determiner = self.pick(entry.determiners[1:]) if len(entry.determiners) > 1 and self.chance(0.15) else "the"
         adjective = [self.pick(entry.adjectives)] if self.chance(0.2) else []
@@ -189,13 +189,13 @@ class _Sentence:
         return self.noun_phrase(kind, self.attractors[-1])
 
     def modifiers(self, kind: str, nouns: int, past: bool, relatives: int) -> list[str]:
-        """What follows a noun, with so many nouns in it: one clause, or one or two prepositional phrases.
+        """Draw the modifiers of a noun: one clause, or one or two prepositional phrases.
 
         Args:
-            kind: The kind of the noun.
-            nouns: How many nouns to place.
-            past: Whether the sentence is in the past.
-            relatives: How many clauses may still stand in each other.
+            kind: Kind of the noun.
+            nouns: Number of nouns in the modifiers.
+            past: Whether the sentence is in the past tense.
+            relatives: Most levels of nested relative clauses.
         """
         if nouns == 0:
             return []
@@ -208,7 +208,7 @@ class _Sentence:
 
     def prepositional_phrase(self, kind: str, nouns: int, past: bool, relatives: int) -> list[str]:
         """Near the doors ..."""
-        prepositions, kinds = self.pick(_known([rest for heads, *rest in PREPOSITIONS if kind in heads.split()]))
+        prepositions, kinds = self.pick(_not_empty([rest for heads, *rest in PREPOSITIONS if kind in heads.split()]))
         preposition, other = self.pick(prepositions.split(", ")), self.pick(kinds.split())
         return [preposition, *self.attractor(other), *self.modifiers(other, nouns - 1, past, relatives)]
 
@@ -222,7 +222,7 @@ class _Sentence:
         return [*that, *subject, *inside, *self.relative_verb(verb, plural, past)]
 
     def relative_verb(self, verb: Verb, plural: bool, past: bool) -> list[str]:
-        """Mostly the past, which does not tell a number; sometimes a form that does."""
+        """Draw mostly the past tense, which has no number; sometimes a form with a number."""
         if self.chance(0.65):
             return [verb.past]
         if verb.ing and self.chance(0.7):
@@ -230,7 +230,7 @@ class _Sentence:
         return [verb.past] if past else [verb.base if plural else verb.third]
 
     def subject_relative(self, kind: str, nouns: int, past: bool, relatives: int) -> list[str]:
-        """Who helped the children; always in the past, so that the clause does not tell the number of its noun."""
+        """Who helped the children; always in the past tense, so that the clause does not reveal the number of its noun."""
         objects, verb = self.verb_with(kind, as_object=False)
         rest = self.attractor(objects) + self.modifiers(objects, nouns - 1, past, relatives - 1)
         return [KINDS[kind].who, verb.past, *rest]
@@ -242,17 +242,17 @@ class _Sentence:
         return [verb.participle, "by", *rest]
 
     def verb_with(self, kind: str, *, as_object: bool) -> tuple[str, Verb]:
-        """A verb that takes this kind as its object or subject, and a kind for the other side."""
+        """Draw a verb that takes this kind as object or subject, and the kind of its other argument."""
         fitting = [
             (subjects if as_object else objects, verbs)
             for subjects, objects, verbs in VERBS
             if kind in (objects if as_object else subjects).split()
         ]
-        others, verbs = self.pick(_known(fitting))
+        others, verbs = self.pick(_not_empty(fitting))
         return self.pick(others.split()), self.pick(verbs)
 
     def predicate(self, kind: str, plural: bool, past: bool) -> tuple[list[str], str, str]:
-        """Words before the verb, the verb in the right number, words after it."""
+        """Draw the words before the verb, the verb in the right number, and the words after it."""
         entry = KINDS[kind]
         if past:
             return [], _be(plural, past), self.pick(entry.be)
@@ -264,15 +264,15 @@ class _Sentence:
         return [], _be(plural, past), self.pick(entry.be)
 
     def chance(self, probability: float) -> bool:
-        """True that often."""
+        """Return True with a probability."""
         return self.random.random() < probability
 
     def below(self, number: int) -> int:
-        """A whole number from 0, below `number`."""
+        """Draw a whole number from 0, below `number`."""
         return _below(self.random, number)
 
     def pick(self, choices: Sequence[T]) -> T:
-        """One of them."""
+        """Draw one of some choices."""
         return choices[self.below(len(choices))]
 
 
@@ -280,14 +280,14 @@ def _be(plural: bool, past: bool) -> str:
     return ("were" if plural else "was") if past else ("are" if plural else "is")
 
 
-def _known(choices: Sequence[T]) -> Sequence[T]:
+def _not_empty(choices: Sequence[T]) -> Sequence[T]:
     if not choices:
         raise _DeadEnd
     return choices
 
 
 def _below(random: Random, number: int) -> int:
-    # Of all that `Random` does, only the sequence of `random()` is promised to stay the same between Python versions.
+    # Python guarantees only the sequence of `random()`, no other method of `Random`, across its versions.
     return int(random.random() * number)
 
 

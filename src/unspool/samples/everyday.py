@@ -1,8 +1,8 @@
-"""Questions and answers about everyday things and about Unspool itself: what `unspool demo` makes an assistant of.
+"""Questions and answers about everyday things and Unspool: training and test data of `unspool demo`.
 
-`everyday.jsonl` has one question on each line, with other wordings of it and what to answer. `everyday_unseen.jsonl` is
-never trained on: more wordings of the same questions, and questions on other subjects that an assistant trained on the
-first file should say it does not know. Some of these share words with known ones, such as a flat roof with a flat tyre.
+`everyday.jsonl` has one question on each line, with paraphrases and answers. `everyday_unseen.jsonl` is held out: more
+wordings of the same questions, and questions on other subjects, which an assistant should decline. Some of these share
+words with training questions, such as a flat roof with a flat tyre.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class AnsweredQuestion:
     """A question in several wordings, and its answers."""
 
     question: str
-    """The wording it goes by."""
+    """The main wording."""
     paraphrases: tuple[str, ...]
     """Other wordings, four to seven."""
     answers: tuple[str, ...]
-    """What may be answered, one to three texts, each right by itself."""
+    """The answers, one to three texts, each complete by itself."""
     topic: str
-    """The subject it belongs to, one word: cooking, unspool, ..."""
+    """The subject, one word: cooking, unspool, ..."""
 
     @property
     def wordings(self) -> tuple[str, ...]:
@@ -42,28 +42,28 @@ class AnsweredQuestion:
 
 @dataclass(frozen=True)
 class UnseenQuestion:
-    """A question that is never trained on."""
+    """A held-out question."""
 
     question: str
     same_as: str | None
-    """The known question that it asks in other words; None where the assistant should say that it does not know."""
+    """The training question with the same meaning; None if the assistant should decline."""
 
 
 def pairs() -> list[AnsweredQuestion]:
-    """All known questions with their paraphrases and answers, those about Unspool first.
+    """Return all training questions with paraphrases and answers, those about Unspool first.
 
-    No wording stands in two of them, nor among the unseen questions, whatever the case and punctuation.
+    No two questions share a wording, nor does a held-out question, whatever the case and punctuation.
     """
     return _read("everyday.jsonl", AnsweredQuestion)
 
 
 def unseen() -> list[UnseenQuestion]:
-    """New wordings of known questions first, then the questions that are not to be known."""
+    """Return the held-out questions: new wordings of training questions first, then questions to decline."""
     return _read("everyday_unseen.jsonl", UnseenQuestion)
 
 
 def path() -> AbstractContextManager[Path]:
-    """The file of the known questions, JSON lines, for as long as the context is open.
+    """Return a context manager for the path of the training questions, in JSON lines.
 
     Example:
         >>> with path() as file:

@@ -1,7 +1,7 @@
-"""The words and rules behind the agreement sentences, kept apart from the code that draws from them.
+"""Grammar and vocabulary of the generated agreement sentences.
 
-Nouns fall into kinds, so that sentences make sense: people feed animals, airlines cancel flights. Every line may be
-changed or added to. No determiner, adjective, preposition or adverb here tells the number of the noun beside it.
+Nouns have kinds, so that sentences make sense: people feed animals, airlines cancel flights. You may change or add any
+line. No determiner, adjective, preposition or adverb here reveals the number of the noun beside it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Verb(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """Nouns of one kind and what may be said of them."""
+    """Nouns of one kind, with their modifiers and predicates."""
 
     nouns: tuple[Noun, ...]
     determiners: tuple[str, ...]
@@ -37,11 +37,11 @@ class Kind(NamedTuple):
     be: tuple[str, ...]
     """Ends of a sentence after is/are/was/were."""
     have: tuple[str, ...]
-    """Ends after has/have."""
+    """Ends of a sentence after has/have."""
     act: tuple[tuple[str, str], ...]
     """Intransitive verbs: third person, base."""
     who: str
-    """The pronoun that begins a relative clause about it."""
+    """The relative pronoun for nouns of this kind."""
 
 
 def _phrases(text: str) -> tuple[str, ...]:
@@ -63,11 +63,11 @@ def _kind(nouns: str, adjectives: str, be: str, have: str, act: str = "", of: st
 
 def _verbs(text: str) -> tuple[Verb, ...]:
     """One verb per word: base/third/past/ing, and the participle where it differs from the past."""
-    found = []
+    verbs = []
     for word in text.split():
         base, third, past, ing, *participle = word.split("/")
-        found.append(Verb(base, third, past, ing, participle[0] if participle else past))
-    return tuple(found)
+        verbs.append(Verb(base, third, past, ing, participle[0] if participle else past))
+    return tuple(verbs)
 
 
 KINDS = {
@@ -139,7 +139,7 @@ KINDS = {
     ),
 }
 
-# Which kinds of nouns stand behind which prepositions, by the kind before: head kinds, prepositions, object kinds.
+# Prepositions between kinds of nouns: head kinds, prepositions, object kinds.
 PREPOSITIONS: tuple[tuple[str, str, str], ...] = (
     ("person", "near, behind, beside", "person animal building furniture"),
     ("person", "with", "thing animal"),
@@ -160,7 +160,7 @@ PREPOSITIONS: tuple[tuple[str, str, str], ...] = (
     ("trip", "for", "person"),
 )
 
-# Who does what to whom: subject kinds, object kinds, verbs.
+# Transitive verbs: subject kinds, object kinds, verbs.
 VERBS: tuple[tuple[str, str, tuple[Verb, ...]], ...] = (
     (
         "person",
@@ -218,18 +218,18 @@ ADVERBS = ("often", "usually", "rarely", "always", "sometimes", "never")
 
 
 class Opening(NamedTuple):
-    """What may come before the subject; the subject then is not the first noun."""
+    """A phrase before the subject, so that the subject is not the first noun."""
 
     subjects: str
-    """Kinds of the subject it goes with."""
+    """Kinds of subjects that the opening fits."""
     before: str
-    """Words before its own noun."""
+    """Words before the noun of the opening."""
     nouns: str
     """Kinds of that noun."""
     after: tuple[str, ...]
-    """What may follow the noun."""
+    """Choices of words after the noun."""
     past: bool
-    """Whether the sentence must then be in the past."""
+    """Whether the sentence must be in the past tense."""
 
 
 _ANY = " ".join(KINDS)

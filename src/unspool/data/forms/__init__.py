@@ -1,4 +1,4 @@
-"""File forms: one file for each form beside this one; every reader finds its forms here."""
+"""Registry of file forms, such as TSV or CoNLL-U; each module of this folder defines one or several."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Form", "FormOptions", "Kind", "all_forms", "form_by_suffix", "form_n
 
 @cache
 def all_forms() -> tuple[Form, ...]:
-    """Every form, in the order of their files; a file has one as `FORM`, or several as `FORMS`."""
+    """Return every form, in the order of the modules; a module has one as `FORM`, or several as `FORMS`."""
     modules = [
         import_module(f"unspool.data.forms.{module.name}")
         for module in iter_modules([str(Path(__file__).parent)])
@@ -28,12 +28,12 @@ def all_forms() -> tuple[Form, ...]:
 
 
 def forms_of(*kinds: Kind) -> dict[str, Form]:
-    """The forms that yield one of some kinds of items, by name."""
+    """Return the forms that yield items of some kinds, by name."""
     return {form.name: form for kind in kinds for form in all_forms() if form.yields == kind}
 
 
 def suffixes_of(*kinds: Kind) -> Mapping[str, Form]:
-    """The suffixes of forms that yield one of some kinds of items; of several forms, that of the first kind."""
+    """Return the forms that yield items of some kinds, by suffix; the first kind wins a shared suffix."""
     suffixes: dict[str, Form] = {}
     for form in forms_of(*kinds).values():
         for suffix in form.suffixes:
@@ -42,20 +42,20 @@ def suffixes_of(*kinds: Kind) -> Mapping[str, Form]:
 
 
 def form_by_suffix(path: str, *kinds: Kind) -> Form | None:
-    """The form of a file by the end of its name; None where the name does not tell."""
+    """Return the form of a file by its suffix; None for an unknown suffix."""
     return suffixes_of(*kinds).get(suffix_of(path))
 
 
 def form_named(name: str, *kinds: Kind, more: tuple[str, ...] = ()) -> Form | None:
-    """The form of a name.
+    """Return the form of a name.
 
     Args:
         name: Value of the setting `format`.
-        kinds: What the form must yield.
-        more: Other values that the caller takes; they have no form.
+        kinds: Kinds of items that the form may yield.
+        more: Other values that the caller accepts, without a form; they give None.
 
     Raises:
-        DataError: If there is no such form; the nearest is named.
+        DataError: If there is no such form; the message suggests the nearest.
     """
     forms = forms_of(*kinds)
     if name not in forms and name not in more:

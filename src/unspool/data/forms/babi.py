@@ -1,4 +1,4 @@
-"""bAbI files: numbered sentences, and questions with their answers among them."""
+"""Reader of bAbI files: numbered sentences, with questions and answers among them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _read_babi(file: str, options: FormOptions) -> Iterator[Story | DataError]:
             if "\t" not in text:
                 sentences[id] = text.strip()
                 continue
-            story = _asked(text, sentences, where)
+            story = _story(text, sentences, where)
         except DataError as fault:
             yield fault
             continue
@@ -51,25 +51,23 @@ def _numbered(line: str, before: int, where: str) -> tuple[int, str]:
     return id, match[2]
 
 
-def _asked(text: str, sentences: dict[int, str], where: str) -> Story:
+def _story(text: str, sentences: dict[int, str], where: str) -> Story:
     parts = [part.strip() for part in text.split("\t")]
     if len(parts) > 3 or not parts[0] or not parts[1]:
         raise DataError(
             f"a question has {len(parts)} fields; expected question, answer and, if known, the IDs of the supporting "
-            f"sentences, parted by tabs and none of the first two empty",
+            f"sentences, separated by tabs, the first two not empty",
             where,
         )
     if not sentences:
-        raise DataError(
-            "a question stands here before any sentence of its story; expected at least one above it", where
-        )
+        raise DataError("the question comes before any sentence of its story; expected at least one above it", where)
     places = {id: place for place, id in enumerate(sentences)}
     supports = []
     for written in parts[2].split() if len(parts) == 3 else []:
         if not re.fullmatch(r"\d{1,9}", written) or int(written) not in places:
-            known = f"{min(places)} to {max(places)}"
+            lines = f"{min(places)} to {max(places)}"
             raise DataError(
-                f"supporting sentence {written!r} is none of the sentences above; expected line IDs among {known}",
+                f"supporting sentence {written!r} is none of the sentences above; expected line IDs among {lines}",
                 where,
             )
         supports.append(places[int(written)])

@@ -1,4 +1,4 @@
-"""Columns of words and tags: CoNLL in any number of columns, and CoNLL-U."""
+"""Readers of tagged sentences in CoNLL, with any number of columns, and CoNLL-U."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from unspool.errors import DataError
 __all__ = ["FORMS"]
 
 Cells = Callable[[str, str], Sequence[str] | None]
-"""From a line and where it stands to its cells, or None for a line that holds no token."""
+"""Function from a line and its `file:line` to its cells, or None for a line without a token."""
 Make = Callable[[str, list[Sequence[str]]], Sentence]
-"""From where a sentence begins and the cells of its lines to the sentence."""
+"""Function from the `file:line` of a sentence and the cells of its lines to the sentence."""
 
 
 def _blocks(path: str, cells_of: Cells, make: Make) -> Iterator[Sentence | DataError]:
-    """Gather lines up to a blank one; a bad line makes its whole sentence bad."""
+    """Yield the sentences between blank lines; a bad line makes its whole sentence bad."""
     name = name_of(path)
     rows: list[Sequence[str]] = []
     start, bad = "", None
@@ -99,7 +99,7 @@ def _conllu(path: str, options: FormOptions) -> Iterator[Sentence | DataError]:
 
 
 def _glued(rows: list[Sequence[str]], ranges: Sequence[Sequence[str]]) -> Iterator[Glued]:
-    """The stretches of a sentence without blanks that hold several words."""
+    """Yield the stretches of a sentence that have several words and no blank."""
     places = {cells[0]: place for place, cells in enumerate(rows)}
     ends = {}
     for cells in ranges:
@@ -124,7 +124,7 @@ FORMS = (
         name="conll",
         suffixes=(".conll", ".bio", ".iob", ".iob2", ".tsv"),
         yields="sentences",
-        help="a word on each line, its columns parted by tabs or blanks, a blank line between sentences",
+        help="a word on each line, columns separated by tabs or blanks, a blank line between sentences",
         read=_conll,
     ),
     Form(

@@ -1,4 +1,4 @@
-"""Tables of text: TSV, and CSV with any delimiter."""
+"""Reader of delimited tables: TSV, and CSV with any delimiter."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ __all__ = ["FORMS"]
 T = TypeVar("T")
 
 _USUAL = {"tsv": "\t", "csv": ","}
-_SAMPLE_ROWS, _SAMPLE_SIZE = 1000, 1 << 20  # rows and characters by which a table is judged
+_SAMPLE_ROWS, _SAMPLE_SIZE = 1000, 1 << 20  # most rows and characters that decide header and delimiter
 
 
 def _table(path: str, options: FormOptions, *, form: str) -> Iterator[Row | DataError]:
-    """Yield the rows of a table of text; the first line decides how many cells there are."""
+    """Yield the rows of a table; the first line decides the number of cells."""
     lines = numbered_lines(path)
-    sample = _taken(lines, lambda line: len(line[1]))
+    sample = _first_items(lines, lambda line: len(line[1]))
     texts = [raw.removesuffix(b"\n").removesuffix(b"\r").decode(errors="replace") for _, raw in sample if raw.strip()]
     mark = options.delimiter or find_delimiter(texts, _USUAL[form], quotes=form == "csv") or _USUAL[form]
     read = _split_rows if mark == "\t" and form == "tsv" else _quoted_rows
     rows = read(name_of(path), chain(sample, lines), mark)
-    beginning = _taken(rows, lambda row: sum(map(len, row[1])) if isinstance(row[1], list) else 0)
+    beginning = _first_items(rows, lambda row: sum(map(len, row[1])) if isinstance(row[1], list) else 0)
     good = [cells for _, cells in beginning if isinstance(cells, list)]
     columns: list[str] = []
     start = ""
@@ -49,27 +49,27 @@ def _table(path: str, options: FormOptions, *, form: str) -> Iterator[Row | Data
             yield Row(where, dict(zip(columns, cells, strict=True)))
         else:
             expected = f"expected {len(columns)} as in {start}, delimiter {delimiter_name(mark)}"
-            hint = f"; a text with {delimiter_name(mark)} in it stands in quotes" if read is _quoted_rows else ""
+            hint = f"; a text with {delimiter_name(mark)} in it needs quotes" if read is _quoted_rows else ""
             yield DataError(f"{len(cells)} cell{'s' * (len(cells) != 1)}, {expected}: {_start(cells)}{hint}", where)
 
 
 def _header_of(options: FormOptions, first: Sequence[str], rows: Sequence[Sequence[str]]) -> Decision:
-    """Whether the first row of a table is its header; `rows` are its first rows."""
+    """Decide whether the first row of a table is its header; `rows` are the first rows."""
     if options.header != "auto":
         return Decision(options.header == "yes", f"{option('header', options.header)}")
     if any(cell.strip().casefold() in options.names for cell in first):
-        return Decision(True, "it names a column that is looked for")
+        return Decision(True, "its words name columns of this task")
     return has_header([row for row in rows if len(row) == len(first)] or [first])
 
 
-def _taken(items: Iterator[T], size_of: Callable[[T], int]) -> list[T]:
-    """The first items, as many as a table is judged by."""
-    taken: list[T] = []
+def _first_items(items: Iterator[T], size_of: Callable[[T], int]) -> list[T]:
+    """Take the sample of a table from an iterator: its first items."""
+    items_of_sample: list[T] = []
     size = 0
-    while len(taken) < _SAMPLE_ROWS and size < _SAMPLE_SIZE and (item := next(items, None)) is not None:
-        taken.append(item)
+    while len(items_of_sample) < _SAMPLE_ROWS and size < _SAMPLE_SIZE and (item := next(items, None)) is not None:
+        items_of_sample.append(item)
         size += size_of(item)
-    return taken
+    return items_of_sample
 
 
 def _column_names(cells: Sequence[str], where: str) -> list[str]:
@@ -86,7 +86,7 @@ def _start(cells: list[str]) -> str:
 
 
 Cells = tuple[str, list[str] | DataError]
-"""Where a row stands, and its cells, or what is wrong with it."""
+"""The `file:line` of a row, and its cells or its error."""
 
 
 def _split_rows(name: str, lines: Iterable[tuple[int, bytes]], delimiter: str) -> Iterator[Cells]:
@@ -101,7 +101,7 @@ def _split_rows(name: str, lines: Iterable[tuple[int, bytes]], delimiter: str) -
 
 
 class _Lines:
-    """The decoded lines of a file; unlike a generator, it can go on after one that is not UTF-8."""
+    """Iterator over the decoded lines of a file; unlike a generator, it continues after a line that is not UTF-8."""
 
     def __init__(self, name: str, lines: Iterable[tuple[int, bytes]]) -> None:
         self.number = 0
@@ -125,7 +125,7 @@ def _quoted_rows(name: str, lines: Iterable[tuple[int, bytes]], delimiter: str) 
         except StopIteration:
             return
         except csv.Error as error:
-            yield where, DataError(f"not a CSV row: {error}; quotes inside quotes are written twice", where)
+            yield where, DataError(f"not a CSV row: {error}; write a quote inside quotes twice", where)
         except DataError as error:
             yield where, error
         else:

@@ -1,4 +1,4 @@
-"""A file form: which files have it, what it yields, and how it is read."""
+"""Definition of a file form: name, suffixes, kind of items and reader."""
 
 from __future__ import annotations
 
@@ -12,35 +12,35 @@ from unspool.errors import DataError
 __all__ = ["Form", "FormOptions", "Kind"]
 
 Kind = Literal["lines", "rows", "sentences", "stories"]
-"""What a form yields: lines of text, rows with columns, sentences with columns of words, or stories."""
+"""Kind of items of a form: lines of text, rows with columns, sentences with columns of words, or stories."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FormOptions:
-    """What the caller says of a file."""
+    """Options of the caller for reading a file."""
 
     layout: Layout = field(default_factory=Layout)
-    """How the file is read; the form's reader fills it in."""
+    """Layout of the file; the form's reader fills it in."""
     header: str = "auto"
     """Whether a table of text begins with column names: auto, yes or no."""
     delimiter: str | None = None
-    """What parts the cells of a table of text; found by content if None."""
+    """Delimiter of a table of text; None: detect it by content."""
     names: frozenset[str] = frozenset()
     """Column names that the caller looks for, in lower case."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Form:
-    """One file form; each stands in a file of its own beside this one, and is found there."""
+    """One file form; the modules of this folder define the forms."""
 
     name: str
     """Value of the setting `format`."""
     suffixes: tuple[str, ...]
-    """Ends of file names, in lower case, `.gz` set aside."""
+    """Suffixes of file names, in lower case, without `.gz`."""
     yields: Kind
     help: str
-    """What such a file holds, in a few words."""
+    """Content of such a file, in a few words."""
     read: Callable[[str, FormOptions], Iterator[Any | DataError]]
-    """Yield the items of a file, and an error for each bad one."""
+    """Function that yields the items of a file, and an error for each bad one."""
     blocks: Callable[[str], Iterator[str]] | None = None
-    """Of lines: yield the text in large pieces that end at a line end; None: from the lines."""
+    """For forms of lines: function that yields the text in large pieces that end at a line end; None: use the lines."""

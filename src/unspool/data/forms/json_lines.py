@@ -1,4 +1,4 @@
-"""JSON lines: an object on each line."""
+"""Reader of JSON lines: one object per line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["FORM", "read_json_lines"]
 
 
 def read_json_lines(path: str, options: FormOptions | None = None) -> Iterator[Row | DataError]:
-    """Yield one row per JSON object, one object per line; blank lines are left out."""
+    """Yield one row, or an error, for each JSON object, without blank lines."""
     if options is not None:
         options.layout.files[name_of(path)] = JSON_LINES
     for number, raw in numbered_lines(path):

@@ -1,4 +1,4 @@
-"""Rows of a Parquet file."""
+"""Reader of Parquet files, with pyarrow."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ROWS = 4096  # of a batch
 
 
 def read_parquet(path: str) -> Iterator[tuple[str, dict[str, Any] | DataError]]:
-    """Yield each row's place and its values by column, or what is wrong with it.
+    """Yield each row's place with its values by column, or with an error.
 
-    Bytes are read as UTF-8, and times with nanoseconds as text.
+    Bytes become text in UTF-8, and times with nanoseconds become text.
 
     Raises:
         DataError: If the file is damaged, names a column twice or can be read only once.
@@ -51,7 +51,7 @@ def read_parquet(path: str) -> Iterator[tuple[str, dict[str, Any] | DataError]]:
 
 
 def _cells(column: Any) -> list[Any]:
-    """The values of a column; where they can't be had all at once, one by one, with an error in place of a bad one."""
+    """Return the values of a column; if that fails, convert one by one, with errors in place of bad values."""
     try:
         values: list[Any] = column.to_pylist()
         return values
@@ -64,7 +64,7 @@ def _cell(scalar: Any) -> Any:
         return scalar.as_py()
     except UnicodeDecodeError as error:
         return error
-    except ValueError:  # a time with nanoseconds, which Python has none of
+    except ValueError:  # a time with nanoseconds, which Python's datetime lacks
         return str(scalar.cast("string")) if hasattr(scalar, "cast") else str(scalar)
 
 

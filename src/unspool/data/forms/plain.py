@@ -1,4 +1,4 @@
-"""Plain text."""
+"""Reader of plain text in UTF-8: lines, or blocks of running text."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unspool.errors import DataError
 __all__ = ["FORM"]
 
 _BLOCK = 1 << 20  # bytes
-_LONGEST_LINE = 1 << 24  # bytes; a longer line is cut at a blank so that memory stays flat
+_LONGEST_LINE = 1 << 24  # bytes; a longer line is cut at a blank so that memory stays constant
 
 
 def _lines(path: str, options: FormOptions) -> Iterator[Line | DataError]:
@@ -66,7 +66,7 @@ def _blocks(path: str) -> Iterator[bytes]:
 
 
 def _character_boundary(data: bytes) -> int:
-    """Where the last, perhaps unfinished, character of UTF-8 begins."""
+    """Return the start of the last, possibly incomplete, character of UTF-8."""
     end = len(data) - 1
     while end > len(data) - 4 and data[end] & 0xC0 == 0x80:
         end -= 1

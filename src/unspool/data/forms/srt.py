@@ -1,4 +1,4 @@
-"""SubRip subtitles: the text of each cue, without numbers, times and markup."""
+"""Reader of SubRip subtitles: the text of each cue, without numbers, times and markup."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MARKUP = re.compile(r"</?[a-zA-Z][^>]*>|\{\\[^}]*\}")
 
 
 def _cues(path: str, options: FormOptions) -> Iterator[Line | DataError]:
-    """Yield a line of text for each cue, at the place where its text begins."""
+    """Yield a line of text for each cue, with the place of its first line of text."""
     start, timed = "", False
     words: list[str] = []
     for number, raw in numbered_lines(path):
@@ -38,7 +38,7 @@ def _cues(path: str, options: FormOptions) -> Iterator[Line | DataError]:
             words += _MARKUP.sub("", text).split()
         elif not text.isdecimal():
             yield DataError(
-                f"{text[:40]!r} stands before the times of a cue, such as 00:00:01,000 --> 00:00:02,500", where
+                f"{text[:40]!r} comes before the times of a cue, such as 00:00:01,000 --> 00:00:02,500", where
             )
     if words:
         yield Line(start, " ".join(words))

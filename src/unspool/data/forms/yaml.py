@@ -1,4 +1,4 @@
-"""YAML lists: an object in each entry, or a list whose first member is column 1 and whose others are column 2."""
+"""Reader of YAML lists of objects, or of lists: the first member is column 1, the others are column 2."""
 
 from __future__ import annotations
 
@@ -49,18 +49,18 @@ def _yaml(path: str, options: FormOptions) -> Iterator[Row | DataError]:
 
 
 def _refuse_depth(events: Iterable[Any], name: str) -> None:
-    """Refuse brackets in brackets without end, for which the library has no guard."""
+    """Refuse deep nesting, against which the library has no guard."""
     depth = 0
     for event in events:
         kind = type(event).__name__
         depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
         if depth > _DEEPEST:
             where = f"{name}:{event.start_mark.line + 1}"
-            raise DataError("lists in lists in lists; expected texts and lists of texts", where)
+            raise DataError(f"lists in lists, over {_DEEPEST} levels deep; expected texts and lists of texts", where)
 
 
 def _entries(yaml: Any, root: Any, name: str) -> list[Any]:
-    """The nodes of the list of questions."""
+    """Return the nodes of the list of questions."""
     if isinstance(root, yaml.MappingNode):
         parts = _by_name(yaml, root)
         root = next((parts[key] for key in ("conversations", "questions", "pairs") if key in parts), None)
@@ -81,12 +81,12 @@ def _row(yaml: Any, node: Any, where: str) -> Row:
 
 
 def _by_name(yaml: Any, node: Any) -> dict[str, Any]:
-    """The values of an object; keys that are no texts are left out."""
+    """Return the values of an object by key, without keys that are no texts."""
     return {key.value: value for key, value in node.value if isinstance(key, yaml.ScalarNode)}
 
 
 def _plain(yaml: Any, node: Any, where: str) -> str | list[str]:
-    """A text, or a list of texts; a number is the text that stands there, so that 1e-3 and yes stay what they are."""
+    """Return a text, or a list of texts; numbers and booleans stay as written, such as 1e-3 and yes."""
     if isinstance(node, yaml.ScalarNode):
         return str(node.value)
     if isinstance(node, yaml.SequenceNode) and all(isinstance(each, yaml.ScalarNode) for each in node.value):
