@@ -17,7 +17,7 @@ NEAR = 0.015
 @pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
 @pytest.mark.parametrize(("name", "backend"), PAIRS)
 def test_bfloat16_stays_near_float32(name, backend, ragged, problem):
-    case = problem(name, (20, 4, 6, 17), ragged=ragged)
+    case = problem(name, (9, 4, 6, 17), ragged=ragged)
     if isinstance(case.cell, LayerNormLSTMCell):  # gains of 1 enlarge rounding from step to step
         torch.nn.init.constant_(case.cell.gain_hh, 0.3)
     expected, expected_final = case.run("reference")

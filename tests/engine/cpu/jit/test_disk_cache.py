@@ -125,8 +125,7 @@ def test_a_cell_runs_from_the_cache_and_past_a_spoilt_one(monkeypatch):
 def test_processes_may_share_the_folder(tmp_path):
     code = (
         "import torch; from unspool.cells import PeepholeLSTMCell; from unspool.engine import unroll\n"
-        "for width in range(3, 5):\n"
-        "    unroll(PeepholeLSTMCell(2, width), torch.zeros(5, 2, 2), backend='cpu')\n"
+        "unroll(PeepholeLSTMCell(2, 3), torch.zeros(5, 2, 2), backend='cpu')\n"
     )
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "OMP_NUM_THREADS": "1"}
     running = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(2)]

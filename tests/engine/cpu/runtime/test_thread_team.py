@@ -134,7 +134,7 @@ def test_training_finishes_and_is_right_while_other_processes_take_the_cores(use
     try:
         case = make_case("gru-reset-before", SIZE, dtype=torch.float64)
         expected = case.outputs_and_gradients("reference")
-        for _ in range(15):  # fifteen regions there, fifteen back; each waits for a thread that may not be running
+        for _ in range(10):  # ten regions there, ten back; each waits for a thread that may not be running
             assert_agrees(case.outputs_and_gradients("cpu"), expected, torch.float64)
     finally:
         torch.set_num_threads(before)

@@ -38,7 +38,7 @@ SHAPES = [
 NAMES = ["lstm", "gru-reset-before", "lstm-layernorm", "mlstm", "hyperlstm", "own-pair"]
 SIZES = [(1, 1, 1, 1), (5, 33, 32, 64), (3, 17, 31, 200), (40, 5, 6, 17)]
 OTHERS = [*PIECES, *list(ODD)[:6]]
-OTHER_SIZES = [(1, 1, 1, 1), (5, 33, 3, 63), (3, 17, 60, 65), (40, 5, 5, 7)]
+OTHER_SIZES = [(1, 1, 1, 1), (5, 33, 60, 63), (3, 17, 60, 63), (40, 5, 6, 7)]
 WAYS = {
     "tiles": (torch.float32, None),
     "avx512": (torch.float32, AVX512),
