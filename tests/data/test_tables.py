@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from unspool.data import (
+    Layout,
     read_lines,
     read_pairs,
     read_questions,
@@ -16,7 +17,7 @@ from unspool.data import (
 )
 from unspool.data.tables import find_delimiter, has_header
 from unspool.errors import DataError, for_command_line
-from unspool.inputs import LabelledColumns, labelled_rows, read_labelled
+from unspool.inputs import labelled_rows, read_labelled
 
 
 @pytest.fixture
@@ -125,7 +126,8 @@ def test_no_class_is_made_of_a_header(write):
 
 def test_other_data_are_read_from_the_columns_of_the_training(write):
     small = write("v.csv", "Sentiment?;Comment\nyes;it was\n")
-    reader = read_labelled(small, before=("text", LabelledColumns(("Comment",), "Sentiment?")))
+    before = Layout(columns={"text": "Comment", "label": "Sentiment?"}, input="text", values=("Comment",))
+    reader = read_labelled(small, before=before)
     assert [(each.value, each.labels) for each in reader] == [("it was", ("yes",))]
 
 

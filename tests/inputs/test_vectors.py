@@ -12,9 +12,9 @@ import torch
 
 import unspool
 from unspool import Classifier
-from unspool.data import Row, Vectors
+from unspool.data import Layout, Row, Vectors
 from unspool.errors import DataError, ModelFolderError, SettingError
-from unspool.inputs import INPUTS, LabelledColumns, read_labelled
+from unspool.inputs import INPUTS, read_labelled
 from unspool.inputs.vectors.fitted import FittedVectors
 from unspool.layers import FeedForward
 from unspool.training import Reporter
@@ -98,7 +98,7 @@ def test_bad_rows_are_named_or_left_out(tmp_path):
 
 
 def test_other_data_are_read_from_the_same_columns_in_any_order(tmp_path):
-    before = ("vectors", LabelledColumns(("x", "y"), "kind"))
+    before = Layout(columns={"label": "kind"}, input="vectors", values=("x", "y"))
     path = write(tmp_path / "b.csv", "kind,y,x\n", [["a", 2, 1], ["b", 4, 3]])
     assert [each.value for each in read_labelled(path, before=before)] == [(1.0, 2.0), (3.0, 4.0)]
     other = write(tmp_path / "c.csv", "kind,y\n", [["a", "word"], ["b", "other"]])
@@ -110,7 +110,7 @@ def test_other_data_are_read_from_the_same_columns_in_any_order(tmp_path):
 def test_inputs_find_themselves():
     assert list(INPUTS) == ["vectors", "text"]
     rows = [Row("a:1", {"text": "a b", "label": "x"})] * 4
-    assert INPUTS["vectors"].find(rows, None, None, None, unspool.data.Layout()) is None
+    assert INPUTS["vectors"].find(rows, None, None, None, Layout()) is None
 
 
 # ---- the fitted input ----------------------------------------------------------------------------------------------

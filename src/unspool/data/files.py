@@ -65,6 +65,10 @@ class Layout:
     values: tuple[str, ...] = ()
     """The columns of that input."""
 
+    def columns_of(self, *roles: str) -> list[str]:
+        """Return the columns that roles were read from; roles without a column are left out."""
+        return [self.columns[role] for role in roles if role in self.columns]
+
 
 class Reader(Generic[T]):
     """Iterable over the items of files. A second iteration reads again, except for standard input and pipes.

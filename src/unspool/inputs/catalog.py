@@ -45,11 +45,11 @@ def read_labelled(
     column: str | None = None,
     label: str | None = None,
     separator: str | None = None,
-    before: tuple[str, LabelledColumns] | None = None,
+    before: Layout | None = None,
     skip_bad: bool = False,
 ) -> Reader[Any]:
     """Read labelled values from tables; see `read_rows` and `labelled_rows`."""
-    earlier = () if before is None else (*before[1].values, before[1].label)
+    earlier = () if before is None else (*before.values, *before.columns_of("label"))
     names = {name for name in (column, label, *earlier) if name and not name.isdecimal()}
     names |= {*TEXT_NAMES, *LABEL_NAMES}
     rows = read_rows(paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad)
@@ -62,7 +62,7 @@ def labelled_rows(
     column: str | None = None,
     label: str | None = None,
     separator: str | None = None,
-    before: tuple[str, LabelledColumns] | None = None,
+    before: Layout | None = None,
 ) -> Reader[Any]:
     """Read labelled values from rows, with the first input whose columns the table contains.
 
@@ -100,12 +100,16 @@ def _find(
     sample: list[Row],
     column: str | None,
     label: str | None,
-    before: tuple[str, LabelledColumns] | None,
+    before: Layout | None,
     layout: Layout,
 ) -> tuple[InputEntry, LabelledColumns]:
-    entries = list(INPUTS.values()) if before is None else [INPUTS[before[0]]]
+    earlier = None
+    entries = list(INPUTS.values())
+    if before is not None and before.input and "label" in before.columns:
+        entries = [INPUTS[before.input]]
+        earlier = LabelledColumns(before.values, before.columns["label"])
     for entry in entries:
-        columns = entry.find(sample, column, label, None if before is None else before[1], layout)
+        columns = entry.find(sample, column, label, earlier, layout)
         if columns is not None:
             return entry, columns
     raise DataError(

@@ -56,17 +56,17 @@ def check_data(task: str, settings: Any, parts: Mapping[str, Paths]) -> Report:
         raise UsageError(f"the task {task!r} makes its own data; there is nothing to check")
     checks = Checks(entry.sides, entry.label, several=getattr(settings, "several", False))
     report = Report(task, checks=checks)
-    columns: dict[str, str] = {}
+    before: Layout | None = None
     for part, paths in parts.items():
         data = import_module(f"unspool.tasks.{task}.data")
-        reader = data.open_data(settings, paths, list(columns.values()), skip_bad=True)
+        reader = data.open_data(settings, paths, before, skip_bad=True)
         try:
             for sample in data.samples(reader):
                 checks.add(part, sample)
         except DataError as error:
             if not reader.skipped or _NONE_LEFT_OUT not in error.message:
                 raise
-        columns = columns or dict(reader.layout.columns)
+        before = before or reader.layout
         report.layouts[part] = reader.layout
         report.findings += _bad_lines(reader, part, skip_bad=getattr(settings.data, "skip_bad", False))
     report.findings += checks.findings()

@@ -16,6 +16,7 @@ from unspool.cells import Cell, watch
 from unspool.data import (
     TEXT_NAMES,
     DataSource,
+    Layout,
     Paths,
     RowsInMemory,
     Unlabelled,
@@ -241,7 +242,8 @@ class Task(Trainable[E, F]):
             DataError: If a file is missing, empty or in another format.
         """
         role, usual = self._input_role
-        return read_unlabelled(paths, format=format, columns=self._columns_of(role), usual=usual)
+        columns = [] if self._read_as is None else self._read_as.columns_of(role)
+        return read_unlabelled(paths, format=format, columns=columns, usual=usual)
 
     def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
         """Return notes that belong beside the scores of `evaluate`, such as labels absent from the training data."""
@@ -308,5 +310,6 @@ class Task(Trainable[E, F]):
         task = load_task(cls, Path(folder), cell)
         data = task.record.data.get("train") if task.record else None
         columns = data.get("columns") if isinstance(data, dict) else None
-        task._columns = {str(role): str(name) for role, name in columns.items()} if isinstance(columns, dict) else {}
+        if isinstance(columns, dict):
+            task._read_as = Layout(columns={str(role): str(name) for role, name in columns.items()})
         return task

@@ -57,10 +57,8 @@ class Trainable(ABC, Generic[E, F]):
         self._skipped = 0
         self._unfinished: str | None = None
         """Warning for users of the model if training is not complete."""
-        self._columns: dict[str, str] = {}
-        """Columns of the training data by role; other data are read from the same columns."""
-        self._value_columns: tuple[str, ...] = ()
-        """Columns of an input that spans several columns, in the order of the training data."""
+        self._read_as: Layout | None = None
+        """Layout of the training data; other data are read the same way."""
         self._layout = Layout()
         """Layout of the files read last."""
         self._scratch: Path | None = None
@@ -104,10 +102,6 @@ class Trainable(ABC, Generic[E, F]):
         """Store the layout and the number of skipped examples of a reader after reading."""
         self._skipped += reader.skipped
         self._layout = reader.layout
-
-    def _columns_of(self, *roles: str) -> list[str]:
-        """Columns of the training data for some roles; empty before training."""
-        return [self._columns[role] for role in roles if role in self._columns]
 
     def _final_score(self, model: nn.Module, examples: E) -> dict[str, float]:
         """Compute the reported scores. They may take longer than the scores that select the best weights."""

@@ -176,7 +176,7 @@ class Assistant(Task[Questions, FittedAssistant]):
         return self.settings.data.question or "question", self.settings.data.answer or "answer"
 
     def _read(self, source: DataSource) -> Questions:
-        reader = open_data(self.settings, source, self._columns_of("question", "answer"))
+        reader = open_data(self.settings, source, self._read_as)
         questions = Questions(merge_questions(reader))
         self._remember(reader)
         return questions

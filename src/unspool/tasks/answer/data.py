@@ -9,6 +9,7 @@ import numpy as np
 
 from unspool.data import (
     DataSource,
+    Layout,
     Question,
     Reader,
     RowsInMemory,
@@ -20,6 +21,7 @@ from unspool.data import (
 )
 from unspool.tasks.answer.settings import AssistantSettings
 from unspool.tasks.contracts import Examples
+from unspool.tasks.parts.data_settings import table_options
 
 __all__ = ["Questions", "in_wordings", "note_of_shared", "open_data", "samples", "whole"]
 
@@ -59,32 +61,32 @@ class Questions(list[Question], Examples):
 
 
 def open_data(
-    settings: AssistantSettings, source: DataSource, columns: Sequence[str] = (), *, skip_bad: bool | None = None
+    settings: AssistantSettings, source: DataSource, before: Layout | None = None, *, skip_bad: bool | None = None
 ) -> Reader[Question]:
     """Open questions and answers for reading.
 
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Columns of question and answer that other data of the task were read from.
+        before: Layout of the task's earlier data; the source is read the same way.
         skip_bad: Leave bad lines out and count them; as the settings say if omitted.
 
     Raises:
         DataError: If a file is missing, empty or of unknown form.
     """
-    data = settings.data
-    skip_bad = data.skip_bad if skip_bad is None else skip_bad
+    data, options = settings.data, table_options(settings.data, skip_bad)
     if isinstance(source, RowsInMemory):
-        return questions_of_rows(source.reader(skip_bad=skip_bad), question=data.question, answer=data.answer)
+        return questions_of_rows(
+            source.reader(skip_bad=options["skip_bad"]),
+            question=data.question,
+            answer=data.answer,
+        )
     return read_questions(
         source,
-        format=data.format,
-        header=data.header,
-        delimiter=data.delimiter,
         question=data.question,
         answer=data.answer,
-        columns=columns,
-        skip_bad=skip_bad,
+        columns=[] if before is None else before.columns_of("question", "answer"),
+        **options,
     )
 
 

@@ -17,6 +17,7 @@ from unspool.data import (
     Examples,
     Labelled,
     Labels,
+    Layout,
     Paths,
     Reader,
     Tokens,
@@ -25,7 +26,7 @@ from unspool.data import (
     read_unlabelled,
 )
 from unspool.errors import counted
-from unspool.inputs import INPUTS, LabelledColumns
+from unspool.inputs import INPUTS
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.layers import Readout, initialize
@@ -127,21 +128,21 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return self.settings.data.text or "text", self.settings.data.label or "label"
 
     def _read(self, source: DataSource) -> LabelledExamples:
-        reader = open_data(self.settings, source, before=self._columns_before())
+        reader = open_data(self.settings, source, self._layout_before())
         examples = LabelledExamples.of(reader)
         self._remember(reader)
         if self.settings.network.network == "auto":
             self.settings = self.settings.replace(**{"network.network": INPUTS[examples.input].network})
         return examples
 
-    def _columns_before(self) -> tuple[str, LabelledColumns] | None:
-        """Input and columns of the training data; None before training."""
-        label = self._columns.get("label")
-        if label is None:
-            return None
-        if "text" in self._columns:
-            return "text", LabelledColumns((self._columns["text"],), label)
-        return "vectors", LabelledColumns(self._value_columns or self.fitted.input.columns, label)
+    def _layout_before(self) -> Layout | None:
+        """Return the layout of the training data; of a loaded model, with the columns that its input recorded."""
+        before = self._read_as
+        if before is None or before.input:
+            return before
+        if self._fitted is None or not self._fitted.input.columns:
+            return replace(before, input="text", values=tuple(before.columns_of("text")))
+        return replace(before, input=self._fitted.input.kind, values=self._fitted.input.columns)
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
         """Open inputs without labels for reading; see `Task.read_inputs`."""

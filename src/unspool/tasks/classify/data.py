@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.data import DataSource, Reader, RowsInMemory, Sample, split
-from unspool.inputs import LabelledColumns, labelled_rows, read_labelled
+from unspool.data import DataSource, Layout, Reader, RowsInMemory, Sample, split
+from unspool.inputs import labelled_rows, read_labelled
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.contracts import Examples
+from unspool.tasks.parts.data_settings import table_options
 
 __all__ = ["LabelledExamples", "open_data", "samples"]
 
@@ -60,36 +61,25 @@ class LabelledExamples(Examples):
 
 
 def open_data(
-    settings: ClassifierSettings,
-    source: DataSource,
-    columns: Sequence[str] = (),
-    *,
-    skip_bad: bool | None = None,
-    before: tuple[str, LabelledColumns] | None = None,
+    settings: ClassifierSettings, source: DataSource, before: Layout | None = None, *, skip_bad: bool | None = None
 ) -> Reader[Any]:
     """Open labelled inputs for reading.
 
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Text column and label column of earlier data; see `before`.
+        before: Layout of the task's earlier data; the source is read the same way.
         skip_bad: Skip and count malformed lines; by the settings if omitted.
-        before: Input and columns of the task's earlier data; the source is read the same way.
 
     Raises:
         DataError: If a file is missing, empty or in an unknown format.
     """
-    data = settings.data
-    skip_bad = data.skip_bad if skip_bad is None else skip_bad
-    separator = data.separator if settings.several else None
-    if before is None and len(columns) == 2 and "columns" not in columns[0]:
-        before = ("text", LabelledColumns((columns[0],), columns[1]))
-    options: dict[str, Any] = {"column": data.text, "label": data.label, "separator": separator, "before": before}
+    data, options = settings.data, table_options(settings.data, skip_bad)
+    columns: dict[str, Any] = {"column": data.text, "label": data.label, "before": before}
+    columns["separator"] = data.separator if settings.several else None
     if isinstance(source, RowsInMemory):
-        return labelled_rows(source.reader(skip_bad=skip_bad), **options)
-    return read_labelled(
-        source, format=data.format, header=data.header, delimiter=data.delimiter, skip_bad=skip_bad, **options
-    )
+        return labelled_rows(source.reader(skip_bad=options["skip_bad"]), **columns)
+    return read_labelled(source, **options, **columns)
 
 
 def samples(examples: Iterable[Any]) -> Iterator[Sample]:
@@ -100,11 +90,9 @@ def samples(examples: Iterable[Any]) -> Iterator[Sample]:
 
 def _shown(value: Any) -> str:
     """Format a value for people: a text, a list of words, or numbers."""
-    return (
-        value
-        if isinstance(value, str)
-        else " ".join(f"{part:g}" if isinstance(part, float) else part for part in value)
-    )
+    if isinstance(value, str):
+        return value
+    return " ".join(f"{part:g}" if isinstance(part, float) else part for part in value)
 
 
 def _is_text(value: Any) -> bool:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from unspool.data.forms import forms_of
 from unspool.data.tables import delimiter_character
 from unspool.errors import DataError, SettingError
 from unspool.settings import Fraction, Settings
 
-__all__ = ["ReadingSettings", "SplitSettings", "TableSettings"]
+__all__ = ["ReadingSettings", "SplitSettings", "TableSettings", "table_options"]
 
 
 class SplitSettings(Settings):
@@ -50,3 +50,14 @@ class TableSettings(ReadingSettings):
                 delimiter_character(self.delimiter)
             except DataError as error:
                 raise SettingError(error.message) from None
+
+
+def table_options(data: TableSettings, skip_bad: bool | None) -> dict[str, Any]:
+    """Return the arguments of a reader of tables that settings describe.
+
+    Args:
+        data: The settings.
+        skip_bad: Whether malformed lines are skipped and counted; by the settings if None.
+    """
+    skip_bad = data.skip_bad if skip_bad is None else skip_bad
+    return {"format": data.format, "header": data.header, "delimiter": data.delimiter, "skip_bad": skip_bad}

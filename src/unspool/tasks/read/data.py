@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.data import DataSource, Reader, RowsInMemory, Sample, Story, read_stories, split, stories_of_rows
+from unspool.data import DataSource, Layout, Reader, RowsInMemory, Sample, Story, read_stories, split, stories_of_rows
 from unspool.tasks.contracts import Examples
 from unspool.tasks.read.settings import ReaderSettings
 
@@ -44,14 +44,14 @@ class Stories(Examples):
 
 
 def open_data(
-    settings: ReaderSettings, source: DataSource, columns: Sequence[str] = (), *, skip_bad: bool | None = None
+    settings: ReaderSettings, source: DataSource, before: Layout | None = None, *, skip_bad: bool | None = None
 ) -> Reader[Story]:
     """Open stories for reading.
 
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Ignored; the columns of stories have fixed names.
+        before: Layout of the task's earlier data; the source is read the same way.
         skip_bad: Skip and count malformed lines; by the settings if omitted.
 
     Raises:

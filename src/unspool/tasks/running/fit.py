@@ -172,10 +172,9 @@ class _Fitting(Generic[D]):
         for source in (train, valid, test):
             if source is not None and not isinstance(source, RowsInMemory):
                 _refuse_streams(paths_of(source))
-        task._columns, task._value_columns, task._layout = {}, (), Layout()
+        task._read_as, task._layout = None, Layout()
         examples = task._read(train)
-        self.layout = task._layout
-        task._columns, task._value_columns = dict(self.layout.columns), self.layout.values
+        self.layout = task._read_as = task._layout
         held: dict[str, Data[D]] = {}
         for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
             if source is not None:

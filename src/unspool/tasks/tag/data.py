@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from unspool.data import (
     DataSource,
     Glued,
+    Layout,
     Reader,
     RowsInMemory,
     Sample,
@@ -85,14 +86,14 @@ def column_names(data: ColumnSettings) -> tuple[str, str]:
 
 
 def open_data(
-    settings: TaggerSettings, source: DataSource, columns: Sequence[str] = (), *, skip_bad: bool | None = None
+    settings: TaggerSettings, source: DataSource, before: Layout | None = None, *, skip_bad: bool | None = None
 ) -> Reader[TaggedSentence]:
     """Open tagged sentences for reading.
 
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Ignored; each file determines its columns of words and tags.
+        before: Layout of the task's earlier data; the source is read the same way.
         skip_bad: Skip and count sentences with a malformed line; by the settings if omitted.
 
     Raises:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.data import DataSource, Pair, Reader, RowsInMemory, Sample, pairs_of_rows, read_pairs, split
+from unspool.data import DataSource, Layout, Pair, Reader, RowsInMemory, Sample, pairs_of_rows, read_pairs, split
 from unspool.tasks.contracts import Examples
+from unspool.tasks.parts.data_settings import table_options
 from unspool.tasks.translate.settings import TranslatorSettings
 
 __all__ = ["PairExamples", "open_data", "samples"]
@@ -57,32 +58,28 @@ class PairExamples(Examples):
 
 
 def open_data(
-    settings: TranslatorSettings, source: DataSource, columns: Sequence[str] = (), *, skip_bad: bool | None = None
+    settings: TranslatorSettings, source: DataSource, before: Layout | None = None, *, skip_bad: bool | None = None
 ) -> Reader[Pair]:
     """Open pairs for reading.
 
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Source and target columns of the task's earlier data.
+        before: Layout of the task's earlier data; the source is read the same way.
         skip_bad: Skip and count malformed lines; by the settings if omitted.
 
     Raises:
         DataError: If a file is missing, empty or in an unknown format.
     """
-    data = settings.data
-    skip_bad = data.skip_bad if skip_bad is None else skip_bad
+    data, options = settings.data, table_options(settings.data, skip_bad)
     if isinstance(source, RowsInMemory):
-        return pairs_of_rows(source.reader(skip_bad=skip_bad), source=data.source, target=data.target)
+        return pairs_of_rows(source.reader(skip_bad=options["skip_bad"]), source=data.source, target=data.target)
     return read_pairs(
         source,
-        format=data.format,
-        header=data.header,
-        delimiter=data.delimiter,
         source=data.source,
         target=data.target,
-        columns=columns,
-        skip_bad=skip_bad,
+        columns=[] if before is None else before.columns_of("source", "target"),
+        **options,
     )
 
 

@@ -135,7 +135,7 @@ class Translator(Task[PairExamples, FittedTranslator]):
         return self.settings.data.source or "source", self.settings.data.target or "target"
 
     def _read(self, source: DataSource) -> PairExamples:
-        reader = open_data(self.settings, source, self._columns_of("source", "target"))
+        reader = open_data(self.settings, source, self._read_as)
         examples = PairExamples.of(reader)
         self._remember(reader)
         return examples

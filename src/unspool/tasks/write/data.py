@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from unspool.data import DataSource, Line, Reader, Row, RowsInMemory, Sample, read_lines
+from unspool.data import DataSource, Layout, Line, Reader, Row, RowsInMemory, Sample, read_lines
 from unspool.errors import DataError
 from unspool.tasks.write.settings import LanguageModelSettings
 
@@ -12,14 +12,14 @@ __all__ = ["open_data", "samples", "text_of"]
 
 
 def open_data(
-    settings: LanguageModelSettings, source: DataSource, columns: Sequence[str] = (), *, skip_bad: bool | None = None
+    settings: LanguageModelSettings, source: DataSource, before: Layout | None = None, *, skip_bad: bool | None = None
 ) -> Reader[Line]:
     """Open running text for reading, line by line.
 
     Args:
         settings: The settings of the task.
         source: Files, or rows in memory.
-        columns: Ignored; running text has no columns.
+        before: Layout of the task's earlier data; the source is read the same way.
         skip_bad: Skip and count lines that are not UTF-8.
 
     Raises:
