@@ -362,7 +362,7 @@ def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
     (tmp_path / "my_cell.py").write_text(OWN_CELL)
     words = ["train", "classify", models / "train.tsv", "--out", "m", *SMALL]
     shell(*words, "--cell", "my_cell.py:Leaky")
-    assert "opening it would run that code" in shell.refuses("predict", "m", stdin="x\n")
+    assert "loading it executes its code" in shell.refuses("predict", "m", stdin="x\n")
     assert "going on would run that code" in shell.refuses("train", "--resume", "m", "--quiet")
     shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
     shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")

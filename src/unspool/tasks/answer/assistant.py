@@ -126,7 +126,7 @@ class Assistant(Task[Questions, FittedAssistant]):
     settings_type: ClassVar[type[Settings]] = AssistantSettings
     fitted_type: ClassVar[type[FittedAssistant]] = FittedAssistant
     _input_role: ClassVar[tuple[str, tuple[str, ...]]] = ("question", ("question", "query", "input", "text", "1"))
-    summary: ClassVar[str] = "Answers questions from the pairs it was given."
+    summary: ClassVar[str] = "Answers questions from pairs of questions and answers."
 
     def __init__(self, settings: AssistantSettings | None = None, **values: Unpack[AssistantKeywords]) -> None:
         super().__init__(settings, **values)

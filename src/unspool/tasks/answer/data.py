@@ -107,7 +107,7 @@ def note_of_shared(examples: Sequence[Question]) -> list[str]:
     count = f"{len(shared):,} wordings belong" if len(shared) > 1 else "1 wording belongs"
     return [
         f"{count} to several questions: {', '.join(parts)}{' ...' if len(shared) > _EXAMPLES else ''}. "
-        f"Asked so, the assistant takes the question whose other wordings and answers fit best, and shows all"
+        f"For these wordings, the assistant answers from the question with the most similar key, and shows all of them"
     ]
 
 

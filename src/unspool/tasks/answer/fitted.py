@@ -108,7 +108,7 @@ class FittedAssistant(Fitted):
             UsageError: If there is no generator.
         """
         if self.vocabulary is None:
-            raise UsageError(f"this assistant has no generator that could write; train one with {option('generator')}")
+            raise UsageError(f"this assistant has no generator; train one with {option('generator')}")
         return self.vocabulary
 
     def encode(self, texts: Sequence[str]) -> Sequences:

@@ -23,5 +23,5 @@ def check_output(output: Tensor, where: str) -> None:
     if not torch.isfinite(output).all():
         raise DecodingError(
             f"{where}: the network's output is not finite; its weights are damaged or far too large: train it again, "
-            f"with a lower learning_rate if the training did this"
+            f"with a lower learning_rate if the training diverged"
         )

@@ -82,7 +82,7 @@ def fit_task(
     device = choose_device(task.settings.training.device.partition(":")[0])
     world = join("cuda" if device.type == "cuda" else "cpu")
     if out is None and world.size > 1:
-        raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
+        raise UsageError(f"several processes need a shared folder: {option('out', 'FOLDER')}")
     task._find_cell()
     place = beside(out, resume=resume, clear=world.first) if out is not None and overwrite else out
     with (
@@ -93,7 +93,7 @@ def fit_task(
         reporters = together(main, [*callbacks, LogReporter()]) if world.first else Reporter()
         fitting = _Fitting(task, folder, world, reporters, allow)
         fitting.out = out
-        with fitting.stoppable(kept=out is not None):
+        with fitting.stoppable(has_folder=out is not None):
             splits = fitting.read(train, valid, test)
             if resume and world.first:
                 finish_generation(folder)
@@ -104,7 +104,7 @@ def fit_task(
                 write_record(folder, fitting.record)
                 if baselines and not fitting.record.baselines:
                     fitting.compare_with_baselines(splits)
-            fitting.train(splits, resume, kept=out is not None)
+            fitting.train(splits, resume, has_folder=out is not None)
             if world.first:
                 fitting.report(splits)
                 if out is not None:
@@ -136,7 +136,7 @@ class _Fitting(Generic[D]):
         return self.task.record
 
     @contextmanager
-    def stoppable(self, *, kept: bool) -> Iterator[None]:
+    def stoppable(self, *, has_folder: bool) -> Iterator[None]:
         """Stop immediately on ctrl-C outside the training loop; unsaved work there is lost.
 
         With several processes, each gets its own signal at a different point, and ends with Python's default handler.
@@ -148,10 +148,10 @@ class _Fitting(Generic[D]):
             with Interrupts() as interrupts, interrupts.at_once():
                 yield
         except KeyboardInterrupt:
-            raise self._interrupted(kept=kept) from None
+            raise self._interrupted(has_folder=has_folder) from None
 
-    def _interrupted(self, *, kept: bool) -> Interrupted:
-        if not kept:
+    def _interrupted(self, *, has_folder: bool) -> Interrupted:
+        if not has_folder:
             return Interrupted("stopped; nothing is kept, since no folder was named (out)")
         if not (self.folder / RECORD).exists():
             return Interrupted("stopped before training began; nothing is kept, so start again as before")
@@ -280,7 +280,7 @@ class _Fitting(Generic[D]):
         if summary:
             self.reporter.note(f"baselines on {where} ({metric}): {summary} ({time.monotonic() - started:.0f} s)")
 
-    def train(self, splits: Splits[D], resume: bool, *, kept: bool) -> None:
+    def train(self, splits: Splits[D], resume: bool, *, has_folder: bool) -> None:
         """Run the training loop; the model then holds the best weights."""
         task, valid, (metric, higher) = self.task, splits.valid, self.task.metric
         settings = task.settings.training
@@ -300,8 +300,8 @@ class _Fitting(Generic[D]):
             resume=resume,
             allow=self.allow,
             reporter=self.reporter,
-            resume_with=self._way_on() if kept else None,
-            use_with=way_to_use(self.folder, task.name, task.settings) if kept else None,
+            resume_with=self._way_on() if has_folder else None,
+            use_with=way_to_use(self.folder, task.name, task.settings) if has_folder else None,
             shorten=task._shorter(),
         )
         task.model.eval()

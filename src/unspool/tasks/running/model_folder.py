@@ -118,7 +118,7 @@ def read_record(folder: Path) -> Record:
         raise ModelFolderError(f"{path} is damaged: {error}") from None
     version = tree.get("format") if isinstance(tree, dict) else None
     if not isinstance(version, int):
-        raise ModelFolderError(f"{path} is damaged: it does not say which format it has")
+        raise ModelFolderError(f"{path} is damaged: it has no format number")
     if version > FORMAT:
         raise ModelFolderError(
             f"{folder} was saved by a newer Unspool (folder format {version}, this one reads up to {FORMAT}): "
@@ -182,7 +182,7 @@ def new_folder(out: Path | None, *, resume: bool, first: bool = True) -> Iterato
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MachineError(f"{out} can't be made: {error.strerror}") from error
+        raise MachineError(f"{out} can't be created: {error.strerror}") from error
     with lock_folder(out) if first else nullcontext():
         try:
             yield out
@@ -254,7 +254,8 @@ def _refuse_to_replace(folder: Path) -> None:
     strange = sorted(path.name for path in folder.iterdir() if path.name not in _PARTS and path.suffix != ".partial")
     if strange:
         raise UsageError(
-            f"{folder} also holds {', '.join(strange[:3])}, which no model has; move it away, or name another folder"
+            f"{folder} also holds {', '.join(strange[:3])}, which is not part of a model; "
+            f"move it away, or name another folder"
         )
 
 

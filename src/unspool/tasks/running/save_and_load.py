@@ -56,8 +56,8 @@ def _next_generation(task: Trainable[Any, Any], folder: Path) -> int:
         last = read_record(folder).generation
     if task._home == folder.resolve() and last != task.record.generation:
         raise ModelFolderError(
-            f"{folder} was written by another process since this model was opened; saving it would undo that. "
-            f"Open it again, or go on with its training, and repeat what you did"
+            f"{folder} was written by another process since this model was opened; saving would undo those changes. "
+            f"Load it again, or resume its training, and repeat your changes"
         )
     return last + 1
 
@@ -97,7 +97,7 @@ def _stored_weights(task: Trainable[Any, Any], folder: Path, record: Record, fin
     path = final if best is None else best.path
     if not os.path.lexists(path):
         raise ModelFolderError(
-            f"{folder} holds no weights yet: its training has not come to its first validation; "
+            f"{folder} holds no weights yet: its training has not reached its first validation; "
             f"go on with: {way_on(folder, task.settings)}"
         )
     return path, best
@@ -123,8 +123,8 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
         if cell is None:
             bare = split_name(name)[0]
             raise ModelFolderError(
-                f"{folder} uses a cell of its owner's, {name!r}; opening it would run that code. If you trust it, "
-                f"name it: {wording(f'--cell {bare}', f'unspool.load(folder, cell={bare!r})')}"
+                f"{folder} uses a custom cell, {name!r}; loading it executes its code. If you trust it, "
+                f"load it with {wording(f'--cell {bare}', f'unspool.load(folder, cell={bare!r})')}"
             )
         task._own_cell = cell_class(with_recorded_options(cell, name))
     return task
