@@ -180,7 +180,7 @@ def test_what_is_typed_wrongly_does_not_end_a_conversation(monkeypatch, capsys, 
     assert [err for _, err in heard[1 : len(typed) + 1]] == list(typed.values())
     assert all(out == "" for out, _ in heard[1 : len(typed) + 1])
     written, looked, helped, last = heard[-4:]
-    assert written == ("", "this assistant has no generator that could write; train one with --generator\n")
+    assert written == ("", "this assistant has no generator; train one with --generator\n")
     assert "pelicans" in looked[0]
     assert [line.split()[0] for line in helped[0].splitlines()] == ["/why", "/look", "/write", "/add", "/sure", "/bye"]
     assert last == ("", "")

@@ -362,7 +362,7 @@ def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
     (tmp_path / "my_cell.py").write_text(OWN_CELL)
     words = ["train", "classify", models / "train.tsv", "--out", "m", *SMALL]
     shell(*words, "--cell", "my_cell.py:Leaky")
-    assert "opening it would run that code" in shell.refuses("predict", "m", stdin="x\n")
+    assert "loading it executes its code" in shell.refuses("predict", "m", stdin="x\n")
     assert "resuming executes its code" in shell.refuses("train", "--resume", "m", "--quiet")
     shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
     shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")
@@ -377,7 +377,7 @@ def test_options_of_a_cell_stand_in_brackets(shell, tmp_path, models, monkeypatc
     trained = shell(*words, "--cell", "my_cell.py:Leaky( share=0.25,twice=true )")
     assert "my_cell.py:Leaky(share=0.25, twice=True), 1 layer" in trained.stderr
     refusal = shell.refuses("predict", "m", stdin="x\n")
-    assert refusal.endswith("name it: --cell my_cell.py:Leaky")
+    assert refusal.endswith("load it with --cell my_cell.py:Leaky")
     shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
     shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")
     other = shell.refuses("train", "--resume", "m", "--cell", "my_cell.py:Leaky(share=0)", "--quiet", code=2)

@@ -102,7 +102,7 @@ def test_a_tagger_parts_raw_text_as_its_treebank(tmp_path):
 
     small = {"hidden": 4, "embedding": 3, "epochs": 1, "character_hidden": 4, "character_embedding": 3, "seed": 1}
     Tagger(**small).fit(path, valid=path, out=tmp_path / "m", reporter=Notes())
-    assert any("part 18 forms that text writes as one word" in note and "du → de le" in note for note in notes)
+    assert any("split 18 multiword tokens" in note and "du → de le" in note for note in notes)
     model = load(tmp_path / "m")
     said = model.predict(["Il n'a pas du vin."])[0]
     assert said.words == ["Il", "n'", "a", "pas", "de", "le", "vin", "."]

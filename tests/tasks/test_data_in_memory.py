@@ -231,7 +231,7 @@ def test_data_without_labels_are_answered_with_a_sentence(data, labels, error, m
 @pytest.mark.parametrize(("data", "labels"), [([("0 1", "1 0")], None), ("copy", ["x"]), ([], None), (3, None)])
 def test_an_algorithm_takes_no_examples(data, labels):
     with pytest.raises(
-        UsageError, match=r"the exercises of an algorithm are made up: name one of copy, .*fit\('copy'\)"
+        UsageError, match=r"the exercises of an algorithm are generated: name one of copy, .*fit\('copy'\)"
     ):
         Algorithm().fit(data, labels, reporter=SILENT)
 

@@ -242,7 +242,7 @@ def test_a_cell_of_ones_own_trains_traces_and_asks_before_its_code_runs(reviews,
     assert trace.tokens == ("a", "joy", "to", "see")
     assert {"layer 1 forward / echo", "layer 1 backward / echo"} <= set(trace.arrays)
     assert np.array_equal(trace.array("layer 1 forward / echo"), trace.array("layer 1 forward / h"))
-    with pytest.raises(ModelFolderError, match="opening it would run that code"):
+    with pytest.raises(ModelFolderError, match="loading it executes its code"):
         unspool.load(tmp_path / "m")
     again = unspool.load(tmp_path / "m", cell=EchoCell)
     assert again.predict(["joy"])[0].probabilities == model.predict(["joy"])[0].probabilities

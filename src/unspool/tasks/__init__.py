@@ -1,4 +1,4 @@
-"""What people train: estimators that read files, fit, predict, explain themselves, save and load."""
+"""Tasks: estimators that read files, train, predict, evaluate, trace, save and load."""
 
 from __future__ import annotations
 
@@ -76,20 +76,20 @@ def load(folder: str | Path, task: type[_T], *, cell: str | type[Cell[Any]] | No
 def load(
     folder: str | Path, task: type[Task[Any, Any]] | None = None, *, cell: str | type[Cell[Any]] | None = None
 ) -> Task[Any, Any]:
-    """Open a model folder.
+    """Load a trained model from its folder.
 
     Args:
-        folder: The folder.
-        task: The class that the model must have, as `Classifier`; the result is of that type. Any, if omitted.
-        cell: The cell of your own that the model was trained with; a folder never imports code by itself.
+        folder: The model folder.
+        task: Expected class of the model, as `Classifier`, which is also the type of the result; any if omitted.
+        cell: The custom cell that the model was trained with. Loading imports no code unless this argument names it.
 
     Raises:
-        ModelFolderError: If the folder is damaged, newer, holds no weights yet, needs `cell`, or holds a model of
-            another task than `task`.
-        UsageError: If `task` is no class of a task.
+        ModelFolderError: If the folder is damaged, newer, without weights, needs `cell`, or holds a model of a task
+            other than `task`.
+        UsageError: If `task` is not a task class.
 
     Warns:
-        UnfinishedTrainingWarning: If training has not come to its end. The weights are then the best so far.
+        UnfinishedTrainingWarning: If training is not complete. The weights are then the best so far.
     """
     from pathlib import Path
 

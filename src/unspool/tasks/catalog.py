@@ -1,4 +1,4 @@
-"""Catalog of tasks: finds the folder of every task, and reads its entry without importing torch."""
+"""Catalog of tasks: discovers the task folders and their entries, without importing torch."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def _entries() -> Iterator[TaskEntry]:
 TASKS: Mapping[str, TaskEntry] = MappingProxyType(
     {entry.name: entry for entry in sorted(_entries(), key=lambda entry: (entry.order, entry.name))}
 )
-"""Every task by its name, in the order of the help."""
+"""All tasks by name, in the order of the help."""
 
 
 def task_entry(name: str) -> TaskEntry:
     """Return the entry of a task.
 
     Raises:
-        UsageError: If there is no such task.
+        UsageError: If the task does not exist.
     """
     if name not in TASKS:
         raise UsageError(f"there is no task {name!r}{nearest(name, TASKS)}; choose one of {', '.join(TASKS)}")

@@ -1,4 +1,4 @@
-"""Reading and checking the data of a task without training it; imports no torch."""
+"""Data checks of a task without training, and detection of the task from files; imports no torch."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _NONE_LEFT_OUT = "there is nothing to read"
 
 @dataclass
 class Report:
-    """What is in the data of a task, and what is odd about them."""
+    """Summary and problems of the data of a task."""
 
     task: str
     layouts: dict[str, Layout] = field(default_factory=dict)
-    """How the files of each part were read."""
+    """Layout of the files of each data set: train, valid, test."""
     checks: Checks = field(default_factory=lambda: Checks(()))
     findings: list[Finding] = field(default_factory=list)
 
     @property
     def errors(self) -> int:
-        """How many findings training would stop at."""
+        """Number of problems that would stop training."""
         return sum(finding.level == "error" for finding in self.findings)
 
 
@@ -44,12 +44,12 @@ def check_data(task: str, settings: Any, parts: Mapping[str, Paths]) -> Report:
 
     Args:
         task: Name of the task.
-        settings: Its settings, of which those of the data are looked at.
-        parts: Files by part: train, valid, test. Those of the training come first.
+        settings: Settings of the task; only the data settings matter.
+        parts: Files by data set: train, valid, test. The training data come first.
 
     Raises:
         DataError: If files can't be read at all.
-        UsageError: If the task makes its data up.
+        UsageError: If the task generates its data.
     """
     entry = task_entry(task)
     if not entry.sides:
@@ -89,11 +89,11 @@ def _bad_lines(reader: Reader[Any], part: str, *, skip_bad: bool) -> Iterator[Fi
 
 
 def guess_task(paths: Paths) -> str:
-    """Guess for which task files are, by their form and columns.
+    """Guess the task for some files, by their format and columns.
 
     Raises:
-        UsageError: If that is not clear.
-        DataError: If there is no such file.
+        UsageError: If the task is ambiguous.
+        DataError: If a file does not exist.
     """
     files = find_files(paths)
     suffix = suffix_of(files[0])
@@ -108,9 +108,9 @@ def guess_task(paths: Paths) -> str:
         columns = {name.casefold() for name in first.values}
     except DataError:
         return _guess_of_text(files)
-    found = [task for task, own in roles.items() if all(columns.intersection(names) for names in own)]
-    if found:
-        return found[-1]  # of several, the rarer task
+    candidates = [task for task, own in roles.items() if all(columns.intersection(names) for names in own)]
+    if candidates:
+        return candidates[-1]  # the least common task
     try:
         for _ in zip(range(2), read_labelled(files[:1]), strict=False):
             pass
@@ -120,7 +120,7 @@ def guess_task(paths: Paths) -> str:
 
 
 def _guess_of_text(files: list[str]) -> str:
-    """The task of a file that is no table."""
+    """Guess the task of files that are not tables."""
     for task, reader in (("read", read_stories(files[0])), ("tag", read_sentences(files[0]))):
         try:
             next(iter(reader))

@@ -1,4 +1,4 @@
-"""The classes of tasks, imported when they are asked for."""
+"""Lazy import of task classes by name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def task_class(name: str) -> type[Task[Any, Any]]:
     """Import the class of a task.
 
     Raises:
-        UsageError: If there is no such task.
+        UsageError: If the task does not exist.
     """
     entry = task_entry(name)
     kind: type[Task[Any, Any]] = getattr(import_module(f"unspool.tasks.{entry.path}"), entry.task)

@@ -1,4 +1,4 @@
-"""Train several networks on the same data with an equal budget, each from several seeds."""
+"""`compare`: train several networks on the same data with an equal budget and several seeds, and score them."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 __all__ = ["compare"]
 
 Networks = Sequence[Any] | Mapping[str, Any]
-"""Names or cell classes; or by name, each a name, a cell class or a dictionary of settings."""
+"""Names or cell classes; or a mapping from titles to names, cell classes or dictionaries of settings."""
 
 _FAILS_ALONE = (TrainingError, CellError, BackendError, DecodingError)
-"""What may go wrong with one network; anything else would go wrong with the next too."""
+"""Errors specific to one network; other errors stop the comparison."""
 _MOST_SEEDS = 1000
 
 
@@ -55,38 +55,39 @@ def compare(
     settings: Settings | None = None,
     **values: Any,
 ) -> Comparison:
-    """Train several networks on the same data with an equal budget, each from several seeds, and score them.
+    """Train several networks on the same data with an equal budget and several seeds, and score them.
 
-    Each sees the same data, split and number of updates; all other settings are alike too, and none stops early unless
-    `patience` says so. A seed decides the starting weights, the order of the data, dropout and, without validation
-    data, what is held out: networks are compared seed by seed. A training that fails (its loss is no number, its cell
-    breaks) is counted, and the others go on.
+    All networks have the same data, split, number of updates and other settings. No training stops early unless
+    `patience` is set. A seed determines the initial weights, the order of the data, dropout and, without validation
+    data, the split; differences are paired by seed. The comparison counts failed trainings, such as those with an
+    infinite loss, and continues with the others.
 
     Args:
-        task: A task's class, or its name as on the command line: `Classifier`, or `"classify"`.
-        data: Training data, as `fit` takes them.
-        networks: Cells by name or class, `my_cell.py:MyCell(rate=0.9)` too, and names of networks (`transformer`; `bag`
-            for a classifier); or a dictionary of names, each with a cell, a network or a dictionary of settings. The
-            usual ones of the task if omitted.
-        seeds: How many seeds, from the setting `seed` on; or the seeds themselves.
-        valid: Data that choose the best weights; a share of the training data (`valid_fraction`) if omitted.
-        test: Data that are scored once, at the very end; scores are on the validation data if omitted.
-        baselines: Whether simple methods are scored too, with the first seed.
-        reporter: Hears how each training goes; a bar or lines on stderr if omitted.
-        callbacks: As in `fit`, for each training.
-        on_run: Called after each run with the comparison so far, for instance to write it to a file.
-        settings: Settings of all networks at once; the task's defaults, without `patience`, if omitted.
-        values: Single settings of all networks, by name, as `epochs=5`, `minutes=2`, `hidden=64`.
+        task: A task's class, or its name on the command line: `Classifier`, or `"classify"`.
+        data: Training data, as in `fit`.
+        networks: Cells by name or class, including `my_cell.py:MyCell(rate=0.9)`, and names of networks (`transformer`;
+            `bag` for a classifier); or a dictionary from titles to cells, networks or dictionaries of settings. The
+            usual networks of the task if omitted.
+        seeds: Number of seeds, counted from the setting `seed`; or a list of seeds.
+        valid: Validation data, which select the best weights; a share of the training data (`valid_fraction`) if
+            omitted.
+        test: Test data, scored once after training; if omitted, scores are on the validation data.
+        baselines: Whether to score simple baselines too, with the first seed.
+        reporter: Progress reporter of each training; a progress bar, or lines, on stderr if omitted.
+        callbacks: Callbacks of each training, as in `fit`.
+        on_run: Function that receives the comparison so far after each run, for instance to write it to a file.
+        settings: All settings of all networks; the task's defaults, without `patience`, if omitted.
+        values: Single settings of all networks by name: `epochs=5`, `minutes=2`, `hidden=64`.
 
     Returns:
-        Every run, with means, intervals and differences; a table when printed.
+        The comparison: all runs, means, intervals and differences; prints as a table.
 
     Raises:
-        UsageError: If there is no such task or network, or nothing to compare.
-        SettingError: If there is no such setting, or it can't have that value.
+        UsageError: If the task or a network does not exist, or `networks` is empty.
+        SettingError: If a setting does not exist, or does not accept the value.
         DataError: If the data can't be used.
-        Interrupted: On ctrl-C; `on_run` has what was finished.
-        TrainingError: If every run failed, the error of the first; CellError, BackendError and DecodingError too.
+        Interrupted: On ctrl-C; `on_run` has received the completed runs.
+        TrainingError: If every run failed, the error of the first run; CellError, BackendError and DecodingError too.
     """
     entry, kind = _task(task)
     equal: Any = make(entry.settings, values, base=settings or make(entry.settings, {"training.patience": None}))
@@ -104,15 +105,15 @@ class _Plan:
     kind: type[Task[Any, Any]]
     settings: Settings
     networks: Mapping[str, Mapping[str, Any]]
-    """For each name in the table the arguments of the task, beside the settings that all have."""
+    """Task arguments of each network by its name in the table, in addition to the shared settings."""
     seeds: tuple[int, ...]
 
     def task(self, network: str, seed: int) -> Task[Any, Any]:
-        """The task that is trained for a network and a seed."""
+        """Create the task for a network and a seed."""
         return self.kind(self.settings, **{**self.networks[network], "training.seed": seed})
 
     def check(self) -> None:
-        """Refuse a network that can't be made, before the first is trained."""
+        """Refuse networks that can't be built, before the first training."""
         for network in self.networks:
             self.task(network, self.seeds[0])._find_cell()
 
@@ -171,7 +172,7 @@ class _Plan:
 
 
 class _Speed(Reporter):
-    """Remembers how fast a training was."""
+    """Records the training speed."""
 
     interval = 1.0
     tokens_per_second = math.nan
@@ -192,7 +193,7 @@ def _run_of(network: str, seed: int, task: Task[Any, Any], speed: float) -> Run:
 
 
 def _with(comparison: Comparison, runs: Sequence[Run], task: Task[Any, Any]) -> Comparison:
-    """The comparison with the runs so far, the last of a task."""
+    """Return the comparison with the runs so far; `task` belongs to the last run."""
     record = task.record
     if record is None or runs[-1].failure is not None:
         return replace(comparison, runs=tuple(runs))
@@ -203,7 +204,7 @@ def _with(comparison: Comparison, runs: Sequence[Run], task: Task[Any, Any]) -> 
 
 
 def _task(task: str | type[Task[Any, Any]]) -> tuple[TaskEntry, type[Task[Any, Any]]]:
-    """What the catalog knows of a task, and its class."""
+    """Return the catalog entry and the class of a task."""
     from unspool.tasks.classes import task_class
 
     if isinstance(task, str):
@@ -215,7 +216,7 @@ def _task(task: str | type[Task[Any, Any]]) -> tuple[TaskEntry, type[Task[Any, A
 
 
 def _seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
-    """The seeds of a comparison, each once."""
+    """Return the distinct seeds of a comparison."""
     if isinstance(seeds, int):
         if not 1 <= seeds <= _MOST_SEEDS:
             raise SettingError(f"{option('seeds', seeds)}: expected between 1 and {_MOST_SEEDS:,}")
@@ -227,23 +228,24 @@ def _seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
 
 
 def _networks(entry: TaskEntry, networks: Networks | None, values: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The arguments of the task for each network, by its name in the table."""
+    """Return the task arguments of each network, by its name in the table."""
     if isinstance(networks, Mapping):
-        chosen = {str(name): _arguments(entry, network)[1] for name, network in networks.items()}
+        arguments = {str(name): _arguments(entry, network)[1] for name, network in networks.items()}
     else:
         for name in ("cell", "network.cell", "cell_options"):
             if name in values:
                 raise UsageError(f"{name} is what networks differ in: pass networks=[...], cells by name or class")
         several = [networks] if isinstance(networks, str) else networks
-        chosen = dict(_arguments(entry, network) for network in (entry.usual_networks if several is None else several))
-    if not chosen:
+        several = entry.usual_networks if several is None else several
+        arguments = dict(_arguments(entry, network) for network in several)
+    if not arguments:
         usual = ",".join(entry.usual_networks)
         raise UsageError(f"{option('networks', None)} names nothing to compare; try {option('networks', usual)}")
-    return chosen
+    return arguments
 
 
 def _arguments(entry: TaskEntry, network: Any) -> tuple[str, Mapping[str, Any]]:
-    """A network's name in the table, and the arguments of the task that it stands for."""
+    """Return the name of a network in the table, and its task arguments."""
     from unspool.cells import cell_name
 
     if isinstance(network, Mapping):
@@ -262,22 +264,22 @@ def _without_cell(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cell_name(entry: TaskEntry, network: str) -> str:
-    """The one spelling of a cell's name; a network that is neither a cell nor one of the task's is refused."""
+    """Return the canonical name of a cell; refuse names that are neither a cell nor a network of the task."""
     from unspool.cells import CELLS, cell_name, is_built_in
 
     if not is_built_in(network) and ":" not in network:
         elsewhere = [other.name for other in TASKS.values() if network in other.networks]
-        known = [*entry.networks, *CELLS]
+        names = [*entry.networks, *CELLS]
         if elsewhere:
             problem = f"the network {network!r} is one of the task {one_of(elsewhere)}, not of {entry.name}"
         else:
-            problem = f"there is no cell {network!r}{nearest(network, known)}"
-        raise UsageError(f"{problem}; choose among {', '.join(known)}, or name a cell of your own as my_file.py:MyCell")
+            problem = f"there is no cell {network!r}{nearest(network, names)}"
+        raise UsageError(f"{problem}; choose among {', '.join(names)}, or name a cell of your own as my_file.py:MyCell")
     return cell_name(network)
 
 
 def _reusable(data: Any) -> Any:
-    """Data that can be read more than once: what an iterator gives as a list, inside a tuple too."""
+    """Convert iterators to lists, also inside a tuple, so that data can be read more than once."""
     if type(data) is tuple:
         return tuple(map(_reusable, data))
     return list(data) if isinstance(data, Iterator) else data

@@ -1,4 +1,4 @@
-"""The result of a comparison of networks: scores of every run, and over seeds means, intervals and differences."""
+"""`Comparison`, the result of `compare`: scores of every run, with means, confidence intervals and differences."""
 
 from __future__ import annotations
 
@@ -24,57 +24,57 @@ class Run(NamedTuple):
     network: str
     seed: int
     scores: Mapping[str, float]
-    """On the held-out data that the comparison is about; empty if the training failed."""
+    """Scores on the evaluation data by name; empty if the training failed."""
     weights: int
     updates: int
     seconds: float
-    """Of training, its validations included."""
+    """Training time in seconds, including validation."""
     tokens_per_second: float
     failure: str | None = None
-    """Why the training failed, if it did."""
+    """Reason if the training failed; None otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison:
-    """What `compare` found: every run, and over the seeds means, 95 % intervals and paired differences.
+    """Result of `compare`: all runs, with means over seeds, 95 % confidence intervals and paired differences.
 
-    Printed, it is a table. An interval is that of the mean over the seeds, by Student's t. A difference between two
-    networks is the mean of the differences at each seed, and so is its interval.
+    A comparison prints as a table. Intervals are those of the mean over seeds, by Student's t. Differences between two
+    networks are paired by seed: mean and interval of the differences at each seed.
     """
 
     task: str
     scored_on: str
-    """`test`, or `valid` where there are no test data."""
+    """`test`, or `valid` without test data."""
     metric: str
-    """The score that networks are ranked by."""
+    """Name of the ranking score."""
     higher_is_better: bool
     networks: tuple[str, ...]
     seeds: tuple[int, ...]
     runs: tuple[Run, ...]
     baselines: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """Scores of simple methods on the same data, with the first seed."""
+    """Scores of the baselines on the same data, with the first seed."""
 
     @property
     def failures(self) -> tuple[Run, ...]:
-        """The runs that failed."""
+        """The failed runs."""
         return tuple(run for run in self.runs if run.failure is not None)
 
     @property
     def best(self) -> str | None:
-        """The network with the best mean of `metric`; None if no run has it."""
-        means = {name: self.interval(name) for name in self.networks}
-        known = {name: each.mean for name, each in means.items() if each is not None and math.isfinite(each.mean)}
-        return (max if self.higher_is_better else min)(known, key=known.__getitem__) if known else None
+        """The network with the best mean of `metric`; None if no run has this score."""
+        intervals = {name: self.interval(name) for name in self.networks}
+        means = {name: each.mean for name, each in intervals.items() if each is not None and math.isfinite(each.mean)}
+        return (max if self.higher_is_better else min)(means, key=means.__getitem__) if means else None
 
     def scores(self, network: str, metric: str | None = None) -> dict[int, float]:
-        """A network's score by seed, of the runs that have it.
+        """Return the scores of a network by seed.
 
         Args:
-            network: Its name in the table.
-            metric: Name of the score; the one that networks are ranked by if omitted.
+            network: Name of the network in the table.
+            metric: Name of the score; the ranking score if omitted.
 
         Raises:
-            UsageError: If there is no such network or score.
+            UsageError: If the network or the score does not exist.
         """
         metric = metric or self.metric
         if network not in self.networks:
@@ -86,20 +86,27 @@ class Comparison:
         return {run.seed: run.scores[metric] for run in self._of(network) if metric in run.scores}
 
     def interval(self, network: str, metric: str | None = None) -> Interval | None:
-        """Mean and interval of a network's score over the seeds; None if no run has it."""
+        """Return mean and confidence interval of a network's score over seeds; None if no run has this score.
+
+        Raises:
+            UsageError: If the network or the score does not exist.
+        """
         scores = self.scores(network, metric)
         return mean_interval(list(scores.values())) if scores else None
 
     def difference(self, network: str, reference: str | None = None, metric: str | None = None) -> Interval | None:
-        """A network's score less that of another at the same seed, as mean and interval over the seeds of both.
+        """Return the paired difference of two networks: score minus reference score at the same seed.
 
         Args:
-            network: Name of the one.
-            reference: Name of the other; the best network if omitted.
-            metric: As in `scores`.
+            network: Name of the network.
+            reference: Name of the reference network; the best network if omitted.
+            metric: Name of the score; the ranking score if omitted.
 
         Returns:
-            The difference; None if the two have no seed in common.
+            Mean and interval of the difference over seeds; None if the networks share no seed.
+
+        Raises:
+            UsageError: If a network or the score does not exist.
         """
         reference = reference or self.best
         if reference is None:
@@ -110,11 +117,11 @@ class Comparison:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Each network as plain data: means, half widths of intervals, runs by seed."""
+        """Results of each network as a dictionary: means, half widths of intervals, runs by seed."""
         return [self._row(network) for network in self.networks]
 
     def record(self) -> dict[str, Any]:
-        """All there is, as a JSON object; a number that is not finite is None."""
+        """Return all results as a JSON object; numbers that are not finite become None."""
         whole = {
             "task": self.task,
             "scored_on": self.scored_on,
@@ -130,7 +137,7 @@ class Comparison:
         return plain
 
     def table(self) -> tuple[list[str], list[list[str]]]:
-        """Head and rows of the table, as text."""
+        """Return the header and the rows of the table as strings."""
         names, several = self.score_names(), len(self.seeds) > 1
         compared = several and sum(bool(self._successes(network)) for network in self.networks) > 1
         counted = several or bool(self.failures)
@@ -149,7 +156,7 @@ class Comparison:
         return [*head, "weights", "updates", "seconds", "tokens/s"], rows
 
     def note(self) -> str:
-        """How to read the table; empty where each network has one run."""
+        """Return an explanation of the table and the failures; empty for single seeds without failures."""
         lines = [f"{run.network}, seed {run.seed}, failed: {run.failure}" for run in self.failures]
         if len(self.seeds) > 1:
             lines.insert(
@@ -165,7 +172,7 @@ class Comparison:
     __repr__ = __str__
 
     def score_names(self) -> list[str]:
-        """Names of all scores, in the order of the table."""
+        """Return the names of all scores, in the order of the table."""
         scored = [*(run.scores for run in self.runs), *self.baselines.values()]
         return list(dict.fromkeys(name for scores in scored for name in scores))
 
@@ -178,12 +185,12 @@ class Comparison:
     def _row(self, network: str) -> dict[str, Any]:
         runs, successes = self._of(network), self._successes(network)
         intervals = {name: self.interval(network, name) for name in self.score_names()}
-        known = {name: each for name, each in intervals.items() if each is not None}
+        scores = {name: each for name, each in intervals.items() if each is not None}
         difference = self.difference(network)
         return {
             "network": network,
-            "scores": {name: each.mean for name, each in known.items()},
-            "half_widths": {name: each.half_width for name, each in known.items()},
+            "scores": {name: each.mean for name, each in scores.items()},
+            "half_widths": {name: each.half_width for name, each in scores.items()},
             "difference_to_best": None if difference is None else difference._asdict(),
             "runs_finished": len(successes),
             "runs_failed": len(runs) - len(successes),
@@ -212,14 +219,14 @@ class Comparison:
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    """The mean, a whole number where all values are the same one; None of nothing."""
+    """Return the mean to one decimal, or the value itself if all are equal; None without values."""
     if not values:
         return None
     return values[0] if len(set(values)) == 1 else round(fmean(values), 1)
 
 
 def _finite(value: Any) -> Any:
-    """Plain values for JSON."""
+    """Replace numbers that are not finite by None, recursively, for JSON."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

@@ -29,7 +29,7 @@ class TaskEntry:
     a_model: str
     """Noun for its models, with the article: a classifier."""
     summary: str
-    """Input and output of the task in one sentence."""
+    """Purpose of the task in one sentence."""
     data_forms: str
     """Accepted data formats, for the help."""
     sides: tuple[str, ...] = ()

@@ -13,23 +13,23 @@ CONFIDENCE = 0.95
 
 
 class Interval(NamedTuple):
-    """A mean and the interval around it that holds the true mean with a confidence of 95 %."""
+    """A mean with its 95 % confidence interval."""
 
     mean: float
     half_width: float | None
-    """The interval is `mean` ± this; None with fewer than two values."""
+    """Half width of the interval, so that the interval is `mean` ± `half_width`; None for fewer than two values."""
     observations: int
-    """Values that the mean is of."""
+    """Number of values."""
 
     def __str__(self) -> str:
         return f"{self.mean:.4g}" if self.half_width is None else f"{self.mean:.4g} ± {self.half_width:.2g}"
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
-    """Mean and 95 % confidence interval of values that are drawn alike, at least one.
+    """Compute the mean and its 95 % confidence interval for independent samples, at least one.
 
-    The half width is t · s / √n, with the sample's standard deviation s and Student's t of n - 1 degrees of freedom. It
-    holds exactly where the values are normally distributed.
+    The half width is t · s / √n, with the sample standard deviation s and Student's t of n - 1 degrees of freedom. The
+    interval is exact for normally distributed values.
     """
     count = len(values)
     if not all(map(math.isfinite, values)):
@@ -40,11 +40,11 @@ def mean_interval(values: Sequence[float]) -> Interval:
 
 
 def student_t(degrees: int, confidence: float = CONFIDENCE) -> float:
-    """The t within whose ± a variable of Student's distribution lies with some probability.
+    """Compute the two-sided critical value of Student's t distribution.
 
     Args:
         degrees: Degrees of freedom, at least 1.
-        confidence: That probability, between 0 and 1.
+        confidence: Probability of the interval ±t, between 0 and 1.
     """
     low, high = 0.0, 1.0
     while _within(high, degrees) < confidence:
@@ -56,7 +56,7 @@ def student_t(degrees: int, confidence: float = CONFIDENCE) -> float:
 
 
 def _within(t: float, degrees: int) -> float:
-    """The probability of ±t. Source: Abramowitz and Stegun 1964, equations 26.7.3 and 26.7.4."""
+    """Probability of the interval ±t. Source: Abramowitz and Stegun 1964, equations 26.7.3 and 26.7.4."""
     angle = math.atan(t / math.sqrt(degrees))
     sine, cosine = math.sin(angle), math.cos(angle)
     odd = degrees % 2

@@ -429,7 +429,7 @@ def test_the_generator_writes(folder, memory, both):
     assert isinstance(said, str)
     assert said == both.write("How do I quit vim?")
     assert all(isinstance(both.write(asked), str) for asked in ("", "🦊", "x " * 500_000))
-    with pytest.raises(UsageError, match="has no generator that could write; train one with generator=True"):
+    with pytest.raises(UsageError, match="has no generator; train one with generator=True"):
         memory.write("How do I quit vim?")
 
 

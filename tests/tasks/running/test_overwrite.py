@@ -96,7 +96,7 @@ def test_another_folder_s_content_is_never_replaced(old, tmp_path, monkeypatch):
         fit(tmp_path / "work", overwrite=True)
     (old / "thesis.txt").write_text("years of work")
     with pytest.raises(
-        UsageError, match=r"m also holds thesis\.txt, which no model has; move it away, or name another"
+        UsageError, match=r"m also holds thesis\.txt, which is not part of a model; move it away, or name another"
     ):
         fit(old, overwrite=True)
     (old / "thesis.txt").unlink()

@@ -189,7 +189,7 @@ def test_span_counts_by_type():
 def test_span_scores_compare_across_schemes():
     gold, predicted = [["I-A", "B-A", "O"], ["O", "I-B"]], [["S-A", "S-A", "S-B"], ["B-B", "E-B"]]
     assert span_scores(gold, predicted) == pytest.approx({"precision": 2 / 4, "recall": 2 / 3, "f1": 4 / 7})
-    with pytest.raises(DataError, match="sentence 2 has 1 right tags and 2"):
+    with pytest.raises(DataError, match="sentence 2 has 1 gold tags and 2"):
         span_scores([["O"], ["O"]], [["O"], ["O", "O"]])
 
 

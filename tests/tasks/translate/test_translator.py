@@ -326,7 +326,7 @@ def test_copying_goes_by_the_step_of_each_unknown_word(reverser):
         ({"copy_unknown": True, "units": "bpe", "network": "dot"}, "has no unknown words; also set units='word'"),
         ({"copy_unknown": True, "units": "word", "network": "initial"}, "copy_unknown needs attention"),
         ({"coverage": 0.5, "network": "window"}, "coverage needs attention, and network = window has none"),
-        ({"network": "concatenated", "joint": False}, "it needs joint=True"),
+        ({"network": "concatenated", "joint": False}, "needs one vocabulary for source and target: joint=True"),
         ({"sampling_start": 1.5}, "sampling_start"),
         ({"network": "transformer", "hidden": 10, "heads": 4}, "heads = 4"),
         ({"network": "luong"}, "network"),

@@ -91,7 +91,9 @@ class FittedVectors(FittedInput[Vector]):
         """Compute the mean and standard deviation of each column; see `FittedInput.learn`."""
         widths = {len(value) for value in values}
         if len(widths) != 1:
-            raise DataError(f"rows of {', '.join(map(str, sorted(widths)))} numbers came; expected as many in each")
+            raise DataError(
+                f"rows of {', '.join(map(str, sorted(widths)))} numbers came; expected the same number in each row"
+            )
         table = np.asarray(values, np.float64)
         if len(columns) != table.shape[1]:  # a list of numbers in one column
             columns = [str(number) for number in range(1, table.shape[1] + 1)]

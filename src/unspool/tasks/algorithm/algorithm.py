@@ -79,7 +79,7 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
     name: ClassVar[str] = "algorithm"
     settings_type: ClassVar[type[Settings]] = AlgorithmSettings
     fitted_type: ClassVar[type[FittedAlgorithm]] = FittedAlgorithm
-    summary: ClassVar[str] = "Does the exercises of an algorithm."
+    summary: ClassVar[str] = "Solves exercises of an algorithm."
 
     def __init__(self, settings: AlgorithmSettings | None = None, **values: Unpack[AlgorithmKeywords]) -> None:
         super().__init__(settings, **values)
@@ -108,13 +108,16 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         names = [data] if isinstance(data, str | Path) else list(data) if isinstance(data, Iterable) else []
         if labels is not None or not names or not all(isinstance(name, str | Path) for name in names):
             raise UsageError(
-                f"the exercises of an algorithm are made up: name one of {', '.join(ALGORITHMS)}, as fit('copy')"
+                f"the exercises of an algorithm are generated: name one of {', '.join(ALGORITHMS)}, as fit('copy')"
             )
         return names
 
     def _read(self, source: DataSource) -> Exercises:
         if isinstance(source, RowsInMemory):
-            raise UsageError("the exercises of an algorithm are made up, and examples in memory came")
+            raise UsageError(
+                "the exercises of an algorithm are generated, and examples in memory came; "
+                "pass the name of an algorithm, as fit('copy')"
+            )
         name, *files = [str(source)] if isinstance(source, str | os.PathLike) else [str(path) for path in source]
         return Exercises.of(name, files, self.settings.data)
 

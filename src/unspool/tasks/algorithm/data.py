@@ -66,7 +66,7 @@ class Exercises(Examples):
             )
         if files and name != "brackets":
             raise UsageError(
-                f"the exercises of {name} are made up; {files[0]} can't be read for them, only for brackets"
+                f"the exercises of {name} are generated, without files; only brackets accepts files such as {files[0]}"
             )
         if files:
             kind: ExerciseKind = BracketsInCode(["".join(read_text(file)) for file in find_files(files)])

@@ -55,11 +55,11 @@ ENTRY = TaskEntry(
     task="Algorithm",
     answer="Worked",
     settings=AlgorithmSettings,
-    a_model="a network that does exercises",
-    summary="The name of an algorithm in, a network that learned it from exercises out.",
+    a_model="a network that solves exercises",
+    summary="Algorithm learning: learns an algorithm from generated exercises.",
     data_forms=(
-        "copy, repeat-copy, recall, sort, reverse, brackets or adding, made up without end; "
-        "brackets may be followed by files of C code"
+        "copy, repeat-copy, recall, sort, reverse, brackets or adding, generated without limit; "
+        "brackets also accepts files of C code"
     ),
     train_example="unspool train algorithm copy --cell ntm --out my-copier",
     compare_example="unspool compare algorithm adding --networks elman,lstm,gru --max-length 100 --epochs 2",

@@ -1,1 +1,1 @@
-"""The task `answer`: an assistant that answers questions from pairs."""
+"""The task `answer`: question answering from question–answer pairs."""

@@ -1,4 +1,4 @@
-"""Questions and answers in, something to talk to out."""
+"""`Assistant`, the task of question answering: retrieval from question–answer pairs, and an optional generator."""
 
 from __future__ import annotations
 
@@ -59,48 +59,49 @@ if TYPE_CHECKING:
 
 __all__ = ["Assistant", "Reply", "Source"]
 
-_SHOWN = 5  # pairs that a reply names
+_SHOWN = 5  # sources per reply
 
 
 class Source(NamedTuple):
-    """A pair that an answer may have come from."""
+    """A candidate pair for an answer."""
 
     question: str
     answer: str
     share: float
-    """How likely it is the right one, all other pairs and "none of them" considered, between 0 and 1."""
+    """Probability of this pair among all pairs and "no pair", between 0 and 1."""
 
 
 class Reply(NamedTuple):
-    """What an assistant says to one question."""
+    """Answer of an assistant to one question."""
 
     question: str
     answer: str
-    """What it says: an answer from its pairs, or that it does not know."""
+    """An answer from the pairs, or the text of `unknown`."""
     confidence: float
-    """How sure it is that the question belongs to its first source rather than to none, between 0 and 1."""
+    """Probability that the question matches the first source, against no match, between 0 and 1."""
     known: bool
-    """Whether that reached the threshold."""
+    """Whether the confidence reaches the threshold."""
     threshold: float
+    """Minimum confidence for an answer, between 0 and 1."""
     answers: list[str]
-    """Every answer that its first source has."""
+    """All answers of the first source."""
     sources: list[Source]
-    """The likeliest pairs, likeliest first; also where it does not know."""
+    """Most probable pairs, best first; also below the threshold."""
 
     def __repr__(self) -> str:
         sure = f"{self.confidence:.0%} sure" + ("" if self.known else f", below {self.threshold:.0%}")
         return f"<Reply {brief(self.answer)} ({sure}) to {brief(self.question)}>"
 
     def line(self) -> str:
-        """The answer."""
+        """Return the answer."""
         return self.answer
 
     def record(self) -> dict[str, Any]:
-        """All fields."""
+        """Return all fields."""
         return {**self._asdict(), "sources": [source._asdict() for source in self.sources]}
 
     def source_line(self) -> str:
-        """How sure it is, and from where, in one line."""
+        """Format confidence and source in one line."""
         nearest, *others = self.sources
         if self.known:
             alike = "".join(f"; as likely: {each.question}" for each in others if each.share == nearest.share)
@@ -109,10 +110,10 @@ class Reply(NamedTuple):
 
 
 class Assistant(Task[Questions, FittedAssistant]):
-    """Answers questions from the pairs it was given, and says so when it does not know.
+    """Assistant: answers questions from question–answer pairs, and replies `unknown` below a confidence threshold.
 
-    A memory finds the pair whose question is nearest to what was asked, paraphrases included; a generator, if there is
-    one, chooses among several answers to it, and writes answers of its own when asked to.
+    A retriever finds the pair whose question is most similar, including paraphrases. An optional generator ranks
+    several answers to one question, and writes new answers on request.
 
     Example:
         >>> from unspool import Assistant
@@ -125,7 +126,7 @@ class Assistant(Task[Questions, FittedAssistant]):
     settings_type: ClassVar[type[Settings]] = AssistantSettings
     fitted_type: ClassVar[type[FittedAssistant]] = FittedAssistant
     _input_role: ClassVar[tuple[str, tuple[str, ...]]] = ("question", ("question", "query", "input", "text", "1"))
-    summary: ClassVar[str] = "Answers questions from the pairs it was given."
+    summary: ClassVar[str] = "Answers questions from pairs of questions and answers."
 
     def __init__(self, settings: AssistantSettings | None = None, **values: Unpack[AssistantKeywords]) -> None:
         super().__init__(settings, **values)
@@ -133,7 +134,7 @@ class Assistant(Task[Questions, FittedAssistant]):
 
     @property
     def questions(self) -> list[Question]:
-        """What it knows: questions in all their wordings, and their answers.
+        """All questions with their wordings and answers.
 
         Raises:
             UsageError: If the assistant has not been trained.
@@ -142,7 +143,7 @@ class Assistant(Task[Questions, FittedAssistant]):
 
     @property
     def vocabulary(self) -> Vocabulary | None:
-        """Units of the generator; None without one.
+        """Vocabulary of the generator; None without a generator.
 
         Raises:
             UsageError: If the assistant has not been trained.
@@ -151,7 +152,7 @@ class Assistant(Task[Questions, FittedAssistant]):
 
     @property
     def matcher(self) -> Matcher:
-        """What finds the questions nearest to what was asked.
+        """Matcher that ranks the stored questions for a new question.
 
         Raises:
             UsageError: If the assistant has not been trained.
@@ -167,7 +168,7 @@ class Assistant(Task[Questions, FittedAssistant]):
 
     @property
     def metric(self) -> tuple[str, bool]:
-        """With a generator its perplexity: it takes longest to learn, and the memory is best at the end too."""
+        """Perplexity if there is a generator, which trains longest; otherwise the retrieval accuracy `first`."""
         return ("perplexity", False) if self.settings.generator else ("first", True)
 
     # ---- data --------------------------------------------------------------------------------------------------
@@ -182,11 +183,11 @@ class Assistant(Task[Questions, FittedAssistant]):
         return questions
 
     def _notes(self, train: Questions, held_out: Questions | None) -> list[str]:
-        """Name the wordings that several questions share, and settings that have no effect."""
+        """Return notes on wordings that several questions share, and on settings without effect."""
         return [*note_of_shared(whole(train, held_out)), *self._note_of_generator()]
 
     def _note_of_generator(self) -> list[str]:
-        """Name the settings of a generator that is not trained."""
+        """Return a note on generator settings that have no effect without a generator."""
         if self.settings.generator:
             return []
         usual, own = AssistantSettings(), ("network.", "vocabulary.", "decoding.", "label_smoothing")
@@ -213,18 +214,18 @@ class Assistant(Task[Questions, FittedAssistant]):
         return AssistantModel(self._retriever(), generator)
 
     def _retriever(self) -> Retriever:
-        """One that training can begin with; of a model that is being loaded, one to put its weights in."""
+        """Build the retriever with its initial weights; for a model to be loaded, without initial weights."""
         size = self.settings.memory.size
         if self.record is None:
             return Retriever(len(self.fitted.ngrams), size)
         return begin_retriever(self.fitted.lesson.bags, size=size, seed=self.settings.training.seed)
 
     def _summary(self) -> str:
-        found = f"memory of {len(self.questions):,} questions in {len(self.fitted.ngrams):,} words and pieces"
+        memory = f"memory of {len(self.questions):,} questions in {len(self.fitted.ngrams):,} words and pieces"
         if not self.settings.generator:
-            return found
+            return memory
         network = self.settings.network
-        return f"{found}; generator: {network.network}, {super()._summary()}"
+        return f"{memory}; generator: {network.network}, {super()._summary()}"
 
     def _source(self, examples: Questions) -> BatchSource:
         memory, lesson = self.settings.memory, self.fitted.lesson
@@ -244,7 +245,7 @@ class Assistant(Task[Questions, FittedAssistant]):
     # ---- scores ------------------------------------------------------------------------------------------------
 
     def _finish(self, splits: Splits[Questions], score: Callable[[], None]) -> list[str]:
-        """Choose when it knows, count the scores, then put the wordings held out and what was added into the memory."""
+        """Calibrate and score, then add the held-out wordings and later additions to the memory."""
         self.fitted.calibration, self._matcher = self._calibrated(), None
         score()
         if splits.held_out or self.fitted.additions:
@@ -252,7 +253,7 @@ class Assistant(Task[Questions, FittedAssistant]):
         return []
 
     def _calibrated(self) -> Calibration:
-        """Choose, from the training data, below which confidence it does not know."""
+        """Calibrate the confidence and its threshold on the training data."""
         lesson = self.fitted.lesson
         probes = make_probes(lesson.held, lesson.bags, seed=self.settings.training.seed)
         index = KeyIndex(self.model.retriever.cpu(), lesson.bags.keys())
@@ -288,7 +289,7 @@ class Assistant(Task[Questions, FittedAssistant]):
         return {**self._lookup_scores(self.matcher, examples, self._choose), **self._perplexity(model, examples)}
 
     def _perplexity(self, model: nn.Module, examples: Questions) -> dict[str, float]:
-        """Of the answers by the generator, given the question; nothing without one."""
+        """Perplexity of the answers under the generator, given the questions; empty without a generator."""
         assert isinstance(model, AssistantModel)
         if model.generator is None:
             return {}
@@ -299,12 +300,15 @@ class Assistant(Task[Questions, FittedAssistant]):
     def _lookup_scores(
         self, matcher: Matcher, examples: Questions, choose: Callable[[str, Sequence[str]], str] | None = None
     ) -> dict[str, float]:
-        """How often the first entry is right, how often its answer is, and how often it is sure enough to be given.
+        """Score retrieval: the share of correct first pairs, of correct answers, and of answers above the threshold.
 
         Args:
-            matcher: Finds the entries.
-            examples: Questions with the answers that are right for them.
-            choose: Chooses among several answers to a question; the first one is given if omitted.
+            matcher: Ranks the pairs.
+            examples: Questions with their correct answers.
+            choose: Selects one of several answers to a question; the first answer if omitted.
+
+        Returns:
+            `first`, `correct` and `answered`, between 0 and 1.
         """
         right = targets(matcher.questions, examples)
         first = correct = answered = 0
@@ -320,7 +324,7 @@ class Assistant(Task[Questions, FittedAssistant]):
         return {name: count / len(wordings) for name, count in counts.items()}
 
     def _baselines(self, train: Questions, held_out: Questions) -> dict[str, dict[str, float]]:
-        """The same memory without any training: tf–idf of words and pieces."""
+        """Score the untrained retriever: tf–idf of words and character n-grams."""
         retriever = Retriever(len(self.fitted.ngrams), 1)
         with torch.no_grad():
             retriever.projection.zero_()
@@ -343,9 +347,9 @@ class Assistant(Task[Questions, FittedAssistant]):
         """Answer one question.
 
         Args:
-            question: Any text; of a very long one, its beginning is read.
-            threshold: Confidence from which to answer, between 0 and 1; the setting, or the one chosen from the
-                training data, if omitted.
+            question: Any text; very long texts are truncated.
+            threshold: Minimum confidence for an answer, between 0 and 1; by default that of the settings, or the one
+                calibrated on the training data.
 
         Raises:
             UsageError: If the assistant has not been trained.
@@ -356,10 +360,10 @@ class Assistant(Task[Questions, FittedAssistant]):
             Source(pair.wordings[0], pair.answers[0], round(match.probability, 4))
             for pair, match in zip(pairs, ranking.matches, strict=True)
         ]
-        said = self._choose(question, pairs[0].answers) if ranking.known else self.settings.unknown
+        answer = self._choose(question, pairs[0].answers) if ranking.known else self.settings.unknown
         return Reply(
             question=question,
-            answer=said,
+            answer=answer,
             confidence=round(ranking.confidence, 4),
             known=ranking.known,
             threshold=self._least(threshold),
@@ -368,10 +372,10 @@ class Assistant(Task[Questions, FittedAssistant]):
         )
 
     def _need_model(self) -> None:
-        """Also keep the memory where it is fastest, wherever the generator was moved, and make its keys."""
+        """Check for weights, move the retriever to the CPU, where single questions are fastest, and build its keys."""
         self._need_weights()
         self.model.retriever.cpu()
-        self.matcher  # noqa: B018 - made on first use
+        self.matcher  # noqa: B018 - built on first use
 
     def _ranked(self, question: str, threshold: float | None) -> Ranking:
         self._need_model()
@@ -381,27 +385,27 @@ class Assistant(Task[Questions, FittedAssistant]):
         return ranking
 
     def _least(self, threshold: float | None) -> float:
-        chosen = self.matcher.confidence.threshold
-        own = self.settings.threshold
-        return threshold if threshold is not None else own if own is not None else chosen
+        calibrated = self.matcher.confidence.threshold
+        setting = self.settings.threshold
+        return threshold if threshold is not None else setting if setting is not None else calibrated
 
     @torch.no_grad()
     def _choose(self, question: str, answers: Sequence[str]) -> str:
-        """Of several answers the one that the generator finds likeliest, unit by unit; the first without one."""
+        """Return the answer with the highest mean log-probability per unit; the first answer without a generator."""
         if len(answers) == 1 or self.model.generator is None:
             return answers[0]
         generator, scores = self.model.generator, np.zeros(len(answers))
         pairs = PairedExamples(self.fitted.encode([question] * len(answers)), self.fitted.units.encode_batch(answers))
         for places, batch in evaluation_batches(pairs, batch_tokens=batched_tokens(self.settings)):
-            said = generator(batch.to(device_of(generator))).log_probabilities.sum(0)
-            scores[places] = said.cpu().numpy() / (pairs.target.lengths[places] + 1)
+            totals = generator(batch.to(device_of(generator))).log_probabilities.sum(0)
+            scores[places] = totals.cpu().numpy() / (pairs.target.lengths[places] + 1)
         return answers[int(np.argmax(scores))]
 
     def write(self, question: str) -> str:
-        """Let the generator answer in words of its own; it may say things that no pair says.
+        """Generate a new answer; its content may appear in no pair.
 
         Raises:
-            UsageError: If there is no generator.
+            UsageError: If there is no generator, or the assistant has not been trained.
         """
         generator, vocabulary, tokens, state = self._begun(question)
         best = decode(
@@ -417,27 +421,27 @@ class Assistant(Task[Questions, FittedAssistant]):
     def stream(
         self, question: str, *, decoding: DecodingSettings | None = None, seed: int | None = None
     ) -> Iterator[str]:
-        """Let the generator answer in words of its own, piece by piece as the answer is written.
+        """Generate a new answer and yield it piece by piece.
 
-        Where the assistant's own settings say beam, which is decided at its end only, the greedy search writes instead.
-        A unit is computed when its piece is asked for: closing the iterator, or leaving a `for` loop, ends the work.
+        Beam search has no partial result: if the settings of the assistant specify beam search, `stream` decodes
+        greedily. Decoding is lazy: closing the iterator, or leaving a `for` loop, stops it.
 
         Args:
-            question: Any text; of a very long one, its beginning is read.
-            decoding: How to write: greedy or sample, and one output. The assistant's own settings if omitted.
-            seed: Start of chance, where the answer is drawn.
+            question: Any text; very long texts are truncated.
+            decoding: Decoding settings: greedy or sample, one output. Those of the assistant if omitted.
+            seed: Random seed for sampling.
 
         Returns:
             An iterator of pieces of text, each at least one character.
 
         Raises:
-            SettingError: If `decoding` says beam or several outputs.
-            UsageError: If there is no generator.
+            SettingError: If `decoding` specifies beam search or several outputs.
+            UsageError: If there is no generator, or the assistant has not been trained.
         """
         self._one_text(question, "stream")
         settings = stream_settings(decoding, self.settings.decoding)
         generator, vocabulary, tokens, state = self._begun(question)
-        written = stream(
+        steps = stream(
             generator,
             state,
             settings=settings,
@@ -445,31 +449,31 @@ class Assistant(Task[Questions, FittedAssistant]):
             forbidden=never_written(vocabulary, tokens.ids.device),
             generator=None if seed is None else torch.Generator(tokens.ids.device).manual_seed(seed),
         )
-        return text_pieces(vocabulary.decode, (unit for unit, _ in written), complete=True)
+        return text_pieces(vocabulary.decode, (unit for unit, _ in steps), complete=True)
 
     @torch.no_grad()
     def _begun(self, question: str) -> tuple[Any, Vocabulary, Tokens, Any]:
-        """The generator, its vocabulary, the question's units, and the state in which writing begins."""
+        """Return the generator, its vocabulary, the encoded question, and the initial decoder state."""
         self._need_model()
         units, generator = self.fitted.units, self.model.generator
         tokens = Tokens(*self.fitted.encode([question]).pad(np.array([0]))).to(device_of(generator))
         return generator, units, tokens, generator.start(tokens)
 
     def _longest_written(self) -> int:
-        """Most units that the generator writes, by the answers there are."""
+        """Maximum output length of the generator in units, from the length of the stored answers."""
         answers = chain.from_iterable(each.answers for each in self.questions[:500])
         longest = 2 * max(len(ids) for ids in self.fitted.units.encode_batch(list(answers))) + 10
         return min(longest, most_written(self.settings.network))
 
     def add(self, pairs: Paths | Sequence[tuple[str, str]]) -> int:
-        """Learn more pairs without training: from now on the memory finds them.
+        """Add pairs to the memory without training.
 
         Args:
-            pairs: Files of questions and answers, or (question, answer) tuples. A question that is known already gets
-                one more answer; a paraphrase of several known questions becomes a question of its own.
+            pairs: Files of questions and answers, or (question, answer) tuples. An existing question gets one more
+                answer; a paraphrase of several existing questions becomes a new question.
 
         Returns:
-            How many questions are new.
+            The number of new questions.
 
         Raises:
             DataError: If the files can't be used, or a question or an answer is empty.
@@ -477,14 +481,14 @@ class Assistant(Task[Questions, FittedAssistant]):
         """
         self._need_model()
         self._skipped = 0
-        told = [] if isinstance(pairs, str | os.PathLike) else [each for each in pairs if isinstance(each, tuple)]
-        more = [_told(question, answer) for question, answer in told] or self._read(cast(Paths, pairs))
+        tuples = [] if isinstance(pairs, str | os.PathLike) else [each for each in pairs if isinstance(each, tuple)]
+        more = [_question_of(question, answer) for question, answer in tuples] or self._read(cast(Paths, pairs))
         before = len(self.questions)
         self._learn_more(extend_questions(self.questions, more))
         return len(self.questions) - before
 
     def _learn_more(self, questions: list[Question]) -> None:
-        """Make the memory anew, of all it knows and more."""
+        """Rebuild the memory with a longer list of questions."""
         self._fitted, self._matcher = self.fitted.extended(questions), None
         self.model.retriever = self.model.retriever.cpu().grown(len(self.fitted.ngrams))
         self._need_model()
@@ -492,7 +496,7 @@ class Assistant(Task[Questions, FittedAssistant]):
             self.record.network = self.describe()
 
     def introduction(self) -> str:
-        """What it knows, in a sentence."""
+        """Return the size of the memory and the threshold, in one sentence."""
         self._need_model()
         count = Questions(self.questions).sizes()
         return (
@@ -501,13 +505,15 @@ class Assistant(Task[Questions, FittedAssistant]):
         )
 
     def trace(self, text: str) -> Trace:
-        """Answer one question, and return which of its words counted, and what the generator did with it.
+        """Answer one question, and return the contribution of each word, or the recorded values of the generator.
 
-        With a generator the trace is that of writing the answer, its attention included; without one the tokens are the
-        question's words, and `memory / counts` says how much lower the found pair's score would be without each.
+        With a generator, the trace records the forward pass over the answer, with attention. Without a generator, the
+        tokens are the words of the question; `memory / counts` holds the drop of the best pair's score without each
+        word.
 
         Raises:
-            UsageError: If several texts came, the assistant has not been trained, or the text holds no word.
+            DataError: If the text contains no word.
+            UsageError: If `text` is not a single text, or the assistant has not been trained.
         """
         self._one_text(text)
         reply = self.ask(text)
@@ -524,19 +530,25 @@ class Assistant(Task[Questions, FittedAssistant]):
         prediction["words that counted"] = [[word, round(count, 4)] for word, count in counted]
         answer = reply.answer if reply.known else reply.answers[0]
         pair = PairedExamples(self.fitted.encode([text]), self.fitted.units.encode_batch([answer]))
-        read = self.fitted.units.encode_with_offsets(text).units[:LONGEST_QUESTION] or [text]
-        written = [*self.fitted.units.encode_with_offsets(answer).units, ""]
+        source = self.fitted.units.encode_with_offsets(text).units[:LONGEST_QUESTION] or [text]
+        target = [*self.fitted.units.encode_with_offsets(answer).units, ""]
         batch = pair.batch(np.array([0])).to(device_of(self.model.generator))
-        return trace_of_pair(self.model.generator, batch, read, written, prediction=prediction, summary=self._summary())
+        return trace_of_pair(
+            self.model.generator, batch, source, target, prediction=prediction, summary=self._summary()
+        )
 
 
-def _told(question: str, answer: str) -> Question:
-    """A pair that was typed or passed in."""
-    asked, said = (" ".join(side.split()) for side in (question, answer))
-    if not asked or not said:
-        side = "answer" if asked else "question"
+def _question_of(question: str, answer: str) -> Question:
+    """Convert a (question, answer) pair with normalised white space.
+
+    Raises:
+        DataError: If either text is empty.
+    """
+    question, answer = (" ".join(side.split()) for side in (question, answer))
+    if not question or not answer:
+        side = "answer" if question else "question"
         raise DataError(f"the {side} is empty; expected a text on both sides")
-    return Question("what was added", [asked], [said])
+    return Question("what was added", [question], [answer])
 
 
 _NOT_YET = Confidence(scale=1.0, nothing=0.0, threshold=0.0)

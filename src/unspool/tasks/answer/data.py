@@ -1,4 +1,4 @@
-"""Questions with answers for the task `answer`, read from files or memory; imports no torch."""
+"""Data of the task `answer`: questions with answers from files or memory; imports no torch."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ from unspool.tasks.parts.data_settings import table_options
 
 __all__ = ["Questions", "in_wordings", "note_of_shared", "open_data", "samples", "whole"]
 
-_EXAMPLES, _PLACES = 3, 2  # wordings that a note names, and places of each
+_EXAMPLES, _PLACES = 3, 2  # wordings in a note, and locations of each
 
 
 class Questions(list[Question], Examples):
-    """Questions in all their wordings, with their answers."""
+    """Questions with all their wordings and answers."""
 
     def divide(self, fraction: float, seed: int) -> tuple[Questions, Questions | None]:
-        """Hold out wordings, never a whole question, whose answer could not be known.
+        """Hold out wordings, never a whole question, because the model could not know its answer.
 
-        A wording of several questions is held out of all of them.
+        A wording of several questions is held out of all of them; see `Examples.divide`.
         """
         spare = _spare_wordings(self)
         if not spare:
             return self, None
         generator = np.random.default_rng([seed, 0x5B117])
         order = generator.permutation(len(spare))[: max(1, round(len(spare) * fraction))]
-        held: dict[int, set[int]] = {}
+        out: dict[int, set[int]] = {}
         for place, one in chain.from_iterable(spare[each] for each in np.sort(order)):
-            held.setdefault(place, set()).add(one)
-        rest = (in_wordings(each, set(range(len(each.wordings))) - held.get(i, set())) for i, each in enumerate(self))
-        return Questions(rest), Questions(in_wordings(self[place], held[place]) for place in sorted(held))
+            out.setdefault(place, set()).add(one)
+        rest = (in_wordings(each, set(range(len(each.wordings))) - out.get(i, set())) for i, each in enumerate(self))
+        return Questions(rest), Questions(in_wordings(self[place], out[place]) for place in sorted(out))
 
     def sizes(self) -> dict[str, int]:
-        """How many questions, wordings and answers there are."""
+        """Return the number of questions, wordings and answers."""
         return {
             "questions": len(self),
             "wordings": sum(len(each.wordings) for each in self),
@@ -56,7 +56,7 @@ class Questions(list[Question], Examples):
         }
 
     def samples(self) -> Iterator[Sample]:
-        """Each wording with the first answer of its question."""
+        """Yield each wording with the first answer of its question."""
         return samples(self)
 
 
@@ -69,10 +69,10 @@ def open_data(
         settings: The settings of the task.
         source: Files, or rows in memory.
         before: Layout of the task's earlier data; the source is read the same way.
-        skip_bad: Leave bad lines out and count them; as the settings say if omitted.
+        skip_bad: Skip and count malformed lines; by the settings if omitted.
 
     Raises:
-        DataError: If a file is missing, empty or of unknown form.
+        DataError: If a file is missing, empty or in an unknown format.
     """
     data, options = settings.data, table_options(settings.data, skip_bad)
     if isinstance(source, RowsInMemory):
@@ -91,14 +91,14 @@ def open_data(
 
 
 def samples(questions: Iterable[Question]) -> Iterator[Sample]:
-    """The questions as summaries and checks show them."""
+    """Convert questions to samples for summaries and checks."""
     for each in questions:
         for wording in each.wordings:
             yield Sample(each.where, (wording, each.answers[0]))
 
 
 def note_of_shared(examples: Sequence[Question]) -> list[str]:
-    """Say which wordings several questions share, and where they stand."""
+    """Return a note on wordings that several questions share, with their locations."""
     shared = shared_wordings(examples)
     if not shared:
         return []
@@ -109,12 +109,12 @@ def note_of_shared(examples: Sequence[Question]) -> list[str]:
     count = f"{len(shared):,} wordings belong" if len(shared) > 1 else "1 wording belongs"
     return [
         f"{count} to several questions: {', '.join(parts)}{' ...' if len(shared) > _EXAMPLES else ''}. "
-        f"Asked so, the assistant takes the question whose other wordings and answers fit best, and shows all"
+        f"For these wordings, the assistant answers from the question with the most similar key, and shows all of them"
     ]
 
 
 def _spare_wordings(examples: Sequence[Question]) -> list[list[tuple[int, int]]]:
-    """Wordings that can be held out: for each, the places of the questions that have it, and its place in them."""
+    """List the wordings that can be held out, each as (question index, wording index) pairs."""
     first = {wording_key(each.wordings[0]) for each in examples}
     spare: dict[str, list[tuple[int, int]]] = {}
     for place, each in enumerate(examples):
@@ -125,7 +125,7 @@ def _spare_wordings(examples: Sequence[Question]) -> list[list[tuple[int, int]]]
 
 
 def whole(train: Sequence[Question], held_out: Sequence[Question] | None) -> list[Question]:
-    """The questions trained on, with the wordings that were held out of them behind their others."""
+    """Return the training questions with their held-out wordings at the end."""
     more = {each.where: each.wordings for each in held_out or ()}
     return [
         Question(each.where, [*each.wordings, *more[each.where]], each.answers) if each.where in more else each
@@ -134,5 +134,5 @@ def whole(train: Sequence[Question], held_out: Sequence[Question] | None) -> lis
 
 
 def in_wordings(question: Question, places: Iterable[int]) -> Question:
-    """A question in some of its wordings."""
+    """Return a question with only some of its wordings, by index."""
     return Question(question.where, [question.wordings[place] for place in sorted(places)], question.answers)

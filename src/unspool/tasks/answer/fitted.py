@@ -1,4 +1,4 @@
-"""What an assistant learned beside weights: its questions, the words it counts, how sure it must be to answer."""
+"""Fitted state of an assistant: questions, n-gram vocabulary, generator vocabulary and calibration."""
 
 from __future__ import annotations
 
@@ -41,46 +41,47 @@ from unspool.writing import replace_file
 __all__ = ["LONGEST_QUESTION", "Addition", "FittedAssistant", "Lesson"]
 
 LONGEST_QUESTION = 256
-"""Units of a question that the generator reads."""
+"""Maximum question length for the generator, in units; longer questions are truncated."""
 
 
 class Lesson(NamedTuple):
-    """What the memory is trained on."""
+    """Training data of the retriever."""
 
     held: HeldOut
-    """The questions without some of their wordings, by which the threshold is chosen."""
+    """Training questions, and the held-out wordings that determine the threshold."""
     bags: PairBags
+    """Bags of n-grams of the training questions."""
 
 
 class Addition(NamedTuple):
-    """What a question has beyond what it was trained with."""
+    """Wordings and answers added to a question after training."""
 
     place: int | None
-    """Of the question; None for a new one."""
+    """Index of the question; None for a new question."""
     question: Question
-    """The wordings and answers that came later; there may be none of either."""
+    """Added wordings and answers; either list may be empty."""
 
 
 @dataclass
 class FittedAssistant(Fitted):
-    """The memory of an assistant without its weights, and the units of its generator."""
+    """Questions, vocabularies and calibration of an assistant."""
 
     questions: list[Question]
-    """What it knows: questions in all their wordings, and their answers."""
+    """All questions with their wordings and answers."""
     ngrams: NgramVocabulary
-    """Words and pieces of words that the memory counts."""
+    """Vocabulary of words and character n-grams of the retriever."""
     vocabulary: Vocabulary | None
-    """Units of the generator; None without one."""
+    """Vocabulary of the generator; None without a generator."""
     memory: MemorySettings
     seed: int
     calibration: Calibration | None = None
-    """How sure it must be to answer; None until training ends."""
+    """Calibration of the confidence, with the threshold; None until training ends."""
     additions: list[Addition] = field(default_factory=list)
-    """What was added after training, while a training goes on."""
+    """Additions from after an earlier training, stored while a resumed training runs."""
 
     @classmethod
     def learn(cls, examples: Sequence[Question], settings: AssistantSettings) -> Self:
-        """Learn words and pieces; see `Fitted.learn`."""
+        """Learn the vocabularies; see `Fitted.learn`."""
         if len(examples) < 2:
             raise DataError("one question only: expected at least two, there would be nothing to choose from")
         vocabulary = None
@@ -93,25 +94,25 @@ class FittedAssistant(Fitted):
 
     @cached_property
     def lesson(self) -> Lesson:
-        """What the memory is trained on."""
-        held = hold_out(self.questions, seed=self.seed)
-        bags = PairBags(held.kept, self.ngrams)
+        """Training data of the retriever, with some wordings held out for calibration."""
+        split = hold_out(self.questions, seed=self.seed)
+        bags = PairBags(split.kept, self.ngrams)
         bags.answer_weight = answer_weight(bags)
-        return Lesson(held, bags)
+        return Lesson(split, bags)
 
     @property
     def units(self) -> Vocabulary:
-        """Units of the generator.
+        """Vocabulary of the generator.
 
         Raises:
             UsageError: If there is no generator.
         """
         if self.vocabulary is None:
-            raise UsageError(f"this assistant has no generator that could write; train one with {option('generator')}")
+            raise UsageError(f"this assistant has no generator; train one with {option('generator')}")
         return self.vocabulary
 
     def encode(self, texts: Sequence[str]) -> Sequences:
-        """Encode questions for the generator, as far as it reads them.
+        """Encode and truncate questions for the generator.
 
         Raises:
             UsageError: If there is no generator.
@@ -130,19 +131,19 @@ class FittedAssistant(Fitted):
         return PairedExamples(sources, self.units.encode_batch([answer for _, answer in both]))
 
     def restart(self, train: Questions, held_out: Questions | None) -> Self:
-        """Set aside what was added after training, and the wordings held out; `completed` puts both back."""
+        """Remove additions from after training, and held-out wordings; `completed` restores both."""
         additions = _additions(whole(train, held_out), self.questions)
         ngrams = _ngrams(train, self.memory)
         return type(self)(list(train), ngrams, self.vocabulary, self.memory, self.seed, additions=additions)
 
     def completed(self, train: Questions, held_out: Questions | None) -> list[Question]:
-        """The questions with the wordings that were held out of them, and with what was added after training."""
+        """Return the questions with their held-out wordings and later additions."""
         return _with_additions(whole(train, held_out), self.additions)
 
     def extended(self, questions: list[Question]) -> Self:
-        """What it is with more questions; some of the wordings are new to its words and pieces."""
-        seen = set(chain.from_iterable(each.wordings for each in self.questions))
-        fresh = [in_wordings(each, [i for i, one in enumerate(each.wordings) if one not in seen]) for each in questions]
+        """Return the state for a longer list of questions; the n-gram vocabulary grows with new wordings."""
+        old = set(chain.from_iterable(each.wordings for each in self.questions))
+        fresh = [in_wordings(each, [i for i, one in enumerate(each.wordings) if one not in old]) for each in questions]
         fresh = [each for each in fresh if each.wordings]
         ngrams = self.ngrams.extended([each.wordings for each in fresh], [each.answers for each in fresh])
         return type(self)(questions, ngrams, self.vocabulary, self.memory, self.seed, self.calibration)
@@ -172,7 +173,7 @@ class FittedAssistant(Fitted):
 
 
 class _Stored(msgspec.Struct):
-    """A question as the model folder keeps it."""
+    """Format of a question in the model folder."""
 
     wordings: list[str]
     answers: list[str]
@@ -183,7 +184,7 @@ def _ngrams(examples: Sequence[Question], memory: MemorySettings) -> NgramVocabu
 
 
 def _additions(trained: Sequence[Question], questions: Sequence[Question]) -> list[Addition]:
-    """What questions have that those trained on lack; those trained on come first, in their order."""
+    """Return the additions of `questions` over the training questions, which come first and in the same order."""
     texts = {text for each in trained for text in (*each.wordings, *each.answers)}
     additions = []
     for place, each in enumerate(questions):
@@ -198,7 +199,7 @@ def _additions(trained: Sequence[Question], questions: Sequence[Question]) -> li
 
 
 def _with_additions(trained: Sequence[Question], additions: Sequence[Addition]) -> list[Question]:
-    """The questions with what was added to them, and the new ones behind them."""
+    """Return the training questions with their additions, followed by new questions."""
     questions = list(trained)
     for place, more in additions:
         if place is None:
@@ -210,7 +211,7 @@ def _with_additions(trained: Sequence[Question], additions: Sequence[Addition]) 
 
 
 def _without(question: Question, other: Question) -> Question:
-    """The wordings and answers of a question that another lacks."""
+    """Return a question without the wordings and answers of another."""
     wordings, answers = set(other.wordings), set(other.answers)
     return Question(
         question.where,

@@ -99,7 +99,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
     _reads_words: ClassVar[bool] = True
     settings_type: ClassVar[type[Settings]] = ClassifierSettings
     fitted_type: ClassVar[type[FittedClassifier]] = FittedClassifier
-    summary: ClassVar[str] = "Reads a text and says its label."
+    summary: ClassVar[str] = "Predicts the label of a text."
 
     def __init__(self, settings: ClassifierSettings | None = None, **values: Unpack[ClassifierKeywords]) -> None:
         super().__init__(settings, **values)

@@ -1,1 +1,1 @@
-"""Parts that several tasks use: settings, encoders, scores, traces of pairs."""
+"""Components shared by several tasks: settings, encoder–decoders, metrics, baselines, traces."""

@@ -1,4 +1,4 @@
-"""Batches of encoded examples, as the settings of a training say."""
+"""Length-bucketed batches of encoded examples, built from training settings."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ B = TypeVar("B", bound=Batch)
 
 
 def bucketed(examples: Encoded[B], training: TrainingSettings) -> Bucketed[B]:
-    """Batches of encoded examples, as large and in the order that the settings say."""
+    """Build length-bucketed batches with the batch size and seed of the settings."""
     return Bucketed(examples, batch_tokens=training.batch_tokens, batch_size=training.batch_size, seed=training.seed)

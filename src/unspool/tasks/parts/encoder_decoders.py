@@ -1,4 +1,4 @@
-"""From settings to an encoder–decoder: each way of giving context is a value of `network`."""
+"""Builder of encoder–decoder networks from settings, with one architecture per value of `network`."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from unspool.tasks.parts.pair_settings import TranslatorNetwork
 
 __all__ = ["build_encoder_decoder", "most_written", "never_written", "pair_perplexity"]
 
-_LEARNED_POSITIONS = 1024  # places of a Transformer whose positions are learned, on each side
-_MOST_WRITTEN = 100_000  # units of an output, whatever the network
+_LEARNED_POSITIONS = 1024  # maximum length of a Transformer with learned positions, per side
+_MOST_WRITTEN = 100_000  # maximum output length of any network, in units
 
 
 def build_encoder_decoder(
@@ -49,14 +49,14 @@ def build_encoder_decoder(
     target: Vocabulary,
     **training: Any,
 ) -> EncoderDecoder:
-    """Make the network that the settings describe.
+    """Build an encoder–decoder network from settings.
 
     Args:
         network: The settings.
         cell: The cell, or its name.
-        source: Units of the sources.
-        target: Units of the targets; the same object where both sides have one table of vectors.
-        training: What `EncoderDecoder` takes for training: `label_smoothing`, `coverage_penalty`, `sampling`.
+        source: Source vocabulary.
+        target: Target vocabulary; the same object for a shared embedding table.
+        training: Training arguments of `EncoderDecoder`: `label_smoothing`, `coverage_penalty`, `sampling`.
     """
     reads = _embedding(network, source)
     writes = reads if target is source else _embedding(network, target)
@@ -66,7 +66,7 @@ def build_encoder_decoder(
     if network.network in ("every-step", "latent", "dot", "additive", "bilinear"):
         width = network.embedding if network.tied else network.hidden
         combine = nn.Linear(decoder.output_size, width)
-    own_dropout = network.network == "transformer"  # it drops its inputs itself, after scaling them
+    own_dropout = network.network == "transformer"  # the Transformer applies dropout after scaling its inputs
     model = EncoderDecoder(
         reads,
         writes,
@@ -85,13 +85,13 @@ def build_encoder_decoder(
 
 
 def most_written(network: TranslatorNetwork) -> int:
-    """Most units that an output of the network may have, its end counted."""
+    """Return the maximum output length of a network in units, including the end symbol."""
     learned = network.network == "transformer" and network.positions == "learned"
     return _LEARNED_POSITIONS if learned else _MOST_WRITTEN
 
 
 def never_written(vocabulary: Vocabulary, device: torch.device, *, unknown: bool = False) -> Tensor:
-    """Units that no output has, bool (vocabulary,): padding, and the unknown unit unless it may stand (`unknown`)."""
+    """Return the mask of forbidden output units, bool (vocabulary,): padding, and the unknown unit if not `unknown`."""
     forbidden = torch.zeros(len(vocabulary), dtype=torch.bool, device=device)
     forbidden[[PADDING] if unknown else [PADDING, UNKNOWN]] = True
     return forbidden
@@ -99,7 +99,7 @@ def never_written(vocabulary: Vocabulary, device: torch.device, *, unknown: bool
 
 @torch.no_grad()
 def pair_perplexity(model: EncoderDecoder, examples: PairedExamples, batch_tokens: int) -> float:
-    """Perplexity of the targets' units and ends, given the sources; in batches of so many tokens."""
+    """Compute the perplexity of the target units and end symbols, given the sources."""
     device, nats, count = next(model.parameters()).device, 0.0, 0
     for _, batch in evaluation_batches(examples, batch_tokens=batch_tokens):
         loss = model.loss(batch.to(device))
@@ -113,7 +113,7 @@ def _embedding(network: TranslatorNetwork, vocabulary: Vocabulary) -> TokenEmbed
 
 
 def _parts(network: TranslatorNetwork, cell: str | type[Cell[Any]]) -> tuple[Any, Any, LatentVariable | None]:
-    """Encoder, decoder and latent variable."""
+    """Build encoder, decoder and latent variable."""
     kind, size = network.network, network.embedding
     if kind == "transformer":
         return (*_transformer(network), None)

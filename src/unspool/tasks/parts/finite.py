@@ -1,4 +1,4 @@
-"""Refusing outputs of a network that are not finite, before anybody takes them for an answer."""
+"""Check that network outputs are finite (no NaN, no infinity)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ __all__ = ["check_output"]
 
 
 def check_output(output: Tensor, where: str) -> None:
-    """Refuse an output of a network with a value that is infinite or not a number.
+    """Refuse network outputs with infinite values or NaN.
 
     Args:
-        output: Numbers of any shape.
-        where: The input they belong to, for the message: "text 3".
+        output: Outputs of any shape.
+        where: Input of these outputs, for the message: "text 3".
 
     Raises:
         DecodingError: If a value is not finite.
@@ -23,5 +23,5 @@ def check_output(output: Tensor, where: str) -> None:
     if not torch.isfinite(output).all():
         raise DecodingError(
             f"{where}: the network's output is not finite; its weights are damaged or far too large: train it again, "
-            f"with a lower learning_rate if the training did this"
+            f"with a lower learning_rate if the training diverged"
         )

@@ -1,4 +1,4 @@
-"""Always the most frequent answer."""
+"""Majority-class baseline for classification."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["MajorityClass"]
 
 @dataclass(frozen=True)
 class MajorityClass:
-    """Gives every example the class, or the set of labels, seen most often; the lower id where two are seen as often.
+    """Predicts the most frequent class, or set of labels, for every example; ties go to the lower id.
 
     Attributes:
         answer: A class id, or for several labels 0 and 1 per label, (labels,).
-        classes: How many classes or labels there are.
+        classes: Number of classes or labels.
     """
 
     answer: NDArray[np.int64]
@@ -28,29 +28,29 @@ class MajorityClass:
 
     @classmethod
     def learn(cls, targets: ArrayLike, classes: int) -> MajorityClass:
-        """Find the most frequent answer.
+        """Find the most frequent class, or set of labels.
 
         Args:
             targets: Class ids, (examples,); or 0 and 1 for each label, (examples, labels).
-            classes: How many classes or labels there are.
+            classes: Number of classes or labels.
 
         Raises:
             DataError: If there are no examples.
         """
-        known = np.asarray(targets).astype(np.int64)
-        if not len(known):
+        gold = np.asarray(targets).astype(np.int64)
+        if not len(gold):
             raise DataError("there are no examples to learn from")
-        answers, counts = np.unique(known, axis=0, return_counts=True)
+        answers, counts = np.unique(gold, axis=0, return_counts=True)
         return cls(answers[counts.argmax()], classes)
 
     note = "majority class"
 
     def predict(self, count: int) -> NDArray[np.int64]:
-        """The answer, `count` times: (count,) or (count, labels)."""
+        """Repeat the answer: (count,) or (count, labels)."""
         return np.repeat(self.answer[None], count, axis=0)
 
     def evaluate(self, targets: ArrayLike) -> dict[str, float]:
-        """Score it as the classifier is scored: `classification_scores` or `multilabel_scores`."""
+        """Compute the scores of the classifier task: `classification_scores` or `multilabel_scores`."""
         gold: NDArray[Any] = np.asarray(targets)
         if self.answer.ndim:
             return multilabel_scores(gold, self.predict(len(gold)))

@@ -1,4 +1,4 @@
-"""Metrics: plain functions from answers to figures.
+"""Metrics: accuracy, precision, recall, F1, confusion matrix, calibration error, perplexity, bits per character.
 
 Accuracy, precision, recall and F1 are fractions between 0 and 1; class ids are integers from 0.
 """
@@ -33,25 +33,25 @@ Ints = NDArray[np.int64]
 
 
 class Scores(NamedTuple):
-    """How well one class, or one type of span, is found."""
+    """Precision, recall and F1 of one class, or one type of span."""
 
     precision: float
-    """Right answers among those given; 0 when none was given."""
+    """Correct predictions over all predictions; 0 without predictions."""
     recall: float
-    """Right answers among those to be given; 0 when there were none."""
+    """Correct predictions over all gold items; 0 without gold items."""
     f1: float
-    """Harmonic mean of the two; 0 when both are 0."""
+    """Harmonic mean of precision and recall; 0 if both are 0."""
     support: int
-    """How many there were to find."""
+    """Number of gold items."""
 
 
 def scores(correct: int, predicted: int, gold: int) -> Scores:
-    """Precision, recall and F1 from three counts.
+    """Compute precision, recall and F1 from three counts.
 
     Args:
-        correct: Answers given that are right.
-        predicted: Answers given.
-        gold: Answers that were to be given.
+        correct: Number of correct predictions.
+        predicted: Number of predictions.
+        gold: Number of gold items.
     """
     return Scores(
         precision=correct / predicted if predicted else 0.0,
@@ -62,113 +62,113 @@ def scores(correct: int, predicted: int, gold: int) -> Scores:
 
 
 def accuracy(gold: ArrayLike, predicted: ArrayLike) -> float:
-    """The fraction of answers that are right.
+    """Return the fraction of correct predictions.
 
     Args:
-        gold: Right answers, any shape; numbers or strings.
-        predicted: Answers given, the same shape.
+        gold: Gold labels, any shape; numbers or strings.
+        predicted: Predictions, the same shape.
 
     Raises:
-        DataError: If there are none, or not as many of the one as of the other.
+        DataError: If there are no labels, or the shapes differ.
     """
-    right, given = _same_shape(gold, predicted)
-    return float((right == given).mean())
+    right, answers = _same_shape(gold, predicted)
+    return float((right == answers).mean())
 
 
 def confusion_matrix(gold: ArrayLike, predicted: ArrayLike, classes: int) -> Ints:
-    """Count how often each class was taken for each.
+    """Count the predictions of each class for each gold class.
 
     Args:
-        gold: Right class ids, integers from 0 to `classes` - 1.
-        predicted: Class ids given, the same shape.
-        classes: How many classes there are.
+        gold: Gold class ids, integers from 0 to `classes` - 1.
+        predicted: Predicted class ids, the same shape.
+        classes: Number of classes.
 
     Returns:
         Counts, (gold class, predicted class).
 
     Raises:
-        DataError: If there is nothing to count, the shapes differ, or an id is not that of a class.
+        DataError: If there are no ids, the shapes differ, or an id is out of range.
     """
-    right, given = _same_shape(gold, predicted)
-    for name, ids in (("gold", right), ("predicted", given)):
+    right, answers = _same_shape(gold, predicted)
+    for name, ids in (("gold", right), ("predicted", answers)):
         if ids.dtype.kind not in "iub" or ids.min() < 0 or ids.max() >= classes:
             raise DataError(f"{name} class ids must be integers from 0 to {classes - 1}, not {_some(ids)}")
-    pairs = right.astype(np.int64) * classes + given.astype(np.int64)
+    pairs = right.astype(np.int64) * classes + answers.astype(np.int64)
     return np.bincount(pairs.ravel(), minlength=classes * classes).reshape(classes, classes).astype(np.int64)
 
 
 def per_class(confusion: Ints) -> list[Scores]:
-    """Precision, recall and F1 of every class, in the order of the confusion matrix."""
+    """Return precision, recall and F1 of every class, in the order of the confusion matrix."""
     correct, predicted, gold = np.diagonal(confusion), confusion.sum(axis=0), confusion.sum(axis=1)
     return [scores(int(c), int(p), int(g)) for c, p, g in zip(correct, predicted, gold, strict=True)]
 
 
 def macro_f1(classes: Sequence[Scores]) -> float:
-    """The mean F1 over classes, each counting the same; 0 without any."""
+    """Return the unweighted mean of F1 over classes; 0 without classes."""
     return float(np.mean([each.f1 for each in classes])) if classes else 0.0
 
 
 def classification_scores(gold: ArrayLike, predicted: ArrayLike, classes: int) -> dict[str, float]:
-    """What a classifier with one label per example reports: `accuracy` and `macro_f1`.
+    """Compute `accuracy` and `macro_f1` of a classifier with one label per example.
 
-    Macro F1 leaves out classes that are neither right nor given anywhere. Micro-averaged F1 equals accuracy here.
+    Macro F1 omits classes without gold labels and predictions. Micro-averaged F1 equals accuracy here.
 
     Args:
-        gold: Right class ids, (examples,).
-        predicted: Class ids given, (examples,).
-        classes: How many classes there are.
+        gold: Gold class ids, (examples,).
+        predicted: Predicted class ids, (examples,).
+        classes: Number of classes.
 
     Raises:
-        DataError: As `confusion_matrix`.
+        DataError: If there are no ids, the shapes differ, or an id is out of range.
     """
     confusion = confusion_matrix(gold, predicted, classes)
     occurs = (confusion.sum(axis=0) + confusion.sum(axis=1)) > 0
-    found = [each for each, is_there in zip(per_class(confusion), occurs, strict=True) if is_there]
-    return {"accuracy": float(np.trace(confusion) / confusion.sum()), "macro_f1": macro_f1(found)}
+    class_scores = [each for each, is_there in zip(per_class(confusion), occurs, strict=True) if is_there]
+    return {"accuracy": float(np.trace(confusion) / confusion.sum()), "macro_f1": macro_f1(class_scores)}
 
 
 def multilabel_scores(gold: ArrayLike, predicted: ArrayLike) -> dict[str, float]:
-    """What a classifier with several labels per example reports.
+    """Compute the scores of a classifier with several labels per example.
 
     Args:
-        gold: Whether each label belongs to each example, true or 1, (examples, labels).
-        predicted: Whether each label was given to it, the same shape.
+        gold: Gold labels, 1 or true if an example has a label, (examples, labels).
+        predicted: Predicted labels, the same shape.
 
     Returns:
         `micro_precision`, `micro_recall`, `micro_f1` over all pairs of example and label; `macro_f1`, the mean over the
-        labels that occur; and `exact_match`, the fraction of examples with all labels right.
+        labels that occur; and `exact_match`, the fraction of examples with all labels correct.
 
     Raises:
-        DataError: If there are none, or the shapes differ.
+        DataError: If there are no examples, or the shapes differ.
     """
-    right, given = (part.astype(bool) for part in _same_shape(gold, predicted))
+    right, answers = (part.astype(bool) for part in _same_shape(gold, predicted))
     if right.ndim != 2:
         raise DataError(f"several labels per example come as (examples, labels), not as shape {right.shape}")
-    correct, asked, answered = (right & given).sum(axis=0), right.sum(axis=0), given.sum(axis=0)
-    micro = scores(int(correct.sum()), int(answered.sum()), int(asked.sum()))
-    each = [scores(int(c), int(p), int(g)) for c, p, g in zip(correct, answered, asked, strict=True) if p + g]
+    correct, totals, counts = (right & answers).sum(axis=0), right.sum(axis=0), answers.sum(axis=0)
+    micro = scores(int(correct.sum()), int(counts.sum()), int(totals.sum()))
+    each = [scores(int(c), int(p), int(g)) for c, p, g in zip(correct, counts, totals, strict=True) if p + g]
     return {
         "micro_precision": micro.precision,
         "micro_recall": micro.recall,
         "micro_f1": micro.f1,
         "macro_f1": macro_f1(each),
-        "exact_match": float((right == given).all(axis=1).mean()),
+        "exact_match": float((right == answers).all(axis=1).mean()),
     }
 
 
 def expected_calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
-    """How far probabilities are from how often they are right, between 0 and 1; Guo et al. 2017, equation 3.
+    """Compute the expected calibration error, between 0 and 1; Guo et al. 2017, equation 3.
 
     Args:
-        confidences: Probability of each answer, between 0 and 1, (answers,).
-        correct: Whether each answer is right, (answers,).
+        confidences: Probability of each prediction, between 0 and 1, (predictions,).
+        correct: Whether each prediction is correct, (predictions,).
         bins: Number of bins of equal width.
 
     Returns:
-        The mean over answers of |mean confidence - share of right answers| in the answer's bin.
+        The mean over predictions of |mean confidence - accuracy| in the prediction's bin.
 
     Raises:
-        DataError: If there are no answers, or not as many of the one as of the other.
+        DataError: If there are no predictions, or the shapes differ.
     """
     right, shares = _same_shape(correct, confidences)
     places = np.clip(np.ceil(shares * bins).astype(np.int64) - 1, 0, bins - 1)
@@ -177,7 +177,7 @@ def expected_calibration_error(confidences: ArrayLike, correct: ArrayLike, bins:
 
 
 def perplexity(nats: float, count: int) -> float:
-    """Perplexity of `count` targets that cost `nats` together: how many equally likely choices that would be.
+    """Compute the perplexity of `count` targets with a total negative log-likelihood of `nats`.
 
     Raises:
         DataError: If there are no targets.
@@ -187,7 +187,7 @@ def perplexity(nats: float, count: int) -> float:
 
 
 def bits(nats: float, count: int) -> float:
-    """Bits per target (bits per character, if `count` counts characters) of targets that cost `nats` together.
+    """Convert a total negative log-likelihood in nats to bits per target (per character, if `count` is characters).
 
     Raises:
         DataError: If there are no targets.
@@ -196,12 +196,12 @@ def bits(nats: float, count: int) -> float:
 
 
 def language_model_scores(nats: float, count: int, characters: int | None = None) -> dict[str, float]:
-    """What a language model reports.
+    """Compute the scores of a language model.
 
     Args:
-        nats: Total negative log-likelihood of the text.
-        count: Targets it sums over, in the model's own units, end-of-sentence marks included.
-        characters: Characters of the text, where they are known; with them models over different units can be compared.
+        nats: Total negative log-likelihood of the text, in nats.
+        count: Number of targets in units of the model, including end-of-sentence marks.
+        characters: Number of characters of the text, for comparing models over different units; None if unknown.
 
     Returns:
         `nats` per target, `perplexity` per target and, with `characters`, `bits_per_character`.
@@ -209,10 +209,10 @@ def language_model_scores(nats: float, count: int, characters: int | None = None
     Raises:
         DataError: If there are no targets.
     """
-    found = {"nats": _mean(nats, count), "perplexity": perplexity(nats, count)}
+    result = {"nats": _mean(nats, count), "perplexity": perplexity(nats, count)}
     if characters is not None:
-        found["bits_per_character"] = bits(nats, characters)
-    return found
+        result["bits_per_character"] = bits(nats, characters)
+    return result
 
 
 def _mean(nats: float, count: int) -> float:
@@ -222,12 +222,12 @@ def _mean(nats: float, count: int) -> float:
 
 
 def _same_shape(gold: ArrayLike, predicted: ArrayLike) -> tuple[NDArray[Any], NDArray[Any]]:
-    right, given = np.asarray(gold), np.asarray(predicted)
-    if right.shape != given.shape:
-        raise DataError(f"{right.shape} right answers can't be compared with {given.shape} given ones")
+    right, answers = np.asarray(gold), np.asarray(predicted)
+    if right.shape != answers.shape:
+        raise DataError(f"{right.shape} right answers can't be compared with {answers.shape} predictions")
     if right.size == 0:
         raise DataError("there is nothing to score: no answers")
-    return right, given
+    return right, answers
 
 
 def _some(ids: NDArray[Any]) -> str:

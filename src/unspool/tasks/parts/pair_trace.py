@@ -1,4 +1,4 @@
-"""What an encoder–decoder does with one pair, all of it from one forward pass over the known target."""
+"""Trace of an encoder–decoder for one pair, from a single teacher-forced forward pass."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Arrays = dict[str, NDArray[np.float32]]
 _REPEATED = (
     "attention",
     "output",
-)  # of a cell that looks: the first is the map, the second the state of the cell in it
+)  # of an attentive cell: other parts of the trace hold the attention map and the state of the inner cell
 _LOOKS: dict[type[nn.Module], str] = {
     TransformerDecoder: "decoder layer {} / attention",
     TransformerEncoder: "encoder layer {} / self-attention",
@@ -32,7 +32,7 @@ _LOOKS: dict[type[nn.Module], str] = {
 
 
 class _Watched(NamedTuple):
-    """A cell of one side, and what it is called there."""
+    """A cell of encoder or decoder, with its name in the trace."""
 
     place: str
     cell: Cell[Any]
@@ -49,23 +49,23 @@ def trace_of_pair(
     prediction: Mapping[str, Any],
     summary: str,
 ) -> Trace:
-    """Read one source and write its target once more, known from the start, with everything recorded.
+    """Run one pair through the network with teacher forcing, and record the intermediate values.
 
-    The maps: `attention`, which decoding uses too (a Transformer's is the mean over the last layer's heads); of a
-    Transformer also `decoder layer 1 / attention` and `encoder layer 1 / self-attention`, means over the heads, and
-    each head as `decoder layer 1 / attention head 1`.
+    Maps: `attention`, as in decoding (for a Transformer, the mean over the heads of the last layer). A Transformer also
+    has `decoder layer 1 / attention` and `encoder layer 1 / self-attention`, means over the heads, and each head as
+    `decoder layer 1 / attention head 1`.
 
     Args:
-        model: The network, in evaluation.
+        model: The network, in evaluation mode.
         batch: The pair, (time, 1).
-        read: The source's units.
-        written: The target's units, and an empty one for its end where it came to it.
-        prediction: What came out.
-        summary: One line that says which network it was.
+        read: Units of the source.
+        written: Units of the target; an empty string marks the end of a complete output.
+        prediction: The prediction, for the trace.
+        summary: Description of the network in one line.
 
     Returns:
-        What the encoder did at each unit read, the maps from the units written to those read, and as `written` what
-        the decoder did at each unit that it wrote, with the surprise of the unit in nats.
+        The encoder values at each source unit, the maps from target units to source units, and in `written` the decoder
+        values at each target unit, with the surprisal of the unit in nats.
     """
     encoder, decoder = _encoder_cells(model.encoder), _decoder_cells(model.decoder)
     shared = bool(encoder) and [cell for _, cell, _ in encoder] == [cell for _, cell, _ in decoder]
@@ -78,10 +78,10 @@ def trace_of_pair(
         forced = model(batch)
     arrays: Arrays = {}
     for (place, cell, backward), recording in zip(watched, recordings, strict=True):
-        found = recording.arrays(place, reverse=backward)
+        values = recording.arrays(place, reverse=backward)
         repeated = _REPEATED if isinstance(cell, AttentiveCell) else ()
-        arrays |= {name: array for name, array in found.items() if name.rpartition(" / ")[2] not in repeated}
-    if shared:  # one stack reads both sides, one after the other
+        arrays |= {name: array for name, array in values.items() if name.rpartition(" / ")[2] not in repeated}
+    if shared:  # one stack processes source and target in sequence
         after = {name.replace("encoder", "decoder", 1): array[len(read) :] for name, array in arrays.items()}
         arrays = {name: array[: len(read)] for name, array in arrays.items()} | after
     steps = len(written)
@@ -109,7 +109,7 @@ def _encoder_cells(encoder: nn.Module | None) -> list[_Watched]:
 
 
 def _decoder_cells(decoder: nn.Module) -> list[_Watched]:
-    """The cells of a recurrent decoder; one that looks before each step records beside the cell in it."""
+    """Return the cells of a recurrent decoder; an attentive cell comes with its inner cell."""
     if isinstance(decoder, AttentiveDecoder):
         first = [_Watched("decoder layer 1", cell) for cell in (decoder.cell.cell, decoder.cell)]
         upper = [] if decoder.upper is None else [cell for _, cell, _ in decoder.upper.named_cells()]
@@ -121,7 +121,7 @@ def _decoder_cells(decoder: nn.Module) -> list[_Watched]:
 
 
 def _weights(model: nn.Module, attention: Mapping[nn.Module, tuple[Tensor, ...]]) -> dict[str, tuple[Tensor, ...]]:
-    """The attention weights of the model's Transformer stacks, by the name of their maps."""
+    """Return the attention weights of the Transformer stacks, by the name of their maps."""
     return {
         name: attention[part]
         for part in model.modules()

@@ -1,4 +1,4 @@
-"""How tasks and predictions show themselves in a notebook: in one short line."""
+"""Short one-line representations (`repr`) of tasks and predictions."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _SHORT.maxstring = 60
 
 
 def brief(text: str) -> str:
-    """A text in quotes, its middle left out if it is long."""
+    """Return a quoted text; long texts have an ellipsis in the middle."""
     return _SHORT.repr(text)
 
 
 def task_line(task: Trainable[Any, Any]) -> str:
-    """The settings of a task that are not the defaults, and of a trained one its network and main score."""
+    """Return the non-default settings of a task; for a trained task also its network and main score."""
     call = f"{type(task).__name__}({', '.join(_changed(task))})"
     if task.model is None:
         return f"<{call}, not trained>"
@@ -36,11 +36,11 @@ def task_line(task: Trainable[Any, Any]) -> str:
 
 
 def _changed(task: Trainable[Any, Any]) -> list[str]:
-    """The settings that are not the defaults, as keyword arguments."""
-    known = describe(task.settings_type)
-    shorts = [setting.short for setting in known.values()]
+    """Return the non-default settings as keyword arguments."""
+    described = describe(task.settings_type)
+    shorts = [setting.short for setting in described.values()]
     changed = []
-    for name, setting in known.items():
+    for name, setting in described.items():
         value = attrgetter(name)(task.settings)
         if value != setting.default:
             changed.append(f"{setting.short if shorts.count(setting.short) == 1 else name}={value!r}")

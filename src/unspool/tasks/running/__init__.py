@@ -1,1 +1,1 @@
-"""What runs a task: training, model folders, their cards."""
+"""Training of tasks, and model folders: saving, loading, resuming and model cards."""

@@ -1,4 +1,4 @@
-"""What happens between files and a trained model folder; the same for every task."""
+"""Training run of a task: read and split data, learn vocabularies, train, score and save the model folder."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ __all__ = ["fit_task"]
 D = TypeVar("D", bound="Examples")
 
 SCRATCH = "training/scratch"
-"""Folder, in a model folder, of large files that only a training needs."""
+"""Subfolder of a model folder for large temporary files of a training."""
 
 
 def fit_task(
@@ -82,29 +82,29 @@ def fit_task(
     device = choose_device(task.settings.training.device.partition(":")[0])
     world = join("cuda" if device.type == "cuda" else "cpu")
     if out is None and world.size > 1:
-        raise UsageError(f"several processes need a folder in common; name one: {option('out', 'FOLDER')}")
+        raise UsageError(f"several processes need a shared folder: {option('out', 'FOLDER')}")
     task._find_cell()
     place = beside(out, resume=resume, clear=world.first) if out is not None and overwrite else out
     with (
         num_threads(task.settings.training.threads),
         new_folder(place, resume=resume, first=world.first) as folder,
     ):
-        seen = titled(reporter or report_to(), task._validation_titles)
-        heard = together(seen, [*callbacks, LogReporter()]) if world.first else Reporter()
-        fitting = _Fitting(task, folder, world, heard, allow)
+        main = titled(reporter or report_to(), task._validation_titles)
+        reporters = together(main, [*callbacks, LogReporter()]) if world.first else Reporter()
+        fitting = _Fitting(task, folder, world, reporters, allow)
         fitting.out = out
-        with fitting.stoppable(kept=out is not None):
+        with fitting.stoppable(has_folder=out is not None):
             splits = fitting.read(train, valid, test)
             if resume and world.first:
                 finish_generation(folder)
-            going_on = resume and not world.share(only_begun(folder))
-            splits = fitting.take_up(splits) if going_on else fitting.begin(splits)
+            continues = resume and not world.share(only_begun(folder))
+            splits = fitting.take_up(splits) if continues else fitting.begin(splits)
             fitting.introduce(splits)
             if world.first:
                 write_record(folder, fitting.record)
                 if baselines and not fitting.record.baselines:
                     fitting.compare_with_baselines(splits)
-            fitting.train(splits, resume, kept=out is not None)
+            fitting.train(splits, resume, has_folder=out is not None)
             if world.first:
                 fitting.report(splits)
                 if out is not None:
@@ -127,7 +127,7 @@ class _Fitting(Generic[D]):
         self.allow = frozenset(allow)
         self.layout = Layout()
         self.out: Path | None = None
-        """The folder that the model ends in; another than `folder` where it takes the place of an older model."""
+        """Final model folder; differs from `folder` when the training replaces an older model."""
         task._scratch, task._home = folder / SCRATCH, folder.resolve()
 
     @property
@@ -136,10 +136,10 @@ class _Fitting(Generic[D]):
         return self.task.record
 
     @contextmanager
-    def stoppable(self, *, kept: bool) -> Iterator[None]:
-        """Stop at once where the loop does not listen: what is under way there is lost, and not worth keeping.
+    def stoppable(self, *, has_folder: bool) -> Iterator[None]:
+        """Stop immediately on ctrl-C outside the training loop; unsaved work there is lost.
 
-        Several processes get one signal each, at different places, and end as Python does.
+        With several processes, each gets its own signal at a different point, and ends with Python's default handler.
         """
         if self.world.size > 1:
             yield
@@ -148,10 +148,10 @@ class _Fitting(Generic[D]):
             with Interrupts() as interrupts, interrupts.at_once():
                 yield
         except KeyboardInterrupt:
-            raise self._interrupted(kept=kept) from None
+            raise self._interrupted(has_folder=has_folder) from None
 
-    def _interrupted(self, *, kept: bool) -> Interrupted:
-        if not kept:
+    def _interrupted(self, *, has_folder: bool) -> Interrupted:
+        if not has_folder:
             return Interrupted("stopped; nothing is kept, since no folder was named (out)")
         if not (self.folder / RECORD).exists():
             return Interrupted("stopped before training began; nothing is kept, so start again as before")
@@ -162,12 +162,12 @@ class _Fitting(Generic[D]):
         return Interrupted(f"stopped; all updates so far are saved{best}; go on with: {on}")
 
     def _way_on(self) -> str:
-        """How a person goes on with this training."""
+        """Return the command that resumes this training."""
         out = self.out or self.folder
         return way_on(out, self.task.settings, overwrite=out != self.folder)
 
     def read(self, train: DataSource, valid: DataSource | None, test: DataSource | None) -> Splits[D]:
-        """Read the data, and hold out what none were passed for."""
+        """Read the data, and hold out validation and test data that were not passed."""
         task, data = self.task, self.task.settings.data
         for source in (train, valid, test):
             if source is not None and not isinstance(source, RowsInMemory):
@@ -175,18 +175,18 @@ class _Fitting(Generic[D]):
         task._read_as, task._layout = None, Layout()
         examples = task._read(train)
         self.layout = task._read_as = task._layout
-        held: dict[str, Data[D]] = {}
+        held_out: dict[str, Data[D]] = {}
         for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
             if source is not None:
-                held[name] = Data.of(task._read(source), source)
+                held_out[name] = Data.of(task._read(source), source)
             elif fraction > 0:
                 examples, part = examples.divide(fraction, task.settings.training.seed)
                 if part is not None:
-                    held[name] = Data(part)
-        return Splits(Data.of(examples, train), held.get("valid"), held.get("test"))
+                    held_out[name] = Data(part)
+        return Splits(Data.of(examples, train), held_out.get("valid"), held_out.get("test"))
 
     def begin(self, splits: Splits[D]) -> Splits[D]:
-        """Learn vocabularies; several processes take those of the first, since a unigram one is never the same."""
+        """Learn vocabularies. Several processes use those of the first, since unigram vocabularies vary."""
         task, folder = self.task, self.folder / "vocabulary"
         task._learn(splits.train.examples)
         task.record = self._new_record(splits)
@@ -198,7 +198,7 @@ class _Fitting(Generic[D]):
         return self._ready(splits)
 
     def take_up(self, splits: Splits[D]) -> Splits[D]:
-        """Take vocabularies and record from the folder, and check that settings and data are the same."""
+        """Load vocabularies and record from the folder, and check that settings and data are unchanged."""
         task, folder = self.task, self.folder
         task.record = read_record(folder)
         self._refuse_changed_settings()
@@ -226,7 +226,7 @@ class _Fitting(Generic[D]):
         return self._ready(splits)
 
     def _ready(self, splits: Splits[D]) -> Splits[D]:
-        """Check what is held out, and make the network from the seed."""
+        """Check the held-out data, and build the network from the seed."""
         for held_out in (splits.valid, splits.test):
             if held_out is not None:
                 self.task.fitted.refuse_strangers(held_out.examples)
@@ -241,7 +241,7 @@ class _Fitting(Generic[D]):
         return splits
 
     def introduce(self, splits: Splits[D]) -> None:
-        """Say what is trained on what."""
+        """Report the data, the settings and the network before training."""
         for name, data in splits._asdict().items():
             if data is not None:
                 counts = ", ".join(counted(count, what) for what, count in data.examples.sizes().items())
@@ -258,7 +258,7 @@ class _Fitting(Generic[D]):
             self.reporter.note(f"engine: {line}")
 
     def _data_lines(self, examples: D) -> list[str]:
-        """What was understood of the training data."""
+        """Describe the layout and the contents of the training data."""
         lines = layout_lines(self.layout)
         if entry := TASKS.get(self.task.name):
             summary = Summary(entry.sides, entry.label).add_all(examples.samples())
@@ -266,25 +266,25 @@ class _Fitting(Generic[D]):
         return lines
 
     def compare_with_baselines(self, splits: Splits[D]) -> None:
-        """Score simple methods on the data that the network will be judged by."""
+        """Score the baselines on the evaluation data of the network."""
         held_out = splits.test if splits.test is not None else splits.valid
         if held_out is None:
             return
         started = time.monotonic()
-        found = self.task._baselines(splits.train.examples, held_out.examples)
-        self.record.baselines = {name: rounded(scores) for name, scores in found.items()}
+        baselines = self.task._baselines(splits.train.examples, held_out.examples)
+        self.record.baselines = {name: rounded(scores) for name, scores in baselines.items()}
         metric = self.task.metric[0]
-        told = ", ".join(f"{name} {scores[metric]:.4g}" for name, scores in found.items() if metric in scores)
+        summary = ", ".join(f"{name} {scores[metric]:.4g}" for name, scores in baselines.items() if metric in scores)
         where = "test" if splits.test is not None else "valid"
-        if told:
-            self.reporter.note(f"baselines on {where} ({metric}): {told} ({time.monotonic() - started:.0f} s)")
+        if summary:
+            self.reporter.note(f"baselines on {where} ({metric}): {summary} ({time.monotonic() - started:.0f} s)")
 
-    def train(self, splits: Splits[D], resume: bool, *, kept: bool) -> None:
+    def train(self, splits: Splits[D], resume: bool, *, has_folder: bool) -> None:
         """Run the training loop; the model then holds the best weights."""
         task, valid, (metric, higher) = self.task, splits.valid, self.task.metric
         settings = task.settings.training
         if valid is None:
-            settings = settings.replace(patience=None)  # nobody can lose it
+            settings = settings.replace(patience=None)  # early stopping needs validation data
         source = task._source(splits.train.examples)
         if note := getattr(source, "note", None):
             self.reporter.warn(note)
@@ -299,8 +299,8 @@ class _Fitting(Generic[D]):
             resume=resume,
             allow=self.allow,
             reporter=self.reporter,
-            resume_with=self._way_on() if kept else None,
-            use_with=way_to_use(self.folder, task.name, task.settings) if kept else None,
+            resume_with=self._way_on() if has_folder else None,
+            use_with=way_to_use(self.folder, task.name, task.settings) if has_folder else None,
             shorten=task._shorter(),
         )
         task.model.eval()
@@ -313,7 +313,7 @@ class _Fitting(Generic[D]):
         }
 
     def report(self, splits: Splits[D]) -> None:
-        """Score the weights that are saved, on validation and, this once, on test data."""
+        """Score the final weights on validation data and, once, on test data."""
 
         def score() -> None:
             for name, data in (("valid", splits.valid), ("test", splits.test)):
@@ -328,7 +328,7 @@ class _Fitting(Generic[D]):
 
     @contextmanager
     def _counting(self, part: str) -> Iterator[None]:
-        """Report how far the final scores of one part are, as often as the reporter wants to hear."""
+        """Report the progress of final scoring on one data set, at the reporter's interval."""
         last = time.monotonic()
 
         def count(done: int, total: int) -> None:
@@ -373,7 +373,7 @@ class _Fitting(Generic[D]):
         )
 
     def _refuse_changed_settings(self) -> None:
-        """Refuse to go on with another network, with other data, or on another course, before anything is written."""
+        """Refuse to resume with other settings, before anything is written."""
         settings: Any = self.task.settings
         before: Any = type(self.task)(from_record(self.task.settings_type, self.record.settings)).settings
         names = [name for name in describe(self.task.settings_type) if not name.startswith("training.")]
@@ -388,7 +388,7 @@ class _Fitting(Generic[D]):
 
 
 def _refuse_streams(paths: tuple[str, ...]) -> None:
-    """Refuse to train on what can be read only once: a training reads its data more than once, and hashes them."""
+    """Refuse streams such as standard input: training reads its data several times, and hashes them."""
     for path in filter(is_stream, paths):
         raise UsageError(
             f"training reads its data more than once, and {name_of(path)} can be read only once; "

@@ -1,4 +1,4 @@
-"""Whether a network fits into the memory of this machine, before any of it is allocated."""
+"""Memory checks: available memory of the machine, container and process, before a network is allocated."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ _GROUPS = Path("/sys/fs/cgroup")
 
 
 def bytes_of(tensors: Mapping[str, Tensor]) -> int:
-    """Bytes that tensors take, or will take."""
+    """Return the size of tensors in bytes."""
     return sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
 
 
 def refuse_too_large(size: int, what: str, way_out: str) -> None:
-    """Refuse what does not fit into the memory that is free now.
+    """Refuse an allocation larger than the available memory.
 
     Args:
-        size: Bytes that are needed.
-        what: Who needs them: "the network that my-model describes".
-        way_out: What to try.
+        size: Size of the allocation in bytes.
+        what: Subject of the message: "the network of my-model".
+        way_out: Suggestion at the end of the message.
 
     Raises:
-        MachineError: With both sizes, if it does not fit.
+        MachineError: If the size exceeds the available memory; the message holds both sizes.
     """
     free = available_memory()
     if size > free:
         raise MachineError(
-            f"{what} needs {_written(size)} of memory, and this machine has {_written(int(free))} free; {way_out}"
+            f"{what} needs {_size_text(size)} of memory, and this machine has {_size_text(int(free))} free; {way_out}"
         )
 
 
 def available_memory() -> float:
-    """Bytes that this process can still take without swapping; infinite where the system does not tell."""
+    """Return the bytes that this process can still allocate without swapping; infinite if unknown."""
     return min((*_of_machine(), *_of_group(), *_of_process()), default=math.inf)
 
 
@@ -52,20 +52,20 @@ def _of_machine() -> Iterator[int]:
 
 
 def _of_group() -> Iterator[int]:
-    """What the control groups leave that the process is in, as containers and batch systems set them."""
+    """Yield the memory left in each control group of the process, as set by containers and batch systems."""
     inside = [line.rpartition(":")[2].strip("/") for line in _text(Path("/proc/self/cgroup")).splitlines()]
     for place in {"", *inside}:
-        for folder, most, used in (
+        for folder, maximum, usage in (
             (_GROUPS / place, "memory.max", "memory.current"),
             (_GROUPS / "memory" / place, "memory.limit_in_bytes", "memory.usage_in_bytes"),
         ):
-            limit, taken = _text(folder / most).strip(), _text(folder / used).strip()
-            if limit.isdecimal() and taken.isdecimal():
-                yield max(0, int(limit) - int(taken) + _file_cache(folder))
+            limit, current = _text(folder / maximum).strip(), _text(folder / usage).strip()
+            if limit.isdecimal() and current.isdecimal():
+                yield max(0, int(limit) - int(current) + _file_cache(folder))
 
 
 def _file_cache(folder: Path) -> int:
-    """Bytes of a group's memory that hold files, which the kernel gives back when they are needed."""
+    """Return the reclaimable file cache of a control group, in bytes."""
     for line in _text(folder / "memory.stat").splitlines():
         if line.startswith(("inactive_file ", "total_inactive_file ")):
             return int(line.split()[1])
@@ -73,7 +73,7 @@ def _file_cache(folder: Path) -> int:
 
 
 def _of_process() -> Iterator[int]:
-    """What `ulimit -v` leaves."""
+    """Yield the address space left under `ulimit -v`, in bytes."""
     try:
         import resource
     except ImportError:  # Windows
@@ -91,5 +91,5 @@ def _text(path: Path) -> str:
         return ""
 
 
-def _written(size: int) -> str:
+def _size_text(size: int) -> str:
     return f"{size / 2**30:,.1f} GiB" if size >= 2**30 else f"{size / 2**20:,.0f} MiB"

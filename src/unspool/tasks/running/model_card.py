@@ -1,4 +1,4 @@
-"""The model card: what a stranger should know before using a model folder."""
+"""Model card: the README of a model folder, with scores, data, training and limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["model_card"]
 
 
 def model_card(record: Record, summary: str, name: str) -> str:
-    """The README of a model folder, in Markdown."""
+    """Return the README of a model folder, in Markdown."""
     settings = record.settings.get("training", {})
     lines = [
         "---",

@@ -1,4 +1,4 @@
-"""The model folder: all it takes to use a model, safe to open from a stranger.
+"""Model folder: layout, record (`unspool.json`), creation and replacement; safe to load from untrusted sources.
 
 ::
 
@@ -46,33 +46,33 @@ __all__ = [
 ]
 
 FORMAT = 1
-"""Version of the folder's layout; a folder of a higher one is refused."""
+"""Version of the folder layout; loading refuses higher versions."""
 
 _PARTS = frozenset((RECORD, "model.safetensors", "vocabulary", "README.md", "training"))
-"""Everything that a model folder or a training holds, beside files that are half written (`.partial`)."""
+"""Entries of a model folder or a training, apart from unfinished writes (`.partial`)."""
 
 
 class Record(msgspec.Struct, kw_only=True):
-    """What `unspool.json` holds."""
+    """Contents of `unspool.json`."""
 
     format: int
     task: str
     complete: bool
-    """Whether training came to its end and `model.safetensors` is there."""
+    """Whether training is complete and `model.safetensors` exists."""
     settings: dict[str, Any]
     versions: dict[str, str]
     data: dict[str, Any] = {}
     """For train, valid and test: paths, examples, sha256."""
     network: dict[str, Any] = {}
-    """What the network looks like, for a person to read."""
+    """Description of the network: summary, number of weights, engine paths."""
     metrics: dict[str, dict[str, float]] = {}
     """For valid and test: the scores of the saved weights."""
     baselines: dict[str, dict[str, float]] = {}
-    """What simple methods score on the same held-out data."""
+    """Scores of the baselines on the same held-out data."""
     training: dict[str, Any] = {}
-    """Epochs, updates, seconds, and why it stopped."""
+    """Epochs, updates, seconds, and the reason for the end of training."""
     generation: int = 0
-    """How often the model was saved into this folder."""
+    """Number of times that the model was saved into this folder."""
 
 
 class _Facts(msgspec.Struct):
@@ -93,7 +93,7 @@ class _Training(msgspec.Struct, frozen=True):
 
 
 class _Shape(msgspec.Struct):
-    """What the parts of a record must look like that are plain dictionaries, since the code reads them."""
+    """Schema of the record's plain dictionaries, for the fields that the code reads."""
 
     data: dict[str, _Facts] = {}
     network: _Network = _Network()
@@ -104,21 +104,21 @@ def read_record(folder: Path) -> Record:
     """Read and check `unspool.json`.
 
     Raises:
-        ModelFolderError: If the folder is missing, is no model folder, is damaged, or is of a newer version.
+        ModelFolderError: If the folder is missing, damaged, newer, or not a model folder.
     """
     path = newest(folder, RECORD)
     try:
         tree = json.loads(read_file(path))
     except FileNotFoundError:
-        what = "is no model folder: it holds no unspool.json" if folder.is_dir() else "does not exist"
-        raise ModelFolderError(f"{folder} {what}") from None
+        problem = "is no model folder: it holds no unspool.json" if folder.is_dir() else "does not exist"
+        raise ModelFolderError(f"{folder} {problem}") from None
     except NotADirectoryError:
         raise ModelFolderError(f"{folder} is a file; a model is a folder that holds unspool.json") from None
     except (ValueError, RecursionError) as error:
         raise ModelFolderError(f"{path} is damaged: {error}") from None
     version = tree.get("format") if isinstance(tree, dict) else None
     if not isinstance(version, int):
-        raise ModelFolderError(f"{path} is damaged: it does not say which format it has")
+        raise ModelFolderError(f"{path} is damaged: it has no format number")
     if version > FORMAT:
         raise ModelFolderError(
             f"{folder} was saved by a newer Unspool (folder format {version}, this one reads up to {FORMAT}): "
@@ -141,25 +141,26 @@ def write_record(folder: Path, record: Record) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file beside its place and move it there, so that it is never half written.
+    """Write a text file atomically.
 
     Raises:
-        MachineError: If the disk is full or refuses.
+        MachineError: If the disk is full or not writable.
     """
-    replace_file(path, text.encode("utf-8", "backslashreplace"))  # a file name that is no UTF-8; JSON reads it back
+    replace_file(path, text.encode("utf-8", "backslashreplace"))  # keeps file names that are not UTF-8 readable
 
 
 @contextmanager
 def new_folder(out: Path | None, *, resume: bool, first: bool = True) -> Iterator[Path]:
-    """The folder to train into, locked: the one named, or a temporary one that goes away afterwards.
+    """Create and lock the training folder: `out`, or a temporary folder that is removed afterwards.
 
     Args:
-        out: The folder to make; None: a temporary one.
+        out: Folder to create; None: a temporary folder.
         resume: Whether the folder may hold a training.
-        first: Whether this is the first process of a run, the one that writes; the others do not lock.
+        first: Whether this is the first process of a run, which writes; the others do not lock.
 
     Raises:
-        UsageError: If the folder holds something already and training is not resumed, or is in training already.
+        MachineError: If the folder can't be created.
+        UsageError: If the folder is not empty and training is not resumed, or a training is running in it.
     """
     if out is None:
         temporary = Path(tempfile.mkdtemp(prefix="unspool-"))
@@ -181,7 +182,7 @@ def new_folder(out: Path | None, *, resume: bool, first: bool = True) -> Iterato
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise MachineError(f"{out} can't be made: {error.strerror}") from error
+        raise MachineError(f"{out} can't be created: {error.strerror}") from error
     with lock_folder(out) if first else nullcontext():
         try:
             yield out
@@ -192,20 +193,20 @@ def new_folder(out: Path | None, *, resume: bool, first: bool = True) -> Iterato
 
 
 def place_beside(out: Path) -> Path:
-    """Name the folder in which a model is trained that is to replace the one in `out`."""
+    """Return the training folder for a model that will replace the one in `out`."""
     return out.with_name(f"{out.name}.new")
 
 
 def beside(out: Path, *, resume: bool, clear: bool) -> Path:
-    """The folder to train in until a finished model takes the place of the one in `out`.
+    """Return the folder to train in until the model is complete and replaces the one in `out`.
 
     Args:
-        out: The folder to replace; it is used itself where it is new or empty.
-        resume: Whether the training that stands beside it goes on.
-        clear: Whether a training that stands beside it, and does not go on, is removed; one process does so.
+        out: The folder to replace; returned unchanged if new or empty.
+        resume: Whether to resume an existing training in the `.new` folder.
+        clear: Whether to remove an existing training in the `.new` folder if not resumed; one process does so.
 
     Raises:
-        UsageError: If a folder in the way holds anything but a model or training of Unspool's.
+        UsageError: If an existing folder holds anything but a model or training of Unspool.
     """
     if not out.is_dir() or not any(out.iterdir()):
         return out
@@ -219,13 +220,13 @@ def beside(out: Path, *, resume: bool, clear: bool) -> Path:
 
 
 def take_place(new: Path, out: Path) -> None:
-    """Put a finished model where an old one stands, and remove the old one.
+    """Replace the old model in `out` by the new model.
 
-    The old folder is moved aside, and removed once the new one stands in its place. A process that is killed in
-    between leaves both models whole, the old one as `.old`.
+    The function renames the old folder to `.old`, renames the new folder to `out`, and then removes the old one. After
+    a kill in between, both models are intact.
 
     Raises:
-        MachineError: If the machine refuses; the old model then stands where it was.
+        MachineError: If a rename fails; the old model is then back in `out`.
     """
     old = out.with_name(f"{out.name}.old")
     try:
@@ -241,7 +242,7 @@ def take_place(new: Path, out: Path) -> None:
 
 
 def _refuse_to_replace(folder: Path) -> None:
-    """Refuse to replace a folder that is no model or training, or that holds something else as well."""
+    """Refuse to replace a folder that is not a model or training, or holds other files."""
     if folder.is_symlink() or not folder.is_dir():
         raise UsageError(f"{folder} is a link or a file, and only a model folder is replaced; name another folder")
     if Path.cwd().is_relative_to(folder.resolve()):
@@ -253,12 +254,13 @@ def _refuse_to_replace(folder: Path) -> None:
     strange = sorted(path.name for path in folder.iterdir() if path.name not in _PARTS and path.suffix != ".partial")
     if strange:
         raise UsageError(
-            f"{folder} also holds {', '.join(strange[:3])}, which no model has; move it away, or name another folder"
+            f"{folder} also holds {', '.join(strange[:3])}, which is not part of a model; "
+            f"move it away, or name another folder"
         )
 
 
 def _remove(folder: Path, *, itself: bool) -> None:
-    """Remove what a training wrote; the folder itself only if the training made it."""
+    """Remove the contents of a training folder; with `itself`, also the folder."""
     if itself:
         shutil.rmtree(folder, ignore_errors=True)
         return
@@ -270,16 +272,16 @@ def _remove(folder: Path, *, itself: bool) -> None:
 
 
 def _nothing_to_keep(out: Path, error: BaseException) -> bool:
-    """Whether a training failed before there was anything to go on with, so that the same name is free again."""
+    """Whether a training failed before it wrote a checkpoint, so that its folder can be removed."""
     if (out / "training" / "checkpoint.safetensors").exists():
         return False
     return isinstance(error, CellError | DataError | TrainingError | UsageError) or not (out / RECORD).exists()
 
 
 def only_begun(folder: Path) -> bool:
-    """Whether training was killed before it wrote anything to go on with, or has not begun.
+    """Whether the folder is missing, or holds no state to resume from, because training was killed early.
 
-    A folder that holds anything else is looked into, and refused if it is no model folder.
+    False for folders with other contents; resuming then reads the record and refuses folders of other kinds.
     """
     begun = {"vocabulary", f"{RECORD}.partial"}
     return not folder.exists() or all(path.name in begun or _holds_a_lock_alone(path) for path in folder.iterdir())
@@ -290,7 +292,7 @@ def _holds_a_lock_alone(path: Path) -> bool:
 
 
 def fingerprint(paths: list[Path]) -> str:
-    """The sha256 of the contents of files, in their order; reads them in flat memory."""
+    """Return the SHA-256 of the contents of files, in order; uses constant memory."""
     whole = hashlib.sha256()
     for path in paths:
         with path.open("rb") as file:
@@ -299,15 +301,15 @@ def fingerprint(paths: list[Path]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of everything that may change a result."""
+    """Return the versions of libraries, Python and platform that may affect results."""
     from importlib.metadata import version
 
     from unspool import __version__
 
-    found = {name: _version_of(name, version) for name in ("torch", "numpy", "tokenizers", "safetensors")}
+    libraries = {name: _version_of(name, version) for name in ("torch", "numpy", "tokenizers", "safetensors")}
     return {
         "unspool": __version__,
-        **found,
+        **libraries,
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
     }
@@ -316,10 +318,10 @@ def versions() -> dict[str, str]:
 def _version_of(name: str, version: Any) -> str:
     try:
         return str(version(name))
-    except Exception:  # run from a checkout that was never installed
+    except Exception:  # a checkout without installation
         return "unknown"
 
 
 def rounded(scores: Mapping[str, float]) -> dict[str, float]:
-    """Scores as they are stored: to seven digits."""
+    """Round scores to seven significant digits, for storage."""
     return {name: float(f"{value:.7g}") for name, value in scores.items()}

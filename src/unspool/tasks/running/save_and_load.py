@@ -1,4 +1,4 @@
-"""A trained task into its model folder, and out of one that may come from a stranger."""
+"""Saving of a trained task into a model folder, and loading from folders of untrusted sources."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WEIGHTS = "model.safetensors"
 
 
 def save_task(task: Trainable[Any, Any], folder: Path) -> None:
-    """Write the model folder; all its files change at once, and a fault leaves it as it was."""
+    """Write the model folder atomically; a failure leaves the folder unchanged."""
     assert task.record is not None
     with new_generation(folder) as staged:
         record = msgspec.structs.replace(task.record, generation=_next_generation(task, folder))
@@ -49,21 +49,21 @@ def save_task(task: Trainable[Any, Any], folder: Path) -> None:
 
 
 def _next_generation(task: Trainable[Any, Any], folder: Path) -> int:
-    """The number that the folder gets, one above the last; refuse to undo what another process wrote."""
+    """Return the next generation number of the folder; refuse to overwrite changes of another process."""
     assert task.record is not None
     last = 0
     with suppress(ModelFolderError):
         last = read_record(folder).generation
     if task._home == folder.resolve() and last != task.record.generation:
         raise ModelFolderError(
-            f"{folder} was written by another process since this model was opened; saving it would undo that. "
-            f"Open it again, or go on with its training, and repeat what you did"
+            f"{folder} was written by another process since this model was opened; saving would undo those changes. "
+            f"Load it again, or resume its training, and repeat your changes"
         )
     return last + 1
 
 
 def load_task(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
-    """Open a model folder; see `Task.load`."""
+    """Load a task from a model folder; see `Task.load`."""
     return read_undisturbed(folder, lambda: _open(kind, folder, cell))
 
 
@@ -75,7 +75,7 @@ def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     task._fitted = task.fitted_type.load(vocabulary, task.settings)
     try:
         task.model, best = _model_of(task, folder, record, weights)
-    except ModelFolderError:  # a training may have replaced its best weights at this very moment
+    except ModelFolderError:  # a running training may replace its best weights during the read
         task.model, best = _model_of(task, folder, record, weights)
     task.record, task._home = record, folder.resolve()
     if best is not None:
@@ -86,18 +86,18 @@ def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
 
 
 def _model_of(task: Trainable[Any, Any], folder: Path, record: Record, final: Path) -> tuple[nn.Module, Best | None]:
-    """The network with the weights to use, and where they come from if training has not come to its end."""
+    """Return the network with its weights, and the `Best` record if training is not complete."""
     path, best = _stored_weights(task, folder, record, final)
     return _filled(task, folder, path), best
 
 
 def _stored_weights(task: Trainable[Any, Any], folder: Path, record: Record, final: Path) -> tuple[Path, Best | None]:
-    """The file of the weights to use: the final ones, or the best so far where training has not come to its end."""
+    """Return the file of the final weights, or of the best weights so far if training is not complete."""
     best = best_of_unfinished(folder, record, final)
     path = final if best is None else best.path
     if not os.path.lexists(path):
         raise ModelFolderError(
-            f"{folder} holds no weights yet: its training has not come to its first validation; "
+            f"{folder} holds no weights yet: its training has not reached its first validation; "
             f"go on with: {way_on(folder, task.settings)}"
         )
     return path, best
@@ -123,20 +123,20 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
         if cell is None:
             bare = split_name(name)[0]
             raise ModelFolderError(
-                f"{folder} uses a cell of its owner's, {name!r}; opening it would run that code. If you trust it, "
-                f"name it: {wording(f'--cell {bare}', f'unspool.load(folder, cell={bare!r})')}"
+                f"{folder} uses a custom cell, {name!r}; loading it executes its code. If you trust it, "
+                f"load it with {wording(f'--cell {bare}', f'unspool.load(folder, cell={bare!r})')}"
             )
         task._own_cell = cell_class(with_recorded_options(cell, name))
     return task
 
 
 def refuse_training_beyond_memory(task: Trainable[Any, Any]) -> None:
-    """Refuse to train a network that will not fit, before its weights are allocated.
+    """Refuse to train a network that exceeds the available memory, before its weights are allocated.
 
-    A cell of the user's own is not looked at: it need not be one that can be built without memory.
+    The check skips custom cells, which may not support construction on the meta device.
 
     Raises:
-        MachineError: If weights, gradients and what the optimizer remembers do not fit into the memory that is free.
+        MachineError: If weights, gradients and optimizer state exceed the available memory.
     """
     training = task.settings.training
     if not is_built_in(task.settings.network.cell):
@@ -154,8 +154,8 @@ def refuse_training_beyond_memory(task: Trainable[Any, Any]) -> None:
 
 
 def _expected(task: Trainable[Any, Any]) -> dict[str, Tensor]:
-    """The weights of a task's network, without memory for them."""
-    record, task.record = task.record, None  # a task without a record makes a network to put weights into
+    """Return the weights of a task's network on the meta device, without memory."""
+    record, task.record = task.record, None  # without a record, a task builds its network without initial weights
     try:
         with torch.device("meta"), seeded(task.settings.training.seed), _WithoutDraws():
             return _weights(task._make_network())
@@ -166,7 +166,7 @@ def _expected(task: Trainable[Any, Any]) -> dict[str, Tensor]:
 
 
 def _filled(task: Trainable[Any, Any], folder: Path, path: Path) -> nn.Module:
-    """Check by the headers that the file has exactly the network's weights and that both fit, then take them."""
+    """Check names, shapes and size of the stored weights against the network, then load them."""
     try:
         expected, stored = _expected(task), checkpoint.layout(path)
     except SettingError as error:
@@ -176,8 +176,8 @@ def _filled(task: Trainable[Any, Any], folder: Path, path: Path) -> nn.Module:
         raise ModelFolderError(f"{path} {state} weight {name!r}: the folder is damaged, or was changed")
     for name, tensor in expected.items():
         if tensor.shape != stored[name].shape:
-            came, wanted = tuple(stored[name].shape), tuple(tensor.shape)
-            raise ModelFolderError(f"{path}: weight {name!r} has shape {came}, settings say {wanted}")
+            actual, expectation = tuple(stored[name].shape), tuple(tensor.shape)
+            raise ModelFolderError(f"{path}: weight {name!r} has shape {actual}, settings say {expectation}")
         if tensor.is_floating_point() != stored[name].is_floating_point():
             raise ModelFolderError(f"{path}: weight {name!r} is {stored[name].dtype}, expected {tensor.dtype}")
     refuse_too_large(bytes_of(expected), f"the network of {folder}", "close other programs, or use a larger machine")
@@ -190,7 +190,7 @@ def _filled(task: Trainable[Any, Any], folder: Path, path: Path) -> nn.Module:
 
 
 class _WithoutDraws(TorchFunctionMode):
-    """Leave random initial values out where only names and shapes matter: on the meta device they import a compiler."""
+    """Skip random initialisation where only names and shapes matter; on the meta device it imports a compiler."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func in (Tensor.normal_, Tensor.uniform_):
@@ -201,7 +201,7 @@ class _WithoutDraws(TorchFunctionMode):
 
 
 def _weights(model: nn.Module) -> dict[str, Tensor]:
-    """Weights by name, those that stand under two names once."""
+    """Return weights by name; tied weights appear once."""
     once = dict(model.named_parameters())
     return {
         name: tensor.detach()

@@ -1,4 +1,4 @@
-"""Model folders whose training has not come to its end: their best weights so far, and how to go on."""
+"""Model folders of incomplete trainings: best weights so far, and the commands to resume or use them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ __all__ = ["best_of_unfinished", "describe_best", "way_on", "way_to_use"]
 
 
 def best_of_unfinished(folder: Path, record: Record, final: Path) -> Best | None:
-    """The best weights so far of a training that has not come to its end; None where the final weights are to be used.
+    """Return the best weights of an incomplete training; None if the final weights apply.
 
-    Final weights may be there already: those of a shorter training that was taken up again. The best weights replace
-    them if they come from a later validation and fit the folder's vocabularies, which may have grown since.
+    The folder may already hold final weights of a shorter training that was resumed. The best weights replace these
+    if they come from a later validation and fit the vocabularies of the folder, which may have grown.
 
     Args:
         folder: The model folder.
         record: Its record.
-        final: Where the final weights lie, or will.
+        final: Path of the final weights, which may not exist.
 
     Raises:
         ModelFolderError: If the best weights are damaged.
@@ -36,21 +36,21 @@ def best_of_unfinished(folder: Path, record: Record, final: Path) -> Best | None
     before = record.training.get("best_epoch")
     if before is None or best.epoch is None or best.epoch <= before:
         return None
-    stored, fitting = (
+    shapes, final_shapes = (
         {name: part.shape for name, part in checkpoint.layout(path).items()} for path in (best.path, final)
     )
-    return best if stored == fitting else None
+    return best if shapes == final_shapes else None
 
 
 def describe_best(best: Best, metric: str | None = None) -> str:
-    """Which validation the best weights come from: `after epoch 2.5: accuracy 0.8312`."""
+    """Describe the validation of the best weights: `after epoch 2.5: accuracy 0.8312`."""
     scores = best.metrics if metric not in best.metrics else {metric: best.metrics[metric]}
     when = f"update {best.update:,}" if best.epoch is None else f"epoch {best.epoch:.4g}"
     return f"after {when}: {', '.join(f'{name} {value:.4g}' for name, value in scores.items())}"
 
 
 def way_on(folder: Path, settings: Any, *, overwrite: bool = False) -> str:
-    """How a person goes on with the training that a folder holds, or that is to replace the model in it."""
+    """Return the command that resumes the training in a folder, or the training that replaces its model."""
     place, own = shlex.quote(str(folder)), _own_cell(settings)
     return wording(
         f"unspool train --resume {place}{' --overwrite' if overwrite else ''}{own}",
@@ -59,7 +59,7 @@ def way_on(folder: Path, settings: Any, *, overwrite: bool = False) -> str:
 
 
 def way_to_use(folder: Path, task: str, settings: Any) -> str:
-    """How a person uses the model that a folder holds, by the name of its task."""
+    """Return the command that uses the model in a folder, by the name of its task."""
     verb = TASKS[task].next_verb if task in TASKS else "predict"
     command = f"unspool {verb} {shlex.quote(str(folder))}{_own_cell(settings)}"
     return wording(command, f"unspool.load({str(folder)!r})")

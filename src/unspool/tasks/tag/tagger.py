@@ -90,7 +90,7 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
     _reads_words: ClassVar[bool] = True
     settings_type: ClassVar[type[Settings]] = TaggerSettings
     fitted_type: ClassVar[type[FittedTagger]] = FittedTagger
-    summary: ClassVar[str] = "Gives every word of a sentence a tag."
+    summary: ClassVar[str] = "Predicts a tag for each word of a sentence."
 
     def __init__(self, settings: TaggerSettings | None = None, **values: Unpack[TaggerKeywords]) -> None:
         super().__init__(settings, **values)
@@ -169,8 +169,8 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         splits = self.fitted.word_splits
         if not splits.seen:
             return []
-        how = f"raw text is parted the same way: {splits.examples()}" if len(splits) else "raw text is not"
-        return [f"the training data part {splits.seen:,} forms that text writes as one word; {how}"]
+        how = f"raw text is split the same way: {splits.examples()}" if len(splits) else "raw text is not split"
+        return [f"the training data split {splits.seen:,} multiword tokens; {how}"]
 
     def _source(self, examples: TaggedExamples) -> Bucketed[Tokens | Labelled]:
         return bucketed(self.fitted.encode(examples), self.settings.training)

@@ -103,7 +103,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     name: ClassVar[str] = "write"
     settings_type: ClassVar[type[Settings]] = LanguageModelSettings
     fitted_type: ClassVar[type[FittedLanguageModel]] = FittedLanguageModel
-    summary: ClassVar[str] = "Reads text and predicts what comes next."
+    summary: ClassVar[str] = "Predicts the next unit of a text."
 
     def __init__(self, settings: LanguageModelSettings | None = None, **values: Unpack[LanguageModelKeywords]) -> None:
         super().__init__(settings, **values)

@@ -1,7 +1,7 @@
-"""The half of the assistant that finds: which pairs does a question belong to, and does it belong to any?
+"""Retrieval of the assistant: ranks question–answer pairs for a question, with a calibrated confidence.
 
-From questions with their answers to a ranking: keys (`keys`), batches to train on (`lookups`), where training begins
-(`begin`), how sure a ranking is (`confidence`), all of it put together (`matcher`), and what is right (`scores`).
+Modules: keys of pairs (`keys`), training batches (`training_batches`), initial weights (`initial_weights`), confidence
+and its calibration (`confidence`), the ranking itself (`matcher`), and correct answers for scoring (`scores`).
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""How sure a ranking is, and below what the assistant says that it does not know; chosen from the pairs alone."""
+"""Confidence of a ranking, and calibration of its scale and threshold on the pairs alone."""
 
 from __future__ import annotations
 
@@ -20,67 +20,69 @@ from unspool.tasks.answer.matching.training_batches import leave_out
 
 __all__ = ["Confidence", "HeldOut", "Probe", "calibrate", "hold_out", "make_probes"]
 
-_DRAWS = 8  # times that a wording which stands alone is asked
-_NEAREST = 50  # other keys of a probe that are looked at
-_NEVER = -1e3  # a score of probability 0, and finite, so that gradients are
-_WEAKEST, _STRONGEST = 1.0, 60.0  # between them a strength is looked for: beyond, all confidences round to 1
-_SPREAD = 0.5  # how far, in natural logarithms, the strength is thought to be from the one learned in training
+_DRAWS = 8  # maximum number of probes per single wording
+_NEAREST = 50  # highest-scoring other keys per probe
+_NEVER = -1e3  # score with probability 0; finite, to keep gradients finite
+_WEAKEST, _STRONGEST = 1.0, 60.0  # range of the scale; above it, all confidences round to 1
+_SPREAD = 0.5  # prior standard deviation of the log scale around its value in training
 
 
 class Confidence(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    r"""From scores to probabilities, one of which is that no pair fits.
+    r"""Conversion of scores to probabilities, including the probability that no pair matches.
 
     .. math:: p_i = \frac{e^{\beta \alpha_i}}{e^{\beta \alpha_0} + \sum_j e^{\beta \alpha_j}}
 
-    `nothing` is :math:`\alpha_0`, the score of the answer "I don't know".
+    `scale` is :math:`\beta`; `nothing` is :math:`\alpha_0`, the score of "no pair".
     """
 
     scale: Annotated[float, msgspec.Meta(ge=0, le=1e6)]
     nothing: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
     threshold: float
-    """The least confidence, between 0 and 1, at which an answer is given."""
+    """Minimum confidence for an answer, between 0 and 1."""
 
     def probabilities(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The probability of each pair, (pairs,), whose scores are (pairs,)."""
+        """Convert scores, (pairs,), to the probability of each pair, (pairs,)."""
         exponents = self.scale * np.append(scores, self.nothing)
         weights = np.exp(exponents - exponents.max())
         shares: NDArray[np.float64] = weights[:-1] / weights.sum()
         return shares
 
     def confidence(self, score: float) -> float:
-        """How sure it is that a question belongs to the pairs whose best score this is: that pair against none."""
+        """Return the probability that the best pair matches, against no match, from its score."""
         return 1 / (1 + math.exp(min(700.0, self.scale * (self.nothing - score))))
 
 
 class Probe(NamedTuple):
-    """A question whose pair is known, as if it were asked by somebody who has not seen the pairs."""
+    """A calibration question with its correct pair, simulating a new question."""
 
     pair: int
+    """Index of the correct pair."""
     bag: Bag
+    """Bag of n-grams of the question."""
     altered: bool
-    """Whether words were exchanged, so that it may no longer ask the same."""
+    """Whether random words were replaced, which may change the meaning."""
     alike: tuple[int, ...] = ()
-    """Other pairs that have the same wording, and are as right."""
+    """Indices of other pairs with the same wording, which are also correct."""
 
 
 class HeldOut(NamedTuple):
-    """Pairs to train on, and wordings of theirs that are kept from training."""
+    """Training pairs, and the wordings held out of them."""
 
     kept: list[Question]
     """All pairs in their order, each with at least one wording."""
     asked: list[tuple[int, str]]
-    """Wordings held out, with the place of their pair."""
+    """Held-out wordings, each with the index of its pair."""
 
 
 def hold_out(questions: Sequence[Question], share: float = 0.15, *, seed: int = 0) -> HeldOut:
-    """Hold out a share of the wordings of pairs that have several, never the last one of a pair.
+    """Hold out a share of the wordings of pairs with several wordings, never all wordings of a pair.
 
-    A wording that several pairs have stays: asked as if it were new, it would find the others.
+    A wording that several pairs share is not held out, because it would match the other pairs.
 
     Args:
         questions: The pairs.
         share: Share of these pairs' wordings, between 0 and 1.
-        seed: Decides which.
+        seed: Random seed of the selection.
     """
     spare = []
     generator, shared = np.random.default_rng([seed, 2]), shared_wordings(questions)
@@ -94,41 +96,41 @@ def hold_out(questions: Sequence[Question], share: float = 0.15, *, seed: int = 
         ]
     order = generator.permutation(len(spare))
     # first one wording of each pair, then a second
-    chosen = sorted((spare[each] for each in order), key=lambda entry: entry[0])[: round(share * several)]
-    taken = sorted((pair, place) for _, pair, place in chosen)
+    selection = sorted((spare[each] for each in order), key=lambda entry: entry[0])[: round(share * several)]
+    held_out = sorted((pair, place) for _, pair, place in selection)
     without: dict[int, set[int]] = {}
-    for pair, place in taken:
+    for pair, place in held_out:
         without.setdefault(pair, set()).add(place)
-    kept = [
+    pairs = [
         replace(each, wordings=[text for place, text in enumerate(each.wordings) if place not in without.get(pair, ())])
         for pair, each in enumerate(questions)
     ]
-    return HeldOut(kept, [(pair, questions[pair].wordings[place]) for pair, place in taken])
+    return HeldOut(pairs, [(pair, questions[pair].wordings[place]) for pair, place in held_out])
 
 
 def make_probes(
     held: HeldOut, bags: PairBags, *, at_most: int = 2_000, word_dropout: float = 0.35, seed: int = 0
 ) -> list[Probe]:
-    """Questions to calibrate with: the wordings held out, and as large a part of those that stand alone.
+    """Build calibration questions: the held-out wordings, and the same share of pairs with a single wording.
 
-    In a wording held out, what no text of the pairs kept holds counts as unknown. A wording that stands alone stays in
-    its key; of its words a random share is exchanged for unknown ones, several times over where there are few.
+    In a held-out wording, n-grams absent from the training pairs count as unknown. A single wording remains in its key;
+    unknown words replace a random share of its words, with several draws if there are few such wordings.
 
     Args:
-        held: What was held out.
-        bags: The bags of the pairs kept.
-        at_most: Most probes of each kind.
-        word_dropout: Share of words exchanged.
-        seed: Decides what is drawn and exchanged.
+        held: Training pairs and held-out wordings.
+        bags: Bags of the training pairs.
+        at_most: Maximum number of probes of each kind.
+        word_dropout: Share of words to replace, between 0 and 1.
+        seed: Random seed of the selection and replacement.
     """
     vocabulary, generator = bags.vocabulary, np.random.default_rng([seed, 1])
     shared = shared_wordings(held.kept)
-    known = np.zeros(len(vocabulary), dtype=bool)
+    mask = np.zeros(len(vocabulary), dtype=bool)
     for pair in range(len(bags)):
-        known[bags.key(pair).ids] = True
-        known[bags.answers[pair].ids] = True
-    asked = _some(held.asked, at_most, generator)
-    probes = [Probe(pair, _forget(vocabulary.bag(text), known), altered=False) for pair, text in asked]
+        mask[bags.key(pair).ids] = True
+        mask[bags.answers[pair].ids] = True
+    held_out = _some(held.asked, at_most, generator)
+    probes = [Probe(pair, _forget(vocabulary.bag(text), mask), altered=False) for pair, text in held_out]
     several = {pair for pair, each in enumerate(held.kept) if len(each.wordings) > 1} | {pair for pair, _ in held.asked}
     alone = [(pair, each.wordings[0]) for pair, each in enumerate(held.kept) if not held.asked or pair not in several]
     wordings = sum(len(held.kept[pair].wordings) for pair in several) + len(held.asked)
@@ -144,17 +146,17 @@ def make_probes(
 
 
 def calibrate(probes: Sequence[Probe], index: KeyIndex, *, keep: float = 0.95) -> Confidence:
-    """Choose the strength, the score of "I don't know", and the threshold.
+    """Calibrate the scale, the score of "no pair", and the threshold.
 
-    Each probe counts twice: as it is, and with its pair and those like it taken away: then no pair fits. Strength and
-    score are those under which what is right is likeliest; where any strength would do, it stays near that of training.
-    The threshold is the one that a share `keep` of the probes reaches; of the altered ones only those count which find
-    their pair, as the others may have lost what they asked.
+    Each probe counts twice: with its correct pairs, and without them, when no pair matches. Scale and score maximise
+    the likelihood of the correct outcomes; a prior keeps the scale near its value in training. The share `keep` of the
+    probes reaches the threshold. Altered probes count only if they match their pair, since the others may have lost
+    their meaning.
 
     Args:
-        probes: Questions as if they were new; see `make_probes`.
-        index: The keys that they are compared with.
-        keep: Share of questions that belong to a pair and are to be answered, above 0 and below 1.
+        probes: Calibration questions; see `make_probes`.
+        index: Keys of the pairs.
+        keep: Share of matching questions to answer, above 0 and below 1.
 
     Raises:
         DataError: If there are no probes.
@@ -164,15 +166,15 @@ def calibrate(probes: Sequence[Probe], index: KeyIndex, *, keep: float = 0.95) -
     own, others = map(np.stack, zip(*(_compared(probe, index) for probe in probes), strict=True))
     altered = np.array([probe.altered for probe in probes])
     best = np.maximum(own, others.max(1, initial=-1.0))
-    telling = ~altered | (own == best)
+    valid = ~altered | (own == best)
     scale, nothing = _fit(own, others, float(index.model.memory.log_scale.detach().exp()))
-    made = Confidence(scale=scale, nothing=nothing, threshold=0.0)
-    lowest = float(np.quantile(best[telling] if telling.any() else best, 1 - keep))
-    return msgspec.structs.replace(made, threshold=made.confidence(lowest))
+    confidence = Confidence(scale=scale, nothing=nothing, threshold=0.0)
+    lowest = float(np.quantile(best[valid] if valid.any() else best, 1 - keep))
+    return msgspec.structs.replace(confidence, threshold=confidence.confidence(lowest))
 
 
 def _compared(probe: Probe, index: KeyIndex) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The highest score of a probe's own pairs, and the highest ones of others, falling."""
+    """Return the highest score of a probe's correct pairs, and the highest scores of others, in descending order."""
     scores, alike = index.scores(probe.bag), list(probe.alike)
     own = scores[[probe.pair, *alike]].max()
     scores[alike] = _NEVER
@@ -183,18 +185,18 @@ def _compared(probe: Probe, index: KeyIndex) -> tuple[NDArray[np.float64], NDArr
 
 
 def _some(entries: list[tuple[int, str]], at_most: int, generator: np.random.Generator) -> list[tuple[int, str]]:
-    """All, or a random part of them, in their order."""
+    """Return all entries, or a random subset, in their order."""
     return [entries[place] for place in np.sort(generator.permutation(len(entries))[:at_most])]
 
 
-def _forget(bag: Bag, known: NDArray[np.bool_]) -> Bag:
-    """A bag in which all but known entries count as unknown."""
-    kept = known[bag.ids]
-    return Bag(bag.ids[kept], bag.values[kept], bag.unknown + float(np.square(bag.values[~kept]).sum()))
+def _forget(bag: Bag, vocabulary: NDArray[np.bool_]) -> Bag:
+    """Return a bag in which entries outside a vocabulary mask count as unknown."""
+    mask = vocabulary[bag.ids]
+    return Bag(bag.ids[mask], bag.values[mask], bag.unknown + float(np.square(bag.values[~mask]).sum()))
 
 
 def _fit(own: NDArray[np.float64], others: NDArray[np.float64], scale: float) -> tuple[float, float]:
-    """The strength and the score of no pair under which the probes are likeliest."""
+    """Fit the scale and the score of "no pair" by maximum a posteriori."""
     right, wrong = torch.from_numpy(own), torch.from_numpy(others.copy())
     begin = [math.log(scale), float(right.median()) / 2]
     parameters = torch.tensor(begin, dtype=torch.float64, requires_grad=True)
@@ -204,10 +206,10 @@ def _fit(own: NDArray[np.float64], others: NDArray[np.float64], scale: float) ->
         optimizer.zero_grad()
         strength = parameters[0].clamp(math.log(_WEAKEST), math.log(_STRONGEST)).exp()
         nothing = (strength * parameters[1]).expand(len(right))
-        foreign = torch.cat([nothing[:, None], strength * wrong], dim=1).logsumexp(1)
-        known = torch.logaddexp(foreign, strength * right)
-        surprise = ((parameters[0] - math.log(scale)) / _SPREAD).square() / 2
-        loss: Tensor = (known - strength * right + foreign - nothing).mean() + surprise / len(right)
+        without = torch.cat([nothing[:, None], strength * wrong], dim=1).logsumexp(1)
+        total = torch.logaddexp(without, strength * right)
+        prior = ((parameters[0] - math.log(scale)) / _SPREAD).square() / 2
+        loss: Tensor = (total - strength * right + without - nothing).mean() + prior / len(right)
         loss.backward()  # type: ignore[no-untyped-call]
         return loss
 

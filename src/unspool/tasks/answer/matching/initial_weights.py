@@ -1,4 +1,4 @@
-"""Where training begins: rare entries count more, and the vectors point where the pairs differ most."""
+"""Initial weights of the retriever: inverse document frequencies, and latent semantic analysis of the keys."""
 
 from __future__ import annotations
 
@@ -15,60 +15,60 @@ from unspool.training.random_state import seeded
 
 __all__ = ["begin_retriever", "learn_vocabulary"]
 
-_LARGEST_SAMPLE = 4_096  # pairs from which directions are taken
-_SPARE = 8  # directions that are looked for beyond those wanted, which makes these exact
+_LARGEST_SAMPLE = 4_096  # maximum number of pairs for the decomposition
+_SPARE = 8  # oversampling of the randomized SVD
 
 
 def learn_vocabulary(questions: Sequence[Question], *, shortest: int = 3, longest: int = 4) -> NgramVocabulary:
-    """The vocabulary of pairs.
+    """Learn the vocabulary of words and character n-grams of pairs.
 
     Args:
         questions: The pairs.
-        shortest: Characters of the shortest piece of a word.
-        longest: Characters of the longest.
+        shortest: Length of the shortest character n-grams.
+        longest: Length of the longest character n-grams.
 
     Raises:
-        DataError: If there are no pairs, or none holds a word.
+        DataError: If there are no pairs, or no pair contains a word.
     """
-    asked, answered = [each.wordings for each in questions], [each.answers for each in questions]
-    return NgramVocabulary.learn(asked, answered, shortest=shortest, longest=longest)
+    wordings, answers = [each.wordings for each in questions], [each.answers for each in questions]
+    return NgramVocabulary.learn(wordings, answers, shortest=shortest, longest=longest)
 
 
 def begin_retriever(bags: PairBags, *, size: int = 64, seed: int = 0) -> Retriever:
-    """An untrained retriever whose vectors are those of latent semantic analysis.
+    """Build a retriever initialised by latent semantic analysis.
 
-    Its projection holds the main directions of the pairs' keys, each divided by the square root of its strength, so
-    that what all pairs have in common does not drown the rest.
+    The projection holds the top singular directions of the keys, each divided by the square root of its singular
+    value. The division reduces the weight of features that all pairs share.
 
     Source: Deerwester et al. 1990, doi:10.1002/(SICI)1097-4571(199009)41:6<391::AID-ASI1>3.0.CO;2-9, by the random
-    projections of Halko et al. 2011, arXiv:0909.4061. Differs: directions are weighed as said.
+    projections of Halko et al. 2011, arXiv:0909.4061. Differs: the scaling of the directions.
 
     Args:
-        bags: The pairs.
-        size: Width of the vectors.
-        seed: Decides the random projections, and the directions beyond as many as there are pairs.
+        bags: Bags of the pairs.
+        size: Dimension of the embeddings.
+        seed: Random seed of the projections, and of any directions beyond the rank of the keys.
     """
     with seeded(seed):
         retriever = Retriever(len(bags.vocabulary), size)
         directions = torch.randn_like(retriever.projection) * 1e-3
-        found = _directions(bags, size)
-        directions[:, : found.shape[1]] = found
+        main = _directions(bags, size)
+        directions[:, : main.shape[1]] = main
     retriever.begin_with(directions)
     return retriever
 
 
 def _directions(bags: PairBags, size: int) -> Tensor:
-    """Main directions of the keys and of the answers, (entries, at most `size`), weighed."""
-    chosen = evenly_spread(len(bags), _LARGEST_SAMPLE)
-    together = Bags.of([*(bags.key(pair) for pair in chosen), *(bags.answers[pair] for pair in chosen)])
+    """Scaled singular directions of the keys and answers, (entries, at most `size`)."""
+    subset = evenly_spread(len(bags), _LARGEST_SAMPLE)
+    together = Bags.of([*(bags.key(pair) for pair in subset), *(bags.answers[pair] for pair in subset)])
     rows = together.rows
     lengths = torch.zeros(len(together)).index_add(0, rows, together.values.square()).sqrt().clamp_min(1e-30)
-    # torch 2.11 warns where that is an argument
+    # torch 2.11 warns if the check is set by an argument
     with torch.sparse.check_sparse_tensor_invariants(False):  # type: ignore[no-untyped-call]
         table = torch.sparse_coo_tensor(
             torch.stack([rows, together.ids]), together.values / lengths[rows], (len(together), len(bags.vocabulary))
         )
     _, strengths, directions = torch.svd_lowrank(table, q=min(size + _SPARE, *table.shape), niter=2)
-    kept = int((strengths[:size] > 1e-4 * strengths[0]).sum())
-    weighed: Tensor = F.normalize(directions[:, :kept], dim=0) / strengths[:kept].sqrt()
-    return weighed
+    rank = int((strengths[:size] > 1e-4 * strengths[0]).sum())
+    scaled: Tensor = F.normalize(directions[:, :rank], dim=0) / strengths[:rank].sqrt()
+    return scaled

@@ -1,4 +1,4 @@
-"""A key for each pair: the sum of its wordings, and of its answers as one more."""
+"""Retrieval keys of pairs (weighted sums of wordings and answers), and an index that scores questions against them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["KeyIndex", "PairBags", "add", "answer_weight", "evenly_spread"]
 
 
 class PairBags:
-    """The bags of pairs, each wording of length 1.
+    """Bags of n-grams of the pairs, normalised to unit length per wording.
 
     Args:
         questions: The pairs.
-        vocabulary: What their texts are counted in.
-        answer_weight: How much all answers of a pair count in its key, beside each wording with 1.
+        vocabulary: The n-gram vocabulary.
+        answer_weight: Weight of a pair's answers in its key; each wording has weight 1.
     """
 
     def __init__(
@@ -34,20 +34,20 @@ class PairBags:
         return len(self.wordings)
 
     def key(self, pair: int, without: Collection[int] = ()) -> Bag:
-        """The key of a pair, some of its wordings left out; empty where nothing is left."""
-        kept = [bag for place, bag in enumerate(self.wordings[pair]) if place not in without]
-        return add([*kept, _scaled(self.answers[pair], self.answer_weight)])
+        """Return the key of a pair, without some of its wordings; possibly empty."""
+        wordings = [bag for place, bag in enumerate(self.wordings[pair]) if place not in without]
+        return add([*wordings, _scaled(self.answers[pair], self.answer_weight)])
 
     def keys(self) -> Bags:
-        """The keys of all pairs."""
+        """Return the keys of all pairs."""
         return Bags.of([self.key(pair) for pair in range(len(self))])
 
 
 class KeyIndex:
-    """Encoded keys by entry, so that a question touches only keys that it shares something with.
+    """Inverted index of encoded keys: scoring visits only keys that share an entry with the question.
 
     Args:
-        model: What encodes them.
+        model: The retriever that encodes keys and questions.
         keys: The keys.
     """
 
@@ -66,7 +66,7 @@ class KeyIndex:
         return len(self._vectors)
 
     def scores(self, question: Bag) -> NDArray[np.float64]:
-        """Scores of a question against every key, (keys,): what `Retriever.scores` gives."""
+        """Score a question against all keys, (keys,), with the same result as `Retriever.scores`."""
         with torch.inference_mode():
             query = self.model.encode(Bags.of([question]))
         ids, values = query.ids.numpy(), query.values.numpy()
@@ -82,37 +82,37 @@ class KeyIndex:
 
 
 def answer_weight(pairs: PairBags, *, at_most: int = 512) -> float:
-    """How much answers tell about questions, between 0 and 1, by the pairs themselves.
+    """Estimate the similarity of answers to their questions, between 0 and 1.
 
-    It is the share of questions whose own answers are nearest to them among all answers: near 1 where answers take up
-    what was asked, near 0 in small talk. No two pairs need ask the same.
+    The result is the share of questions whose own answers are the most similar of all answers: near 1 for answers that
+    repeat words of the question, near 0 for small talk. The estimate needs no paraphrases.
 
     Args:
         pairs: The pairs.
-        at_most: How many pairs, evenly spread, are looked at.
+        at_most: Maximum number of pairs, evenly spread.
     """
-    chosen = evenly_spread(len(pairs), at_most)
+    subset = evenly_spread(len(pairs), at_most)
     plain = Retriever(len(pairs.vocabulary), 1, balance=0.0)
-    index = KeyIndex(plain, Bags.of([pairs.answers[pair] for pair in chosen]))
+    index = KeyIndex(plain, Bags.of([pairs.answers[pair] for pair in subset]))
     right = 0
-    for place, pair in enumerate(chosen):
+    for place, pair in enumerate(subset):
         scores = index.scores(pairs.wordings[pair][0])
         own, scores[place] = scores[place], 0.0
         right += bool(own > scores.max())
-    return right / len(chosen)
+    return right / len(subset)
 
 
 def add(bags: Sequence[Bag]) -> Bag:
-    """The sum of bags."""
+    """Return the sum of bags."""
     ids, places = np.unique(np.concatenate([bag.ids for bag in bags]), return_inverse=True)
     values = np.bincount(places, weights=np.concatenate([bag.values for bag in bags]), minlength=len(ids))
     return Bag(ids, values.astype(np.float32), 0.0)
 
 
 def evenly_spread(count: int, at_most: int) -> list[int]:
-    """At most so many places out of `count`, evenly spread."""
-    kept = min(count, at_most)
-    return [place * count // kept for place in range(kept)]
+    """Return at most `at_most` evenly spread indices below `count`."""
+    size = min(count, at_most)
+    return [place * count // size for place in range(size)]
 
 
 def _scaled(bag: Bag, factor: float) -> Bag:
@@ -120,6 +120,6 @@ def _scaled(bag: Bag, factor: float) -> Bag:
 
 
 def _unit(bag: Bag) -> Bag:
-    """A bag's known entries, of length 1; nothing stays nothing."""
+    """Normalise the vocabulary entries of a bag to unit length; an empty bag stays empty."""
     length = float(np.linalg.norm(bag.values))
     return _scaled(bag, 1 / length) if length else _scaled(bag, 0)

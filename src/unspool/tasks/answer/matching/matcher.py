@@ -1,4 +1,4 @@
-"""The finished half: questions in, pairs out."""
+"""`Matcher`, which ranks pairs for a question with a calibrated confidence."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ __all__ = ["Calibration", "Match", "Matcher", "Ranking"]
 
 
 class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What was chosen from the training data after training."""
+    """Calibration on the training data, computed after training."""
 
     confidence: Confidence
     answer_weight: Annotated[float, msgspec.Meta(ge=-1e6, le=1e6)]
-    """How much the answers count in a key."""
+    """Weight of the answers in a key."""
 
     def save(self, folder: Path) -> None:
         """Write `matching.json` into a folder."""
@@ -34,7 +34,7 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
+        """Read the file that `save` wrote.
 
         Raises:
             ModelFolderError: If the file is missing or damaged.
@@ -43,43 +43,42 @@ class Calibration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Match(NamedTuple):
-    """A pair that a question may belong to."""
+    """A candidate pair for a question."""
 
     pair: int
-    """Its place among the questions."""
+    """Index of the pair."""
     score: float
-    """How well its key fits, between -1 and 1."""
+    """Similarity of question and key, between -1 and 1."""
     probability: float
-    """How likely it is the right one, all other pairs and "none of them" considered, between 0 and 1."""
+    """Probability of this pair among all pairs and "no pair", between 0 and 1."""
 
 
 class Ranking(NamedTuple):
-    """What was found for a question."""
+    """Ranked pairs for a question."""
 
     matches: list[Match]
-    """The best pairs, best first."""
+    """Best pairs, best first."""
     confidence: float
-    """How sure it is that the question belongs to the first, between 0 and 1; 1 for a wording from the file."""
+    """Probability that the first pair matches, against no match, between 0 and 1; 1 for an exact match."""
     known: bool
-    """Whether that reaches the threshold; if not, the answer is "I don't know"."""
+    """Whether the confidence reaches the threshold; if not, the answer is "I don't know"."""
     exact: bool
-    """Whether the question is a wording from the file, case and the marks at its end set aside."""
+    """Whether the question equals a stored wording, apart from case and final punctuation."""
     cut: bool
-    """Whether the question was too long, so that only its first `LONGEST_TEXT` characters were read."""
+    """Whether the question was truncated to its first `LONGEST_TEXT` characters."""
 
 
 class Matcher:
     """Ranks pairs for a question.
 
-    Keys are made of the pairs when it is made, so that nothing but pairs, vocabulary and network is stored.
+    The constructor computes the keys, so a model folder stores only pairs, vocabulary and network.
 
     Args:
-        questions: The pairs; those with the same set of wordings should be one (`merge_questions`), so that all their
-            answers are found.
-        vocabulary: What the texts are counted in.
-        model: The retriever, trained or not; moved to the CPU, where one question is answered soonest.
-        confidence: From scores to "I don't know"; see `calibrate`.
-        answer_weight: How much the answers count in a key; as in training.
+        questions: The pairs. Merge pairs with the same set of wordings (`merge_questions`) to find all their answers.
+        vocabulary: The n-gram vocabulary.
+        model: The retriever, trained or not; moved to the CPU, where single questions are fastest.
+        confidence: Calibrated conversion of scores to probabilities; see `calibrate`.
+        answer_weight: Weight of the answers in a key, as in training.
 
     Raises:
         DataError: If there are no pairs.
@@ -101,27 +100,26 @@ class Matcher:
         self.model = model.cpu().eval()
         bags = PairBags(questions, vocabulary, answer_weight=answer_weight)
         self._index = KeyIndex(self.model, bags.keys())
-        # first by all words and marks, then without the marks at the end
+        # pairs by wording: with final punctuation, and without
         self._exact: tuple[dict[str, list[int]], dict[str, list[int]]] = ({}, {})
         for pair, each in enumerate(questions):
             for forms in {_forms(text) for text in each.wordings}:
-                for known, form in zip(self._exact, forms, strict=True):
-                    known.setdefault(form, []).append(pair)
+                for pairs, form in zip(self._exact, forms, strict=True):
+                    pairs.setdefault(form, []).append(pair)
 
     def rank(self, question: str, *, top: int = 5, threshold: float | None = None) -> Ranking:
-        """Find the pairs that a question belongs to.
+        """Rank the pairs for a question.
 
-        A wording from the file has the highest score with every pair that has it; they stand in the order of how well
-        the whole of their keys fits.
+        An exact wording has score 1 with all of its pairs; the similarity of their keys decides the order.
 
         Args:
             question: Any text, of any length.
-            top: Most pairs to return.
-            threshold: The least confidence at which the answer is known; the calibrated one if None.
+            top: Maximum number of pairs to return.
+            threshold: Minimum confidence for `known`, between 0 and 1; the calibrated threshold if None.
         """
         scores = self._index.scores(self.vocabulary.bag(question))
         forms = zip(self._exact, _forms(question), strict=True)
-        exact = next((known[form] for known, form in forms if form in known), [])
+        exact = next((pairs[form] for pairs, form in forms if form in pairs), [])
         evidence = scores.copy()
         scores[exact] = 1.0
         best = _highest(scores, evidence, top)
@@ -132,10 +130,10 @@ class Matcher:
         return Ranking(matches, sure, sure >= least, bool(exact), len(question) > LONGEST_TEXT)
 
     def contributions(self, question: str) -> tuple[list[str], NDArray[np.float32]]:
-        """The words of a question, and how much lower the best pair's score would be without each, (words,).
+        """Return the words of a question, and the drop of the best pair's score without each word, (words,).
 
         Raises:
-            DataError: If the question holds no word.
+            DataError: If the question contains no word.
         """
         words = split_words(question)
         if not words:
@@ -147,32 +145,32 @@ class Matcher:
         return words, (scores[best] - without).astype(np.float32)
 
     def extended(self, questions: Sequence[Question]) -> Matcher:
-        """A matcher that knows more pairs as well, after those it knows; nothing is trained.
+        """Return a matcher with additional pairs at the end, without training.
 
-        Entries that are new count by their rarity alone, and rarities of all entries are counted anew.
+        New entries are weighted by inverse document frequency alone; the frequencies of all entries are recomputed.
         """
-        asked, answered = [each.wordings for each in questions], [each.answers for each in questions]
-        vocabulary = self.vocabulary.extended(asked, answered)
+        wordings, answers = [each.wordings for each in questions], [each.answers for each in questions]
+        vocabulary = self.vocabulary.extended(wordings, answers)
         model = self.model.grown(len(vocabulary))
         everything = [*self.questions, *questions]
         return Matcher(everything, vocabulary, model, self.confidence, answer_weight=self.answer_weight)
 
     def save(self, folder: Path) -> None:
-        """Write the vocabulary and what was calibrated into a folder; pairs and weights are the caller's to keep."""
+        """Write vocabulary and calibration into a folder; the caller saves pairs and weights."""
         self.vocabulary.save(folder)
         Calibration(self.confidence, self.answer_weight).save(folder)
 
     @classmethod
     def load(cls, folder: Path, questions: Sequence[Question], model: Retriever) -> Self:
-        """Read what `save` wrote.
+        """Read the files that `save` wrote.
 
         Args:
-            folder: Where it was saved.
-            questions: The pairs, in their order then.
+            folder: The folder.
+            questions: The pairs, in the order of training.
             model: The retriever, with its weights.
 
         Raises:
-            ModelFolderError: If a file is missing or damaged, or the network was made for another vocabulary.
+            ModelFolderError: If a file is missing or damaged, or the network has another vocabulary size.
         """
         vocabulary = NgramVocabulary.load(folder)
         if len(vocabulary) != len(model.importance):
@@ -180,15 +178,15 @@ class Matcher:
                 f"{folder}: {len(vocabulary)} entries for a network of {len(model.importance)}: "
                 f"the folder is damaged, or was changed"
             )
-        chosen = Calibration.load(folder)
-        return cls(questions, vocabulary, model, chosen.confidence, answer_weight=chosen.answer_weight)
+        calibration = Calibration.load(folder)
+        return cls(questions, vocabulary, model, calibration.confidence, answer_weight=calibration.answer_weight)
 
 
 _MARKS = frozenset(".?!…,;")
 
 
 def _forms(text: str) -> tuple[str, str]:
-    """What is compared to find a wording from the file: its words with all marks, and without those at its end."""
+    """Normalise a text for exact matching: its words with final punctuation, and without."""
     words = split_words(text)
     end = len(words)
     while end > 1 and words[end - 1] in _MARKS:
@@ -197,7 +195,7 @@ def _forms(text: str) -> tuple[str, str]:
 
 
 def _highest(scores: NDArray[np.float64], evidence: NDArray[np.float64], top: int) -> NDArray[np.intp]:
-    """Places of the highest scores, falling; of equal ones those with more evidence first, then the first."""
+    """Return the indices of the highest scores, in descending order; ties by evidence, then by index."""
     count = min(top, len(scores))
     least = np.partition(scores, -count)[-count]
     places = np.flatnonzero(scores >= least)

@@ -1,4 +1,4 @@
-"""Which entry is the right one for a question, and which answers are right."""
+"""Correct pairs and correct answers of evaluation questions."""
 
 from __future__ import annotations
 
@@ -11,23 +11,24 @@ __all__ = ["Target", "targets"]
 
 
 class Target(NamedTuple):
-    """What is right for a wording."""
+    """Correct pairs and answers of a wording."""
 
     entries: set[int]
-    """Places of the right questions."""
+    """Indices of the correct pairs."""
     answers: set[str]
+    """Correct answers."""
 
 
 def targets(questions: Sequence[Question], examples: Sequence[Question]) -> dict[str, Target]:
-    """Return what is right for each wording of the examples, by `wording_key`.
+    """Return the correct pairs and answers for each wording of the examples, by `wording_key`.
 
-    Right is the question that an example was held out of, and one of which every answer is an answer of the example.
-    Where an example comes from another file, every question is right that has one of its answers. For a wording of
-    several examples, what is right for one of them is right.
+    For a held-out example, the correct pairs are its own pair, and pairs whose answers are all answers of the example.
+    For an example from another file, the correct pairs are those with one of its answers. A wording of several
+    examples has the correct pairs of each.
 
     Args:
-        questions: What the memory holds.
-        examples: Questions with the answers that are right for them.
+        questions: Pairs in the memory.
+        examples: Questions with their correct answers.
     """
     homes = {each.where: place for place, each in enumerate(questions)}
     holders: dict[str, set[int]] = {}

@@ -1,4 +1,4 @@
-"""What the retriever is trained on: questions with words left out, and the keys that they should find."""
+"""Training batches of the retriever: questions with word dropout, candidate keys and targets."""
 
 from __future__ import annotations
 
@@ -24,32 +24,31 @@ _SHORTEST_SENTENCE = 10  # characters
 class _Query(NamedTuple):
     pair: int
     wording: int | None
-    """Place among the pair's wordings; None for a sentence of an answer."""
+    """Index among the pair's wordings; None for a sentence of an answer."""
     words: list[str]
     alike: frozenset[int] = frozenset()
-    """All pairs that have this wording, where there are several."""
+    """All pairs with this wording, if there are several."""
 
 
 class LookupSource:
-    """Batches in which every wording of every question looks for its pair, once in an epoch.
+    """Training batches in which each wording of each pair is a query once per epoch.
 
-    Words are left out at random, and now and then the wording itself is left out of its pair's key, which must then be
-    found by the pair's other wordings and its answers: so paraphrases learn to find each other. Where answers tell
-    something, their sentences ask too. A wording that several pairs have looks for each of them in turn, and is not
-    pushed away from the others. A batch's order, and all that is random in it, is a function of the seed, the
-    epoch and its place.
+    Word dropout removes random words of a query. With probability `hold_out`, the key of the pair omits the wording, so
+    that its paraphrases and answers must match: paraphrases become similar. If answers resemble their questions, their
+    sentences are queries too. A wording of several pairs has each pair as a target in turn, and the others are not
+    negatives. Seed, epoch and batch index determine all random choices.
 
     Args:
         questions: The pairs.
-        bags: Their bags, in the same order.
-        batch_size: Queries of a batch.
-        candidates: Keys that a batch's queries choose from: those of its own pairs, and others drawn at random.
-        word_dropout: Share of a query's words left out.
-        hold_out: How often a wording is left out of its pair's key.
-        seed: Decides, with the epoch's number, what happens.
+        bags: Bags of the pairs, in the same order.
+        batch_size: Queries per batch.
+        candidates: Candidate keys per batch: the keys of its pairs, and random others.
+        word_dropout: Dropout rate of the words of a query, between 0 and 1.
+        hold_out: Probability that the key of a pair omits the wording of a query, between 0 and 1.
+        seed: Random seed.
 
     Raises:
-        DataError: If there are fewer than two pairs: there would be nothing to choose from.
+        DataError: If there are fewer than two pairs.
     """
 
     def __init__(
@@ -68,32 +67,32 @@ class LookupSource:
         self.bags, self.batch_size, self.candidates, self.seed = bags, batch_size, candidates, seed
         self.word_dropout, self.hold_out = word_dropout, hold_out
         shared = {wording: frozenset(pairs) for wording, pairs in shared_wordings(questions).items()}
-        self._asked = [
+        self._wordings = [
             _Query(pair, place, split_words(text), shared.get(wording_key(text), frozenset()))
             for pair, each in enumerate(questions)
             for place, text in enumerate(each.wordings)
         ]
-        self._said = [
+        self._answer_sentences = [
             _Query(pair, None, split_words(sentence))
             for pair, each in enumerate(questions)
             for answer in each.answers
             for sentence in _sentences(answer)
         ]
-        self._sentences = min(len(self._said), round(bags.answer_weight * len(self._asked)))
+        self._sentences = min(len(self._answer_sentences), round(bags.answer_weight * len(self._wordings)))
         self._keys = [bags.key(pair) for pair in range(len(bags))]
 
     def __len__(self) -> int:
-        return -(-(len(self._asked) + self._sentences) // self.batch_size)
+        return -(-(len(self._wordings) + self._sentences) // self.batch_size)
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[Lookups]:
-        """The batches of an epoch in its order, the first `start` left out."""
+        """Yield the batches of an epoch in order, from batch `start` on."""
         generator = np.random.default_rng([self.seed, number])
-        said = generator.permutation(len(self._said))[: self._sentences]
-        queries = [*self._asked, *(self._said[place] for place in said)]
+        sentences = generator.permutation(len(self._answer_sentences))[: self._sentences]
+        queries = [*self._wordings, *(self._answer_sentences[place] for place in sentences)]
         order = generator.permutation(len(queries))
         for place in range(start, len(self)):
-            chosen = order[place * self.batch_size : (place + 1) * self.batch_size]
-            yield self._batch([queries[each] for each in chosen], np.random.default_rng([self.seed, number, place]))
+            indices = order[place * self.batch_size : (place + 1) * self.batch_size]
+            yield self._batch([queries[each] for each in indices], np.random.default_rng([self.seed, number, place]))
 
     def _batch(self, queries: Sequence[_Query], generator: np.random.Generator) -> Lookups:
         texts = [leave_out(query.words, self.word_dropout, generator) for query in queries]
@@ -104,14 +103,14 @@ class LookupSource:
         pairs = self._pairs(queries, generator)
         places = {pair: place for place, pair in enumerate(pairs)}
         keys = [self.bags.key(pair, held_out[pair]) if pair in held_out else self._keys[pair] for pair in pairs]
-        # a key of which nothing is left could not be found
+        # an empty key could not match
         keys = [key if len(key.ids) else self._keys[pair] for key, pair in zip(keys, pairs, strict=True)]
         targets = torch.tensor([places[query.pair] for query in queries])
         bags = Bags.of([self.bags.vocabulary.bag(text) for text in texts])
         return Lookups(bags, Bags.of(keys), targets, _ignored(queries, places))
 
     def _chance(self, pair: int) -> float:
-        """How often a wording is held out: the last one only as far as answers tell what was asked."""
+        """Probability of holding out a wording; lower for a single wording, by the answers' similarity to questions."""
         return self.hold_out if len(self.bags.wordings[pair]) > 1 else self.hold_out * self.bags.answer_weight
 
     def _pairs(self, queries: Sequence[_Query], generator: np.random.Generator) -> list[int]:
@@ -124,7 +123,7 @@ class LookupSource:
 
 
 def _ignored(queries: Sequence[_Query], places: Mapping[int, int]) -> torch.Tensor | None:
-    """True at the keys of other pairs that have a query's wording, bool (queries, keys); None: nowhere."""
+    """Mask of the keys of other pairs with a query's wording, bool (queries, keys); None if there are none."""
     both = [(row, places[pair]) for row, query in enumerate(queries) for pair in query.alike.intersection(places)]
     own = [(row, places[query.pair]) for row, query in enumerate(queries)]
     if not set(both).difference(own):
@@ -136,9 +135,9 @@ def _ignored(queries: Sequence[_Query], places: Mapping[int, int]) -> torch.Tens
 
 
 def leave_out(words: Sequence[str], share: float, generator: np.random.Generator) -> list[str]:
-    """Words without a random share of them, in their order; all of them where none would be left."""
-    kept = [word for word, draw in zip(words, generator.random(len(words)), strict=True) if draw >= share]
-    return kept or list(words)
+    """Remove a random share of words; return all words if none would remain."""
+    rest = [word for word, draw in zip(words, generator.random(len(words)), strict=True) if draw >= share]
+    return rest or list(words)
 
 
 def _sentences(answer: str) -> list[str]:
