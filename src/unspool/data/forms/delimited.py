@@ -64,12 +64,12 @@ def _header_of(options: FormOptions, first: Sequence[str], rows: Sequence[Sequen
 
 def _first_items(items: Iterator[T], size_of: Callable[[T], int]) -> list[T]:
     """Take the sample of a table from an iterator: its first items."""
-    items_of_sample: list[T] = []
+    first: list[T] = []
     size = 0
-    while len(items_of_sample) < _SAMPLE_ROWS and size < _SAMPLE_SIZE and (item := next(items, None)) is not None:
-        items_of_sample.append(item)
+    while len(first) < _SAMPLE_ROWS and size < _SAMPLE_SIZE and (item := next(items, None)) is not None:
+        first.append(item)
         size += size_of(item)
-    return items_of_sample
+    return first
 
 
 def _column_names(cells: Sequence[str], where: str) -> list[str]:
