@@ -121,5 +121,5 @@ def test_the_demo_answers_what_it_asks_and_knows_what_it_does_not_know(shell, tm
     shell("demo", "--quiet", "--out", tmp_path / "d")
     demo = importlib.import_module("unspool.cli.demo")
     task = load(tmp_path / "d" / "assistant")
-    assert all(task.ask(question).known for question in demo._ASKED)
+    assert all(task.ask(question).known for question in demo._QUESTIONS)
     assert not task.ask(demo._UNKNOWN).known

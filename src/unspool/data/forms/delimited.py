@@ -58,7 +58,7 @@ def _header_of(options: FormOptions, first: Sequence[str], rows: Sequence[Sequen
     if options.header != "auto":
         return Decision(options.header == "yes", f"{option('header', options.header)}")
     if any(cell.strip().casefold() in options.names for cell in first):
-        return Decision(True, "its words name columns of this task")
+        return Decision(True, "it names a column of this task")
     return has_header([row for row in rows if len(row) == len(first)] or [first])
 
 
