@@ -313,7 +313,7 @@ def test_help(shell):
     def shown(*words):
         return " ".join(CliRunner().invoke(unspool, [*words, "--help"]).stdout.split())
 
-    assert "chat Talk to an assistant" in shown()
+    assert "chat Chat with an assistant" in shown()
     assert "one question a line, from the terminal, a FILE or stdin (-)" in shown("chat")
     assert "--threshold" in shown("chat")
     assert "A question that it knows already gets one more answer." in shown("add")

@@ -221,18 +221,18 @@ class Vocabulary:
 
         The end unit is a line end among words. Other units have their own line ends, so the end unit adds nothing.
         """
-        listed = [int(id) for id in ids]
+        numbers = [int(id) for id in ids]
         if self.units in ("word", "blank"):
             lines: list[list[str]] = [[]]
-            for id in listed:
+            for id in numbers:
                 if id == END:
                     lines.append([])
                 elif id != PADDING:
                     lines[-1].append(self._names[id])
             return "\n".join(map(" ".join, lines))
         if self.units == "character":
-            return "".join("\ufffd" if id == UNKNOWN else self._names[id] for id in listed if id not in (PADDING, END))
-        return str(self._tokenizer.decode([id for id in listed if id >= 3], skip_special_tokens=False))
+            return "".join("\ufffd" if id == UNKNOWN else self._names[id] for id in numbers if id not in (PADDING, END))
+        return str(self._tokenizer.decode([id for id in numbers if id >= 3], skip_special_tokens=False))
 
     def save(self, folder: Path, name: str = "vocabulary") -> None:
         """Write `name.json`, a standard tokenizer file, and `name.meta.json` into a folder."""
