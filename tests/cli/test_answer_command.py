@@ -316,7 +316,7 @@ def test_help(shell):
     assert "chat Chat with an assistant" in shown()
     assert "one question a line, from the terminal, a FILE or stdin (-)" in shown("chat")
     assert "--threshold" in shown("chat")
-    assert "A question that it knows already gets one more answer." in shown("add")
+    assert "A question that the assistant has already gets one more answer." in shown("add")
     assert "--format" in shown("add")
     text = shown("train", "answer")
     for part in ("--generator / --no-generator", "--unknown TEXT", "--keep NUMBER", "--memory.size", "--question TEXT"):
