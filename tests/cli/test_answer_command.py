@@ -164,10 +164,10 @@ def test_what_is_typed_wrongly_does_not_end_a_conversation(monkeypatch, capsys, 
     typed = {
         "/wy": "there is no command /wy (did you mean '/why'?); /help lists the commands\n",
         "/": "there is no command /; /help lists the commands\n",
-        "/add": "write it as: /add the question => the answer\n",
-        "/add a b": "write it as: /add the question => the answer\n",
-        "/add => b": "write it as: /add the question => the answer\n",
-        "/add a =>": "write it as: /add the question => the answer\n",
+        "/add": "expected: /add the question => the answer\n",
+        "/add a b": "expected: /add the question => the answer\n",
+        "/add => b": "expected: /add the question => the answer\n",
+        "/add a =>": "expected: /add the question => the answer\n",
         "/sure": "/sure : expected a number between 0 and 1\n",
         "/sure very": "/sure very: expected a number between 0 and 1\n",
         "/sure 1.5": "/sure 1.5: expected a number between 0 and 1\n",
@@ -313,10 +313,10 @@ def test_help(shell):
     def shown(*words):
         return " ".join(CliRunner().invoke(unspool, [*words, "--help"]).stdout.split())
 
-    assert "chat Talk to an assistant" in shown()
+    assert "chat Chat with an assistant" in shown()
     assert "one question a line, from the terminal, a FILE or stdin (-)" in shown("chat")
     assert "--threshold" in shown("chat")
-    assert "A question that it knows already gets one more answer." in shown("add")
+    assert "A question that the assistant has already gets one more answer." in shown("add")
     assert "--format" in shown("add")
     text = shown("train", "answer")
     for part in ("--generator / --no-generator", "--unknown TEXT", "--keep NUMBER", "--memory.size", "--question TEXT"):

@@ -70,9 +70,9 @@ def test_the_demo_trains_an_assistant_asks_it_and_looks_inside(shell, tmp_path, 
         assert lines[place + 1 : place + 3] == [f"    {reply.answer}", f"    ({reply.source_line()})"]
     assert not reply.known
     assert "memory" in lines
-    assert any(line.split()[1:2] == ["trained"] for line in lines)  # the last question but one, word by word
+    assert any(line.split()[1:2] == ["trained"] for line in lines)  # the third question, word by word
     assert f"unspool chat {tmp_path / 'd' / 'assistant'}" in done.stdout
-    assert "Talk to it?" not in done.stdout  # nobody is there
+    assert "Chat with the assistant?" not in done.stdout  # nobody is there
     assert "network: memory of" in done.stderr
     shell("evaluate", tmp_path / "d" / "assistant", tmp_path / "d" / "questions.jsonl")
     assert "nothing is overwritten" in shell.refuses("demo", "assistant", "--out", tmp_path / "d", code=2)
@@ -84,7 +84,7 @@ def test_the_demo_invites_a_person_to_talk(shell, few, monkeypatch):
     monkeypatch.setattr("unspool.cli.chat.converse", lambda task, folder: talked.append((task.name, folder)))
     monkeypatch.setattr(demo, "_on_a_terminal", lambda: True)
     for said, count in (("n\n", 0), ("y\n", 1)):
-        assert "Talk to it?" in shell("demo", "--quiet", stdin=said).stdout
+        assert "Chat with the assistant?" in shell("demo", "--quiet", stdin=said).stdout
         assert len(talked) == count
     assert talked == [("answer", None)]
 
@@ -102,8 +102,8 @@ def test_demos_leave_nothing_behind_otherwise(shell, tmp_path, small, few, monke
 def test_a_demo_that_is_not_there(shell):
     assert "'agreement'" in shell.refuses("demo", "agrement", code=2)
     shown = " ".join(shell("demo", "--help").stdout.split())
-    assert "assistant questions and answers in" in shown
-    assert "agreement a bag of words" in shown
+    assert "assistant train an assistant on questions and answers" in shown
+    assert "agreement train a bag of words" in shown
 
 
 @pytest.mark.learn
@@ -121,5 +121,5 @@ def test_the_demo_answers_what_it_asks_and_knows_what_it_does_not_know(shell, tm
     shell("demo", "--quiet", "--out", tmp_path / "d")
     demo = importlib.import_module("unspool.cli.demo")
     task = load(tmp_path / "d" / "assistant")
-    assert all(task.ask(question).known for question in demo._ASKED)
+    assert all(task.ask(question).known for question in demo._QUESTIONS)
     assert not task.ask(demo._UNKNOWN).known

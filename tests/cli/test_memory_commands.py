@@ -88,7 +88,7 @@ def test_what_can_t_be_read_is_said_and_nothing_is_left_behind(shell, place, tmp
     bad = tmp_path / "bad.txt"
     for text, line, part in [
         ("1 Mary left.\n2 Where is Mary?\tgarden\t9\n", 2, "supporting sentence '9' is none of the sentences above"),
-        ("1 Where is Mary?\tgarden\n", 1, "a question stands here before any sentence"),
+        ("1 Where is Mary?\tgarden\n", 1, "the question comes before any sentence"),
         ("Mary left.\n", 1, "'Mary left.' does not begin with a number and a blank"),
     ]:
         bad.write_text(text)

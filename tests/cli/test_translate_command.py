@@ -99,7 +99,7 @@ def test_evaluate_takes_two_files_and_refuses_one(shell, folder):
     source, target = folder / "valid.en", folder / "valid.de.gz"
     scores = json.loads(shell("evaluate", folder / "model", source, target, "--json").stdout)
     assert scores == load(folder / "model").evaluate([source, target])
-    assert "parallel files come in twos" in shell.refuses("evaluate", folder / "model", source)
+    assert "expected parallel files in twos" in shell.refuses("evaluate", folder / "model", source)
     table = "source\ttarget\nant bee\tbee ant\ncat\t\n"
     said = shell.refuses("evaluate", folder / "model", "-", "--format", "tsv", stdin=table)
     assert "standard input:3: the target is empty" in said
@@ -114,7 +114,7 @@ def test_unequal_files_are_refused_before_anything_is_written(shell, folder, tmp
     assert "61 lines go with 60; parallel files have equally many" in shell.refuses(*words)
     assert files_in(tmp_path) == {"longer.en"}
     words = ["train", "translate", "-", folder / "train.de.gz", "--out", tmp_path / "m", *TINY, "--quiet"]
-    assert "save it to a file first" in shell.refuses(*words, code=2)
+    assert "save it to a file" in shell.refuses(*words, code=2)
 
 
 def test_training_goes_on_where_it_stopped(shell, folder, tmp_path):

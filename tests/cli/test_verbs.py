@@ -139,7 +139,7 @@ def test_resume_of_a_training_on_data_in_memory_names_python(shell, tmp_path):
     model = Classifier(hidden=4, embedding=3, epochs=1)
     model.fit(["fine", "dull"] * 8, ["good", "bad"] * 8, out=tmp_path / "m", reporter=Reporter())
     said = shell.refuses("train", "--resume", tmp_path / "m", "--quiet", code=2)
-    assert "was trained on data in memory (train), which no folder holds; go on in Python" in said
+    assert "was trained on data in memory (train), which no folder holds; resume in Python" in said
     told = shell("info", tmp_path / "m").stdout
     assert "train      14 examples from memory\n" in told
     assert "valid      2 examples, held out of the training data\n" in told
@@ -173,7 +173,7 @@ def test_evaluate_tells_what_it_left_out(shell, models, tmp_path):
 def test_evaluate_reads_running_text_as_what_it_is(shell, models):
     shell("evaluate", models / "writer", models / "train.txt")
     said = shell.refuses("evaluate", models / "writer", "-", stdin="a film\n", code=2)
-    assert "save it to a file first" in said
+    assert "save it to a file" in said
 
 
 def test_predict_answers_line_by_line_and_keeps_blank_lines(shell, models):
@@ -457,7 +457,7 @@ def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):
 @pytest.mark.parametrize("verb", ["train", "compare"])
 def test_training_needs_a_file(shell, tmp_path, verb):
     out = ("--out", tmp_path / "m") if verb == "train" else ()
-    assert "save it to a file first" in shell.refuses(verb, "classify", "-", *out, stdin="a\tb\n", code=2)
+    assert "save it to a file" in shell.refuses(verb, "classify", "-", *out, stdin="a\tb\n", code=2)
     assert files_in(tmp_path) == set()
 
 

@@ -55,9 +55,9 @@ def test_json_lines_give_the_same(tmp_path):
     [
         ("Mary moved.\n", 1, "'Mary moved.' does not begin with a number and a blank"),
         ("1 A b.\n3 C d.\n", 2, "line ID 3 follows 1; expected 2, or 1 for a new story"),
-        ("1 Where is Mary?\tbathroom\t1\n", 1, "a question stands here before any sentence of its story"),
+        ("1 Where is Mary?\tbathroom\t1\n", 1, "the question comes before any sentence of its story"),
         ("1 A b.\n2 Where?\tx\ty\tz\n", 2, "a question has 4 fields"),
-        ("1 A b.\n2 Where?\t\t1\n", 2, "none of the first two empty"),
+        ("1 A b.\n2 Where?\t\t1\n", 2, "the first two not empty"),
         ("1 A b.\n2 Where?\tx\t7\n", 2, "supporting sentence '7' is none of the sentences above; expected line IDs"),
         ("1 A b.\n2 Where?\tx\tone\n", 2, "supporting sentence 'one' is none"),
         ("1 A b.\n2 Where?\tx\t1\n3 Where?\tx\t2\n", 3, "supporting sentence '2' is none"),  # a question is no sentence

@@ -80,7 +80,7 @@ def test_other_files_are_refused(tmp_path):
 def test_ids_beyond_the_vocabulary_are_damage(tmp_path):
     np.save(tmp_path / "tokens.npy", np.array([1, 2, 250], np.uint8))
     assert TokenFile(tmp_path / "tokens.npy", 251).tokens.tolist() == [1, 2, 250]
-    with pytest.raises(DataError, match="damaged: it holds the id 250 of 250 units"):
+    with pytest.raises(DataError, match="damaged: id 250 with 250 units"):
         TokenFile(tmp_path / "tokens.npy", 250)
 
 

@@ -24,6 +24,6 @@ def demo_folder(out: Path | None) -> Iterator[Path]:
             yield Path(name)
         return
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} exists already and is not empty; a demo overwrites nothing, name a new folder")
+        raise UsageError(f"{out} exists already, and nothing is overwritten; name a new folder")
     out.mkdir(parents=True, exist_ok=True)
     yield out

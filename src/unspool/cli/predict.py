@@ -31,7 +31,7 @@ _WRITES = f"{_FIRST.a_model.capitalize()} writes {_FIRST.predict_writes}" + "".j
 )
 _HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts, one per line of FILE or stdin.
 
-{_WRITES}. A blank line gives a blank line, so that line n of the output answers line n of the input.
+{_WRITES}. A blank line gives a blank line, so that outputs stay aligned with their texts.
 """
 
 

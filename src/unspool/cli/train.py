@@ -127,7 +127,10 @@ def _under_way(folder: Path, overwrite: bool) -> Path:
 
 
 def _allow() -> click.Option:
-    text = "When resuming: a setting that may differ from the recorded one, although it changes the results."
+    text = (
+        "When resuming: a setting that may differ from the recorded one, although it changes the results "
+        "(learning_rate ...)."
+    )
     return click.Option(["--allow"], multiple=True, metavar="SETTING", help=text)
 
 

@@ -43,7 +43,7 @@ class RowsInMemory:
 
 
 DataSource = Paths | RowsInMemory
-"""Where examples come from: files, or Python objects."""
+"""Source of examples: paths of files, or rows from Python objects."""
 
 
 def are_files(data: object) -> bool:

@@ -97,11 +97,11 @@ class Labels:
         Raises:
             DataError: If a name is none of the labels.
         """
-        listed = list(names)
+        entries = list(names)
         try:
-            return np.array([self._ids[name] for name in listed], dtype=np.int32)
+            return np.array([self._ids[name] for name in entries], dtype=np.int32)
         except KeyError:
-            return np.array([self.id(name, where) for name in listed], dtype=np.int32)
+            return np.array([self.id(name, where) for name in entries], dtype=np.int32)
 
     def refuse_strangers(self, names: Iterable[str], what: str = "label") -> None:
         """Refuse names if none of them is a label; an empty iterable passes.

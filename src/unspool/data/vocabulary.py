@@ -200,7 +200,7 @@ class Vocabulary:
         return np.fromiter((get(word, UNKNOWN) for word in words), np.int32, len(words))
 
     def encode_with_offsets(self, text: str) -> Encoding:
-        """The ids of a text's units with the units and where they stand."""
+        """Return the ids of a text's units, with the units and their spans in the text."""
         if self.units in ("bpe", "unigram"):
             encoding = self._tokenizer.encode(clean(text), add_special_tokens=False)
             ids, offsets = list(encoding.ids), [(int(begin), int(end)) for begin, end in encoding.offsets]
@@ -217,22 +217,22 @@ class Vocabulary:
         return Encoding(ids, [text[begin:end] for begin, end in offsets], offsets)
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids: words joined with blanks, everything else end to end; padding is left out.
+        """Return the text of ids, without padding; blanks join words, other units are concatenated.
 
-        The end unit is a line end among words and nothing among other units, which have their own line ends.
+        The end unit is a line end among words. Other units have their own line ends, so the end unit adds nothing.
         """
-        kept = [int(id) for id in ids]
+        numbers = [int(id) for id in ids]
         if self.units in ("word", "blank"):
             lines: list[list[str]] = [[]]
-            for id in kept:
+            for id in numbers:
                 if id == END:
                     lines.append([])
                 elif id != PADDING:
                     lines[-1].append(self._names[id])
             return "\n".join(map(" ".join, lines))
         if self.units == "character":
-            return "".join("\ufffd" if id == UNKNOWN else self._names[id] for id in kept if id not in (PADDING, END))
-        return str(self._tokenizer.decode([id for id in kept if id >= 3], skip_special_tokens=False))
+            return "".join("\ufffd" if id == UNKNOWN else self._names[id] for id in numbers if id not in (PADDING, END))
+        return str(self._tokenizer.decode([id for id in numbers if id >= 3], skip_special_tokens=False))
 
     def save(self, folder: Path, name: str = "vocabulary") -> None:
         """Write `name.json`, a standard tokenizer file, and `name.meta.json` into a folder."""

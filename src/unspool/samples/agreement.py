@@ -230,7 +230,7 @@ class _Sentence:
         return [verb.past] if past else [verb.base if plural else verb.third]
 
     def subject_relative(self, kind: str, nouns: int, past: bool, relatives: int) -> list[str]:
-        """Who helped the children; in the past tense, so that the clause does not reveal the number of its noun."""
+        """Who helped the children; always in the past tense, which does not reveal the number of the noun."""
         objects, verb = self.verb_with(kind, as_object=False)
         rest = self.attractor(objects) + self.modifiers(objects, nouns - 1, past, relatives - 1)
         return [KINDS[kind].who, verb.past, *rest]

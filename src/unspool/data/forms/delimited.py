@@ -58,18 +58,18 @@ def _header_of(options: FormOptions, first: Sequence[str], rows: Sequence[Sequen
     if options.header != "auto":
         return Decision(options.header == "yes", f"{option('header', options.header)}")
     if any(cell.strip().casefold() in options.names for cell in first):
-        return Decision(True, "its words name columns of this task")
+        return Decision(True, "it names a column of this task")
     return has_header([row for row in rows if len(row) == len(first)] or [first])
 
 
 def _first_items(items: Iterator[T], size_of: Callable[[T], int]) -> list[T]:
     """Take the sample of a table from an iterator: its first items."""
-    items_of_sample: list[T] = []
+    first: list[T] = []
     size = 0
-    while len(items_of_sample) < _SAMPLE_ROWS and size < _SAMPLE_SIZE and (item := next(items, None)) is not None:
-        items_of_sample.append(item)
+    while len(first) < _SAMPLE_ROWS and size < _SAMPLE_SIZE and (item := next(items, None)) is not None:
+        first.append(item)
         size += size_of(item)
-    return items_of_sample
+    return first
 
 
 def _column_names(cells: Sequence[str], where: str) -> list[str]:

@@ -38,7 +38,7 @@ def _cues(path: str, options: FormOptions) -> Iterator[Line | DataError]:
             words += _MARKUP.sub("", text).split()
         elif not text.isdecimal():
             yield DataError(
-                f"{text[:40]!r} comes before the times of a cue, such as 00:00:01,000 --> 00:00:02,500", where
+                f"{text[:40]!r} stands before the times of a cue, such as 00:00:01,000 --> 00:00:02,500", where
             )
     if words:
         yield Line(start, " ".join(words))
