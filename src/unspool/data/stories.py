@@ -47,9 +47,9 @@ def read_stories(
     """Read stories, one for each question.
 
     A bAbI file has lines `ID sentence` and `ID question<tab>answer<tab>IDs of the supporting sentences`. The ID 1
-        begins a new story. A question is about all sentences of its story above it. A JSONL file has one object per line.
+    begins a new story. A question is about all sentences of its story above it. A JSONL file has one object a line.
     Its keys are `story`, a list of sentences; `question`; `answer`, or `answers`, a list that counts as one answer;
-        and optionally `supports`, numbers of sentences from 1.
+    and optionally `supports`, numbers of sentences from 1.
 
     Args:
         paths: Files, folders, globs, or `-`.
