@@ -173,7 +173,7 @@ BAD_FOLDERS = {
     "another size": (lambda m: with_setting(m, "network", "hidden", 5), ["has shape", "settings say"]),
     "a network without end": (lambda m: with_setting(m, "network", "hidden", 10**9), ["at most"]),
     "pickled weights": (pickled, ["model.safetensors", "damaged"]),
-    "code of its own": (own_code, ["would run that code", "--cell"]),
+    "code of its own": (own_code, ["executes its code", "--cell"]),
 }
 
 

@@ -362,13 +362,8 @@ def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
     (tmp_path / "my_cell.py").write_text(OWN_CELL)
     words = ["train", "classify", models / "train.tsv", "--out", "m", *SMALL]
     shell(*words, "--cell", "my_cell.py:Leaky")
-<<<<<<< HEAD
     assert "loading it executes its code" in shell.refuses("predict", "m", stdin="x\n")
     assert "resuming executes its code" in shell.refuses("train", "--resume", "m", "--quiet")
-=======
-    assert "opening it would run that code" in shell.refuses("predict", "m", stdin="x\n")
-    assert "resuming would run that code" in shell.refuses("train", "--resume", "m", "--quiet")
->>>>>>> prose-data
     shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
     shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")
     table = shell("compare", "write", models / "train.txt", *SMALL_WRITER, "--networks", "my_cell.py:Leaky,gru")

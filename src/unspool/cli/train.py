@@ -81,7 +81,7 @@ def _recorded_settings(folder: Path, record: Any, values: Mapping[str, Any]) -> 
     cell = settings.network.cell
     if not is_built_in(cell) and "network.cell" not in chosen_settings(values):
         raise ModelFolderError(
-            f"{folder} uses a custom cell, {cell!r}; resuming would run that code. If you trust it, "
+            f"{folder} uses a custom cell, {cell!r}; resuming executes its code. If you trust it, "
             f"pass --cell: unspool train --resume {folder} --cell {split_name(cell)[0]}"
         )
     return settings  # type: ignore[no-any-return]

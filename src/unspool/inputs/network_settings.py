@@ -39,7 +39,7 @@ class StackSettings(Settings):
     forget_bias: float | None = None
     """Initial bias of the forget gate, for cells with one; 1 helps long-term memory. None: set by initialization."""
     backend: str = "auto"
-    """Engine path: auto takes the fastest path that is right; reference, cpu, native and scan demand one."""
+    """Engine path. auto: the fastest path that supports the cell; reference, cpu, native and scan require that path."""
 
     def check(self) -> None:
         """Refuse sizes above the limits, so that a model folder from others can't exhaust memory."""
