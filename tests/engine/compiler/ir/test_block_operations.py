@@ -108,7 +108,7 @@ def test_emitted_operations_agree_with_the_plain_loop(name, lines, columns, dtyp
 def test_every_instruction_set_of_the_machine_agrees(kind, target):
     if target.register_bytes > host_target().register_bytes:
         pytest.skip(f"this machine has no {target.name}")
-    case = make_case(kind, (4, 3, 9, 21), dtype=torch.float64)
+    case = make_case(kind, (4, 3, 60, 63), dtype=torch.float64)
     with use_target(target):
         found = case.outputs_and_gradients("cpu")
     assert_agrees(found, case.outputs_and_gradients("reference"), torch.float64)
