@@ -49,7 +49,7 @@ from rivals.plain_translation import beam, greedy, plain_translator
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from unspool import Lowering
+from unspool import Translator
 from unspool.data import END, PADDING, UNKNOWN, Bucketed, Paired, Tokens
 from unspool.decoding import DecodingSettings, decode
 from unspool.models import EncoderDecoder, Loss
@@ -143,14 +143,14 @@ def prepare(name: str, train: Sequence[Path], test: Sequence[Path], options: arg
         options: From the command line.
     """
     torch.manual_seed(0)
-    kind: Any = Lowering
+    kind: Any = Translator
     if name in NETWORKS:
         values = {"tokenization": "none", "references": "single", **NETWORKS[name], **dict(options.set)}
         task = kind(format="parallel", **values)
         examples = task._read([str(path) for path in train])
         task._learn(examples)
         task.model = task._make_network()
-        _train(task, Bucketed(task._encode(examples), batch_tokens=2048, batch_size=32, seed=0), name, options.keep)
+        _train(task, Bucketed(task.fitted.encode(examples), batch_tokens=2048, batch_size=32, seed=0), name, options.keep)
     else:
         task = kind.load(name)
         examples = task._read([str(path) for path in train])
@@ -159,12 +159,12 @@ def prepare(name: str, train: Sequence[Path], test: Sequence[Path], options: arg
         model.source.table.weight[UNKNOWN] = model.source.table.weight[END]
         model.softmax.bias[UNKNOWN] = -20
     pairs = task._read([str(path) for path in test])
-    asked = task._encode(pairs.take(np.arange(min(options.sentences, len(pairs.sources)))))
+    asked = task.fitted.encode(pairs.take(np.arange(min(options.sentences, len(pairs.sources)))))
     order = np.argsort(-asked.source.lengths, kind="stable")
     cuts = range(0, len(order), options.batch)
     sentences = [Tokens(*asked.source.pad(order[cut : cut + options.batch])) for cut in cuts]
     references = [task.target_vocabulary.decode(asked.target[place].tolist()) for place in order.tolist()]
-    source = Bucketed(task._encode(examples), batch_tokens=4096, batch_size=128, seed=0)
+    source = Bucketed(task.fitted.encode(examples), batch_tokens=4096, batch_size=128, seed=0)
     training = [_sorted(batch) for batch in itertools.islice(source.epoch(0), options.updates)]
     return Case(Path(name).name, task, model, training, sentences, references)
 
