@@ -150,7 +150,9 @@ def prepare(name: str, train: Sequence[Path], test: Sequence[Path], options: arg
         examples = task._read([str(path) for path in train])
         task._learn(examples)
         task.model = task._make_network()
-        _train(task, Bucketed(task.fitted.encode(examples), batch_tokens=2048, batch_size=32, seed=0), name, options.keep)
+        _train(
+            task, Bucketed(task.fitted.encode(examples), batch_tokens=2048, batch_size=32, seed=0), name, options.keep
+        )
     else:
         task = kind.load(name)
         examples = task._read([str(path) for path in train])

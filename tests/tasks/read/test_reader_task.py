@@ -217,7 +217,7 @@ def test_what_can_t_be_read_or_asked_is_said(trained, tmp_path):
     with pytest.raises(DataError, match="text 2: expected a story of at least one sentence, and then a question"):
         trained.predict(["Mary left. Where is Mary?", "Where is Mary?"])
     (tmp_path / "s.jsonl").write_text('{"story": ["Mary left."], "question": "Where?"}\n')
-    with pytest.raises(DataError, match=re.escape("s.jsonl:1: there is no answer")):
+    with pytest.raises(DataError, match=re.escape("s.jsonl:1: the question has no answer")):
         Reader(**SMALL).fit(tmp_path / "s.jsonl")
     with pytest.raises(SettingError, match="expected at most 64 hops"):
         Reader(hops=65)
