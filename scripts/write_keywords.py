@@ -6,6 +6,7 @@ Run `scripts/write_keywords.py` after a setting was added or changed; `tests/tas
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from pathlib import Path
@@ -14,30 +15,44 @@ from typing import Any
 from unspool.settings import Settings, aliases_of, describe
 from unspool.tasks.catalog import TASKS
 from unspool.tasks.entry import TaskEntry
+from unspool.training.settings import TrainingSettings
 
 TASKS_FOLDER = Path(__file__).resolve().parents[1] / "src" / "unspool" / "tasks"
 WIDTH = 120
 
-FILE = '''"""Settings of {task} as typed keyword arguments; written by scripts/write_keywords.py, not by hand.
+BASE = TASKS_FOLDER / "parts" / "keywords.py"
 
-Only for type checkers: mypy refuses `{task}(epoch=3)` and `{task}(epochs="3")`.
-A short name that stands for several settings of the task is no keyword; set those in a struct.
-"""
+FILE = '''"""{about}; written by scripts/write_keywords.py, not by hand."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, {names}
+{imports}
 
-from unspool.cells import Cell
-
-__all__ = ["{task}Keywords"]
+__all__ = ["{name}"]
 
 
-class {task}Keywords(TypedDict, total=False):
-    """Settings of {task}."""
+class {name}({base}, total=False):
+    """{about}."""
 
 {fields}'''
+
+
+def keywords() -> dict[Path, str]:
+    """Return the text of each file: keywords of training, which all tasks take, and those of each task alone.
+
+    Type checkers refuse `Classifier(epoch=3)` and `Classifier(epochs="3")` by them. A short name that stands for
+    several settings of a task is no keyword.
+    """
+    fields = {name: _fields(entry.settings) for name, entry in TASKS.items()}
+    training = _fields(TrainingSettings)
+    shared = {name: text for name, text in training.items() if all(each.get(name) == text for each in fields.values())}
+    files = {BASE: _file("TrainingKeywords", "TypedDict", "Keyword arguments of training, for every task", shared)}
+    for task, own in fields.items():
+        entry = TASKS[task]
+        rest = {name: text for name, text in own.items() if name not in shared}
+        about = f"Settings of {entry.task} as typed keyword arguments"
+        files[path_of(entry)] = _file(f"{entry.task}Keywords", "TrainingKeywords", about, rest)
+    return files
 
 
 def path_of(entry: TaskEntry) -> Path:
@@ -45,11 +60,27 @@ def path_of(entry: TaskEntry) -> Path:
     return TASKS_FOLDER / entry.name / "keywords.py"
 
 
-def keywords(entry: TaskEntry) -> str:
-    """Return the text of a task's file of keywords."""
-    fields = _lines(_fields(entry.settings))
-    names = "Literal, TypedDict" if "Literal[" in fields else "TypedDict"
-    return FILE.format(task=entry.task, names=names, fields=fields)
+def _file(name: str, base: str, about: str, fields: dict[str, str]) -> str:
+    """Return the text of one file, with the imports that it uses."""
+    lines = _lines(fields)
+    used = {each for each in ("Any", "Cell", "Literal", "Mapping") if re.search(rf"\b{each}\b", lines)} | {base}
+    modules = {
+        "collections.abc": {"Mapping"},
+        "typing": {"Any", "Literal", "TypedDict"},
+        "unspool.cells": {"Cell"},
+        "unspool.tasks.parts.keywords": {"TrainingKeywords"},
+    }
+    groups = (("collections.abc", "typing"), ("unspool.cells", "unspool.tasks.parts.keywords"))
+    imports = [
+        [
+            f"from {module} import {', '.join(sorted(modules[module] & used))}"
+            for module in group
+            if modules[module] & used
+        ]
+        for group in groups
+    ]
+    text = "\n\n".join("\n".join(group) for group in imports if group)
+    return FILE.format(name=name, base=base, about=about, imports=text, fields=lines)
 
 
 def _fields(settings: type[Settings]) -> dict[str, str]:
@@ -96,5 +127,5 @@ def _lines(fields: dict[str, str]) -> str:
 
 
 if __name__ == "__main__":
-    for each in TASKS.values():
-        path_of(each).write_text(keywords(each), encoding="utf-8")
+    for path, text in keywords().items():
+        path.write_text(text, encoding="utf-8")

@@ -1,21 +1,18 @@
-"""Settings of Assistant as typed keyword arguments; written by scripts/write_keywords.py, not by hand.
-
-Only for type checkers: mypy refuses `Assistant(epoch=3)` and `Assistant(epochs="3")`.
-A short name that stands for several settings of the task is no keyword; set those in a struct.
-"""
+"""Settings of Assistant as typed keyword arguments; written by scripts/write_keywords.py, not by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from unspool.cells import Cell
+from unspool.tasks.parts.keywords import TrainingKeywords
 
 __all__ = ["AssistantKeywords"]
 
 
-class AssistantKeywords(TypedDict, total=False):
-    """Settings of Assistant."""
+class AssistantKeywords(TrainingKeywords, total=False):
+    """Settings of Assistant as typed keyword arguments."""
 
     shortest: int
     longest: int
@@ -70,37 +67,6 @@ class AssistantKeywords(TypedDict, total=False):
     delimiter: str | None
     question: str | None
     answer: str | None
-    epochs: int
-    minutes: float | None
-    batch_tokens: int
-    steps: int
-    accumulate: int
-    optimizer: Literal["adamw", "adam", "sgd"]
-    learning_rate: float
-    lr: float
-    weight_decay: float
-    momentum: float
-    beta1: float
-    beta2: float
-    epsilon: float
-    clip: float | None
-    schedule: Literal["constant", "cosine", "linear", "plateau", "anneal"]
-    warmup: int
-    final_learning_rate_fraction: float
-    anneal_factor: float
-    plateau_length: int
-    precision: Literal["float32", "bfloat16"]
-    average: Literal["none", "ema", "tail", "asgd"]
-    decay: float
-    tail: float
-    trigger: int
-    patience: int | None
-    validate_every: float
-    checkpoint_minutes: float
-    seed: int
-    device: str
-    threads: int | None
-    tensorboard: bool
     search: Literal["greedy", "beam", "sample"]
     beam: int
     best: int

@@ -1,21 +1,18 @@
-"""Settings of Classifier as typed keyword arguments; written by scripts/write_keywords.py, not by hand.
-
-Only for type checkers: mypy refuses `Classifier(epoch=3)` and `Classifier(epochs="3")`.
-A short name that stands for several settings of the task is no keyword; set those in a struct.
-"""
+"""Settings of Classifier as typed keyword arguments; written by scripts/write_keywords.py, not by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from unspool.cells import Cell
+from unspool.tasks.parts.keywords import TrainingKeywords
 
 __all__ = ["ClassifierKeywords"]
 
 
-class ClassifierKeywords(TypedDict, total=False):
-    """Settings of Classifier."""
+class ClassifierKeywords(TrainingKeywords, total=False):
+    """Settings of Classifier as typed keyword arguments."""
 
     cell: str | type[Cell[Any]]
     cell_options: Mapping[str, object] | None
@@ -58,38 +55,7 @@ class ClassifierKeywords(TypedDict, total=False):
     text: str | None
     label: str | None
     separator: str
-    epochs: int
-    minutes: float | None
-    batch_tokens: int
     batch_size: int
-    steps: int
-    accumulate: int
-    optimizer: Literal["adamw", "adam", "sgd"]
-    learning_rate: float
-    lr: float
-    weight_decay: float
-    momentum: float
-    beta1: float
-    beta2: float
-    epsilon: float
-    clip: float | None
-    schedule: Literal["constant", "cosine", "linear", "plateau", "anneal"]
-    warmup: int
-    final_learning_rate_fraction: float
-    anneal_factor: float
-    plateau_length: int
-    precision: Literal["float32", "bfloat16"]
-    average: Literal["none", "ema", "tail", "asgd"]
-    decay: float
-    tail: float
-    trigger: int
-    patience: int | None
-    validate_every: float
-    checkpoint_minutes: float
-    seed: int
-    device: str
-    threads: int | None
-    tensorboard: bool
     several: bool
     class_weights: Literal["none", "balanced"]
     label_smoothing: float
