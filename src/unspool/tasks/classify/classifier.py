@@ -103,6 +103,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def __init__(self, settings: ClassifierSettings | None = None, **values: Unpack[ClassifierKeywords]) -> None:
         super().__init__(settings, **values)
+        self._chooses_network = self.settings.network.network == "auto"
 
     @property
     def classes_(self) -> tuple[str, ...]:
@@ -131,7 +132,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         reader = open_data(self.settings, source, self._layout_before())
         examples = LabelledExamples.of(reader)
         self._remember(reader)
-        if self.settings.network.network == "auto":
+        if self._chooses_network and self._read_as is None:  # training data
             self.settings = self.settings.replace(**{"network.network": INPUTS[examples.input].network})
         return examples
 
