@@ -23,7 +23,7 @@ ROWS = [
     {"engine"},
     {"cells", "data"},
     {"settings"},
-    {"randomness", "reading", "writing"},
+    {"discovery", "randomness", "reading", "writing"},
     {"errors"},
 ]
 """A folder imports only from rows below its own; folders on one row do not import each other."""

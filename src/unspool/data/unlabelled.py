@@ -68,7 +68,8 @@ def read_unlabelled(
             elif whole_rows:
                 yield Unlabelled(item.where, item.values)
             else:
-                chosen = chosen if set(chosen) <= set(item.values) and chosen else _columns(item, columns, usual)
+                if not chosen or not set(chosen) <= set(item.values):
+                    chosen = _columns(item, columns, usual)
                 yield Unlabelled(item.where, _text(item, chosen))
 
     return Reader(find_files(paths), read, skip_bad=None)

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from importlib import import_module
 from itertools import chain, islice
-from pathlib import Path
-from pkgutil import iter_modules
-from types import MappingProxyType
 from typing import Any
 
 from unspool.data.files import Layout, Paths, Reader
 from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES
 from unspool.data.rows import Header, Row, read_rows
+from unspool.discovery import discover_entries
 from unspool.errors import DataError
 from unspool.inputs.entry import InputEntry, LabelledColumns
 
 __all__ = ["INPUTS", "labelled_rows", "read_labelled"]
 
-_HERE = Path(__file__).parent
 _SAMPLE = 1000  # rows for column detection
 
 
-def _entries() -> Iterator[InputEntry]:
-    """Yield the `ENTRY` of each folder beside this file that has a module `entry`."""
-    for folder in iter_modules([str(_HERE)]):
-        if folder.ispkg and any(module.name == "entry" for module in iter_modules([str(_HERE / folder.name)])):
-            entry: InputEntry = import_module(f"unspool.inputs.{folder.name}.entry").ENTRY
-            yield entry
-
-
-INPUTS: Mapping[str, InputEntry] = MappingProxyType(
-    {entry.name: entry for entry in sorted(_entries(), key=lambda entry: (entry.order, entry.name))}
-)
+INPUTS: Mapping[str, InputEntry] = discover_entries("unspool.inputs", "entry")
 """All inputs by name, in the order of detection."""
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from unspool.data.checks import Checks, Finding
-from unspool.data.files import Layout, Paths, Reader, find_files, suffix_of
+from unspool.data.files import Layout, Paths, Reader, find_files
+from unspool.data.forms import form_by_suffix
 from unspool.data.rows import read_rows
 from unspool.data.sentences import read_sentences
 from unspool.data.stories import read_stories
@@ -96,15 +97,13 @@ def guess_task(paths: Paths) -> str:
         DataError: If a file does not exist.
     """
     files = find_files(paths)
-    suffix = suffix_of(files[0])
-    for entry in TASKS.values():
-        if suffix in entry.suffixes:
-            return entry.name
+    if form_by_suffix(files[0], "rows", "lines") is None:
+        for form in filter(None, [form_by_suffix(files[0], "sentences", "stories")]):
+            return next(entry.name for entry in TASKS.values() if entry.kind == form.yields)
     roles = {task: entry.columns for task, entry in TASKS.items() if entry.columns}
+    names = set(chain.from_iterable(chain.from_iterable(roles.values())))
     try:
-        first = next(
-            iter(read_rows(files[:1], names={name for each in roles.values() for name in chain.from_iterable(each)}))
-        )
+        first = next(iter(read_rows(files[:1], names=names)))
         columns = {name.casefold() for name in first.values}
     except DataError:
         return _guess_of_text(files)

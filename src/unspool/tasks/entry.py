@@ -38,8 +38,8 @@ class TaskEntry:
     """Noun for its labels; empty if the task has none."""
     columns: tuple[tuple[str, ...], ...] = ()
     """Usual column names of its tables, one group per role; they identify the task of a table."""
-    suffixes: tuple[str, ...] = ()
-    """File suffixes that only this task uses."""
+    kind: str = ""
+    """Kind of items that only files of this task yield, by which they are recognised: sentences."""
     train_example: str
     compare_example: str
     predict_verb: str

@@ -1,4 +1,4 @@
-"""Reader of YAML lists of objects, or of lists: the first member is column 1, the others are column 2."""
+"""YAML lists: an object in each entry, or a list of a question and its answers."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _row(yaml: Any, node: Any, where: str) -> Row:
         raise DataError("expected a list: the question, then its answers", where)
     first, *others = [_plain(yaml, each, where) for each in node.value] or [""]
     rest = [text for each in others for text in (each if isinstance(each, list) else [each])]
-    return Row(where, {"1": first, "2": rest})
+    return Row(where, {"question": first, "answers": rest})
 
 
 def _by_name(yaml: Any, node: Any) -> dict[str, Any]:

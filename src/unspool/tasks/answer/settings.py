@@ -92,7 +92,6 @@ ENTRY = TaskEntry(
     data_forms="tables (tsv, csv, jsonl, parquet) or YAML lists of questions, their paraphrases and answers",
     sides=("question", "answer"),
     columns=(("question", "questions", "query"), ("answer", "answers", "response")),
-    suffixes=(".yml", ".yaml"),
     train_example="unspool train answer pairs.tsv --out my-assistant",
     compare_example="unspool compare answer pairs.jsonl --networks every-step,additive,transformer",
     predict_verb="answer",

@@ -63,7 +63,6 @@ ENTRY = TaskEntry(
     summary="Language modelling: predicts the next unit of a text, and generates text.",
     data_forms="plain text",
     sides=("line",),
-    suffixes=(".md",),
     train_example="unspool train write novel.txt --out my-writer --units character --minutes 10",
     compare_example="unspool compare write novel.txt --networks gru,lstm,mingru --minutes 5",
     predict_verb="rate",
