@@ -96,6 +96,11 @@ def test_bad_rows_are_named_or_left_out(tmp_path):
     assert [error.where for error in reader.bad] == [f"{path}:{line}" for line in (1102, 1103, 1104)]
 
 
+def test_one_bad_cell_among_few_rows_does_not_make_a_column_a_text(tmp_path):
+    path = write(tmp_path / "a.csv", "x,y,label\n", [[1, 2, "a"], [3, "oops", "b"], [1, 2, "a"]])
+    assert f"{path}:3: column 'y' is 'oops'; expected a finite number" in refusal(read_labelled(path))
+
+
 def test_other_data_are_read_from_the_same_columns_in_any_order(tmp_path):
     before = Layout(columns={"label": "kind"}, input="vectors", values=("x", "y"))
     path = write(tmp_path / "b.csv", "kind,y,x\n", [["a", 2, 1], ["b", 4, 3]])
@@ -136,7 +141,8 @@ def test_columns_are_standardised_and_a_constant_one_is_left(tmp_path):
         ("1,2", "2 numbers came; expected 3"),
         ("1,2,many", "expected 3 finite numbers"),
         ([1, 2, float("inf")], "expected 3 finite numbers"),
-        ({"a": 1, "b": 2}, "expected 3 finite numbers"),
+        ({"a": 1, "b": 2}, "there is no column 'c' here; the columns are a, b"),
+        ({"a": 1, "b": "x", "c": 2}, "column 'b' is 'x'; expected a finite number"),
         (True, "expected 3 finite numbers"),
     ],
 )

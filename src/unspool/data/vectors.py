@@ -26,7 +26,7 @@ class LabelledVector(NamedTuple):
 def find_number_columns(
     sample: Sequence[Row], label: str | None, usual: Sequence[str], layout: Layout | None = None
 ) -> tuple[list[str], str] | None:
-    """Find the columns of numbers and the column of labels in a table whose other columns all hold numbers.
+    """Find the columns of numbers and the column of labels in a table whose other columns all hold numbers, but for a few cells.
 
     Args:
         sample: Rows of the table.
@@ -50,9 +50,14 @@ def find_number_columns(
     columns = [name for name in names if name != chosen]
     if len(columns) == 1 and all(_is_vector(row.values.get(columns[0])) for row in sample):
         return columns, chosen
-    if len(columns) < 2 or not all(is_number(row.values.get(name)) for row in sample for name in columns):
+    if len(columns) < 2 or not all(_is_numeric(name, sample) for name in columns):
         return None
     return columns, chosen
+
+
+def _is_numeric(column: str, sample: Sequence[Row]) -> bool:
+    """Whether most cells of a column are numbers; the others are then errors, not texts."""
+    return 2 * sum(is_number(row.values.get(column)) for row in sample) > len(sample)
 
 
 def _is_vector(value: object) -> bool:

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.data import Vectors
 from unspool.data.batches import Labelled
-from unspool.data.vectors import is_number
+from unspool.data.rows import Row
+from unspool.data.vectors import is_number, vector_of
 from unspool.errors import DataError, ModelFolderError, SettingError
 from unspool.inputs.contract import Encoder, FittedInput
 from unspool.layers import FeedForward
@@ -105,7 +106,7 @@ class FittedVectors(FittedInput[Vector]):
         if isinstance(value, str):
             value = value.replace(",", " ").replace(";", " ").split()
         elif isinstance(value, Mapping):
-            value = [value.get(name) for name in self.columns]
+            return vector_of(Row(where, dict(value)), self.columns)
         elif isinstance(value, np.ndarray):
             value = value.tolist()
         if not isinstance(value, list | tuple) or not all(map(is_number, value)):
