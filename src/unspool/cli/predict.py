@@ -29,7 +29,8 @@ _FIRST, *_OTHERS = TASKS.values()
 _WRITES = f"{_FIRST.a_model.capitalize()} writes {_FIRST.predict_writes}" + "".join(
     f"; {entry.a_model} {entry.predict_writes}" for entry in _OTHERS
 )
-_HELP = f"""{one_of(entry.predict_verb for entry in TASKS.values()).capitalize()} texts: one per line of FILE or stdin, or per row of a table.
+_VERBS = one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
+_HELP = f"""{_VERBS} texts: one per line of FILE or stdin, or per row of a table.
 
 {_WRITES}. A blank line gives a blank line, so that outputs stay aligned with their texts.
 """

@@ -26,7 +26,7 @@ class LabelledVector(NamedTuple):
 def find_number_columns(
     sample: Sequence[Row], label: str | None, usual: Sequence[str], layout: Layout | None = None
 ) -> tuple[list[str], str] | None:
-    """Find the columns of numbers and the column of labels in a table whose other columns all hold numbers, but for a few cells.
+    """Find the columns of numbers and the column of labels in a table whose other columns hold numbers, few cells excepted.
 
     Args:
         sample: Rows of the table.
