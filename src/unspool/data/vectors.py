@@ -26,7 +26,7 @@ class LabelledVector(NamedTuple):
 def find_number_columns(
     sample: Sequence[Row], label: str | None, usual: Sequence[str], layout: Layout | None = None
 ) -> tuple[list[str], str] | None:
-    """Find the columns of numbers and the column of labels in a table whose other columns hold numbers, few cells excepted.
+    """Find the label column of a table, and the columns of numbers: all others, if most cells of each are numbers.
 
     Args:
         sample: Rows of the table.
