@@ -40,6 +40,7 @@ __all__ = [
     "Settings",
     "aliases_of",
     "describe",
+    "dotted_names",
     "from_record",
     "make",
     "nearest",
@@ -197,6 +198,16 @@ def make(settings: type[S], values: Mapping[str, object], base: S | None = None)
             place = place.setdefault(group, {})
         place[last] = _read(value, by_name[dotted])
     return from_record(settings, record)
+
+
+def dotted_names(settings: type[Settings], names: Iterable[str]) -> frozenset[str]:
+    """Return the dotted names of settings for dotted or short names.
+
+    Raises:
+        SettingError: If a name is unknown or ambiguous.
+    """
+    by_name = describe(settings)
+    return frozenset(_resolve(name, by_name) for name in names)
 
 
 def from_record(settings: type[S], record: Mapping[str, Any]) -> S:

@@ -12,7 +12,11 @@ def rates(updates: int, **settings) -> list[float]:
 
 
 def test_constant_with_warmup_climbs_then_stays():
-    assert rates(6, warmup=4) == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+    assert rates(60, warmup=4)[:6] == [0.5, 1.0, 1.5, 2.0, 2.0, 2.0]
+
+
+def test_warmup_takes_a_tenth_of_a_short_training_at_most():
+    assert rates(40, warmup=100)[:6] == pytest.approx([0.02, 0.5, 1.0, 1.5, 2.0, 2.0])
 
 
 def test_linear_comes_down_to_its_final_fraction():

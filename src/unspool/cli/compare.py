@@ -91,7 +91,7 @@ def _compare(
     for path in out:
         _refuse_file(path)
     refuse_standard_input(data, valid, test)
-    equal = make(TASKS[name].settings, {"training.patience": None})
+    equal = make(TASKS[name].settings, {"training.patience": None, **TASKS[name].compared})
     so_far: list[Comparison] = []
 
     def keep(comparison: Comparison) -> None:

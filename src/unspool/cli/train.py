@@ -170,8 +170,11 @@ def _train(
         if record.task != name:
             raise UsageError(f"{begun} holds a training of the task {record.task!r}, not {name!r}")
         base = _recorded_settings(begun, record, values)
-    settings = settings_from(SETTINGS[name], recipe, _with_options(chosen_settings(values), base), base)
-    task = task_class(name)(settings)
+    chosen: dict[str, Any] = _with_options(chosen_settings(values), base)
+    if recipe is None and base is None:
+        task = task_class(name)(**chosen)
+    else:
+        task = task_class(name)(settings_from(SETTINGS[name], recipe, chosen, base))
     _fit(task, data, valid, test, out, resume=resume, overwrite=overwrite, allow=allow, baselines=baselines)
     _report(task, out, json)
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unspool.data.batches import IGNORED, Characters, Labelled, Paired, Tokens
+from unspool.data.units import END
 from unspool.errors import DataError
 
 __all__ = ["Examples", "HasLengths", "PairedExamples", "Sequences", "refuse_empty"]
@@ -178,6 +179,12 @@ class PairedExamples:
     def lengths(self) -> NDArray[np.int64]:
         """Tokens of the longer side, with the target's end unit, int64 (examples,)."""
         return np.maximum(self.source.lengths, self.target.lengths + 1)
+
+    def target_counts(self, size: int) -> NDArray[np.int64]:
+        """Count each target unit of a vocabulary, one end unit per pair included, (size,)."""
+        counts = np.bincount(self.target.flat, minlength=size)
+        counts[END] += len(self)
+        return counts
 
     def take(self, indices: NDArray[np.int64]) -> PairedExamples:
         """Return the pairs at some indices, in that order."""

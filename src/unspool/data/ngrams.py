@@ -22,7 +22,7 @@ from unspool.errors import DataError, ModelFolderError
 from unspool.reading import read_json
 from unspool.writing import replace_file
 
-__all__ = ["LONGEST_TEXT", "Bag", "Bags", "NgramVocabulary", "split_words"]
+__all__ = ["LONGEST_TEXT", "Bag", "Bags", "NgramVocabulary", "split_pieces", "split_words"]
 
 LONGEST_TEXT = 4_000
 """Most characters of a text; the rest is cut off."""
@@ -82,7 +82,10 @@ class Bags:
 
     def every(self, world: int, first: int) -> Self:
         """Return every `world`-th bag from index `first` on."""
-        chosen = torch.arange(len(self), device=self.ids.device) % world == first
+        return self.take(torch.arange(len(self), device=self.ids.device) % world == first)
+
+    def take(self, chosen: Tensor) -> Self:
+        """Return the bags where a mask is true, bool (batch,)."""
         entries = chosen[self.rows]
         offsets = torch.cat([self.offsets[:1], self.offsets.diff()[chosen].cumsum(0)])
         return replace(
@@ -277,21 +280,21 @@ def _counted(
 
 def _entries(texts: Sequence[str], shortest: int, longest: int) -> set[str]:
     words = {word for text in texts for word in split_words(text)}
-    return {entry for word in words for entry in _pieces(word, shortest, longest)}
+    return {entry for word in words for entry in (f" {word}", *split_pieces(word, shortest, longest))}
 
 
 def _count(words: Sequence[str], shortest: int, longest: int) -> Counter[str]:
     counts: Counter[str] = Counter()
     for word in words:
-        counts.update(_pieces(word, shortest, longest))
+        counts.update((f" {word}", *split_pieces(word, shortest, longest)))
     return counts
 
 
 @lru_cache(maxsize=65_536)
-def _pieces(word: str, shortest: int, longest: int) -> tuple[str, ...]:
-    """Return a word, with a blank before it, and its n-grams; a short word is an n-gram of its own."""
+def split_pieces(word: str, shortest: int, longest: int) -> tuple[str, ...]:
+    """Return the character n-grams of a word with its boundaries, `<word>`; a short word is an n-gram of its own."""
     bounded = f"<{word}>"
-    pieces = [f" {word}"]
+    pieces = []
     for size in range(shortest, longest + 1):
         if len(bounded) <= size:
             pieces.append(bounded)

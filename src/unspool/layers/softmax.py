@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unspool.engine import linear
@@ -34,6 +36,19 @@ class FullSoftmax(nn.Module):
         else:
             self.weight = tied
         self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    @torch.no_grad()
+    def start_from(self, counts: NDArray[np.int64]) -> None:
+        """Set the bias to the logarithm of the units' relative frequencies, counted with one more of each.
+
+        The network then starts at the entropy of the units, instead of learning their frequencies first. Source: Meister
+        et al. 2022, arXiv:2212.09686.
+
+        Args:
+            counts: Number of occurrences of each unit, (vocabulary,).
+        """
+        shares = torch.from_numpy(counts).to(self.bias) + 1
+        self.bias.copy_((shares / shares.sum()).log())
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Return the logits, (..., vocabulary), of vectors (..., input)."""

@@ -90,7 +90,9 @@ def compare(
         TrainingError: If every run failed, the error of the first run; CellError, BackendError and DecodingError too.
     """
     entry, kind = _task(task)
-    equal: Any = make(entry.settings, values, base=settings or make(entry.settings, {"training.patience": None}))
+    equal: Any = make(
+        entry.settings, values, base=settings or make(entry.settings, {"training.patience": None, **entry.compared})
+    )
     fit = {"valid": _reusable(valid), "test": _reusable(test), "reporter": reporter, "callbacks": callbacks}
     plan = _Plan(entry, kind, equal, _networks(entry, networks, values), _seeds(seeds, equal.training.seed))
     plan.check()
@@ -127,7 +129,7 @@ class _Plan:
     ) -> Comparison:
         """Train all networks with the first seed, then with the next."""
         runs: list[Run] = []
-        metric, higher = self.task(next(iter(self.networks)), self.seeds[0]).metric
+        metric, higher = self.task(next(iter(self.networks)), self.seeds[0]).main_score
         comparison = Comparison(
             task=self.entry.name, scored_on="valid", metric=metric, higher_is_better=higher,
             networks=tuple(self.networks), seeds=self.seeds, runs=(),

@@ -54,10 +54,14 @@ class TaskEntry:
     """Meaning of these names, for the help."""
     with_cell: Mapping[str, object] = field(default_factory=dict)
     """Settings that `compare` adds to a cell name on `--networks`, so that the network uses this cell."""
+    compared: Mapping[str, object] = field(default_factory=dict)
+    """Settings of all networks in `compare`, by dotted name, where they differ from the defaults."""
     next_verb: Literal["predict", "generate", "chat"] = "predict"
     """Verb that users of a trained model run first."""
     verbs: tuple[str, ...] = ()
     """Additional verbs of the command line for its models: chat, add, generate, ask."""
+    earlier: Mapping[str, object] = field(default_factory=dict)
+    """Values of settings, by dotted name, for model folders from before these settings existed."""
     searches: bool = False
     """Whether `predict` and `evaluate` decode (beam search, sampling) and accept decoding settings and a seed."""
     reads_once: bool = True

@@ -17,9 +17,10 @@ from unspool.engine import explain
 from unspool.errors import UsageError, option
 from unspool.layers import Recurrent
 from unspool.models import AttentiveDecoder
-from unspool.settings import Settings, make
+from unspool.settings import Settings, dotted_names, make
 from unspool.tasks.contracts import Examples, Fitted
 from unspool.tasks.running.model_folder import Record
+from unspool.tasks.running.planning import Rules
 from unspool.tasks.running.splits import Splits
 from unspool.training import BatchSource
 
@@ -41,6 +42,8 @@ class Trainable(ABC, Generic[E, F]):
     """The task's subclass of `Fitted`."""
     _reads_words: ClassVar[bool] = False
     """Whether an input may also be a list of words."""
+    _rules: ClassVar[Rules | None] = None
+    """Rules for the settings of a training that were not passed; None: they keep their defaults."""
     _validation_titles: ClassVar[Mapping[str, str]] = {}
     """Log titles of scores that validation computes differently from the final evaluation."""
 
@@ -49,7 +52,12 @@ class Trainable(ABC, Generic[E, F]):
         cell, cell_options = values.get("cell"), values.pop("cell_options", None)
         if cell is not None and not isinstance(cell, str):
             self._own_cell, values["cell"] = cell_class(cell, cell_options), cell_name(cell)
-        self.settings: Any = make(self.settings_type, values, base=settings or self.settings_type())
+        base: Any = settings or self.settings_type()
+        self.settings: Any = make(self.settings_type, values, base=base)
+        self._given = dotted_names(self.settings_type, values)
+        """Dotted names of the settings that were passed by name."""
+        self._plans = settings is None and bool(self.settings.training.plan)
+        """Whether a training plans the settings that were not passed."""
         self._spell_cell(cell_options)
         self._fitted: F | None = None
         self.model: Any = None
@@ -78,6 +86,11 @@ class Trainable(ABC, Generic[E, F]):
     def metric(self) -> tuple[str, bool]:
         """Name of the validation score that selects the best weights, and whether higher is better."""
 
+    @property
+    def main_score(self) -> tuple[str, bool]:
+        """Name of the score by which results are compared with others, and whether higher is better."""
+        return self.metric
+
     @abstractmethod
     def _columns_in_memory(self) -> tuple[str, ...]:
         """Names of the fields of an example in memory, in order; the target comes last."""
@@ -97,6 +110,9 @@ class Trainable(ABC, Generic[E, F]):
     @abstractmethod
     def _score(self, model: nn.Module, examples: E) -> dict[str, float]:
         """Score a network on held-out data."""
+
+    def _start(self, examples: E) -> None:  # noqa: B027 - the weights of most networks start without data
+        """Set the initial weights that depend on the training data, in a new network."""
 
     def _remember(self, reader: DataReader[Any]) -> None:
         """Store the layout and the number of skipped examples of a reader after reading."""

@@ -61,6 +61,10 @@ class Clock:
         self.validating += time.monotonic() - start
         self.validations += 1
 
+    def seconds_per_validation(self) -> float:
+        """Return the mean seconds of a validation of this session; 0 before the first."""
+        return self.validating / self.validations if self.validations else 0.0
+
     def speed(self) -> float:
         """Return the training speed of this session, in tokens per second."""
         return self._tokens / max(time.monotonic() - self._session - self._paused, 1e-9)

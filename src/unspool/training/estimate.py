@@ -89,17 +89,27 @@ class Estimate:
             ways.insert(0, f"rarer validation ({option('validate_every', 'N')}, now {self._settings.validate_every:g})")
         return f"{text}; to shorten it: {', '.join(ways)}"
 
-    def _training_left(self, update: int) -> float:
+    def seconds_per_update(self, update: int, *, validating: bool = True) -> float:
+        """Return the mean seconds of an update of this session, after the first one if there are more.
+
+        Args:
+            update: Number of updates so far, at least one of them in this session.
+            validating: Whether to add the share of the time of validations.
+        """
         assert self._first is not None
         first, began = self._first
         seconds, updates = self._clock.working(), 1
         if update > first:
             seconds, updates = seconds - began, update - first
-        return seconds / updates * max(0, self._updates - update)
+        share = self._clock.seconds_per_validation() / self._every if validating and self._validates else 0.0
+        return seconds / updates + share
+
+    def _training_left(self, update: int) -> float:
+        return self.seconds_per_update(update, validating=False) * max(0, self._updates - update)
 
     def _validating_left(self, state: RunState) -> float:
         if not self._clock.validations:
             return 0.0
         total, earlier = (int(number / self._every + 1e-9) for number in (self._updates, state.validated))
         total += self._updates > total * self._every + 1e-6  # the end of a run is validated too
-        return max(0, total - earlier) * self._clock.validating / self._clock.validations
+        return max(0, total - earlier) * self._clock.seconds_per_validation()

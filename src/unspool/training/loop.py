@@ -25,6 +25,7 @@ from unspool.training.heap import Trimmer
 from unspool.training.interrupts import Interrupts, StopNow
 from unspool.training.keeping import Keeper
 from unspool.training.log import Log
+from unspool.training.pace import Pace, read_course
 from unspool.training.progress import Progress, Reporter, clock
 from unspool.training.random_state import RandomState, runs_other_code
 from unspool.training.settings import TrainingSettings
@@ -55,6 +56,8 @@ class FitResult:
     loss: float | None
     """Mean training loss per target up to the last log line, in nats."""
     stopped: Stopped
+    course: str | None = None
+    """Course of a training with a time limit, for the setting `course`."""
 
 
 def fit(
@@ -147,16 +150,21 @@ class _Run:
         self.state, self.watch = RunState(), Watch(updater.world)
         self.heap = Trimmer()
         self.updates = self.settings.epochs * updater.per_epoch
+        self.course = read_course(self.settings.course) if self.settings.course is not None else None
         self.log_every = min(100, max(1, updater.per_epoch // 10))
         self.read_every = 1 if self.device.type == "cpu" and self.world.size == 1 else self.log_every
         self.saved: int | None = None
         self.saved_at = 0.0
         self.norm: float | None = None
+        self.last_validation = 0.0
+        """Expected seconds of the validation at the end."""
         self.ended_by_reporter = False
 
     def train(self, resume: bool, allow: frozenset[str]) -> FitResult:
         """Open the folder, run all updates, and load the best weights into the model."""
         resumed = self._open(resume, allow)
+        knots = self.state.knots if self.course is None else self.course
+        self.pace = Pace(self.updates, knots, timed=self.settings.minutes is not None)
         self.updater.model.train()
         with ExitStack() as stack:
             self.interrupts = stack.enter_context(Interrupts(insist=self.world.size == 1, talk=self.reporter.talks))
@@ -201,7 +209,11 @@ class _Run:
             return "done"
         if self.settings.patience is not None and self.state.waiting >= self.settings.patience:
             return "patience"
-        if self.settings.minutes is not None and self.state.seconds >= 60 * self.settings.minutes:
+        if self.course is not None:
+            over = self.pace.at(self.state.update) >= 1
+        else:
+            over = self._seconds_to_train() <= 0
+        if over:
             return "minutes"
         return "reporter" if self.ended_by_reporter else None
 
@@ -209,19 +221,20 @@ class _Run:
         """Make one update; return whether a signal has requested a stop in any process."""
         state = self.state
         with self.updater.random.used():
-            sums = self.updater.gradients(state.update, self._fraction(state.update))
+            sums = self.updater.gradients(state.update, self.pace.at(state.update))
         elapsed = self.clock.seconds() if self.world.first else 0.0
         count, stop, seconds, end = self.world.sum(
             [float(sums.count), float(self.interrupts.requested), elapsed, float(self.reporter.take_stop())]
         )
         self.ended_by_reporter |= end > 0
         if count:
-            progress, progress_after = self._fraction(state.update), self._fraction(state.update + 1)
+            progress, progress_after = self.pace.at(state.update), self.pace.at(state.update + 1)
             norm = self.updater.step(state.update, int(count), progress, progress_after, state.factor)
             self.watch.add(state.update + 1, int(count), sums.total, norm)
         state.update, state.seconds = state.update + 1, seconds
         self.clock.count(sums.tokens)
         self.estimate.updated(state.update)
+        self._keep_pace()
         if state.update % self.read_every == 0:
             self._read()
         if state.update % self.log_every == 0:
@@ -232,10 +245,20 @@ class _Run:
         self._tell_estimate()
         return stop > 0
 
-    def _fraction(self, update: int) -> float:
-        """Return the fraction of the training so far: by updates or by the time limit, whichever is larger."""
-        minutes = self.settings.minutes
-        return max(update / self.updates, self.state.seconds / (60 * minutes) if minutes else 0.0)
+    def _keep_pace(self) -> None:
+        """Under a time limit, adapt the schedule to the measured speed, so that both end together."""
+        if self.course is not None or self.settings.minutes is None:
+            return
+        seconds, left = self.world.share(
+            [self.estimate.seconds_per_update(self.state.update), self._seconds_to_train()]
+        )
+        self.pace.revise(self.state.update, seconds, left)
+
+    def _seconds_to_train(self) -> float:
+        """Return the seconds until the time limit, without the last validation."""
+        if self.settings.minutes is None:
+            return math.inf
+        return 60 * self.settings.minutes - self.state.seconds - self.last_validation
 
     # Logging
 
@@ -325,7 +348,8 @@ class _Run:
     def _tell_validation(self, metrics: dict[str, float], improved: bool) -> None:
         state = self.state
         loss = state.lap_total / state.lap_count if state.lap_count else None
-        state.seconds = self.world.sum([self.clock.seconds() if self.world.first else 0.0])[0]
+        times = [self.clock.seconds(), self.clock.seconds_per_validation()] if self.world.first else [0.0, 0.0]
+        state.seconds, self.last_validation = self.world.sum(times)
         if self.log is not None:
             values = {"epoch": round(state.update / self.updater.per_epoch, 4), "loss": loss, **metrics}
             values |= {"best": improved, "seconds": round(state.seconds, 3)}
@@ -392,6 +416,7 @@ class _Run:
             seconds=state.seconds,
             loss=state.loss,
             stopped=stopped,
+            course=self.settings.course or self.pace.course(state.update),
         )
 
     # Messages

@@ -8,9 +8,13 @@ from unspool.training.settings import TrainingSettings
 
 __all__ = ["cut", "learning_rate"]
 
+_LONGEST_WARMUP = 0.1  # maximum warm-up, as a fraction of the training
+
 
 def learning_rate(settings: TrainingSettings, update: int, progress: float, factor: float = 1.0) -> float:
     """Return the learning rate of one update.
+
+    Warm-up lasts `warmup` updates, but at most a tenth of the training.
 
     Args:
         settings: Schedule, peak, warm-up and final fraction.
@@ -19,7 +23,7 @@ def learning_rate(settings: TrainingSettings, update: int, progress: float, fact
         factor: Factor of plateau and anneal so far, from `cut`.
     """
     floor = settings.final_learning_rate_fraction
-    warm = min(1.0, (update + 1) / settings.warmup) if settings.warmup else 1.0
+    warm = min(1.0, max((update + 1) / settings.warmup, progress / _LONGEST_WARMUP)) if settings.warmup else 1.0
     match settings.schedule:
         case "cosine":
             share = floor + (1 - floor) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2

@@ -9,6 +9,7 @@ import msgspec
 
 from unspool.errors import SettingError, wording
 from unspool.settings import Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Seed, Settings, to_record
+from unspool.training.pace import read_course
 
 __all__ = ["TrainingSettings", "refuse_changes"]
 
@@ -18,10 +19,18 @@ _Threads = Annotated[int, msgspec.Meta(gt=0, le=1024)]
 class TrainingSettings(Settings, frozen=True, kw_only=True):
     """How a network is trained."""
 
+    plan: bool = True
+    """Whether the size of the network, the batch size, the learning rate, the precision and the length of training
+    follow from the data and the time limit, where they are not set. Recipes and settings objects are complete: with
+    them, nothing is planned."""
     epochs: PositiveInt = 20
     """Passes over the training data."""
     minutes: Positive | None = None
-    """Time limit in minutes, checked after each update; time before a resume counts. None: no limit."""
+    """Time limit in minutes, validations and time before a resume included; the learning rate schedule ends with it.
+    None: no limit."""
+    course: str | None = None
+    """Recorded course of an earlier training with a time limit, which this training repeats update by update instead
+    of following the clock: update:progress:slope, several with blanks. None: by updates or time."""
     batch_tokens: PositiveInt = 4096
     """Maximum tokens per batch, padding included (classifiers and taggers)."""
     batch_size: PositiveInt = 32
@@ -50,7 +59,8 @@ class TrainingSettings(Settings, frozen=True, kw_only=True):
     """Learning rate schedule: cosine and linear decay until the end of training; plateau divides the rate when
     validation stops improving, anneal at each validation without improvement."""
     warmup: NonNegativeInt = 0
-    """Warm-up: updates over which the learning rate rises linearly from near zero, with any schedule."""
+    """Warm-up: updates over which the learning rate rises linearly from near zero, with any schedule; at most a tenth
+    of the training."""
     final_learning_rate_fraction: Fraction = 0.0
     """Final learning rate as a fraction of `learning_rate`; plateau and anneal go no lower."""
     anneal_factor: Positive = 4.0
@@ -91,11 +101,13 @@ class TrainingSettings(Settings, frozen=True, kw_only=True):
             raise SettingError(
                 f"anneal_factor = {self.anneal_factor}: expected at least 1; it divides the learning rate"
             )
+        if self.course is not None:
+            read_course(self.course)
         if self.average == "tail" and self.tail == 0:
             raise SettingError("tail = 0 averages no weights: expected a fraction above 0")
 
 
-_FREE = {"patience", "checkpoint_minutes", "device", "threads", "tensorboard"}
+_FREE = {"plan", "patience", "checkpoint_minutes", "device", "threads", "tensorboard"}
 _LENGTH = {"epochs", "minutes"}
 _ADJUSTABLE = {
     *("learning_rate", "weight_decay", "momentum", "beta1", "beta2", "epsilon", "clip", "precision", "decay"),

@@ -42,6 +42,8 @@ class RunState(msgspec.Struct, kw_only=True):
     """Number of targets in that sum."""
     loss: float | None = None
     """Mean loss per target up to the last log line."""
+    knots: list[tuple[int, float, float]] = []
+    """Knots of the pace so far; see `unspool.training.pace.Pace`."""
     averaged: int = 0
     """Updates in the average of the weights."""
     triggered: bool = False

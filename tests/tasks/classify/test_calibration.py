@@ -6,15 +6,23 @@ import random
 
 import numpy as np
 import pytest
+import torch
 
 import unspool
 from unspool import Classifier
 from unspool.errors import ModelFolderError
-from unspool.tasks.classify.calibration import fit_temperature, load_temperature, save_temperature
+from unspool.tasks.classify.calibration import (
+    Calibration,
+    fit_calibration,
+    fit_temperature,
+    load_calibration,
+    mean_nats,
+    save_calibration,
+)
 from unspool.tasks.parts.metrics import expected_calibration_error
 from unspool.training import Reporter
 
-TINY = {"hidden": 6, "embedding": 5, "epochs": 4, "device": "cpu", "seed": 1}
+TINY = {"hidden": 6, "embedding": 5, "epochs": 4, "device": "cpu", "seed": 1, "ngrams": False}
 
 
 def drawn(temperature: float, count: int = 4000, labels: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -52,18 +60,24 @@ def test_calibration_error_is_the_gap_between_confidence_and_share_of_right_answ
 
 
 def test_a_temperature_survives_its_file_to_the_bit_and_one_needs_none(tmp_path):
-    save_temperature(1.3700000000000003, tmp_path)
-    assert load_temperature(tmp_path) == 1.3700000000000003
-    save_temperature(1.0, tmp_path)
+    save_calibration(Calibration(1.3700000000000003), tmp_path)
+    assert load_calibration(tmp_path) == Calibration(1.3700000000000003, 0.0)
+    assert (tmp_path / "calibration.json").read_text() == '{"temperature":1.3700000000000003}\n'
+    save_calibration(Calibration(2.0, 0.30000000000000004), tmp_path)
+    assert load_calibration(tmp_path) == Calibration(2.0, 0.30000000000000004)
+    save_calibration(Calibration(), tmp_path)
     assert list(tmp_path.iterdir()) == []
-    assert load_temperature(tmp_path) == 1
+    assert load_calibration(tmp_path) == Calibration()
 
 
-@pytest.mark.parametrize("text", ["{", '{"temperature": 0.0}', '{"temperature": -1.5}', '{"temperature": "hot"}', "[]"])
+@pytest.mark.parametrize(
+    "text",
+    ["{", '{"temperature": 0.0}', '{"temperature": -1.5}', '{"temperature": "hot"}', "[]", '{"linear": -1}'],
+)
 def test_a_damaged_file_is_refused(tmp_path, text):
     (tmp_path / "calibration.json").write_text(text)
     with pytest.raises(ModelFolderError, match=r"calibration\.json is damaged"):
-        load_temperature(tmp_path)
+        load_calibration(tmp_path)
 
 
 class Notes(Reporter):
@@ -103,9 +117,9 @@ def fitted(tmp_path_factory):
 
 def test_training_calibrates_and_says_both_errors(fitted):
     task, _, _, lines = fitted
-    assert task.fitted.temperature > 1.5
+    assert task.fitted.calibration.temperature > 1.5
     (line,) = [line for line in lines if "temperature" in line]
-    assert f"temperature {task.fitted.temperature:.3g}, expected calibration error" in line
+    assert f"temperature {task.fitted.calibration.temperature:.3g}; expected calibration error" in line
     before, after = (float(line.split()[-at].rstrip(",")) for at in (4, 2))
     assert after < 0.1 < before
     assert after == pytest.approx(task.record.metrics["valid"]["calibration_error"], abs=6e-4)
@@ -116,13 +130,13 @@ def test_predict_trace_and_evaluate_apply_it_alike_and_leave_accuracy(fitted):
     text = "fine b k"
     at_temperature, scores = task.predict([text])[0].probabilities, task.evaluate(valid)
     assert task.trace(text).prediction["probabilities"] == pytest.approx(at_temperature, rel=1e-5)
-    temperature, task.fitted.temperature = task.fitted.temperature, 1.0
+    before, task.fitted.calibration = task.fitted.calibration, Calibration()
     try:
         plain, plain_scores = task.predict([text])[0].probabilities, task.evaluate(valid)
     finally:
-        task.fitted.temperature = temperature
+        task.fitted.calibration = before
     odds, plain_odds = (np.log(shares["yes"] / shares["no"]) for shares in (at_temperature, plain))
-    assert odds == pytest.approx(plain_odds / temperature, rel=1e-4)
+    assert odds == pytest.approx(plain_odds / before.temperature, rel=1e-4)
     assert scores["accuracy"] == plain_scores["accuracy"]
     assert scores["nats"] < plain_scores["nats"]
 
@@ -130,11 +144,11 @@ def test_predict_trace_and_evaluate_apply_it_alike_and_leave_accuracy(fitted):
 def test_the_folder_holds_the_temperature(fitted):
     task, folder, _, _ = fitted
     loaded = unspool.load(folder)
-    assert loaded.fitted.temperature == task.fitted.temperature
+    assert loaded.fitted.calibration == task.fitted.calibration
     assert loaded.predict(["dull c m"]) == task.predict(["dull c m"])
     (folder / "vocabulary" / "calibration.json").rename(folder / "aside.json")
     try:  # as a folder that was saved before there was calibration
-        assert unspool.load(folder).fitted.temperature == 1
+        assert unspool.load(folder).fitted.calibration == Calibration()
     finally:
         (folder / "aside.json").rename(folder / "vocabulary" / "calibration.json")
 
@@ -146,7 +160,7 @@ def test_a_resumed_training_ends_with_the_same_temperature(fitted, tmp_path):
     Classifier(**{**options, "epochs": 2}).fit(**data, out=tmp_path / "m", baselines=False, reporter=Reporter())
     resumed = Classifier(**options)
     resumed.fit(**data, out=tmp_path / "m", resume=True, baselines=False, reporter=Reporter())
-    assert resumed.fitted.temperature == whole.fitted.temperature
+    assert resumed.fitted.calibration == whole.fitted.calibration
     assert resumed.record.metrics == whole.record.metrics
 
 
@@ -157,7 +171,7 @@ def test_no_temperature_where_it_is_off_or_too_few_examples_validate(tmp_path, v
     task = Classifier(**{**TINY, "epochs": 1}, **options)
     path = None if valid is None else write(tmp_path / "valid.tsv", valid)
     task.fit(write(tmp_path / "train.tsv", 60), valid=path, baselines=False, reporter=Reporter())
-    assert task.fitted.temperature == 1
+    assert task.fitted.calibration == Calibration()
 
 
 def test_several_labels_are_calibrated_too(tmp_path):
@@ -166,10 +180,70 @@ def test_several_labels_are_calibrated_too(tmp_path):
     train = write(tmp_path / "train.tsv", 60, several=True)
     task.fit(train, valid=valid, baselines=False, reporter=Reporter())
     scores = task.evaluate(valid)
-    assert task.fitted.temperature != 1
-    task.fitted.temperature = 1.0
+    assert task.fitted.calibration.temperature != 1
+    task.fitted.calibration = Calibration()
     plain = task.evaluate(valid)
     assert {name: scores[name] for name in ("micro_f1", "exact_match")} == {
         name: plain[name] for name in ("micro_f1", "exact_match")
     }
     assert 0 < scores["calibration_error"] < 1
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_the_better_of_two_models_gets_the_larger_share(several):
+    chance = np.random.default_rng(5)
+    good = chance.normal(size=(2000, 3)) * 3
+    if several:
+        targets = (chance.random(good.shape) < 1 / (1 + np.exp(-good))).astype(np.float32)
+    else:
+        targets = np.array([chance.choice(3, p=np.exp(row) / np.exp(row).sum()) for row in good])
+    bad = good + chance.normal(size=good.shape) * 12
+    for network, linear in ((good, bad), (bad, good)):
+        found = fit_calibration(network, linear, targets)
+        mixed = mean_nats(network * found.network + linear * found.linear, targets)
+        alone = [mean_nats(each / fit_temperature(each, targets), targets) for each in (network, linear)]
+        assert mixed <= min(alone) + 1e-6
+        shares = np.array([found.network, found.linear]) * [np.std(network), np.std(linear)]
+        assert (shares[0] > 3 * shares[1]) == (network is good)
+
+
+def test_two_models_with_errors_of_their_own_are_better_together():
+    chance = np.random.default_rng(6)
+    truth = chance.normal(size=(2000, 3)) * 3
+    targets = truth.argmax(1)
+    one, other = (truth + chance.normal(size=truth.shape) * 3 for _ in range(2))
+    found = fit_calibration(one, 5 * other, targets)
+    mixed = mean_nats(one * found.network + 5 * other * found.linear, targets)
+    assert mixed < 0.9 * min(mean_nats(each / fit_temperature(each, targets), targets) for each in (one, other))
+
+
+def test_mean_nats_is_the_cross_entropy_of_torch():
+    logits, targets = drawn(1.0, count=50)
+    ours = mean_nats(logits, targets)
+    theirs = torch.nn.functional.cross_entropy(torch.from_numpy(logits), torch.from_numpy(targets))
+    assert ours == pytest.approx(float(theirs))
+    several = (targets[:, None] == np.arange(4)).astype(np.float32)
+    theirs = torch.nn.functional.binary_cross_entropy_with_logits(
+        torch.from_numpy(logits), torch.from_numpy(several).double(), reduction="sum"
+    )
+    assert mean_nats(logits, several) == pytest.approx(float(theirs) / 50)
+
+
+def test_the_linear_model_decides_with_the_network_and_is_saved(tmp_path):
+    valid, train = write(tmp_path / "valid.tsv", 120, wrong=0.3), write(tmp_path / "train.tsv", 60)
+    task = Classifier(**{**TINY, "ngrams": True, "epochs": 1}, learning_rate=1e-5)  # the network learns nothing
+    task.fit(train, valid=valid, out=tmp_path / "m", reporter=Reporter(), baselines=False)
+    assert task.fitted.calibration.linear > 0
+    assert task.record.metrics["valid"]["accuracy"] > 0.6
+    loaded = unspool.load(tmp_path / "m")
+    assert loaded.predict(["dull c m", "fine"]) == task.predict(["dull c m", "fine"])
+    assert loaded.trace("fine b k").prediction["probabilities"] == pytest.approx(
+        task.predict(["fine b k"])[0].probabilities, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize("options", [{"calibrate": False}, {"valid_fraction": 0.0}], ids=str)
+def test_without_validation_network_and_linear_model_count_alike(tmp_path, options):
+    task = Classifier(**{**TINY, "ngrams": True, "epochs": 1}, **options)
+    task.fit(write(tmp_path / "train.tsv", 60), baselines=False, reporter=Reporter())
+    assert task.fitted.calibration == Calibration(temperature=2.0, linear=0.5)

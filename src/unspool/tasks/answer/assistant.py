@@ -242,6 +242,11 @@ class Assistant(Task[Questions, FittedAssistant]):
             return lookups
         return Interleaved(lookups, bucketed(self.fitted.paired(examples), self.settings.training))
 
+    def _start(self, examples: Questions) -> None:
+        if self.model.generator is not None:
+            counts = self.fitted.paired(examples).target_counts(len(self.fitted.units))
+            self.model.generator.softmax.start_from(counts)
+
     # ---- scores ------------------------------------------------------------------------------------------------
 
     def _finish(self, splits: Splits[Questions], score: Callable[[], None]) -> list[str]:

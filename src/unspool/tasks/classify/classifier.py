@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
@@ -32,7 +32,7 @@ from unspool.inspection import Trace
 from unspool.layers import Readout, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings
-from unspool.tasks.classify.calibration import FEWEST, fit_temperature
+from unspool.tasks.classify.calibration import FEWEST, Calibration, fit_calibration
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
@@ -121,6 +121,10 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     @property
     def metric(self) -> tuple[str, bool]:
+        return ("nats", False) if self.settings.choose_by == "nats" else self.main_score
+
+    @property
+    def main_score(self) -> tuple[str, bool]:
         return ("micro_f1" if self.settings.several else "accuracy"), True
 
     # ---- data --------------------------------------------------------------------------------------------------
@@ -196,11 +200,11 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def _score(self, model: nn.Module, examples: LabelledExamples) -> dict[str, float]:
         encoded = self._encode(examples)
-        return self._scores(examples, encoded, self._probabilities(model, encoded))
+        return self._scores(examples, encoded, self._probabilities(model, encoded, examples.values))
 
     def _final_score(self, model: nn.Module, examples: LabelledExamples) -> dict[str, float]:
         encoded = self._encode(examples)
-        probabilities = self._probabilities(model, encoded)
+        probabilities = self._probabilities(model, encoded, examples.values)
         scores = self._scores(examples, encoded, probabilities)
         return {**scores, "calibration_error": self._calibration_error(encoded, probabilities)}
 
@@ -213,12 +217,18 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             strange = [any(name not in self.fitted.labels for name in names) for names in examples.labels]
             gold = np.column_stack([targets, np.array(strange, np.float32)])  # unknown labels are never predicted
             predicted = np.column_stack([probabilities >= self.settings.threshold, np.zeros(len(gold), np.bool_)])
-            return multilabel_scores(gold, predicted)
+            return {**multilabel_scores(gold, predicted), "nats": self._nats(probabilities, targets)}
         mask = targets >= 0
-        nats = -np.log(np.maximum(probabilities[mask, targets[mask]], 1e-12))
         gold = np.where(mask, targets, len(self.fitted.labels))  # unknown labels are never predicted
         scores = classification_scores(gold, probabilities.argmax(1), len(self.fitted.labels) + 1)
-        return {**scores, **({"nats": float(nats.mean())} if mask.any() else {})}
+        return {**scores, **({"nats": self._nats(probabilities[mask], targets[mask])} if mask.any() else {})}
+
+    def _nats(self, probabilities: NDArray[np.float32], targets: NDArray[Any]) -> float:
+        """Return the mean cross-entropy of the targets, in nats per example."""
+        shares = np.clip(probabilities.astype(np.float64), 1e-12, 1 - 1e-12)
+        if self.settings.several:
+            return float(-(targets * np.log(shares) + (1 - targets) * np.log1p(-shares)).sum(1).mean())
+        return float(-np.log(shares[np.arange(len(shares)), targets]).mean())
 
     def _calibration_error(self, encoded: Examples, probabilities: NDArray[np.float32]) -> float:
         """Expected calibration error of the most probable labels; in multi-label classification, of all labels."""
@@ -230,43 +240,52 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def _finish(self, splits: Splits[LabelledExamples], score: Callable[[], None]) -> list[str]:
         """Calibrate the probabilities, then compute the final scores."""
-        notes = [] if splits.valid is None else self._calibrate(splits.valid.examples)
+        notes = self._calibrate(None if splits.valid is None else splits.valid.examples)
         score()
         return notes
 
-    def _calibrate(self, held_out: LabelledExamples) -> list[str]:
-        """Fit the temperature to validation data; return a note with the calibration error before and after."""
-        encoded, fitted = self._encode(held_out), self.fitted
+    def _calibrate(self, held_out: LabelledExamples | None) -> list[str]:
+        """Weigh the network and the linear model by validation data; return a note with the errors before and after."""
+        fitted, few = self.fitted, held_out is None or len(held_out.values) < FEWEST
+        if held_out is None or few or not self.settings.calibrate:
+            if fitted.linear is not None:
+                fitted.calibration = Calibration(temperature=2.0, linear=0.5)
+            return []
+        encoded = self._encode(held_out)
         targets = encoded.targets
         assert isinstance(targets, np.ndarray)
-        if not self.settings.calibrate or len(encoded) < FEWEST:
-            return []
-        before = self._calibration_error(encoded, self._probabilities(self.model, encoded))
-        fitted.temperature = fit_temperature(self._outputs(self.model, encoded, Tensor.float), targets)
-        after = self._calibration_error(encoded, self._probabilities(self.model, encoded))
+        network, linear = self._logits(self.model, encoded), fitted.linear_logits(held_out.values)
+        before = self._calibration_error(encoded, self._shares(network, None))
+        fitted.calibration = fit_calibration(network, linear, targets)
+        after = self._calibration_error(encoded, self._shares(network, linear))
+        mixed = "" if linear is None else f", linear n-grams times {fitted.calibration.linear:.3g}"
         return [
-            f"calibrated on validation: probabilities at temperature {fitted.temperature:.3g}, "
+            f"calibrated on validation: network at temperature {fitted.calibration.temperature:.3g}{mixed}; "
             f"expected calibration error {before:.3f} before, {after:.3f} after"
         ]
 
-    def _probabilities(self, model: nn.Module, examples: Examples) -> NDArray[np.float32]:
-        return self._outputs(model, examples, self._shares)
+    def _probabilities(self, model: nn.Module, encoded: Examples, values: Sequence[Any]) -> NDArray[np.float32]:
+        """Return calibrated probabilities of encoded values, (examples, labels)."""
+        linear = self.fitted.linear_logits(values) if self.fitted.calibration.linear else None
+        return self._shares(self._logits(model, encoded), linear)
 
-    def _shares(self, logits: Tensor) -> Tensor:
-        """Convert logits to calibrated probabilities, (examples, labels)."""
-        logits = logits.float() / self.fitted.temperature
-        return logits.sigmoid() if self.settings.several else logits.softmax(-1)
+    def _shares(self, network: NDArray[np.float32], linear: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        """Convert the logits of the network and of the linear model to calibrated probabilities."""
+        calibration = self.fitted.calibration
+        logits = torch.from_numpy(network) * calibration.network
+        if linear is not None:
+            logits = logits + torch.from_numpy(linear) * calibration.linear
+        shares: NDArray[np.float32] = (logits.sigmoid() if self.settings.several else logits.softmax(-1)).numpy()
+        return shares
 
     @torch.no_grad()
-    def _outputs(
-        self, model: nn.Module, examples: Examples, of_logits: Callable[[Tensor], Tensor]
-    ) -> NDArray[np.float32]:
-        """Run the network and apply a function to its logits, (examples, labels)."""
+    def _logits(self, model: nn.Module, examples: Examples) -> NDArray[np.float32]:
+        """Return the network's logits, (examples, labels)."""
         device = device_of(model)
         outputs = np.zeros((len(examples), len(self.fitted.labels)), np.float32)
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
             tokens = (batch.tokens if isinstance(batch, Labelled) else batch).to(device)
-            outputs[places] = of_logits(model(tokens).logits).cpu().numpy()
+            outputs[places] = model(tokens).logits.float().cpu().numpy()
         return outputs
 
     def _baselines(self, train: LabelledExamples, held_out: LabelledExamples) -> dict[str, dict[str, float]]:
@@ -279,8 +298,9 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         classes, scores = len(fitted.labels), {}
         if not self.settings.several:
             scores["majority class"] = MajorityClass.learn(gold, classes).evaluate(right)
-        name, linear = linear_baseline(features)
-        return {**scores, name: linear.learn(features, gold, classes).evaluate(others, right)}
+        name, kind = linear_baseline(features)
+        linear = fitted.linear or kind.learn(features, gold, classes)
+        return {**scores, name: linear.evaluate(others, right)}
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
@@ -305,7 +325,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def _classified(self, texts: list[Text]) -> list[Classification]:
         where = [f"text {number}" for number in range(1, len(texts) + 1)]
-        probabilities = self._probabilities(self.model, self.fitted.input.encode(texts, where))
+        probabilities = self._probabilities(self.model, self.fitted.input.encode(texts, where), texts)
         for place, row in zip(where, probabilities, strict=True):
             check_output(torch.from_numpy(row), place)
         return [self._classification(text, row) for text, row in zip(texts, probabilities, strict=True)]
@@ -335,7 +355,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         output, arrays, notes = self._recorded(lambda: self.model(tokens))
         if output.weights is not None:
             arrays["readout / weight"] = output.weights[:, 0].float().cpu().numpy()
-        row = self._shares(output.logits)[0].cpu().numpy()
+        row = self._shares(output.logits.float().cpu().numpy(), self.fitted.linear_logits([value]))[0]
         result = self._classification(value, row)
         prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
         return Trace(self.fitted.input.positions(value), arrays, prediction, self._summary(), notes)

@@ -1,7 +1,8 @@
-"""Fitted state of a classifier: input, labels and calibration temperature."""
+"""Fitted state of a classifier: input, labels, linear model and calibration."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -16,8 +17,9 @@ from unspool.data import Labels
 from unspool.errors import DataError
 from unspool.inputs.contract import FittedInput
 from unspool.inputs.fitting import learn_input, load_input
-from unspool.tasks.classify.calibration import load_temperature, save_temperature
+from unspool.tasks.classify.calibration import Calibration, load_calibration, save_calibration
 from unspool.tasks.classify.data import LabelledExamples
+from unspool.tasks.classify.ngram_classifier import NgramClassifier
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.contracts import Fitted
 
@@ -26,14 +28,16 @@ __all__ = ["FittedClassifier"]
 
 @dataclass
 class FittedClassifier(Fitted):
-    """Fitted input, labels and temperature of a classifier."""
+    """Fitted input, labels, linear model and calibration of a classifier."""
 
     input: FittedInput[Any]
     labels: Labels
     several: bool
     """Whether an example may have any number of labels."""
-    temperature: float = 1.0
-    """Divisor of the logits before softmax or sigmoid, above 0."""
+    calibration: Calibration = Calibration()
+    """Weights of the logits before softmax or sigmoid."""
+    linear: NgramClassifier | None = None
+    """Linear model over n-grams whose logits are added to those of the network."""
 
     @classmethod
     def learn(cls, examples: LabelledExamples, settings: ClassifierSettings) -> Self:
@@ -42,7 +46,11 @@ class FittedClassifier(Fitted):
         labels = Labels.learn(name for names in examples.labels for name in names)
         if len(labels) < 2 - settings.several:
             raise DataError(f"the training data have {len(labels)} label ({', '.join(labels)}); expected two or more")
-        return cls(fitted, labels, settings.several)
+        learned = cls(fitted, labels, settings.several)
+        if settings.ngrams and examples.input == "text":
+            words: Any = fitted.features(examples.values)
+            learned.linear = NgramClassifier.learn(words, learned.targets(examples), len(labels))
+        return learned
 
     def targets(self, examples: LabelledExamples) -> NDArray[Any]:
         """Return label ids, (examples,), -1 for labels absent from training; several: 0 and 1, (examples, labels)."""
@@ -59,9 +67,17 @@ class FittedClassifier(Fitted):
         return counts.sum() / (len(counts) * counts)
 
     def restart(self, train: Any, held_out: Any) -> Self:
-        """Reset the temperature to 1, its value before training."""
-        self.temperature = 1.0
+        """Reset the calibration to its value before training."""
+        self.calibration = Calibration()
         return self
+
+    def linear_logits(self, values: Sequence[Any]) -> NDArray[np.float32] | None:
+        """Return the logits of the linear model, (values, labels); None without one."""
+        if self.linear is None:
+            return None
+        words: Any = self.input.features(values)
+        logits: NDArray[np.float32] = self.linear.logits(words).numpy()
+        return logits
 
     def refuse_strangers(self, examples: LabelledExamples) -> None:
         """See `Fitted.refuse_strangers`."""
@@ -83,10 +99,13 @@ class FittedClassifier(Fitted):
         """See `Fitted.save`."""
         self.input.save(folder)
         self.labels.save(folder)
-        save_temperature(self.temperature, folder)
+        save_calibration(self.calibration, folder)
+        if self.linear is not None:
+            self.linear.save(folder)
 
     @classmethod
     def load(cls, folder: Path, settings: ClassifierSettings) -> Self:
         """See `Fitted.load`."""
         fitted = load_input(folder, settings)
-        return cls(fitted, Labels.load(folder), settings.several, load_temperature(folder))
+        linear = NgramClassifier.load(folder, several=settings.several)
+        return cls(fitted, Labels.load(folder), settings.several, load_calibration(folder), linear)

@@ -57,7 +57,9 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     separator: str
     batch_size: int
     several: bool
+    choose_by: Literal["nats", "score"]
     class_weights: Literal["none", "balanced"]
     label_smoothing: float
     threshold: float
+    ngrams: bool
     calibrate: bool

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unspool.tasks.classify.ngram_baseline import NgramClassifier
+from unspool.tasks.classify.ngram_classifier import NgramClassifier
 from unspool.tasks.parts.metrics import classification_scores, multilabel_scores
 
 __all__ = ["LinearClassifier", "linear_baseline"]

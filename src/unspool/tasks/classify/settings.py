@@ -45,12 +45,19 @@ class ClassifierSettings(Settings):
     training: TrainingSettings = TrainingSettings(epochs=15, batch_tokens=2048, patience=5)
     several: bool = False
     """Whether an input may have any number of labels (multi-label classification)."""
+    choose_by: Literal["nats", "score"] = "nats"
+    """Validation score that selects the best weights and ends training early: nats (cross-entropy), or score
+    (accuracy; micro F1 with several labels)."""
     class_weights: Literal["none", "balanced"] = "none"
     """Class weights in the loss: none, or balanced (inverse to label frequency)."""
     label_smoothing: Fraction = 0.0
     """Label smoothing: share of the target distribution spread over all labels."""
     threshold: Fraction = 0.5
     """Minimum probability of a predicted label (several)."""
+    ngrams: bool = True
+    """Whether to train a linear model over words, word pairs and character n-grams beside the network (texts). Its
+    logits and those of the network are added, with weights that minimise the loss on the validation data; with fewer
+    than 50 validation examples, both count alike."""
     calibrate: bool = True
     """Whether to calibrate probabilities on the validation data after training, by temperature scaling (Guo et al.
     2017); needs 50 validation examples."""
@@ -77,4 +84,6 @@ ENTRY = TaskEntry(
     networks={"bag": {"network.network": "bag"}, **TRANSFORMER},
     networks_help="bag for an average of words, transformer",
     with_cell={"network.network": "recurrent"},
+    compared={"ngrams": False},
+    earlier={"choose_by": "score", "ngrams": False},
 )

@@ -10,8 +10,10 @@ __all__ = ["TrainingKeywords"]
 class TrainingKeywords(TypedDict, total=False):
     """Keyword arguments of training, for every task."""
 
+    plan: bool
     epochs: int
     minutes: float | None
+    course: str | None
     batch_tokens: int
     steps: int
     accumulate: int

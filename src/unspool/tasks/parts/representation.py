@@ -28,7 +28,7 @@ def task_line(task: Trainable[Any, Any]) -> str:
     if task.model is None:
         return f"<{call}, not trained>"
     parts = [str(task.describe()["summary"])]
-    metric, metrics = task.metric[0], task.record.metrics if task.record is not None else {}
+    metric, metrics = task.main_score[0], task.record.metrics if task.record is not None else {}
     part = next((part for part in ("test", "valid") if metric in metrics.get(part, {})), None)
     if part is not None:
         parts.append(f"{metric} on {part} {metrics[part][metric]:.4g}")

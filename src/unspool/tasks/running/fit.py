@@ -21,7 +21,7 @@ from unspool.data import (
     name_of,
 )
 from unspool.errors import DataError, Interrupted, ModelFolderError, SettingError, UsageError, counted, option
-from unspool.settings import describe, from_record, to_record
+from unspool.settings import describe, from_record, make, to_record
 from unspool.tasks.catalog import TASKS
 from unspool.tasks.running.model_card import model_card
 from unspool.tasks.running.model_folder import (
@@ -38,6 +38,7 @@ from unspool.tasks.running.model_folder import (
     write_record,
     write_text,
 )
+from unspool.tasks.running.planning import plan_data, plan_training
 from unspool.tasks.running.save_and_load import refuse_training_beyond_memory, save_task
 from unspool.tasks.running.splits import Data, Splits, paths_of
 from unspool.tasks.running.unfinished import way_on, way_to_use
@@ -126,6 +127,8 @@ class _Fitting(Generic[D]):
         self.task, self.folder, self.world, self.reporter = task, folder, world, reporter
         self.allow = frozenset(allow)
         self.layout = Layout()
+        self.plan: str | None = None
+        """Description of the planned settings; None if nothing was planned."""
         self.out: Path | None = None
         """Final model folder; differs from `folder` when the training replaces an older model."""
         task._scratch, task._home = folder / SCRATCH, folder.resolve()
@@ -188,19 +191,29 @@ class _Fitting(Generic[D]):
     def begin(self, splits: Splits[D]) -> Splits[D]:
         """Learn vocabularies. Several processes use those of the first, since unigram vocabularies vary."""
         task, folder = self.task, self.folder / "vocabulary"
+        plan_data(task, splits.train.examples)
         task._learn(splits.train.examples)
+        self.plan = plan_training(task, splits.train.examples, self.world)
         task.record = self._new_record(splits)
         if self.world.first:
             task.fitted.save(folder)
         self.world.wait()
         if not self.world.first:
             task._fitted = task.fitted_type.load(folder, task.settings)
-        return self._ready(splits)
+        splits = self._ready(splits)
+        task._start(splits.train.examples)
+        return splits
 
     def take_up(self, splits: Splits[D]) -> Splits[D]:
         """Load vocabularies and record from the folder, and check that settings and data are unchanged."""
         task, folder = self.task, self.folder
         task.record = read_record(folder)
+        if task._plans:
+            task.settings = make(
+                task.settings_type,
+                {name: attrgetter(name)(task.settings) for name in task._given},
+                from_record(task.settings_type, task.record.settings),
+            )
         self._refuse_changed_settings()
         stored = task.fitted_type.load(newest(folder, "vocabulary"), task.settings)
         fresh = self._new_record(splits)
@@ -253,6 +266,8 @@ class _Fitting(Generic[D]):
         for note in self.task._notes(splits.train.examples, splits.held_out):
             self.reporter.note(f"note: {note}")
         self.record.network = self.task.describe()
+        if self.plan:
+            self.reporter.note(f"plan: {self.plan}")
         self.reporter.note(f"network: {self.record.network['summary']}")
         for line in self.record.network["engine"]:
             self.reporter.note(f"engine: {line}")
@@ -273,7 +288,7 @@ class _Fitting(Generic[D]):
         started = time.monotonic()
         baselines = self.task._baselines(splits.train.examples, held_out.examples)
         self.record.baselines = {name: rounded(scores) for name, scores in baselines.items()}
-        metric = self.task.metric[0]
+        metric = self.task.main_score[0]
         summary = ", ".join(f"{name} {scores[metric]:.4g}" for name, scores in baselines.items() if metric in scores)
         where = "test" if splits.test is not None else "valid"
         if summary:
@@ -310,6 +325,7 @@ class _Fitting(Generic[D]):
             "updates": result.updates,
             "seconds": round(result.seconds, 1),
             "stopped": result.stopped,
+            **({"course": result.course} if result.course else {}),
         }
 
     def report(self, splits: Splits[D]) -> None:
@@ -344,7 +360,7 @@ class _Fitting(Generic[D]):
             self.reporter.scored()
 
     def _tell_where_simple_methods_win(self) -> None:
-        metric, higher = self.task.metric
+        metric, higher = self.task.main_score
         ours = self.record.metrics.get("test", self.record.metrics.get("valid", {})).get(metric)
         for name, scores in self.record.baselines.items():
             theirs = scores.get(metric)

@@ -25,6 +25,7 @@ import msgspec
 
 from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError, option
 from unspool.reading import RECORD, read_file
+from unspool.tasks.catalog import TASKS
 from unspool.training.folder_lock import LOCK, lock_folder, refuse_folder_in_training
 from unspool.writing import newest, replace_file
 
@@ -128,11 +129,24 @@ def read_record(folder: Path) -> Record:
         msgspec.convert(tree, _Shape)
         record = msgspec.convert(tree, Record)
         json.dumps(tree | {"data": None}, ensure_ascii=False).encode()
+        _add_settings(record)
     except UnicodeEncodeError:
         raise ModelFolderError(f"{path} is damaged: a text holds half of a surrogate pair") from None
     except (msgspec.ValidationError, RecursionError) as error:
         raise ModelFolderError(f"{path} is damaged: {error}") from None
     return record
+
+
+def _add_settings(record: Record) -> None:
+    """Add the settings that did not exist when the record was written."""
+    entry = TASKS.get(record.task)
+    for name, value in entry.earlier.items() if entry else ():
+        *groups, last = name.split(".")
+        place: Any = record.settings
+        for group in groups:
+            place = place.get(group, {}) if isinstance(place, dict) else {}
+        if isinstance(place, dict):
+            place.setdefault(last, value)
 
 
 def write_record(folder: Path, record: Record) -> None:

@@ -36,6 +36,7 @@ from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
 from unspool.tasks.translate.data import PairExamples, open_data
 from unspool.tasks.translate.fitted import FittedTranslator
+from unspool.tasks.translate.plan import RULES
 from unspool.tasks.translate.scores import by_length, corpus_bleu, grouped, signature, translation_scores
 from unspool.tasks.translate.settings import TranslatorSettings
 
@@ -92,6 +93,7 @@ class Translator(Task[PairExamples, FittedTranslator]):
     name: ClassVar[str] = "translate"
     settings_type: ClassVar[type[Settings]] = TranslatorSettings
     fitted_type: ClassVar[type[FittedTranslator]] = FittedTranslator
+    _rules = RULES
     _input_role: ClassVar[tuple[str, tuple[str, ...]]] = ("source", ("source", "src", "question", "input", "text", "1"))
     summary: ClassVar[str] = "Reads a text and writes another."
 
@@ -128,6 +130,10 @@ class Translator(Task[PairExamples, FittedTranslator]):
     def metric(self) -> tuple[str, bool]:
         choose = self.settings.choose_by
         return choose, choose == "bleu"
+
+    @property
+    def main_score(self) -> tuple[str, bool]:
+        return "bleu", True
 
     # ---- data --------------------------------------------------------------------------------------------------
 
@@ -167,6 +173,9 @@ class Translator(Task[PairExamples, FittedTranslator]):
 
     def _source(self, examples: PairExamples) -> Bucketed[Paired]:
         return bucketed(self.fitted.encode(examples), self.settings.training)
+
+    def _start(self, examples: PairExamples) -> None:
+        self.model.softmax.start_from(self.fitted.encode(examples).target_counts(len(self.target_vocabulary)))
 
     # ---- scores ------------------------------------------------------------------------------------------------
 

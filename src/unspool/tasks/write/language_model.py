@@ -52,6 +52,7 @@ from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.data import text_of
 from unspool.tasks.write.fitted import FittedLanguageModel
 from unspool.tasks.write.kneser_ney_baseline import KneserNey
+from unspool.tasks.write.plan import RULES
 from unspool.tasks.write.settings import LanguageModelSettings
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ __all__ = ["LanguageModel", "Reading"]
 
 _IN_MEMORY = 50_000_000  # characters; the ids of longer texts go to a memory-mapped file
 _SCORED = 5_000_000  # maximum evaluation tokens of the n-gram baseline
+_COUNTED = 20_000_000  # maximum training tokens counted for the initial bias of the output layer
 _QUICK = 1_000_000  # maximum validation tokens during training
 
 
@@ -103,6 +105,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     name: ClassVar[str] = "write"
     settings_type: ClassVar[type[Settings]] = LanguageModelSettings
     fitted_type: ClassVar[type[FittedLanguageModel]] = FittedLanguageModel
+    _rules = RULES
     summary: ClassVar[str] = "Predicts the next unit of a text."
 
     def __init__(self, settings: LanguageModelSettings | None = None, **values: Unpack[LanguageModelKeywords]) -> None:
@@ -216,6 +219,11 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     def _stack(self) -> Recurrent | None:
         decoder = self.model.decoder
         return decoder if isinstance(decoder, Recurrent) else None
+
+    def _start(self, examples: Corpus) -> None:
+        softmax = self.model.softmax
+        if isinstance(softmax, FullSoftmax):
+            softmax.start_from(np.bincount(self._tokens(examples)[:_COUNTED], minlength=len(self.vocabulary)))
 
     # ---- scores ------------------------------------------------------------------------------------------------
 
