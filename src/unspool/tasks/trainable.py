@@ -111,7 +111,7 @@ class Trainable(ABC, Generic[E, F]):
     def _score(self, model: nn.Module, examples: E) -> dict[str, float]:
         """Score a network on held-out data."""
 
-    def _start(self, examples: E) -> None:  # noqa: B027 - the weights of most networks start without data
+    def _start(self, examples: E) -> None:
         """Set the initial weights that depend on the training data, in a new network."""
 
     def _remember(self, reader: DataReader[Any]) -> None:
