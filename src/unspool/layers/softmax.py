@@ -41,8 +41,8 @@ class FullSoftmax(nn.Module):
     def start_from(self, counts: NDArray[np.int64]) -> None:
         """Set the bias to the logarithm of the units' relative frequencies, counted with one more of each.
 
-        The network then starts at the entropy of the units, instead of learning their frequencies first. Source: Meister
-        et al. 2022, arXiv:2212.09686.
+        The network then starts at the entropy of the units, instead of learning their frequencies first. Source:
+        Meister et al. 2022, arXiv:2212.09686.
 
         Args:
             counts: Number of occurrences of each unit, (vocabulary,).

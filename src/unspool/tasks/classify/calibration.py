@@ -21,6 +21,7 @@ from unspool.writing import replace_file
 
 __all__ = [
     "FEWEST",
+    "UNCALIBRATED",
     "Calibration",
     "fit_calibration",
     "fit_temperature",
@@ -75,6 +76,10 @@ class Calibration(msgspec.Struct, frozen=True, omit_defaults=True):
         return 1 / self.temperature
 
 
+UNCALIBRATED = Calibration()
+"""The network's own probabilities."""
+
+
 def fit_calibration(
     network: NDArray[np.floating], linear: NDArray[np.floating] | None, targets: NDArray[np.generic]
 ) -> Calibration:
@@ -115,7 +120,7 @@ def mean_nats(logits: NDArray[np.floating], targets: NDArray[np.generic]) -> flo
 
 def save_calibration(calibration: Calibration, folder: Path) -> None:
     """Write `calibration.json`, or remove the file if nothing is calibrated."""
-    if calibration == Calibration():
+    if calibration == UNCALIBRATED:
         (folder / _FILE).unlink(missing_ok=True)
     else:
         replace_file(folder / _FILE, msgspec.json.encode(calibration) + b"\n")
@@ -131,7 +136,7 @@ def load_calibration(folder: Path) -> Calibration:
     try:
         calibration = msgspec.json.decode(path.read_bytes(), type=Calibration)
     except FileNotFoundError:
-        return Calibration()
+        return UNCALIBRATED
     except (msgspec.MsgspecError, UnicodeDecodeError, OSError) as error:
         raise ModelFolderError(f"{path} is damaged: {error}") from None
     if not 0 < calibration.temperature < math.inf:

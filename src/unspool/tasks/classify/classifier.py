@@ -36,6 +36,7 @@ from unspool.tasks.classify.calibration import FEWEST, Calibration, fit_calibrat
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
+from unspool.tasks.classify.plan import RULES
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
@@ -97,6 +98,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     name: ClassVar[str] = "classify"
     _reads_words: ClassVar[bool] = True
+    _rules = RULES
     settings_type: ClassVar[type[Settings]] = ClassifierSettings
     fitted_type: ClassVar[type[FittedClassifier]] = FittedClassifier
     summary: ClassVar[str] = "Predicts the label of a text."

@@ -17,7 +17,7 @@ from unspool.data import Labels
 from unspool.errors import DataError
 from unspool.inputs.contract import FittedInput
 from unspool.inputs.fitting import learn_input, load_input
-from unspool.tasks.classify.calibration import Calibration, load_calibration, save_calibration
+from unspool.tasks.classify.calibration import UNCALIBRATED, Calibration, load_calibration, save_calibration
 from unspool.tasks.classify.data import LabelledExamples
 from unspool.tasks.classify.ngram_classifier import NgramClassifier
 from unspool.tasks.classify.settings import ClassifierSettings
@@ -34,7 +34,7 @@ class FittedClassifier(Fitted):
     labels: Labels
     several: bool
     """Whether an example may have any number of labels."""
-    calibration: Calibration = Calibration()
+    calibration: Calibration = UNCALIBRATED
     """Weights of the logits before softmax or sigmoid."""
     linear: NgramClassifier | None = None
     """Linear model over n-grams whose logits are added to those of the network."""
@@ -68,7 +68,7 @@ class FittedClassifier(Fitted):
 
     def restart(self, train: Any, held_out: Any) -> Self:
         """Reset the calibration to its value before training."""
-        self.calibration = Calibration()
+        self.calibration = UNCALIBRATED
         return self
 
     def linear_logits(self, values: Sequence[Any]) -> NDArray[np.float32] | None:

@@ -61,6 +61,8 @@ __all__ = ["fit_task"]
 
 D = TypeVar("D", bound="Examples")
 
+_OVERFIT = 0.7  # fraction of a training at which the best weights came at the latest if the network overfits
+
 SCRATCH = "training/scratch"
 """Subfolder of a model folder for large temporary files of a training."""
 
@@ -367,8 +369,18 @@ class _Fitting(Generic[D]):
             if ours is not None and theirs is not None and (theirs >= ours if higher else theirs <= ours):
                 self.reporter.warn(
                     f"{name} ({metric} {theirs:.4g}) does as well as this network ({ours:.4g}) or better; "
-                    f"more data, more epochs or a smaller {option('learning_rate', None)} may change that"
+                    f"{self._way_to_improve()}"
                 )
+
+    def _way_to_improve(self) -> str:
+        """Say what may help: more training only if the network did not overfit."""
+        best, epochs = self.record.training["best_epoch"], self.record.training["epochs"]
+        if best is not None and best <= _OVERFIT * epochs:
+            return (
+                f"the best weights came after epoch {best:.3g} of {epochs:.3g}, so more epochs will not help; "
+                f"more data or more {option('dropout', None)} may"
+            )
+        return f"more data, more epochs or a smaller {option('learning_rate', None)} may change that"
 
     def _new_record(self, splits: Splits[D]) -> Record:
         data: dict[str, dict[str, Any]] = {

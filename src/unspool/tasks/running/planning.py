@@ -1,4 +1,4 @@
-"""Planning of a training: settings that were not passed, from the data, the time limit and the speed of this machine."""
+"""Planning of a training: the settings that were not passed, from the data, the time limit and the speed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from unspool.errors import counted
 from unspool.training.devices import choose_device
 from unspool.training.distributed import World
 from unspool.training.speed import seconds_per_update
+from unspool.training.threads import num_threads
 from unspool.training.updates import BatchSource
 
 if TYPE_CHECKING:
@@ -43,8 +46,8 @@ class Rules:
     """Sizes of network, smallest first; the first one needs no minimum of updates."""
     epochs: Callable[[int], int]
     """Maximum number of epochs, from the number of updates per epoch."""
-    data: Callable[[Any], Mapping[str, object]] = lambda examples: {}
-    """Settings that are needed before the vocabularies are learned, from the training data."""
+    data: Callable[[Any, Any], Mapping[str, object]] = lambda settings, examples: {}
+    """Settings that are needed before the vocabularies are learned, from the settings so far and the training data."""
     values: Mapping[str, object] = field(default_factory=dict)
     """Settings for all sizes, by dotted name."""
     adjust: Callable[[Any, float], Mapping[str, object]] = lambda settings, epochs: {}
@@ -57,7 +60,7 @@ def plan_data(task: Trainable[Any, Any], examples: Any) -> None:
     """Choose the settings of a task that decide how its training data are read, where they were not passed."""
     rules = task._rules
     if rules is not None and task._plans and rules.suits(task.settings):
-        new = rules.data(examples)
+        new = rules.data(task.settings, examples)
         task.settings = task.settings.replace(**{name: new[name] for name in new if name not in task._given})
 
 
@@ -100,7 +103,7 @@ class _Planner:
         updates, minutes = task.settings.training.epochs * per_epoch, task.settings.training.minutes
         seconds = self._choose_size(updates, minutes)
         if minutes is not None and 60 * minutes / seconds < updates:
-            seconds = self._choose_precision(seconds)
+            seconds = self._choose_threads(self._choose_precision(seconds))
             updates = int(60 * minutes / seconds)
         epochs = updates / per_epoch
         self._choose(rules.adjust(task.settings, epochs))
@@ -137,6 +140,14 @@ class _Planner:
         self._choose(low)
         return faster
 
+    def _choose_threads(self, seconds: float) -> float:
+        """Choose one thread if several are not faster, as when another process holds a core."""
+        one = self._open({"training.threads": 1})
+        if not one or torch.get_num_threads() == 1 or (alone := self._measure(one)) > seconds:
+            return seconds
+        self._choose(one)
+        return alone
+
     def _measure(self, changes: Mapping[str, object]) -> float:
         """Measure the seconds per update with some changes of the settings."""
         task, before = self.task, self.task.settings
@@ -144,7 +155,8 @@ class _Planner:
         try:
             training = task.settings.training
             device = choose_device(training.device)
-            return seconds_per_update(task._make_network, self._source(), training, device)
+            with num_threads(training.threads):
+                return seconds_per_update(task._make_network, self._source(), training, device)
         finally:
             task.settings = before
 

@@ -33,6 +33,7 @@ from unspool.tasks.parts.representation import brief
 from unspool.tasks.tag.data import TaggedExamples, column_names, open_data
 from unspool.tasks.tag.fitted import FittedTagger
 from unspool.tasks.tag.most_frequent_tag_baseline import MostFrequentTag
+from unspool.tasks.tag.plan import RULES
 from unspool.tasks.tag.settings import TaggerSettings
 from unspool.tasks.tag.spans import (
     Span,
@@ -88,6 +89,7 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
 
     name: ClassVar[str] = "tag"
     _reads_words: ClassVar[bool] = True
+    _rules = RULES
     settings_type: ClassVar[type[Settings]] = TaggerSettings
     fitted_type: ClassVar[type[FittedTagger]] = FittedTagger
     summary: ClassVar[str] = "Predicts a tag for each word of a sentence."

@@ -23,7 +23,9 @@ def _suits(settings: Any) -> bool:
     )
 
 
-def _data(examples: PairExamples) -> Mapping[str, object]:
+def _data(settings: Any, examples: PairExamples) -> Mapping[str, object]:
+    if settings.vocabulary.units not in ("bpe", "unigram"):
+        return {}
     return {"vocabulary.size": 4000 if len(examples.sources) < _LARGE else 8000}
 
 
@@ -54,4 +56,5 @@ RULES = Rules(
     ),
     epochs=_epochs,
     adjust=_adjust,
+    suits=_suits,
 )

@@ -37,4 +37,5 @@ RULES = Rules(
     ),
     epochs=_epochs,
     adjust=_adjust,
+    suits=_suits,
 )

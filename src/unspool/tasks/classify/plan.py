@@ -1,0 +1,47 @@
+"""Rules for the settings of a classifier that were not passed; `docs/defaults.md` has the trainings behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unspool.tasks.running.planning import Rules, Size
+
+__all__ = ["RULES"]
+
+_UPDATES = 2000  # updates after which more time does not help
+
+
+def _suits(settings: Any) -> bool:
+    """Return whether a network is of the kind that the rules were measured with."""
+    return settings.network.network == "recurrent" and settings.network.cell in ("lstm", "gru")
+
+
+def _epochs(per_epoch: int) -> int:
+    return max(4, min(40, round(_UPDATES / per_epoch)))
+
+
+RULES = Rules(
+    minutes=5,
+    values={
+        "label_smoothing": 0.1,
+        "network.dropout": 0.5,
+        "network.variational": True,
+        "network.word_dropout": 0.5,
+        "network.pooling": "mean",
+        "network.initialization": "orthogonal",
+        "network.forget_bias": 1.0,
+        "training.batch_tokens": 1000,
+        "training.batch_size": 64,
+        "training.learning_rate": 2e-3,
+        "training.weight_decay": 0.1,
+        "training.beta2": 0.99,
+        "training.schedule": "cosine",
+        "training.warmup": 50,
+        "training.average": "ema",
+        "training.decay": 0.99,
+        "training.patience": None,
+    },
+    sizes=(Size(0, {"network.hidden": 100}),),
+    epochs=_epochs,
+    suits=_suits,
+)

@@ -1,0 +1,43 @@
+"""Rules for the settings of a tagger that were not passed; `docs/defaults.md` has the trainings behind them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from unspool.tasks.running.planning import Rules, Size
+
+__all__ = ["RULES"]
+
+_UPDATES = 3000  # updates after which more time does not help
+
+
+def _suits(settings: Any) -> bool:
+    """Return whether a network is of the kind that the rules were measured with."""
+    return settings.network.network == "recurrent" and settings.network.cell in ("lstm", "gru")
+
+
+def _epochs(per_epoch: int) -> int:
+    return max(6, min(30, round(_UPDATES / per_epoch)))
+
+
+RULES = Rules(
+    minutes=5,
+    values={
+        "network.dropout": 0.5,
+        "network.variational": True,
+        "network.word_dropout": 0.5,
+        "network.initialization": "orthogonal",
+        "network.forget_bias": 1.0,
+        "training.batch_tokens": 1000,
+        "training.batch_size": 64,
+        "training.learning_rate": 4e-3,
+        "training.beta2": 0.99,
+        "training.schedule": "cosine",
+        "training.warmup": 100,
+        "training.average": "ema",
+        "training.decay": 0.995,
+    },
+    sizes=(Size(0, {"network.hidden": 200}),),
+    epochs=_epochs,
+    suits=_suits,
+)
