@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from unspool.errors import DataError
-from unspool.tasks.write.kneser_ney_baseline import KneserNey
+from unspool.tasks.write.kneser_ney import KneserNey
 
 DATA = Path(os.environ.get("UNSPOOL_DATA", Path(__file__).parents[4] / "shared" / "data"))
 

@@ -47,3 +47,4 @@ class LanguageModelKeywords(TrainingKeywords, total=False):
     valid_fraction: float
     test_fraction: float
     batch_size: int
+    mix: bool

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 from weakref import WeakKeyDictionary
 
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from unspool.data import (
     END,
+    IGNORED,
     PADDING,
     UNKNOWN,
     DataSource,
@@ -46,12 +48,14 @@ from unspool.settings import Settings
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.parts.representation import brief
+from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import device_of
 from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.data import text_of
 from unspool.tasks.write.fitted import FittedLanguageModel
-from unspool.tasks.write.kneser_ney_baseline import KneserNey
+from unspool.tasks.write.kneser_ney import KneserNey
+from unspool.tasks.write.mixture import Mixture, MixtureSteps
 from unspool.tasks.write.plan import RULES
 from unspool.tasks.write.settings import LanguageModelSettings
 
@@ -63,6 +67,7 @@ __all__ = ["LanguageModel", "Reading"]
 _IN_MEMORY = 50_000_000  # characters; the ids of longer texts go to a memory-mapped file
 _SCORED = 5_000_000  # maximum evaluation tokens of the n-gram baseline
 _COUNTED = 20_000_000  # maximum training tokens counted for the initial bias of the output layer
+_COUNTED_NGRAMS = 5_000_000
 _QUICK = 1_000_000  # maximum validation tokens during training
 
 
@@ -236,32 +241,75 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
 
     def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
         """Score the whole text as one stream with carried state; above 2 million units, as several streams."""
-        tokens = self._tokens(examples)
-        return self._read_through(model, tokens, len(examples), columns=max(1, len(tokens) // 1_000_000))
+        tokens, mixture = self._tokens(examples), self.fitted.mixture
+        columns = max(1, len(tokens) // 1_000_000)
+        if mixture is None:
+            return self._read_through(model, tokens, len(examples), columns=columns)
+        nats = mixture.nats(self._nats_of_tokens(model, tokens, columns), tokens)
+        count = len(tokens)
+        return language_model_scores(float(nats.sum()), count, count if self._by_character else len(examples))
+
+    def _finish(self, splits: Splits[Corpus], score: Callable[[], None]) -> list[str]:
+        """Mix the network with an n-gram model, then compute the final scores."""
+        notes = []
+        if self.settings.mix and splits.valid is None:
+            notes = ["not mixed with n-grams: the share needs validation data"]
+        elif self.settings.mix and splits.valid is not None:
+            tokens = self._tokens(splits.valid.examples)[:_QUICK]
+            network = self._nats_of_tokens(self.model, tokens, max(1, min(16, len(tokens) // 2000)))
+            mixture = Mixture.fit(self._count_ngrams(splits.train.examples), network, tokens)
+            self.fitted.mixture = mixture
+            notes = [
+                f"mixed with a Kneser-Ney {mixture.ngrams.order}-gram, {1 - mixture.share:.2f} of the probability: "
+                f"nats {network.mean():.4g} before, {mixture.nats(network, tokens).mean():.4g} after"
+            ]
+        score()
+        return notes
+
+    @torch.no_grad()
+    def _nats_of_tokens(self, model: nn.Module, tokens: NDArray[Any], columns: int) -> NDArray[np.float64]:
+        """Return the negative log-likelihood of every token under the network alone, in nats, (tokens,)."""
+        device, state = device_of(model), None
+        parts: list[list[NDArray[np.float64]]] = []
+        for window in Windows(tokens, batch_size=columns, steps=self._steps(columns)).epoch(0):
+            batch = window.to(device)
+            scores, state = model(batch.inputs, state)
+            nats = -scores.gather(2, batch.targets.clamp(min=0).unsqueeze(2))[:, :, 0]
+            nats = nats.masked_fill(batch.targets == IGNORED, math.nan).double().cpu().numpy()
+            parts.append(list(nats.T))
+        whole: NDArray[np.float64] = np.concatenate([np.concatenate(column) for column in zip(*parts, strict=True)])
+        scored: NDArray[np.float64] = whole[~np.isnan(whole)]
+        return scored
 
     @torch.no_grad()
     def _read_through(
         self, model: nn.Module, tokens: NDArray[Any], characters: int | None, columns: int
     ) -> dict[str, float]:
         device, nats, count, state = device_of(model), 0.0, 0, None
-        steps = max(16, 512 // columns)
-        if self.settings.network.network == "transformer":
-            steps = self.settings.training.steps  # its context length
-        for window in Windows(tokens, batch_size=columns, steps=steps).epoch(0):
+        for window in Windows(tokens, batch_size=columns, steps=self._steps(columns)).epoch(0):
             result = model.loss(window.to(device), state)  # type: ignore[operator]
             nats, count, state = nats + float(result.total), count + result.count, result.carry
         return language_model_scores(nats, count, count if self._by_character else characters)
+
+    def _steps(self, columns: int) -> int:
+        """Return the length of a window for scoring; for a Transformer its context."""
+        if self.settings.network.network == "transformer":
+            return int(self.settings.training.steps)
+        return max(16, 512 // columns)
 
     @property
     def _by_character(self) -> bool:
         return bool(self.settings.vocabulary.units == "character")
 
     def _baselines(self, train: Corpus, held_out: Corpus) -> dict[str, dict[str, float]]:
-        order = 5 if self._whole_lines else 6
-        most = 5_000_000
-        model = KneserNey.learn(_first(self._arrays(train), most), len(self.vocabulary), order=order, max_tokens=most)
+        model = self._count_ngrams(train)
         ids = _first(self._arrays(held_out), _SCORED)
-        return {f"Kneser-Ney {order}-gram": model.evaluate(ids, len(ids) if self._by_character else None)}
+        return {f"Kneser-Ney {model.order}-gram": model.evaluate(ids, len(ids) if self._by_character else None)}
+
+    def _count_ngrams(self, corpus: Corpus) -> KneserNey:
+        """Count the n-grams of the first five million tokens of a text."""
+        tokens, order = _first(self._arrays(corpus), _COUNTED_NGRAMS), 5 if self._whole_lines else 6
+        return KneserNey.learn(tokens, len(self.vocabulary), order=order, max_tokens=_COUNTED_NGRAMS)
 
     def _arrays(self, corpus: Corpus) -> Iterator[NDArray[Any]]:
         return (self.vocabulary.encode_stream(piece) for piece in corpus.pieces())
@@ -293,6 +341,10 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     def _reading(self, text: str, where: str) -> Reading:
         ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model)).unsqueeze(1)
         scores, _ = self.model(ids)
+        if self.fitted.mixture is not None:
+            before = ids[:, 0].tolist()
+            mixed = self.fitted.mixture.log_probabilities(scores[:, 0], [before[: i + 1] for i in range(len(before))])
+            scores = mixed.unsqueeze(1)
         nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
         likely = scores[-1, 0].exp().topk(min(8, len(self.vocabulary)))
         check_output(torch.cat([likely.values.double(), nats.double().mean(0, keepdim=True).exp()]), where)
@@ -309,6 +361,8 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         ids = torch.tensor(prefix, device=device_of(self.model)).unsqueeze(1)
         outputs, _ = self.model.states(ids, None)
         scores = self.model.softmax.log_probabilities(outputs[-1])[0]
+        if self.fitted.mixture is not None:
+            scores = self.fitted.mixture.log_probabilities(scores.unsqueeze(0), [prefix])[0]
         return bool(scores[one] > scores[other])
 
     def generate(
@@ -378,8 +432,9 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         if seed is not None:
             generator = seeded(seed, device)
         begin = [END, *self.vocabulary.encode(prompt)]
+        mixture = self.fitted.mixture
         units = sample(
-            self.model,
+            self.model if mixture is None else MixtureSteps(self.model, mixture),
             torch.tensor(begin, device=device).unsqueeze(1),
             length=length,
             forbidden=self._forbidden(device),

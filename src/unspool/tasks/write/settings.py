@@ -44,6 +44,10 @@ class LanguageModelSettings(Settings):
         epochs=10, batch_size=32, steps=100, learning_rate=3e-3, schedule="cosine", warmup=100
     )
 
+    mix: bool = False
+    """Whether to mix the network with a Kneser–Ney n-gram model, with the share that minimises the validation loss.
+    Better after short trainings; the model folder and generation need more memory and time."""
+
     def check(self) -> None:
         """Refuse an adaptive softmax with tied weights."""
         if self.network.output == "adaptive" and self.network.tied:

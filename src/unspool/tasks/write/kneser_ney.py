@@ -1,4 +1,4 @@
-"""N-gram language-model baseline with modified Kneser–Ney smoothing.
+"""N-gram language model with modified Kneser–Ney smoothing: the baseline of language models, and a part of mixtures.
 
 Source: Chen and Goodman 1998, TR-10-98, section 4.1.6 (interpolated, three discounts per order)::
 
@@ -10,6 +10,7 @@ uniform distribution. Text is one stream: end-of-sentence marks are ordinary wor
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -123,6 +124,62 @@ class KneserNey:
             _check_ids(np.asarray(ids), self.vocab_size)
         return nats
 
+    def distribution(self, history: Sequence[int]) -> Floats:
+        """Return the probability of every unit after some units, (vocabulary,); it sums to 1."""
+        result = np.full(self.vocab_size, 1 / self.vocab_size)
+        for length, level in enumerate(self._levels):
+            context = self._context(history, length)
+            if context == _ABSENT:
+                break
+            begin, end = np.searchsorted(level.keys, (context * self.vocab_size, (context + 1) * self.vocab_size))
+            result *= level.backoff[context]
+            result[level.keys[begin:end] - context * self.vocab_size] += level.discounted[begin:end]
+        return result
+
+    def _context(self, history: Sequence[int], length: int) -> int:
+        """Return the index of the last `length` units of a history among the n-grams of that length, or `_ABSENT`."""
+        if length > len(history):
+            return _ABSENT
+        context = 0
+        for level, unit in zip(self._levels, history[len(history) - length :], strict=False):
+            context = int(_find(level.keys, np.array([context * self.vocab_size + unit]))[0])
+            if context == _ABSENT:
+                break
+        return context
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return the n-grams of every order as arrays by name, for `of_arrays`."""
+        return {
+            f"{length}/{name}": array
+            for length, level in enumerate(self._levels, start=1)
+            for name, array in level._asdict().items()
+        }
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, NDArray[Any]], vocab_size: int) -> KneserNey:
+        """Build the model from arrays.
+
+        Raises:
+            ValueError: If an array is missing, or does not fit the others.
+        """
+        levels: list[_Level] = []
+        contexts = 1
+        while len(levels) * len(_Level._fields) < len(arrays):
+            parts = [arrays.get(f"{len(levels) + 1}/{name}") for name in _Level._fields]
+            if any(part is None or part.ndim != 1 for part in parts):
+                raise ValueError(f"an array of the {len(levels) + 1}-grams is missing")
+            level = _Level(*parts)  # type: ignore[arg-type]
+            fits = len(level.discounted) == len(level.keys) > 0 and len(level.backoff) == contexts
+            if not fits or level.keys.dtype != np.int64 or not _ascends(level.keys, contexts * vocab_size):
+                raise ValueError(f"the {len(levels) + 1}-grams do not fit the shorter ones")
+            if not all(np.isfinite(part).all() and (part >= 0).all() for part in (level.discounted, level.backoff)):
+                raise ValueError(f"a probability of the {len(levels) + 1}-grams is not finite, or is below 0")
+            levels.append(level)
+            contexts = len(level.keys)
+        if not levels:
+            raise ValueError("it holds no n-grams")
+        return cls(len(levels), vocab_size, levels, 0, 0)
+
     def evaluate(self, ids: NDArray[Any], characters: int | None = None) -> dict[str, float]:
         """Return `nats`, `perplexity` and, with `characters`, `bits_per_character` of a text.
 
@@ -176,6 +233,11 @@ def _discounts(counts: Ids) -> Floats:
     estimates = [1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3 if n3 else y]
     # With few counts an estimate may leave (0, count). The fallback is y, the absolute discount, between 0 and 1.
     return np.array([0.0, *(d if 0 < d < c else y for c, d in enumerate(estimates, start=1))])
+
+
+def _ascends(keys: Ids, limit: int) -> bool:
+    """Return whether keys are distinct, sorted, and between 0 and a limit."""
+    return bool(keys[0] >= 0 and keys[-1] < limit and (np.diff(keys) > 0).all())
 
 
 def _find(keys: Ids, queries: Ids) -> Ids:
