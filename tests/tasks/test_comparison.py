@@ -149,7 +149,7 @@ def test_each_run_is_the_training_that_fit_makes():
     assert [(run.seed, run.network) for run in result.runs] == [
         (seed, name) for seed in (5, 6) for name in ("bag", "lstm", own)
     ]
-    settings = {**TINY, "patience": None}
+    settings = {**TINY, "patience": None, "plan": False, "ngrams": False}
     del settings["baselines"]
     for network, more in (("bag", {"network": "bag"}), ("lstm", {"cell": "lstm"}), (own, {"cell": RatedCell})):
         for seed in (5, 6):

@@ -127,9 +127,9 @@ def test_predictions_do_not_depend_on_what_they_are_batched_with(reviews, tmp_pa
 
 def test_the_bag_does_not_see_order_and_the_lstm_does(reviews):
     there, back = "joy film plot mess", "mess plot film joy"
-    bag = Classifier(**SMALL, network="bag").fit(reviews, reporter=SILENT)
+    bag = Classifier(**SMALL, network="bag", ngrams=False).fit(reviews, reporter=SILENT)
     assert bag.predict([there])[0].probabilities == pytest.approx(bag.predict([back])[0].probabilities, abs=1e-6)
-    lstm = Classifier(**SMALL).fit(reviews, reporter=SILENT)
+    lstm = Classifier(**SMALL, ngrams=False).fit(reviews, reporter=SILENT)
     assert lstm.predict([there])[0].probabilities != pytest.approx(lstm.predict([back])[0].probabilities, abs=1e-6)
 
 
@@ -468,7 +468,7 @@ def test_number_agreement_is_learned_by_an_lstm_and_not_by_a_bag(tmp_path):
     settings = {"hidden": 48, "embedding": 32, "epochs": 8, "bidirectional": False, "pooling": "last", "dropout": 0.1}
     scores = {}
     for network in ("recurrent", "bag"):
-        model = Classifier(**settings, learning_rate=5e-3, network=network)
+        model = Classifier(**settings, learning_rate=5e-3, network=network, plan=False, ngrams=False)
         model.fit(tmp_path / "train.tsv", test=tmp_path / "test.tsv", baselines=False, reporter=SILENT)
         assert model.record is not None
         scores[network] = model.record.metrics["test"]["accuracy"]

@@ -84,6 +84,8 @@ def test_what_the_order_of_the_data_hangs_on_is_always_refused(fixed):
 
 def test_every_setting_has_its_place_in_the_rule():
     changed = {
+        "plan": False,
+        "course": "0:0:0.1",
         "minutes": 2.0,
         "patience": 2,
         "threads": 2,
@@ -94,7 +96,7 @@ def test_every_setting_has_its_place_in_the_rule():
         "precision": "bfloat16",
         "average": "tail",
     }
-    free = {"epochs", "minutes", "patience", "checkpoint_minutes", "device", "threads", "tensorboard"}
+    free = {"plan", "epochs", "minutes", "patience", "checkpoint_minutes", "device", "threads", "tensorboard"}
     for setting in describe(TrainingSettings).values():
         if isinstance(setting.default, int) and not isinstance(setting.default, bool):
             value = setting.default + 1

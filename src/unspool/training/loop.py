@@ -147,7 +147,7 @@ class _Run:
         self.updater, self.keeper, self.settings = updater, keeper, updater.settings
         self.validate, self.metric, self.higher_is_better = validate, metric, higher_is_better
         self.world, self.device = updater.world, updater.device
-        self.state, self.watch = RunState(), Watch(updater.world)
+        self.state, self.watch = RunState(longest_warmup=schedules.LONGEST_WARMUP), Watch(updater.world)
         self.heap = Trimmer()
         self.updates = self.settings.epochs * updater.per_epoch
         self.course = read_course(self.settings.course) if self.settings.course is not None else None
@@ -229,7 +229,10 @@ class _Run:
         self.ended_by_reporter |= end > 0
         if count:
             progress, progress_after = self.pace.at(state.update), self.pace.at(state.update + 1)
-            norm = self.updater.step(state.update, int(count), progress, progress_after, state.factor)
+            rate = schedules.learning_rate(
+                self.settings, state.update, progress, state.factor, longest_warmup=state.longest_warmup
+            )
+            norm = self.updater.step(int(count), rate, progress_after)
             self.watch.add(state.update + 1, int(count), sums.total, norm)
         state.update, state.seconds = state.update + 1, seconds
         self.clock.count(sums.tokens)

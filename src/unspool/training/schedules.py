@@ -6,12 +6,20 @@ import math
 
 from unspool.training.settings import TrainingSettings
 
-__all__ = ["cut", "learning_rate"]
+__all__ = ["LONGEST_WARMUP", "cut", "learning_rate"]
 
-_LONGEST_WARMUP = 0.1  # maximum warm-up, as a fraction of the training
+LONGEST_WARMUP = 0.1
+"""Maximum warm-up, as a fraction of the training."""
 
 
-def learning_rate(settings: TrainingSettings, update: int, progress: float, factor: float = 1.0) -> float:
+def learning_rate(
+    settings: TrainingSettings,
+    update: int,
+    progress: float,
+    factor: float = 1.0,
+    *,
+    longest_warmup: float | None = LONGEST_WARMUP,
+) -> float:
     """Return the learning rate of one update.
 
     Warm-up lasts `warmup` updates, but at most a tenth of the training.
@@ -21,9 +29,12 @@ def learning_rate(settings: TrainingSettings, update: int, progress: float, fact
         update: Number of earlier updates.
         progress: Fraction of the training so far, between 0 and 1.
         factor: Factor of plateau and anneal so far, from `cut`.
+        longest_warmup: Maximum warm-up, as a fraction of the training. None: no maximum.
     """
     floor = settings.final_learning_rate_fraction
-    warm = min(1.0, max((update + 1) / settings.warmup, progress / _LONGEST_WARMUP)) if settings.warmup else 1.0
+    warm = 1.0
+    if settings.warmup:
+        warm = min(1.0, max((update + 1) / settings.warmup, progress / longest_warmup if longest_warmup else 0.0))
     match settings.schedule:
         case "cosine":
             share = floor + (1 - floor) * (1 + math.cos(math.pi * min(progress, 1.0))) / 2

@@ -44,6 +44,8 @@ class RunState(msgspec.Struct, kw_only=True):
     """Mean loss per target up to the last log line."""
     knots: list[tuple[int, float, float]] = []
     """Knots of the pace so far; see `unspool.training.pace.Pace`."""
+    longest_warmup: float | None = None
+    """Maximum warm-up, as a fraction of the training; None in checkpoints from before there was a limit."""
     averaged: int = 0
     """Updates in the average of the weights."""
     triggered: bool = False

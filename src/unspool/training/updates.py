@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from unspool.errors import ModelFolderError, TrainingError
-from unspool.training import schedules
 from unspool.training.averaging import Average
 from unspool.training.distributed import HasLoss, World, flattened, parallel, rebuilt
 from unspool.training.optimizers import make_optimizer
@@ -110,15 +109,13 @@ class Updater:
             sums = Sums(sums.total + more.total, sums.count + more.count, sums.tokens + more.tokens)
         return sums
 
-    def step(self, update: int, count: int, progress: float, progress_after: float, factor: float) -> Tensor | None:
+    def step(self, count: int, learning_rate: float, progress: float) -> Tensor | None:
         """Clip the gradients and update the weights.
 
         Args:
-            update: Number of earlier updates.
             count: Number of targets over all batches and processes.
-            progress: Fraction of the training so far, between 0 and 1.
-            progress_after: The same, with this update.
-            factor: Factor of plateau and anneal on the learning rate, between 0 and 1.
+            learning_rate: Learning rate of the update.
+            progress: Fraction of the training so far, with this update, between 0 and 1.
 
         Returns:
             The gradient norm before clipping; None without clipping.
@@ -130,11 +127,11 @@ class Updater:
         norm = None
         if self.settings.clip is not None:
             norm = nn.utils.clip_grad_norm_(self._parameters, self.settings.clip)
-        self.learning_rate = schedules.learning_rate(self.settings, update, progress, factor)
+        self.learning_rate = learning_rate
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.optimizer.step()
-        self.average.update(progress_after)
+        self.average.update(progress)
         return norm
 
     def weights_are_finite(self) -> bool:

@@ -161,21 +161,24 @@ def test_a_saved_classifier_answers_alike(tmp_path):
     texts, labels = mirrored(120, seed=9)
     model = NgramClassifier.learn(texts, labels, 2)
     model.save(tmp_path)
-    loaded = NgramClassifier.load(tmp_path, several=False)
+    loaded = NgramClassifier.load(tmp_path, 2, several=False)
     assert np.array_equal(loaded.probabilities(texts), model.probabilities(texts))
-    assert NgramClassifier.load(tmp_path / "nowhere", several=False) is None
+    assert NgramClassifier.load(tmp_path / "nowhere", 2, several=False) is None
     record = json.loads((tmp_path / "ngrams.json").read_text())
     for damage in ({"entries": record["entries"][1:]}, {"entries": [*record["entries"][1:], record["entries"][1]]}):
         (tmp_path / "ngrams.json").write_text(json.dumps(record | damage))
         with pytest.raises(ModelFolderError, match="the n-grams are damaged"):
-            NgramClassifier.load(tmp_path, several=False)
+            NgramClassifier.load(tmp_path, 2, several=False)
+    (tmp_path / "ngrams.json").write_text(json.dumps(record))
+    with pytest.raises(ModelFolderError, match=r"do not fit \d+ n-grams and 3 labels"):
+        NgramClassifier.load(tmp_path, 3, several=False)
     short = {name: record[name][1:] for name in ("entries", "counts")}
     (tmp_path / "ngrams.json").write_text(json.dumps(record | short))
     with pytest.raises(ModelFolderError, match="do not fit"):
-        NgramClassifier.load(tmp_path, several=False)
+        NgramClassifier.load(tmp_path, 2, several=False)
     (tmp_path / "ngrams.json").write_text(json.dumps(record | {"format": 9}))
     with pytest.raises(ModelFolderError, match="newer Unspool"):
-        NgramClassifier.load(tmp_path, several=False)
+        NgramClassifier.load(tmp_path, 2, several=False)
 
 
 def test_empty_texts_get_an_answer_and_no_texts_an_error():

@@ -19,7 +19,15 @@ from unspool import Cell, Classifier, LanguageModel
 from unspool.errors import TrainingError
 from unspool.training import Progress, Reporter
 
-SMALL: dict[str, Any] = {"hidden": 6, "embedding": 5, "epochs": 3, "dropout": 0.4, "batch_tokens": 40, "device": "cpu"}
+SMALL: dict[str, Any] = {
+    "hidden": 6,
+    "embedding": 5,
+    "epochs": 3,
+    "dropout": 0.4,
+    "batch_tokens": 40,
+    "device": "cpu",
+    "plan": False,
+}
 
 
 class NoisyState(NamedTuple):

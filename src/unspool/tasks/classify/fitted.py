@@ -107,5 +107,6 @@ class FittedClassifier(Fitted):
     def load(cls, folder: Path, settings: ClassifierSettings) -> Self:
         """See `Fitted.load`."""
         fitted = load_input(folder, settings)
-        linear = NgramClassifier.load(folder, several=settings.several)
-        return cls(fitted, Labels.load(folder), settings.several, load_calibration(folder), linear)
+        labels = Labels.load(folder)
+        linear = NgramClassifier.load(folder, len(labels), several=settings.several)
+        return cls(fitted, labels, settings.several, load_calibration(folder), linear)

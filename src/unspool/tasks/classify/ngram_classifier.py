@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self, cast
+from typing import Annotated, Any, Self, cast
 
 import msgspec
 import numpy as np
@@ -205,8 +205,13 @@ class NgramClassifier:
         checkpoint.write(folder / "ngrams.safetensors", tensors, {"format": _FORMAT})
 
     @classmethod
-    def load(cls, folder: Path, *, several: bool) -> Self | None:
+    def load(cls, folder: Path, classes: int, *, several: bool) -> Self | None:
         """Read the files that `save` wrote; return None if there are none.
+
+        Args:
+            folder: Folder of the files.
+            classes: Number of classes or labels.
+            several: Whether a text may have any number of labels.
 
         Raises:
             ModelFolderError: If a file is damaged, or of a newer version.
@@ -225,8 +230,11 @@ class NgramClassifier:
         file = folder / "ngrams.safetensors"
         tensors, _ = checkpoint.read(file)
         weights, bias = tensors.get("weights"), tensors.get("bias")
-        if weights is None or bias is None or weights.shape != (len(features), len(bias)):
-            raise ModelFolderError(f"{file} is damaged: its weights do not fit the {len(features)} n-grams")
+        shapes = [None if part is None else tuple(part.shape) for part in (weights, bias)]
+        if weights is None or bias is None or shapes != [(len(features), classes), (classes,)]:
+            raise ModelFolderError(
+                f"{file} is damaged: its weights do not fit {len(features)} n-grams and {classes} labels"
+            )
         checkpoint.refuse_not_finite(tensors, file)
         return cls(features, weights.float(), bias.float(), several=several)
 
@@ -245,13 +253,17 @@ class NgramClassifier:
         return best[1]
 
 
+_Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+_LONGEST_NGRAM = 64  # words or characters, for model folders from others
+
+
 class _Record(msgspec.Struct, forbid_unknown_fields=True):
     format: int
-    orders: int
-    longest: int
-    texts: int
+    orders: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST_NGRAM)]
+    longest: Annotated[int, msgspec.Meta(ge=0, le=_LONGEST_NGRAM)]
+    texts: _Count
     entries: list[str]
-    counts: list[int]
+    counts: list[_Count]
 
 
 def _entries(words: Sequence[str], orders: int, longest: int) -> Iterator[str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from unspool.tasks.running.planning import Rules, Size
 
 __all__ = ["RULES"]
 
-_UPDATES = 2000  # updates after which more time does not help
+_UPDATES = 2500  # updates after which more time does not help
 
 
 def _suits(settings: Any) -> bool:
@@ -20,8 +21,15 @@ def _epochs(per_epoch: int) -> int:
     return max(4, min(40, round(_UPDATES / per_epoch)))
 
 
+def _data(settings: Any, examples: Any) -> Mapping[str, object]:
+    """Choose smaller batches for few examples, so that an epoch has enough updates."""
+    count = len(examples.values)
+    return {"training.batch_size": 64 if count >= 3000 else 32 if count >= 1000 else 16}
+
+
 RULES = Rules(
     minutes=5,
+    data=_data,
     values={
         "label_smoothing": 0.1,
         "network.dropout": 0.5,
@@ -31,8 +39,7 @@ RULES = Rules(
         "network.initialization": "orthogonal",
         "network.forget_bias": 1.0,
         "training.batch_tokens": 1000,
-        "training.batch_size": 64,
-        "training.learning_rate": 2e-3,
+        "training.learning_rate": 4e-3,
         "training.weight_decay": 0.1,
         "training.beta2": 0.99,
         "training.schedule": "cosine",

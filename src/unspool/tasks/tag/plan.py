@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from unspool.tasks.running.planning import Rules, Size
@@ -20,8 +21,15 @@ def _epochs(per_epoch: int) -> int:
     return max(6, min(30, round(_UPDATES / per_epoch)))
 
 
+def _data(settings: Any, examples: Any) -> Mapping[str, object]:
+    """Choose smaller batches for few examples, so that an epoch has enough updates."""
+    count = len(examples.words)
+    return {"training.batch_size": 64 if count >= 3000 else 32 if count >= 1000 else 16}
+
+
 RULES = Rules(
     minutes=5,
+    data=_data,
     values={
         "network.dropout": 0.5,
         "network.variational": True,
@@ -29,7 +37,6 @@ RULES = Rules(
         "network.initialization": "orthogonal",
         "network.forget_bias": 1.0,
         "training.batch_tokens": 1000,
-        "training.batch_size": 64,
         "training.learning_rate": 4e-3,
         "training.beta2": 0.99,
         "training.schedule": "cosine",

@@ -170,7 +170,12 @@ class KneserNey:
                 raise ValueError(f"an array of the {len(levels) + 1}-grams is missing")
             level = _Level(*parts)  # type: ignore[arg-type]
             fits = len(level.discounted) == len(level.keys) > 0 and len(level.backoff) == contexts
-            if not fits or level.keys.dtype != np.int64 or not _ascends(level.keys, contexts * vocab_size):
+            kinds = [part.dtype for part in level]
+            if (
+                not fits
+                or kinds != [np.int64, np.float32, np.float32]
+                or not _ascends(level.keys, contexts * vocab_size)
+            ):
                 raise ValueError(f"the {len(levels) + 1}-grams do not fit the shorter ones")
             if not all(np.isfinite(part).all() and (part >= 0).all() for part in (level.discounted, level.backoff)):
                 raise ValueError(f"a probability of the {len(levels) + 1}-grams is not finite, or is below 0")
