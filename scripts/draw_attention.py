@@ -21,7 +21,7 @@ def main() -> None:
     chosen = parser.parse_args()
     chance = Random(1)
     texts = [" ".join(chance.choices("abcdefgh", k=chance.randint(3, 10))) for _ in range(8000)]
-    model = Translator(units="blank", hidden=64, embedding=32, epochs=8, threads=1)
+    model = Translator(units="blank", hidden=64, embedding=32, epochs=8, threads=1, plan=False)
     model.fit(texts, [text[::-1] for text in texts])
     write_trace(model.trace(chosen.text).select("attention"), chosen.out, overwrite=True)
 

@@ -265,7 +265,7 @@ def write_recipe(settings: Settings) -> str:
     """Return the settings as the text of a TOML recipe."""
     import tomli_w
 
-    return tomli_w.dumps(_without_none(to_record(settings)))
+    return tomli_w.dumps(_in_toml(to_record(settings), to_record(type(settings)())))
 
 
 def nearest(name: str, names: typing.Iterable[str]) -> str:
@@ -389,12 +389,17 @@ def _merged(defaults: dict[str, Any], record: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _without_none(tree: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        key: _without_none(value) if isinstance(value, Mapping) else value
-        for key, value in tree.items()
-        if value is not None
-    }
+def _in_toml(tree: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record for TOML, which has no None: the word none stands for it, where the default is another value."""
+    kept: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            kept[key] = _in_toml(value, defaults[key])
+        elif value is not None:
+            kept[key] = value
+        elif defaults[key] is not None:
+            kept[key] = "none"
+    return kept
 
 
 def _plain(message: str) -> str:

@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from command_line import SMALL, SMALL_WRITER, files_in
+from command_line import SMALL, SMALL_WRITER, files_in, write_text
 
 from unspool import Classifier, load
 from unspool.errors import Interrupted, for_command_line
@@ -266,6 +266,35 @@ def test_inspect_shows_the_gates_and_writes_files(shell, models, tmp_path):
 def test_inspect_names_the_nearest_array(shell, models):
     outcome = shell("inspect", models / "classifier", "a", "--array", "layer 1 forward / forgot", code=2)
     assert "did you mean 'layer 1 forward / forget'?" in outcome.stderr
+
+
+def test_info_gives_the_recipe_that_repeats_a_training_with_a_time_limit(shell, tmp_path):
+    data = write_text(tmp_path / "novel.txt", count=300)
+    shell(
+        "train",
+        "write",
+        data,
+        "--out",
+        tmp_path / "a",
+        "--minutes",
+        0.02,
+        "--epochs",
+        300,
+        "--hidden",
+        9,
+        "--clip",
+        "none",
+    )
+    recipe = tmp_path / "again.toml"
+    recipe.write_text(shell("info", tmp_path / "a", "--recipe").stdout)
+    assert recipe.read_text().startswith(f"# unspool train write {data} --recipe RECIPE --out FOLDER\n")
+    shell("train", "write", data, "--out", tmp_path / "b", "--recipe", recipe)
+    one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in "ab")
+    assert one == other
+    records = [json.loads((tmp_path / name / "unspool.json").read_text()) for name in "ab"]
+    assert records[0]["training"]["updates"] == records[1]["training"]["updates"] < 300 * 8
+    assert records[0]["settings"]["training"]["clip"] is None is records[1]["settings"]["training"]["clip"]
+    assert "pass one of them" in shell.refuses("info", tmp_path / "a", "--recipe", "--json", code=2)
 
 
 def test_info_says_what_a_folder_holds_without_torch(shell, models):

@@ -43,6 +43,8 @@ _SETTINGS: dict[str, Any] = {
     "device": "cpu",
     "threads": 1,  # for networks this small, thread synchronisation costs more than it saves
     "seed": 1,
+    "plan": False,
+    "ngrams": False,  # the networks alone are compared
 }
 _TRAIN, _VALID, _TEST = 8000, 600, 2100
 _TRAIN_NOUNS, _TEST_NOUNS = 4, 6  # most nouns between subject and verb, in training and in the test

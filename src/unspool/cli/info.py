@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from unspool.cli.flags import SETTINGS
 from unspool.cli.open_model import recorded_settings
 from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, result, result_json
-from unspool.errors import counted, for_command_line, printable
+from unspool.errors import UsageError, counted, for_command_line, printable
 
 if TYPE_CHECKING:
     from unspool.tasks.running.model_folder import Record
@@ -24,14 +25,20 @@ __all__ = ["info"]
 @click.command(epilog=example("unspool info my-model"))
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Write everything as one line of JSON.")
+@click.option("--recipe", is_flag=True, help="Write the recipe that repeats the training, a file of settings in TOML.")
 @common
-def info(model: Path, as_json: bool) -> None:
+def info(model: Path, as_json: bool, recipe: bool) -> None:
     """Summarise a model folder: network, data, scores, and settings that differ from the defaults."""
     import msgspec
 
     from unspool.tasks.running.model_folder import read_record
 
+    if recipe and as_json:
+        raise UsageError("--json and --recipe are two forms of output; pass one of them")
     record = read_record(model)
+    if recipe:
+        result(_recipe(model, record).rstrip("\n"))
+        return
     changed = _changed_settings(model, record)
     best = None if record.complete else _best_so_far(model, record)
     if as_json:
@@ -51,6 +58,19 @@ def info(model: Path, as_json: bool) -> None:
     if record.metrics:
         lines += ["", scores_beside_baselines(record.metrics, record.baselines)]
     result("\n".join(printable(part, 10_000) for line in lines for part in line.split("\n")))
+
+
+def _recipe(folder: Path, record: Record) -> str:
+    """Return all settings of a training in TOML, with the course of a training that had a time limit."""
+    from unspool.settings import write_recipe
+
+    if record.task not in SETTINGS:
+        raise UsageError(f"{folder} holds a model of the task {record.task!r}, which this Unspool does not know")
+    settings = recorded_settings(folder, record)
+    if course := record.training.get("course"):
+        settings = settings.replace(**{"training.course": course})
+    paths = " ".join(shlex.quote(path) for path in record.data.get("train", {}).get("paths", ()))
+    return f"# unspool train {record.task} {paths or 'DATA'} --recipe RECIPE --out FOLDER\n{write_recipe(settings)}"
 
 
 def _best_so_far(folder: Path, record: Record) -> Best | None:
