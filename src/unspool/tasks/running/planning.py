@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -98,7 +99,7 @@ class _Planner:
         if not rules.suits(task.settings):
             return self.chosen, None
         self._choose(rules.values)
-        per_epoch = len(self._source())
+        per_epoch = math.ceil(len(self._source()) / task.settings.training.accumulate)
         self._choose({"training.epochs": rules.epochs(per_epoch)})
         updates, minutes = task.settings.training.epochs * per_epoch, task.settings.training.minutes
         seconds = self._choose_size(updates, minutes)
