@@ -58,7 +58,7 @@ def write_text(path, count=60, seed=0):
     return path
 
 
-SMALL = ("--hidden", "4", "--embedding", "3", "--epochs", "1", "--device", "cpu", "--seed", "1")
+SMALL = ("--hidden", "4", "--embedding", "3", "--epochs", "1", "--device", "cpu", "--seed", "1", "--no-plan")
 SMALL_TAGGER = (*SMALL, "--character-hidden", "4", "--character-embedding", "3")
 SMALL_WRITER = (*SMALL, "--batch-size", "2", "--steps", "8")
 

@@ -324,7 +324,17 @@ def test_compare_gives_each_network_the_same_budget(shell, models, tmp_path):
     assert len(table) == 2 + 3 + 2
     assert table[0].startswith("| on test | accuracy |")
     alone = shell(
-        "train", "classify", *words[2:], "--cell", "elman", "--batch-size", "10", "--out", tmp_path / "m", "--json"
+        "train",
+        "classify",
+        *words[2:],
+        "--no-ngrams",
+        "--cell",
+        "elman",
+        "--batch-size",
+        "10",
+        "--out",
+        tmp_path / "m",
+        "--json",
     )
     assert json.loads(alone.stdout)["test"] == record["networks"][1]["scores"]
 
@@ -345,7 +355,17 @@ def test_compare_gives_mean_and_interval_over_seeds(shell, models, tmp_path):
     assert "-- elman, seed 3 --" in done.stderr
     assert (tmp_path / "t.md").read_text().count(" ± ") >= 4
     alone = shell(
-        "train", "classify", *words[2:-5], "--cell", "elman", "--seed", "2", "--out", tmp_path / "m", "--json"
+        "train",
+        "classify",
+        *words[2:-5],
+        "--no-ngrams",
+        "--cell",
+        "elman",
+        "--seed",
+        "2",
+        "--out",
+        tmp_path / "m",
+        "--json",
     )
     assert json.loads(alone.stdout)["test"] == record["networks"][1]["runs"][1]["scores"]
 

@@ -50,12 +50,20 @@ def test_epochs_end_a_training_that_the_limit_does_not():
     assert pace.course(300).startswith("0:0.0:")
 
 
+def test_a_training_that_outlasts_its_schedule_is_repeated_to_its_end():
+    pace = Pace(10, [(0, 0.0, 0.25)], timed=True)
+    assert pace.at(4) == pace.at(6) == 1
+    again = Pace(10, read_course(pace.course(6)))
+    assert [again.ends(update) for update in (4, 5, 6)] == [False, False, True]
+
+
 def test_the_course_repeats_the_progress_to_the_bit():
     noise = random.Random(3)
     pace, course = drive(lambda update: noise.uniform(0.1, 1.5), 300)
     again = Pace(7, read_course(pace.course(len(course))))
     assert [again.at(update) for update in range(len(course))] == course
     assert again.at(len(course)) == 1
+    assert [again.ends(len(course) + more) for more in (-1, 0, 1)] == [False, True, True]
     assert write_course(again.knots) == pace.course(len(course))
 
 

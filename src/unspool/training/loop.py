@@ -210,7 +210,7 @@ class _Run:
         if self.settings.patience is not None and self.state.waiting >= self.settings.patience:
             return "patience"
         if self.course is not None:
-            over = self.pace.at(self.state.update) >= 1
+            over = self.pace.ends(self.state.update)
         else:
             over = self._seconds_to_train() <= 0
         if over:

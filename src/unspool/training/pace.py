@@ -61,8 +61,12 @@ class Pace:
         """Return the knots as text, with the end of the training after some updates; None without a time limit."""
         if not self.knots:
             return None
-        last = [] if self.at(updates) >= 1.0 else [(updates, 1.0, 0.0)]
-        return write_course([knot for knot in self.knots if knot[0] < updates or not last] + last)
+        return write_course([*(knot for knot in self.knots if knot[0] < updates), (updates, 1.0, 0.0)])
+
+    def ends(self, update: int) -> bool:
+        """Return whether a repeated training ends before an update: its last knot stands at the end."""
+        end, _, slope = self.knots[-1]
+        return slope == 0 and update >= end
 
 
 def write_course(knots: Sequence[Knot]) -> str:
