@@ -1,0 +1,4 @@
+from .result import Trial, Tuning
+from .tune import tune
+
+__all__ = ["Trial", "Tuning", "tune"]
