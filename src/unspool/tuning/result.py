@@ -85,7 +85,7 @@ class Tuning:
     test: Mapping[str, float] = field(default_factory=dict)
     """Scores of the best model on the test data; empty without test data, and before the end."""
     importance: Mapping[str, float] = field(default_factory=dict)
-    """Share of each tuned setting in the differences between scores; empty with too few trials."""
+    """Share of each tuned setting in what decides the score of a trial; empty with too few trials."""
     seconds: float = 0.0
     """Elapsed time, earlier sessions included."""
     files: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -173,7 +173,8 @@ class Tuning:
         """Return what the table leaves out: numbers of trials, test scores, important settings, failures."""
         states = [trial.state for trial in self.trials]
         counts = [f"{states.count('complete')} of {len(states)} trials had the full length of {self._full}"]
-        counts += [f"{states.count('stopped')} were stopped earlier"] * bool(states.count("stopped"))
+        stopped = states.count("stopped")
+        counts += [f"{stopped} {'was' if stopped == 1 else 'were'} stopped earlier"] * bool(stopped)
         counts += [f"{states.count('failed')} failed"] * bool(states.count("failed"))
         lines = ["; ".join(counts)]
         if self.test:
@@ -182,7 +183,7 @@ class Tuning:
         if self.importance:
             shorts = short_names(self.settings)
             shares = ", ".join(f"{shorts[name]} {share:.0%}" for name, share in self.importance.items())
-            lines.append(f"share in the differences at {self.lengths.title(0)}: {shares}")
+            lines.append(f"what decides the score at {self.lengths.title(0)}: {shares}")
         return "\n".join(lines)
 
     def record(self) -> dict[str, Any]:

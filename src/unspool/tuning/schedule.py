@@ -95,12 +95,15 @@ class Schedule:
 
     def _loop(self, interrupts: Interrupts) -> None:
         while True:
-            while self.pool.has_room and (job := self._next()) is not None:
+            while not interrupts.requested and self.pool.has_room and (job := self._next()) is not None:
                 self.pool.start(job)
+            if interrupts.requested:
+                self.pool.stop()
+                raise self.interrupted()
             if not self.pool.running or self.timer.left() <= 0:
                 return
             outcome = self.pool.wait(_POLL, self.timer.deadline)
-            if interrupts.requested or (outcome is not None and outcome.interrupted):
+            if outcome is not None and outcome.interrupted:
                 self.pool.stop()
                 raise self.interrupted()
             if outcome is not None:

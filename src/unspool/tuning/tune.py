@@ -420,7 +420,7 @@ class _Session:
         """Score the best model on the test data, unless it was scored on them before."""
         best = best_record(self.folder)
         facts = self.record.data["test"]
-        if best is None or best.data.get("test", {}).get("sha256") == facts["sha256"]:
+        if best is None or ("test" in best.metrics and best.data["test"]["sha256"] == facts["sha256"]):
             return
         cell: Any = self.own_cell or split_name(best.settings.get("network", {}).get("cell", "lstm"))[0]
         task = self.kind.load(self.folder / BEST, cell=None if isinstance(cell, str) and is_built_in(cell) else cell)
