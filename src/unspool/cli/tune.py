@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,7 +56,7 @@ def _resume_command() -> click.Command:
 
 
 def _task_command(name: str) -> click.Command:
-    path = click.Path(path_type=Path)
+    path, data = click.Path(path_type=Path), shlex.split(TASKS[name].train_example)[2:]
     ordinary = [
         click.Option(["--out"], type=path, metavar="FOLDER", required=True, help="New folder for the tuning."),
         click.Option(["--resume"], is_flag=True, help="Resume the tuning in FOLDER, or begin one."),
@@ -74,10 +75,14 @@ def _task_command(name: str) -> click.Command:
         name,
         ordinary,
         callback=lambda **values: _tune(name, **values),
-        example=f"unspool tune {shlex.join(shlex.split(TASKS[name].train_example)[2:4])} --out my-tuning --minutes 60",
+        example=f"unspool tune {shlex.join(itertools.takewhile(_is_data, data))} --out my-tuning --minutes 60",
     )
     command.params += settings_options(TASKS[name].settings, leave_out=_OWN)
     return command
+
+
+def _is_data(word: str) -> bool:
+    return not word.startswith("--")
 
 
 def _minutes(default: float | None) -> click.Option:

@@ -279,13 +279,15 @@ class _Session:
                     splits = self._prepare()
             except KeyboardInterrupt:
                 raise Interrupted("stopped before the first trial; start again as before") from None
-            schedule = self._schedule(timer)
             self._introduce(splits)
+            test = splits.test
+            del splits  # the trainings read the data themselves
+            schedule = self._schedule(timer)
             schedule.run(interrupts)
             try:
                 with interrupts.at_once():
-                    if splits.test is not None:
-                        self._score_test(splits.test)
+                    if test is not None:
+                        self._score_test(test)
             except KeyboardInterrupt:
                 raise schedule.interrupted() from None
             return replace(schedule.result(), importance=schedule.search.importance())
