@@ -161,7 +161,7 @@ def _tune(
 
 
 def _resume(folder: Path, minutes: float | None, trials: int | None, jobs: int | None, json: bool) -> None:
-    from unspool.tuning.tune import resume_tuning
+    from unspool.tuning.session import resume_tuning
 
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder; name the folder of a tuning: unspool tune --resume FOLDER")

@@ -1,4 +1,4 @@
-from .result import Trial, Tuning
-from .tune import tune
+from .result import Training, Trial, Tuning
+from .session import tune
 
-__all__ = ["Trial", "Tuning", "tune"]
+__all__ = ["Training", "Trial", "Tuning", "tune"]
