@@ -198,6 +198,29 @@ def test_time_before_a_resume_counts(tmp_path):
     assert over.seconds > 31 * 60
 
 
+def test_the_time_limit_cuts_a_training(tmp_path):
+    out = tmp_path / "t"
+    with pytest.raises(TrainingError, match="the time was up before the first training had ended"):
+        tuned(out, minutes=0.04, epochs=1_000_000, patience=None)
+    assert trainings(out) == []
+    assert (out / "trials/0000-0/unspool.json").is_file()  # a resume goes on with it
+
+
+def test_a_signal_inside_of_a_training_stops_the_tuning(tmp_path, monkeypatch):
+    fit = Classifier.fit
+
+    def interrupted(self, *data, **options):
+        if "0001" in str(options["out"]):
+            raise Interrupted("stopped; all is saved")
+        return fit(self, *data, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "fit", interrupted)
+        with pytest.raises(Interrupted, match=r"stopped after 1 trial, .*; go on with: unspool\.tune\(\.\.\., out="):
+            tuned(tmp_path / "t")
+    assert [trial.state for trial in tuned(tmp_path / "t", resume=True).trials].count("running") == 0
+
+
 def test_a_trial_that_fails_is_counted_and_the_others_go_on(tmp_path, monkeypatch):
     fit = Classifier.fit
 
