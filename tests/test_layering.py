@@ -14,6 +14,7 @@ ROOT = Path(unspool.__file__).parent
 
 ROWS = [
     {"cli", "studio"},
+    {"tuning"},
     {"samples", "tasks"},
     {"training", "inspection", "export"},
     {"inputs"},

@@ -10,12 +10,14 @@ from . import models as models
 from . import settings as settings
 from . import tasks as tasks
 from . import training as training
+from . import tuning as tuning
 from .cells import Cell, LinearCell
 from .engine import explain, unroll
 from .errors import UnspoolError
 from .inspection import Trace
 from .layers import Recurrent
 from .tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, compare, load
+from .tuning import tune
 
 __all__ = [
     "Algorithm",
@@ -46,6 +48,8 @@ __all__ = [
     "settings",
     "tasks",
     "training",
+    "tune",
+    "tuning",
     "unroll",
 ]
 

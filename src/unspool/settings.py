@@ -236,8 +236,12 @@ def to_record(settings: Settings) -> dict[str, Any]:
     return typing.cast(dict[str, Any], msgspec.to_builtins(settings))
 
 
-def read_recipe(path: Path) -> dict[str, object]:
+def read_recipe(path: Path, what: str = "recipe") -> dict[str, object]:
     """Read a TOML recipe into dotted names.
+
+    Args:
+        path: The file.
+        what: Name of the file's content in messages.
 
     Raises:
         SettingError: If the file is missing, unreadable, or not TOML.
@@ -246,18 +250,18 @@ def read_recipe(path: Path) -> dict[str, object]:
         with open_pipe(path) as file:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
-            raise SettingError(f"{path}: larger than {_LARGEST >> 20} MiB; expected a recipe, a file in TOML")
+            raise SettingError(f"{path}: larger than {_LARGEST >> 20} MiB; expected a {what}, a file in TOML")
         tree = tomllib.loads(content.decode())
     except FileNotFoundError:
-        raise SettingError(f"{path}: no such recipe file") from None
+        raise SettingError(f"{path}: no such {what} file") from None
     except IsADirectoryError:
-        raise SettingError(f"{path}: a folder; expected a recipe, a file in TOML") from None
+        raise SettingError(f"{path}: a folder; expected a {what}, a file in TOML") from None
     except TimeoutError as error:
         raise SettingError(f"{path}: {error}") from None
     except OSError as error:
-        raise SettingError(f"{path}: the recipe can't be read: {error.strerror or error}") from None
+        raise SettingError(f"{path}: the {what} can't be read: {error.strerror or error}") from None
     except (ValueError, RecursionError) as error:
-        raise SettingError(f"{path}: not a TOML recipe: {error}") from None
+        raise SettingError(f"{path}: not a TOML {what}: {error}") from None
     return dict(_flatten(tree))
 
 

@@ -15,7 +15,8 @@ HEAVY = ("torch", "numpy", "tokenizers", "rich")
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["train", "classify", "--help"], ["compare", "tag", "--help"], ["trian"]]
+    "words",
+    [["--help"], ["train", "classify", "--help"], ["compare", "tag", "--help"], ["tune", "write", "--help"], ["trian"]],
 )
 def test_help_imports_nothing_heavy(words):
     program = (

@@ -493,7 +493,7 @@ def test_doctor_lists_versions_devices_and_extras(shell):
     record = json.loads(shell("doctor", "--json").stdout)
     assert record["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
     assert record["devices"][0].startswith("cpu")
-    assert set(record["extras"]) == {"parquet", "tensorboard", "yaml"}
+    assert set(record["extras"]) == {"parquet", "tensorboard", "tune", "yaml"}
 
 
 def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):
@@ -503,9 +503,9 @@ def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):
     assert "missing; it reads .parquet files: pip install -c constraints.txt '.[parquet]'" in shell("doctor").stdout
 
 
-@pytest.mark.parametrize("verb", ["train", "compare"])
+@pytest.mark.parametrize("verb", ["train", "compare", "tune"])
 def test_training_needs_a_file(shell, tmp_path, verb):
-    out = ("--out", tmp_path / "m") if verb == "train" else ()
+    out = () if verb == "compare" else ("--out", tmp_path / "m")
     assert "save it to a file" in shell.refuses(verb, "classify", "-", *out, stdin="a\tb\n", code=2)
     assert files_in(tmp_path) == set()
 

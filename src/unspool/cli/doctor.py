@@ -32,6 +32,7 @@ _EXTRAS = {  # module, package, purpose
     "parquet": ("pyarrow", "pyarrow", "reads .parquet files"),
     "yaml": ("yaml", "PyYAML", "reads questions and answers in YAML"),
     "tensorboard": ("tensorboardX", "tensorboardX", "writes the training log for TensorBoard"),
+    "tune": ("optuna", "optuna", "searches settings"),
 }
 
 

@@ -33,6 +33,7 @@ VERBS = {
     "generate": "Generate text with a language model.",
     "inspect": "Show predictions, attention, gates and states on one text.",
     "compare": "Train several networks with an equal budget and tabulate their scores.",
+    "tune": "Search the settings that score best within a time limit.",
     "bench": "Benchmark a cell on this machine against torch.nn and the plain loop.",
     "info": "Summarise a model folder: network, data, scores, settings.",
     "doctor": "List the versions, devices and missing packages of this machine.",

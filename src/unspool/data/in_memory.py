@@ -16,7 +16,7 @@ from unspool.data.forms import all_forms
 from unspool.data.rows import Row
 from unspool.errors import DataError, UsageError, wording
 
-__all__ = ["DataSource", "Files", "RowsInMemory", "are_files", "rows_in_memory"]
+__all__ = ["DataSource", "Files", "RowsInMemory", "are_files", "reusable", "rows_in_memory"]
 
 _ONE_WORD = re.compile(r"[\w./~:\\-]+", re.ASCII)
 _MISSING = ("NAType", "NaTType")  # types of missing values in pandas
@@ -97,6 +97,13 @@ def rows_in_memory(data: Any, labels: Any, names: Sequence[str], *, part: str = 
         digest.update(json.dumps(str(row) if isinstance(row, DataError) else row.values, sort_keys=True).encode())
         rows.append(row)
     return RowsInMemory(tuple(rows), digest.hexdigest())
+
+
+def reusable(data: Any) -> Any:
+    """Convert iterators to lists, also inside a tuple, so that data can be read more than once."""
+    if type(data) is tuple:
+        return tuple(map(reusable, data))
+    return list(data) if isinstance(data, Iterator) else data
 
 
 def _exists(path: str) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from unspool.data.in_memory import reusable
 from unspool.errors import (
     BackendError,
     CellError,
@@ -22,7 +22,8 @@ from unspool.errors import (
     option,
 )
 from unspool.settings import Settings, make, nearest
-from unspool.tasks.catalog import TASKS, task_entry
+from unspool.tasks.catalog import TASKS
+from unspool.tasks.classes import resolve_task
 from unspool.tasks.comparison import Comparison, Run
 from unspool.tasks.entry import TaskEntry, one_of
 from unspool.training.progress import Progress, Reporter, report_to
@@ -89,14 +90,14 @@ def compare(
         Interrupted: On ctrl-C; `on_run` has received the completed runs.
         TrainingError: If every run failed, the error of the first run; CellError, BackendError and DecodingError too.
     """
-    entry, kind = _task(task)
+    entry, kind = resolve_task(task)
     equal: Any = make(
         entry.settings, values, base=settings or make(entry.settings, {"training.patience": None, **entry.compared})
     )
-    fit = {"valid": _reusable(valid), "test": _reusable(test), "reporter": reporter, "callbacks": callbacks}
+    fit = {"valid": reusable(valid), "test": reusable(test), "reporter": reporter, "callbacks": callbacks}
     plan = _Plan(entry, kind, equal, _networks(entry, networks, values), _seeds(seeds, equal.training.seed))
     plan.check()
-    return plan.run(tuple(map(_reusable, data)), fit, baselines=baselines, on_run=on_run)
+    return plan.run(tuple(map(reusable, data)), fit, baselines=baselines, on_run=on_run)
 
 
 @dataclass
@@ -205,18 +206,6 @@ def _with(comparison: Comparison, runs: Sequence[Run], task: Task[Any, Any]) -> 
     )
 
 
-def _task(task: str | type[Task[Any, Any]]) -> tuple[TaskEntry, type[Task[Any, Any]]]:
-    """Return the catalog entry and the class of a task."""
-    from unspool.tasks.classes import task_class
-
-    if isinstance(task, str):
-        entry = task_entry(task)
-        return entry, task_class(entry.name)
-    if not (inspect.isclass(task) and getattr(task, "name", None) in TASKS):
-        raise UsageError(f"{task!r} is no task: expected a class, as Classifier, or one of {', '.join(TASKS)}")
-    return TASKS[task.name], task
-
-
 def _seeds(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
     """Return the distinct seeds of a comparison."""
     if isinstance(seeds, int):
@@ -278,10 +267,3 @@ def _cell_name(entry: TaskEntry, network: str) -> str:
             problem = f"there is no cell {network!r}{nearest(network, names)}"
         raise UsageError(f"{problem}; choose among {', '.join(names)}, or name a cell of your own as my_file.py:MyCell")
     return cell_name(network)
-
-
-def _reusable(data: Any) -> Any:
-    """Convert iterators to lists, also inside a tuple, so that data can be read more than once."""
-    if type(data) is tuple:
-        return tuple(map(_reusable, data))
-    return list(data) if isinstance(data, Iterator) else data

@@ -63,6 +63,8 @@ class Trainable(ABC, Generic[E, F]):
         self.model: Any = None
         self.record: Record | None = None
         self._skipped = 0
+        self._scores_test = True
+        """Whether a training scores the test data; otherwise it holds them out unseen."""
         self._unfinished: str | None = None
         """Warning for users of the model if training is not complete."""
         self._read_as: Layout | None = None

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from unspool.tasks.contracts import Examples
     from unspool.tasks.trainable import Trainable
 
-__all__ = ["fit_task"]
+__all__ = ["data_facts", "fit_task", "read_splits"]
 
 D = TypeVar("D", bound="Examples")
 
@@ -120,6 +120,45 @@ def fit_task(
     task._scratch = None
 
 
+def read_splits(
+    task: Trainable[D, Any], train: DataSource, valid: DataSource | None, test: DataSource | None
+) -> Splits[D]:
+    """Read the data of a training, and hold out validation and test data that were not passed.
+
+    The task keeps the layout of the training data, and reads the other data the same way.
+    """
+    data = task.settings.data
+    for source in (train, valid, test):
+        if source is not None and not isinstance(source, RowsInMemory):
+            _refuse_streams(paths_of(source))
+    task._read_as, task._layout = None, Layout()
+    examples = task._read(train)
+    task._read_as = task._layout
+    held_out: dict[str, Data[D]] = {}
+    for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
+        if source is not None:
+            held_out[name] = Data.of(task._read(source), source)
+        elif fraction > 0:
+            examples, part = examples.divide(fraction, task.settings.training.seed)
+            if part is not None:
+                held_out[name] = Data(part)
+    return Splits(Data.of(examples, train), held_out.get("valid"), held_out.get("test"))
+
+
+def data_facts(splits: Splits[Any]) -> dict[str, dict[str, Any]]:
+    """Return paths, sizes and hashes of the data for a record: train, valid and test."""
+    return {
+        name: {
+            "paths": list(part.paths),
+            **({"in_memory": True} if part.in_memory else {}),
+            **part.examples.sizes(),
+            "sha256": part.in_memory.sha256 if part.in_memory else part.examples.fingerprint(part.paths),
+        }
+        for name, part in splits._asdict().items()
+        if part is not None
+    }
+
+
 class _Fitting(Generic[D]):
     """One training of a task."""
 
@@ -172,23 +211,10 @@ class _Fitting(Generic[D]):
         return way_on(out, self.task.settings, overwrite=out != self.folder)
 
     def read(self, train: DataSource, valid: DataSource | None, test: DataSource | None) -> Splits[D]:
-        """Read the data, and hold out validation and test data that were not passed."""
-        task, data = self.task, self.task.settings.data
-        for source in (train, valid, test):
-            if source is not None and not isinstance(source, RowsInMemory):
-                _refuse_streams(paths_of(source))
-        task._read_as, task._layout = None, Layout()
-        examples = task._read(train)
-        self.layout = task._read_as = task._layout
-        held_out: dict[str, Data[D]] = {}
-        for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
-            if source is not None:
-                held_out[name] = Data.of(task._read(source), source)
-            elif fraction > 0:
-                examples, part = examples.divide(fraction, task.settings.training.seed)
-                if part is not None:
-                    held_out[name] = Data(part)
-        return Splits(Data.of(examples, train), held_out.get("valid"), held_out.get("test"))
+        """Read the data, and remember the layout of the training data."""
+        splits = read_splits(self.task, train, valid, test)
+        self.layout = self.task._read_as or Layout()
+        return splits if self.task._scores_test else splits._replace(test=None)
 
     def begin(self, splits: Splits[D]) -> Splits[D]:
         """Learn vocabularies. Several processes use those of the first, since unigram vocabularies vary."""
@@ -383,16 +409,7 @@ class _Fitting(Generic[D]):
         return f"more data, more epochs or a smaller {option('learning_rate', None)} may change that"
 
     def _new_record(self, splits: Splits[D]) -> Record:
-        data: dict[str, dict[str, Any]] = {
-            name: {
-                "paths": list(part.paths),
-                **({"in_memory": True} if part.in_memory else {}),
-                **part.examples.sizes(),
-                "sha256": part.in_memory.sha256 if part.in_memory else part.examples.fingerprint(part.paths),
-            }
-            for name, part in splits._asdict().items()
-            if part is not None
-        }
+        data = data_facts(splits)
         if self.layout.columns:
             data["train"]["columns"] = dict(self.layout.columns)
         settings = to_record(self.task.settings)
