@@ -77,7 +77,7 @@ def test_the_value_that_learns_wins(tmp_path):
     assert [trial.number for trial in result.trials] == [0, 1, 2]
     assert result.best.settings == {"training.learning_rate": 3e-2}
     assert result.best.state == "complete"
-    assert result.default.settings == {"training.learning_rate": 1e-3}
+    assert result.default.settings == {"training.learning_rate": 4e-3}  # planned
     assert result.default.state == "complete"  # never stopped
     assert {trial.settings["training.learning_rate"] for trial in result.trials[1:]} == {1e-9, 3e-2}
     assert result.metric == "nats"
@@ -107,11 +107,11 @@ def test_a_bad_trial_is_stopped_after_its_shortest_training(tmp_path):
 
 
 def test_a_finite_space_ends_when_all_was_tried(tmp_path):
-    result = tuned(tmp_path / "t", space={"learning_rate": [1e-3, 1e-2], "pooling": ["max", "mean"]}, trials=None)
+    result = tuned(tmp_path / "t", space={"learning_rate": [4e-3, 1e-2], "pooling": ["max", "mean"]}, trials=None)
     settings = [tuple(trial.settings.values()) for trial in result.trials]
     assert len(settings) == 4
     assert len(set(settings)) == 4
-    assert settings[0] == (1e-3, "max")  # the default
+    assert settings[0] == (4e-3, "mean")  # the default
 
 
 @pytest.mark.parametrize("length", [{"epochs": 3}, {"epochs": 400, "trial_minutes": 0.02}])
