@@ -16,7 +16,7 @@ from workloads.frontier_sets import Description
 __all__ = ["UNSPOOL", "compare", "fill", "pictures", "report"]
 
 UNSPOOL = "unspool"
-TABLE = ("<!-- table -->", "<!-- end of the table -->")
+PLACE = ("<!-- measured tables -->", "<!-- end of measured tables -->")
 """Marks of the place in a page that holds the tables."""
 
 Record = Mapping[str, Any]
@@ -182,7 +182,7 @@ def fill(page: str, record: Record, sets: Sets, shown: Sequence[str] = ()) -> st
     Raises:
         SystemExit: If the page has no marks.
     """
-    begin, end = TABLE
+    begin, end = PLACE
     before, mark, rest = page.partition(begin)
     _, other, after = rest.partition(end)
     if not mark or not other:
@@ -236,7 +236,7 @@ def compare(record: Record, earlier: Record, sets: Sets) -> list[str]:
 # ---- pictures --------------------------------------------------------------------------------------------------
 
 _WIDTH, _HEIGHT, _GAP, _ACROSS = 430, 250, 30, 2
-_LEFT, _TOP, _LINE = 52, 34, 17
+_LEFT, _TOP, _LINE = 52, 46, 17
 _STYLE = """
 svg{--ground:#fff;--ink:#222;--faint:#ddd;--c0:#c8102e;--c1:#33658a;--c2:#758e4f;--c3:#b8860b;--c4:#6d597a;--c5:#777}
 @media (prefers-color-scheme:dark){
@@ -301,7 +301,8 @@ def _panel(description: Description, cells: Sequence[Cell]) -> list[str]:
 
     better = "" if kind.higher else " (lower is better)"
     marks = [
-        f'<text class="title" x="4" y="18">{escape(description.title)}: {escape(description.measure)}{better}</text>'
+        f'<text class="title" x="4" y="16">{escape(description.title)}</text>',
+        f'<text x="4" y="32">{escape(description.measure)}{better}</text>',
     ]
     for tick in ticks:
         level = y(tick / kind.factor)
@@ -314,12 +315,12 @@ def _panel(description: Description, cells: Sequence[Cell]) -> list[str]:
     marks.append(
         f'<text x="{(_LEFT + _WIDTH) / 2}" y="{_TOP + _HEIGHT + 32}" text-anchor="middle">processor minutes</text>'
     )
-    methods = list(dict.fromkeys(cell.method for cell in cells))
-    for number, method in enumerate(methods):
-        points = [(x(cell.processor), y(cell.score)) for cell in cells if cell.method == method]
-        marks += _series(points, number % 6)
-        level = _TOP + _HEIGHT + 42 + _LINE * number
-        marks.append(f'<circle class="f{number % 6}" cx="{_LEFT}" cy="{level + 4}" r="4"/>')
+    colours = [UNSPOOL, *(name for name, peer in PEERS.items() if peer.task == description.task)]
+    for row, method in enumerate(dict.fromkeys(cell.method for cell in cells)):
+        colour = colours.index(method)
+        marks += _series([(x(cell.processor), y(cell.score)) for cell in cells if cell.method == method], colour)
+        level = _TOP + _HEIGHT + 42 + _LINE * row
+        marks.append(f'<circle class="f{colour}" cx="{_LEFT}" cy="{level + 4}" r="4"/>')
         marks.append(f'<text x="{_LEFT + 10}" y="{level + 8}">{escape(_title(method))}</text>')
     return marks
 

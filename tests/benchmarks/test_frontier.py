@@ -340,7 +340,7 @@ def test_the_report_says_wins_and_losses(frontier):
 def test_the_report_takes_its_place_on_a_page(frontier, tmp_path, capsys):
     file, page, assets = tmp_path / "figures.json", tmp_path / "page.md", tmp_path / "assets"
     file.write_text(json.dumps(figures()))
-    begin, end = "<!-- table -->", "<!-- end of the table -->"
+    begin, end = "<!-- measured tables -->", "<!-- end of measured tables -->"
     page.write_text(f"# Title\n\n{begin}\nold\n{end}\n\nLast.\n")
     words = ["--json", str(file), "--report", str(page), "--plots", str(assets)]
     for _ in range(2):  # the second time changes nothing
@@ -354,7 +354,7 @@ def test_the_report_takes_its_place_on_a_page(frontier, tmp_path, capsys):
         assert "![Score against processor minutes](assets/frontier-classify.svg)" in text
         assert text.count("| Unspool |") == 2
     page.write_text("no place")
-    with pytest.raises(SystemExit, match="expected the lines <!-- table -->"):
+    with pytest.raises(SystemExit, match="expected the lines <!-- measured tables -->"):
         frontier.main(words)
     with pytest.raises(SystemExit, match="pass --json FILE"):
         frontier.main(words[2:])
