@@ -64,7 +64,7 @@ class Process(NamedTuple):
     """Seconds by the clock."""
 
 
-def planned(
+def plan_runs(
     sets: Mapping[str, Description],
     methods: Sequence[str],
     minutes: Sequence[float | None],
@@ -119,19 +119,19 @@ def _peer(run: Run, data: DataSet) -> Process:
 def _launch(words: Sequence[str], minutes: float | None, **options: Any) -> Process:
     """Run a process with one thread; loading, validation and scoring may take ten minutes more than the limit."""
     environment = {**os.environ, **dict.fromkeys(_ONE_THREAD, "1")}
-    before, began = _used(), time.perf_counter()
+    before, began = _processor_time(), time.perf_counter()
     seconds = 3600.0 if minutes is None else 60 * (2 * minutes + 10)
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             words, text=True, capture_output=True, env=environment, timeout=seconds, check=False, **options
         )
-        output, errors, status = done.stdout, done.stderr, done.returncode
+        output, errors, status = process.stdout, process.stderr, process.returncode
     except subprocess.TimeoutExpired:
         output, errors, status = "", "", None
-    return Process(output, errors, status, _used() - before, time.perf_counter() - began)
+    return Process(output, errors, status, _processor_time() - before, time.perf_counter() - began)
 
 
-def _used() -> float:
+def _processor_time() -> float:
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
 
@@ -196,7 +196,7 @@ def read(path: Path) -> dict[str, Any]:
     return record  # type: ignore[no-any-return]
 
 
-def prepared(sets: Mapping[str, Description], scratch: Path) -> Iterator[tuple[str, DataSet]]:
+def prepare_sets(sets: Mapping[str, Description], scratch: Path) -> Iterator[tuple[str, DataSet]]:
     """Find the files of all sets; name those that are not there."""
     for name, description in sets.items():
         try:
@@ -205,7 +205,7 @@ def prepared(sets: Mapping[str, Description], scratch: Path) -> Iterator[tuple[s
             note(f"{description.title} is left out: {error}")
 
 
-def chosen_peers(options: argparse.Namespace) -> list[str]:
+def available_peers(options: argparse.Namespace) -> list[str]:
     """Return the peers that can take part; name those that are missing in one line."""
     reasons = {name: PEERS[name].missing() for name in options.peers}
     if missing := [f"{PEERS[name].title} ({reason})" for name, reason in reasons.items() if reason]:
@@ -215,25 +215,25 @@ def chosen_peers(options: argparse.Namespace) -> list[str]:
 
 def measure(options: argparse.Namespace, sets: Mapping[str, Description], store: Store) -> None:
     """Run what is missing."""
-    methods = [UNSPOOL, *chosen_peers(options)]
+    methods = [UNSPOOL, *available_peers(options)]
     minutes: Sequence[float | None] = (None,) if options.small else options.minutes
     with tempfile.TemporaryDirectory() as scratch:
-        ready = dict(prepared(sets, Path(scratch)))
-        runs = planned({name: sets[name] for name in ready}, methods, minutes, options.seeds)
+        sets_by_name = dict(prepare_sets(sets, Path(scratch)))
+        runs = plan_runs({name: sets[name] for name in sets_by_name}, methods, minutes, options.seeds)
         missing = [run for run in runs if not store.has(run)]
         if len(missing) < len(runs):
             note(f"{len(runs) - len(missing)} of {len(runs)} runs are there already")
         for number, run in enumerate(missing, 1):
-            record = execute(run, ready[run.data], store.conditions["commit"])
+            record = execute(run, sets_by_name[run.data], store.conditions["commit"])
             store.add(run, record)
-            result = record.get("error") or f"{ready[run.data].score} {record['score']:.4g}"
+            result = record.get("error") or f"{sets_by_name[run.data].score} {record['score']:.4g}"
             note(f"{number}/{len(missing)} {run}: {result}, {record['processor_seconds']:.0f} s of processor time")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark, or write its report."""
     options = _parser().parse_args(arguments)
-    sets = _selected(options)
+    sets = _select_sets(options)
     if options.report or options.plots:
         if options.json is None:
             raise SystemExit("--report and --plots need the figures: pass --json FILE")
@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _selected(options: argparse.Namespace) -> dict[str, Description]:
+def _select_sets(options: argparse.Namespace) -> dict[str, Description]:
     sets = SMALL if options.small else SETS
     for name in options.data or ():
         if name not in sets:
@@ -271,8 +271,8 @@ def _publish(record: Mapping[str, Any], options: argparse.Namespace) -> int:
             note(f"wrote {options.plots / name}")
     if options.report:
         page = options.report.read_text(encoding="utf-8")
-        shown = [path.name for path in sorted((options.report.parent / "assets").glob("frontier-*.svg"))]
-        options.report.write_text(fill(page, record, SETS, shown), encoding="utf-8")
+        images = [path.name for path in sorted((options.report.parent / "assets").glob("frontier-*.svg"))]
+        options.report.write_text(fill(page, record, SETS, images), encoding="utf-8")
         note(f"filled the table of {options.report}")
     return 0
 
@@ -295,11 +295,11 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _names(known: Sequence[str]) -> Any:
+def _names(choices: Sequence[str]) -> Any:
     def names(text: str) -> list[str]:
         for name in text.split(","):
-            if name not in known:
-                raise argparse.ArgumentTypeError(f"{name!r}: expected some of {', '.join(known)}")
+            if name not in choices:
+                raise argparse.ArgumentTypeError(f"{name!r}: expected some of {', '.join(choices)}")
         return [name for name in text.split(",") if name != "none"]
 
     return names

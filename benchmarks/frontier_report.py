@@ -140,16 +140,20 @@ def _title(method: str) -> str:
     return "Unspool" if method == UNSPOOL else PEERS[method].title
 
 
-def _text(description: Description, cell: Cell | None, expected: bool) -> str:
+def _text(description: Description, cell: Cell | None, limited: bool) -> str:
     if cell is None:
-        return "not measured" if expected else "–"
+        return "not measured" if limited else "–"
     failed = f"{cell.failed} of {cell.failed + len(cell.scores)} failed"
     if not cell.scores:
         return failed
     kind = KINDS[description.score]
     spread = f" ±{kind.factor * statistics.stdev(cell.scores):.{kind.digits}f}" if len(cell.scores) > 1 else ""
-    notes = [f"{cell.processor / 60:.1f} min", *([f"{len(cell.scores)} seeds"] if spread else [])]
+    notes = [_time(cell.processor), *([f"{len(cell.scores)} seeds"] if spread else [])]
     return f"{kind.text(cell.score)}{spread} ({', '.join([*notes, *([failed] if cell.failed else [])])})"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.1f} min"
 
 
 def _verdict(description: Description, cells: Sequence[Cell], minutes: float | None, *, adapts: bool = False) -> str:
@@ -176,8 +180,8 @@ def _verdict(description: Description, cells: Sequence[Cell], minutes: float | N
     return f"**{text}**" if word == "loss" else text
 
 
-def fill(page: str, record: Record, sets: Sets, shown: Sequence[str] = ()) -> str:
-    """Put the tables of all measured sets, and the pictures in `shown`, between the marks of a page.
+def fill(page: str, record: Record, sets: Sets, images: Sequence[str] = ()) -> str:
+    """Put the tables of all measured sets, and the `images`, between the marks of a page.
 
     Raises:
         SystemExit: If the page has no marks.
@@ -187,9 +191,9 @@ def fill(page: str, record: Record, sets: Sets, shown: Sequence[str] = ()) -> st
     _, other, after = rest.partition(end)
     if not mark or not other:
         raise SystemExit(f"the page has no place for the tables: expected the lines {begin} and {end}")
-    images = "\n\n".join(f"![Score against processor minutes]({'assets/' + name})" for name in shown)
+    pictures_here = "\n\n".join(f"![Score against processor minutes]({'assets/' + name})" for name in images)
     facts = _conditions(record)
-    body = "\n\n".join(part for part in (facts, images, report(record, sets)) if part)
+    body = "\n\n".join(part for part in (facts, pictures_here, report(record, sets)) if part)
     return f"{before}{begin}\n\n{body}\n\n{end}{after}"
 
 
@@ -212,12 +216,12 @@ def compare(record: Record, earlier: Record, sets: Sets) -> list[str]:
     """Return a warning for each score that differs from earlier figures, and a line that counts the comparisons."""
     places = ("data", "method", "minutes", "seed")
     new = {tuple(run[place] for place in places): run for run in record["runs"]}
-    lines, compared = [], 0
+    lines, comparisons = [], 0
     for old in earlier["runs"]:
         run = new.get(tuple(old[place] for place in places))
         if run is None or "error" in old:
             continue
-        compared += 1
+        comparisons += 1
         kind, name = KINDS[sets[old["data"]].score], f"{old['data']}, {_title(old['method'])}"
         if "error" in run:
             lines.append(f"warning: {name} failed: {run['error']}")
@@ -230,7 +234,7 @@ def compare(record: Record, earlier: Record, sets: Sets) -> list[str]:
                 f"more than {kind.tolerance:g}"
             )
     moved = f"{len(lines)} moved" if lines else "none moved"
-    return [*lines, f"frontier: {compared} scores compared with the stored ones, {moved} by more than the tolerance"]
+    return [*lines, f"frontier: {comparisons} scores compared with the stored ones, {moved} by more than the tolerance"]
 
 
 # ---- pictures --------------------------------------------------------------------------------------------------

@@ -6,11 +6,11 @@ from typing import Any
 
 from workloads.frontier_sets import DataSet
 
-from rivals.reading import labelled
+from rivals.reading import read_labelled
 
 __all__ = ["linear_texts"]
 
-_STRENGTHS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+_STRENGTHS = (0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 """Values of C, the inverse strength of the penalty; validation accuracy chooses."""
 
 
@@ -21,7 +21,7 @@ def linear_texts(data: DataSet, minutes: float | None, seed: int) -> dict[str, A
     from sklearn.metrics import f1_score
     from sklearn.pipeline import make_union
 
-    (texts, labels), (valid_texts, valid_labels), (test_texts, test_labels) = labelled(data)
+    (texts, labels), (valid_texts, valid_labels), (test_texts, test_labels) = read_labelled(data)
     features = make_union(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]"),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),

@@ -58,24 +58,24 @@ class PPM:
 
     def probability(self, history: str, symbol: str) -> float:
         """Return the probability of a symbol of the alphabet behind a history of at most `order` characters."""
-        probability, excluded = 1.0, set[str]()
+        probability, exclusions = 1.0, set[str]()
         for begin in range(len(history) + 1):
             counts = self._contexts.get(history[begin:])
             if counts is None:
                 continue
-            if excluded:
-                counts = {each: count for each, count in counts.items() if each not in excluded}
+            if exclusions:
+                counts = {each: count for each, count in counts.items() if each not in exclusions}
                 if not counts:
                     continue
             whole = 2 * sum(counts.values())
-            if len(excluded) + len(counts) == len(self.alphabet):
+            if len(exclusions) + len(counts) == len(self.alphabet):
                 whole -= len(counts)  # no symbol is left to escape to
             count = counts.get(symbol)
             if count is not None:
                 return probability * (2 * count - 1) / whole
             probability *= len(counts) / whole
-            excluded.update(counts)
-        return probability / (len(self.alphabet) - len(excluded))
+            exclusions.update(counts)
+        return probability / (len(self.alphabet) - len(exclusions))
 
     def _update(self, history: str, symbol: str) -> None:
         contexts = self._contexts

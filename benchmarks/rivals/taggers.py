@@ -12,7 +12,7 @@ from typing import Any
 
 from workloads.frontier_sets import DataSet
 
-from rivals.reading import Tagged, tagged
+from rivals.reading import Sentences, read_tagged
 from unspool.tasks.parts.metrics import accuracy
 from unspool.tasks.tag.spans import convert, looks_like_spans, span_scores
 
@@ -46,17 +46,17 @@ def averaged_perceptron(data: DataSet, minutes: float | None, seed: int) -> dict
     train, valid, test = _parts(data)
     model = AveragedPerceptron(seed)
     sentences = [(word_features(words), tags) for words, tags in train]
-    unseen = [word_features(words) for words, _ in valid]
-    best, chosen, weights = -1.0, 0, {}
+    valid_features = [word_features(words) for words, _ in valid]
+    best, best_epoch, weights = -1.0, 0, {}
     for epoch in range(1, _EPOCHS + 1):
         model.epoch(sentences)
         averages = model.averages()
-        scores = _scores(valid, [model.tag(features, averages) for features in unseen])
+        scores = _scores(valid, [model.tag(features, averages) for features in valid_features])
         score = scores[data.score]
         if score > best:
-            best, chosen, weights = score, epoch, averages
+            best, best_epoch, weights = score, epoch, averages
     predicted = [model.tag(word_features(words), weights) for words, _ in test]
-    return {"scores": _scores(test, predicted), "detail": f"best of {_EPOCHS} epochs: {chosen}"}
+    return {"scores": _scores(test, predicted), "detail": f"best of {_EPOCHS} epochs: {best_epoch}"}
 
 
 Weights = dict[str, dict[str, float]]
@@ -151,15 +151,15 @@ def _shape(word: str) -> str:
     return re.sub(r"(.)\1+", r"\1\1", kinds)
 
 
-def _parts(data: DataSet) -> list[Tagged]:
+def _parts(data: DataSet) -> list[Sentences]:
     """Read training, validation and test sentences; spans in the scheme IOB2, which both peers learn well."""
-    parts = [tagged(files) for files in (data.train, data.valid, data.test)]
+    parts = [read_tagged(files) for files in (data.train, data.valid, data.test)]
     if looks_like_spans({tag for _, tags in parts[0] for tag in tags}):
         return [[(words, convert(tags, "IOB2")) for words, tags in part] for part in parts]
     return parts
 
 
-def _scores(gold: Tagged, predicted: list[list[str]]) -> dict[str, float]:
+def _scores(gold: Sentences, predicted: list[list[str]]) -> dict[str, float]:
     tags = [tags for _, tags in gold]
     flat, guesses = ([tag for row in side for tag in row] for side in (tags, predicted))
     scores = {"accuracy": accuracy(flat, guesses)}

@@ -10,7 +10,7 @@ from typing import Any
 from workloads.frontier_sets import DataSet
 
 from rivals.ppm import PPM
-from rivals.reading import running_text
+from rivals.reading import read_running_text
 from unspool.data import Vocabulary, token_array
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.write.kneser_ney_baseline import KneserNey
@@ -24,7 +24,7 @@ _HELD_OUT = 18  # without a validation file, the last eighteenth of the training
 def kneser_ney(data: DataSet, minutes: float | None, seed: int) -> dict[str, Any]:
     """Count n-grams of the order that is best on validation text."""
     units = "blank" if "blank" in data.flags else "character"
-    train, valid, test = (running_text(part) for part in (data.train, data.valid, data.test))
+    train, valid, test = (read_running_text(part) for part in (data.train, data.valid, data.test))
     part, held_out = (train, valid) if valid else _divide(train)
     vocabulary = Vocabulary.learn([part], units=units)
     size, ids, other = len(vocabulary), token_array([part], vocabulary), token_array([held_out], vocabulary)
@@ -38,7 +38,7 @@ def kneser_ney(data: DataSet, minutes: float | None, seed: int) -> dict[str, Any
 
 def ppm(data: DataSet, minutes: float | None, seed: int, *, adapt: bool = False) -> dict[str, Any]:
     """Count the training text, and score the test text."""
-    train, test = running_text(data.train), running_text(data.test)
+    train, test = read_running_text(data.train), read_running_text(data.test)
     nats = PPM(set(train)).learn(train).nats(test, train, adapt=adapt)
     return {"scores": language_model_scores(math.fsum(nats), len(nats), len(nats)), "detail": "order 8, method D"}
 
@@ -50,7 +50,7 @@ def ppm_adaptive(data: DataSet, minutes: float | None, seed: int) -> dict[str, A
 
 def zlib_text(data: DataSet, minutes: float | None, seed: int) -> dict[str, Any]:
     """Compress the test text with the end of the training text as dictionary, as much of it as zlib takes."""
-    train, test = running_text(data.train), running_text(data.test)
+    train, test = read_running_text(data.train), read_running_text(data.test)
     compressor = zlib.compressobj(9, zdict=train.encode()[-32_768:])
     size = len(compressor.compress(test.encode()) + compressor.flush())
     return {"scores": _scores_of_bytes(size, len(test)), "detail": "the last 32 KiB of the training text"}
@@ -58,7 +58,7 @@ def zlib_text(data: DataSet, minutes: float | None, seed: int) -> dict[str, Any]
 
 def lzma_text(data: DataSet, minutes: float | None, seed: int) -> dict[str, Any]:
     """Compress both texts and the training text alone; the difference is the size of the test text."""
-    train, test = running_text(data.train).encode(), running_text(data.test)
+    train, test = read_running_text(data.train).encode(), read_running_text(data.test)
     whole = train + test.encode()
     window = max(4096, len(whole))
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9 | lzma.PRESET_EXTREME, "dict_size": window}]

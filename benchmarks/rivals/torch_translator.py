@@ -20,7 +20,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_se
 from workloads.frontier_sets import DataSet
 
 from rivals.plain_translation import State, beam
-from rivals.reading import pairs
+from rivals.reading import read_both_sides
 from unspool.data import END, PADDING, UNKNOWN, Tokens
 from unspool.tasks.translate.scores import grouped, translation_scores
 
@@ -90,8 +90,8 @@ def torch_translator(data: DataSet, minutes: float | None, seed: int) -> dict[st
     began = time.perf_counter()
     torch.manual_seed(seed)
     order = random.Random(seed)
-    tokenizer = _tokenizer(pairs(data.train))
-    train, valid = (_encode(tokenizer, *pairs(files)) for files in (data.train, data.valid))
+    tokenizer = _tokenizer(read_both_sides(data.train))
+    train, valid = (_encode(tokenizer, *read_both_sides(files)) for files in (data.train, data.valid))
     model = TorchTranslator(tokenizer.get_vocab_size())
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     until = began + 60 * (1.0 if minutes is None else minutes)
@@ -106,7 +106,7 @@ def torch_translator(data: DataSet, minutes: float | None, seed: int) -> dict[st
             best, weights = loss, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
     none = "none" in data.flags
-    sources, references = grouped(*pairs(data.test), together=True)
+    sources, references = grouped(*read_both_sides(data.test), together=True)
     scores = translation_scores(_translate(model.eval(), tokenizer, sources), references, "none" if none else "13a")
     return {"scores": scores, "detail": f"{updates:,} updates, {epochs:.1f} epochs, nats {best:.2f} on validation"}
 

@@ -61,7 +61,7 @@ def test_ppm_that_adapts_learns_from_the_test_text(script):
     assert model.nats("é", "abc")[0] == pytest.approx(model.nats("\0", "abc")[0])
 
 
-def learned(script, peer, data):
+def learn(script, peer, data):
     module, _, name = script("rivals.frontier_peers").PEERS[peer].learn.partition(":")
     return getattr(script(module), name)(data, None, 0)
 
@@ -69,7 +69,7 @@ def learned(script, peer, data):
 @pytest.mark.parametrize("peer", ["kneser-ney", "ppm", "ppm-adaptive", "lzma", "zlib"])
 def test_peers_of_language_models_score_a_text(script, frontier, tmp_path, peer):
     data = frontier.SMALL["small-write"].prepare(tmp_path, tmp_path)
-    scores = learned(script, peer, data)["scores"]
+    scores = learn(script, peer, data)["scores"]
     assert 0.6 < scores["nats"] < 1.6
     assert scores["bits_per_character"] == pytest.approx(scores["nats"] / math.log(2))
 
@@ -133,7 +133,7 @@ def test_averages_are_the_mean_over_all_steps(script):
 def test_peers_of_other_packages_learn(script, frontier, tmp_path, peer, package):
     pytest.importorskip(package, reason=f"{package} is not installed")
     data = frontier.SMALL["small-classify" if peer == "linear" else "small-tag"].prepare(tmp_path, tmp_path)
-    assert learned(script, peer, data)["scores"]["accuracy"] > (0.6 if peer == "linear" else 0.95)
+    assert learn(script, peer, data)["scores"]["accuracy"] > (0.6 if peer == "linear" else 0.95)
 
 
 def test_taggers_score_entities_in_any_scheme(script, tmp_path):
@@ -178,7 +178,7 @@ def test_the_plain_translator_keeps_to_its_limit(script, tmp_path):
 
 def test_short_runs_come_first_and_peers_without_a_limit_run_once(frontier):
     sets = {name: frontier.SETS[name] for name in ("ewt", "shakespeare", "ptb", "multi30k")}
-    runs = frontier.planned(sets, ["unspool", "perceptron", "ppm", "kneser-ney", "torch"], [1.0, 3.0], [0, 1])
+    runs = frontier.plan_runs(sets, ["unspool", "perceptron", "ppm", "kneser-ney", "torch"], [1.0, 3.0], [0, 1])
     limits = [run.minutes or 0 for run in runs]
     assert limits == sorted(limits)
     by_method = {(run.data, run.method) for run in runs}
@@ -186,7 +186,7 @@ def test_short_runs_come_first_and_peers_without_a_limit_run_once(frontier):
     assert {("ptb", "kneser-ney"), ("shakespeare", "ppm"), ("multi30k", "torch")} <= by_method
     assert sum(run.method == "perceptron" for run in runs) == 1
     assert sum(run.method == "torch" for run in runs) == sum(run.data == "ewt" for run in runs) - 1 == 4
-    small = frontier.planned(frontier.SMALL, ["unspool", "torch"], [None], [0])
+    small = frontier.plan_runs(frontier.SMALL, ["unspool", "torch"], [None], [0])
     assert [(run.method, run.minutes) for run in small] == [("unspool", None)] * 4
 
 
@@ -197,35 +197,35 @@ def entry(data="sst2", method="unspool", minutes=1.0, seed=0, score=0.8, seconds
 
 
 def without_running(frontier, monkeypatch, fail=()):
-    """Answer every run with a made-up score; return the list of runs that were asked for."""
-    asked = []
+    """Answer every run with a made-up score; return the list of runs."""
+    runs = []
 
     def execute(run, data, commit):
-        asked.append(run)
+        runs.append(run)
         record = entry(run.data, run.method, run.minutes, run.seed, commit=commit)
         return record | ({"error": "exit status 1: no"} if run in fail else {})
 
-    def prepared(sets, scratch):
+    def prepare_sets(sets, scratch):
         return [(name, frontier.DataSet(each.task, each.score, (), (), ())) for name, each in sets.items()]
 
     monkeypatch.setattr(frontier, "execute", execute)
-    monkeypatch.setattr(frontier, "prepared", prepared)
-    return asked
+    monkeypatch.setattr(frontier, "prepare_sets", prepare_sets)
+    return runs
 
 
 def test_resume_runs_only_what_is_missing_or_failed(frontier, monkeypatch, tmp_path, capsys):
     file = tmp_path / "figures.json"
     words = ["--data", "sst2", "--minutes", "1,3", "--seeds", "0,1", "--peers", "none", "--json", str(file)]
     failing = frontier.Run("sst2", "unspool", 3.0, 1)
-    asked = without_running(frontier, monkeypatch, fail=[failing])
+    runs = without_running(frontier, monkeypatch, fail=[failing])
     assert frontier.main(words) == 0
-    assert len(asked) == 4
+    assert len(runs) == 4
     assert "1 of 2 failed" in capsys.readouterr().out
     assert len(json.loads(file.read_text())["runs"]) == 4
 
-    asked = without_running(frontier, monkeypatch)
+    runs = without_running(frontier, monkeypatch)
     assert frontier.main([*words, "--resume", "--minutes", "1,3,10"]) == 0
-    assert asked == [failing, frontier.Run("sst2", "unspool", 10.0, 0), frontier.Run("sst2", "unspool", 10.0, 1)]
+    assert runs == [failing, frontier.Run("sst2", "unspool", 10.0, 0), frontier.Run("sst2", "unspool", 10.0, 1)]
     runs = json.loads(file.read_text())["runs"]
     assert len(runs) == 6
     assert not any("error" in run for run in runs)
@@ -245,11 +245,11 @@ def test_figures_are_not_overwritten_without_resume(frontier, tmp_path):
 
 def test_a_stop_after_any_run_keeps_the_figures_before(frontier, monkeypatch, tmp_path):
     file = tmp_path / "figures.json"
-    asked = without_running(frontier, monkeypatch)
+    runs = without_running(frontier, monkeypatch)
     answer = frontier.execute
 
     def stop(run, data, commit):
-        if len(asked) == 2:
+        if len(runs) == 2:
             raise KeyboardInterrupt
         return answer(run, data, commit)
 
