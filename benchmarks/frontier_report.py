@@ -87,7 +87,7 @@ def report(record: Record, sets: Sets) -> str:
         f"{sum(word in verdict for verdict in measured)} {name}"
         for word, name in (("win", "wins"), ("even", "even"), ("loss", "losses"))
     )
-    return "\n\n".join([f"Unspool against the best peer of its time: {counts}.", *parts])
+    return "\n\n".join([f"Unspool against the best peer: {counts}.", *parts])
 
 
 def _cells(record: Record, data: str) -> list[Cell]:
@@ -157,19 +157,21 @@ def _time(seconds: float) -> str:
 
 
 def _verdict(description: Description, cells: Sequence[Cell], minutes: float | None, *, adapts: bool = False) -> str:
-    """Compare Unspool under one limit with the best peer that needs no more time; empty without figures."""
+    """Compare Unspool under one limit with the best peer; empty without figures.
+
+    Peers that end by themselves count under every limit, even if they needed longer.
+    """
     kind = KINDS[description.score]
     ours = next((cell for cell in cells if cell.method == UNSPOOL and cell.minutes == minutes and cell.scores), None)
     if ours is None:
         return ""
-    most = math.inf if minutes is None else max(60 * minutes, ours.processor)
     peers = [
         cell
         for cell in cells
         if cell.method != UNSPOOL
         and cell.scores
         and PEERS[cell.method].adapts == adapts
-        and (cell.minutes == minutes or (cell.minutes is None and cell.processor <= most))
+        and cell.minutes in (minutes, None)
     ]
     if not peers:
         return ""

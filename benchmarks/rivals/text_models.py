@@ -17,7 +17,7 @@ from unspool.tasks.write.kneser_ney_baseline import KneserNey
 
 __all__ = ["kneser_ney", "lzma_text", "ppm", "ppm_adaptive", "zlib_text"]
 
-_ORDERS = {"character": range(4, 11), "blank": range(3, 6)}
+_ORDERS = {"character": range(4, 13), "blank": range(3, 6)}
 _HELD_OUT = 18  # without a validation file, the last eighteenth of the training text chooses the order
 
 
