@@ -233,9 +233,8 @@ def test_several_labels_of_numbers(tmp_path):
     names = [[name for name, on in (("big", x > 5), ("even", x % 2 == 0)) if on] for x in range(10)]
     rows = [[x, y, "|".join(names[x])] for x in range(10) for y in range(8)]
     path = write(tmp_path / "a.csv", "x,y,label\n", rows)
-    model = Classifier(hidden=32, epochs=30, seed=1, several=True, separator="|", learning_rate=1e-2).fit(
-        path, reporter=SILENT
-    )
+    model = Classifier(hidden=32, epochs=30, seed=1, several=True, separator="|", learning_rate=1e-2, choose_by="score")
+    model.fit(path, reporter=SILENT)
     assert set(model.classes_) == {"big", "even"}
     assert model.record.metrics["valid"]["micro_f1"] > model.record.baselines["linear"]["micro_f1"]
 

@@ -175,4 +175,13 @@ def _report(tuning: Tuning, json: bool) -> None:
         result(table(*tuning.table()))
     say(tuning.note())
     say(f"best model: {tuning.folder / 'best'}; its settings: {tuning.folder / 'recipe.toml'}")
-    say(f"train it again with: {tuning.command}")
+    say(f"train it again with: {_way_to_repeat(tuning)}")
+
+
+def _way_to_repeat(tuning: Tuning) -> str:
+    """Return the command that repeats the training of the best model, with the files of the tuning."""
+    from unspool.tuning.result import RECIPE
+
+    words = ["unspool", "train", tuning.task, *(tuning.files.get("train", ()) or ("DATA",))]
+    words += [word for path in tuning.files.get("valid", ()) for word in ("--valid", path)]
+    return shlex.join([*words, "--recipe", str(tuning.folder / RECIPE), "--out", "FOLDER"])

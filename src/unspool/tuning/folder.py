@@ -205,7 +205,7 @@ def remove_trainings(folder: Path, keep: Mapping[int, int]) -> None:
 def way_on(folder: Path, record: TuningRecord) -> str:
     """Return the command that goes on with a tuning."""
     cells = [str(record.asked.get("network", {}).get("cell", ""))]
-    command = f"unspool tune --resume {shlex.quote(str(folder))}"
+    in_python = f"unspool.tune(..., out={str(folder)!r}, resume=True)"
     if not all(is_built_in(cell) for cell in cells if cell):
-        command = f"the same command and {option('resume')}"
-    return wording(command, f"unspool.tune(..., out={str(folder)!r}, resume=True)")
+        return wording("the same command and --resume", in_python)
+    return wording(f"unspool tune --resume {shlex.quote(str(folder))}", in_python)

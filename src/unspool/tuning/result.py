@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,13 +131,6 @@ class Tuning:
         if self.best is None:
             raise UsageError(f"{self.folder} holds no model yet: no training has ended")
         return load(self.folder / BEST)
-
-    @property
-    def command(self) -> str:
-        """Command line that repeats the training of the best model, with the files of the tuning."""
-        words = ["unspool", "train", self.task, *(self.files.get("train", ()) or ("DATA",))]
-        words += [word for path in self.files.get("valid", ()) for word in ("--valid", path)]
-        return shlex.join([*words, "--recipe", str(self.folder / RECIPE), "--out", "FOLDER"])
 
     def line(self, number: int) -> str:
         """Describe a trial in at most 79 characters: number, score, best so far, length, settings."""
