@@ -142,6 +142,10 @@ class Trainable(ABC, Generic[E, F]):
         """Return notes for the user about the training data; `held_out` is the validation split."""
         return []
 
+    def _improvements(self) -> list[str]:
+        """Return ways to do better than a simple method, other than more training, each in a few words."""
+        return []
+
     def _shorter(self) -> list[str]:
         """Return ways to shorten training other than fewer epochs, each in a few words."""
         name = "hidden" if hasattr(self.settings.network, "hidden") else "embedding"

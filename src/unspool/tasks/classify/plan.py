@@ -46,7 +46,7 @@ RULES = Rules(
         "training.warmup": 50,
         "training.average": "ema",
         "training.decay": 0.99,
-        "training.patience": None,
+        "training.patience": 5,
     },
     sizes=(Size(0, {"network.hidden": 100}),),
     epochs=_epochs,

@@ -23,6 +23,7 @@ from unspool.data import (
 from unspool.errors import DataError, Interrupted, ModelFolderError, SettingError, UsageError, counted, option
 from unspool.settings import describe, from_record, make, to_record
 from unspool.tasks.catalog import TASKS
+from unspool.tasks.entry import one_of
 from unspool.tasks.running.model_card import model_card
 from unspool.tasks.running.model_folder import (
     FORMAT,
@@ -401,12 +402,14 @@ class _Fitting(Generic[D]):
     def _way_to_improve(self) -> str:
         """Say what may help: more training only if the network did not overfit."""
         best, epochs = self.record.training["best_epoch"], self.record.training["epochs"]
+        more = self.task._improvements()
+        rate, dropout = option("learning_rate", None), option("dropout", None)
         if best is not None and best <= _OVERFIT * epochs:
             return (
                 f"the best weights came after epoch {best:.3g} of {epochs:.3g}, so more epochs will not help; "
-                f"more data or more {option('dropout', None)} may"
+                f"{one_of([*more, 'more data', f'more {dropout}'])} may"
             )
-        return f"more data, more epochs or a smaller {option('learning_rate', None)} may change that"
+        return f"{one_of([*more, 'more data', 'more epochs', f'a smaller {rate}'])} may change that"
 
     def _new_record(self, splits: Splits[D]) -> Record:
         data = data_facts(splits)

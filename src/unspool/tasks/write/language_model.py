@@ -30,7 +30,7 @@ from unspool.data import (
 )
 from unspool.decoding import sample, text_pieces
 from unspool.decoding.sampling import seeded
-from unspool.errors import DataError, UsageError
+from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
 from unspool.layers import (
@@ -265,6 +265,9 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
             ]
         score()
         return notes
+
+    def _improvements(self) -> list[str]:
+        return [] if self.settings.mix else [f"a mixture of the network and n-grams ({option('mix')})"]
 
     @torch.no_grad()
     def _nats_of_tokens(self, model: nn.Module, tokens: NDArray[Any], columns: int) -> NDArray[np.float64]:
