@@ -87,7 +87,7 @@ class TorchTranslator(nn.Module):
 
 def torch_translator(data: DataSet, minutes: float | None, seed: int) -> dict[str, Any]:
     """Train until the time limit, and translate the test sources."""
-    began = time.perf_counter()
+    began = time.process_time()
     torch.manual_seed(seed)
     order = random.Random(seed)
     tokenizer = _tokenizer(read_both_sides(data.train))
@@ -96,12 +96,12 @@ def torch_translator(data: DataSet, minutes: float | None, seed: int) -> dict[st
     adam = torch.optim.Adam(model.parameters(), lr=1e-3)
     until = began + 60 * (1.0 if minutes is None else minutes)
     best, weights, updates, epochs, pace = float("inf"), model.state_dict(), 0, 0.0, 0.0
-    while time.perf_counter() + pace < until:
+    while time.process_time() + pace < until:
         updates += _epoch(model, adam, train, order, until - pace)
         epochs = updates * _BATCH / len(train)
-        validation = time.perf_counter()
+        validation = time.process_time()
         loss = _loss(model, valid)
-        pace = time.perf_counter() - validation
+        pace = time.process_time() - validation
         if loss < best:
             best, weights = loss, copy.deepcopy(model.state_dict())
     model.load_state_dict(weights)
@@ -112,10 +112,10 @@ def torch_translator(data: DataSet, minutes: float | None, seed: int) -> dict[st
 
 
 def _epoch(model: TorchTranslator, adam: torch.optim.Adam, train: Pairs, order: random.Random, until: float) -> int:
-    """Go through the pairs once, or until a moment on the clock `time.perf_counter`; return the number of updates."""
+    """Go through the pairs once, or until a moment on the clock `time.process_time`; return the number of updates."""
     model.train()
     for number, batch in enumerate(_batches(train, order)):
-        if time.perf_counter() >= until:
+        if time.process_time() >= until:
             return number
         adam.zero_grad()
         (model(*_tensors(batch)) / sum(len(target) for _, target in batch)).backward()

@@ -294,10 +294,11 @@ def test_unspool_is_trained_with_its_defaults(frontier, monkeypatch, tmp_path):
     monkeypatch.setattr(frontier, "_launch", launch)
     data = frontier.DataSet("translate", "bleu", ("a", "b"), ("c", "d"), ("e", "f"), ("--tokenization", "none"))
     record = frontier.execute(frontier.Run("multi30k", "unspool", 3.0, 2), data, "1234")
-    ((_, _, *words),) = calls
-    begin = ["unspool", "train", "translate", "a", "b", "--valid", "c", "--valid", "d", "--test", "e", "--test", "f"]
-    assert words[:15] == [*begin, "--tokenization", "none"]
-    assert words[17:] == ["--no-baselines", "--json", "--threads", "1", "--seed", "2", "--minutes", "3"]
+    ((_, script, *words),) = calls
+    assert script.endswith("rivals/processor_clock.py")
+    begin = ["train", "translate", "a", "b", "--valid", "c", "--valid", "d", "--test", "e", "--test", "f"]
+    assert words[:14] == [*begin, "--tokenization", "none"]
+    assert words[16:] == ["--no-baselines", "--json", "--threads", "1", "--seed", "2", "--minutes", "3"]
     assert (record["score"], record["detail"]) == (30.5, "1 layer of 128, 1 minute: 3 epochs")
     assert (record["processor_seconds"], record["wall_seconds"]) == (61.0, 70.0)
 
