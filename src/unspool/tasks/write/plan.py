@@ -29,7 +29,14 @@ def _adjust(settings: Any, epochs: float) -> Mapping[str, object]:
 
 RULES = Rules(
     minutes=10,
-    values={"training.batch_size": 16, "training.steps": 64, "training.schedule": "linear"},
+    values={
+        "network.initialization": "orthogonal",
+        "network.forget_bias": 1.0,
+        "training.batch_size": 16,
+        "training.steps": 64,
+        "training.beta2": 0.99,
+        "training.schedule": "linear",
+    },
     sizes=(
         Size(0, {"network.hidden": 256, "network.embedding": 256}),
         Size(5000, {"network.hidden": 384, "network.embedding": 384}),
