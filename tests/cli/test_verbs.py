@@ -8,7 +8,7 @@ import sys
 
 import numpy as np
 import pytest
-from command_line import SMALL, SMALL_WRITER, files_in, write_text
+from command_line import SMALL, SMALL_WRITER, files_in, write_reviews, write_text
 
 from unspool import Classifier, load
 from unspool.errors import Interrupted, for_command_line
@@ -295,6 +295,18 @@ def test_info_gives_the_recipe_that_repeats_a_training_with_a_time_limit(shell, 
     assert records[0]["training"]["updates"] == records[1]["training"]["updates"] < 300 * 8
     assert records[0]["settings"]["training"]["clip"] is None is records[1]["settings"]["training"]["clip"]
     assert "pass one of them" in shell.refuses("info", tmp_path / "a", "--recipe", "--json", code=2)
+
+
+def test_info_tells_passed_settings_from_planned_ones(shell, tmp_path):
+    data = write_reviews(tmp_path / "reviews.tsv")
+    shell("train", "classify", data, "--out", tmp_path / "m", "--epochs", 1, "--hidden", 4, "--no-baselines")
+    lines = shell("info", tmp_path / "m").stdout.splitlines()
+    (settings,), (planned,) = (
+        [line for line in lines if line.startswith(f"{part} ")] for part in ("settings", "planned")
+    )
+    assert settings == "settings   network.hidden = 4, network.network = recurrent, training.epochs = 1"
+    assert "training.learning_rate = 0.004, " in planned
+    assert "network.hidden" not in planned
 
 
 def test_info_says_what_a_folder_holds_without_torch(shell, models):

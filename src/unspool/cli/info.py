@@ -54,7 +54,13 @@ def info(model: Path, as_json: bool, recipe: bool) -> None:
     if record.training:
         lines.append(f"training   {_training_line(record.training)}")
     lines.append(f"versions   {', '.join(f'{name} {version}' for name, version in record.versions.items())}")
-    lines.append("settings   " + (", ".join(f"{name} = {value}" for name, value in changed.items()) or "all defaults"))
+    for title, part in (
+        ("settings", changed.keys() - set(record.planned)),
+        ("planned", changed.keys() & set(record.planned)),
+    ):
+        values = ", ".join(f"{name} = {value}" for name, value in changed.items() if name in part)
+        if values or title == "settings":
+            lines.append(f"{title:10} {values or 'all defaults'}")
     if record.metrics:
         lines += ["", scores_beside_baselines(record.metrics, record.baselines)]
     result("\n".join(printable(part, 10_000) for line in lines for part in line.split("\n")))

@@ -58,6 +58,8 @@ class Trainable(ABC, Generic[E, F]):
         """Dotted names of the settings that were passed by name."""
         self._plans = settings is None and bool(self.settings.training.plan)
         """Whether a training plans the settings that were not passed."""
+        self._planned: frozenset[str] = frozenset()
+        """Dotted names of the settings that a plan chose."""
         self._spell_cell(cell_options)
         self._fitted: F | None = None
         self.model: Any = None

@@ -139,7 +139,12 @@ def test_the_plan_is_recorded_and_repeats_the_training_to_the_bit(tmp_path):
     task = Translator(**options).fit(PAIRS, out=tmp_path / "m", reporter=notes, baselines=False)
     (line,) = [line for line in notes.lines if line.startswith("plan: ")]
     assert "learning rate 0.02" in line
-    record = unspool.load(tmp_path / "m").record
+    loaded = unspool.load(tmp_path / "m")
+    for shown in (repr(task), repr(loaded)):  # what was passed, not what was planned
+        assert shown.startswith("<Translator(hidden=8, embedding=8, size=270, epochs=40, minutes=0.02, device='cpu'): ")
+    record = loaded.record
+    assert "training.batch_tokens" in record.planned
+    assert "network.hidden" not in record.planned
     assert record.settings["training"]["batch_tokens"] == 1024
     assert record.training["stopped"] == "minutes"
     settings = from_record(TranslatorSettings, record.settings)

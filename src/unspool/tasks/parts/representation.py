@@ -23,7 +23,7 @@ def brief(text: str) -> str:
 
 
 def task_line(task: Trainable[Any, Any]) -> str:
-    """Return the non-default settings of a task; for a trained task also its network and main score."""
+    """Return the settings that were passed; for a trained task also its network and main score."""
     call = f"{type(task).__name__}({', '.join(_changed(task))})"
     if task.model is None:
         return f"<{call}, not trained>"
@@ -36,12 +36,12 @@ def task_line(task: Trainable[Any, Any]) -> str:
 
 
 def _changed(task: Trainable[Any, Any]) -> list[str]:
-    """Return the non-default settings as keyword arguments."""
+    """Return the non-default settings that no plan chose, as keyword arguments."""
     described = describe(task.settings_type)
     shorts = [setting.short for setting in described.values()]
     changed = []
     for name, setting in described.items():
         value = attrgetter(name)(task.settings)
-        if value != setting.default:
+        if value != setting.default and name not in task._planned:
             changed.append(f"{setting.short if shorts.count(setting.short) == 1 else name}={value!r}")
     return changed

@@ -237,6 +237,7 @@ class _Fitting(Generic[D]):
         """Load vocabularies and record from the folder, and check that settings and data are unchanged."""
         task, folder = self.task, self.folder
         task.record = read_record(folder)
+        task._planned = frozenset(task.record.planned)
         if task._plans:
             task.settings = make(
                 task.settings_type,
@@ -417,7 +418,13 @@ class _Fitting(Generic[D]):
             data["train"]["columns"] = dict(self.layout.columns)
         settings = to_record(self.task.settings)
         return Record(
-            format=FORMAT, task=self.task.name, complete=False, settings=settings, versions=versions(), data=data
+            format=FORMAT,
+            task=self.task.name,
+            complete=False,
+            settings=settings,
+            versions=versions(),
+            data=data,
+            planned=sorted(self.task._planned),
         )
 
     def _refuse_changed_settings(self) -> None:

@@ -72,6 +72,8 @@ class Record(msgspec.Struct, kw_only=True):
     """Scores of the baselines on the same held-out data."""
     training: dict[str, Any] = {}
     """Epochs, updates, seconds, and the reason for the end of training."""
+    planned: list[str] = []
+    """Dotted names of the settings that the plan of the training chose."""
     generation: int = 0
     """Number of times that the model was saved into this folder."""
 

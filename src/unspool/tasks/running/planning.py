@@ -61,8 +61,8 @@ def plan_data(task: Trainable[Any, Any], examples: Any) -> None:
     """Choose the settings of a task that decide how its training data are read, where they were not passed."""
     rules = task._rules
     if rules is not None and task._plans and rules.suits(task.settings):
-        new = rules.data(task.settings, examples)
-        task.settings = task.settings.replace(**{name: new[name] for name in new if name not in task._given})
+        new = {name: value for name, value in rules.data(task.settings, examples).items() if name not in task._given}
+        task.settings, task._planned = task.settings.replace(**new), frozenset(new)
 
 
 def plan_training(task: Trainable[Any, Any], examples: Any, world: World) -> str | None:
@@ -79,7 +79,7 @@ def plan_training(task: Trainable[Any, Any], examples: Any, world: World) -> str
     before = task.settings
     chosen, note = _Planner(task, rules, examples).plan() if world.first else ({}, None)
     chosen, note = world.share([chosen, note])
-    task.settings = before.replace(**chosen)
+    task.settings, task._planned = before.replace(**chosen), task._planned.union(chosen)
     return note  # type: ignore[no-any-return]
 
 

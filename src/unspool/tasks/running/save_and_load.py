@@ -118,6 +118,7 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
         task = kind(from_record(kind.settings_type, record.settings))
     except SettingError as error:
         raise ModelFolderError(f"{folder}/unspool.json: {error.message}") from None
+    task._planned = frozenset(record.planned)
     name = task.settings.network.cell
     if not is_built_in(name):
         if cell is None:
