@@ -52,6 +52,18 @@ class TaskGroup(click.Group):
             formatter.write_dl([(name, entry.summary) for name, entry in TASKS.items()])
 
 
+class ResumableGroup(TaskGroup):
+    """A verb that takes the name of a task, or `--resume FOLDER`, whose task the folder records."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse `--resume FOLDER` as a hidden command."""
+        place = next((place for place, word in enumerate(args) if word not in ("--quiet", "--debug")), len(args))
+        name, _, folder = "".join(args[place : place + 1]).partition("=")
+        if name == "--resume":
+            args = [*args[:place], "resume", *([folder] if folder else []), *args[place + 1 :]]
+        return super().parse_args(ctx, args)
+
+
 ONE_SPELLING = {
     "token_normalize_func": lambda name: name.replace("_", "-"),
     "help_option_names": ["-h", "--help"],

@@ -14,7 +14,7 @@ from unspool.cli.scores import scores_beside_baselines
 from unspool.cli.talk import common, example, reporter, result, result_json, say
 from unspool.cli.task_verbs import (
     ONE_SPELLING,
-    TaskGroup,
+    ResumableGroup,
     as_json,
     refuse_standard_input,
     task_command,
@@ -31,16 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["train"]
 
 
-class _TrainGroup(TaskGroup):
+class _TrainGroup(ResumableGroup):
     """`train TASK DATA...`, or `train --resume FOLDER`, whose task the folder records."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse `--resume FOLDER` as a hidden command."""
-        place = next((place for place, word in enumerate(args) if word not in ("--quiet", "--debug")), len(args))
-        name, _, folder = "".join(args[place : place + 1]).partition("=")
-        if name == "--resume":
-            args = [*args[:place], "resume", *([folder] if folder else []), *args[place + 1 :]]
-        return super().parse_args(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command that trains a task, or the one that resumes a training."""

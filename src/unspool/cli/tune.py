@@ -11,7 +11,7 @@ import click
 
 from unspool.cli.flags import chosen_settings, settings_from, settings_options
 from unspool.cli.talk import common, example, reporter, result, result_json, say, table
-from unspool.cli.task_verbs import ONE_SPELLING, TaskGroup, as_json, refuse_standard_input, task_command
+from unspool.cli.task_verbs import ONE_SPELLING, ResumableGroup, as_json, refuse_standard_input, task_command
 from unspool.errors import UsageError
 from unspool.tasks.catalog import TASKS
 
@@ -24,16 +24,8 @@ _EXAMPLE = "unspool tune classify reviews.tsv --out my-tuning --minutes 60"
 _OWN = ("training.minutes", "training.course")  # settings that the lengths of the trials decide
 
 
-class _TuneGroup(TaskGroup):
+class _TuneGroup(ResumableGroup):
     """`tune TASK DATA... --out FOLDER`, or `tune --resume FOLDER`."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse `--resume FOLDER` as a hidden command."""
-        place = next((place for place, word in enumerate(args) if word not in ("--quiet", "--debug")), len(args))
-        name, _, folder = "".join(args[place : place + 1]).partition("=")
-        if name == "--resume":
-            args = [*args[:place], "resume", *([folder] if folder else []), *args[place + 1 :]]
-        return super().parse_args(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command that tunes a task, or the one that resumes a tuning."""

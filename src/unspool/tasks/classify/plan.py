@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unspool.tasks.running.planning import Rules, Size
+from unspool.tasks.running.planning import Rules, Size, epochs_for, is_gated
 
 __all__ = ["RULES"]
 
 _UPDATES = 2500  # updates after which more time does not help
-
-
-def _suits(settings: Any) -> bool:
-    """Return whether a network is of the kind that the rules were measured with."""
-    return settings.network.network == "recurrent" and settings.network.cell in ("lstm", "gru")
-
-
-def _epochs(per_epoch: int) -> int:
-    return max(4, min(40, round(_UPDATES / per_epoch)))
 
 
 def _data(settings: Any, examples: Any) -> Mapping[str, object]:
@@ -49,6 +40,6 @@ RULES = Rules(
         "training.patience": 5,
     },
     sizes=(Size(0, {"network.hidden": 100}),),
-    epochs=_epochs,
-    suits=_suits,
+    epochs=epochs_for(_UPDATES, 4, 40),
+    suits=is_gated,
 )

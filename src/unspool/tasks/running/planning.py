@@ -19,7 +19,7 @@ from unspool.training.updates import BatchSource
 if TYPE_CHECKING:
     from unspool.tasks.trainable import Trainable
 
-__all__ = ["Rules", "Size", "plan_data", "plan_training"]
+__all__ = ["Rules", "Size", "epochs_for", "is_gated", "plan_data", "plan_training"]
 
 _GAIN = 1.1  # minimum speed of bfloat16 relative to float32
 
@@ -55,6 +55,16 @@ class Rules:
     """Settings that follow from the settings so far and the expected number of epochs, such as dropout."""
     suits: Callable[[Any], bool] = lambda settings: True
     """Whether the rules hold for some settings; otherwise only the time limit follows from them."""
+
+
+def epochs_for(updates: int, least: int, most: int) -> Callable[[int], int]:
+    """Return a rule for `Rules.epochs`: enough epochs for a number of updates, within limits."""
+    return lambda per_epoch: max(least, min(most, round(updates / max(1, per_epoch))))
+
+
+def is_gated(settings: Any) -> bool:
+    """Return whether a network is a stack of LSTM or GRU cells, with which most rules were measured."""
+    return settings.network.network == "recurrent" and settings.network.cell in ("lstm", "gru")
 
 
 def plan_data(task: Trainable[Any, Any], examples: Any) -> None:

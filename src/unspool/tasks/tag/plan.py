@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unspool.tasks.running.planning import Rules, Size
+from unspool.tasks.running.planning import Rules, Size, epochs_for, is_gated
 
 __all__ = ["RULES"]
 
 _UPDATES = 3000  # updates after which more time does not help
-
-
-def _suits(settings: Any) -> bool:
-    """Return whether a network is of the kind that the rules were measured with."""
-    return settings.network.network == "recurrent" and settings.network.cell in ("lstm", "gru")
-
-
-def _epochs(per_epoch: int) -> int:
-    return max(6, min(30, round(_UPDATES / per_epoch)))
 
 
 def _data(settings: Any, examples: Any) -> Mapping[str, object]:
@@ -45,6 +36,6 @@ RULES = Rules(
         "training.decay": 0.995,
     },
     sizes=(Size(0, {"network.hidden": 200}),),
-    epochs=_epochs,
-    suits=_suits,
+    epochs=epochs_for(_UPDATES, 6, 30),
+    suits=is_gated,
 )

@@ -5,33 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unspool.tasks.running.planning import Rules, Size
+from unspool.tasks.running.planning import Rules, Size, epochs_for
 from unspool.tasks.translate.data import PairExamples
 
 __all__ = ["RULES"]
 
 _LARGE = 100_000  # pairs above which the vocabulary has 8,000 units
+_UPDATES = 20_000  # updates after which more time does not help
 _BATCH = 1024  # tokens per batch
+_NETWORKS = ("initial", "every-step", "dot", "additive", "bilinear")
 
 
 def _suits(settings: Any) -> bool:
     """Return whether a network is of the kind that the rules were measured with."""
-    network = settings.network
-    return network.network in ("initial", "every-step", "dot", "additive", "bilinear") and network.cell in (
-        "lstm",
-        "gru",
-    )
+    return settings.network.network in _NETWORKS and settings.network.cell in ("lstm", "gru")
 
 
 def _data(settings: Any, examples: PairExamples) -> Mapping[str, object]:
     if settings.vocabulary.units not in ("bpe", "unigram"):
         return {}
     return {"vocabulary.size": 4000 if len(examples.sources) < _LARGE else 8000}
-
-
-def _epochs(per_epoch: int) -> int:
-    """Return the epochs after which more time does not help, at most 40 and at least 12."""
-    return max(12, min(40, 20_000 // max(1, per_epoch)))
 
 
 def _adjust(settings: Any, epochs: float) -> Mapping[str, object]:
@@ -54,7 +47,7 @@ RULES = Rules(
         Size(1500, {"network.hidden": 256, "network.embedding": 256}),
         Size(12_000, {"network.hidden": 512, "network.embedding": 512}),
     ),
-    epochs=_epochs,
+    epochs=epochs_for(_UPDATES, 12, 40),
     adjust=_adjust,
     suits=_suits,
 )

@@ -5,20 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unspool.tasks.running.planning import Rules, Size
+from unspool.tasks.running.planning import Rules, Size, epochs_for, is_gated
 
 __all__ = ["RULES"]
 
-
-def _suits(settings: Any) -> bool:
-    """Return whether a network is of the kind that the rules were measured with."""
-    network = settings.network
-    return network.network == "recurrent" and network.cell in ("lstm", "gru")
-
-
-def _epochs(per_epoch: int) -> int:
-    """Return the epochs after which more time does not help, at most 40 and at least 12."""
-    return max(12, min(40, 40_000 // max(1, per_epoch)))
+_UPDATES = 40_000  # updates after which more time does not help
 
 
 def _adjust(settings: Any, epochs: float) -> Mapping[str, object]:
@@ -42,7 +33,7 @@ RULES = Rules(
         Size(5000, {"network.hidden": 384, "network.embedding": 384}),
         Size(20_000, {"network.hidden": 512, "network.embedding": 512}),
     ),
-    epochs=_epochs,
+    epochs=epochs_for(_UPDATES, 12, 40),
     adjust=_adjust,
-    suits=_suits,
+    suits=is_gated,
 )
