@@ -140,8 +140,9 @@ def test_a_model_that_does_not_fit_is_refused_before_its_weights_are_read(folder
         unspool.load(folder)
 
 
-def test_a_training_that_does_not_fit_is_refused_before_its_network_is_built(data, tmp_path):
-    settings = {**TINY, "hidden": 65_536, "layers": 64}
+@pytest.mark.parametrize("length", [{"epochs": 1}, {"minutes": 1}], ids=str)
+def test_a_training_that_does_not_fit_is_refused_before_its_network_is_built(data, tmp_path, length):
+    settings = {**TINY, "hidden": 65_536, "layers": 64, **length}
     with pytest.raises(
         MachineError, match=r"training [\d,]{12,} weights needs [\d,.]+ GiB of memory, and this machine"
     ):

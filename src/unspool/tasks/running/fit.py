@@ -222,6 +222,7 @@ class _Fitting(Generic[D]):
         task, folder = self.task, self.folder / "vocabulary"
         plan_data(task, splits.train.examples)
         task._learn(splits.train.examples)
+        refuse_training_beyond_memory(task)  # before the plan builds networks to measure them
         self.plan = plan_training(task, splits.train.examples, self.world)
         task.record = self._new_record(splits)
         if self.world.first:
