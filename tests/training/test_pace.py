@@ -5,7 +5,7 @@ import random
 
 import pytest
 import torch
-from tests.training.tiny_training import Windows, language_model, train
+from tiny_training import Windows, language_model, train
 
 from unspool.errors import SettingError
 from unspool.training.pace import Pace, read_course, write_course

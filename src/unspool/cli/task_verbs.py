@@ -18,6 +18,7 @@ from unspool.tasks.catalog import TASKS
 
 __all__ = [
     "ONE_SPELLING",
+    "ResumableGroup",
     "TaskGroup",
     "as_json",
     "refuse_standard_input",

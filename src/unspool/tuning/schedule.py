@@ -162,6 +162,7 @@ class Schedule:
         self._failures = 0
         if outcome.baselines:
             self.record.baseline_scores = outcome.baselines
+            write_tuning(self.folder, self.record)  # before the training counts as done
         training = Training(outcome.rung, outcome.score, outcome.scores, outcome.seconds, outcome.stopped)
         self._measure(training)
         goes_on = self.search.add(outcome.trial, training, full=self._is_full(training))

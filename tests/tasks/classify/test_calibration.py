@@ -155,7 +155,7 @@ def test_the_folder_holds_the_temperature(fitted):
 
 def test_a_resumed_training_ends_with_the_same_temperature(fitted, tmp_path):
     data = {"train": write(tmp_path / "train.tsv", 60), "valid": write(tmp_path / "valid.tsv", 120, wrong=0.3)}
-    options = {**TINY, "learning_rate": 0.05, "schedule": "constant"}
+    options = {**TINY, "learning_rate": 0.05, "schedule": "constant", "warmup": 0}
     whole = Classifier(**options).fit(**data, baselines=False, reporter=Reporter())
     Classifier(**{**options, "epochs": 2}).fit(**data, out=tmp_path / "m", baselines=False, reporter=Reporter())
     resumed = Classifier(**options)
