@@ -1,5 +1,6 @@
 """Planning: which settings follow from the data, the time limit and the speed, and which stay."""
 
+from contextlib import nullcontext
 from operator import attrgetter
 
 import pytest
@@ -94,6 +95,7 @@ def test_bfloat16_is_taken_where_time_is_short_and_it_is_faster(speed, monkeypat
 
 def test_one_thread_is_taken_where_several_are_not_faster(monkeypatch):
     monkeypatch.setattr(planning.torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(planning, "num_threads", lambda count: nullcontext())  # else the real number would stay at 4
     for alone, threads in ((1.5, 1), (2.5, None)):
         speeds = {1: alone}
         monkeypatch.setattr(planning, "seconds_per_update", lambda b, s, settings, d: speeds.get(settings.threads, 2.0))  # noqa: B023
