@@ -279,7 +279,7 @@ def test_info_gives_the_recipe_that_repeats_a_training_with_a_time_limit(shell, 
         "--minutes",
         0.02,
         "--epochs",
-        300,
+        30_000,
         "--hidden",
         9,
         "--clip",
@@ -292,7 +292,7 @@ def test_info_gives_the_recipe_that_repeats_a_training_with_a_time_limit(shell, 
     one, other = ((tmp_path / name / "model.safetensors").read_bytes() for name in "ab")
     assert one == other
     records = [json.loads((tmp_path / name / "unspool.json").read_text()) for name in "ab"]
-    assert records[0]["training"]["updates"] == records[1]["training"]["updates"] < 300 * 8
+    assert records[0]["training"]["updates"] == records[1]["training"]["updates"] < 30_000 * 8
     assert records[0]["settings"]["training"]["clip"] is None is records[1]["settings"]["training"]["clip"]
     assert "pass one of them" in shell.refuses("info", tmp_path / "a", "--recipe", "--json", code=2)
 

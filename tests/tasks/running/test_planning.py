@@ -137,13 +137,14 @@ def test_a_small_training_set_gets_a_small_vocabulary(speed):
 
 def test_the_plan_is_recorded_and_repeats_the_training_to_the_bit(tmp_path):
     notes = Notes()
-    options = {"hidden": 8, "embedding": 8, "epochs": 40, "minutes": 0.02, "size": 270, "device": "cpu"}
+    length = {"epochs": 100_000, "minutes": 0.02, "validate_every": 20}
+    options = {"hidden": 8, "embedding": 8, **length, "size": 270, "device": "cpu"}
     task = Translator(**options).fit(PAIRS, out=tmp_path / "m", reporter=notes, baselines=False)
     (line,) = [line for line in notes.lines if line.startswith("plan: ")]
     assert "learning rate 0.02" in line
     loaded = unspool.load(tmp_path / "m")
     for shown in (repr(task), repr(loaded)):  # what was passed, not what was planned
-        assert shown.startswith("<Translator(hidden=8, embedding=8, size=270, epochs=40, minutes=0.02, device='cpu'): ")
+        assert shown.startswith("<Translator(hidden=8, embedding=8, size=270, epochs=100000, minutes=0.02, ")
     record = loaded.record
     assert "training.batch_tokens" in record.planned
     assert "network.hidden" not in record.planned
