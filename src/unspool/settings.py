@@ -395,15 +395,15 @@ def _merged(defaults: dict[str, Any], record: Mapping[str, Any]) -> dict[str, An
 
 def _in_toml(tree: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
     """Return a record for TOML, which has no None: the word none stands for it, where the default is another value."""
-    kept: dict[str, Any] = {}
+    table: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            kept[key] = _in_toml(value, defaults[key])
+            table[key] = _in_toml(value, defaults[key])
         elif value is not None:
-            kept[key] = value
+            table[key] = value
         elif defaults[key] is not None:
-            kept[key] = "none"
-    return kept
+            table[key] = "none"
+    return table
 
 
 def _plain(message: str) -> str:

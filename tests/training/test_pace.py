@@ -88,5 +88,3 @@ def test_a_training_repeats_a_recorded_course_bit_by_bit(tmp_path):
     )  # fmt: skip
     for name, weight in first.state_dict().items():
         assert torch.equal(weight, second.state_dict()[name]), name
-    other = train(language_model(), Windows(), tmp_path / "c", epochs=900, schedule="linear", minutes=0.01)
-    assert other.course != result.course or other.best != result.best

@@ -14,7 +14,6 @@ from unspool.cli.flags import chosen_settings, settings_from, settings_options
 from unspool.cli.talk import common, example, reporter, result, result_json, say, table
 from unspool.cli.task_verbs import ONE_SPELLING, TaskGroup, refuse_standard_input, task_command
 from unspool.errors import TrainingError, UsageError
-from unspool.settings import make
 from unspool.tasks.catalog import TASKS
 
 if TYPE_CHECKING:
@@ -91,7 +90,7 @@ def _compare(
     for path in out:
         _refuse_file(path)
     refuse_standard_input(data, valid, test)
-    equal = make(TASKS[name].settings, {"training.patience": None, **TASKS[name].compared})
+    equal = TASKS[name].equal_settings()
     so_far: list[Comparison] = []
 
     def keep(comparison: Comparison) -> None:

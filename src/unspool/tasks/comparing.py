@@ -91,9 +91,7 @@ def compare(
         TrainingError: If every run failed, the error of the first run; CellError, BackendError and DecodingError too.
     """
     entry, kind = resolve_task(task)
-    equal: Any = make(
-        entry.settings, values, base=settings or make(entry.settings, {"training.patience": None, **entry.compared})
-    )
+    equal: Any = make(entry.settings, values, base=settings or entry.equal_settings())
     fit = {"valid": reusable(valid), "test": reusable(test), "reporter": reporter, "callbacks": callbacks}
     plan = _Plan(entry, kind, equal, _networks(entry, networks, values), _seeds(seeds, equal.training.seed))
     plan.check()

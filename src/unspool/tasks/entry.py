@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
-from unspool.settings import Settings
+from unspool.settings import Settings, make
 
 __all__ = ["TaskEntry", "one_of"]
 
@@ -71,6 +71,10 @@ class TaskEntry:
     def path(self) -> str:
         """Module of the task's class, relative to `unspool.tasks`."""
         return f"{self.name}.{self.module}"
+
+    def equal_settings(self) -> Any:
+        """Return the settings that all networks of a comparison share, unless others are passed."""
+        return make(self.settings, {"training.patience": None, **self.compared})
 
     def network_settings(self, network: str) -> Mapping[str, object]:
         """Return the settings for a name on `--networks`: a key of `networks`, or the name of a cell."""

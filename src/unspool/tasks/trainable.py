@@ -54,7 +54,7 @@ class Trainable(ABC, Generic[E, F]):
             self._own_cell, values["cell"] = cell_class(cell, cell_options), cell_name(cell)
         base: Any = settings or self.settings_type()
         self.settings: Any = make(self.settings_type, values, base=base)
-        self._given = dotted_names(self.settings_type, values)
+        self._explicit = dotted_names(self.settings_type, values)
         """Dotted names of the settings that were passed by name."""
         self._plans = settings is None and bool(self.settings.training.plan)
         """Whether a training plans the settings that were not passed."""

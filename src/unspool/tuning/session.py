@@ -124,16 +124,16 @@ def tune(
     entry, kind = resolve_task(task)
     _check_numbers(minutes=minutes, trial_minutes=trial_minutes, trials=trials, jobs=jobs)
     first = kind(settings, **values)
-    _refuse_lengths(first._given)
+    _refuse_lengths(first._explicit)
     first.settings = first.settings.replace(**dict.fromkeys(_OWN))
     source, where = _space_of(entry.name, space)
-    by_epochs = "training.epochs" in first._given and trial_minutes is None
+    by_epochs = "training.epochs" in first._explicit and trial_minutes is None
     record = TuningRecord(
         task=entry.name,
         asked=to_record(first.settings),
-        fixed=sorted(first._given),
+        fixed=sorted(first._explicit),
         plans=first._plans,
-        space=check_space(source, first.settings, first._given, where),
+        space=check_space(source, first.settings, first._explicit, where),
         lengths=lengths_of(first.settings.training.epochs if by_epochs else None, trial_minutes or minutes / _PART),
         baselines=baselines,
         minutes=minutes,

@@ -120,7 +120,6 @@ def test_pairs_of_words_tell_what_single_words_can_not():
     held_out, expected = mirrored(200, seed=2)
     by_pairs = NgramClassifier.learn(texts, labels, 2)
     assert by_pairs.evaluate(held_out, expected)["accuracy"] > 0.97
-    assert by_pairs.note == "linear over n-grams of 1 to 2 words and 2 to 5 characters"
     by_words = NgramClassifier.learn(texts, labels, 2, orders=1)
     assert by_words.evaluate(held_out, expected)["accuracy"] < 0.65
 
@@ -135,10 +134,10 @@ def test_several_labels_are_told_apart():
     assert model.probabilities(texts).shape == (300, 3)
 
 
-def test_settings_bound_the_work_and_the_note_says_so():
+def test_settings_bound_the_work():
     texts, labels = mirrored(400, seed=4)
     part = NgramClassifier.learn(texts, labels, 2, max_examples=50, max_weights=20)
-    assert part.note.endswith(", trained on 50 of 400 examples")
+    assert part.features.texts == 50
     assert part.weights.shape == (10, 2)
     weak, strong = (NgramClassifier.learn(texts, labels, 2, strengths=[c]).weights.abs().sum() for c in (30, 0.3))
     assert strong < 0.6 * weak

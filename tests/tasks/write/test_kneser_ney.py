@@ -87,14 +87,13 @@ def test_chunks_change_nothing(chunk):
     np.testing.assert_array_equal(model.nats(text, chunk=chunk), model.nats(text))
 
 
-def test_counts_only_the_first_tokens_of_a_long_text_and_says_so(tmp_path):
+def test_counts_only_the_first_tokens_of_a_long_text(tmp_path):
     text = zipf(5000, 50, seed=9).astype(np.uint16)
     text.tofile(tmp_path / "text.bin")
     mapped = np.memmap(tmp_path / "text.bin", dtype=np.uint16, mode="r")
     model = KneserNey.learn(mapped, 50, order=3, max_tokens=1200)
-    assert model.note == "Kneser-Ney 3-gram, counted on the first 1,200 of 5,000"
     whole = KneserNey.learn(text[:1200], 50, order=3)
-    assert whole.note == "Kneser-Ney 3-gram"
+    assert not np.array_equal(model.nats(text[:99]), KneserNey.learn(text, 50, order=3).nats(text[:99]))
     np.testing.assert_array_equal(model.nats(text[:99]), whole.nats(text[:99]))
 
 

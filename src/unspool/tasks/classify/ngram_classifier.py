@@ -91,8 +91,8 @@ class NgramFeatures:
         """Return the entries of a text with their weights."""
         places = [self._places.get(entry, -1) for entry in _entries(words, self.orders, self.longest)]
         ids, counts = np.unique(np.array(places, np.int64), return_counts=True)
-        known = ids >= 0
-        ids, values = ids[known], (1 + np.log(counts[known])) * self._rarity[ids[known]]
+        mask = ids >= 0  # False for entries outside the vocabulary
+        ids, values = ids[mask], (1 + np.log(counts[mask])) * self._rarity[ids[mask]]
         for group in (self._is_word[ids], ~self._is_word[ids]):
             values[group] /= max(math.sqrt(float(np.square(values[group]).sum())), 1e-12)
         return Bag(ids, values.astype(np.float32), 0.0)
@@ -106,13 +106,10 @@ class NgramClassifier:
         weights: Weight of each entry for each class, (entries, classes).
         bias: Bias of each class, (classes,).
         several: Whether a text may have any number of labels.
-        trained_on: Number of training texts.
-        given: Number of available texts; larger than `trained_on` if a limit on time left some out.
     """
 
     def __init__(self, features: NgramFeatures, weights: Tensor, bias: Tensor, *, several: bool) -> None:
         self.features, self.weights, self.bias, self.several = features, weights, bias, several
-        self.trained_on = self.given = features.texts
 
     @classmethod
     def learn(
@@ -155,7 +152,6 @@ class NgramClassifier:
         features = NgramFeatures.learn(chosen, orders=orders, longest=longest, max_size=size)
         bags = features.bags(chosen)
         model = cls(features, torch.zeros(len(features), classes), torch.zeros(classes), several=gold.ndim == 2)
-        model.given = len(texts)
         ids = torch.from_numpy(gold[subset]).to(torch.int64)
         one_hot = ids.float() if model.several else F.one_hot(ids, classes).float()
         strength = min(strengths, key=lambda each: abs(math.log(each / _USUAL)))
@@ -164,14 +160,6 @@ class NgramClassifier:
         _minimise(bags, one_hot, model.weights, model.bias, strength, iterations, several=model.several)
         model.weights = model.weights.half().float()  # as saved
         return model
-
-    @property
-    def note(self) -> str:
-        """Description of the model and its training data, in one phrase."""
-        part = "" if self.trained_on == self.given else f", trained on {self.trained_on:,} of {self.given:,} examples"
-        features = self.features
-        pieces = f" and 2 to {features.longest} characters" if features.longest else ""
-        return f"linear over n-grams of 1 to {features.orders} words{pieces}{part}"
 
     def logits(self, texts: Iterable[Sequence[str]]) -> Tensor:
         """Return the logits of texts, each given by its words, (texts, classes)."""

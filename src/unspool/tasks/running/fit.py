@@ -242,7 +242,7 @@ class _Fitting(Generic[D]):
         if task._plans:
             task.settings = make(
                 task.settings_type,
-                {name: attrgetter(name)(task.settings) for name in task._given},
+                {name: attrgetter(name)(task.settings) for name in task._explicit},
                 from_record(task.settings_type, task.record.settings),
             )
         self._refuse_changed_settings()

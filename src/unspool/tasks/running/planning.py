@@ -71,7 +71,7 @@ def plan_data(task: Trainable[Any, Any], examples: Any) -> None:
     """Choose the settings of a task that decide how its training data are read, where they were not passed."""
     rules = task._rules
     if rules is not None and task._plans and rules.suits(task.settings):
-        new = {name: value for name, value in rules.data(task.settings, examples).items() if name not in task._given}
+        new = {name: value for name, value in rules.data(task.settings, examples).items() if name not in task._explicit}
         task.settings, task._planned = task.settings.replace(**new), frozenset(new)
 
 
@@ -103,8 +103,8 @@ class _Planner:
 
     def plan(self) -> tuple[dict[str, object], str | None]:
         """Choose time limit, size, length and precision; return the choices and a note."""
-        task, rules, given = self.task, self.rules, self.task._given
-        if "training.minutes" not in given and "training.epochs" not in given:
+        task, rules = self.task, self.rules
+        if not task._explicit & {"training.minutes", "training.epochs"}:
             self._choose({"training.minutes": rules.minutes})
         if not rules.suits(task.settings):
             return self.chosen, None
@@ -127,7 +127,7 @@ class _Planner:
         self.task.settings = self.task.settings.replace(**new)
 
     def _open(self, values: Mapping[str, object]) -> dict[str, object]:
-        return {name: value for name, value in values.items() if name not in self.task._given}
+        return {name: value for name, value in values.items() if name not in self.task._explicit}
 
     def _choose_size(self, updates: int, minutes: float | None) -> float:
         """Choose the largest size that gets its minimum of updates; return its seconds per update, 0 if not needed."""

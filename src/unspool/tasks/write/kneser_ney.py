@@ -47,12 +47,10 @@ class KneserNey:
     Attributes:
         order: Maximum n-gram length, in tokens.
         vocab_size: Number of ids.
-        trained_on: Number of training tokens.
-        given: Number of available tokens; larger than `trained_on` if a limit on memory left some out.
     """
 
-    def __init__(self, order: int, vocab_size: int, levels: list[_Level], trained_on: int, given: int) -> None:
-        self.order, self.vocab_size, self.trained_on, self.given = order, vocab_size, trained_on, given
+    def __init__(self, order: int, vocab_size: int, levels: list[_Level]) -> None:
+        self.order, self.vocab_size = order, vocab_size
         self._levels = levels
 
     @classmethod
@@ -93,13 +91,7 @@ class KneserNey:
             num_contexts_below, num_contexts = num_contexts, len(keys)
             contexts = places
         levels.append(_level(keys, num_contexts_below, counts, vocab_size))
-        return cls(len(levels), vocab_size, levels, len(tokens), len(ids))
-
-    @property
-    def note(self) -> str:
-        """Description of the model and its training data, in one phrase."""
-        part = "" if self.trained_on == self.given else f", counted on the first {self.trained_on:,} of {self.given:,}"
-        return f"Kneser-Ney {self.order}-gram{part}"
+        return cls(len(levels), vocab_size, levels)
 
     def nats(self, ids: NDArray[Any], *, chunk: int = 1_000_000) -> Floats:
         """Return the negative log-likelihood of every token given the previous tokens, in nats.
@@ -183,7 +175,7 @@ class KneserNey:
             contexts = len(level.keys)
         if not levels:
             raise ValueError("it holds no n-grams")
-        return cls(len(levels), vocab_size, levels, 0, 0)
+        return cls(len(levels), vocab_size, levels)
 
     def evaluate(self, ids: NDArray[Any], characters: int | None = None) -> dict[str, float]:
         """Return `nats`, `perplexity` and, with `characters`, `bits_per_character` of a text.

@@ -346,7 +346,9 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         scores, _ = self.model(ids)
         if self.fitted.mixture is not None:
             before = ids[:, 0].tolist()
-            mixed = self.fitted.mixture.log_probabilities(scores[:, 0], [before[: i + 1] for i in range(len(before))])
+            reach = self.fitted.mixture.ngrams.order
+            histories = [before[max(0, end - reach) : end] for end in range(1, len(before) + 1)]
+            mixed = self.fitted.mixture.log_probabilities(scores[:, 0], histories)
             scores = mixed.unsqueeze(1)
         nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
         likely = scores[-1, 0].exp().topk(min(8, len(self.vocabulary)))
