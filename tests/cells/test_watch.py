@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from cases import ALL_CELLS, TOLERANCE
-from unspool.cells import CELLS, watch
-from unspool.engine import unroll
+from unspool.cells import CELLS, edit_steps, editor_of, watch
+from unspool.engine import Stepper, unroll
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "cells"
 OWN_GATES = {"own-pair": ["keep"], "own-linear": [], "own-constant-decay": []}
@@ -109,3 +109,30 @@ def test_watching_ends_and_nests():
     unroll(cell, inputs)
     assert len(outer.values["h"]) == 3
     assert len(inner.values["h"]) == 4
+
+
+class Halving:
+    """Editor that halves the state after every step."""
+
+    def step(self, cell, x, state, context):
+        _, new = cell.step(x, state, *context)
+        new = type(new)(*(part / 2 for part in new))
+        return new[0], new
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "mingru"])
+def test_an_editor_runs_the_steps_in_every_path(name):
+    cell, inputs = ALL_CELLS[name](2, 3), torch.randn(4, 2, 2)
+    notebook, x = Notebook(), inputs[0]
+    with torch.no_grad():
+        stepper, state = Stepper(cell), cell.initial_state(2)
+        stepper(x, state)
+        with edit_steps(cell, Halving()), watch(cell, notebook):
+            outputs, _ = unroll(cell, inputs)
+            one, _ = stepper(x, state)
+        _, plain = cell.step(x, state)
+    assert_close(outputs[0], plain[0] / 2)
+    assert_close(one, plain[0] / 2)
+    assert_close(notebook.values["h"][3], outputs[3])
+    assert not cell.watched
+    assert editor_of(cell) is None

@@ -1,4 +1,4 @@
-from .base import Cell, LinearCell, Watcher, watch, watchers
+from .base import Cell, LinearCell, StepEditor, Watcher, attachments, edit_steps, editor_of, watch
 from .catalog import CELLS, cell_class, cell_name, is_built_in, with_recorded_options
 from .elman import ElmanCell, ElmanReLUCell, ElmanState
 from .gru import GRUCell, GRUState, ResetBeforeGRUCell
@@ -35,14 +35,17 @@ __all__ = [
     "NTMState",
     "PeepholeLSTMCell",
     "ResetBeforeGRUCell",
+    "StepEditor",
     "Watcher",
+    "attachments",
     "cell_class",
     "cell_name",
+    "edit_steps",
+    "editor_of",
     "from_torch",
     "is_built_in",
     "split_name",
     "to_torch",
     "watch",
-    "watchers",
     "with_recorded_options",
 ]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import MappingProxyType
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Cell", "LinearCell", "Watcher", "watch", "watchers"]
+__all__ = ["Cell", "LinearCell", "StepEditor", "Watcher", "attachments", "edit_steps", "editor_of", "watch"]
 
 S = TypeVar("S", bound=tuple[Any, ...])
 
@@ -24,9 +24,21 @@ class Watcher(Protocol):
         """Receive a tensor, (batch, units), of the current step, with its name."""
 
 
-watchers: ContextVar[Mapping[Cell[Any], Watcher]] = ContextVar("watchers", default=MappingProxyType({}))
-"""The watcher of each cell in the current context. Each thread has a context of its own, so calls of other threads run
-unwatched."""
+class StepEditor(Protocol):
+    """Interface of an object that runs the steps of a cell in its place, to change a gate or a state on the way."""
+
+    def step(self, cell: Cell[Any], x: Tensor, state: Any, context: Sequence[Tensor]) -> tuple[Tensor, Any]:
+        """Return the output and the next state of one step, as `cell.step(x, state, *context)` does."""
+
+
+class _Attached(NamedTuple):
+    watcher: Watcher | None = None
+    editor: StepEditor | None = None
+
+
+attachments: ContextVar[Mapping[Cell[Any], _Attached]] = ContextVar("attachments", default=MappingProxyType({}))
+"""The watcher and the editor of each cell in the current context. Each thread has a context of its own, so calls of other
+threads run without them."""
 
 
 class Cell(nn.Module, Generic[S]):
@@ -94,15 +106,15 @@ class Cell(nn.Module, Generic[S]):
 
     def record(self, **values: Tensor) -> None:
         """Record named intermediate values of this step, each (batch, units). A no-op unless a watcher is attached."""
-        watcher = watchers.get().get(self)
-        if watcher is not None:
+        attached = attachments.get().get(self)
+        if attached is not None and (watcher := attached.watcher) is not None:
             for name, value in values.items():
                 watcher.add(name, value)
 
     @property
     def watched(self) -> bool:
-        """Whether a watcher is attached in this context, so that every step must run in Python."""
-        return self in watchers.get()
+        """Whether a watcher or an editor is attached in this context, so that every step must run in Python."""
+        return self in attachments.get()
 
     def extra_repr(self) -> str:
         return f"{self.input_size}, {self.hidden_size}"
@@ -143,8 +155,32 @@ def watch(cell: Cell[Any], watcher: Watcher) -> Iterator[None]:
 
     An inner block replaces the watcher of an outer one until the inner block ends.
     """
-    token = watchers.set({**watchers.get(), cell: watcher})
+    with _attach(cell, watcher=watcher):
+        yield
+
+
+@contextmanager
+def edit_steps(cell: Cell[Any], editor: StepEditor) -> Iterator[None]:
+    """Let an editor run the steps of a cell inside the `with` block, for calls of this thread alone.
+
+    The engine then takes the plain loop. Watchers see the values that the editor computes. An inner block replaces the
+    editor of an outer one until the inner block ends.
+    """
+    with _attach(cell, editor=editor):
+        yield
+
+
+def editor_of(cell: Cell[Any]) -> StepEditor | None:
+    """Return the editor of a cell in the current context; None if there is none."""
+    attached = attachments.get().get(cell)
+    return None if attached is None else attached.editor
+
+
+@contextmanager
+def _attach(cell: Cell[Any], **parts: Any) -> Iterator[None]:
+    attached = attachments.get()
+    token = attachments.set({**attached, cell: attached.get(cell, _Attached())._replace(**parts)})
     try:
         yield
     finally:
-        watchers.reset(token)
+        attachments.reset(token)

@@ -8,7 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from unspool.cells import Cell
+from unspool.cells import Cell, editor_of
 from unspool.engine.request import Path, Request, State, check_keeps
 from unspool.errors import CellError, ShapeError
 
@@ -69,7 +69,9 @@ def plain_step(cell: Cell[S], x: Tensor, state: S, context: Sequence[Tensor], *,
         CellError: If the step returns no pair, or a state of another type.
         ShapeError: If the step returns a tensor of another shape.
     """
-    output, new = _pair(cell, cell.step(x, state, *context), state)
+    editor = editor_of(cell)
+    returned = cell.step(x, state, *context) if editor is None else editor.step(cell, x, state, context)
+    output, new = _pair(cell, returned, state)
     if check:
         _check_step(cell, output, new, state)
     # under autocast a step may return half precision; what is carried keeps its own

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, empty_like, is_autocast_enabled, is_grad_enabled
 
-from unspool.cells import Cell, watchers
+from unspool.cells import Cell, attachments
 from unspool.engine.cpu.codegen.barrier import GATE
 from unspool.engine.cpu.codegen.kernel import RATES, SLOTS
 from unspool.engine.cpu.launch.packed_weights import PackedWeights
@@ -26,7 +26,7 @@ from unspool.engine.cpu.runtime.thread_team import run_parts, threads
 __all__ = ["CompiledStep"]
 
 new = tuple.__new__  # a named tuple's own is written in Python
-_watchers = watchers.get  # of this thread; most often there are none
+_attachments = attachments.get  # of this thread; most often there are none
 
 
 class CompiledStep:
@@ -125,7 +125,7 @@ class CompiledStep:
             return None
         if (
             is_grad_enabled()
-            or (_watchers() and self._cell.watched)
+            or (_attachments() and self._cell.watched)
             or type(x) is not Tensor
             or is_autocast_enabled("cpu")
             or is_intercepted()
