@@ -37,8 +37,8 @@ class _Attached(NamedTuple):
 
 
 attachments: ContextVar[Mapping[Cell[Any], _Attached]] = ContextVar("attachments", default=MappingProxyType({}))
-"""The watcher and the editor of each cell in the current context. Each thread has a context of its own, so calls of other
-threads run without them."""
+"""The watcher and the editor of each cell in the current context. Each thread has a context of its own, so calls of
+other threads run without them."""
 
 
 class Cell(nn.Module, Generic[S]):
