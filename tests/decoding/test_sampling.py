@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.testing import assert_close
 
-from unspool.decoding import sample, sample_next
+from unspool.decoding import sample_next
 from unspool.decoding.sampling import seeded
 from unspool.errors import SettingError
 
@@ -92,63 +92,6 @@ def test_a_seed_repeats_the_draw():
 def test_settings_out_of_range_are_refused(settings, message):
     with pytest.raises(SettingError, match=re.escape(message)):
         sample_next(CHANCES.log()[None], **settings)
-
-
-class Counter:
-    """Follows each unit by the next one, by chance 0.9, or by the one after that; its state counts the steps."""
-
-    vocabulary = 10
-
-    def start(self, batch_size: int) -> Tensor:
-        return torch.zeros(batch_size, dtype=torch.long)
-
-    def advance(self, ids: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        chances = torch.full((len(ids), self.vocabulary), 1e-9)
-        rows = torch.arange(len(ids))
-        chances[rows, (ids + 1) % self.vocabulary] = 0.9
-        chances[rows, (ids + 2) % self.vocabulary] = 0.1
-        self.state = state + 1
-        return chances.log(), self.state
-
-
-def test_sample_reads_the_prompt_and_goes_on_from_it():
-    model = Counter()
-    prompt = torch.tensor([[7, 1], [4, 2], [5, 8]])
-    written = torch.stack(list(sample(model, prompt, length=6, temperature=0)))
-    assert written.tolist() == [[6, 9], [7, 0], [8, 1], [9, 2], [0, 3], [1, 4]]
-    assert model.state.tolist() == [9, 9]
-
-
-def test_sample_never_writes_what_is_forbidden():
-    forbidden = torch.zeros(10, dtype=torch.bool)
-    forbidden[6] = forbidden[9] = True
-    written = torch.stack(list(sample(Counter(), torch.tensor([[5]]), length=4, forbidden=forbidden, temperature=0)))
-    assert written.flatten().tolist() == [7, 8, 0, 1]
-
-
-def test_sample_repeats_by_seed_and_stops_when_asked():
-    def write(seed: int) -> list[list[int]]:
-        chance = torch.Generator().manual_seed(seed)
-        return torch.stack(list(sample(Counter(), torch.tensor([[0, 3]]), length=40, generator=chance))).T.tolist()
-
-    assert write(1) == write(1)
-    assert write(1) != write(2)
-    first, second = write(1)
-    assert first != [(unit - 3) % 10 for unit in second]  # each row has chances of its own
-    assert list(sample(Counter(), torch.tensor([[0]]), length=0)) == []
-
-
-def test_sample_makes_no_gradient():
-    class Learned(Counter):
-        weight = torch.nn.Parameter(torch.ones(10))
-
-        def advance(self, ids, state):
-            scores, state = super().advance(ids, state)
-            scores = scores * self.weight
-            assert not scores.requires_grad
-            return scores, state
-
-    assert len(list(sample(Learned(), torch.tensor([[0]]), length=3))) == 3
 
 
 def test_a_tiny_top_p_takes_the_likeliest():

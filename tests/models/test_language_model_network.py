@@ -8,7 +8,7 @@ from torch.testing import assert_close
 
 from cases import TOLERANCE
 from unspool.data import IGNORED, Window
-from unspool.decoding import sample
+from unspool.decoding import Continuation, Continuations, Sampling
 from unspool.engine import unroll
 from unspool.layers import AdaptiveSoftmax, FullSoftmax, Recurrent, TokenEmbedding
 from unspool.models import LanguageModel
@@ -125,7 +125,11 @@ def test_dropout_works_in_training_only(variational):
 
 def test_greedy_writing_follows_the_likeliest_unit():
     model, prompt = make_model().eval(), draw_text(2, batch=2)
-    written = torch.stack(list(sample(model, prompt, length=5, temperature=0)))
+    texts = [Continuation(units, length=5, sampling=Sampling(temperature=0)) for units in prompt.T.tolist()]
+    batch = Continuations(model)
+    batch.add(texts)
+    steps = [batch.step().written for _ in range(len(prompt) + 5)]
+    written = torch.tensor([[unit for _, unit in step] for step in steps[len(prompt) :]])
     text = torch.cat([prompt, written])
     logs, _ = model(text)
     assert torch.equal(written, logs[2:-1].argmax(-1))

@@ -1,17 +1,20 @@
+from .continuations import Continuation, Continuations, Sampling
 from .hypotheses import Hypothesis
-from .sampling import SelfStarting, sample, sample_next
+from .sampling import SelfStarting, sample_next
 from .search import decode
 from .settings import DecodingSettings
 from .states import StepModel, select
 from .streaming import stream, stream_settings, text_pieces
 
 __all__ = [
+    "Continuation",
+    "Continuations",
     "DecodingSettings",
     "Hypothesis",
+    "Sampling",
     "SelfStarting",
     "StepModel",
     "decode",
-    "sample",
     "sample_next",
     "select",
     "stream",

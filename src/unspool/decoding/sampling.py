@@ -1,9 +1,8 @@
-"""Sampling from a step model: temperature, top-k, top-p, and the sampling loop."""
+"""Sampling of the next unit: temperature, top-k and top-p."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any, Protocol
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from unspool.decoding.states import StepModel
 from unspool.errors import SettingError
 
-__all__ = ["SelfStarting", "chances", "draw", "sample", "sample_next", "seeded"]
+__all__ = ["SelfStarting", "chances", "check_seed", "draw", "sample_next", "seeded"]
 
 
 class SelfStarting(StepModel, Protocol):
@@ -53,14 +52,19 @@ def chances(
     return probabilities
 
 
+def check_seed(seed: int) -> None:
+    """Raise `SettingError` unless a seed is between 0 and 2^63 - 1."""
+    if not 0 <= seed < 2**63:
+        raise SettingError(f"seed = {seed}: expected a whole number from 0 to 2^63 - 1")
+
+
 def seeded(seed: int, device: torch.device) -> torch.Generator:
     """Return a random number generator with a seed.
 
     Raises:
         SettingError: If the seed is not between 0 and 2^63 - 1.
     """
-    if not 0 <= seed < 2**63:
-        raise SettingError(f"seed = {seed}: expected a whole number from 0 to 2^63 - 1")
+    check_seed(seed)
     return torch.Generator(device).manual_seed(seed)
 
 
@@ -111,43 +115,3 @@ def sample_next(
     if temperature == 0:
         return probabilities.argmax(-1)
     return torch.multinomial(probabilities, 1, generator=generator).squeeze(-1)
-
-
-@torch.no_grad()
-def sample(
-    model: SelfStarting,
-    prompt: Tensor,
-    *,
-    length: int,
-    forbidden: Tensor | None = None,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    generator: torch.Generator | None = None,
-) -> Iterator[Tensor]:
-    """Continue a prompt by sampling, one unit of each sequence at a time; memory does not grow with the length.
-
-    Args:
-        model: Predicts the next unit.
-        prompt: First units, int64 (time, batch), at least one step.
-        length: Number of units to sample.
-        forbidden: Units that never occur, bool (vocabulary,).
-        temperature: As in `sample_next`.
-        top_k: As in `sample_next`.
-        top_p: As in `sample_next`.
-        generator: As in `sample_next`.
-
-    Yields:
-        The next unit of each sequence, int64 (batch,).
-    """
-    state = model.start(prompt.shape[1])
-    scores = None
-    for ids in prompt:
-        scores, state = model.advance(ids, state)
-    for _ in range(length):
-        assert scores is not None, "the prompt has no step"
-        if forbidden is not None:
-            scores = scores.masked_fill(forbidden, float("-inf"))
-        ids = sample_next(scores, temperature=temperature, top_k=top_k, top_p=top_p, generator=generator)
-        yield ids
-        scores, state = model.advance(ids, state)

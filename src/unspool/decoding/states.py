@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 
-__all__ = ["CarriedState", "StepModel", "leaves", "select"]
+__all__ = ["CarriedState", "StepModel", "join", "leaves", "select"]
 
 S = TypeVar("S")
 
@@ -45,6 +45,18 @@ def select(state: S, index: Tensor) -> S:
     """
     rows = [None if leaf is None else leaf.index_select(0, index) for leaf in leaves(state)]
     return _rebuilt(state, iter(rows))  # type: ignore[no-any-return]
+
+
+def join(*groups: Sequence[S]) -> S:
+    """Concatenate the rows of states of the same structure, at least one in all groups together."""
+    states = [state for group in groups for state in group]
+    if len(states) == 1:
+        return states[0]
+    columns = zip(*(leaves(state) for state in states), strict=True)
+    parts = [
+        None if column[0] is None else torch.cat([part for part in column if part is not None]) for column in columns
+    ]
+    return _rebuilt(states[0], iter(parts))  # type: ignore[no-any-return]
 
 
 class CarriedState:

@@ -28,8 +28,7 @@ from unspool.data import (
     find_files,
     token_array,
 )
-from unspool.decoding import sample, text_pieces
-from unspool.decoding.sampling import seeded
+from unspool.decoding import Continuation, Continuations, Sampling, text_pieces
 from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
@@ -425,30 +424,45 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
             An iterator of pieces of text, each at least one character.
 
         Raises:
-            SettingError: If a setting is out of its range; raised with the first piece.
+            SettingError: If a setting is out of its range; raised by the call.
             UsageError: If the model has not been trained, or `length` is negative.
         """
         self._one_text(prompt, "stream")
         self._need_model()
         if length < 0:
             raise UsageError(f"length = {length}: expected 0 or more")
-        device = device_of(self.model)
-        generator = None
-        if seed is not None:
-            generator = seeded(seed, device)
-        begin = [END, *self.vocabulary.encode(prompt)]
+        text = self.continuation(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        begin = list(text.unread)
+        return text_pieces(self.vocabulary.decode, self._written(text), begin=begin)
+
+    def continuation(
+        self,
+        prompt: str = "",
+        *,
+        length: int = 0,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Continuation:
+        """Return a text to be continued by `continuations`; arguments as in `stream`."""
+        if seed is None:
+            seed = int(torch.randint(2**63 - 1, (1,)))
+        ids = [END, *self.vocabulary.encode(prompt)]
+        return Continuation(ids, length=length, sampling=Sampling(temperature, top_k, top_p), seed=seed)
+
+    def continuations(self) -> Continuations:
+        """Return an empty batch of texts that this model continues."""
         mixture = self.fitted.mixture
-        units = sample(
-            self.model if mixture is None else MixtureSteps(self.model, mixture),
-            torch.tensor(begin, device=device).unsqueeze(1),
-            length=length,
-            forbidden=self._forbidden(device),
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            generator=generator,
-        )
-        return text_pieces(self.vocabulary.decode, (int(unit) for unit in units), begin=begin)
+        steps: Any = self.model if mixture is None else MixtureSteps(self.model, mixture)
+        return Continuations(steps, forbidden=self._forbidden(device_of(self.model)))
+
+    def _written(self, text: Continuation) -> Iterator[int]:
+        batch = self.continuations()
+        batch.add([text])
+        while batch.rows:
+            for _, unit in batch.step().written:
+                yield unit
 
     def _forbidden(self, device: torch.device) -> Tensor:
         forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=device)

@@ -107,7 +107,7 @@ class Mixture(NamedTuple):
 
 
 class MixtureSteps:
-    """The steps of a mixture, for `unspool.decoding.sampling.sample`.
+    """The steps of a mixture, for `unspool.decoding.Continuations`.
 
     Args:
         network: A language model with `start` and `advance`.
@@ -118,15 +118,16 @@ class MixtureSteps:
         self._network, self._mixture = network, mixture
 
     def start(self, batch_size: int) -> Any:
-        """Return the state before the first unit: that of the network, and the units before."""
-        return self._network.start(batch_size), [[] for _ in range(batch_size)]
+        """Return the state before the first unit: that of the network, and no units, as -1."""
+        reach = max(1, self._mixture.ngrams.order - 1)
+        return self._network.start(batch_size), torch.full((batch_size, reach), -1)
 
     def advance(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         """Read a unit per sequence, (batch,); return the next log-probabilities, (batch, vocabulary), and the state."""
         scores, after = self._network.advance(ids, state[0])
-        reach = max(1, self._mixture.ngrams.order - 1)
-        histories = [[*before, unit][-reach:] for before, unit in zip(state[1], ids.tolist(), strict=True)]
-        return self._mixture.log_probabilities(scores, histories), (after, histories)
+        recent = torch.cat([state[1][:, 1:], ids.cpu().unsqueeze(1)], 1)
+        histories = [[unit for unit in row if unit >= 0] for row in recent.tolist()]
+        return self._mixture.log_probabilities(scores, histories), (after, recent)
 
 
 def _nats(both: tuple[NDArray[np.float64], NDArray[np.float64]], share: float) -> float:

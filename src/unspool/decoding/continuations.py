@@ -1,0 +1,230 @@
+"""Continuous batching: texts that join and leave a batch at any step, each with its own sampling and random numbers."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unspool.decoding.sampling import SelfStarting, chances, check_seed, draw
+from unspool.decoding.states import join, leaves, select
+
+__all__ = ["PLAIN_SAMPLING", "Continuation", "Continuations", "Sampling", "Step", "random_numbers"]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
+
+
+class Sampling(NamedTuple):
+    """How the next unit is chosen; values as in `sample_next`."""
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def check(self) -> None:
+        """Raise `SettingError` if a value is out of its range."""
+        chances(torch.zeros(1, 1), **self._asdict())
+
+
+PLAIN_SAMPLING = Sampling()
+
+
+def random_numbers(seeds: Sequence[int], counts: Sequence[int]) -> NDArray[np.float32]:
+    """Return uniform random numbers in [0, 1): number `counts[i]` of the stream with seed `seeds[i]`.
+
+    A number depends on its seed and its place alone, so a stream needs no state, and another program repeats it easily.
+    Source: SplitMix64 (Steele, Lea and Flood 2014, doi:10.1145/2660193.2660195), its upper 24 bits.
+
+    Args:
+        seeds: Whole numbers from 0 to 2^63 - 1, (rows,).
+        counts: Places in the streams, from 0, (rows,).
+
+    Returns:
+        Float32 (rows,).
+    """
+    with np.errstate(over="ignore"):
+        mixed = np.asarray(seeds, dtype=np.uint64) * _FIRST + (np.asarray(counts, dtype=np.uint64) + 1) * _GOLDEN
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * _FIRST
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * _SECOND
+        mixed ^= mixed >> np.uint64(31)
+    numbers: NDArray[np.float32] = (mixed >> np.uint64(40)).astype(np.float32) * np.float32(2**-24)
+    return numbers
+
+
+class Continuation:
+    """One text that a model continues: units to read, units to write, and the state of the model after both.
+
+    Args:
+        prompt: Units to read first, at least one.
+        length: Number of units to write.
+        sampling: How units are chosen.
+        seed: Seed of the random numbers, from 0 to 2^63 - 1.
+
+    Raises:
+        SettingError: If the sampling or the seed is out of range.
+    """
+
+    def __init__(
+        self, prompt: Sequence[int], *, length: int = 0, sampling: Sampling = PLAIN_SAMPLING, seed: int = 0
+    ) -> None:
+        sampling.check()
+        check_seed(seed)
+        self.unread = deque(prompt)
+        """Units that the model has not read yet. The unit that a text wrote last stays here until the text goes on."""
+        self.left = length
+        """Number of units that are still to be written."""
+        self.sampling, self.seed = sampling, seed
+        self.drawn = 0
+        """Number of units that were written so far, which is also the place in the stream of random numbers."""
+        self.state: Any = None
+        """State of the model, one row; None before the first step. Outdated while the text is in a batch."""
+        self.scores: Tensor | None = None
+        """Log-probabilities of the next unit in nats, (vocabulary,); None before the first step, or in a batch."""
+
+    def fork(self) -> Continuation:
+        """Return a copy that goes on from the same state; it shares tensors, which no step changes."""
+        copy = Continuation((), sampling=self.sampling, seed=self.seed)
+        copy.unread, copy.left, copy.drawn = deque(self.unread), self.left, self.drawn
+        copy.state, copy.scores = self.state, self.scores
+        return copy
+
+
+class Step(NamedTuple):
+    """What one step of a batch did."""
+
+    written: list[tuple[Continuation, int]]
+    """The texts that wrote a unit, with the unit."""
+    finished: list[Continuation]
+    """The texts that left the batch, as they have nothing more to read or write."""
+
+
+class Continuations:
+    """Texts that a model continues together, one unit of each per step.
+
+    The units of a text depend neither on the other texts nor on the step at which it joins, as far as the model's rows
+    do not depend on each other to the bit.
+
+    Args:
+        model: Predicts the next unit. States whose tensors keep their shape are batched; others are stepped one by one.
+        forbidden: Units that are never written, bool (vocabulary,).
+    """
+
+    def __init__(self, model: SelfStarting, *, forbidden: Tensor | None = None) -> None:
+        self._model, self._forbidden = model, forbidden
+        self.rows: list[Continuation] = []
+        """The texts of the batch."""
+        self._state: Any = None
+        self._scores: Tensor | None = None
+        self._batches: bool | None = None
+
+    @torch.no_grad()
+    def add(self, texts: Sequence[Continuation]) -> None:
+        """Let texts join the batch."""
+        for text in texts:
+            if text.state is None:
+                text.state = self._model.start(1)
+        if self._batches is None and texts:
+            self._batches = _keeps_shape(self._model, texts[0])
+        if self._batches and texts:
+            self._state = join([] if self._state is None else [self._state], [text.state for text in texts])
+            self._add_scores(texts)
+            for text in texts:
+                text.state = text.scores = None
+        self.rows += texts
+
+    def remove(self, texts: Sequence[Continuation]) -> None:
+        """Take texts out of the batch; each then holds its own state."""
+        if not texts:
+            return
+        leaving = {id(text) for text in texts}
+        stay = [place for place, row in enumerate(self.rows) if id(row) not in leaving]
+        if self._batches:
+            self._extract([place for place, row in enumerate(self.rows) if id(row) in leaving])
+            index = torch.tensor(stay, dtype=torch.long)
+            self._state = select(self._state, index) if stay else None
+            self._scores = self._scores[index] if stay and self._scores is not None else None
+        self.rows = [self.rows[place] for place in stay]
+
+    @torch.no_grad()
+    def step(self) -> Step:
+        """Advance every text by one unit, read or written, and let finished texts leave."""
+        writers = [place for place, row in enumerate(self.rows) if not row.unread and row.left]
+        written = [(self.rows[place], unit) for place, unit in zip(writers, self._choose(writers), strict=True)]
+        for row, unit in written:
+            row.unread.append(unit)
+            row.drawn, row.left = row.drawn + 1, row.left - 1
+        finished = [row for row, _ in written if not row.left]
+        self.remove(finished)
+        if self.rows:
+            self._read([row.unread.popleft() for row in self.rows])
+        readers = [row for row in self.rows if not row.left and not row.unread]
+        self.remove(readers)
+        return Step(written, [*finished, *readers])
+
+    def _choose(self, places: list[int]) -> list[int]:
+        """Sample the next unit of some rows."""
+        units, groups = dict.fromkeys(places, 0), dict[Sampling, list[int]]()
+        for place in places:
+            groups.setdefault(self.rows[place].sampling, []).append(place)
+        for sampling, members in groups.items():
+            scores = self._scores_of(members)
+            if self._forbidden is not None:
+                scores = scores.masked_fill(self._forbidden, float("-inf"))
+            rows = [self.rows[place] for place in members]
+            numbers = torch.from_numpy(random_numbers([row.seed for row in rows], [row.drawn for row in rows]))
+            chosen = draw(chances(scores, **sampling._asdict()), numbers.to(scores.device))
+            units.update(zip(members, chosen.tolist(), strict=True))
+        return list(units.values())
+
+    def _scores_of(self, places: list[int]) -> Tensor:
+        if not self._batches:
+            return torch.stack([scores for place in places if (scores := self.rows[place].scores) is not None])
+        assert self._scores is not None
+        return self._scores if len(places) == len(self.rows) else self._scores[torch.tensor(places)]
+
+    def _read(self, units: list[int]) -> None:
+        if self._batches:
+            self._scores, self._state = self._model.advance(_ids(units, self._state), self._state)
+            return
+        for row, unit in zip(self.rows, units, strict=True):
+            scores, row.state = self._model.advance(_ids([unit], row.state), row.state)
+            row.scores = scores[0]
+
+    def _add_scores(self, texts: Sequence[Continuation]) -> None:
+        """Stack the scores of the batch and of further texts; texts without scores, which read first, have zeros."""
+        rows: list[Tensor | None] = [None] * len(self.rows) if self._scores is None else list(self._scores)
+        rows += [text.scores for text in texts]
+        like = next((row for row in rows if row is not None), None)
+        if like is not None:
+            self._scores = torch.stack([torch.zeros_like(like) if row is None else row for row in rows])
+
+    def _extract(self, places: list[int]) -> None:
+        """Give rows of the batch their own state and scores."""
+        for place in places:
+            row, index = self.rows[place], torch.tensor([place])
+            row.state = select(self._state, index)
+            row.scores = None if self._scores is None else self._scores[place].clone()
+
+
+def _keeps_shape(model: SelfStarting, text: Continuation) -> bool:
+    """Whether the tensors of a state keep their shapes from step to step, so that states can be batched."""
+    if not text.unread:
+        return False
+    _, after = model.advance(_ids([text.unread[0]], text.state), text.state)
+    return _shapes(after) == _shapes(text.state)
+
+
+def _ids(units: list[int], state: Any) -> Tensor:
+    """Return units as a tensor on the device of a state."""
+    device = next((leaf.device for leaf in leaves(state) if leaf is not None), torch.device("cpu"))
+    return torch.tensor(units, device=device)
+
+
+def _shapes(state: Any) -> list[Any]:
+    return [None if leaf is None else leaf.shape for leaf in leaves(state)]
