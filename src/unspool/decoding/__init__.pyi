@@ -4,7 +4,7 @@ from .sampling import SelfStarting, sample_next
 from .search import decode
 from .settings import DecodingSettings
 from .states import StepModel, select
-from .streaming import stream, stream_settings, text_pieces
+from .streaming import TextPieces, stream, stream_settings, text_pieces
 
 __all__ = [
     "Continuation",
@@ -14,6 +14,7 @@ __all__ = [
     "Sampling",
     "SelfStarting",
     "StepModel",
+    "TextPieces",
     "decode",
     "sample_next",
     "select",

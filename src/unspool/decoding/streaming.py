@@ -16,7 +16,7 @@ from unspool.decoding.settings import DecodingSettings
 from unspool.decoding.states import CarriedState, StepModel
 from unspool.errors import SettingError
 
-__all__ = ["stream", "stream_settings", "text_pieces"]
+__all__ = ["TextPieces", "stream", "stream_settings", "text_pieces"]
 
 _ENDLESS = 2**62
 _WINDOW = 64  # units decoded again with each new one
@@ -99,13 +99,48 @@ def stream_settings(settings: DecodingSettings | None, own: DecodingSettings) ->
     return settings
 
 
-def text_pieces(
-    decode: Callable[[list[int]], str], units: Iterable[int], *, begin: Sequence[int] = (), complete: bool = False
-) -> Iterator[str]:
-    """Turn a stream of units into pieces of text.
+class TextPieces:
+    """Turns units into pieces of text as they arrive.
 
     Bytes of an incomplete character wait for the next unit. Memory does not grow with the length, since only the last
     units are decoded again.
+
+    Args:
+        decode: Returns the text of units.
+        begin: Earlier units, whose text is not part of the pieces.
+    """
+
+    def __init__(self, decode: Callable[[list[int]], str], begin: Sequence[int] = ()) -> None:
+        self._decode, self._ids = decode, list(begin)
+        self._whole = decode(self._ids)
+        self._sent = len(self._whole)
+
+    def add(self, units: Sequence[int]) -> str:
+        """Return the text of further units, as far as it is complete."""
+        if len(self._ids) + len(units) > 2 * _WINDOW:  # drop the beginning, which no longer changes
+            self._ids = self._ids[-_WINDOW:]
+            self._sent = len(self._decode(self._ids).rstrip("\ufffd"))
+        self._ids += units
+        self._whole = self._decode(self._ids)
+        if self._whole.endswith("\ufffd"):
+            return ""
+        return self.end()
+
+    def end(self) -> str:
+        """Return what was not yet returned, a character that is incomplete at the end as `decode` shows it."""
+        piece, self._sent = self._whole[self._sent :], max(self._sent, len(self._whole))
+        return piece
+
+    @property
+    def context(self) -> list[int]:
+        """The last units, from which a later object can go on: its `begin`."""
+        return self._ids[-_WINDOW:]
+
+
+def text_pieces(
+    decode: Callable[[list[int]], str], units: Iterable[int], *, begin: Sequence[int] = (), complete: bool = False
+) -> Iterator[str]:
+    """Turn a stream of units into pieces of text, as `TextPieces` does.
 
     Args:
         decode: Returns the text of units.
@@ -113,20 +148,12 @@ def text_pieces(
         begin: Earlier units, whose text is not part of the pieces.
         complete: Whether to yield a character that is incomplete at the end, as `decode` shows it.
     """
-    ids = list(begin)
-    whole = decode(ids)
-    sent = len(whole)
+    pieces = TextPieces(decode, begin)
     for unit in units:
-        ids.append(unit)
-        if len(ids) > 2 * _WINDOW:  # drop the beginning, which no longer changes
-            ids = ids[-_WINDOW:]
-            sent = len(decode(ids[:-1]).rstrip("\ufffd"))
-        whole = decode(ids)
-        if len(whole) > sent and not whole.endswith("\ufffd"):
-            yield whole[sent:]
-            sent = len(whole)
-    if complete and len(whole) > sent:
-        yield whole[sent:]
+        if piece := pieces.add([unit]):
+            yield piece
+    if complete and (piece := pieces.end()):
+        yield piece
 
 
 def _refuse_several(settings: DecodingSettings) -> None:
