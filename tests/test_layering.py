@@ -13,8 +13,8 @@ import unspool
 ROOT = Path(unspool.__file__).parent
 
 ROWS = [
-    {"cli", "studio"},
-    {"tuning"},
+    {"cli"},
+    {"server", "tuning"},
     {"samples", "tasks"},
     {"training", "inspection", "export"},
     {"inputs"},
@@ -28,7 +28,7 @@ ROWS = [
     {"errors"},
 ]
 """A folder imports only from rows below its own; folders on one row do not import each other."""
-PLANNED = {"studio", "export"}
+PLANNED = {"export"}
 DOORS = {"__init__", "__main__"}
 """The package's own two files stand above all rows."""
 

@@ -32,6 +32,8 @@ VERBS = {
     "add": "Add questions and answers to an assistant, without training.",
     "generate": "Generate text with a language model.",
     "inspect": "Show predictions, attention, gates and states on one text.",
+    "studio": "Look inside models in the browser, live.",
+    "serve": "Serve models over HTTP: predictions, traces, generation, chat.",
     "compare": "Train several networks with an equal budget and tabulate their scores.",
     "tune": "Search the settings that score best within a time limit.",
     "bench": "Benchmark a cell on this machine against torch.nn and the plain loop.",

@@ -123,12 +123,16 @@ class Continuations:
         self._scores: Tensor | None = None
         self._batches: bool | None = None
 
+    def start(self) -> Any:
+        """Return the state of the model before the first unit, one row."""
+        return self._model.start(1)
+
     @torch.no_grad()
     def add(self, texts: Sequence[Continuation]) -> None:
         """Let texts join the batch."""
         for text in texts:
             if text.state is None:
-                text.state = self._model.start(1)
+                text.state = self.start()
         if self._batches is None and texts:
             self._batches = _keeps_shape(self._model, texts[0])
         if self._batches and texts:
@@ -154,7 +158,8 @@ class Continuations:
     @torch.no_grad()
     def step(self) -> Step:
         """Advance every text by one unit, read or written, and let finished texts leave."""
-        writers = [place for place, row in enumerate(self.rows) if not row.unread and row.left]
+        idle = self._remove_idle()
+        writers = [place for place, row in enumerate(self.rows) if not row.unread]
         written = [(self.rows[place], unit) for place, unit in zip(writers, self._choose(writers), strict=True)]
         for row, unit in written:
             row.unread.append(unit)
@@ -163,9 +168,13 @@ class Continuations:
         self.remove(finished)
         if self.rows:
             self._read([row.unread.popleft() for row in self.rows])
-        readers = [row for row in self.rows if not row.left and not row.unread]
-        self.remove(readers)
-        return Step(written, [*finished, *readers])
+        return Step(written, [*idle, *finished, *self._remove_idle()])
+
+    def _remove_idle(self) -> list[Continuation]:
+        """Take out the texts that have nothing to read or write."""
+        idle = [row for row in self.rows if not row.left and not row.unread]
+        self.remove(idle)
+        return idle
 
     def _choose(self, places: list[int]) -> list[int]:
         """Sample the next unit of some rows."""

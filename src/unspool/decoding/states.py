@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-__all__ = ["CarriedState", "StepModel", "join", "leaves", "select"]
+__all__ = ["CarriedState", "StepModel", "join", "leaves", "rebuilt", "select"]
 
 S = TypeVar("S")
 
@@ -44,7 +44,7 @@ def select(state: S, index: Tensor) -> S:
         A state of the same structure, with tensors (rows, ...).
     """
     rows = [None if leaf is None else leaf.index_select(0, index) for leaf in leaves(state)]
-    return _rebuilt(state, iter(rows))  # type: ignore[no-any-return]
+    return rebuilt(state, iter(rows))  # type: ignore[no-any-return]
 
 
 def join(*groups: Sequence[S]) -> S:
@@ -56,7 +56,7 @@ def join(*groups: Sequence[S]) -> S:
     parts = [
         None if column[0] is None else torch.cat([part for part in column if part is not None]) for column in columns
     ]
-    return _rebuilt(states[0], iter(parts))  # type: ignore[no-any-return]
+    return rebuilt(states[0], iter(parts))  # type: ignore[no-any-return]
 
 
 class CarriedState:
@@ -101,7 +101,7 @@ class CarriedState:
             leaf if leaf is None or (shared and same_sequences) else leaf.index_select(0, index)
             for leaf, shared in zip(leaves(self.state), self._shared, strict=True)
         ]
-        self.state = _rebuilt(self.state, iter(rows))
+        self.state = rebuilt(self.state, iter(rows))
 
     @property
     def attention(self) -> Tensor | None:
@@ -119,8 +119,9 @@ def _version(leaf: Tensor | None) -> int | None:
     return None if leaf is None or leaf.is_inference() else leaf._version
 
 
-def _rebuilt(state: Any, parts: Iterator[Tensor | None]) -> Any:
+def rebuilt(state: Any, parts: Iterator[Tensor | None]) -> Any:
+    """Return a state of the same structure with other tensors, in the order of `leaves`."""
     if state is None or isinstance(state, Tensor):
         return next(parts)
-    inner = [_rebuilt(part, parts) for part in state]
+    inner = [rebuilt(part, parts) for part in state]
     return type(state)(*inner) if hasattr(state, "_fields") else tuple(inner)

@@ -99,7 +99,7 @@ def read_trace(path: str | os.PathLike[str]) -> Trace:
 
 
 def _to_json(trace: Trace) -> bytes:
-    return _encode(_record(trace))
+    return encode(_record(trace))
 
 
 def _record(trace: Trace) -> dict[str, Any]:
@@ -118,25 +118,27 @@ def _from_json(content: bytes) -> Trace:
 def _to_npz(trace: Trace) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
-        file.writestr(zipfile.ZipInfo(_HEADER), _encode(_names_record(trace)))
-        for name, array in _all_numbers(trace):
+        file.writestr(zipfile.ZipInfo(_HEADER), encode(names_record(trace)))
+        for name, array in all_numbers(trace):
             with file.open(zipfile.ZipInfo(f"{name}.npy"), "w") as entry:
                 np.lib.format.write_array(entry, array, allow_pickle=False)
     return buffer.getvalue()
 
 
-def _names_record(trace: Trace) -> dict[str, Any]:
+def names_record(trace: Trace) -> dict[str, Any]:
+    """Return the record of a trace without values, but with the names of the arrays."""
     record = _header(trace) | {"names": list(trace.arrays)}
     if trace.written is not None:
-        record["written"] = _names_record(trace.written)
+        record["written"] = names_record(trace.written)
     return record
 
 
-def _all_numbers(trace: Trace) -> Iterator[tuple[str, Array]]:
+def all_numbers(trace: Trace) -> Iterator[tuple[str, Array]]:
+    """Yield the names and values of all arrays and maps, those of the written text included."""
     yield from trace.arrays.items()
     yield from ((name, matrix.values) for name, matrix in trace.maps.items())
     if trace.written is not None:
-        yield from _all_numbers(trace.written)
+        yield from all_numbers(trace.written)
 
 
 def _from_npz(content: bytes) -> Trace:
@@ -195,7 +197,8 @@ def _header(trace: Trace) -> dict[str, Any]:
     return record
 
 
-def _encode(record: dict[str, Any]) -> bytes:
+def encode(record: dict[str, Any]) -> bytes:
+    """Return a record as JSON."""
     try:
         return json.dumps(record, ensure_ascii=False, allow_nan=False).encode()
     except UnicodeEncodeError:  # half of a surrogate pair, which only an escape can hold

@@ -1,0 +1,227 @@
+"""Routes of Unspool's own API: predictions, traces, generation and sessions."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import UNSET
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unspool.server.faults import ApiError, json_response
+from unspool.server.schemas import (
+    AdvanceRequest,
+    ForkRequest,
+    GenerateRequest,
+    PredictRequest,
+    SessionRequest,
+    TraceRequest,
+)
+from unspool.server.sessions import Session
+from unspool.server.state import ServerState
+from unspool.server.streaming import TextStream, events, unless_gone
+
+__all__ = [
+    "advance",
+    "close_session",
+    "fork_session",
+    "generate",
+    "info",
+    "open_session",
+    "predict",
+    "read_body",
+    "show_session",
+    "state_of",
+    "trace",
+]
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+async def read_body(request: Request, kind: type[S]) -> S:
+    """Return the body of a request as a struct.
+
+    Raises:
+        ApiError: If it is no JSON, or does not fit.
+    """
+    body = await request.body()
+    try:
+        return msgspec.json.decode(body or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        message, _, place = str(error).partition(" - at ")
+        field = place.strip("`").removeprefix("$").lstrip(".") or None
+        raise ApiError(400, f"{message[:1].lower()}{message[1:]}" + (f" in {field}" if field else ""), field) from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ApiError(400, f"the request is no valid JSON: {str(error)[:200]}") from None
+
+
+def state_of(request: Request) -> ServerState:
+    """Return what all requests share."""
+    state: ServerState = request.app.state.unspool
+    return state
+
+
+def info(state: ServerState) -> dict[str, Any]:
+    """Return the models and the limits of the server."""
+    limits = msgspec.to_builtins(state.settings)
+    limits.pop("token")
+    return {
+        "models": [one.record() for one in state.models.by_name.values()],
+        "loading": not state.models.loaded and state.thread.failure is None,
+        "failure": state.failure_sentence(),
+        "limits": limits,
+    }
+
+
+async def predict(request: Request) -> Response:
+    """Predict for one input, or for each of several."""
+    state, body = state_of(request), await read_body(request, PredictRequest)
+    served = state.models.get(body.model)
+    if (body.input is UNSET) == (body.inputs is UNSET):
+        raise ApiError(400, "expected either input, for one, or inputs, for many", "input")
+    inputs = body.inputs if isinstance(body.inputs, list) else [body.input]
+    state.check_inputs(inputs)
+    if body.threshold is not None and not served.chats:
+        raise ApiError(400, f"threshold: {served.name} is a model of the task {served.entry.name!r}", "threshold")
+
+    def run(values: list[Any]) -> Sequence[Any]:
+        if body.threshold is not None:
+            return [served.task.ask(value, threshold=body.threshold).record() for value in values]
+        return [each.record() for each in served.task.predict(values)]
+
+    call = state.thread.call((served.name, "predict", body.threshold), inputs, run)
+    records = await unless_gone(request, call, state.settings.max_seconds)
+    if isinstance(body.inputs, list):
+        return json_response({"model": served.name, "predictions": records})
+    return json_response({"model": served.name, "prediction": records[0]})
+
+
+async def trace(request: Request) -> Response:
+    """Return all recorded values of one input."""
+    state, body = state_of(request), await read_body(request, TraceRequest)
+    served = state.models.get(body.model)
+    state.check_inputs([body.input])
+
+    def run(values: list[Any]) -> list[bytes]:
+        from unspool.inspection.files import FORMATS
+        from unspool.inspection.wire import pack
+
+        form: Callable[[Any], bytes] = pack if body.form == "binary" else FORMATS[".json"]
+        return [form(served.task.trace(value)) for value in values]
+
+    call = state.thread.call((served.name, "trace", body.form), [body.input], run)
+    (content,) = await unless_gone(request, call, state.settings.max_seconds)
+    kind = "application/octet-stream" if body.form == "binary" else "application/json"
+    return Response(content, media_type=kind)
+
+
+async def generate(request: Request) -> Response:
+    """Continue a text, as a whole or as server-sent events."""
+    state, body = state_of(request), await read_body(request, GenerateRequest)
+    served = state.models.get(body.model, verb="generate")
+    state.check_inputs([body.prompt], written=body.length)
+    state.thread.check_open()
+    seed = secrets.randbits(62) if body.seed is None else body.seed
+    text = served.task.continuation(
+        body.prompt, length=body.length, temperature=body.temperature, top_k=body.top_k, top_p=body.top_p, seed=seed
+    )
+    stream = TextStream(state.thread, served, text, list(text.unread), state.settings.max_seconds)
+
+    def record(piece: str) -> dict[str, Any]:
+        return {"model": served.name, "text": piece, "units": stream.units, "seed": seed}
+
+    if body.stream:
+        return events(_records(stream, record))
+    return json_response(record(await unless_gone(request, stream.whole(), state.settings.max_seconds)))
+
+
+async def _records(stream: TextStream, record: Callable[[str], dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    async for piece in stream:
+        if piece:
+            yield record(piece)
+
+
+# ---- sessions ----------------------------------------------------------------------------------------------------
+
+
+async def open_session(request: Request) -> Response:
+    """Open a session."""
+    state, body = state_of(request), await read_body(request, SessionRequest)
+    served = state.models.get(body.model, verb="generate")
+    state.check_inputs([body.prompt])
+    state.thread.check_open()
+    seed = secrets.randbits(62) if body.seed is None else body.seed
+    text = served.task.continuation(
+        body.prompt, temperature=body.temperature, top_k=body.top_k, top_p=body.top_p, seed=seed
+    )
+    session = state.sessions.add(Session(served, text.sampling, seed, list(text.unread)))
+    return json_response(_describe(state, session), 201)
+
+
+async def show_session(request: Request) -> Response:
+    """Return a session."""
+    state = state_of(request)
+    return json_response(_describe(state, state.sessions.get(request.path_params["id"])))
+
+
+async def close_session(request: Request) -> Response:
+    """End a session."""
+    state_of(request).sessions.remove(request.path_params["id"])
+    return Response(status_code=204)
+
+
+async def fork_session(request: Request) -> Response:
+    """Copy a session with its state."""
+    state, body = state_of(request), await read_body(request, ForkRequest)
+    session = state.sessions.get(request.path_params["id"])
+    _refuse_busy(session)
+    return json_response(_describe(state, state.sessions.add(session.fork(body.seed))), 201)
+
+
+async def advance(request: Request) -> Response:
+    """Let a session read further text and write."""
+    state, body = state_of(request), await read_body(request, AdvanceRequest)
+    session = state.sessions.get(request.path_params["id"])
+    state.check_inputs([body.text], written=body.length)
+    _refuse_busy(session)
+    state.thread.check_open()
+    served = session.served
+    units = served.task.vocabulary.encode(body.text) if body.text else []
+    text = session.open(units, body.length)
+    stream = TextStream(state.thread, served, text, [*session.context, *units], state.settings.max_seconds)
+    session.busy = True
+
+    def finish() -> None:
+        session.busy = False
+        if text.left == 0 and text.state is not None:  # otherwise it was cut off, and stays where it was
+            session.close(text, units, body.length)
+            session.context[:] = type(session.context)("q", stream.context[-8:])
+
+    def record(piece: str) -> dict[str, Any]:
+        return {"id": session.id, "text": piece, "units": stream.units}
+
+    if body.stream:
+        return events(_records(stream, record), finish)
+    try:
+        whole = await unless_gone(request, stream.whole(), state.settings.max_seconds)
+    finally:
+        finish()
+    return json_response(record(whole))
+
+
+def _refuse_busy(session: Session) -> None:
+    if session.busy:
+        raise ApiError(409, "the session is advancing already; wait for its answer", "id")
+
+
+def _describe(state: ServerState, session: Session) -> dict[str, Any]:
+    return {
+        "id": session.id,
+        "model": session.served.name,
+        "units": session.drawn,
+        "seed": session.seed,
+        "expires": round(state.sessions.seconds_left(session), 1),
+    }

@@ -1,0 +1,148 @@
+"""The application: routes, errors, metrics and pages, behind the guard."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from unspool.errors import UnspoolError
+from unspool.server import api, openai_api, pages
+from unspool.server.faults import ApiError, error_response, json_response
+from unspool.server.guard import App, Guard
+from unspool.server.openapi import Operation, openapi
+from unspool.server.schemas import (
+    AdvanceRequest,
+    ChatRequest,
+    CompletionRequest,
+    ForkRequest,
+    GenerateRequest,
+    Prediction,
+    PredictRequest,
+    SessionRequest,
+    SessionState,
+    TraceRequest,
+    Written,
+)
+from unspool.server.state import ServerState
+
+__all__ = ["OPERATIONS", "application"]
+
+Handler = Callable[[Request], Awaitable[Response]]
+_LOG = logging.getLogger("unspool.server")
+_SWEEP = 30.0  # seconds between two removals of expired sessions
+
+
+async def _health(request: Request) -> Response:
+    """Return 200 if the server can answer, 503 while it loads or shuts down."""
+    state = api.state_of(request)
+    ready = state.models.loaded and not state.draining
+    status = "ok" if ready else "draining" if state.draining else "failed" if state.thread.failure else "loading"
+    return json_response({"status": status}, 200 if ready else 503)
+
+
+async def _info(request: Request) -> Response:
+    """Return the models and the limits."""
+    return json_response(api.info(api.state_of(request)))
+
+
+async def _metrics(request: Request) -> Response:
+    """Return counts in the text format of Prometheus."""
+    state = api.state_of(request)
+    gauges = {"queue": state.thread.queue, "texts_in_progress": state.thread.rows, "sessions": len(state.sessions)}
+    return PlainTextResponse(state.metrics.text(gauges), media_type="text/plain; version=0.0.4")
+
+
+async def _openapi(request: Request) -> Response:
+    """Return this description."""
+    return json_response(openapi(OPERATIONS))
+
+
+OPERATIONS = (
+    Operation("GET", "/health", _health),
+    Operation("GET", "/openapi.json", _openapi),
+    Operation("GET", "/metrics", _metrics),
+    Operation("GET", "/api/info", _info),
+    Operation("POST", "/api/predict", api.predict, PredictRequest, Prediction),
+    Operation("POST", "/api/trace", api.trace, TraceRequest),
+    Operation("POST", "/api/generate", api.generate, GenerateRequest, Written),
+    Operation("POST", "/api/sessions", api.open_session, SessionRequest, SessionState),
+    Operation("GET", "/api/sessions/{id}", api.show_session, None, SessionState),
+    Operation("DELETE", "/api/sessions/{id}", api.close_session),
+    Operation("POST", "/api/sessions/{id}/advance", api.advance, AdvanceRequest),
+    Operation("POST", "/api/sessions/{id}/fork", api.fork_session, ForkRequest, SessionState),
+    Operation("GET", "/v1/models", openai_api.list_models),
+    Operation("POST", "/v1/completions", openai_api.completions, CompletionRequest),
+    Operation("POST", "/v1/chat/completions", openai_api.chat_completions, ChatRequest),
+)
+"""All operations of the API."""
+
+
+def application(state: ServerState, port: int, *, load: Callable[[], None], studio: bool = False) -> App:
+    """Return the ASGI application of a server.
+
+    Args:
+        state: What all requests share.
+        port: The port that the server listens on.
+        load: Loads the models, in the model thread.
+        studio: Whether to serve the studio's pages.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        state.thread.start(load)
+        sweeping = asyncio.create_task(_sweep(state))
+        yield
+        state.draining = True
+        sweeping.cancel()
+        await asyncio.to_thread(state.thread.stop)
+
+    routes = [Route(one.path, _measured(one.handler, one.path, state), methods=[one.method]) for one in OPERATIONS]
+    if studio:
+        routes += pages.routes()
+    handlers: dict[Any, Any] = {HTTPException: _http_error}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
+    app.state.unspool = state
+    return Guard(app, state.settings, port)
+
+
+def _measured(handler: Handler, route: str, state: ServerState) -> Handler:
+    """Wrap a handler: errors become answers, and the request is counted."""
+
+    async def measured(request: Request) -> Response:
+        began = time.perf_counter()
+        try:
+            response = await handler(request)
+        except (ApiError, UnspoolError) as error:
+            response = error_response(error)
+        except ConnectionResetError:
+            response = Response(status_code=499)
+        except Exception as error:
+            _LOG.exception("%s %s failed", request.method, route)
+            response = error_response(error)
+        state.metrics.observe_request(request.method, route, response.status_code, time.perf_counter() - began)
+        return response
+
+    measured.__doc__ = handler.__doc__
+    return measured
+
+
+async def _http_error(request: Request, error: HTTPException) -> Response:
+    method, path = request.method, request.url.path[:80]
+    sentence = f"there is nothing at {path}" if error.status_code == 404 else f"{method} is not possible at {path}"
+    return error_response(ApiError(error.status_code, sentence))
+
+
+async def _sweep(state: ServerState) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP)
+        state.sessions.expire()

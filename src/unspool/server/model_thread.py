@@ -1,0 +1,297 @@
+"""The model thread: one thread owns all models, batches requests that wait together, and continues texts step by step.
+
+Requests come from an asyncio loop. Whatever waits when the thread is free runs as one batch per model and call, so a
+batch costs no waiting time. Between two batches the thread advances all texts by one unit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from unspool.errors import DataError
+from unspool.server.faults import ApiError, BusyError
+from unspool.server.metrics import Metrics
+from unspool.server.models import Models, Served
+from unspool.server.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from unspool.decoding import Continuation
+
+__all__ = ["ModelThread", "Writing"]
+
+_LARGEST_BATCH = 256  # inputs that run together
+_PAUSE = 0.05  # seconds between two pieces of text for a client; longer for many clients
+_LOG = logging.getLogger("unspool.server")
+
+
+@dataclass(eq=False)
+class _Call:
+    """One request for results of inputs."""
+
+    key: Hashable
+    """Calls with equal keys run together."""
+    run: Callable[[list[Any]], Sequence[Any]]
+    """Returns one result per input."""
+    inputs: list[Any]
+    answer: asyncio.Future[list[Any]]
+    loop: asyncio.AbstractEventLoop
+
+
+@dataclass(eq=False)
+class Writing:
+    """A text that the thread continues for a client."""
+
+    served: Served
+    text: Continuation
+    ready: asyncio.Event
+    """Set whenever units arrived, or the text ended."""
+    loop: asyncio.AbstractEventLoop
+    units: list[int] = field(default_factory=list)
+    """Units that the client's side has not taken yet; only the loop's thread reads and changes them."""
+    ended: bool = False
+    error: Exception | None = None
+    cancelled: bool = False
+    pending: list[int] = field(default_factory=list)
+    """Units that the model thread has not passed on yet."""
+
+    def take(self) -> list[int]:
+        """Return the units that arrived, and forget them."""
+        units, self.units = self.units, []
+        self.ready.clear()
+        return units
+
+
+class ModelThread:
+    """Runs the models.
+
+    Args:
+        models: The models; `load` loads them.
+        settings: Limits.
+        metrics: Counts batches and units.
+    """
+
+    def __init__(self, models: Models, settings: ServerSettings, metrics: Metrics) -> None:
+        self.models, self.settings, self.metrics = models, settings, metrics
+        self.failure: Exception | None = None
+        """Why loading failed."""
+        self._calls: deque[_Call] = deque()
+        self._waiting: deque[Writing] = deque()
+        self._writing: dict[int, Writing] = {}
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._passed = 0.0
+        self._thread = threading.Thread(target=self._run, name="unspool-models", daemon=True)
+
+    # ---- for the loop's thread ---------------------------------------------------------------------------------
+
+    def start(self, load: Callable[[], None]) -> None:
+        """Start the thread, which first calls `load`."""
+        self._load = load
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what is queued, and end the thread."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread.is_alive():
+            self._thread.join(timeout=self.settings.max_seconds)
+
+    @property
+    def queue(self) -> int:
+        """Number of requests that wait."""
+        return len(self._calls) + len(self._waiting)
+
+    @property
+    def rows(self) -> int:
+        """Number of texts in progress."""
+        return len(self._writing)
+
+    async def call(self, key: Hashable, inputs: list[Any], run: Callable[[list[Any]], Sequence[Any]]) -> list[Any]:
+        """Run a function in the thread, together with the inputs of other calls of the same key.
+
+        Args:
+            key: Calls with equal keys take the same function.
+            inputs: Inputs of this call.
+            run: Returns one result per input.
+
+        Raises:
+            BusyError: If too many requests wait.
+        """
+        self.check_open()
+        loop = asyncio.get_running_loop()
+        one = _Call(key, run, inputs, loop.create_future(), loop)
+        with self._wake:
+            self._calls.append(one)
+            self._wake.notify()
+        return await one.answer
+
+    def write(self, served: Served, text: Continuation) -> Writing:
+        """Let the thread continue a text.
+
+        Raises:
+            BusyError: If too many requests wait.
+        """
+        self.check_open()
+        writing = Writing(served, text, asyncio.Event(), asyncio.get_running_loop())
+        with self._wake:
+            self._waiting.append(writing)
+            self._wake.notify()
+        return writing
+
+    def check_open(self) -> None:
+        """Refuse a request that can't be run now.
+
+        Raises:
+            ApiError: If the models are not loaded, too many requests wait, or the server is shutting down.
+        """
+        if self._stopping:
+            raise ApiError(503, "the server is shutting down", retry_after=5)
+        if self.failure is not None:
+            raise ApiError(503, "the model could not be loaded; the server's log has the details")
+        if not self.models.loaded:
+            raise ApiError(503, "the model is still being loaded; try again in a few seconds", retry_after=2)
+        if self.queue >= self.settings.max_queue:
+            raise BusyError(f"{self.queue} requests wait already; try again in a second")
+
+    # ---- in the model thread -----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            self._load()
+        except Exception as error:
+            self.failure = error
+            return
+        while self._await_work():
+            self._run_calls()
+            self._admit()
+            self._advance()
+
+    def _await_work(self) -> bool:
+        with self._wake:
+            while not (self._calls or self._waiting or self._writing or self._stopping):
+                self._wake.wait()
+            return bool(self._calls or self._waiting or self._writing)
+
+    def _run_calls(self) -> None:
+        """Run the calls that wait, those of the same key together."""
+        groups: dict[Hashable, list[_Call]] = {}
+        with self._wake:
+            while self._calls:
+                one = self._calls.popleft()
+                if not one.answer.cancelled():
+                    groups.setdefault(one.key, []).append(one)
+        for calls in groups.values():
+            batch: list[_Call] = []
+            for one in calls:
+                if batch and sum(len(each.inputs) for each in batch) + len(one.inputs) > _LARGEST_BATCH:
+                    self._run_batch(batch)
+                    batch = []
+                batch.append(one)
+            self._run_batch(batch)
+
+    def _run_batch(self, batch: list[_Call]) -> None:
+        inputs = [value for one in batch for value in one.inputs]
+        self.metrics.observe_batch(len(inputs))
+        try:
+            results = iter(batch[0].run(inputs))
+        except DataError as error:
+            if len(batch) == 1:
+                _answer(batch[0], None, error)
+            else:  # one request's data must not fail the others
+                for one in batch:
+                    self._run_batch([one])
+            return
+        except Exception as error:
+            for one in batch:
+                _answer(one, None, error)
+            return
+        for one in batch:
+            _answer(one, [next(results) for _ in one.inputs], None)
+
+    def _admit(self) -> None:
+        """Let waiting texts join the batches of their models."""
+        with self._wake:
+            room = self.settings.max_batch - len(self._writing)
+            new = [self._waiting.popleft() for _ in range(min(room, len(self._waiting)))]
+        for served in {id(one.served): one.served for one in new}.values():
+            mine = [one for one in new if one.served is served and not one.cancelled]
+            self._writing |= {id(one.text): one for one in mine}
+            try:
+                if served.batch is None:
+                    served.batch = served.task.continuations()
+                served.batch.add([one.text for one in mine])
+            except Exception as error:
+                self._fail(served, error)
+
+    def _advance(self) -> None:
+        """Advance all texts by one unit, and pass units on from time to time."""
+        for served in self.models.by_name.values():
+            if served.batch is None or not served.batch.rows:
+                continue
+            gone = [row for row in served.batch.rows if self._writing[id(row)].cancelled]
+            served.batch.remove(gone)
+            for row in gone:
+                self._end(self._writing[id(row)])
+            try:
+                step = served.batch.step()
+            except Exception as error:
+                self._fail(served, error)
+                continue
+            self.metrics.units += len(step.written)
+            for row, unit in step.written:
+                self._writing[id(row)].pending.append(unit)
+            for row in step.finished:
+                self._end(self._writing[id(row)])
+        now = time.monotonic()
+        if now - self._passed >= max(_PAUSE, 0.002 * len(self._writing)):
+            self._passed = now
+            for one in self._writing.values():
+                if one.pending:
+                    _pass_on(one)
+
+    def _end(self, writing: Writing, error: Exception | None = None) -> None:
+        del self._writing[id(writing.text)]
+        _pass_on(writing, ended=True, error=error)
+
+    def _fail(self, served: Served, error: Exception) -> None:
+        served.batch = None
+        for one in [one for one in self._writing.values() if one.served is served]:
+            self._end(one, error)
+
+
+def _answer(one: _Call, result: list[Any] | None, error: Exception | None) -> None:
+    def set_answer() -> None:
+        if one.answer.done():
+            return
+        if error is not None:
+            one.answer.set_exception(error)
+        else:
+            one.answer.set_result(result or [])
+
+    _in_loop(one.loop, set_answer)
+
+
+def _pass_on(writing: Writing, *, ended: bool = False, error: Exception | None = None) -> None:
+    units, writing.pending = writing.pending, []
+
+    def receive() -> None:
+        writing.units += units
+        writing.ended, writing.error = ended, error
+        writing.ready.set()
+
+    _in_loop(writing.loop, receive)
+
+
+def _in_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:
+    try:
+        loop.call_soon_threadsafe(act)
+    except RuntimeError:  # the loop has ended: nobody waits any more
+        _LOG.debug("an answer came after the end of the server")

@@ -1,0 +1,123 @@
+"""Models of a server: folders, their tasks, and what they can do, before and after loading."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unspool.errors import ModelFolderError, UsageError
+from unspool.server.faults import ApiError
+from unspool.settings import nearest
+from unspool.tasks.catalog import TASKS
+from unspool.tasks.entry import TaskEntry
+from unspool.tasks.running.model_folder import read_record
+
+if TYPE_CHECKING:
+    from unspool.decoding import Continuations
+
+__all__ = ["Models", "Served", "describe_folders"]
+
+
+@dataclass
+class Served:
+    """One model of the server."""
+
+    name: str
+    """Name in requests: that of the folder."""
+    folder: Path
+    entry: TaskEntry
+    cell: str | None = None
+    """The custom cell, as `--cell` names it."""
+    task: Any = None
+    """The loaded task; None before loading."""
+    batch: Continuations | None = field(default=None, repr=False)
+    """Texts that a language model is writing; None for other tasks."""
+    start: Any = field(default=None, repr=False)
+    """State of a language model before the first unit."""
+    layout: list[Any] | None = field(default=None, repr=False)
+    """Shape and number type of each tensor of that state."""
+
+    @property
+    def writes(self) -> bool:
+        """Whether the model continues texts."""
+        return "generate" in self.entry.verbs
+
+    @property
+    def chats(self) -> bool:
+        """Whether the model answers questions."""
+        return "chat" in self.entry.verbs
+
+    def record(self) -> dict[str, Any]:
+        """Return what the API tells about the model."""
+        summary = "" if self.task is None else self.task.record.network.get("summary", "") if self.task.record else ""
+        return {
+            "name": self.name,
+            "task": self.entry.name,
+            "summary": summary,
+            "loaded": self.task is not None,
+            "writes": self.writes,
+            "chats": self.chats,
+            "sides": list(self.entry.sides),
+        }
+
+
+class Models:
+    """The models by name.
+
+    Args:
+        served: At least one model; the first one answers requests that name none.
+    """
+
+    def __init__(self, served: list[Served]) -> None:
+        self.by_name = {one.name: one for one in served}
+
+    def get(self, name: str | None, *, verb: str = "") -> Served:
+        """Return the model of a request.
+
+        Args:
+            name: Name in the request; None: the first model that can do what is asked.
+            verb: `generate` or `chat`, if the request needs a model that can.
+
+        Raises:
+            ApiError: If there is no such model, or it can't do that.
+        """
+        fit = [one for one in self.by_name.values() if not verb or verb in one.entry.verbs]
+        if name is None:
+            if not fit:
+                raise ApiError(400, f"no model of this server can {verb}", "model")
+            return fit[0]
+        if name not in self.by_name:
+            raise ApiError(404, f"there is no model {name[:80]!r}{nearest(name, self.by_name)}", "model")
+        served = self.by_name[name]
+        if served not in fit:
+            raise ApiError(400, f"{name} is a model of the task {served.entry.name!r}, which can't {verb}", "model")
+        return served
+
+    @property
+    def loaded(self) -> bool:
+        """Whether all models are loaded."""
+        return all(one.task is not None for one in self.by_name.values())
+
+
+def describe_folders(folders: list[str], cell: str | None = None) -> list[Served]:
+    """Read the records of model folders, without loading weights or importing torch.
+
+    Args:
+        folders: Model folders.
+        cell: The custom cell of the models that have one, as `--cell` names it.
+
+    Raises:
+        ModelFolderError: If a folder is no model folder, or of an unknown task.
+        UsageError: If two folders have the same name.
+    """
+    served: list[Served] = []
+    for folder in map(Path, folders):
+        task = read_record(folder).task
+        if task not in TASKS:
+            raise ModelFolderError(f"{folder}/unspool.json names the task {task!r}; expected one of {', '.join(TASKS)}")
+        name = folder.resolve().name
+        if any(one.name == name for one in served):
+            raise UsageError(f"two folders are called {name}; a server needs distinct names: rename one of them")
+        served.append(Served(name, folder, TASKS[task], cell))
+    return served

@@ -1,0 +1,223 @@
+"""The chat and completion protocol that local servers share, so that existing clients work as they are.
+
+Fields that have no meaning here are refused by name instead of being ignored, unless they hold the value that changes
+nothing. A language model answers completions and chats; an assistant answers chats.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unspool.server.api import read_body, state_of
+from unspool.server.faults import ApiError, json_response
+from unspool.server.models import Served
+from unspool.server.schemas import ChatMessage, ChatRequest, CompletionRequest
+from unspool.server.state import ServerState
+from unspool.server.streaming import TextStream, events, unless_gone
+
+__all__ = ["chat_completions", "completions", "list_models"]
+
+_NO_EFFECT: dict[str, tuple[Any, ...]] = {
+    "n": (None, 1),
+    "presence_penalty": (None, 0),
+    "frequency_penalty": (None, 0),
+    "logit_bias": (None, {}),
+    "logprobs": (None, False, 0),
+    "top_logprobs": (None, 0),
+    "suffix": (None, ""),
+    "best_of": (None, 1),
+    "tools": (None, []),
+    "tool_choice": (None, "none", "auto"),
+    "functions": (None, []),
+    "response_format": (None, {"type": "text"}),
+}
+"""Values with which a field that has no meaning here changes nothing."""
+_DEFAULT_LENGTH = 200
+
+
+async def list_models(request: Request) -> Response:
+    """List the models."""
+    state = state_of(request)
+    models = [
+        {"id": one.name, "object": "model", "created": int(state.started), "owned_by": "unspool"}
+        for one in state.models.by_name.values()
+    ]
+    return json_response({"object": "list", "data": models})
+
+
+async def completions(request: Request) -> Response:
+    """Continue a text with a language model."""
+    state, body = state_of(request), await read_body(request, CompletionRequest)
+    _refuse_fields(body)
+    served = state.models.get(body.model, verb="generate")
+    if not isinstance(body.prompt, str) and len(body.prompt) != 1:
+        raise ApiError(400, f"prompt holds {len(body.prompt)} texts; expected one", "prompt")
+    prompt = body.prompt if isinstance(body.prompt, str) else body.prompt[0]
+    text = _Text(state, served, body, prompt, body.max_tokens)
+    name, begin = f"cmpl-{secrets.token_hex(8)}", prompt if body.echo else ""
+
+    def record(piece: str, reason: str | None) -> dict[str, Any]:
+        choice = {"index": 0, "text": piece, "logprobs": None, "finish_reason": reason}
+        return _envelope(name, "text_completion", served, choice)
+
+    if body.stream:
+        return events(_chunks(text, record, begin, body.stream_options))
+    whole = begin + await unless_gone(request, text.whole(), state.settings.max_seconds)
+    return json_response(record(whole, text.reason) | {"usage": text.usage()})
+
+
+async def chat_completions(request: Request) -> Response:
+    """Answer a chat, with an assistant or a language model."""
+    state, body = state_of(request), await read_body(request, ChatRequest)
+    _refuse_fields(body)
+    texts = [_content(message) for message in body.messages]
+    served = _chat_model(state, body.model)
+    name = f"chatcmpl-{secrets.token_hex(8)}"
+
+    def whole_record(answer: str, reason: str) -> dict[str, Any]:
+        message = {"role": "assistant", "content": answer}
+        return _envelope(name, "chat.completion", served, {"index": 0, "message": message, "finish_reason": reason})
+
+    def chunk(piece: str, reason: str | None) -> dict[str, Any]:
+        delta = {"role": "assistant", "content": piece} if reason is None else {}
+        return _envelope(name, "chat.completion.chunk", served, {"index": 0, "delta": delta, "finish_reason": reason})
+
+    if served.chats:
+        reply = await _ask(request, state, served, body.messages, texts)
+        if body.stream:
+            return events(_one_answer(chunk, reply))
+        answer = whole_record(reply["answer"], "stop")
+        words = [len(text.split()) for text in (texts[-1], reply["answer"])]
+        return json_response(answer | {"usage": _usage(*words), "unspool": reply})
+    prompt = "\n".join([*texts, ""])
+    text = _Text(state, served, body, prompt, body.max_completion_tokens or body.max_tokens)
+    if body.stream:
+        return events(_chunks(text, chunk, "", body.stream_options))
+    content = await unless_gone(request, text.whole(), state.settings.max_seconds)
+    return json_response(whole_record(content, text.reason) | {"usage": text.usage()})
+
+
+class _Text:
+    """One text that a language model writes, until a stop sequence or the maximum length."""
+
+    def __init__(self, state: ServerState, served: Served, body: Any, prompt: str, length: int | None) -> None:
+        self._stops = _stops(body.stop)
+        length = min(_DEFAULT_LENGTH, state.settings.max_tokens) if length is None else length
+        state.check_inputs([prompt], written=length)
+        state.thread.check_open()
+        text = served.task.continuation(
+            prompt,
+            length=length,
+            temperature=1.0 if body.temperature is None else body.temperature,
+            top_p=body.top_p,
+            seed=secrets.randbits(62) if body.seed is None else body.seed,
+        )
+        self._read = len(text.unread) - 1
+        self._stream = TextStream(state.thread, served, text, list(text.unread), state.settings.max_seconds)
+        self.reason = "length"
+        """Why the text ended: `stop` or `length`."""
+
+    async def pieces(self) -> AsyncIterator[str]:
+        """Yield the text before the first stop sequence; what may begin one waits."""
+        waiting, longest = "", max(map(len, self._stops), default=1) - 1
+        async for piece in self._stream:
+            waiting += piece
+            places = [place for stop in self._stops if (place := waiting.find(stop)) >= 0]
+            if places:
+                self.reason = "stop"
+                yield waiting[: min(places)]
+                return
+            if len(waiting) > longest:
+                cut = len(waiting) - longest
+                yield waiting[:cut]
+                waiting = waiting[cut:]
+        yield waiting
+
+    async def whole(self) -> str:
+        """Return the whole text."""
+        return "".join([piece async for piece in self.pieces()])
+
+    def usage(self) -> dict[str, int]:
+        """Return the numbers of units read and written."""
+        return _usage(self._read, self._stream.units)
+
+
+async def _chunks(text: _Text, record: Any, begin: str, options: dict[str, Any] | None) -> AsyncIterator[Any]:
+    if begin:
+        yield record(begin, None)
+    async for piece in text.pieces():
+        if piece:
+            yield record(piece, None)
+    yield record("", text.reason)
+    if (options or {}).get("include_usage"):
+        yield record("", None) | {"choices": [], "usage": text.usage()}
+
+
+async def _one_answer(chunk: Any, reply: dict[str, Any]) -> AsyncIterator[Any]:
+    yield chunk(reply["answer"], None)
+    yield chunk("", "stop") | {"unspool": reply}
+
+
+async def _ask(
+    request: Request, state: ServerState, served: Served, messages: Sequence[ChatMessage], texts: Sequence[str]
+) -> dict[str, Any]:
+    """Answer the last message with an assistant."""
+    if messages[-1].role != "user":
+        raise ApiError(400, f"the last message is of the role {messages[-1].role!r}; expected user", "messages")
+    state.check_inputs(texts)
+
+    def run(questions: list[str]) -> list[dict[str, Any]]:
+        return [served.task.ask(question).record() for question in questions]
+
+    call = state.thread.call((served.name, "ask"), [texts[-1]], run)
+    (reply,) = await unless_gone(request, call, state.settings.max_seconds)
+    return dict(reply)
+
+
+def _chat_model(state: ServerState, name: str | None) -> Served:
+    """Return the model of a chat: an assistant, or else a language model."""
+    if name is None and not any(one.chats for one in state.models.by_name.values()):
+        return state.models.get(None, verb="generate")
+    served = state.models.get(name, verb="" if name else "chat")
+    if not (served.chats or served.writes):
+        raise ApiError(400, f"{served.name} is a model of the task {served.entry.name!r}, which can't chat", "model")
+    return served
+
+
+def _content(message: ChatMessage) -> str:
+    if isinstance(message.content, str):
+        return message.content
+    parts = []
+    for part in message.content:
+        if part.get("type") != "text" or not isinstance(part.get("text"), str):
+            raise ApiError(400, f"a part of type {part.get('type')!r}: only text can be read", "messages")
+        parts.append(part["text"])
+    return "".join(parts)
+
+
+def _refuse_fields(body: Any) -> None:
+    for name, values in _NO_EFFECT.items():
+        value = getattr(body, name, None)
+        if value not in values:
+            raise ApiError(400, f"{name} is not supported by this server; leave it out", name)
+
+
+def _stops(stop: str | list[str] | None) -> list[str]:
+    stops = [] if stop is None else [stop] if isinstance(stop, str) else stop
+    if len(stops) > 16 or not all(0 < len(one) <= 1000 for one in stops):
+        raise ApiError(400, "stop: expected at most 16 texts of 1 to 1,000 characters", "stop")
+    return stops
+
+
+def _usage(read: int, written: int) -> dict[str, int]:
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
+
+
+def _envelope(name: str, kind: str, served: Served, choice: dict[str, Any]) -> dict[str, Any]:
+    return {"id": name, "object": kind, "created": int(time.time()), "model": served.name, "choices": [choice]}

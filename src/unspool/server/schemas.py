@@ -1,0 +1,183 @@
+"""Bodies of requests and answers of the API, as structs that check requests and describe themselves in OpenAPI."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+__all__ = [
+    "AdvanceRequest",
+    "ChatMessage",
+    "ChatRequest",
+    "CompletionRequest",
+    "ForkRequest",
+    "GenerateRequest",
+    "PredictRequest",
+    "Prediction",
+    "SessionRequest",
+    "SessionState",
+    "TraceRequest",
+    "Written",
+]
+
+Temperature = Annotated[float, Meta(ge=0, le=1000)]
+TopK = Annotated[int, Meta(ge=1, le=10_000_000)]
+TopP = Annotated[float, Meta(gt=0, le=1)]
+Seed = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Meta(ge=0, le=1_000_000_000)]
+
+
+class _Request(Struct, forbid_unknown_fields=True, kw_only=True):
+    model: str | None = None
+    """Name of the model; the first one that can do it if omitted."""
+
+
+class PredictRequest(_Request, kw_only=True):
+    """Ask for predictions of one input or of many."""
+
+    input: Any = UNSET
+    """One input: a text, a list of words for a tagger, a list of numbers for a classifier of vectors."""
+    inputs: list[Any] | UnsetType = UNSET
+    """Many inputs."""
+    threshold: Annotated[float, Meta(ge=0, le=1)] | None = None
+    """Lowest confidence of an answer, for assistants alone; its own if omitted."""
+
+
+class Prediction(Struct):
+    """Predictions of a model: `prediction` for one input, `predictions` for many."""
+
+    model: str
+    prediction: dict[str, Any] | UnsetType = UNSET
+    predictions: list[dict[str, Any]] | UnsetType = UNSET
+
+
+class TraceRequest(_Request, kw_only=True):
+    """Ask for all recorded values of one input."""
+
+    input: Any
+    """One input, as in `/api/predict`."""
+    form: Annotated[str, Meta(pattern="^(json|binary)$")] = "json"
+    """`json`, the form of trace files; `binary`, a header of JSON and the arrays as float32."""
+
+
+class _Sampling(_Request, kw_only=True):
+    temperature: Temperature = 1.0
+    """Above 1 more varied, below 1 less; 0 takes the most probable unit."""
+    top_k: TopK | None = None
+    """Sample from this many most probable units only."""
+    top_p: TopP | None = None
+    """Sample from the most probable units whose probabilities sum to this."""
+    seed: Seed | None = None
+    """Seed of the sampling; the same seed gives the same text. A random one if omitted."""
+
+
+class GenerateRequest(_Sampling, kw_only=True):
+    """Continue a text."""
+
+    prompt: str = ""
+    """Beginning of the text; a new line if empty."""
+    length: Count = 200
+    """Number of units to write."""
+    stream: bool = False
+    """Whether to send the text as server-sent events while it is written."""
+
+
+class Written(Struct):
+    """A text that a model wrote."""
+
+    model: str
+    text: str
+    """The new text, without the prompt."""
+    units: int
+    """Number of units written."""
+    seed: int
+    """Seed that repeats the text."""
+
+
+class SessionRequest(_Sampling, kw_only=True):
+    """Open a session: a text that a model reads and continues bit by bit, with a state of constant size."""
+
+    prompt: str = ""
+    """Beginning of the text; a new line if empty. It is read with the first advance."""
+
+
+class AdvanceRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Read further text, then write."""
+
+    text: str = ""
+    """Text to read first."""
+    length: Count = 0
+    """Number of units to write."""
+    stream: bool = False
+    """Whether to send the text as server-sent events while it is written."""
+
+
+class ForkRequest(Struct, forbid_unknown_fields=True, kw_only=True):
+    """Copy a session."""
+
+    seed: Seed | None = None
+    """Seed of the copy; that of the original if omitted, so that both write the same."""
+
+
+class SessionState(Struct):
+    """A session."""
+
+    id: str
+    model: str
+    units: int
+    """Number of units written so far."""
+    seed: int
+    expires: float
+    """Seconds until the session ends without use."""
+
+
+class ChatMessage(Struct, kw_only=True):
+    """One message of a chat."""
+
+    role: str
+    content: str | list[dict[str, Any]]
+    name: str | None = None
+
+
+class _Completion(_Request, kw_only=True):
+    """Fields that completions and chats share, as clients of that protocol send them."""
+
+    max_tokens: Count | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    seed: Seed | None = None
+    stream: bool = False
+    stream_options: dict[str, Any] | None = None
+    stop: str | list[str] | None = None
+    n: int | None = None
+    user: str | None = None
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+
+
+class CompletionRequest(_Completion, kw_only=True):
+    """Continue a text, in the protocol of `/v1/completions`."""
+
+    prompt: str | list[str] = ""
+    echo: bool = False
+    logprobs: int | None = None
+    suffix: str | None = None
+    best_of: int | None = None
+
+
+class ChatRequest(_Completion, kw_only=True):
+    """Answer the last message of a chat, in the protocol of `/v1/chat/completions`."""
+
+    messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=10_000)]
+    max_completion_tokens: Count | None = None
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    functions: list[Any] | None = None
+    response_format: Any = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    parallel_tool_calls: bool | None = None
+    store: bool | None = None
+    metadata: dict[str, str] | None = None

@@ -1,0 +1,70 @@
+"""What all requests of a server share: models, the model thread, sessions, limits and counts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from unspool.errors import UnspoolError, for_command_line
+from unspool.server.faults import ApiError
+from unspool.server.metrics import Metrics
+from unspool.server.model_thread import ModelThread
+from unspool.server.models import Models
+from unspool.server.sessions import Sessions
+from unspool.server.settings import ServerSettings
+
+__all__ = ["ServerState"]
+
+
+class ServerState:
+    """State of one server.
+
+    Args:
+        models: The models.
+        settings: Address, access and limits.
+    """
+
+    def __init__(self, models: Models, settings: ServerSettings) -> None:
+        self.models, self.settings = models, settings
+        self.metrics = Metrics()
+        self.thread = ModelThread(models, settings, self.metrics)
+        self.sessions = Sessions(settings)
+        self.started = time.time()
+        self.draining = False
+        """Whether the server is shutting down."""
+
+    def failure_sentence(self) -> str | None:
+        """Return why loading failed, for people; None if it did not."""
+        failure = self.thread.failure
+        if failure is None:
+            return None
+        return for_command_line(failure.message) if isinstance(failure, UnspoolError) else repr(failure)[:300]
+
+    def check_inputs(self, inputs: Sequence[Any], *, written: int = 0) -> None:
+        """Refuse a request above the limits.
+
+        Args:
+            inputs: Its inputs.
+            written: Number of units that it wants written.
+
+        Raises:
+            ApiError: If there is no input, there are too many, they are too long, or too much is to be written.
+        """
+        settings = self.settings
+        if not inputs:
+            raise ApiError(400, "inputs is empty; expected at least one input", "inputs")
+        if len(inputs) > settings.max_items:
+            raise ApiError(413, f"{len(inputs):,} inputs came; the limit of --max-items is {settings.max_items:,}")
+        length = sum(_length(value) for value in inputs)
+        if length > settings.max_characters:
+            limit = settings.max_characters
+            raise ApiError(413, f"{length:,} characters came; the limit of --max-characters is {limit:,}")
+        if written > settings.max_tokens:
+            raise ApiError(413, f"length = {written:,}: the limit of --max-tokens is {settings.max_tokens:,}", "length")
+
+
+def _length(value: Any) -> int:
+    if isinstance(value, list):
+        return sum(len(part) if isinstance(part, str) else 8 for part in value)
+    return len(value) if isinstance(value, str) else 8
