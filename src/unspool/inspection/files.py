@@ -37,7 +37,7 @@ from unspool.inspection.trace import Array, Trace
 from unspool.reading import open_regular, read_file
 from unspool.settings import nearest
 
-__all__ = ["FORMATS", "read_trace", "write_trace"]
+__all__ = ["FORMATS", "all_numbers", "encode", "names_record", "read_trace", "write_trace"]
 
 _FORMAT, _VERSION = "unspool trace", 1
 _HEADER = "trace.json"
