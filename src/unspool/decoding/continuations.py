@@ -134,7 +134,7 @@ class Continuations:
             if text.state is None:
                 text.state = self.start()
         if self._batches is None and texts:
-            self._batches = _keeps_shape(self._model, texts[0])
+            self._batches = _keeps_shape(self._model)
         if self._batches and texts:
             self._state = join([] if self._state is None else [self._state], [text.state for text in texts])
             self._add_scores(texts)
@@ -221,12 +221,11 @@ class Continuations:
             row.scores = None if self._scores is None else self._scores[place].clone()
 
 
-def _keeps_shape(model: SelfStarting, text: Continuation) -> bool:
+def _keeps_shape(model: SelfStarting) -> bool:
     """Whether the tensors of a state keep their shapes from step to step, so that states can be batched."""
-    if not text.unread:
-        return False
-    _, after = model.advance(_ids([text.unread[0]], text.state), text.state)
-    return _shapes(after) == _shapes(text.state)
+    start = model.start(1)
+    _, after = model.advance(_ids([0], start), start)
+    return _shapes(after) == _shapes(start)
 
 
 def _ids(units: list[int], state: Any) -> Tensor:

@@ -57,6 +57,7 @@ from unspool.tasks.write.kneser_ney import KneserNey
 from unspool.tasks.write.mixture import Mixture, MixtureSteps
 from unspool.tasks.write.plan import RULES
 from unspool.tasks.write.settings import LanguageModelSettings
+from unspool.tasks.write.tiled_steps import TiledSteps
 
 if TYPE_CHECKING:
     from unspool.tasks.write.keywords import LanguageModelKeywords
@@ -451,10 +452,17 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         ids = [END, *self.vocabulary.encode(prompt)]
         return Continuation(ids, length=length, sampling=Sampling(temperature, top_k, top_p), seed=seed)
 
-    def continuations(self) -> Continuations:
-        """Return an empty batch of texts that this model continues."""
+    def continuations(self, *, tiled: bool = False) -> Continuations:
+        """Return an empty batch of texts that this model continues.
+
+        Args:
+            tiled: Whether to compute the output layer in tiles of a fixed number of rows, so that a text is the same
+                to the bit in every batch. Single texts are faster without.
+        """
         mixture = self.fitted.mixture
-        steps: Any = self.model if mixture is None else MixtureSteps(self.model, mixture)
+        steps: Any = TiledSteps(self.model) if tiled and isinstance(self.model.decoder, Recurrent) else self.model
+        if mixture is not None:
+            steps = MixtureSteps(steps, mixture)
         return Continuations(steps, forbidden=self._forbidden(device_of(self.model)))
 
     def _written(self, text: Continuation) -> Iterator[int]:
