@@ -121,8 +121,9 @@ class TextPieces:
     def add(self, units: Sequence[int]) -> str:
         """Return the text of further units, as far as it is complete."""
         if len(self._ids) + len(units) > 2 * _WINDOW:  # drop the beginning, which no longer changes
+            waiting = len(self._whole) - self._sent
             self._ids = self._ids[-_WINDOW:]
-            self._sent = len(self._decode(self._ids).rstrip("\ufffd"))
+            self._sent = len(self._decode(self._ids)) - waiting
         self._ids += units
         self._whole = self._decode(self._ids)
         if self._whole.endswith("\ufffd"):

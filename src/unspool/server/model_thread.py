@@ -1,6 +1,6 @@
 """The model thread: one thread owns all models, batches requests that wait together, and continues texts step by step.
 
-Requests come from an asyncio loop. Whatever waits when the thread is free runs as one batch per model and call, so a
+Requests come from an asyncio loop. Requests of the same kind that wait when the thread is free run as one batch, so a
 batch costs no waiting time. Between two batches the thread advances all texts by one unit.
 """
 
@@ -15,8 +15,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from unspool.errors import DataError
-from unspool.server.faults import ApiError, BusyError
+from unspool.server.faults import ApiError, BusyError, shutting_down
 from unspool.server.metrics import Metrics
 from unspool.server.models import Models, Served
 from unspool.server.settings import ServerSettings
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ModelThread", "Writing"]
 
 _LARGEST_BATCH = 256  # inputs that run together
+_LAST_SECONDS = 5.0  # to end the batch that runs when the server ends
 _PAUSE = 0.05  # seconds between two pieces of text for a client; longer for many clients
 _LOG = logging.getLogger("unspool.server")
 
@@ -101,8 +101,8 @@ class ModelThread:
         with self._wake:
             self._stopping = True
             self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout=self.settings.max_seconds)
+        if self.models.loaded:  # loading can't be interrupted: the thread then ends with the process
+            self._thread.join(timeout=_LAST_SECONDS)
 
     @property
     def queue(self) -> int:
@@ -153,7 +153,7 @@ class ModelThread:
             ApiError: If the models are not loaded, too many requests wait, or the server is shutting down.
         """
         if self._stopping:
-            raise ApiError(503, "the server is shutting down", retry_after=5)
+            raise shutting_down()
         if self.failure is not None:
             raise ApiError(503, "the model could not be loaded; the server's log has the details")
         if not self.models.loaded:
@@ -170,9 +170,14 @@ class ModelThread:
             self.failure = error
             return
         while self._await_work():
-            self._run_calls()
-            self._admit()
-            self._advance()
+            try:
+                self._run_calls()
+                self._admit()
+                self._advance()
+            except Exception as error:  # a defect of ours: whoever waits gets an answer, and the thread goes on
+                _LOG.exception("the model thread met an unexpected error")
+                for served in self.models.by_name.values():
+                    self._fail(served, error)
 
     def _await_work(self) -> bool:
         with self._wake:
@@ -181,40 +186,39 @@ class ModelThread:
             return bool(self._calls or self._waiting or self._writing)
 
     def _run_calls(self) -> None:
-        """Run the calls that wait, those of the same key together."""
-        groups: dict[Hashable, list[_Call]] = {}
+        """Run the call that waits longest, together with others of its key."""
+        batch: list[_Call] = []
+        others: deque[_Call] = deque()
+        size = 0
         with self._wake:
-            while self._calls:
-                one = self._calls.popleft()
-                if not one.answer.cancelled():
-                    groups.setdefault(one.key, []).append(one)
-        for calls in groups.values():
-            batch: list[_Call] = []
-            for one in calls:
-                if batch and sum(len(each.inputs) for each in batch) + len(one.inputs) > _LARGEST_BATCH:
-                    self._run_batch(batch)
-                    batch = []
-                batch.append(one)
+            for one in self._calls:
+                if one.answer.cancelled():
+                    continue
+                if not batch or (one.key == batch[0].key and size + len(one.inputs) <= _LARGEST_BATCH):
+                    batch.append(one)
+                    size += len(one.inputs)
+                else:
+                    others.append(one)
+            self._calls = others
+        if batch:
             self._run_batch(batch)
 
     def _run_batch(self, batch: list[_Call]) -> None:
         inputs = [value for one in batch for value in one.inputs]
-        self.metrics.observe_batch(len(inputs))
         try:
-            results = iter(batch[0].run(inputs))
-        except DataError as error:
+            results = list(batch[0].run(inputs))
+        except Exception as error:
             if len(batch) == 1:
                 _answer(batch[0], None, error)
             else:  # one request's data must not fail the others
                 for one in batch:
                     self._run_batch([one])
             return
-        except Exception as error:
-            for one in batch:
-                _answer(one, None, error)
-            return
+        self.metrics.observe_batch(len(inputs))
+        begin = 0
         for one in batch:
-            _answer(one, [next(results) for _ in one.inputs], None)
+            _answer(one, results[begin : begin + len(one.inputs)], None)
+            begin += len(one.inputs)
 
     def _admit(self) -> None:
         """Let waiting texts join the batches of their models."""
@@ -226,7 +230,7 @@ class ModelThread:
             self._writing |= {id(one.text): one for one in mine}
             try:
                 if served.batch is None:
-                    served.batch = served.task.continuations()
+                    served.batch = served.task.continuations(tiled=True)
                 served.batch.add([one.text for one in mine])
             except Exception as error:
                 self._fail(served, error)

@@ -38,5 +38,5 @@ class TiledSteps:
         outputs, after = self._network.states(ids.unsqueeze(0), state)
         rows = outputs[0]
         padded = F.pad(rows, (0, 0, 0, -len(rows) % TILE))
-        tiles = [self._network.softmax.log_probabilities(tile) for tile in padded.split(TILE)]
+        tiles = [self._network.softmax.log_probabilities(tile) for tile in torch.split(padded, TILE)]
         return torch.cat(tiles)[: len(rows)], after
