@@ -140,7 +140,10 @@ def test_a_completion_that_does_not_fit_is_refused(live, values, sentence):
     [
         ({"messages": []}, "expected `array` of length >= 1 in messages"),
         ({"messages": [{"role": "user"}]}, "object missing required field `content` in messages[0]"),
-        ({"messages": [{"role": "assistant", "content": "a"}]}, "the last message is of the role 'assistant'; expected user"),
+        (
+            {"messages": [{"role": "assistant", "content": "a"}]},
+            "the last message is of the role 'assistant'; expected user",
+        ),
         ({"tools": [{"type": "function"}]}, "tools is not supported by this server; leave it out"),
         ({"store": True}, "store is not supported by this server; leave it out"),
         ({"response_format": {"type": "json_object"}}, "response_format is not supported by this server; leave it out"),

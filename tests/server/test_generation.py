@@ -11,7 +11,9 @@ WRITERS = ("writer", "own", "context", "mixed", "bytes")
 
 
 @pytest.mark.parametrize("name", WRITERS)
-@pytest.mark.parametrize("values", [{"seed": 3}, {"seed": 4, "temperature": 0.5, "top_k": 9, "top_p": 0.9}, {"seed": 0}])
+@pytest.mark.parametrize(
+    "values", [{"seed": 3}, {"seed": 4, "temperature": 0.5, "top_k": 9, "top_p": 0.9}, {"seed": 0}]
+)
 def test_text_equals_that_of_the_task(live, tasks, name, values):
     body = {"model": name, "prompt": "abé ", "length": 60, **values}
     expected = tasks[name].generate("abé ", length=60, **values).removeprefix("abé ")
@@ -36,7 +38,13 @@ def test_a_text_without_a_seed_names_the_seed_that_repeats_it(live):
 
 def test_texts_of_all_models_at_once_equal_the_same_texts_alone(live):
     bodies = [
-        {"model": name, "prompt": "ab " * (1 + seed % 3), "length": 20 + 9 * seed, "seed": seed, "stream": seed % 2 == 0}
+        {
+            "model": name,
+            "prompt": "ab " * (1 + seed % 3),
+            "length": 20 + 9 * seed,
+            "seed": seed,
+            "stream": seed % 2 == 0,
+        }
         for name in WRITERS
         for seed in range(4)
     ]

@@ -97,7 +97,7 @@ def test_a_request_that_does_not_fit_is_refused_in_a_sentence(live, body, status
 def test_what_is_no_json_is_refused(live):
     deep = b'{"input": ' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     shallow = b'{"input": ' + b"[" * 500 + b"]" * 500 + b"}"
-    for body in (b"{", b'{"input": "\xff"}', b'\xff\xfe{}', b'{"input": NaN}', b'{"input": "\\ud800"}', deep):
+    for body in (b"{", b'{"input": "\xff"}', b"\xff\xfe{}", b'{"input": NaN}', b'{"input": "\\ud800"}', deep):
         answer = live.post("/api/predict", body)
         assert answer.status in (400, 422), (body[:20], answer)
         assert answer.error

@@ -240,7 +240,9 @@ def size_of(value, seen):
 @pytest.mark.parametrize(("cell", "parts"), [("gru", 1), ("lstm", 2)])
 def test_a_session_takes_less_than_twice_its_state(cell, parts, tmp_path):
     units = 512
-    task = LanguageModel(units="character", cell=cell, hidden=units, embedding=8, epochs=1, batch_size=2, steps=4, plan=False)
+    task = LanguageModel(
+        units="character", cell=cell, hidden=units, embedding=8, epochs=1, batch_size=2, steps=4, plan=False
+    )
     task.fit(["abcd efgh " * 3] * 9, baselines=False)
     served = Served("big", tmp_path, TASKS["write"], task=task)
     sessions, state = Sessions(ServerSettings()), parts * units * 4

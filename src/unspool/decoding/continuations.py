@@ -35,7 +35,7 @@ class Sampling(NamedTuple):
 PLAIN_SAMPLING = Sampling()
 
 
-def random_numbers(seeds: Sequence[int], counts: Sequence[int]) -> NDArray[np.float32]:
+def random_numbers(seeds: Sequence[int] | NDArray[np.uint64], counts: Sequence[int]) -> NDArray[np.float32]:
     """Return uniform random numbers in [0, 1): number `counts[i]` of the stream with seed `seeds[i]`.
 
     A number depends on its seed and its place alone, so a stream needs no state, and another program repeats it easily.
@@ -122,6 +122,8 @@ class Continuations:
         self._state: Any = None
         self._scores: Tensor | None = None
         self._batches: bool | None = None
+        self._groups: list[_Group] = []
+        """All rows by sampling; empty if rows came or went since the last step."""
 
     def start(self) -> Any:
         """Return the state of the model before the first unit, one row."""
@@ -141,6 +143,7 @@ class Continuations:
             for text in texts:
                 text.state = text.scores = None
         self.rows += texts
+        self._groups = []
 
     def remove(self, texts: Sequence[Continuation]) -> None:
         """Take texts out of the batch; each then holds its own state."""
@@ -154,20 +157,29 @@ class Continuations:
             self._state = select(self._state, index) if stay else None
             self._scores = self._scores[index] if stay and self._scores is not None else None
         self.rows = [self.rows[place] for place in stay]
+        self._groups = []
 
     @torch.no_grad()
     def step(self) -> Step:
         """Advance every text by one unit, read or written, and let finished texts leave."""
         idle = self._remove_idle()
-        writers = [place for place, row in enumerate(self.rows) if not row.unread]
-        written = [(self.rows[place], unit) for place, unit in zip(writers, self._choose(writers), strict=True)]
-        for row, unit in written:
-            row.unread.append(unit)
+        written, units, finished = [], [], []
+        chosen = self._choose()
+        for place, row in enumerate(self.rows):
+            if row.unread:
+                units.append(row.unread.popleft())
+                continue
+            unit = chosen[place]
+            written.append((row, unit))
             row.drawn, row.left = row.drawn + 1, row.left - 1
-        finished = [row for row, _ in written if not row.left]
+            if row.left:
+                units.append(unit)
+            else:
+                row.unread.append(unit)
+                finished.append(row)
         self.remove(finished)
         if self.rows:
-            self._read([row.unread.popleft() for row in self.rows])
+            self._read(units)
         return Step(written, [*idle, *finished, *self._remove_idle()])
 
     def _remove_idle(self) -> list[Continuation]:
@@ -176,20 +188,23 @@ class Continuations:
         self.remove(idle)
         return idle
 
-    def _choose(self, places: list[int]) -> list[int]:
-        """Sample the next unit of some rows."""
-        units, groups = dict.fromkeys(places, 0), dict[Sampling, list[int]]()
-        for place in places:
-            groups.setdefault(self.rows[place].sampling, []).append(place)
-        for sampling, members in groups.items():
-            scores = self._scores_of(members)
+    def _choose(self) -> dict[int, int]:
+        """Sample the next unit of each row that has nothing to read, by place."""
+        writers = [place for place, row in enumerate(self.rows) if not row.unread]
+        if len(writers) < len(self.rows):
+            groups = _grouped(self.rows, writers)
+        else:
+            groups = self._groups = self._groups or _grouped(self.rows, writers)
+        units: dict[int, int] = {}
+        for group in groups:
+            scores = self._scores_of(group.places)
             if self._forbidden is not None:
                 scores = scores.masked_fill(self._forbidden, float("-inf"))
-            rows = [self.rows[place] for place in members]
-            numbers = torch.from_numpy(random_numbers([row.seed for row in rows], [row.drawn for row in rows]))
-            chosen = draw(chances(scores, **sampling._asdict()), numbers.to(scores.device))
-            units.update(zip(members, chosen.tolist(), strict=True))
-        return list(units.values())
+            numbers = random_numbers(group.seeds, [self.rows[place].drawn for place in group.places])
+            probabilities = chances(scores, **group.sampling._asdict())
+            chosen = draw(probabilities, torch.from_numpy(numbers).to(scores.device)).tolist()
+            units.update(zip(group.places, chosen, strict=True))
+        return units
 
     def _scores_of(self, places: list[int]) -> Tensor:
         if not self._batches:
@@ -219,6 +234,24 @@ class Continuations:
             row, index = self.rows[place], torch.tensor([place])
             row.state = select(self._state, index)
             row.scores = None if self._scores is None else self._scores[place].clone()
+
+
+class _Group(NamedTuple):
+    """Rows that are sampled in the same way."""
+
+    sampling: Sampling
+    places: list[int]
+    seeds: NDArray[np.uint64]
+
+
+def _grouped(rows: Sequence[Continuation], places: Sequence[int]) -> list[_Group]:
+    members: dict[Sampling, list[int]] = {}
+    for place in places:
+        members.setdefault(rows[place].sampling, []).append(place)
+    return [
+        _Group(sampling, mine, np.array([rows[place].seed for place in mine], dtype=np.uint64))
+        for sampling, mine in members.items()
+    ]
 
 
 def _keeps_shape(model: SelfStarting) -> bool:

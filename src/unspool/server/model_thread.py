@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from unspool.server.faults import ApiError, BusyError, shutting_down
@@ -27,7 +28,7 @@ __all__ = ["ModelThread", "Writing"]
 
 _LARGEST_BATCH = 256  # inputs that run together
 _LAST_SECONDS = 5.0  # to end the batch that runs when the server ends
-_PAUSE = 0.05  # seconds between two pieces of text for a client; longer for many clients
+_PAUSE, _PAUSE_PER_TEXT = 0.05, 0.003  # seconds between two pieces of text for a client; longer for many texts
 _LOG = logging.getLogger("unspool.server")
 
 
@@ -114,13 +115,18 @@ class ModelThread:
         """Number of texts in progress."""
         return len(self._writing)
 
-    async def call(self, key: Hashable, inputs: list[Any], run: Callable[[list[Any]], Sequence[Any]]) -> list[Any]:
+    def call(
+        self, key: Hashable, inputs: list[Any], run: Callable[[list[Any]], Sequence[Any]]
+    ) -> asyncio.Future[list[Any]]:
         """Run a function in the thread, together with the inputs of other calls of the same key.
 
         Args:
             key: Calls with equal keys take the same function.
             inputs: Inputs of this call.
             run: Returns one result per input.
+
+        Returns:
+            The results, one per input of this call; cancelling it drops the call if it still waits.
 
         Raises:
             BusyError: If too many requests wait.
@@ -131,7 +137,7 @@ class ModelThread:
         with self._wake:
             self._calls.append(one)
             self._wake.notify()
-        return await one.answer
+        return one.answer
 
     def write(self, served: Served, text: Continuation) -> Writing:
         """Let the thread continue a text.
@@ -255,15 +261,13 @@ class ModelThread:
             for row in step.finished:
                 self._end(self._writing[id(row)])
         now = time.monotonic()
-        if now - self._passed >= max(_PAUSE, 0.002 * len(self._writing)):
+        if now - self._passed >= max(_PAUSE, _PAUSE_PER_TEXT * len(self._writing)):
             self._passed = now
-            for one in self._writing.values():
-                if one.pending:
-                    _pass_on(one)
+            _pass_on([one for one in self._writing.values() if one.pending])
 
     def _end(self, writing: Writing, error: Exception | None = None) -> None:
         del self._writing[id(writing.text)]
-        _pass_on(writing, ended=True, error=error)
+        _pass_on([writing], ended=True, error=error)
 
     def _fail(self, served: Served, error: Exception) -> None:
         served.batch = None
@@ -283,15 +287,21 @@ def _answer(one: _Call, result: list[Any] | None, error: Exception | None) -> No
     _in_loop(one.loop, set_answer)
 
 
-def _pass_on(writing: Writing, *, ended: bool = False, error: Exception | None = None) -> None:
-    units, writing.pending = writing.pending, []
+def _pass_on(writings: Sequence[Writing], *, ended: bool = False, error: Exception | None = None) -> None:
+    """Pass the pending units of texts to their clients' sides; one call per loop wakes it once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Writing, list[int]]]] = {}
+    for writing in writings:
+        units, writing.pending = writing.pending, []
+        by_loop.setdefault(writing.loop, []).append((writing, units))
 
-    def receive() -> None:
-        writing.units += units
-        writing.ended, writing.error = ended, error
-        writing.ready.set()
+    def receive(parts: Sequence[tuple[Writing, list[int]]]) -> None:
+        for writing, units in parts:
+            writing.units += units
+            writing.ended, writing.error = ended, error
+            writing.ready.set()
 
-    _in_loop(writing.loop, receive)
+    for loop, parts in by_loop.items():
+        _in_loop(loop, partial(receive, parts))
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["TextStream", "events", "unless_gone"]
 
 T = TypeVar("T")
+_PATIENCE = 0.2  # seconds before anyone watches whether the client of a request is still there
 _LOG = logging.getLogger("unspool.server")
 
 
@@ -136,6 +137,8 @@ class _EventStream(StreamingResponse):
         gone = asyncio.ensure_future(_disconnected(receive))
         try:
             await asyncio.wait({sending, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if sending.done():
+                sending.result()
         finally:
             await _cancel(sending, gone)
             self._finish()
@@ -166,22 +169,28 @@ async def unless_gone(request: Request, answer: Awaitable[T], seconds: float) ->
         ConnectionResetError: If the client has gone.
     """
     work = asyncio.ensure_future(answer)
-    gone = asyncio.ensure_future(_disconnected(request.receive))
+    gone: asyncio.Future[None] | None = None
     try:
-        await asyncio.wait({work, gone}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({work}, timeout=min(_PATIENCE, seconds))
+        if not work.done():
+            gone = asyncio.ensure_future(_disconnected(request.receive))
+            await asyncio.wait({work, gone}, timeout=seconds - _PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         if work.done():
             return work.result()
-        if gone.done():
+        if gone is not None and gone.done():
             raise ConnectionResetError("the client has gone")
         raise ApiError(504, f"the answer took longer than {seconds:g} seconds, the limit of --max-seconds")
     finally:
         await _cancel(work, gone)
 
 
-async def _cancel(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
+async def _cancel(*tasks: asyncio.Future[Any] | None) -> None:
+    """Cancel what still runs, and wait until it has ended."""
+    running = [task for task in tasks if task is not None and not task.done()]
+    for task in running:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    if running:
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unspool.layers import AdaptiveSoftmax
 from unspool.models import LanguageModel
 
 __all__ = ["TILE", "TiledSteps"]
@@ -37,6 +39,15 @@ class TiledSteps:
         """Read a unit per sequence, (batch,); return the next log-probabilities, (batch, vocabulary), and the state."""
         outputs, after = self._network.states(ids.unsqueeze(0), state)
         rows = outputs[0]
-        padded = F.pad(rows, (0, 0, 0, -len(rows) % TILE))
-        tiles = [self._network.softmax.log_probabilities(tile) for tile in torch.split(padded, TILE)]
-        return torch.cat(tiles)[: len(rows)], after
+        padding = -len(rows) % TILE
+        tiles = torch.split(F.pad(rows, (0, 0, 0, padding)) if padding else rows, TILE)
+        return self._log_probabilities(tiles)[: len(rows)], after
+
+    def _log_probabilities(self, tiles: Sequence[Tensor]) -> Tensor:
+        softmax = self._network.softmax
+        if isinstance(softmax, AdaptiveSoftmax):
+            return torch.cat([softmax.log_probabilities(tile) for tile in tiles])
+        weight, bias, project = softmax.weight, softmax.bias, softmax.project
+        vectors = tiles if project is None else [project(tile) for tile in tiles]
+        logits = [F.linear(vector, weight, bias) for vector in vectors]
+        return torch.cat(logits).float().log_softmax(-1)
