@@ -129,6 +129,18 @@ export function figure(title, body, saves = {}) {
   return make("section", {class: "figure", "aria-label": title}, make("div", {class: "head"}, make("h2", {}, title), tools), body);
 }
 
+/** Replace the content of a node; what has the focus keeps it, if the new content has the same element at its place. */
+export function replaceKeepingFocus(root, nodes) {
+  const path = [];
+  let at = document.activeElement;
+  if (!root.contains(at)) at = root;
+  for (; at !== root; at = at.parentElement) path.unshift(Array.prototype.indexOf.call(at.parentElement.children, at));
+  root.replaceChildren(...nodes.filter((node) => node));
+  if (!path.length) return;
+  const next = path.reduce((node, i) => node?.children[i], root);
+  next?.focus({preventScroll: true});
+}
+
 /** A line of text that follows the pointer. */
 export function tip(text, event) {
   let node = document.getElementById("tip");

@@ -1,6 +1,6 @@
 // View of a trace: prediction, attention, gates word by word, every unit, and pinned units over time.
 "use strict";
-import {bar, choices, csv, exact, figure, make, number, ramp, scaleLegend, select, shade} from "./dom.js";
+import {bar, choices, exact, figure, make, number, ramp, replaceKeepingFocus, scaleLegend, select, shade} from "./dom.js";
 import {heatMap, ORDERS} from "./heatmap.js";
 
 /** Float32 values of an array: decoded from base64 in a saved page, or there already. */
@@ -132,6 +132,6 @@ export function drawTrace(root, trace, state, change, options = {}) {
     redraws.push(map.draw);
   }
   nodes.push(make("div", {class: "soft"}, trace.notes.map((note) => make("p", {}, "Note: " + note))));
-  root.replaceChildren(...nodes);
+  replaceKeepingFocus(root, nodes);
   return {redraw: () => redraws.forEach((draw) => draw())};
 }
