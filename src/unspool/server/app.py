@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from unspool.errors import UnspoolError
-from unspool.server import api, openai_api, pages
+from unspool.server import api, corrections, openai_api, pages
 from unspool.server.faults import ApiError, error_response, json_response
 from unspool.server.guard import App, Guard
 from unspool.server.openapi import Operation, openapi
@@ -24,6 +24,7 @@ from unspool.server.schemas import (
     AdvanceRequest,
     ChatRequest,
     CompletionRequest,
+    CorrectRequest,
     ForkRequest,
     GenerateRequest,
     Prediction,
@@ -74,6 +75,7 @@ OPERATIONS = (
     Operation("GET", "/api/info", _info),
     Operation("POST", "/api/predict", api.predict, PredictRequest, Prediction),
     Operation("POST", "/api/trace", api.trace, TraceRequest),
+    Operation("POST", "/api/correct", corrections.correct, CorrectRequest),
     Operation("POST", "/api/generate", api.generate, GenerateRequest, Written),
     Operation("POST", "/api/sessions", api.open_session, SessionRequest, SessionState),
     Operation("GET", "/api/sessions/{id}", api.show_session, None, SessionState),

@@ -11,6 +11,7 @@ __all__ = [
     "ChatMessage",
     "ChatRequest",
     "CompletionRequest",
+    "CorrectRequest",
     "ForkRequest",
     "GenerateRequest",
     "PredictRequest",
@@ -130,6 +131,13 @@ class SessionState(Struct):
     seed: int
     expires: float
     """Seconds until the session ends without use."""
+
+
+class CorrectRequest(_Request, kw_only=True):
+    """Correct an assistant: the right answer to a question."""
+
+    question: Annotated[str, Meta(min_length=1, max_length=10_000)]
+    answer: Annotated[str, Meta(min_length=1, max_length=10_000)]
 
 
 class ChatMessage(Struct, kw_only=True):

@@ -2,7 +2,7 @@
 "use strict";
 import {exact, make, number, pixels, tip} from "./dom.js";
 
-const LABELS = 130, HEAD = 16;  // room for the names of rows and for the numbers of columns, pixels
+const LABELS = 130, HEAD = 16, HEIGHT = 660;  // pixels: names of rows, numbers of columns, height of many rows
 
 /** Shorten a text to a width. */
 function fit(pen, text, width) {
@@ -45,8 +45,8 @@ export function heatMap(data, options = {}) {
 
   function measure() {
     const room = Math.max(200, (options.width ?? node.clientWidth ?? 900) - LABELS - 4);
-    const tall = Math.floor(Math.min(22, Math.max(2, 16000 / rows)));
-    shape = {wide: Math.max(1, Math.min(34, Math.floor(room / columns))), tall: rows > 700 ? 1 : tall};
+    const tall = Math.floor(Math.min(22, Math.max(rows > 700 ? 1 : 3, HEIGHT / rows)));
+    shape = {wide: Math.max(1, Math.min(34, Math.floor(room / columns))), tall, every: Math.ceil(13 / tall)};
     return shape;
   }
 
@@ -63,7 +63,7 @@ export function heatMap(data, options = {}) {
     pen.drawImage(paintCells(data.values, rows, columns, order, data.low, data.high, kind), LABELS, HEAD, wide * columns, tall * rows);
     pen.fillStyle = style.color;
     pen.font = "13px system-ui, sans-serif";
-    if (tall >= 12) data.rows.forEach((name, i) => pen.fillText(fit(pen, `${i + 1} ${name}`, LABELS - 10), 0, HEAD + tall * i + tall / 2 + 4));
+    data.rows.forEach((name, i) => { if (i % shape.every === 0) pen.fillText(fit(pen, `${i + 1} ${name}`, LABELS - 10), 0, HEAD + tall * i + tall / 2 + 4); });
     pen.font = "10px system-ui, sans-serif";
     const every = Math.max(1, Math.ceil(30 / wide));
     for (let j = 0; j < columns; j += every) pen.fillText(names ? fit(pen, names[j], every * wide) : column(j) + 1, LABELS + wide * j, 10);
@@ -118,7 +118,7 @@ export function heatMap(data, options = {}) {
     const cells = paintCells(data.values, rows, columns, order, data.low, data.high, kind).toDataURL();
     const root = make("svg", {viewBox: `0 0 ${width} ${height}`, width, height, "font-family": "sans-serif", "font-size": 12});
     root.append(make("image", {href: cells, x: LABELS, y: HEAD, width: wide * columns, height: tall * rows, preserveAspectRatio: "none", "image-rendering": "pixelated"}));
-    if (tall >= 12) data.rows.forEach((name, i) => root.append(make("text", {x: 0, y: HEAD + tall * i + tall / 2 + 4}, `${i + 1} ${name}`.slice(0, 22))));
+    data.rows.forEach((name, i) => { if (i % shape.every === 0) root.append(make("text", {x: 0, y: HEAD + tall * i + tall / 2 + 4}, `${i + 1} ${name}`.slice(0, 22))); });
     root.setAttribute("xmlns", "http://www.w3.org/2000/svg");
     return new XMLSerializer().serializeToString(root);
   }

@@ -3,6 +3,8 @@
 import {bar, choices, exact, figure, make, number, ramp, replaceKeepingFocus, scaleLegend, select, shade} from "./dom.js";
 import {heatMap, ORDERS} from "./heatmap.js";
 
+const MANY = 40;  // tokens above which the words are small and the numbers folded
+
 /** Float32 values of an array: decoded from base64 in a saved page, or there already. */
 export function valuesOf(array) {
   if (array.values) return array.values;
@@ -53,11 +55,11 @@ function gatesFigure(trace, state, change) {
   const extra = here.side.prediction.perToken.filter((each) => typeof each.values[0] === "number" || each.values[0] === null);
   const columns = [...here.columns, ...extra.map((each) => ({title: each.title, values: each.values, high: Math.max(...each.values.filter(Number.isFinite), 1e-9)}))];
   const wanted = state.column ?? "forget", one = columns[Math.max(0, columns.findIndex((column) => column.title === wanted))], colour = ramp("s");
-  const tags = here.side.prediction.tags, step = state.step ?? null;
+  const tags = here.side.prediction.tags, step = state.step ?? null, many = here.side.tokens.length > MANY;
   const words = here.side.tokens.map((token, i) => {
     const value = one ? one.values[i] : null;
-    const word = make("button", {type: "button", class: "word", "aria-pressed": String(step === i), title: one ? `${one.title} ${number(value)}` : token, onclick: () => change({step: step === i ? null : i})},
-      token, one && value !== null ? make("small", {}, number(value)) : null, tags.length ? make("small", {}, tags[i]) : null);
+    const word = make("button", {type: "button", class: many ? "word letter" : "word", "aria-pressed": String(step === i), title: one ? `${one.title} ${number(value)}` : token, onclick: () => change({step: step === i ? null : i})},
+      token, one && value !== null && !many ? make("small", {}, number(value)) : null, tags.length ? make("small", {}, tags[i]) : null);
     if (one && value !== null) shade(word, colour(value / one.high));
     return word;
   });
@@ -69,7 +71,7 @@ function gatesFigure(trace, state, change) {
     choices(columns.map((column) => column.title), columns.indexOf(one), (i) => change({column: columns[i].title}), "quantity"),
     make("div", {class: "words"}, words),
     make("ul", {}, here.sentences.map((sentence) => make("li", {}, sentence))),
-    make("div", {class: "scroll"}, make("table", {}, head, rows)),
+    make("details", {open: !many}, make("summary", {class: "soft"}, "numbers"), make("div", {class: "scroll"}, make("table", {}, head, rows))),
     make("p", {class: "soft"}, here.legend),
   ], {csv: () => [["position", "token", ...columns.map((c) => c.title)], ...here.side.tokens.map((token, i) => [i + 1, token, ...columns.map((c) => c.values[i] ?? "")])]});
 }
@@ -101,7 +103,7 @@ function mapFigure(trace, state, change, options) {
 function tracks(array, values, pinned, state, change, options) {
   const tokens = array.side.tokens, width = Math.max(360, Math.min(1000, 40 * tokens.length)), height = 120, span = array.high - array.low;
   const x = (i) => 30 + (i + 0.5) * (width - 40) / tokens.length, y = (v) => 10 + (height - 30) * (1 - (v - array.low) / span);
-  const every = Math.ceil(tokens.length / 24), svg = make("svg", {viewBox: `0 0 ${width} ${height}`, class: "tracks", role: "img", "aria-label": "pinned units over the tokens"});
+  const every = Math.ceil(tokens.length / 24), svg = make("svg", {viewBox: `0 0 ${width} ${height}`, width, class: "tracks", role: "img", "aria-label": "pinned units over the tokens"});
   for (const value of [array.low, (array.low + array.high) / 2, array.high])
     svg.append(make("line", {x1: 30, x2: width - 10, y1: y(value), y2: y(value), class: "rule"}), make("text", {x: 0, y: y(value) + 4}, +value.toPrecision(2)));
   tokens.forEach((token, i) => { if (i % every === 0) svg.append(make("text", {x: x(i), y: height - 4, "text-anchor": "middle"}, token.slice(0, 9))); });

@@ -4,8 +4,9 @@ import {make} from "./inspection/dom.js";
 import * as api from "./api.js";
 import {Store} from "./store.js";
 import {view as gates} from "./views/gates.js";
+import {view as chat} from "./views/chat.js";
 
-const VIEWS = [gates];
+const VIEWS = [gates, chat];
 const KEYS = [["/", "write a text"], ["Enter", "run it"], ["← →", "step through the moments"], ["[ ]", "previous and next layer or array"], ["1 … 9", "views"], ["t", "light or dark"], ["?", "this list"]];
 const $ = (id) => document.getElementById(id);
 const store = new Store();
