@@ -122,7 +122,7 @@ def _prediction(trace: Trace) -> dict[str, Any]:
     return {
         "shown": bool(rest or ranked or label is not None or labels is not None),
         "labels": [str(name) for name in (labels if isinstance(labels, list) else [label]) if name is not None],
-        "probabilities": ranked[:50],
+        "probabilities": [[visible(name), value] for name, value in ranked[:50]],
         "tags": [str(tag) for tag in trace.prediction.get("tags", ())],
         "perToken": per_token,
         "others": [line for key, value in rest.items() for line in lines_of(key, value)],

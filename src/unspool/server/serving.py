@@ -115,6 +115,7 @@ def build(
     studio: bool,
     device: str = "cpu",
     on_start: Callable[[], None] = lambda: None,
+    load: Callable[[], None] | None = None,
 ) -> uvicorn.Server:
     """Return a server that `run` runs; its attribute `should_exit` ends it.
 
@@ -124,10 +125,11 @@ def build(
         studio: Whether to serve the studio's pages.
         device: Device of the models.
         on_start: Called when the server listens.
+        load: Loads the models, in their thread; `load_models` if omitted.
     """
     port = listener.getsockname()[1]
     config = uvicorn.Config(
-        application(state, port, load=lambda: load_models(state.models, device), studio=studio),
+        application(state, port, load=load or (lambda: load_models(state.models, device)), studio=studio),
         http=_Protocol,
         ws="none",
         loop="asyncio",

@@ -63,7 +63,7 @@ function gatesFigure(trace, state, change) {
     if (one && value !== null) shade(word, colour(value / one.high));
     return word;
   });
-  const head = make("tr", {}, ["", "token", ...tags.length ? ["tag"] : [], ...columns.map((c) => c.title)].map((title) => make("th", {scope: "col"}, title)));
+  const head = make("tr", {}, ["#", "token", ...tags.length ? ["tag"] : [], ...columns.map((c) => c.title)].map((title) => make("th", {scope: "col"}, title)));
   const rows = here.side.tokens.map((token, i) => make("tr", {class: step === i ? "chosen" : ""}, make("td", {class: "at"}, i + 1), make("td", {class: "name", title: token}, token),
     tags.length ? make("td", {}, tags[i]) : null, columns.map((c) => make("td", {}, bar(c.values[i] / c.high, c.values[i])))));
   return figure("Word by word", [
