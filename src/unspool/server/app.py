@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from unspool.errors import UnspoolError
-from unspool.server import api, corrections, openai_api, pages
+from unspool.server import api, corrections, inside, openai_api, pages
 from unspool.server.faults import ApiError, error_response, json_response
 from unspool.server.guard import App, Guard
 from unspool.server.openapi import Operation, openapi
@@ -26,7 +26,10 @@ from unspool.server.schemas import (
     CompletionRequest,
     CorrectRequest,
     ForkRequest,
+    ForkTextRequest,
     GenerateRequest,
+    GradientsRequest,
+    GraphRequest,
     Prediction,
     PredictRequest,
     SessionRequest,
@@ -75,6 +78,9 @@ OPERATIONS = (
     Operation("GET", "/api/info", _info),
     Operation("POST", "/api/predict", api.predict, PredictRequest, Prediction),
     Operation("POST", "/api/trace", api.trace, TraceRequest),
+    Operation("POST", "/api/fork", inside.fork, ForkTextRequest),
+    Operation("POST", "/api/gradients", inside.gradients, GradientsRequest),
+    Operation("POST", "/api/graph", inside.graph, GraphRequest),
     Operation("POST", "/api/correct", corrections.correct, CorrectRequest),
     Operation("POST", "/api/generate", api.generate, GenerateRequest, Written),
     Operation("POST", "/api/sessions", api.open_session, SessionRequest, SessionState),

@@ -13,7 +13,10 @@ __all__ = [
     "CompletionRequest",
     "CorrectRequest",
     "ForkRequest",
+    "ForkTextRequest",
     "GenerateRequest",
+    "GradientsRequest",
+    "GraphRequest",
     "PredictRequest",
     "Prediction",
     "SessionRequest",
@@ -58,8 +61,47 @@ class TraceRequest(_Request, kw_only=True):
 
     input: Any
     """One input, as in `/api/predict`."""
+    edits: list[Any] = []
+    """Edits of the run, as in `/api/fork`."""
     form: Annotated[str, Meta(pattern="^(json|binary)$")] = "json"
     """`json`, the form of trace files; `binary`, a header of JSON and the arrays as float32."""
+
+
+class ForkTextRequest(_Request, kw_only=True):
+    """Run one input without and with edits."""
+
+    input: Any
+    """One input, as in `/api/predict`."""
+    edits: list[Any] = []
+    """Edits of the fork: lines such as `layer 1 / forget[3,7] = 0 @ 2`, or objects."""
+    base: list[Any] = []
+    """Edits of both runs, for a fork of a fork."""
+    length: Count = 0
+    """Number of units to write after the input, in both runs; language models alone."""
+    temperature: Annotated[float, Meta(ge=0, le=1000)] = 1.0
+    seed: Seed = 0
+
+
+class GradientsRequest(_Request, kw_only=True):
+    """Measure gradients through time on one input."""
+
+    input: Any
+    """One input, as in `/api/predict`."""
+    target: Any = None
+    """Label or output that the losses score; the model's own prediction if omitted."""
+    loss_at: Annotated[int, Meta(ge=0)] | None = None
+    """Position of a single loss, from 0; all if omitted."""
+    truncation: Annotated[int, Meta(ge=1)] | None = None
+    """Length of truncated backpropagation to compare with, in steps."""
+    jacobians: bool = True
+    """Whether to compute the largest singular values of the steps too."""
+
+
+class GraphRequest(_Request, kw_only=True):
+    """Draw the network."""
+
+    input: Any = None
+    """One input over which the cells are unrolled; folded only if omitted."""
 
 
 class _Sampling(_Request, kw_only=True):

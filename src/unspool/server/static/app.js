@@ -5,8 +5,9 @@ import * as api from "./api.js";
 import {Store} from "./store.js";
 import {view as gates} from "./views/gates.js";
 import {view as chat} from "./views/chat.js";
+import {view as travel} from "./views/travel.js";
 
-const VIEWS = [gates, chat];
+const VIEWS = [gates, travel, chat];
 const KEYS = [["/", "write a text"], ["Enter", "run it"], ["← →", "step through the moments"], ["[ ]", "previous and next layer or array"], ["1 … 9", "views"], ["t", "light or dark"], ["?", "this list"]];
 const $ = (id) => document.getElementById(id);
 const store = new Store();
@@ -97,7 +98,7 @@ addEventListener("resize", () => open?.redraw?.());
 $("theme").onclick = toggleTheme;
 $("help").onclick = help;
 $("skip").onclick = (event) => { event.preventDefault(); $("view").focus(); };
-$("model").onchange = () => store.change({model: $("model").value, step: null, units: [], array: null, place: null, map: null, edits: []}, {push: true});
+$("model").onchange = () => store.change({model: $("model").value, step: null, units: [], array: null, place: null, map: null, edits: [], base: [], tree: []}, {push: true});
 theme(localStorage.getItem("unspool-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
 
 async function start() {

@@ -1,7 +1,7 @@
 // The state of the studio, which is the fragment of the address: a copied link shows the same picture.
 "use strict";
 
-const NUMBERS = new Set(["step", "length", "temperature", "seed"]), LISTS = new Set(["units", "edits", "runs"]);
+const NUMBERS = new Set(["step", "length", "temperature", "seed"]), LISTS = new Set(["units", "edits", "base", "tree", "runs"]);
 
 function parse(fragment) {
   const state = {};

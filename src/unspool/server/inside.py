@@ -1,0 +1,81 @@
+"""Routes of the views inside a model: forks with edits, gradients through time, the graph, and comparisons."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from unspool.server.api import read_body, state_of
+from unspool.server.faults import ApiError, json_response
+from unspool.server.models import Served
+from unspool.server.schemas import ForkTextRequest, GradientsRequest, GraphRequest
+from unspool.server.streaming import unless_gone
+
+__all__ = ["fork", "gradients", "graph"]
+
+_LONGEST = 400  # units whose gradients a request may ask for: all pairs of steps
+
+
+async def fork(request: Request) -> Response:
+    """Read an input without and with edits, and compare both runs."""
+    state, body = state_of(request), await read_body(request, ForkTextRequest)
+    served = state.models.get(body.model)
+    state.check_inputs([body.input], written=2 * body.length)
+    if len(body.edits) + len(body.base) > state.settings.max_items:
+        raise ApiError(413, f"{len(body.edits) + len(body.base):,} edits came; expected fewer", "edits")
+    options: dict[str, Any] = {}
+    if body.length:
+        if not served.writes:
+            raise ApiError(400, f"length: {served.name} is a model of the task {served.entry.name!r}", "length")
+        options = {"length": body.length, "temperature": body.temperature, "seed": body.seed}
+
+    def run(task: Any) -> dict[str, Any]:
+        return dict(task.fork(body.input, body.edits, base=body.base, **options).record())
+
+    return await _one(request, served, run)
+
+
+async def gradients(request: Request) -> Response:
+    """Measure the gradients of each loss with respect to each earlier state."""
+    state, body = state_of(request), await read_body(request, GradientsRequest)
+    served = state.models.get(body.model)
+    state.check_inputs([body.input])
+    if isinstance(body.input, str) and len(body.input) > 50 * _LONGEST:
+        raise ApiError(413, f"{len(body.input):,} characters: gradients are of short texts; expected less", "input")
+
+    def run(task: Any) -> dict[str, Any]:
+        measured = task.gradients(
+            body.input, target=body.target, loss_at=body.loss_at, truncation=body.truncation, jacobians=body.jacobians
+        )
+        return dict(measured.record())
+
+    return await _one(request, served, run)
+
+
+async def graph(request: Request) -> Response:
+    """Return the graph of the network and of one step of its cell, as data and as a picture."""
+    state, body = state_of(request), await read_body(request, GraphRequest)
+    served = state.models.get(body.model)
+    if body.input is not None:
+        state.check_inputs([body.input])
+
+    def run(task: Any) -> dict[str, Any]:
+        drawn = task.graph(body.input)
+        return {**drawn.record(), "svg": drawn.svg()}
+
+    return await _one(request, served, run)
+
+
+async def _one(request: Request, served: Served, run: Callable[[Any], dict[str, Any]]) -> Response:
+    """Run something for one request alone in the model thread, and return its record."""
+    state = state_of(request)
+
+    def alone(values: list[Any]) -> list[dict[str, Any]]:
+        return [run(served.task)]
+
+    call = state.thread.call(object(), [None], alone)  # a key of its own: never batched with another request
+    (record,) = await unless_gone(request, call, state.settings.max_seconds)
+    return json_response({"model": served.name, **record})
