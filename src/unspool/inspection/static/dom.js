@@ -10,13 +10,20 @@ export function make(tag, properties = {}, ...children) {
     else if (value === true) node.setAttribute(name, "");
     else if (value !== false && value !== undefined && value !== null) node.setAttribute(name, value);
   }
-  node.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  node.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return node;
 }
 
 /** Two digits for people; a dash for what is not finite. */
 export function number(value) {
   return Number.isFinite(value) ? value.toFixed(2) : "–";
+}
+
+const SIGNS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "␣", "": "∅"};
+
+/** A token as people can read it: white space as signs. */
+export function visible(token) {
+  return Array.from(token).length > 1 ? token.replaceAll("\n", "⏎") : (SIGNS[token] ?? token);
 }
 
 /** Shortest digits that read back to the same float32. */

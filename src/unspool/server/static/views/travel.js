@@ -1,6 +1,6 @@
 // Time travel: change a gate, a state, attention or a token at a moment, and see both runs side by side.
 "use strict";
-import {bar, download, figure, make, number, ramp, scaleLegend, select, shade} from "../inspection/dom.js";
+import {bar, download, figure, make, number, ramp, scaleLegend, select, shade, visible} from "../inspection/dom.js";
 import {arraysOf, valuesOf} from "../inspection/trace_view.js";
 import {heatMap} from "../inspection/heatmap.js";
 import {asking} from "../asking.js";
@@ -101,7 +101,7 @@ export const view = {
     function chances(step) {
       const names = Object.keys(step.original);
       return make("table", {}, make("tr", {}, ["", "original", "fork"].map((title) => make("th", {scope: "col"}, title || make("span", {class: "sr"}, "choice")))),
-        names.map((name) => make("tr", {}, make("td", {class: "name"}, name), make("td", {}, bar(step.original[name], step.original[name])), make("td", {}, bar(step.edited[name], step.edited[name])))));
+        names.map((name) => make("tr", {}, make("td", {class: "name"}, visible(name)), make("td", {}, bar(step.original[name], step.original[name])), make("td", {}, bar(step.edited[name], step.edited[name])))));
     }
 
     function drawResult() {
@@ -139,7 +139,7 @@ export const view = {
     function difference() {
       const names = arraysOf(trace).filter((array) => arraysOf(edited).some((other) => other.name === array.name && other.units === array.units && other.side.tokens.length === array.side.tokens.length)).map((array) => array.name);
       if (!names.length || !edits().length) return null;
-      const chosen = Math.max(0, names.indexOf(app.state.array)), array = arraysOf(trace).find((each) => each.name === names[chosen]), other = arraysOf(edited).find((each) => each.name === names[chosen]);
+      const main = Math.max(0, names.findIndex((name) => / \/ (h|hidden|state)$/.test(name))), chosen = names.includes(app.state.array) ? names.indexOf(app.state.array) : main, array = arraysOf(trace).find((each) => each.name === names[chosen]), other = arraysOf(edited).find((each) => each.name === names[chosen]);
       const before = valuesOf(array), after = valuesOf(other), values = before.map((value, i) => after[i] - value), top = Math.max(values.reduce((most, value) => Math.max(most, Math.abs(value)), 0), 1e-6);
       const map = heatMap({values, rows: array.side.tokens, columns: array.units, low: -top, high: top}, {row: app.state.step ?? null, pinned: app.state.units ?? [], label: `change of ${array.name}`, onPick: (step, unit) => app.change({step, units: [unit]})});
       queueMicrotask(map.draw);
