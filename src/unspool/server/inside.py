@@ -50,7 +50,8 @@ async def gradients(request: Request) -> Response:
         measured = task.gradients(
             body.input, target=body.target, loss_at=body.loss_at, truncation=body.truncation, jacobians=body.jacobians
         )
-        return dict(measured.record())
+        words = {name: measured.sentences(name) for name in measured.names}
+        return {**measured.record(), "sentences": words, "main": measured.main}
 
     return await _one(request, served, run)
 
@@ -64,7 +65,7 @@ async def graph(request: Request) -> Response:
 
     def run(task: Any) -> dict[str, Any]:
         drawn = task.graph(body.input)
-        return {**drawn.record(), "svg": drawn.svg()}
+        return {**drawn.record(), "svg": drawn.picture()}
 
     return await _one(request, served, run)
 

@@ -31,14 +31,15 @@ export function paintCells(values, rows, columns, order, low, high, kind) {
 /**
  * A heat map.
  *
- * @param data `values` (rows × columns, float32), `rows` (names), `columns` (number of columns, or names), `low`, `high`.
+ * @param data `values` (rows × columns, float32), `rows` (names), `columns` (number of columns, or names), `low`, `high`,
+ *   `kind` of the scale (`d` for signed values, `s` for others; by the sign of `low` if omitted).
  * @param options `order` of the columns, `unit` (noun for a column), `pinned` (columns), `row` (chosen row),
  *   `onPick(row, column)`, `width` in pixels.
  * @returns `node`, `canvas`, `svg()`, `csv()`.
  */
 export function heatMap(data, options = {}) {
   const rows = data.rows.length, names = Array.isArray(data.columns) ? data.columns : null;
-  const columns = names ? names.length : data.columns, kind = data.low < 0 ? "d" : "s", order = options.order ?? null;
+  const columns = names ? names.length : data.columns, kind = data.kind ?? (data.low < 0 ? "d" : "s"), order = options.order ?? null;
   const unit = options.unit ?? "unit", canvas = make("canvas", {tabindex: 0, role: "img", "aria-label": options.label ?? "heat map"});
   const live = make("div", {class: "sr", "aria-live": "polite"}), node = make("div", {class: "scroll"}, canvas, live, tableOf());
   let cursor = [options.row ?? 0, 0], shape = null;
