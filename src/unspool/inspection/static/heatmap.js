@@ -21,6 +21,7 @@ export function paintCells(values, rows, columns, order, low, high, kind) {
   for (let i = 0, at = 0; i < rows; i++)
     for (let j = 0; j < columns; j++, at++) {
       const value = values[i * columns + (order ? order[j] : j)];
+      if (value === -Infinity) continue;  // no value by nature: left blank
       // NaN is hatched: neighbouring cells differ, and no scale has these greys
       cells[at] = value === value ? table[value <= low ? 0 : value >= high ? 255 : ((value - low) * factor + 0.5) | 0] : (i + j) % 2 ? 0xff888888 : 0xffcccccc;
     }

@@ -46,7 +46,7 @@ export const view = {
       const result = results.get(app.model.name);
       if (!result) return;
       const names = Object.keys(result.norms), name = names.includes(app.state.array) ? app.state.array : result.main, rows = result.norms[name];
-      const logs = Float32Array.from(rows.flat(), (value) => (value === null || value <= 0 ? NaN : Math.max(SMALLEST, Math.log10(value)))), finite = logs.filter(Number.isFinite);
+      const logs = Float32Array.from(rows.flat(), (value) => (value === null ? NaN : value <= 0 ? -Infinity : Math.max(SMALLEST, Math.log10(value)))), finite = logs.filter(Number.isFinite);
       const high = finite.length ? Math.max(...finite) : 0, low = Math.min(high - 1, finite.length ? Math.min(...finite) : -1);
       const map = heatMap({values: logs, rows: result.losses, columns: result.tokens, low, high, kind: "s"}, {label: "log10 of the gradient norm: a row per loss, a column per step"});
       queueMicrotask(map.draw);
@@ -60,6 +60,7 @@ export const view = {
         figure("How far the loss reaches back", [
           make("div", {class: "row"}, select(names, names.indexOf(name), (i) => app.change({array: names[i]}), "gradient"), make("span", {class: "soft"}, "log10 of the norm"), scaleLegend(low, high, "s")),
           map.node,
+          make("p", {class: "soft"}, "A row per loss, a column per step of the text. Blank: the step comes after the loss."),
           make("ul", {}, result.sentences[name].map((sentence) => make("li", {}, sentence))),
         ], {svg: map.svg, canvas: () => map.canvas, csv: () => [["loss", ...result.tokens], ...rows.map((row, i) => [result.losses[i], ...row.map((value) => value ?? "")])],
           python: `import unspool\n\nmodel = unspool.load(${JSON.stringify(app.model.folder)})\ngradients = model.gradients(${JSON.stringify(app.state.text)})\nprint(gradients.array(${JSON.stringify(name)}))\n`}),
