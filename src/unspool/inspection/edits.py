@@ -19,7 +19,7 @@ _FORM = "expected PLACE / QUANTITY[UNITS] = ACTION @ TOKENS, such as 'layer 1 / 
 _ACTIONS = "zero, a number, scale NUMBER, swap, or copy 'TEXT'"
 _QUOTED = r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\""""
 _LINE = re.compile(rf"(?P<left>[^=@'\"]+)=(?P<right>(?:{_QUOTED}|[^@'\"])+)(?:@(?P<where>[^@'\"]*))?")
-_LEFT = re.compile(r"(?P<name>.+?)(?: (?:slot|head) (?P<row>\S+))?(?:\[(?P<units>[^\[\]]*)\])?")
+_LEFT = re.compile(r"(?P<name>.+?)(?: (?:slot|head) (?P<row>[^\s\[\]]+))?(?:\[(?P<units>[^\[\]]*)\])?")
 _COPY = re.compile(rf"copy (?P<text>{_QUOTED})(?: step (?P<step>\S+))?")
 _SCALARS = ("clamp", "scale")
 _LARGEST = 1 << 20  # positions of a range

@@ -33,6 +33,8 @@ from unspool.decoding.sampling import seeded
 from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
+from unspool.inspection.edits import Edit, Edits, read_edits
+from unspool.inspection.fork import Continuations, Fork, Outcomes
 from unspool.layers import (
     AdaptiveSoftmax,
     CausalTransformer,
@@ -112,6 +114,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     fitted_type: ClassVar[type[FittedLanguageModel]] = FittedLanguageModel
     _rules = RULES
     summary: ClassVar[str] = "Predicts the next unit of a text."
+    _first_step: ClassVar[int] = 1  # the start symbol
 
     def __init__(self, settings: LanguageModelSettings | None = None, **values: Unpack[LanguageModelKeywords]) -> None:
         super().__init__(settings, **values)
@@ -340,21 +343,33 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
             texts, lambda listed: [self._reading(text, f"text {number}") for number, text in enumerate(listed, 1)]
         )
 
-    @torch.no_grad()
     def _reading(self, text: str, where: str) -> Reading:
-        ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model)).unsqueeze(1)
-        scores, _ = self.model(ids)
-        if self.fitted.mixture is not None:
-            before = ids[:, 0].tolist()
-            reach = self.fitted.mixture.ngrams.order
-            histories = [before[max(0, end - reach) : end] for end in range(1, len(before) + 1)]
-            mixed = self.fitted.mixture.log_probabilities(scores[:, 0], histories)
-            scores = mixed.unsqueeze(1)
-        nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
-        likely = scores[-1, 0].exp().topk(min(8, len(self.vocabulary)))
+        ids, scores = self._read_units(text, where)
+        nats = -scores[:-1].gather(1, ids[1:].unsqueeze(1))[:, 0]
+        likely = scores[-1].exp().topk(min(8, len(self.vocabulary)))
         check_output(torch.cat([likely.values.double(), nats.double().mean(0, keepdim=True).exp()]), where)
         following = {self.vocabulary.unit(int(i)): float(p) for p, i in zip(likely.values, likely.indices, strict=True)}
         return Reading(text, self._units(text), nats.tolist(), following)
+
+    @torch.no_grad()
+    def _read_units(self, text: str, where: str) -> tuple[Tensor, Tensor]:
+        """Return the ids of a text after the start symbol, (units + 1,), and log-probabilities of the next unit.
+
+        The log-probabilities after each of the ids are in nats, (units + 1, vocabulary).
+        """
+        ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model))
+        scores = self.model(ids.unsqueeze(1))[0][:, 0]
+        if self.fitted.mixture is not None:
+            before = ids.tolist()
+            reach = self.fitted.mixture.ngrams.order
+            histories = [before[max(0, end - reach) : end] for end in range(1, len(before) + 1)]
+            scores = self.fitted.mixture.log_probabilities(scores, histories)
+        return ids, scores
+
+    def _outcomes(self, text: str) -> Outcomes:
+        """Return the distribution of the next unit after each unit."""
+        _, scores = self._read_units(text, "text")
+        return Outcomes(scores[1:].double().cpu().numpy(), self.vocabulary.unit)
 
     def _units(self, text: str) -> list[str]:
         return self.vocabulary.encode_with_offsets(text).units
@@ -455,16 +470,23 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         forbidden[[PADDING, UNKNOWN] if self._whole_lines else [PADDING, UNKNOWN, END]] = True
         return forbidden
 
-    def trace(self, text: str) -> Trace:
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Read one text and return the recorded intermediate values, and the surprisal of each unit in nats.
+
+        Args:
+            text: The text.
+            edits: Changes of gates, states, attention and units during the run.
 
         Raises:
             DataError: If the text contains no unit.
-            UsageError: If `text` is not a single text, or the model has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
-        reading = self._reading(text, "text")
+        if edits:
+            return self._edited_trace(text, edits)
+        with self._plain_loop():
+            reading = self._reading(text, "text")
         ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
         _, arrays, notes = self._recorded(lambda: self.model.states(ids, None))
         arrays = {name: array[1:] for name, array in arrays.items()}  # without the start symbol
