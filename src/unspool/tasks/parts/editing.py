@@ -19,7 +19,7 @@ from unspool.inspection.editor import Change, DonorSteps, EditedSteps
 from unspool.layers import change_attention, record_attention
 from unspool.settings import nearest
 
-__all__ = ["EditableAttention", "EditableCell", "Editors", "Parts", "attached", "check_applied", "donors", "on_plain_loop", "with_tokens"]
+__all__ = ["EditableAttention", "EditableCell", "Editors", "Parts", "attached", "check_applied", "donors", "on_plain_loop", "past_the_end", "with_tokens"]
 
 T = TypeVar("T")
 Donors = Mapping[str, Mapping[str, Mapping[int, Mapping[str, Any]]]]
@@ -170,12 +170,17 @@ def check_applied(editors: Editors, edits: Sequence[Edit], trace: Trace, tokens:
             count = len(tokens or trace.tokens)
             if edit.place.startswith("decoder") and trace.written is not None:
                 count = len(trace.written.tokens)
-            raise UsageError(f"the edit {str(edit)!r} begins past the end: there are {counted(count, 'tokens')}")
+            raise past_the_end(edit, count)
     if tokens and len(trace.tokens) != len(tokens):
         raise UsageError(
             f"a new token takes the place of one token, and the text with the new tokens has {len(trace.tokens)} tokens "
             f"in place of {len(tokens)}"
         )
+
+
+def past_the_end(edit: Edit, count: int) -> UsageError:
+    """Return the error for an edit that begins after the last token."""
+    return UsageError(f"the edit {str(edit)!r} begins past the end: there are {counted(count, 'tokens')}")
 
 
 def with_tokens(text: T, tokens: Sequence[str], edits: Sequence[Edit]) -> T:

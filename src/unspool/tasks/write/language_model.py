@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 from weakref import WeakKeyDictionary
 
@@ -29,7 +30,7 @@ from unspool.data import (
     token_array,
 )
 from unspool.decoding import sample, text_pieces
-from unspool.decoding.sampling import seeded
+from unspool.decoding.sampling import SelfStarting, seeded
 from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
@@ -47,6 +48,7 @@ from unspool.layers import (
 )
 from unspool.models import LanguageModel as Network
 from unspool.settings import Settings
+from unspool.tasks.parts.editing import donors, past_the_end, with_tokens
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.parts.representation import brief
@@ -55,6 +57,7 @@ from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import device_of
 from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.data import text_of
+from unspool.tasks.write.edited_steps import EditedGeneration
 from unspool.tasks.write.fitted import FittedLanguageModel
 from unspool.tasks.write.kneser_ney import KneserNey
 from unspool.tasks.write.mixture import Mixture, MixtureSteps
@@ -394,6 +397,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        edits: Edits = (),
     ) -> str:
         """Generate text from a prompt; the result includes the prompt.
 
@@ -404,13 +408,17 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
             top_k: Sample only from this number of most probable units.
             top_p: Nucleus sampling: sample only from the smallest set of units with this total probability.
             seed: Random seed; the same seed gives the same text.
+            edits: Changes of gates, states and units while the model reads and writes. Tokens count from the beginning
+                of the prompt; a new unit of the prompt stands in the result.
 
         Raises:
             SettingError: If a setting is out of its range.
-            UsageError: If the model has not been trained, or `length` is negative.
+            UsageError: If the model has not been trained, `length` is negative, or an edit does not fit.
         """
-        return prompt + "".join(
-            self.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        plan = read_edits(edits)
+        begin = self._edited_prompt(prompt, plan)
+        return begin + "".join(
+            self.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, edits=plan)
         )
 
     def stream(
@@ -422,6 +430,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        edits: Edits = (),
     ) -> Iterator[str]:
         """Generate text from a prompt and yield the text piece by piece, without the prompt.
 
@@ -435,35 +444,136 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
             top_k: Sample only from this number of most probable units.
             top_p: Nucleus sampling: sample only from the smallest set of units with this total probability.
             seed: Random seed; the same seed gives the same text.
+            edits: As for `generate`.
 
         Returns:
             An iterator of pieces of text, each at least one character.
 
         Raises:
             SettingError: If a setting is out of its range; raised with the first piece.
-            UsageError: If the model has not been trained, or `length` is negative.
+            UsageError: If the model has not been trained, `length` is negative, or an edit does not fit.
         """
         self._one_text(prompt, "stream")
         self._need_model()
         if length < 0:
             raise UsageError(f"length = {length}: expected 0 or more")
+        plan = read_edits(edits)
+        steps = self._steps_of_generation() if not plan else self._edited_generation(prompt, plan, length)
+        return self._continuation(
+            steps, self._edited_prompt(prompt, plan), length, seed, temperature=temperature, top_k=top_k, top_p=top_p
+        )
+
+    def _continuation(
+        self, steps: SelfStarting, prompt: str, length: int, seed: int | None, **options: Any
+    ) -> Iterator[str]:
+        """Yield pieces of text that steps generate after a prompt; `options` are those of `sample`."""
         device = device_of(self.model)
-        generator = None
-        if seed is not None:
-            generator = seeded(seed, device)
         begin = [END, *self.vocabulary.encode(prompt)]
-        mixture = self.fitted.mixture
         units = sample(
-            self.model if mixture is None else MixtureSteps(self.model, mixture),
+            steps,
             torch.tensor(begin, device=device).unsqueeze(1),
             length=length,
             forbidden=self._forbidden(device),
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            generator=generator,
+            generator=None if seed is None else seeded(seed, device),
+            **options,
         )
         return text_pieces(self.vocabulary.decode, (int(unit) for unit in units), begin=begin)
+
+    def _steps_of_generation(self) -> SelfStarting:
+        mixture = self.fitted.mixture
+        return self.model if mixture is None else MixtureSteps(self.model, mixture)  # type: ignore[no-any-return]
+
+    def _edited_generation(self, prompt: str, edits: Sequence[Edit], length: int) -> SelfStarting:
+        """Return steps with edits of the prompt and of the generated units.
+
+        Raises:
+            UsageError: If an edit begins past the end, or does not fit the network.
+        """
+        count = len(self._units(prompt))
+        for edit in edits:
+            if edit.tokens is not None and edit.tokens[0] >= count + length:
+                raise past_the_end(edit, count + length)
+        self._refuse_past_the_context(edits, 1 + count + length)
+        forced = {
+            edit.tokens[0]: self._unit_of(edit)
+            for edit in edits
+            if edit.quantity == "token" and edit.tokens is not None and edit.tokens[0] >= count
+        }
+        parts = self._parts()
+        return EditedGeneration(
+            self._steps_of_generation(), parts, edits, donors(parts, edits, self.trace), forced
+        )
+
+    def _edited_prompt(self, prompt: str, edits: Sequence[Edit]) -> str:
+        return with_tokens(prompt, self._units(prompt), edits) if edits and prompt else prompt
+
+    def _unit_of(self, edit: Edit) -> int:
+        """Return the id of the new unit of an edit.
+
+        Raises:
+            UsageError: If it is no single unit that the model knows.
+        """
+        ids = self.vocabulary.encode(edit.text or "")
+        if len(ids) != 1 or ids[0] == UNKNOWN:
+            raise UsageError(f"the edit {str(edit)!r}: {edit.text!r} is not one unit of the vocabulary")
+        return ids[0]
+
+    def _refuse_past_the_context(self, edits: Sequence[Edit], steps: int) -> None:
+        context = self.model.decoder.context if isinstance(self.model.decoder, CausalTransformer) else steps
+        if steps > context and any(edit.quantity == "self-attention" for edit in edits):
+            raise UsageError(
+                f"edits of attention need a text within the context of {context} units, and this one has {steps} with "
+                f"the start; shorten it"
+            )
+
+    def fork(
+        self,
+        text: Any,
+        edits: Edits = (),
+        *,
+        base: Edits = (),
+        length: int = 0,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Fork:
+        """Read a text without and with edits, compare both runs, and continue both with the same random numbers.
+
+        The divergence of a token is that of the next unit's distributions after the token.
+
+        Args:
+            text: The text; or an earlier fork, whose edits then belong to both runs.
+            edits: The edits of the fork. With a length, they may also name tokens that are generated.
+            base: Edits of both runs.
+            length: Number of units to generate after the text, in both runs.
+            temperature: As for `generate`.
+            top_k: As for `generate`.
+            top_p: As for `generate`.
+            seed: Random seed of both continuations; a random one if omitted.
+
+        Raises:
+            DataError: If the text contains no unit.
+            SettingError: If a setting is out of its range.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
+        """
+        text, plan, common = self._fork_of(text, edits, base)
+        self._need_model()
+        self._one_text(text, "fork")
+        count = len(self._units(text)) if length else math.inf
+        read = [edit for edit in plan if edit.tokens is None or edit.tokens[0] < count]
+        read_by_both = [edit for edit in common if edit.tokens is None or edit.tokens[0] < count]
+        self._refuse_past_the_context((*common, *plan), 1 + len(self._units(text)) + length)
+        fork = super().fork(text, read, base=read_by_both)
+        if not length:
+            return fork
+        seed = int(torch.randint(2**31, ())) if seed is None else seed
+        options = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
+        texts = []
+        for both in (common, (*common, *plan)):
+            steps, prompt = self._edited_generation(text, both, length), self._edited_prompt(text, both)
+            texts.append("".join(self._continuation(steps, prompt, length, seed, **options)))
+        return replace(fork, edits=plan, base=common, continuations=Continuations(*texts))
 
     def _forbidden(self, device: torch.device) -> Tensor:
         forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=device)
@@ -484,6 +594,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         self._need_model()
         self._one_text(text)
         if edits:
+            self._refuse_past_the_context(read_edits(edits), 1 + len(self._units(text)))
             return self._edited_trace(text, edits)
         with self._plain_loop():
             reading = self._reading(text, "text")
