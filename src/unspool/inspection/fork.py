@@ -137,8 +137,9 @@ class Fork:
             lines.append(f"  both runs: {'; '.join(map(str, self.base))}")
         if len(self.divergence):
             first = self.first_divergence
-            where = "nowhere" if first is None else f"first at {first + 1}"
-            lines.append(f"  divergence: {where}, largest {self.divergence.max():.4g} nats")
+            where = "nowhere" if first is None else f"first at token {first + 1}"
+            where = f"{where}, largest " if len(self.divergence) > 1 else ""
+            lines.append(f"  divergence: {where}{self.divergence.max():.4g} nats")
         return "\n".join(lines)
 
 
