@@ -85,7 +85,9 @@ def predict(
     task = open_model(model, cell, device)
     apply_decoding(task, values)
     unused: list[int] = []
-    predict_texts = _with_beginning(task, begin, seed) if recipe is None else _with_edits(task, recipe, unused, begin, seed)
+    predict_texts = (
+        _with_beginning(task, begin, seed) if recipe is None else _with_edits(task, recipe, unused, begin, seed)
+    )
     typed = file == "-" and sys.stdin.isatty()
     if typed:
         say("one text per line; end with ctrl-D")

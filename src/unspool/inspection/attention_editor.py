@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from unspool.engine.reference import step_of_loop
-from unspool.inspection.edits import Edit
 from unspool.inspection.editor import Change, changed
+from unspool.inspection.edits import Edit
 
 __all__ = ["DonorWeights", "EditedWeights"]
 

@@ -42,7 +42,9 @@ class Change(NamedTuple):
                 f"{max(values, default=-1) + 1} tokens"
             )
         if name not in values[step]:
-            raise UsageError(f"{self.edit.text!r} has no {name!r} to copy; it has {', '.join(filter(None, values[step]))}")
+            raise UsageError(
+                f"{self.edit.text!r} has no {name!r} to copy; it has {', '.join(filter(None, values[step]))}"
+            )
         return values[step][name]
 
 
@@ -170,7 +172,7 @@ def changed(edit: Edit, value: Tensor, source: Tensor | None, name: str) -> Tens
     elif edit.action == "copy":
         assert others is not None
         columns[:, places] = others[:, places].expand(len(columns), -1)
-    elif edit.action == "scale":
+    elif edit.action == "scale" and edit.number is not None:
         columns[:, places] = columns[:, places] * edit.number
     else:
         columns[:, places] = 0.0 if edit.number is None else edit.number

@@ -210,7 +210,7 @@ def _from_record(record: Mapping[str, Any]) -> Edit:
         ("step", int, "a whole number from 1"),
     ):
         value = fields.get(name)
-        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):  # type: ignore[arg-type]
+        if value is not None and (not isinstance(value, kinds) or isinstance(value, bool)):
             raise UsageError(f"{name} of an edit is {form}, and {value!r} came")
     if "quantity" not in fields or "action" not in fields:
         raise UsageError(f"an edit needs a quantity and an action, and {dict(record)!r} came")

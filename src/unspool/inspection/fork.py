@@ -83,7 +83,8 @@ class Fork:
     ) -> Fork:
         """Compare two runs."""
         before, after = outcomes
-        divergence, steps = np.zeros(0), ()
+        divergence: NDArray[np.float64] = np.zeros(0)
+        steps: tuple[Step, ...] = ()
         if before is not None and after is not None:
             divergence = _divergence(before, after)
             steps = tuple(_step(before, after, row) for row in range(len(divergence)))

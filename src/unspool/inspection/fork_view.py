@@ -26,9 +26,7 @@ _STATES = ("h", "hidden", "state", "memory", "c", "cell")
 _DRAWN = ("label", "labels", "probabilities", "tags", "tag_probabilities", "surprise")
 
 
-def show_fork(
-    fork: Fork, console: Console | None = None, *, array: str | None = None, maps: str | None = None
-) -> None:
+def show_fork(fork: Fork, console: Console | None = None, *, array: str | None = None, maps: str | None = None) -> None:
     """Print both runs of a fork side by side.
 
     Args:
@@ -68,7 +66,12 @@ class Sides:
         for title, edits in (("both", fork.base), ("fork", fork.edits)):
             for edit in edits:
                 yield Text(brush.plain(f"{title}: {visible(str(edit)).replace('␣', ' ')}"))
-        for block in (self._labels(brush), self._lines(brush), self._tokens(brush, options.max_width), self._texts(brush)):
+        for block in (
+            self._labels(brush),
+            self._lines(brush),
+            self._tokens(brush, options.max_width),
+            self._texts(brush),
+        ):
             lines = list(block)
             if lines:
                 yield Text("")

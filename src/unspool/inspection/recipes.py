@@ -70,7 +70,9 @@ def read_recipe(path: str | os.PathLike[str]) -> tuple[Edit, ...]:
     if not isinstance(record, dict) or record.get("format") != _FORMAT or not isinstance(record.get("edits"), list):
         raise DataError(f'is no recipe of edits; expected "format": "{_FORMAT}" and a list of "edits"', where=where)
     if record.get("version") != _VERSION:
-        raise DataError(f"is version {record.get('version')!r}, and this Unspool reads {_VERSION}; update it", where=where)
+        raise DataError(
+            f"is version {record.get('version')!r}, and this Unspool reads {_VERSION}; update it", where=where
+        )
     try:
         return tuple(map(Edit.of, record["edits"]))
     except UsageError as error:

@@ -53,7 +53,12 @@ def capture(cell: Cell[Any]) -> Iterator[list[_Value]]:
 
 
 def step_with(
-    cell: Cell[Any], place: str, replacements: Mapping[str, Replacement], x: Tensor, state: Any, context: Sequence[Tensor]
+    cell: Cell[Any],
+    place: str,
+    replacements: Mapping[str, Replacement],
+    x: Tensor,
+    state: Any,
+    context: Sequence[Tensor],
 ) -> Any:
     """Run one step with some of its recorded values replaced.
 

@@ -35,9 +35,7 @@ class Attended(NamedTuple):
     weights: Tensor  # (batch, queries, time), each row sums to 1, in float32 at least
 
 
-def attend(
-    scores: Tensor, values: Tensor, mask: Tensor | None = None, change: WeightChange | None = None
-) -> Attended:
+def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None, change: WeightChange | None = None) -> Attended:
     """Return the weighted sums of values, with the masked softmax of scores as weights.
 
     Args:

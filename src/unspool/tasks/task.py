@@ -348,9 +348,7 @@ class Task(Trainable[E, F]):
     def _traced_outcomes(self, text: Any) -> tuple[Trace, Outcomes | None]:
         return self.trace(text), self._outcomes(text)
 
-    def _edited_run(
-        self, text: Any, edits: Sequence[Edit], run: Callable[[Any], tuple[Trace, T]]
-    ) -> tuple[Trace, T]:
+    def _edited_run(self, text: Any, edits: Sequence[Edit], run: Callable[[Any], tuple[Trace, T]]) -> tuple[Trace, T]:
         """Run the network on a text with edits; `run` returns a trace and more."""
         self._need_model()
         parts = self._parts()
@@ -380,7 +378,7 @@ class Task(Trainable[E, F]):
             EditableAttention(f"layer {depth}", "self-attention", layer.self_attention, first)
             for part in self.model.modules()
             if isinstance(part, TransformerEncoder)
-            for depth, layer in enumerate(part.layers, start=1)
+            for depth, layer in enumerate(cast(Iterable[Any], part.layers), start=1)
         ]
         return Parts(cells, attentions)
 

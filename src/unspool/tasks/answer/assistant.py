@@ -46,9 +46,9 @@ from unspool.tasks.answer.matching import (
 )
 from unspool.tasks.answer.settings import AssistantSettings
 from unspool.tasks.parts.batches import bucketed
+from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.parts.finite import check_output
-from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.pair_editing import parts_of_pair
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief

@@ -14,12 +14,23 @@ from unspool.engine import any_backend
 from unspool.errors import UsageError, counted
 from unspool.inspection import Trace
 from unspool.inspection.attention_editor import DonorWeights, EditedWeights
-from unspool.inspection.edits import Edit
 from unspool.inspection.editor import Change, DonorSteps, EditedSteps
+from unspool.inspection.edits import Edit
 from unspool.layers import change_attention, record_attention
 from unspool.settings import nearest
 
-__all__ = ["EditableAttention", "EditableCell", "Editors", "Parts", "attached", "check_applied", "donors", "on_plain_loop", "past_the_end", "with_tokens"]
+__all__ = [
+    "EditableAttention",
+    "EditableCell",
+    "Editors",
+    "Parts",
+    "attached",
+    "check_applied",
+    "donors",
+    "on_plain_loop",
+    "past_the_end",
+    "with_tokens",
+]
 
 T = TypeVar("T")
 Donors = Mapping[str, Mapping[str, Mapping[int, Mapping[str, Any]]]]
@@ -77,7 +88,7 @@ class Editors:
     @property
     def applied(self) -> set[Edit]:
         """Edits that changed a step or a row so far."""
-        return {edit for editor in (*self.cells, *self.attentions) for edit in editor.applied}
+        return {edit for editor in self._all for edit in editor.applied}
 
     def has_applied(self, edit: Edit, tokens: int) -> bool:
         """Return whether an edit changed a step, a row, or one of a number of tokens."""
@@ -87,8 +98,12 @@ class Editors:
 
     def move_to(self, token: int) -> None:
         """Set the token of the next step, from 0, for models that run step by step."""
-        for editor in (*self.cells, *self.attentions):
+        for editor in self._all:
             editor.token = token
+
+    @property
+    def _all(self) -> list[EditedSteps | EditedWeights]:
+        return [*self.cells, *self.attentions]
 
 
 @contextmanager
@@ -205,7 +220,9 @@ def with_tokens(text: T, tokens: Sequence[str], edits: Sequence[Edit]) -> T:
     for place, token in enumerate(tokens):
         begin = text.find(token, end)
         if begin < 0:
-            raise UsageError(f"token {place + 1}, {token!r}, does not stand in the text itself, so no token is replaced")
+            raise UsageError(
+                f"token {place + 1}, {token!r}, does not stand in the text itself, so no token is replaced"
+            )
         pieces += [text[end:begin], str(new.get(place, token))]
         end = begin + len(token)
     return "".join([*pieces, text[end:]])  # type: ignore[return-value]
@@ -227,9 +244,7 @@ def _values(parts: Parts, run: Callable[[], object]) -> dict[str, Mapping[int, M
         if parts.attentions:
             stack.enter_context(record_attention())
         run()
-    return {
-        place: {token: own for token, own in steps.items() if token >= 0} for place, steps in values.items()
-    }
+    return {place: {token: own for token, own in steps.items() if token >= 0} for place, steps in values.items()}
 
 
 def _attach_outer(stack: ExitStack, attention: EditableAttention) -> None:

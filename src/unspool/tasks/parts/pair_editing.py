@@ -25,7 +25,9 @@ def parts_of_pair(model: EncoderDecoder) -> Parts:
     encoder, decoder = encoder_cells(model.encoder), decoder_cells(model.decoder)
     if encoder and [each.cell for each in encoder] == [each.cell for each in decoder]:
         return Parts(refusal=_SHARED)
-    cells = [EditableCell(place, cell) for place, cell, _ in (*encoder, *decoder) if not isinstance(cell, AttentiveCell)]
+    cells = [
+        EditableCell(place, cell) for place, cell, _ in (*encoder, *decoder) if not isinstance(cell, AttentiveCell)
+    ]
     attentions = []
     if isinstance(model.decoder, AttentiveDecoder):
         attentions = [EditableAttention("", "attention", model.decoder.cell.attention, outer=model.decoder.cell)]

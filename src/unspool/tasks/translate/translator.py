@@ -30,8 +30,8 @@ from unspool.inspection.edits import Edits
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
 from unspool.tasks.parts.batches import bucketed
-from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.parts.editing import Parts
+from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.parts.pair_editing import PrefixSteps, is_edited, parts_of_pair
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief

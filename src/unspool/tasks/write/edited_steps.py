@@ -8,11 +8,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from unspool.data import UNKNOWN, Vocabulary
 from unspool.decoding.sampling import SelfStarting
+from unspool.errors import UsageError
 from unspool.inspection.edits import Edit
-from unspool.tasks.parts.editing import Donors, Parts, attached
+from unspool.layers import CausalTransformer
+from unspool.tasks.parts.editing import Donors, Parts, attached, past_the_end
 
-__all__ = ["EditedGeneration"]
+__all__ = ["EditedGeneration", "forced_units", "refuse_past_the_context"]
 
 
 class _State(NamedTuple):
@@ -30,7 +33,7 @@ class EditedGeneration:
         parts: What can be edited in the network.
         edits: The edits; tokens count from the beginning of the prompt.
         values: Result of `donors`.
-        forced: The units that edits of tokens put into the generated text, by token.
+        forced: Result of `forced_units`.
     """
 
     def __init__(
@@ -53,3 +56,42 @@ class EditedGeneration:
             scores = torch.full_like(scores, float("-inf"))
             scores[:, unit] = 0.0
         return scores, _State(inner, state.token + 1)
+
+
+def forced_units(vocabulary: Vocabulary, edits: Sequence[Edit], count: int, end: int) -> dict[int, int]:
+    """Return the units that edits put into a generated text, by token.
+
+    Args:
+        vocabulary: The vocabulary.
+        edits: The edits.
+        count: Number of units of the prompt.
+        end: Number of units of prompt and generated text.
+
+    Raises:
+        UsageError: If an edit begins past the end, or its token is no unit of the vocabulary.
+    """
+    forced = {}
+    for edit in edits:
+        first = 0 if edit.tokens is None else edit.tokens[0]
+        if first >= end and edit.tokens is not None:
+            raise past_the_end(edit, end)
+        if edit.quantity == "token" and first >= count:
+            ids = vocabulary.encode(edit.text or "")
+            if len(ids) != 1 or ids[0] == UNKNOWN:
+                raise UsageError(f"the edit {str(edit)!r}: {edit.text!r} is not one unit of the vocabulary")
+            forced[first] = ids[0]
+    return forced
+
+
+def refuse_past_the_context(decoder: object, edits: Sequence[Edit], steps: int) -> None:
+    """Check that edits of attention have a text that the network reads at once.
+
+    Raises:
+        UsageError: If a Transformer would read the text in several pieces.
+    """
+    context = decoder.context if isinstance(decoder, CausalTransformer) else steps
+    if steps > context and any(edit.quantity == "self-attention" for edit in edits):
+        raise UsageError(
+            f"edits of attention need a text within the context of {context} units, and this one has {steps} with the "
+            f"start symbol; shorten it"
+        )

@@ -48,7 +48,7 @@ from unspool.layers import (
 )
 from unspool.models import LanguageModel as Network
 from unspool.settings import Settings
-from unspool.tasks.parts.editing import donors, past_the_end, with_tokens
+from unspool.tasks.parts.editing import check_count, donors, with_tokens
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.parts.representation import brief
@@ -57,7 +57,7 @@ from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import device_of
 from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.data import text_of
-from unspool.tasks.write.edited_steps import EditedGeneration
+from unspool.tasks.write.edited_steps import EditedGeneration, forced_units, refuse_past_the_context
 from unspool.tasks.write.fitted import FittedLanguageModel
 from unspool.tasks.write.kneser_ney import KneserNey
 from unspool.tasks.write.mixture import Mixture, MixtureSteps
@@ -481,50 +481,23 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
 
     def _steps_of_generation(self) -> SelfStarting:
         mixture = self.fitted.mixture
-        return self.model if mixture is None else MixtureSteps(self.model, mixture)  # type: ignore[no-any-return]
+        return self.model if mixture is None else MixtureSteps(self.model, mixture)
 
     def _edited_generation(self, prompt: str, edits: Sequence[Edit], length: int) -> SelfStarting:
-        """Return steps with edits of the prompt and of the generated units.
-
-        Raises:
-            UsageError: If an edit begins past the end, or does not fit the network.
-        """
-        count = len(self._units(prompt))
-        for edit in edits:
-            if edit.tokens is not None and edit.tokens[0] >= count + length:
-                raise past_the_end(edit, count + length)
-        self._refuse_past_the_context(edits, 1 + count + length)
-        forced = {
-            edit.tokens[0]: self._unit_of(edit)
-            for edit in edits
-            if edit.quantity == "token" and edit.tokens is not None and edit.tokens[0] >= count
-        }
-        parts = self._parts()
-        return EditedGeneration(
-            self._steps_of_generation(), parts, edits, donors(parts, edits, self.trace), forced
-        )
+        """Return steps with edits of the prompt and of the generated units."""
+        count, parts = len(self._units(prompt)), self._parts()
+        refuse_past_the_context(self.model.decoder, edits, 1 + count + length)
+        forced = forced_units(self.vocabulary, edits, count, count + length)
+        values = donors(parts, edits, self.trace)
+        return EditedGeneration(self._steps_of_generation(), parts, edits, values, forced)
 
     def _edited_prompt(self, prompt: str, edits: Sequence[Edit]) -> str:
-        return with_tokens(prompt, self._units(prompt), edits) if edits and prompt else prompt
-
-    def _unit_of(self, edit: Edit) -> int:
-        """Return the id of the new unit of an edit.
-
-        Raises:
-            UsageError: If it is no single unit that the model knows.
-        """
-        ids = self.vocabulary.encode(edit.text or "")
-        if len(ids) != 1 or ids[0] == UNKNOWN:
-            raise UsageError(f"the edit {str(edit)!r}: {edit.text!r} is not one unit of the vocabulary")
-        return ids[0]
-
-    def _refuse_past_the_context(self, edits: Sequence[Edit], steps: int) -> None:
-        context = self.model.decoder.context if isinstance(self.model.decoder, CausalTransformer) else steps
-        if steps > context and any(edit.quantity == "self-attention" for edit in edits):
-            raise UsageError(
-                f"edits of attention need a text within the context of {context} units, and this one has {steps} with "
-                f"the start; shorten it"
-            )
+        """Return a prompt with the new units of edits."""
+        if not edits or not prompt:
+            return prompt
+        new = with_tokens(prompt, units := self._units(prompt), edits)
+        check_count(units, self._units(new))
+        return new
 
     def fork(
         self,
@@ -563,7 +536,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         count = len(self._units(text)) if length else math.inf
         read = [edit for edit in plan if edit.tokens is None or edit.tokens[0] < count]
         read_by_both = [edit for edit in common if edit.tokens is None or edit.tokens[0] < count]
-        self._refuse_past_the_context((*common, *plan), 1 + len(self._units(text)) + length)
+        refuse_past_the_context(self.model.decoder, (*common, *plan), 1 + len(self._units(text)) + length)
         fork = super().fork(text, read, base=read_by_both)
         if not length:
             return fork
@@ -594,7 +567,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         self._need_model()
         self._one_text(text)
         if edits:
-            self._refuse_past_the_context(read_edits(edits), 1 + len(self._units(text)))
+            refuse_past_the_context(self.model.decoder, read_edits(edits), 1 + len(self._units(text)))
             return self._edited_trace(text, edits)
         with self._plain_loop():
             reading = self._reading(text, "text")
