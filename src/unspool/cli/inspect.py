@@ -64,7 +64,7 @@ def inspect(
 ) -> None:
     """Show a model's prediction, attention, gates and states on one TEXT (- is stdin), word by word.
 
-    With edits, show the run without them and the run with them side by side. --out then writes the trace with the edits.
+    With edits, show the run without them beside the run with them. --out then writes the trace with the edits.
     """
     from unspool.inspection import show, show_fork, write_recipe, write_trace
     from unspool.inspection.files import FORMATS

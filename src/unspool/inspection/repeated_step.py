@@ -89,8 +89,8 @@ def step_with(
         at = log.origin(own[name], list(_tensors(returned)))
         if at is None:
             raise UsageError(
-                f"an edit of {place} / {name} would have no effect: {type(cell).__name__} records a value that no later "
-                f"operation of its step reads"
+                f"an edit of {place} / {name} would have no effect: {type(cell).__name__} records a value that no "
+                f"later operation of its step reads"
             )
         plan.setdefault(at, []).append(replacement)
         shapes[at] = own[name].shape

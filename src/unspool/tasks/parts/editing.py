@@ -26,6 +26,7 @@ __all__ = [
     "Parts",
     "attached",
     "check_applied",
+    "check_count",
     "donors",
     "on_plain_loop",
     "past_the_end",
@@ -186,10 +187,20 @@ def check_applied(editors: Editors, edits: Sequence[Edit], trace: Trace, tokens:
             if edit.place.startswith("decoder") and trace.written is not None:
                 count = len(trace.written.tokens)
             raise past_the_end(edit, count)
-    if tokens and len(trace.tokens) != len(tokens):
+    if tokens:
+        check_count(tokens, trace.tokens)
+
+
+def check_count(before: Sequence[str], after: Sequence[str]) -> None:
+    """Check that a text with new tokens has as many tokens as before.
+
+    Raises:
+        UsageError: If it has more or fewer.
+    """
+    if len(after) != len(before):
         raise UsageError(
-            f"a new token takes the place of one token, and the text with the new tokens has {len(trace.tokens)} tokens "
-            f"in place of {len(tokens)}"
+            f"a new token takes the place of one token, and the text with the new tokens has {len(after)} tokens in "
+            f"place of {len(before)}"
         )
 
 
@@ -220,9 +231,7 @@ def with_tokens(text: T, tokens: Sequence[str], edits: Sequence[Edit]) -> T:
     for place, token in enumerate(tokens):
         begin = text.find(token, end)
         if begin < 0:
-            raise UsageError(
-                f"token {place + 1}, {token!r}, does not stand in the text itself, so no token is replaced"
-            )
+            raise UsageError(f"token {place + 1}, {token!r}, does not stand in the text itself; no token is replaced")
         pieces += [text[end:begin], str(new.get(place, token))]
         end = begin + len(token)
     return "".join([*pieces, text[end:]])  # type: ignore[return-value]
