@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from typing import Any
 
 from unspool import load
 from unspool.samples import agreement
@@ -27,16 +29,17 @@ def main() -> None:
     examples = agreement.generate(chosen.pairs, chosen.seed, min_attractors=1)
     for name, form in EDITS.items():
         flips, same = count_flips(model, examples, form.format(place="layer 1"))
-        print(f"{name:20} {flips} of {len(examples)} verbs flip; {same} of them with the donor's probabilities exactly")
+        counts = f"{flips} of {len(examples)} verbs flip; {same} of them with the donor's probabilities exactly"
+        sys.stdout.write(f"{name:20} {counts}\n")
 
 
-def count_flips(model: object, examples: list[agreement.AgreementExample], name: str) -> tuple[int, int]:
+def count_flips(model: Any, examples: list[agreement.AgreementExample], name: str) -> tuple[int, int]:
     """Return how many predictions flip to the donor's, and how many of these are equal to it bit by bit."""
     flips = same = 0
     for example in examples:
         text, other = agreement.minimal_pair(example)
-        fork = model.fork(text, [f"{name} = copy {other!r} @ {example.subject + 1}"])  # type: ignore[attr-defined]
-        donor = model.fork(other).edited.prediction  # type: ignore[attr-defined]
+        fork = model.fork(text, [f"{name} = copy {other!r} @ {example.subject + 1}"])
+        donor = model.fork(other).edited.prediction
         flipped = fork.original.prediction["label"] != fork.edited.prediction["label"] == donor["label"]
         flips += flipped
         same += flipped and fork.edited.prediction == donor

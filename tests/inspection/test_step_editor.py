@@ -50,14 +50,15 @@ def test_every_value_of_every_cell_can_be_edited_and_a_null_edit_changes_no_bit(
     cell, inputs = built_in(name), torch.randn(TIME, 1, INPUT)
     outputs, state, arrays = run(cell, inputs)
     plain, plain_state = unroll(cell, inputs, backend="reference")
-    assert torch.equal(outputs, plain) and all(map(torch.equal, state, plain_state))
+    assert torch.equal(outputs, plain)
+    assert all(map(torch.equal, state, plain_state))
     for array in arrays:
         if name == "minlstm" and array.endswith("/ input"):
             continue  # recorded as 1 - forget, which is tested below
         again = run(cell, inputs, f"{array} = scale 1 @ 3")
-        assert (
-            torch.equal(again[0], outputs) and all(map(torch.equal, again[1], state)) and bits(again[2]) == bits(arrays)
-        )
+        assert torch.equal(again[0], outputs)
+        assert all(map(torch.equal, again[1], state))
+        assert bits(again[2]) == bits(arrays)
         changed = run(cell, inputs, f"{array}[2] = 3 @ 3")
         expected = arrays[array][2].copy()
         expected[1] = 3
@@ -78,7 +79,8 @@ def test_the_whole_state_of_another_text_gives_its_continuation_bit_for_bit(name
     at = 4 if reverse else 3
     edited, final, _ = run(cell, mixed, f"layer 1 / state = copy 'x' @ {at}", donor=donor, reverse=reverse)
     same = slice(0, 4) if reverse else slice(2, TIME)
-    assert torch.equal(edited[same], outputs[same]) and all(map(torch.equal, final, state))
+    assert torch.equal(edited[same], outputs[same])
+    assert all(map(torch.equal, final, state))
     before = slice(4, TIME) if reverse else slice(0, 2)
     assert not torch.equal(edited[before], outputs[before])
 
@@ -109,9 +111,13 @@ def test_an_edit_of_the_cell_state_counts_from_the_next_step_and_of_the_output_s
     cell, inputs = LSTMCell(INPUT, HIDDEN), torch.randn(TIME, 1, INPUT)
     outputs, _, _ = run(cell, inputs)
     c, _, arrays = run(cell, inputs, "layer 1 / c[2] = 0.5 @ 3")
-    assert torch.equal(c[:3], outputs[:3]) and not torch.equal(c[3], outputs[3]) and arrays["layer 1 / c"][2, 1] == 0.5
+    assert torch.equal(c[:3], outputs[:3])
+    assert not torch.equal(c[3], outputs[3])
+    assert arrays["layer 1 / c"][2, 1] == 0.5
     h, _, arrays = run(cell, inputs, "layer 1 / h[2] = 0.5 @ 3")
-    assert torch.equal(h[:2], outputs[:2]) and h[2, 0, 1] == 0.5 and not torch.equal(h[3], outputs[3])
+    assert torch.equal(h[:2], outputs[:2])
+    assert h[2, 0, 1] == 0.5
+    assert not torch.equal(h[3], outputs[3])
 
 
 def test_gates_copied_from_another_text():
@@ -258,9 +264,11 @@ def test_the_output_of_a_linear_cell_is_read_from_the_edited_state():
     assert torch.equal(run(cell, inputs, "layer 1 / h = scale 1")[0], outputs)
     edited, _, after = run(cell, inputs, "layer 1 / h real[2] = 3 @ 2", "layer 1 / h imaginary[3] = 4 @ 2")
     assert edited[1, 0, 1].item() == pytest.approx(3 + inputs[1].mean().item())
-    assert after["layer 1 / h real"][1, 1] == 3 and after["layer 1 / h imaginary"][1, 2] == 4
+    assert after["layer 1 / h real"][1, 1] == 3
+    assert after["layer 1 / h imaginary"][1, 2] == 4
     assert after["layer 1 / h imaginary"][1, 1] == arrays["layer 1 / h imaginary"][1, 1]
-    assert edited[1, 0, 2] == outputs[1, 0, 2] and edited[2, 0, 2] != outputs[2, 0, 2]
+    assert edited[1, 0, 2] == outputs[1, 0, 2]
+    assert edited[2, 0, 2] != outputs[2, 0, 2]
 
 
 def test_recorded_values_keep_their_order_and_come_once():

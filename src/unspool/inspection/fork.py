@@ -21,8 +21,10 @@ _MOST = 8  # choices of a distribution that a fork keeps
 class Outcomes(NamedTuple):
     """Distributions that a network predicts for one input."""
 
+    probabilities: NDArray[np.float64]
+    """As the task reports them, (distributions, choices)."""
     log_probabilities: NDArray[np.float64]
-    """In nats, (distributions, choices)."""
+    """The same in nats."""
     name: Callable[[int], str]
     """Returns the name of a choice."""
     independent: bool = False
@@ -166,10 +168,10 @@ def _log_of_rest(p: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _step(before: Outcomes, after: Outcomes, row: int) -> Step:
-    p, q = before.log_probabilities[row], after.log_probabilities[row]
+    p, q = before.probabilities[row], after.probabilities[row]
     best = [np.argsort(-values, kind="stable")[:_MOST].tolist() for values in (p, q)]
     choices = sorted({*best[0], *best[1]}, key=lambda choice: (-p[choice], choice))
     shares: list[Mapping[str, float]] = [
-        {before.name(choice): float(np.exp(values[choice])) for choice in choices} for values in (p, q)
+        {before.name(choice): float(values[choice]) for choice in choices} for values in (p, q)
     ]
     return Step(*map(dict, shares))

@@ -374,6 +374,6 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         """Return the distribution of the labels."""
         shares = self._classified([text])[0].probabilities
         names = [self.fitted.labels.name(place) for place in range(len(self.fitted.labels))]
+        row = np.array([[shares[name] for name in names]])
         with np.errstate(divide="ignore"):
-            row = np.log(np.array([[shares[name] for name in names]]))
-        return Outcomes(row, names.__getitem__, independent=self.settings.several)
+            return Outcomes(row, np.log(row), names.__getitem__, independent=self.settings.several)

@@ -315,7 +315,8 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         """Return the distribution of the tags at each word."""
         examples = self.fitted.input.encode_sentences([self._split(text)], ["text"])
         shares = self.model.probabilities(examples.batch(np.array([0])).to(device_of(self.model)))[:, 0]
-        return Outcomes(shares.double().log().cpu().numpy(), self.fitted.labels.name)
+        shares = shares.double().cpu()
+        return Outcomes(shares.numpy(), shares.log().numpy(), self.fitted.labels.name)
 
 
 def _mask(allowed: NDArray[np.bool_]) -> Tensor:

@@ -371,8 +371,8 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
 
     def _outcomes(self, text: str) -> Outcomes:
         """Return the distribution of the next unit after each unit."""
-        _, scores = self._read_units(text, "text")
-        return Outcomes(scores[1:].double().cpu().numpy(), self.vocabulary.unit)
+        scores = self._read_units(text, "text")[1][1:].cpu()
+        return Outcomes(scores.exp().double().numpy(), scores.double().numpy(), self.vocabulary.unit)
 
     def _units(self, text: str) -> list[str]:
         return self.vocabulary.encode_with_offsets(text).units
