@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from unspool import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator
+from unspool.cli import demo_agreement
 from unspool.errors import UsageError
 from unspool.inspection import Edit
+from unspool.samples import agreement
 from unspool.tasks.translate.translator import PairExamples
 
 WORDS = ["one", "two", "three", "four", "five", "six"]
@@ -379,7 +381,7 @@ def test_what_can_not_be_edited_is_said():
             task.trace(TEXT, [edit])
     with pytest.raises(UsageError, match="this network has no cell or attention to edit"):
         classifier(network="bag").trace(TEXT, ["layer 1 / h = 0"])
-    with pytest.raises(UsageError, match="has not been trained|train it"):
+    with pytest.raises(UsageError, match=r"has not been trained|train it"):
         Classifier().fork(TEXT, ["layer 1 / h = 0"])
 
 
@@ -403,3 +405,19 @@ def test_forks_of_two_threads_do_not_meet():
     for fork, trace in zip(forks, expected * 3, strict=True):
         assert fork.edited == trace
         assert fork.original == plain
+
+
+@pytest.mark.slow
+def test_the_verb_flips_with_the_state_after_the_subject():
+    sentences = agreement.generate(8600, seed=1)
+    task = Classifier(**demo_agreement._SETTINGS, cell="lstm")
+    rows = [[(each.text, each.label) for each in part] for part in (sentences[:8000], sentences[8000:])]
+    task.fit(rows[0], valid=rows[1], baselines=False)
+    flips = same = 0
+    for example in agreement.generate(100, 7, min_attractors=1):
+        text, other = agreement.minimal_pair(example)
+        fork = task.fork(text, [f"* / state = copy '{other}' @ {example.subject + 1}"])
+        flips += fork.original.prediction["label"] != fork.edited.prediction["label"]
+        same += fork.edited.prediction == task.trace(other).prediction
+    assert flips >= 95
+    assert same == 100

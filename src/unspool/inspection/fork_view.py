@@ -188,7 +188,8 @@ def _legend(fork: Fork, distributions: bool, titles: Sequence[str]) -> str:
         where = "nowhere" if first is None else f"first at token {first + 1}"
         parts.append(f"divergence: of the predictions, in nats, {where}")
     if len(titles) > distributions:
-        parts.append("others: mean |fork - original| of the state; full bar = largest")
+        others = "others: " if distributions else ""
+        parts.append(f"{others}mean absolute difference of the state; full bar = largest")
     return "; ".join(parts)
 
 
@@ -201,4 +202,6 @@ def _line(text: Text) -> Text:
 def _number(value: float) -> str:
     if not np.isfinite(value):
         return str(value).rjust(4)
+    if 0 < value < 0.005:
+        return f"{value:.0e}".replace("e-0", "e-")[:4]
     return f"{value:.2f}" if value < 99.5 else f"{value:.0f}".rjust(4)
