@@ -181,15 +181,15 @@ class Edit:
         return f" @ {first + 1}-" + ("" if last is None else str(last + 1))
 
 
-Edits = Iterable[Edit | str]
-"""Edits, each as a value or as a line of text."""
+Edits = Iterable[Edit | str | Mapping[str, Any]]
+"""Edits, each as a value, a line of text, or the JSON values of `Edit.record`."""
 
 
 def read_edits(edits: Edits | Edit | str) -> tuple[Edit, ...]:
     """Return edits as values.
 
     Raises:
-        UsageError: If a line can't be parsed.
+        UsageError: If one of them is no edit.
     """
     return tuple(map(Edit.of, [edits] if isinstance(edits, str | Edit) else edits))
 

@@ -121,7 +121,7 @@ class Fork:
         """Return plain JSON values; tokens count from 1. The traces have files of their own."""
         first = self.first_divergence
         return {
-            "text": self.text,
+            "text": self.text if isinstance(self.text, str) else np.asarray(self.text).tolist(),
             "base": [edit.record() for edit in self.base],
             "edits": [edit.record() for edit in self.edits],
             "tokens": list(self.original.tokens),

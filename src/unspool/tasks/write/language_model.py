@@ -567,8 +567,9 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         self._need_model()
         self._one_text(text)
         if edits:
-            refuse_past_the_context(self.model.decoder, read_edits(edits), 1 + len(self._units(text)))
-            return self._edited_trace(text, edits)
+            plan = read_edits(edits)
+            refuse_past_the_context(self.model.decoder, plan, 1 + len(self._units(text)))
+            return self._edited_trace(text, plan)
         with self._plain_loop():
             reading = self._reading(text, "text")
         ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
