@@ -283,3 +283,15 @@ def test_recorded_values_keep_their_order_and_come_once():
     with torch.no_grad(), watch(cell, Names()), edit_steps(cell, editor):
         unroll(cell, inputs)
     assert names == 2 * ["input", "forget", "candidate", "output", "h", "c"]
+
+
+@pytest.mark.parametrize("name", ["lstm", "mingru"])
+def test_edits_of_one_step_count_in_their_order(name):
+    cell, ours, theirs = built_in(name), torch.randn(TIME, 1, INPUT), torch.randn(TIME, 1, INPUT)
+    donor, theirs_outputs, _ = values_of(cell, theirs)
+    copied, _, _ = run(cell, ours, "layer 1 / state = copy 'x' @ 2", "layer 1 / h[3] = 4 @ 2", donor=donor)
+    expected = theirs_outputs[1].clone()
+    expected[:, 2] = 4
+    assert torch.equal(copied[1], expected)
+    last, _, _ = run(cell, ours, "layer 1 / h[3] = 4 @ 2", "layer 1 / state = copy 'x' @ 2", donor=donor)
+    assert torch.equal(last[1], theirs_outputs[1])

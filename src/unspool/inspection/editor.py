@@ -104,16 +104,12 @@ class EditedSteps:
             for name in names:
                 parts[name] = changed(edit, parts[name], change.source(token, name), f"{self.place} / {name}")
         after = type(state)(**parts)
-        whole = next((c for c in reversed(changes) if c.edit.action == "copy" and _is_whole(c.edit)), None)
-        if whole is not None:
-            source = whole.source(token, _OUTPUT)
-            assert source is not None
+        if after_output := [new for before, new in zip(state, after, strict=True) if output is before]:
+            return after_output[0], after
+        source = changes[-1].source(token, _OUTPUT) if _is_whole(changes[-1].edit) else None
+        if source is not None:
             return source.to(output.dtype).expand_as(output), after
-        for before, new in zip(state, after, strict=True):
-            if output is before:
-                return new, after
-        changes_state = any(new is not before for before, new in zip(state, after, strict=True))
-        if isinstance(cell, LinearCell) and changes_state:
+        if isinstance(cell, LinearCell) and any(new is not old for old, new in zip(state, after, strict=True)):
             output = cell.readout(x, after[0])
         return output, after
 
