@@ -25,6 +25,7 @@ from unspool.data import (
 from unspool.errors import DataError, UsageError
 from unspool.inputs.encoders import recurrent_stack
 from unspool.inspection import Map, Trace
+from unspool.inspection.edits import Edits
 from unspool.layers import initialize
 from unspool.models import StepwiseModel
 from unspool.settings import Settings
@@ -249,17 +250,23 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         values: NDArray[np.float32] = (outputs.sigmoid() if self.kind.answers == "bits" else outputs).numpy()
         return values
 
-    def trace(self, text: str) -> Trace:
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Solve one exercise and return the recorded values; for a Turing machine also a map of each head.
 
         The map of a head has one row per memory slot and one column per step.
 
+        Args:
+            text: The exercise.
+            edits: Changes of gates and states, memory slots included, during the run.
+
         Raises:
             DataError: If the text has another format.
-            UsageError: If `text` is not a single text, or the model has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
+        if edits:
+            return self._edited_trace(text, edits)
         exercise = self._exercise(text, "text")
         outputs, arrays, notes = self._recorded(lambda: self.model(exercise.inputs.to(device_of(self.model))))
         arrays["output / answer"] = self._values(outputs)

@@ -29,6 +29,8 @@ from unspool.errors import counted
 from unspool.inputs import INPUTS
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
+from unspool.inspection.edits import Edits
+from unspool.inspection.fork import Outcomes
 from unspool.layers import Readout, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings
@@ -341,14 +343,20 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             labels = (next(iter(shares)),)
         return Classification(self.fitted.input.text(value), labels, shares)
 
-    def trace(self, text: Text) -> Trace:
+    def trace(self, text: Text, edits: Edits = ()) -> Trace:
         """Classify one text and return the recorded intermediate values.
+
+        Args:
+            text: The text.
+            edits: Changes of gates, states, attention and tokens during the run.
 
         Raises:
             DataError: If the text contains no token.
-            UsageError: If `text` is not a single text, or the model has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
+        if edits:
+            return self._edited_trace(text, edits)
         if self.fitted.input.kind == "text":
             self._one_text(text)
         value = self.fitted.input.value(text, "text")
@@ -361,3 +369,11 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         result = self._classification(value, row)
         prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
         return Trace(self.fitted.input.positions(value), arrays, prediction, self._summary(), notes)
+
+    def _outcomes(self, text: Text) -> Outcomes:
+        """Return the distribution of the labels."""
+        shares = self._classified([text])[0].probabilities
+        names = [self.fitted.labels.name(place) for place in range(len(self.fitted.labels))]
+        row = np.array([[shares[name] for name in names]])
+        with np.errstate(divide="ignore"):
+            return Outcomes(row, np.log(row), names.__getitem__, independent=self.settings.several)
