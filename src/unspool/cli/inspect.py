@@ -18,6 +18,7 @@ __all__ = ["inspect"]
 @click.argument("text")
 @click.option("--array", metavar="NAME", help="Also draw this array unit by unit, such as 'layer 1 forward / forget'.")
 @click.option("--maps", metavar="PATTERN", help="Draw these attention maps, such as '*head 1' or '*'.  [the first]")
+@click.option("--memory", type=click.IntRange(min=1), metavar="STEP", help="Also draw the memory after this step.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -27,7 +28,14 @@ __all__ = ["inspect"]
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @common
 def inspect(
-    model: str, text: str, cell: str | None, array: str | None, maps: str | None, out: tuple[Path, ...], overwrite: bool
+    model: str,
+    text: str,
+    cell: str | None,
+    array: str | None,
+    maps: str | None,
+    memory: int | None,
+    out: tuple[Path, ...],
+    overwrite: bool,
 ) -> None:
     """Show a model's prediction, attention, gates and states on one TEXT (- is stdin), word by word."""
     from unspool.inspection import show, write_trace
@@ -43,6 +51,6 @@ def inspect(
     for path in out:  # first, so that the files exist even if the reader of standard output exits early
         write_trace(trace, path, overwrite=overwrite)
     with writing():
-        show(trace, console(), array=array, maps=maps)
+        show(trace, console(), array=array, maps=maps, memory=None if memory is None else memory - 1)
     for path in out:
         say(f"written: {path}")

@@ -27,7 +27,8 @@ from unspool.data import (
 from unspool.data import Reader as DataReader
 from unspool.engine import any_backend, record_dispatch
 from unspool.errors import DataError, UsageError
-from unspool.inspection import Recording, Trace
+from unspool.inspection import Map, Recording, Trace
+from unspool.inspection.memory import head_maps, heads_of
 from unspool.layers import Recurrent
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.parts.representation import task_line
@@ -272,6 +273,14 @@ class Task(Trainable[E, F]):
         for (place, _, backward), recording in zip(cells, recordings, strict=True):
             arrays.update(recording.arrays(place, reverse=backward))
         return result, arrays, (f"engine: {dispatch.backend} path",) if cells else ()
+
+    def _memory_maps(self, arrays: Mapping[str, NDArray[np.float32]], tokens: Sequence[str]) -> dict[str, Map]:
+        """Maps of the read and write heads of cells with a memory, (steps, slots), by name."""
+        stack = self._stack()
+        maps: dict[str, Map] = {}
+        for place, cell, _ in () if stack is None else stack.named_cells():
+            maps |= head_maps(arrays, place, tokens, heads_of(cell))
+        return maps
 
     def _stack(self) -> Recurrent | None:
         """The recurrent stack whose cells a trace records; None for other networks."""

@@ -29,6 +29,7 @@ from unspool.errors import counted
 from unspool.inputs import INPUTS
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
 from unspool.layers import Readout, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings
@@ -354,10 +355,14 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         value = self.fitted.input.value(text, "text")
         examples = self.fitted.input.encode([value], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
-        output, arrays, notes = self._recorded(lambda: self.model(tokens))
+        positions = self.fitted.input.positions(value)
+        attention = AttentionRecording(self.model.encoder, positions)
+        with attention.watch():
+            output, arrays, notes = self._recorded(lambda: self.model(tokens))
         if output.weights is not None:
             arrays["readout / weight"] = output.weights[:, 0].float().cpu().numpy()
         row = self._shares(output.logits.float().cpu().numpy(), self.fitted.linear_logits([value]))[0]
         result = self._classification(value, row)
         prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
-        return Trace(self.fitted.input.positions(value), arrays, prediction, self._summary(), notes)
+        maps = attention.maps() | self._memory_maps(arrays, positions)
+        return Trace(positions, arrays, prediction, self._summary(), (*notes, *attention.notes), maps)

@@ -23,6 +23,7 @@ from unspool.data import (
     read_unlabelled,
 )
 from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
 from unspool.layers import LinearChainCRF, initialize
 from unspool.models import TaggerModel
 from unspool.settings import Settings
@@ -295,11 +296,14 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         words = self._split(text)
         examples = self.fitted.input.encode_sentences([words], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
-        scores, arrays, notes = self._recorded(lambda: self.model(tokens))
+        attention = AttentionRecording(self.model.encoder, words)
+        with attention.watch():
+            scores, arrays, notes = self._recorded(lambda: self.model(tokens))
         arrays["output / score"] = scores[:, 0].float().cpu().numpy()
         result = self._tagged([words])[0]
         prediction = {"tags": result.tags, "tag_probabilities": result.probabilities}
-        return Trace(tuple(words), arrays, prediction, self._summary(), notes)
+        maps = attention.maps() | self._memory_maps(arrays, words)
+        return Trace(tuple(words), arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
 
 
 def _mask(allowed: NDArray[np.bool_]) -> Tensor:

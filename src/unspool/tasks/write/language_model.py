@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 from weakref import WeakKeyDictionary
 
@@ -33,6 +34,7 @@ from unspool.decoding.sampling import seeded
 from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
 from unspool.layers import (
     AdaptiveSoftmax,
     CausalTransformer,
@@ -466,10 +468,15 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         self._one_text(text)
         reading = self._reading(text, "text")
         ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
-        _, arrays, notes = self._recorded(lambda: self.model.states(ids, None))
+        decoder = self.model.decoder
+        attention = AttentionRecording(decoder, reading.units, [self.vocabulary.unit(END)])
+        for piece in torch.split(ids, decoder.context if isinstance(decoder, CausalTransformer) else len(ids)):
+            with attention.watch():
+                _, arrays, notes = self._recorded(partial(self.model.states, piece, None))
         arrays = {name: array[1:] for name, array in arrays.items()}  # without the start symbol
         prediction = {"surprise": reading.nats, "probabilities": reading.next}
-        return Trace(tuple(reading.units), arrays, prediction, self._summary(), notes)
+        maps = attention.maps() | self._memory_maps(arrays, reading.units)
+        return Trace(tuple(reading.units), arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
 
 
 def _first(arrays: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
