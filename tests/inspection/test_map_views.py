@@ -236,5 +236,5 @@ def test_rows_of_zeros_are_omitted_in_a_tall_map():
     text = drawn(Grid(made(values, rows, ("a", "b")), "attention"))
     assert [line.split()[0] for line in plain(text)[2:-2]] == ["34"]
     assert "39 rows of zeros omitted" in " ".join(text.split())
-    whole = drawn(Grid(made(values * 0, rows, ("a", "b")), "attention"))
+    whole = drawn(Grid(made(np.zeros_like(values), rows, ("a", "b")), "attention"))
     assert "40 slot␣40" in whole  # a map of zeros alone is drawn in full

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Translation", "Translator"]
 
+_SAMPLES = 3  # translations in the log of each validation
 _LONGEST = 512  # maximum source length in units; longer sources are truncated
 
 
@@ -186,6 +187,15 @@ class Translator(Task[PairExamples, FittedTranslator]):
             outputs = self._outputs(model, sources, DecodingSettings(search="greedy"))
             scores["bleu"] = corpus_bleu(outputs, references, self.settings.tokenization)
         return scores
+
+    def _samples(self, model: nn.Module, examples: PairExamples) -> list[dict[str, str]]:
+        """Translate the first held-out sources, greedily."""
+        sources, references = examples.sources[:_SAMPLES], examples.targets[:_SAMPLES]
+        outputs = self._outputs(model, sources, DecodingSettings(search="greedy"))
+        return [
+            {"input": source, "output": output, "right": reference}
+            for source, output, reference in zip(sources, outputs, references, strict=True)
+        ]
 
     def _final_score(self, model: nn.Module, examples: PairExamples) -> dict[str, float]:
         sources, references = self._grouped(examples)

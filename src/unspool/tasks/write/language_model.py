@@ -70,6 +70,7 @@ _IN_MEMORY = 50_000_000  # characters; the ids of longer texts go to a memory-ma
 _SCORED = 5_000_000  # maximum evaluation tokens of the n-gram baseline
 _COUNTED = 20_000_000  # maximum training tokens counted for the initial bias of the output layer
 _COUNTED_NGRAMS = 5_000_000
+_SAMPLE = 120  # characters generated for the log of each validation
 _QUICK = 1_000_000  # maximum validation tokens during training
 
 
@@ -240,6 +241,19 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         tokens = whole[:_QUICK]
         characters = len(examples) if len(tokens) == len(whole) else None
         return self._read_through(model, tokens, characters, columns=max(1, min(16, len(tokens) // 2000)))
+
+    def _samples(self, model: nn.Module, examples: Corpus) -> list[dict[str, str]]:
+        """Generate a short text from the start symbol; the same random numbers each time."""
+        device = device_of(model)
+        units = sample(
+            model,  # type: ignore[arg-type]
+            torch.tensor([[END]], device=device),
+            length=_SAMPLE if self._by_character else _SAMPLE // 4,
+            forbidden=self._forbidden(device),
+            generator=seeded(self.settings.training.seed, device),
+        )
+        ids = [int(unit) for unit in units]
+        return [{"output": "".join(text_pieces(self.vocabulary.decode, iter(ids), begin=[END]))}]
 
     def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
         """Score the whole text as one stream with carried state; above 2 million units, as several streams."""
