@@ -1,6 +1,7 @@
 """Inspection: traces of gates, states and attention for one input, and their views and files."""
 
 from unspool.inspection.chart import bar_chart
+from unspool.inspection.difference import TraceDifference, compare_traces
 from unspool.inspection.files import read_trace, write_trace
 from unspool.inspection.grid import Grid, Lookups
 from unspool.inspection.maps import Map
@@ -17,7 +18,9 @@ __all__ = [
     "Prediction",
     "Recording",
     "Trace",
+    "TraceDifference",
     "bar_chart",
+    "compare_traces",
     "read_trace",
     "show",
     "write_trace",

@@ -19,7 +19,7 @@ from unspool.training.curves import Curve, Numbers
 from unspool.training.folder_lock import LOCK, in_training
 from unspool.training.run_facts import RunFacts
 
-__all__ = ["RunLog", "RunSample", "RunState", "find_runs"]
+__all__ = ["RunLog", "RunSample", "RunState", "find_runs", "is_run"]
 
 RunState = Literal["running", "interrupted", "finished"]
 

@@ -39,6 +39,7 @@ from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
 from unspool.tasks.classify.plan import RULES
 from unspool.tasks.classify.settings import ClassifierSettings
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
@@ -341,6 +342,10 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         else:
             labels = (next(iter(shares)),)
         return Classification(self.fitted.input.text(value), labels, shares)
+
+    def _questions(self, examples: LabelledExamples) -> Questions:
+        answers = [", ".join(sorted(labels)) for labels in examples.labels]
+        return Questions(examples.values, answers, examples.where)
 
     def trace(self, text: Text) -> Trace:
         """Classify one text and return the recorded intermediate values.

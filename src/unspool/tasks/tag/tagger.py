@@ -27,6 +27,7 @@ from unspool.inspection.attention import AttentionRecording
 from unspool.layers import LinearChainCRF, initialize
 from unspool.models import TaggerModel
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import accuracy
@@ -283,6 +284,9 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
                 ids = self.fitted.labels.ids(tags[place])
                 probabilities[place] = [float(shares[step, column, tag]) for step, tag in enumerate(ids)]
         return probabilities
+
+    def _questions(self, examples: TaggedExamples) -> Questions:
+        return Questions(examples.words, [" ".join(tags) for tags in examples.tags], examples.where)
 
     def trace(self, text: str | list[str]) -> Trace:
         """Tag one sentence, a text or a list of words, and return the recorded intermediate values.

@@ -28,6 +28,7 @@ from unspool.errors import SettingError
 from unspool.inspection import Trace
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.parts.pair_trace import trace_of_pair
@@ -414,6 +415,9 @@ class Translator(Task[PairExamples, FittedTranslator]):
     def _shown(vocabulary: Vocabulary, id: int) -> str:
         """Format a unit for people."""
         return vocabulary.decode([id]) or vocabulary.unit(id)
+
+    def _questions(self, examples: PairExamples) -> Questions:
+        return Questions(examples.sources, examples.targets, examples.where)
 
     def trace(self, text: str) -> Trace:
         """Translate one text and return the recorded values of encoder and decoder, with attention maps.

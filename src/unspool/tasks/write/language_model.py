@@ -47,12 +47,14 @@ from unspool.layers import (
 )
 from unspool.models import LanguageModel as Network
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Disagreements
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import device_of
+from unspool.tasks.write.category_losses import compare_losses
 from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.data import text_of
 from unspool.tasks.write.fitted import FittedLanguageModel
@@ -470,6 +472,48 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=device)
         forbidden[[PADDING, UNKNOWN] if self._whole_lines else [PADDING, UNKNOWN, END]] = True
         return forbidden
+
+    def unit_losses(self, data: DataLike) -> tuple[list[str], NDArray[np.float64]]:
+        """Return the units of a text, and the negative log-likelihood of each, in nats.
+
+        The text is read as one stream from the start, with its state carried along. A unit is empty at the end of a
+        line, and `<unk>` if it is not in the vocabulary.
+
+        Args:
+            data: Files, folders or globs; or texts in memory.
+
+        Raises:
+            DataError: If the data can't be used.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        self.model.eval()
+        return self._unit_losses(self._read(self._data_source(data)))
+
+    def _unit_losses(self, corpus: Corpus) -> tuple[list[str], NDArray[np.float64]]:
+        tokens = self._tokens(corpus)
+        nats = self._nats_of_tokens(self.model, tokens, max(1, len(tokens) // 1_000_000))
+        if self.fitted.mixture is not None:
+            nats = self.fitted.mixture.nats(nats, tokens)
+        names = {id: self._unit_text(id) for id in np.unique(tokens).tolist()}
+        return [names[id] for id in tokens.tolist()], nats
+
+    def _unit_text(self, id: int) -> str:
+        if id == END:
+            return ""
+        return self.vocabulary.unit(id) if id == UNKNOWN else self.vocabulary.decode([id])
+
+    def _compare_on(self, other: LanguageModel, examples: Corpus, names: tuple[str, str]) -> Disagreements:
+        (units, nats), (theirs, others) = self._unit_losses(examples), other._unit_losses(examples)
+        if len(units) != len(theirs) or self.settings.vocabulary.units != other.settings.vocabulary.units:
+            kinds = [task.settings.vocabulary.units for task in (self, other)]
+            raise UsageError(
+                f"the models cut this text into different units ({len(units):,} of kind {kinds[0]}, {len(theirs):,} of "
+                f"kind {kinds[1]}); compare their bits per character with evaluate"
+            )
+        shared = ["<unk>" if "<unk>" in pair else pair[0] for pair in zip(units, theirs, strict=True)]
+        blank = " " if self._whole_lines else ""
+        return compare_losses(shared, (nats, others), names, lambda part: blank.join(unit or "\n" for unit in part))
 
     def trace(self, text: str) -> Trace:
         """Read one text and return the recorded intermediate values, and the surprisal of each unit in nats.
