@@ -1,6 +1,7 @@
 """Inspection: traces of gates, states and attention for one input, and their views and files."""
 
 from unspool.inspection.chart import bar_chart
+from unspool.inspection.difference import TraceDifference, compare_traces
 from unspool.inspection.edits import Edit
 from unspool.inspection.files import read_trace, write_trace
 from unspool.inspection.fork import Fork
@@ -23,7 +24,9 @@ __all__ = [
     "Prediction",
     "Recording",
     "Trace",
+    "TraceDifference",
     "bar_chart",
+    "compare_traces",
     "read_recipe",
     "read_trace",
     "show",

@@ -27,11 +27,13 @@ from unspool.data import (
 from unspool.data import Reader as DataReader
 from unspool.engine import any_backend, record_dispatch
 from unspool.errors import DataError, UsageError
-from unspool.inspection import Recording, Trace
+from unspool.inspection import Map, Recording, Trace
 from unspool.inspection.edits import Edit, Edits, read_edits
 from unspool.inspection.fork import Fork, Outcomes
+from unspool.inspection.memory import head_maps, heads_of
 from unspool.layers import Recurrent, TransformerEncoder
 from unspool.tasks.contracts import Examples, Fitted, Prediction
+from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
 from unspool.tasks.parts.editing import (
     EditableAttention,
     EditableCell,
@@ -263,6 +265,55 @@ class Task(Trainable[E, F]):
         self.model.eval()
         return rounded(self._final_score(self.model, examples))
 
+    def compare_with(
+        self,
+        other: Task[Any, Any],
+        data: DataLike,
+        labels: Iterable[Any] | None = None,
+        *,
+        names: tuple[str, str] = ("one", "other"),
+    ) -> Disagreements:
+        """Compare the predictions of this model and another on labelled data.
+
+        Args:
+            other: A model of the same task: another network, or another checkpoint.
+            data: Files, folders or globs; or examples in memory, in any form that `fit` takes. This model reads them.
+            labels: Targets, one per example, if `data` holds inputs alone.
+            names: Names of both models in the result.
+
+        Returns:
+            Every example with both predictions, the largest difference first; for language models also the loss of both
+            by category of unit.
+
+        Raises:
+            DataError: If the data can't be used.
+            UsageError: If the models are of different tasks, their predictions can't be compared, or one of them has
+                not been trained.
+        """
+        self._need_model()
+        other._need_model()
+        if type(other) is not type(self):
+            raise UsageError(f"models of one task are compared, and {self.name!r} and {other.name!r} came")
+        self.model.eval()
+        other.model.eval()
+        return self._compare_on(other, self._read(self._data_source(data, labels)), names)
+
+    def _compare_on(self, other: Any, examples: E, names: tuple[str, str]) -> Disagreements:
+        questions = self._questions(examples)
+        one, two = (task.predict(list(questions.inputs)) for task in (self, other))
+        return disagreements_of(questions, one, two, names)
+
+    def _questions(self, examples: E) -> Questions:
+        """Return inputs and correct answers of labelled data.
+
+        Raises:
+            UsageError: If the predictions of this task can't be compared.
+        """
+        raise UsageError(
+            f"the predictions of two models of the task {self.name!r} can't be compared example by example; "
+            f"score each with evaluate"
+        )
+
     def _for_each(self, texts: Any, answer: Callable[[list[Any]], list[P]]) -> P | list[P]:
         """Return one prediction for one text, or a list for several.
 
@@ -385,6 +436,14 @@ class Task(Trainable[E, F]):
     def _plain_loop(self) -> AbstractContextManager[None]:
         """Run the cells on the plain loop inside the `with` block, as in an edited run."""
         return on_plain_loop(self._parts())
+
+    def _memory_maps(self, arrays: Mapping[str, NDArray[np.float32]], tokens: Sequence[str]) -> dict[str, Map]:
+        """Maps of the read and write heads of cells with a memory, (steps, slots), by name."""
+        stack = self._stack()
+        maps: dict[str, Map] = {}
+        for place, cell, _ in () if stack is None else stack.named_cells():
+            maps |= head_maps(arrays, place, tokens, heads_of(cell))
+        return maps
 
     def _stack(self) -> Recurrent | None:
         """The recurrent stack whose cells a trace records; None for other networks."""

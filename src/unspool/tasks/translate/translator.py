@@ -29,6 +29,7 @@ from unspool.inspection import Trace
 from unspool.inspection.edits import Edits
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Translation", "Translator"]
 
+_SAMPLES = 3  # translations in the log of each validation
 _LONGEST = 512  # maximum source length in units; longer sources are truncated
 
 
@@ -189,6 +191,15 @@ class Translator(Task[PairExamples, FittedTranslator]):
             outputs = self._outputs(model, sources, DecodingSettings(search="greedy"))
             scores["bleu"] = corpus_bleu(outputs, references, self.settings.tokenization)
         return scores
+
+    def _samples(self, model: nn.Module, examples: PairExamples) -> list[dict[str, str]]:
+        """Translate the first held-out sources, greedily."""
+        sources, references = examples.sources[:_SAMPLES], examples.targets[:_SAMPLES]
+        outputs = self._outputs(model, sources, DecodingSettings(search="greedy"))
+        return [
+            {"input": source, "output": output, "right": reference}
+            for source, output, reference in zip(sources, outputs, references, strict=True)
+        ]
 
     def _final_score(self, model: nn.Module, examples: PairExamples) -> dict[str, float]:
         sources, references = self._grouped(examples)
@@ -411,6 +422,9 @@ class Translator(Task[PairExamples, FittedTranslator]):
     def _shown(vocabulary: Vocabulary, id: int) -> str:
         """Format a unit for people."""
         return vocabulary.decode([id]) or vocabulary.unit(id)
+
+    def _questions(self, examples: PairExamples) -> Questions:
+        return Questions(examples.sources, examples.targets, examples.where)
 
     def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Translate one text and return the recorded values of encoder and decoder, with attention maps.

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 from weakref import WeakKeyDictionary
 
@@ -33,6 +34,7 @@ from unspool.decoding import Continuation, Continuations, Sampling, SelfStarting
 from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
 from unspool.inspection.edits import Edit, Edits, read_edits
 from unspool.inspection.fork import BothTexts, Fork, Outcomes
 from unspool.layers import (
@@ -47,6 +49,7 @@ from unspool.layers import (
 )
 from unspool.models import LanguageModel as Network
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Disagreements
 from unspool.tasks.parts.editing import check_count, donors, with_tokens
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
@@ -54,6 +57,7 @@ from unspool.tasks.parts.representation import brief
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import device_of
+from unspool.tasks.write.category_losses import compare_losses
 from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.data import text_of
 from unspool.tasks.write.edited_steps import EditedGeneration, forced_units, refuse_past_the_context
@@ -72,6 +76,7 @@ _IN_MEMORY = 50_000_000  # characters; the ids of longer texts go to a memory-ma
 _SCORED = 5_000_000  # maximum evaluation tokens of the n-gram baseline
 _COUNTED = 20_000_000  # maximum training tokens counted for the initial bias of the output layer
 _COUNTED_NGRAMS = 5_000_000
+_SAMPLE = 120  # characters generated for the log of each validation
 _QUICK = 1_000_000  # maximum validation tokens during training
 
 
@@ -243,6 +248,13 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         tokens = whole[:_QUICK]
         characters = len(examples) if len(tokens) == len(whole) else None
         return self._read_through(model, tokens, characters, columns=max(1, min(16, len(tokens) // 2000)))
+
+    def _samples(self, model: nn.Module, examples: Corpus) -> list[dict[str, str]]:
+        """Generate a short text from the start symbol; the same random numbers each time."""
+        steps: Any = model
+        length = _SAMPLE if self._by_character else _SAMPLE // 4
+        text = self.continuation(length=length, seed=self.settings.training.seed)
+        return [{"output": "".join(self._pieces(steps, text))}]
 
     def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
         """Score the whole text as one stream with carried state; above 2 million units, as several streams."""
@@ -574,6 +586,48 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         forbidden[[PADDING, UNKNOWN] if self._whole_lines else [PADDING, UNKNOWN, END]] = True
         return forbidden
 
+    def unit_losses(self, data: DataLike) -> tuple[list[str], NDArray[np.float64]]:
+        """Return the units of a text, and the negative log-likelihood of each, in nats.
+
+        The text is read as one stream from the start, with its state carried along. A unit is empty at the end of a
+        line, and `<unk>` if it is not in the vocabulary.
+
+        Args:
+            data: Files, folders or globs; or texts in memory.
+
+        Raises:
+            DataError: If the data can't be used.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        self.model.eval()
+        return self._unit_losses(self._read(self._data_source(data)))
+
+    def _unit_losses(self, corpus: Corpus) -> tuple[list[str], NDArray[np.float64]]:
+        tokens = self._tokens(corpus)
+        nats = self._nats_of_tokens(self.model, tokens, max(1, len(tokens) // 1_000_000))
+        if self.fitted.mixture is not None:
+            nats = self.fitted.mixture.nats(nats, tokens)
+        names = {id: self._unit_text(id) for id in np.unique(tokens).tolist()}
+        return [names[id] for id in tokens.tolist()], nats
+
+    def _unit_text(self, id: int) -> str:
+        if id == END:
+            return ""
+        return self.vocabulary.unit(id) if id == UNKNOWN else self.vocabulary.decode([id])
+
+    def _compare_on(self, other: LanguageModel, examples: Corpus, names: tuple[str, str]) -> Disagreements:
+        (units, nats), (theirs, others) = self._unit_losses(examples), other._unit_losses(examples)
+        if len(units) != len(theirs) or self.settings.vocabulary.units != other.settings.vocabulary.units:
+            kinds = [task.settings.vocabulary.units for task in (self, other)]
+            raise UsageError(
+                f"the models cut this text into different units ({len(units):,} of kind {kinds[0]}, {len(theirs):,} of "
+                f"kind {kinds[1]}); compare their bits per character with evaluate"
+            )
+        shared = ["<unk>" if "<unk>" in pair else pair[0] for pair in zip(units, theirs, strict=True)]
+        blank = " " if self._whole_lines else ""
+        return compare_losses(shared, (nats, others), names, lambda part: blank.join(unit or "\n" for unit in part))
+
     def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Read one text and return the recorded intermediate values, and the surprisal of each unit in nats.
 
@@ -594,10 +648,15 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         with self._plain_loop():
             reading = self._reading(text, "text")
         ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
-        _, arrays, notes = self._recorded(lambda: self.model.states(ids, None))
+        decoder = self.model.decoder
+        attention = AttentionRecording(decoder, reading.units, [self.vocabulary.unit(END)])
+        for piece in torch.split(ids, decoder.context if isinstance(decoder, CausalTransformer) else len(ids)):
+            with attention.watch():
+                _, arrays, notes = self._recorded(partial(self.model.states, piece, None))
         arrays = {name: array[1:] for name, array in arrays.items()}  # without the start symbol
         prediction = {"surprise": reading.nats, "probabilities": reading.next}
-        return Trace(tuple(reading.units), arrays, prediction, self._summary(), notes)
+        maps = attention.maps() | self._memory_maps(arrays, reading.units)
+        return Trace(tuple(reading.units), arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
 
 
 def _first(arrays: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
