@@ -1,4 +1,4 @@
-"""`unspool inspect`: trace a network on one text, on the terminal and as a file; compare it, or change it on the way."""
+"""`unspool inspect`: trace a network on one text, compare it with another, or change it on the way."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def inspect(
 
     text = text_of(text, "text")
     _check_files(out, tuple(FORMATS), overwrite=overwrite)
-    _check_files([] if save_edits is None else [save_edits], (".json",), overwrite=overwrite)
+    if save_edits is not None and save_edits.exists() and not overwrite:
+        raise UsageError(f"{save_edits} exists already; name another file, or add --overwrite")
     edits = edits_of(recipe, edit_lines)
     options = {name: value for name, value in generation.items() if value is not None}
     if not edits and (save_edits is not None or options or recipe is not None):
@@ -127,7 +128,7 @@ def edits_of(recipe: Path | None, lines: tuple[str, ...]) -> tuple[Edit, ...]:
 def _check_files(paths: Sequence[Path], formats: tuple[str, ...], *, overwrite: bool) -> None:
     for path in paths:
         if path.suffix.lower() not in formats:
-            raise UsageError(f"{path}: expected one of the formats {', '.join(formats)}")
+            raise UsageError(f"--out {path}: expected one of the formats {', '.join(formats)}")
         if path.exists() and not overwrite:
             raise UsageError(f"{path} exists already; name another file, or add --overwrite")
 
