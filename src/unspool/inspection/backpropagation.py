@@ -63,9 +63,9 @@ def gradients_through_time(
     inputs = inputs.unsqueeze(1) if inputs.dim() == 2 else inputs
     if inputs.dim() != 3 or inputs.shape[1] != 1 or not len(inputs):
         raise ShapeError(f"inputs have shape {tuple(inputs.shape)}; expected one sequence, (time, 1, features)")
-    network = deepcopy(network).eval()
     with torch.inference_mode(False), any_backend(), keep_global_state(), torch.no_grad():
-        stepwise = _is_stepwise(loss(_outputs(network, inputs)), len(inputs))
+        network = deepcopy(network).eval()
+        stepwise = _is_stepwise(loss(_outputs(network, inputs.clone())), len(inputs))
     if at is not None and not stepwise:
         raise UsageError("`at` chooses among losses per step, and this loss has one value per sequence")
     steps = list(range(len(inputs))) if at is None else list(at)
@@ -271,12 +271,23 @@ def _is_real(value: Tensor) -> bool:
 
 
 def _pull_back(entry: _Output, gradient: Tensor) -> list[Tensor | None]:
-    """Return the gradients of the state parts through an output that is computed from them."""
-    parts = [part for part in entry.state if part.requires_grad]
-    if not parts or not entry.original.requires_grad:
-        return [None] * len(entry.state)
-    results = iter(torch.autograd.grad(entry.original, parts, gradient, retain_graph=True, allow_unused=True))
-    return [next(results) if part.requires_grad else None for part in entry.state]
+    """Return the gradients of the state parts through an output that is computed from them.
+
+    The other parts stay fixed: hooks on them block the paths from one part through another.
+    """
+    gradients: list[Tensor | None] = []
+    for part in entry.state:
+        if not part.requires_grad or not entry.original.requires_grad:
+            gradients.append(None)
+            continue
+        others = [other for other in entry.state if other is not part and other.requires_grad]
+        blocks = [other.register_hook(torch.zeros_like) for other in others]  # type: ignore[no-untyped-call]
+        try:
+            gradients += torch.autograd.grad(entry.original, part, gradient, retain_graph=True, allow_unused=True)
+        finally:
+            for block in blocks:
+                block.remove()
+    return gradients
 
 
 def _squares(gradient: Tensor) -> Tensor:

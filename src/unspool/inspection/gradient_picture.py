@@ -105,12 +105,12 @@ def _ticks(most: int) -> list[int]:
 def _scale(body: list[str], ends: tuple[float, float], y: float) -> float:
     """Draw the colour scale of the maps; return the y below."""
     x = _PAD + _AXIS
-    body.append(text(x - 8, y + 11, f"1e{ends[0]:+.3g}", "dim small", "end"))
+    body.append(text(x - 8, y + 11, f"{10 ** ends[0]:.0e}", "dim small", "end"))
     for number in range(SHADES):
         box = f'x="{x + number * 12:.1f}" y="{y:.1f}" width="12" height="14"'
         body.append(f'<rect class="{shade_class(number / (SHADES - 1))}" {box}/>')
     end = x + SHADES * 12
-    body.append(text(end + 8, y + 11, f"1e{ends[1]:+.3g}: norm of the gradient; empty: none", "dim small"))
+    body.append(text(end + 8, y + 11, f"{10 ** ends[1]:.0e}: norm of the gradient; empty: none", "dim small"))
     return y + 30
 
 
@@ -142,7 +142,8 @@ def _map(
             body.append(text(x, bottom + 14, str(starts[index] + 1), "dim small", "middle"))
         bottom += 16
     loss = "rows: the loss at t" if len(gradients.losses) > 1 else "one loss"
-    body.append(text(left, bottom + 16, f"{loss}; columns: the step s of the state", "dim small"))
+    caption = shorten(f"{loss}; columns: the step s of the state", room, SMALL)
+    body.append(text(x_left, bottom + 16, caption, "dim small"))
     return bottom + 22
 
 

@@ -107,7 +107,7 @@ class _Step:
         values = torch.zeros(len(vectors), dtype=vectors.dtype, device=vectors.device)
         for _ in range(_ITERATIONS):
             vectors = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(torch.finfo(vectors.dtype).tiny)
-            images = self._gradient(linear, dummy, vectors)
+            (images,) = torch.autograd.grad(linear, dummy, vectors, retain_graph=True)
             before, values = values, images.norm(dim=1)
             if bool(((values - before).abs() <= _TOLERANCE * values).all()):
                 break
@@ -116,12 +116,12 @@ class _Step:
 
     @staticmethod
     def _gradient(result: Tensor, argument: Tensor, vectors: Tensor, *, create_graph: bool = False) -> Tensor:
-        if not result.requires_grad:  # the new state does not depend on the old one
-            return torch.zeros_like(argument) + 0 * vectors if create_graph else torch.zeros_like(argument)
-        (gradient,) = torch.autograd.grad(
-            result, argument, vectors, retain_graph=True, create_graph=create_graph, allow_unused=True
-        )
-        return torch.zeros_like(argument) if gradient is None else gradient
+        gradient = None
+        if result.requires_grad:
+            (gradient,) = torch.autograd.grad(
+                result, argument, vectors, retain_graph=True, create_graph=create_graph, allow_unused=True
+            )
+        return 0 * vectors if gradient is None else gradient  # the new state does not depend on the old one
 
 
 def _flattened(parts: Sequence[Tensor]) -> Tensor:

@@ -45,7 +45,7 @@ def text(x: float, y: float, content: str, kind: str = "", anchor: str = "") -> 
     """Return a line of text; `kind` is dim, small, title or a series class, `anchor` middle or end."""
     classes = " ".join(["un-text", *(part for part in kind.split())])
     end = f' text-anchor="{anchor}"' if anchor else ""
-    return f'<text class="{classes}" x="{x:.1f}" y="{y:.1f}"{end}>{escape(visible_line(content))}</text>'
+    return f'<text class="{classes}" x="{x:.1f}" y="{y:.1f}"{end}>{escape(_visible_line(content))}</text>'
 
 
 def line(x1: float, y1: float, x2: float, y2: float, kind: str = "un-line") -> str:
@@ -55,7 +55,7 @@ def line(x1: float, y1: float, x2: float, y2: float, kind: str = "un-line") -> s
 
 def shorten(content: str, width: float, letter: float = LETTER) -> str:
     """Cut a text to a width in pixels, with `…` at the end."""
-    content = visible_line(content)
+    content = _visible_line(content)
     most = max(1, int(width / letter))
     if cell_len(content) <= most:
         return content
@@ -64,7 +64,7 @@ def shorten(content: str, width: float, letter: float = LETTER) -> str:
     return content + "…"
 
 
-def visible_line(content: str) -> str:
+def _visible_line(content: str) -> str:
     """Return a text in printable form; blanks stay blanks."""
     return " ".join(visible(part) if part else "" for part in content.split(" "))
 

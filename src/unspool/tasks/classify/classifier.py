@@ -371,7 +371,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         value, model, input_ = self.fitted.input.value(text, "text"), self.model, self.fitted.input
         tokens = input_.encode([value], ["text"]).batch(np.array([0])).to(device_of(model))
         names = self._target_labels(text if target is None else None, target)
-        ids = torch.tensor(self.fitted.labels.ids(names), device=device_of(model))
+        ids = torch.tensor(self.fitted.labels.ids(names).tolist(), dtype=torch.int64, device=device_of(model))
         with torch.no_grad():
             inputs = model.embedding(tokens).to(model.output.weight.dtype)
         right = torch.zeros(len(self.fitted.labels)).to(inputs).index_fill(0, ids, 1.0)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from unspool.errors import UsageError
+from unspool.errors import UsageError, wording
 from unspool.inspection import Gradients
 from unspool.inspection.backpropagation import measure_gradients
 
@@ -40,6 +40,7 @@ class TextLosses:
     """Length of truncated backpropagation in training, in steps."""
 
 
+@torch.inference_mode(False)
 def measure_task(
     task: Task[Any, Any],
     text: Any,
@@ -99,10 +100,13 @@ def _chosen(problem: TextLosses, loss_at: int | Sequence[int] | None) -> list[in
     positions = list(problem.at) if problem.at is not None else list(range(len(problem.rows)))
     chosen = [loss_at] if isinstance(loss_at, int) else list(loss_at)
     if strange := [position for position in chosen if position not in positions]:
-        where = f"{positions[0]} to {positions[-1]}" if _consecutive(positions) else ", ".join(map(str, positions[:20]))
-        raise UsageError(f"there is no loss at position {strange[0]}, counted from 0; losses stand at {where}")
+        raise UsageError(
+            wording(_no_loss(strange[0] + 1, [at + 1 for at in positions]), _no_loss(strange[0], positions))
+        )
     return [positions.index(position) for position in chosen]
 
 
-def _consecutive(positions: list[int]) -> bool:
-    return positions == list(range(positions[0], positions[-1] + 1))
+def _no_loss(position: int, positions: list[int]) -> str:
+    consecutive = positions == list(range(positions[0], positions[-1] + 1))
+    where = f"{positions[0]} to {positions[-1]}" if consecutive else ", ".join(map(str, positions[:20]))
+    return f"there is no loss at position {position}; losses stand at {where}"

@@ -312,7 +312,7 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         examples = self.fitted.input.encode_sentences([words], ["text"])
         tokens: Any = examples.batch(np.array([0])).to(device_of(model))
         labels = self._decode(model, examples)[0] if target is None else self._inner(list(target), len(words))
-        targets = torch.tensor(self.fitted.labels.ids(labels), device=device_of(model))
+        targets = torch.tensor(self.fitted.labels.ids(labels).tolist(), dtype=torch.int64, device=device_of(model))
         with torch.no_grad():
             inputs = model.embedding(tokens)
 

@@ -432,14 +432,15 @@ class Translator(Task[PairExamples, FittedTranslator]):
         )
 
     def _text_losses(self, text: Any, target: Any) -> TextLosses:
-        """Return -log p of each unit of the output and of its end, as functions of the embedded source."""
+        """Return -log p of each unit of the output and of its end, if complete, as functions of the embedded source."""
         self._one_text(text, "gradients")
         model = self.model
         sources = Sequences.of(ids[:_LONGEST] for ids in self.fitted.encode_sources([text], ["text"]))
         if target is None:
-            ids = list(self._write(model, sources, self.settings.decoding)[0][0].ids)
+            best = self._write(model, sources, self.settings.decoding)[0][0]
+            ids, ends = list(best.ids), best.finished
         else:
-            ids = self.target_vocabulary.encode(target)
+            ids, ends = self.target_vocabulary.encode(target), True
         pair = PairedExamples(sources, Sequences.of([np.array(ids, np.int64)])).batch(np.array([0]))
         pair = pair.to(device_of(model))
         with torch.no_grad():
@@ -452,7 +453,7 @@ class Translator(Task[PairExamples, FittedTranslator]):
 
         units = self.source_vocabulary.encode_with_offsets(text).units[:_LONGEST]
         names = [self.target_vocabulary.unit(id) for id in ids]
-        return TextLosses(inputs, losses, units, [*names, ""], None)
+        return TextLosses(inputs, losses, units, [*names, ""] if ends else names, None)
 
 
 def _repeated(tokens: Tokens, times: int) -> Tokens:
