@@ -32,6 +32,7 @@ VERBS = {
     "add": "Add questions and answers to an assistant, without training.",
     "generate": "Generate text with a language model.",
     "inspect": "Show predictions, attention, gates and states on one text.",
+    "graph": "Draw a network: its parts, one step of its cell, and its cells over a text.",
     "compare": "Train several networks with an equal budget and tabulate their scores.",
     "tune": "Search the settings that score best within a time limit.",
     "bench": "Benchmark a cell on this machine against torch.nn and the plain loop.",

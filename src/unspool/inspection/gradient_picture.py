@@ -20,6 +20,7 @@ from unspool.inspection.svg import (
     shorten,
     text,
 )
+from unspool.inspection.trace import visible
 
 __all__ = ["gradient_picture"]
 
@@ -126,7 +127,7 @@ def _map(
     width = min(26.0, (x_left + room - left) / len(starts), _TALLEST / len(cells))
     height = _ROW if named_rows else width
     if named_columns:
-        names = [shorten(gradients.tokens[start], _NAME, SMALL) for start in starts]
+        names = [shorten(visible(gradients.tokens[start]), _NAME, SMALL) for start in starts]
         y += max(map(len, names)) * SMALL * 0.72 + 12
         for index, label in enumerate(names):
             x = left + (index + 0.5) * width
@@ -134,7 +135,7 @@ def _map(
     body += _cells(cells, left, y, width, height, ends)
     bottom = y + len(cells) * height
     for index in _some(len(cells), named_rows):
-        label = gradients.losses[row_starts[index]] if named_rows else str(row_starts[index] + 1)
+        label = visible(gradients.losses[row_starts[index]]) if named_rows else str(row_starts[index] + 1)
         body.append(text(left - 8, y + (index + 0.5) * height + 4, shorten(label, _NAME, SMALL), "small", "end"))
     if not named_columns:
         for index in _some(len(starts), False):

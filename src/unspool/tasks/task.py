@@ -28,6 +28,7 @@ from unspool.data import Reader as DataReader
 from unspool.engine import any_backend, record_dispatch
 from unspool.errors import DataError, UsageError
 from unspool.inspection import Gradients, Recording, Trace
+from unspool.inspection.model_graph import ModelGraph, graph_of_model
 from unspool.layers import Recurrent
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.parts.representation import task_line
@@ -308,6 +309,28 @@ class Task(Trainable[E, F]):
         """
         self._need_model()
         return measure_task(self, text, target, loss_at=loss_at, truncation=truncation, jacobians=jacobians)
+
+    def graph(
+        self, text: Any = None, *, thickness: Trace | Gradients | None = None, array: str | None = None
+    ) -> ModelGraph:
+        """Return the graph of the network: its parts, one step of its cell, and the cells over a text.
+
+        Args:
+            text: Text over whose first twelve steps the picture unrolls the cells, as `trace` takes it; if omitted,
+                the graph is folded only.
+            thickness: Trace or gradients of the text; edges between steps become as thick as their values. The trace
+                of the text if omitted.
+            array: Array of `thickness`, by its name or the part after the slash: `forget`. The state if omitted.
+
+        Raises:
+            DataError: If the model can't read the text.
+            UsageError: If there is no such array, or the model has not been trained.
+        """
+        self._need_model()
+        if text is None:
+            return graph_of_model(self.model, model=self._summary())
+        shown = self.trace(text) if thickness is None else thickness
+        return graph_of_model(self.model, tokens=shown.tokens, thickness=shown, array=array, model=self._summary())
 
     def _text_losses(self, text: Any, target: Any) -> TextLosses:
         """Return the losses of one input as a function of its embedded tokens."""
