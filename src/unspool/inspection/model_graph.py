@@ -204,7 +204,7 @@ def _blocks(network: nn.Module) -> list[Block]:
         if not weights and not hasattr(part, "size"):
             continue  # dropout and the like
         owners |= {id(weight): name for weight in weights if id(weight) not in owners}
-        lines = [type(part).__name__, *_details(part), f"{count:,} weights"]
+        lines = [type(part).__name__, *_details(part), f"{count:,} weights" if count else "no weights"]
         lines += [f"shares weights with {', '.join(shared)}"] * bool(shared)
         blocks.append(Block(name, type(part).__name__, tuple(lines), count))
     return blocks
