@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unspool.data.algorithms import Array, Chance, Exercise, ExerciseKind
 from unspool.errors import DataError
 
-__all__ = ["Brackets", "BracketsInCode", "code_depths", "depths"]
+__all__ = ["Brackets", "BracketsInCode", "code_depths", "comments", "depths"]
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _SIGNS = "()[]{}abcdefgh"
@@ -36,6 +36,16 @@ def depths(text: str) -> NDArray[np.int64]:
 def code_depths(text: str) -> NDArray[np.int64]:
     """Return `depths` of C code, without brackets in comments, strings and character constants."""
     return depths(_code_only(text))
+
+
+def comments(text: str) -> NDArray[np.bool_]:
+    """Return whether a comment of C code is open after each character, bool (characters,)."""
+    inside = np.zeros(len(text), np.bool_)
+    for match in _NOT_CODE.finditer(text):
+        if match[0].startswith("/"):
+            last = match.end() - match[0].endswith("*/")
+            inside[match.start() + 1 : last] = True
+    return inside
 
 
 def _code_only(text: str) -> str:
