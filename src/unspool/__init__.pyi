@@ -16,7 +16,18 @@ from .engine import explain, unroll
 from .errors import UnspoolError
 from .inspection import Trace
 from .layers import Recurrent
-from .tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, compare, load
+from .tasks import (
+    Algorithm,
+    Assistant,
+    Classifier,
+    LanguageModel,
+    Reader,
+    Tagger,
+    Translator,
+    compare,
+    find_concept,
+    load,
+)
 from .tuning import tune
 
 __all__ = [
@@ -40,6 +51,7 @@ __all__ = [
     "engine",
     "errors",
     "explain",
+    "find_concept",
     "inputs",
     "inspection",
     "layers",

@@ -32,6 +32,8 @@ VERBS = {
     "add": "Add questions and answers to an assistant, without training.",
     "generate": "Generate text with a language model.",
     "inspect": "Show predictions, attention, gates and states on one text.",
+    "probe": "Find the unit that tracks a property of the text, and test whether the network uses it.",
+    "units": "List the names of units, give or remove one.",
     "compare": "Train several networks with an equal budget and tabulate their scores.",
     "tune": "Search the settings that score best within a time limit.",
     "bench": "Benchmark a cell on this machine against torch.nn and the plain loop.",

@@ -28,16 +28,18 @@ from unspool.data import Reader as DataReader
 from unspool.engine import any_backend, record_dispatch
 from unspool.errors import DataError, UsageError
 from unspool.inspection import Recording, Trace
+from unspool.inspection.unit_names import UnitName, named_arrays, with_name, write_unit_names
 from unspool.layers import Recurrent
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.parts.representation import task_line
 from unspool.tasks.running.fit import fit_task
-from unspool.tasks.running.model_folder import rounded
+from unspool.tasks.running.model_folder import RECORD, rounded
 from unspool.tasks.running.save_and_load import load_task, save_task
 from unspool.tasks.trainable import Trainable
 from unspool.training import Reporter
 from unspool.training.callbacks import Callback
 from unspool.training.folder_lock import refuse_folder_in_training
+from unspool.writing import new_generation
 
 __all__ = ["DataLike", "Paths", "Task"]
 
@@ -271,12 +273,59 @@ class Task(Trainable[E, F]):
         arrays: dict[str, NDArray[np.float32]] = {}
         for (place, _, backward), recording in zip(cells, recordings, strict=True):
             arrays.update(recording.arrays(place, reverse=backward))
+        arrays.update(named_arrays(arrays, self._unit_names))
         return result, arrays, (f"engine: {dispatch.backend} path",) if cells else ()
 
     def _stack(self) -> Recurrent | None:
         """The recurrent stack whose cells a trace records; None for other networks."""
         encoder = self.model.encoder
         return encoder if isinstance(encoder, Recurrent) else None
+
+    @property
+    def unit_names(self) -> tuple[UnitName, ...]:
+        """Units with names, in the order of naming."""
+        return self._unit_names
+
+    def name_unit(self, array: str, unit: int, name: str) -> None:
+        """Name a unit; traces then hold its values as the array `named units / NAME`.
+
+        If the model was loaded from a folder, trained into one or saved into one, the folder has the name at once.
+
+        Args:
+            array: Place and part of the state: `layer 1 / c`.
+            unit: Index of the unit, from 0.
+            name: A line of text, at most 60 characters.
+
+        Raises:
+            UsageError: If there is no such unit, another unit has the name, or the model has not been trained.
+            MachineError: If the folder is not writable.
+        """
+        self._need_model()
+        stack = self._stack()
+        arrays = {} if stack is None else {
+            f"{place} / {part}": value[0].numel()
+            for place, cell, _ in stack.named_cells()
+            for part, value in cell.initial_state(1)._asdict().items()
+        }  # fmt: skip
+        self._store_names(with_name(self._unit_names, UnitName(array, unit, name), arrays))
+
+    def remove_unit_name(self, name: str) -> None:
+        """Remove the name of a unit, in memory and in the folder.
+
+        Raises:
+            UsageError: If no unit has the name.
+            MachineError: If the folder is not writable.
+        """
+        names = [each.name for each in self._unit_names]
+        if name not in names:
+            raise UsageError(f"no unit is named {name!r}; the names are {', '.join(map(repr, names)) or 'none'}")
+        self._store_names(tuple(each for each in self._unit_names if each.name != name))
+
+    def _store_names(self, names: tuple[UnitName, ...]) -> None:
+        if self._home is not None and (self._home / RECORD).exists():
+            with new_generation(self._home) as staged:
+                write_unit_names(staged, names)
+        self._unit_names = names
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: settings, weights, vocabularies, model card.

@@ -22,9 +22,7 @@ class SparseProbe(NamedTuple):
     """R² or AUC on the held-out part."""
 
 
-def lookup_score(
-    keys: tuple[NDArray[np.int64], NDArray[np.int64]], labels: tuple[Floats, Floats], kind: Kind
-) -> float:
+def lookup_score(keys: tuple[NDArray[np.int64], NDArray[np.int64]], labels: tuple[Floats, Floats], kind: Kind) -> float:
     """Return the held-out score of the mean label of each key, such as a token or a position.
 
     Args:
@@ -94,8 +92,7 @@ def best_threshold(values: Floats, marks: NDArray[np.bool_], direction: float) -
 
 def _weights(squares: Floats, products: Floats, units: list[int]) -> Floats:
     ridge = 1e-6 * np.eye(len(units))
-    weights: Floats = np.linalg.solve(squares[np.ix_(units, units)] + ridge, products[units])
-    return weights
+    return np.asarray(np.linalg.solve(squares[np.ix_(units, units)] + ridge, products[units]), np.float64)
 
 
 def _gain(squares: Floats, products: Floats, units: list[int]) -> float:

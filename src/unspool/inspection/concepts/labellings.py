@@ -251,7 +251,7 @@ def targets_of(labelling: Labelling, passages: Sequence[Passage]) -> Targets:
     values = np.concatenate(parts) if parts else np.zeros(0, object)
     defined = np.array([value is not None and value == value for value in values], np.bool_)
     kind = labelling.kind or _kind_of(values[defined])
-    distinct = {value for value in values[defined].tolist()}
+    distinct = set(values[defined].tolist())
     if len(distinct) < 2:
         what = f"only the value {next(iter(distinct))!r}" if distinct else "no value"
         raise DataError(f"the property {labelling.name!r} has {what} in these data; expected at least two values")
@@ -299,6 +299,7 @@ def usable_targets(targets: Targets, parts: NDArray[np.int8]) -> Targets:
     Raises:
         DataError: If no target is left.
     """
+
     def fits(values: NDArray[np.float64]) -> bool:
         inside = [values[(parts == part) & np.isfinite(values)] for part in (0, 1)]
         if targets.kind == "numeric":

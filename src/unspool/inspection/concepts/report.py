@@ -140,7 +140,7 @@ class ConceptReport:
     a column per target: the property, or each class of a categorical one.
     """
 
-    property: str
+    concept: str
     """Name of the property."""
     kind: Kind
     """`numeric`: scores are R² of a line. `binary` and `categorical`: scores are AUC, of a class against the rest."""
@@ -215,8 +215,17 @@ class ConceptReport:
     def at(self, row: int, target: int = 0) -> RankedUnit:
         """Return the scores of one row of the arrays."""
         name, unit = self.unit_of(row)
-        values = (float(array[row, target]) for array in (self.selection, self.scores, self.low, self.high, self.p))
-        return RankedUnit(name, unit, self.targets[target], *values, int(self.direction[row, target]))
+        return RankedUnit(
+            array=name,
+            unit=unit,
+            target=self.targets[target],
+            selection=float(self.selection[row, target]),
+            score=float(self.scores[row, target]),
+            low=float(self.low[row, target]),
+            high=float(self.high[row, target]),
+            p=float(self.p[row, target]),
+            direction=int(self.direction[row, target]),
+        )
 
     def unit_of(self, row: int) -> tuple[str, int]:
         """Return array and index of the unit of one row of the arrays."""
@@ -260,7 +269,7 @@ class ConceptReport:
     def record(self) -> dict[str, Any]:
         """Return the report as plain JSON values; units count from 1."""
         return {
-            "property": self.property,
+            "concept": self.concept,
             "kind": self.kind,
             "score": self.score_name,
             "verdict": self.verdict,
@@ -290,7 +299,7 @@ class ConceptReport:
     def __repr__(self) -> str:
         best = self.best
         return (
-            f"<ConceptReport {self.property!r}: {self.verdict}; {best.name}, {self.score_name} {best.score:.3f}, "
+            f"<ConceptReport {self.concept!r}: {self.verdict}; {best.name}, {self.score_name} {best.score:.3f}, "
             f"p = {_p(best.p)}>"
         )
 

@@ -26,7 +26,7 @@ def lines(report: ConceptReport, console: Console, width: int) -> Iterator[Text]
     def plain(text: str, style: str = "") -> Text:
         return Text(brush.plain(text), style=style)
 
-    yield plain(f"{report.property}: {report.verdict}", "bold")
+    yield plain(f"{report.concept}: {report.verdict}", "bold")
     yield plain(f"{report.model}; {report.tokens[0]:,} tokens select, {report.tokens[1]:,} are held out", "dim")
     yield Text()
     for sentence in report.sentences():

@@ -103,7 +103,8 @@ def _means(measured: Measured, place: str, parts: Sequence[str], unit: int) -> d
     for source in measured.sources:
         if source.place == place and source.part in parts:
             value = float(measured.means[measured.row_of(place, source.quantity, unit)])
-            means[source.part] = means.get(source.part, 0) + (1j * value if source.quantity.endswith("imaginary") else value)
+            axis = 1j if source.quantity == f"{source.part} imaginary" else 1
+            means[source.part] = means.get(source.part, 0) + axis * value
     return means
 
 

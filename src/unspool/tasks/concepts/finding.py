@@ -15,7 +15,6 @@ from unspool.inspection.concepts.controls import best_threshold, control_labels,
 from unspool.inspection.concepts.labellings import (
     Labelling,
     Targets,
-    column,
     function,
     property_named,
     targets_of,
@@ -121,7 +120,7 @@ def find_concept(
     own = _first_targets(measured.scores, count)
     threshold, accuracy = _threshold(measured, int(row), int(target), labels)
     report = ConceptReport(
-        property=chosen.name,
+        concept=chosen.name,
         kind=targets.kind,
         targets=targets.names,
         model=model.describe()["summary"],
@@ -200,10 +199,7 @@ def _with_controls(subject: Subject, labels: Labels, shifts: Shifts, generator: 
 
 
 def _first_targets(scores: UnitScores, count: int) -> UnitScores:
-    return UnitScores(
-        *(array[:, :count] for array in scores[:-1]),
-        scores.deviation[:, :count],
-    )
+    return UnitScores._make(array[:, :count] for array in scores)
 
 
 def _controls(

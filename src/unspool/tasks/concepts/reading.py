@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from unspool.data import (
     END,
-    Labelled,
     RowsInMemory,
     Sentence,
     Vocabulary,

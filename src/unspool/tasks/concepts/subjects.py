@@ -22,7 +22,7 @@ from unspool.tasks.trainable import batched_tokens, device_of
 __all__ = ["ExampleSubject", "StreamSubject", "Subject", "Window"]
 
 SELECTION, HELD_OUT, UNUSED = 0, 1, -1
-_COLUMNS, _SHORTEST, _STEPS, _WARM_UP = 32, 256, 64, 64
+_COLUMNS, _SHORTEST, _STEPS, _WARM_UP = 64, 256, 64, 200
 
 
 class Window(NamedTuple):
