@@ -46,6 +46,7 @@ __all__ = ["probe"]
     "--ablation-tokens", type=click.IntRange(min=1), default=20_000, help="Held-out tokens per clamped unit.  [20000]"
 )
 @click.option("--random-units", type=click.IntRange(min=1), default=20, help="Number of random units to clamp.  [20]")
+@click.option("--together", type=click.IntRange(min=1), default=1, help="Number of units to clamp together.  [1]")
 @click.option(
     "--category", multiple=True, metavar="NAME=REGEX", help="A category of predictions for the loss; repeatable."
 )

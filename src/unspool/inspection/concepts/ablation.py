@@ -1,4 +1,4 @@
-"""Mean ablation: clamp one unit of a cell at its mean at every step, and record the states of cells."""
+"""Mean ablation: clamp units of a cell at their means at every step, and record the states of cells."""
 
 from __future__ import annotations
 
@@ -16,34 +16,27 @@ __all__ = ["Clamp", "StateRecorder", "quantities", "state_parts"]
 
 
 class Clamp:
-    """Step editor that sets a unit to fixed values after every step: `with edit_steps(cell, Clamp(3, {"h": 0.1}))`.
+    """Step editor that sets units to fixed values after every step: `with edit_steps(cell, Clamp({"h": {3: 0.1}}))`.
 
     Source: mean ablation, as in Lakretz et al. 2019, N19-1002, section 4.1, who set units to zero. The output of the
     step is clamped too if it is the state itself, as in most cells.
 
     Args:
-        unit: Index of the unit.
-        values: Value of each part of the state by name, such as `{"h": 0.1, "c": -0.3}`. A complex number clamps a
-            complex part.
+        values: For each part of the state by name, the value of each unit by index. A complex number clamps a complex
+            part.
     """
 
-    def __init__(self, unit: int, values: Mapping[str, complex]) -> None:
-        self.unit, self.values = unit, dict(values)
+    def __init__(self, values: Mapping[str, Mapping[int, complex]]) -> None:
+        self.values = values
 
     def step(self, cell: Cell[Any], x: Tensor, state: Any, context: Sequence[Tensor]) -> tuple[Tensor, Any]:
-        """Make the step of the cell, and clamp the unit."""
+        """Make the step of the cell, and clamp the units."""
         output, new = cell.step(x, state, *context)
-        parts = {name: self._clamped(getattr(new, name), value) for name, value in self.values.items()}
+        parts = {name: _clamped(getattr(new, name), values) for name, values in self.values.items()}
         for name, clamped in parts.items():
             if output is getattr(new, name):
                 output = clamped
         return output, new._replace(**parts)
-
-    def _clamped(self, part: Tensor, value: complex) -> Tensor:
-        clamped = part.clone()
-        number: Any = value if part.is_complex() else complex(value).real
-        clamped.flatten(1)[:, self.unit] = number
-        return clamped
 
 
 class StateRecorder:
@@ -71,6 +64,15 @@ class StateRecorder:
             arrays[name] = stacked.cpu().numpy() if stacked.is_complex() else stacked.float().cpu().numpy()
             self._values[name] = []
         return arrays
+
+
+def _clamped(part: Tensor, values: Mapping[int, complex]) -> Tensor:
+    clamped = part.clone(memory_format=torch.contiguous_format)
+    rows = clamped.view(len(part), -1)
+    for unit, value in values.items():
+        number: Any = value if part.is_complex() else complex(value).real
+        rows[:, unit] = number
+    return clamped
 
 
 def state_parts(cell: Cell[Any]) -> dict[str, tuple[int, bool]]:

@@ -61,11 +61,13 @@ class Excerpt(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Ablation:
-    """Change of the loss when a unit is clamped at its mean, by category of what is predicted, beside random units.
+    """Change of the loss when units are clamped at their means, by category of what is predicted, beside random units.
 
     Arrays over categories have one value each, (categories,), in nats per prediction.
     """
 
+    units: tuple[int, ...]
+    """Indices of the units that were clamped together, the best one first."""
     parts: tuple[str, ...]
     """Parts of the state that were clamped."""
     expected: str
@@ -79,20 +81,25 @@ class Ablation:
     loss: Floats
     """Mean loss of the whole network."""
     change: Floats
-    """Mean change of the loss when the unit is clamped."""
+    """Mean change of the loss when the units are clamped."""
     low: Floats
     high: Floats
     """Ends of the 95 % interval of `change` minus the mean change of random units."""
-    random_units: tuple[int, ...]
-    """Indices of the random units, of the same layer and of similar variance."""
+    random_units: tuple[tuple[int, ...], ...]
+    """Indices of random units of the same layer and of similar variance, as many in each draw as units."""
     random_changes: Floats
-    """Mean change for each random unit, (units, categories)."""
+    """Mean change for each draw, (draws, categories)."""
 
     @property
     def random_mean(self) -> Floats:
-        """Mean change over the random units, (categories,)."""
+        """Mean change over the draws of random units, (categories,)."""
         mean: Floats = self.random_changes.mean(0)
         return mean
+
+    @property
+    def random_high(self) -> Floats:
+        """95 % quantile of the changes over the draws of random units, (categories,)."""
+        return np.asarray(np.quantile(self.random_changes, 0.95, axis=0), np.float64)
 
     @property
     def times(self) -> Floats:
@@ -103,18 +110,19 @@ class Ablation:
 
     @property
     def hurts(self) -> bool:
-        """Whether the expected category suffers more than with any random unit, by an interval above zero."""
+        """Whether the expected category suffers more than with random units: quantile and interval agree."""
         place = self.categories.index(self.expected)
-        return bool(self.change[place] > self.random_changes[:, place].max() and self.low[place] > 0)
+        return bool(self.change[place] > self.random_high[place] and self.low[place] > 0)
 
     def record(self) -> dict[str, Any]:
         """Return all fields as JSON values."""
         return {
+            "units": [unit + 1 for unit in self.units],
             "parts": list(self.parts),
             "expected": self.expected,
             "hurts": self.hurts,
             "what": self.what,
-            "random_units": [unit + 1 for unit in self.random_units],
+            "random_units": [[unit + 1 for unit in units] for units in self.random_units],
             "categories": [
                 {
                     "category": name,
@@ -124,6 +132,7 @@ class Ablation:
                     "low": float(self.low[place]),
                     "high": float(self.high[place]),
                     "random_mean": float(self.random_mean[place]),
+                    "random_high": float(self.random_high[place]),
                     "random_changes": self.random_changes[:, place].tolist(),
                     "times": float(self.times[place]) if np.isfinite(self.times[place]) else None,
                 }
@@ -193,6 +202,11 @@ class ConceptReport:
         return self.ranking(1)[0]
 
     @property
+    def tracking(self) -> int:
+        """Number of units with a corrected p value of at most `alpha` for any target."""
+        return int((self.p <= self.alpha).any(axis=1).sum())
+
+    @property
     def score_name(self) -> str:
         """`R²` or `AUC`."""
         return "R²" if self.kind == "numeric" else "AUC"
@@ -252,6 +266,8 @@ class ConceptReport:
         reached = [control for control, score in self.controls.items() if score >= best.score]
         if reached:
             yield f"No better than: {', '.join(reached)}. The unit may stand for something simpler."
+        if self.tracking > 1:
+            yield f"{self.tracking:,} of {len(self.scores):,} units track it at p ≤ {self.alpha:g}."
         if self.ablation is not None:
             yield self._use(self.ablation)
 
@@ -260,10 +276,13 @@ class ConceptReport:
         what = "" if ablation.expected == "all" else f" at {ablation.expected}"
         times = ablation.times[place]
         ratio = f", {times:.1f} times as much" if np.isfinite(times) and times > 0 else ""
+        size = len(ablation.units)
+        clamped = "the unit clamped at its mean" if size == 1 else f"the best {size} units clamped at their means"
+        others = "random units" if size == 1 else f"draws of {size} random units"
         return (
-            f"Clamped at its mean, the loss{what} changes by {ablation.change[place]:+.4f} nats; "
-            f"{len(ablation.random_units)} random units change it by {ablation.random_mean[place]:+.4f} on average, "
-            f"at most {ablation.random_changes[:, place].max():+.4f}{ratio}."
+            f"With {clamped}, the loss{what} changes by {ablation.change[place]:+.4f} nats{ratio}; "
+            f"{len(ablation.random_units)} {others} change it by {ablation.random_mean[place]:+.4f} on average, "
+            f"95 % of them by at most {ablation.random_high[place]:+.4f}."
         )
 
     def record(self) -> dict[str, Any]:

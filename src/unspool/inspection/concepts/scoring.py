@@ -4,7 +4,8 @@ Neighbours in a text are not independent, so neither the intervals nor the p val
 comes from the sums of influence values over blocks of text: the delta method for R², the components of DeLong et al.
 1988 for AUC, both with the variance between blocks (Obuchowski 1997 does so for clustered data). A p value compares the
 score with those of the same labels, shifted circularly against the text. A shift keeps the autocorrelation of both. The
-statistic of a shift is the maximum over all units (Westfall and Young 1993), which corrects for their number.
+statistic of a shift is the maximum over all units (Westfall and Young 1993), which corrects for their number. Each unit
+is measured in standard deviations over its shifts, so that slow units, which correlate with anything slow, count less.
 """
 
 from __future__ import annotations
@@ -24,8 +25,7 @@ BLOCKS = 50
 """Blocks of the held-out text between which intervals measure the variance."""
 _T = 2.01  # 97.5 % quantile of Student's t with 49 degrees of freedom
 _CHUNK = 32  # units at a time
-_ALIKE = 0.5  # shifted labels that correlate more with the labels are no null hypothesis
-_FEWEST = 20  # independent shifts that a p value needs
+_ALIKE = 0.5  # labels that correlate more with shifted ones repeat each other
 
 
 class UnitScores(NamedTuple):
@@ -45,67 +45,65 @@ class UnitScores(NamedTuple):
 
 
 class Shifts:
-    """Circular shifts of held-out labels that serve as null hypothesis, and the maximum over units at each shift.
+    """All circular shifts of held-out labels, and the maximum over units of their association at each shift.
 
-    Shifts at which the labels correlate with themselves above 0.5 are left out. The width of those around zero
-    estimates how many neighbouring shifts repeat each other.
+    Under the null hypothesis, that a unit has nothing to do with the place of the labels, each shift is equally likely
+    to have the largest maximum, whatever the autocorrelation. So the share of shifts with a maximum of at least the
+    score is a p value, corrected for the number of units.
 
     Args:
         targets: Held-out labels, (tokens, targets).
-        kind: Kind of the labels.
     """
 
-    def __init__(self, targets: Floats, kind: Kind) -> None:
+    def __init__(self, targets: Floats) -> None:
         self.length = len(targets) - len(targets) % 64 if len(targets) > 1024 else len(targets)
-        centred = targets[: self.length] - targets[: self.length].mean(0)
-        size = np.sqrt((centred**2).sum(0))
-        self._spectrum = np.conj(np.fft.rfft(centred / np.where(size > 0, size, 1), axis=0))
+        self._spectrum = np.conj(np.fft.rfft(_standard(targets[: self.length]), axis=0))
         own = np.fft.irfft(np.abs(self._spectrum) ** 2, self.length, axis=0)
-        alike = (np.abs(own) > _ALIKE).any(axis=1)
-        others = np.flatnonzero(~alike)
+        others = np.flatnonzero((np.abs(own) <= _ALIKE).all(axis=1))
         reach = int(others[0]) if len(others) else self.length
-        self.width = max(1, 2 * reach - 1)
-        self.places = others
-        self.maxima = np.zeros(len(others))
-        self.kind = kind
+        self._others = others
+        self.width = min(self.length, 2 * reach - 1)
+        """Number of shifts around zero at which the labels correlate with themselves above 0.5."""
+        self.maxima = np.zeros(self.length)
 
     @property
     def independent(self) -> float:
         """Approximate number of independent shifts."""
-        return len(self.places) / self.width
+        return self.length / self.width
 
     @property
-    def too_few(self) -> bool:
-        """Whether there are too few independent shifts for any p value below 0.05."""
-        return self.independent < _FEWEST
+    def smallest(self) -> float:
+        """Smallest p value that these labels allow: one of the independent shifts and the labels themselves."""
+        return 1 / (1 + self.independent)
 
     def add(self, units: Floats) -> Floats:
         """Compare some units, (tokens, units), with all shifts; return their deviations, (units, targets)."""
-        centred = units[: self.length] - units[: self.length].mean(0)
-        size = np.sqrt((centred**2).sum(0))
-        spectrum = np.fft.rfft(centred / np.where(size > 0, size, 1), axis=0)
+        spectrum = np.fft.rfft(_standard(units[: self.length]), axis=0)
         deviations = np.zeros((units.shape[1], self._spectrum.shape[1]))
-        if not len(self.places):
-            return deviations
         for target in range(self._spectrum.shape[1]):
             shifted = np.fft.irfft(spectrum * self._spectrum[:, target, None], self.length, axis=0)
-            null = shifted[self.places]
-            spread = null.std(0)
-            scale = np.where(spread > 1e-12, spread, np.inf)
-            deviations[:, target] = (shifted[0] - null.mean(0)) / scale
-            np.maximum(self.maxima, np.abs((null - null.mean(0)) / scale).max(1), out=self.maxima)
+            spread = shifted.std(0)
+            shifted = (shifted - shifted.mean(0)) / np.where(spread > 1e-12, spread, np.inf)
+            deviations[:, target] = shifted[0]
+            np.maximum(self.maxima, np.abs(shifted).max(1), out=self.maxima)
         return deviations
 
     def p_values(self, deviations: Floats) -> Floats:
         """Return p values, corrected for all units that were added, for deviations of any shape."""
         ranked = np.sort(self.maxima)
-        above = len(ranked) - np.searchsorted(ranked, np.abs(deviations) - 1e-9)
-        p: Floats = (1 + above / self.width) / (1 + self.independent)
-        return np.minimum(p, 1.0)
+        above = self.length - np.searchsorted(ranked, np.abs(deviations) - 1e-9)
+        return np.asarray(np.clip(above / self.length, self.smallest, 1), np.float64)
 
     def random_shift(self, generator: np.random.Generator) -> int:
-        """Return one of the shifts; half the length if there are none."""
-        return int(generator.choice(self.places)) if len(self.places) else self.length // 2
+        """Return a shift at which the labels differ from themselves; half the length if there is none."""
+        return int(generator.choice(self._others)) if len(self._others) else self.length // 2
+
+
+def _standard(values: Floats) -> Floats:
+    """Return columns with mean 0 and norm 1; a constant column becomes zeros."""
+    centred = values - values.mean(0)
+    size = np.sqrt((centred**2).sum(0))
+    return np.asarray(centred / np.where(size > 1e-12, size, np.inf), np.float64)
 
 
 def score_units(

@@ -80,9 +80,11 @@ def _controls(report: ConceptReport, brush: Brush) -> Iterator[Text]:
 
 
 def _ablation(ablation: Ablation, brush: Brush) -> Iterator[Text]:
-    yield Text(brush.plain("change of the loss in nats, with the unit clamped at its mean"), style="bold")
-    count = f"random ({len(ablation.random_units)})"
-    yield Text(f"{ablation.what:21} {'count':>7} {'loss':>7} {'unit':>9} {count:>12} {'highest':>9} {'times':>7}")
+    size = len(ablation.units)
+    what = "the unit clamped at its mean" if size == 1 else f"{size} units clamped at their means"
+    yield Text(f"change of the loss in nats, with {what}", style="bold")
+    count, head = f"random ({len(ablation.random_units)})", "unit" if size == 1 else "units"
+    yield Text(f"{ablation.what:21} {'count':>7} {'loss':>7} {head:>9} {count:>12} {'95 %':>9} {'times':>7}")
     for place, name in enumerate(ablation.categories):
         times = ablation.times[place]
         shown = f"{times:7.1f}" if 0 < times < 1e5 else f"{'-':>7}"
@@ -91,7 +93,7 @@ def _ablation(ablation: Ablation, brush: Brush) -> Iterator[Text]:
             Text(
                 f"{brush.fit(visible_name(name), 21)} {ablation.counts[place]:7d} {ablation.loss[place]:7.3f} "
                 f"{ablation.change[place]:+9.4f} {ablation.random_mean[place]:+12.4f} "
-                f"{ablation.random_changes[:, place].max():+9.4f} {shown}",
+                f"{ablation.random_high[place]:+9.4f} {shown}",
                 style=mark,
             )
         )

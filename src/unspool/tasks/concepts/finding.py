@@ -24,7 +24,7 @@ from unspool.inspection.concepts.report import ConceptReport, Excerpt
 from unspool.inspection.concepts.scoring import Floats, Shifts, UnitScores
 from unspool.tasks.concepts.ablating import ablate as run_ablation
 from unspool.tasks.concepts.ablating import category_of
-from unspool.tasks.concepts.measuring import Labels, Measured, Progress, measure
+from unspool.tasks.concepts.measuring import Labels, Measured, Progress, Source, measure
 from unspool.tasks.concepts.reading import subject_of
 from unspool.tasks.concepts.subjects import HELD_OUT, SELECTION, Subject
 from unspool.tasks.task import DataLike, Task
@@ -47,6 +47,7 @@ def find_concept(
     ablate: bool = True,
     ablation_tokens: int = 20_000,
     random_units: int = 20,
+    together: int = 1,
     categories: Mapping[str, str] | None = None,
     by: str | None = None,
     expected: str | None = None,
@@ -74,6 +75,8 @@ def find_concept(
         ablate: Whether to clamp the unit at its mean and compare the loss with that of random units.
         ablation_tokens: Approximate number of held-out tokens for each clamped unit.
         random_units: Number of random units to clamp for comparison, at least 1.
+        together: Number of units to clamp together: the best one and the next best of its array. A property that many
+            units carry may need several.
         categories: Regular expression of each category of predictions, by name, before the built-in ones.
         by: Column of a classifier's table whose cells are the categories.
         expected: Category that shows whether the network uses the property; by the property if omitted.
@@ -85,14 +88,15 @@ def find_concept(
         DataError: If the data can't be used, or the property is too rare in them.
         UsageError: If the model has no units over tokens, or an argument does not fit.
     """
-    _check(alpha, tokens, random_units, probe_units, ablation_tokens)
-    names = _naming(categories)
+    numbers = {"tokens": tokens, "random_units": random_units, "probe_units": probe_units, "together": together}
+    _check(alpha, {**numbers, "ablation_tokens": ablation_tokens})
+    patterns = _patterns(categories)
     chosen = _labelling(labelling)
     report_progress = progress or (lambda stage, done, total: None)
     subject = subject_of(model, data, most=tokens)
     targets = usable_targets(targets_of(chosen, subject.passages), subject.parts)
     labels = _labels(subject, targets)
-    shifts = Shifts(labels.values[1], labels.kind)
+    shifts = Shifts(labels.values[1])
     generator = np.random.default_rng(seed)
     controlled = _with_controls(subject, labels, shifts, generator)
     count = len(targets.names)
@@ -103,18 +107,18 @@ def find_concept(
     controls, probe, probe_scores = _controls(subject, controlled, measured, int(target), count, probe_units)
     if untrained:
         controls["untrained network"] = _untrained(subject, labels, int(target), seed, report_progress)
-    ablation = None
+    ablation, running = None, subject.what == "next unit"
     if ablate:
         ablation = run_ablation(
             subject,
             measured,
-            measured.locate(int(row)),
+            *_clamped(measured, int(row), int(target), together),
             tokens=ablation_tokens,
             random_units=random_units,
             seed=seed,
-            names=names,
+            names=_naming(patterns, category_of if running else str),
             by=by,
-            expected=expected or (chosen.category if not by and subject.what == "next unit" else "all"),
+            expected=expected or (chosen.category if running and not by else "all"),
             progress=report_progress,
         )
     own = _first_targets(measured.scores, count)
@@ -147,17 +151,20 @@ def find_concept(
     return replace(report, probe=tuple(report.at(unit, int(target)) for unit in probe))
 
 
-def _check(alpha: float, tokens: int, random_units: int, probe_units: int, ablation_tokens: int) -> None:
+def _check(alpha: float, numbers: Mapping[str, int]) -> None:
     if not 0 < alpha < 1:
         raise UsageError(f"alpha = {alpha}: expected a number between 0 and 1, such as 0.01")
-    for name, value in (
-        ("tokens", tokens),
-        ("random_units", random_units),
-        ("probe_units", probe_units),
-        ("ablation_tokens", ablation_tokens),
-    ):
+    for name, value in numbers.items():
         if value < 1:
             raise UsageError(f"{name} = {value}: expected at least 1")
+
+
+def _clamped(measured: Measured, row: int, target: int, count: int) -> tuple[Source, list[int]]:
+    """Return the array of the best unit, and the best units of the array."""
+    array, unit = measured.locate(row)
+    begin = row - unit
+    selection = measured.scores.selection[begin : begin + array.size, target]
+    return array, np.argsort(-selection, kind="stable")[:count].tolist()
 
 
 def _labelling(labelling: str | Labelling | Callable[[str], Any]) -> Labelling:
@@ -172,13 +179,16 @@ def _labelling(labelling: str | Labelling | Callable[[str], Any]) -> Labelling:
     )
 
 
-def _naming(categories: Mapping[str, str] | None) -> Callable[[str], str]:
-    """Return the function from a target to its category."""
+def _patterns(categories: Mapping[str, str] | None) -> dict[str, re.Pattern[str]]:
     try:
-        patterns = {name: re.compile(pattern) for name, pattern in (categories or {}).items()}
+        return {name: re.compile(pattern) for name, pattern in (categories or {}).items()}
     except re.error as error:
         raise UsageError(f"a category is no regular expression: {error}") from None
-    return lambda unit: next((name for name, each in patterns.items() if each.search(unit)), category_of(unit))
+
+
+def _naming(patterns: Mapping[str, re.Pattern[str]], otherwise: Callable[[str], str]) -> Callable[[str], str]:
+    """Return the function from a target, such as the next unit, to its category."""
+    return lambda target: next((name for name, each in patterns.items() if each.search(target)), otherwise(target))
 
 
 def _labels(subject: Subject, targets: Targets) -> Labels:
@@ -282,10 +292,9 @@ def _excerpts(
 
 def _notes(shifts: Shifts, alpha: float, expected: str | None, ablation: Any) -> tuple[str, ...]:
     notes = []
-    if 1 / (1 + shifts.independent) > alpha:
+    if shifts.smallest > alpha:
         notes.append(
-            f"the property changes too slowly for p below {1 / (1 + shifts.independent):.2g} in these data; "
-            f"read more tokens"
+            f"the property changes too slowly for p below {shifts.smallest:.2g} in these data; read more tokens"
         )
     if expected is not None and ablation is not None and ablation.expected != expected:
         notes.append(f"the held-out data have too few predictions of the category {expected!r}; the loss of all counts")

@@ -71,14 +71,9 @@ class Measured:
             row -= source.size
         raise IndexError(row)
 
-    def row_of(self, place: str, quantity: str, unit: int) -> int:
-        """Return the row of a unit."""
-        begin = 0
-        for source in self.sources:
-            if (source.place, source.quantity) == (place, quantity):
-                return begin + unit
-            begin += source.size
-        raise KeyError(quantity)
+    def row_of(self, array: Source, unit: int) -> int:
+        """Return the row of a unit of an array."""
+        return sum(source.size for source in self.sources[: self.sources.index(array)]) + unit
 
 
 def sources(subject: Subject, model: Any) -> list[Source]:

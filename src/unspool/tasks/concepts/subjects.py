@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unspool.data import Examples, Labelled, evaluation_batches
+from unspool.data import PADDING, Examples, Labelled, evaluation_batches
 from unspool.errors import DataError
 from unspool.inspection.concepts.labellings import Passage
 from unspool.layers import Recurrent
@@ -22,7 +23,7 @@ from unspool.tasks.trainable import batched_tokens, device_of
 __all__ = ["ExampleSubject", "StreamSubject", "Subject", "Window"]
 
 SELECTION, HELD_OUT, UNUSED = 0, 1, -1
-_COLUMNS, _SHORTEST, _STEPS, _WARM_UP = 64, 256, 64, 200
+_STRETCHES, _SHORTEST, _STEPS, _WARM_UP = 64, 256, 64, 200
 
 
 class Window(NamedTuple):
@@ -81,31 +82,30 @@ class Subject(ABC):
 
 
 class StreamSubject(Subject):
-    """Running text for a language model, in stretches that alternate between selection and held-out part."""
+    """Running text for a language model, in stretches that alternate between selection and held-out part.
+
+    The network reads all stretches side by side, each from its initial state. So a stretch begins at a paragraph or a
+    line where there is one nearby, and its first tokens count for neither part.
+    """
 
     what = "next unit"
 
     def __init__(self, task: Task[Any, Any], passage: Passage, ids: NDArray[np.int64]) -> None:
         super().__init__(task)
-        count = min(_COLUMNS, len(ids) // _SHORTEST) // 2 * 2
+        count = min(_STRETCHES, len(ids) // _SHORTEST) // 2 * 2
         if count < 2:
             raise DataError(f"{len(ids)} tokens are too few for a concept; expected at least {2 * _SHORTEST}")
-        self.height = len(ids) // count
-        kept = self.height * count
-        self.columns = ids[:kept].reshape(count, self.height)
-        self.ids = ids[:kept]
-        self.passages = [Passage(passage.text, passage.spans[:kept], passage.words, passage.columns)]
-        parts = np.tile(np.array([SELECTION, HELD_OUT], np.int8), count // 2).repeat(self.height)
-        parts[np.arange(kept) % self.height < min(_WARM_UP, self.height // 8)] = UNUSED
-        self.parts = parts
-        spans, text = self.passages[0].spans, passage.text
-        self._units = [text[begin:end] for begin, end in spans.tolist()]
-        starts = np.zeros(kept, np.int64)
-        after = np.flatnonzero(np.array([unit.endswith("\n") for unit in self._units])) + 1
-        after = after[after < kept]
-        starts[after] = after
-        self.positions = np.arange(kept) - np.maximum.accumulate(starts)
-        self.targets = [*self._units[1:], ""]
+        self.passages, self.ids = [passage], ids
+        units = [passage.text[begin:end] for begin, end in passage.spans.tolist()]
+        lines = np.flatnonzero([unit.endswith("\n") for unit in units]) + 1
+        starts = np.zeros(len(ids), np.int64)
+        starts[lines[lines < len(ids)]] = lines[lines < len(ids)]
+        self.positions = np.arange(len(ids)) - np.maximum.accumulate(starts)
+        self.targets = [*units[1:], ""]
+        self.starts = _stretches(units, lines, count)
+        self.parts = np.full(len(ids), UNUSED, np.int8)
+        for number, (begin, end) in enumerate(pairwise(self.starts)):
+            self.parts[begin + min(_WARM_UP, (end - begin) // 8) : end] = (SELECTION, HELD_OUT)[number % 2]
 
     def stack(self, model: Any) -> Recurrent | None:
         return model.decoder if isinstance(model.decoder, Recurrent) else None
@@ -113,21 +113,24 @@ class StreamSubject(Subject):
     @torch.no_grad()
     def run(self, model: Any, *, most: int | None = None, losses: bool = False) -> Iterator[Window]:
         device, state = device_of(model), None
-        chosen = np.arange(len(self.columns)) if most is None else np.arange(1, len(self.columns), 2)
-        height = self.height if most is None else min(self.height, max(_STEPS, most // len(chosen)))
-        tokens = torch.from_numpy(self.columns[chosen].T.copy()).to(device)  # (time, batch)
-        for begin in range(0, height, _STEPS):
-            window = tokens[begin : min(begin + _STEPS, height)]
-            outputs, state = model.states(window, state)
-            places = chosen * self.height + np.arange(begin, begin + len(window))[:, None]
-            yield Window(places, self._losses(model, outputs, tokens, begin) if losses else None)
+        begins, lengths = self.starts[:-1], np.diff(self.starts)
+        if most is not None:
+            begins, lengths = begins[1::2], lengths[1::2]
+            lengths = np.minimum(lengths, max(_STEPS, most // len(lengths)))
+        for step in range(0, int(lengths.max()), _STEPS):
+            steps = np.arange(step, min(step + _STEPS, int(lengths.max())))[:, None]
+            places = np.where(steps < lengths, begins + steps, -1)  # (time, batch)
+            inputs = torch.from_numpy(np.where(places < 0, PADDING, self.ids[places])).to(device)
+            outputs, state = model.states(inputs, state)
+            yield Window(places, self._losses(model, outputs, places, begins + lengths) if losses else None)
 
-    def _losses(self, model: Any, outputs: Tensor, tokens: Tensor, begin: int) -> NDArray[np.float64]:
-        following = tokens[begin + 1 : begin + 1 + len(outputs)]
-        result = np.full(outputs.shape[:2], math.nan)
-        scores = model.softmax.log_probabilities(outputs[: len(following)])
-        result[: len(following)] = -scores.gather(2, following[:, :, None])[:, :, 0].double().cpu().numpy()
-        return result
+    def _losses(
+        self, model: Any, outputs: Tensor, places: NDArray[np.int64], ends: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        following = np.where((places >= 0) & (places + 1 < ends), places + 1, -1)
+        targets = torch.from_numpy(self.ids[following]).to(outputs.device)
+        nats = -model.softmax.log_probabilities(outputs).gather(2, targets[:, :, None])[:, :, 0]
+        return np.where(following < 0, math.nan, nats.double().cpu().numpy())
 
     def categories(self, names: Callable[[str], str], by: str | None) -> list[str]:
         if by is not None:
@@ -192,13 +195,35 @@ class ExampleSubject(Subject):
 
     def categories(self, names: Callable[[str], str], by: str | None) -> list[str]:
         if by is None:
-            return list(self.targets)
+            return [names(target) for target in self.targets]
         cells = []
         for passage in self.passages:
             if by not in passage.values:
                 raise DataError(f"these data have no column {by!r}; there are {', '.join(passage.values) or 'none'}")
             cells += [f"{by} {passage.values[by]}"] * len(passage)
         return cells
+
+
+def _stretches(units: Sequence[str], lines: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return where stretches of about equal length begin, and the end of the last one, (count + 1,).
+
+    A stretch begins after a blank line, at a line without indentation, if there is one in the next quarter of a
+    stretch; else at a line, if there is one.
+    """
+    inside = lines[lines < len(units) - 1]
+    fresh = np.array([units[line - 1] == "\n" and (line < 2 or units[line - 2].endswith("\n")) for line in inside])
+    bare = np.array([not units[line][:1].isspace() for line in inside], np.bool_)
+    paragraphs = inside[fresh.astype(np.bool_) & bare]
+    nominal = np.linspace(0, len(units), count + 1).astype(np.int64)
+    starts = nominal.copy()
+    for number in range(1, count):
+        end = nominal[number] + (nominal[1] - nominal[0]) // 4
+        for candidates in (paragraphs, inside):
+            place = np.searchsorted(candidates, nominal[number])
+            if place < len(candidates) and candidates[place] < end:
+                starts[number] = candidates[place]
+                break
+    return starts
 
 
 def spans_of(words: Sequence[str]) -> tuple[str, NDArray[np.int64]]:
