@@ -7,6 +7,7 @@ from unspool.inspection.maps import Map
 from unspool.inspection.recorder import Recording
 from unspool.inspection.terminal import Gates, HeatMap, Prediction, show
 from unspool.inspection.trace import Trace
+from unspool.inspection.unit_names import UnitName
 
 __all__ = [
     "Gates",
@@ -17,6 +18,7 @@ __all__ = [
     "Prediction",
     "Recording",
     "Trace",
+    "UnitName",
     "bar_chart",
     "read_trace",
     "show",

@@ -15,7 +15,7 @@ import unspool
 from unspool import Cell, Classifier, LanguageModel, Tagger, find_concept
 from unspool.data.brackets import depths
 from unspool.errors import DataError, UsageError
-from unspool.inspection import concepts
+from unspool.inspection import UnitName, concepts
 from unspool.tasks.concepts import measuring
 
 SMALL = {"hidden": 10, "embedding": 6, "epochs": 1, "plan": False, "device": "cpu", "threads": 1}
@@ -329,7 +329,7 @@ def test_names_of_units_are_stored_traced_and_removed(planted, tmp_path):
     assert not (folder / "units.json").exists()
     model.name_unit("layer 1 / c", 6, "bracket depth")
     again = unspool.load(folder)
-    assert again.unit_names == (concepts.UnitName("layer 1 / c", 6, "bracket depth"),)
+    assert again.unit_names == (UnitName("layer 1 / c", 6, "bracket depth"),)
     trace = again.trace("a(b(c)")
     assert np.array_equal(trace.array("named units / bracket depth")[:, 0], trace.array("layer 1 / c")[:, 6])
     again.save(folder)

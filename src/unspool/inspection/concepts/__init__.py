@@ -14,7 +14,6 @@ from unspool.inspection.concepts.labellings import (
     regex,
 )
 from unspool.inspection.concepts.report import Ablation, ConceptReport, Excerpt, RankedUnit
-from unspool.inspection.unit_names import UnitName
 
 __all__ = [
     "PROPERTIES",
@@ -24,7 +23,6 @@ __all__ = [
     "Labelling",
     "Passage",
     "RankedUnit",
-    "UnitName",
     "brushed",
     "column",
     "function",

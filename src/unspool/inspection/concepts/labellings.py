@@ -26,6 +26,7 @@ __all__ = [
     "property_named",
     "regex",
     "targets_of",
+    "usable_targets",
 ]
 
 Kind = Literal["numeric", "binary", "categorical"]

@@ -91,7 +91,7 @@ def _ablation(ablation: Ablation, brush: Brush) -> Iterator[Text]:
         mark = "bold" if name == ablation.expected else ""
         yield _cropped(
             Text(
-                f"{brush.fit(visible_name(name), 21)} {ablation.counts[place]:7d} {ablation.loss[place]:7.3f} "
+                f"{brush.fit(_visible_name(name), 21)} {ablation.counts[place]:7d} {ablation.loss[place]:7.3f} "
                 f"{ablation.change[place]:+9.4f} {ablation.random_mean[place]:+12.4f} "
                 f"{ablation.random_high[place]:+9.4f} {shown}",
                 style=mark,
@@ -99,7 +99,7 @@ def _ablation(ablation: Ablation, brush: Brush) -> Iterator[Text]:
         )
 
 
-def visible_name(name: str) -> str:
+def _visible_name(name: str) -> str:
     """Return a name from the data in printable form; blanks stay blanks."""
     return " ".join(visible(part) if part else "" for part in name.split(" "))
 
@@ -107,13 +107,13 @@ def visible_name(name: str) -> str:
 def _excerpt(excerpt: Excerpt, brush: Brush, width: int) -> Text:
     room = width - 16
     token = visible(excerpt.token)
-    before = brush.plain("".join(map(visible_sign, excerpt.before)))[-(room // 2) :]
-    after = brush.plain("".join(map(visible_sign, excerpt.after)))
+    before = brush.plain("".join(map(_visible_sign, excerpt.before)))[-(room // 2) :]
+    after = brush.plain("".join(map(_visible_sign, excerpt.after)))
     line = Text(f"{excerpt.value:+6.2f} {excerpt.label:6.4g}  {before:>{room // 2}}")
     return _cropped(line.append(brush.plain(token), style="bold reverse").append(after[: room // 2 - 2]))
 
 
-def visible_sign(sign: str) -> str:
+def _visible_sign(sign: str) -> str:
     """Return a character in printable form; a blank stays a blank."""
     return sign if sign == " " else visible(sign)
 

@@ -29,10 +29,9 @@ from unspool.tasks.concepts.subjects import ExampleSubject, StreamSubject, Subje
 from unspool.tasks.entry import one_of
 from unspool.tasks.task import DataLike, Task
 
-__all__ = ["TAKERS", "subject_of"]
+__all__ = ["subject_of"]
 
-TAKERS = ("write", "classify", "tag")
-"""Tasks whose models the concept finder takes."""
+_TAKERS = ("write", "classify", "tag")
 
 
 def subject_of(task: Task[Any, Any], data: DataLike, *, most: int) -> Subject:
@@ -52,7 +51,7 @@ def subject_of(task: Task[Any, Any], data: DataLike, *, most: int) -> Subject:
     task._need_model()
     readers = {"write": _stream, "classify": _classified, "tag": _tagged}
     if task.name not in readers:
-        takers = one_of(TASKS[name].a_model for name in TAKERS)
+        takers = one_of(TASKS[name].a_model for name in _TAKERS)
         raise UsageError(f"a concept is found in {takers}; this is a model of the task {task.name!r}")
     subject = readers[task.name](task, data, most)
     if subject.stack(task.model) is None:
@@ -70,7 +69,7 @@ def _stream(task: Any, data: DataLike, most: int) -> Subject:
     count = begin = 0
     for piece in task._read(source).pieces():
         for line in LINE.findall(piece):
-            encoded, places = encode_line(task.vocabulary, line)
+            encoded, places = _encode_line(task.vocabulary, line)
             ids.append(encoded)
             spans.append(places + begin)
             text.append(line)
@@ -83,7 +82,7 @@ def _stream(task: Any, data: DataLike, most: int) -> Subject:
     return StreamSubject(task, passage, np.concatenate(ids).astype(np.int64))
 
 
-def encode_line(vocabulary: Vocabulary, line: str) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
+def _encode_line(vocabulary: Vocabulary, line: str) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the ids of one line as `encode_stream` does, with the place of each in the line, int64 (tokens, 2)."""
     if vocabulary.units == "character":
         ids = vocabulary.encode_stream(line)
@@ -91,10 +90,10 @@ def encode_line(vocabulary: Vocabulary, line: str) -> tuple[NDArray[np.int32], N
             starts = np.arange(len(line))
             return ids, np.stack([starts, starts + 1], axis=1)
     encoding = vocabulary.encode_with_offsets(line)
-    found, places = list(encoding.ids), list(encoding.offsets)
+    unit_ids, places = list(encoding.ids), list(encoding.offsets)
     if vocabulary.units in ("word", "blank") and line.endswith("\n"):
-        found, places = [*found, END], [*places, (len(line) - 1, len(line))]
-    return np.array(found, np.int32), np.array(places, np.int64).reshape(-1, 2)
+        unit_ids, places = [*unit_ids, END], [*places, (len(line) - 1, len(line))]
+    return np.array(unit_ids, np.int32), np.array(places, np.int64).reshape(-1, 2)
 
 
 def _tagged_stream(task: Any, source: Any, most: int) -> Subject:
@@ -106,7 +105,7 @@ def _tagged_stream(task: Any, source: Any, most: int) -> Subject:
     count = begin = 0
     for sentence in read_sentences(source):
         line, places = spans_of(sentence.columns[tag_columns(list(sentence.columns), None, None, sentence.where)[0]])
-        encoded, inside = encode_line(task.vocabulary, f"{line}\n")
+        encoded, inside = _encode_line(task.vocabulary, f"{line}\n")
         for name, cells in named_columns(sentence.columns).items():
             columns.setdefault(name, []).extend(cells)
         ids.append(encoded)

@@ -20,7 +20,7 @@ from unspool.layers import Recurrent
 from unspool.tasks.task import Task
 from unspool.tasks.trainable import batched_tokens, device_of
 
-__all__ = ["ExampleSubject", "StreamSubject", "Subject", "Window"]
+__all__ = ["ExampleSubject", "StreamSubject", "Subject", "Window", "named_columns", "spans_of"]
 
 SELECTION, HELD_OUT, UNUSED = 0, 1, -1
 _STRETCHES, _SHORTEST, _STEPS, _WARM_UP = 64, 256, 64, 200
