@@ -32,7 +32,8 @@ __all__ = ["probe"]
 @click.option(
     "--property",
     "of_text",
-    help="Built-in property: depth (open brackets), code-depth, quotes, comment, line-position.",
+    help="Built-in property: depth (open brackets), code-depth, code-parentheses, code-braces, quotes, comment, "
+    "line-position.",
 )
 @click.option("--regex", help="Property: inside a match of this regular expression.")
 @click.option("--column", help="Property: this column of a tag file, or of a classifier's table.")

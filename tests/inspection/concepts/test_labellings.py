@@ -29,27 +29,16 @@ def words(text: str, **fields) -> Passage:
     [
         ("depth", "a(b[c])d", "01122100"),
         ("code-depth", 'f("(")/*(*/{', "011110000001"),
+        ("code-parentheses", "f(a[(b)]{c})", "011122111110"),
+        ("code-braces", "f(a){b[c]{}}", "000011111210"),
         ("quotes", 'a "b\\" c" d', "00111111000"),
-        ("comment", "a/*b*/c//d\ne", "00111000110"[:6] + "00111"[:1] + "011100"[:6]),
+        ("comment", "a/*b*/c//d\ne", "001110001100"),
         ("line-position", "ab\ncd\n\ne", "12312311"),
     ],
 )
 def test_a_property_of_characters(name, text, expected):
     values = property_named(name).values(characters(text))
-    if name == "comment":
-        open_ = "/*b*", "//d"
-        expected = "".join("1" if inside else "0" for inside in marks(text, open_))
     assert "".join(str(int(value)) for value in values) == expected
-
-
-def marks(text: str, regions: tuple[str, ...]) -> list[bool]:
-    """Whether a comment is open after each character: from the second sign of each region on."""
-    inside = [False] * len(text)
-    for region in regions:
-        begin = text.index(region)
-        for place in range(begin + 1, begin + len(region)):
-            inside[place] = True
-    return inside
 
 
 def test_a_comment_in_a_string_is_none():

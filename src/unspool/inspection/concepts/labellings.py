@@ -33,6 +33,7 @@ Kind = Literal["numeric", "binary", "categorical"]
 Values = NDArray[Any]
 
 _QUOTED = re.compile(r"\"(?:\\.|[^\"\\\n]|\n(?!\n))*\"|“[^”]*”", re.S)
+_CLOSING = "closing bracket"
 _MOST_CLASSES = 20
 _FEWEST = 10  # positions with and without a class, in each part of the data
 
@@ -109,11 +110,19 @@ def _in_line(passage: Passage) -> Values:
 PROPERTIES: dict[str, tuple[str, Labelling]] = {
     "depth": (
         "number of open brackets",
-        Labelling("bracket depth", _per_character(depths), "numeric", "closing bracket"),
+        Labelling("bracket depth", _per_character(depths), "numeric", _CLOSING),
     ),
     "code-depth": (
         "number of open brackets of C code, without those in comments and strings",
-        Labelling("bracket depth of code", _per_character(code_depths), "numeric", "closing bracket"),
+        Labelling("bracket depth of code", _per_character(code_depths), "numeric", _CLOSING),
+    ),
+    "code-parentheses": (
+        "the same of parentheses alone",
+        Labelling("parentheses of code", _per_character(lambda text: code_depths(text, "(")), "numeric", _CLOSING),
+    ),
+    "code-braces": (
+        "the same of braces alone",
+        Labelling("braces of code", _per_character(lambda text: code_depths(text, "{")), "numeric", _CLOSING),
     ),
     "quotes": (
         "inside double quotation marks",

@@ -66,8 +66,9 @@ def find_concept(
     Args:
         model: A language model, a classifier or a tagger with recurrent layers, of any cell.
         data: Files or examples in memory, as `evaluate` takes them; for a language model also tag files.
-        labelling: Name of a built-in property (`depth`, `code-depth`, `quotes`, `comment`, `line-position`); a
-            `Labelling`, as from `regex` or `column`; or a function from a text to one value per character or token.
+        labelling: Name of a built-in property (`depth`, `code-depth`, `code-parentheses`, `code-braces`, `quotes`,
+            `comment`, `line-position`); a `Labelling`, as from `regex` or `column`; or a function from a text to one
+            value per character or token.
         tokens: Most tokens to read. Some 5,000 suffice to detect a strong unit; 200,000 place the 95 % interval of an
             R² of 0.3 within about ±0.05.
         alpha: Level of the corrected p value, between 0 and 1.
