@@ -1,16 +1,17 @@
-"""Atomic writes: single files, and sets of files in a folder that change together."""
+"""Atomic writes: single files, appended lines, and sets of files in a folder that change together."""
 
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from unspool.errors import MachineError, UnspoolError
 
@@ -18,6 +19,7 @@ if sys.platform != "win32":
     import fcntl
 
 __all__ = [
+    "append_line",
     "finish_generation",
     "flush_folder",
     "locked",
@@ -51,6 +53,21 @@ def replace_file(path: Path, content: bytes) -> None:
     except OSError as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        raise MachineError(f"{path} can't be written: {error.strerror or error}") from error
+
+
+def append_line(path: Path, record: Mapping[str, Any]) -> None:
+    """Append a JSON object as one line to a file, flushed to disk; make the file if it is missing.
+
+    Raises:
+        MachineError: If the disk is full or refuses.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
         raise MachineError(f"{path} can't be written: {error.strerror or error}") from error
 
 

@@ -161,7 +161,7 @@ def unpacked(content: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     header = json.loads(content[8 : 8 + length])
     numbers = np.frombuffer(content[8 + length :], "<f4")
     arrays = {}
-    for one in header["arrays"]:
+    for one in header["numbers"]:
         count = int(np.prod(one["shape"]))
         arrays[one["name"]] = numbers[one["begin"] : one["begin"] + count].reshape(one["shape"])
     assert sum(array.size for array in arrays.values()) == len(numbers)

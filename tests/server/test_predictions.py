@@ -54,7 +54,7 @@ def test_traces_equal_those_of_the_task_to_the_bit(live, tasks, name):
         np.testing.assert_array_equal(arrays[place], array)
         assert array.dtype == np.float32
     for part in ("tokens", "prediction", "notes"):
-        assert header[part] == json.loads(answer.body)[part]
+        assert header["trace"][part] == json.loads(answer.body)[part]
     if name not in ("assistant", "context"):
         assert arrays
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from functools import cache
 from html import escape
 from importlib.resources import files
 from typing import Any
@@ -21,22 +22,22 @@ from unspool.inspection.overview import columns, extent, legend, lookups, scale,
 from unspool.inspection.trace import Trace, visible
 from unspool.inspection.words import lines_of
 
-__all__ = ["page"]
+__all__ = ["content_of", "page"]
 
 
 def page(trace: Trace) -> str:
     """Return the HTML page of a trace; it loads nothing from the network."""
-    here = files("unspool.inspection")
-    script = here.joinpath("page.js").read_text(encoding="utf-8")
+    script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     title = " ".join(map(visible, trace.tokens))
     parts = {
         "%SCRIPT_HASH%": f"sha256-{digest}",
         "%TITLE%": escape(title if len(title) <= 80 else title[:79] + "…"),
+        "%STYLE%": _static("theme.css"),
         "%SCRIPT%": script,
-        "%DATA%": _json(_content(trace)),
+        "%DATA%": _json(content_of(trace)),
     }
-    template = here.joinpath("page.html").read_text(encoding="utf-8")
+    template = _static("page.html")
     pieces: list[str] = []
     for part, text in sorted(parts.items(), key=lambda item: template.index(item[0])):
         before, template = template.split(part, 1)
@@ -44,20 +45,40 @@ def page(trace: Trace) -> str:
     return "".join([*pieces, template])
 
 
-def _content(trace: Trace) -> dict[str, Any]:
+@cache
+def _script() -> str:
+    """Return the modules of the page as one script; a module that stands alone can't import others."""
+    modules = "".join(_static(name) for name in ("dom.js", "heatmap.js", "trace_view.js", "saved_page.js"))
+    return "".join(
+        line for line in modules.splitlines(keepends=True) if not line.startswith(("import ", '"use strict"'))
+    )
+
+
+@cache
+def _static(name: str) -> str:
+    return files("unspool.inspection").joinpath("static", name).read_text(encoding="utf-8")
+
+
+def content_of(trace: Trace, *, values: bool = True) -> dict[str, Any]:
+    """Return what a page draws: the trace with the columns, sentences and legends of its views.
+
+    Args:
+        trace: The trace.
+        values: Whether arrays and maps hold their values, as base64 of little-endian float32.
+    """
     return {
         "model": trace.model,
         "notes": trace.notes,
         "tokens": [visible(token) for token in trace.tokens],
         "prediction": _prediction(trace),
-        "maps": [_map(name, matrix) for name, matrix in trace.maps.items()],
+        "maps": [_map(name, matrix, values) for name, matrix in trace.maps.items()],
         "places": [_place(trace, place) for place in trace.places],
-        "arrays": [_array(trace, name) for name in trace.arrays],
-        "written": None if trace.written is None else _content(trace.written),
+        "arrays": [_array(trace, name, values) for name in trace.arrays],
+        "written": None if trace.written is None else content_of(trace.written, values=values),
     }
 
 
-def _map(name: str, matrix: Map) -> dict[str, Any]:
+def _map(name: str, matrix: Map, values: bool) -> dict[str, Any]:
     low, high = extent(matrix.values)
     return {
         "name": name,
@@ -66,7 +87,7 @@ def _map(name: str, matrix: Map) -> dict[str, Any]:
         "low": low,
         "high": high,
         "lookups": lookups(matrix),
-        "data": base64.b64encode(matrix.values.astype("<f4").tobytes()).decode(),
+        **_data(matrix.values, values),
     }
 
 
@@ -80,11 +101,14 @@ def _place(trace: Trace, place: str) -> dict[str, Any]:
     }
 
 
-def _array(trace: Trace, name: str) -> dict[str, Any]:
+def _array(trace: Trace, name: str, values: bool) -> dict[str, Any]:
     array = trace.array(name)
     low, high = scale(name.rpartition(" / ")[2], array)
-    data = base64.b64encode(array.astype("<f4").tobytes()).decode()
-    return {"name": name, "units": array.shape[1], "low": low, "high": high, "data": data}
+    return {"name": name, "units": array.shape[1], "low": low, "high": high, **_data(array, values)}
+
+
+def _data(array: NDArray[np.float32], values: bool) -> dict[str, str]:
+    return {"data": base64.b64encode(array.astype("<f4").tobytes()).decode()} if values else {}
 
 
 def _prediction(trace: Trace) -> dict[str, Any]:
@@ -98,7 +122,7 @@ def _prediction(trace: Trace) -> dict[str, Any]:
     return {
         "shown": bool(rest or ranked or label is not None or labels is not None),
         "labels": [str(name) for name in (labels if isinstance(labels, list) else [label]) if name is not None],
-        "probabilities": ranked[:50],
+        "probabilities": [[visible(name), value] for name, value in ranked[:50]],
         "tags": [str(tag) for tag in trace.prediction.get("tags", ())],
         "perToken": per_token,
         "others": [line for key, value in rest.items() for line in lines_of(key, value)],

@@ -77,9 +77,14 @@ class EncoderDecoder(nn.Module):
 
     # Encoder
 
-    def encode(self, source: Tokens) -> Memory:
-        """Encode sources, int64 (source time, batch)."""
-        vectors = self.input_dropout(self.source(source))
+    def encode(self, source: Tokens, vectors: Tensor | None = None) -> Memory:
+        """Encode sources, int64 (source time, batch).
+
+        Args:
+            source: The sources.
+            vectors: Embedded sources, (source time, batch, features), in place of the model's own embedding of them.
+        """
+        vectors = self.input_dropout(self.source(source)) if vectors is None else vectors
         mask = source.mask.transpose(0, 1)
         if self.encoder is None:
             states, final = vectors, None
@@ -90,8 +95,8 @@ class EncoderDecoder(nn.Module):
         else:
             states, final = self.encoder(vectors, source.lengths).outputs, None
             summary = _mean(states, source.lengths)
-        vectors = vectors.transpose(0, 1) if self.encoder is None else None
-        return Memory(states.transpose(0, 1), mask, summary, final, vectors)
+        read = vectors.transpose(0, 1) if self.encoder is None else None
+        return Memory(states.transpose(0, 1), mask, summary, final, read)
 
     # Step by step
 
@@ -106,6 +111,21 @@ class EncoderDecoder(nn.Module):
         """Read one unit per target, (batch,); return the next log-probabilities, (batch, vocabulary), and the state."""
         outputs, state = self._step(ids, state)
         return self.softmax.log_probabilities(self._read_out(outputs)), state
+
+    def after(self, prefixes: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """Run the decoder over whole prefixes, in place of one step after another.
+
+        Args:
+            prefixes: Target units so far, with the start symbol, (time, batch).
+            memory: The encoded sources.
+
+        Returns:
+            Log-probabilities of the next unit, (batch, vocabulary), and the attention of the last step, (batch, source
+            time), or None.
+        """
+        decoded = self._teacher_forcing(prefixes, memory, need_weights=True)
+        scores = self.softmax.log_probabilities(self._read_out(decoded.outputs)[-1])
+        return scores, None if decoded.attention is None else decoded.attention[-1]
 
     def _step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self.target.word_dropout is not None:
@@ -122,9 +142,9 @@ class EncoderDecoder(nn.Module):
 
     # Teacher forcing and loss
 
-    def forward(self, batch: Paired) -> Forced:
-        """Return log-probabilities of the targets, and attention weights of each step."""
-        memory = self.encode(batch.source)
+    def forward(self, batch: Paired, vectors: Tensor | None = None) -> Forced:
+        """Return log-probabilities of the targets, and attention weights of each step; `vectors` as in `encode`."""
+        memory = self.encode(batch.source, vectors)
         if self.latent is not None:
             memory = self.latent.expected(memory)
         decoded = self._teacher_forcing(batch.inputs, memory, need_weights=True)

@@ -71,6 +71,7 @@ def info(state: ServerState) -> dict[str, Any]:
     limits.pop("token")
     return {
         "models": [one.record() for one in state.models.by_name.values()],
+        "runs": state.runs.count > 0,
         "loading": not state.models.loaded and state.thread.failure is None,
         "failure": state.failure_sentence(),
         "limits": limits,
@@ -112,9 +113,11 @@ async def trace(request: Request) -> Response:
         from unspool.inspection.wire import pack
 
         form: Callable[[Any], bytes] = pack if body.form == "binary" else FORMATS[".json"]
-        return [form(served.task.trace(value)) for value in values]
+        options = {"edits": body.edits} if body.edits else {}
+        return [form(served.task.trace(value, **options)) for value in values]
 
-    call = state.thread.call((served.name, "trace", body.form), [body.input], run)
+    key = object() if body.edits else (served.name, "trace", body.form)
+    call = state.thread.call(key, [body.input], run)
     (content,) = await unless_gone(request, call, state.settings.max_seconds)
     kind = "application/octet-stream" if body.form == "binary" else "application/json"
     return Response(content, media_type=kind)

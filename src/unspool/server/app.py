@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -16,16 +16,24 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from unspool.errors import UnspoolError
-from unspool.server import api, openai_api, pages
+from unspool.server import api, concepts, corrections, inside, openai_api, pages, runs
 from unspool.server.faults import ApiError, error_response, json_response
 from unspool.server.guard import App, Guard
 from unspool.server.openapi import Operation, openapi
 from unspool.server.schemas import (
     AdvanceRequest,
     ChatRequest,
+    CompareRequest,
     CompletionRequest,
+    ConceptRequest,
+    CorrectRequest,
+    DisagreeRequest,
     ForkRequest,
+    ForkTextRequest,
     GenerateRequest,
+    GradientsRequest,
+    GraphRequest,
+    NameUnitRequest,
     Prediction,
     PredictRequest,
     SessionRequest,
@@ -64,7 +72,7 @@ async def _metrics(request: Request) -> Response:
 
 async def _openapi(request: Request) -> Response:
     """Return this description."""
-    return json_response(openapi(OPERATIONS))
+    return json_response(openapi(request.app.state.operations))
 
 
 OPERATIONS = (
@@ -74,6 +82,16 @@ OPERATIONS = (
     Operation("GET", "/api/info", _info),
     Operation("POST", "/api/predict", api.predict, PredictRequest, Prediction),
     Operation("POST", "/api/trace", api.trace, TraceRequest),
+    Operation("GET", "/api/runs", runs.list_runs, studio=True),
+    Operation("GET", "/api/runs/{name:path}", runs.show_run, studio=True),
+    Operation("POST", "/api/fork", inside.fork, ForkTextRequest),
+    Operation("POST", "/api/gradients", inside.gradients, GradientsRequest),
+    Operation("POST", "/api/compare", inside.compare, CompareRequest),
+    Operation("POST", "/api/disagreements", inside.disagree, DisagreeRequest, studio=True),
+    Operation("POST", "/api/concepts", concepts.find, ConceptRequest, studio=True),
+    Operation("POST", "/api/units", concepts.name_unit, NameUnitRequest, studio=True),
+    Operation("POST", "/api/graph", inside.graph, GraphRequest),
+    Operation("POST", "/api/correct", corrections.correct, CorrectRequest, studio=True),
     Operation("POST", "/api/generate", api.generate, GenerateRequest, Written),
     Operation("POST", "/api/sessions", api.open_session, SessionRequest, SessionState),
     Operation("GET", "/api/sessions/{id}", api.show_session, None, SessionState),
@@ -107,20 +125,21 @@ def application(state: ServerState, port: int, *, load: Callable[[], None], stud
         sweeping.cancel()
         await asyncio.to_thread(state.thread.stop)
 
-    routes = _routes(state)
+    operations = [one for one in OPERATIONS if studio or not one.studio]
+    routes = _routes(state, operations)
     if studio:
         routes += pages.routes()
     handlers: dict[Any, Any] = {HTTPException: _http_error, Exception: _unexpected}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
     app.router.redirect_slashes = False
-    app.state.unspool = state
+    app.state.unspool, app.state.operations = state, operations
     return Guard(app, state.settings, port, lambda: state.draining)
 
 
-def _routes(state: ServerState) -> list[Route]:
+def _routes(state: ServerState, operations: Sequence[Operation]) -> list[Route]:
     """Return one route per path, so that a wrong method learns of all methods."""
     by_path: dict[str, dict[str, Handler]] = {}
-    for one in OPERATIONS:
+    for one in operations:
         by_path.setdefault(one.path, {})[one.method] = _measured(one.handler, one.path, state)
     return [Route(path, _dispatching(handlers), methods=list(handlers)) for path, handlers in by_path.items()]
 

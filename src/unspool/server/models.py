@@ -53,6 +53,7 @@ class Served:
         summary = "" if self.task is None else self.task.record.network.get("summary", "") if self.task.record else ""
         return {
             "name": self.name,
+            "folder": str(self.folder),
             "task": self.entry.name,
             "summary": summary,
             "loaded": self.task is not None,

@@ -10,9 +10,17 @@ __all__ = [
     "AdvanceRequest",
     "ChatMessage",
     "ChatRequest",
+    "CompareRequest",
     "CompletionRequest",
+    "ConceptRequest",
+    "CorrectRequest",
+    "DisagreeRequest",
     "ForkRequest",
+    "ForkTextRequest",
     "GenerateRequest",
+    "GradientsRequest",
+    "GraphRequest",
+    "NameUnitRequest",
     "PredictRequest",
     "Prediction",
     "SessionRequest",
@@ -57,8 +65,100 @@ class TraceRequest(_Request, kw_only=True):
 
     input: Any
     """One input, as in `/api/predict`."""
+    edits: list[Any] = []
+    """Edits of the run, as in `/api/fork`."""
     form: Annotated[str, Meta(pattern="^(json|binary)$")] = "json"
     """`json`, the form of trace files; `binary`, a header of JSON and the arrays as float32."""
+
+
+class ForkTextRequest(_Request, kw_only=True):
+    """Run one input without and with edits."""
+
+    input: Any
+    """One input, as in `/api/predict`."""
+    edits: list[Any] = []
+    """Edits of the fork: lines such as `layer 1 / forget[3,7] = 0 @ 2`, or objects."""
+    base: list[Any] = []
+    """Edits of both runs, for a fork of a fork."""
+    length: Count = 0
+    """Number of units to write after the input, in both runs; language models alone."""
+    temperature: Annotated[float, Meta(ge=0, le=1000)] = 1.0
+    seed: Seed = 0
+
+
+class GradientsRequest(_Request, kw_only=True):
+    """Measure gradients through time on one input."""
+
+    input: Any
+    """One input, as in `/api/predict`."""
+    target: Any = None
+    """Label or output that the losses score; the model's own prediction if omitted."""
+    loss_at: Annotated[int, Meta(ge=0)] | None = None
+    """Position of a single loss, from 0; all if omitted."""
+    truncation: Annotated[int, Meta(ge=1)] | None = None
+    """Length of truncated backpropagation to compare with, in steps."""
+    jacobians: bool = True
+    """Whether to compute the largest singular values of the steps too."""
+
+
+class ConceptRequest(_Request, kw_only=True):
+    """Find the unit that tracks a property of a text."""
+
+    text: str
+    """The data: a text for a language model, labelled lines or a tag file for other models."""
+    suffix: Annotated[str, Meta(pattern=r"^\.(txt|tsv|csv|jsonl|conll|conllu)$")] = ".txt"
+    """Form of the data, as the suffix of a file."""
+    property: str | None = None
+    """A built-in property: depth, code-depth, quotes, comment, line-position."""
+    regex: str | None = None
+    """The property: inside a match of this regular expression."""
+    column: str | None = None
+    """The property: a column of the data."""
+    tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 50_000
+    """Most tokens to read."""
+    ablate: bool = True
+    """Whether to clamp the unit and compare with random units."""
+
+
+class CompareRequest(_Request, kw_only=True):
+    """Compare two models or two texts."""
+
+    input: Any
+    """One input, as in `/api/predict`."""
+    other: str | None = None
+    """Name of the other model; the same if omitted."""
+    other_input: Any = None
+    """The other text; the same if omitted."""
+
+
+class DisagreeRequest(_Request, kw_only=True):
+    """Find where two models disagree."""
+
+    other: str
+    """Name of the other model."""
+    text: str
+    """Labelled data, in a form that the models were trained on; a text for language models."""
+    suffix: Annotated[str, Meta(pattern=r"^\.(txt|tsv|csv|jsonl|conll|conllu)$")] = ".tsv"
+    """Form of the data, as the suffix of a file."""
+    most: Annotated[int, Meta(ge=1, le=1000)] = 50
+    """Maximum number of examples in the answer."""
+
+
+class NameUnitRequest(_Request, kw_only=True):
+    """Name a unit of a model."""
+
+    array: str
+    """Array of states, such as `layer 1 / c`."""
+    unit: Annotated[int, Meta(ge=0)]
+    """Index of the unit, from 0."""
+    name: Annotated[str, Meta(min_length=1, max_length=60)]
+
+
+class GraphRequest(_Request, kw_only=True):
+    """Draw the network."""
+
+    input: Any = None
+    """One input over which the cells are unrolled; folded only if omitted."""
 
 
 class _Sampling(_Request, kw_only=True):
@@ -130,6 +230,13 @@ class SessionState(Struct):
     seed: int
     expires: float
     """Seconds until the session ends without use."""
+
+
+class CorrectRequest(_Request, kw_only=True):
+    """Correct an assistant: the right answer to a question."""
+
+    question: Annotated[str, Meta(min_length=1, max_length=10_000)]
+    answer: Annotated[str, Meta(min_length=1, max_length=10_000)]
 
 
 class ChatMessage(Struct, kw_only=True):

@@ -8,8 +8,9 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import uvicorn
@@ -54,12 +55,15 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def prepare(served: list[Served], settings: ServerSettings) -> tuple[ServerState, socket.socket, str]:
+def prepare(
+    served: list[Served], settings: ServerSettings, runs: Sequence[Path] = ()
+) -> tuple[ServerState, socket.socket, str]:
     """Open the socket of a server.
 
     Args:
         served: The models.
         settings: Address, access and limits; an address that others reach gets a random token if it has none.
+        runs: Folders of training runs to watch.
 
     Returns:
         The shared state, the open socket, and the address for a browser, with the token in its fragment.
@@ -74,7 +78,7 @@ def prepare(served: list[Served], settings: ServerSettings) -> tuple[ServerState
     host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     fragment = f"#token={settings.token}" if settings.token else ""
-    return ServerState(Models(served), settings), listener, f"http://{host}:{port}/{fragment}"
+    return ServerState(Models(served), settings, runs), listener, f"http://{host}:{port}/{fragment}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -116,6 +120,7 @@ def build(
     studio: bool,
     device: str = "cpu",
     on_start: Callable[[], None] = lambda: None,
+    load: Callable[[], None] | None = None,
 ) -> uvicorn.Server:
     """Return a server that `run` runs; its attribute `should_exit` ends it.
 
@@ -125,10 +130,11 @@ def build(
         studio: Whether to serve the studio's pages.
         device: Device of the models.
         on_start: Called when the server listens.
+        load: Loads the models, in their thread; `load_models` if omitted.
     """
     port = listener.getsockname()[1]
     config = uvicorn.Config(
-        application(state, port, load=lambda: load_models(state.models, device), studio=studio),
+        application(state, port, load=load or (lambda: load_models(state.models, device)), studio=studio),
         http=cast(Any, partial(Connection, settings=state.settings)),
         ws="none",
         loop="asyncio",

@@ -24,6 +24,8 @@ class ServerSettings(Settings):
     """Secret that API requests must send as `Authorization: Bearer`; a random one where a token is required."""
     names: str = ""
     """Further host names, with commas between, under which clients may call this server, as behind a proxy."""
+    corrections: str = ""
+    """File to which corrected answers of an assistant are appended as JSON lines, to train on; none if empty."""
     max_body: PositiveInt = 8_000_000
     """Maximum size of a request, in bytes."""
     max_items: PositiveInt = 1_000

@@ -15,6 +15,7 @@ from unspool.data import DataSource, Layout
 from unspool.data import Reader as DataReader
 from unspool.engine import explain
 from unspool.errors import UsageError, option
+from unspool.inspection.unit_names import UnitName
 from unspool.layers import Recurrent
 from unspool.models import AttentiveDecoder
 from unspool.settings import Settings, dotted_names, make
@@ -77,6 +78,8 @@ class Trainable(ABC, Generic[E, F]):
         """Folder for large temporary files during training."""
         self._home: Path | None = None
         """Folder that the task was loaded from, trained into or saved into."""
+        self._unit_names: tuple[UnitName, ...] = ()
+        """Units with names; see `Task.name_unit`."""
 
     def _spell_cell(self, options: Mapping[str, object] | None) -> None:
         """Normalise the cell name in the settings (`LSTM` becomes `lstm`), and add the cell's options."""
@@ -114,6 +117,10 @@ class Trainable(ABC, Generic[E, F]):
     @abstractmethod
     def _score(self, model: nn.Module, examples: E) -> dict[str, float]:
         """Score a network on held-out data."""
+
+    def _samples(self, model: nn.Module, examples: E) -> list[dict[str, str]]:
+        """Return samples of the network's output for the log of a training; none for tasks that write no text."""
+        return []
 
     def _start(self, examples: E) -> None:
         """Set the initial weights that depend on the training data, in a new network."""
@@ -170,6 +177,7 @@ class Trainable(ABC, Generic[E, F]):
 
     def _learn(self, examples: E) -> None:
         """Learn vocabularies and labels from training data."""
+        self._unit_names = ()
         self._fitted = self.fitted_type.learn(examples, self.settings)
 
     def _make_network(self) -> nn.Module:

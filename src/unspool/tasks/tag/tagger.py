@@ -22,14 +22,20 @@ from unspool.data import (
     evaluation_batches,
     read_unlabelled,
 )
+from unspool.errors import UsageError
 from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
+from unspool.inspection.edits import Edits
+from unspool.inspection.fork import Outcomes
 from unspool.layers import LinearChainCRF, initialize
 from unspool.models import TaggerModel
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import accuracy
 from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.tag.data import TaggedExamples, column_names, open_data
 from unspool.tasks.tag.fitted import FittedTagger
 from unspool.tasks.tag.most_frequent_tag_baseline import MostFrequentTag
@@ -50,6 +56,8 @@ if TYPE_CHECKING:
     from unspool.tasks.tag.keywords import TaggerKeywords
 
 __all__ = ["Tagger", "Tagging"]
+
+_IMPOSSIBLE = -1e9  # a score that leaves no probability, yet stays finite in float32
 
 
 class Tagging(NamedTuple):
@@ -283,23 +291,81 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
                 probabilities[place] = [float(shares[step, column, tag]) for step, tag in enumerate(ids)]
         return probabilities
 
-    def trace(self, text: str | list[str]) -> Trace:
+    def _questions(self, examples: TaggedExamples) -> Questions:
+        return Questions(examples.words, [" ".join(tags) for tags in examples.tags], examples.where)
+
+    def trace(self, text: str | list[str], edits: Edits = ()) -> Trace:
         """Tag one sentence, a text or a list of words, and return the recorded intermediate values.
+
+        Args:
+            text: The sentence.
+            edits: Changes of gates, states, attention and tokens during the run.
 
         Raises:
             DataError: If the sentence has no word.
-            UsageError: If `text` is not a single sentence, or the model has not been trained.
+            UsageError: If `text` is not a single sentence, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
+        if edits:
+            return self._edited_trace(text, edits)
         self._one_text(text)
         words = self._split(text)
         examples = self.fitted.input.encode_sentences([words], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
-        scores, arrays, notes = self._recorded(lambda: self.model(tokens))
+        attention = AttentionRecording(self.model.encoder, words)
+        with attention.watch():
+            scores, arrays, notes = self._recorded(lambda: self.model(tokens))
         arrays["output / score"] = scores[:, 0].float().cpu().numpy()
-        result = self._tagged([words])[0]
+        with self._plain_loop():
+            result = self._tagged([words])[0]
         prediction = {"tags": result.tags, "tag_probabilities": result.probabilities}
-        return Trace(tuple(words), arrays, prediction, self._summary(), notes)
+        maps = attention.maps() | self._memory_maps(arrays, words)
+        return Trace(tuple(words), arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
+
+    @torch.no_grad()
+    def _outcomes(self, text: str | list[str]) -> Outcomes:
+        """Return the distribution of the tags at each word."""
+        examples = self.fitted.input.encode_sentences([self._split(text)], ["text"])
+        shares = self.model.probabilities(examples.batch(np.array([0])).to(device_of(self.model)))[:, 0]
+        shares = shares.double().cpu()
+        return Outcomes(shares.numpy(), shares.log().numpy(), self.fitted.labels.name)
+
+    def _text_losses(self, text: Any, target: Any) -> TextLosses:
+        """Return -log p of each tag; with a conditional random field, of its marginal probability."""
+        self._one_text(text, "gradients")
+        words, model = self._split(text), self.model
+        examples = self.fitted.input.encode_sentences([words], ["text"])
+        tokens: Any = examples.batch(np.array([0])).to(device_of(model))
+        labels = self._decode(model, examples)[0] if target is None else self._inner(list(target), len(words))
+        targets = torch.tensor(self.fitted.labels.ids(labels).tolist(), dtype=torch.int64, device=device_of(model))
+        with torch.no_grad():
+            inputs = model.embedding(tokens)
+
+        def losses(copies: Tensor, rows: Tensor) -> Tensor:
+            lengths = tokens.lengths.expand(len(rows))
+            scores, columns = model.output(model.encoder(copies, lengths).outputs), torch.arange(len(rows))
+            columns = columns.to(scores.device)
+            if model.crf is None:
+                chosen: Tensor = scores[rows, columns].log_softmax(-1).gather(1, targets[rows].unsqueeze(1))
+                return -chosen[:, 0]
+            others = torch.ones_like(scores, dtype=torch.bool)
+            others[rows, columns, targets[rows]] = False
+            others &= (torch.arange(len(scores), device=scores.device)[:, None] == rows).unsqueeze(-1)
+            limited = model.crf.log_partition(scores.masked_fill(others, _IMPOSSIBLE), lengths)
+            difference: Tensor = model.crf.log_partition(scores, lengths) - limited
+            return difference
+
+        names = [f"{word}/{tag}" for word, tag in zip(words, self.fitted.outer(labels), strict=True)]
+        return TextLosses(inputs, losses, words, names, range(len(words)))
+
+    def _inner(self, tags: list[str], count: int) -> list[str]:
+        """Convert tags to the labels of the network."""
+        if len(tags) != count or not all(isinstance(tag, str) for tag in tags):
+            raise UsageError(f"target has {len(tags)} tags; expected a list of one tag for each of {count} words")
+        labels: list[str] = self.fitted.inner(tags)
+        if strange := [label for label in labels if label not in self.fitted.labels]:
+            raise UsageError(f"there is no tag {strange[0]!r}; the model has {', '.join(self.classes_)}")
+        return labels
 
 
 def _mask(allowed: NDArray[np.bool_]) -> Tensor:

@@ -26,12 +26,17 @@ from unspool.decoding import DecodingSettings, Hypothesis, decode, stream, strea
 from unspool.decoding.sampling import seeded
 from unspool.errors import SettingError
 from unspool.inspection import Trace
+from unspool.inspection.edits import Edits
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
+from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
+from unspool.tasks.parts.pair_editing import PrefixSteps, is_edited, parts_of_pair
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
 from unspool.tasks.translate.data import PairExamples, open_data
@@ -45,6 +50,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Translation", "Translator"]
 
+_SAMPLES = 3  # translations in the log of each validation
 _LONGEST = 512  # maximum source length in units; longer sources are truncated
 
 
@@ -187,6 +193,15 @@ class Translator(Task[PairExamples, FittedTranslator]):
             scores["bleu"] = corpus_bleu(outputs, references, self.settings.tokenization)
         return scores
 
+    def _samples(self, model: nn.Module, examples: PairExamples) -> list[dict[str, str]]:
+        """Translate the first held-out sources, greedily."""
+        sources, references = examples.sources[:_SAMPLES], examples.targets[:_SAMPLES]
+        outputs = self._outputs(model, sources, DecodingSettings(search="greedy"))
+        return [
+            {"input": source, "output": output, "right": reference}
+            for source, output, reference in zip(sources, outputs, references, strict=True)
+        ]
+
     def _final_score(self, model: nn.Module, examples: PairExamples) -> dict[str, float]:
         sources, references = self._grouped(examples)
         outputs = self._outputs(model, sources, self.settings.decoding.replace(best=1))
@@ -235,9 +250,10 @@ class Translator(Task[PairExamples, FittedTranslator]):
         for places, batch in evaluation_batches(Examples(sources), batch_tokens=budget):
             assert isinstance(batch, Tokens)
             tokens = batch.to(model_device)
+            steps = PrefixSteps(model) if is_edited(model) else model
             hypotheses = decode(
-                model,
-                self._started(model, tokens),
+                steps,
+                self._started(steps, tokens),
                 settings=decoding,
                 max_lengths=self._limits(tokens.lengths, forced),
                 forbidden=self._forbidden(model_device),
@@ -249,13 +265,16 @@ class Translator(Task[PairExamples, FittedTranslator]):
                 outputs[place] = best
         return outputs
 
+    def _parts(self) -> Parts:
+        return parts_of_pair(self.model)
+
     def _limits(self, lengths: Tensor, forced: int) -> Tensor:
         """Return the maximum output lengths for some source lengths, by the length ratio in training."""
         limits = (lengths * self.fitted.lengths.ratio + 10).long() + forced
         return limits.clamp(max=most_written(self.settings.network))
 
     @torch.no_grad()
-    def _started(self, model: EncoderDecoder, tokens: Tokens) -> Any:
+    def _started(self, model: EncoderDecoder | PrefixSteps, tokens: Tokens) -> Any:
         return model.start(tokens)
 
     def _forbidden(self, device: torch.device) -> Tensor:
@@ -405,18 +424,27 @@ class Translator(Task[PairExamples, FittedTranslator]):
         """Format a unit for people."""
         return vocabulary.decode([id]) or vocabulary.unit(id)
 
-    def trace(self, text: str) -> Trace:
+    def _questions(self, examples: PairExamples) -> Questions:
+        return Questions(examples.sources, examples.targets, examples.where)
+
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Translate one text and return the recorded values of encoder and decoder, with attention maps.
 
         The values come from one forward pass over the source and the whole output (see `trace_of_pair`). `written`
         holds those of the decoder, at each output unit and the end.
 
+        Args:
+            text: The text.
+            edits: Changes of gates, states, attention and units. The decoder searches for its output with them.
+
         Raises:
             DataError: If the text contains no unit.
-            UsageError: If `text` is not a single text, or the model has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
+        if edits:
+            return self._edited_trace(text, edits)
         sources = Sequences.of(ids[:_LONGEST] for ids in self.fitted.encode_sources([text], ["text"]))
         hypotheses = self._write(self.model, sources, self.settings.decoding)[0]
         result = self._translation(text, hypotheses)
@@ -429,3 +457,32 @@ class Translator(Task[PairExamples, FittedTranslator]):
             prediction={"translation": result.translation},
             summary=self._summary(),
         )
+
+    def _text_losses(self, text: Any, target: Any) -> TextLosses:
+        """Return -log p of each unit of the output and of its end, if complete, as functions of the embedded source."""
+        self._one_text(text, "gradients")
+        model = self.model
+        sources = Sequences.of(ids[:_LONGEST] for ids in self.fitted.encode_sources([text], ["text"]))
+        if target is None:
+            best = self._write(model, sources, self.settings.decoding)[0][0]
+            ids, ends = list(best.ids), best.finished
+        else:
+            ids, ends = self.target_vocabulary.encode(target), True
+        pair = PairedExamples(sources, Sequences.of([np.array(ids, np.int64)])).batch(np.array([0]))
+        pair = pair.to(device_of(model))
+        with torch.no_grad():
+            inputs = model.source(pair.source)
+
+        def losses(copies: Tensor, rows: Tensor) -> Tensor:
+            batch = Paired(*(_repeated(side, len(rows)) for side in (pair.source, pair.target)))
+            scores: Tensor = model(batch, copies).log_probabilities
+            return -scores[rows, torch.arange(len(rows), device=rows.device)]
+
+        units = self.source_vocabulary.encode_with_offsets(text).units[:_LONGEST]
+        names = [self.target_vocabulary.unit(id) for id in ids]
+        return TextLosses(inputs, losses, units, [*names, ""] if ends else names, None)
+
+
+def _repeated(tokens: Tokens, times: int) -> Tokens:
+    """Return a batch of copies of one sequence; the copies need no characters."""
+    return Tokens(tokens.ids.expand(-1, times), tokens.lengths.expand(times))

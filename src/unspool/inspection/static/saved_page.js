@@ -1,0 +1,20 @@
+// A saved page: one trace, with the state of the view in memory.
+"use strict";
+import {drawTrace} from "./trace_view.js";
+
+const trace = JSON.parse(document.getElementById("trace").textContent), root = document.getElementById("view");
+let state = {}, view = null;
+
+function draw() {
+  view = drawTrace(root, trace, state, (part) => { state = {...state, ...part}; draw(); });
+}
+
+function theme(name) {
+  document.documentElement.dataset.theme = name;
+  draw();
+}
+
+document.getElementById("model").textContent = trace.model || "A trace";
+document.getElementById("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
+addEventListener("resize", () => view?.redraw());
+theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");

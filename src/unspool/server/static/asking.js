@@ -1,0 +1,20 @@
+// The line in which a person types a text, shared by the views.
+"use strict";
+import {make} from "./inspection/dom.js";
+
+const EXAMPLES = {classify: "not a dull moment", tag: "The cat sat on the mat .", write: "It was a ", translate: "a dog runs", answer: "how do i begin", read: "Mary went to the garden. Where is Mary?"};
+
+/**
+ * A text field with a button; Enter runs, Shift+Enter makes a new line.
+ *
+ * @param app The studio.
+ * @param run Called with the text.
+ * @param buttons Further buttons.
+ */
+export function asking(app, run, buttons = [], label = "Run") {
+  const field = make("textarea", {"aria-label": "text", placeholder: `${EXAMPLES[app.model.task] ?? "a text"}  (press / to type, Enter to run)`, rows: 1, spellcheck: "false"});
+  const submit = () => { if (field.value.trim() || app.model.writes) run(field.value); };
+  field.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); submit(); } });
+  const node = make("div", {class: "ask"}, field, make("button", {type: "button", class: "primary", onclick: submit}, label), buttons);
+  return {node, field};
+}

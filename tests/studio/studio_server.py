@@ -1,0 +1,54 @@
+"""A studio in a thread of this process, with small models that are trained in seconds."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from unspool import Assistant, Cell, Classifier, LanguageModel
+from unspool.server.models import Served
+from unspool.server.serving import build, prepare, run
+from unspool.server.settings import ServerSettings
+from unspool.tasks.catalog import TASKS
+
+__all__ = ["running_studio", "small_models"]
+
+TEXTS = ["the flights was late", "a plane were early", "the crew of the plane was tired", "two flights were full"] * 6
+LABELS = ["one", "many", "one", "many"] * 6
+NOVEL = "".join(f"The {noun} {verb} home.\n" for noun in ("cat", "dog", "old fox") for verb in ("ran", "went")) * 20
+
+
+def small_models(folder: Path, cell: type[Cell[Any]]) -> dict[str, Any]:
+    """Train a classifier, one with a custom cell, a character language model and an assistant; save them in a folder."""
+    common = {"epochs": 2, "threads": 1, "seed": 3, "plan": False}
+    small = {"hidden": 9, "embedding": 6, "ngrams": False}
+    pairs = [("how do i begin", "Unpack it."), ("where is the cable", "In the box."), ("who made it", "We did.")]
+    questions, answers = map(list, zip(*pairs, strict=True))
+    tasks: dict[str, Any] = {
+        "gru": Classifier(cell="gru", bidirectional=True, **small, **common).fit(TEXTS, LABELS),
+        "own": Classifier(cell=cell, bidirectional=False, **small, **common).fit(TEXTS, LABELS),
+        "writer": LanguageModel(cell="lstm", hidden=12, embedding=8, batch_size=4, steps=20, **common).fit([NOVEL]),
+        "helper": Assistant(epochs=3, threads=1, seed=3).fit(questions, answers),
+    }
+    for name, task in tasks.items():
+        task.save(folder / name)
+    return tasks
+
+
+@contextmanager
+def running_studio(tasks: dict[str, Any], folder: Path, settings: ServerSettings) -> Iterator[str]:
+    """Serve loaded models with the studio's pages; yields the address."""
+    served = [Served(name, folder / name, TASKS[task.name], task=task) for name, task in tasks.items()]
+    state, listener, address = prepare(served, settings)
+    listening = threading.Event()
+    server = build(state, listener, studio=True, on_start=listening.set, load=lambda: None)
+    thread = threading.Thread(target=run, args=(server, state, listener), daemon=True)
+    thread.start()
+    assert listening.wait(20)
+    yield address
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
