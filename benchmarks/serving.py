@@ -32,7 +32,7 @@ from unspool.engine import Stepper
 from unspool.tasks import load
 
 PORT = 8391
-WORDS = "the keys to cabinet old boat is red are near small house of a river and cold".split()
+WORDS = ("the", "keys", "to", "cabinet", "old", "boat", "is", "red", "are", "near", "small", "house", "of", "a", "cold")
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import socket
@@ -100,6 +101,40 @@ def ask(
     connection.request(method, path, content, {**kind, **(headers or {})})
     response = connection.getresponse()
     return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+
+
+class Caller:
+    """One connection of asyncio that asks one request after the other."""
+
+    def __init__(self, live: Live, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._live, self._reader, self._writer = live, reader, writer
+
+    @classmethod
+    async def connect(cls, live: Live) -> Caller:
+        return cls(live, *await asyncio.open_connection("127.0.0.1", live.port))
+
+    async def ask(self, method: str, path: str, body: Any = None) -> Answer:
+        content = b"" if body is None else json.dumps(body).encode()
+        head = f"{method} {path} HTTP/1.1\r\nHost: {self._live.host}\r\nContent-Type: application/json\r\n"
+        self._writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        lines = (await self._reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:] if line)}
+        if "content-length" in headers:
+            answer = await self._reader.readexactly(int(headers["content-length"]))
+        else:
+            answer = b"" if lines[0].split()[1] == "204" else await self._chunks()
+        return Answer(int(lines[0].split()[1]), headers, answer)
+
+    async def _chunks(self) -> bytes:
+        parts = []
+        while length := int(await self._reader.readline(), 16):
+            parts.append(await self._reader.readexactly(length))
+            await self._reader.readline()
+        await self._reader.readline()
+        return b"".join(parts)
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 def rest(one: socket.socket) -> bytes:

@@ -1,4 +1,4 @@
-"""The chat and completion protocol: published shapes of answers and chunks, stop sequences, usage, and what is refused."""
+"""The chat and completion protocol: published shapes, stop sequences, usage, and what is refused."""
 
 from __future__ import annotations
 

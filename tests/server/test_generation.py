@@ -147,19 +147,21 @@ def test_a_batch_that_fails_ends_its_texts_and_no_others(served, monkeypatch, ca
     with serving([writer, context], max_tokens=1_000_000) as live:
         task = live.state.models.by_name["writer"].task
         original = task.model.decoder.forward
-        with begin(live, {"length": 1_000_000, "stream": True}) as broken:
-            with begin(live, {"model": "context", "length": 1_000_000, "stream": True}) as whole:
-                wait_until(lambda: live.state.thread.rows == 2)
-                assert whole.recv(15) == b"HTTP/1.1 200 OK"
-                monkeypatch.setattr(task.model.decoder, "forward", lambda *_: 1 / 0)
-                content = b""
-                while b"[DONE]" not in content:
-                    content += broken.recv(65536)
-                assert b'"message":"the server met an unexpected error; its log has the details"' in content
-                assert live.post("/api/generate", {"length": 5}).status == 500
-                assert live.state.thread.rows == 1
-                monkeypatch.setattr(task.model.decoder, "forward", original)
-                assert live.post("/api/generate", {"length": 5}).json["units"] == 5
+        with (
+            begin(live, {"length": 1_000_000, "stream": True}) as broken,
+            begin(live, {"model": "context", "length": 1_000_000, "stream": True}) as whole,
+        ):
+            wait_until(lambda: live.state.thread.rows == 2)
+            assert whole.recv(15) == b"HTTP/1.1 200 OK"
+            monkeypatch.setattr(task.model.decoder, "forward", lambda *_: 1 / 0)
+            content = b""
+            while b"[DONE]" not in content:
+                content += broken.recv(65536)
+            assert b'"message":"the server met an unexpected error; its log has the details"' in content
+            assert live.post("/api/generate", {"length": 5}).status == 500
+            assert live.state.thread.rows == 1
+            monkeypatch.setattr(task.model.decoder, "forward", original)
+            assert live.post("/api/generate", {"length": 5}).json["units"] == 5
     assert "ZeroDivisionError" in caplog.text
 
 
