@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import PairCell
 
+from cases import PairCell
 from unspool.layers import AdaptiveSoftmax, FullSoftmax, Recurrent, TokenEmbedding
 from unspool.models import LanguageModel
 from unspool.tasks.write.tiled_steps import TILE, TiledSteps
