@@ -36,7 +36,7 @@ def test_a_fork_shows_both_sides_and_is_kept_in_the_address(page, studio):
 
 
 def test_both_continuations_of_a_language_model_are_those_of_python(page, studio):
-    edit = "layer 1 / state = 0 @ 5"
+    edit = "layer 1 / h = 5 @ 5-"
     opened(page, studio, model="writer", view="travel", text="The cat", step=4, length=20, seed=3, edits=f'["{edit}"]')
     page.wait_for_selector("section[aria-label='How it goes on'] .written")
     fork = studio.tasks["writer"].fork("The cat", [edit], length=20, temperature=0.8, seed=3)
@@ -99,7 +99,7 @@ def test_a_concept_is_searched_with_progress_and_named(page, studio):
     page.wait_for_selector("text=is named line counter")
     assert "named units / line counter" in studio.tasks["writer"].trace("The cat").arrays
     page.locator("button", has_text="Change it").click()
-    page.wait_for_selector("text=Choose a moment")
+    page.wait_for_selector("text=Type a text, then choose a moment")
     assert "units=" in page.url
 
 
