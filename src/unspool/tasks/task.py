@@ -11,6 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast, overload
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from unspool.cells import Cell, watch
 from unspool.data import (
@@ -46,6 +47,7 @@ from unspool.tasks.parts.editing import (
     on_plain_loop,
     with_tokens,
 )
+from unspool.tasks.parts.output_weights import weights_of_units
 from unspool.tasks.parts.representation import task_line
 from unspool.tasks.parts.text_losses import TextLosses, measure_task
 from unspool.tasks.running.fit import fit_task
@@ -449,6 +451,26 @@ class Task(Trainable[E, F]):
         for place, cell, _ in () if stack is None else stack.named_cells():
             maps |= head_maps(arrays, place, tokens, heads_of(cell))
         return maps
+
+    def output_weights(self, choice: str) -> dict[str, NDArray[np.float32]]:
+        """Return the weight of each unit of the last layer for a choice of the output layer.
+
+        Args:
+            choice: A label, a tag, or a unit of the vocabulary.
+
+        Returns:
+            Weights, (units,), by array as in a trace: `layer 2 forward / h`. Empty if no single row of weights connects
+            the last layer with the choice.
+
+        Raises:
+            UsageError: If there is no such choice, or the model has not been trained.
+        """
+        self._need_model()
+        return weights_of_units(self._stack(), self._output_row(choice))
+
+    def _output_row(self, choice: str) -> Tensor | None:
+        """Return the row of the output layer for a choice, (width,); None if there is no such row."""
+        return None
 
     def _stack(self) -> Recurrent | None:
         """The recurrent stack whose cells a trace records; None for other networks."""
