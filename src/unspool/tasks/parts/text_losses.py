@@ -87,7 +87,7 @@ def measure_task(
     )
 
 
-def _copy(task: Inspectable[Any, Any], dtype: torch.dtype) -> Task[Any, Any]:
+def _copy(task: Inspectable[Any, Any], dtype: torch.dtype) -> Inspectable[Any, Any]:
     twin = copy(task)
     twin.model = deepcopy(task.model).to(dtype).eval()
     return twin
