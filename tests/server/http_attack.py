@@ -47,6 +47,8 @@ TEMPLATES: list[tuple[str, str, Any]] = [
     ("POST", "/api/trace", {"input": "abc", "model": "classifier", "form": "binary"}),
     ("POST", "/api/trace", {"input": "abc", "model": "writer", "edits": ["layer 1 / c[3] = 0 @ 2"]}),
     ("POST", "/api/fork", {"input": "abc", "model": "writer", "edits": ["layer 1 / c[3] = 0 @ 2"], "length": 5}),
+    ("POST", "/api/gradients", {"input": "abc", "model": "classifier", "loss_at": 0, "truncation": 2}),
+    ("POST", "/api/graph", {"input": "abc", "model": "own"}),
     ("POST", "/api/compare", {"input": "abc", "model": "writer", "other": "own"}),
     ("POST", "/api/generate", {"prompt": "ab", "length": 9, "seed": 1, "top_k": 5, "model": "writer"}),
     ("POST", "/api/generate", {"prompt": "ab", "length": 9, "temperature": 0.5, "stream": True, "model": "mixed"}),

@@ -67,6 +67,14 @@ def test_a_chunk_that_is_no_chunk_is_refused(live):
     assert parts(answer) == (400, "this is no valid HTTP request")
 
 
+def test_a_chunk_that_is_no_chunk_after_head(live, caplog):
+    head = head_of(live, more="Transfer-Encoding: chunked\r\n").replace(b"POST /api/predict", b"HEAD /health")
+    answer = live.raw(head + b"zz\r\n{}\r\n")
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 200"))
+    assert answer.endswith(b"\r\n\r\n")
+    assert not caplog.records
+
+
 def test_requests_in_chunks_and_in_a_row_are_answered_in_order(live):
     body = b'{"input": "good day"}'
     chunked = head_of(live, more="Transfer-Encoding: chunked\r\n")

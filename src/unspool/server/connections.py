@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import h11
@@ -50,12 +51,10 @@ class Connection(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
             response = error_response(ApiError(400, "this is no valid HTTP request"))
             headers = [*response.raw_headers, *SAFETY_HEADERS.items(), (b"connection", b"close")]
-            content = [
-                h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
-                h11.Data(data=bytes(response.body)),
-            ]
-            for event in (*content, h11.EndOfMessage()):
-                self.transport.write(self.conn.send(event) or b"")
+            head = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+            with suppress(h11.LocalProtocolError):  # an answer to HEAD has no body
+                for event in (head, h11.Data(data=bytes(response.body)), h11.EndOfMessage()):
+                    self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 
     def _look(self) -> None:
