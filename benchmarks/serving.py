@@ -1,7 +1,7 @@
 """Throughput of generation through the server against the engine's `Stepper`, and the latency of predictions.
 
-The server runs in a process of its own, on one core where `taskset` or its like exists; clients run on the others. Each
-repeat measures the bare loop and the server in turn, so that both meet the same neighbours. Processor time of the
+The server runs in a process of its own: for throughput on one core, where the system can say so, with clients on the
+others; for latency on all. Each repeat measures the bare loop and the server in turn, so that both meet the same neighbours. Processor time of the
 server stands beside the wall clock: it is the figure to trust on a machine that is not quiet.
 """
 
@@ -51,6 +51,8 @@ def main() -> None:
             pin(server.pid, cores[:1])
             pin(0, cores[1:] or cores)
             throughput(Path(folder), server.pid, cores, options)
+            pin(server.pid, cores)
+            pin(0, cores)
             latency(Path(folder), options)
         finally:
             server.terminate()

@@ -12,19 +12,16 @@ from unspool.server.guard import allowed_hosts
 from unspool.server.serving import prepare
 from unspool.server.settings import ServerSettings, is_loopback
 
-GUARDED = {
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "x-frame-options": "DENY",
-    "cross-origin-opener-policy": "same-origin",
-    "cross-origin-resource-policy": "same-origin",
-}
+GUARDED = {"x-content-type-options": "nosniff", "cross-origin-resource-policy": "same-origin"}
+PAGE = {"referrer-policy": "no-referrer", "x-frame-options": "DENY", "cross-origin-opener-policy": "same-origin"}
 
 
 def check_guarded(answer):
     assert answer.headers | GUARDED == answer.headers
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert not [name for name in answer.headers if name.startswith("access-control")]
+    if answer.headers.get("content-type") != "application/json":
+        assert answer.headers | PAGE == answer.headers
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 @pytest.mark.parametrize("path", ["/health", "/openapi.json", "/nothing", "/api/predict", "/api/sessions/x"])
@@ -208,6 +205,8 @@ def test_what_changes_models_belongs_to_the_studio(served):
         described = live.get("/openapi.json").json["paths"]
         assert all(live.post(path, {}).status == 400 and path in described for path in paths)
         assert live.get("/").status == 200
+        check_guarded(live.get("/"))
+        check_guarded(live.get("/metrics"))
         assert live.get("/studio/../settings.py").status == 404
         assert live.get("/studio/%2e%2e/settings.py").status == 404
     with serving(served[2:3]) as live:

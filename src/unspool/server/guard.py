@@ -28,15 +28,18 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _ALWAYS = ("/health", "/metrics")
 _PROTECTED = ("/api/", "/v1/", "/metrics")
 SAFETY_HEADERS = {
-    b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
-    b"cross-origin-opener-policy": b"same-origin",
     b"cross-origin-resource-policy": b"same-origin",
-    b"x-frame-options": b"DENY",
 }
 """Headers of every answer."""
+_PAGE_HEADERS = {
+    b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
+    b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    b"referrer-policy": b"no-referrer",
+    b"cross-origin-opener-policy": b"same-origin",
+    b"x-frame-options": b"DENY",
+}
+"""Further headers of what a browser may show as a page, which is all but JSON."""
 
 
 def allowed_hosts(settings: ServerSettings, port: int) -> frozenset[str]:
@@ -148,8 +151,9 @@ def _is_address(host: str, port: int) -> bool:
 def _adding_headers(send: Send) -> Send:
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            names = {name for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *((k, v) for k, v in SAFETY_HEADERS.items() if k not in names)]
+            message["headers"] = [*message["headers"], *SAFETY_HEADERS.items()]
+            if (b"content-type", b"application/json") not in message["headers"]:
+                message["headers"] += _PAGE_HEADERS.items()
         await send(message)
 
     return with_headers

@@ -110,6 +110,7 @@ def load_models(models: Models, device: str) -> None:
             task.model.eval()
             served.task = task
     finally:
+        gc.freeze()  # nor does any later collection
         gc.enable()
 
 
