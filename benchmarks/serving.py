@@ -1,8 +1,8 @@
 """Throughput of generation through the server against the engine's `Stepper`, and the latency of predictions.
 
 The server runs in a process of its own: for throughput on one core, where the system can say so, with clients on the
-others; for latency on all. Each repeat measures the bare loop and the server in turn, so that both meet the same neighbours. Processor time of the
-server stands beside the wall clock: it is the figure to trust on a machine that is not quiet.
+others; for latency on all. Each repeat measures the bare loop and the server in turn, so that both meet the same
+neighbours. Processor time of the server stands beside the wall clock, for machines that are not quiet.
 """
 
 from __future__ import annotations
