@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from unspool.decoding.sampling import SelfStarting, chances, check_seed, draw
 from unspool.decoding.states import join, leaves, select
 
-__all__ = ["PLAIN_SAMPLING", "Continuation", "Continuations", "Sampling", "Step", "random_numbers"]
+__all__ = ["PLAIN_SAMPLING", "Continuation", "Continuations", "Sampling", "Step", "continued", "random_numbers"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -93,6 +93,34 @@ class Continuation:
         copy.unread, copy.left, copy.drawn = deque(self.unread), self.left, self.drawn
         copy.state, copy.scores = self.state, self.scores
         return copy
+
+
+@torch.no_grad()
+def continued(model: SelfStarting, text: Continuation, *, forbidden: Tensor | None = None) -> Iterator[int]:
+    """Continue one text alone, and yield each unit before the model reads it; `Continuations` agrees with this loop.
+
+    Args:
+        model: Predicts the next unit.
+        text: The text; afterwards it holds the state.
+        forbidden: Units that are never written, bool (vocabulary,).
+    """
+    if text.state is None:
+        text.state = model.start(1)
+    while text.unread or text.left:
+        while text.unread:
+            scores, text.state = model.advance(_ids([text.unread.popleft()], text.state), text.state)
+            text.scores = scores[0]
+        if not text.left:
+            return
+        assert text.scores is not None, "the text has no unit to begin with"
+        scores = text.scores if forbidden is None else text.scores.masked_fill(forbidden, float("-inf"))
+        number = torch.from_numpy(random_numbers([text.seed], [text.drawn])).to(scores.device)
+        unit = int(draw(chances(scores.unsqueeze(0), **text.sampling._asdict()), number))
+        text.drawn, text.left = text.drawn + 1, text.left - 1
+        text.unread.append(unit)
+        yield unit
+        if not text.left:
+            return
 
 
 class Step(NamedTuple):

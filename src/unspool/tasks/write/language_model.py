@@ -31,7 +31,7 @@ from unspool.data import (
     find_files,
     token_array,
 )
-from unspool.decoding import Continuation, Continuations, Sampling, SelfStarting, text_pieces
+from unspool.decoding import Continuation, Continuations, Sampling, SelfStarting, continued, text_pieces
 from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
@@ -511,15 +511,9 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
 
     def _pieces(self, steps: SelfStarting, text: Continuation) -> Iterator[str]:
         """Yield the pieces of a text that steps continue."""
-        batch = Continuations(steps, forbidden=self._forbidden(device_of(self.model)))
-
-        def units() -> Iterator[int]:
-            batch.add([text])
-            while batch.rows:
-                for _, unit in batch.step().written:
-                    yield unit
-
-        return text_pieces(self.vocabulary.decode, units(), begin=list(text.unread))
+        begin = list(text.unread)
+        units = continued(steps, text, forbidden=self._forbidden(device_of(self.model)))
+        return text_pieces(self.vocabulary.decode, units, begin=begin)
 
     def _steps_of_generation(self, *, tiled: bool = False) -> SelfStarting:
         mixture, model = self.fitted.mixture, self.model
