@@ -108,7 +108,7 @@ def test_a_server_that_still_loads_says_so(served):
 @pytest.mark.parametrize("stream", [True, False])
 def test_open_requests_are_finished_and_new_ones_refused(served, stream):
     with serving(served[3:4], max_tokens=1_000_000) as live:
-        task, length = live.state.models.by_name["writer"].task, 3000
+        task, length = live.state.models.by_name["writer"].task, 1500
         expected = task.generate(length=length, seed=1)
         with closing(live.connect()) as idle, closing(live.connect()) as one:
             assert ask(idle, "GET", "/health").status == 200
@@ -151,10 +151,11 @@ def test_a_signal_ends_the_command_after_open_requests(served, sign, code):
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as one:
                 while ask(one, "GET", "/health").status != 200:
                     time.sleep(0.05)
-                one.request("POST", "/api/generate", b'{"length": 4000}', {"Content-Type": "application/json"})
-                time.sleep(0.1)
+                body = b'{"length": 1500, "stream": true}'
+                one.request("POST", "/api/generate", body, {"Content-Type": "application/json"})
+                response = one.getresponse()  # the text is being written
                 process.send_signal(sign)
-                assert json.loads(one.getresponse().read())["units"] == 4000
+                assert events(response.read())[-1]["units"] == 1500
             rest = process.stderr.read()
             assert process.wait(60) == code
             assert rest == ""

@@ -175,7 +175,7 @@ def test_a_session_whose_advance_fails_goes_on_from_where_it_was(served, monkeyp
 # ---- many at once ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("count", [100, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [60, pytest.param(1000, marks=pytest.mark.slow)])
 def test_interleaved_sessions_equal_the_same_sessions_alone(served, count):
     """All sessions at once, each on its connection: random pieces, forks and deletions; then each text again, alone."""
     length = 40
@@ -232,7 +232,7 @@ def size_of(value, seen):
     return size + sum(size_of(getattr(value, name), seen) for name in slots)
 
 
-@pytest.mark.parametrize(("cell", "parts"), [("gru", 1), ("lstm", 2)])
+@pytest.mark.parametrize(("cell", "parts"), [("lstm", 2), pytest.param("gru", 1, marks=pytest.mark.slow)])
 def test_a_session_takes_less_than_twice_its_state(cell, parts, tmp_path):
     units = 512
     task = LanguageModel(
