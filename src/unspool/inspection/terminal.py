@@ -19,7 +19,7 @@ from unspool.inspection.trace import Trace, visible
 from unspool.inspection.words import lines_of
 from unspool.settings import nearest
 
-__all__ = ["Gates", "HeatMap", "Prediction", "show"]
+__all__ = ["Gates", "HeatMap", "Prediction", "holder", "show"]
 
 _NUMBER = 4  # 0.71
 _WIDEST_BAR = 16
@@ -52,7 +52,7 @@ def show(trace: Trace, console: Console | None = None, *, array: str | None = No
             parts.append(Group(Text("written", style="bold"), Prediction(side)))
         parts += [Gates(side, place, explained=place in explained) for place in side.places]
     if array is not None:
-        parts.append(HeatMap(_holder(trace, array), array))
+        parts.append(HeatMap(holder(trace, array), array))
     if trace.model:
         console.print(Text(brush.plain(_visible_line(trace.model)), style="bold"))
     for number, part in enumerate(parts):
@@ -85,8 +85,12 @@ def _maps(trace: Trace, pattern: str | None) -> list[Any]:
     return [Grid(trace, first), Lookups(trace, first), *([Text(line, style="dim")] if others else [])]
 
 
-def _holder(trace: Trace, array: str) -> Trace:
-    """Return the side of a trace that has an array."""
+def holder(trace: Trace, array: str) -> Trace:
+    """Return the side of a trace that has an array: the input, or the written text.
+
+    Raises:
+        UsageError: If neither has it; the message suggests the nearest.
+    """
     sides = _sides(trace)
     for side in sides:
         if array in side.arrays:

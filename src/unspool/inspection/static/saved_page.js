@@ -3,7 +3,7 @@
 import {drawTrace} from "./trace_view.js";
 
 const trace = JSON.parse(document.getElementById("trace").textContent), root = document.getElementById("view");
-let state = {}, view = null;
+let state = trace.state, view = null;
 
 function draw() {
   view = drawTrace(root, trace, state, (part) => { state = {...state, ...part}; draw(); });
