@@ -46,7 +46,7 @@ def main() -> None:
     if chosen.repeats is not None:
         text = f"{chosen.repeats}x {text}"
     trace = model.trace(text)
-    heads = {name.split(" / ")[1].removesuffix(" 1"): shown.values for name, shown in trace.maps.items()}
+    heads = {name.split(" / ")[1].removesuffix(" 1"): shown.values.T for name, shown in trace.maps.items()}
     steps = next(iter(heads.values())).shape[1]
     assert model.kind is not None
     inputs = model.kind.read(text).inputs[:, 0].numpy().T

@@ -53,3 +53,20 @@ def test_a_network_without_maps_says_so(shell, models):
     assert "no map matches '*'; there are none" in shell.refuses(
         "inspect", models / "classifier", "a", "--maps", "*", code=2
     )
+
+
+def test_the_memory_of_a_machine_is_drawn_after_a_step(shell, folder):
+    model = folder / "machine"
+    small = ("--cell", "ntm(slots=5, width=3)", "--hidden", 4, "--width", 3, "--epochs", 1, "--examples", 8)
+    lengths = ("--max-length", 3, "--test-lengths", 3, "--valid-examples", 4, "--min-length", 1)
+    shell("train", "algorithm", "copy", "--out", model, *small, *lengths)
+    drawn = shell("inspect", model, "101 110", "--memory", 2, "--maps", "*write*").stdout
+    assert drawn.index("\nlayer 1 / write head 1\n") < drawn.index("\nlayer 1 / memory after step 2\n")
+    assert "5 slot␣5" in drawn.partition("memory after step 2")[2]
+    said = shell.refuses("inspect", model, "101 110", "--memory", 9, code=2)
+    assert "there is no step 9; the trace has steps 1 to 5" in said
+
+
+def test_a_network_without_memory_says_so(shell, models):
+    said = shell.refuses("inspect", models / "classifier", "a", "--memory", 1, code=2)
+    assert "this trace has no memory with heads" in said

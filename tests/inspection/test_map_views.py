@@ -215,3 +215,26 @@ def test_a_map_that_is_not_there_is_named(view):
 def test_tables_of_a_map_are_as_even_as_can_be():
     lines = plain(drawn(Grid(made(np.eye(6), tuple("uvwxyz"), tuple("abcdef")), "attention"), 20))
     assert [line.split() for line in lines if line.startswith("   ")] == [["a", "b", "c"], ["d", "e", "f"]]
+
+
+def test_columns_of_zeros_are_omitted_where_not_all_fit():
+    values = np.zeros((2, 60), np.float32)
+    values[0, 7], values[1, 41] = 1, 0.5
+    wide = made(values, ("x", "y"), tuple(f"c{number}" for number in range(60)))
+    text = drawn(Grid(wide, "attention"))
+    assert plain(text)[1:4] == ["       c7 c41", "1 x     1   ·", "2 y     · .50"]
+    assert "from 0 to 1; 58 columns of zeros omitted" in " ".join(text.split())
+    narrow = drawn(Grid(made(values[:, :8], ("x", "y"), tuple("abcdefgh")), "attention"))
+    assert "omitted" not in narrow
+    assert "h" in narrow
+
+
+def test_rows_of_zeros_are_omitted_in_a_tall_map():
+    values = np.zeros((40, 2), np.float32)
+    values[33] = 0.25, np.nan
+    rows = tuple(f"slot {number + 1}" for number in range(40))
+    text = drawn(Grid(made(values, rows, ("a", "b")), "attention"))
+    assert [line.split()[0] for line in plain(text)[2:-2]] == ["34"]
+    assert "39 rows of zeros omitted" in " ".join(text.split())
+    whole = drawn(Grid(made(np.zeros_like(values), rows, ("a", "b")), "attention"))
+    assert "40 slot␣40" in whole  # a map of zeros alone is drawn in full

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from unspool.errors import UsageError
-from unspool.samples.agreement import EXAMPLE, LABELS, generate, train_and_test, write_tsv
+from unspool.samples.agreement import EXAMPLE, LABELS, generate, minimal_pair, train_and_test, write_tsv
 from unspool.samples.grammar import KINDS, VERBS
 from unspool.tasks.classify.ngram_classifier import NgramClassifier
 
@@ -128,3 +128,15 @@ GOLDEN = [
     "the dog was hungry",
     "after the short races the lawyers often travel",
 ]
+
+
+def test_a_minimal_pair_differs_in_the_number_of_the_subject(examples):
+    for example in [*examples, EXAMPLE]:
+        assert NUMBER[example.words[example.subject]] == example.label
+        text, other = (side.split() for side in minimal_pair(example))
+        assert tuple(text) == example.words
+        assert [place for place, words in enumerate(zip(text, other, strict=True)) if len(set(words)) > 1] == [
+            example.subject
+        ]
+        assert {NUMBER[text[example.subject]], NUMBER[other[example.subject]]} == set(LABELS)
+    assert minimal_pair(EXAMPLE)[1] == "the flight the airline was cancelling"

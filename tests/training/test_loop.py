@@ -199,7 +199,8 @@ def test_the_log_says_what_happened(tmp_path):
     loss = before.loss(source.pieces[0])
     assert first["loss"] == pytest.approx(float(loss.total.detach()) / loss.count)
     assert first.keys() == {
-        *("kind", "update", "epoch", "loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds")
+        *("kind", "update", "epoch", "loss", "gradient_norm", "learning_rate", "tokens_per_second", "seconds"),
+        *("largest_gradient_norm", "clipped"),
     }
     (loss.total / loss.count).backward()
     norm = nn.utils.get_total_norm([p.grad for p in before.parameters()])

@@ -115,5 +115,7 @@ def _show_way_on(out: Path | None) -> None:
     if out is not None:
         model = shlex.quote(str(out / "assistant"))
         lines += ["\nOr use the assistant that the demo trained:\n", f"    unspool chat {model}"]
+        lines += [f"    unspool studio {model}"]
+    lines += ["\nLook inside a network in the browser, live: unspool studio --demo"]
     result("\n".join(lines))
     say("")

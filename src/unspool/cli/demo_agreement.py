@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 import click
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from unspool.tasks import Classifier
     from unspool.training import Reporter
 
-__all__ = ["show_agreement"]
+__all__ = ["show_agreement", "trained_lstm"]
 
 _NETWORKS: dict[str, dict[str, Any]] = {
     "bag": {"network": "bag"},
@@ -81,6 +83,30 @@ def show_agreement(out: Path | None) -> None:
     _show_hard_one(trained, test)
     _show_words(trained, agreement.EXAMPLE)
     _show_way_on(out)
+
+
+def trained_lstm(folder: Path) -> tuple[Path, str]:
+    """Train the LSTM of the demo alone, for the studio.
+
+    Args:
+        folder: Folder for the sentences and the model.
+
+    Returns:
+        The model folder, and the state of a page that shows a fork: the state after the subject is that of a singular
+        subject, and the predicted verb flips.
+    """
+    from unspool.samples import agreement
+
+    sentences, _ = agreement.train_and_test(
+        _TRAIN + _VALID, 1, seed=1, max_attractors=_TRAIN_NOUNS, test_max_attractors=_TEST_NOUNS
+    )
+    agreement.write_tsv(folder / "train.tsv", sentences[:_TRAIN])
+    agreement.write_tsv(folder / "valid.tsv", sentences[_TRAIN:])
+    say("an LSTM learns verb agreement on 8,000 sentences; accuracy after each epoch, in %")
+    _train("LSTM", folder, folder / "lstm")
+    edit = "layer 1 / state = copy 'the flight' @ 2"
+    state = {"view": "travel", "text": agreement.EXAMPLE.text, "step": 1, "edits": json.dumps([edit])}
+    return folder / "lstm", urlencode(state)
 
 
 def _train(network: str, folder: Path, keep: Path | None) -> Classifier:
@@ -205,4 +231,7 @@ def _show_way_on(out: Path | None) -> None:
         lines += ["\nOr use the LSTM that the demo trained:\n"]
         lines += [f"    unspool evaluate {model} {shlex.quote(str(out / 'test.tsv'))}"]
         lines += [f"    unspool inspect {model} 'the flights near the old hotel'"]
+        lines += [f"    unspool studio {model}"]
+    else:
+        lines += ["\nOr look inside this LSTM in the browser, live: unspool studio --demo"]
     result("\n".join(lines))

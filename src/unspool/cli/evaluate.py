@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -9,7 +10,7 @@ import click
 from unspool.cli.flags import SettingsCommand
 from unspool.cli.open_model import apply_decoding, decoding_options, device_option, model_argument, open_model
 from unspool.cli.scores import score_table
-from unspool.cli.talk import common, example, result, result_json, say
+from unspool.cli.talk import common, console, example, result, result_json, say
 from unspool.data.files import is_stream
 from unspool.errors import UsageError, counted, option
 from unspool.settings import describe
@@ -30,7 +31,7 @@ _NOT_FROM_STDIN = one_of(entry.a_model for entry in TASKS.values() if not entry.
     help="Score a model on labelled files.\n\n"
     "The files form one data set, with the columns that the model was trained on; - is stdin "
     f"(not for {_NOT_FROM_STDIN}, which reads its text more than once).",
-    epilog=example("unspool evaluate my-model test.tsv"),
+    epilog=example("unspool evaluate my-model test.tsv", "unspool evaluate my-model test.tsv --against other-model"),
 )
 @model_argument
 @click.argument("data", nargs=-1, required=True)
@@ -40,6 +41,13 @@ _NOT_FROM_STDIN = one_of(entry.a_model for entry in TASKS.values() if not entry.
     default=None,
     help="Skip and count lines that can't be read, or stop at the first.  [as in training]",
 )
+@click.option(
+    "--against",
+    metavar="OTHER",
+    type=click.Path(),
+    help="Also score the model OTHER, and list where the two disagree, the largest difference first.",
+)
+@click.option("--most", type=click.IntRange(min=0), default=10, help="Examples to list, with --against.  [10]")
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write the scores as one line of JSON.")
 @common
@@ -49,6 +57,8 @@ def evaluate(
     cell: str | None,
     form: str | None,
     skip_bad: bool | None,
+    against: str | None,
+    most: int,
     device: str,
     as_json: bool,
     **values: Any,
@@ -64,6 +74,14 @@ def evaluate(
             "scoring reads a text more than once, which pipes and standard input do not allow; save it to a file"
         )
     _read_as(task, form, skip_bad)
+    if against is not None:
+        if read_once:
+            raise UsageError("--against reads the data for both models; save standard input to a file")
+        other = open_model(against, cell, device)
+        apply_decoding(other, values)
+        _read_as(other, form, skip_bad)
+        _compare(task, other, (model, against), data, most=most, as_json=as_json)
+        return
     scores = task.evaluate(Files(data))
     left_out = task.skipped
     if left_out:
@@ -81,6 +99,34 @@ def evaluate(
 
 
 evaluate.params += decoding_options()
+
+
+def _compare(
+    task: Task[Any, Any],
+    other: Task[Any, Any],
+    folders: tuple[str, str],
+    data: tuple[str, ...],
+    *,
+    most: int,
+    as_json: bool,
+) -> None:
+    """Write the scores of two models, and where they disagree."""
+    from unspool.data import Files
+
+    names = _names(folders)
+    disagreements = task.compare_with(other, Files(data), names=names)
+    scores = {name: each.evaluate(Files(data)) for name, each in zip(names, (task, other), strict=True)}
+    if as_json:
+        result_json({"scores": scores, **disagreements.record(most)})
+        return
+    result(score_table(scores, head=", ".join(data), titles=task.score_titles))
+    result("\n" + disagreements.text(most, console().width))
+
+
+def _names(folders: tuple[str, str]) -> tuple[str, str]:
+    """Return short names of two model folders; the folders themselves if the names are equal."""
+    one, other = (Path(folder).name for folder in folders)
+    return (one, other) if one != other else folders
 
 
 def _read_as(task: Task[Any, Any], form: str | None, skip_bad: bool | None) -> None:

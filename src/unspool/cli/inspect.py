@@ -1,23 +1,36 @@
-"""`unspool inspect`: trace a network on one text, on the terminal and as a file."""
+"""`unspool inspect`: trace a network on one text, on the terminal and as a file; compare it, or change it on the way."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from unspool.cli.open_model import model_argument, open_model, text_of
 from unspool.cli.talk import common, console, example, say, writing
 from unspool.errors import UsageError
+from unspool.tasks.catalog import TASKS
 
-__all__ = ["inspect"]
+if TYPE_CHECKING:
+    from unspool.inspection import Edit, Trace
+
+__all__ = ["edits_of", "inspect"]
 
 
-@click.command(epilog=example("unspool inspect my-model 'not a dull moment' --out trace.html"))
+@click.command(
+    epilog=example(
+        "unspool inspect my-model 'not a dull moment' --out trace.html",
+        "unspool inspect my-model 'not a dull moment' --edit 'layer 1 / h = zero @ 3'",
+        "unspool inspect my-model 'not a dull moment' --against other-model",
+    )
+)
 @model_argument
 @click.argument("text")
 @click.option("--array", metavar="NAME", help="Also draw this array unit by unit, such as 'layer 1 forward / forget'.")
 @click.option("--maps", metavar="PATTERN", help="Draw these attention maps, such as '*head 1' or '*'.  [the first]")
+@click.option("--memory", type=click.IntRange(min=1), metavar="STEP", help="Also draw the memory after this step.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -25,24 +38,114 @@ __all__ = ["inspect"]
     help="Also write the trace to a file: .html .json .npz .csv or .svg.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
+@click.option(
+    "--against",
+    metavar="OTHER",
+    type=click.Path(),
+    help="Compare with the model OTHER: predictions, and the differences at each word.",
+)
+@click.option("--against-text", metavar="TEXT", help="Compare with another text, of this model or of --against.")
+@click.option(
+    "--edit",
+    "edit_lines",
+    metavar="EDIT",
+    multiple=True,
+    help="Change a gate, a state, attention or a token, and show both runs: 'layer 1 / forget[3,7] = 0 @ 2'. Repeat it "
+    "for several.",
+)
+@click.option("--edits", "recipe", type=click.Path(path_type=Path), help="Also make the changes of this recipe.")
+@click.option("--save-edits", type=click.Path(path_type=Path), help="Write all changes to a new recipe (.json).")
+@click.option("--length", type=click.IntRange(0), help="Units to write after the text, in both runs (language models).")
+@click.option("--temperature", type=float, help="Sampling temperature of these units.  [1]")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Seed of the sampling, equal in both runs.")
 @common
 def inspect(
-    model: str, text: str, cell: str | None, array: str | None, maps: str | None, out: tuple[Path, ...], overwrite: bool
+    model: str,
+    text: str,
+    cell: str | None,
+    array: str | None,
+    maps: str | None,
+    memory: int | None,
+    out: tuple[Path, ...],
+    overwrite: bool,
+    against: str | None,
+    against_text: str | None,
+    edit_lines: tuple[str, ...],
+    recipe: Path | None,
+    save_edits: Path | None,
+    **generation: Any,
 ) -> None:
-    """Show a model's prediction, attention, gates and states on one TEXT (- is stdin), word by word."""
-    from unspool.inspection import show, write_trace
+    """Show a model's prediction, attention, gates and states on one TEXT (- is stdin), word by word.
+
+    With edits, show the run without them beside the run with them. --out then writes the trace with the edits.
+    """
+    from unspool.inspection import compare_traces, show, show_fork, write_recipe
     from unspool.inspection.files import FORMATS
 
     text = text_of(text, "text")
-    for path in out:
-        if path.suffix.lower() not in FORMATS:
-            raise UsageError(f"--out {path}: expected one of the formats {', '.join(FORMATS)}")
+    _check_files(out, tuple(FORMATS), overwrite=overwrite)
+    _check_files([] if save_edits is None else [save_edits], (".json",), overwrite=overwrite)
+    edits = edits_of(recipe, edit_lines)
+    options = {name: value for name, value in generation.items() if value is not None}
+    if not edits and (save_edits is not None or options or recipe is not None):
+        flags = [*("--" + name for name in options), *(["--save-edits"] if save_edits is not None else ["--edits"])]
+        raise UsageError(f"{flags[0]} needs an edit: add --edit 'layer 1 / h = zero @ 2', or name a recipe with edits")
+    if against is not None or against_text is not None:
+        _refuse_beside_comparison({"--array": array, "--maps": maps, "--memory": memory, "--edit": edits or None})
+    task = open_model(model, cell)
+    if options and "generate" not in TASKS[task.name].verbs:
+        raise UsageError(f"--{next(iter(options))}: only language models go on after the text")
+    if against is not None or against_text is not None:
+        second = task if against is None else open_model(against, cell)
+        difference = compare_traces(task.trace(text), second.trace(text_of(against_text or text, "text")))
+        _show(difference.trace(), out, lambda: console().print(difference), overwrite=overwrite)
+        return
+    step = None if memory is None else memory - 1
+    if not edits:
+        trace = task.trace(text)
+        _show(trace, out, lambda: show(trace, console(), array=array, maps=maps, memory=step), overwrite=overwrite)
+        return
+    fork = task.fork(text, edits, **options)
+    if save_edits is not None:
+        write_recipe(edits, save_edits, overwrite=overwrite)
+        say(f"written: {save_edits}")
+    _show(fork.edited, out, lambda: show_fork(fork, console(), array=array, maps=maps), overwrite=overwrite)
+
+
+def edits_of(recipe: Path | None, lines: tuple[str, ...]) -> tuple[Edit, ...]:
+    """Return the edits of a recipe, if there is one, and then those of lines of text.
+
+    Raises:
+        DataError: If the recipe can't be used.
+        UsageError: If a line can't be parsed.
+    """
+    from unspool.inspection import Edit, read_recipe
+
+    return (*(() if recipe is None else read_recipe(recipe)), *map(Edit.parse, lines))
+
+
+def _check_files(paths: Sequence[Path], formats: tuple[str, ...], *, overwrite: bool) -> None:
+    for path in paths:
+        if path.suffix.lower() not in formats:
+            raise UsageError(f"{path}: expected one of the formats {', '.join(formats)}")
         if path.exists() and not overwrite:
             raise UsageError(f"{path} exists already; name another file, or add --overwrite")
-    trace = open_model(model, cell).trace(text)
-    for path in out:  # first, so that the files exist even if the reader of standard output exits early
+
+
+def _refuse_beside_comparison(values: Mapping[str, object]) -> None:
+    """Refuse options that draw a single trace."""
+    for name, value in values.items():
+        if value is not None:
+            raise UsageError(f"{name} draws one trace; leave it out, or leave out --against and --against-text")
+
+
+def _show(trace: Trace, out: Sequence[Path], draw: Callable[[], None], *, overwrite: bool) -> None:
+    """Write the files, then draw; the files exist even if the reader of standard output exits early."""
+    from unspool.inspection import write_trace
+
+    for path in out:
         write_trace(trace, path, overwrite=overwrite)
     with writing():
-        show(trace, console(), array=array, maps=maps)
+        draw()
     for path in out:
         say(f"written: {path}")

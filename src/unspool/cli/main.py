@@ -34,6 +34,7 @@ VERBS = {
     "inspect": "Show predictions, attention, gates and states on one text.",
     "studio": "Look inside models in the browser, live.",
     "serve": "Serve models over HTTP: predictions, traces, generation, chat.",
+    "monitor": "Show curves, samples and warnings of training runs, also while they train.",
     "compare": "Train several networks with an equal budget and tabulate their scores.",
     "tune": "Search the settings that score best within a time limit.",
     "bench": "Benchmark a cell on this machine against torch.nn and the plain loop.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -60,6 +61,12 @@ _HELP = f"""{_VERBS} texts: one per line of FILE or stdin, or per row of a table
     type=click.IntRange(0, 2**63 - 1),
     help="Seed of the sampling; the same seed gives the same outputs (search = sample).",
 )
+@click.option(
+    "--edits",
+    "recipe",
+    type=click.Path(path_type=Path),
+    help="Make the changes of this recipe in each run, as `unspool inspect --save-edits` writes it.",
+)
 @common
 def predict(
     model: str,
@@ -71,12 +78,16 @@ def predict(
     form: str | None,
     begin: str,
     seed: int | None,
+    recipe: Path | None,
     **values: Any,
 ) -> None:
     """Predict an output for each text: one per line of FILE or stdin, or per row of a table."""
     task = open_model(model, cell, device)
     apply_decoding(task, values)
-    predict_texts = _with_beginning(task, begin, seed)
+    unused: list[int] = []
+    predict_texts = (
+        _with_beginning(task, begin, seed) if recipe is None else _with_edits(task, recipe, unused, begin, seed)
+    )
     typed = file == "-" and sys.stdin.isatty()
     if typed:
         say("one text per line; end with ctrl-D")
@@ -92,6 +103,8 @@ def predict(
                 if cautions <= _CAUTIONS:
                     say(f"{line.where}: {caution}")
         flush()
+    if unused:
+        say(f"{counted(len(unused), 'lines')} had no token for one of the edits, which changed nothing there")
     if cautions > _CAUTIONS:
         more = cautions - _CAUTIONS
         say(f"{counted(more, 'more lines')} {'is' if more == 1 else 'are'} unlike the training data; --json names each")
@@ -120,6 +133,27 @@ def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Calla
         raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")
     writer: Any = task
     return lambda texts: writer.predict(texts, begin=begin, seed=seed)
+
+
+def _with_edits(
+    task: Task[Any, Any], recipe: Path, unused: list[int], begin: str, seed: int | None
+) -> Callable[[list[str]], Sequence[Prediction]]:
+    """Return the function that predicts with the edits of a recipe; it counts texts without some token in `unused`."""
+    from unspool.inspection import read_recipe
+
+    if begin or seed is not None:
+        raise UsageError("--edits runs each text alone, without --begin and --seed; leave them out")
+    edits = read_recipe(recipe)
+
+    def predict_texts(texts: list[str]) -> list[Prediction]:
+        predictions = []
+        for each in task.replay(texts, edits):
+            predictions.append(each.prediction)
+            if each.unused:
+                unused.append(len(each.unused))
+        return predictions
+
+    return predict_texts
 
 
 def _answers(

@@ -21,7 +21,7 @@ __all__ = ["serve"]
         "curl -H 'Content-Type: application/json' -d '{\"input\": \"not bad\"}' http://127.0.0.1:8321/api/predict",
     ),
 )
-@models_argument
+@models_argument(required=True)
 @common
 def serve(models: tuple[str, ...], cell: str | None, device: str, **flags: Any) -> None:
     """Serve MODELS over HTTP, on this machine only unless --host says otherwise.

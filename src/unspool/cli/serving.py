@@ -19,14 +19,18 @@ __all__ = ["models_argument", "run_server", "server_options", "server_settings"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def models_argument(command: F) -> F:
-    """Give a command the argument MODELS, model folders, and the options of their cell and device."""
-    command = click.option(
-        "--cell",
-        metavar="FILE.py:CLASS",
-        help="Custom cell that the models were trained with; loading it executes its code.",
-    )(device_option(command))
-    return click.argument("models", nargs=-1, required=True, type=click.Path())(command)
+def models_argument(*, required: bool) -> Callable[[F], F]:
+    """Give a command the argument MODELS, folders, and the options of their cell and device."""
+
+    def add(command: F) -> F:
+        command = click.option(
+            "--cell",
+            metavar="FILE.py:CLASS",
+            help="Custom cell that the models were trained with; loading it executes its code.",
+        )(device_option(command))
+        return click.argument("models", nargs=-1, required=required, type=click.Path())(command)
+
+    return add
 
 
 def server_options() -> list[click.Parameter]:
@@ -40,17 +44,25 @@ def server_settings(flags: Mapping[str, Any]) -> ServerSettings:
 
 
 def run_server(
-    folders: Sequence[str], cell: str | None, device: str, settings: ServerSettings, *, studio: bool, browser: bool
+    folders: Sequence[str],
+    cell: str | None,
+    device: str,
+    settings: ServerSettings,
+    *,
+    studio: bool,
+    browser: bool,
+    fragment: str = "",
 ) -> None:
     """Serve model folders until ctrl-C.
 
     Args:
-        folders: Model folders.
+        folders: Model folders; for the studio also runs, and folders of both.
         cell: The custom cell of the models, as `--cell` names it.
         device: Device of the models.
         settings: Address, access and limits.
         studio: Whether to serve the studio's pages.
         browser: Whether to open them in the browser.
+        fragment: State of the page that the browser opens, as in its address.
 
     Raises:
         MissingExtraError: If starlette or uvicorn is not installed.
@@ -58,12 +70,16 @@ def run_server(
     """
     try:
         from unspool.server.models import describe_folders
+        from unspool.server.run_list import folders_of_studio
         from unspool.server.serving import build, prepare, run
     except ModuleNotFoundError as error:
         if error.name not in ("starlette", "uvicorn"):
             raise
         raise MissingExtraError("a server", error.name, "server") from None
-    state, listener, address = prepare(describe_folders(list(folders), cell), settings)
+    models, runs = folders_of_studio(folders) if studio else (list(folders), [])
+    state, listener, address = prepare(describe_folders(models, cell), settings, runs)
+    if fragment:
+        address += f"{'&' if '#' in address else '#'}{fragment}"
 
     def announce() -> None:
         what = "the studio" if studio else f"serving {', '.join(state.models.by_name)}"

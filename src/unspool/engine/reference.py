@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import TypeVar
 
 import torch
@@ -12,10 +13,13 @@ from unspool.cells import Cell, editor_of
 from unspool.engine.request import Path, Request, State, check_keeps
 from unspool.errors import CellError, ShapeError
 
-__all__ = ["ReferencePath", "plain_step", "record_state"]
+__all__ = ["ReferencePath", "plain_step", "record_state", "step_of_loop"]
 
 
 S = TypeVar("S", bound=State)
+
+step_of_loop: ContextVar[int] = ContextVar("step_of_loop", default=0)
+"""Step of the plain loop that runs in this context, from 0 for the first input, also where the loop runs backwards."""
 
 
 class ReferencePath(Path):
@@ -38,6 +42,8 @@ class ReferencePath(Path):
         outputs: list[Tensor] = [inputs] * time
         for t in reversed(range(time)) if request.reverse else range(time):
             first = t == (time - 1 if request.reverse else 0)
+            if cell.watched:
+                step_of_loop.set(t)
             output, new = plain_step(cell, inputs[t], state, request.context, check=first)
             if valid is not None:
                 output = output.masked_fill(~valid[t], 0)

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
 from rich.cells import cell_len, set_cell_size
 from rich.color import Color
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -20,6 +22,7 @@ from unspool.inspection.trace import Array, Trace, visible
 __all__ = ["Grid", "Lookups"]
 
 _NARROW, _SIGNED, _WIDE = 3, 6, 9  # width of a column: minimum, minimum for values outside 0 to 1, maximum
+_TALL = 30  # rows of a tall map
 _TALLEST = 10  # letters of a vertical heading
 _LIGHT, _DARK = (255, 255, 255), (20, 23, 26)
 _JOINER = "\u200d"
@@ -29,8 +32,8 @@ _JOINER = "\u200d"
 class Grid:
     """One map of a trace as a grid of numbers on coloured ground.
 
-    Headings that are too wide are vertical. Columns that do not fit go into further tables below. Without colours, a
-    number that rounds to zero is a dot.
+    Headings that are too wide are vertical. Columns that do not fit go into further tables below. Columns of zeros are
+    then omitted, and so are rows of zeros in a tall map. Without colours, a number that rounds to zero is a dot.
 
     Raises:
         UsageError: If the trace has no such map.
@@ -46,9 +49,13 @@ class Grid:
         brush, matrix = Brush.of(console), self.trace.map(self.name)
         low, high = extent(matrix.values)
         labels = _labels(matrix.rows, brush, max(8, options.max_width // 4))
-        margin, headings = cell_len(labels[0]) + 1, [brush.plain(visible(token)) for token in matrix.columns]
         minimum = _NARROW if (low, high) == (0.0, 1.0) else _SIGNED
+        margin = cell_len(labels[0]) + 1
         room = max(minimum, options.max_width - margin)
+        zero = 0.05 if minimum == _NARROW else 0.005  # smaller values round to zero in a narrow column
+        across, down = _visible_columns(matrix, room // minimum, zero), _visible_rows(matrix, zero)
+        labels = [labels[row] for row in down]
+        headings = [brush.plain(visible(matrix.columns[column])) for column in across]
         natural = max(map(cell_len, headings)) + 1
         width = natural if minimum <= natural <= _WIDE and natural * len(headings) <= room else minimum
         fit = max(1, room // width)
@@ -57,11 +64,12 @@ class Grid:
         yield Text(brush.plain(self.name), style="bold")
         for start in range(0, len(headings), fit):
             yield from _headings(headings[start : start + fit], width, margin, brush)
-            for label, row in zip(labels, matrix.values[:, start : start + fit], strict=True):
-                yield _row(label, row, width, (low, high), brush)
+            for label, row in zip(labels, down, strict=True):
+                yield _row(label, matrix.values[row, across[start : start + fit]], width, (low, high), brush)
             if start + fit < len(headings):
                 yield Text()
-        yield Text(brush.plain(_legend(matrix, (low, high))), style="dim")
+        omitted = _omitted(len(matrix.columns) - len(across), len(matrix.rows) - len(down))
+        yield Text(brush.plain(_legend(matrix, (low, high)) + omitted), style="dim")
 
 
 @dataclass(frozen=True)
@@ -84,6 +92,28 @@ class Lookups:
         arrow = "->" if brush.ascii_only else "→"
         for label, targets in zip(labels, lookups(matrix), strict=True):
             yield Text(f"{label} {arrow} {brush.plain(targets)}")
+
+
+def _visible_columns(matrix: Map, fit: int, zero: float) -> NDArray[np.int64]:
+    """Return the columns to draw: all if they fit into one table, else those with a value that is not near zero."""
+    columns = np.arange(len(matrix.columns))
+    return columns if len(columns) <= fit else _not_zero(columns, matrix.values.T, zero)
+
+
+def _visible_rows(matrix: Map, zero: float) -> NDArray[np.int64]:
+    """Return the rows to draw: all of a short map, else those with a value that is not near zero."""
+    rows = np.arange(len(matrix.rows))
+    return rows if len(rows) <= _TALL else _not_zero(rows, matrix.values, zero)
+
+
+def _not_zero(places: NDArray[np.int64], lines: Array, zero: float) -> NDArray[np.int64]:
+    visible_lines = places[~(np.abs(lines) < zero).all(axis=1)]
+    return visible_lines if len(visible_lines) else places
+
+
+def _omitted(columns: int, rows: int) -> str:
+    counts = [f"{count} {name}{'s' * (count > 1)}" for count, name in ((columns, "column"), (rows, "row")) if count]
+    return f"; {' and '.join(counts)} of zeros omitted" if counts else ""
 
 
 def _labels(rows: tuple[str, ...], brush: Brush, room: int) -> list[str]:
@@ -163,4 +193,5 @@ def _ground(share: float, brush: Brush, signed: bool) -> Style:
 def _legend(matrix: Map, ends: tuple[float, float]) -> str:
     low, high = ends
     end = f"; {visible('')}: the end" if "" in matrix.rows else ""
-    return f"a row looks across its columns, from {low:.3g} to {high:.3g}{end}"
+    what = "values" if low < 0 else "a row looks across its columns,"
+    return f"{what} from {low:.3g} to {high:.3g}{end}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from rich.text import Text
 
 from unspool.errors import UsageError
 from unspool.inspection.grid import Grid, Lookups
+from unspool.inspection.memory import memory_maps
 from unspool.inspection.overview import Column, columns, legend, scale, sentences, units
 from unspool.inspection.paint import DIVERGING, OPEN_SHUT, SEQUENTIAL, Brush
 from unspool.inspection.trace import Trace, visible
@@ -27,7 +28,14 @@ _MOST_NAMES = 10
 _PER_TOKEN = ("tags", "tag_probabilities", "surprise")
 
 
-def show(trace: Trace, console: Console | None = None, *, array: str | None = None, maps: str | None = None) -> None:
+def show(
+    trace: Trace,
+    console: Console | None = None,
+    *,
+    array: str | None = None,
+    maps: str | None = None,
+    memory: int | None = None,
+) -> None:
     """Print a trace: prediction, first map, and the gates of each layer per token, for input and output text.
 
     Args:
@@ -35,9 +43,10 @@ def show(trace: Trace, console: Console | None = None, *, array: str | None = No
         console: Console to print to; standard output if omitted.
         array: Name of an array to draw as a heat map of units by tokens, too.
         maps: Maps to draw in place of the first: a part of their names, or a whole name with `*` and `?`.
+        memory: Step, from 0, after which to draw the contents of each memory, too.
 
     Raises:
-        UsageError: If no map matches, or there is no such array.
+        UsageError: If no map matches, or there is no such array, memory or step.
     """
     console = console or Console()
     brush = Brush.of(console)
@@ -53,6 +62,9 @@ def show(trace: Trace, console: Console | None = None, *, array: str | None = No
         parts += [Gates(side, place, explained=place in explained) for place in side.places]
     if array is not None:
         parts.append(HeatMap(holder(trace, array), array))
+    if memory is not None:
+        contents = memory_maps(trace, memory)
+        parts += [Grid(replace(trace, maps=contents), name) for name in contents]
     if trace.model:
         console.print(Text(brush.plain(_visible_line(trace.model)), style="bold"))
     for number, part in enumerate(parts):

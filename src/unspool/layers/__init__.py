@@ -9,6 +9,7 @@ from unspool.layers.attention import (
     attend,
     make_attention,
 )
+from unspool.layers.attention_changes import change_attention
 from unspool.layers.attentive_cell import AttentiveCell
 from unspool.layers.causal_transformer import CausalTransformer
 from unspool.layers.crf import LinearChainCRF
@@ -61,6 +62,7 @@ __all__ = [
     "TransformerOutput",
     "WordDropout",
     "attend",
+    "change_attention",
     "drop_weights",
     "initialize",
     "make_attention",

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unspool.engine import linear
 from unspool.errors import SettingError, ShapeError
+from unspool.layers.attention_changes import WeightChange, attention_change
 from unspool.layers.masked_softmax import masked_softmax
 from unspool.layers.scaled_dot_product import LANES
 
@@ -34,13 +35,14 @@ class Attended(NamedTuple):
     weights: Tensor  # (batch, queries, time), each row sums to 1, in float32 at least
 
 
-def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None) -> Attended:
+def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None, change: WeightChange | None = None) -> Attended:
     """Return the weighted sums of values, with the masked softmax of scores as weights.
 
     Args:
         scores: (batch, queries, time).
         values: (batch, time, width); finite at masked positions too.
         mask: True at allowed positions, bool (batch, time). None: all. A row without an allowed position gives zeros.
+        change: Change of the weights before the sum.
 
     Returns:
         The weighted sums and the weights, exactly zero at masked positions.
@@ -51,6 +53,8 @@ def attend(scores: Tensor, values: Tensor, mask: Tensor | None = None) -> Attend
     if mask is not None:
         mask = F.pad(mask, (0, -time % LANES)).unsqueeze(1)
     weights = masked_softmax(scores, mask)[..., :time]
+    if change is not None:
+        weights = change(weights)
     return Attended(torch.bmm(weights.to(values.dtype), values), weights)
 
 
@@ -98,7 +102,7 @@ class Attention(nn.Module, ABC):
             if mask is not None:
                 memory = memory.masked_fill(~mask.unsqueeze(-1), 0)
             keys = self.keys(memory)
-        return attend(self.scores(queries, keys), memory, mask)
+        return attend(self.scores(queries, keys), memory, mask, attention_change(self))
 
     def extra_repr(self) -> str:
         return f"{self.query_size}, {self.memory_size}"

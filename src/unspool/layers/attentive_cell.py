@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unspool.cells import Cell
+from unspool.cells import Cell, editor_of
 from unspool.errors import ShapeError
 from unspool.layers.attention import Attended, Attention
 
@@ -74,9 +74,17 @@ class AttentiveCell(Cell[Any]):
 
     def move(self, x: Tensor, state: Any, context: Tensor, step: Step | None = None) -> tuple[Tensor, Any]:
         """Make one step with a context, (batch, memory); `step` replaces the step of the inner cell."""
-        output, inner = (step or self.cell.step)(torch.cat([x, context.to(x.dtype)], -1), self._inner(*state[1:]))
+        output, inner = (step or self._inner_step)(torch.cat([x, context.to(x.dtype)], -1), self._inner(*state[1:]))
         after = (part.to(before.dtype) for part, before in zip((output, *inner), state, strict=True))
         return torch.cat([output, context.to(output.dtype)], -1), self._state(*after)
+
+    @property
+    def watched(self) -> bool:
+        return super().watched or self.cell.watched
+
+    def _inner_step(self, x: Tensor, state: Any) -> tuple[Tensor, Any]:
+        editor = editor_of(self.cell)
+        return self.cell.step(x, state) if editor is None else editor.step(self.cell, x, state, ())
 
     def step(self, x: Tensor, state: Any, *context: Tensor) -> tuple[Tensor, Any]:
         keys, memory, mask = context

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from unspool.engine import linear
 from unspool.errors import SettingError, ShapeError
+from unspool.layers.attention_changes import attention_change
 from unspool.layers.linear import Linear
 from unspool.layers.scaled_dot_product import attend_packed, attend_step, blocked, inner_type, reference_attend
 from unspool.randomness import dropout
@@ -132,7 +133,8 @@ class MultiHeadAttention(nn.Module):
         """Attend by the reference formula: outputs as from `look`, weights (batch, heads, query time, key time)."""
         q = self._split(linear(inputs, self.in_proj_weight[: self.size], self.in_proj_bias[: self.size]))
         keys, values = self.keys_values(inputs if memory is None else memory)
-        context, weights = reference_attend(q.squeeze(2).transpose(1, 2), keys, values, mask)
+        change = attention_change(self)
+        context, weights = reference_attend(q.squeeze(2).transpose(1, 2), keys, values, mask, change)
         if self.training and self.dropout:
             context = dropout(weights, self.dropout) @ values
         return self.out_proj(context.transpose(1, 2).flatten(2)), weights
@@ -154,7 +156,11 @@ class MultiHeadAttention(nn.Module):
         q, k, v = packed.transpose(1, 3).unbind(2)  # (batch, heads, 1, head size)
         if cache.keys.shape[2]:
             k, v = torch.cat([cache.keys, k], 2), torch.cat([cache.values, v], 2)
-        context, _ = attend_step(q.squeeze(2), k, v)
+        change = attention_change(self)
+        if change is None:
+            context, _ = attend_step(q.squeeze(2), k, v)
+        else:
+            context = reference_attend(q, k, v, change=change)[0].squeeze(2)
         return self.out_proj(context.flatten(1)), KeyValues(k, v)
 
     def look_step(self, inputs: Tensor, cache: KeyValues, bias: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from unspool.layers.attention_changes import WeightChange
 from unspool.layers.masked_softmax import masked_softmax
 from unspool.layers.residual import keep_mask
 from unspool.randomness import dropout as dropout_values
@@ -21,7 +22,9 @@ LANES = 16  # torch's softmax is ten times slower over rows that do not fill who
 LONGEST = 256  # above it the scores outgrow the cache, and torch's blocked kernel is faster
 
 
-def reference_attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+def reference_attend(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, change: WeightChange | None = None
+) -> tuple[Tensor, Tensor]:
     r"""Scaled dot-product attention by its formula: the reference.
 
     .. math:: \mathrm{Attention}(Q, K, V) = \mathrm{softmax}(Q K^\top / \sqrt{d_k}) V
@@ -33,6 +36,7 @@ def reference_attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | N
         key: (batch, heads, key time, head size).
         value: As `key`.
         mask: True at allowed positions, broadcast to (batch, heads, query time, key time). None: all.
+        change: Change of the weights before the sum.
 
     Returns:
         Contexts, (batch, heads, query time, head size), and weights, (batch, heads, query time, key time). Both are
@@ -40,6 +44,8 @@ def reference_attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | N
     """
     scores = query @ key.transpose(-2, -1) / query.shape[-1] ** 0.5
     weights = masked_softmax(scores, mask)
+    if change is not None:
+        weights = change(weights)
     return weights.to(value.dtype) @ value, weights
 
 

@@ -154,6 +154,7 @@ class _Stack(nn.Module):
                 f"size = {size}, heads = {heads}, feedforward = {feedforward}, layers = {layers}: expected at least 1"
             )
         self.input_size = self.output_size = self.size = size
+        self.heads = heads
         self.dropout, self.scale = options["dropout"], size**0.5 if options["scale_inputs"] else 1.0
         self.positions = _positions(options["positions"], size, options["max_length"])
         self.layers = nn.ModuleList(_Layer(size, heads, feedforward, options, memory=memory) for _ in range(layers))

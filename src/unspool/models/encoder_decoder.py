@@ -107,6 +107,21 @@ class EncoderDecoder(nn.Module):
         outputs, state = self._step(ids, state)
         return self.softmax.log_probabilities(self._read_out(outputs)), state
 
+    def after(self, prefixes: Tensor, memory: Memory) -> tuple[Tensor, Tensor | None]:
+        """Run the decoder over whole prefixes, in place of one step after another.
+
+        Args:
+            prefixes: Target units so far, with the start symbol, (time, batch).
+            memory: The encoded sources.
+
+        Returns:
+            Log-probabilities of the next unit, (batch, vocabulary), and the attention of the last step, (batch, source
+            time), or None.
+        """
+        decoded = self._teacher_forcing(prefixes, memory, need_weights=True)
+        scores = self.softmax.log_probabilities(self._read_out(decoded.outputs)[-1])
+        return scores, None if decoded.attention is None else decoded.attention[-1]
+
     def _step(self, ids: Tensor, state: Any) -> tuple[Tensor, Any]:
         if self.target.word_dropout is not None:
             ids = self.target.word_dropout(ids)

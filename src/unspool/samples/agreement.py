@@ -17,12 +17,14 @@ from typing import Literal, TypeVar
 from unspool.errors import UsageError
 from unspool.samples.grammar import ADVERBS, KINDS, OPENINGS, PREPOSITIONS, VERBS, Noun, Verb
 
-__all__ = ["EXAMPLE", "LABELS", "AgreementExample", "generate", "train_and_test", "write_tsv"]
+__all__ = ["EXAMPLE", "LABELS", "AgreementExample", "generate", "minimal_pair", "train_and_test", "write_tsv"]
 
 Label = Literal["singular", "plural"]
 LABELS: tuple[Label, ...] = ("singular", "plural")
 T = TypeVar("T")
 
+_NOUNS = [noun for kind in KINDS.values() for noun in kind.nouns]
+_OTHER_NUMBER = {one: other for noun in _NOUNS for one, other in (noun, noun[::-1])}
 _COLUMNS = ("text", "label", "attractors", "disagreeing", "verb", "ending")
 
 
@@ -47,6 +49,12 @@ class AgreementExample:
     def agreeing(self) -> int:
         """Number of attractors that agree with the subject in number."""
         return self.attractors - self.disagreeing
+
+    @property
+    def subject(self) -> int:
+        """Index of the subject in `words`: only attractors follow it, among the nouns."""
+        nouns = [place for place, word in enumerate(self.words) if word in _OTHER_NUMBER]
+        return nouns[-1 - self.attractors]
 
     @property
     def text(self) -> str:
@@ -136,6 +144,13 @@ def write_tsv(path: Path, examples: Iterable[AgreementExample]) -> None:
     lines = ["\t".join(_COLUMNS)]
     lines += ["\t".join(str(getattr(example, column)) for column in _COLUMNS) for example in examples]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+
+
+def minimal_pair(example: AgreementExample) -> tuple[str, str]:
+    """Return the text of a sentence, and the same text with its subject in the other number."""
+    other = list(example.words)
+    other[example.subject] = _OTHER_NUMBER[example.words[example.subject]]
+    return example.text, " ".join(other)
 
 
 class _DeadEnd(Exception):  # noqa: N818 - not an error: the generator draws another sentence

@@ -70,6 +70,7 @@ def info(state: ServerState) -> dict[str, Any]:
     limits.pop("token")
     return {
         "models": [one.record() for one in state.models.by_name.values()],
+        "runs": state.runs.count > 0,
         "loading": not state.models.loaded and state.thread.failure is None,
         "failure": state.failure_sentence(),
         "limits": limits,

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from unspool.errors import UnspoolError
-from unspool.server import api, corrections, inside, openai_api, pages
+from unspool.server import api, corrections, inside, openai_api, pages, runs
 from unspool.server.faults import ApiError, error_response, json_response
 from unspool.server.guard import App, Guard
 from unspool.server.openapi import Operation, openapi
@@ -78,6 +78,8 @@ OPERATIONS = (
     Operation("GET", "/api/info", _info),
     Operation("POST", "/api/predict", api.predict, PredictRequest, Prediction),
     Operation("POST", "/api/trace", api.trace, TraceRequest),
+    Operation("GET", "/api/runs", runs.list_runs),
+    Operation("GET", "/api/runs/{name:path}", runs.show_run),
     Operation("POST", "/api/fork", inside.fork, ForkTextRequest),
     Operation("POST", "/api/gradients", inside.gradients, GradientsRequest),
     Operation("POST", "/api/graph", inside.graph, GraphRequest),

@@ -50,7 +50,8 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
     references = dict(zip(kinds, schemas, strict=True))
     paths: dict[str, dict[str, Any]] = {}
     for one in operations:
-        paths.setdefault(one.path, {})[one.method.lower()] = _describe(one, references)
+        path = re.sub(r"{(\w+):\w+}", r"{\1}", one.path)
+        paths.setdefault(path, {})[one.method.lower()] = _describe(one, references)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Unspool", "version": __version__},
@@ -76,7 +77,7 @@ def _describe(one: Operation, references: dict[Any, Any]) -> dict[str, Any]:
             },
         },
     }
-    if names := re.findall(r"{(\w+)}", one.path):
+    if names := re.findall(r"{(\w+)(?::\w+)?}", one.path):
         operation["parameters"] = [
             {"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names
         ]

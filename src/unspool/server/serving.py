@@ -7,7 +7,8 @@ import gc
 import logging
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -60,12 +61,15 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
 
-def prepare(served: list[Served], settings: ServerSettings) -> tuple[ServerState, socket.socket, str]:
+def prepare(
+    served: list[Served], settings: ServerSettings, runs: Sequence[Path] = ()
+) -> tuple[ServerState, socket.socket, str]:
     """Open the socket of a server.
 
     Args:
         served: The models.
         settings: Address, access and limits; an address that others reach gets a random token if it has none.
+        runs: Folders of training runs to watch.
 
     Returns:
         The shared state, the open socket, and the address for a browser, with the token in its fragment.
@@ -88,7 +92,7 @@ def prepare(served: list[Served], settings: ServerSettings) -> tuple[ServerState
     host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host else host
     fragment = f"#token={settings.token}" if settings.token else ""
-    return ServerState(Models(served), settings), listener, f"http://{host}:{port}/{fragment}"
+    return ServerState(Models(served), settings, runs), listener, f"http://{host}:{port}/{fragment}"
 
 
 def load_models(models: Models, device: str) -> None:

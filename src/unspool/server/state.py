@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from unspool.errors import UnspoolError, for_command_line
@@ -11,6 +12,7 @@ from unspool.server.faults import ApiError
 from unspool.server.metrics import Metrics
 from unspool.server.model_thread import ModelThread
 from unspool.server.models import Models
+from unspool.server.run_list import RunList
 from unspool.server.sessions import Sessions
 from unspool.server.settings import ServerSettings
 
@@ -23,10 +25,12 @@ class ServerState:
     Args:
         models: The models.
         settings: Address, access and limits.
+        runs: Folders of training runs to watch.
     """
 
-    def __init__(self, models: Models, settings: ServerSettings) -> None:
+    def __init__(self, models: Models, settings: ServerSettings, runs: Sequence[Path] = ()) -> None:
         self.models, self.settings = models, settings
+        self.runs = RunList(list(runs))
         self.metrics = Metrics()
         self.thread = ModelThread(models, settings, self.metrics)
         self.sessions = Sessions(settings)

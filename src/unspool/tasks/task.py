@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any, ClassVar, Self, TypeVar, cast, overload
+from typing import Any, ClassVar, NamedTuple, Self, TypeVar, cast, overload
 
 import numpy as np
 import torch
@@ -27,9 +27,23 @@ from unspool.data import (
 from unspool.data import Reader as DataReader
 from unspool.engine import any_backend, record_dispatch
 from unspool.errors import DataError, UsageError
-from unspool.inspection import Recording, Trace
-from unspool.layers import Recurrent
+from unspool.inspection import Map, Recording, Trace
+from unspool.inspection.edits import Edit, Edits, read_edits
+from unspool.inspection.fork import Fork, Outcomes
+from unspool.inspection.memory import head_maps, heads_of
+from unspool.layers import Recurrent, TransformerEncoder
 from unspool.tasks.contracts import Examples, Fitted, Prediction
+from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
+from unspool.tasks.parts.editing import (
+    EditableAttention,
+    EditableCell,
+    Parts,
+    attached,
+    check_applied,
+    donors,
+    on_plain_loop,
+    with_tokens,
+)
 from unspool.tasks.parts.representation import task_line
 from unspool.tasks.running.fit import fit_task
 from unspool.tasks.running.model_folder import rounded
@@ -39,7 +53,7 @@ from unspool.training import Reporter
 from unspool.training.callbacks import Callback
 from unspool.training.folder_lock import refuse_folder_in_training
 
-__all__ = ["DataLike", "Paths", "Task"]
+__all__ = ["DataLike", "Paths", "Replay", "Task"]
 
 DataLike = str | Path | Iterable[Any]
 """Data for `fit` and `evaluate`: paths, or examples in memory in any form that `Task.fit` lists."""
@@ -47,6 +61,14 @@ E = TypeVar("E", bound=Examples)
 F = TypeVar("F", bound=Fitted)
 P = TypeVar("P")
 T = TypeVar("T")
+
+
+class Replay(NamedTuple):
+    """Prediction for one input with edits."""
+
+    prediction: Any
+    unused: tuple[Edit, ...]
+    """Edits of tokens that the input does not have."""
 
 
 class Task(Trainable[E, F]):
@@ -63,6 +85,8 @@ class Task(Trainable[E, F]):
 
     _input_role: ClassVar[tuple[str, tuple[str, ...]]] = ("text", TEXT_NAMES)
     """Role of the input column in `record`, and the usual names of this column."""
+    _first_step: ClassVar[int] = 0
+    """Steps of the network before the first token."""
 
     def __repr__(self) -> str:
         return task_line(self)
@@ -85,12 +109,58 @@ class Task(Trainable[E, F]):
         """
 
     @abstractmethod
-    def trace(self, text: str) -> Trace:
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Run the network on one input and record the intermediate values.
 
+        Args:
+            text: The input.
+            edits: Changes of gates, states, attention and tokens during the run; see `unspool.inspection.Edit`.
+
         Raises:
-            UsageError: If `text` is not a single input, or the model has not been trained.
+            UsageError: If `text` is not a single input, an edit does not fit it, or the model has not been trained.
         """
+
+    def fork(self, text: Any, edits: Edits = (), *, base: Edits = ()) -> Fork:
+        """Run the network on one input without and with edits, and compare both runs.
+
+        Both runs take the same path, so a fork whose edits change no number has two equal traces.
+
+        Args:
+            text: The input; or an earlier fork, whose edits then belong to both runs.
+            edits: The edits of the fork, each as an `Edit` or a line such as `layer 1 / forget[3,7] = 0 @ 2`.
+            base: Edits of both runs.
+
+        Raises:
+            UsageError: If `text` is not a single input, an edit does not fit it, or the model has not been trained.
+        """
+        text, edits, base = self._fork_of(text, edits, base)
+        runs = [self._edited_run(text, both, self._traced_outcomes) for both in (base, (*base, *edits))]
+        traces, outcomes = zip(*runs, strict=True)
+        return Fork.of(text, edits, base, traces, outcomes)
+
+    def replay(self, texts: Iterable[Any], edits: Edits) -> Iterator[Replay]:
+        """Predict for each of several inputs with the same edits, one at a time.
+
+        An edit of a token that an input does not have changes nothing there, and stands in `unused`.
+
+        Args:
+            texts: The inputs.
+            edits: The edits, as for `fork`.
+
+        Raises:
+            DataError: If the model can't read an input.
+            UsageError: If an edit does not fit the network, or the model has not been trained.
+        """
+        self._need_model()
+        plan, parts = read_edits(edits), self._parts()
+        values = donors(parts, plan, self.trace)
+        for text in texts:
+            tokens = self.trace(text).tokens if any(edit.quantity == "token" for edit in plan) else ()
+            unread = with_tokens(text, tokens, plan)
+            with attached(parts, plan, values) as editors:
+                prediction: Any = self.predict([unread])[0]
+            unused = [edit for edit in plan if not editors.has_applied(edit, len(tokens))]
+            yield Replay(prediction, tuple(unused))
 
     def fit(
         self,
@@ -195,6 +265,55 @@ class Task(Trainable[E, F]):
         self.model.eval()
         return rounded(self._final_score(self.model, examples))
 
+    def compare_with(
+        self,
+        other: Task[Any, Any],
+        data: DataLike,
+        labels: Iterable[Any] | None = None,
+        *,
+        names: tuple[str, str] = ("one", "other"),
+    ) -> Disagreements:
+        """Compare the predictions of this model and another on labelled data.
+
+        Args:
+            other: A model of the same task: another network, or another checkpoint.
+            data: Files, folders or globs; or examples in memory, in any form that `fit` takes. This model reads them.
+            labels: Targets, one per example, if `data` holds inputs alone.
+            names: Names of both models in the result.
+
+        Returns:
+            Every example with both predictions, the largest difference first; for language models also the loss of both
+            by category of unit.
+
+        Raises:
+            DataError: If the data can't be used.
+            UsageError: If the models are of different tasks, their predictions can't be compared, or one of them has
+                not been trained.
+        """
+        self._need_model()
+        other._need_model()
+        if type(other) is not type(self):
+            raise UsageError(f"models of one task are compared, and {self.name!r} and {other.name!r} came")
+        self.model.eval()
+        other.model.eval()
+        return self._compare_on(other, self._read(self._data_source(data, labels)), names)
+
+    def _compare_on(self, other: Any, examples: E, names: tuple[str, str]) -> Disagreements:
+        questions = self._questions(examples)
+        one, two = (task.predict(list(questions.inputs)) for task in (self, other))
+        return disagreements_of(questions, one, two, names)
+
+    def _questions(self, examples: E) -> Questions:
+        """Return inputs and correct answers of labelled data.
+
+        Raises:
+            UsageError: If the predictions of this task can't be compared.
+        """
+        raise UsageError(
+            f"the predictions of two models of the task {self.name!r} can't be compared example by example; "
+            f"score each with evaluate"
+        )
+
     def _for_each(self, texts: Any, answer: Callable[[list[Any]], list[P]]) -> P | list[P]:
         """Return one prediction for one text, or a list for several.
 
@@ -272,6 +391,59 @@ class Task(Trainable[E, F]):
         for (place, _, backward), recording in zip(cells, recordings, strict=True):
             arrays.update(recording.arrays(place, reverse=backward))
         return result, arrays, (f"engine: {dispatch.backend} path",) if cells else ()
+
+    def _edited_trace(self, text: Any, edits: Edits) -> Trace:
+        """Return the trace of a text with edits."""
+        return self._edited_run(text, read_edits(edits), lambda unread: (self.trace(unread), None))[0]
+
+    def _traced_outcomes(self, text: Any) -> tuple[Trace, Outcomes | None]:
+        return self.trace(text), self._outcomes(text)
+
+    def _edited_run(self, text: Any, edits: Sequence[Edit], run: Callable[[Any], tuple[Trace, T]]) -> tuple[Trace, T]:
+        """Run the network on a text with edits; `run` returns a trace and more."""
+        self._need_model()
+        parts = self._parts()
+        values = donors(parts, edits, self.trace)
+        tokens = self.trace(text).tokens if any(edit.quantity == "token" for edit in edits) else ()
+        with attached(parts, edits, values) as editors:
+            result = run(with_tokens(text, tokens, edits))
+        check_applied(editors, edits, result[0], tokens)
+        return result
+
+    def _fork_of(self, text: Any, edits: Edits, base: Edits) -> tuple[Any, tuple[Edit, ...], tuple[Edit, ...]]:
+        """Return the input of a fork, its edits, and those of both runs."""
+        common = read_edits(base)
+        if isinstance(text, Fork):
+            return text.text, read_edits(edits), (*text.all_edits, *common)
+        return text, read_edits(edits), common
+
+    def _outcomes(self, text: Any) -> Outcomes | None:
+        """Return the distributions that the network predicts for a text, with the edits of the context; None: none."""
+        return None
+
+    def _parts(self) -> Parts:
+        """The cells and attentions that edits can change."""
+        stack, first = self._stack(), self._first_step
+        cells = [] if stack is None else [EditableCell(place, cell, first) for place, cell, _ in stack.named_cells()]
+        attentions = [
+            EditableAttention(f"layer {depth}", "self-attention", layer.self_attention, first)
+            for part in self.model.modules()
+            if isinstance(part, TransformerEncoder)
+            for depth, layer in enumerate(cast(Iterable[Any], part.layers), start=1)
+        ]
+        return Parts(cells, attentions)
+
+    def _plain_loop(self) -> AbstractContextManager[None]:
+        """Run the cells on the plain loop inside the `with` block, as in an edited run."""
+        return on_plain_loop(self._parts())
+
+    def _memory_maps(self, arrays: Mapping[str, NDArray[np.float32]], tokens: Sequence[str]) -> dict[str, Map]:
+        """Maps of the read and write heads of cells with a memory, (steps, slots), by name."""
+        stack = self._stack()
+        maps: dict[str, Map] = {}
+        for place, cell, _ in () if stack is None else stack.named_cells():
+            maps |= head_maps(arrays, place, tokens, heads_of(cell))
+        return maps
 
     def _stack(self) -> Recurrent | None:
         """The recurrent stack whose cells a trace records; None for other networks."""

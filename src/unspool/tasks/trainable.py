@@ -115,6 +115,10 @@ class Trainable(ABC, Generic[E, F]):
     def _score(self, model: nn.Module, examples: E) -> dict[str, float]:
         """Score a network on held-out data."""
 
+    def _samples(self, model: nn.Module, examples: E) -> list[dict[str, str]]:
+        """Return samples of the network's output for the log of a training; none for tasks that write no text."""
+        return []
+
     def _start(self, examples: E) -> None:
         """Set the initial weights that depend on the training data, in a new network."""
 

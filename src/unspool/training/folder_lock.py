@@ -18,7 +18,7 @@ from unspool.errors import MachineError, UsageError
 if sys.platform != "win32":
     import fcntl
 
-__all__ = ["LOCK", "lock_folder", "refuse_folder_in_training"]
+__all__ = ["LOCK", "in_training", "lock_folder", "refuse_folder_in_training"]
 
 LOCK = "lock"
 """Name of the lock file in the folder `training` of a model folder."""
@@ -63,6 +63,44 @@ def refuse_folder_in_training(folder: Path) -> None:
     if (folder / "training" / LOCK).is_file():
         with lock_folder(folder):
             pass
+
+
+def in_training(folder: Path) -> bool:
+    """Return whether a living process holds the lock of a model folder; never takes the lock of a running training.
+
+    On platforms and file systems without locks, the result is False.
+    """
+    path = folder / "training" / LOCK
+    if sys.platform == "win32":
+        return False
+    try:
+        file = path.open("rb")
+    except OSError:
+        return False
+    with file:
+        if _holder_is_dead(file):
+            return False
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+        return False
+
+
+def _holder_is_dead(file: IO[bytes]) -> bool:
+    """Return whether the process that signed the lock file on this host has ended."""
+    try:
+        holder = json.loads(file.read(1000))
+        if holder["host"] != platform.node():
+            return False
+        os.kill(int(holder["process"]), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError, KeyError, TypeError):  # not signed yet, or a process of another user
+        return False
+    return False
 
 
 def _acquire(folder: Path, path: Path) -> IO[bytes] | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
@@ -28,6 +28,7 @@ from unspool.training.log import Log
 from unspool.training.pace import Pace, read_course
 from unspool.training.progress import Progress, Reporter, clock
 from unspool.training.random_state import RandomState, runs_other_code
+from unspool.training.sampling import Sample, Sampler
 from unspool.training.settings import TrainingSettings
 from unspool.training.state import RunState
 from unspool.training.threads import num_threads
@@ -67,6 +68,7 @@ def fit(
     *,
     folder: Path,
     validate: Validate | None = None,
+    sample: Sample | None = None,
     metric: str = "",
     higher_is_better: bool = True,
     resume: bool = False,
@@ -88,6 +90,8 @@ def fit(
         folder: The model folder; checkpoints and log go into its folder `training`.
         validate: Scores the model, in evaluation mode and with averaged weights if there are any. Rank 0 calls it,
             without gradients. Its random numbers do not change the training.
+        sample: Returns samples of the model's output for the log, under the conditions of `validate`. Rank 0 calls it
+            after a validation, as long as samples take at most a hundredth of the time.
         metric: The score that decides which weights are best.
         higher_is_better: Whether larger values of that score are better.
         resume: Whether to resume from the newest checkpoint in `folder`, if there is one.
@@ -112,7 +116,7 @@ def fit(
     updater = Updater(model.to(device), source, settings, world, device, random)
     run = _Run(updater, Keeper(folder / "training", updater, metric), validate, metric, higher_is_better)
     run.reporter = reporter if reporter is not None and world.first else Reporter()
-    run.resume_with, run.use_with, run.shorten = resume_with, use_with, shorten
+    run.resume_with, run.use_with, run.shorten, run.sampler = resume_with, use_with, shorten, Sampler(sample)
     lock = lock_folder(folder) if world.first else nullcontext()
     with lock, num_threads(settings.threads):
         return run.train(resume, frozenset(allow))
@@ -139,6 +143,7 @@ class _Run:
     resume_with: str | None
     use_with: str | None
     shorten: Sequence[str] = ()
+    sampler = Sampler(None)
     log: Log | None = None
 
     def __init__(
@@ -182,6 +187,7 @@ class _Run:
             except KeyboardInterrupt:
                 raise self._interrupted("stopped at once") from None
             except NotFinite as fault:
+                self._log_not_finite(fault.loss)
                 raise self._not_finite(fault.loss) from None
             result = self._result(stopped)
             ending = self._closing(result)
@@ -271,7 +277,15 @@ class _Run:
             self.state.window_count += each.count
             self.state.lap_total += each.total
             self.state.lap_count += each.count
-            self.norm = each.norm
+            self._count_norm(each.norm)
+
+    def _count_norm(self, norm: float | None) -> None:
+        state, self.norm, clip = self.state, norm, self.settings.clip
+        if norm is None or clip is None:
+            return
+        state.window_updates += 1
+        state.window_clipped += norm > clip
+        state.window_norm = max(state.window_norm, norm)
 
     def _log_training(self) -> None:
         self._read()
@@ -287,8 +301,19 @@ class _Run:
             "tokens_per_second": round(self.clock.lap_speed(), 1),
             "seconds": round(state.seconds, 3),
         }
+        if state.window_updates:
+            values["largest_gradient_norm"] = state.window_norm
+            values["clipped"] = round(state.window_clipped / state.window_updates, 4)
+        state.window_norm, state.window_clipped, state.window_updates = 0.0, 0, 0
         if self.log is not None:
             self.log.write("train", state.update, values)
+
+    def _log_not_finite(self, loss: UpdateLoss) -> None:
+        """Log the update that ends the run; a resumed run cuts this line off."""
+        if self.log is not None:
+            epoch = round(loss.update / self.updater.per_epoch, 4)
+            values = {"epoch": epoch, "loss": loss.total / loss.count, "gradient_norm": loss.norm}
+            self.log.write("train", loss.update, values)
 
     # Validation
 
@@ -305,6 +330,7 @@ class _Run:
         try:
             with self.clock.validation(), self.updater.average.applied():
                 metrics = self._scores()
+                samples = self._samples()
                 improved = self._note(metrics)
                 if improved:
                     self.keeper.save_best(state)
@@ -314,7 +340,7 @@ class _Run:
         state.factor, state.flat = schedules.cut(self.settings, state.factor, state.flat)
         if triggers(state.history, self.settings.trigger, higher_is_better=self.higher_is_better):
             self.updater.average.triggered = True
-        self._tell_validation(metrics, improved)
+        self._tell_validation(metrics, improved, samples)
         state.lap_total, state.lap_count = 0.0, 0
         self._save()
 
@@ -333,29 +359,47 @@ class _Run:
     def _scores(self) -> dict[str, float]:
         """Compute all metrics on rank 0 and broadcast them; ctrl-C takes effect at once."""
         assert self.validate is not None
-        model, random = self.updater.model, self.updater.random
         scores: dict[str, float] = {}
         if self.world.first:
-            model.eval()
-            try:
-                with random.unchanged(), random.used(), self.interrupts.at_once(), torch.no_grad():
-                    scores = {name: float(value) for name, value in self.validate(model).items()}
-            finally:
-                model.train()
+            with self._evaluating() as model:
+                scores = {name: float(value) for name, value in self.validate(model).items()}
         scores = self.world.share(scores)
         if self.metric not in scores:
             have = ", ".join(scores)
             raise UsageError(f"validation has no score {self.metric!r}{nearest(self.metric, scores)}; it has {have}")
         return dict(scores)
 
-    def _tell_validation(self, metrics: dict[str, float], improved: bool) -> None:
+    def _samples(self) -> list[dict[str, str]]:
+        """Return samples of the model's output, unless they would take too much time of the training."""
+        if not self.world.first or not self.sampler.due(self.clock.session()):
+            return []
+        with self._evaluating() as model:
+            return self.sampler.take(model)
+
+    @contextmanager
+    def _evaluating(self) -> Iterator[nn.Module]:
+        """Provide the model in evaluation mode, without an effect on random numbers; ctrl-C takes effect at once."""
+        model, random = self.updater.model, self.updater.random
+        model.eval()
+        try:
+            with random.unchanged(), random.used(), self.interrupts.at_once(), torch.no_grad():
+                yield model
+        finally:
+            model.train()
+
+    def _tell_validation(
+        self, metrics: dict[str, float], improved: bool, samples: Sequence[Mapping[str, str]] = ()
+    ) -> None:
         state = self.state
         loss = state.lap_total / state.lap_count if state.lap_count else None
         times = [self.clock.seconds(), self.clock.seconds_per_validation()] if self.world.first else [0.0, 0.0]
         state.seconds, self.last_validation = self.world.sum(times)
         if self.log is not None:
-            values = {"epoch": round(state.update / self.updater.per_epoch, 4), "loss": loss, **metrics}
+            epoch = round(state.update / self.updater.per_epoch, 4)
+            values: dict[str, Any] = {"epoch": epoch, "loss": loss, **metrics}
             values |= {"best": improved, "seconds": round(state.seconds, 3)}
+            if samples:
+                values["samples"] = list(samples)
             self.log.write("validation", state.update, values)
         self.reporter.validated(self._progress(loss), metrics, improved)
         self.ended_by_reporter |= self.world.sum([float(self.reporter.take_stop())])[0] > 0

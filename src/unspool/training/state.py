@@ -36,6 +36,12 @@ class RunState(msgspec.Struct, kw_only=True):
     """Loss summed since the last log line, in nats."""
     window_count: int = 0
     """Number of targets in that sum."""
+    window_norm: float = 0.0
+    """Largest gradient norm since the last log line."""
+    window_clipped: int = 0
+    """Number of updates since the last log line whose gradient was clipped."""
+    window_updates: int = 0
+    """Number of updates since the last log line."""
     lap_total: float = 0.0
     """Loss summed since the last validation, in nats."""
     lap_count: int = 0

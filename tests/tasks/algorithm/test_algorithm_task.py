@@ -69,9 +69,9 @@ def test_heads_of_a_machine_are_recorded():
     assert list(trace.maps) == ["layer 1 / read head 1", "layer 1 / read head 2", "layer 1 / write head 1"]
     weights = trace.array("layer 1 / read_weights").reshape(5, 2, 6)  # steps, heads, slots
     second = trace.maps["layer 1 / read head 2"]
-    assert second.rows == ("slot 1", "slot 2", "slot 3", "slot 4", "slot 5", "slot 6")
-    assert second.columns == trace.tokens
-    np.testing.assert_array_equal(second.values, weights[:, 1].T)
+    assert second.columns == ("slot 1", "slot 2", "slot 3", "slot 4", "slot 5", "slot 6")
+    assert second.rows == trace.tokens
+    np.testing.assert_array_equal(second.values, weights[:, 1])
     np.testing.assert_allclose(trace.array("layer 1 / write_weights").sum(1), 1, rtol=1e-5)
     assert trace.array("layer 1 / memory").shape == (5, 24)
     assert trace.tokens == ("1010", "1100", "0001", "?", "?")

@@ -5,11 +5,12 @@ import * as api from "./api.js";
 import {Store} from "./store.js";
 import {view as gates} from "./views/gates.js";
 import {view as chat} from "./views/chat.js";
+import {view as monitor} from "./views/monitor.js";
 import {view as travel} from "./views/travel.js";
 import {view as gradients} from "./views/gradients.js";
 import {view as graph} from "./views/graph.js";
 
-const VIEWS = [gates, travel, gradients, graph, chat];
+const VIEWS = [gates, travel, gradients, graph, chat, monitor];
 const KEYS = [["/", "write a text"], ["Enter", "run it"], ["← →", "step through the moments"], ["[ ]", "previous and next layer or array"], ["1 … 9", "views"], ["t", "light or dark"], ["?", "this list"]];
 const $ = (id) => document.getElementById(id);
 const store = new Store();

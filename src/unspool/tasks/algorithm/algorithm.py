@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
@@ -24,7 +24,8 @@ from unspool.data import (
 )
 from unspool.errors import DataError, UsageError
 from unspool.inputs.encoders import recurrent_stack
-from unspool.inspection import Map, Trace
+from unspool.inspection import Trace
+from unspool.inspection.edits import Edits
 from unspool.layers import initialize
 from unspool.models import StepwiseModel
 from unspool.settings import Settings
@@ -249,17 +250,23 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         values: NDArray[np.float32] = (outputs.sigmoid() if self.kind.answers == "bits" else outputs).numpy()
         return values
 
-    def trace(self, text: str) -> Trace:
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Solve one exercise and return the recorded values; for a Turing machine also a map of each head.
 
-        The map of a head has one row per memory slot and one column per step.
+        The map of a head has one row per step and one column per memory slot.
+
+        Args:
+            text: The exercise.
+            edits: Changes of gates and states, memory slots included, during the run.
 
         Raises:
             DataError: If the text has another format.
-            UsageError: If `text` is not a single text, or the model has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
+        if edits:
+            return self._edited_trace(text, edits)
         exercise = self._exercise(text, "text")
         outputs, arrays, notes = self._recorded(lambda: self.model(exercise.inputs.to(device_of(self.model))))
         arrays["output / answer"] = self._values(outputs)
@@ -267,20 +274,7 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         result = self._answered(text, exercise, outputs)
         prediction = {"answer": result.answer, "right": result.right}
         tokens = tuple(self.kind.tokens(exercise))
-        return Trace(tokens, arrays, prediction, self._summary(), notes, self._heads(arrays, tokens))
-
-    def _heads(self, arrays: Mapping[str, NDArray[np.float32]], tokens: tuple[str, ...]) -> dict[str, Map]:
-        """Attention maps of the read and write heads, (slots, steps), by name."""
-        stack, maps = self._stack(), {}
-        for place, cell, _ in stack.named_cells() if stack is not None else ():
-            for kind in ("read", "write"):
-                weights, heads = arrays.get(f"{place} / {kind}_weights"), getattr(cell, f"{kind}_heads", 0)
-                if weights is None or not isinstance(heads, int) or not heads or weights.shape[1] % heads:
-                    continue
-                slots = tuple(f"slot {slot + 1}" for slot in range(weights.shape[1] // heads))
-                for head, values in enumerate(np.split(weights.T, heads)):
-                    maps[f"{place} / {kind} head {head + 1}"] = Map(values, slots, tokens)
-        return maps
+        return Trace(tokens, arrays, prediction, self._summary(), notes, self._memory_maps(arrays, tokens))
 
     def _summary(self) -> str:
         return f"{self.fitted.name} by {super()._summary()}"

@@ -27,6 +27,7 @@ from unspool.data import (
 from unspool.decoding import DecodingSettings, decode, stream, stream_settings, text_pieces
 from unspool.errors import DataError, ModelFolderError, option
 from unspool.inspection import Trace
+from unspool.inspection.edits import Edits
 from unspool.models import AssistantModel, Retriever
 from unspool.settings import Settings, describe
 from unspool.tasks.answer.data import Questions, note_of_shared, open_data, whole
@@ -45,8 +46,10 @@ from unspool.tasks.answer.matching import (
 )
 from unspool.tasks.answer.settings import AssistantSettings
 from unspool.tasks.parts.batches import bucketed
+from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
 from unspool.tasks.parts.finite import check_output
+from unspool.tasks.parts.pair_editing import parts_of_pair
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.running.splits import Splits
@@ -509,18 +512,24 @@ class Assistant(Task[Questions, FittedAssistant]):
             f"answers from a confidence of {self._least(None):.0%}."
         )
 
-    def trace(self, text: str) -> Trace:
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Answer one question, and return the contribution of each word, or the recorded values of the generator.
 
         With a generator, the trace records the forward pass over the answer, with attention. Without a generator, the
         tokens are the words of the question; `memory / counts` holds the drop of the best pair's score without each
         word.
 
+        Args:
+            text: The question.
+            edits: Changes of the generator during that pass, or of units of the question.
+
         Raises:
             DataError: If the text contains no word.
-            UsageError: If `text` is not a single text, or the assistant has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the assistant has not been trained.
         """
         self._one_text(text)
+        if edits:
+            return self._edited_trace(text, edits)
         reply = self.ask(text)
         words, counts = self.matcher.contributions(text)
         prediction: dict[str, Any] = {
@@ -541,6 +550,10 @@ class Assistant(Task[Questions, FittedAssistant]):
         return trace_of_pair(
             self.model.generator, batch, source, target, prediction=prediction, summary=self._summary()
         )
+
+    def _parts(self) -> Parts:
+        generator = self.model.generator
+        return Parts() if generator is None else parts_of_pair(generator)
 
 
 def _question_of(question: str, answer: str) -> Question:

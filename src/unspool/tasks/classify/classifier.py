@@ -29,6 +29,9 @@ from unspool.errors import counted
 from unspool.inputs import INPUTS
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
+from unspool.inspection.edits import Edits
+from unspool.inspection.fork import Outcomes
 from unspool.layers import Readout, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings
@@ -38,6 +41,7 @@ from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
 from unspool.tasks.classify.plan import RULES
 from unspool.tasks.classify.settings import ClassifierSettings
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
@@ -341,23 +345,45 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             labels = (next(iter(shares)),)
         return Classification(self.fitted.input.text(value), labels, shares)
 
-    def trace(self, text: Text) -> Trace:
+    def _questions(self, examples: LabelledExamples) -> Questions:
+        answers = [", ".join(sorted(labels)) for labels in examples.labels]
+        return Questions(examples.values, answers, examples.where)
+
+    def trace(self, text: Text, edits: Edits = ()) -> Trace:
         """Classify one text and return the recorded intermediate values.
+
+        Args:
+            text: The text.
+            edits: Changes of gates, states, attention and tokens during the run.
 
         Raises:
             DataError: If the text contains no token.
-            UsageError: If `text` is not a single text, or the model has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
+        if edits:
+            return self._edited_trace(text, edits)
         if self.fitted.input.kind == "text":
             self._one_text(text)
         value = self.fitted.input.value(text, "text")
         examples = self.fitted.input.encode([value], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
-        output, arrays, notes = self._recorded(lambda: self.model(tokens))
+        positions = self.fitted.input.positions(value)
+        attention = AttentionRecording(self.model.encoder, positions)
+        with attention.watch():
+            output, arrays, notes = self._recorded(lambda: self.model(tokens))
         if output.weights is not None:
             arrays["readout / weight"] = output.weights[:, 0].float().cpu().numpy()
         row = self._shares(output.logits.float().cpu().numpy(), self.fitted.linear_logits([value]))[0]
         result = self._classification(value, row)
         prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
-        return Trace(self.fitted.input.positions(value), arrays, prediction, self._summary(), notes)
+        maps = attention.maps() | self._memory_maps(arrays, positions)
+        return Trace(positions, arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
+
+    def _outcomes(self, text: Text) -> Outcomes:
+        """Return the distribution of the labels."""
+        shares = self._classified([text])[0].probabilities
+        names = [self.fitted.labels.name(place) for place in range(len(self.fitted.labels))]
+        row = np.array([[shares[name] for name in names]])
+        with np.errstate(divide="ignore"):
+            return Outcomes(row, np.log(row), names.__getitem__, independent=self.settings.several)

@@ -18,7 +18,7 @@ from unspool.inspection import Map, Recording, Trace
 from unspool.layers import AttentiveCell, Recurrent, TransformerDecoder, TransformerEncoder, record_attention
 from unspool.models import AttentiveDecoder, EncoderDecoder
 
-__all__ = ["trace_of_pair"]
+__all__ = ["decoder_cells", "encoder_cells", "trace_of_pair"]
 
 Arrays = dict[str, NDArray[np.float32]]
 _REPEATED = (
@@ -67,7 +67,7 @@ def trace_of_pair(
         The encoder values at each source unit, the maps from target units to source units, and in `written` the decoder
         values at each target unit, with the surprisal of the unit in nats.
     """
-    encoder, decoder = _encoder_cells(model.encoder), _decoder_cells(model.decoder)
+    encoder, decoder = encoder_cells(model.encoder), decoder_cells(model.decoder)
     shared = bool(encoder) and [cell for _, cell, _ in encoder] == [cell for _, cell, _ in decoder]
     watched = encoder if shared else encoder + decoder
     recordings = [Recording() for _ in watched]
@@ -102,13 +102,14 @@ def _written(units: Sequence[str], arrays: Arrays, surprise: Tensor) -> Trace | 
     return Trace(tuple(units), arrays, {"surprise": _numpy(surprise)}) if units else None
 
 
-def _encoder_cells(encoder: nn.Module | None) -> list[_Watched]:
+def encoder_cells(encoder: nn.Module | None) -> list[_Watched]:
+    """Return the cells of a recurrent encoder."""
     if not isinstance(encoder, Recurrent):
         return []
     return [_Watched(f"encoder {place}", cell, backward) for place, cell, backward in encoder.named_cells()]
 
 
-def _decoder_cells(decoder: nn.Module) -> list[_Watched]:
+def decoder_cells(decoder: nn.Module) -> list[_Watched]:
     """Return the cells of a recurrent decoder; an attentive cell comes with its inner cell."""
     if isinstance(decoder, AttentiveDecoder):
         first = [_Watched("decoder layer 1", cell) for cell in (decoder.cell.cell, decoder.cell)]

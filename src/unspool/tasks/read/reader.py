@@ -29,6 +29,7 @@ from unspool.data import (
 from unspool.data import Reader as DataReader
 from unspool.errors import DataError, counted, option
 from unspool.inspection import Trace
+from unspool.inspection.edits import Edits
 from unspool.layers import Recurrent, initialize
 from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
 from unspool.settings import Settings
@@ -276,7 +277,7 @@ class Reader(Task[Stories, FittedReader]):
         gates = () if output.gates is None else tuple(output.gates[:, 0].float().mean(-1).tolist())
         return Answered(story.question, answer, others[answer], others, memory, hops.tolist(), gates)
 
-    def trace(self, text: str) -> Trace:
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Answer one question and return the attention of each hop, and the recorded values of a cell over sentences.
 
         The prediction also holds the gates of a gated network.
@@ -284,13 +285,16 @@ class Reader(Task[Stories, FittedReader]):
         Args:
             text: A story whose last sentence is the question, or `FILE:LINE` of a question in a file. For a question
                 in a file, the trace also marks the supporting sentences.
+            edits: Changes of the cell over sentences, or of a sentence, during the run.
 
         Raises:
             DataError: As in `ask`, or if there is no question at that line.
-            UsageError: If `text` is not a single text, or the model has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
+        if edits:
+            return self._edited_trace(text, edits)
         story = self._at_line(text) or _typed(text, "text")
         output, arrays, path = self._recorded(lambda: self._looked_up(story))
         result = self._answer(story, output)

@@ -340,6 +340,7 @@ class _Fitting(Generic[D]):
             settings,
             folder=self.folder,
             validate=None if valid is None else lambda model: task._score(model, valid.examples),
+            sample=None if valid is None else lambda model: task._samples(model, valid.examples),
             metric=metric,
             higher_is_better=higher,
             resume=resume,

@@ -23,9 +23,13 @@ from unspool.data import (
     read_unlabelled,
 )
 from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
+from unspool.inspection.edits import Edits
+from unspool.inspection.fork import Outcomes
 from unspool.layers import LinearChainCRF, initialize
 from unspool.models import TaggerModel
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import accuracy
@@ -283,23 +287,44 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
                 probabilities[place] = [float(shares[step, column, tag]) for step, tag in enumerate(ids)]
         return probabilities
 
-    def trace(self, text: str | list[str]) -> Trace:
+    def _questions(self, examples: TaggedExamples) -> Questions:
+        return Questions(examples.words, [" ".join(tags) for tags in examples.tags], examples.where)
+
+    def trace(self, text: str | list[str], edits: Edits = ()) -> Trace:
         """Tag one sentence, a text or a list of words, and return the recorded intermediate values.
+
+        Args:
+            text: The sentence.
+            edits: Changes of gates, states, attention and tokens during the run.
 
         Raises:
             DataError: If the sentence has no word.
-            UsageError: If `text` is not a single sentence, or the model has not been trained.
+            UsageError: If `text` is not a single sentence, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
+        if edits:
+            return self._edited_trace(text, edits)
         self._one_text(text)
         words = self._split(text)
         examples = self.fitted.input.encode_sentences([words], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
-        scores, arrays, notes = self._recorded(lambda: self.model(tokens))
+        attention = AttentionRecording(self.model.encoder, words)
+        with attention.watch():
+            scores, arrays, notes = self._recorded(lambda: self.model(tokens))
         arrays["output / score"] = scores[:, 0].float().cpu().numpy()
-        result = self._tagged([words])[0]
+        with self._plain_loop():
+            result = self._tagged([words])[0]
         prediction = {"tags": result.tags, "tag_probabilities": result.probabilities}
-        return Trace(tuple(words), arrays, prediction, self._summary(), notes)
+        maps = attention.maps() | self._memory_maps(arrays, words)
+        return Trace(tuple(words), arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
+
+    @torch.no_grad()
+    def _outcomes(self, text: str | list[str]) -> Outcomes:
+        """Return the distribution of the tags at each word."""
+        examples = self.fitted.input.encode_sentences([self._split(text)], ["text"])
+        shares = self.model.probabilities(examples.batch(np.array([0])).to(device_of(self.model)))[:, 0]
+        shares = shares.double().cpu()
+        return Outcomes(shares.numpy(), shares.log().numpy(), self.fitted.labels.name)
 
 
 def _mask(allowed: NDArray[np.bool_]) -> Tensor:

@@ -26,10 +26,14 @@ from unspool.decoding import DecodingSettings, Hypothesis, decode, stream, strea
 from unspool.decoding.sampling import seeded
 from unspool.errors import SettingError
 from unspool.inspection import Trace
+from unspool.inspection.edits import Edits
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
+from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
+from unspool.tasks.parts.pair_editing import PrefixSteps, is_edited, parts_of_pair
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.task import DataLike, Task
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Translation", "Translator"]
 
+_SAMPLES = 3  # translations in the log of each validation
 _LONGEST = 512  # maximum source length in units; longer sources are truncated
 
 
@@ -187,6 +192,15 @@ class Translator(Task[PairExamples, FittedTranslator]):
             scores["bleu"] = corpus_bleu(outputs, references, self.settings.tokenization)
         return scores
 
+    def _samples(self, model: nn.Module, examples: PairExamples) -> list[dict[str, str]]:
+        """Translate the first held-out sources, greedily."""
+        sources, references = examples.sources[:_SAMPLES], examples.targets[:_SAMPLES]
+        outputs = self._outputs(model, sources, DecodingSettings(search="greedy"))
+        return [
+            {"input": source, "output": output, "right": reference}
+            for source, output, reference in zip(sources, outputs, references, strict=True)
+        ]
+
     def _final_score(self, model: nn.Module, examples: PairExamples) -> dict[str, float]:
         sources, references = self._grouped(examples)
         outputs = self._outputs(model, sources, self.settings.decoding.replace(best=1))
@@ -235,9 +249,10 @@ class Translator(Task[PairExamples, FittedTranslator]):
         for places, batch in evaluation_batches(Examples(sources), batch_tokens=budget):
             assert isinstance(batch, Tokens)
             tokens = batch.to(model_device)
+            steps = PrefixSteps(model) if is_edited(model) else model
             hypotheses = decode(
-                model,
-                self._started(model, tokens),
+                steps,
+                self._started(steps, tokens),
                 settings=decoding,
                 max_lengths=self._limits(tokens.lengths, forced),
                 forbidden=self._forbidden(model_device),
@@ -249,13 +264,16 @@ class Translator(Task[PairExamples, FittedTranslator]):
                 outputs[place] = best
         return outputs
 
+    def _parts(self) -> Parts:
+        return parts_of_pair(self.model)
+
     def _limits(self, lengths: Tensor, forced: int) -> Tensor:
         """Return the maximum output lengths for some source lengths, by the length ratio in training."""
         limits = (lengths * self.fitted.lengths.ratio + 10).long() + forced
         return limits.clamp(max=most_written(self.settings.network))
 
     @torch.no_grad()
-    def _started(self, model: EncoderDecoder, tokens: Tokens) -> Any:
+    def _started(self, model: EncoderDecoder | PrefixSteps, tokens: Tokens) -> Any:
         return model.start(tokens)
 
     def _forbidden(self, device: torch.device) -> Tensor:
@@ -405,18 +423,27 @@ class Translator(Task[PairExamples, FittedTranslator]):
         """Format a unit for people."""
         return vocabulary.decode([id]) or vocabulary.unit(id)
 
-    def trace(self, text: str) -> Trace:
+    def _questions(self, examples: PairExamples) -> Questions:
+        return Questions(examples.sources, examples.targets, examples.where)
+
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Translate one text and return the recorded values of encoder and decoder, with attention maps.
 
         The values come from one forward pass over the source and the whole output (see `trace_of_pair`). `written`
         holds those of the decoder, at each output unit and the end.
 
+        Args:
+            text: The text.
+            edits: Changes of gates, states, attention and units. The decoder searches for its output with them.
+
         Raises:
             DataError: If the text contains no unit.
-            UsageError: If `text` is not a single text, or the model has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
+        if edits:
+            return self._edited_trace(text, edits)
         sources = Sequences.of(ids[:_LONGEST] for ids in self.fitted.encode_sources([text], ["text"]))
         hypotheses = self._write(self.model, sources, self.settings.decoding)[0]
         result = self._translation(text, hypotheses)

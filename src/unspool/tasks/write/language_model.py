@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 from weakref import WeakKeyDictionary
 
@@ -28,10 +30,13 @@ from unspool.data import (
     find_files,
     token_array,
 )
-from unspool.decoding import Continuation, Continuations, Sampling, text_pieces
+from unspool.decoding import Continuation, Continuations, Sampling, SelfStarting, text_pieces
 from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
+from unspool.inspection.edits import Edit, Edits, read_edits
+from unspool.inspection.fork import BothTexts, Fork, Outcomes
 from unspool.layers import (
     AdaptiveSoftmax,
     CausalTransformer,
@@ -44,14 +49,18 @@ from unspool.layers import (
 )
 from unspool.models import LanguageModel as Network
 from unspool.settings import Settings
+from unspool.tasks.disagreements import Disagreements
+from unspool.tasks.parts.editing import check_count, donors, with_tokens
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import device_of
+from unspool.tasks.write.category_losses import compare_losses
 from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.data import text_of
+from unspool.tasks.write.edited_steps import EditedGeneration, forced_units, refuse_past_the_context
 from unspool.tasks.write.fitted import FittedLanguageModel
 from unspool.tasks.write.kneser_ney import KneserNey
 from unspool.tasks.write.mixture import Mixture, MixtureSteps
@@ -67,6 +76,7 @@ _IN_MEMORY = 50_000_000  # characters; the ids of longer texts go to a memory-ma
 _SCORED = 5_000_000  # maximum evaluation tokens of the n-gram baseline
 _COUNTED = 20_000_000  # maximum training tokens counted for the initial bias of the output layer
 _COUNTED_NGRAMS = 5_000_000
+_SAMPLE = 120  # characters generated for the log of each validation
 _QUICK = 1_000_000  # maximum validation tokens during training
 
 
@@ -111,6 +121,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     fitted_type: ClassVar[type[FittedLanguageModel]] = FittedLanguageModel
     _rules = RULES
     summary: ClassVar[str] = "Predicts the next unit of a text."
+    _first_step: ClassVar[int] = 1  # the start symbol
 
     def __init__(self, settings: LanguageModelSettings | None = None, **values: Unpack[LanguageModelKeywords]) -> None:
         super().__init__(settings, **values)
@@ -238,6 +249,13 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         characters = len(examples) if len(tokens) == len(whole) else None
         return self._read_through(model, tokens, characters, columns=max(1, min(16, len(tokens) // 2000)))
 
+    def _samples(self, model: nn.Module, examples: Corpus) -> list[dict[str, str]]:
+        """Generate a short text from the start symbol; the same random numbers each time."""
+        steps: Any = model
+        length = _SAMPLE if self._by_character else _SAMPLE // 4
+        text = self.continuation(length=length, seed=self.settings.training.seed)
+        return [{"output": "".join(self._pieces(steps, text))}]
+
     def _final_score(self, model: nn.Module, examples: Corpus) -> dict[str, float]:
         """Score the whole text as one stream with carried state; above 2 million units, as several streams."""
         tokens, mixture = self._tokens(examples), self.fitted.mixture
@@ -339,21 +357,33 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
             texts, lambda listed: [self._reading(text, f"text {number}") for number, text in enumerate(listed, 1)]
         )
 
-    @torch.no_grad()
     def _reading(self, text: str, where: str) -> Reading:
-        ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model)).unsqueeze(1)
-        scores, _ = self.model(ids)
-        if self.fitted.mixture is not None:
-            before = ids[:, 0].tolist()
-            reach = self.fitted.mixture.ngrams.order
-            histories = [before[max(0, end - reach) : end] for end in range(1, len(before) + 1)]
-            mixed = self.fitted.mixture.log_probabilities(scores[:, 0], histories)
-            scores = mixed.unsqueeze(1)
-        nats = -scores[:-1, 0].gather(1, ids[1:])[:, 0]
-        likely = scores[-1, 0].exp().topk(min(8, len(self.vocabulary)))
+        ids, scores = self._read_units(text, where)
+        nats = -scores[:-1].gather(1, ids[1:].unsqueeze(1))[:, 0]
+        likely = scores[-1].exp().topk(min(8, len(self.vocabulary)))
         check_output(torch.cat([likely.values.double(), nats.double().mean(0, keepdim=True).exp()]), where)
         following = {self.vocabulary.unit(int(i)): float(p) for p, i in zip(likely.values, likely.indices, strict=True)}
         return Reading(text, self._units(text), nats.tolist(), following)
+
+    @torch.no_grad()
+    def _read_units(self, text: str, where: str) -> tuple[Tensor, Tensor]:
+        """Return the ids of a text after the start symbol, (units + 1,), and log-probabilities of the next unit.
+
+        The log-probabilities after each of the ids are in nats, (units + 1, vocabulary).
+        """
+        ids = torch.tensor([END, *self._ids(text, where)], device=device_of(self.model))
+        scores = self.model(ids.unsqueeze(1))[0][:, 0]
+        if self.fitted.mixture is not None:
+            before = ids.tolist()
+            reach = self.fitted.mixture.ngrams.order
+            histories = [before[max(0, end - reach) : end] for end in range(1, len(before) + 1)]
+            scores = self.fitted.mixture.log_probabilities(scores, histories)
+        return ids, scores
+
+    def _outcomes(self, text: str) -> Outcomes:
+        """Return the distribution of the next unit after each unit."""
+        scores = self._read_units(text, "text")[1][1:].cpu()
+        return Outcomes(scores.exp().double().numpy(), scores.double().numpy(), self.vocabulary.unit)
 
     def _units(self, text: str) -> list[str]:
         return self.vocabulary.encode_with_offsets(text).units
@@ -378,6 +408,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        edits: Edits = (),
     ) -> str:
         """Generate text from a prompt; the result includes the prompt.
 
@@ -388,13 +419,17 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
             top_k: Sample only from this number of most probable units.
             top_p: Nucleus sampling: sample only from the smallest set of units with this total probability.
             seed: Random seed; the same seed gives the same text.
+            edits: Changes of gates, states and units while the model reads and writes. Tokens count from the beginning
+                of the prompt; a new unit of the prompt stands in the result.
 
         Raises:
             SettingError: If a setting is out of its range.
-            UsageError: If the model has not been trained, or `length` is negative.
+            UsageError: If the model has not been trained, `length` is negative, or an edit does not fit.
         """
-        return prompt + "".join(
-            self.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+        plan = read_edits(edits)
+        begin = self._edited_prompt(prompt, plan)
+        return begin + "".join(
+            self.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, edits=plan)
         )
 
     def stream(
@@ -406,6 +441,7 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         top_k: int | None = None,
         top_p: float | None = None,
         seed: int | None = None,
+        edits: Edits = (),
     ) -> Iterator[str]:
         """Generate text from a prompt and yield the text piece by piece, without the prompt.
 
@@ -419,21 +455,30 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
             top_k: Sample only from this number of most probable units.
             top_p: Nucleus sampling: sample only from the smallest set of units with this total probability.
             seed: Random seed; the same seed gives the same text.
+            edits: As for `generate`.
 
         Returns:
             An iterator of pieces of text, each at least one character.
 
         Raises:
             SettingError: If a setting is out of its range; raised by the call.
-            UsageError: If the model has not been trained, or `length` is negative.
+            UsageError: If the model has not been trained, `length` is negative, or an edit does not fit.
         """
         self._one_text(prompt, "stream")
         self._need_model()
         if length < 0:
             raise UsageError(f"length = {length}: expected 0 or more")
-        text = self.continuation(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-        begin = list(text.unread)
-        return text_pieces(self.vocabulary.decode, self._written(text), begin=begin)
+        plan = read_edits(edits)
+        steps = self._steps_of_generation() if not plan else self._edited_generation(prompt, plan, length)
+        text = self.continuation(
+            self._edited_prompt(prompt, plan),
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=seed,
+        )
+        return self._pieces(steps, text)
 
     def continuation(
         self,
@@ -453,37 +498,165 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
 
     def continuations(self) -> Continuations:
         """Return an empty batch of texts that this model continues."""
-        mixture = self.fitted.mixture
-        steps: Any = self.model if mixture is None else MixtureSteps(self.model, mixture)
-        return Continuations(steps, forbidden=self._forbidden(device_of(self.model)))
+        return Continuations(self._steps_of_generation(), forbidden=self._forbidden(device_of(self.model)))
 
-    def _written(self, text: Continuation) -> Iterator[int]:
-        batch = self.continuations()
-        batch.add([text])
-        while batch.rows:
-            for _, unit in batch.step().written:
-                yield unit
+    def _pieces(self, steps: SelfStarting, text: Continuation) -> Iterator[str]:
+        """Yield the pieces of a text that steps continue."""
+        batch = Continuations(steps, forbidden=self._forbidden(device_of(self.model)))
+
+        def units() -> Iterator[int]:
+            batch.add([text])
+            while batch.rows:
+                for _, unit in batch.step().written:
+                    yield unit
+
+        return text_pieces(self.vocabulary.decode, units(), begin=list(text.unread))
+
+    def _steps_of_generation(self) -> SelfStarting:
+        mixture = self.fitted.mixture
+        return self.model if mixture is None else MixtureSteps(self.model, mixture)
+
+    def _edited_generation(self, prompt: str, edits: Sequence[Edit], length: int) -> SelfStarting:
+        """Return steps with edits of the prompt and of the generated units."""
+        count, parts = len(self._units(prompt)), self._parts()
+        refuse_past_the_context(self.model.decoder, edits, 1 + count + length)
+        forced = forced_units(self.vocabulary, edits, count, count + length)
+        values = donors(parts, edits, self.trace)
+        return EditedGeneration(self._steps_of_generation(), parts, edits, values, forced)
+
+    def _edited_prompt(self, prompt: str, edits: Sequence[Edit]) -> str:
+        """Return a prompt with the new units of edits."""
+        if not edits or not prompt:
+            return prompt
+        new = with_tokens(prompt, units := self._units(prompt), edits)
+        check_count(units, self._units(new))
+        return new
+
+    def fork(
+        self,
+        text: Any,
+        edits: Edits = (),
+        *,
+        base: Edits = (),
+        length: int = 0,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        seed: int | None = None,
+    ) -> Fork:
+        """Read a text without and with edits, compare both runs, and continue both with the same random numbers.
+
+        The divergence of a token is that of the next unit's distributions after the token.
+
+        Args:
+            text: The text; or an earlier fork, whose edits then belong to both runs.
+            edits: The edits of the fork. With a length, they may also name tokens that are generated.
+            base: Edits of both runs.
+            length: Number of units to generate after the text, in both runs.
+            temperature: As for `generate`.
+            top_k: As for `generate`.
+            top_p: As for `generate`.
+            seed: Random seed of both continuations; a random one if omitted.
+
+        Raises:
+            DataError: If the text contains no unit.
+            SettingError: If a setting is out of its range.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
+        """
+        text, plan, common = self._fork_of(text, edits, base)
+        self._need_model()
+        self._one_text(text, "fork")
+        count = len(self._units(text)) if length else math.inf
+        read = [edit for edit in plan if edit.tokens is None or edit.tokens[0] < count]
+        read_by_both = [edit for edit in common if edit.tokens is None or edit.tokens[0] < count]
+        refuse_past_the_context(self.model.decoder, (*common, *plan), 1 + len(self._units(text)) + length)
+        fork = super().fork(text, read, base=read_by_both)
+        if not length:
+            return fork
+        seed = int(torch.randint(2**31, ())) if seed is None else seed
+        texts = []
+        for both in (common, (*common, *plan)):
+            steps, prompt = self._edited_generation(text, both, length), self._edited_prompt(text, both)
+            new = self.continuation(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
+            texts.append("".join(self._pieces(steps, new)))
+        return replace(fork, edits=plan, base=common, continuations=BothTexts(*texts))
 
     def _forbidden(self, device: torch.device) -> Tensor:
         forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=device)
         forbidden[[PADDING, UNKNOWN] if self._whole_lines else [PADDING, UNKNOWN, END]] = True
         return forbidden
 
-    def trace(self, text: str) -> Trace:
+    def unit_losses(self, data: DataLike) -> tuple[list[str], NDArray[np.float64]]:
+        """Return the units of a text, and the negative log-likelihood of each, in nats.
+
+        The text is read as one stream from the start, with its state carried along. A unit is empty at the end of a
+        line, and `<unk>` if it is not in the vocabulary.
+
+        Args:
+            data: Files, folders or globs; or texts in memory.
+
+        Raises:
+            DataError: If the data can't be used.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        self.model.eval()
+        return self._unit_losses(self._read(self._data_source(data)))
+
+    def _unit_losses(self, corpus: Corpus) -> tuple[list[str], NDArray[np.float64]]:
+        tokens = self._tokens(corpus)
+        nats = self._nats_of_tokens(self.model, tokens, max(1, len(tokens) // 1_000_000))
+        if self.fitted.mixture is not None:
+            nats = self.fitted.mixture.nats(nats, tokens)
+        names = {id: self._unit_text(id) for id in np.unique(tokens).tolist()}
+        return [names[id] for id in tokens.tolist()], nats
+
+    def _unit_text(self, id: int) -> str:
+        if id == END:
+            return ""
+        return self.vocabulary.unit(id) if id == UNKNOWN else self.vocabulary.decode([id])
+
+    def _compare_on(self, other: LanguageModel, examples: Corpus, names: tuple[str, str]) -> Disagreements:
+        (units, nats), (theirs, others) = self._unit_losses(examples), other._unit_losses(examples)
+        if len(units) != len(theirs) or self.settings.vocabulary.units != other.settings.vocabulary.units:
+            kinds = [task.settings.vocabulary.units for task in (self, other)]
+            raise UsageError(
+                f"the models cut this text into different units ({len(units):,} of kind {kinds[0]}, {len(theirs):,} of "
+                f"kind {kinds[1]}); compare their bits per character with evaluate"
+            )
+        shared = ["<unk>" if "<unk>" in pair else pair[0] for pair in zip(units, theirs, strict=True)]
+        blank = " " if self._whole_lines else ""
+        return compare_losses(shared, (nats, others), names, lambda part: blank.join(unit or "\n" for unit in part))
+
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Read one text and return the recorded intermediate values, and the surprisal of each unit in nats.
+
+        Args:
+            text: The text.
+            edits: Changes of gates, states, attention and units during the run.
 
         Raises:
             DataError: If the text contains no unit.
-            UsageError: If `text` is not a single text, or the model has not been trained.
+            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
         """
         self._need_model()
         self._one_text(text)
-        reading = self._reading(text, "text")
+        if edits:
+            plan = read_edits(edits)
+            refuse_past_the_context(self.model.decoder, plan, 1 + len(self._units(text)))
+            return self._edited_trace(text, plan)
+        with self._plain_loop():
+            reading = self._reading(text, "text")
         ids = torch.tensor([END, *self._ids(text, "text")], device=device_of(self.model)).unsqueeze(1)
-        _, arrays, notes = self._recorded(lambda: self.model.states(ids, None))
+        decoder = self.model.decoder
+        attention = AttentionRecording(decoder, reading.units, [self.vocabulary.unit(END)])
+        for piece in torch.split(ids, decoder.context if isinstance(decoder, CausalTransformer) else len(ids)):
+            with attention.watch():
+                _, arrays, notes = self._recorded(partial(self.model.states, piece, None))
         arrays = {name: array[1:] for name, array in arrays.items()}  # without the start symbol
         prediction = {"surprise": reading.nats, "probabilities": reading.next}
-        return Trace(tuple(reading.units), arrays, prediction, self._summary(), notes)
+        maps = attention.maps() | self._memory_maps(arrays, reading.units)
+        return Trace(tuple(reading.units), arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
 
 
 def _first(arrays: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:
