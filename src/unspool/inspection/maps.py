@@ -99,10 +99,10 @@ class Map:
         return trace_html(self._trace(), "map")
 
     def _trace(self) -> Trace:
-        """Return a trace that holds the map alone, for its views and files."""
+        """Return a trace that holds the map alone, for its views and files; its model line is the size of the map."""
         from unspool.inspection.trace import Trace
 
-        return Trace(self.rows, {}, maps={"map": self})
+        return Trace(self.rows, {}, model=repr(self), maps={"map": self})
 
     def __eq__(self, other: object) -> bool:
         """Return whether both maps are equal, values bit by bit."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from html import escape
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from unspool.inspection.trace import Trace
 
-__all__ = ["LARGEST", "framed", "pictured", "show_result", "trace_html"]
+__all__ = ["LARGEST", "framed", "opened_html", "pictured", "show_result", "trace_html"]
 
 LARGEST = 2_000_000
 """Maximum bytes of a result in a notebook. A notebook stores each output in its file."""
@@ -37,10 +38,33 @@ def trace_html(trace: Trace, name: str = "trace", **state: str) -> str:
 
     numbers = sum(array.nbytes for _, array in all_numbers(trace))
     small = numbers * 4 // 3 < LARGEST  # base64 takes four letters for three bytes
-    return framed(picture(trace), page(trace, **state) if small else None, name, repr(trace))
+    only_map = next(iter(trace.maps.values())) if len(trace.maps) == 1 and not trace.names[1:] else None
+    height = _HEIGHT if only_map is None else min(_HEIGHT, 280 + 25 * len(only_map.rows))
+    return framed(picture(trace), page(trace, **state) if small else None, name, repr(trace), height)
 
 
-def framed(picture: str, page: str | None, name: str, text: str) -> str:
+def opened_html(trace: Trace, *, array: str | None = None, maps: str | None = None, memory: int | None = None) -> str:
+    """Return a trace as HTML for a notebook, opened with what `show` prints for these arguments.
+
+    Raises:
+        UsageError: If no map matches, or there is no such array, memory or step.
+    """
+    from unspool.inspection.memory import memory_maps
+
+    state = {}
+    if memory is not None:
+        contents = memory_maps(trace, memory)
+        trace, state = replace(trace, maps={**trace.maps, **contents}), {"map": next(iter(contents))}
+    if maps is not None:
+        state["map"] = trace.maps_like(maps)[0]
+    if array is not None:
+        side = trace if array in trace.arrays or trace.written is None else trace.written
+        side.array(array)
+        state |= {"array": array, "place": array.rpartition(" / ")[0]}
+    return trace_html(trace, **state)
+
+
+def framed(picture: str, page: str | None, name: str, text: str, height: int = _HEIGHT) -> str:
     """Return a page in a sandboxed frame over its picture.
 
     The picture stays visible where a viewer strips frames or scripts. Without a page, or above 2 MB, the picture stands
@@ -51,11 +75,12 @@ def framed(picture: str, page: str | None, name: str, text: str) -> str:
         page: HTML document that loads nothing; None if it is too large.
         name: What the result is, as its variable is usually called: trace.
         text: The result in words, for readers without pictures.
+        height: Height of the frame in pixels.
     """
     image = pictured(picture, text)
     if len(image) > LARGEST:
         image = f"<pre>{escape(text)}</pre>"
-    whole = None if page is None else _over(image, page, name)
+    whole = None if page is None else _over(image, page, name, height)
     if whole is None or len(whole) > LARGEST:
         sentence = f"This {name} has no live view, which takes more than {LARGEST / 1e6:.0f} MB in a notebook;"
         return f"<div>{image}<p>{sentence} {name}.save('{name}.html') writes it into a file.</p></div>"
@@ -73,13 +98,13 @@ def pictured(picture: str, text: str) -> str:
     return f'<img alt="{escape(text)}" style="max-width:100%" src="data:image/svg+xml;base64,{data}">'
 
 
-def _over(image: str, page: str, name: str) -> str:
+def _over(image: str, page: str, name: str, height: int) -> str:
     """Return a frame in the same grid cell as its image, which a box of the frame's height scrolls."""
     frame = (
         f'<iframe title="{name}" sandbox="allow-scripts allow-downloads" srcdoc="{escape(page)}" '
-        f'style="{_CELL};width:100%;height:{_HEIGHT}px;border:0"></iframe>'
+        f'style="{_CELL};width:100%;height:{height}px;border:0"></iframe>'
     )
-    return f'<div style="{_BOX}"><div style="{_CELL};max-height:{_HEIGHT}px;overflow:auto">{image}</div>{frame}</div>'
+    return f'<div style="{_BOX}"><div style="{_CELL};max-height:{height}px;overflow:auto">{image}</div>{frame}</div>'
 
 
 class _Html:

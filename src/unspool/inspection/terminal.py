@@ -20,7 +20,7 @@ from unspool.inspection.trace import Trace, visible
 from unspool.inspection.words import lines_of
 from unspool.settings import nearest
 
-__all__ = ["Gates", "HeatMap", "Prediction", "holder", "show"]
+__all__ = ["Gates", "HeatMap", "Prediction", "show"]
 
 _NUMBER = 4  # 0.71
 _WIDEST_BAR = 16
@@ -61,7 +61,7 @@ def show(
             parts.append(Group(Text("written", style="bold"), Prediction(side)))
         parts += [Gates(side, place, explained=place in explained) for place in side.places]
     if array is not None:
-        parts.append(HeatMap(holder(trace, array), array))
+        parts.append(HeatMap(_holder(trace, array), array))
     if memory is not None:
         contents = memory_maps(trace, memory)
         parts += [Grid(replace(trace, maps=contents), name) for name in contents]
@@ -97,12 +97,8 @@ def _maps(trace: Trace, pattern: str | None) -> list[Any]:
     return [Grid(trace, first), Lookups(trace, first), *([Text(line, style="dim")] if others else [])]
 
 
-def holder(trace: Trace, array: str) -> Trace:
-    """Return the side of a trace that has an array: the input, or the written text.
-
-    Raises:
-        UsageError: If neither has it; the message suggests the nearest.
-    """
+def _holder(trace: Trace, array: str) -> Trace:
+    """Return the side of a trace that has an array."""
     sides = _sides(trace)
     for side in sides:
         if array in side.arrays:

@@ -162,7 +162,14 @@ class Trace:
             raise UsageError(f"no map matches {pattern!r}; there are {', '.join(map(repr, self.maps)) or 'none'}")
         return names
 
-    def show(self, console: Console | None = None, *, array: str | None = None, maps: str | None = None) -> None:
+    def show(
+        self,
+        console: Console | None = None,
+        *,
+        array: str | None = None,
+        maps: str | None = None,
+        memory: int | None = None,
+    ) -> None:
         """Display the trace in a notebook, or print it in a terminal.
 
         Args:
@@ -170,20 +177,20 @@ class Trace:
             array: Array to draw unit by unit; in a notebook, the array that the page opens with.
             maps: Maps to draw in place of the first: a part of their names, or a whole name with `*` and `?`. In a
                 notebook, the page opens with the first of them.
+            memory: Step, from 0, after which to draw the contents of each memory.
 
         Raises:
-            UsageError: If no map matches, or there is no such array.
+            UsageError: If no map matches, or there is no such array, memory or step.
         """
-        from unspool.inspection.notebook import show_result, trace_html
-        from unspool.inspection.terminal import holder, show
+        from unspool.inspection.notebook import opened_html, show_result
+        from unspool.inspection.terminal import show
 
-        choices = {} if array is None else {"array": array, "place": _split(array)[0]}
-        if array is not None:
-            holder(self, array)
-        if maps is not None:
-            choices["map"] = self.maps_like(maps)[0]
-        draw = lambda console: show(self, console, array=array, maps=maps)  # noqa: E731
-        show_result(self, console, draw, lambda: trace_html(self, **choices))
+        show_result(
+            self,
+            console,
+            lambda console: show(self, console, array=array, maps=maps, memory=memory),
+            lambda: opened_html(self, array=array, maps=maps, memory=memory),
+        )
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write a file .json, .npz, .csv, .html or .svg; see `write_trace`."""
