@@ -122,6 +122,27 @@ class ContextCell(HalvedLSTMCell):
         return LSTMCell.step(self, x + sum(context), state)
 
 
+class ChoosyState(NamedTuple):
+    h: Tensor  # (batch, hidden)
+
+
+class ChoosyCell(Cell[ChoosyState]):
+    """A cell that looks at its values, which the compiler can't trace."""
+
+    def __init__(self, input_size: int, hidden_size: int) -> None:
+        super().__init__(input_size, hidden_size)
+        self.inward = self.parameter(hidden_size, input_size)
+
+    def initial_state(self, batch_size: int) -> ChoosyState:
+        return ChoosyState(self.inward.new_zeros(batch_size, self.hidden_size))
+
+    def step(self, x: Tensor, state: ChoosyState, *context: Tensor) -> tuple[Tensor, ChoosyState]:
+        new = torch.tanh(x @ self.inward.T)
+        self.record(new=new)
+        h = new if float(x.sum()) > 0 else state.h
+        return h, ChoosyState(h)
+
+
 OWN = {
     "own-pair": PairCell,
     "own-linear": DecayCell,

@@ -14,7 +14,8 @@ from . import tuning as tuning
 from .cells import Cell, LinearCell
 from .engine import explain, unroll
 from .errors import UnspoolError
-from .inspection import Trace
+from .inspection import Trace, compare_gradients
+from .inspection.model_graph import graph
 from .layers import Recurrent
 from .tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, compare, load
 from .tuning import tune
@@ -35,11 +36,13 @@ __all__ = [
     "__version__",
     "cells",
     "compare",
+    "compare_gradients",
     "data",
     "decoding",
     "engine",
     "errors",
     "explain",
+    "graph",
     "inputs",
     "inspection",
     "layers",

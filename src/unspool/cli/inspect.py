@@ -1,4 +1,4 @@
-"""`unspool inspect`: trace a network on one text, on the terminal and as a file; compare it, or change it on the way."""
+"""`unspool inspect`: trace a network on one text, compare it with another, or change it on the way."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from unspool.tasks.catalog import TASKS
 
 if TYPE_CHECKING:
     from unspool.inspection import Edit, Trace
+    from unspool.tasks import Task
 
 __all__ = ["edits_of", "inspect"]
 
@@ -24,6 +25,7 @@ __all__ = ["edits_of", "inspect"]
         "unspool inspect my-model 'not a dull moment' --out trace.html",
         "unspool inspect my-model 'not a dull moment' --edit 'layer 1 / h = zero @ 3'",
         "unspool inspect my-model 'not a dull moment' --against other-model",
+        "unspool inspect my-model 'not a dull moment' --gradients",
     )
 )
 @model_argument
@@ -45,6 +47,24 @@ __all__ = ["edits_of", "inspect"]
     help="Compare with the model OTHER: predictions, and the differences at each word.",
 )
 @click.option("--against-text", metavar="TEXT", help="Compare with another text, of this model or of --against.")
+@click.option("--gradients", is_flag=True, help="Show how far gradients reach back through time instead: |dL_t/dh_s|.")
+@click.option(
+    "--loss-at",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="With --gradients: only the loss at this position of the text, counted from 1.  [all]",
+)
+@click.option(
+    "--target",
+    help="With --gradients: the label, the tags (separated by blanks) or the translation that the losses score.  "
+    "[the model's own prediction]",
+)
+@click.option(
+    "--truncation",
+    type=click.IntRange(min=1),
+    metavar="STEPS",
+    help="With --gradients: also the share of the gradient beyond a truncation of so many steps.",
+)
 @click.option(
     "--edit",
     "edit_lines",
@@ -70,6 +90,10 @@ def inspect(
     overwrite: bool,
     against: str | None,
     against_text: str | None,
+    gradients: bool,
+    loss_at: int | None,
+    target: str | None,
+    truncation: int | None,
     edit_lines: tuple[str, ...],
     recipe: Path | None,
     save_edits: Path | None,
@@ -81,17 +105,28 @@ def inspect(
     """
     from unspool.inspection import compare_traces, show, show_fork, write_recipe
     from unspool.inspection.files import FORMATS
+    from unspool.inspection.gradient_files import FORMATS as GRADIENT_FORMATS
 
     text = text_of(text, "text")
-    _check_files(out, tuple(FORMATS), overwrite=overwrite)
-    _check_files([] if save_edits is None else [save_edits], (".json",), overwrite=overwrite)
+    only = {"--loss-at": loss_at, "--target": target, "--truncation": truncation}
+    if wrong := [flag for flag, value in only.items() if value is not None and not gradients]:
+        raise UsageError(f"{wrong[0]} belongs to --gradients; add --gradients, or leave {wrong[0]} out")
+    _check_files(out, GRADIENT_FORMATS if gradients else tuple(FORMATS), overwrite=overwrite)
+    if save_edits is not None and save_edits.exists() and not overwrite:
+        raise UsageError(f"{save_edits} exists already; name another file, or add --overwrite")
     edits = edits_of(recipe, edit_lines)
     options = {name: value for name, value in generation.items() if value is not None}
     if not edits and (save_edits is not None or options or recipe is not None):
         flags = [*("--" + name for name in options), *(["--save-edits"] if save_edits is not None else ["--edits"])]
         raise UsageError(f"{flags[0]} needs an edit: add --edit 'layer 1 / h = zero @ 2', or name a recipe with edits")
+    if gradients:
+        others = {"--maps": maps, "--memory": memory, "--edit": edits or None, "--against": against or against_text}
+        _refuse_beside("--gradients", others)
+        _show_gradients(open_model(model, cell), text, array, out, overwrite, loss_at, target, truncation)
+        return
     if against is not None or against_text is not None:
-        _refuse_beside_comparison({"--array": array, "--maps": maps, "--memory": memory, "--edit": edits or None})
+        others = {"--array": array, "--maps": maps, "--memory": memory, "--edit": edits or None}
+        _refuse_beside("--against" if against is not None else "--against-text", others)
     task = open_model(model, cell)
     if options and "generate" not in TASKS[task.name].verbs:
         raise UsageError(f"--{next(iter(options))}: only language models go on after the text")
@@ -127,16 +162,16 @@ def edits_of(recipe: Path | None, lines: tuple[str, ...]) -> tuple[Edit, ...]:
 def _check_files(paths: Sequence[Path], formats: tuple[str, ...], *, overwrite: bool) -> None:
     for path in paths:
         if path.suffix.lower() not in formats:
-            raise UsageError(f"{path}: expected one of the formats {', '.join(formats)}")
+            raise UsageError(f"--out {path}: expected one of the formats {', '.join(formats)}")
         if path.exists() and not overwrite:
             raise UsageError(f"{path} exists already; name another file, or add --overwrite")
 
 
-def _refuse_beside_comparison(values: Mapping[str, object]) -> None:
-    """Refuse options that draw a single trace."""
-    for name, value in values.items():
+def _refuse_beside(flag: str, others: Mapping[str, object]) -> None:
+    """Refuse options that belong to another picture than the one that a flag asks for."""
+    for name, value in others.items():
         if value is not None:
-            raise UsageError(f"{name} draws one trace; leave it out, or leave out --against and --against-text")
+            raise UsageError(f"{name} and {flag} draw different things; pass one of them")
 
 
 def _show(trace: Trace, out: Sequence[Path], draw: Callable[[], None], *, overwrite: bool) -> None:
@@ -147,5 +182,30 @@ def _show(trace: Trace, out: Sequence[Path], draw: Callable[[], None], *, overwr
         write_trace(trace, path, overwrite=overwrite)
     with writing():
         draw()
+    for path in out:
+        say(f"written: {path}")
+
+
+def _show_gradients(
+    task: Task[Any, Any],
+    text: str,
+    array: str | None,
+    out: tuple[Path, ...],
+    overwrite: bool,
+    loss_at: int | None,
+    target: str | None,
+    truncation: int | None,
+) -> None:
+    from unspool.inspection import show_gradients
+
+    chosen = target.split() if target is not None and task.name == "tag" else target
+    at = None if loss_at is None else loss_at - 1
+    result = task.gradients(text, target=chosen, loss_at=at, truncation=truncation)
+    if array is not None:
+        result.array(array)
+    for path in out:
+        result.save(path, overwrite=overwrite)
+    with writing():
+        show_gradients(result, console(), array=array)
     for path in out:
         say(f"written: {path}")

@@ -77,9 +77,14 @@ class EncoderDecoder(nn.Module):
 
     # Encoder
 
-    def encode(self, source: Tokens) -> Memory:
-        """Encode sources, int64 (source time, batch)."""
-        vectors = self.input_dropout(self.source(source))
+    def encode(self, source: Tokens, vectors: Tensor | None = None) -> Memory:
+        """Encode sources, int64 (source time, batch).
+
+        Args:
+            source: The sources.
+            vectors: Embedded sources, (source time, batch, features), in place of the model's own embedding of them.
+        """
+        vectors = self.input_dropout(self.source(source)) if vectors is None else vectors
         mask = source.mask.transpose(0, 1)
         if self.encoder is None:
             states, final = vectors, None
@@ -90,8 +95,8 @@ class EncoderDecoder(nn.Module):
         else:
             states, final = self.encoder(vectors, source.lengths).outputs, None
             summary = _mean(states, source.lengths)
-        vectors = vectors.transpose(0, 1) if self.encoder is None else None
-        return Memory(states.transpose(0, 1), mask, summary, final, vectors)
+        read = vectors.transpose(0, 1) if self.encoder is None else None
+        return Memory(states.transpose(0, 1), mask, summary, final, read)
 
     # Step by step
 
@@ -137,9 +142,9 @@ class EncoderDecoder(nn.Module):
 
     # Teacher forcing and loss
 
-    def forward(self, batch: Paired) -> Forced:
-        """Return log-probabilities of the targets, and attention weights of each step."""
-        memory = self.encode(batch.source)
+    def forward(self, batch: Paired, vectors: Tensor | None = None) -> Forced:
+        """Return log-probabilities of the targets, and attention weights of each step; `vectors` as in `encode`."""
+        memory = self.encode(batch.source, vectors)
         if self.latent is not None:
             memory = self.latent.expected(memory)
         decoded = self._teacher_forcing(batch.inputs, memory, need_weights=True)

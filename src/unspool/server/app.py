@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from unspool.errors import UnspoolError
-from unspool.server import api, corrections, inside, openai_api, pages, runs
+from unspool.server import api, concepts, corrections, inside, openai_api, pages, runs
 from unspool.server.faults import ApiError, error_response, json_response
 from unspool.server.guard import App, Guard
 from unspool.server.openapi import Operation, openapi
@@ -24,12 +24,14 @@ from unspool.server.schemas import (
     AdvanceRequest,
     ChatRequest,
     CompletionRequest,
+    ConceptRequest,
     CorrectRequest,
     ForkRequest,
     ForkTextRequest,
     GenerateRequest,
     GradientsRequest,
     GraphRequest,
+    NameUnitRequest,
     Prediction,
     PredictRequest,
     SessionRequest,
@@ -82,6 +84,8 @@ OPERATIONS = (
     Operation("GET", "/api/runs/{name:path}", runs.show_run),
     Operation("POST", "/api/fork", inside.fork, ForkTextRequest),
     Operation("POST", "/api/gradients", inside.gradients, GradientsRequest),
+    Operation("POST", "/api/concepts", concepts.find, ConceptRequest),
+    Operation("POST", "/api/units", concepts.name_unit, NameUnitRequest),
     Operation("POST", "/api/graph", inside.graph, GraphRequest),
     Operation("POST", "/api/correct", corrections.correct, CorrectRequest),
     Operation("POST", "/api/generate", api.generate, GenerateRequest, Written),

@@ -11,12 +11,14 @@ __all__ = [
     "ChatMessage",
     "ChatRequest",
     "CompletionRequest",
+    "ConceptRequest",
     "CorrectRequest",
     "ForkRequest",
     "ForkTextRequest",
     "GenerateRequest",
     "GradientsRequest",
     "GraphRequest",
+    "NameUnitRequest",
     "PredictRequest",
     "Prediction",
     "SessionRequest",
@@ -95,6 +97,35 @@ class GradientsRequest(_Request, kw_only=True):
     """Length of truncated backpropagation to compare with, in steps."""
     jacobians: bool = True
     """Whether to compute the largest singular values of the steps too."""
+
+
+class ConceptRequest(_Request, kw_only=True):
+    """Find the unit that tracks a property of a text."""
+
+    text: str
+    """The data: a text for a language model, labelled lines or a tag file for other models."""
+    suffix: Annotated[str, Meta(pattern=r"^\.(txt|tsv|csv|jsonl|conll|conllu)$")] = ".txt"
+    """Form of the data, as the suffix of a file."""
+    property: str | None = None
+    """A built-in property: depth, code-depth, quotes, comment, line-position."""
+    regex: str | None = None
+    """The property: inside a match of this regular expression."""
+    column: str | None = None
+    """The property: a column of the data."""
+    tokens: Annotated[int, Meta(ge=1, le=1_000_000)] = 50_000
+    """Most tokens to read."""
+    ablate: bool = True
+    """Whether to clamp the unit and compare with random units."""
+
+
+class NameUnitRequest(_Request, kw_only=True):
+    """Name a unit of a model."""
+
+    array: str
+    """Array of states, such as `layer 1 / c`."""
+    unit: Annotated[int, Meta(ge=0)]
+    """Index of the unit, from 0."""
+    name: Annotated[str, Meta(min_length=1, max_length=60)]
 
 
 class GraphRequest(_Request, kw_only=True):

@@ -22,7 +22,7 @@ class Questions(NamedTuple):
 
     inputs: Sequence[Any]
     answers: Sequence[str]
-    """Correct answers, in the form of `answer_of`."""
+    """Correct answers: sorted labels joined by commas, tags joined by blanks, or the output text."""
     where: Sequence[str]
     """`file:line` of each."""
 
@@ -186,12 +186,12 @@ def disagreements_of(
     """
     rows = []
     for value, right, where, a, b in zip(*questions, one, other, strict=True):
-        answers, shares = (answer_of(a), answer_of(b)), (_shares(a), _shares(b))
+        answers, shares = (_answer_of(a), _answer_of(b)), (_shares(a), _shares(b))
         rows.append(Disagreement(where, _text(value), right, answers, shares, _distance(a, b)))
     return Disagreements(names, tuple(sorted(rows, key=lambda row: -abs(row.difference))))
 
 
-def answer_of(prediction: Any) -> str:
+def _answer_of(prediction: Any) -> str:
     """Return the answer of a prediction as one text: labels, tags, or the output.
 
     Raises:
@@ -230,7 +230,7 @@ def _distance(one: Any, other: Any) -> float:
     if hasattr(one, "tags"):
         pairs = zip(one.tags, other.tags, one.probabilities, other.probabilities, strict=True)
         return float(max(abs(p - q) if a == b else max(p, q) for a, b, p, q in pairs))
-    first, second = (answer_of(each).split() for each in (one, other))
+    first, second = (_answer_of(each).split() for each in (one, other))
     return 1 - SequenceMatcher(None, first, second, autojunk=False).ratio()
 
 

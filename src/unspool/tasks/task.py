@@ -27,10 +27,11 @@ from unspool.data import (
 from unspool.data import Reader as DataReader
 from unspool.engine import any_backend, record_dispatch
 from unspool.errors import DataError, UsageError
-from unspool.inspection import Map, Recording, Trace
+from unspool.inspection import Gradients, Map, Recording, Trace
 from unspool.inspection.edits import Edit, Edits, read_edits
 from unspool.inspection.fork import Fork, Outcomes
 from unspool.inspection.memory import head_maps, heads_of
+from unspool.inspection.model_graph import ModelGraph, graph_of_model
 from unspool.layers import Recurrent, TransformerEncoder
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
@@ -45,6 +46,7 @@ from unspool.tasks.parts.editing import (
     with_tokens,
 )
 from unspool.tasks.parts.representation import task_line
+from unspool.tasks.parts.text_losses import TextLosses, measure_task
 from unspool.tasks.running.fit import fit_task
 from unspool.tasks.running.model_folder import rounded
 from unspool.tasks.running.save_and_load import load_task, save_task
@@ -449,6 +451,70 @@ class Task(Trainable[E, F]):
         """The recurrent stack whose cells a trace records; None for other networks."""
         encoder = self.model.encoder
         return encoder if isinstance(encoder, Recurrent) else None
+
+    def gradients(
+        self,
+        text: Any,
+        *,
+        target: Any = None,
+        loss_at: int | Sequence[int] | None = None,
+        truncation: int | None = None,
+        jacobians: bool = True,
+    ) -> Gradients:
+        """Measure how far gradients reach back through time on one input: |dL_t/dh_s| for all pairs of steps.
+
+        The losses are -log p of the label (classifiers), of each tag (taggers), of each unit (language models, and
+        translators by teacher forcing), or the loss of each counted step (algorithms). A copy of the network computes
+        in float64 on the plain loop, so that small norms do not vanish by rounding.
+
+        Args:
+            text: The input, as `trace` takes it.
+            target: Label, list of tags, or translation that the losses score; the model's own prediction if omitted.
+            loss_at: Position of the loss, or positions, from 0: of a tag, a unit, or a step; all if omitted.
+            truncation: Length of truncated backpropagation to compare with, in steps; of a language model `steps` if
+                omitted.
+            jacobians: Whether to compute the largest singular values of the step Jacobians too.
+
+        Raises:
+            DataError: If the model can't read the input.
+            UsageError: If the model has no recurrent stack or has not been trained, or there is no loss at a position.
+        """
+        self._need_model()
+        return measure_task(self, text, target, loss_at=loss_at, truncation=truncation, jacobians=jacobians)
+
+    def graph(
+        self, text: Any = None, *, thickness: Trace | Gradients | None = None, array: str | None = None
+    ) -> ModelGraph:
+        """Return the graph of the network: its parts, one step of its cell, and the cells over a text.
+
+        Args:
+            text: Text over whose first twelve steps the picture unrolls the cells, as `trace` takes it; if omitted,
+                the graph is folded only.
+            thickness: Trace or gradients of the text; edges between steps become as thick as their values. The trace
+                of the text if omitted.
+            array: Array of `thickness`, by its name or the part after the slash: `forget`. The state if omitted.
+
+        Raises:
+            DataError: If the model can't read the text.
+            UsageError: If there is no such array, or the model has not been trained.
+        """
+        self._need_model()
+        if text is None:
+            return graph_of_model(self.model, model=self._summary())
+        shown = self.trace(text) if thickness is None else thickness
+        return graph_of_model(self.model, tokens=shown.tokens, thickness=shown, array=array, model=self._summary())
+
+    def _text_losses(self, text: Any, target: Any) -> TextLosses:
+        """Return the losses of one input as a function of its embedded tokens."""
+        raise UsageError(
+            f"{type(self).__name__} has no loss for each step of one text; gradients through time take a classifier, "
+            f"a tagger, a language model, a translator or an algorithm"
+        )
+
+    def _no_target(self, target: Any, why: str) -> None:
+        """Raise `UsageError` if a target was passed."""
+        if target is not None:
+            raise UsageError(f"target = {target!r}: {why}, so leave it out")
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: settings, weights, vocabularies, model card.

@@ -7,10 +7,11 @@ import {view as gates} from "./views/gates.js";
 import {view as chat} from "./views/chat.js";
 import {view as monitor} from "./views/monitor.js";
 import {view as travel} from "./views/travel.js";
+import {view as concepts} from "./views/concepts.js";
 import {view as gradients} from "./views/gradients.js";
 import {view as graph} from "./views/graph.js";
 
-const VIEWS = [gates, travel, gradients, graph, chat, monitor];
+const VIEWS = [gates, travel, concepts, gradients, graph, chat, monitor];
 const KEYS = [["/", "write a text"], ["Enter", "run it"], ["← →", "step through the moments"], ["[ ]", "previous and next layer or array"], ["1 … 9", "views"], ["t", "light or dark"], ["?", "this list"]];
 const $ = (id) => document.getElementById(id);
 const store = new Store();
@@ -40,7 +41,7 @@ function currentModel() {
 }
 
 function usable() {
-  return VIEWS.filter((view) => view.applies(currentModel(), app.info));
+  return VIEWS.filter((view) => (!app.info.loading || view.whileLoading) && view.applies(currentModel(), app.info));
 }
 
 function go(view, parts = {}) {
@@ -105,21 +106,26 @@ $("model").onchange = () => store.change({model: $("model").value, step: null, u
 theme(localStorage.getItem("unspool-theme") ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light"));
 
 async function start() {
+  let begun = false;
   for (;;) {
     try {
+      const before = app.info?.loading;
       app.info = await api.getJson("api/info");
-      if (!app.info.loading) break;
-      say("Loading the model …");
+      if (app.info.failure) return say(app.info.failure, true);
+      if (!begun && usable().length) {
+        begun = true;
+        say("");
+        store.listeners.push(show);
+        show(store.state, Object.keys(store.state));
+      } else if (begun && before && !app.info.loading) show(store.state, []);
+      if (!app.info.loading) return;
+      if (!begun) say("Loading the model …");
     } catch (error) {
       if (error.status === 401) return say("This server wants a token: open the address that it printed, which ends in #token=…", true);
-      say("The server does not answer; is it still running?", true);
+      return say("The server does not answer; is it still running?", true);
     }
     await new Promise((done) => setTimeout(done, 250));
   }
-  if (app.info.failure) return say(app.info.failure, true);
-  say("");
-  store.listeners.push(show);
-  show(store.state, Object.keys(store.state));
 }
 
 start();

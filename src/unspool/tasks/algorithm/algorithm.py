@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -35,6 +36,7 @@ from unspool.tasks.algorithm.scores import AnswerScores
 from unspool.tasks.algorithm.settings import AlgorithmSettings
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import device_of
 
@@ -275,6 +277,24 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         prediction = {"answer": result.answer, "right": result.right}
         tokens = tuple(self.kind.tokens(exercise))
         return Trace(tokens, arrays, prediction, self._summary(), notes, self._memory_maps(arrays, tokens))
+        return Trace(tokens, arrays, prediction, self._summary(), notes, self._heads(arrays, tokens))
+
+    def _text_losses(self, text: Any, target: Any) -> TextLosses:
+        """Return the loss of each step that counts: cross-entropy of its bits, or squared error of its number."""
+        self._one_text(text, "gradients")
+        self._no_target(target, "an exercise has one right answer")
+        exercise, model = self._exercise(text, "text"), self.model
+        weight = next(model.parameters())
+        steps = exercise.counted[:, 0].nonzero()[:, 0].to(weight.device)
+        targets = exercise.targets[:, 0].to(weight)
+        loss = F.binary_cross_entropy_with_logits if self.kind.answers == "bits" else F.mse_loss
+
+        def losses(copies: Tensor, rows: Tensor) -> Tensor:
+            outputs = model(copies)[steps[rows], torch.arange(len(rows), device=rows.device)]
+            return loss(outputs, targets[steps[rows]], reduction="none").sum(-1)
+
+        tokens, at = self.kind.tokens(exercise), steps.tolist()
+        return TextLosses(exercise.inputs.to(weight), losses, tokens, [tokens[step] for step in at], at)
 
     def _summary(self) -> str:
         return f"{self.fitted.name} by {super()._summary()}"

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from unspool.data import (
     Bucketed,
@@ -25,7 +26,7 @@ from unspool.data import (
     evaluation_batches,
     read_unlabelled,
 )
-from unspool.errors import counted
+from unspool.errors import UsageError, counted
 from unspool.inputs import INPUTS
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
@@ -34,7 +35,7 @@ from unspool.inspection.edits import Edits
 from unspool.inspection.fork import Outcomes
 from unspool.layers import Readout, initialize
 from unspool.models import ClassifierModel
-from unspool.settings import Settings
+from unspool.settings import Settings, nearest
 from unspool.tasks.classify.calibration import FEWEST, Calibration, fit_calibration
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
@@ -47,6 +48,7 @@ from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.metrics import classification_scores, expected_calibration_error, multilabel_scores
 from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import Task
 from unspool.tasks.trainable import batched_tokens, device_of
@@ -387,3 +389,38 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         row = np.array([[shares[name] for name in names]])
         with np.errstate(divide="ignore"):
             return Outcomes(row, np.log(row), names.__getitem__, independent=self.settings.several)
+
+    def _text_losses(self, text: Any, target: Any) -> TextLosses:
+        """Return the loss of the label, or of the labels, by the network alone."""
+        if self.fitted.input.kind == "text":
+            self._one_text(text, "gradients")
+        value, model, input_ = self.fitted.input.value(text, "text"), self.model, self.fitted.input
+        tokens = input_.encode([value], ["text"]).batch(np.array([0])).to(device_of(model))
+        names = self._target_labels(text if target is None else None, target)
+        ids = torch.tensor(self.fitted.labels.ids(names).tolist(), dtype=torch.int64, device=device_of(model))
+        with torch.no_grad():
+            inputs = model.embedding(tokens).to(model.output.weight.dtype)
+        right = torch.zeros(len(self.fitted.labels)).to(inputs).index_fill(0, ids, 1.0)
+
+        def losses(copies: Tensor, rows: Tensor) -> Tensor:
+            lengths = tokens.lengths.expand(len(rows))
+            logits: Tensor = model.output(model.readout(model.encoder(copies, lengths).outputs, lengths)[0])
+            if self.settings.several:
+                loss = F.binary_cross_entropy_with_logits(logits, right.expand_as(logits), reduction="none")
+                return loss.sum(-1)
+            return -logits.log_softmax(-1)[:, int(ids[0])]
+
+        return TextLosses(inputs, losses, input_.positions(value), [", ".join(names) or "no label"], None)
+
+    def _target_labels(self, text: Any, target: Any) -> list[str]:
+        """Return the labels that a loss scores: those passed, or the predicted ones."""
+        if target is None:
+            return list(self._classified([text])[0].labels)
+        names = [target] if isinstance(target, str) else list(target)
+        if not self.settings.several and len(names) != 1:
+            raise UsageError(f"target = {target!r}: expected one label")
+        if strange := [name for name in names if name not in self.fitted.labels]:
+            choices = self.fitted.labels.names
+            hint = nearest(strange[0], choices) or f"; the model has {', '.join(choices[:20])}"
+            raise UsageError(f"there is no label {strange[0]!r}{hint}")
+        return names

@@ -22,6 +22,7 @@ from unspool.data import (
     evaluation_batches,
     read_unlabelled,
 )
+from unspool.errors import UsageError
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
 from unspool.inspection.edits import Edits
@@ -34,6 +35,7 @@ from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import accuracy
 from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.tag.data import TaggedExamples, column_names, open_data
 from unspool.tasks.tag.fitted import FittedTagger
 from unspool.tasks.tag.most_frequent_tag_baseline import MostFrequentTag
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
     from unspool.tasks.tag.keywords import TaggerKeywords
 
 __all__ = ["Tagger", "Tagging"]
+
+_IMPOSSIBLE = -1e9  # a score that leaves no probability, yet stays finite in float32
 
 
 class Tagging(NamedTuple):
@@ -325,6 +329,43 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
         shares = self.model.probabilities(examples.batch(np.array([0])).to(device_of(self.model)))[:, 0]
         shares = shares.double().cpu()
         return Outcomes(shares.numpy(), shares.log().numpy(), self.fitted.labels.name)
+
+    def _text_losses(self, text: Any, target: Any) -> TextLosses:
+        """Return -log p of each tag; with a conditional random field, of its marginal probability."""
+        self._one_text(text, "gradients")
+        words, model = self._split(text), self.model
+        examples = self.fitted.input.encode_sentences([words], ["text"])
+        tokens: Any = examples.batch(np.array([0])).to(device_of(model))
+        labels = self._decode(model, examples)[0] if target is None else self._inner(list(target), len(words))
+        targets = torch.tensor(self.fitted.labels.ids(labels).tolist(), dtype=torch.int64, device=device_of(model))
+        with torch.no_grad():
+            inputs = model.embedding(tokens)
+
+        def losses(copies: Tensor, rows: Tensor) -> Tensor:
+            lengths = tokens.lengths.expand(len(rows))
+            scores, columns = model.output(model.encoder(copies, lengths).outputs), torch.arange(len(rows))
+            columns = columns.to(scores.device)
+            if model.crf is None:
+                chosen: Tensor = scores[rows, columns].log_softmax(-1).gather(1, targets[rows].unsqueeze(1))
+                return -chosen[:, 0]
+            others = torch.ones_like(scores, dtype=torch.bool)
+            others[rows, columns, targets[rows]] = False
+            others &= (torch.arange(len(scores), device=scores.device)[:, None] == rows).unsqueeze(-1)
+            limited = model.crf.log_partition(scores.masked_fill(others, _IMPOSSIBLE), lengths)
+            difference: Tensor = model.crf.log_partition(scores, lengths) - limited
+            return difference
+
+        names = [f"{word}/{tag}" for word, tag in zip(words, self.fitted.outer(labels), strict=True)]
+        return TextLosses(inputs, losses, words, names, range(len(words)))
+
+    def _inner(self, tags: list[str], count: int) -> list[str]:
+        """Convert tags to the labels of the network."""
+        if len(tags) != count or not all(isinstance(tag, str) for tag in tags):
+            raise UsageError(f"target has {len(tags)} tags; expected a list of one tag for each of {count} words")
+        labels: list[str] = self.fitted.inner(tags)
+        if strange := [label for label in labels if label not in self.fitted.labels]:
+            raise UsageError(f"there is no tag {strange[0]!r}; the model has {', '.join(self.classes_)}")
+        return labels
 
 
 def _mask(allowed: NDArray[np.bool_]) -> Tensor:

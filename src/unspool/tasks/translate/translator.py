@@ -36,6 +36,7 @@ from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_wri
 from unspool.tasks.parts.pair_editing import PrefixSteps, is_edited, parts_of_pair
 from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
 from unspool.tasks.translate.data import PairExamples, open_data
@@ -456,3 +457,32 @@ class Translator(Task[PairExamples, FittedTranslator]):
             prediction={"translation": result.translation},
             summary=self._summary(),
         )
+
+    def _text_losses(self, text: Any, target: Any) -> TextLosses:
+        """Return -log p of each unit of the output and of its end, if complete, as functions of the embedded source."""
+        self._one_text(text, "gradients")
+        model = self.model
+        sources = Sequences.of(ids[:_LONGEST] for ids in self.fitted.encode_sources([text], ["text"]))
+        if target is None:
+            best = self._write(model, sources, self.settings.decoding)[0][0]
+            ids, ends = list(best.ids), best.finished
+        else:
+            ids, ends = self.target_vocabulary.encode(target), True
+        pair = PairedExamples(sources, Sequences.of([np.array(ids, np.int64)])).batch(np.array([0]))
+        pair = pair.to(device_of(model))
+        with torch.no_grad():
+            inputs = model.source(pair.source)
+
+        def losses(copies: Tensor, rows: Tensor) -> Tensor:
+            batch = Paired(*(_repeated(side, len(rows)) for side in (pair.source, pair.target)))
+            scores: Tensor = model(batch, copies).log_probabilities
+            return -scores[rows, torch.arange(len(rows), device=rows.device)]
+
+        units = self.source_vocabulary.encode_with_offsets(text).units[:_LONGEST]
+        names = [self.target_vocabulary.unit(id) for id in ids]
+        return TextLosses(inputs, losses, units, [*names, ""] if ends else names, None)
+
+
+def _repeated(tokens: Tokens, times: int) -> Tokens:
+    """Return a batch of copies of one sequence; the copies need no characters."""
+    return Tokens(tokens.ids.expand(-1, times), tokens.lengths.expand(times))

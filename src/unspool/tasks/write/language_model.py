@@ -24,6 +24,7 @@ from unspool.data import (
     DataSource,
     RowsInMemory,
     TokenFile,
+    Tokens,
     Vocabulary,
     Windows,
     are_files,
@@ -54,6 +55,7 @@ from unspool.tasks.parts.editing import check_count, donors, with_tokens
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import device_of
@@ -657,6 +659,27 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         prediction = {"surprise": reading.nats, "probabilities": reading.next}
         maps = attention.maps() | self._memory_maps(arrays, reading.units)
         return Trace(tuple(reading.units), arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
+
+    def _text_losses(self, text: Any, target: Any) -> TextLosses:
+        """Return -log p of each unit; the state after each unit predicts the next one."""
+        self._one_text(text, "gradients")
+        self._no_target(target, "a language model scores the text itself")
+        model, units = self.model, self._units(text)
+        targets = torch.tensor(self._ids(text, "text"), device=device_of(model))
+        ids = torch.cat([targets.new_tensor([END]), targets[:-1]]).unsqueeze(1)
+        with torch.no_grad():
+            inputs = model.embedding(Tokens(ids, torch.tensor([len(ids)], device=ids.device)))
+
+        def losses(copies: Tensor, rows: Tensor) -> Tensor:
+            states = model.decoder(copies, None, None)[0]
+            scores = model.softmax.log_probabilities(states[rows, torch.arange(len(rows), device=rows.device)])
+            nats: Tensor = -scores.gather(1, targets[rows].unsqueeze(1))[:, 0]
+            return nats
+
+        length = self.settings.training.steps
+        return TextLosses(
+            inputs, losses, ["", *units[:-1]], units, range(len(units)), length if length < len(units) else None
+        )
 
 
 def _first(arrays: Iterable[NDArray[Any]], count: int) -> NDArray[Any]:

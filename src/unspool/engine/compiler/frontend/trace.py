@@ -7,6 +7,7 @@ that depend on inputs or state are lowered to the closed set of operations, or r
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -17,17 +18,17 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-from unspool.cells import Cell
+from unspool.cells import Cell, watch
 from unspool.engine.compiler.frontend.cell_fingerprint import weights
 from unspool.engine.compiler.frontend.lowering import CREATIONS, Lowering
 from unspool.engine.compiler.frontend.shapes import Row, Weight
 from unspool.engine.compiler.ir.builder import Builder
-from unspool.engine.compiler.ir.graph import Graph
+from unspool.engine.compiler.ir.graph import Graph, Node
 from unspool.engine.compiler.ir.verify import verify
 from unspool.engine.compiler.refusal import Refusal
 from unspool.randomness import keep_global_state
 
-__all__ = ["Refusal", "Tape", "Trace", "trace"]
+__all__ = ["Refusal", "Tape", "Trace", "trace", "trace_names"]
 
 _OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[2]))
 _BATCHES = (
@@ -106,10 +107,43 @@ def trace(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> Trace:
     return first_trace
 
 
-def _record(cell: Cell[Any], context_widths: tuple[int, ...], batch: int) -> Trace:
+def trace_names(cell: Cell[Any]) -> tuple[Trace, dict[str, Node]]:
+    """Trace a cell's step, and return the trace with the nodes of the values that the cell records, by name.
+
+    Names of cells inside the cell have the attribute of the inner cell before them: `hyper.forget`. The graph may lack
+    a named node on which no result depends.
+
+    Raises:
+        Refusal: As `trace`.
+    """
+    trace(cell)
+    names: dict[str, Node] = {}
+    return _record(cell, (), _BATCHES[-1], names), names
+
+
+class _Names:
+    """Watcher that finds the node of each value that a cell records."""
+
+    def __init__(self, recorder: _Recorder, names: dict[str, Node], prefix: str) -> None:
+        self._recorder, self._names, self._prefix = recorder, names, prefix
+
+    def add(self, name: str, value: Tensor) -> None:
+        """Store the node of a value, unless the value depends on weights alone."""
+        row = self._recorder.row(value)
+        if row is not None:
+            self._names.setdefault(self._prefix + name, row.node)
+
+
+def _record(
+    cell: Cell[Any], context_widths: tuple[int, ...], batch: int, names: dict[str, Node] | None = None
+) -> Trace:
     like = next(iter(weights(cell).values()), torch.empty(0))
     recorder = _Recorder(cell, batch)
-    with torch.no_grad(), keep_global_state():
+    with torch.no_grad(), keep_global_state(), ExitStack() as watching:
+        if names is not None:
+            for path, part in cell.named_modules():
+                if isinstance(part, Cell):
+                    watching.enter_context(watch(part, _Names(recorder, names, f"{path}." if path else "")))
         state = cell.initial_state(batch)
         rows = [like.new_empty(batch, width).uniform_(0.1, 0.9) for width in (cell.input_size, *context_widths)]
         parts = [like.new_empty(part.shape).uniform_(0.1, 0.9) for part in state]
@@ -224,6 +258,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                 f"a tensor {tuple(tensor.shape)} that is neither an argument of the step nor owned by the cell"
             )
         return value
+
+    def row(self, tensor: Tensor) -> Row | None:
+        """Return the row of a tensor; None if it is a weight, or unknown."""
+        value = self._values.get(id(tensor))
+        return value if isinstance(value, Row) else None
 
     def _put(self, tensor: Tensor, value: Row | Weight) -> None:
         self._values[id(tensor)] = value

@@ -7,6 +7,7 @@ const COLUMNS = 700, SIGNED = /loss|perplexity|nats/;
 export const view = {
   id: "monitor",
   title: "Training",
+  whileLoading: true,
   applies: (model, info) => Boolean(info?.runs),
 
   open(root, app) {
