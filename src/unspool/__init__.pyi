@@ -17,7 +17,18 @@ from .errors import UnspoolError
 from .inspection import Trace, compare_gradients
 from .inspection.model_graph import graph
 from .layers import Recurrent
-from .tasks import Algorithm, Assistant, Classifier, LanguageModel, Reader, Tagger, Translator, compare, load
+from .tasks import (
+    Algorithm,
+    Assistant,
+    Classifier,
+    LanguageModel,
+    Reader,
+    Tagger,
+    Translator,
+    compare,
+    find_concept,
+    load,
+)
 from .tuning import tune
 
 __all__ = [
@@ -42,6 +53,7 @@ __all__ = [
     "engine",
     "errors",
     "explain",
+    "find_concept",
     "graph",
     "inputs",
     "inspection",

@@ -36,6 +36,8 @@ VERBS = {
     "serve": "Serve models over HTTP: predictions, traces, generation, chat.",
     "monitor": "Show curves, samples and warnings of training runs, also while they train.",
     "graph": "Draw a network: its parts, one step of its cell, and its cells over a text.",
+    "probe": "Find the unit that tracks a property of the text, and test whether the network uses it.",
+    "units": "List the names of units, give or remove one.",
     "compare": "Train several networks with an equal budget and tabulate their scores.",
     "tune": "Search the settings that score best within a time limit.",
     "bench": "Benchmark a cell on this machine against torch.nn and the plain loop.",

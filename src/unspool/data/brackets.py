@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from unspool.data.algorithms import Array, Chance, Exercise, ExerciseKind
 from unspool.errors import DataError
 
-__all__ = ["Brackets", "BracketsInCode", "code_depths", "depths"]
+__all__ = ["Brackets", "BracketsInCode", "code_depths", "comments", "depths"]
 
 _PAIRS = {")": "(", "]": "[", "}": "{"}
 _SIGNS = "()[]{}abcdefgh"
@@ -20,22 +20,32 @@ _NOT_CODE = re.compile(r"//[^\n]*|/\*.*?(?:\*/|\Z)|\"(?:\\.|[^\"\\\n])*\"|'(?:\\
 _CHARACTERS = 97  # tab, line end, the 94 visible characters of ASCII and the blank; all others share one index
 
 
-def depths(text: str) -> NDArray[np.int64]:
-    """Return the number of open brackets after each character, int64 (characters,), never below 0."""
+def depths(text: str, kinds: str = "([{") -> NDArray[np.int64]:
+    """Return the number of open brackets of some kinds after each character, int64 (characters,), never below 0."""
     counts = np.zeros(len(text), np.int64)
     depth = 0
     for place, sign in enumerate(text):
-        if sign in "([{":
+        if sign in kinds:
             depth += 1
-        elif sign in _PAIRS:
+        elif sign in _PAIRS and _PAIRS[sign] in kinds:
             depth = max(0, depth - 1)
         counts[place] = depth
     return counts
 
 
-def code_depths(text: str) -> NDArray[np.int64]:
+def code_depths(text: str, kinds: str = "([{") -> NDArray[np.int64]:
     """Return `depths` of C code, without brackets in comments, strings and character constants."""
-    return depths(_code_only(text))
+    return depths(_code_only(text), kinds)
+
+
+def comments(text: str) -> NDArray[np.bool_]:
+    """Return whether a comment of C code is open after each character, bool (characters,)."""
+    inside = np.zeros(len(text), np.bool_)
+    for match in _NOT_CODE.finditer(text):
+        if match[0].startswith("/"):
+            last = match.end() - match[0].endswith("*/")
+            inside[match.start() + 1 : last] = True
+    return inside
 
 
 def _code_only(text: str) -> str:

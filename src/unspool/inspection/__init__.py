@@ -16,6 +16,7 @@ from unspool.inspection.recipes import read_recipe, write_recipe
 from unspool.inspection.recorder import Recording
 from unspool.inspection.terminal import Gates, HeatMap, Prediction, show
 from unspool.inspection.trace import Trace
+from unspool.inspection.unit_names import UnitName
 
 __all__ = [
     "Decay",
@@ -34,6 +35,7 @@ __all__ = [
     "StepJacobians",
     "Trace",
     "TraceDifference",
+    "UnitName",
     "bar_chart",
     "compare_gradients",
     "compare_traces",

@@ -14,9 +14,11 @@ from rich.text import Text
 from unspool.errors import UsageError
 from unspool.inspection.grid import Grid, Lookups
 from unspool.inspection.memory import memory_maps
+from unspool.inspection.named_units import NamedUnits
 from unspool.inspection.overview import Column, columns, legend, scale, sentences, units
 from unspool.inspection.paint import DIVERGING, OPEN_SHUT, SEQUENTIAL, Brush
 from unspool.inspection.trace import Trace, visible
+from unspool.inspection.unit_names import NAMED_UNITS
 from unspool.inspection.words import lines_of
 from unspool.settings import nearest
 
@@ -59,7 +61,10 @@ def show(
     for side in sides:
         if side is not trace and side.prediction:
             parts.append(Group(Text("written", style="bold"), Prediction(side)))
-        parts += [Gates(side, place, explained=place in explained) for place in side.places]
+        parts += [
+            NamedUnits(side) if place == NAMED_UNITS else Gates(side, place, explained=place in explained)
+            for place in side.places
+        ]
     if array is not None:
         parts.append(HeatMap(_holder(trace, array), array))
     if memory is not None:

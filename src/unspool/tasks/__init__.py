@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from unspool.tasks.classify.classifier import Classification, Classifier
     from unspool.tasks.comparing import compare
     from unspool.tasks.comparison import Comparison, Run
+    from unspool.tasks.concepts.finding import find_concept
     from unspool.tasks.contracts import Prediction
     from unspool.tasks.read.reader import Answered, Reader
     from unspool.tasks.tag.tagger import Tagger, Tagging
@@ -46,6 +47,7 @@ __all__ = [
     "Translator",
     "Worked",
     "compare",
+    "find_concept",
     "load",
     "task_class",
     "task_entry",
@@ -65,6 +67,7 @@ __getattr__, __dir__, _ = lazy_loader.attach(
         "task": ["Task"],
         "comparing": ["compare"],
         "comparison": ["Comparison", "Run"],
+        "concepts.finding": ["find_concept"],
     },
 )
 

@@ -32,6 +32,7 @@ from unspool.inspection.edits import Edit, Edits, read_edits
 from unspool.inspection.fork import Fork, Outcomes
 from unspool.inspection.memory import head_maps, heads_of
 from unspool.inspection.model_graph import ModelGraph, graph_of_model
+from unspool.inspection.unit_names import UnitName, named_arrays, with_name, write_unit_names
 from unspool.layers import Recurrent, TransformerEncoder
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
@@ -48,12 +49,13 @@ from unspool.tasks.parts.editing import (
 from unspool.tasks.parts.representation import task_line
 from unspool.tasks.parts.text_losses import TextLosses, measure_task
 from unspool.tasks.running.fit import fit_task
-from unspool.tasks.running.model_folder import rounded
+from unspool.tasks.running.model_folder import RECORD, rounded
 from unspool.tasks.running.save_and_load import load_task, save_task
 from unspool.tasks.trainable import Trainable
 from unspool.training import Reporter
 from unspool.training.callbacks import Callback
 from unspool.training.folder_lock import refuse_folder_in_training
+from unspool.writing import new_generation
 
 __all__ = ["DataLike", "Paths", "Replay", "Task"]
 
@@ -392,6 +394,7 @@ class Task(Trainable[E, F]):
         arrays: dict[str, NDArray[np.float32]] = {}
         for (place, _, backward), recording in zip(cells, recordings, strict=True):
             arrays.update(recording.arrays(place, reverse=backward))
+        arrays.update(named_arrays(arrays, self._unit_names))
         return result, arrays, (f"engine: {dispatch.backend} path",) if cells else ()
 
     def _edited_trace(self, text: Any, edits: Edits) -> Trace:
@@ -515,6 +518,52 @@ class Task(Trainable[E, F]):
         """Raise `UsageError` if a target was passed."""
         if target is not None:
             raise UsageError(f"target = {target!r}: {why}, so leave it out")
+
+    @property
+    def unit_names(self) -> tuple[UnitName, ...]:
+        """Units with names, in the order of naming."""
+        return self._unit_names
+
+    def name_unit(self, array: str, unit: int, name: str) -> None:
+        """Name a unit; traces then hold its values as the array `named units / NAME`.
+
+        If the model was loaded from a folder, trained into one or saved into one, the folder has the name at once.
+
+        Args:
+            array: Place and part of the state: `layer 1 / c`.
+            unit: Index of the unit, from 0.
+            name: A line of text, at most 60 characters.
+
+        Raises:
+            UsageError: If there is no such unit, another unit has the name, or the model has not been trained.
+            MachineError: If the folder is not writable.
+        """
+        self._need_model()
+        stack = self._stack()
+        arrays = {} if stack is None else {
+            f"{place} / {part}": value[0].numel()
+            for place, cell, _ in stack.named_cells()
+            for part, value in cell.initial_state(1)._asdict().items()
+        }  # fmt: skip
+        self._store_names(with_name(self._unit_names, UnitName(array, unit, name), arrays))
+
+    def remove_unit_name(self, name: str) -> None:
+        """Remove the name of a unit, in memory and in the folder.
+
+        Raises:
+            UsageError: If no unit has the name.
+            MachineError: If the folder is not writable.
+        """
+        names = [each.name for each in self._unit_names]
+        if name not in names:
+            raise UsageError(f"no unit is named {name!r}; the names are {', '.join(map(repr, names)) or 'none'}")
+        self._store_names(tuple(each for each in self._unit_names if each.name != name))
+
+    def _store_names(self, names: tuple[UnitName, ...]) -> None:
+        if self._home is not None and (self._home / RECORD).exists():
+            with new_generation(self._home) as staged:
+                write_unit_names(staged, names)
+        self._unit_names = names
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: settings, weights, vocabularies, model card.

@@ -15,6 +15,7 @@ from unspool.data import DataSource, Layout
 from unspool.data import Reader as DataReader
 from unspool.engine import explain
 from unspool.errors import UsageError, option
+from unspool.inspection.unit_names import UnitName
 from unspool.layers import Recurrent
 from unspool.models import AttentiveDecoder
 from unspool.settings import Settings, dotted_names, make
@@ -77,6 +78,8 @@ class Trainable(ABC, Generic[E, F]):
         """Folder for large temporary files during training."""
         self._home: Path | None = None
         """Folder that the task was loaded from, trained into or saved into."""
+        self._unit_names: tuple[UnitName, ...] = ()
+        """Units with names; see `Task.name_unit`."""
 
     def _spell_cell(self, options: Mapping[str, object] | None) -> None:
         """Normalise the cell name in the settings (`LSTM` becomes `lstm`), and add the cell's options."""
@@ -174,6 +177,7 @@ class Trainable(ABC, Generic[E, F]):
 
     def _learn(self, examples: E) -> None:
         """Learn vocabularies and labels from training data."""
+        self._unit_names = ()
         self._fitted = self.fitted_type.learn(examples, self.settings)
 
     def _make_network(self) -> nn.Module:

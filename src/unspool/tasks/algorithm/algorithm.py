@@ -277,7 +277,6 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
         prediction = {"answer": result.answer, "right": result.right}
         tokens = tuple(self.kind.tokens(exercise))
         return Trace(tokens, arrays, prediction, self._summary(), notes, self._memory_maps(arrays, tokens))
-        return Trace(tokens, arrays, prediction, self._summary(), notes, self._heads(arrays, tokens))
 
     def _text_losses(self, text: Any, target: Any) -> TextLosses:
         """Return the loss of each step that counts: cross-entropy of its bits, or squared error of its number."""

@@ -5,6 +5,7 @@
     unspool.json         task, settings, versions, hashes of the data, metrics
     model.safetensors    the weights
     vocabulary/          units, labels, characters
+    units.json           names of units, if any
     README.md            model card
     training/            checkpoint, best weights, log.jsonl; a lock while training runs
 """
@@ -24,6 +25,7 @@ from typing import Any
 import msgspec
 
 from unspool.errors import CellError, DataError, MachineError, ModelFolderError, TrainingError, UsageError, option
+from unspool.inspection.unit_names import UNITS
 from unspool.reading import RECORD, read_file
 from unspool.tasks.catalog import TASKS
 from unspool.training.folder_lock import LOCK, lock_folder, refuse_folder_in_training
@@ -49,7 +51,7 @@ __all__ = [
 FORMAT = 1
 """Version of the folder layout; loading refuses higher versions."""
 
-_PARTS = frozenset((RECORD, "model.safetensors", "vocabulary", "README.md", "training"))
+_PARTS = frozenset((RECORD, "model.safetensors", "vocabulary", UNITS, "README.md", "training"))
 """Entries of a model folder or a training, apart from unfinished writes (`.partial`)."""
 
 

@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from unspool.cells import Cell, cell_class, is_built_in, split_name, with_recorded_options
 from unspool.errors import ModelFolderError, SettingError, UnfinishedTrainingWarning, for_python, wording
+from unspool.inspection.unit_names import UNITS, read_unit_names, write_unit_names
 from unspool.settings import from_record
 from unspool.tasks.running.memory import bytes_of, refuse_too_large
 from unspool.tasks.running.model_card import model_card
@@ -43,6 +44,8 @@ def save_task(task: Trainable[Any, Any], folder: Path) -> None:
         record = msgspec.structs.replace(task.record, generation=_next_generation(task, folder))
         task.fitted.save(staged / "vocabulary")
         checkpoint.write(staged / WEIGHTS, _weights(task.model), {"task": task.name})
+        if task._unit_names or os.path.lexists(newest(folder, UNITS)):
+            write_unit_names(staged, task._unit_names)
         write_text(staged / "README.md", model_card(record, task.summary, folder.name))
         write_record(staged, record)
     task.record, task._home = record, folder.resolve()
@@ -78,6 +81,7 @@ def _open(kind: type[T], folder: Path, cell: str | type[Cell[Any]] | None) -> T:
     except ModelFolderError:  # a running training may replace its best weights during the read
         task.model, best = _model_of(task, folder, record, weights)
     task.record, task._home = record, folder.resolve()
+    task._unit_names = read_unit_names(folder)
     if best is not None:
         record.metrics = {"valid": rounded(best.metrics)}
         _say_that_it_is_unfinished(task, folder, best)
