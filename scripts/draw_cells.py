@@ -17,7 +17,7 @@ SMALL = {"ntm": "ntm(slots=16, width=8)", "ntm-feedforward": "ntm-feedforward(sl
 def main() -> None:
     """Write the pictures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", help="the cells; all of them if none is named")
+    parser.add_argument("names", nargs="*", help="the cells; all of them if omitted")
     parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the pictures")
     chosen = parser.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)

@@ -4,7 +4,6 @@ import copy
 import math
 import random
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 import numpy as np
 import pytest
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from cases import ALL_CELLS, OWN, DecayCell
 from unspool import Recurrent, unroll
-from unspool.cells import Cell, LinearCell, edit_steps, watch
+from unspool.cells import LinearCell, edit_steps, watch
 from unspool.engine import any_backend
 from unspool.errors import ShapeError, UsageError
 from unspool.inspection import Recording, backpropagation, compare_gradients
@@ -343,13 +342,3 @@ def test_on_the_adding_problem_elman_forgets_before_the_lstm():
         assert results[cell].at == (199,)
     half_lives = compare_gradients(results).half_lives
     assert half_lives["elman"] < 0.9 * half_lives["lstm"]
-
-
-def test_editors_of_the_caller_are_back_afterwards():
-    stack, inputs = small("gru")
-    cell = next(stack.named_cells())[1]
-    with ExitStack() as stack_of_editors:
-        stack_of_editors.enter_context(edit_steps(cell, Shift(0, 0, 0, 1.0)))
-        moved = stack(inputs).outputs
-    assert isinstance(cell, Cell)
-    assert not torch.equal(moved, stack(inputs).outputs)

@@ -100,6 +100,7 @@ def test_both_runs_stand_side_by_side(width):
     assert "flights > flight" in text
     assert "fork: layer 1 / h[2] = 0 @ 2" in text.replace("\n", " ") or width == 40
     assert "original goes on:" in text
+    assert "2 h" in text or width == 40
     assert " now" in lines
     assert "and then" in lines
 

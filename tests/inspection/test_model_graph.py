@@ -204,8 +204,9 @@ def test_the_pictures_of_the_docs_are_those_that_the_script_draws(tmp_path, monk
     stored = ROOT / "docs" / "assets" / "cells"
     assert sorted(path.name for path in stored.iterdir()) == sorted(f"{name}.svg" for name in CELLS)
     for path in sorted(tmp_path.iterdir()):
-        drawn, kept = (each.read_text() for each in (path, stored / path.name))
-        assert drawn.partition("Engine:")[0] == kept.partition("Engine:")[0], f"run scripts/draw_cells.py {path.stem}"
+        drawn, committed = (each.read_text() for each in (path, stored / path.name))
+        hint = f"run scripts/draw_cells.py {path.stem}"
+        assert drawn.partition("Engine:")[0] == committed.partition("Engine:")[0], hint
 
 
 @pytest.mark.parametrize("name", CELLS)

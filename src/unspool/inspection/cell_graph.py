@@ -5,39 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils._pytree import tree_flatten, tree_map_only
 
 from unspool.cells import Cell, watch
 from unspool.engine import explain
 from unspool.engine.compiler.frontend.cell_fingerprint import weights
-from unspool.engine.compiler.frontend.shapes import Weight
-from unspool.engine.compiler.frontend.trace import Refusal, Tape, trace_names
+from unspool.engine.compiler.frontend.trace import Refusal, trace_names
 from unspool.engine.compiler.ir.graph import Node
 from unspool.inspection.equation import equation_of, source_of
 from unspool.inspection.recorder import Recording
+from unspool.inspection.weight_labels import NAMES, SIGNS, WeightLabel, in_brackets, weight_labels
 from unspool.randomness import keep_global_state
 
 __all__ = ["CellGraph", "GraphEdge", "GraphNode", "cell_graph"]
 
 _LONGEST = 30  # letters of an expression before a part of it becomes a node of its own
-_SIGNS = {"add": " + ", "sub": " − ", "mul": " ⊙ ", "div": " / "}
 _COMPARISONS = {"eq": " = ", "ne": " ≠ ", "lt": " < ", "le": " ≤ ", "gt": " > ", "ge": " ≥ "}
 _SILENT = ("expand", "detach")
-_NAMES = {
-    "sigmoid": "σ",
-    "minimum": "min",
-    "maximum": "max",
-    "at_least": "max",
-    "at_most": "min",
-    "sum_inner": "sum",
-    "sum_outer": "sum",
-    "max_inner": "max",
-    "max_outer": "max",
-}
 
 
 @dataclass(frozen=True)
@@ -129,8 +115,8 @@ def cell_graph(cell: Cell[Any]) -> CellGraph:
         refusal = str(reason)
         nodes, edges = _recorded(cell, parts, tuple(owned))
     else:
-        made_of = _matrices_and_vectors(trace.tape, weights(cell))
-        folding = _Folding(cell, trace.graph.results, names, made_of, parts, trace.shapes)
+        origins = weight_labels(trace.tape, weights(cell))
+        folding = _Folding(cell, trace.graph.results, names, origins, parts, trace.shapes)
         nodes, edges = folding.fold(trace.graph.nodes())
     kind = type(cell)
     return CellGraph(
@@ -143,77 +129,6 @@ def _engine(cell: Cell[Any]) -> str:
     return f"{report.backend} path: {report.reason}"
 
 
-class _Weight(NamedTuple):
-    """A matrix or vector of the graph, which depends on weights alone."""
-
-    label: str
-    """How it follows from the weights: a name, a part of a weight, or an expression."""
-    names: tuple[str, ...]
-
-
-def _matrices_and_vectors(tape: Tape, owned: Mapping[str, Tensor]) -> tuple[list[_Weight], list[_Weight]]:
-    """Return what each matrix and each vector of the graph is made of."""
-    values: list[tuple[Tensor, tuple[str, ...]]] = []
-    labels: dict[int, str] = {}
-    whole: dict[int, Tensor] = {}
-    for name in tape.names:
-        plain, weight = name.lstrip("."), owned[name].detach()
-        values.append((weight, (plain,)))
-        labels[_memory(weight)], whole[_memory(weight)] = plain, weight
-
-    def label(value: Tensor) -> str:
-        place = _memory(value)
-        return labels[place] + (_part(value, whole[place]) if place in whole else "")
-
-    with torch.no_grad():
-        for function, arguments, options in tape.calls:
-            flat, _ = tree_flatten((arguments, options))
-            used = [values[part.number] for part in flat if isinstance(part, Weight)]
-            names = tuple(dict.fromkeys(name for _, several in used for name in several))
-            filled = tree_map_only(Weight, lambda weight: values[weight.number][0], (arguments, options))
-            results = function(*filled[0], **filled[1])
-            for result in [results] if isinstance(results, Tensor) else results:
-                if _memory(result) not in labels:
-                    texts = [label(values[part.number][0]) if isinstance(part, Weight) else part for part in arguments]
-                    labels[_memory(result)] = _call(function, texts)
-                values.append((result, names))
-        parts = [_Weight(label(value), names) for value, names in values]
-    return [parts[number] for number in tape.matrices], [parts[number] for number in tape.vectors]
-
-
-def _memory(value: Tensor) -> int:
-    return value.untyped_storage().data_ptr()
-
-
-def _part(value: Tensor, whole: Tensor) -> str:
-    """Return the rows and columns of a weight that a view shows, in brackets and from 1; empty for all of it."""
-    if value.numel() == whole.numel() or value.dim() == 0:
-        return ""
-    offset = int(value.storage_offset() - whole.storage_offset())
-    if whole.dim() == 3 and value.numel() == whole[0].numel():
-        return f"[{offset // whole[0].numel() + 1}]"
-    if whole.dim() == 1:
-        return f"[{offset + 1}–{offset + value.numel()}]"
-    if whole.dim() != 2 or value.dim() != 2:
-        return ""
-    width = whole.shape[1]
-    rows, columns = value.shape if value.stride(1) == 1 else value.shape[::-1]
-    row, column = divmod(offset, width)
-    across = "" if columns == width else f", {column + 1}–{column + columns}"
-    return f"[{':' if rows == len(whole) else f'{row + 1}–{row + rows}'}{across}]"
-
-
-def _call(function: Any, arguments: list[Any]) -> str:
-    """Return a call that depends on weights alone as an expression."""
-    name = function.overloadpacket.__name__ if hasattr(function, "overloadpacket") else function.__name__
-    texts = [f"{part:.4g}" if isinstance(part, float) else str(part) for part in arguments]
-    if name == "rsub" and len(texts) == 2:
-        name, texts = "sub", texts[::-1]
-    if name in _SIGNS and len(texts) == 2:
-        return f"{_tight(texts[0])}{_SIGNS[name]}{_tight(texts[1])}"
-    return f"{_NAMES.get(name, name)}({', '.join(texts)})"
-
-
 class _Folding:
     """Folds the compiler's graph: operations with one use become part of the expression that uses them."""
 
@@ -222,12 +137,12 @@ class _Folding:
         cell: Cell[Any],
         results: Iterable[tuple[tuple[str, int], Node]],
         names: Mapping[str, Node],
-        made_of: tuple[list[_Weight], list[_Weight]],
+        origins: tuple[list[WeightLabel], list[WeightLabel]],
         parts: tuple[str, ...],
         shapes: tuple[tuple[int, ...], ...],
     ) -> None:
         self._cell, self._results, self._parts, self._shapes = cell, list(results), parts, shapes
-        self._matrices, self._vectors = made_of
+        self._matrices, self._vectors = origins
         self._named: dict[Node, str] = {}
         for name, node in names.items():
             self._named.setdefault(_core(node), name)
@@ -317,30 +232,30 @@ class _Folding:
         if operation == "slice":
             start, stop = node.value
             columns = f"{stop}" if stop == start + 1 else f"{start + 1}–{stop}"
-            return f"{_tight(texts[0])}[{columns}]"
+            return f"{in_brackets(texts[0])}[{columns}]"
         if operation == "product":
-            return f"{self._matrices[node.value[0]].label} · {_tight(texts[0])}"
-        if operation in _SIGNS or operation in _COMPARISONS:
-            sign = _SIGNS.get(operation) or _COMPARISONS[operation]
+            return f"{self._matrices[node.value[0]].label} · {in_brackets(texts[0])}"
+        if operation in SIGNS or operation in _COMPARISONS:
+            sign = SIGNS.get(operation) or _COMPARISONS[operation]
             left, right = texts
             if operation != "add":
-                left = _tight(left) if operation in ("mul", "div") else left
-                right = _tight(right)
+                left = in_brackets(left) if operation in ("mul", "div") else left
+                right = in_brackets(right)
             return f"{left}{sign}{right}"
         if operation == "neg":
-            return f"−{_tight(texts[0])}"
+            return f"−{in_brackets(texts[0])}"
         if operation == "pow":
-            return f"{_tight(texts[0])}^{texts[1]}"
+            return f"{in_brackets(texts[0])}^{texts[1]}"
         if operation == "roll":
             return f"roll({texts[0]}, {node.value[0]})"
-        return f"{_NAMES.get(operation, operation)}({', '.join(texts)})"
+        return f"{NAMES.get(operation, operation)}({', '.join(texts)})"
 
     def _argument(self, argument: Node) -> str:
         core = _core(argument)
         if core.operation == "constant":
             return f"{core.value[0]:.4g}"
         if core.operation == "source" and core.value[0] == "vector":
-            vector: _Weight = self._vectors[core.value[1]]
+            vector: WeightLabel = self._vectors[core.value[1]]
             return vector.label
         if core.operation == "source" and core not in self._text:
             return f"context {core.value[1]}"
@@ -363,27 +278,6 @@ def _core(node: Node) -> Node:
     while node.operation in _SILENT:
         (node,) = node.arguments
     return node
-
-
-def _tight(text: str) -> str:
-    """Put an expression with a sign in brackets."""
-    return (
-        f"({text})"
-        if any(sign in text for sign in (" + ", " − ", " ⊙ ", " / ", " · ")) and not _wrapped(text)
-        else text
-    )
-
-
-def _wrapped(text: str) -> bool:
-    """Return whether an expression is one call, whose brackets hold all signs."""
-    depth, head = 0, text.find("(")
-    if head < 0 or not text.endswith(")") or " " in text[:head]:
-        return False
-    for index, sign in enumerate(text):
-        depth += (sign == "(") - (sign == ")")
-        if depth == 0 and head < index < len(text) - 1:
-            return False
-    return True
 
 
 def _recorded(

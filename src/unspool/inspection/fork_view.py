@@ -21,6 +21,7 @@ from unspool.inspection.words import lines_of
 __all__ = ["Sides", "show_fork"]
 
 _LABEL, _BAR, _WIDEST_TOKEN = 24, 12, 20
+_NARROWEST = 11  # columns of a bar with its number
 _MOST_LABELS, _MOST_PLACES = 10, 4
 _STATES = ("h", "hidden", "state", "memory", "c", "cell")
 _DRAWN = ("label", "labels", "probabilities", "tags", "tag_probabilities", "surprise")
@@ -106,14 +107,14 @@ class Sides:
         """Yield a row for each token: divergence, what both runs predict, and the distance of the states."""
         fork = self.fork
         divergence = fork.divergence if len(fork.divergence) == len(fork.original.tokens) > 1 else None
-        columns = [] if divergence is None else [("divergence", divergence)]
-        columns += _distances(fork)
+        columns = [*([] if divergence is None else [("divergence", divergence)]), *_distances(fork)]
         choices = _choices(fork) if divergence is not None else None
         if not columns:
             return
         margin = _Tokens(fork, brush)
         room = width - margin.width - (0 if choices is None else 2 * _CHOICE)
-        columns = columns[: max(1, room // (_BAR + 2))]
+        fitting = max(1, room // _NARROWEST)
+        columns = columns if len(columns) <= fitting else [*columns[:1], *columns[len(columns) - fitting + 1 :]]
         bar = max(1, min(_BAR, room // len(columns) - 7))
         titles = "".join(f" {brush.fit(title, bar + 5)}" for title, _ in columns)
         heads = "" if choices is None else f" {'original':{_CHOICE - 1}} {'fork':{_CHOICE - 1}}"
@@ -165,7 +166,7 @@ def _choices(fork: Fork) -> list[list[tuple[str, float]]]:
 
 
 def _distances(fork: Fork) -> list[tuple[str, Any]]:
-    """Return the mean absolute difference of one state per place of the input, by title."""
+    """Return the mean absolute difference of one state for each of the last places of the input, by title."""
     differences, trace = fork.differences, fork.original
     chosen = []
     for place in trace.places:
@@ -173,12 +174,14 @@ def _distances(fork: Fork) -> list[tuple[str, Any]]:
         if quantities:
             name = f"{place} / {quantities[0]}"
             chosen.append((_short(trace, name), differences[name]))
-    return chosen[:_MOST_PLACES]
+    return chosen[-_MOST_PLACES:]
 
 
 def _short(trace: Trace, name: str) -> str:
     place, _, quantity = name.rpartition(" / ")
-    return quantity if len(trace.places) == 1 else f"{quantity}, {place.replace('layer ', '')}"
+    for long, short in (("layer ", ""), ("encoder ", ""), ("forward", "fwd"), ("backward", "bwd")):
+        place = place.replace(long, short)
+    return quantity if len(trace.places) == 1 else f"{place} {quantity}"
 
 
 def _legend(fork: Fork, distributions: bool, titles: Sequence[str]) -> str:

@@ -17,7 +17,7 @@ __all__ = ["EXACT", "largest_singular_values", "step_jacobians"]
 
 EXACT = 128
 """Size of a state, in real numbers, up to which the whole Jacobian is computed."""
-_ITERATIONS, _TOLERANCE = 200, 1e-7
+_ITERATIONS, _TOLERANCE = 200, 1e-6
 
 
 def largest_singular_values(

@@ -78,7 +78,7 @@ async def _search(served: Served, body: ConceptRequest) -> AsyncIterator[dict[st
 
 
 def _report(served: Served, body: ConceptRequest, progress: Any) -> dict[str, Any]:
-    from unspool.inspection import concepts
+    from unspool.inspection.concepts import labellings as concepts
     from unspool.tasks.concepts.finding import find_concept
 
     if body.regex is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -11,10 +13,10 @@ from starlette.responses import Response
 from unspool.server.api import read_body, state_of
 from unspool.server.faults import ApiError, json_response
 from unspool.server.models import Served
-from unspool.server.schemas import ForkTextRequest, GradientsRequest, GraphRequest
+from unspool.server.schemas import CompareRequest, DisagreeRequest, ForkTextRequest, GradientsRequest, GraphRequest
 from unspool.server.streaming import unless_gone
 
-__all__ = ["fork", "gradients", "graph"]
+__all__ = ["compare", "disagree", "fork", "gradients", "graph"]
 
 _LONGEST = 400  # units whose gradients a request may ask for: all pairs of steps
 
@@ -66,6 +68,36 @@ async def graph(request: Request) -> Response:
     def run(task: Any) -> dict[str, Any]:
         drawn = task.graph(body.input)
         return {**drawn.record(), "svg": drawn.picture()}
+
+    return await _one(request, served, run)
+
+
+async def compare(request: Request) -> Response:
+    """Compare two models, or two texts, token by token."""
+    state, body = state_of(request), await read_body(request, CompareRequest)
+    served, other = state.models.get(body.model), state.models.get(body.other or body.model)
+    second = body.input if body.other_input is None else body.other_input
+    state.check_inputs([body.input, second])
+
+    def run(task: Any) -> dict[str, Any]:
+        from unspool.inspection import compare_traces
+
+        return dict(compare_traces(task.trace(body.input), other.task.trace(second)).record())
+
+    return await _one(request, served, run)
+
+
+async def disagree(request: Request) -> Response:
+    """List the examples of labelled data on which two models disagree most."""
+    state, body = state_of(request), await read_body(request, DisagreeRequest)
+    served, other = state.models.get(body.model), state.models.get(body.other)
+    state.check_inputs([body.text])
+
+    def run(task: Any) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="unspool-studio-") as folder:
+            path = Path(folder) / f"data{body.suffix}"
+            path.write_text(body.text, encoding="utf-8")
+            return dict(task.compare_with(other.task, path, names=(served.name, other.name)).record(body.most))
 
     return await _one(request, served, run)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from unspool.errors import DataError, UsageError
+from unspool.errors import DataError, UsageError, for_command_line
 from unspool.server.faults import ApiError
 from unspool.settings import nearest
 from unspool.tasks.running.model_folder import read_record
@@ -70,7 +70,10 @@ class RunList:
         logs = self.scan()
         if name not in logs:
             raise ApiError(404, f"there is no run {name[:80]!r}{nearest(name, logs)}", "name")
-        return logs[name].record(columns)
+        record = logs[name].record(columns)
+        for warning in record["warnings"]:
+            warning |= {key: for_command_line(text) for key, text in warning.items() if isinstance(text, str)}
+        return record
 
 
 def folders_of_studio(paths: Sequence[str]) -> tuple[list[str], list[Path]]:

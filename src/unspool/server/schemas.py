@@ -10,9 +10,11 @@ __all__ = [
     "AdvanceRequest",
     "ChatMessage",
     "ChatRequest",
+    "CompareRequest",
     "CompletionRequest",
     "ConceptRequest",
     "CorrectRequest",
+    "DisagreeRequest",
     "ForkRequest",
     "ForkTextRequest",
     "GenerateRequest",
@@ -116,6 +118,30 @@ class ConceptRequest(_Request, kw_only=True):
     """Most tokens to read."""
     ablate: bool = True
     """Whether to clamp the unit and compare with random units."""
+
+
+class CompareRequest(_Request, kw_only=True):
+    """Compare two models or two texts."""
+
+    input: Any
+    """One input, as in `/api/predict`."""
+    other: str | None = None
+    """Name of the other model; the same if omitted."""
+    other_input: Any = None
+    """The other text; the same if omitted."""
+
+
+class DisagreeRequest(_Request, kw_only=True):
+    """Find where two models disagree."""
+
+    other: str
+    """Name of the other model."""
+    text: str
+    """Labelled data, in a form that the models were trained on; a text for language models."""
+    suffix: Annotated[str, Meta(pattern=r"^\.(txt|tsv|csv|jsonl|conll|conllu)$")] = ".tsv"
+    """Form of the data, as the suffix of a file."""
+    most: Annotated[int, Meta(ge=1, le=1000)] = 50
+    """Maximum number of examples in the answer."""
 
 
 class NameUnitRequest(_Request, kw_only=True):

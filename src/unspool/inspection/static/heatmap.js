@@ -41,6 +41,7 @@ export function paintCells(values, rows, columns, order, low, high, kind) {
 export function heatMap(data, options = {}) {
   const rows = data.rows.length, names = Array.isArray(data.columns) ? data.columns : null;
   const columns = names ? names.length : data.columns, kind = data.kind ?? (data.low < 0 ? "d" : "s"), order = options.order ?? null;
+  const short = names?.map((name) => name.replace(/^slot /, ""));
   const unit = options.unit ?? "unit", canvas = make("canvas", {tabindex: 0, role: "img", "aria-label": options.label ?? "heat map"});
   const live = make("div", {class: "sr", "aria-live": "polite"}), node = make("div", {class: "scroll"}, canvas, live, tableOf());
   let cursor = [options.row ?? 0, 0], shape = null;
@@ -68,7 +69,7 @@ export function heatMap(data, options = {}) {
     data.rows.forEach((name, i) => { if (i % shape.every === 0) pen.fillText(fit(pen, `${i + 1} ${name}`, LABELS - 10), 0, HEAD + tall * i + tall / 2 + 4); });
     pen.font = "10px system-ui, sans-serif";
     const every = Math.max(1, Math.ceil(30 / wide));
-    for (let j = 0; j < columns; j += every) pen.fillText(names ? fit(pen, names[j], every * wide) : column(j) + 1, LABELS + wide * j, 10);
+    for (let j = 0; j < columns; j += every) pen.fillText(names ? fit(pen, short[j], every * wide) : column(j) + 1, LABELS + wide * j, 10);
     pen.lineWidth = 2;
     pen.strokeStyle = style.getPropertyValue("--accent") || "#14558c";
     for (const one of options.pinned ?? []) {

@@ -7,11 +7,13 @@ import {view as gates} from "./views/gates.js";
 import {view as chat} from "./views/chat.js";
 import {view as monitor} from "./views/monitor.js";
 import {view as travel} from "./views/travel.js";
+import {view as memory} from "./views/memory.js";
+import {view as compare} from "./views/compare.js";
 import {view as concepts} from "./views/concepts.js";
 import {view as gradients} from "./views/gradients.js";
 import {view as graph} from "./views/graph.js";
 
-const VIEWS = [gates, travel, concepts, gradients, graph, chat, monitor];
+const VIEWS = [gates, travel, concepts, gradients, memory, compare, graph, chat, monitor];
 const KEYS = [["/", "write a text"], ["Enter", "run it"], ["← →", "step through the moments"], ["[ ]", "previous and next layer or array"], ["1 … 9", "views"], ["t", "light or dark"], ["?", "this list"]];
 const $ = (id) => document.getElementById(id);
 const store = new Store();

@@ -55,7 +55,7 @@ export const view = {
           make("td", {class: "number"}, metric ? `${run.metric} ${+Number(metric.latest).toPrecision(5)}` : ""), make("td", {}, open ? make("button", {type: "button", class: "tool", onclick: () => app.go("gates", {model: open.name})}, "look inside") : null));
       });
       list.replaceChildren(figure("Runs", [make("div", {class: "scroll"}, make("table", {}, make("tr", {}, ["run", "state", "update", "epoch", "score", "open"].map((title) => make("th", {scope: "col"}, title))), rows)),
-        ...[...records.values()].flatMap((run) => run.warnings.map((warning) => make("p", {class: "bad"}, make("b", {}, `${run.name}: `), Object.values(warning).filter((part) => typeof part === "string").join(" – "))))]));
+        ...[...records.values()].flatMap((run) => run.warnings.map((warning) => make("p", {class: "bad"}, make("b", {}, `${run.name}: `), `${warning.text}; ${warning.cure}`)))]));
     }
 
     function drawCurves() {
