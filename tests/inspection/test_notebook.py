@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import html
 import io
 import json
 import sys
-from html.parser import HTMLParser
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
@@ -16,12 +14,18 @@ import pyarrow
 import pytest
 from rich.console import Console
 
+from notebook_html import Elements, embedded_picture
+from unspool import graph
+from unspool.cells import GRUCell
 from unspool.errors import UsageError
-from unspool.inspection import Edit, Fork, Map, Trace, compare_traces, read_trace
+from unspool.inspection import Edit, Fork, Gradients, Map, Trace, compare_gradients, compare_traces, read_trace
 from unspool.inspection.fork import Outcomes
+from unspool.inspection.gradient_picture import gradient_picture
 from unspool.inspection.notebook import LARGEST, framed
 from unspool.inspection.page import page
 from unspool.inspection.picture import picture
+from unspool.tasks.comparison import Comparison, Run
+from unspool.tasks.disagreements import Disagreement, Disagreements
 
 
 def numbers(*shape: int, seed: int = 0) -> np.ndarray:
@@ -38,32 +42,13 @@ def trace(tokens: str = "ant </iframe> cat", units: int = 4, seed: int = 0) -> T
     )
 
 
-class Elements(HTMLParser):
-    """The start tags of a text, with their attributes."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.all: list[tuple[str, dict[str, str | None]]] = []
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
-        self.all.append((tag, dict(attributes)))
-
-    def one(self, tag: str) -> dict[str, str | None]:
-        (only,) = [attributes for name, attributes in self.all if name == tag]
-        return only
-
-
 def test_a_trace_is_its_page_in_a_frame_over_its_picture():
     result = trace()
     elements = Elements(result._repr_html_())
-    frame, image = elements.one("iframe"), elements.one("img")
+    frame = elements.one("iframe")
     assert frame["srcdoc"] == page(result)
     assert "allow-same-origin" not in frame["sandbox"].split()
-    kind, data = image["src"].split(",", 1)
-    assert kind == "data:image/svg+xml;base64"
-    assert base64.b64decode(data).decode() == picture(result)
+    assert embedded_picture(result) == picture(result)
     assert {tag for tag, _ in elements.all} == {"div", "img", "iframe"}
     assert "grid-area:1/1" in frame["style"]
 
@@ -226,3 +211,68 @@ def test_a_fork_opens_both_runs_at_the_same_array(notebook):
     frames = [attributes["srcdoc"] for tag, attributes in Elements(notebook[0]._repr_html_()).all if tag == "iframe"]
     state = {"array": "layer 1 / h", "place": "layer 1"}
     assert frames == [page(each, **state) for each in (fork.original, fork.edited)]
+
+
+def gradients(seed: int) -> Gradients:
+    norms = {"layer 1 / h": numbers(2, 3, seed=seed).astype(np.float64), "input / x": numbers(2, 3).astype(np.float64)}
+    return Gradients(("a", "<b>", "a"), ("x", "y"), norms, np.array([0.5, 0.25]), (1, 2), model=f"network {seed}")
+
+
+def test_gradients_display_print_and_make_data_frames(notebook, capsys):
+    result = gradients(1)
+    result.show()
+    result.show(array="input / x")
+    comparison = compare_gradients({"before": result, "after": gradients(2)})
+    comparison.show()
+    assert capsys.readouterr().out == ""
+    pictures = [embedded_picture(each) for each in notebook]
+    assert pictures == [
+        gradient_picture({"": result}),
+        gradient_picture({"": result}, {"": "input / x"}),
+        comparison.picture(),
+    ]
+    assert all(Elements(each._repr_html_()).all[0][0] == "img" for each in notebook)
+    rows = rows_of(result.to_columns())
+    assert len(rows) == 2 * 2 * 3
+    for row in rows:
+        assert row["norm"] == result.array(row["array"])[row["loss"], row["step"]]
+        assert row["distance"] == result.distances(row["array"])[row["loss"], row["step"]]
+        assert (row["token"], row["loss name"]) == (result.tokens[row["step"]], result.losses[row["loss"]])
+    both = rows_of(comparison.to_columns())
+    assert [row["norm"] for row in both if row["network"] == "after"] == gradients(2).array(
+        "layer 1 / h"
+    ).ravel().tolist()
+    console = Console(file=io.StringIO(), width=80)
+    comparison.show(console)
+    assert "before" in console.file.getvalue()
+
+
+def test_a_graph_displays_its_picture_and_prints_its_parts(notebook, capsys):
+    result = graph(GRUCell(3, 4))
+    result.show()
+    assert embedded_picture(notebook[0]) == result.picture()
+    console = Console(file=io.StringIO(), width=80)
+    result.show(console)
+    assert console.file.getvalue().startswith("Graph of ")
+
+
+def test_comparisons_of_networks_display_print_and_save(tmp_path, capsys):
+    runs = [Run(name, seed, {"accuracy": seed / 10}, 7, 5, 1.5, 99.0) for name in ("lstm", "<gru>") for seed in (1, 2)]
+    facts = {"task": "classify", "scored_on": "test", "metric": "accuracy", "higher_is_better": True}
+    result = Comparison(**facts, networks=("lstm", "<gru>"), seeds=(1, 2), runs=tuple(runs))
+    result.show()
+    assert capsys.readouterr().out.split() == str(result).split()
+    assert html.escape(str(result)) in result._repr_html_()
+    rows = rows_of(result.to_columns())
+    assert [(row["network"], row["seed"], row["accuracy"]) for row in rows] == [
+        (run.network, run.seed, run.scores["accuracy"]) for run in runs
+    ]
+    assert json.loads(result.save(tmp_path / "c.json").read_text()) == result.record()
+
+
+def test_disagreements_display_and_make_data_frames():
+    example = Disagreement("f.tsv:2", "a text", "x", ("x", "y"), ({"x": 1.0}, {"y": 1.0}), 1.0)
+    result = Disagreements(("m", "m"), (example,))
+    (row,) = rows_of(result.to_columns())
+    assert (row["m (1)"], row["m (2)"], row["right"]) == ("x", "y", "x")
+    assert html.escape(result.text()) in result._repr_html_()

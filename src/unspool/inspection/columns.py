@@ -1,4 +1,4 @@
-"""Columns of traces and maps for data frames: plain dictionaries that `pandas.DataFrame` takes."""
+"""Columns of traces, maps and gradients for data frames: plain dictionaries that `pandas.DataFrame` takes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from unspool.inspection.gradients import Gradients
     from unspool.inspection.maps import Map
     from unspool.inspection.trace import Array, Trace
 
-__all__ = ["Columns", "long_columns", "map_columns", "means_columns", "unit_columns"]
+__all__ = ["Columns", "gradient_columns", "long_columns", "map_columns", "means_columns", "unit_columns"]
 
 Columns = dict[str, Any]
 """Column names, each with one value per row: a list or a numpy array. All columns have equal length."""
@@ -42,6 +43,25 @@ def long_columns(tokens: Iterable[str], arrays: Mapping[str, Array]) -> Columns:
         parts["unit"].append(units.ravel())
         parts["value"].append(array.ravel())
     return {title: np.concatenate(values) if values else np.zeros(0) for title, values in parts.items()}
+
+
+def gradient_columns(gradients: Gradients, names: Iterable[str]) -> Columns:
+    """Return one row per loss and step of some arrays: array, loss, loss name, step, token, distance, norm."""
+    parts: dict[str, list[Any]] = {
+        title: [] for title in ("array", "loss", "loss name", "step", "token", "distance", "norm")
+    }
+    tokens, losses = (np.array(each, dtype=object) for each in (gradients.tokens, gradients.losses))
+    for name in names:
+        norms = gradients.array(name)
+        rows, steps = (part.ravel() for part in np.indices(norms.shape))
+        parts["array"].append(np.full(norms.size, name, dtype=object))
+        parts["loss"].append(rows)
+        parts["loss name"].append(losses[rows])
+        parts["step"].append(steps)
+        parts["token"].append(tokens[steps])
+        parts["distance"].append(gradients.distances(name).ravel())
+        parts["norm"].append(norms.ravel())
+    return {title: np.concatenate(values) for title, values in parts.items()}
 
 
 def map_columns(matrix: Map) -> Columns:
