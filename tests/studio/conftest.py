@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import pytest
 import torch.nn.functional as F
-from studio_server import running_studio, small_models
+from studio_server import LABELS, TEXTS, running_studio, small_models
 from torch import Tensor
 
-from unspool import Cell
+from unspool import Cell, Classifier
 from unspool.cells import ElmanState
 from unspool.server.settings import ServerSettings
 
@@ -43,6 +43,7 @@ class Studio(NamedTuple):
     address: str
     tasks: dict[str, Any]
     corrections: Any
+    run: Any
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +51,10 @@ def studio(tmp_path_factory) -> Iterator[Studio]:
     folder = tmp_path_factory.mktemp("studio")
     tasks = small_models(folder, LeakyCell)
     settings = ServerSettings(port=0, corrections=str(folder / "corrections.jsonl"))
-    with running_studio(tasks, folder, settings) as address:
-        yield Studio(address, tasks, folder / "corrections.jsonl")
+    run = folder / "run"
+    Classifier(cell="elman", hidden=5, epochs=3, threads=1, ngrams=False, plan=False).fit(TEXTS, LABELS, out=run)
+    with running_studio(tasks, folder, settings, run) as address:
+        yield Studio(address, tasks, folder / "corrections.jsonl", run)
 
 
 @pytest.fixture(scope="session")

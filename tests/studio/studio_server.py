@@ -22,7 +22,7 @@ NOVEL = "".join(f"The {noun} {verb} home.\n" for noun in ("cat", "dog", "old fox
 
 
 def small_models(folder: Path, cell: type[Cell[Any]]) -> dict[str, Any]:
-    """Train a classifier, one with a custom cell, a character language model and an assistant; save them in a folder."""
+    """Train small models of several kinds, one with a custom cell, and save them in a folder."""
     common = {"epochs": 2, "threads": 1, "seed": 3, "plan": False}
     small = {"hidden": 9, "embedding": 6, "ngrams": False}
     pairs = [("how do i begin", "Unpack it."), ("where is the cable", "In the box."), ("who made it", "We did.")]
@@ -31,6 +31,9 @@ def small_models(folder: Path, cell: type[Cell[Any]]) -> dict[str, Any]:
         "gru": Classifier(cell="gru", bidirectional=True, **small, **common).fit(TEXTS, LABELS),
         "own": Classifier(cell=cell, bidirectional=False, **small, **common).fit(TEXTS, LABELS),
         "writer": LanguageModel(cell="lstm", hidden=12, embedding=8, batch_size=4, steps=20, **common).fit([NOVEL]),
+        "heads": Classifier(network="transformer", hidden=16, layers=1, heads=2, ngrams=False, **common).fit(
+            TEXTS, LABELS
+        ),
         "helper": Assistant(epochs=3, threads=1, seed=3).fit(questions, answers),
     }
     for name, task in tasks.items():
@@ -39,10 +42,10 @@ def small_models(folder: Path, cell: type[Cell[Any]]) -> dict[str, Any]:
 
 
 @contextmanager
-def running_studio(tasks: dict[str, Any], folder: Path, settings: ServerSettings) -> Iterator[str]:
-    """Serve loaded models with the studio's pages; yields the address."""
+def running_studio(tasks: dict[str, Any], folder: Path, settings: ServerSettings, runs: Path) -> Iterator[str]:
+    """Serve loaded models and a run with the studio's pages; yields the address."""
     served = [Served(name, folder / name, TASKS[task.name], task=task) for name, task in tasks.items()]
-    state, listener, address = prepare(served, settings)
+    state, listener, address = prepare(served, settings, [runs])
     listening = threading.Event()
     server = build(state, listener, studio=True, on_start=listening.set, load=lambda: None)
     thread = threading.Thread(target=run, args=(server, state, listener), daemon=True)

@@ -90,8 +90,10 @@ def with_name(names: Iterable[UnitName], new: UnitName, sizes: Mapping[str, int]
         raise UsageError(f"this network has no array of units {new.array!r}{hint}")
     if not 0 <= new.unit < sizes[new.array]:
         raise UsageError(f"{new.array!r} has {sizes[new.array]} units, so there is no unit {new.unit + 1}")
-    if not new.name.strip() or not new.name.isprintable() or len(new.name) > _LONGEST:
-        raise UsageError(f"{new.name!r:.80} is no name; expected a line of text of at most {_LONGEST} characters")
+    if not new.name.strip() or not new.name.isprintable() or len(new.name) > _LONGEST or " / " in new.name:
+        raise UsageError(
+            f"{new.name!r:.80} is no name; expected a line of at most {_LONGEST} characters without ' / ', as in arrays"
+        )
     others = [each for each in names if (each.array, each.unit) != (new.array, new.unit)]
     if taken := next((each for each in others if each.name == new.name), None):
         raise UsageError(f"{taken.place} is named {new.name!r} already; choose another name, or remove that one")

@@ -39,6 +39,7 @@ from unspool.server.schemas import (
     SessionRequest,
     SessionState,
     TraceRequest,
+    WeightsRequest,
     Written,
 )
 from unspool.server.state import ServerState
@@ -85,6 +86,7 @@ OPERATIONS = (
     Operation("GET", "/api/runs", runs.list_runs),
     Operation("GET", "/api/runs/{name:path}", runs.show_run),
     Operation("POST", "/api/fork", inside.fork, ForkTextRequest),
+    Operation("POST", "/api/weights", inside.weights, WeightsRequest),
     Operation("POST", "/api/gradients", inside.gradients, GradientsRequest),
     Operation("POST", "/api/compare", inside.compare, CompareRequest),
     Operation("POST", "/api/disagreements", inside.disagree, DisagreeRequest),

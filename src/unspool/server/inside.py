@@ -13,10 +13,17 @@ from starlette.responses import Response
 from unspool.server.api import read_body, state_of
 from unspool.server.faults import ApiError, json_response
 from unspool.server.models import Served
-from unspool.server.schemas import CompareRequest, DisagreeRequest, ForkTextRequest, GradientsRequest, GraphRequest
+from unspool.server.schemas import (
+    CompareRequest,
+    DisagreeRequest,
+    ForkTextRequest,
+    GradientsRequest,
+    GraphRequest,
+    WeightsRequest,
+)
 from unspool.server.streaming import unless_gone
 
-__all__ = ["compare", "disagree", "fork", "gradients", "graph"]
+__all__ = ["compare", "disagree", "fork", "gradients", "graph", "weights"]
 
 _LONGEST = 400  # units whose gradients a request may ask for: all pairs of steps
 
@@ -68,6 +75,17 @@ async def graph(request: Request) -> Response:
     def run(task: Any) -> dict[str, Any]:
         drawn = task.graph(body.input)
         return {**drawn.record(), "svg": drawn.picture()}
+
+    return await _one(request, served, run)
+
+
+async def weights(request: Request) -> Response:
+    """Return the output weights of the units of the last layer for a choice."""
+    state, body = state_of(request), await read_body(request, WeightsRequest)
+    served = state.models.get(body.model)
+
+    def run(task: Any) -> dict[str, Any]:
+        return {"weights": {name: row.tolist() for name, row in task.output_weights(body.choice).items()}}
 
     return await _one(request, served, run)
 

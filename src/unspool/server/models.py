@@ -50,7 +50,8 @@ class Served:
 
     def record(self) -> dict[str, Any]:
         """Return what the API tells about the model."""
-        summary = "" if self.task is None else self.task.record.network.get("summary", "") if self.task.record else ""
+        record = None if self.task is None else self.task.record
+        summary = "" if record is None else record.network.get("summary", "")
         return {
             "name": self.name,
             "folder": str(self.folder),
@@ -109,7 +110,7 @@ def describe_folders(folders: list[str], cell: str | None = None) -> list[Served
         cell: The custom cell of the models that have one, as `--cell` names it.
 
     Raises:
-        ModelFolderError: If a folder is no model folder, or of an unknown task.
+        ModelFolderError: If a folder is no model folder, or of an unrecord task.
         UsageError: If two folders have the same name.
     """
     served: list[Served] = []

@@ -26,6 +26,7 @@ __all__ = [
     "SessionRequest",
     "SessionState",
     "TraceRequest",
+    "WeightsRequest",
     "Written",
 ]
 
@@ -142,6 +143,13 @@ class DisagreeRequest(_Request, kw_only=True):
     """Form of the data, as the suffix of a file."""
     most: Annotated[int, Meta(ge=1, le=1000)] = 50
     """Maximum number of examples in the answer."""
+
+
+class WeightsRequest(_Request, kw_only=True):
+    """Ask how much each unit of the last layer counts for a choice."""
+
+    choice: str
+    """A label, a tag, or a unit of the vocabulary."""
 
 
 class NameUnitRequest(_Request, kw_only=True):

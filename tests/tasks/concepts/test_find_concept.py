@@ -14,7 +14,7 @@ import torch.nn.functional as F
 import unspool
 from unspool import Cell, Classifier, LanguageModel, Tagger, find_concept
 from unspool.data.brackets import depths
-from unspool.errors import DataError, UsageError
+from unspool.errors import DataError, ModelFolderError, UsageError
 from unspool.inspection import UnitName, concepts
 from unspool.tasks.concepts import measuring
 
@@ -342,6 +342,14 @@ def test_names_of_units_are_stored_traced_and_removed(planted, tmp_path):
     assert "named units / bracket depth" not in again.trace("a(b").arrays
 
 
+@pytest.mark.parametrize("content", ["[", '{"units": [{"array": "x", "unit": 0, "name": "y"}]}', '{"units": 3}'])
+def test_a_damaged_list_of_names_is_refused(planted, tmp_path, content):
+    planted.save(tmp_path / "model")
+    (tmp_path / "model" / "units.json").write_text(content)
+    with pytest.raises(ModelFolderError, match="units"):
+        unspool.load(tmp_path / "model")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -349,6 +357,7 @@ def test_names_of_units_are_stored_traced_and_removed(planted, tmp_path):
         (("layer 1 / c", 10, "x"), "has 10 units, so there is no unit 11"),
         (("layer 1 / c", 0, " "), "is no name"),
         (("layer 1 / c", 0, "a\nb"), "is no name"),
+        (("layer 1 / c", 0, "a / b"), "is no name"),
     ],
 )
 def test_a_wrong_name_is_refused(planted, arguments, message):

@@ -3,6 +3,7 @@
 import {bar, choices, exact, figure, make, number, ramp, replaceKeepingFocus, scaleLegend, select, shade} from "./dom.js";
 import {heatMap, ORDERS} from "./heatmap.js";
 
+const BY_WEIGHT = "by weight to the output";
 const MANY = 40;  // tokens above which the words are small and the numbers folded
 
 /** Float32 values of an array: decoded from base64 in a saved page, or there already. */
@@ -83,8 +84,9 @@ export function arraysOf(trace) {
 
 function mapFigure(trace, state, change, options) {
   const arrays = arraysOf(trace), at = Math.max(0, arrays.findIndex((array) => array.name === state.array)), array = arrays[at];
-  const values = valuesOf(array), tokens = array.side.tokens, orders = Object.keys(ORDERS), chosen = Math.max(0, orders.indexOf(state.order));
-  const order = ORDERS[orders[chosen]](values, tokens.length, array.units), pinned = state.units ?? [];
+  const values = valuesOf(array), tokens = array.side.tokens, weights = options.weights?.[array.name];
+  const orders = [...Object.keys(ORDERS), ...(weights ? [BY_WEIGHT] : [])], chosen = Math.max(0, orders.indexOf(state.order));
+  const order = orders[chosen] === BY_WEIGHT ? weights.map((_, j) => j).sort((a, b) => weights[b] - weights[a]) : ORDERS[orders[chosen]](values, tokens.length, array.units), pinned = state.units ?? [];
   const map = heatMap({values, rows: tokens, columns: array.units, low: array.low, high: array.high}, {
     order, pinned, row: state.step ?? null, label: `${array.name}: ${tokens.length} tokens by ${array.units} units; arrow keys read values, enter pins a unit`,
     onPick: (step, unit) => change({step, units: pinned.includes(unit) ? pinned.filter((other) => other !== unit) : [...pinned, unit].slice(-6)}),
@@ -121,7 +123,8 @@ function tracks(array, values, pinned, state, change, options) {
  * @param trace Content of a trace, as `unspool.inspection.page` writes it.
  * @param state What is chosen: `map`, `place`, `column`, `array`, `order`, `units`, `step`.
  * @param change Called with the parts of the state that a person changes.
- * @param options `actions(array, unit, step)` returns buttons for a pinned unit, `python(array)` the code of an array.
+ * @param options `actions(array, unit, step)` returns buttons for a pinned unit, `python(array)` the code of an array,
+ *   `weights` the output weights of the units, by array.
  */
 export function drawTrace(root, trace, state, change, options = {}) {
   const nodes = [], redraws = [];

@@ -351,6 +351,12 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         answers = [", ".join(sorted(labels)) for labels in examples.labels]
         return Questions(examples.values, answers, examples.where)
 
+    def _output_row(self, choice: str) -> Tensor | None:
+        if choice not in self.fitted.labels:
+            raise UsageError(f"there is no label {choice!r}{nearest(choice, self.fitted.labels)}")
+        row: Tensor = self.model.output.weight[self.fitted.labels.id(choice)]
+        return row
+
     def trace(self, text: Text, edits: Edits = ()) -> Trace:
         """Classify one text and return the recorded intermediate values.
 

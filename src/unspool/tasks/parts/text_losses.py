@@ -15,7 +15,7 @@ from unspool.inspection import Gradients
 from unspool.inspection.backpropagation import measure_gradients
 
 if TYPE_CHECKING:
-    from unspool.tasks.task import Task
+    from unspool.tasks.inspectable import Inspectable
 
 __all__ = ["TextLosses", "measure_task"]
 
@@ -42,7 +42,7 @@ class TextLosses:
 
 @torch.inference_mode(False)
 def measure_task(
-    task: Task[Any, Any],
+    task: Inspectable[Any, Any],
     text: Any,
     target: Any,
     *,
@@ -87,7 +87,7 @@ def measure_task(
     )
 
 
-def _copy(task: Task[Any, Any], dtype: torch.dtype) -> Task[Any, Any]:
+def _copy(task: Inspectable[Any, Any], dtype: torch.dtype) -> Inspectable[Any, Any]:
     twin = copy(task)
     twin.model = deepcopy(task.model).to(dtype).eval()
     return twin

@@ -29,7 +29,7 @@ from unspool.inspection.edits import Edits
 from unspool.inspection.fork import Outcomes
 from unspool.layers import LinearChainCRF, initialize
 from unspool.models import TaggerModel
-from unspool.settings import Settings
+from unspool.settings import Settings, nearest
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
@@ -293,6 +293,12 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
 
     def _questions(self, examples: TaggedExamples) -> Questions:
         return Questions(examples.words, [" ".join(tags) for tags in examples.tags], examples.where)
+
+    def _output_row(self, choice: str) -> Tensor | None:
+        if choice not in self.fitted.labels:
+            raise UsageError(f"there is no tag {choice!r}{nearest(choice, self.fitted.labels)}")
+        row: Tensor = self.model.output.weight[self.fitted.labels.id(choice)]
+        return row
 
     def trace(self, text: str | list[str], edits: Edits = ()) -> Trace:
         """Tag one sentence, a text or a list of words, and return the recorded intermediate values.

@@ -630,6 +630,14 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         blank = " " if self._whole_lines else ""
         return compare_losses(shared, (nats, others), names, lambda part: blank.join(unit or "\n" for unit in part))
 
+    def _output_row(self, choice: str) -> Tensor | None:
+        id, softmax = self.vocabulary.id(choice), self.model.softmax
+        if id is None:
+            raise UsageError(f"there is no unit {choice!r} in the vocabulary")
+        if not isinstance(softmax, FullSoftmax) or softmax.project is not None:
+            return None
+        return softmax.weight[id]
+
     def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Read one text and return the recorded intermediate values, and the surprisal of each unit in nats.
 

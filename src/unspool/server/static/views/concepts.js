@@ -2,7 +2,7 @@
 "use strict";
 import {bar, figure, make, number, visible} from "../inspection/dom.js";
 
-const PROPERTIES = {depth: "depth of brackets", "code-depth": "depth of brackets in C code", quotes: "inside quotes", comment: "inside a comment (C)", "line-position": "position in the line", regex: "inside a match of …", column: "a column of the data"};
+const PROPERTIES = {depth: "depth of brackets", "code-depth": "depth of brackets in C code", "code-parentheses": "depth of parentheses in C code", "code-braces": "depth of braces in C code", quotes: "inside quotes", comment: "inside a comment (C)", "line-position": "position in the line", regex: "inside a match of …", column: "a column of the data"};
 const SHOWN = 15;
 
 export const view = {

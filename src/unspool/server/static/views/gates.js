@@ -12,7 +12,7 @@ export const view = {
   applies: (model) => Boolean(model),
 
   open(root, app) {
-    let trace = null, drawn = null, controller = new AbortController(), traced = null;
+    let trace = null, weights = {}, drawn = null, controller = new AbortController(), traced = null;
     const length = make("input", {type: "number", min: 1, max: 2000, value: app.state.length ?? 100, "aria-label": "units to write"});
     const temperature = make("input", {type: "number", min: 0, max: 5, step: 0.1, value: app.state.temperature ?? 0.8, "aria-label": "temperature"});
     const stop = make("button", {type: "button", hidden: true, onclick: () => controller.abort()}, "Stop");
@@ -30,6 +30,15 @@ export const view = {
       if (!result || traced !== text) { if (!result) traced = null; return; }
       trace = result;
       draw();
+      weigh(text);
+    }
+
+    /** Fetch how much each unit counts for the prediction, for the order of the map. */
+    async function weigh(text) {
+      const prediction = trace.trace.prediction, choice = Object.keys(prediction.probabilities ?? {}).sort((a, b) => prediction.probabilities[b] - prediction.probabilities[a])[0];
+      if (choice === undefined || !["classify", "write"].includes(app.model.task)) return;
+      try { weights = (await app.api.postJson("api/weights", {model: app.model.name, choice})).weights; } catch { return; }
+      if (traced === text && Object.keys(weights).length) draw();
     }
 
     async function write() {
@@ -57,6 +66,7 @@ export const view = {
     function draw() {
       if (!trace) return;
       drawn = drawTrace(picture, trace, app.state, (parts) => app.change(parts), {
+        weights,
         python: (name) => `import unspool\n\nmodel = unspool.load(${JSON.stringify(app.model.folder ?? app.model.name)})\ntrace = model.trace(${JSON.stringify(app.state.text ?? "")})\nprint(trace.array(${JSON.stringify(name)}))\n`,
         actions: (array, unit, step) => app.views.filter((other) => other.fromUnit && other.applies(app.model, app.info)).map((other) =>
           make("button", {type: "button", class: "tool", onclick: () => app.go(other.id, {array: array.name, units: [unit], step})}, other.fromUnit)),

@@ -31,6 +31,7 @@ export const view = {
 
     async function run(state) {
       const key = JSON.stringify([state.text, edits(), base(), state.length, state.seed, state.temperature]);
+      if (!state.text) builder.replaceChildren(make("p", {class: "soft"}, "Type a text, then choose a moment and what changes there."));
       if (!state.text || key === forked) return drawBuilder();
       forked = key;
       controller.abort();
