@@ -19,6 +19,8 @@ import unspool
 from unspool import cells
 from unspool.cells import CELLS
 from unspool.cells.names import cell_files
+from unspool.server.settings import ServerSettings
+from unspool.settings import describe
 from unspool.tasks import TASKS
 
 __all__ = ["GROUPS", "NETWORKS", "PACKAGES", "TABLES", "fill", "navigation", "on_config", "on_page_markdown", "opening"]
@@ -168,6 +170,16 @@ def _packages(page: str, nav: list[Any]) -> str:
     return _table(("package", "what"), rows)
 
 
+def _limits(page: str, nav: list[Any]) -> str:
+    head, settings = ("flag", "what", "default"), describe(ServerSettings)
+    rows = []
+    for name, setting in settings.items():
+        default = f"{setting.default:,}" if isinstance(setting.default, int | float) else setting.default
+        default = str(setting.default) if name == "port" else default
+        rows.append([f"`--{name.replace('_', '-')}`", setting.help.replace("|", "\\|"), default or "none"])
+    return _table(head, rows)
+
+
 def _classes(page: str, nav: list[Any]) -> str:
     """Reference of the cells' files of which `unspool.cells.__all__` has no name."""
     listed = {*cells.__all__} - {"CELLS"}
@@ -186,6 +198,7 @@ TABLES: dict[str, Callable[[str, list[Any]], str]] = {
     "guides": _guides,
     "names": _names,
     "packages": _packages,
+    "limits": _limits,
     "classes": _classes,
 }
 """Each table by its name in a page; a function of that page's path and the navigation."""

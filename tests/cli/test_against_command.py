@@ -68,7 +68,7 @@ def test_two_language_models_by_category(shell, models, others):
 
 def test_what_does_not_go_together_is_refused(shell, models, other):
     one = models / "classifier"
-    assert "--array draws one trace" in shell.refuses(
+    assert "--array and --against draw different things" in shell.refuses(
         "inspect", one, "a", "--against", other, "--array", "layer 1 forward / h", code=2
     )
     assert "models of one task are compared" in shell.refuses(

@@ -81,7 +81,7 @@ def test_a_unit_gets_a_name_by_hand(shell, model):
         (("--property", "depth", "--regex", "x"), "--property and --regex came"),
         (("--property", "dept"), "did you mean 'depth'"),
         (("--brush", "9-3"), "expected two numbers of tokens"),
-        (("--property", "depth", "--category", "x"), "expected a name and a regular expression"),
+        (("--property", "depth", "--category", "x"), "expected NAME=REGEX, a name and a regular expression"),
         (("--property", "depth", "--out", "report.txt"), "expected a file .json"),
         (("--property", "depth", "--by", "label"), "no column 'label'"),
         (("--column", "upos"), "no column 'upos'"),

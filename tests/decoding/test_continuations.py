@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from unspool.decoding import Continuation, Continuations, Sampling
+from unspool.decoding import Continuation, Continuations, Sampling, continued
 from unspool.decoding.continuations import random_numbers
 from unspool.errors import SettingError
 from unspool.layers import CausalTransformer, FullSoftmax, Recurrent, TokenEmbedding, TransformerEncoder
@@ -45,9 +45,7 @@ def finish(batch: Continuations, texts: list[Continuation]) -> dict[int, list[in
 
 
 def alone(model, text: Continuation) -> list[int]:
-    batch = Continuations(model)
-    batch.add([text])
-    return finish(batch, [text])[0]
+    return list(continued(model, text))
 
 
 def network(cell: str = "gru", layers: int = 2) -> LanguageModel:

@@ -147,7 +147,7 @@ def _range(text: str) -> tuple[int, int]:
 def _category(text: str) -> tuple[str, str]:
     name, sign, pattern = text.partition("=")
     if not (name and sign and pattern):
-        raise UsageError(f"--category {text}: expected a name and a regular expression, as verb='^(is|are)$'")
+        raise UsageError(f"--category {text}: expected NAME=REGEX, a name and a regular expression")
     return name, pattern
 
 

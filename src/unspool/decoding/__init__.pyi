@@ -1,4 +1,4 @@
-from .continuations import Continuation, Continuations, Sampling
+from .continuations import Continuation, Continuations, Sampling, continued
 from .hypotheses import Hypothesis
 from .sampling import SelfStarting, sample_next
 from .search import decode
@@ -15,6 +15,7 @@ __all__ = [
     "SelfStarting",
     "StepModel",
     "TextPieces",
+    "continued",
     "decode",
     "sample_next",
     "select",

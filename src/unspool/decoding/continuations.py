@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from unspool.decoding.sampling import SelfStarting, chances, check_seed, draw
 from unspool.decoding.states import join, leaves, select
 
-__all__ = ["PLAIN_SAMPLING", "Continuation", "Continuations", "Sampling", "Step", "random_numbers"]
+__all__ = ["PLAIN_SAMPLING", "Continuation", "Continuations", "Sampling", "Step", "continued", "random_numbers"]
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
@@ -35,7 +35,7 @@ class Sampling(NamedTuple):
 PLAIN_SAMPLING = Sampling()
 
 
-def random_numbers(seeds: Sequence[int], counts: Sequence[int]) -> NDArray[np.float32]:
+def random_numbers(seeds: Sequence[int] | NDArray[np.uint64], counts: Sequence[int]) -> NDArray[np.float32]:
     """Return uniform random numbers in [0, 1): number `counts[i]` of the stream with seed `seeds[i]`.
 
     A number depends on its seed and its place alone, so a stream needs no state, and another program repeats it easily.
@@ -95,6 +95,34 @@ class Continuation:
         return copy
 
 
+@torch.no_grad()
+def continued(model: SelfStarting, text: Continuation, *, forbidden: Tensor | None = None) -> Iterator[int]:
+    """Continue one text alone, and yield each unit before the model reads it; `Continuations` agrees with this loop.
+
+    Args:
+        model: Predicts the next unit.
+        text: The text; afterwards it holds the state.
+        forbidden: Units that are never written, bool (vocabulary,).
+    """
+    if text.state is None:
+        text.state = model.start(1)
+    while text.unread or text.left:
+        while text.unread:
+            scores, text.state = model.advance(_ids([text.unread.popleft()], text.state), text.state)
+            text.scores = scores[0]
+        if not text.left:
+            return
+        assert text.scores is not None, "the text has no unit to begin with"
+        scores = text.scores if forbidden is None else text.scores.masked_fill(forbidden, float("-inf"))
+        number = torch.from_numpy(random_numbers([text.seed], [text.drawn])).to(scores.device)
+        unit = int(draw(chances(scores.unsqueeze(0), **text.sampling._asdict()), number))
+        text.drawn, text.left = text.drawn + 1, text.left - 1
+        text.unread.append(unit)
+        yield unit
+        if not text.left:
+            return
+
+
 class Step(NamedTuple):
     """What one step of a batch did."""
 
@@ -122,6 +150,8 @@ class Continuations:
         self._state: Any = None
         self._scores: Tensor | None = None
         self._batches: bool | None = None
+        self._groups: list[_Group] = []
+        """All rows by sampling; empty if rows came or went since the last step."""
 
     def start(self) -> Any:
         """Return the state of the model before the first unit, one row."""
@@ -134,13 +164,14 @@ class Continuations:
             if text.state is None:
                 text.state = self.start()
         if self._batches is None and texts:
-            self._batches = _keeps_shape(self._model, texts[0])
+            self._batches = _keeps_shape(self._model)
         if self._batches and texts:
             self._state = join([] if self._state is None else [self._state], [text.state for text in texts])
             self._add_scores(texts)
             for text in texts:
                 text.state = text.scores = None
         self.rows += texts
+        self._groups = []
 
     def remove(self, texts: Sequence[Continuation]) -> None:
         """Take texts out of the batch; each then holds its own state."""
@@ -154,20 +185,29 @@ class Continuations:
             self._state = select(self._state, index) if stay else None
             self._scores = self._scores[index] if stay and self._scores is not None else None
         self.rows = [self.rows[place] for place in stay]
+        self._groups = []
 
     @torch.no_grad()
     def step(self) -> Step:
         """Advance every text by one unit, read or written, and let finished texts leave."""
         idle = self._remove_idle()
-        writers = [place for place, row in enumerate(self.rows) if not row.unread]
-        written = [(self.rows[place], unit) for place, unit in zip(writers, self._choose(writers), strict=True)]
-        for row, unit in written:
-            row.unread.append(unit)
+        written, units, finished = [], [], []
+        chosen = self._choose()
+        for place, row in enumerate(self.rows):
+            if row.unread:
+                units.append(row.unread.popleft())
+                continue
+            unit = chosen[place]
+            written.append((row, unit))
             row.drawn, row.left = row.drawn + 1, row.left - 1
-        finished = [row for row, _ in written if not row.left]
+            if row.left:
+                units.append(unit)
+            else:
+                row.unread.append(unit)
+                finished.append(row)
         self.remove(finished)
         if self.rows:
-            self._read([row.unread.popleft() for row in self.rows])
+            self._read(units)
         return Step(written, [*idle, *finished, *self._remove_idle()])
 
     def _remove_idle(self) -> list[Continuation]:
@@ -176,20 +216,23 @@ class Continuations:
         self.remove(idle)
         return idle
 
-    def _choose(self, places: list[int]) -> list[int]:
-        """Sample the next unit of some rows."""
-        units, groups = dict.fromkeys(places, 0), dict[Sampling, list[int]]()
-        for place in places:
-            groups.setdefault(self.rows[place].sampling, []).append(place)
-        for sampling, members in groups.items():
-            scores = self._scores_of(members)
+    def _choose(self) -> dict[int, int]:
+        """Sample the next unit of each row that has nothing to read, by place."""
+        writers = [place for place, row in enumerate(self.rows) if not row.unread]
+        if len(writers) < len(self.rows):
+            groups = _grouped(self.rows, writers)
+        else:
+            groups = self._groups = self._groups or _grouped(self.rows, writers)
+        units: dict[int, int] = {}
+        for group in groups:
+            scores = self._scores_of(group.places)
             if self._forbidden is not None:
                 scores = scores.masked_fill(self._forbidden, float("-inf"))
-            rows = [self.rows[place] for place in members]
-            numbers = torch.from_numpy(random_numbers([row.seed for row in rows], [row.drawn for row in rows]))
-            chosen = draw(chances(scores, **sampling._asdict()), numbers.to(scores.device))
-            units.update(zip(members, chosen.tolist(), strict=True))
-        return list(units.values())
+            numbers = random_numbers(group.seeds, [self.rows[place].drawn for place in group.places])
+            probabilities = chances(scores, **group.sampling._asdict())
+            chosen = draw(probabilities, torch.from_numpy(numbers).to(scores.device)).tolist()
+            units.update(zip(group.places, chosen, strict=True))
+        return units
 
     def _scores_of(self, places: list[int]) -> Tensor:
         if not self._batches:
@@ -221,12 +264,29 @@ class Continuations:
             row.scores = None if self._scores is None else self._scores[place].clone()
 
 
-def _keeps_shape(model: SelfStarting, text: Continuation) -> bool:
+class _Group(NamedTuple):
+    """Rows that are sampled in the same way."""
+
+    sampling: Sampling
+    places: list[int]
+    seeds: NDArray[np.uint64]
+
+
+def _grouped(rows: Sequence[Continuation], places: Sequence[int]) -> list[_Group]:
+    members: dict[Sampling, list[int]] = {}
+    for place in places:
+        members.setdefault(rows[place].sampling, []).append(place)
+    return [
+        _Group(sampling, mine, np.array([rows[place].seed for place in mine], dtype=np.uint64))
+        for sampling, mine in members.items()
+    ]
+
+
+def _keeps_shape(model: SelfStarting) -> bool:
     """Whether the tensors of a state keep their shapes from step to step, so that states can be batched."""
-    if not text.unread:
-        return False
-    _, after = model.advance(_ids([text.unread[0]], text.state), text.state)
-    return _shapes(after) == _shapes(text.state)
+    start = model.start(1)
+    _, after = model.advance(_ids([0], start), start)
+    return _shapes(after) == _shapes(start)
 
 
 def _ids(units: list[int], state: Any) -> Tensor:

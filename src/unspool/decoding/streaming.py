@@ -108,18 +108,22 @@ class TextPieces:
     Args:
         decode: Returns the text of units.
         begin: Earlier units, whose text is not part of the pieces.
+        incomplete: Whether an incomplete character at the end of `begin` belongs to the pieces.
     """
 
-    def __init__(self, decode: Callable[[list[int]], str], begin: Sequence[int] = ()) -> None:
+    def __init__(
+        self, decode: Callable[[list[int]], str], begin: Sequence[int] = (), *, incomplete: bool = False
+    ) -> None:
         self._decode, self._ids = decode, list(begin)
         self._whole = decode(self._ids)
-        self._sent = len(self._whole)
+        self._sent = len(self._whole.rstrip("\ufffd") if incomplete else self._whole)
 
     def add(self, units: Sequence[int]) -> str:
         """Return the text of further units, as far as it is complete."""
         if len(self._ids) + len(units) > 2 * _WINDOW:  # drop the beginning, which no longer changes
+            waiting = len(self._whole) - self._sent
             self._ids = self._ids[-_WINDOW:]
-            self._sent = len(self._decode(self._ids).rstrip("\ufffd"))
+            self._sent = len(self._decode(self._ids)) - waiting
         self._ids += units
         self._whole = self._decode(self._ids)
         if self._whole.endswith("\ufffd"):
@@ -130,6 +134,11 @@ class TextPieces:
         """Return what was not yet returned, a character that is incomplete at the end as `decode` shows it."""
         piece, self._sent = self._whole[self._sent :], max(self._sent, len(self._whole))
         return piece
+
+    @property
+    def incomplete(self) -> bool:
+        """Whether a character at the end is incomplete, and not returned yet."""
+        return self._sent < len(self._whole)
 
     @property
     def context(self) -> list[int]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from typing import Any, TypeVar
 
 import msgspec
@@ -105,6 +106,7 @@ async def trace(request: Request) -> Response:
     state, body = state_of(request), await read_body(request, TraceRequest)
     served = state.models.get(body.model)
     state.check_inputs([body.input])
+    state.check_trace(body.input)
 
     def run(values: list[Any]) -> list[bytes]:
         from unspool.inspection.files import FORMATS
@@ -137,14 +139,18 @@ async def generate(request: Request) -> Response:
         return {"model": served.name, "text": piece, "units": stream.units, "seed": seed}
 
     if body.stream:
-        return events(_records(stream, record))
+        return events(_records(stream, record), stream.cancel)
     return json_response(record(await unless_gone(request, stream.whole(), state.settings.max_seconds)))
 
 
-async def _records(stream: TextStream, record: Callable[[str], dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
-    async for piece in stream:
-        if piece:
-            yield record(piece)
+async def _records(
+    stream: TextStream, record: Callable[[str], dict[str, Any]], finish: Callable[[], None] = lambda: None
+) -> AsyncGenerator[dict[str, Any], None]:
+    async with aclosing(stream.pieces()) as pieces:
+        async for piece in pieces:
+            if piece:
+                yield record(piece)
+    finish()
 
 
 # ---- sessions ----------------------------------------------------------------------------------------------------
@@ -161,6 +167,14 @@ async def open_session(request: Request) -> Response:
         body.prompt, temperature=body.temperature, top_k=body.top_k, top_p=body.top_p, seed=seed
     )
     session = state.sessions.add(Session(served, text.sampling, seed, list(text.unread)))
+    if body.prompt:  # read now, so that the session has the size of its state
+        advance = _Advance(state, session, "", 0)
+        try:
+            await unless_gone(request, advance.stream.whole(), state.settings.max_seconds)
+        finally:
+            advance.finish()
+            if not advance.stream.complete:
+                state.sessions.remove(session)
     return json_response(_describe(state, session), 201)
 
 
@@ -172,7 +186,8 @@ async def show_session(request: Request) -> Response:
 
 async def close_session(request: Request) -> Response:
     """End a session."""
-    state_of(request).sessions.remove(request.path_params["id"])
+    sessions = state_of(request).sessions
+    sessions.remove(sessions.get(request.path_params["id"]))
     return Response(status_code=204)
 
 
@@ -181,6 +196,7 @@ async def fork_session(request: Request) -> Response:
     state, body = state_of(request), await read_body(request, ForkRequest)
     session = state.sessions.get(request.path_params["id"])
     _refuse_busy(session)
+    state.sessions.touch(session)
     return json_response(_describe(state, state.sessions.add(session.fork(body.seed))), 201)
 
 
@@ -191,28 +207,48 @@ async def advance(request: Request) -> Response:
     state.check_inputs([body.text], written=body.length)
     _refuse_busy(session)
     state.thread.check_open()
-    served = session.served
-    units = served.task.vocabulary.encode(body.text) if body.text else []
-    text = session.open(units, body.length)
-    stream = TextStream(state.thread, served, text, [*session.context, *units], state.settings.max_seconds)
-    session.busy = True
-
-    def finish() -> None:
-        session.busy = False
-        if text.left == 0 and text.state is not None:  # otherwise it was cut off, and stays where it was
-            session.close(text, units, body.length)
-            session.context[:] = type(session.context)("q", stream.context[-8:])
+    advance = _Advance(state, session, body.text, body.length)
 
     def record(piece: str) -> dict[str, Any]:
-        return {"id": session.id, "text": piece, "units": stream.units}
+        return {"id": session.id, "text": piece, "units": advance.stream.units}
 
     if body.stream:
-        return events(_records(stream, record), finish)
+        return events(_records(advance.stream, record, advance.finish), advance.finish)
     try:
-        whole = await unless_gone(request, stream.whole(), state.settings.max_seconds)
+        whole = await unless_gone(request, advance.stream.whole(), state.settings.max_seconds)
     finally:
-        finish()
+        advance.finish()
     return json_response(record(whole))
+
+
+class _Advance:
+    """One request that advances a session; a request that is cut off leaves the session where it was."""
+
+    def __init__(self, state: ServerState, session: Session, text: str, length: int) -> None:
+        self._state, self._session, self._length = state, session, length
+        self._units = session.served.task.vocabulary.encode(text) if text else []
+        self._text = session.open(self._units, length)
+        self.stream = TextStream(
+            state.thread,
+            session.served,
+            self._text,
+            [*session.context, *self._units],
+            state.settings.max_seconds,
+            incomplete=session.incomplete and not self._units,
+            goes_on=True,
+        )
+        session.busy, self._finished = True, False
+
+    def finish(self) -> None:
+        """Let the session go on from the end of the text; further calls do nothing."""
+        if self._finished:
+            return
+        self._finished, self._session.busy = True, False
+        self.stream.cancel()
+        if self.stream.complete:
+            self._session.close(self._text, self._units, self._length)
+            self._session.end_with(self.stream.context, incomplete=self.stream.incomplete)
+        self._state.sessions.touch(self._session)
 
 
 def _refuse_busy(session: Session) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
@@ -73,7 +73,7 @@ async def _metrics(request: Request) -> Response:
 
 async def _openapi(request: Request) -> Response:
     """Return this description."""
-    return json_response(openapi(OPERATIONS))
+    return json_response(openapi(request.app.state.operations))
 
 
 OPERATIONS = (
@@ -83,17 +83,17 @@ OPERATIONS = (
     Operation("GET", "/api/info", _info),
     Operation("POST", "/api/predict", api.predict, PredictRequest, Prediction),
     Operation("POST", "/api/trace", api.trace, TraceRequest),
-    Operation("GET", "/api/runs", runs.list_runs),
-    Operation("GET", "/api/runs/{name:path}", runs.show_run),
+    Operation("GET", "/api/runs", runs.list_runs, studio=True),
+    Operation("GET", "/api/runs/{name:path}", runs.show_run, studio=True),
     Operation("POST", "/api/fork", inside.fork, ForkTextRequest),
     Operation("POST", "/api/weights", inside.weights, WeightsRequest),
     Operation("POST", "/api/gradients", inside.gradients, GradientsRequest),
     Operation("POST", "/api/compare", inside.compare, CompareRequest),
-    Operation("POST", "/api/disagreements", inside.disagree, DisagreeRequest),
-    Operation("POST", "/api/concepts", concepts.find, ConceptRequest),
-    Operation("POST", "/api/units", concepts.name_unit, NameUnitRequest),
+    Operation("POST", "/api/disagreements", inside.disagree, DisagreeRequest, studio=True),
+    Operation("POST", "/api/concepts", concepts.find, ConceptRequest, studio=True),
+    Operation("POST", "/api/units", concepts.name_unit, NameUnitRequest, studio=True),
     Operation("POST", "/api/graph", inside.graph, GraphRequest),
-    Operation("POST", "/api/correct", corrections.correct, CorrectRequest),
+    Operation("POST", "/api/correct", corrections.correct, CorrectRequest, studio=True),
     Operation("POST", "/api/generate", api.generate, GenerateRequest, Written),
     Operation("POST", "/api/sessions", api.open_session, SessionRequest, SessionState),
     Operation("GET", "/api/sessions/{id}", api.show_session, None, SessionState),
@@ -101,6 +101,7 @@ OPERATIONS = (
     Operation("POST", "/api/sessions/{id}/advance", api.advance, AdvanceRequest),
     Operation("POST", "/api/sessions/{id}/fork", api.fork_session, ForkRequest, SessionState),
     Operation("GET", "/v1/models", openai_api.list_models),
+    Operation("GET", "/v1/models/{id}", openai_api.show_model),
     Operation("POST", "/v1/completions", openai_api.completions, CompletionRequest),
     Operation("POST", "/v1/chat/completions", openai_api.chat_completions, ChatRequest),
 )
@@ -126,13 +127,30 @@ def application(state: ServerState, port: int, *, load: Callable[[], None], stud
         sweeping.cancel()
         await asyncio.to_thread(state.thread.stop)
 
-    routes = [Route(one.path, _measured(one.handler, one.path, state), methods=[one.method]) for one in OPERATIONS]
+    operations = [one for one in OPERATIONS if studio or not one.studio]
+    routes = _routes(state, operations)
     if studio:
         routes += pages.routes()
-    handlers: dict[Any, Any] = {HTTPException: _http_error}
+    handlers: dict[Any, Any] = {HTTPException: _http_error, Exception: _unexpected}
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=handlers)
-    app.state.unspool = state
-    return Guard(app, state.settings, port)
+    app.router.redirect_slashes = False
+    app.state.unspool, app.state.operations = state, operations
+    return Guard(app, state.settings, port, lambda: state.draining)
+
+
+def _routes(state: ServerState, operations: Sequence[Operation]) -> list[Route]:
+    """Return one route per path, so that a wrong method learns of all methods."""
+    by_path: dict[str, dict[str, Handler]] = {}
+    for one in operations:
+        by_path.setdefault(one.path, {})[one.method] = _measured(one.handler, one.path, state)
+    return [Route(path, _dispatching(handlers), methods=list(handlers)) for path, handlers in by_path.items()]
+
+
+def _dispatching(handlers: Mapping[str, Handler]) -> Handler:
+    async def dispatch(request: Request) -> Response:
+        return await handlers["GET" if request.method == "HEAD" else request.method](request)
+
+    return dispatch
 
 
 def _measured(handler: Handler, route: str, state: ServerState) -> Handler:
@@ -144,8 +162,8 @@ def _measured(handler: Handler, route: str, state: ServerState) -> Handler:
             response = await handler(request)
         except (ApiError, UnspoolError) as error:
             response = error_response(error)
-        except ConnectionResetError:
-            response = Response(status_code=499)
+        except (ClientDisconnect, ConnectionResetError):
+            response = Response(status_code=499)  # nobody receives it
         except Exception as error:
             _LOG.exception("%s %s failed", request.method, route)
             response = error_response(error)
@@ -157,9 +175,15 @@ def _measured(handler: Handler, route: str, state: ServerState) -> Handler:
 
 
 async def _http_error(request: Request, error: HTTPException) -> Response:
-    method, path = request.method, request.url.path[:80]
-    sentence = f"there is nothing at {path}" if error.status_code == 404 else f"{method} is not possible at {path}"
-    return error_response(ApiError(error.status_code, sentence))
+    method, path, allowed = request.method[:20], request.url.path[:80], (error.headers or {}).get("Allow", "")
+    if error.status_code != 405:
+        return error_response(ApiError(error.status_code, f"there is nothing at {path}"))
+    sentence = f"{method} is not possible at {path}; expected {' or '.join(sorted(allowed.split(', ')))}"
+    return error_response(ApiError(405, sentence, headers={"Allow": allowed}))
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    return error_response(error)
 
 
 async def _sweep(state: ServerState) -> None:

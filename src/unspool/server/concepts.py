@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,6 @@ async def find(request: Request) -> Response:
     """Find the unit that tracks a property of a text; progress, then the report, as server-sent events."""
     state, body = state_of(request), await read_body(request, ConceptRequest)
     served = state.models.get(body.model)
-    state.check_inputs([body.text])
     state.thread.check_open()
     if (body.property is None) + (body.regex is None) + (body.column is None) != 2:
         raise ApiError(400, "expected one of property, regex and column", "property")
@@ -52,7 +51,7 @@ async def name_unit(request: Request) -> Response:
     return json_response({"model": served.name, "name": body.name})
 
 
-async def _search(served: Served, body: ConceptRequest) -> AsyncIterator[dict[str, Any]]:
+async def _search(served: Served, body: ConceptRequest) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the progress of a search, then its report."""
     loop, news = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any]]()
     gone = False

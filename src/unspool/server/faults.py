@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -9,7 +10,7 @@ from starlette.responses import Response
 
 from unspool.errors import DataError, MachineError, UnspoolError, UsageError, for_python, printable
 
-__all__ = ["ApiError", "BusyError", "error_response", "json_response"]
+__all__ = ["ApiError", "BusyError", "error_content", "error_response", "json_response", "shutting_down", "status_of"]
 
 
 class ApiError(Exception):
@@ -20,11 +21,23 @@ class ApiError(Exception):
         message: One sentence: what came, what was expected.
         param: Name of the field at fault, if any.
         retry_after: Seconds after which the client may try again; None: trying again does not help.
+        headers: Further headers of the answer.
     """
 
-    def __init__(self, status: int, message: str, param: str | None = None, *, retry_after: int | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        param: str | None = None,
+        *,
+        retry_after: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status, self.message, self.param, self.retry_after = status, message, param, retry_after
+        self.status, self.message, self.param = status, message, param
+        self.headers = dict(headers or {})
+        if retry_after is not None:
+            self.headers["Retry-After"] = str(retry_after)
 
 
 class BusyError(ApiError):
@@ -32,6 +45,11 @@ class BusyError(ApiError):
 
     def __init__(self, message: str) -> None:
         super().__init__(429, message, retry_after=1)
+
+
+def shutting_down() -> ApiError:
+    """Return the error of requests that come while the server shuts down."""
+    return ApiError(503, "the server is shutting down", retry_after=5)
 
 
 _TYPES = {
@@ -56,18 +74,26 @@ def json_response(content: Any, status: int = 200, headers: dict[str, str] | Non
     return Response(msgspec.json.encode(content), status, headers, media_type="application/json")
 
 
-def error_response(error: Exception) -> Response:
-    """Return the response for an error: the message of one of ours, one fixed sentence for any other."""
+def status_of(error: Exception) -> int:
+    """Return the HTTP status of an error."""
     if isinstance(error, ApiError):
-        headers = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
-        return _response(error.status, error.message, error.param, headers)
-    if isinstance(error, UnspoolError):
-        status = 422 if isinstance(error, DataError) else 400 if isinstance(error, UsageError) else 500
-        status = 503 if isinstance(error, MachineError) else status
-        return _response(status, printable(for_python(error.message)), None, {})
-    return _response(500, "the server met an unexpected error; its log has the details", None, {})
+        return error.status
+    if isinstance(error, MachineError):
+        return 503
+    return 422 if isinstance(error, DataError) else 400 if isinstance(error, UsageError) else 500
 
 
-def _response(status: int, message: str, param: str | None, headers: dict[str, str]) -> Response:
-    content = {"error": {"message": message, "type": _TYPES.get(status, "error"), "param": param}}
-    return json_response(content, status, headers)
+def error_content(error: Exception) -> dict[str, Any]:
+    """Return the body of an error: the message of one of ours, one fixed sentence for any other."""
+    message, param = "the server met an unexpected error; its log has the details", None
+    if isinstance(error, ApiError):
+        message, param = printable(error.message), error.param
+    elif isinstance(error, UnspoolError):
+        message = printable(for_python(error.message))
+    return {"error": {"message": message, "type": _TYPES.get(status_of(error), "error"), "param": param, "code": None}}
+
+
+def error_response(error: Exception) -> Response:
+    """Return the response for an error."""
+    headers = error.headers if isinstance(error, ApiError) else {}
+    return json_response(error_content(error), status_of(error), headers)

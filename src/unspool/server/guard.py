@@ -13,12 +13,11 @@ import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import urlsplit
 
-from unspool.server.faults import ApiError, error_response
+from unspool.server.faults import ApiError, error_response, shutting_down
 from unspool.server.settings import ServerSettings
 
-__all__ = ["Guard", "allowed_hosts"]
+__all__ = ["SAFETY_HEADERS", "App", "Guard", "Receive", "Scope", "Send", "allowed_hosts"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -26,16 +25,21 @@ Send = Callable[[Message], Awaitable[None]]
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_ALWAYS = ("/health", "/metrics")
 _PROTECTED = ("/api/", "/v1/", "/metrics")
-_HEADERS = {
+SAFETY_HEADERS = {
+    b"x-content-type-options": b"nosniff",
+    b"cross-origin-resource-policy": b"same-origin",
+}
+"""Headers of every answer."""
+_PAGE_HEADERS = {
     b"content-security-policy": b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
     b"connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    b"x-content-type-options": b"nosniff",
     b"referrer-policy": b"no-referrer",
     b"cross-origin-opener-policy": b"same-origin",
-    b"cross-origin-resource-policy": b"same-origin",
     b"x-frame-options": b"DENY",
 }
+"""Further headers of what a browser may show as a page, which is all but JSON."""
 
 
 def allowed_hosts(settings: ServerSettings, port: int) -> frozenset[str]:
@@ -45,14 +49,11 @@ def allowed_hosts(settings: ServerSettings, port: int) -> frozenset[str]:
         settings: Address and further names.
         port: The port that the server listens on.
     """
-    names = {name.strip().lower() for name in settings.names.split(",") if name.strip()}
-    if settings.is_open:
-        names |= {settings.host.lower(), socket.gethostname().lower()}
-    else:
-        names |= {"localhost", "127.0.0.1", "[::1]", settings.host.lower()}
+    behind_a_proxy = {name.strip().lower() for name in settings.names.split(",") if name.strip()}
+    names = {"localhost", settings.host.lower(), *behind_a_proxy}
+    names |= {socket.gethostname().lower()} if settings.is_open else {"127.0.0.1", "[::1]"}
     bare = {f"[{name}]" if ":" in name and not name.startswith("[") else name for name in names}
     with_port = {f"{name}:{port}" for name in bare if ":" not in name or name.endswith("]")}
-    behind_a_proxy = {name.strip().lower() for name in settings.names.split(",") if name.strip()}
     return frozenset(with_port | behind_a_proxy | (bare if port == 80 else set()))
 
 
@@ -63,12 +64,15 @@ class Guard:
         app: The application.
         settings: Token and limits.
         port: The port that the server listens on.
+        is_draining: Whether the server is shutting down; it then refuses all but `/health` and `/metrics`.
     """
 
-    def __init__(self, app: App, settings: ServerSettings, port: int) -> None:
+    def __init__(
+        self, app: App, settings: ServerSettings, port: int, is_draining: Callable[[], bool] = lambda: False
+    ) -> None:
         self.app, self.settings = app, settings
         self.hosts = allowed_hosts(settings, port)
-        self.port = port
+        self.port, self._is_draining = port, is_draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one connection of ASGI."""
@@ -83,6 +87,8 @@ class Guard:
             self._check_origin(headers)
             self._check_token(scope["path"], headers)
             self._check_body(scope, headers)
+            if self._is_draining() and scope["path"] not in _ALWAYS:
+                raise shutting_down()
         except ApiError as error:
             await error_response(error)(scope, receive, with_headers)
             return
@@ -92,7 +98,7 @@ class Guard:
         host = headers.get(b"host", b"").decode("latin-1").lower()
         if host in self.hosts or (self.settings.is_open and _is_address(host, self.port)):
             return
-        raise ApiError(403, f"Host {host[:80]!r} is not this server's; pass it with --names if a proxy stands before")
+        raise ApiError(403, f"the Host {host[:80]!r} is not this server's; behind a proxy, start with --names NAME")
 
     def _check_origin(self, headers: dict[bytes, bytes]) -> None:
         """Refuse requests that a page of another site makes; clients that are no browsers send no `Origin`."""
@@ -100,9 +106,8 @@ class Guard:
         origin = headers.get(b"origin")
         if origin is not None:
             host = headers[b"host"].decode("latin-1").lower()
-            parts = urlsplit(origin.decode("latin-1").lower())
-            if parts.scheme not in ("http", "https") or parts.netloc != host:
-                raise ApiError(403, "Origin is another site's; open the studio at this server's own address")
+            if origin.decode("latin-1").lower() not in (f"http://{host}", f"https://{host}"):
+                raise ApiError(403, "the Origin is another site; open the studio at this server's own address")
         if site in (b"cross-site", b"same-site"):
             raise ApiError(403, "the request comes from a page of another site")
 
@@ -111,11 +116,12 @@ class Guard:
             return
         kind, _, token = headers.get(b"authorization", b"").partition(b" ")
         if kind.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self.settings.token.encode()):
-            raise ApiError(401, "the token is missing or wrong; send the header Authorization: Bearer TOKEN")
+            message = "the token is missing or wrong; send the header Authorization: Bearer TOKEN"
+            raise ApiError(401, message, headers={"WWW-Authenticate": "Bearer"})
 
     def _check_body(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length) > self.settings.max_body:
+        if not length.isdigit() or len(length) > 18 or int(length) > self.settings.max_body:
             raise ApiError(413, f"the request is larger than {self.settings.max_body:,} bytes, the limit of --max-body")
         if scope["method"] == "POST" and (length != b"0" or b"transfer-encoding" in headers):
             kind = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
@@ -145,8 +151,9 @@ def _is_address(host: str, port: int) -> bool:
 def _adding_headers(send: Send) -> Send:
     async def with_headers(message: Message) -> None:
         if message["type"] == "http.response.start":
-            names = {name for name, _ in message["headers"]}
-            message["headers"] = [*message["headers"], *((k, v) for k, v in _HEADERS.items() if k not in names)]
+            message["headers"] = [*message["headers"], *SAFETY_HEADERS.items()]
+            if (b"content-type", b"application/json") not in message["headers"]:
+                message["headers"] += _PAGE_HEADERS.items()
         await send(message)
 
     return with_headers
@@ -155,13 +162,15 @@ def _adding_headers(send: Send) -> Send:
 def _limited(receive: Receive, settings: ServerSettings) -> Receive:
     """Limit the size of a body without a length, and the time that it takes to arrive."""
     size, complete = 0, False
+    deadline = asyncio.get_running_loop().time() + settings.max_seconds
 
     async def limited() -> Message:
         nonlocal size, complete
         if complete:
             return await receive()  # waits for the client to go
         try:
-            message = await asyncio.wait_for(receive(), settings.max_seconds)
+            async with asyncio.timeout_at(deadline):
+                message = await receive()
         except TimeoutError:
             raise ApiError(408, f"the request took longer than {settings.max_seconds:g} seconds to arrive") from None
         if message["type"] == "http.request":

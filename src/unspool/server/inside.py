@@ -33,6 +33,7 @@ async def fork(request: Request) -> Response:
     state, body = state_of(request), await read_body(request, ForkTextRequest)
     served = state.models.get(body.model)
     state.check_inputs([body.input], written=2 * body.length)
+    state.check_trace(body.input)
     if len(body.edits) + len(body.base) > state.settings.max_items:
         raise ApiError(413, f"{len(body.edits) + len(body.base):,} edits came; expected fewer", "edits")
     options: dict[str, Any] = {}
@@ -52,6 +53,7 @@ async def gradients(request: Request) -> Response:
     state, body = state_of(request), await read_body(request, GradientsRequest)
     served = state.models.get(body.model)
     state.check_inputs([body.input])
+    state.check_trace(body.input)
     if isinstance(body.input, str) and len(body.input) > 50 * _LONGEST:
         raise ApiError(413, f"{len(body.input):,} characters: gradients are of short texts; expected less", "input")
 
@@ -71,6 +73,7 @@ async def graph(request: Request) -> Response:
     served = state.models.get(body.model)
     if body.input is not None:
         state.check_inputs([body.input])
+        state.check_trace(body.input)
 
     def run(task: Any) -> dict[str, Any]:
         drawn = task.graph(body.input)
@@ -96,6 +99,8 @@ async def compare(request: Request) -> Response:
     served, other = state.models.get(body.model), state.models.get(body.other or body.model)
     second = body.input if body.other_input is None else body.other_input
     state.check_inputs([body.input, second])
+    for value in (body.input, second):
+        state.check_trace(value)
 
     def run(task: Any) -> dict[str, Any]:
         from unspool.inspection import compare_traces
@@ -109,7 +114,6 @@ async def disagree(request: Request) -> Response:
     """List the examples of labelled data on which two models disagree most."""
     state, body = state_of(request), await read_body(request, DisagreeRequest)
     served, other = state.models.get(body.model), state.models.get(body.other)
-    state.check_inputs([body.text])
 
     def run(task: Any) -> dict[str, Any]:
         with tempfile.TemporaryDirectory(prefix="unspool-studio-") as folder:

@@ -1,6 +1,6 @@
 """The model thread: one thread owns all models, batches requests that wait together, and continues texts step by step.
 
-Requests come from an asyncio loop. Whatever waits when the thread is free runs as one batch per model and call, so a
+Requests come from an asyncio loop. Requests of the same kind that wait when the thread is free run as one batch, so a
 batch costs no waiting time. Between two batches the thread advances all texts by one unit.
 """
 
@@ -13,10 +13,10 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from unspool.errors import DataError
-from unspool.server.faults import ApiError, BusyError
+from unspool.server.faults import ApiError, BusyError, shutting_down
 from unspool.server.metrics import Metrics
 from unspool.server.models import Models, Served
 from unspool.server.settings import ServerSettings
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["ModelThread", "Writing"]
 
 _LARGEST_BATCH = 256  # inputs that run together
-_PAUSE = 0.05  # seconds between two pieces of text for a client; longer for many clients
+_LAST_SECONDS = 5.0  # to end the batch that runs when the server ends
+_PAUSE, _PAUSE_PER_TEXT = 0.05, 0.003  # seconds between two pieces of text for a client; longer for many texts
 _LOG = logging.getLogger("unspool.server")
 
 
@@ -101,8 +102,8 @@ class ModelThread:
         with self._wake:
             self._stopping = True
             self._wake.notify()
-        if self._thread.is_alive():
-            self._thread.join(timeout=self.settings.max_seconds)
+        if self.models.loaded:  # loading can't be interrupted: the thread then ends with the process
+            self._thread.join(timeout=_LAST_SECONDS)
 
     @property
     def queue(self) -> int:
@@ -114,13 +115,18 @@ class ModelThread:
         """Number of texts in progress."""
         return len(self._writing)
 
-    async def call(self, key: Hashable, inputs: list[Any], run: Callable[[list[Any]], Sequence[Any]]) -> list[Any]:
+    def call(
+        self, key: Hashable, inputs: list[Any], run: Callable[[list[Any]], Sequence[Any]]
+    ) -> asyncio.Future[list[Any]]:
         """Run a function in the thread, together with the inputs of other calls of the same key.
 
         Args:
             key: Calls with equal keys take the same function.
             inputs: Inputs of this call.
             run: Returns one result per input.
+
+        Returns:
+            The results, one per input of this call; cancelling it drops the call if it still waits.
 
         Raises:
             BusyError: If too many requests wait.
@@ -131,7 +137,7 @@ class ModelThread:
         with self._wake:
             self._calls.append(one)
             self._wake.notify()
-        return await one.answer
+        return one.answer
 
     def write(self, served: Served, text: Continuation) -> Writing:
         """Let the thread continue a text.
@@ -153,7 +159,7 @@ class ModelThread:
             ApiError: If the models are not loaded, too many requests wait, or the server is shutting down.
         """
         if self._stopping:
-            raise ApiError(503, "the server is shutting down", retry_after=5)
+            raise shutting_down()
         if self.failure is not None:
             raise ApiError(503, "the model could not be loaded; the server's log has the details")
         if not self.models.loaded:
@@ -170,9 +176,14 @@ class ModelThread:
             self.failure = error
             return
         while self._await_work():
-            self._run_calls()
-            self._admit()
-            self._advance()
+            try:
+                self._run_calls()
+                self._admit()
+                self._advance()
+            except Exception as error:  # a defect of ours: whoever waits gets an answer, and the thread goes on
+                _LOG.exception("the model thread met an unexpected error")
+                for served in self.models.by_name.values():
+                    self._fail(served, error)
 
     def _await_work(self) -> bool:
         with self._wake:
@@ -181,40 +192,39 @@ class ModelThread:
             return bool(self._calls or self._waiting or self._writing)
 
     def _run_calls(self) -> None:
-        """Run the calls that wait, those of the same key together."""
-        groups: dict[Hashable, list[_Call]] = {}
+        """Run the call that waits longest, together with others of its key."""
+        batch: list[_Call] = []
+        others: deque[_Call] = deque()
+        size = 0
         with self._wake:
-            while self._calls:
-                one = self._calls.popleft()
-                if not one.answer.cancelled():
-                    groups.setdefault(one.key, []).append(one)
-        for calls in groups.values():
-            batch: list[_Call] = []
-            for one in calls:
-                if batch and sum(len(each.inputs) for each in batch) + len(one.inputs) > _LARGEST_BATCH:
-                    self._run_batch(batch)
-                    batch = []
-                batch.append(one)
+            for one in self._calls:
+                if one.answer.cancelled():
+                    continue
+                if not batch or (one.key == batch[0].key and size + len(one.inputs) <= _LARGEST_BATCH):
+                    batch.append(one)
+                    size += len(one.inputs)
+                else:
+                    others.append(one)
+            self._calls = others
+        if batch:
             self._run_batch(batch)
 
     def _run_batch(self, batch: list[_Call]) -> None:
         inputs = [value for one in batch for value in one.inputs]
-        self.metrics.observe_batch(len(inputs))
         try:
-            results = iter(batch[0].run(inputs))
-        except DataError as error:
+            results = list(batch[0].run(inputs))
+        except Exception as error:
             if len(batch) == 1:
                 _answer(batch[0], None, error)
             else:  # one request's data must not fail the others
                 for one in batch:
                     self._run_batch([one])
             return
-        except Exception as error:
-            for one in batch:
-                _answer(one, None, error)
-            return
+        self.metrics.observe_batch(len(inputs))
+        begin = 0
         for one in batch:
-            _answer(one, [next(results) for _ in one.inputs], None)
+            _answer(one, results[begin : begin + len(one.inputs)], None)
+            begin += len(one.inputs)
 
     def _admit(self) -> None:
         """Let waiting texts join the batches of their models."""
@@ -226,7 +236,7 @@ class ModelThread:
             self._writing |= {id(one.text): one for one in mine}
             try:
                 if served.batch is None:
-                    served.batch = served.task.continuations()
+                    served.batch = served.task.continuations(tiled=True)
                 served.batch.add([one.text for one in mine])
             except Exception as error:
                 self._fail(served, error)
@@ -251,15 +261,13 @@ class ModelThread:
             for row in step.finished:
                 self._end(self._writing[id(row)])
         now = time.monotonic()
-        if now - self._passed >= max(_PAUSE, 0.002 * len(self._writing)):
+        if now - self._passed >= max(_PAUSE, _PAUSE_PER_TEXT * len(self._writing)):
             self._passed = now
-            for one in self._writing.values():
-                if one.pending:
-                    _pass_on(one)
+            _pass_on([one for one in self._writing.values() if one.pending])
 
     def _end(self, writing: Writing, error: Exception | None = None) -> None:
         del self._writing[id(writing.text)]
-        _pass_on(writing, ended=True, error=error)
+        _pass_on([writing], ended=True, error=error)
 
     def _fail(self, served: Served, error: Exception) -> None:
         served.batch = None
@@ -279,15 +287,21 @@ def _answer(one: _Call, result: list[Any] | None, error: Exception | None) -> No
     _in_loop(one.loop, set_answer)
 
 
-def _pass_on(writing: Writing, *, ended: bool = False, error: Exception | None = None) -> None:
-    units, writing.pending = writing.pending, []
+def _pass_on(writings: Sequence[Writing], *, ended: bool = False, error: Exception | None = None) -> None:
+    """Pass the pending units of texts to their clients' sides; one call per loop wakes it once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[Writing, list[int]]]] = {}
+    for writing in writings:
+        units, writing.pending = writing.pending, []
+        by_loop.setdefault(writing.loop, []).append((writing, units))
 
-    def receive() -> None:
-        writing.units += units
-        writing.ended, writing.error = ended, error
-        writing.ready.set()
+    def receive(parts: Sequence[tuple[Writing, list[int]]]) -> None:
+        for writing, units in parts:
+            writing.units += units
+            writing.ended, writing.error = ended, error
+            writing.ready.set()
 
-    _in_loop(writing.loop, receive)
+    for loop, parts in by_loop.items():
+        _in_loop(loop, partial(receive, parts))
 
 
 def _in_loop(loop: asyncio.AbstractEventLoop, act: Callable[[], None]) -> None:

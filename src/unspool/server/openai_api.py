@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from starlette.requests import Request
@@ -21,7 +22,7 @@ from unspool.server.schemas import ChatMessage, ChatRequest, CompletionRequest
 from unspool.server.state import ServerState
 from unspool.server.streaming import TextStream, events, unless_gone
 
-__all__ = ["chat_completions", "completions", "list_models"]
+__all__ = ["chat_completions", "completions", "list_models", "show_model"]
 
 _NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "n": (None, 1),
@@ -36,6 +37,7 @@ _NO_EFFECT: dict[str, tuple[Any, ...]] = {
     "tool_choice": (None, "none", "auto"),
     "functions": (None, []),
     "response_format": (None, {"type": "text"}),
+    "store": (None, False),
 }
 """Values with which a field that has no meaning here changes nothing."""
 _DEFAULT_LENGTH = 200
@@ -44,11 +46,17 @@ _DEFAULT_LENGTH = 200
 async def list_models(request: Request) -> Response:
     """List the models."""
     state = state_of(request)
-    models = [
-        {"id": one.name, "object": "model", "created": int(state.started), "owned_by": "unspool"}
-        for one in state.models.by_name.values()
-    ]
-    return json_response({"object": "list", "data": models})
+    return json_response({"object": "list", "data": [_model(state, one) for one in state.models.by_name.values()]})
+
+
+async def show_model(request: Request) -> Response:
+    """Return a model."""
+    state = state_of(request)
+    return json_response(_model(state, state.models.get(request.path_params["id"])))
+
+
+def _model(state: ServerState, served: Served) -> dict[str, Any]:
+    return {"id": served.name, "object": "model", "created": int(state.started), "owned_by": "unspool"}
 
 
 async def completions(request: Request) -> Response:
@@ -67,7 +75,7 @@ async def completions(request: Request) -> Response:
         return _envelope(name, "text_completion", served, choice)
 
     if body.stream:
-        return events(_chunks(text, record, begin, body.stream_options))
+        return events(_chunks(text, record, begin, body.stream_options), text.cancel)
     whole = begin + await unless_gone(request, text.whole(), state.settings.max_seconds)
     return json_response(record(whole, text.reason) | {"usage": text.usage()})
 
@@ -81,24 +89,28 @@ async def chat_completions(request: Request) -> Response:
     name = f"chatcmpl-{secrets.token_hex(8)}"
 
     def whole_record(answer: str, reason: str) -> dict[str, Any]:
-        message = {"role": "assistant", "content": answer}
-        return _envelope(name, "chat.completion", served, {"index": 0, "message": message, "finish_reason": reason})
+        message = {"role": "assistant", "content": answer, "refusal": None}
+        choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": reason}
+        return _envelope(name, "chat.completion", served, choice)
 
     def chunk(piece: str, reason: str | None) -> dict[str, Any]:
         delta = {"role": "assistant", "content": piece} if reason is None else {}
-        return _envelope(name, "chat.completion.chunk", served, {"index": 0, "delta": delta, "finish_reason": reason})
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        return _envelope(name, "chat.completion.chunk", served, choice)
 
     if served.chats:
         reply = await _ask(request, state, served, body.messages, texts)
+        usage = _usage(*(len(text.split()) for text in (texts[-1], reply["answer"])))
         if body.stream:
-            return events(_one_answer(chunk, reply))
-        answer = whole_record(reply["answer"], "stop")
-        words = [len(text.split()) for text in (texts[-1], reply["answer"])]
-        return json_response(answer | {"usage": _usage(*words), "unspool": reply})
+            return events(
+                _one_answer(chunk, reply, usage if (body.stream_options or {}).get("include_usage") else None)
+            )
+        return json_response(whole_record(reply["answer"], "stop") | {"usage": usage, "unspool": reply})
     prompt = "\n".join([*texts, ""])
-    text = _Text(state, served, body, prompt, body.max_completion_tokens or body.max_tokens)
+    length = body.max_tokens if body.max_completion_tokens is None else body.max_completion_tokens
+    text = _Text(state, served, body, prompt, length)
     if body.stream:
-        return events(_chunks(text, chunk, "", body.stream_options))
+        return events(_chunks(text, chunk, "", body.stream_options), text.cancel)
     content = await unless_gone(request, text.whole(), state.settings.max_seconds)
     return json_response(whole_record(content, text.reason) | {"usage": text.usage()})
 
@@ -119,49 +131,58 @@ class _Text:
             seed=secrets.randbits(62) if body.seed is None else body.seed,
         )
         self._read = len(text.unread) - 1
-        self._stream = TextStream(state.thread, served, text, list(text.unread), state.settings.max_seconds)
+        seconds, stops = state.settings.max_seconds, bool(self._stops)
+        self._stream = TextStream(state.thread, served, text, list(text.unread), seconds, unit_by_unit=stops)
         self.reason = "length"
         """Why the text ended: `stop` or `length`."""
 
-    async def pieces(self) -> AsyncIterator[str]:
+    async def pieces(self) -> AsyncGenerator[str, None]:
         """Yield the text before the first stop sequence; what may begin one waits."""
         waiting, longest = "", max(map(len, self._stops), default=1) - 1
-        async for piece in self._stream:
-            waiting += piece
-            places = [place for stop in self._stops if (place := waiting.find(stop)) >= 0]
-            if places:
-                self.reason = "stop"
-                yield waiting[: min(places)]
-                return
-            if len(waiting) > longest:
-                cut = len(waiting) - longest
+        async with aclosing(self._stream.pieces()) as pieces:
+            async for piece in pieces:
+                waiting += piece
+                places = [place for stop in self._stops if (place := waiting.find(stop)) >= 0]
+                if places:
+                    self.reason = "stop"
+                    yield waiting[: min(places)]
+                    return
+                cut = max(0, len(waiting) - longest)
                 yield waiting[:cut]
                 waiting = waiting[cut:]
         yield waiting
 
     async def whole(self) -> str:
         """Return the whole text."""
-        return "".join([piece async for piece in self.pieces()])
+        async with aclosing(self.pieces()) as pieces:
+            return "".join([piece async for piece in pieces])
+
+    def cancel(self) -> None:
+        """Let the model thread drop the text, if it is still writing it."""
+        self._stream.cancel()
 
     def usage(self) -> dict[str, int]:
         """Return the numbers of units read and written."""
         return _usage(self._read, self._stream.units)
 
 
-async def _chunks(text: _Text, record: Any, begin: str, options: dict[str, Any] | None) -> AsyncIterator[Any]:
+async def _chunks(text: _Text, record: Any, begin: str, options: dict[str, Any] | None) -> AsyncGenerator[Any, None]:
     if begin:
         yield record(begin, None)
-    async for piece in text.pieces():
-        if piece:
-            yield record(piece, None)
+    async with aclosing(text.pieces()) as pieces:
+        async for piece in pieces:
+            if piece:
+                yield record(piece, None)
     yield record("", text.reason)
     if (options or {}).get("include_usage"):
         yield record("", None) | {"choices": [], "usage": text.usage()}
 
 
-async def _one_answer(chunk: Any, reply: dict[str, Any]) -> AsyncIterator[Any]:
+async def _one_answer(chunk: Any, reply: dict[str, Any], usage: dict[str, int] | None) -> AsyncGenerator[Any, None]:
     yield chunk(reply["answer"], None)
     yield chunk("", "stop") | {"unspool": reply}
+    if usage is not None:
+        yield chunk("", None) | {"choices": [], "usage": usage}
 
 
 async def _ask(
@@ -195,9 +216,10 @@ def _content(message: ChatMessage) -> str:
         return message.content
     parts = []
     for part in message.content:
-        if part.get("type") != "text" or not isinstance(part.get("text"), str):
-            raise ApiError(400, f"a part of type {part.get('type')!r}: only text can be read", "messages")
-        parts.append(part["text"])
+        text = part.get("text")
+        if part.get("type") != "text" or not isinstance(text, str):
+            raise ApiError(400, "a part of a message is no text; expected parts of the type 'text'", "messages")
+        parts.append(text)
     return "".join(parts)
 
 

@@ -26,6 +26,8 @@ class Operation(NamedTuple):
     """Body of the request; None if it has none."""
     answer: type[msgspec.Struct] | None = None
     """Body of the answer; None if it is of another kind."""
+    studio: bool = False
+    """Whether the studio alone has the operation: it changes models, takes minutes, or shows files of this machine."""
 
 
 _ERROR = {

@@ -1,46 +1,36 @@
-"""Run a server: socket, uvicorn, signals and the browser."""
+"""Run a server: socket, uvicorn, loading, signals."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import logging
+import os
 import secrets
 import socket
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from unspool.errors import MachineError
 from unspool.server.app import application
+from unspool.server.connections import Connection
 from unspool.server.models import Models, Served
 from unspool.server.settings import ServerSettings
 from unspool.server.state import ServerState
 
 __all__ = ["build", "load_models", "prepare", "run"]
 
-_HEADER_SECONDS = 10.0  # to send the first request of a connection
+_BACKLOG = 1024  # connections that wait to be accepted
 _LARGEST_HEADERS = 65_536
-
-
-class _Protocol(H11Protocol):
-    """HTTP/1.1 of uvicorn that closes connections whose first request does not arrive in time."""
-
-    def connection_made(self, transport: Any) -> None:
-        super().connection_made(transport)
-        self.loop.call_later(_HEADER_SECONDS, self._close_if_silent)
-
-    def _close_if_silent(self) -> None:
-        cycle: Any = self.cycle  # None until a request has arrived, whatever its annotation says
-        if cycle is None and not self.transport.is_closing():
-            self.transport.close()
+_LAST_SECONDS = 5  # for connections to close after their last answer
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's server that marks itself as draining before it waits for its connections."""
+    """uvicorn's server that finishes open requests, and refuses new ones in words, before it ends."""
 
     def __init__(self, config: uvicorn.Config, state: ServerState, on_start: Callable[[], None]) -> None:
         super().__init__(config)
@@ -52,7 +42,11 @@ class _Server(uvicorn.Server):
             self._on_start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._state.draining = True
+        self._state.draining = True  # new requests are refused, while open ones go on
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._state.settings.max_seconds
+        while self.server_state.tasks and not self.force_exit and loop.time() < deadline:
+            await asyncio.sleep(0.05)
         await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
@@ -79,20 +73,27 @@ def prepare(
     """
     if settings.is_open and not settings.token:
         settings = settings.replace(token=secrets.token_urlsafe(24))
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener = _listen(settings.host.strip("[]"), settings.port)
+    port = listener.getsockname()[1]
+    host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(settings.host, settings.host)
+    host = f"[{host}]" if ":" in host and not host.startswith("[") else host
+    fragment = f"#token={settings.token}" if settings.token else ""
+    return ServerState(Models(served), settings, runs), listener, f"http://{host}:{port}/{fragment}"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # asyncio then sends without delay
+    if os.name == "posix":  # elsewhere the option lets two programs share a port
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((host, port))
+        listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
         reason = error.strerror or str(error)
-        raise MachineError(f"{settings.host}:{settings.port} can't be used: {reason}; try --port 0") from None
-    port = listener.getsockname()[1]
-    host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(settings.host, settings.host)
-    host = f"[{host}]" if ":" in host else host
-    fragment = f"#token={settings.token}" if settings.token else ""
-    return ServerState(Models(served), settings, runs), listener, f"http://{host}:{port}/{fragment}"
+        raise MachineError(f"port {port} of {host} can't be used: {reason}; try --port 0") from None
+    return listener
 
 
 def load_models(models: Models, device: str) -> None:
@@ -109,6 +110,7 @@ def load_models(models: Models, device: str) -> None:
             task.model.eval()
             served.task = task
     finally:
+        gc.freeze()  # nor does any later collection
         gc.enable()
 
 
@@ -134,7 +136,7 @@ def build(
     port = listener.getsockname()[1]
     config = uvicorn.Config(
         application(state, port, load=load or (lambda: load_models(state.models, device)), studio=studio),
-        http=_Protocol,
+        http=cast(Any, partial(Connection, settings=state.settings)),
         ws="none",
         loop="asyncio",
         lifespan="on",
@@ -142,9 +144,9 @@ def build(
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        limit_concurrency=state.settings.max_connections,
+        backlog=_BACKLOG,
         timeout_keep_alive=30,
-        timeout_graceful_shutdown=int(state.settings.max_seconds),
+        timeout_graceful_shutdown=_LAST_SECONDS,
         h11_max_incomplete_event_size=_LARGEST_HEADERS,
     )
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
@@ -157,7 +159,25 @@ def run(server: uvicorn.Server, state: ServerState, listener: socket.socket) -> 
     Raises:
         UnspoolError: If a model can't be loaded.
     """
-    with asyncio.Runner() as runner:
-        runner.run(server.serve(sockets=[listener]))
+    _allow_files(state.settings.max_connections)
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(server.serve(sockets=[listener]))
+    except KeyboardInterrupt:
+        if not server.should_exit:
+            raise
     if state.thread.failure is not None:
         raise state.thread.failure
+
+
+def _allow_files(connections: int) -> None:
+    """Raise the number of files that this process may open to what that many connections need, if it may."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    need = connections + 256
+    if soft != resource.RLIM_INFINITY and soft < need:
+        most = need if hard == resource.RLIM_INFINITY else min(need, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Session", "Sessions"]
 
+_CONTEXT = 8  # units that decode the beginning of the next ones
+
 
 class Session:
     """A text between two requests: the packed state of the model, and what is needed to go on.
@@ -31,16 +33,31 @@ class Session:
         unread: Units that the model has not read yet.
     """
 
-    __slots__ = ("busy", "context", "drawn", "id", "sampling", "seed", "served", "state", "unread", "used")
+    __slots__ = (
+        "busy",
+        "context",
+        "drawn",
+        "id",
+        "incomplete",
+        "sampling",
+        "seed",
+        "served",
+        "state",
+        "unread",
+        "used",
+    )
 
     def __init__(self, served: Served, sampling: Sampling, seed: int, unread: Sequence[int]) -> None:
         self.id = secrets.token_urlsafe(12)
         self.served, self.sampling, self.seed = served, sampling, seed
-        self.unread, self.context = array("q", unread), array("q", unread[-8:])
+        self.unread, self.context = array("q", unread), array("q", unread[-_CONTEXT:])
+        self.incomplete = False
+        """Whether the text ends within a character, whose first bytes no answer held yet."""
         self.state: Any = None
         self.drawn = 0
         self.used = time.monotonic()
         self.busy = False
+        """Whether a request advances the session."""
 
     def open(self, units: Sequence[int], length: int) -> Continuation:
         """Return the text as a continuation that reads units and writes some.
@@ -61,17 +78,33 @@ class Session:
         return text
 
     def close(self, text: Continuation, units: Sequence[int], length: int) -> None:
-        """Keep the state of a continuation that `open` returned, after its end."""
+        """Keep the state of a continuation that `open` returned, after its end.
+
+        Args:
+            text: The continuation.
+            units: As passed to `open`.
+            length: As passed to `open`.
+        """
         last = [*self.unread, *units][-1:] if not length else []
         self.unread = array("q", [*text.unread, *last])
         if text.state is not None:
             self.state = _packed(text.state, self.served)
-        self.drawn, self.used = text.drawn, time.monotonic()
+        self.drawn = text.drawn
+
+    def end_with(self, units: Sequence[int], *, incomplete: bool) -> None:
+        """Keep the last units, which decode the beginning of the next ones.
+
+        Args:
+            units: The last units.
+            incomplete: Whether they end within a character.
+        """
+        self.context, self.incomplete = array("q", units[-_CONTEXT:]), incomplete
 
     def fork(self, seed: int | None) -> Session:
         """Return a copy with a new id, and the same state."""
         copy = Session(self.served, self.sampling, self.seed if seed is None else seed, self.unread)
-        copy.state, copy.drawn, copy.context = self.state, self.drawn, array("q", self.context)
+        copy.state, copy.drawn = self.state, self.drawn
+        copy.end_with(self.context, incomplete=self.incomplete)
         return copy
 
 
@@ -97,12 +130,12 @@ class Sessions:
         """
         self.expire()
         if len(self._open) >= self.settings.max_sessions:
-            raise BusyError(f"{len(self._open)} sessions are open, the limit of --max-sessions; delete some")
+            raise BusyError(f"{len(self._open):,} sessions are open, the limit of --max-sessions; delete some")
         self._open[session.id] = session
         return session
 
     def get(self, name: str) -> Session:
-        """Return a session, and move it to the most recently used.
+        """Return a session.
 
         Raises:
             ApiError: If there is none, or it has expired.
@@ -110,22 +143,29 @@ class Sessions:
         self.expire()
         if name not in self._open:
             raise ApiError(404, "there is no such session; it may have expired", "id")
-        self._open.move_to_end(name)
         return self._open[name]
 
-    def remove(self, name: str) -> None:
-        """End a session."""
-        self.get(name)
-        del self._open[name]
+    def touch(self, session: Session) -> None:
+        """Note that a session was used now."""
+        session.used = time.monotonic()
+        if session.id in self._open:
+            self._open.move_to_end(session.id)
+
+    def remove(self, session: Session) -> None:
+        """End a session; a request that advances it goes on."""
+        self._open.pop(session.id, None)
 
     def expire(self) -> None:
         """Remove the sessions that nobody has used for too long."""
         oldest = time.monotonic() - self.settings.session_seconds
-        while self._open:
-            name, session = next(iter(self._open.items()))
-            if session.used > oldest or session.busy:
-                return
-            del self._open[name]
+        expired: list[Session] = []
+        for session in self._open.values():
+            if session.used > oldest:
+                break
+            if not session.busy:
+                expired.append(session)
+        for session in expired:
+            self.remove(session)
 
     def seconds_left(self, session: Session) -> float:
         """Return the seconds until a session ends without use."""
@@ -137,7 +177,7 @@ def _packed(state: Any, served: Served) -> Any:
     from unspool.decoding.states import leaves
 
     parts = [None if leaf is None else leaf.cpu().numpy() for leaf in leaves(state)]
-    if [None if part is None else (part.shape, part.dtype) for part in parts] != _shapes(served):
+    if _layout(parts) != _shapes(served):
         return state
     return b"".join(part.tobytes() for part in parts if part is not None)
 
@@ -165,11 +205,14 @@ def _unpacked(packed: Any, served: Served) -> Any:
 
 
 def _shapes(served: Served) -> list[Any]:
-    """Return shape and number type of each part of a model's initial state."""
+    """Return shape and number type of each part of a state of the model."""
     from unspool.decoding.states import leaves
 
     if served.layout is None:
-        served.start = served.task.continuations().start()
-        numbers = [None if leaf is None else leaf.cpu().numpy() for leaf in leaves(served.start)]
-        served.layout = [None if part is None else (part.shape, part.dtype) for part in numbers]
+        served.start = served.task.continuations(tiled=True).start()
+        served.layout = _layout([None if leaf is None else leaf.cpu().numpy() for leaf in leaves(served.start)])
     return served.layout
+
+
+def _layout(parts: list[Any]) -> list[Any]:
+    return [None if part is None else (part.shape, part.dtype) for part in parts]

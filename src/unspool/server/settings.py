@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated
 
 import msgspec
@@ -10,8 +11,6 @@ from unspool.errors import SettingError
 from unspool.settings import Positive, PositiveInt, Settings
 
 __all__ = ["ServerSettings", "is_loopback"]
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class ServerSettings(Settings):
@@ -31,8 +30,10 @@ class ServerSettings(Settings):
     """Maximum size of a request, in bytes."""
     max_items: PositiveInt = 1_000
     """Maximum number of inputs in a request."""
-    max_characters: PositiveInt = 1_000_000
+    max_characters: PositiveInt = 100_000
     """Maximum length of all texts of a request, in characters."""
+    max_trace: PositiveInt = 5_000
+    """Maximum length of a text to trace, in characters; a trace holds some hundred numbers for each of them."""
     max_tokens: PositiveInt = 10_000
     """Maximum number of units that a request may write."""
     max_queue: PositiveInt = 512
@@ -49,10 +50,10 @@ class ServerSettings(Settings):
     """Maximum number of open connections; more are refused."""
 
     def check(self) -> None:
-        """Refuse a token that a header can't hold.
+        """Refuse a token that a header can't hold, and an empty address.
 
         Raises:
-            SettingError: If the token has characters other than visible ASCII, or a host name is empty.
+            SettingError: If the token has characters other than visible ASCII, or the host is empty.
         """
         if self.token and not all("!" <= sign <= "~" for sign in self.token):
             raise SettingError("token: expected visible ASCII characters without spaces")
@@ -67,4 +68,7 @@ class ServerSettings(Settings):
 
 def is_loopback(host: str) -> bool:
     """Whether only this machine can reach an address."""
-    return host in _LOOPBACK or host.startswith("127.")
+    try:
+        return host.lower() == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name, which may point anywhere
+        return False

@@ -67,6 +67,16 @@ class ServerState:
         if written > settings.max_tokens:
             raise ApiError(413, f"length = {written:,}: the limit of --max-tokens is {settings.max_tokens:,}", "length")
 
+    def check_trace(self, value: Any) -> None:
+        """Refuse to trace an input above the limit.
+
+        Raises:
+            ApiError: If it is too long.
+        """
+        length, limit = _length(value), self.settings.max_trace
+        if length > limit:
+            raise ApiError(413, f"{length:,} characters came; the limit of --max-trace is {limit:,}", "input")
+
 
 def _length(value: Any) -> int:
     if isinstance(value, list):

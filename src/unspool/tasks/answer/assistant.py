@@ -360,8 +360,9 @@ class Assistant(Task[Questions, FittedAssistant]):
                 calibrated on the training data.
 
         Raises:
-            UsageError: If the assistant has not been trained.
+            UsageError: If `question` is not a single text, or the assistant has not been trained.
         """
+        self._one_text(question, "ask")
         ranking = self._ranked(question, threshold)
         pairs = [self.matcher.questions[match.pair] for match in ranking.matches]
         sources = [

@@ -31,7 +31,7 @@ from unspool.data import (
     find_files,
     token_array,
 )
-from unspool.decoding import Continuation, Continuations, Sampling, SelfStarting, text_pieces
+from unspool.decoding import Continuation, Continuations, Sampling, SelfStarting, continued, text_pieces
 from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
@@ -68,6 +68,7 @@ from unspool.tasks.write.kneser_ney import KneserNey
 from unspool.tasks.write.mixture import Mixture, MixtureSteps
 from unspool.tasks.write.plan import RULES
 from unspool.tasks.write.settings import LanguageModelSettings
+from unspool.tasks.write.tiled_steps import TiledSteps
 
 if TYPE_CHECKING:
     from unspool.tasks.write.keywords import LanguageModelKeywords
@@ -498,25 +499,26 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         ids = [END, *self.vocabulary.encode(prompt)]
         return Continuation(ids, length=length, sampling=Sampling(temperature, top_k, top_p), seed=seed)
 
-    def continuations(self) -> Continuations:
-        """Return an empty batch of texts that this model continues."""
-        return Continuations(self._steps_of_generation(), forbidden=self._forbidden(device_of(self.model)))
+    def continuations(self, *, tiled: bool = False) -> Continuations:
+        """Return an empty batch of texts that this model continues.
+
+        Args:
+            tiled: Whether to compute the output layer in tiles of a fixed number of rows, so that a text is the same
+                to the bit in every batch. Single texts are faster without.
+        """
+        steps = self._steps_of_generation(tiled=tiled)
+        return Continuations(steps, forbidden=self._forbidden(device_of(self.model)))
 
     def _pieces(self, steps: SelfStarting, text: Continuation) -> Iterator[str]:
         """Yield the pieces of a text that steps continue."""
-        batch = Continuations(steps, forbidden=self._forbidden(device_of(self.model)))
+        begin = list(text.unread)
+        units = continued(steps, text, forbidden=self._forbidden(device_of(self.model)))
+        return text_pieces(self.vocabulary.decode, units, begin=begin)
 
-        def units() -> Iterator[int]:
-            batch.add([text])
-            while batch.rows:
-                for _, unit in batch.step().written:
-                    yield unit
-
-        return text_pieces(self.vocabulary.decode, units(), begin=list(text.unread))
-
-    def _steps_of_generation(self) -> SelfStarting:
-        mixture = self.fitted.mixture
-        return self.model if mixture is None else MixtureSteps(self.model, mixture)
+    def _steps_of_generation(self, *, tiled: bool = False) -> SelfStarting:
+        mixture, model = self.fitted.mixture, self.model
+        steps: Any = TiledSteps(model) if tiled and isinstance(model.decoder, Recurrent) else model
+        return steps if mixture is None else MixtureSteps(steps, mixture)
 
     def _edited_generation(self, prompt: str, edits: Sequence[Edit], length: int) -> SelfStarting:
         """Return steps with edits of the prompt and of the generated units."""
