@@ -15,6 +15,7 @@ from rich.cells import cell_len
 from torch import nn
 
 from cases import ALL_CELLS, ChoosyCell
+from notebook_html import embedded_picture
 from unspool import Recurrent, Trace, graph
 from unspool.cells import CELLS
 from unspool.errors import UsageError
@@ -162,10 +163,10 @@ def test_files(tmp_path):
     assert {node["id"] for node in record["cell"]["nodes"]} >= {"x", "h(t-1)", "c", "h"}
     assert {"source": "h", "target": "h(t-1)", "loop": True} in record["cell"]["edges"]
     assert record["tokens"] == ["a", "<b>", "&amp;", "c"]
-    assert result._repr_svg_() == (tmp_path / "g.svg").read_text()
+    assert embedded_picture(result) == (tmp_path / "g.svg").read_text()
     with pytest.raises(UsageError, match="exists already"):
         result.save(tmp_path / "g.svg")
-    with pytest.raises(UsageError, match=r"a graph is written as \.svg or \.json"):
+    with pytest.raises(UsageError, match=r"a graph is written as one of \.svg, \.json"):
         result.save(tmp_path / "g.png")
     with pytest.raises(UsageError, match="there is no folder"):
         result.save(tmp_path / "nowhere" / "g.svg")

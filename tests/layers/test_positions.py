@@ -91,3 +91,14 @@ def test_sizes_below_one_are_refused():
         SinusoidalPositions(0)
     with pytest.raises(SettingError, match="max_length = 0"):
         LearnedPositions(4, 0)
+
+
+def test_another_thread_may_exchange_the_table():
+    class Raced(SinusoidalPositions):
+        """A shorter table of another thread replaces each new one at once."""
+
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value[:1] if name == "table" else value)
+
+    inputs = torch.zeros(9, 1, 4)
+    assert_close(Raced(4)(inputs), SinusoidalPositions(4)(inputs), rtol=0, atol=0)

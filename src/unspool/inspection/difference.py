@@ -11,12 +11,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.text import Text
 
 from unspool.errors import UsageError
+from unspool.inspection.columns import Columns
 from unspool.inspection.maps import Map
 from unspool.inspection.paint import Brush
+from unspool.inspection.result import Result
 from unspool.inspection.trace import Array, Trace, visible
 from unspool.settings import nearest
 
@@ -41,11 +43,13 @@ class AlignedToken(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TraceDifference:
+class TraceDifference(Result):
     """Difference of two traces, the other minus the first, one row per aligned token.
 
     Printed with a rich console, it shows the predictions and the mean size of each difference at each token.
     """
+
+    noun = "difference"
 
     one: Trace
     other: Trace
@@ -111,6 +115,22 @@ class TraceDifference:
             maps={f"{name} difference": matrix for name, matrix in self.maps.items()},
             written=None if self.written is None else self.written.trace(),
         )
+
+    def to_columns(self) -> Columns:
+        """Return one row per aligned token: the tokens, their positions, and the mean size of each difference."""
+        return {
+            "token": list(self.tokens),
+            "kind": [row.kind for row in self.rows],
+            "one": [row.one for row in self.rows],
+            "other": [row.other for row in self.rows],
+            **{name: self.sizes(name) for name in self.arrays},
+        }
+
+    def _drawing(self) -> RenderableType:
+        return self
+
+    def _traces(self) -> Mapping[str, Trace]:
+        return {"difference": self.trace()}
 
     def record(self) -> dict[str, Any]:
         """Return everything as JSON values; a number that is not finite is None."""

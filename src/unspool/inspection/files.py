@@ -33,9 +33,9 @@ from unspool.errors import DataError, MachineError, UnspoolError, UsageError
 from unspool.inspection.maps import Map
 from unspool.inspection.page import page
 from unspool.inspection.picture import picture
+from unspool.inspection.result import new_file
 from unspool.inspection.trace import Array, Trace
 from unspool.reading import open_regular, read_file
-from unspool.settings import nearest
 
 __all__ = ["FORMATS", "all_numbers", "encode", "names_record", "read_trace", "write_trace"]
 
@@ -60,17 +60,7 @@ def write_trace(trace: Trace, path: str | os.PathLike[str], *, overwrite: bool =
         UsageError: If the suffix is unknown, the folder is missing, or the file exists and `overwrite` is False.
         MachineError: If the file can't be written.
     """
-    path = Path(path)
-    endings = ", ".join(FORMATS)
-    if path.suffix.lower() not in FORMATS:
-        hint = nearest(path.suffix.lower(), FORMATS)
-        raise UsageError(f"{path} ends in {path.suffix or 'nothing'!r}; a trace is written as one of {endings}{hint}")
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; give the name of a file in it")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists already; choose another name, or say that it may be overwritten")
+    path = new_file(path, tuple(FORMATS), "a trace", overwrite=overwrite)
     _replace(path, FORMATS[path.suffix.lower()](trace))
     return path
 

@@ -8,9 +8,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console, RenderableType
 
 from unspool.errors import UsageError
+from unspool.inspection.columns import Columns
 from unspool.inspection.edits import Edit
+from unspool.inspection.notebook import show_result
+from unspool.inspection.result import Result
 from unspool.inspection.trace import Trace
 
 __all__ = ["BothTexts", "Fork", "Outcomes", "Step"]
@@ -48,7 +52,7 @@ class BothTexts(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Fork:
+class Fork(Result):
     """One input read twice: without and with edits.
 
     Args:
@@ -63,6 +67,8 @@ class Fork:
         steps: The most probable choices of each of these distributions.
         continuations: Generated texts, if a length was passed.
     """
+
+    noun = "fork"
 
     text: Any
     edits: tuple[Edit, ...]
@@ -116,6 +122,47 @@ class Fork:
             for name, array in before.arrays.items()
             if name in after.arrays and after.arrays[name].shape == array.shape
         }
+
+    def show(self, console: Console | None = None, *, array: str | None = None, maps: str | None = None) -> None:
+        """Display both runs in a notebook, or print them side by side in a terminal.
+
+        Args:
+            console: Console to print to, also from a notebook; if omitted, the notebook or the standard output.
+            array: Array to print unit by unit, for both runs.
+            maps: Maps to print, for both runs: a part of their names, or a whole name with `*` and `?`.
+
+        Raises:
+            UsageError: If there is no such array, or no map matches.
+        """
+        from unspool.inspection.fork_view import show_fork
+
+        show_result(
+            self,
+            console,
+            lambda console: show_fork(self, console, array=array, maps=maps),
+            lambda: self._html(array=array, maps=maps),
+        )
+
+    def to_columns(self) -> Columns:
+        """Return one row per token: the tokens of both runs, the divergence, and the mean difference of each array.
+
+        A divergence of the whole input, as for a classifier, stands in no row.
+        """
+        tokens, edited = self.original.tokens, self.edited.tokens
+        columns: Columns = {"token": list(tokens)}
+        if len(edited) == len(tokens):
+            columns["edited token"] = list(edited)
+        if len(self.divergence) == len(tokens) > 1:
+            columns["divergence"] = self.divergence
+        return columns | {name: values for name, values in self.differences.items() if len(values) == len(tokens)}
+
+    def _drawing(self) -> RenderableType:
+        from unspool.inspection.fork_view import Sides
+
+        return Sides(self)
+
+    def _traces(self) -> Mapping[str, Trace]:
+        return {"original": self.original, "fork": self.edited}
 
     def record(self) -> dict[str, Any]:
         """Return plain JSON values; tokens count from 1. The traces have files of their own."""

@@ -9,13 +9,16 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from rich.text import Text
 
 from unspool.errors import UsageError
+from unspool.inspection.columns import Columns, gradient_columns
 from unspool.inspection.gradient_files import write_comparison
 from unspool.inspection.gradient_picture import gradient_picture
 from unspool.inspection.gradient_views import GradientMap, GradientTable, log_scale
 from unspool.inspection.gradients import Gradients
+from unspool.inspection.notebook import pictured, show_result
 from unspool.inspection.paint import Brush
 from unspool.inspection.trace import visible
 
@@ -59,10 +62,8 @@ class GradientComparison:
         }
 
     def show(self, console: Console | None = None) -> None:
-        """Print the table of decays, and the heat map of each network on one scale."""
-        from rich.console import Console as RichConsole
-
-        (console or RichConsole()).print(self)
+        """Display the picture in a notebook, or print the decays and the heat map of each network on one scale."""
+        show_result(self, console, lambda console: console.print(self))
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write a file .json, .csv, .svg or .html; see `write_comparison`."""
@@ -72,8 +73,16 @@ class GradientComparison:
         """Return the comparison as an SVG picture: decay curves in one plot, and the heat maps on one scale."""
         return gradient_picture(self.gradients, self.arrays)
 
-    def _repr_svg_(self) -> str:
-        return self.picture()
+    def to_columns(self) -> Columns:
+        """Return columns for a data frame with one row per network, loss and step of the compared arrays."""
+        parts = {name: gradient_columns(each, [self.arrays[name]]) for name, each in self.gradients.items()}
+        names = [np.full(len(part["norm"]), name, dtype=object) for name, part in parts.items()]
+        titles = next(iter(parts.values()))
+        joined = {title: np.concatenate([part[title] for part in parts.values()]) for title in titles}
+        return {"network": np.concatenate(names), **joined}
+
+    def _repr_html_(self) -> str:
+        return pictured(self.picture(), repr(self))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield GradientTable(self.gradients, self.arrays)

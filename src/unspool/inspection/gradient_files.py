@@ -19,10 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from unspool.errors import UsageError
 from unspool.inspection.gradient_picture import gradient_picture
 from unspool.inspection.gradients import Gradients
-from unspool.settings import nearest
+from unspool.inspection.result import new_file
 from unspool.writing import replace_file
 
 __all__ = ["FORMATS", "write_comparison", "write_gradients"]
@@ -46,7 +45,7 @@ def write_gradients(gradients: Gradients, path: str | os.PathLike[str], *, overw
         UsageError: If the suffix is unknown, the folder is missing, or the file exists and `overwrite` is False.
         MachineError: If the file can't be written.
     """
-    path = _checked(path, FORMATS, overwrite)
+    path = new_file(path, FORMATS, "a gradient", overwrite=overwrite)
     suffix = path.suffix.lower()
     if suffix == ".npz":
         replace_file(path, _npz(gradients))
@@ -74,7 +73,8 @@ def write_comparison(
         UsageError: If the suffix is unknown, the folder is missing, or the file exists and `overwrite` is False.
         MachineError: If the file can't be written.
     """
-    path = _checked(path, tuple(form for form in FORMATS if form != ".npz"), overwrite)
+    forms = tuple(form for form in FORMATS if form != ".npz")
+    path = new_file(path, forms, "a gradient comparison", overwrite=overwrite)
     suffix = path.suffix.lower()
     if suffix == ".svg":
         replace_file(path, picture.encode("utf-8", "backslashreplace"))
@@ -82,22 +82,6 @@ def write_comparison(
         replace_file(path, _page(picture, record["networks"], []))
     else:
         replace_file(path, _text(record, record["networks"], suffix))
-    return path
-
-
-def _checked(path: str | os.PathLike[str], forms: tuple[str, ...], overwrite: bool) -> Path:
-    path = Path(path)
-    if path.suffix.lower() not in forms:
-        hint = nearest(path.suffix.lower(), forms)
-        raise UsageError(
-            f"{path} ends in {path.suffix or 'nothing'!r}; gradients are written as one of {', '.join(forms)}{hint}"
-        )
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; give the name of a file in it")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists already; choose another name, or say that it may be overwritten")
     return path
 
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console, ConsoleOptions, RenderResult
 
+    from unspool.inspection.columns import Columns
+
 __all__ = ["Decay", "Gradients", "Norms", "StepJacobians"]
 
 Norms = NDArray[np.float64]
@@ -273,10 +275,13 @@ class Gradients:
         return lines
 
     def show(self, console: Console | None = None, *, array: str | None = None) -> None:
-        """Print the heat map and the decay; see `show_gradients`."""
+        """Display the picture in a notebook, or print the heat map and the decay; see `show_gradients`."""
         from unspool.inspection.gradient_views import show_gradients
+        from unspool.inspection.notebook import show_result
 
-        show_gradients(self, console, array=array)
+        name = self.main if array is None else array
+        self.array(name)
+        show_result(self, console, lambda console: show_gradients(self, console, array=array), lambda: self._html(name))
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write a file .json, .npz, .csv, .svg or .html; see `write_gradients`."""
@@ -284,10 +289,20 @@ class Gradients:
 
         return write_gradients(self, path, overwrite=overwrite)
 
-    def _repr_svg_(self) -> str:
-        from unspool.inspection.gradient_picture import gradient_picture
+    def to_columns(self) -> Columns:
+        """Return columns for a data frame with one row per array, loss and step; losses and steps count from 0."""
+        from unspool.inspection.columns import gradient_columns
 
-        return gradient_picture({"": self})
+        return gradient_columns(self, self.norms)
+
+    def _repr_html_(self) -> str:
+        return self._html(self.main)
+
+    def _html(self, name: str) -> str:
+        from unspool.inspection.gradient_picture import gradient_picture
+        from unspool.inspection.notebook import pictured
+
+        return pictured(gradient_picture({"": self}, {"": name}), repr(self))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from unspool.inspection.gradient_views import GradientMap

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unspool.errors import ShapeError, UsageError
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from unspool.inspection.columns import Columns
+    from unspool.inspection.trace import Trace
 
 __all__ = ["Map"]
 
@@ -57,6 +66,43 @@ class Map:
         order = np.argsort(-values, kind="stable")[:most]
         pairs = [(int(column), float(values[column])) for column in order if np.isfinite(values[column])]
         return [pair for number, pair in enumerate(pairs) if not number or pair[1] >= least]
+
+    def show(self, console: Console | None = None) -> None:
+        """Display the map in a notebook, or print it in a terminal.
+
+        Args:
+            console: Console to print to, also from a notebook; if omitted, the notebook or the standard output.
+        """
+        from unspool.inspection.notebook import show_result
+        from unspool.inspection.terminal import show
+
+        show_result(self, console, lambda console: show(self._trace(), console))
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write a file .json, .npz, .csv, .html or .svg, as a trace whose only map is `map`; see `write_trace`."""
+        from unspool.inspection.files import write_trace
+
+        return write_trace(self._trace(), path, overwrite=overwrite)
+
+    def to_columns(self) -> Columns:
+        """Return columns for a data frame with one row per cell: `pandas.DataFrame(matrix.to_columns())`.
+
+        The columns are `row`, `row token`, `column`, `column token` and `value`; rows and columns count from 0.
+        """
+        from unspool.inspection.columns import map_columns
+
+        return map_columns(self)
+
+    def _repr_html_(self) -> str:
+        from unspool.inspection.notebook import trace_html
+
+        return trace_html(self._trace(), "map")
+
+    def _trace(self) -> Trace:
+        """Return a trace that holds the map alone, for its views and files; its model line is the size of the map."""
+        from unspool.inspection.trace import Trace
+
+        return Trace(self.rows, {}, model=repr(self), maps={"map": self})
 
     def __eq__(self, other: object) -> bool:
         """Return whether both maps are equal, values bit by bit."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from torch import nn
 
 from unspool.cells import Cell
@@ -18,6 +19,8 @@ from unspool.errors import UsageError
 from unspool.inspection.cell_graph import CellGraph, cell_graph
 from unspool.inspection.gradients import Gradients
 from unspool.inspection.graph_picture import graph_picture
+from unspool.inspection.notebook import pictured, show_result
+from unspool.inspection.result import new_file
 from unspool.inspection.retention import is_backward
 from unspool.inspection.trace import Trace
 from unspool.layers import Recurrent
@@ -110,20 +113,21 @@ class ModelGraph:
             UsageError: If the suffix is another, the folder is missing, or the file exists and `overwrite` is False.
             MachineError: If the file can't be written.
         """
-        path = Path(path)
-        if path.suffix.lower() not in FORMATS:
-            hint = nearest(path.suffix.lower(), FORMATS)
-            raise UsageError(f"{path} ends in {path.suffix or 'nothing'!r}; a graph is written as .svg or .json{hint}")
-        if not path.parent.is_dir():
-            raise UsageError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-        if path.exists() and not overwrite:
-            raise UsageError(f"{path} exists already; choose another name, or say that it may be overwritten")
+        path = new_file(path, FORMATS, "a graph", overwrite=overwrite)
         content = self.picture() if path.suffix.lower() == ".svg" else json.dumps(self.record(), allow_nan=False)
         replace_file(path, content.encode("utf-8", "backslashreplace"))
         return path
 
-    def _repr_svg_(self) -> str:
-        return self.picture()
+    def show(self, console: Console | None = None) -> None:
+        """Display the picture in a notebook, or print the parts and the equations of the cell.
+
+        Args:
+            console: Console to print to, also from a notebook; if omitted, the notebook or the standard output.
+        """
+        show_result(self, console, lambda console: console.print(repr(self), markup=False, highlight=False))
+
+    def _repr_html_(self) -> str:
+        return pictured(self.picture(), repr(self))
 
     def __repr__(self) -> str:
         lines = [f"Graph of {self.model}"]

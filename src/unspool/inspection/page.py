@@ -25,8 +25,13 @@ from unspool.inspection.words import lines_of
 __all__ = ["content_of", "page"]
 
 
-def page(trace: Trace) -> str:
-    """Return the HTML page of a trace; it loads nothing from the network."""
+def page(trace: Trace, **state: Any) -> str:
+    """Return the HTML page of a trace; it loads nothing from the network.
+
+    Args:
+        trace: The trace.
+        state: First choices of the page: `array`, `map`, `place`, by name.
+    """
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     title = " ".join(map(visible, trace.tokens))
@@ -35,7 +40,7 @@ def page(trace: Trace) -> str:
         "%TITLE%": escape(title if len(title) <= 80 else title[:79] + "…"),
         "%STYLE%": _static("theme.css"),
         "%SCRIPT%": script,
-        "%DATA%": _json(content_of(trace)),
+        "%DATA%": _json({**content_of(trace), "state": state}),
     }
     template = _static("page.html")
     pieces: list[str] = []

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from unspool.errors import DataError, UsageError
 from unspool.inspection.edits import Edit
+from unspool.inspection.result import new_file
 from unspool.reading import open_regular, read_file
 from unspool.writing import replace_file
 
@@ -40,13 +41,7 @@ def write_recipe(edits: Sequence[Edit], path: str | os.PathLike[str], *, overwri
         UsageError: If the folder is missing, or the file exists and `overwrite` is False.
         MachineError: If the file can't be written.
     """
-    path = Path(path)
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-    if path.is_dir():
-        raise UsageError(f"{path} is a folder; give the name of a file in it")
-    if path.exists() and not overwrite:
-        raise UsageError(f"{path} exists already; choose another name, or say that it may be overwritten")
+    path = new_file(path, (), "a recipe", overwrite=overwrite)
     record = {"format": _FORMAT, "version": _VERSION, "edits": [edit.record() for edit in edits]}
     replace_file(path, (json.dumps(record, ensure_ascii=True, indent=1, allow_nan=False) + "\n").encode())
     return path

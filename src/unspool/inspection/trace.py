@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from unspool.errors import ShapeError, UsageError
 from unspool.inspection.maps import Map
+from unspool.inspection.trace_checks import Array, checked_map, checked_name, frozen, not_finite, plain, refuse_twice
 from unspool.settings import nearest
 
-__all__ = ["Array", "Trace", "visible"]
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
 
-Array = NDArray[np.float32]
+    from rich.console import Console
+
+    from unspool.inspection.columns import Columns
+
+__all__ = ["Array", "Trace", "visible"]
 
 _SIGNS = {"\n": "⏎", "\t": "⇥", "\r": "␍", " ": "␣", "\u00a0": "⍽", "": "∅"}
 _JOINERS = "\u200d\u200c"  # they join an emoji or a ligature; all other invisible characters are escaped
@@ -62,13 +67,13 @@ class Trace:
             raise UsageError(f"tokens are a sequence of strings, not {repr(argument)[:80]}")
         if not tokens:
             raise UsageError("a trace needs at least one token, and there is none")
-        arrays = {_checked_name(name): _frozen(name, array, len(tokens)) for name, array in self.arrays.items()}
-        maps = {_checked_name(name): _checked_map(name, matrix) for name, matrix in self.maps.items()}
-        _refuse_twice([*arrays, *maps, *(() if self.written is None else self.written.names)])
+        arrays = {checked_name(name): frozen(name, array, len(tokens)) for name, array in self.arrays.items()}
+        maps = {checked_name(name): checked_map(name, matrix) for name, matrix in self.maps.items()}
+        refuse_twice([*arrays, *maps, *(() if self.written is None else self.written.names)])
         numbers = arrays | {name: matrix.values for name, matrix in maps.items()}
-        warnings = [note for name, array in numbers.items() if (note := _not_finite(name, array))]
+        warnings = [note for name, array in numbers.items() if (note := not_finite(name, array))]
         notes = dict.fromkeys([*self.notes, *warnings])
-        prediction = _plain(dict(self.prediction), "prediction")
+        prediction = plain(dict(self.prediction), "prediction")
         for key in ("tags", "tag_probabilities", "surprise"):
             if not isinstance(prediction.get(key, []), list):
                 raise UsageError(f"prediction[{key!r}] is a list with one value per token, not {prediction[key]!r}")
@@ -157,6 +162,71 @@ class Trace:
             raise UsageError(f"no map matches {pattern!r}; there are {', '.join(map(repr, self.maps)) or 'none'}")
         return names
 
+    def show(
+        self,
+        console: Console | None = None,
+        *,
+        array: str | None = None,
+        maps: str | None = None,
+        memory: int | None = None,
+    ) -> None:
+        """Display the trace in a notebook, or print it in a terminal.
+
+        Args:
+            console: Console to print to, also from a notebook; if omitted, the notebook or the standard output.
+            array: Array to draw unit by unit; in a notebook, the array that the page opens with.
+            maps: Maps to draw in place of the first: a part of their names, or a whole name with `*` and `?`. In a
+                notebook, the page opens with the first of them.
+            memory: Step, from 0, after which to draw the contents of each memory.
+
+        Raises:
+            UsageError: If no map matches, or there is no such array, memory or step.
+        """
+        from unspool.inspection.notebook import opened_html, show_result
+        from unspool.inspection.terminal import show
+
+        show_result(
+            self,
+            console,
+            lambda console: show(self, console, array=array, maps=maps, memory=memory),
+            lambda: opened_html(self, array=array, maps=maps, memory=memory),
+        )
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write a file .json, .npz, .csv, .html or .svg; see `write_trace`."""
+        from unspool.inspection.files import write_trace
+
+        return write_trace(self, path, overwrite=overwrite)
+
+    def to_columns(self, array: str | None = None) -> Columns:
+        """Return columns for a data frame with one row per token: `pandas.DataFrame(trace.to_columns())`.
+
+        Args:
+            array: Name of an array, whose units become the columns `unit 0`, `unit 1`, and so on. If omitted, there is
+                one column for each array, its mean over the units, after the tags and the surprise if there are any.
+
+        Raises:
+            UsageError: If there is no array of that name.
+        """
+        from unspool.inspection.columns import means_columns, unit_columns
+
+        return means_columns(self) if array is None else unit_columns(self, array)
+
+    def to_long_columns(self) -> Columns:
+        """Return columns for a data frame with one row per number of all arrays.
+
+        The columns are `array`, `position`, `token`, `unit` and `value`; positions and units count from 0. `select`
+        chooses arrays; the maps and the written text have columns of their own.
+        """
+        from unspool.inspection.columns import long_columns
+
+        return long_columns(self.tokens, self.arrays)
+
+    def _repr_html_(self) -> str:
+        from unspool.inspection.notebook import trace_html
+
+        return trace_html(self)
+
     def _selection(self, pattern: str) -> Trace:
         return replace(
             self,
@@ -220,53 +290,3 @@ def _split(name: str) -> tuple[str, str]:
 def _fits(name: str, pattern: str) -> bool:
     wild = any(sign in pattern for sign in "*?")
     return fnmatchcase(name, pattern.replace("[", "[[]")) if wild else pattern in name
-
-
-def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not name.strip() or not name.isprintable():
-        raise UsageError(f"the name of an array is a line of printable text such as 'layer 1 / forget', not {name!r}")
-    return name
-
-
-def _checked_map(name: str, matrix: object) -> Map:
-    if not isinstance(matrix, Map):
-        raise UsageError(f"{name!r} is a {type(matrix).__name__}; a trace takes maps as Map(values, rows, columns)")
-    return matrix
-
-
-def _refuse_twice(names: Sequence[str]) -> None:
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise UsageError(f"every array and map needs a name of its own, but {twice[0]!r} occurs twice")
-
-
-def _frozen(name: str, values: Any, tokens: int) -> Array:
-    array = np.array(values, dtype=np.float32, order="C")
-    if array.ndim == 1:
-        array = array[:, np.newaxis]
-    if array.ndim != 2 or array.shape[0] != tokens or array.shape[1] == 0:
-        raise ShapeError(
-            f"{name!r} has shape {np.shape(values)}; {tokens} tokens need ({tokens}, units) or ({tokens},)"
-        )
-    array[np.isnan(array)] = np.nan  # a single NaN pattern, so that files read back equal bits
-    array.flags.writeable = False
-    return array
-
-
-def _not_finite(name: str, array: Array) -> str | None:
-    count = array.size - int(np.isfinite(array).sum())
-    return f"{name}: {count} of {array.size} values are not finite" if count else None
-
-
-def _plain(value: Any, where: str) -> Any:
-    """Convert a value to plain JSON values; a non-finite number becomes None."""
-    if isinstance(value, np.ndarray | np.generic):
-        value = value.tolist()
-    if value is None or isinstance(value, str | bool | int):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping) and all(isinstance(key, str) for key in value):
-        return {key: _plain(inner, f"{where}[{key!r}]") for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(inner, f"{where}[{index}]") for index, inner in enumerate(value)]
-    raise UsageError(f"{where} is a {type(value).__name__}; a trace takes text, numbers, lists and dicts keyed by text")

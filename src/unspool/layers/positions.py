@@ -55,9 +55,10 @@ class SinusoidalPositions(nn.Module):
 
     def rows(self, count: int, like: Tensor) -> Tensor:
         """Return the vectors of positions 0 to `count` - 1, (count, size), with dtype and device of `like`."""
-        if len(self.table) < count or self.table.device != like.device or self.table.dtype != like.dtype:
-            self.table = self._waves(max(2 * count, len(self.table))).to(like)
-        return self.table[:count]
+        table = self.table  # another thread may exchange it
+        if len(table) < count or table.device != like.device or table.dtype != like.dtype:
+            self.table = table = self._waves(max(2 * count, len(table))).to(like)
+        return table[:count]
 
     def _waves(self, count: int) -> Tensor:
         rate = 10000.0 ** (-torch.arange(0, self.size, 2, dtype=torch.float64) / self.size)

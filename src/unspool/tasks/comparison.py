@@ -9,6 +9,8 @@ from statistics import fmean
 from typing import Any, NamedTuple
 
 from unspool.errors import UsageError
+from unspool.inspection.columns import Columns
+from unspool.inspection.result import Result
 from unspool.settings import nearest
 from unspool.tasks.intervals import CONFIDENCE, Interval, mean_interval
 from unspool.tasks.tables import figure, table
@@ -35,12 +37,14 @@ class Run(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Comparison:
+class Comparison(Result):
     """Result of `compare`: all runs, with means over seeds, 95 % confidence intervals and paired differences.
 
     A comparison prints as a table. Intervals are those of the mean over seeds, by Student's t. Differences between two
     networks are paired by seed: mean and interval of the differences at each seed.
     """
+
+    noun = "comparison"
 
     task: str
     scored_on: str
@@ -135,6 +139,15 @@ class Comparison:
         }
         plain: dict[str, Any] = _finite(whole)
         return plain
+
+    def to_columns(self) -> Columns:
+        """Return one row per run: network, seed, each score, weights, updates, seconds, speed, and failure."""
+        facts = ("network", "seed", *_EFFORT, "failure")
+        columns: Columns = {name: [getattr(run, name) for run in self.runs] for name in facts}
+        return columns | {name: [run.scores.get(name) for run in self.runs] for name in self.score_names()}
+
+    def _drawing(self) -> str:
+        return str(self)
 
     def table(self) -> tuple[list[str], list[list[str]]]:
         """Return the header and the rows of the table as strings."""

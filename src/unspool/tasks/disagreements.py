@@ -8,6 +8,8 @@ from difflib import SequenceMatcher
 from typing import Any, NamedTuple
 
 from unspool.errors import UsageError, counted, printable
+from unspool.inspection.columns import Columns
+from unspool.inspection.result import Result
 from unspool.tasks.tables import table
 
 __all__ = ["CategoryLoss", "Disagreement", "Disagreements", "Questions", "disagreements_of"]
@@ -54,11 +56,13 @@ class CategoryLoss(NamedTuple):
 
 
 @dataclass(frozen=True, repr=False)
-class Disagreements:
+class Disagreements(Result):
     """Two models on the same data: every example, the largest difference first.
 
     Printing shows the summary and the first ten examples whose predictions differ.
     """
+
+    noun = "comparison"
 
     names: tuple[str, str]
     examples: tuple[Disagreement, ...]
@@ -97,6 +101,22 @@ class Disagreements:
             "categories": [category._asdict() for category in self.categories],
             "disagreements": [example._asdict() for example in self.examples[:most]],
         }
+
+    def to_columns(self) -> Columns:
+        """Return one row per example, the largest difference first: place, text, correct answer, and both answers."""
+        fields = ("where", "text", "right", "difference")
+        columns: Columns = {name: [getattr(example, name) for example in self.examples] for name in fields}
+        return columns | {
+            name: [example.answers[side] for example in self.examples] for side, name in enumerate(self._sides())
+        }
+
+    def _sides(self) -> tuple[str, str]:
+        """Return two different names for the two models' columns."""
+        one, other = self.names
+        return (f"answer of {one}", f"answer of {other}") if one != other else (f"{one} (1)", f"{other} (2)")
+
+    def _drawing(self) -> str:
+        return self.text()
 
     def text(self, most: int = 10, width: int = 80) -> str:
         """Return the summary, and the examples with the largest differences, as text.

@@ -8,9 +8,11 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 
+from unspool.inspection.columns import Columns
 from unspool.inspection.concepts.labellings import Kind
+from unspool.inspection.result import Result
 
 __all__ = ["Ablation", "ConceptReport", "Excerpt", "RankedUnit", "Verdict"]
 
@@ -142,12 +144,14 @@ class Ablation:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class ConceptReport:
+class ConceptReport(Result):
     """Which units of a network track a property of the text, whether by chance, and whether the network uses them.
 
     Print it with a rich console, or `show()` it. Arrays over units hold all units of all arrays, one after another, and
     a column per target: the property, or each class of a categorical one.
     """
+
+    noun = "report"
 
     concept: str
     """Name of the property."""
@@ -327,9 +331,20 @@ class ConceptReport:
 
         yield from lines(self, console, options.max_width)
 
-    def show(self, console: Console | None = None) -> None:
-        """Print the report; on standard output if `console` is omitted."""
-        (console or Console(highlight=False)).print(self)
+    def to_columns(self) -> Columns:
+        """Return one row per unit and target: array, unit, target, scores, interval, p value and direction."""
+        places = [self.unit_of(row) for row in range(len(self.scores))]
+        rows, targets = (part.ravel() for part in np.indices(self.scores.shape))
+        columns: Columns = {
+            "array": [places[row][0] for row in rows],
+            "unit": [places[row][1] for row in rows],
+            "target": [self.targets[target] for target in targets],
+        }
+        numbers = ("selection", "scores", "low", "high", "p", "direction")
+        return columns | {name: getattr(self, name).ravel() for name in numbers}
+
+    def _drawing(self) -> RenderableType:
+        return self
 
 
 def _unit_record(unit: RankedUnit) -> dict[str, Any]:

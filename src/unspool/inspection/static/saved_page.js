@@ -3,7 +3,8 @@
 import {drawTrace} from "./trace_view.js";
 
 const trace = JSON.parse(document.getElementById("trace").textContent), root = document.getElementById("view");
-let state = {}, view = null;
+const dark = matchMedia("(prefers-color-scheme: dark)");
+let state = trace.state, view = null;
 
 function draw() {
   view = drawTrace(root, trace, state, (part) => { state = {...state, ...part}; draw(); });
@@ -17,4 +18,5 @@ function theme(name) {
 document.getElementById("model").textContent = trace.model || "A trace";
 document.getElementById("theme").onclick = () => theme(document.documentElement.dataset.theme === "dark" ? "light" : "dark");
 addEventListener("resize", () => view?.redraw());
-theme(matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+dark.addEventListener("change", () => theme(dark.matches ? "dark" : "light"));
+theme(dark.matches ? "dark" : "light");
