@@ -26,6 +26,11 @@ if "XDG_CACHE_HOME" not in os.environ:  # compiled code of the tests stays out o
 torch.set_num_threads(1)  # sums come in one order, so a failure repeats
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than cores, up to four: many tests wait for a browser, a server or a child process."""
+    return min(4, (os.cpu_count() or 1) + 1)
+
+
 @pytest.fixture(scope="session")
 def data() -> Callable[[str], Path]:
     """Finds a file or folder of the real data: under UNSPOOL_DATA, or in ../shared/data beside the checkout."""

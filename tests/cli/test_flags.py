@@ -69,7 +69,7 @@ def test_every_group_of_settings_is_a_section_of_the_help():
     command = SettingsCommand("x", params=settings_options(Odd), context_settings={"terminal_width": 200})
     shown = CliRunner().invoke(command, ["--help"]).stdout
     assert shown.split("Options:")[1].replace("\n\n", "\n").splitlines()[2:] == [
-        "Task settings:",
+        "Settings:",
         "  --alone / --no-alone  Stands in no group.  [off]",
         "Decoding, beam search (also as --decoding.beam-search.NAME, or in a recipe under [decoding.beam_search]):",
         "  --size NUMBER  How many are kept.  [5]",

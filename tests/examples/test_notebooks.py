@@ -26,8 +26,12 @@ def test_there_are_five_in_order():
     assert [path.name[:2] for path in NOTEBOOKS] == ["1-", "2-", "3-", "4-", "5-"]
 
 
-@pytest.mark.learn
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def timed(path: Path) -> Any:
+    """Mark the two notebooks that take longest as slow; `.ci/run` runs all five."""
+    return pytest.param(path, marks=[pytest.mark.slow] if path.name[0] in "13" else [pytest.mark.learn])
+
+
+@pytest.mark.parametrize("path", map(timed, NOTEBOOKS), ids=lambda path: path.stem)
 def test_a_notebook_runs_and_shows_pictures(path):
     shown: list[Any] = []
     with redirect_stdout(io.StringIO()):

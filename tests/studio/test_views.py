@@ -133,7 +133,7 @@ def test_views_are_accessible(page, studio, theme, view):
     page.emulate_media(color_scheme=theme)
     opened(page, studio, model="own", view=view, text=TEXT, edits=f'["{EDIT}"]')
     page.wait_for_selector("#view section h2")
-    page.wait_for_timeout(1200)
+    eventually(page, "!document.getElementById('message').textContent")
     result = axe.Axe().run(page)
     assert [(each["id"], each["nodes"][0]["html"][:160]) for each in result.response["violations"]] == []
 
@@ -144,5 +144,5 @@ def test_no_view_is_wider_than_the_window(page, studio, width):
     for view in ("gates", "travel", "concepts", "gradients", "compare", "graph", "monitor"):
         opened(page, studio, model="own", view=view, text=TEXT)
         page.wait_for_selector("#view section h2")
-        page.wait_for_timeout(300)
+        eventually(page, "!document.getElementById('message').textContent")
         assert page.evaluate("document.documentElement.scrollWidth") <= width, view

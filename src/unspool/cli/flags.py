@@ -148,7 +148,7 @@ def _switched(args: list[str], switches: Mapping[str, str]) -> list[str]:
 
 def _title(group: str) -> str:
     if not group:
-        return "Task settings"
+        return "Settings"
     words = group.replace("_", " ").replace(".", ", ").capitalize()
     return f"{words} (also as --{group.replace('_', '-')}.NAME, or in a recipe under [{group}])"
 

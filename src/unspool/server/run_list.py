@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from unspool.errors import DataError, UsageError, for_command_line
 from unspool.server.faults import ApiError
 from unspool.settings import nearest
 from unspool.tasks.running.model_folder import read_record
-from unspool.training.run_log import RunLog, find_runs, is_run
+from unspool.training.run_log import RunLog, is_run, run_folders
 
 __all__ = ["RunList", "folders_of_studio"]
 
@@ -26,36 +28,23 @@ class RunList:
 
     def __init__(self, paths: list[Path]) -> None:
         self._paths = paths
-        self._logs: dict[str, RunLog] = {}
+        self._logs: dict[Path, RunLog] = {}
+        self._lock = threading.Lock()  # requests read in threads of their own
 
     @property
     def count(self) -> int:
         """Number of folders to look in."""
         return len(self._paths)
 
-    def scan(self) -> dict[str, RunLog]:
-        """Return the runs by name, after reading what was written since the last call."""
-        for path in self._paths:
-            try:
-                found = find_runs([path])
-            except DataError:  # no run yet, or its folder is being replaced
-                continue
-            for log in found:
-                if log.name not in self._logs or self._logs[log.name].folder != log.folder:
-                    self._logs[log.name] = log
-        for name, log in list(self._logs.items()):
-            try:
-                log.read()
-            except DataError:
-                del self._logs[name]
-        return self._logs
-
     def summaries(self) -> list[dict[str, Any]]:
-        """Return name, state and progress of each run."""
-        return [
-            {"name": log.name, "folder": str(log.folder), "state": log.state, "update": log.update}
-            for log in self.scan().values()
-        ]
+        """Return name, state and progress of each run, after reading what was written since the last call."""
+        with self._lock:
+            self._search()
+            self._read()
+            return [
+                {"name": log.name, "folder": str(log.folder), "state": log.state, "update": log.update}
+                for log in self._logs.values()
+            ]
 
     def record(self, name: str, columns: int) -> dict[str, Any]:
         """Return curves, samples and warnings of a run.
@@ -67,13 +56,37 @@ class RunList:
         Raises:
             ApiError: If there is no such run.
         """
-        logs = self.scan()
-        if name not in logs:
-            raise ApiError(404, f"there is no run {name[:80]!r}{nearest(name, logs)}", "name")
-        record = logs[name].record(columns)
+        with self._lock:
+            if not self._logs:
+                self._search()
+            self._read()
+            log = next((log for log in self._logs.values() if log.name == name), None)
+            if log is None:
+                hint = nearest(name, [log.name for log in self._logs.values()])
+                raise ApiError(404, f"there is no run {name[:80]!r}{hint}", "name")
+            record = log.record(columns)
         for warning in record["warnings"]:
             warning |= {key: for_command_line(text) for key, text in warning.items() if isinstance(text, str)}
         return record
+
+    def _search(self) -> None:
+        """Open the runs that are new since the last search, and forget those that are gone."""
+        folders: dict[Path, str] = {}
+        for path in self._paths:
+            with suppress(DataError):  # no run yet, or its folder is being replaced
+                folders |= run_folders([path])
+        self._logs = {folder: log for folder, log in self._logs.items() if folder in folders}
+        for folder, name in folders.items():
+            if folder not in self._logs:
+                with suppress(DataError):
+                    self._logs[folder] = RunLog(folder, name)
+
+    def _read(self) -> None:
+        for folder, log in list(self._logs.items()):
+            try:
+                log.read()
+            except DataError:
+                del self._logs[folder]
 
 
 def folders_of_studio(paths: Sequence[str]) -> tuple[list[str], list[Path]]:

@@ -19,7 +19,7 @@ from unspool.training.curves import Curve, Numbers
 from unspool.training.folder_lock import LOCK, in_training
 from unspool.training.run_facts import RunFacts
 
-__all__ = ["RunLog", "RunSample", "RunState", "find_runs", "is_run"]
+__all__ = ["RunLog", "RunSample", "RunState", "find_runs", "is_run", "run_folders"]
 
 RunState = Literal["running", "interrupted", "finished"]
 
@@ -335,6 +335,15 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> list[RunLog]:
     Raises:
         DataError: If a folder is missing or holds no run.
     """
+    return [RunLog(folder, name) for folder, name in run_folders(paths).items()]
+
+
+def run_folders(paths: Sequence[str | os.PathLike[str]]) -> dict[Path, str]:
+    """Return the folders of all runs, as `find_runs` opens them, each with a distinct name.
+
+    Raises:
+        DataError: If a folder is missing or holds no run.
+    """
     folders: dict[Path, str] = {}
     for path in map(Path, paths):
         below = sorted(_runs_below(path, _DEPTH), key=lambda folder: _natural(str(folder)))
@@ -344,7 +353,7 @@ def find_runs(paths: Sequence[str | os.PathLike[str]]) -> list[RunLog]:
         folders |= {folder: str(folder.relative_to(path)) for folder in below if folder != path}
         folders |= {folder: folder.resolve().name for folder in below if folder == path}
     names = list(folders.values())
-    return [RunLog(folder, name if names.count(name) == 1 else str(folder)) for folder, name in folders.items()]
+    return {folder: name if names.count(name) == 1 else str(folder) for folder, name in folders.items()}
 
 
 def _runs_below(folder: Path, depth: int) -> Iterator[Path]:

@@ -27,7 +27,7 @@ export const view = {
       const chosen = file.files[0];
       if (!chosen) return;
       const known = /\.(txt|tsv|csv|jsonl|conll|conllu)$/.exec(chosen.name);
-      data = {text: (await chosen.text()).slice(0, app.info.limits.max_characters), suffix: known ? known[0] : ".txt", name: chosen.name};
+      data = {text: (await chosen.text()).slice(0, Math.floor(app.info.limits.max_body / 4)), suffix: known ? known[0] : ".txt", name: chosen.name};
       text.value = `${data.name}: ${data.text.length.toLocaleString("en")} characters`;
     };
     text.oninput = () => { data = {text: "", suffix: ".txt", name: ""}; };
