@@ -109,7 +109,7 @@ def test_maps_of_attention_stand_side_by_side(page, studio):
     trace = studio.tasks["heads"].trace("the crew was late")
     assert page.locator(".maps canvas").count() == len(trace.maps)
     page.locator("button", has_text="forbid this head").first.click()
-    page.wait_for_selector("code:has-text('self-attention head 1 = zero')")
+    page.wait_for_selector("code:has-text('layer 1 / attention head 1 = zero')")
     page.wait_for_selector("section[aria-label='What the fork changes']")
 
 

@@ -421,3 +421,16 @@ def test_the_verb_flips_with_the_state_after_the_subject():
         same += fork.edited.prediction == task.trace(other).prediction
     assert flips >= 95
     assert same == 100
+
+
+def test_the_name_of_a_map_of_self_attention_names_it_in_an_edit_too():
+    model = Classifier(
+        network="transformer", hidden=8, layers=1, heads=2, ngrams=False, epochs=1, threads=1, plan=False
+    )
+    model.fit(["a dog ran", "two dogs ran"] * 8, ["one", "many"] * 8)
+    by_map = model.trace("two dogs sat", ["layer 1 / attention head 2 = zero"])
+    by_part = model.trace("two dogs sat", ["layer 1 / self-attention head 2 = zero"])
+    assert "layer 1 / attention head 2" in model.trace("two dogs sat").maps
+    assert by_map == by_part
+    assert not by_map.map("layer 1 / attention head 2").values.any()
+    assert by_map.map("layer 1 / attention head 1").values.any()

@@ -263,7 +263,10 @@ def _attach_outer(stack: ExitStack, attention: EditableAttention) -> None:
 
 
 def _attentions(parts: Parts, edit: Edit) -> list[EditableAttention]:
-    return [each for each in parts.attentions if each.quantity == edit.quantity and edit.fits(each.place)]
+    """Return the attentions that an edit changes; `attention` also names self-attention where there is no other."""
+    here = [each for each in parts.attentions if edit.fits(each.place)]
+    exact = [each for each in here if each.quantity == edit.quantity]
+    return exact or [each for each in here if edit.quantity == "attention"]
 
 
 def _changes(edits: Sequence[Edit], values: Donors, place: str) -> list[Change]:

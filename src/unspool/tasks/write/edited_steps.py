@@ -91,7 +91,7 @@ def refuse_past_the_context(decoder: object, edits: Sequence[Edit], steps: int) 
         UsageError: If a Transformer would read the text in several pieces.
     """
     context = decoder.context if isinstance(decoder, CausalTransformer) else steps
-    if steps > context and any(edit.quantity == "self-attention" for edit in edits):
+    if steps > context and any(edit.quantity in ("attention", "self-attention") for edit in edits):
         raise UsageError(
             f"edits of attention need a text within the context of {context} units, and this one has {steps} with the "
             f"start symbol; shorten it"

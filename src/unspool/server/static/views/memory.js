@@ -50,8 +50,7 @@ export const view = {
         const place = map.name.replace(/ \/ .*$/, ""), slot = make("input", {type: "number", min: 1, max: map.columns.length, value: 1, "aria-label": "slot"}), step = Math.floor((app.state.step ?? map.rows.length / 2 - 1)) + 1;
         return make("span", {class: "row"}, make("label", {class: "field"}, "slot", slot), make("button", {type: "button", class: "tool", onclick: () => app.go("travel", {edits: [`${place} / memory slot ${slot.value} = 0 @ ${step}`]})}, `erase it after step ${step}`));
       }
-      const line = map.name.replace(/^(layer \d+) \/ attention/, "$1 / self-attention");
-      return edit(`${line} = zero`, /head \d+$/.test(map.name) ? "forbid this head" : "forbid it");
+      return edit(`${map.name} = zero`, /head \d+$/.test(map.name) ? "forbid this head" : "forbid it");
     }
 
     function sentences() {
