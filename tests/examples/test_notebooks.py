@@ -31,7 +31,7 @@ def timed(path: Path) -> Any:
     return pytest.param(path, marks=[pytest.mark.slow] if path.name[0] in "13" else [pytest.mark.learn])
 
 
-@pytest.mark.parametrize("path", map(timed, NOTEBOOKS), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [timed(path) for path in NOTEBOOKS], ids=lambda path: path.stem)
 def test_a_notebook_runs_and_shows_pictures(path):
     shown: list[Any] = []
     with redirect_stdout(io.StringIO()):
