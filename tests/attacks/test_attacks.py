@@ -24,7 +24,7 @@ def test_a_thousand_attacks_from_a_seed():
     script = Path(attack.__file__)
     ended = subprocess.run([sys.executable, script, "--seed", "0", "--cases", "1000"], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout[-8000:] + ended.stderr[-2000:]
-    assert ended.stdout.startswith("2,000 cases in ")
+    assert ended.stdout.startswith("1,000 cases in ")
     for outcome in ("result", "ModelFolderError", "DataError", "SettingError", "DecodingError"):
         assert f"{outcome} " in ended.stdout
 
