@@ -175,11 +175,11 @@ def _read(
     sums = np.zeros((3, width))
     stack = subject.stack(model)
     assert stack is not None
-    wanted = {source.place for source, _, _ in chosen}
+    places = {source.place for source, _, _ in chosen}
     recorders = {
         place: (cell, StateRecorder([s.part for s, _, _ in chosen if s.place == place], reverse=reverse))
         for place, cell, reverse in stack.named_cells()
-        if place in wanted
+        if place in places
     }
     done = 0
     with ExitStack() as watching:

@@ -279,6 +279,6 @@ def _nowhere(parts: Parts, edit: Edit) -> UsageError:
         return UsageError(f"the edit {str(edit)!r}: {parts.refusal}")
     if not names:
         return UsageError(f"the edit {str(edit)!r}: this network has no cell or attention to edit")
-    wanted = edit.place or edit.quantity
-    hint = nearest(wanted, names) or f"; there are {', '.join(map(repr, names))}"
-    return UsageError(f"the edit {str(edit)!r}: this network has no place {wanted!r}{hint}")
+    name = edit.place or edit.quantity
+    hint = nearest(name, names) or f"; there are {', '.join(map(repr, names))}"
+    return UsageError(f"the edit {str(edit)!r}: this network has no place {name!r}{hint}")
