@@ -35,16 +35,17 @@ class ReferencePath(Path):
         time = inputs.shape[0]
         valid = None
         if request.lengths is not None:
-            steps = torch.arange(time, device=inputs.device)
-            valid = (steps[:, None] < request.lengths.to(inputs.device)).unsqueeze(-1)  # (time, batch, 1)
+            positions = torch.arange(time, device=inputs.device)
+            valid = (positions[:, None] < request.lengths.to(inputs.device)).unsqueeze(-1)  # (time, batch, 1)
             inputs = inputs.masked_fill(~valid, 0)  # whatever stands in the padding, NaN too, must not reach a gradient
 
+        steps = inputs.unbind()  # the gradient of each `inputs[t]` would be as long as the sequence
         outputs: list[Tensor] = [inputs] * time
         for t in reversed(range(time)) if request.reverse else range(time):
             first = t == (time - 1 if request.reverse else 0)
             if cell.watched:
                 step_of_loop.set(t)
-            output, new = plain_step(cell, inputs[t], state, request.context, check=first)
+            output, new = plain_step(cell, steps[t], state, request.context, check=first)
             if valid is not None:
                 output = output.masked_fill(~valid[t], 0)
                 new = type(new)(
