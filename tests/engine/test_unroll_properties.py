@@ -157,3 +157,17 @@ def test_all_shapes_agree(name, time, batch, input_size, hidden_size, reverse, r
             actual = case.outputs_and_gradients(backend)
             for key in expected:
                 assert_close(actual[key], expected[key], **EXACT, msg=lambda text, key=key: f"{key}: {text}")
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_the_plain_loop_splits_its_inputs_once(reverse, problem):
+    """The gradient of one `inputs[t]` is as long as the sequence, so that time would grow as its square."""
+    case = problem("lstm", (9, 3, 4, 5), dtype=torch.float64)
+    outputs, _ = unroll(case.cell, case.inputs, case.state, lengths=case.lengths, reverse=reverse, backend="reference")
+    seen, new = set(), {outputs.grad_fn}
+    while new:
+        seen |= new
+        new = {parent for node in new for parent, _ in node.next_functions if parent is not None} - seen
+    names = [node.name() for node in seen]
+    assert names.count("UnbindBackward0") == 1
+    assert "SelectBackward0" not in names
