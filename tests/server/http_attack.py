@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from live import Live, serving, wait_until
+from small_models import train
 
-from conftest import train
 from unspool.server.models import describe_folders
 
 STATUSES = {200, 201, 204, 400, 403, 404, 405, 408, 409, 413, 415, 422, 429}

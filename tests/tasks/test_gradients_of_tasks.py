@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unspool import Cell
 from unspool.errors import UsageError
+from unspool.inspection import backpropagation
 from unspool.tasks import Algorithm, Classifier, LanguageModel, Tagger, Translator
 from unspool.tasks.algorithm.data import Exercises
 from unspool.tasks.translate.translator import PairExamples
@@ -181,3 +182,15 @@ def test_a_cell_that_computes_in_float32_alone_is_measured_in_float32():
     gradients = task.gradients("a joy to")
     assert "computed in float32, norms below 1e-45 are zero" in gradients.notes[0]
     np.testing.assert_allclose(gradients.values, task.predict("a joy to").nats, rtol=1e-4)
+
+
+def test_progress_counts_the_losses_of_several_passes(writer, monkeypatch):
+    seen = []
+    writer.gradients("a joy to", jacobians=False, progress=lambda *step: seen.append(step))
+    assert seen == []  # one pass
+    numbers = 8 * sum(
+        part.numel() for _, cell, _ in writer._stack().named_cells() for part in cell.initial_state(1)
+    )  # of one loss
+    monkeypatch.setattr(backpropagation, "_BYTES", 3 * numbers * backpropagation._PER_NUMBER * 8)
+    writer.gradients("a joy to", jacobians=False, progress=lambda *step: seen.append(step))
+    assert seen == [("gradients", 3, 8), ("gradients", 6, 8), ("gradients", 8, 8)]

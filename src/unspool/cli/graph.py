@@ -7,6 +7,8 @@ from pathlib import Path
 import click
 
 from unspool.cli.open_model import model_argument, open_model, text_of
+from unspool.cli.out_files import check_out
+from unspool.cli.stages import StageLines
 from unspool.cli.talk import common, example, result, say, writing
 from unspool.errors import UsageError, for_command_line, printable
 
@@ -37,17 +39,13 @@ def graph(
     model: str, text: str | None, cell: str | None, out: tuple[Path, ...], edges: str | None, overwrite: bool
 ) -> None:
     """Draw a network: shapes, weights, one step of its cell, and its cells over the steps of TEXT (- is stdin)."""
-    for path in out:
-        if path.suffix.lower() not in _FORMATS:
-            raise UsageError(f"--out {path}: expected one of the formats {', '.join(_FORMATS)}")
-        if path.exists() and not overwrite:
-            raise UsageError(f"{path} exists already; name another file, or add --overwrite")
+    check_out(out, _FORMATS, overwrite=overwrite)
     if edges is not None and text is None:
         raise UsageError("--edges needs a text to unroll the network over: unspool graph MODEL TEXT --edges NAME")
     text = None if text is None else text_of(text, "text")
     task = open_model(model, cell)
     if edges == "gradients":
-        drawn = task.graph(text, thickness=task.gradients(text, jacobians=False))
+        drawn = task.graph(text, thickness=task.gradients(text, jacobians=False, progress=StageLines()))
     else:
         drawn = task.graph(text, array=edges)
     for path in out:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unspool.cli.open_model import model_argument, open_model, text_of
+from unspool.cli.out_files import check_new_file, check_out
+from unspool.cli.stages import StageLines
 from unspool.cli.talk import common, console, example, say, writing
 from unspool.errors import UsageError
 from unspool.tasks.catalog import TASKS
 
 if TYPE_CHECKING:
-    from unspool.inspection import Edit, Trace
+    from unspool.inspection import Edit, Gradients, Trace
     from unspool.tasks import Task
 
 __all__ = ["edits_of", "inspect"]
@@ -111,9 +113,9 @@ def inspect(
     only = {"--loss-at": loss_at, "--target": target, "--truncation": truncation}
     if wrong := [flag for flag, value in only.items() if value is not None and not gradients]:
         raise UsageError(f"{wrong[0]} belongs to --gradients; add --gradients, or leave {wrong[0]} out")
-    _check_files(out, GRADIENT_FORMATS if gradients else tuple(FORMATS), overwrite=overwrite)
-    if save_edits is not None and save_edits.exists() and not overwrite:
-        raise UsageError(f"{save_edits} exists already; name another file, or add --overwrite")
+    check_out(out, GRADIENT_FORMATS if gradients else FORMATS, overwrite=overwrite)
+    if save_edits is not None:
+        check_new_file(save_edits, overwrite=overwrite)
     edits = edits_of(recipe, edit_lines)
     options = {name: value for name, value in generation.items() if value is not None}
     if not edits and (save_edits is not None or options or recipe is not None):
@@ -159,14 +161,6 @@ def edits_of(recipe: Path | None, lines: tuple[str, ...]) -> tuple[Edit, ...]:
     return (*(() if recipe is None else read_recipe(recipe)), *map(Edit.parse, lines))
 
 
-def _check_files(paths: Sequence[Path], formats: tuple[str, ...], *, overwrite: bool) -> None:
-    for path in paths:
-        if path.suffix.lower() not in formats:
-            raise UsageError(f"--out {path}: expected one of the formats {', '.join(formats)}")
-        if path.exists() and not overwrite:
-            raise UsageError(f"{path} exists already; name another file, or add --overwrite")
-
-
 def _refuse_beside(flag: str, others: Mapping[str, object]) -> None:
     """Refuse options that belong to another picture than the one that a flag asks for."""
     for name, value in others.items():
@@ -174,12 +168,10 @@ def _refuse_beside(flag: str, others: Mapping[str, object]) -> None:
             raise UsageError(f"{name} and {flag} draw different things; pass one of them")
 
 
-def _show(trace: Trace, out: Sequence[Path], draw: Callable[[], None], *, overwrite: bool) -> None:
+def _show(result: Trace | Gradients, out: Sequence[Path], draw: Callable[[], None], *, overwrite: bool) -> None:
     """Write the files, then draw; the files exist even if the reader of standard output exits early."""
-    from unspool.inspection import write_trace
-
     for path in out:
-        write_trace(trace, path, overwrite=overwrite)
+        result.save(path, overwrite=overwrite)
     with writing():
         draw()
     for path in out:
@@ -200,12 +192,7 @@ def _show_gradients(
 
     chosen = target.split() if target is not None and task.name == "tag" else target
     at = None if loss_at is None else loss_at - 1
-    result = task.gradients(text, target=chosen, loss_at=at, truncation=truncation)
+    result = task.gradients(text, target=chosen, loss_at=at, truncation=truncation, progress=StageLines())
     if array is not None:
         result.array(array)
-    for path in out:
-        result.save(path, overwrite=overwrite)
-    with writing():
-        show_gradients(result, console(), array=array)
-    for path in out:
-        say(f"written: {path}")
+    _show(result, out, lambda: show_gradients(result, console(), array=array), overwrite=overwrite)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json as json_form
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from unspool.cli.open_model import model_argument, open_model
-from unspool.cli.talk import common, console, example, quiet, result_json, say, writing
+from unspool.cli.out_files import check_out
+from unspool.cli.stages import StageLines
+from unspool.cli.talk import common, console, example, result_json, say, writing
 from unspool.errors import UsageError
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def probe(
 ) -> None:
     """Find the unit that tracks a property of the text DATA, and test whether the network uses it."""
     if out is not None:
-        _refuse(out, overwrite)
+        check_out([out], [".json"], overwrite=overwrite)
     categories = dict(_category(each) for each in category)
     chosen = {key: options.pop(key) for key in ("of_text", "regex", "column", "every", "brush")}
     _one_of(chosen)
@@ -82,7 +83,7 @@ def probe(
     from unspool.writing import replace_file
 
     report = find_concept(
-        task, Files(data), _labelling(**chosen), categories=categories, progress=_Progress(), **options
+        task, Files(data), _labelling(**chosen), categories=categories, progress=StageLines(), **options
     )
     if out is not None:  # first, so that the file exists even if the reader of standard output exits early
         replace_file(out, (json_form.dumps(report.record(), indent=2, ensure_ascii=False) + "\n").encode())
@@ -100,27 +101,10 @@ def probe(
         say(f"{report.best.name} of {model} is named {name!r}")
 
 
-class _Progress:
-    """Writes one line per stage on stderr; on a terminal the line counts up."""
-
-    def __init__(self) -> None:
-        self._stage = ""
-
-    def __call__(self, stage: str, done: int, total: int) -> None:
-        if quiet():
-            return
-        if not sys.stderr.isatty():
-            if stage != self._stage:
-                say(f"{stage}: {total:,} {'units' if stage == 'ablation' else 'tokens'}")
-        else:
-            click.echo(f"\r{stage}: {done:,} of {total:,}", nl=done >= total, err=True)
-        self._stage = stage
-
-
 def _one_of(chosen: dict[str, Any]) -> None:
-    named = [name for name in ("of_text", "regex", "column", "brush") if chosen[name]]
-    if len(named) != 1:
-        flags = [f"--{'property' if name == 'of_text' else name}" for name in named]
+    names = {"of_text": "--property", "regex": "--regex", "column": "--column", "brush": "--brush"}
+    flags = [flag for name, flag in names.items() if chosen[name]]
+    if len(flags) != 1:
         came = " and ".join(flags) or "none"
         raise UsageError(f"{came} came; expected one of --property, --regex, --column or --brush")
 
@@ -149,12 +133,3 @@ def _category(text: str) -> tuple[str, str]:
     if not (name and sign and pattern):
         raise UsageError(f"--category {text}: expected NAME=REGEX, a name and a regular expression")
     return name, pattern
-
-
-def _refuse(out: Path, overwrite: bool) -> None:
-    if out.suffix.lower() != ".json":
-        raise UsageError(f"--out {out}: expected a file .json")
-    if not out.parent.is_dir():
-        raise UsageError(f"there is no folder {out.parent} to write {out.name} into; make it first")
-    if out.exists() and not overwrite:
-        raise UsageError(f"{out} exists already; name another file, or add --overwrite")

@@ -15,6 +15,7 @@ from unspool.cells import Cell, edit_steps
 from unspool.engine import any_backend, unroll
 from unspool.errors import ShapeError, UsageError
 from unspool.inspection.gradients import INPUT, STATE, Gradients, Norms, StepJacobians
+from unspool.inspection.progress import Progress
 from unspool.inspection.step_jacobian import largest_singular_values
 from unspool.layers import Recurrent
 from unspool.randomness import keep_global_state
@@ -27,7 +28,7 @@ NamedCell = tuple[str, Cell[Any], bool]
 Losses = Callable[[Tensor, Tensor], Tensor]
 """From copies of the inputs, (time, batch, features), and the loss of each copy, (batch,), to its value, (batch,)."""
 
-_BYTES = 256 << 20  # of the graph of one backward pass, roughly
+_BYTES = 1 << 30  # of the graph of one backward pass, roughly
 _PER_NUMBER = 24  # tensors of the size of the state that autograd keeps for one step of a gated cell, roughly
 
 
@@ -104,6 +105,7 @@ def measure_gradients(
     truncation: int | None = None,
     model: str = "",
     notes: Sequence[str] = (),
+    progress: Progress | None = None,
 ) -> Gradients:
     """Measure the gradients of any losses with respect to the states of some cells.
 
@@ -122,15 +124,19 @@ def measure_gradients(
         truncation: Length of truncated backpropagation to compare with, in steps.
         model: One line that describes the network.
         notes: Remarks for the reader.
+        progress: Called after each of several backward passes, with the number of losses.
     """
     pieces: list[_Piece] = []
     steps: list[_Steps] = []
     size = max(1, sum(part.numel() for _, cell, _ in cells for part in cell.initial_state(1)))
     columns = max(1, _BYTES // (_PER_NUMBER * inputs.element_size() * len(inputs) * size))
     with torch.inference_mode(False), torch.enable_grad(), any_backend(), keep_global_state():
-        for chunk in torch.split(torch.arange(len(rows), device=inputs.device), columns):
+        for begin in range(0, len(rows), columns):
+            chunk = torch.arange(begin, min(begin + columns, len(rows)), device=inputs.device)
             taps = [_Taps() for _ in cells]
             pieces.append(_backward(cells, taps, inputs, losses, chunk))
+            if progress is not None and columns < len(rows):
+                progress("gradients", begin + len(chunk), len(rows))
             steps = steps or [tap.steps(backward) for tap, (_, _, backward) in zip(taps, cells, strict=True)]
         singular: dict[str, StepJacobians] = {}
         remarks = list(notes)

@@ -22,10 +22,6 @@ __all__ = ["find", "name_unit"]
 _searching = asyncio.Semaphore(1)  # a search takes a processor for minutes
 
 
-class _GoneError(Exception):
-    """The client no longer waits."""
-
-
 async def find(request: Request) -> Response:
     """Find the unit that tracks a property of a text; progress, then the report, as server-sent events."""
     state, body = state_of(request), await read_body(request, ConceptRequest)
@@ -53,27 +49,24 @@ async def name_unit(request: Request) -> Response:
 
 async def _search(served: Served, body: ConceptRequest) -> AsyncGenerator[dict[str, Any], None]:
     """Yield the progress of a search, then its report."""
-    loop, news = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any]]()
+    loop, news = asyncio.get_running_loop(), asyncio.Queue[dict[str, Any] | None]()
     gone = False
 
     def progress(stage: str, done: int, total: int) -> None:
         if gone:
-            raise _GoneError
+            raise ConnectionResetError("the client has gone")
         loop.call_soon_threadsafe(news.put_nowait, {"stage": stage, "done": done, "total": total})
 
     async with _searching:
         work = asyncio.create_task(asyncio.to_thread(_report, served, body, progress))
+        work.add_done_callback(lambda _: news.put_nowait(None))
         try:
-            while not work.done() or not news.empty():
-                waiting = asyncio.create_task(news.get())
-                await asyncio.wait({work, waiting}, return_when=asyncio.FIRST_COMPLETED)
-                if waiting.done():
-                    yield waiting.result()
-                else:
-                    waiting.cancel()
+            while (one := await news.get()) is not None:
+                yield one
             yield {"report": work.result()}
         finally:
             gone = True
+            await asyncio.gather(work, return_exceptions=True)  # until it has stopped, no other search may begin
 
 
 def _report(served: Served, body: ConceptRequest, progress: Any) -> dict[str, Any]:

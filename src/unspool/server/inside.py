@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from unspool.server.streaming import unless_gone
 
 __all__ = ["compare", "disagree", "fork", "gradients", "graph", "weights"]
 
-_LONGEST = 400  # units whose gradients a request may ask for: all pairs of steps
+_MOST_LOSSES = 1_000  # in a request for gradients: each loss has one with respect to every earlier step
 
 
 async def fork(request: Request) -> Response:
@@ -54,17 +55,30 @@ async def gradients(request: Request) -> Response:
     served = state.models.get(body.model)
     state.check_inputs([body.input])
     state.check_trace(body.input)
-    if isinstance(body.input, str) and len(body.input) > 50 * _LONGEST:
-        raise ApiError(413, f"{len(body.input):,} characters: gradients are of short texts; expected less", "input")
+    gone = threading.Event()
+
+    def progress(stage: str, done: int, total: int) -> None:
+        if gone.is_set():
+            raise ConnectionResetError("the client has gone")
+        if total > _MOST_LOSSES:
+            raise ApiError(413, f"{total:,} losses; expected at most {_MOST_LOSSES:,}, or a position loss_at", "input")
 
     def run(task: Any) -> dict[str, Any]:
         measured = task.gradients(
-            body.input, target=body.target, loss_at=body.loss_at, truncation=body.truncation, jacobians=body.jacobians
+            body.input,
+            target=body.target,
+            loss_at=body.loss_at,
+            truncation=body.truncation,
+            jacobians=body.jacobians,
+            progress=progress,
         )
         words = {name: measured.sentences(name) for name in measured.names}
         return {**measured.record(), "sentences": words, "main": measured.main}
 
-    return await _one(request, served, run)
+    try:
+        return await _one(request, served, run)
+    finally:
+        gone.set()  # ends the measurement, so that the model thread is free for others
 
 
 async def graph(request: Request) -> Response:

@@ -20,6 +20,7 @@ from unspool.inspection.edits import Edit, Edits, read_edits
 from unspool.inspection.fork import Fork, Outcomes
 from unspool.inspection.memory import head_maps, heads_of
 from unspool.inspection.model_graph import ModelGraph, graph_of_model
+from unspool.inspection.progress import Progress
 from unspool.inspection.unit_names import UnitName, named_arrays, with_name, write_unit_names
 from unspool.layers import Recurrent, TransformerEncoder
 from unspool.tasks.contracts import Examples, Fitted
@@ -220,6 +221,7 @@ class Inspectable(Trainable[E, F]):
         loss_at: int | Sequence[int] | None = None,
         truncation: int | None = None,
         jacobians: bool = True,
+        progress: Progress | None = None,
     ) -> Gradients:
         """Measure how far gradients reach back through time on one input: |dL_t/dh_s| for all pairs of steps.
 
@@ -234,13 +236,16 @@ class Inspectable(Trainable[E, F]):
             truncation: Length of truncated backpropagation to compare with, in steps; of a language model `steps` if
                 omitted.
             jacobians: Whether to compute the largest singular values of the step Jacobians too.
+            progress: Called with `"gradients"` and numbers of losses, done and total, while a long text is measured.
 
         Raises:
             DataError: If the model can't read the input.
             UsageError: If the model has no recurrent stack or has not been trained, or there is no loss at a position.
         """
         self._need_model()
-        return measure_task(self, text, target, loss_at=loss_at, truncation=truncation, jacobians=jacobians)
+        return measure_task(
+            self, text, target, loss_at=loss_at, truncation=truncation, jacobians=jacobians, progress=progress
+        )
 
     def graph(
         self, text: Any = None, *, thickness: Trace | Gradients | None = None, array: str | None = None

@@ -14,7 +14,8 @@ from unspool.errors import DataError
 from unspool.inspection.concepts.ablation import Clamp, state_parts
 from unspool.inspection.concepts.report import Ablation
 from unspool.inspection.concepts.scoring import Floats, mean_interval
-from unspool.tasks.concepts.measuring import Measured, Progress, Source
+from unspool.inspection.progress import Progress
+from unspool.tasks.concepts.measuring import Measured, Source
 from unspool.tasks.concepts.subjects import Subject
 
 __all__ = ["ablate", "category_of"]

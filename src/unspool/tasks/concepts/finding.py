@@ -22,9 +22,10 @@ from unspool.inspection.concepts.labellings import (
 )
 from unspool.inspection.concepts.report import ConceptReport, Excerpt
 from unspool.inspection.concepts.scoring import Floats, Shifts, UnitScores
+from unspool.inspection.progress import Progress
 from unspool.tasks.concepts.ablating import ablate as run_ablation
 from unspool.tasks.concepts.ablating import category_of
-from unspool.tasks.concepts.measuring import Labels, Measured, Progress, Source, measure
+from unspool.tasks.concepts.measuring import Labels, Measured, Source, measure
 from unspool.tasks.concepts.reading import subject_of
 from unspool.tasks.concepts.subjects import HELD_OUT, SELECTION, Subject
 from unspool.tasks.task import DataLike, Task

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -14,15 +14,13 @@ from unspool.cells import watch
 from unspool.inspection.concepts.ablation import StateRecorder, quantities, state_parts
 from unspool.inspection.concepts.labellings import Kind
 from unspool.inspection.concepts.scoring import Floats, Shifts, UnitScores, score_units
+from unspool.inspection.progress import Progress
 from unspool.tasks.concepts.subjects import SELECTION, Subject
 
 __all__ = ["Labels", "Measured", "Source", "measure", "sources"]
 
 _MOST_NUMBERS = 1 << 26  # float32 values of units in memory, 256 MiB
 _CANDIDATES = 16
-
-Progress = Callable[[str, int, int], None]
-"""Called with a stage and numbers of steps: done and total."""
 
 
 class Source(NamedTuple):

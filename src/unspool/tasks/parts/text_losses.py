@@ -13,6 +13,7 @@ from torch import Tensor
 from unspool.errors import UsageError, wording
 from unspool.inspection import Gradients
 from unspool.inspection.backpropagation import measure_gradients
+from unspool.inspection.progress import Progress
 
 if TYPE_CHECKING:
     from unspool.tasks.inspectable import Inspectable
@@ -49,6 +50,7 @@ def measure_task(
     loss_at: int | Sequence[int] | None,
     truncation: int | None,
     jacobians: bool,
+    progress: Progress | None,
 ) -> Gradients:
     """Measure the gradients of a task's losses on one text, in float64 where its cells can compute so.
 
@@ -84,6 +86,7 @@ def measure_task(
         truncation=length,
         model=task._summary(),
         notes=notes,
+        progress=progress,
     )
 
 
