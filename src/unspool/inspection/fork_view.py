@@ -13,7 +13,7 @@ from rich.text import Text
 
 from unspool.inspection.fork import Fork
 from unspool.inspection.grid import Grid
-from unspool.inspection.paint import OPEN_SHUT, Brush
+from unspool.inspection.paint import OPEN_SHUT, Brush, cropped
 from unspool.inspection.terminal import HeatMap
 from unspool.inspection.trace import Trace, visible
 from unspool.inspection.words import lines_of
@@ -91,7 +91,7 @@ class Sides:
             for shares in (before, after):
                 share = float(shares.get(label) or 0.0)
                 line.append(" " + brush.bar(share, _BAR), style=brush.style(share, OPEN_SHUT)).append(f" {share:.2f} ")
-            yield _line(line)
+            yield cropped(line)
         if len(labels) > _MOST_LABELS:
             yield Text(f"  and {len(labels) - _MOST_LABELS} others")
 
@@ -118,7 +118,7 @@ class Sides:
         bar = max(1, min(_BAR, room // len(columns) - 7))
         titles = "".join(f" {brush.fit(title, bar + 5)}" for title, _ in columns)
         heads = "" if choices is None else f" {'original':{_CHOICE - 1}} {'fork':{_CHOICE - 1}}"
-        yield _line(Text(margin.blank + titles + heads, style="dim"))
+        yield cropped(Text(margin.blank + titles + heads, style="dim"))
         tops = [float(values.max()) or 1.0 for _, values in columns]
         for row in range(len(fork.original.tokens)):
             line = Text(margin.of(row))
@@ -126,7 +126,7 @@ class Sides:
                 line.append(f" {brush.bar(float(values[row]) / top, bar)} {_number(float(values[row]))}")
             for name, share in choices[row] if choices is not None else ():
                 line.append(f" {brush.token(name, _CHOICE - 6)} {share:.2f}")
-            yield _line(line)
+            yield cropped(line)
         yield Text(brush.plain(_legend(fork, divergence is not None, [title for title, _ in columns])), style="dim")
 
     def _texts(self, brush: Brush) -> Iterator[Text]:
@@ -194,12 +194,6 @@ def _legend(fork: Fork, distributions: bool, titles: Sequence[str]) -> str:
         others = "others: " if distributions else ""
         parts.append(f"{others}mean absolute difference of the state; full bar = largest")
     return "; ".join(parts)
-
-
-def _line(text: Text) -> Text:
-    text.rstrip()
-    text.no_wrap, text.overflow = True, "crop"
-    return text
 
 
 def _number(value: float) -> str:

@@ -9,7 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.text import Text
 
 from unspool.inspection.overview import scale
-from unspool.inspection.paint import DIVERGING, Brush
+from unspool.inspection.paint import DIVERGING, Brush, cropped
 from unspool.inspection.trace import Trace, visible
 from unspool.inspection.unit_names import NAMED_UNITS
 
@@ -34,12 +34,12 @@ class NamedUnits:
         for begin in range(0, len(names), most):
             table = names[begin : begin + most]
             titles = "".join(" " + brush.fit(name, _COLUMN) for name in table)
-            yield _line(Text(" " * (digits + 1 + token) + titles, style="dim"))
+            yield cropped(Text(" " * (digits + 1 + token) + titles, style="dim"))
             for row, text in enumerate(self.trace.tokens):
                 line = Text(f"{row + 1:>{digits}} {brush.token(text, token)}")
                 for name in table:
                     line.append(" ").append_text(_value(arrays[name], row, brush))
-                yield _line(line)
+                yield cropped(line)
 
 
 def _value(array: np.ndarray, row: int, brush: Brush) -> Text:
@@ -48,9 +48,3 @@ def _value(array: np.ndarray, row: int, brush: Brush) -> Text:
     share = (value - low) / (high - low)
     patch = Text(brush.bar(share, _COLUMN - _NUMBER - 1), style=brush.style(share, DIVERGING))
     return patch.append(f" {value:{_NUMBER}.2f}", style="none")
-
-
-def _line(text: Text) -> Text:
-    text.rstrip()
-    text.no_wrap, text.overflow = True, "crop"
-    return text

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from unspool.inspection.trace import visible
 
-__all__ = ["DIVERGING", "OPEN_SHUT", "SEQUENTIAL", "Brush", "mix"]
+__all__ = ["DIVERGING", "OPEN_SHUT", "SEQUENTIAL", "Brush", "cropped", "mix"]
 
 RGB = tuple[int, int, int]
 SEQUENTIAL: tuple[RGB, ...] = ((240, 240, 236), (120, 180, 200), (20, 85, 140))
@@ -92,6 +92,13 @@ def mix(share: float, colours: tuple[RGB, ...]) -> RGB:
     first, second = colours[index], colours[index + 1]
     red, green, blue = (round(a + (b - a) * (place - index)) for a, b in zip(first, second, strict=True))
     return red, green, blue
+
+
+def cropped(line: Text) -> Text:
+    """Return a line without blanks at its end, which a narrow console crops and never wraps."""
+    line.rstrip()
+    line.no_wrap, line.overflow = True, "crop"
+    return line
 
 
 def _clip(share: float) -> float:

@@ -16,7 +16,7 @@ from unspool.inspection.grid import Grid, Lookups
 from unspool.inspection.memory import memory_maps
 from unspool.inspection.named_units import NamedUnits
 from unspool.inspection.overview import Column, columns, legend, scale, sentences, units
-from unspool.inspection.paint import DIVERGING, OPEN_SHUT, SEQUENTIAL, Brush
+from unspool.inspection.paint import DIVERGING, OPEN_SHUT, SEQUENTIAL, Brush, cropped
 from unspool.inspection.trace import Trace, visible
 from unspool.inspection.unit_names import NAMED_UNITS
 from unspool.inspection.words import lines_of
@@ -147,7 +147,7 @@ class Gates:
     def _table(self, table: list[Column], margin: _Margin, brush: Brush, room: int) -> Iterator[Text]:
         cell = min(room // len(table), max(_WIDEST_BAR + _NUMBER + 2, *map(_least, table)))
         titles = "".join(" " + brush.fit(column.title, cell - 1) for column in table)
-        yield _line(Text(margin.blank + titles, style="dim"))
+        yield cropped(Text(margin.blank + titles, style="dim"))
         for index in range(len(self.trace.tokens)):
             line = Text(margin.of(index))
             for column in table:
@@ -156,7 +156,7 @@ class Gates:
                 bar = brush.bar(share, cell - _NUMBER - 2)
                 line.append(" " + bar, style=brush.style(share, OPEN_SHUT))
                 line.append(f" {_number(value)}")
-            yield _line(line)
+            yield cropped(line)
 
 
 @dataclass(frozen=True)
@@ -184,12 +184,12 @@ class HeatMap:
         low, high = scale(self.name.rpartition(" / ")[2], array)
         colours = DIVERGING if low < 0 else SEQUENTIAL
         yield Text(brush.plain(self.name), style="bold")
-        yield _line(Text(f"{margin.blank} {_ruler(selection, patch)}", style="dim"))
+        yield cropped(Text(f"{margin.blank} {_ruler(selection, patch)}", style="dim"))
         for index in range(len(self.trace.tokens)):
             line = Text(margin.of(index) + " ")
             for unit in selection:
                 line.append_text(brush.heat((float(array[index, unit]) - low) / (high - low), colours, patch))
-            yield _line(line)
+            yield cropped(line)
         marks = Text(f"{low:.3g} ")
         for step in range(17):
             marks.append_text(brush.heat(step / 16, colours))
@@ -227,7 +227,7 @@ class Prediction:
         bars = max(1, (sure is not None) + (surprise is not None))
         room = max(1, min(_WIDEST_BAR, (width - margin.width - column - 1) // bars - 2 - _NUMBER))
         most = max((float(value) for value in surprise or () if value is not None), default=0.0) or 1.0
-        yield _line(Text(margin.blank + self._titles(column, room), style="dim"))
+        yield cropped(Text(margin.blank + self._titles(column, room), style="dim"))
         for index, tag in enumerate(tags):
             line = Text(margin.of(index))
             if column:
@@ -238,7 +238,7 @@ class Prediction:
                 elif values is not None:
                     value = float(values[index])
                     line.append(f" {brush.bar(value / top, room)} {_number(value)}")
-            yield _line(line)
+            yield cropped(line)
         if surprise is not None:
             yield Text("surprise: at the token, in nats; full bar = largest", style="dim")
 
@@ -297,12 +297,6 @@ def _least(column: Column) -> int:
     return 1 + max(_NUMBER + 2, min(len(column.title), 10))
 
 
-def _line(text: Text) -> Text:
-    text.rstrip()
-    text.no_wrap, text.overflow = True, "crop"
-    return text
-
-
 def _number(value: float) -> str:
     if not np.isfinite(value):
         return str(value).rjust(_NUMBER)
@@ -335,6 +329,6 @@ def _probabilities(probabilities: dict[str, Any], brush: Brush, width: int) -> I
         number = float("nan") if value is None else float(value)
         line = Text(f"  {brush.fit(name, column)} ")
         line.append(brush.bar(number, room), style=brush.style(number, OPEN_SHUT))
-        yield _line(line.append(f" {_number(number)}"))
+        yield cropped(line.append(f" {_number(number)}"))
     if len(ranked) > _MOST_NAMES:
         yield Text(f"  and {len(ranked) - _MOST_NAMES} others")
