@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 from weakref import WeakKeyDictionary
@@ -19,25 +18,22 @@ from torch import Tensor, nn
 from unspool.data import (
     END,
     IGNORED,
-    PADDING,
     UNKNOWN,
     DataSource,
     RowsInMemory,
     TokenFile,
     Tokens,
-    Vocabulary,
     Windows,
     are_files,
     find_files,
     token_array,
 )
-from unspool.decoding import Continuation, Continuations, Sampling, SelfStarting, continued, text_pieces
 from unspool.errors import DataError, UsageError, option
 from unspool.inputs.encoders import recurrent_stack, transformer_options
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
-from unspool.inspection.edits import Edit, Edits, read_edits
-from unspool.inspection.fork import BothTexts, Fork, Outcomes
+from unspool.inspection.edits import Edits, read_edits
+from unspool.inspection.fork import Outcomes
 from unspool.layers import (
     AdaptiveSoftmax,
     CausalTransformer,
@@ -51,24 +47,23 @@ from unspool.layers import (
 from unspool.models import LanguageModel as Network
 from unspool.settings import Settings
 from unspool.tasks.disagreements import Disagreements
-from unspool.tasks.parts.editing import check_count, donors, with_tokens
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import language_model_scores
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.running.splits import Splits
-from unspool.tasks.task import DataLike, Task
+from unspool.tasks.task import DataLike
 from unspool.tasks.trainable import device_of
 from unspool.tasks.write.category_losses import compare_losses
 from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.data import text_of
-from unspool.tasks.write.edited_steps import EditedGeneration, forced_units, refuse_past_the_context
+from unspool.tasks.write.edited_steps import refuse_past_the_context
 from unspool.tasks.write.fitted import FittedLanguageModel
+from unspool.tasks.write.generative import Generative
 from unspool.tasks.write.kneser_ney import KneserNey
-from unspool.tasks.write.mixture import Mixture, MixtureSteps
+from unspool.tasks.write.mixture import Mixture
 from unspool.tasks.write.plan import RULES
 from unspool.tasks.write.settings import LanguageModelSettings
-from unspool.tasks.write.tiled_steps import TiledSteps
 
 if TYPE_CHECKING:
     from unspool.tasks.write.keywords import LanguageModelKeywords
@@ -110,7 +105,7 @@ class Reading(NamedTuple):
         return {**self._asdict(), "perplexity": self.perplexity}
 
 
-class LanguageModel(Task[Corpus, FittedLanguageModel]):
+class LanguageModel(Generative):
     """Language model: predicts the next unit of a text, and generates text from a prompt.
 
     Example:
@@ -129,15 +124,6 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     def __init__(self, settings: LanguageModelSettings | None = None, **values: Unpack[LanguageModelKeywords]) -> None:
         super().__init__(settings, **values)
         self._encoded: WeakKeyDictionary[Corpus, NDArray[Any]] = WeakKeyDictionary()
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """Vocabulary of units.
-
-        Raises:
-            UsageError: If the model has not been trained.
-        """
-        return self.fitted.vocabulary
 
     @property
     def metric(self) -> tuple[str, bool]:
@@ -172,10 +158,6 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
     def _learn(self, examples: Corpus) -> None:
         self._encoded.clear()
         super()._learn(examples)
-
-    @property
-    def _whole_lines(self) -> bool:
-        return self.settings.vocabulary.units in ("word", "blank")
 
     def _tokens(self, corpus: Corpus) -> NDArray[Any]:
         """Return the ids of a text, (tokens,). Training caches them in memory, or in a mapped file for long texts."""
@@ -388,9 +370,6 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         scores = self._read_units(text, "text")[1][1:].cpu()
         return Outcomes(scores.exp().double().numpy(), scores.double().numpy(), self.vocabulary.unit)
 
-    def _units(self, text: str) -> list[str]:
-        return self.vocabulary.encode_with_offsets(text).units
-
     @torch.no_grad()
     def likelier(self, prefix: list[int], one: int, other: int) -> bool:
         """Whether one unit is more probable than another after a prefix of ids."""
@@ -401,194 +380,6 @@ class LanguageModel(Task[Corpus, FittedLanguageModel]):
         if self.fitted.mixture is not None:
             scores = self.fitted.mixture.log_probabilities(scores.unsqueeze(0), [prefix])[0]
         return bool(scores[one] > scores[other])
-
-    def generate(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 200,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        edits: Edits = (),
-    ) -> str:
-        """Generate text from a prompt; the result includes the prompt.
-
-        Args:
-            prompt: Beginning of the text; a new line if empty.
-            length: Number of units to generate, at least 0.
-            temperature: Sampling temperature, at least 0; 0 always takes the most probable unit.
-            top_k: Sample only from this number of most probable units.
-            top_p: Nucleus sampling: sample only from the smallest set of units with this total probability.
-            seed: Random seed; the same seed gives the same text.
-            edits: Changes of gates, states and units while the model reads and writes. Tokens count from the beginning
-                of the prompt; a new unit of the prompt stands in the result.
-
-        Raises:
-            SettingError: If a setting is out of its range.
-            UsageError: If the model has not been trained, `length` is negative, or an edit does not fit.
-        """
-        plan = read_edits(edits)
-        begin = self._edited_prompt(prompt, plan)
-        return begin + "".join(
-            self.stream(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, edits=plan)
-        )
-
-    def stream(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 200,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-        edits: Edits = (),
-    ) -> Iterator[str]:
-        """Generate text from a prompt and yield the text piece by piece, without the prompt.
-
-        The joined pieces equal the text of `generate` with the same arguments. Generation is lazy: closing the
-        iterator, or leaving a `for` loop, stops it.
-
-        Args:
-            prompt: Beginning of the text; a new line if empty.
-            length: Number of units to generate, at least 0.
-            temperature: Sampling temperature, at least 0; 0 always takes the most probable unit.
-            top_k: Sample only from this number of most probable units.
-            top_p: Nucleus sampling: sample only from the smallest set of units with this total probability.
-            seed: Random seed; the same seed gives the same text.
-            edits: As for `generate`.
-
-        Returns:
-            An iterator of pieces of text, each at least one character.
-
-        Raises:
-            SettingError: If a setting is out of its range; raised by the call.
-            UsageError: If the model has not been trained, `length` is negative, or an edit does not fit.
-        """
-        self._one_text(prompt, "stream")
-        self._need_model()
-        if length < 0:
-            raise UsageError(f"length = {length}: expected 0 or more")
-        plan = read_edits(edits)
-        steps = self._steps_of_generation() if not plan else self._edited_generation(prompt, plan, length)
-        text = self.continuation(
-            self._edited_prompt(prompt, plan),
-            length=length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            seed=seed,
-        )
-        return self._pieces(steps, text)
-
-    def continuation(
-        self,
-        prompt: str = "",
-        *,
-        length: int = 0,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-    ) -> Continuation:
-        """Return a text to be continued by `continuations`; arguments as in `stream`."""
-        if seed is None:
-            seed = int(torch.randint(2**63 - 1, (1,)))
-        ids = [END, *self.vocabulary.encode(prompt)]
-        return Continuation(ids, length=length, sampling=Sampling(temperature, top_k, top_p), seed=seed)
-
-    def continuations(self, *, tiled: bool = False) -> Continuations:
-        """Return an empty batch of texts that this model continues.
-
-        Args:
-            tiled: Whether to compute the output layer in tiles of a fixed number of rows, so that a text is the same
-                to the bit in every batch. Single texts are faster without.
-        """
-        steps = self._steps_of_generation(tiled=tiled)
-        return Continuations(steps, forbidden=self._forbidden(device_of(self.model)))
-
-    def _pieces(self, steps: SelfStarting, text: Continuation) -> Iterator[str]:
-        """Yield the pieces of a text that steps continue."""
-        begin = list(text.unread)
-        units = continued(steps, text, forbidden=self._forbidden(device_of(self.model)))
-        return text_pieces(self.vocabulary.decode, units, begin=begin)
-
-    def _steps_of_generation(self, *, tiled: bool = False) -> SelfStarting:
-        mixture, model = self.fitted.mixture, self.model
-        steps: Any = TiledSteps(model) if tiled and isinstance(model.decoder, Recurrent) else model
-        return steps if mixture is None else MixtureSteps(steps, mixture)
-
-    def _edited_generation(self, prompt: str, edits: Sequence[Edit], length: int) -> SelfStarting:
-        """Return steps with edits of the prompt and of the generated units."""
-        count, parts = len(self._units(prompt)), self._parts()
-        refuse_past_the_context(self.model.decoder, edits, 1 + count + length)
-        forced = forced_units(self.vocabulary, edits, count, count + length)
-        values = donors(parts, edits, self.trace)
-        return EditedGeneration(self._steps_of_generation(), parts, edits, values, forced)
-
-    def _edited_prompt(self, prompt: str, edits: Sequence[Edit]) -> str:
-        """Return a prompt with the new units of edits."""
-        if not edits or not prompt:
-            return prompt
-        new = with_tokens(prompt, units := self._units(prompt), edits)
-        check_count(units, self._units(new))
-        return new
-
-    def fork(
-        self,
-        text: Any,
-        edits: Edits = (),
-        *,
-        base: Edits = (),
-        length: int = 0,
-        temperature: float = 1.0,
-        top_k: int | None = None,
-        top_p: float | None = None,
-        seed: int | None = None,
-    ) -> Fork:
-        """Read a text without and with edits, compare both runs, and continue both with the same random numbers.
-
-        The divergence of a token is that of the next unit's distributions after the token.
-
-        Args:
-            text: The text; or an earlier fork, whose edits then belong to both runs.
-            edits: The edits of the fork. With a length, they may also name tokens that are generated.
-            base: Edits of both runs.
-            length: Number of units to generate after the text, in both runs.
-            temperature: As for `generate`.
-            top_k: As for `generate`.
-            top_p: As for `generate`.
-            seed: Random seed of both continuations; a random one if omitted.
-
-        Raises:
-            DataError: If the text contains no unit.
-            SettingError: If a setting is out of its range.
-            UsageError: If `text` is not a single text, an edit does not fit, or the model has not been trained.
-        """
-        text, plan, common = self._fork_of(text, edits, base)
-        self._need_model()
-        self._one_text(text, "fork")
-        count = len(self._units(text)) if length else math.inf
-        read = [edit for edit in plan if edit.tokens is None or edit.tokens[0] < count]
-        read_by_both = [edit for edit in common if edit.tokens is None or edit.tokens[0] < count]
-        refuse_past_the_context(self.model.decoder, (*common, *plan), 1 + len(self._units(text)) + length)
-        fork = super().fork(text, read, base=read_by_both)
-        if not length:
-            return fork
-        seed = int(torch.randint(2**31, ())) if seed is None else seed
-        texts = []
-        for both in (common, (*common, *plan)):
-            steps, prompt = self._edited_generation(text, both, length), self._edited_prompt(text, both)
-            new = self.continuation(prompt, length=length, temperature=temperature, top_k=top_k, top_p=top_p, seed=seed)
-            texts.append("".join(self._pieces(steps, new)))
-        return replace(fork, edits=plan, base=common, continuations=BothTexts(*texts))
-
-    def _forbidden(self, device: torch.device) -> Tensor:
-        forbidden = torch.zeros(len(self.vocabulary), dtype=torch.bool, device=device)
-        forbidden[[PADDING, UNKNOWN] if self._whole_lines else [PADDING, UNKNOWN, END]] = True
-        return forbidden
 
     def unit_losses(self, data: DataLike) -> tuple[list[str], NDArray[np.float64]]:
         """Return the units of a text, and the negative log-likelihood of each, in nats.
