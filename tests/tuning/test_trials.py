@@ -97,6 +97,35 @@ def test_another_process_finds_the_same_trials(tmp_path):
     assert search(tmp_path).trials[-1].failure == "broken"
 
 
+def test_settings_queued_by_a_killed_process_are_tried_next(tmp_path, monkeypatch):
+    space = {"decay": Choice((0.1, 0.2, 0.3)), "pooling": Choice(("max", "mean"))}
+
+    def opened(name):
+        return Search(tmp_path / name, space, {**DEFAULT, "pooling": "max"}, LENGTHS, higher_is_better=False, seed=5)
+
+    def killed(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    (tmp_path / "killed").mkdir()
+    (tmp_path / "whole").mkdir()
+    for number in range(3):
+        it = opened("killed")
+        with monkeypatch.context() as patch:
+            patch.setattr(optuna.Study, "ask", killed)  # the trial is queued by then
+            with pytest.raises(KeyboardInterrupt):
+                it.begin()
+        assert len(opened("killed").trials) == number
+        settings = []
+        for name in ("killed", "whole"):
+            it = opened(name)
+            trial = it.begin()
+            assert trial is not None
+            assert trial.number == number
+            settings.append(trial.settings)
+            it.add(number, Training(0, 1.0, {}, 1.0, "done"), full=True)
+        assert settings[0] == settings[1]
+
+
 def test_a_journal_is_optuna_s_own(tmp_path):
     run(search(tmp_path), 3)
     backend = optuna.storages.journal.JournalFileBackend(str(tmp_path / "trials.journal"))

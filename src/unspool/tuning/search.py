@@ -78,7 +78,7 @@ class Search:
         with _quiet():
             self._study = self._opened()
             for frozen in self._study.get_trials(deepcopy=False):
-                if not frozen.state.is_finished():
+                if frozen.state.name == "RUNNING":
                     self._take_up(frozen)
 
     def _opened(self) -> optuna.Study:
@@ -142,7 +142,7 @@ class Search:
         with _quiet():
             if not trials:
                 inside = {name: self._default[name] for name in self._space if self._fits(name)}
-                self._study.enqueue_trial(inside)
+                self._enqueue(inside)
                 asked = self._study.ask({name: self._distributions[name] for name in inside})
                 settings = dict(self._default)
             else:
@@ -151,13 +151,18 @@ class Search:
                     left = [each for each in self._all if each not in tried]
                     if not left:
                         return None
-                    self._study.enqueue_trial(random.Random(self._seed + len(trials)).choice(left))
+                    self._enqueue(random.Random(self._seed + len(trials)).choice(left))
                 self._study.sampler = optuna.samplers.TPESampler(seed=(self._seed + len(trials)) % 2**32)
                 asked = self._study.ask(self._distributions)
                 settings = {name: asked.params[name] for name in self._space}
             asked.set_user_attr("settings", settings)
         self._open[asked.number] = asked
         return next(trial for trial in self.trials if trial.number == asked.number)
+
+    def _enqueue(self, settings: dict[str, Any]) -> None:
+        """Give the next trial its settings, unless a killed process has queued them already."""
+        if not any(frozen.state.name == "WAITING" for frozen in self._study.get_trials(deepcopy=False)):
+            self._study.enqueue_trial(settings)
 
     def _fits(self, name: str) -> bool:
         return in_range(self._default[name], self._space[name])
