@@ -28,6 +28,7 @@ from .summary import Sample, Summary, layout_lines
 from .text import Line, read_lines, read_text
 from .token_file import TokenFile, token_array
 from .unlabelled import Unlabelled, read_unlabelled
+from .utterances import SlotSpan, Utterance
 from .vocabulary import END, PADDING, UNKNOWN, Encoding, Units, Vocabulary
 from .word_splits import WordSplits
 
@@ -81,7 +82,9 @@ __all__ = [
     "Sample",
     "Sentence",
     "Sequences",
+    "SlotSpan",
     "Sort",
+    "SlotSpan",
     "Spelling",
     "Stories",
     "Story",
@@ -92,6 +95,8 @@ __all__ = [
     "Tokens",
     "Units",
     "Unlabelled",
+    "Utterance",
+    "Utterance",
     "Vectors",
     "Vocabulary",
     "Window",
