@@ -14,7 +14,7 @@ from workloads.frontier_sets import DataSet
 
 from rivals.reading import Sentences, read_tagged
 from unspool.tasks.parts.metrics import accuracy
-from unspool.tasks.tag.spans import convert, looks_like_spans, span_scores
+from unspool.tasks.parts.spans import convert, looks_like_spans, span_scores
 
 __all__ = ["AveragedPerceptron", "averaged_perceptron", "crf", "word_features"]
 

@@ -7,7 +7,7 @@ import pytest
 from unspool.errors import UsageError
 from unspool.samples.agreement import EXAMPLE, LABELS, generate, minimal_pair, train_and_test, write_tsv
 from unspool.samples.grammar import KINDS, VERBS
-from unspool.tasks.classify.ngram_classifier import NgramClassifier
+from unspool.tasks.parts.ngram_classifier import NgramClassifier
 
 NUMBER = {
     form: label for kind in KINDS.values() for noun in kind.nouns for form, label in zip(noun, LABELS, strict=True)

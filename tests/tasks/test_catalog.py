@@ -15,7 +15,7 @@ from unspool.errors import UsageError
 from unspool.settings import describe, make
 from unspool.tasks import TASKS, Classification, Reading, Tagging, Task, task_class, task_entry
 from unspool.tasks.entry import one_of
-from unspool.tasks.tag.spans import Span
+from unspool.tasks.parts.spans import Span
 
 ENTRIES = pytest.mark.parametrize("entry", TASKS.values(), ids=list(TASKS))
 

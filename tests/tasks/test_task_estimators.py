@@ -423,7 +423,7 @@ def test_a_language_models_trace_is_of_the_run_that_gave_the_surprise(text):
 
 
 def test_accuracy_does_not_hang_on_the_scheme_that_spans_are_written_in(sentences, tmp_path):
-    from unspool.tasks.tag.spans import convert
+    from unspool.tasks.parts.spans import convert
 
     settings = {**SMALL, "epochs": 12, "hidden": 12, "learning_rate": 0.02, "dropout": 0.0, "word_dropout": 0.0}
     model = Tagger(**settings).fit(sentences, valid=sentences, reporter=SILENT)

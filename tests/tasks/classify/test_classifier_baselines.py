@@ -10,7 +10,8 @@ import torch
 
 from unspool.data.ngrams import Bag, Bags
 from unspool.errors import DataError, ModelFolderError
-from unspool.tasks.classify.ngram_classifier import (
+from unspool.tasks.parts.majority_baseline import MajorityClass
+from unspool.tasks.parts.ngram_classifier import (
     NgramClassifier,
     NgramFeatures,
     _entries,
@@ -18,7 +19,6 @@ from unspool.tasks.classify.ngram_classifier import (
     _sum,
     _transposed,
 )
-from unspool.tasks.parts.majority_baseline import MajorityClass
 
 DATA = Path(os.environ.get("UNSPOOL_DATA", Path(__file__).parents[4] / "shared" / "data"))
 

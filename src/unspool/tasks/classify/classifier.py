@@ -36,7 +36,6 @@ from unspool.inspection.fork import Outcomes
 from unspool.layers import Readout, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings, nearest
-from unspool.tasks.classify.calibration import FEWEST, Calibration, fit_calibration
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
@@ -44,6 +43,7 @@ from unspool.tasks.classify.plan import RULES
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
+from unspool.tasks.parts.calibration import FEWEST, Calibration, fit_calibration
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.metrics import classification_scores, expected_calibration_error, multilabel_scores

@@ -17,11 +17,11 @@ from unspool.data import Labels
 from unspool.errors import DataError
 from unspool.inputs.contract import FittedInput
 from unspool.inputs.fitting import learn_input, load_input
-from unspool.tasks.classify.calibration import UNCALIBRATED, Calibration, load_calibration, save_calibration
 from unspool.tasks.classify.data import LabelledExamples
-from unspool.tasks.classify.ngram_classifier import NgramClassifier
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.contracts import Fitted
+from unspool.tasks.parts.calibration import UNCALIBRATED, Calibration, load_calibration, save_calibration
+from unspool.tasks.parts.ngram_classifier import NgramClassifier
 
 __all__ = ["FittedClassifier"]
 

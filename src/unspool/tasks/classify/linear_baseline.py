@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from unspool.tasks.classify.ngram_classifier import NgramClassifier
 from unspool.tasks.parts.metrics import classification_scores, multilabel_scores
+from unspool.tasks.parts.ngram_classifier import NgramClassifier
 
 __all__ = ["LinearClassifier", "linear_baseline"]
 

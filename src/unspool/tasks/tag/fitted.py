@@ -13,9 +13,7 @@ from unspool.data import Examples, Labels, Sequences, WordSplits
 from unspool.errors import DataError, SettingError
 from unspool.inputs.text.fitted import FittedText
 from unspool.tasks.contracts import Fitted
-from unspool.tasks.tag.data import TaggedExamples
-from unspool.tasks.tag.settings import TaggerSettings
-from unspool.tasks.tag.spans import (
+from unspool.tasks.parts.spans import (
     Scheme,
     bioes_labels,
     convert,
@@ -24,6 +22,8 @@ from unspool.tasks.tag.spans import (
     read_spans,
     write_tags,
 )
+from unspool.tasks.tag.data import TaggedExamples
+from unspool.tasks.tag.settings import TaggerSettings
 
 __all__ = ["FittedTagger"]
 

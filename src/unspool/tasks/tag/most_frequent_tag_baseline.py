@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from unspool.errors import DataError
 from unspool.tasks.parts.metrics import accuracy
-from unspool.tasks.tag.spans import looks_like_spans, span_scores
+from unspool.tasks.parts.spans import looks_like_spans, span_scores
 
 __all__ = ["MostFrequentTag"]
 

@@ -35,13 +35,7 @@ from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import accuracy
 from unspool.tasks.parts.representation import brief
-from unspool.tasks.parts.text_losses import TextLosses
-from unspool.tasks.tag.data import TaggedExamples, column_names, open_data
-from unspool.tasks.tag.fitted import FittedTagger
-from unspool.tasks.tag.most_frequent_tag_baseline import MostFrequentTag
-from unspool.tasks.tag.plan import RULES
-from unspool.tasks.tag.settings import TaggerSettings
-from unspool.tasks.tag.spans import (
+from unspool.tasks.parts.spans import (
     Span,
     SpanCounts,
     bioes_constraints,
@@ -49,6 +43,12 @@ from unspool.tasks.tag.spans import (
     span_scores,
     write_tags,
 )
+from unspool.tasks.parts.text_losses import TextLosses
+from unspool.tasks.tag.data import TaggedExamples, column_names, open_data
+from unspool.tasks.tag.fitted import FittedTagger
+from unspool.tasks.tag.most_frequent_tag_baseline import MostFrequentTag
+from unspool.tasks.tag.plan import RULES
+from unspool.tasks.tag.settings import TaggerSettings
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
 

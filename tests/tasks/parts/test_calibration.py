@@ -11,7 +11,7 @@ import torch
 import unspool
 from unspool import Classifier
 from unspool.errors import ModelFolderError
-from unspool.tasks.classify.calibration import (
+from unspool.tasks.parts.calibration import (
     Calibration,
     fit_calibration,
     fit_temperature,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool.errors import DataError
-from unspool.tasks.tag.spans import (
+from unspool.tasks.parts.spans import (
     SCHEMES,
     Span,
     SpanCounts,

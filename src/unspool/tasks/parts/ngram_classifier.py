@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from unspool.data.ngrams import Bag, Bags, split_pieces
 from unspool.errors import DataError, ModelFolderError
 from unspool.reading import read_json
-from unspool.tasks.classify.calibration import fit_temperature, mean_nats
+from unspool.tasks.parts.calibration import fit_temperature, mean_nats
 from unspool.tasks.parts.metrics import classification_scores, multilabel_scores
 from unspool.training import checkpoint
 from unspool.writing import replace_file
