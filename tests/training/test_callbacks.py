@@ -160,9 +160,9 @@ def test_events_of_a_training_are_logged(reviews, caplog):
 def test_choices_of_the_engine_are_logged_once_per_cell_and_path(caplog):
     cell, other = LSTMCell(3, 4), LSTMCell(3, 4)
     inputs = torch.zeros(5, 2, 3)
-    with caplog.at_level(logging.INFO, logger="unspool"):
+    with caplog.at_level(logging.INFO, logger="unspool.engine"):
         unroll(cell, inputs)  # unheard
-    with caplog.at_level(logging.DEBUG, logger="unspool"), torch.no_grad():
+    with caplog.at_level(logging.DEBUG, logger="unspool.engine"), torch.no_grad():
         for _ in range(3):
             unroll(cell, inputs, backend="reference")
         unroll(cell, inputs)

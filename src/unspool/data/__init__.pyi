@@ -28,7 +28,7 @@ from .summary import Sample, Summary, layout_lines
 from .text import Line, read_lines, read_text
 from .token_file import TokenFile, token_array
 from .unlabelled import Unlabelled, read_unlabelled
-from .utterances import SlotSpan, Utterance
+from .utterances import SlotSpan, Utterance, read_utterances, utterances_of_rows
 from .vocabulary import END, PADDING, UNKNOWN, Encoding, Units, Vocabulary
 from .word_splits import WordSplits
 
@@ -123,6 +123,7 @@ __all__ = [
     "read_stories",
     "read_text",
     "read_unlabelled",
+    "read_utterances",
     "refuse_empty",
     "rows_in_memory",
     "sentences_of_rows",
@@ -133,5 +134,6 @@ __all__ = [
     "story_words",
     "tag_columns",
     "token_array",
+    "utterances_of_rows",
     "wording_key",
 ]

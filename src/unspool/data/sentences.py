@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -41,6 +41,8 @@ class Sentence(NamedTuple):
     columns: dict[str, list[str]]
     glued: tuple[Glued, ...] = ()
     """For CoNLL-U: the stretches of several words without a blank between them."""
+    comments: Mapping[str, str] = {}
+    """Lines above the sentence such as `# intent: play`, by name."""
 
 
 def read_sentences(

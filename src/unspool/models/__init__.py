@@ -14,6 +14,7 @@ from unspool.models.decoders import (
 )
 from unspool.models.dynamic_memory_network import DynamicMemoryNetwork, likeness
 from unspool.models.encoder_decoder import EncoderDecoder, Forced
+from unspool.models.intents_and_slots import IntentSlotModel, IntentSlotOutput
 from unspool.models.language_model import LanguageModel
 from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
@@ -33,6 +34,8 @@ __all__ = [
     "EncodedBags",
     "EncoderDecoder",
     "Forced",
+    "IntentSlotModel",
+    "IntentSlotOutput",
     "KeyValueMemoryNetwork",
     "LanguageModel",
     "LateAttentionDecoder",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 
 from unspool.data.files import decode_line, name_of, numbered_lines
@@ -16,20 +17,26 @@ Cells = Callable[[str, str], Sequence[str] | None]
 Make = Callable[[str, list[Sequence[str]]], Sentence]
 """Function from the `file:line` of a sentence and the cells of its lines to the sentence."""
 
+_COMMENT = re.compile(r"# ?(intent)\s*[:=]\s*(.*)")  # the comments that a task reads
+
 
 def _blocks(path: str, cells_of: Cells, make: Make) -> Iterator[Sentence | DataError]:
     """Yield the sentences between blank lines; a bad line makes its whole sentence bad."""
     name = name_of(path)
     rows: list[Sequence[str]] = []
+    comments: dict[str, str] = {}
     start, bad = "", None
     for number, raw in numbered_lines(path):
         if raw.isspace() or raw.startswith(b"-DOCSTART-"):
             if rows or bad:
-                yield bad or make(start, rows)
-            rows, bad = [], None
+                yield bad or make(start, rows)._replace(comments=comments)
+            rows, bad, comments = [], None, {}
             continue
         where = f"{name}:{number}"
         try:
+            if raw.startswith(b"#") and (comment := _COMMENT.match(decode_line(raw, where))):
+                comments[comment[1]] = comment[2].strip()
+                continue
             cells = cells_of(decode_line(raw, where), where)
         except DataError as error:
             bad = bad or error
@@ -38,7 +45,7 @@ def _blocks(path: str, cells_of: Cells, make: Make) -> Iterator[Sentence | DataE
             start = start if rows else where
             rows.append(cells)
     if rows or bad:
-        yield bad or make(start, rows)
+        yield bad or make(start, rows)._replace(comments=comments)
 
 
 def _numbered(where: str, rows: list[Sequence[str]]) -> Sentence:

@@ -1,4 +1,4 @@
-"""YAML lists: an object in each entry, or a list of a question and its answers."""
+"""YAML lists: an object in each entry, or a list of a question and its answers; and the intents of Rasa."""
 
 from __future__ import annotations
 
@@ -38,6 +38,10 @@ def _yaml(path: str, options: FormOptions) -> Iterator[Row | DataError]:
         line = raw[: getattr(error, "position", 0)].count(b"\n") if mark is None else mark.line
         raise DataError(f"not readable YAML: {' '.join(what.split())}", f"{name}:{line + 1}") from None
     lines: Counter[int] = Counter()
+    parts = _by_name(yaml, root) if isinstance(root, yaml.MappingNode) else {}
+    if "nlu" in parts:
+        yield from _rasa(yaml, parts["nlu"], name)
+        return
     for node in _entries(yaml, root, name):
         line = node.start_mark.line + 1
         lines[line] += 1
@@ -46,6 +50,26 @@ def _yaml(path: str, options: FormOptions) -> Iterator[Row | DataError]:
             yield _row(yaml, node, where)
         except DataError as error:
             yield error
+
+
+def _rasa(yaml: Any, node: Any, name: str) -> Iterator[Row | DataError]:
+    """Yield the examples of each intent of a Rasa file; its lookups, synonyms and regular expressions are left out."""
+    entries = node.value if isinstance(node, yaml.SequenceNode) else []
+    if not entries:
+        raise DataError("expected a list of intents with examples under `nlu:`", name)
+    for entry in entries:
+        parts = _by_name(yaml, entry) if isinstance(entry, yaml.MappingNode) else {}
+        if "intent" not in parts:
+            continue
+        where = f"{name}:{entry.start_mark.line + 1}"
+        intent, examples = str(parts["intent"].value), parts.get("examples")
+        if not isinstance(examples, yaml.ScalarNode):
+            yield DataError(f"the intent {intent!r} has no examples; expected `examples: |` with lines '- TEXT'", where)
+            continue
+        first = examples.start_mark.line + 1 + (examples.style == "|")
+        for number, line in enumerate(examples.value.splitlines(), first):
+            if text := line.strip().removeprefix("-").strip():
+                yield Row(f"{name}:{number}", {"text": text, "intent": intent})
 
 
 def _refuse_depth(events: Iterable[Any], name: str) -> None:

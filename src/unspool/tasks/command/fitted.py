@@ -1,0 +1,231 @@
+"""Fitted state of a command parser: vocabulary, intents, slot tags, linear model, calibration and refusal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from unspool.data import IGNORED, Examples, Labelled, Labels, Sequences, SlotSpan, Utterance
+from unspool.errors import DataError, SettingError
+from unspool.inputs.text.fitted import FittedText
+from unspool.reading import read_json
+from unspool.tasks.command.data import UtteranceExamples
+from unspool.tasks.command.refusal import NEVER, Refusal
+from unspool.tasks.command.settings import CommandSettings
+from unspool.tasks.contracts import Fitted
+from unspool.tasks.parts.calibration import UNCALIBRATED, Calibration, load_calibration, save_calibration
+from unspool.tasks.parts.ngram_classifier import NgramClassifier
+from unspool.tasks.parts.spans import Span, bioes_labels, read_spans, write_tags
+from unspool.writing import replace_file
+
+__all__ = ["EncodedUtterances", "FittedCommands"]
+
+_FILE = "intents.json"
+
+
+class _Kind(msgspec.Struct, forbid_unknown_fields=True):
+    several: bool
+    none: bool
+
+
+class EncodedUtterances(NamedTuple):
+    """Encoded sentences: words with their slot tags, and intents."""
+
+    words: Examples
+    intents: NDArray[Any]
+    """Intent ids, (sentences,), `IGNORED` where unknown; several: 0 and 1, (sentences, intents)."""
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Words of each sentence, int64 (sentences,)."""
+        return self.words.lengths
+
+    def batch(self, indices: NDArray[np.int64]) -> Labelled:
+        """Pad the sentences at some indices into one batch."""
+        import torch
+
+        kind = np.float32 if self.intents.ndim == 2 else np.int64
+        return Labelled(self.words.batch(indices), torch.from_numpy(self.intents[indices].astype(kind)))
+
+
+@dataclass
+class FittedCommands(Fitted):
+    """Vocabulary, intents, slot tags, linear model, calibration and refusal of a command parser."""
+
+    input: FittedText
+    intents: Labels
+    tags: Labels
+    """BIOES tags of the slots; empty without slots."""
+    several: bool
+    """Whether a sentence may have any number of intents."""
+    has_none: bool
+    """Whether the network has one more output, for sentences out of scope."""
+    calibration: Calibration = UNCALIBRATED
+    refusal: Refusal = NEVER
+    linear: NgramClassifier | None = None
+    """Linear model over n-grams whose logits are added to those of the network."""
+
+    @classmethod
+    def learn(cls, examples: UtteranceExamples, settings: CommandSettings) -> Self:
+        """Learn vocabulary, intents and slots; see `Fitted.learn`."""
+        if settings.vocabulary.units not in ("word", "blank"):
+            raise SettingError(f"units = {settings.vocabulary.units}: slots need one unit for each word: word or blank")
+        utterances = examples.utterances
+        intents = Labels.learn(name for each in utterances for name in each.intents)
+        most = max(len(each.intents) for each in utterances)
+        several = most > 1 if settings.several == "auto" else settings.several == "yes"
+        if most > 1 and not several:
+            place = next(each.where for each in utterances if len(each.intents) > 1)
+            raise DataError("this sentence has several intents; expected one, or pass several = yes", place)
+        has_none = not several and any(not each.intents for each in utterances)
+        if len(intents) + has_none < 2 - several:
+            raise DataError(
+                f"the training data have {len(intents)} intent ({', '.join(intents)}); expected two or more"
+            )
+        slots = sorted({span.slot for each in utterances for span in each.slots})
+        fitted = FittedText.learn(examples.texts, (), settings)
+        tags = Labels(bioes_labels(slots) if slots else ())
+        learned = cls(fitted, intents, tags, several, has_none)
+        if settings.ngrams:
+            words: Any = fitted.features(examples.texts)
+            learned.linear = NgramClassifier.learn(
+                words, learned.targets(utterances, none=len(intents)), learned.outputs
+            )
+        return learned
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the slots."""
+        return tuple(dict.fromkeys(span.type for tag in self.tags for span in read_spans([tag])))
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the network for intents."""
+        return len(self.intents) + self.has_none
+
+    def encode(self, utterances: Sequence[Utterance], *, unknown: str | None = None) -> EncodedUtterances:
+        """Encode sentences with their intents and tags.
+
+        Args:
+            utterances: The sentences.
+            unknown: Treatment of slots absent from training: None refuses them; `drop` leaves them out.
+
+        Raises:
+            DataError: If a sentence has no word, or a slot that is absent from the training data.
+        """
+        words = self.input.encode([each.text for each in utterances], [each.where for each in utterances])
+        if len(self.tags):
+            tags = Sequences.of(self._tag_ids(each, drop=unknown == "drop") for each in utterances)
+            words = replace(words, targets=tags)
+        else:
+            words = replace(words, targets=Sequences.of(np.zeros(length, np.int32) for length in words.lengths))
+        none = len(self.intents) if self.has_none else IGNORED
+        return EncodedUtterances(words, self.targets(utterances, none=none))
+
+    def targets(self, utterances: Sequence[Utterance], *, none: int) -> NDArray[Any]:
+        """Return intent ids, (sentences,), -1 for unknown ones; several: 0 and 1, (sentences, intents).
+
+        Args:
+            utterances: The sentences.
+            none: Id of sentences out of scope, if a sentence has one intent.
+        """
+        if not self.several:
+            ids = {name: place for place, name in enumerate(self.intents)}
+            return np.array([ids.get(each.intents[0], IGNORED) if each.intents else none for each in utterances])
+        targets = np.zeros((len(utterances), len(self.intents)), np.float32)
+        for row, each in enumerate(utterances):
+            targets[row, [self.intents.id(name) for name in each.intents if name in self.intents]] = 1
+        return targets
+
+    def _tag_ids(self, utterance: Utterance, *, drop: bool) -> NDArray[np.int32]:
+        offsets = self.input.vocabulary.encode_with_offsets(utterance.text).offsets
+        spans: list[Span] = []
+        for span in utterance.slots:
+            if drop and f"S-{span.slot}" not in self.tags:
+                continue
+            places = [place for place, (start, end) in enumerate(offsets) if start < span.end and end > span.start]
+            if places and not (spans and spans[-1].end > places[0]):
+                spans.append(Span(places[0], places[-1] + 1, span.slot))
+        return self.tags.ids(write_tags(spans, len(offsets), "BIOES"), utterance.where)
+
+    def spans(self, text: str, tags: Sequence[str]) -> list[SlotSpan]:
+        """Convert BIOES tags of the words of a text to spans of characters."""
+        offsets = self.input.vocabulary.encode_with_offsets(text).offsets
+        return [SlotSpan(span.type, offsets[span.start][0], offsets[span.end - 1][1]) for span in read_spans(tags)]
+
+    def linear_logits(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
+        """Return the logits of the linear model, (texts, outputs); None without one."""
+        if self.linear is None:
+            return None
+        words: Any = self.input.features(texts)
+        logits: NDArray[np.float32] = self.linear.logits(words).numpy()
+        return logits
+
+    def restart(self, train: Any, held_out: Any) -> Self:
+        """Reset calibration and refusal to their values before training."""
+        self.calibration, self.refusal = UNCALIBRATED, NEVER
+        return self
+
+    def refuse_strangers(self, examples: UtteranceExamples) -> None:
+        """See `Fitted.refuse_strangers`."""
+        self.intents.refuse_strangers(chain.from_iterable(each.intents for each in examples.utterances), "intent")
+
+    def score_notes(self, examples: UtteranceExamples) -> list[str]:
+        """Return notes on intents and slots absent from the training data."""
+        slots = Labels(self.slots)
+        intents = chain.from_iterable(each.intents for each in examples.utterances)
+        return [
+            *self.intents.note_strangers(intents, "intents"),
+            *slots.note_strangers((span.slot for each in examples.utterances for span in each.slots), "slots"),
+        ]
+
+    def usable(self, examples: UtteranceExamples, *, skip_bad: bool) -> tuple[UtteranceExamples, int]:
+        """See `Fitted.usable`."""
+        slots = Labels(self.slots)
+        usable = [
+            all(name in self.intents for name in each.intents) and all(span.slot in slots for span in each.slots)
+            for each in examples.utterances
+        ]
+        if not all(usable) and not skip_bad:
+            strange = examples.utterances[usable.index(False)]
+            self.intents.ids(strange.intents, strange.where)
+            slots.ids([span.slot for span in strange.slots], strange.where)
+        return (examples, 0) if all(usable) else (examples.take(np.flatnonzero(usable)), usable.count(False))
+
+    def save(self, folder: Path) -> None:
+        """See `Fitted.save`."""
+        self.input.save(folder)
+        self.intents.save(folder)
+        self.tags.save(folder, "slots")
+        replace_file(folder / _FILE, msgspec.json.encode(_Kind(self.several, self.has_none)) + b"\n")
+        save_calibration(self.calibration, folder)
+        self.refusal.save(folder)
+        if self.linear is not None:
+            self.linear.save(folder)
+
+    @classmethod
+    def load(cls, folder: Path, settings: CommandSettings) -> Self:
+        """See `Fitted.load`."""
+        intents, kind = Labels.load(folder), read_json(folder / _FILE, _Kind, "the kind of intents")
+        several, has_none = kind.several, kind.none
+        linear = NgramClassifier.load(folder, len(intents) + has_none, several=several)
+        return cls(
+            FittedText.load(folder, settings),
+            intents,
+            Labels.load(folder, "slots"),
+            several,
+            has_none,
+            load_calibration(folder),
+            Refusal.load(folder),
+            linear,
+        )

@@ -1,0 +1,450 @@
+"""`CommandParser`, the task of command understanding: intents and slots of a sentence (many to one, and aligned)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from unspool.data import Bucketed, DataSource, Labelled, SlotSpan, Utterance, evaluation_batches
+from unspool.errors import UsageError
+from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
+from unspool.inspection.edits import Edits
+from unspool.inspection.fork import Outcomes
+from unspool.layers import LinearChainCRF, Readout, initialize
+from unspool.models import IntentSlotModel
+from unspool.settings import Settings, nearest
+from unspool.tasks.command.data import UtteranceExamples, open_data
+from unspool.tasks.command.fitted import EncodedUtterances, FittedCommands
+from unspool.tasks.command.plan import RULES
+from unspool.tasks.command.refusal import Refusal, scope_scores
+from unspool.tasks.command.scores import Predicted, command_scores
+from unspool.tasks.command.settings import CommandSettings
+from unspool.tasks.disagreements import Questions
+from unspool.tasks.parts.batches import bucketed
+from unspool.tasks.parts.calibration import FEWEST, Calibration, fit_calibration, mean_nats
+from unspool.tasks.parts.finite import check_output
+from unspool.tasks.parts.majority_baseline import MajorityClass
+from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.spans import bioes_constraints
+from unspool.tasks.running.splits import Splits
+from unspool.tasks.task import Task
+from unspool.tasks.trainable import batched_tokens, device_of
+
+if TYPE_CHECKING:
+    from unspool.tasks.command.keywords import CommandParserKeywords
+
+__all__ = ["CommandParser", "Parse", "SlotValue"]
+
+_NEAREST = 2  # intents that a refusal names
+
+
+class SlotValue(NamedTuple):
+    """A slot of a sentence."""
+
+    slot: str
+    """Name of the slot."""
+    text: str
+    """The value as written."""
+    start: int
+    """Offset of the first character in the sentence."""
+    end: int
+    """Offset after the last character."""
+    probability: float
+    """Lowest probability of the tags of its words, between 0 and 1."""
+
+
+class Parse(NamedTuple):
+    """What a command parser recognizes in one sentence."""
+
+    text: str
+    intents: tuple[str, ...]
+    """The most probable intent; with several per sentence, any number of them. Empty if refused."""
+    slots: list[SlotValue]
+    """Slots in the order of the sentence."""
+    familiarity: float
+    """Share of held-out commands that fit the training data worse or equally well, between 0 and 1 (a conformal
+    p-value)."""
+    known: bool
+    """Whether the familiarity exceeds the threshold, and the sentence has an intent."""
+    threshold: float
+    """Share of held-out commands that are refused, between 0 and 1."""
+    probabilities: dict[str, float]
+    """Probability of each intent, between 0 and 1, most probable first."""
+
+    @property
+    def intent(self) -> str | None:
+        """The most probable intent; None if the sentence is refused."""
+        return self.intents[0] if self.intents else None
+
+    @property
+    def nearest(self) -> tuple[str, ...]:
+        """The two most probable intents, also of a refused sentence."""
+        return tuple(self.probabilities)[:_NEAREST]
+
+    def __repr__(self) -> str:
+        slots = ", ".join(f"{slot.slot}={slot.text!r}" for slot in self.slots)
+        name = ", ".join(self.intents) or f"refused, nearest {self.nearest[0]}"
+        return f"<Parse {name}({slots}): {brief(self.text)}>"
+
+    def line(self) -> str:
+        """Format intents, slots, familiarity and text, separated by tabs."""
+        slots = " ".join(f"{slot.slot}={slot.text!r}" for slot in self.slots)
+        return f"{','.join(self.intents) or '-'}\t{slots}\t{self.familiarity:.3f}\t{self.text}"
+
+    def record(self) -> dict[str, Any]:
+        """Return all fields; each slot is a dictionary."""
+        return {**self._asdict(), "intents": list(self.intents), "slots": [slot._asdict() for slot in self.slots]}
+
+
+class CommandParser(Task[UtteranceExamples, FittedCommands]):
+    """Command parser: predicts the intents of a sentence and its slots, and refuses sentences out of scope.
+
+    Example:
+        >>> from unspool import CommandParser
+        >>> model = CommandParser().fit("utterances.jsonl")  # doctest: +SKIP
+        >>> model.predict("play some jazz in the kitchen").intent  # doctest: +SKIP
+        'play_music'
+    """
+
+    name: ClassVar[str] = "command"
+    _rules = RULES
+    settings_type: ClassVar[type[Settings]] = CommandSettings
+    fitted_type: ClassVar[type[FittedCommands]] = FittedCommands
+    summary: ClassVar[str] = "Predicts the intent of a sentence and its slots."
+
+    def __init__(self, settings: CommandSettings | None = None, **values: Unpack[CommandParserKeywords]) -> None:
+        super().__init__(settings, **values)
+
+    @property
+    def classes_(self) -> tuple[str, ...]:
+        """Intents of the model, the most frequent in training first; empty before training."""
+        return () if self._fitted is None else self._fitted.intents.names
+
+    @property
+    def metric(self) -> tuple[str, bool]:
+        if self._fitted is not None and len(self._fitted.tags):
+            return "exact", True
+        return "nats", False
+
+    @property
+    def main_score(self) -> tuple[str, bool]:
+        return ("micro_f1" if self._fitted is not None and self._fitted.several else "accuracy"), True
+
+    # ---- data --------------------------------------------------------------------------------------------------
+
+    def _columns_in_memory(self) -> tuple[str, ...]:
+        data = self.settings.data
+        return data.text or "text", data.intent or "intent"
+
+    def _read(self, source: DataSource) -> UtteranceExamples:
+        reader = open_data(self.settings, source, self._read_as)
+        examples = UtteranceExamples(list(reader))
+        self._remember(reader)
+        return examples
+
+    # ---- network, batches --------------------------------------------------------------------------------------
+
+    def _build(self) -> nn.Module:
+        settings, fitted = self.settings, self.fitted
+        network = settings.network
+        encoder = fitted.input.encoder(network, self._cell)
+        model = IntentSlotModel(
+            encoder.embedding,
+            encoder.stack,
+            Readout(encoder.pooling, encoder.size, encoder.directions),
+            fitted.outputs,
+            len(fitted.tags),
+            several=fitted.several,
+            crf=self._crf() if self._has_crf else None,
+            dropout=network.dropout,
+            variational=network.variational,
+            label_smoothing=settings.label_smoothing,
+            slot_weight=settings.slot_weight,
+        )
+        initialize(model, network.initialization, forget_bias=network.forget_bias)
+        return model
+
+    @property
+    def _has_crf(self) -> bool:
+        return len(self.fitted.tags) > 0 and self.settings.network.output in ("auto", "crf")
+
+    def _crf(self) -> LinearChainCRF:
+        legal = (torch.from_numpy(np.asarray(mask)) for mask in self._legal_tags())
+        first, between, last = legal
+        return LinearChainCRF(len(self.fitted.tags), allowed=between, allowed_first=first, allowed_last=last)
+
+    def _legal_tags(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+        legal = bioes_constraints(self.fitted.tags.names)
+        return legal.starts, legal.transitions, legal.ends
+
+    def _summary(self) -> str:
+        fitted = self.fitted
+        slots = f", {len(fitted.slots)} slots{' (CRF)' if self._has_crf else ''}" if len(fitted.tags) else ""
+        return f"{super()._summary()}; {len(fitted.intents)} intents{slots}"
+
+    def _source(self, examples: UtteranceExamples) -> Bucketed[Labelled]:
+        return bucketed(self.fitted.encode(examples.utterances), self.settings.training)
+
+    # ---- scores ------------------------------------------------------------------------------------------------
+
+    def _score(self, model: nn.Module, examples: UtteranceExamples) -> dict[str, float]:
+        utterances, fitted = examples.utterances, self.fitted
+        network, tags = self._outputs(model, fitted.encode(utterances, unknown="drop"))
+        logits = self._mixed(network, examples.texts)
+        predicted = self._predictions(utterances, logits, tags)
+        scores = command_scores(utterances, predicted, several=fitted.several)
+        targets = fitted.targets(utterances, none=len(fitted.intents) if fitted.has_none else -1)
+        mask = np.ones(len(targets), np.bool_) if fitted.several else targets >= 0
+        return {**scores, **({"nats": mean_nats(logits[mask], targets[mask])} if mask.any() else {})}
+
+    def _finish(self, splits: Splits[UtteranceExamples], score: Callable[[], None]) -> list[str]:
+        """Calibrate the intents, and store the scores of held-out commands, then compute the final scores."""
+        notes = self._calibrate(None if splits.valid is None else splits.valid.examples)
+        score()
+        return notes
+
+    def _calibrate(self, held_out: UtteranceExamples | None) -> list[str]:
+        """Weigh the network and the linear model by held-out commands; set the scores for refusals."""
+        fitted = self.fitted
+        inside = [each for each in held_out.utterances if each.intents] if held_out is not None else []
+        everything = held_out.utterances if held_out is not None else []
+        if len(inside) < FEWEST:
+            if fitted.linear is not None:
+                fitted.calibration = Calibration(temperature=2.0, linear=0.5)
+        else:
+            network, _ = self._outputs(self.model, fitted.encode(everything, unknown="drop"))
+            linear = fitted.linear_logits([each.text for each in everything])
+            none = len(fitted.intents) if fitted.has_none else -1
+            targets = fitted.targets(everything, none=none)
+            mask = np.ones(len(targets), np.bool_) if fitted.several else targets >= 0
+            fitted.calibration = fit_calibration(network[mask], None if linear is None else linear[mask], targets[mask])
+        if not inside:
+            return []
+        fitted.refusal = Refusal.of(self._scope(self._predicted_logits(self.model, inside)))
+        calibration = fitted.calibration
+        mixed = "" if fitted.linear is None else f", linear n-grams times {calibration.linear:.3g}"
+        return [
+            f"calibrated on {len(inside):,} held-out commands: network at temperature {calibration.temperature:.3g}"
+            f"{mixed}; the least familiar {1 - self.settings.keep:.0%} would be refused"
+        ]
+
+    def _predictions(
+        self, utterances: Sequence[Utterance], logits: NDArray[np.float32], tags: Sequence[Sequence[str]]
+    ) -> list[Predicted]:
+        """Return intents and slots of sentences, with their scope scores."""
+        fitted, scope = self.fitted, self._scope(logits)
+        known = fitted.refusal.familiarity(scope) > 1 - self.settings.keep
+        return [
+            Predicted(self._intents_of(row), fitted.spans(each.text, names), float(score), bool(accepted))
+            for each, row, names, score, accepted in zip(
+                utterances, self._shares(logits), tags, scope, known, strict=True
+            )
+        ]
+
+    def _predicted_logits(self, model: nn.Module, utterances: Sequence[Utterance]) -> NDArray[np.float32]:
+        network, _ = self._outputs(model, self.fitted.encode(utterances, unknown="drop"))
+        return self._mixed(network, [each.text for each in utterances])
+
+    def _mixed(self, network: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
+        """Add the calibrated logits of the network and of the linear model."""
+        calibration = self.fitted.calibration
+        linear = self.fitted.linear_logits(texts) if calibration.linear else None
+        logits = network * np.float32(calibration.network)
+        return logits if linear is None else logits + np.float32(calibration.linear) * linear
+
+    def _scope(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
+        return scope_scores(logits, len(self.fitted.intents), several=self.fitted.several)
+
+    def _shares(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Convert logits to the probabilities of the intents, (sentences, intents)."""
+        values = torch.from_numpy(logits)
+        shares: NDArray[np.float32] = (values.sigmoid() if self.fitted.several else values.softmax(-1)).numpy()
+        return shares[:, : len(self.fitted.intents)]
+
+    def _intents_of(self, shares: NDArray[np.float32]) -> tuple[str, ...]:
+        """Return the predicted intents of one sentence, most probable first."""
+        order = np.argsort(-shares, kind="stable")
+        if self.fitted.several:
+            order = order[shares[order] >= self.settings.threshold]
+        else:
+            order = order[:1]
+        return tuple(self.fitted.intents.name(int(place)) for place in order)
+
+    @torch.no_grad()
+    def _outputs(self, model: nn.Module, examples: EncodedUtterances) -> tuple[NDArray[np.float32], list[list[str]]]:
+        """Return the logits of the intents, (sentences, outputs), and the tags of the words of each sentence."""
+        assert isinstance(model, IntentSlotModel)
+        device, fitted = device_of(model), self.fitted
+        logits = np.zeros((len(examples), fitted.outputs), np.float32)
+        tags: list[list[str]] = [[]] * len(examples)
+        decoder = self._decoder(model)
+        for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
+            tokens = batch.tokens.tokens.to(device)
+            output = model(tokens)
+            logits[places] = output.logits.float().cpu().numpy()
+            if output.tags is None:
+                continue
+            rows = decoder.decode(output.tags, tokens.lengths).T.tolist()
+            for place, row, length in zip(places, rows, tokens.lengths.tolist(), strict=True):
+                tags[place] = [fitted.tags.name(tag) for tag in row[:length]]
+        return logits, tags
+
+    def _decoder(self, model: IntentSlotModel) -> LinearChainCRF:
+        """Return the CRF; for independent tags, one that only forbids illegal transitions."""
+        if model.crf is not None or not len(self.fitted.tags):
+            return model.crf  # type: ignore[return-value]
+        decoder = self._crf().to(device_of(model))
+        for weights in decoder.parameters():
+            nn.init.zeros_(weights)
+        return decoder
+
+    def _baselines(self, train: UtteranceExamples, held_out: UtteranceExamples) -> dict[str, dict[str, float]]:
+        fitted = self.fitted
+        inside = [each for each in held_out.utterances if each.intents]
+        if not inside:
+            return {}
+        gold, right = (fitted.targets(each, none=-1) for each in ([u for u in train.utterances if u.intents], inside))
+        scores = {}
+        if not fitted.several:
+            majority = MajorityClass.learn(gold, len(fitted.intents)).evaluate(right)
+            scores["majority intent"] = {"accuracy": majority["accuracy"]}
+        if fitted.linear is not None:
+            linear = fitted.linear_logits([each.text for each in inside])
+            assert linear is not None
+            shares = self._shares(linear)
+            rows = [Predicted(self._intents_of(row), [], 0.0, True) for row in shares]
+            kept = command_scores([each._replace(slots=()) for each in inside], rows, several=fitted.several)
+            scores["linear n-grams"] = {name: kept[name] for name in ("accuracy", "micro_f1") if name in kept}
+        return scores
+
+    # ---- use ---------------------------------------------------------------------------------------------------
+
+    @overload
+    def predict(self, texts: str) -> Parse: ...  # type: ignore[overload-overlap] # one str is one text
+    @overload
+    def predict(self, texts: Iterable[str]) -> list[Parse]: ...
+    def predict(self, texts: str | Iterable[str]) -> Parse | list[Parse]:
+        """Recognize intents and slots of one sentence, or of each of several.
+
+        Raises:
+            DataError: If a sentence contains no word.
+            UsageError: If the model has not been trained.
+        """
+        return self._for_each(texts, self._parsed)
+
+    def _parsed(self, texts: list[str]) -> list[Parse]:
+        utterances = [Utterance(f"text {number}", text, ()) for number, text in enumerate(texts, 1)]
+        network, tags = self._outputs(self.model, self.fitted.encode(utterances))
+        for each, row in zip(utterances, network, strict=True):
+            check_output(torch.from_numpy(row), each.where)
+        logits = self._mixed(network, texts)
+        shares, familiarity = self._shares(logits), self.fitted.refusal.familiarity(self._scope(logits))
+        marginals = self._tag_probabilities(utterances)
+        return [
+            self._parse(text, row, names, float(share), tag_shares)
+            for text, row, names, share, tag_shares in zip(texts, shares, tags, familiarity, marginals, strict=True)
+        ]
+
+    def _parse(
+        self,
+        text: str,
+        shares: NDArray[np.float32],
+        tags: list[str],
+        familiarity: float,
+        tag_shares: NDArray[np.float32] | None,
+    ) -> Parse:
+        fitted, threshold = self.fitted, 1 - self.settings.keep
+        order = np.argsort(-shares, kind="stable")
+        probabilities = {fitted.intents.name(int(place)): float(shares[place]) for place in order}
+        intents = self._intents_of(shares)
+        known = familiarity > threshold and bool(intents)
+        slots = [self._slot_value(text, span, tags, tag_shares) for span in fitted.spans(text, tags)]
+        return Parse(text, intents if known else (), slots, familiarity, known, threshold, probabilities)
+
+    def _slot_value(self, text: str, span: SlotSpan, tags: list[str], shares: NDArray[np.float32] | None) -> SlotValue:
+        offsets = self.fitted.input.vocabulary.encode_with_offsets(text).offsets
+        places = [place for place, (start, _) in enumerate(offsets) if span.start <= start < span.end]
+        least = 1.0
+        if shares is not None:
+            least = min(float(shares[place, self.fitted.tags.id(tags[place])]) for place in places)
+        return SlotValue(span.slot, text[span.start : span.end], span.start, span.end, least)
+
+    @torch.no_grad()
+    def _tag_probabilities(self, utterances: Sequence[Utterance]) -> list[NDArray[np.float32] | None]:
+        """Return the probability of each tag at each word, (words, tags) per sentence; None without slots."""
+        if not len(self.fitted.tags):
+            return [None] * len(utterances)
+        examples, device = self.fitted.encode(utterances), device_of(self.model)
+        shares: list[NDArray[np.float32] | None] = [None] * len(utterances)
+        for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
+            tokens = batch.tokens.tokens.to(device)
+            scores = self.model(tokens).tags.float()
+            crf = self.model.crf
+            rows = (scores.softmax(-1) if crf is None else crf.marginals(scores, tokens.lengths)).cpu().numpy()
+            for column, (place, length) in enumerate(zip(places, tokens.lengths.tolist(), strict=True)):
+                shares[place] = rows[:length, column]
+        return shares
+
+    def _questions(self, examples: UtteranceExamples) -> Questions:
+        answers = [
+            f"{', '.join(each.intents) or '-'} "
+            + " ".join(f"{s.slot}={each.text[s.start : s.end]}" for s in each.slots)
+            for each in examples.utterances
+        ]
+        return Questions(examples.texts, answers, examples.where)
+
+    def _output_row(self, choice: str) -> Tensor | None:
+        if choice not in self.fitted.intents:
+            raise UsageError(f"there is no intent {choice!r}{nearest(choice, self.fitted.intents)}")
+        row: Tensor = self.model.output.weight[self.fitted.intents.id(choice)]
+        return row
+
+    def trace(self, text: str, edits: Edits = ()) -> Trace:
+        """Parse one sentence and return the recorded intermediate values.
+
+        Args:
+            text: The sentence.
+            edits: Changes of gates, states, attention and tokens during the run.
+
+        Raises:
+            DataError: If the sentence contains no word.
+            UsageError: If `text` is not a single sentence, an edit does not fit, or the model has not been trained.
+        """
+        self._need_model()
+        if edits:
+            return self._edited_trace(text, edits)
+        self._one_text(text)
+        examples = self.fitted.encode([Utterance("text", text, ())])
+        tokens = examples.batch(np.array([0])).tokens.tokens.to(device_of(self.model))
+        words = self.fitted.input.positions(text)
+        attention = AttentionRecording(self.model.encoder, words)
+        with attention.watch():
+            output, arrays, notes = self._recorded(lambda: self.model(tokens))
+        if output.weights is not None:
+            arrays["readout / weight"] = output.weights[:, 0].float().cpu().numpy()
+        if output.tags is not None:
+            arrays["output / score"] = output.tags[:, 0].float().cpu().numpy()
+        with self._plain_loop():
+            parse = self._parsed([text])[0]
+        prediction = {
+            "intent": ", ".join(parse.intents) or "refused",
+            "slots": {slot.slot: slot.text for slot in parse.slots},
+            "familiarity": parse.familiarity,
+            "probabilities": parse.probabilities,
+        }
+        maps = attention.maps() | self._memory_maps(arrays, words)
+        return Trace(words, arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
+
+    def _outcomes(self, text: str) -> Outcomes:
+        """Return the distribution of the intents."""
+        shares = self._parsed([text])[0].probabilities
+        names = list(self.fitted.intents)
+        row = np.array([[shares[name] for name in names]])
+        with np.errstate(divide="ignore"):
+            return Outcomes(row, np.log(row), names.__getitem__, independent=self.fitted.several)
