@@ -161,7 +161,7 @@ def test_a_trace_and_its_edits(parser):
     assert weights.shape == (6, 1)
     assert weights.sum() == pytest.approx(1, abs=1e-5)
     fork = parser.fork("play my soul in the bedroom", ["token = 'stop' @ 1"])
-    assert np.abs(fork.runs[0].arrays["output / score"] - fork.runs[1].arrays["output / score"]).max() > 0.1
+    assert np.abs(fork.original.arrays["output / score"] - fork.edited.arrays["output / score"]).max() > 0.1
 
 
 def test_a_resumed_training_ends_in_the_same_bits(data, tmp_path):
