@@ -17,7 +17,7 @@ ROWS = [
     {"server", "tuning"},
     {"samples", "tasks"},
     {"training", "inspection", "export"},
-    {"inputs"},
+    {"inputs", "commands"},
     {"decoding"},
     {"models"},
     {"layers"},

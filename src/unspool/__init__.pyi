@@ -1,4 +1,5 @@
 from . import cells as cells
+from . import commands as commands
 from . import data as data
 from . import decoding as decoding
 from . import engine as engine
@@ -12,6 +13,7 @@ from . import tasks as tasks
 from . import training as training
 from . import tuning as tuning
 from .cells import Cell, LinearCell
+from .commands import CommandSet, command
 from .engine import explain, unroll
 from .errors import UnspoolError
 from .inspection import Trace, compare_gradients
@@ -36,6 +38,7 @@ __all__ = [
     "Assistant",
     "Cell",
     "Classifier",
+    "CommandSet",
     "LanguageModel",
     "LinearCell",
     "Reader",
@@ -46,6 +49,8 @@ __all__ = [
     "UnspoolError",
     "__version__",
     "cells",
+    "command",
+    "commands",
     "compare",
     "compare_gradients",
     "data",

@@ -7,6 +7,8 @@
     │   ├── SettingError            an unknown setting, or an invalid value
     │   └── MissingExtraError       an optional package is not installed
     ├── DataError                   the data: names `file:line`
+    ├── CommandError                a command of the user's file: names `file:line` where there is one
+    ├── SlotError                   a text is not a value of the slot
     ├── CellError                   the cell: names the cell
     │   └── ShapeError              a tensor of another shape than expected
     ├── BackendError                a backend does not support this cell or these inputs
@@ -28,6 +30,7 @@ import re
 __all__ = [
     "BackendError",
     "CellError",
+    "CommandError",
     "DataError",
     "DecodingError",
     "Interrupted",
@@ -36,6 +39,7 @@ __all__ = [
     "ModelFolderError",
     "SettingError",
     "ShapeError",
+    "SlotError",
     "TrainingError",
     "UnfinishedTrainingWarning",
     "UnspoolError",
@@ -154,6 +158,18 @@ class DataError(UnspoolError, ValueError):
     def __init__(self, message: str, where: str | None = None) -> None:
         self.where = where
         super().__init__(f"{where}: {message}" if where else message)
+
+
+class CommandError(UnspoolError, ValueError):
+    """A command is invalid; the message begins with `file:line` where there is one."""
+
+    def __init__(self, message: str, where: str | None = None) -> None:
+        self.where = where
+        super().__init__(f"{where}: {message}" if where else message)
+
+
+class SlotError(UnspoolError, ValueError):
+    """A text is not a value of a slot; the message says what was expected."""
 
 
 class CellError(UnspoolError):

@@ -1,0 +1,1 @@
+"""Parsers of English numbers, durations, clock times, dates and datetimes, from words or digits."""

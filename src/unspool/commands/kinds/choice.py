@@ -1,0 +1,176 @@
+"""Slots with a fixed set of values: `Literal`, enums and `bool`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cached_property
+from random import Random
+from typing import Any, ClassVar
+
+from unspool.commands.grammar import Node, any_of
+from unspool.commands.kinds.base import SlotKind
+from unspool.commands.tokens import Match, Token, find_matches, match_whole, tokenize
+from unspool.errors import CommandError, SlotError, printable
+from unspool.settings import nearest
+
+__all__ = ["BooleanKind", "Choice", "ChoiceKind", "make_choices"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One value of a choice, and the words that mean it."""
+
+    key: str | int | bool
+    """The value in JSON: a literal, or the name of an enum's member."""
+    forms: tuple[str, ...]
+    """Words that mean the value; `speak` takes the first."""
+    value: Any = field(default=None, compare=False)
+    """The value that the function gets; the key where the author's code is absent."""
+
+
+@dataclass(frozen=True)
+class ChoiceKind(SlotKind):
+    """`Literal` or an enum: its values, their synonyms, singular and plural, in any case."""
+
+    choices: tuple[Choice, ...]
+
+    name: ClassVar[str] = "choice"
+    example: ClassVar[str] = "light"
+
+    def __post_init__(self) -> None:
+        owners: dict[tuple[str, ...], Choice] = {}
+        for choice in self.choices:
+            for form in choice.forms:
+                words = _words_of(form)
+                if not words:
+                    raise CommandError(f"{form!r} has no letter or digit; write {choice.key!r} as people say it")
+                other = owners.setdefault(words, choice)
+                if other is not choice:
+                    raise CommandError(f"{form!r} means both {other.key!r} and {choice.key!r}; keep one of them")
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        """All words that mean a value."""
+        return tuple(form for choice in self.choices for form in choice.forms)
+
+    def parse(self, text: str, now: datetime) -> Any:
+        choice = match_whole(text, self._match) or match_whole(text.strip().removeprefix("the "), self._match)
+        if choice is None:
+            shown = printable(text if len(text) <= 60 else f"{text[:60]}…")
+            names = ", ".join(str(choice.forms[0]) for choice in self.choices[:8])
+            more = f" and {len(self.choices) - 8} others" if len(self.choices) > 8 else ""
+            raise SlotError(f"'{shown}' is not one of {names}{more}{nearest(text.lower(), self.forms)}")
+        return choice.value
+
+    def find(self, text: str, now: datetime) -> list[tuple[int, int, Any]]:
+        return [(start, end, choice.value) for start, end, choice in find_matches(text, self._match)]
+
+    def sample(self, random: Random) -> str:
+        return random.choice(random.choice(self.choices).forms)
+
+    def speak(self, value: Any) -> str:
+        return self._choice_of(value).forms[0]
+
+    def question(self, slot: str) -> str:
+        names = [choice.forms[0] for choice in self.choices]
+        if len(names) > 4:
+            return f"Which {slot.replace('_', ' ')}?"
+        return f"Which {slot.replace('_', ' ')}: {' or '.join(filter(None, (', '.join(names[:-1]), names[-1])))}?"
+
+    def to_json(self, value: Any) -> str | int | bool:
+        return self._choice_of(value).key
+
+    def grammar(self) -> Node:
+        return any_of(*self.forms)
+
+    def record(self) -> dict[str, Any]:
+        return super().record() | {"choices": [[choice.key, list(choice.forms)] for choice in self.choices]}
+
+    @cached_property
+    def _by_words(self) -> dict[tuple[str, ...], Choice]:
+        return {_words_of(form): choice for choice in self.choices for form in choice.forms}
+
+    @cached_property
+    def _by_singular(self) -> dict[tuple[str, ...], Choice | None]:
+        """Choices by their words in the singular; None where two differ only by number."""
+        choices: dict[tuple[str, ...], Choice | None] = {}
+        for words, choice in self._by_words.items():
+            key = _singular(words)
+            choices[key] = choice if choices.get(key, choice) is choice else None
+        return choices
+
+    @cached_property
+    def _longest(self) -> int:
+        return max(len(words) for words in self._by_words)
+
+    def _match(self, tokens: list[Token], start: int) -> Match[Choice] | None:
+        for length in range(min(self._longest, len(tokens) - start), 0, -1):
+            words = tuple(token.text for token in tokens[start : start + length])
+            choice = self._by_words.get(words) or self._by_singular.get(_singular(words))
+            if choice is not None:
+                return start + length, choice
+        return None
+
+    def _choice_of(self, value: Any) -> Choice:
+        for choice in self.choices:
+            if choice.value is value or (type(choice.value) is type(value) and choice.value == value):
+                return choice
+        raise SlotError(f"{value!r} is not one of {', '.join(str(choice.key) for choice in self.choices)}")
+
+
+@dataclass(frozen=True)
+class BooleanKind(ChoiceKind):
+    """`bool`: `on`, `yes`, `true` or `off`, `no`, `false`."""
+
+    choices: tuple[Choice, ...] = (
+        Choice(True, ("on", "yes", "true"), True),
+        Choice(False, ("off", "no", "false"), False),
+    )
+
+    name: ClassVar[str] = "boolean"
+
+    def question(self, slot: str) -> str:
+        return f"{slot.replace('_', ' ').capitalize()}: on or off?"
+
+
+def make_choices(
+    values: Sequence[tuple[str | int | bool, str, Any]], synonyms: Mapping[str, Sequence[str]]
+) -> tuple[Choice, ...]:
+    """Return choices with their synonyms.
+
+    Args:
+        values: Key, main word and value of each choice.
+        synonyms: More words by the key or the main word of a choice.
+
+    Raises:
+        CommandError: If a synonym is of no choice.
+    """
+    choices = []
+    used = set()
+    for key, form, value in values:
+        more = [word for name in dict.fromkeys((str(key), form)) if name in synonyms for word in synonyms[name]]
+        used |= {str(key), form}
+        choices.append(Choice(key, tuple(dict.fromkeys((form, *more))), value))
+    for name in synonyms:
+        if name not in used:
+            names = [form for _, form, _ in values]
+            raise CommandError(f"synonyms of {name!r}: the choices are {', '.join(names)}{nearest(name, names)}")
+    return tuple(choices)
+
+
+def _words_of(form: str) -> tuple[str, ...]:
+    return tuple(token.text for token in tokenize(form)) if any(letter.isalnum() for letter in form) else ()
+
+
+def _singular(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return words with the last one in the singular, by its spelling."""
+    *first, last = words
+    if len(last) > 4 and last.endswith("ies"):
+        last = f"{last[:-3]}y"
+    elif len(last) > 4 and last.endswith(("ches", "shes", "sses", "xes")):
+        last = last[:-2]
+    elif len(last) > 3 and last.endswith("s") and not last.endswith("ss"):
+        last = last[:-1]
+    return (*first, last)
