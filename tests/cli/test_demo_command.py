@@ -28,9 +28,25 @@ def few(monkeypatch, tmp_path):
     path.write_bytes(b"".join(whole[::12]))
     monkeypatch.setattr(everyday, "pairs", lambda: pairs)
     monkeypatch.setattr(everyday, "path", lambda: _Opened(path))
+    monkeypatch.setattr(demo, "_sample_commands", lambda: _COMMANDS)
     monkeypatch.setitem(demo._SETTINGS, "epochs", 1)
+    monkeypatch.setitem(demo._SETTINGS, "sentences", 20)
     monkeypatch.setitem(demo._SETTINGS, "memory.size", 4)
     return pairs
+
+
+_COMMANDS = b"""
+from datetime import timedelta
+from unspool.commands import command
+
+@command("remind me about the eggs in {length}", "set a timer for {length}")
+def set_timer(length: timedelta) -> str:
+    return f"running: {length}"
+
+@command("add {items} to the shopping list", "could you pop {items} on the shopping list")
+def add(items: list[str]) -> str:
+    return ", ".join(items)
+"""
 
 
 class _Opened:
@@ -61,14 +77,16 @@ def test_the_demo_trains_an_assistant_asks_it_and_looks_inside(shell, tmp_path, 
     assert f"{len(few)} questions about the kitchen" in done.stdout
     lines = done.stdout.splitlines()
     asked = [line.removeprefix("  > ") for line in lines if line.startswith("  > ")]
-    assert asked[-1] == "What is the capital of Mongolia?"
-    assert len(asked) == 4
+    assert asked[-1] == "Sing me a song about the capital of Mongolia"
+    assert len(asked) == 6
     task = load(tmp_path / "d" / "assistant")
-    for question in asked:
+    assert task.parser.commands.names == ("set_timer", "add")
+    for question in asked[:3]:
         reply = task.ask(question)
         place = lines.index(f"  > {question}")
         assert lines[place + 1 : place + 3] == [f"    {reply.answer}", f"    ({reply.source_line()})"]
-    assert not reply.known
+    assert lines[lines.index(f"  > {asked[3]}") + 1] == "    running: 0:15:00"
+    assert any(line.endswith("█") and line.split()[0] == "eggs" for line in lines)  # attention over the first command
     assert "memory" in lines
     assert any(line.split()[1:2] == ["trained"] for line in lines)  # the third question, word by word
     assert f"unspool chat {tmp_path / 'd' / 'assistant'}" in done.stdout
@@ -81,7 +99,7 @@ def test_the_demo_trains_an_assistant_asks_it_and_looks_inside(shell, tmp_path, 
 def test_the_demo_invites_a_person_to_talk(shell, few, monkeypatch):
     demo = importlib.import_module("unspool.cli.demo")
     talked = []
-    monkeypatch.setattr("unspool.cli.chat.converse", lambda task, folder: talked.append((task.name, folder)))
+    monkeypatch.setattr("unspool.cli.chat.converse", lambda task, folder, dialogue: talked.append((task.name, folder)))
     monkeypatch.setattr(demo, "_on_a_terminal", lambda: True)
     for said, count in (("n\n", 0), ("y\n", 1)):
         assert "Chat with the assistant?" in shell("demo", "--quiet", stdin=said).stdout
@@ -102,7 +120,7 @@ def test_demos_leave_nothing_behind_otherwise(shell, tmp_path, small, few, monke
 def test_a_demo_that_is_not_there(shell):
     assert "'agreement'" in shell.refuses("demo", "agrement", code=2)
     shown = " ".join(shell("demo", "--help").stdout.split())
-    assert "assistant train an assistant on questions and answers" in shown
+    assert "assistant train an assistant on questions, answers and commands" in shown
     assert "agreement train a bag of words" in shown
 
 

@@ -1,10 +1,10 @@
-"""`unspool chat`: chat with an assistant that was trained on questions and answers."""
+"""`unspool chat`: chat with an assistant that answers questions and carries out commands."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,8 @@ from unspool.cli.talk import common, console, example, flush, result, result_jso
 from unspool.errors import UnspoolError, UsageError
 
 if TYPE_CHECKING:
-    from unspool.tasks import Assistant, Reply
+    from unspool.tasks import Assistant, CommandParser, Reply
+    from unspool.tasks.dialogue import Dialogue
 
 __all__ = ["chat", "converse"]
 
@@ -23,6 +24,7 @@ _HELP = """\
 /write          let the generator answer your last question in its own words
 /add Q => A     add an answer and save the assistant
 /sure NUMBER    set the confidence threshold for answers, between 0 and 1
+/state          show the command under way, the last call and the nearest commands
 /bye            leave (so does ctrl-D)"""
 
 
@@ -33,42 +35,66 @@ _HELP = """\
     "--threshold", type=click.FloatRange(0, 1), help="Lowest confidence at which it answers.  [the model's own]"
 )
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each answer, with its sources.")
+@click.option(
+    "--commands",
+    metavar="FILE.py",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Python file of the commands' functions; chatting executes its code. Without it, calls are named only.",
+)
 @device_option
 @common
-def chat(model: str, file: str | None, cell: str | None, threshold: float | None, as_json: bool, device: str) -> None:
-    """Chat with an assistant: one question a line, from the terminal, a FILE or stdin (-).
+def chat(
+    model: str,
+    file: str | None,
+    cell: str | None,
+    threshold: float | None,
+    as_json: bool,
+    commands: str | None,
+    device: str,
+) -> None:
+    """Chat with an assistant: one sentence a line, from the terminal, a FILE or stdin (-).
 
-    Below its confidence threshold, the assistant says that it does not know. On a terminal, /help lists the commands.
+    Below its confidence threshold, the assistant says that it does not know. A command is carried out by the function
+    in the FILE.py that you name; a model folder never runs code. On a terminal, /help lists the commands.
     """
     task = open_model_for("chat", model, cell, device)
+    dialogue = _dialogue(task, commands, threshold)
     if file is None and sys.stdin.isatty():
-        converse(task, model, threshold=threshold)
+        converse(task, model, dialogue=dialogue)
         return
-    _answer_lines(task, file or "-", threshold, as_json=as_json)
+    _answer_lines(task, dialogue, file or "-", as_json=as_json)
 
 
-def _answer_lines(task: Assistant, file: str, threshold: float | None, *, as_json: bool) -> None:
+def _dialogue(task: Assistant | CommandParser, commands: str | None, threshold: float | None) -> Dialogue:
+    from unspool.tasks.dialogue import Dialogue
+
+    return Dialogue(task, commands, threshold=threshold)
+
+
+def _answer_lines(task: Assistant | CommandParser, dialogue: Dialogue, file: str, *, as_json: bool) -> None:
     from unspool.data import read_lines
 
     for line in read_lines(file):
-        reply = task.ask(line.text, threshold=threshold) if line.text.strip() else None
-        if as_json:
-            result_json(None if reply is None else reply.record())
+        turn = dialogue.say(line.text) if line.text.strip() else None
+        if not as_json:
+            result("" if turn is None else turn.reply)
+        elif turn is None or dialogue.parser is None:
+            result_json(None if turn is None or dialogue.reply is None else dialogue.reply.record())
         else:
-            result("" if reply is None else reply.answer)
+            result_json(turn.record())
         flush()
 
 
-def converse(task: Assistant, folder: str | None, *, threshold: float | None = None) -> None:
+def converse(task: Assistant | CommandParser, folder: str | None, *, dialogue: Dialogue | None = None) -> None:
     """Run an interactive chat on the terminal until the user leaves.
 
     Args:
-        task: The assistant.
+        task: The assistant, or a parser of commands.
         folder: Model folder in which `/add` saves the assistant; None: `/add` saves nothing.
-        threshold: Lowest confidence of an answer, between 0 and 1; None: the assistant's own.
+        dialogue: The dialogue; a new one without functions if omitted.
     """
     say(f"{task.introduction()} /help lists commands, ctrl-D ends.")
-    talk = _Talk(task, folder, threshold)
+    talk = _Talk(task, folder, dialogue or _dialogue(task, None, None))
     while True:
         try:
             typed = input("> ").strip()
@@ -85,11 +111,11 @@ def converse(task: Assistant, folder: str | None, *, threshold: float | None = N
 
 
 class _Talk:
-    """One chat on the terminal: the assistant, the last reply and the commands."""
+    """One chat on the terminal: the dialogue, and the words that begin with a slash."""
 
-    def __init__(self, task: Assistant, folder: str | None, threshold: float | None) -> None:
-        self.task, self.folder, self.threshold = task, folder, threshold
-        self.last: Reply | None = None
+    def __init__(self, task: Assistant | CommandParser, folder: str | None, dialogue: Dialogue) -> None:
+        self.task: Any = task
+        self.folder, self.dialogue = folder, dialogue
         self.commands: dict[str, Callable[[str], None]] = {
             "/help": lambda _: result(_HELP),
             "/why": self._why,
@@ -97,15 +123,17 @@ class _Talk:
             "/write": self._write,
             "/add": self._add,
             "/sure": self._sure,
+            "/state": lambda _: result("\n".join(self.dialogue.state.lines())),
         }
 
     def hear(self, typed: str) -> None:
         """Answer a question, or run a command."""
         word, _, rest = typed.partition(" ")
         if not typed.startswith("/"):
-            self.last = self.task.ask(typed, threshold=self.threshold)
-            result(self.last.answer)
-            say(f"  {self.last.source_line()}")
+            turn = self.dialogue.say(typed)
+            result(turn.reply)
+            if turn.detail:
+                say(f"  {turn.detail}")
         elif word in self.commands:
             self.commands[word](rest.strip())
         else:
@@ -114,9 +142,9 @@ class _Talk:
             say(f"there is no command {word}{nearest(word, self.commands)}; /help lists the commands")
 
     def _last_reply(self) -> Reply:
-        if self.last is None:
+        if self.dialogue.reply is None:
             raise UsageError("ask something first")
-        return self.last
+        return self.dialogue.reply
 
     def _why(self, _: str) -> None:
         for source in self._last_reply().sources:
@@ -131,6 +159,8 @@ class _Talk:
         result(self.task.write(self._last_reply().question))
 
     def _add(self, rest: str) -> None:
+        if self.dialogue.assistant is None:
+            raise UsageError("this model knows commands alone; train an assistant to add questions and answers")
         question, arrow, answer = (part.strip() for part in rest.partition("=>"))
         if not (arrow and question and answer):
             raise UsageError("expected: /add the question => the answer")
@@ -146,5 +176,5 @@ class _Talk:
             value = -1.0
         if not 0 <= value <= 1:
             raise UsageError(f"/sure {rest}: expected a number between 0 and 1")
-        self.threshold = value
+        self.dialogue.threshold = value
         say(f"answers from a confidence of {value:.0%}")

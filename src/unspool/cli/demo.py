@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,16 @@ _QUESTIONS = (
     "There is red wine on my white tablecloth, what do I do?",
     "May I add a few new pairs to an assistant that is already trained?",
 )
-_UNKNOWN = "What is the capital of Mongolia?"
+_COMMANDS = (
+    "remind me about the eggs in a quarter of an hour",
+    "could you pop oat milk and rye bread on the shopping list",
+)
+_UNKNOWN = "Sing me a song about the capital of Mongolia"
 _INTRODUCTION = """\
-An assistant trains on questions and answers that come with this package: {questions} questions about the kitchen,
-the garden, bicycles, computers and Unspool itself, each in a few wordings. The assistant learns, from random weights
-and on this machine alone, to find the stored question that has the same meaning.
+An assistant trains on what comes with this package: {questions} questions about the kitchen, the garden, bicycles,
+computers and Unspool itself, each in a few wordings, and a Python file of {commands} commands. It learns, from random
+weights and on this machine alone, to find the stored question that has the same meaning, the command that a sentence
+asks for, and the command's arguments in the sentence.
 """
 
 
@@ -42,7 +48,7 @@ _HELP = """\
 Train a small model, use it, and inspect it.
 
 \b
-assistant  train an assistant on questions and answers, then chat with it: half a minute
+assistant  train an assistant on questions, answers and commands, then chat with it: a minute or two
 agreement  train a bag of words, an Elman network and an LSTM on verb agreement, and compare them
 
 A demo needs nothing but this package.
@@ -68,19 +74,25 @@ def _show_assistant(out: Path | None) -> None:
     from unspool.tasks import Assistant
 
     with demo_folder(out) as folder:
-        data = folder / "questions.jsonl"
+        data, commands = folder / "questions.jsonl", folder / "commands.py"
         with everyday.path() as sample:
             data.write_bytes(sample.read_bytes())
-        result(_INTRODUCTION.format(questions=len(everyday.pairs())))
+        commands.write_bytes(_sample_commands())
         assistant = Assistant(**_SETTINGS)
-        assistant.fit(data, out=folder / "assistant", reporter=reporter())
+        result(_INTRODUCTION.format(questions=len(everyday.pairs()), commands=6))
+        assistant.fit([data, commands], out=folder / "assistant", reporter=reporter())
         _ask(assistant)
+        _command(assistant)
         _look_inside(assistant)
         _show_way_on(out)
         if _on_a_terminal() and click.confirm("\nChat with the assistant?", default=True):
             from unspool.cli.chat import converse
 
-            converse(assistant, None if out is None else str(folder / "assistant"))
+            converse(assistant, None if out is None else str(folder / "assistant"), dialogue=assistant.dialogue())
+
+
+def _sample_commands() -> bytes:
+    return files("unspool.samples.assistant").joinpath("commands.py").read_bytes()
 
 
 def _on_a_terminal() -> bool:
@@ -92,8 +104,18 @@ def _ask(assistant: Assistant) -> None:
     result("\nThree questions, in wordings that are not in the training data:\n")
     for question in _QUESTIONS:
         _show(assistant.ask(question))
-    result("And one on a subject that is not in the training data:\n")
-    _show(assistant.ask(_UNKNOWN))
+
+
+def _command(assistant: Assistant) -> None:
+    """Give two commands in new words, and one sentence that is neither a command nor a question of the assistant."""
+    result("Two commands in words that are in no template; the functions in commands.py carry them out:\n")
+    for text in _COMMANDS:
+        turn = assistant.act(text)
+        inside = ", ".join(f"{name}={value!r}" for name, value in turn.arguments.items())
+        result(f"  > {text}\n    {turn.reply}\n    ({turn.command}({inside}), {turn.detail})\n")
+    result("And a sentence that is neither:\n")
+    turn = assistant.act(_UNKNOWN)
+    result(f"  > {_UNKNOWN}\n    {turn.reply}\n")
 
 
 def _show(reply: Reply) -> None:
@@ -106,15 +128,23 @@ def _look_inside(assistant: Assistant) -> None:
 
     result("The weight of each word of the third question, and the nearest questions of the training data:\n")
     show(assistant.trace(_QUESTIONS[-1]), console())
+    if assistant.parser is not None:
+        result("\nWhere the network looked for the first command: attention over its words.\n")
+        trace = assistant.parser.trace(_COMMANDS[0])
+        weights = trace.arrays["readout / weight"][:, 0]
+        for word, weight in zip(trace.tokens, weights, strict=True):
+            result(f"  {word:>9}  {weight:6.1%}  {'█' * round(40 * float(weight))}".rstrip())
 
 
 def _show_way_on(out: Path | None) -> None:
     lines = ["\nNext, train on your own questions and answers, one pair a line, separated by a tab:\n"]
     lines += ["    unspool train answer my-pairs.tsv --out my-assistant", "    unspool chat my-assistant"]
+    lines += ["\nOr begin with a folder of commands and questions that you change: unspool init assistant"]
     lines += ["\nOther demos and tasks: unspool demo agreement, unspool train --help"]
     if out is not None:
         model = shlex.quote(str(out / "assistant"))
-        lines += ["\nOr use the assistant that the demo trained:\n", f"    unspool chat {model}"]
+        commands = shlex.quote(str(out / "commands.py"))
+        lines += ["\nOr use the assistant that the demo trained:\n", f"    unspool chat {model} --commands {commands}"]
         lines += [f"    unspool studio {model}"]
     lines += ["\nLook inside a network in the browser, live: unspool studio --demo"]
     result("\n".join(lines))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -68,6 +68,9 @@ def evaluate(
 
     task = open_model(model, cell, device)
     apply_decoding(task, values)
+    if "chat" in TASKS[task.name].verbs and _holds_calls(data):
+        _test_calls(task, data, most=most, as_json=as_json)
+        return
     read_once = any(map(is_stream, data))
     if not TASKS[task.name].reads_once and read_once:
         raise UsageError(
@@ -99,6 +102,35 @@ def evaluate(
 
 
 evaluate.params += decoding_options()
+
+
+def _holds_calls(data: tuple[str, ...]) -> bool:
+    from unspool.tasks.dialogue.testing import holds_calls
+
+    return all(holds_calls(file) for file in data)
+
+
+def _test_calls(task: Task[Any, Any], data: tuple[str, ...], *, most: int, as_json: bool) -> None:
+    """Write how many sentences lead to the expected calls, and those that do not."""
+    from unspool.tasks.dialogue import Dialogue
+    from unspool.tasks.dialogue.testing import read_cases, run_cases, scores_of
+
+    dialogue: Any = Dialogue(cast(Any, task))
+    if dialogue.commands is None:
+        raise UsageError("this model learned no commands, so it can't be tested on calls")
+    results = run_cases(dialogue, [case for file in data for case in read_cases(file, dialogue.commands)])
+    scores = {name: round(value, 4) for name, value in scores_of(results).items()}
+    wrong = [each for each in results if not each.right]
+    if as_json:
+        result_json({**scores, "sentences": len(results), "wrong": [each.record() for each in wrong]})
+        return
+    result(score_table({", ".join(data): scores}))
+    for each in wrong[:most]:
+        inside = ", ".join(f"{name}={value!r}" for name, value in each.arguments.items())
+        understood = f"{each.call}({inside})" if each.call else "no call"
+        result(f"{each.case.where}: {each.case.text!r}: {understood}; expected {each.case.call or 'no call'}")
+    if len(wrong) > most:
+        say(f"and {counted(len(wrong) - most, 'more sentences')}; --most N lists more")
 
 
 def _compare(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, cast, overload
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, cast, overload
 
 import numpy as np
 import torch
 from torch import nn
 
+from unspool.cells import Cell
+from unspool.commands import CommandSet
 from unspool.data import (
     DataSource,
     Interleaved,
@@ -30,6 +33,7 @@ from unspool.inspection import Trace
 from unspool.inspection.edits import Edits
 from unspool.models import AssistantModel, Retriever
 from unspool.settings import Settings, describe
+from unspool.tasks.answer import acting
 from unspool.tasks.answer.data import Questions, note_of_shared, open_data, whole
 from unspool.tasks.answer.fitted import LONGEST_QUESTION, FittedAssistant
 from unspool.tasks.answer.matching import (
@@ -44,6 +48,7 @@ from unspool.tasks.answer.matching import (
     make_probes,
     targets,
 )
+from unspool.tasks.answer.reply import Reply, Source
 from unspool.tasks.answer.settings import AssistantSettings
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.editing import Parts
@@ -51,65 +56,20 @@ from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_wri
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.pair_editing import parts_of_pair
 from unspool.tasks.parts.pair_trace import trace_of_pair
-from unspool.tasks.parts.representation import brief
 from unspool.tasks.running.splits import Splits
-from unspool.tasks.task import Paths, Task
+from unspool.tasks.task import DataLike, Paths, Task
 from unspool.tasks.trainable import batched_tokens, device_of
-from unspool.training import BatchSource
+from unspool.training import BatchSource, Reporter
+from unspool.training.callbacks import Callback
 
 if TYPE_CHECKING:
     from unspool.tasks.answer.keywords import AssistantKeywords
+    from unspool.tasks.command.parser import CommandParser
+    from unspool.tasks.dialogue import Dialogue, Turn
 
-__all__ = ["Assistant", "Reply", "Source"]
+__all__ = ["Assistant", "Reply"]
 
 _SHOWN = 5  # sources per reply
-
-
-class Source(NamedTuple):
-    """A candidate pair for an answer."""
-
-    question: str
-    answer: str
-    share: float
-    """Probability of this pair among all pairs and "no pair", between 0 and 1."""
-
-
-class Reply(NamedTuple):
-    """Answer of an assistant to one question."""
-
-    question: str
-    answer: str
-    """An answer from the pairs, or the text of `unknown`."""
-    confidence: float
-    """Probability that the question matches the first source, against no match, between 0 and 1."""
-    known: bool
-    """Whether the confidence reaches the threshold."""
-    threshold: float
-    """Minimum confidence for an answer, between 0 and 1."""
-    answers: list[str]
-    """All answers of the first source."""
-    sources: list[Source]
-    """Most probable pairs, best first; also below the threshold."""
-
-    def __repr__(self) -> str:
-        sure = f"{self.confidence:.0%} sure" + ("" if self.known else f", below {self.threshold:.0%}")
-        return f"<Reply {brief(self.answer)} ({sure}) to {brief(self.question)}>"
-
-    def line(self) -> str:
-        """Return the answer."""
-        return self.answer
-
-    def record(self) -> dict[str, Any]:
-        """Return all fields."""
-        return {**self._asdict(), "sources": [source._asdict() for source in self.sources]}
-
-    def source_line(self) -> str:
-        """Format confidence and source in one line."""
-        nearest, *others = self.sources
-        if self.known:
-            alike = "".join(f"; as likely: {each.question}" for each in others if each.share == nearest.share)
-            return f"{self.confidence:.0%} sure, from: {nearest.question}{alike}"
-        return f"{self.confidence:.0%} sure, below {self.threshold:.0%}; the nearest it knows: {nearest.question}"
 
 
 class Assistant(Task[Questions, FittedAssistant]):
@@ -134,6 +94,10 @@ class Assistant(Task[Questions, FittedAssistant]):
     def __init__(self, settings: AssistantSettings | None = None, **values: Unpack[AssistantKeywords]) -> None:
         super().__init__(settings, **values)
         self._matcher: Matcher | None = None
+        self._given: CommandSet | None = None
+        self._dialogue: Dialogue | None = None
+        self.parser: CommandParser | None = None
+        """Parser of the assistant's commands; None without commands."""
 
     @property
     def questions(self) -> list[Question]:
@@ -200,6 +164,66 @@ class Assistant(Task[Questions, FittedAssistant]):
             return []
         verb = "have" if len(changed) > 1 else "has"
         return [f"{', '.join(changed)} {verb} no effect without a generator; train one with {option('generator')}"]
+
+    def fit(
+        self,
+        train: DataLike,
+        labels: Iterable[Any] | None = None,
+        *,
+        commands: str | os.PathLike[str] | CommandSet | None = None,
+        valid: DataLike | None = None,
+        test: DataLike | None = None,
+        out: str | Path | None = None,
+        resume: bool = False,
+        overwrite: bool = False,
+        baselines: bool = True,
+        reporter: Reporter | None = None,
+        callbacks: Sequence[Callback] = (),
+        allow: Collection[str] = (),
+    ) -> Self:
+        """Train on questions and answers, and on commands if there are any; see `Task.fit`.
+
+        Args:
+            train: Questions and answers. Python files of commands may stand among the paths; their code runs.
+            labels: See `Task.fit`.
+            commands: A Python file of commands, whose code runs, or a `CommandSet`.
+            valid: See `Task.fit`.
+            test: See `Task.fit`.
+            out: Model folder to write; the parser of the commands is in its folder `commands`.
+            resume: See `Task.fit`. The commands come from the folder, and no code runs.
+            overwrite: See `Task.fit`.
+            baselines: See `Task.fit`.
+            reporter: See `Task.fit`.
+            callbacks: See `Task.fit`.
+            allow: See `Task.fit`.
+
+        Raises:
+            CommandError: If the file of commands fails.
+            DataError: If there are no questions and answers, or the data can't be used.
+        """
+        train, self._given = acting.split_commands(train, commands)
+        parts: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "reporter": reporter}
+        rest: dict[str, Any] = {"valid": valid, "test": test, "callbacks": callbacks, "allow": allow}
+        super().fit(train, labels, out=out, baselines=baselines, **parts, **rest)
+        self._dialogue, self.parser = None, acting.train_parser(self, out, **parts)
+        return self
+
+    def _learn(self, examples: Questions) -> None:
+        super()._learn(examples)
+        self.fitted.commands = self._given
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder, and the parser of the commands into its folder `commands`; see `Task.save`."""
+        super().save(folder)
+        if self.parser is not None:
+            self.parser.save(Path(folder) / acting.FOLDER)
+
+    @classmethod
+    def load(cls, folder: str | Path, *, cell: str | type[Cell[Any]] | None = None) -> Self:
+        """Load an assistant with the parser of its commands, but without their functions; see `Task.load`."""
+        assistant = super().load(folder, cell=cell)
+        assistant.parser = acting.load_parser(assistant, Path(folder))
+        return assistant
 
     # ---- vocabulary, network, batches --------------------------------------------------------------------------
 
@@ -410,6 +434,33 @@ class Assistant(Task[Questions, FittedAssistant]):
             scores[places] = totals.cpu().numpy() / (pairs.target.lengths[places] + 1)
         return answers[int(np.argmax(scores))]
 
+    def dialogue(self, commands: str | os.PathLike[str] | CommandSet | None = None, **options: Any) -> Dialogue:
+        """Return a new dialogue with the assistant.
+
+        Args:
+            commands: The functions: a Python file, whose code runs, or a `CommandSet`. Those of `fit` if omitted;
+                None: commands are named, not called.
+            options: See `Dialogue`: threshold, clock.
+
+        Raises:
+            CommandError: If the commands do not fit those that the assistant learned.
+        """
+        from unspool.tasks.dialogue import Dialogue
+
+        self._need_model()
+        return Dialogue(self, self._given if commands is None else commands, **options)
+
+    def act(self, text: str) -> Turn:
+        """Reply to one sentence of a dialogue: answer a question, or carry out a command.
+
+        The dialogue goes on from call to call: a command may ask for a value, or for confirmation.
+
+        Raises:
+            UsageError: If the assistant has not been trained.
+        """
+        self._dialogue = self._dialogue or self.dialogue()
+        return self._dialogue.say(text)
+
     def write(self, question: str) -> str:
         """Generate a new answer; its content may appear in no pair.
 
@@ -511,6 +562,7 @@ class Assistant(Task[Questions, FittedAssistant]):
         return (
             f"{count['questions']:,} questions in {count['wordings']:,} wordings; "
             f"answers from a confidence of {self._least(None):.0%}."
+            + ("" if self.parser is None else f" {self.parser.introduction()}")
         )
 
     def trace(self, text: str, edits: Edits = ()) -> Trace:

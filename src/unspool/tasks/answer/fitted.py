@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
 
+from unspool.commands import CommandSet
 from unspool.data import (
     LONGEST_TEXT,
     UNKNOWN,
@@ -36,6 +37,7 @@ from unspool.tasks.answer.matching import (
 )
 from unspool.tasks.answer.settings import AssistantSettings, MemorySettings
 from unspool.tasks.contracts import Fitted
+from unspool.tasks.parts.stored_commands import load_commands, save_commands
 from unspool.writing import replace_file
 
 __all__ = ["LONGEST_QUESTION", "Addition", "FittedAssistant", "Lesson"]
@@ -78,6 +80,8 @@ class FittedAssistant(Fitted):
     """Calibration of the confidence, with the threshold; None until training ends."""
     additions: list[Addition] = field(default_factory=list)
     """Additions from after an earlier training, stored while a resumed training runs."""
+    commands: CommandSet | None = None
+    """The commands of the assistant, without functions if it was loaded; None if it has none."""
 
     @classmethod
     def learn(cls, examples: Sequence[Question], settings: AssistantSettings) -> Self:
@@ -134,7 +138,8 @@ class FittedAssistant(Fitted):
         """Remove additions from after training, and held-out wordings; `completed` restores both."""
         additions = _additions(whole(train, held_out), self.questions)
         ngrams = _ngrams(train, self.memory)
-        return type(self)(list(train), ngrams, self.vocabulary, self.memory, self.seed, additions=additions)
+        kept: dict[str, Any] = {"additions": additions, "commands": self.commands}
+        return type(self)(list(train), ngrams, self.vocabulary, self.memory, self.seed, **kept)
 
     def completed(self, train: Questions, held_out: Questions | None) -> list[Question]:
         """Return the questions with their held-out wordings and later additions."""
@@ -146,7 +151,8 @@ class FittedAssistant(Fitted):
         fresh = [in_wordings(each, [i for i, one in enumerate(each.wordings) if one not in old]) for each in questions]
         fresh = [each for each in fresh if each.wordings]
         ngrams = self.ngrams.extended([each.wordings for each in fresh], [each.answers for each in fresh])
-        return type(self)(questions, ngrams, self.vocabulary, self.memory, self.seed, self.calibration)
+        kept: dict[str, Any] = {"calibration": self.calibration, "commands": self.commands}
+        return type(self)(questions, ngrams, self.vocabulary, self.memory, self.seed, **kept)
 
     def save(self, folder: Path) -> None:
         """See `Fitted.save`."""
@@ -157,6 +163,8 @@ class FittedAssistant(Fitted):
         self.ngrams.save(folder)
         if self.calibration is not None:
             self.calibration.save(folder)
+        if self.commands is not None:
+            save_commands(self.commands, folder)
 
     @classmethod
     def load(cls, folder: Path, settings: AssistantSettings) -> Self:
@@ -169,7 +177,8 @@ class FittedAssistant(Fitted):
         vocabulary = Vocabulary.load(folder) if settings.generator else None
         calibration = Calibration.load(folder) if os.path.lexists(folder / "matching.json") else None
         ngrams = NgramVocabulary.load(folder)
-        return cls(questions, ngrams, vocabulary, settings.memory, settings.training.seed, calibration)
+        kept: dict[str, Any] = {"calibration": calibration, "commands": load_commands(folder)}
+        return cls(questions, ngrams, vocabulary, settings.memory, settings.training.seed, **kept)
 
 
 class _Stored(msgspec.Struct):

@@ -82,3 +82,4 @@ class AssistantKeywords(TrainingKeywords, total=False):
     keep: float
     threshold: float | None
     unknown: str
+    sentences: int

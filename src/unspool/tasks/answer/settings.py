@@ -78,6 +78,8 @@ class AssistantSettings(Settings):
     `keep`."""
     unknown: str = "I don't know."
     """Reply below the confidence threshold."""
+    sentences: PositiveInt = 400
+    """Maximum number of training sentences made from the templates of each command, with a file of commands."""
 
 
 ENTRY = TaskEntry(

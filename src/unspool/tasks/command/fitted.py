@@ -12,8 +12,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from unspool.commands import CommandSet
 from unspool.data import IGNORED, Examples, Labelled, Labels, Sequences, SlotSpan, Utterance
-from unspool.errors import DataError, SettingError
+from unspool.errors import DataError, ModelFolderError, SettingError
 from unspool.inputs.text.fitted import FittedText
 from unspool.reading import read_json
 from unspool.tasks.command.data import UtteranceExamples
@@ -23,6 +24,7 @@ from unspool.tasks.contracts import Fitted
 from unspool.tasks.parts.calibration import UNCALIBRATED, Calibration, load_calibration, save_calibration
 from unspool.tasks.parts.ngram_classifier import NgramClassifier
 from unspool.tasks.parts.spans import Span, bioes_labels, read_spans, write_tags
+from unspool.tasks.parts.stored_commands import load_commands, save_commands
 from unspool.writing import replace_file
 
 __all__ = ["EncodedUtterances", "FittedCommands"]
@@ -74,6 +76,8 @@ class FittedCommands(Fitted):
     refusal: Refusal = NEVER
     linear: NgramClassifier | None = None
     """Linear model over n-grams whose logits are added to those of the network."""
+    commands: CommandSet | None = None
+    """The commands that the sentences were made from; their slots have types. None for labelled data alone."""
 
     @classmethod
     def learn(cls, examples: UtteranceExamples, settings: CommandSettings) -> Self:
@@ -95,7 +99,7 @@ class FittedCommands(Fitted):
         slots = sorted({span.slot for each in utterances for span in each.slots})
         fitted = FittedText.learn(examples.texts, (), settings)
         tags = Labels(bioes_labels(slots) if slots else ())
-        learned = cls(fitted, intents, tags, several, has_none)
+        learned = cls(fitted, intents, tags, several, has_none, commands=examples.commands)
         if settings.ngrams:
             words: Any = fitted.features(examples.texts)
             learned.linear = NgramClassifier.learn(
@@ -212,6 +216,8 @@ class FittedCommands(Fitted):
         self.refusal.save(folder)
         if self.linear is not None:
             self.linear.save(folder)
+        if self.commands is not None:
+            save_commands(self.commands, folder)
 
     @classmethod
     def load(cls, folder: Path, settings: CommandSettings) -> Self:
@@ -228,4 +234,13 @@ class FittedCommands(Fitted):
             load_calibration(folder),
             Refusal.load(folder),
             linear,
+            _commands_of(folder, intents),
         )
+
+
+def _commands_of(folder: Path, intents: Labels) -> CommandSet | None:
+    """Read the commands of a model folder; None if the model learned from labelled data alone."""
+    commands = load_commands(folder)
+    if commands is not None and (strange := [name for name in commands.names if name not in intents]):
+        raise ModelFolderError(f"{folder} is damaged: the command {strange[0]!r} is no intent of the model")
+    return commands

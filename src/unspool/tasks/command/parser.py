@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unspool.data import Bucketed, DataSource, Labelled, SlotSpan, Utterance, evaluation_batches
+from unspool.commands import CommandSet
+from unspool.data import Bucketed, DataSource, Labelled, Utterance, evaluation_batches
 from unspool.errors import UsageError
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
@@ -19,87 +21,28 @@ from unspool.inspection.fork import Outcomes
 from unspool.layers import LinearChainCRF, Readout, initialize
 from unspool.models import IntentSlotModel
 from unspool.settings import Settings, nearest
-from unspool.tasks.command.data import UtteranceExamples, open_data
+from unspool.tasks.command.data import CommandsInMemory, UtteranceExamples, commands_of, open_data
 from unspool.tasks.command.fitted import EncodedUtterances, FittedCommands
+from unspool.tasks.command.parse import Parse, SlotValue
 from unspool.tasks.command.plan import RULES
 from unspool.tasks.command.refusal import Refusal, scope_scores
+from unspool.tasks.command.resolution import resolve
 from unspool.tasks.command.scores import Predicted, command_scores
 from unspool.tasks.command.settings import CommandSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
-from unspool.tasks.parts.calibration import FEWEST, Calibration, fit_calibration, mean_nats
+from unspool.tasks.parts.calibration import FEWEST, UNCALIBRATED, Calibration, fit_calibration, mean_nats
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
-from unspool.tasks.parts.representation import brief
 from unspool.tasks.parts.spans import bioes_constraints
 from unspool.tasks.running.splits import Splits
-from unspool.tasks.task import Task
+from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
 
 if TYPE_CHECKING:
     from unspool.tasks.command.keywords import CommandParserKeywords
 
-__all__ = ["CommandParser", "Parse", "SlotValue"]
-
-_NEAREST = 2  # intents that a refusal names
-
-
-class SlotValue(NamedTuple):
-    """A slot of a sentence."""
-
-    slot: str
-    """Name of the slot."""
-    text: str
-    """The value as written."""
-    start: int
-    """Offset of the first character in the sentence."""
-    end: int
-    """Offset after the last character."""
-    probability: float
-    """Lowest probability of the tags of its words, between 0 and 1."""
-
-
-class Parse(NamedTuple):
-    """What a command parser recognizes in one sentence."""
-
-    text: str
-    intents: tuple[str, ...]
-    """The most probable intent; with several per sentence, any number of them. Empty if refused."""
-    slots: list[SlotValue]
-    """Slots in the order of the sentence."""
-    familiarity: float
-    """Share of held-out commands that fit the training data worse or equally well, between 0 and 1 (a conformal
-    p-value)."""
-    known: bool
-    """Whether the familiarity exceeds the threshold, and the sentence has an intent."""
-    threshold: float
-    """Share of held-out commands that are refused, between 0 and 1."""
-    probabilities: dict[str, float]
-    """Probability of each intent, between 0 and 1, most probable first."""
-
-    @property
-    def intent(self) -> str | None:
-        """The most probable intent; None if the sentence is refused."""
-        return self.intents[0] if self.intents else None
-
-    @property
-    def nearest(self) -> tuple[str, ...]:
-        """The two most probable intents, also of a refused sentence."""
-        return tuple(self.probabilities)[:_NEAREST]
-
-    def __repr__(self) -> str:
-        slots = ", ".join(f"{slot.slot}={slot.text!r}" for slot in self.slots)
-        name = ", ".join(self.intents) or f"refused, nearest {self.nearest[0]}"
-        return f"<Parse {name}({slots}): {brief(self.text)}>"
-
-    def line(self) -> str:
-        """Format intents, slots, familiarity and text, separated by tabs."""
-        slots = " ".join(f"{slot.slot}={slot.text!r}" for slot in self.slots)
-        return f"{','.join(self.intents) or '-'}\t{slots}\t{self.familiarity:.3f}\t{self.text}"
-
-    def record(self) -> dict[str, Any]:
-        """Return all fields; each slot is a dictionary."""
-        return {**self._asdict(), "intents": list(self.intents), "slots": [slot._asdict() for slot in self.slots]}
+__all__ = ["CommandParser", "Parse"]
 
 
 class CommandParser(Task[UtteranceExamples, FittedCommands]):
@@ -143,10 +86,28 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         return data.text or "text", data.intent or "intent"
 
     def _read(self, source: DataSource) -> UtteranceExamples:
-        reader = open_data(self.settings, source, self._read_as)
-        examples = UtteranceExamples(list(reader))
+        commands = commands_of(source)
+        reader = open_data(self.settings, source, self._read_as, commands=commands)
+        examples = UtteranceExamples(list(reader), commands)
         self._remember(reader)
         return examples
+
+    def _data_source(self, data: DataLike, labels: Iterable[Any] | None = None, *, part: str = "") -> DataSource:
+        """Return commands as a data source; see `Task._data_source`."""
+        if isinstance(data, CommandSet):
+            return CommandsInMemory.of(data)
+        if isinstance(data, list | tuple) and data and all(hasattr(each, "__command__") for each in data):
+            return CommandsInMemory.of(CommandSet.of(data))
+        return super()._data_source(data, labels, part=part)
+
+    @property
+    def commands(self) -> CommandSet | None:
+        """The commands that the model was trained on; None for a model of labelled data.
+
+        Raises:
+            UsageError: If the model has not been trained.
+        """
+        return self.fitted.commands
 
     # ---- network, batches --------------------------------------------------------------------------------------
 
@@ -212,21 +173,21 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
     def _calibrate(self, held_out: UtteranceExamples | None) -> list[str]:
         """Weigh the network and the linear model by held-out commands; set the scores for refusals."""
         fitted = self.fitted
-        inside = [each for each in held_out.utterances if each.intents] if held_out is not None else []
-        everything = held_out.utterances if held_out is not None else []
-        if len(inside) < FEWEST:
-            if fitted.linear is not None:
-                fitted.calibration = Calibration(temperature=2.0, linear=0.5)
+        everything = [] if held_out is None else held_out.utterances
+        inside = [each for each in everything if each.intents]
+        if len(inside) < FEWEST or fitted.commands is not None:
+            # Held-out sentences from the same templates are easier than what people say: they measure nothing.
+            fitted.calibration = Calibration(temperature=2.0, linear=0.5) if fitted.linear is not None else UNCALIBRATED
         else:
             network, _ = self._outputs(self.model, fitted.encode(everything, unknown="drop"))
             linear = fitted.linear_logits([each.text for each in everything])
-            none = len(fitted.intents) if fitted.has_none else -1
-            targets = fitted.targets(everything, none=none)
+            targets = fitted.targets(everything, none=len(fitted.intents) if fitted.has_none else -1)
             mask = np.ones(len(targets), np.bool_) if fitted.several else targets >= 0
             fitted.calibration = fit_calibration(network[mask], None if linear is None else linear[mask], targets[mask])
-        if not inside:
+        if not inside or fitted.commands is not None:
             return []
-        fitted.refusal = Refusal.of(self._scope(self._predicted_logits(self.model, inside)))
+        network, _ = self._outputs(self.model, fitted.encode(inside, unknown="drop"))
+        fitted.refusal = Refusal.of(self._scope(self._mixed(network, [each.text for each in inside])))
         calibration = fitted.calibration
         mixed = "" if fitted.linear is None else f", linear n-grams times {calibration.linear:.3g}"
         return [
@@ -239,7 +200,7 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
     ) -> list[Predicted]:
         """Return intents and slots of sentences, with their scope scores."""
         fitted, scope = self.fitted, self._scope(logits)
-        known = fitted.refusal.familiarity(scope) > 1 - self.settings.keep
+        known = self._familiarity(scope) > self._threshold
         return [
             Predicted(self._intents_of(row), fitted.spans(each.text, names), float(score), bool(accepted))
             for each, row, names, score, accepted in zip(
@@ -247,16 +208,24 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
             )
         ]
 
-    def _predicted_logits(self, model: nn.Module, utterances: Sequence[Utterance]) -> NDArray[np.float32]:
-        network, _ = self._outputs(model, self.fitted.encode(utterances, unknown="drop"))
-        return self._mixed(network, [each.text for each in utterances])
-
     def _mixed(self, network: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
         """Add the calibrated logits of the network and of the linear model."""
         calibration = self.fitted.calibration
         linear = self.fitted.linear_logits(texts) if calibration.linear else None
         logits = network * np.float32(calibration.network)
         return logits if linear is None else logits + np.float32(calibration.linear) * linear
+
+    @property
+    def _threshold(self) -> float:
+        """Familiarity at which a sentence is refused."""
+        return 1 - self.settings.keep if self.fitted.refusal.scores else 0.5
+
+    def _familiarity(self, scope: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the familiarity of sentences; see `Parse.familiarity`."""
+        fitted = self.fitted
+        if fitted.refusal.scores or not fitted.has_none:
+            return fitted.refusal.familiarity(scope)
+        return 1 / (1 + np.exp(-np.clip(scope, -500, 500)))
 
     def _scope(self, logits: NDArray[np.float32]) -> NDArray[np.float64]:
         return scope_scores(logits, len(self.fitted.intents), several=self.fitted.several)
@@ -330,7 +299,7 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
     @overload
     def predict(self, texts: Iterable[str]) -> list[Parse]: ...
     def predict(self, texts: str | Iterable[str]) -> Parse | list[Parse]:
-        """Recognize intents and slots of one sentence, or of each of several.
+        """Recognize intents and slots of one sentence, or of each of several. Relative times count from the present.
 
         Raises:
             DataError: If a sentence contains no word.
@@ -338,58 +307,57 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         """
         return self._for_each(texts, self._parsed)
 
-    def _parsed(self, texts: list[str]) -> list[Parse]:
+    def parse(self, text: str, *, now: datetime | None = None) -> Parse:
+        """Recognize intents and slots of one sentence.
+
+        Args:
+            text: The sentence.
+            now: The moment that relative times count from; the present if omitted.
+
+        Raises:
+            DataError: If the sentence contains no word.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        self._one_text(text, "parse")
+        return self._parsed([text], now)[0]
+
+    def _parsed(self, texts: list[str], now: datetime | None = None) -> list[Parse]:
         utterances = [Utterance(f"text {number}", text, ()) for number, text in enumerate(texts, 1)]
         network, tags = self._outputs(self.model, self.fitted.encode(utterances))
         for each, row in zip(utterances, network, strict=True):
             check_output(torch.from_numpy(row), each.where)
         logits = self._mixed(network, texts)
-        shares, familiarity = self._shares(logits), self.fitted.refusal.familiarity(self._scope(logits))
-        marginals = self._tag_probabilities(utterances)
+        shares, familiarity = self._shares(logits), self._familiarity(self._scope(logits))
+        moment = now or datetime.now()
         return [
-            self._parse(text, row, names, float(share), tag_shares)
-            for text, row, names, share, tag_shares in zip(texts, shares, tags, familiarity, marginals, strict=True)
+            self._parse(text, row, names, float(share), moment)
+            for text, row, names, share in zip(texts, shares, tags, familiarity, strict=True)
         ]
 
     def _parse(
-        self,
-        text: str,
-        shares: NDArray[np.float32],
-        tags: list[str],
-        familiarity: float,
-        tag_shares: NDArray[np.float32] | None,
+        self, text: str, shares: NDArray[np.float32], tags: list[str], familiarity: float, now: datetime
     ) -> Parse:
-        fitted, threshold = self.fitted, 1 - self.settings.keep
+        fitted, threshold = self.fitted, self._threshold
         order = np.argsort(-shares, kind="stable")
         probabilities = {fitted.intents.name(int(place)): float(shares[place]) for place in order}
         intents = self._intents_of(shares)
         known = familiarity > threshold and bool(intents)
-        slots = [self._slot_value(text, span, tags, tag_shares) for span in fitted.spans(text, tags)]
-        return Parse(text, intents if known else (), slots, familiarity, known, threshold, probabilities)
+        spans, command = fitted.spans(text, tags), None
+        slots = [SlotValue(span.slot, text[span.start : span.end], span.start, span.end) for span in spans]
+        if known and fitted.commands is not None and intents[0] in fitted.commands:
+            command = fitted.commands[intents[0]]
+            arguments = resolve(command, text, spans, now)
+            slots = [SlotValue(name, each.text, each.start, each.end, each.value) for name, each in arguments.items()]
+            slots.sort(key=lambda slot: slot.start)
+        return Parse(text, intents if known else (), slots, familiarity, known, threshold, probabilities, command)
 
-    def _slot_value(self, text: str, span: SlotSpan, tags: list[str], shares: NDArray[np.float32] | None) -> SlotValue:
-        offsets = self.fitted.input.vocabulary.encode_with_offsets(text).offsets
-        places = [place for place, (start, _) in enumerate(offsets) if span.start <= start < span.end]
-        least = 1.0
-        if shares is not None:
-            least = min(float(shares[place, self.fitted.tags.id(tags[place])]) for place in places)
-        return SlotValue(span.slot, text[span.start : span.end], span.start, span.end, least)
-
-    @torch.no_grad()
-    def _tag_probabilities(self, utterances: Sequence[Utterance]) -> list[NDArray[np.float32] | None]:
-        """Return the probability of each tag at each word, (words, tags) per sentence; None without slots."""
-        if not len(self.fitted.tags):
-            return [None] * len(utterances)
-        examples, device = self.fitted.encode(utterances), device_of(self.model)
-        shares: list[NDArray[np.float32] | None] = [None] * len(utterances)
-        for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
-            tokens = batch.tokens.tokens.to(device)
-            scores = self.model(tokens).tags.float()
-            crf = self.model.crf
-            rows = (scores.softmax(-1) if crf is None else crf.marginals(scores, tokens.lengths)).cpu().numpy()
-            for column, (place, length) in enumerate(zip(places, tokens.lengths.tolist(), strict=True)):
-                shares[place] = rows[:length, column]
-        return shares
+    def introduction(self) -> str:
+        """Return the commands, or the number of intents, in one sentence."""
+        self._need_model()
+        if self.fitted.commands is None:
+            return f"{len(self.fitted.intents):,} intents, {len(self.fitted.slots):,} slots."
+        return f"Commands: {', '.join(self.fitted.commands.names)}."
 
     def _questions(self, examples: UtteranceExamples) -> Questions:
         answers = [

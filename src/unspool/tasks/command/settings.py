@@ -91,5 +91,6 @@ ENTRY = TaskEntry(
     networks=TRANSFORMER,
     networks_help="transformer",
     with_cell={"network.network": "recurrent"},
+    verbs=("chat",),
     compared={"ngrams": False},
 )
