@@ -157,6 +157,11 @@ def number_words(value: float | Fraction) -> str:
         return f"minus {number_words(-value)}"
     if value == int(value):
         return _integer_words(int(value))
+    thirds = round(3 * value)
+    if abs(value - Fraction(thirds, 3)) < 1e-9:
+        whole, rest = divmod(thirds, 3)
+        part = "a third" if rest == 1 else "two thirds"
+        return f"{_integer_words(whole)} and {part}" if whole else part
     decimals = format(Decimal(repr(float(value))), "f").partition(".")[2]
     digits = " ".join(_SMALL[int(digit)] for digit in decimals)
     return f"{_integer_words(int(value))} point {digits}"
@@ -193,7 +198,9 @@ def _match_positive(tokens: list[Token], start: int) -> Match[Number] | None:
     if match is None:
         return None
     end, number = match
-    while word_at(tokens, end) in _GROUPS and number.value < 10**9:
+    in_words = number.whole and not word_at(tokens, start).isdigit()
+    groups = ("dozen",) if in_words else _GROUPS
+    while word_at(tokens, end) in groups and number.value < 10**9:
         number = Number(number.value * _GROUPS[tokens[end].text], whole=True)
         end += 1
     number = number._replace(whole=number.whole and number.value.denominator == 1)

@@ -97,6 +97,8 @@ def _match_sure(tokens: list[Token], start: int) -> Match[Number] | None:
     if start and tokens[start].glued and (before in (":", "/", "-", ".") or before.isalnum()):
         return None
     is_glued = end < len(tokens) and tokens[end].glued
+    if is_glued and after == "." and word_at(tokens, end + 1).isdigit():
+        return None
     if is_glued and (after in (":", "/", "-") or (after.isalnum() and after not in ("x", "k"))):
         goes_on = end + 1 < len(tokens) and tokens[end + 1].glued
         if after.isalnum() or goes_on:
