@@ -49,6 +49,9 @@ class IntegerKind(SlotKind):
             raise SlotError(f"{value!r} is not an int")
         return value
 
+    def from_json(self, value: Any) -> int:
+        return self.to_json(value)
+
     def grammar(self) -> Node:
         return spoken.INTEGER
 
@@ -82,6 +85,9 @@ class NumberKind(SlotKind):
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise SlotError(f"{value!r} is not a finite number")
         return value
+
+    def from_json(self, value: Any) -> float:
+        return self.to_json(value)
 
     def grammar(self) -> Node:
         return spoken.NUMBER
