@@ -28,6 +28,8 @@ LIGHT = [
     "unspool.cells",
     "unspool.cells.names",
     "unspool.cli",
+    "unspool.commands",
+    "unspool.commands.command_set",
     "unspool.data",
     "unspool.decoding",
     "unspool.tasks",

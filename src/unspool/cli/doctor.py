@@ -29,6 +29,7 @@ _CORE = (
     "lazy-loader",
 )
 _EXTRAS = {  # module, package, purpose
+    "dates": ("dateparser", "dateparser", "reads dates and times in other languages than English"),
     "parquet": ("pyarrow", "pyarrow", "reads .parquet files"),
     "yaml": ("yaml", "PyYAML", "reads questions and answers in YAML"),
     "tensorboard": ("tensorboardX", "tensorboardX", "writes the training log for TensorBoard"),

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 from unspool.commands.definition import Command, command_of
-from unspool.commands.expansion import expand_commands
-from unspool.commands.grammar import Grammar, Node, Optional, Sequence, any_of, phrase, sequence, spoken_words
+from unspool.commands.expansion import expand_commands, marked_example
+from unspool.commands.grammar import Grammar, Node, Optional, Sequence, any_of, sequence, spoken_words
 from unspool.commands.kinds.base import SlotKind
 from unspool.commands.kinds.choice import ChoiceKind
 from unspool.commands.kinds.lists import ListKind
-from unspool.commands.template import Place
+from unspool.commands.template import Place, Template, Text
 from unspool.data.utterances import Utterance
-from unspool.errors import CommandError
+from unspool.errors import CommandError, ModelFolderError
 from unspool.settings import nearest
 
 __all__ = ["CommandSet"]
 
-_SKELETONS = 2000  # sentences of a template that are compared with those of other commands
+_SKELETONS = 100_000  # most sentences that are compared
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ class CommandSet:
 
         Raises:
             CommandError: If the file is missing, fails, or has no commands; the message names `file:line`.
+            MissingExtraError: If a language needs a package that is not installed.
         """
         from unspool.commands.loading import load_functions
 
@@ -82,7 +83,10 @@ class CommandSet:
         """
         from unspool.commands.records import commands_from_record
 
-        return cls(commands_from_record(record))
+        try:
+            return cls(commands_from_record(record))
+        except CommandError as error:
+            raise ModelFolderError(f"the commands of the model are damaged: {error.message}") from None
 
     def record(self) -> dict[str, Any]:
         """Return the commands as JSON, without functions, for a model folder."""
@@ -199,49 +203,50 @@ _BEFORE = (
 
 def _grammar_of(command: Command) -> Node | None:
     slots = {slot.name: slot.kind.grammar() for slot in command.slots}
-    nodes = [template.grammar(slots) for template in command.parsed_templates]
-    nodes += [phrase(example.source) for example in command.parsed_examples if not example.slots]
+    nodes = [template.grammar(slots) for template in _templates_of(command)]
     filled = [node for node in nodes if node is not None and node != Sequence(())]
     return any_of(*filled) if filled else None
 
 
 def _refuse_alike(commands: Iterable[Command]) -> None:
-    """Refuse two commands with the same sentence: the same words and kinds of slots, or the same words."""
+    """Refuse two commands with one sentence: the same words and kinds of slots, and the values of choices as words."""
     commands = tuple(commands)
-    skeletons: dict[tuple[str, ...], list[tuple[Command, str, tuple[SlotKind, ...]]]] = {}
-    literal: dict[str, list[tuple[tuple[str, ...], str]]] = {command.name: [] for command in commands}
-    for command in commands:
-        for template in (*command.parsed_templates, *command.parsed_examples):
-            for row in itertools.islice(template.choices(), _SKELETONS):
-                words, kinds = [], []
-                for part in row:
-                    if isinstance(part, Place):
-                        kind = command.slot(part.slot).kind
-                        words.append(_class_of(kind))
-                        kinds.append(kind)
-                    else:
-                        words += spoken_words(part.text)
-                if not kinds:
-                    literal[command.name].append((tuple(words), template.source))
-                rivals = skeletons.setdefault(tuple(words), [])
-                for other, source, their_kinds in rivals:
-                    if other is not command and all(map(_share_a_value, kinds, their_kinds)):
-                        raise _alike(other, source, command, template.source, " ".join(words))
-                if all(other is not command for other, _, _ in rivals):
-                    rivals.append((command, template.source, tuple(kinds)))
-    for command in commands:
-        if not any(isinstance(slot.kind, ChoiceKind) for slot in command.slots):
-            continue
-        kinds_only = {slot.name: slot.kind.grammar() for slot in command.slots}
-        for template in command.parsed_templates:
-            node = template.grammar(kinds_only) if template.slots else None
-            if node is None:
-                continue
-            grammar = Grammar(node)
-            for other in commands:
-                for words_of_other, source in literal[other.name] if other is not command else ():
-                    if grammar.accepts(words_of_other):
-                        raise _alike(other, source, command, template.source, " ".join(words_of_other))
+    templates = [(command, template) for command in commands for template in _templates_of(command)]
+    most = max(20, _SKELETONS // max(1, len(templates)))
+    owners: dict[tuple[str, ...], list[tuple[Command, str, tuple[SlotKind, ...]]]] = {}
+    for command, template in templates:
+        rows = itertools.islice(template.choices(), most)
+        for words, kinds in itertools.islice(
+            itertools.chain.from_iterable(_skeletons(command, row) for row in rows), most
+        ):
+            rivals = owners.setdefault(words, [])
+            for other, source, their_kinds in rivals:
+                if other is not command and all(map(_share_a_value, kinds, their_kinds)):
+                    raise _alike(other, source, command, template.source, " ".join(words))
+            if all(other is not command for other, _, _ in rivals):
+                rivals.append((command, template.source, kinds))
+
+
+def _skeletons(
+    command: Command, row: tuple[Text | Place, ...]
+) -> Iterator[tuple[tuple[str, ...], tuple[SlotKind, ...]]]:
+    """Yield the words of a sentence with its kinds of slots; also, if all are choices, the words with each value."""
+    kinds = tuple(command.slot(part.slot).kind for part in row if isinstance(part, Place))
+    yield tuple(itertools.chain.from_iterable(_words_of(command, part) for part in row)), kinds
+    if kinds and all(isinstance(kind, ChoiceKind) for kind in kinds):
+        for forms in itertools.product(*(kind.forms for kind in kinds if isinstance(kind, ChoiceKind))):
+            values = iter(forms)
+            parts = (spoken_words(next(values) if isinstance(part, Place) else part.text) for part in row)
+            yield tuple(itertools.chain.from_iterable(parts)), ()
+
+
+def _words_of(command: Command, part: Text | Place) -> tuple[str, ...]:
+    return (_class_of(command.slot(part.slot).kind),) if isinstance(part, Place) else spoken_words(part.text)
+
+
+def _templates_of(command: Command) -> tuple[Template, ...]:
+    examples = (marked_example(command, example) for example in command.parsed_examples)
+    return (*command.parsed_templates, *examples)
 
 
 def _alike(first: Command, source: str, second: Command, other: str, sentence: str) -> CommandError:
@@ -275,17 +280,16 @@ def _differences_of(old: Command, new: Command) -> Iterator[str]:
 
 def _slot_differences(old: Command, new: Command) -> Iterator[str]:
     ours, theirs = ({slot.name: slot for slot in command.slots} for command in (old, new))
-    for name in ours.keys() - theirs.keys():
-        yield f"argument {name!r} of {old.name!r} is not in the file"
-    for name in theirs.keys() - ours.keys():
-        if theirs[name].required:
+    for name, slot in ours.items():
+        where = f"argument {name!r} of {old.name!r}"
+        if name not in theirs:
+            yield f"{where} is not in the file"
+            continue
+        before, after = slot.kind, theirs[name].kind
+        if before.name != after.name:
+            yield f"{where} is of the kind {after.name} in the file, not {before.name}"
+        elif before != after:
+            yield f"{where} has other values in the file"
+    for name, slot in theirs.items():
+        if name not in ours and slot.required:
             yield f"argument {name!r} of {old.name!r} is new in the file"
-    for name in ours.keys() & theirs.keys():
-        if ours[name].kind != theirs[name].kind:
-            before, after = ours[name].kind, theirs[name].kind
-            what = (
-                f"is a {after.name} in the file, not a {before.name}"
-                if before.name != after.name
-                else "has other values"
-            )
-            yield f"argument {name!r} of {old.name!r} {what}"

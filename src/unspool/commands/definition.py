@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import re
+import sys
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -141,6 +143,7 @@ def command(
         )
 
     def decorate(function: F) -> F:
+        scope = sys._getframe(1).f_locals  # where an enum of the annotations may be defined
         where = _where(function)
         try:
             if getattr(function, "__command__", None) is not None:
@@ -154,7 +157,7 @@ def command(
                 examples=(examples,) if isinstance(examples, str) else tuple(dict.fromkeys(examples)),
                 confirm=confirm,
                 limit=limit,
-                slots=_slots_of(function, synonyms or {}, language, day_first),
+                slots=_slots_of(function, synonyms or {}, language, day_first, scope),
                 description=(inspect.getdoc(function) or "").partition("\n")[0].strip(),
                 function=function,
                 where=where,
@@ -185,10 +188,17 @@ def _slots_of(
     synonyms: Mapping[str, Mapping[str, Sequence[str] | str]],
     language: str,
     day_first: bool,
+    scope: Mapping[str, Any],
 ) -> tuple[Slot, ...]:
     name = function.__name__
     try:
-        hints = typing.get_type_hints(function, include_extras=True)
+        arguments = {each: hint for each, hint in function.__annotations__.items() if each != "return"}
+        hints = typing.get_type_hints(
+            types.SimpleNamespace(__annotations__=arguments),
+            globalns=getattr(inspect.unwrap(function), "__globals__", {}),
+            localns=dict(scope),
+            include_extras=True,
+        )
     except Exception as error:
         raise CommandError(f"{name}: an annotation can't be read: {error}") from None
     parameters = inspect.signature(function).parameters

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from unspool.commands.definition import Command
-from unspool.errors import CommandError, ModelFolderError, UnspoolError
+from unspool.errors import CommandError, MissingExtraError, ModelFolderError, UnspoolError
 from unspool.reading import open_regular, read_file
 
 __all__ = ["load_functions"]
@@ -31,6 +31,7 @@ def load_functions(path: Path) -> list[Callable[..., Any]]:
 
     Raises:
         CommandError: If the file is missing, not Python, or raises an exception; the message names `file:line`.
+        MissingExtraError: If a language needs a package that is not installed.
     """
     code = _compile(path)
     module = ModuleType(f"_unspool_commands_{next(_numbers)}")
@@ -44,7 +45,7 @@ def load_functions(path: Path) -> list[Callable[..., Any]]:
         raise
     except BaseException as error:  # SystemExit too
         del sys.modules[module.__name__]
-        if isinstance(error, UnspoolError) and getattr(error, "where", None):
+        if isinstance(error, MissingExtraError) or (isinstance(error, UnspoolError) and getattr(error, "where", None)):
             raise
         what = error.message if isinstance(error, UnspoolError) else f"{type(error).__name__}: {error}".rstrip(": ")
         raise CommandError(what, f"{path}:{_line_of(error, path)}") from error

@@ -78,7 +78,7 @@ def record_of_commands(commands: Iterable[Command]) -> dict[str, Any]:
 
 
 def commands_from_record(record: object) -> tuple[Command, ...]:
-    """Return the commands of a record, without functions; defaults stay JSON.
+    """Return the commands of a record, without functions. The members of an enum are their names.
 
     Raises:
         ModelFolderError: If the record is damaged.
@@ -93,16 +93,13 @@ def commands_from_record(record: object) -> tuple[Command, ...]:
                 confirm=command.confirm,
                 limit=command.limit,
                 description=command.description,
-                slots=tuple(
-                    Slot(slot.name, _kind(slot.kind), slot.required, slot.default, slot.question)
-                    for slot in command.slots
-                ),
+                slots=tuple(_slot(slot) for slot in command.slots),
             )
             for command in commands
         )
     except (msgspec.ValidationError, RecursionError) as error:
         raise ModelFolderError(f"the commands of the model are damaged: {error}") from None
-    except CommandError as error:
+    except (CommandError, SlotError) as error:
         raise ModelFolderError(f"the commands of the model are damaged: {error.message}") from None
 
 
@@ -132,6 +129,12 @@ def _record_of_slot(slot: Slot) -> dict[str, Any]:
         "question": slot.question[:1000],
         "default": default,
     }
+
+
+def _slot(record: _Slot) -> Slot:
+    kind = _kind(record.kind)
+    default = None if record.default is None else kind.from_json(record.default)
+    return Slot(record.name, kind, record.required, default, record.question)
 
 
 def _kind(record: _Kind) -> SlotKind:

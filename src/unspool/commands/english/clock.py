@@ -105,7 +105,7 @@ def match_part_of_day(tokens: list[Token], start: int) -> Match[str] | None:
 def time_words(value: time) -> str:
     """Return a clock time in words: `six thirty p.m.`, `noon`."""
     if value.second or value.microsecond:
-        return value.replace(microsecond=0, tzinfo=None).isoformat()
+        return value.strftime(f"{value.hour % 12 or 12}:%M:%S {'a.m.' if value.hour < 12 else 'p.m.'}")
     if value.minute == 0 and value.hour in (0, 12):
         return "noon" if value.hour else "midnight"
     hour = number_words(value.hour % 12 or 12)
@@ -136,7 +136,7 @@ def _match_relative(tokens: list[Token], start: int) -> Match[ClockTime] | None:
         minutes, index = (30, index + 1) if word == "half" else (15, index + 1)
         if word == "half" and word_at(tokens, index) not in _PAST:
             hour = _match_hour_number(tokens, index)
-            if hour is None or word_at(tokens, hour[0]) in _NOT_AFTER_HOUR:
+            if hour is None or _goes_on(tokens, hour[0]):
                 return None
             clock = _of_hour(hour[1], 30)
             return (hour[0], clock) if clock and 1 <= hour[1] <= 12 else None
@@ -153,7 +153,7 @@ def _match_relative(tokens: list[Token], start: int) -> Match[ClockTime] | None:
     if hour_clock is None:
         hour = _match_hour_number(tokens, index + 1)
         clock = _of_hour(hour[1]) if hour else None
-        if hour is None or clock is None or word_at(tokens, hour[0]) in _NOT_AFTER_HOUR:
+        if hour is None or clock is None or _goes_on(tokens, hour[0]):
             return None
         end = hour[0] + (word_at(tokens, hour[0]) in _O_CLOCK)
     else:
@@ -166,8 +166,16 @@ def _match_relative(tokens: list[Token], start: int) -> Match[ClockTime] | None:
 
 _NOT_AFTER_HOUR = frozenset((
     "hour", "hours", "minute", "minutes", "second", "seconds", "day", "days", "week", "weeks", "month", "months",
-    "year", "years", "percent", "%", "dozen", "hundred", "thousand", "million", ".", ":", "/",
+    "year", "years", "percent", "%", "dozen", "hundred", "thousand", "million",
 ))  # fmt: skip
+
+
+def _goes_on(tokens: list[Token], index: int) -> bool:
+    """Return whether a number before a token is not an hour or minute: a unit follows, or `.5`."""
+    word = word_at(tokens, index)
+    if word in (".", ":", "/", "-", ","):
+        return tokens[index].glued and word_at(tokens, index + 1).isdigit() and tokens[index + 1].glued
+    return word in _NOT_AFTER_HOUR
 
 
 def _match_hour_number(tokens: list[Token], start: int) -> Match[int] | None:
@@ -211,15 +219,12 @@ def _match_hour(tokens: list[Token], start: int, loose: bool) -> Match[ClockTime
         clock = _of_hour(value)
         return (end + 1, clock) if clock else None
     minutes = _match_minutes(tokens, end, digits=word_at(tokens, start).isdigit())
-    if minutes is not None and word_at(tokens, minutes[0]) not in _NOT_AFTER_HOUR:
+    if minutes is not None and not _goes_on(tokens, minutes[0]):
         by_words = not word_at(tokens, start).isdigit()
         if by_words or loose or match_part_of_day(tokens, minutes[0]):
             clock = _of_hour(value, minutes[1])
             return (minutes[0], clock) if clock else None
-    follows = word_at(tokens, end)
-    is_hour = match_part_of_day(tokens, end) is not None or (loose and follows not in _NOT_AFTER_HOUR)
-    if loose and follows == "." and not _two_digits(word_at(tokens, end + 1)):
-        is_hour = True
+    is_hour = match_part_of_day(tokens, end) is not None or (loose and not _goes_on(tokens, end))
     clock = _of_hour(value)
     return (end, clock) if is_hour and clock else None
 

@@ -289,7 +289,10 @@ def _match_year(tokens: list[Token], start: int) -> Match[int] | None:
 def _match_day_digits(tokens: list[Token], start: int) -> Match[int] | None:
     word = word_at(tokens, start)
     is_day = len(word) <= 2 and _digits(word) and 1 <= int(word) <= 31
-    if not is_day or (word_at(tokens, start + 1) in (":", ".", "/", "h", "am", "pm") and tokens[start + 1].glued):
+    if not is_day:
+        return None
+    follows = word_at(tokens, start + 1)
+    if follows in ("h", "am", "pm") or (follows in (":", ".", "/") and word_at(tokens, start + 2).isdigit()):
         return None
     return start + 1, int(word)
 

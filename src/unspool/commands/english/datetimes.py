@@ -25,6 +25,7 @@ def match_datetime(
     A date alone means nine in the morning. On another day than today, an hour without its half of the day lies
     between six in the morning and six in the evening.
     """
+    now = now.replace(microsecond=0)
     try:
         return (
             _match_offset(tokens, start, now)
@@ -36,8 +37,8 @@ def match_datetime(
 
 
 def datetime_words(value: datetime) -> str:
-    """Return a datetime in words: `Monday the third of May 2027 at six thirty p.m.`."""
-    return f"{date_words(value.date())} at {time_words(value.time())}"
+    """Return a datetime in words, to the minute: `Monday the third of May 2027 at six thirty p.m.`."""
+    return f"{date_words(value.date())} at {time_words(value.time().replace(second=0, microsecond=0))}"
 
 
 def _match_offset(tokens: list[Token], start: int, now: datetime) -> Match[datetime] | None:

@@ -129,7 +129,12 @@ def match_fraction(tokens: list[Token], start: int) -> Match[Fraction] | None:
         return (start + 2, value) if value < 1 else None
     if word.isdigit() and word_at(tokens, start + 1) == "/" and _glued(tokens, start + 1) and _glued(tokens, start + 2):
         below = word_at(tokens, start + 2)
-        if below in ("2", "3", "4", "5", "8") and 0 < int(word[:9]) < int(below) and not _glued(tokens, start + 3, "/"):
+        if (
+            below in ("2", "3", "4", "5", "8")
+            and len(word) < 3
+            and 0 < int(word) < int(below)
+            and not _glued(tokens, start + 3, "/")
+        ):
             return start + 3, Fraction(int(word), int(below))
     return None
 
@@ -157,6 +162,11 @@ def number_words(value: float | Fraction) -> str:
         return f"minus {number_words(-value)}"
     if value == int(value):
         return _integer_words(int(value))
+    thirds = round(3 * float(value))
+    if abs(3 * float(value) - thirds) < 1e-9:
+        whole, rest = divmod(thirds, 3)
+        part = "a third" if rest == 1 else "two thirds"
+        return f"{_integer_words(whole)} and {part}" if whole else part
     decimals = format(Decimal(repr(float(value))), "f").partition(".")[2]
     digits = " ".join(_SMALL[int(digit)] for digit in decimals)
     return f"{_integer_words(int(value))} point {digits}"
@@ -193,7 +203,9 @@ def _match_positive(tokens: list[Token], start: int) -> Match[Number] | None:
     if match is None:
         return None
     end, number = match
-    while word_at(tokens, end) in _GROUPS and number.value < 10**9:
+    in_words = number.whole and not word_at(tokens, start).isdigit()
+    groups = ("dozen",) if in_words else _GROUPS
+    while word_at(tokens, end) in groups and number.value < 10**9:
         number = Number(number.value * _GROUPS[tokens[end].text], whole=True)
         end += 1
     number = number._replace(whole=number.whole and number.value.denominator == 1)

@@ -22,10 +22,11 @@ _BELOW_100 = any_of(_BELOW_20, sequence(_TENS, Optional(_UNIT)))
 _BELOW_1000 = any_of(
     _BELOW_100, sequence(any_of(_UNIT, "a"), "hundred", Optional(sequence(Optional(any_of("and")), _BELOW_100)))
 )
+_REST = any_of(_BELOW_100, sequence(_UNIT, "hundred", Optional(sequence(Optional(any_of("and")), _BELOW_100))))
 _WHOLE = any_of(
     "zero",
     _BELOW_1000,
-    sequence(any_of(_BELOW_1000, "a"), "thousand", Optional(any_of(_BELOW_1000, sequence("and", _BELOW_100)))),
+    sequence(any_of(_BELOW_1000, "a"), "thousand", Optional(any_of(_REST, sequence("and", _BELOW_100)))),
 )
 _MINUS = Optional(any_of("minus", "negative"))
 _PERCENT = Optional(any_of("percent"))
@@ -37,7 +38,7 @@ _DECIMALS = sequence("point", _DIGIT, Optional(sequence(_DIGIT, Optional(_DIGIT)
 _FRACTION = sequence("and", any_of("a half", "a quarter", "three quarters", "a third", "two thirds"))
 
 NUMBER: Node = any_of(
-    sequence(_MINUS, _WHOLE, Optional(any_of(_DECIMALS, _FRACTION)), _PERCENT),
+    sequence(_MINUS, any_of(sequence(_WHOLE, Optional(_DECIMALS)), sequence(_BELOW_100, _FRACTION)), _PERCENT),
     "a half",
     "a quarter",
     "three quarters",
@@ -98,10 +99,10 @@ _CLOCK: Node = any_of(
     "midnight",
     sequence(any_of(sequence(_RELATIVE, _HOUR), sequence(_HOUR, _MINUTE), sequence(_HOUR, "o'clock")), Optional(_PART)),
     sequence(_HOUR, _PART),
-    sequence(any_of(*(number_words(value) for value in range(10, 24))), any_of("hundred", _MINUTE), "hours"),
 )
+_MILITARY = sequence(any_of(*(number_words(value) for value in range(10, 24))), any_of("hundred", _MINUTE), "hours")
 
-TIME: Node = any_of(_CLOCK, _HOUR)
+TIME: Node = any_of(_CLOCK, _HOUR, _MILITARY)
 """Clock times in twelve and twenty-four hours."""
 
 _WEEKDAY = any_of(*WEEKDAYS)
@@ -120,8 +121,8 @@ _LATER = sequence(
 def _days_of_months() -> Node:
     forms = []
     the, of = Optional(any_of("the")), Optional(any_of("of"))
-    for length in (29, 30, 31):
-        month = any_of(*(name for number, name in enumerate(MONTHS, 1) if monthrange(2000, number)[1] == length))
+    for length in (28, 30, 31):
+        month = any_of(*(name for number, name in enumerate(MONTHS, 1) if monthrange(2001, number)[1] == length))
         day = any_of(*(ordinal_words(value) for value in range(1, length + 1)))
         forms += [sequence(the, day, of, month), sequence(month, the, day)]
     return any_of(*forms)
@@ -134,6 +135,7 @@ DATE: Node = any_of(
     sequence(_WEEKDAY, "next week"),
     _LATER,
     sequence(_days_of_months(), Optional(_YEAR)),
+    "the twenty-ninth of february",
     "christmas",
     "christmas eve",
 )
@@ -144,7 +146,7 @@ _DATED = any_of(_NEAR, sequence(Optional(any_of("this", "next")), _WEEKDAY), _da
 DATETIME: Node = any_of(
     sequence("in", DURATION),
     sequence(_DATED, Optional(any_of("at")), _CLOCK),
-    sequence(_DATED, "at", _HOUR),
+    sequence(_DATED, "at", any_of(_HOUR, _MILITARY)),
     sequence("at", TIME, any_of(_NEAR, sequence("on", _WEEKDAY))),
     sequence(any_of("tomorrow", _WEEKDAY), any_of("morning", "afternoon", "evening"), Optional(sequence("at", TIME))),
     sequence(any_of("tonight", "this morning", "this afternoon", "this evening"), Optional(sequence("at", TIME))),

@@ -60,6 +60,14 @@ class SlotKind(ABC):
             SlotError: If the value is not of this kind.
         """
 
+    @abstractmethod
+    def from_json(self, value: Any) -> Any:
+        """Return a value from JSON.
+
+        Raises:
+            SlotError: If the JSON is not a value of this kind.
+        """
+
     def grammar(self) -> Node | None:
         """Return the grammar of the spoken values; None if there is none, as for free text."""
         return None

@@ -82,6 +82,12 @@ class ChoiceKind(SlotKind):
     def to_json(self, value: Any) -> str | int | bool:
         return self._choice_of(value).key
 
+    def from_json(self, value: Any) -> Any:
+        for choice in self.choices:
+            if type(choice.key) is type(value) and choice.key == value:
+                return choice.value
+        raise SlotError(f"{value!r} is not one of {', '.join(str(choice.key) for choice in self.choices)}")
+
     def grammar(self) -> Node:
         return any_of(*self.forms)
 

@@ -28,7 +28,7 @@ class ListKind(SlotKind):
     example: ClassVar[str] = "eggs, milk and bread"
 
     def parse(self, text: str, now: datetime) -> list[Any]:
-        whole = text.strip().strip(",;")
+        whole = " ".join(text.split()).strip(",; ")
         try:
             single = self.item.parse(whole, now)
         except SlotError:
@@ -75,6 +75,11 @@ class ListKind(SlotKind):
         if not isinstance(value, list | tuple):
             raise SlotError(f"{value!r} is not a list")
         return [self.item.to_json(each) for each in value]
+
+    def from_json(self, value: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise SlotError(f"{value!r} is not a list")
+        return [self.item.from_json(each) for each in value]
 
     def grammar(self) -> Node | None:
         item = self.item.grammar()

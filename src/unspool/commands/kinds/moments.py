@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import partial
 from random import Random
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from unspool.commands import languages
 from unspool.commands.english import samples, spoken
@@ -16,10 +16,16 @@ from unspool.commands.english.datetimes import datetime_words, match_datetime
 from unspool.commands.english.durations import duration_words, match_duration
 from unspool.commands.grammar import Node
 from unspool.commands.kinds.base import SlotKind
+from unspool.commands.kinds.numbers import NumberKind
 from unspool.commands.tokens import find_matches, match_whole
 from unspool.errors import SlotError
 
 __all__ = ["DateKind", "DatetimeKind", "DurationKind", "TimeKind"]
+
+
+M = TypeVar("M", time, date, datetime)
+
+_ISO: dict[type, str] = {time: "07:30:00", date: "2027-05-03", datetime: "2027-05-03T07:30:00"}
 
 
 @dataclass(frozen=True)
@@ -51,6 +57,12 @@ class DurationKind(SlotKind):
         if not isinstance(value, timedelta):
             raise SlotError(f"{value!r} is not a timedelta")
         return value.total_seconds()
+
+    def from_json(self, value: Any) -> timedelta:
+        try:
+            return timedelta(seconds=NumberKind().to_json(value))
+        except OverflowError:
+            raise SlotError(f"{value!r} seconds are too many") from None
 
     def grammar(self) -> Node:
         return spoken.DURATION
@@ -113,6 +125,9 @@ class TimeKind(_Moment):
             raise SlotError(f"{value!r} is not a time")
         return value.isoformat()
 
+    def from_json(self, value: Any) -> time:
+        return _from_iso(value, time)
+
     def grammar(self) -> Node | None:
         return spoken.TIME if self.is_english else None
 
@@ -158,6 +173,9 @@ class DateKind(_Moment):
         if not isinstance(value, date) or isinstance(value, datetime):
             raise SlotError(f"{value!r} is not a date")
         return value.isoformat()
+
+    def from_json(self, value: Any) -> date:
+        return _from_iso(value, date)
 
     def grammar(self) -> Node | None:
         return spoken.DATE if self.is_english else None
@@ -206,8 +224,18 @@ class DatetimeKind(_Moment):
             raise SlotError(f"{value!r} is not a datetime")
         return value.isoformat()
 
+    def from_json(self, value: Any) -> datetime:
+        return _from_iso(value, datetime)
+
     def grammar(self) -> Node | None:
         return spoken.DATETIME if self.is_english else None
 
     def record(self) -> dict[str, Any]:
         return super().record() | ({} if self.day_first else {"day_first": False})
+
+
+def _from_iso(value: Any, kind: type[M]) -> M:
+    try:
+        return kind.fromisoformat(value)
+    except (TypeError, ValueError):
+        raise SlotError(f"{value!r} is not a {kind.__name__} such as {_ISO[kind]}") from None

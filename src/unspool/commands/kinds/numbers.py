@@ -49,6 +49,9 @@ class IntegerKind(SlotKind):
             raise SlotError(f"{value!r} is not an int")
         return value
 
+    def from_json(self, value: Any) -> int:
+        return self.to_json(value)
+
     def grammar(self) -> Node:
         return spoken.INTEGER
 
@@ -83,6 +86,9 @@ class NumberKind(SlotKind):
             raise SlotError(f"{value!r} is not a finite number")
         return value
 
+    def from_json(self, value: Any) -> float:
+        return self.to_json(value)
+
     def grammar(self) -> Node:
         return spoken.NUMBER
 
@@ -97,6 +103,8 @@ def _match_sure(tokens: list[Token], start: int) -> Match[Number] | None:
     if start and tokens[start].glued and (before in (":", "/", "-", ".") or before.isalnum()):
         return None
     is_glued = end < len(tokens) and tokens[end].glued
+    if is_glued and after == "." and word_at(tokens, end + 1).isdigit():
+        return None
     if is_glued and (after in (":", "/", "-") or (after.isalnum() and after not in ("x", "k"))):
         goes_on = end + 1 < len(tokens) and tokens[end + 1].glued
         if after.isalnum() or goes_on:

@@ -50,5 +50,8 @@ class TextKind(SlotKind):
             raise SlotError(f"{value!r} is not a str")
         return value
 
+    def from_json(self, value: Any) -> str:
+        return self.to_json(value)
+
     def record(self) -> dict[str, Any]:
         return super().record() | {"topic": self.topic}
