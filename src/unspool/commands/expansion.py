@@ -94,7 +94,8 @@ def _variations(command: Command, random: Random) -> Iterator[Utterance]:
 
     def fill(place: Place) -> str:
         if place.value is not None and (
-            random.random() < 0.3 or (kinds[place.slot].name == "text" and random.random() < 0.5)
+            place.fixed
+            or random.random() < 0.3 or (kinds[place.slot].name == "text" and random.random() < 0.5)
         ):
             return place.value
         return kinds[place.slot].sample(random)
