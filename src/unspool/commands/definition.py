@@ -10,13 +10,14 @@ import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any, TypeVar
 
 from unspool.commands.annotations import read_annotation
 from unspool.commands.kinds.base import SlotKind
-from unspool.commands.template import Template, most_places, parse_example, parse_template
-from unspool.errors import CommandError
+from unspool.commands.template import Template, fixed_places, most_places, parse_example, parse_template
+from unspool.errors import CommandError, SlotError
 from unspool.settings import nearest
 
 __all__ = ["Command", "Slot", "command", "command_of"]
@@ -108,6 +109,11 @@ class Command:
                     )
                 if most_places(template.parts, name) > 1:
                     raise CommandError(f"{self.name}: a sentence of {template.source!r} holds {{{name}}} twice")
+            for place in fixed_places(template.parts):
+                try:
+                    self.slot(place.slot).kind.parse(place.value or "", datetime.now())
+                except SlotError as error:
+                    raise CommandError(f"{self.name}: {template.source!r}: {error.message}") from None
 
 
 def command(
@@ -123,7 +129,8 @@ def command(
     """Make a function a command. The function stays as it is; `command_of` returns its `Command`.
 
     Args:
-        templates: Sentences with places of arguments: `turn {state} the {device} [in the {room}]`.
+        templates: Sentences with places of arguments: `turn {state} the {device} [in the {room}]`; a place may fix
+            its value: `{state=dim} the {device}`.
         examples: Whole sentences, in which values may be marked: `put {item=oat milk} on my list`.
         confirm: Whether a dialogue asks before it calls the function.
         limit: Most seconds that the function may take.

@@ -12,7 +12,7 @@ from unspool.commands.definition import Command
 from unspool.commands.template import Place, Template, Text
 from unspool.data.utterances import SlotSpan, Utterance
 
-__all__ = ["expand_commands", "marked_example"]
+__all__ = ["expand_commands", "marked_example", "vary"]
 
 Segment = tuple[str, str | None]
 """A part of a sentence, and the slot that it is the value of."""
@@ -94,13 +94,13 @@ def _variations(command: Command, random: Random) -> Iterator[Utterance]:
 
     def fill(place: Place) -> str:
         if place.value is not None and (
-            random.random() < 0.3 or (kinds[place.slot].name == "text" and random.random() < 0.5)
+            place.fixed or random.random() < 0.3 or (kinds[place.slot].name == "text" and random.random() < 0.5)
         ):
             return place.value
         return kinds[place.slot].sample(random)
 
     for template, rows in itertools.cycle(sources):
-        segments = _vary(template.render(next(rows), fill), random)
+        segments = vary(template.render(next(rows), fill), random)
         yield _utterance(segments, command, template.source)
 
 
@@ -115,7 +115,7 @@ def _rows(template: Template, random: Random) -> Iterator[tuple[Text | Place, ..
         yield from rows
 
 
-def _vary(segments: list[Segment], random: Random) -> list[Segment]:
+def vary(segments: list[Segment], random: Random) -> list[Segment]:
     """Add politeness, capitals and punctuation, or drop punctuation; the values stay as they are."""
     segments = list(segments)
     first = segments[0][0].lower().split()[0] if segments and segments[0][0].strip() else ""

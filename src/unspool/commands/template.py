@@ -1,7 +1,8 @@
 r"""Templates of sentences: `turn {state} the {device} [in the {room}]`.
 
 `{slot}` is the place of a value, `[...]` may be left out, `(a|b)` is one of several; they nest. `\` makes the next
-character a plain one.
+character a plain one. `{slot=words}` allows no other words, as in `the {operation=sum} of {first} and {second}`;
+`{state=on|off}` allows one of several.
 """
 
 from __future__ import annotations
@@ -16,7 +17,17 @@ from random import Random
 from unspool.commands.grammar import Alternatives, Capture, Node, Optional, Sequence, any_of, phrase, sequence
 from unspool.errors import CommandError
 
-__all__ = ["Group", "Part", "Place", "Template", "Text", "most_places", "parse_example", "parse_template"]
+__all__ = [
+    "Group",
+    "Part",
+    "Place",
+    "Template",
+    "Text",
+    "fixed_places",
+    "most_places",
+    "parse_example",
+    "parse_template",
+]
 
 _DEEPEST = 12  # groups inside each other
 _LONGEST = 1000  # characters
@@ -39,7 +50,9 @@ class Place:
 
     slot: str
     value: str | None = None
-    """The words of the value, in an example."""
+    """The words of the value, in an example, or of the only value that a template allows."""
+    fixed: bool = False
+    """Whether no other value may take the place."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ def parse_template(source: str, *, values: bool = False) -> Template:
 
     Args:
         source: The text.
-        values: Whether places hold values, as in an example: `{length=ten minutes}`.
+        values: Whether all places hold values that others may replace, as in an example: `{length=ten minutes}`.
 
     Raises:
         CommandError: If brackets do not match, or a place holds no name.
@@ -148,6 +161,16 @@ def most_places(parts: tuple[Part, ...], slot: str) -> int:
         elif isinstance(part, Group):
             count += max(most_places(option, slot) for option in part.options)
     return count
+
+
+def fixed_places(parts: tuple[Part, ...]) -> Iterator[Place]:
+    """Yield the places of a template that allow one value only."""
+    for part in parts:
+        if isinstance(part, Place) and part.fixed:
+            yield part
+        elif isinstance(part, Group):
+            for option in part.options:
+                yield from fixed_places(option)
 
 
 class _Parser:
@@ -212,7 +235,7 @@ class _Parser:
             options.append(())
         return Group(tuple(dict.fromkeys(options)))
 
-    def place(self) -> Place:
+    def place(self) -> Place | Group:
         opened = self.index
         end = self.source.find("}", opened)
         if end < 0:
@@ -222,11 +245,14 @@ class _Parser:
         if not _NAME.fullmatch(name):
             raise self.error(f"{self.source[opened : end + 1]!r} holds no name of an argument; write {{length}}")
         value = " ".join(value.replace("\\", "").split())
-        if bool(equals) != self.values or (self.values and not value):
-            wanted = f"{{{name}=the words of its value}}" if self.values else f"{{{name}}}"
-            raise self.error(f"{self.source[opened : end + 1]!r}: expected {wanted}")
+        words = [value] if self.values else [part.strip() for part in value.split("|")]
+        if (self.values and not equals) or (equals and not all(words)):
+            raise self.error(f"{self.source[opened : end + 1]!r}: expected {{{name}=the words of its value}}")
         self.index = end + 1
-        return Place(name, value if equals else None)
+        if self.values or not equals:
+            return Place(name, value if equals else None)
+        places = [Place(name, part, fixed=True) for part in dict.fromkeys(words)]
+        return places[0] if len(places) == 1 else Group(tuple((place,) for place in places))
 
     def error(self, message: str) -> CommandError:
         kind = "example" if self.values else "template"
@@ -284,6 +310,8 @@ def _grammar(parts: tuple[Part, ...], slots: Mapping[str, Node | None]) -> Node 
         match part:
             case Text(text):
                 nodes.append(phrase(text))
+            case Place(slot, str(value), True):
+                nodes.append(Capture(slot, phrase(value)))
             case Place(slot):
                 node = slots[slot]
                 if node is None:

@@ -1,0 +1,200 @@
+"""Training sentences out of scope: everyday sentences, and near misses made from the sentences of commands."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib.resources import files
+from random import Random
+
+from unspool.commands.definition import Command
+from unspool.commands.expansion import vary
+from unspool.commands.grammar import spoken_words
+from unspool.commands.kinds.choice import ChoiceKind
+from unspool.commands.kinds.lists import ListKind
+from unspool.commands.template import Group, Part, Place, Text
+from unspool.data.utterances import SlotSpan, Utterance
+
+__all__ = ["background", "corrupted", "everyday_sentences"]
+
+_TRIES = 30  # draws for one new sentence
+_ROWS = 2000  # sentences of a template that are compared with those of the background
+_VALUES = 0.25  # share of near misses that are the value of a slot alone
+_REPEATED = 4  # occurrences of a value, on average, from which a slot counts as a choice
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+
+_STOP_WORDS = frozenset((
+    "a", "about", "all", "am", "an", "and", "any", "are", "aren't", "as", "at", "be", "been", "but", "by", "can",
+    "can't", "could", "did", "didn't", "do", "does", "doesn't", "don't", "for", "from", "had", "has", "have", "he",
+    "her", "here", "hers", "hey", "him", "his", "how", "how's", "i", "i'd", "i'll", "i'm", "i've", "if", "in", "into",
+    "is", "isn't", "it", "it's", "its", "let", "let's", "may", "me", "mine", "my", "no", "not", "now", "of", "off",
+    "ok", "okay", "on", "onto", "or", "our", "out", "please", "shall", "she", "should", "so", "some", "than", "thank",
+    "thanks", "that", "that's", "the", "their", "them", "then", "there", "there's", "these", "they", "they're", "this",
+    "those", "to", "too", "um", "us", "was", "we", "we're", "we've", "were", "what", "what's", "when", "when's",
+    "where", "where's", "which", "who", "who's", "why", "will", "with", "would", "yes", "you", "you're", "your",
+))  # fmt: skip
+
+
+@cache
+def everyday_sentences() -> tuple[str, ...]:
+    """Return the everyday sentences of the package: lower case, without final punctuation, each once."""
+    lines = files("unspool.commands").joinpath("background.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(dict.fromkeys(line.strip() for line in lines if line.strip()))
+
+
+def background(commands: Iterable[Command], *, most: int, seed: int) -> list[Utterance]:
+    """Return everyday sentences that ask for none of the commands, varied in politeness, case and punctuation.
+
+    A sentence that a command may mean is left out, by the words of the command: those of its templates and examples,
+    and those of its choices. A command may mean a sentence if the command has all of its content words. It may also
+    mean a sentence that begins with a content word of the command's beginnings, and has one more of its words.
+
+    Args:
+        commands: The commands.
+        most: Largest number of sentences; each text occurs once.
+        seed: Seed of all random choices; the same seed gives the same sentences.
+    """
+    meanings = [_Meaning(command) for command in commands]
+    sentences = [
+        sentence
+        for sentence in everyday_sentences()
+        if not any(meaning.may_be(spoken_words(sentence)) for meaning in meanings)
+    ]
+    random = Random(f"{seed} background")
+    return _distinct(_varied(sentences, random), most, set())
+
+
+def corrupted(utterances: Sequence[Utterance], *, most: int, seed: int) -> list[Utterance]:
+    """Return near misses: sentences in the form of commands, without their meaning.
+
+    Three in four keep the values and the stop words of a command's sentence. Random words of everyday sentences replace
+    its other words: `set a timer for ten minutes` becomes `paint a whale for ten minutes`. Words of choices are
+    replaced too, since `six times seven` is a command by its operation alone; a slot counts as a choice if its values
+    repeat, on average, four times. The others are the value of one slot alone, `ten minutes`. A model learns from both
+    that values are no sign of a command. A sentence without its value is no near miss: a dialogue asks for the value.
+
+    Args:
+        utterances: Training sentences of the commands. No near miss has the words of one of them.
+        most: Largest number of near misses; each text occurs once.
+        seed: Seed of all random choices; the same seed gives the same near misses.
+    """
+    utterances = [each for each in utterances if each.intents]
+    of_commands = {word for each in utterances for word in spoken_words(each.text)}
+    choices = _choices(utterances)
+    words = sorted(_content(everyday_sentences()) - of_commands)
+    taken = {spoken_words(each.text) for each in utterances}
+    random = Random(f"{seed} corrupted")
+    return _distinct(_near_misses(utterances, choices, words, random), most, taken)
+
+
+class _Meaning:
+    """The words of one command: all of them, those at the beginning of its sentences, and its fixed sentences."""
+
+    def __init__(self, command: Command) -> None:
+        self.words: set[str] = set()
+        self.beginnings: set[str] = set()
+        self.sentences: set[tuple[str, ...]] = set()
+        for slot in command.slots:
+            kind = slot.kind.item if isinstance(slot.kind, ListKind) else slot.kind
+            if isinstance(kind, ChoiceKind):
+                self.words.update(word for form in kind.forms for word in spoken_words(form))
+        for template in (*command.parsed_templates, *command.parsed_examples):
+            self.words.update(word for text in _texts(template.parts) for word in spoken_words(text))
+            for row in itertools.islice(template.choices(), _ROWS):
+                words = [word for part in row if isinstance(part, Text) for word in spoken_words(part.text)]
+                self.beginnings.update(words[:1])
+                if all(isinstance(part, Text) for part in row):
+                    self.sentences.add(tuple(words))
+        self.words -= _STOP_WORDS
+        self.beginnings -= _STOP_WORDS
+
+    def may_be(self, words: tuple[str, ...]) -> bool:
+        """Return whether the command may mean a sentence."""
+        content = [word for word in words if word not in _STOP_WORDS]
+        shared = self.words & set(content)
+        if words in self.sentences or (content and len(shared) == len(set(content))):
+            return True
+        return bool(content) and content[0] in self.beginnings and len(shared) > 1
+
+
+def _texts(parts: tuple[Part, ...]) -> Iterator[str]:
+    """Yield all words of a template, with those of marked values."""
+    for part in parts:
+        match part:
+            case Text(text):
+                yield text
+            case Place(_, str(value)):
+                yield value
+            case Group(options):
+                for option in options:
+                    yield from _texts(option)
+
+
+def _content(sentences: Iterable[str]) -> set[str]:
+    words = {word for sentence in sentences for word in spoken_words(sentence)}
+    return {word for word in words - _STOP_WORDS if word.isalpha() and len(word) > 2}
+
+
+def _varied(sentences: Sequence[str], random: Random) -> Iterator[str]:
+    """Yield sentences in random order, then again in other variations, without end."""
+    order = list(sentences)
+    while order:
+        random.shuffle(order)
+        for sentence in order:
+            yield "".join(text for text, _ in vary([(sentence, None)], random)).strip()
+
+
+def _near_misses(
+    utterances: Sequence[Utterance], choices: frozenset[tuple[str, str]], words: Sequence[str], random: Random
+) -> Iterator[str]:
+    order = list(utterances) if words else []
+    while order:
+        random.shuffle(order)
+        for each in order:
+            values = [span for span in each.slots if (each.intents[0], span.slot) not in choices]
+            if values and random.random() < _VALUES:
+                span = random.choice(values)
+                yield each.text[span.start : span.end]
+            else:
+                yield _replaced(each.text, values, words, random)
+
+
+def _choices(utterances: Sequence[Utterance]) -> frozenset[tuple[str, str]]:
+    """Return the slots, with their intents, whose values repeat so often that they are choices."""
+    values: dict[tuple[str, str], list[str]] = {}
+    for each in utterances:
+        for span in each.slots:
+            values.setdefault((each.intents[0], span.slot), []).append(each.text[span.start : span.end].lower())
+    return frozenset(slot for slot, texts in values.items() if len(texts) >= _REPEATED * len(set(texts)))
+
+
+def _replaced(text: str, values: Sequence[SlotSpan], words: Sequence[str], random: Random) -> str:
+    """Return a text with random words in place of its content words, except in values."""
+    result, end = "", 0
+    for word in _WORD.finditer(text):
+        is_value = any(span.start < word.end() and word.start() < span.end for span in values)
+        if is_value or word[0].lower().replace("’", "'") in _STOP_WORDS:
+            continue
+        new = random.choice(words)
+        result += text[end : word.start()] + (new.capitalize() if word[0][0].isupper() else new)
+        end = word.end()
+    return result + text[end:]
+
+
+def _distinct(texts: Iterator[str], most: int, taken: set[tuple[str, ...]]) -> list[Utterance]:
+    """Return the first distinct texts without the words of `taken`; stop when no new one comes."""
+    unique: dict[str, None] = {}
+    failures = 0
+    while len(unique) < most and failures < _TRIES * (len(unique) + 10):
+        text = next(texts, None)
+        if text is None:
+            break
+        words = spoken_words(text)
+        if not words or text in unique or words in taken:
+            failures += 1
+            continue
+        unique[text] = None
+        failures = 0
+    return [Utterance("background", text, ()) for text in unique]

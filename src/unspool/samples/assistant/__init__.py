@@ -1,0 +1,1 @@
+"""Files that `unspool init assistant` writes: commands and pairs of a sample assistant."""
