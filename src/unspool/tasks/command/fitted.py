@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -18,6 +19,7 @@ from unspool.errors import DataError, ModelFolderError, SettingError
 from unspool.inputs.text.fitted import FittedText
 from unspool.reading import read_json
 from unspool.tasks.command.data import UtteranceExamples
+from unspool.tasks.command.masking import ValueMasks
 from unspool.tasks.command.refusal import NEVER, Refusal
 from unspool.tasks.command.settings import CommandSettings
 from unspool.tasks.contracts import Fitted
@@ -97,15 +99,21 @@ class FittedCommands(Fitted):
                 f"the training data have {len(intents)} intent ({', '.join(intents)}); expected two or more"
             )
         slots = sorted({span.slot for each in utterances for span in each.slots})
-        fitted = FittedText.learn(examples.texts, (), settings)
+        masks = ValueMasks.of(examples.commands)
+        fitted = FittedText.learn(masks.texts(examples.texts), (), settings)
         tags = Labels(bioes_labels(slots) if slots else ())
         learned = cls(fitted, intents, tags, several, has_none, commands=examples.commands)
         if settings.ngrams:
-            words: Any = fitted.features(examples.texts)
+            words: Any = fitted.features(masks.texts(examples.texts))
             learned.linear = NgramClassifier.learn(
                 words, learned.targets(utterances, none=len(intents)), learned.outputs
             )
         return learned
+
+    @cached_property
+    def masks(self) -> ValueMasks:
+        """Masks of the values of the commands' kinds; none for labelled data alone."""
+        return ValueMasks.of(self.commands)
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -127,6 +135,7 @@ class FittedCommands(Fitted):
         Raises:
             DataError: If a sentence has no word, or a slot that is absent from the training data.
         """
+        utterances = [self.masks.utterance(each) for each in utterances]
         words = self.input.encode([each.text for each in utterances], [each.where for each in utterances])
         if len(self.tags):
             tags = Sequences.of(self._tag_ids(each, drop=unknown == "drop") for each in utterances)
@@ -164,14 +173,25 @@ class FittedCommands(Fitted):
 
     def spans(self, text: str, tags: Sequence[str]) -> list[SlotSpan]:
         """Convert BIOES tags of the words of a text to spans of characters."""
-        offsets = self.input.vocabulary.encode_with_offsets(text).offsets
-        return [SlotSpan(span.type, offsets[span.start][0], offsets[span.end - 1][1]) for span in read_spans(tags)]
+        masked = self.masks.mask(text)
+        offsets = self.input.vocabulary.encode_with_offsets(masked.text).offsets
+        return [
+            SlotSpan(span.type, *masked.old(offsets[span.start][0], offsets[span.end - 1][1]))
+            for span in read_spans(tags)
+        ]
+
+    def positions(self, text: str) -> tuple[str, ...]:
+        """Return what each word of the network stands for: a word of the text, or a value."""
+        masked = self.masks.mask(text)
+        offsets = self.input.vocabulary.encode_with_offsets(masked.text).offsets
+        places = [masked.old(start, end) for start, end in offsets]
+        return tuple(text[start:end] for start, end in places)
 
     def linear_logits(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
         """Return the logits of the linear model, (texts, outputs); None without one."""
         if self.linear is None:
             return None
-        words: Any = self.input.features(texts)
+        words: Any = self.input.features(self.masks.texts(texts))
         logits: NDArray[np.float32] = self.linear.logits(words).numpy()
         return logits
 

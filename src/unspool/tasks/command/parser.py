@@ -390,7 +390,7 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         self._one_text(text)
         examples = self.fitted.encode([Utterance("text", text, ())])
         tokens = examples.batch(np.array([0])).tokens.tokens.to(device_of(self.model))
-        words = self.fitted.input.positions(text)
+        words = self.fitted.positions(text)
         attention = AttentionRecording(self.model.encoder, words)
         with attention.watch():
             output, arrays, notes = self._recorded(lambda: self.model(tokens))
