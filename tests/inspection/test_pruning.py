@@ -6,9 +6,9 @@ from copy import deepcopy
 
 import pytest
 import torch
-from cases import TOLERANCE, ConstantDecayCell, DecayCell, HalvedLSTMCell, PairCell
 from torch import nn
 
+from cases import TOLERANCE, ConstantDecayCell, DecayCell, HalvedLSTMCell, PairCell
 from unspool import Recurrent
 from unspool.cells import CELLS, ElmanReLUCell, GRUCell, HyperLSTMCell, LSTMCell, edit_steps
 from unspool.engine import unroll

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from test_pages import TEXT, eventually, opened
 
+from unspool import load
+
 EDIT = "layer 1 / h = 0 @ 3"
 
 
@@ -98,6 +100,15 @@ def test_a_concept_is_searched_with_progress_and_named(page, studio):
     page.locator("button", has_text="Name the unit").click()
     page.wait_for_selector("text=is named line counter")
     assert "named units / line counter" in studio.tasks["writer"].trace("The cat").arrays
+    page.fill("input[aria-label='name of the pruned model']", "writer-without")
+    page.locator("button", has_text="Prune the unit").click()
+    page.wait_for_selector("text=writer-without is writer without layer 1 / h[")
+    assert page.locator("#model option").all_inner_texts()[-1] == "writer-without"
+    folder = studio.run.parent / "pruned" / "writer-without"
+    unit = load(folder).record.pruned["units"][0]
+    assert f"without {unit};" in page.locator("#message").inner_text()
+    expected = studio.tasks["writer"].pruned(unit).generate("The cat", length=20, seed=1)
+    assert load(folder).generate("The cat", length=20, seed=1) == expected
     page.locator("button", has_text="Change it").click()
     page.wait_for_selector("text=Type a text, then choose a moment")
     assert "units=" in page.url

@@ -35,7 +35,9 @@ __all__ = ["prune"]
 )
 @click.option("--json", "as_json", is_flag=True, help="Write what was pruned, and the scores, as one line of JSON.")
 @common
-def prune(model: str, cell: str | None, units: tuple[str, ...], out: Path, test: tuple[str, ...], as_json: bool) -> None:
+def prune(
+    model: str, cell: str | None, units: tuple[str, ...], out: Path, test: tuple[str, ...], as_json: bool
+) -> None:
     """Write a copy of MODEL without some units of its recurrent layers.
 
     A pruned unit is zero at every step, as with the edit 'layer 1 / h[38] = zero', at no cost in time. The model itself

@@ -210,7 +210,7 @@ class Inspectable(Trainable[E, F]):
 
     def _stack(self) -> Recurrent | None:
         """The recurrent stack whose cells a trace records; None for other networks."""
-        encoder = self.model.encoder
+        encoder = getattr(self.model, "encoder", None)
         return encoder if isinstance(encoder, Recurrent) else None
 
     def gradients(

@@ -114,7 +114,7 @@ def _matching(edit: Edit, cells: Sequence[EditableCell]) -> list[EditableCell]:
 def _check(edit: Edit, each: EditableCell) -> None:
     size = each.cell.hidden_size
     parts: Mapping[str, Any] = {name: part for name, part in state_parts(each.cell).items() if part[0] == size}
-    if edit.quantity != "state" and edit.quantity not in parts:
+    if edit.quantity != "state" and edit.quantity.removesuffix(" real").removesuffix(" imaginary") not in parts:
         hint = nearest(edit.quantity, parts) or f"; it has {', '.join(map(repr, [*parts, 'state']))}"
         raise UsageError(f"{each.place} has no part of the state {edit.quantity!r} with a unit for each output{hint}")
     if max(edit.units or (0,)) >= size:
