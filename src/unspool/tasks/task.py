@@ -243,7 +243,8 @@ class Task(Inspectable[E, F]):
         twin = pruned_copy(self, units)
         if test is not None and twin.record is not None:
             source = self._data_source(test)
-            twin.record.pruned["scores"] = {"before": self.evaluate(source), "after": twin.evaluate(source)}
+            data = cast(DataLike, source)
+            twin.record.pruned["scores"] = {"before": self.evaluate(data), "after": twin.evaluate(data)}
             twin.record.pruned["test"] = [] if isinstance(source, RowsInMemory) else list(paths_of(source))
         return twin
 
