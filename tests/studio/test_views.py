@@ -124,6 +124,25 @@ def test_maps_of_attention_stand_side_by_side(page, studio):
     page.wait_for_selector("section[aria-label='What the fork changes']")
 
 
+def test_a_sentence_is_forbidden_in_all_hops_of_a_reader(page, studio):
+    story = "Mary went to the office. John went to the garden. Where is Mary?"
+    opened(page, studio, model="reader", view="memory", text=story)
+    figure = page.locator("section[aria-label='The story']")
+    figure.wait_for()
+    trace = studio.tasks["reader"].trace(story)
+    shown = figure.locator("td .number").all_inner_texts()
+    hops = [trace.array(f"hops / hop {hop}")[:, 0] for hop in (1, 2)]
+    assert [float(number) for number in shown] == pytest.approx(
+        [row for pair in zip(*hops, strict=True) for row in pair], abs=0.006
+    )
+    assert "nothing is looked up" not in page.locator("body").inner_text()
+    edit = "hops / attention[1] = zero"
+    figure.locator("button", has_text="forbid").first.click()
+    page.wait_for_selector(f"code:has-text('{edit}')")
+    label = studio.tasks["reader"].trace(story, [edit]).prediction["label"]
+    assert figure.locator("p").inner_text().endswith(f"{edit}: {label}")
+
+
 def test_trainings_are_watched(page, studio):
     opened(page, studio, view="monitor")
     page.wait_for_selector("section[aria-label='training loss'] canvas")

@@ -79,7 +79,9 @@ class EditedWeights(_Rows):
                 if edit is not None:
                     self.applied.add(change.edit)
                     seen, later = rows[place].tensor_split([visible], -1)
-                    new = changed(edit, seen, change.source(token, _NAME), self.name)
+                    new, source = seen, change.source(token, _NAME)
+                    for one in _by_head(edit, seen):
+                        new = changed(one, new, source, self.name)
                     if new is not seen:
                         rows[place] = torch.cat([new, later], -1)
         return torch.stack(rows, -2) if any(row is not old for row, old in zip(rows, before, strict=True)) else weights
@@ -95,6 +97,13 @@ class EditedWeights(_Rows):
                 return None
             units = seen
         return edit if units == edit.units else replace(edit, units=units)
+
+
+def _by_head(edit: Edit, row: Tensor) -> list[Edit]:
+    """Return an edit of each head for an edit of some columns of a row, (batch, columns) or (batch, heads, columns)."""
+    if row.dim() < 3 or edit.row is not None or edit.units is None:
+        return [edit]
+    return [replace(edit, row=head) for head in range(row.shape[1])]
 
 
 class DonorWeights(_Rows):
