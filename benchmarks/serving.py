@@ -2,7 +2,8 @@
 
 The server runs in a process of its own: for throughput on one core, where the system can say so, with clients on the
 others; for latency on all. Each repeat measures the bare loop and the server in turn, so that both meet the same
-neighbours. Processor time of the server stands beside the wall clock, for machines that are not quiet.
+neighbours. For latency a second server runs on asyncio's event loop, in place of uvloop's. Processor time of the server
+stands beside the wall clock, for machines that are not quiet.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from unspool.engine import Stepper
 from unspool.tasks import load
 
 PORT = 8391
+_WITHOUT_UVLOOP = "import sys; sys.modules['uvloop'] = None; from unspool.cli.main import run; run()"
 WORDS = ("the", "keys", "to", "cabinet", "old", "boat", "is", "red", "are", "near", "small", "house", "of", "a", "cold")
 
 
@@ -45,18 +47,23 @@ def main() -> None:
         os.environ["OMP_NUM_THREADS"] = "1"
         folders = [f"{folder}/classifier", f"{folder}/writer"]
         command = [sys.executable, "-m", "unspool", "serve", *folders, "--port", str(PORT), "--max-tokens", "1000000"]
-        server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        slower = [sys.executable, "-c", _WITHOUT_UVLOOP, "serve", folders[0], "--port", str(PORT + 1)]
+        servers = [subprocess.Popen(one, stderr=subprocess.DEVNULL) for one in (command, slower)]
+        server = servers[0]
         try:
-            asyncio.run(until_ready(server))
-            pin(server.pid, cores[:1])
-            pin(0, cores[1:] or cores)
-            throughput(Path(folder), server.pid, cores, options)
-            pin(server.pid, cores)
-            pin(0, cores)
-            latency(Path(folder), options)
+            for port, one in enumerate(servers, PORT):
+                asyncio.run(until_ready(one, port))
+            if not options.latency:
+                pin(server.pid, cores[:1])
+                pin(0, cores[1:] or cores)
+                throughput(Path(folder), server.pid, cores, options)
+                pin(server.pid, cores)
+                pin(0, cores)
+            latency(Path(folder), servers, options)
         finally:
-            server.terminate()
-            server.wait(30)
+            for one in servers:
+                one.terminate()
+                one.wait(30)
 
 
 def arguments() -> argparse.Namespace:
@@ -67,6 +74,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--clients", type=int, default=8, help="clients that ask for predictions at once")
     parser.add_argument("--requests", type=int, default=400, help="predictions per repeat")
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--latency", action="store_true", help="measure latency alone")
     return parser.parse_args()
 
 
@@ -180,23 +188,28 @@ class Delays(NamedTuple):
     middle: float
     late: float
     """99 of 100 are faster."""
+    processor: float
+    """Processor time of the server per request."""
 
 
-def latency(folder: Path, options: argparse.Namespace) -> None:
+def latency(folder: Path, servers: list[subprocess.Popen[bytes]], options: argparse.Namespace) -> None:
     model = load(folder / "classifier")
     text = "the keys to the old cabinet are red"
-    own, alone, beside = [], [], []
+    own: list[float] = []
+    delays: dict[str, list[Delays]] = {}
     for _ in range(options.repeats):
         own.append(1000 * statistics.median(timed(lambda: model.predict(text)) for _ in range(200)))
-        alone.append(asyncio.run(ask_many(1, options.requests // 4, text)))
-        beside.append(asyncio.run(ask_many(options.clients, options.requests // options.clients, text)))
+        for clients, each in ((1, options.requests // 4), (options.clients, options.requests // options.clients)):
+            for loop, port, server in zip(("uvloop", "asyncio"), (PORT, PORT + 1), servers, strict=True):
+                title = f"{clients} {'client' if clients == 1 else 'clients at once'}, {loop}"
+                delays.setdefault(title, []).append(asked_by(server.pid, port, clients, each, text))
     model_time = statistics.median(own)
     print("`POST /api/predict`, a classifier, one text, milliseconds (medians of the repeats):\n")
-    print("| | median | above the model | 99th percentile | of the median |\n|---|--:|--:|--:|--:|")
+    print("| | median | above the model | 99th percentile | processor time |\n|---|--:|--:|--:|--:|")
     print(f"| `predict` in Python | {model_time:.2f} | | | |")
-    for title, delays in (("one client", alone), (f"{options.clients} clients at once", beside)):
-        middle, late = (statistics.median(column) for column in zip(*delays, strict=True))
-        print(f"| {title} | {middle:.2f} | {middle - model_time:.2f} | {late:.2f} | {late / middle:.1f} |")
+    for title, columns in delays.items():
+        middle, late, processor = (statistics.median(column) for column in zip(*columns, strict=True))
+        print(f"| {title} | {middle:.2f} | {middle - model_time:.2f} | {late:.2f} | {processor:.2f} |")
     print(f"\nload afterwards {' '.join(f'{one:.1f}' for one in os.getloadavg())}")
 
 
@@ -206,13 +219,20 @@ def timed(run: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-async def ask_many(clients: int, requests: int, text: str) -> Delays:
-    """Let clients ask at once, each one request after the other on one connection."""
-    content = request_bytes("/api/predict", {"model": "classifier", "input": text})
+def asked_by(server: int, port: int, clients: int, requests: int, text: str) -> Delays:
+    """Let clients ask a server at once, and count its processor time."""
+    before = processor_seconds(server)
+    middle, late = asyncio.run(ask_many(port, clients, requests, text))
+    return Delays(middle, late, 1000 * (processor_seconds(server) - before) / (clients * requests))
+
+
+async def ask_many(port: int, clients: int, requests: int, text: str) -> tuple[float, float]:
+    """Let clients ask at once, each on one connection; return the median and the 99th percentile of the delays."""
+    content = request_bytes("/api/predict", {"model": "classifier", "input": text}, port=port)
     delays: list[float] = []
 
     async def client() -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(requests):
             began = time.perf_counter()
             writer.write(content)
@@ -225,17 +245,17 @@ async def ask_many(clients: int, requests: int, text: str) -> Delays:
 
     await asyncio.gather(*(client() for _ in range(clients)))
     delays.sort()
-    return Delays(statistics.median(delays), delays[int(0.99 * len(delays))])
+    return statistics.median(delays), delays[int(0.99 * len(delays))]
 
 
 # ---- HTTP --------------------------------------------------------------------------------------------------------
 
 
-def request_bytes(path: str, body: object, *, close: bool = False) -> bytes:
+def request_bytes(path: str, body: object, *, port: int = PORT, close: bool = False) -> bytes:
     content = json.dumps(body).encode()
     lines = [
         f"POST {path} HTTP/1.1",
-        f"Host: 127.0.0.1:{PORT}",
+        f"Host: 127.0.0.1:{port}",
         "Content-Type: application/json",
         f"Content-Length: {len(content)}",
         *(["Connection: close"] if close else []),
@@ -251,16 +271,16 @@ async def ask_once(path: str, body: object) -> bytes:
     return content
 
 
-async def until_ready(server: subprocess.Popen[bytes]) -> None:
+async def until_ready(server: subprocess.Popen[bytes], port: int) -> None:
     for _ in range(600):
         if server.poll() is not None:
             raise SystemExit("the server has ended; is its port free?")
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
         except OSError:
             await asyncio.sleep(0.1)
             continue
-        writer.write(f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{PORT}\r\nConnection: close\r\n\r\n".encode())
+        writer.write(f"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\n\r\n".encode())
         ready = b" 200 " in await reader.readline()
         writer.close()
         if ready:

@@ -200,7 +200,7 @@ def test_head_has_the_headers_of_get(live):
 
 
 def test_what_changes_models_belongs_to_the_studio(served):
-    paths = ["/api/units", "/api/correct", "/api/concepts", "/api/disagreements"]
+    paths = ["/api/units", "/api/correct", "/api/prune", "/api/concepts", "/api/disagreements"]
     with serving(served[2:3], studio=True) as live:
         described = live.get("/openapi.json").json["paths"]
         assert all(live.post(path, {}).status == 400 and path in described for path in paths)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -103,6 +104,25 @@ def test_a_server_that_still_loads_says_so(served):
     finally:
         free.set()
         state.thread._thread.join(30)
+
+
+@pytest.mark.parametrize("installed", [True, False])
+def test_the_loop_is_that_of_uvloop_where_it_is_installed(served, monkeypatch, installed):
+    if installed:
+        pytest.importorskip("uvloop")
+    else:
+        monkeypatch.setitem(sys.modules, "uvloop", None)
+    loops = []
+    with serving(served[:1]) as live:
+        answer = live.post("/api/predict", {"input": "a good day"})
+        call = live.state.thread.call
+        monkeypatch.setattr(
+            live.state.thread, "call", lambda *args: (loops.append(asyncio.get_running_loop()), call(*args))[1]
+        )
+        again = live.post("/api/predict", {"input": "a good day"})
+    assert answer.status == 200
+    assert again.json == answer.json
+    assert [type(loop).__module__.partition(".")[0] for loop in loops] == ["uvloop" if installed else "asyncio"]
 
 
 @pytest.mark.parametrize("stream", [True, False])

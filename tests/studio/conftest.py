@@ -50,7 +50,7 @@ class Studio(NamedTuple):
 def studio(tmp_path_factory) -> Iterator[Studio]:
     folder = tmp_path_factory.mktemp("studio")
     tasks = small_models(folder, LeakyCell)
-    settings = ServerSettings(port=0, corrections=str(folder / "corrections.jsonl"))
+    settings = ServerSettings(port=0, corrections=str(folder / "corrections.jsonl"), pruned=str(folder / "pruned"))
     run = folder / "run"
     Classifier(cell="elman", hidden=5, epochs=3, threads=1, ngrams=False, plan=False).fit(TEXTS, LABELS, out=run)
     with running_studio(tasks, folder, settings, run) as address:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unspool import Assistant, Cell, Classifier, LanguageModel
+from unspool import Assistant, Cell, Classifier, LanguageModel, Reader
 from unspool.server.models import Served
 from unspool.server.serving import build, prepare, run
 from unspool.server.settings import ServerSettings
@@ -18,6 +18,11 @@ __all__ = ["running_studio", "small_models"]
 
 TEXTS = ["the flights was late", "a plane were early", "the crew of the plane was tired", "two flights were full"] * 6
 LABELS = ["one", "many", "one", "many"] * 6
+STORIES = [
+    {"story": [f"Mary went to the {one}.", f"John went to the {two}."], "question": "Where is Mary?", "answer": one}
+    for one in ("office", "garden")
+    for two in ("kitchen", "office", "garden")
+] * 3
 NOVEL = "".join(f"The {noun} {verb} home.\n" for noun in ("cat", "dog", "old fox") for verb in ("ran", "went")) * 20
 
 
@@ -35,6 +40,7 @@ def small_models(folder: Path, cell: type[Cell[Any]]) -> dict[str, Any]:
             TEXTS, LABELS
         ),
         "helper": Assistant(epochs=3, threads=1, seed=3).fit(questions, answers),
+        "reader": Reader(embedding=8, hops=2, epochs=2, threads=1, seed=3).fit(STORIES),
     }
     for name, task in tasks.items():
         task.save(folder / name)

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from test_pages import TEXT, eventually, opened
 
+from unspool import load
+
 EDIT = "layer 1 / h = 0 @ 3"
 
 
@@ -98,6 +100,15 @@ def test_a_concept_is_searched_with_progress_and_named(page, studio):
     page.locator("button", has_text="Name the unit").click()
     page.wait_for_selector("text=is named line counter")
     assert "named units / line counter" in studio.tasks["writer"].trace("The cat").arrays
+    page.fill("input[aria-label='name of the pruned model']", "writer-without")
+    page.locator("button", has_text="Prune the unit").click()
+    page.wait_for_selector("text=writer-without is writer without layer 1 / h[")
+    assert page.locator("#model option").all_inner_texts()[-1] == "writer-without"
+    folder = studio.run.parent / "pruned" / "writer-without"
+    unit = load(folder).record.pruned["units"][0]
+    assert f"without {unit};" in page.locator("#message").inner_text()
+    expected = studio.tasks["writer"].pruned(unit).generate("The cat", length=20, seed=1)
+    assert load(folder).generate("The cat", length=20, seed=1) == expected
     page.locator("button", has_text="Change it").click()
     page.wait_for_selector("text=Type a text, then choose a moment")
     assert "units=" in page.url
@@ -111,6 +122,25 @@ def test_maps_of_attention_stand_side_by_side(page, studio):
     page.locator("button", has_text="forbid this head").first.click()
     page.wait_for_selector("code:has-text('layer 1 / attention head 1 = zero')")
     page.wait_for_selector("section[aria-label='What the fork changes']")
+
+
+def test_a_sentence_is_forbidden_in_all_hops_of_a_reader(page, studio):
+    story = "Mary went to the office. John went to the garden. Where is Mary?"
+    opened(page, studio, model="reader", view="memory", text=story)
+    figure = page.locator("section[aria-label='The story']")
+    figure.wait_for()
+    trace = studio.tasks["reader"].trace(story)
+    shown = figure.locator("td .number").all_inner_texts()
+    hops = [trace.array(f"hops / hop {hop}")[:, 0] for hop in (1, 2)]
+    assert [float(number) for number in shown] == pytest.approx(
+        [row for pair in zip(*hops, strict=True) for row in pair], abs=0.006
+    )
+    assert "nothing is looked up" not in page.locator("body").inner_text()
+    edit = "hops / attention[1] = zero"
+    figure.locator("button", has_text="forbid").first.click()
+    page.wait_for_selector(f"code:has-text('{edit}')")
+    label = studio.tasks["reader"].trace(story, [edit]).prediction["label"]
+    assert figure.locator("p").inner_text().endswith(f"{edit}: {label}")
 
 
 def test_trainings_are_watched(page, studio):

@@ -6,7 +6,7 @@ import torch
 
 from unspool.data import Tokens
 from unspool.inspection import read_trace, write_trace
-from unspool.layers import TransformerEncoder
+from unspool.layers import TransformerDecoder, TransformerEncoder, record_attention
 from unspool.tasks import Translator
 from unspool.tasks.translate.translator import PairExamples
 
@@ -133,7 +133,9 @@ def test_a_transformer_shows_every_layer_and_head():
     trace = translator.trace(TEXT)
     places = [f"{side} layer {n} / {kind}" for side, kind in (("decoder", "attention"), ("encoder", "self-attention"))
               for n in (1, 2)]  # fmt: skip
-    assert set(trace.maps) == {"attention", *places, *(f"{place} head {n}" for place in places for n in (1, 2))}
+    own = [f"decoder layer {n} / self-attention" for n in (1, 2)]
+    names = (f"{place} head {n}" for place in (*places, *own) for n in (1, 2))
+    assert set(trace.maps) == {"attention", *places, *own, *names}
     for place in places:
         heads = np.stack([trace.map(f"{place} head {n}").values for n in (1, 2)])
         np.testing.assert_allclose(heads.sum(-1), 1, atol=1e-5)
@@ -143,6 +145,27 @@ def test_a_transformer_shows_every_layer_and_head():
         assert trace.map(place).rows == (trace.tokens if place.startswith("encoder") else trace.written.tokens)
     assert trace.map("decoder layer 2 / attention").values.tobytes() == trace.map("attention").values.tobytes()
     assert np.abs(trace.map("decoder layer 1 / attention").values - trace.map("attention").values).max() > 0.05
+
+
+def test_a_transformers_decoder_looks_back_at_the_start_and_what_it_wrote():
+    translator = made("transformer")
+    tokens, hypothesis = decoded(translator)
+    trace = translator.trace(TEXT)
+    decoder = next(part for part in translator.model.modules() if isinstance(part, TransformerDecoder))
+    ids = torch.tensor([2, *hypothesis.ids])[:, None]
+    with torch.no_grad(), record_attention() as weights:
+        translator.model.after(ids, translator.model.encode(tokens))
+    for depth, layer in enumerate(decoder.layers, start=1):
+        (expected,) = weights[layer.self_attention]
+        whole = trace.map(f"decoder layer {depth} / self-attention")
+        assert whole.rows == trace.written.tokens
+        assert whole.columns == ("<start>", *trace.written.tokens[:-1])
+        np.testing.assert_allclose(whole.values.sum(1), 1, atol=1e-5)
+        assert not np.triu(whole.values, 1).any()
+        size = len(whole.rows)
+        for head in (1, 2):
+            actual = trace.map(f"decoder layer {depth} / self-attention head {head}").values
+            np.testing.assert_allclose(actual, expected[0, head - 1, :size, :size].numpy(), atol=1e-5)
 
 
 def test_a_transformers_encoder_is_asked_in_the_same_pass():

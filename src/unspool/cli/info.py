@@ -11,7 +11,7 @@ import click
 
 from unspool.cli.flags import SETTINGS
 from unspool.cli.open_model import recorded_settings
-from unspool.cli.scores import scores_beside_baselines
+from unspool.cli.scores import score_table, scores_beside_baselines
 from unspool.cli.talk import common, example, result, result_json
 from unspool.errors import UsageError, counted, for_command_line, printable
 
@@ -53,6 +53,9 @@ def info(model: Path, as_json: bool, recipe: bool) -> None:
     lines += [f"{part:10} {_data_line(facts)}" for part, facts in record.data.items()]
     if record.training:
         lines.append(f"training   {_training_line(record.training)}")
+    if record.pruned:
+        weights = counted(record.pruned.get("weights", 0), "weights")
+        lines.append(f"pruned     {', '.join(record.pruned.get('units', ()))}; {weights} are zero")
     lines.append(f"versions   {', '.join(f'{name} {version}' for name, version in record.versions.items())}")
     for title, part in (
         ("settings", changed.keys() - set(record.planned)),
@@ -63,6 +66,9 @@ def info(model: Path, as_json: bool, recipe: bool) -> None:
             lines.append(f"{title:10} {values or 'all defaults'}")
     if record.metrics:
         lines += ["", scores_beside_baselines(record.metrics, record.baselines)]
+    if scores := record.pruned.get("scores"):
+        head = ", ".join(record.pruned.get("test", ())) or "data in memory"
+        lines += ["", score_table({f"{when} pruning": scores[when] for when in scores}, head)]
     result("\n".join(printable(part, 10_000) for line in lines for part in line.split("\n")))
 
 

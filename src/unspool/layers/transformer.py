@@ -51,7 +51,8 @@ def record_attention() -> Iterator[dict[nn.Module, tuple[Tensor, ...]]]:
     The stacks take the slower path that computes the weights.
 
     Yields:
-        The weights of the last call of each stack, one per layer, (batch, heads, query time, key time).
+        The weights of the last call of each stack, one per layer, (batch, heads, query time, key time). Of a decoder,
+        those over the memory; its self-attention stands under the attention of each layer.
     """
     weights: dict[nn.Module, tuple[Tensor, ...]] = {}
     token = _attention.set(weights)
@@ -349,7 +350,8 @@ class TransformerDecoder(_Stack):
             ShapeError: If a tensor does not fit.
         """
         check_sequences(inputs, lengths, self.size)
-        need_weights = need_weights or _attention.get() is not None
+        collected = _attention.get()
+        need_weights = need_weights or collected is not None
         memory, mask = self._memory(memory, memory_lengths)
         if memory.shape[0] != inputs.shape[1]:
             raise ShapeError(f"{inputs.shape[1]} sequences came with {memory.shape[0]} memories")
@@ -362,7 +364,12 @@ class TransformerDecoder(_Stack):
         bias = None if mask is None or need_weights else blocked(mask, inner_type(x))
         weights = []
         for layer in self._blocks():
-            block = layer.self_attention.look(layer.before(x, layer.self_norm), None, before_bias)
+            h = layer.before(x, layer.self_norm)
+            if collected is None:
+                block = layer.self_attention.look(h, None, before_bias)
+            else:
+                block, own = layer.self_attention.weigh(h, None, before)
+                collected[layer.self_attention] = (own,)
             x = layer.after(x, block, layer.self_norm)
             h = layer.before(x, layer.memory_norm)
             if need_weights:

@@ -12,7 +12,8 @@ from unspool.cells import Cell
 from unspool.data import Stories
 from unspool.errors import SettingError
 from unspool.layers import Dropout, Recurrent, attend
-from unspool.models.answering import Answering, MemoryOutput
+from unspool.layers.attention_changes import attention_change
+from unspool.models.answering import Answering, MemoryOutput, handles_of_hops
 from unspool.models.sentence_encoder import SentenceEncoder
 
 __all__ = ["DynamicMemoryNetwork", "likeness"]
@@ -79,7 +80,7 @@ class DynamicMemoryNetwork(Answering):
         super().__init__()
         if min(vocab_size, size, answers, hops) < 1:
             raise SettingError(f"{hops} hops of {size} for {answers} answers: expected at least 1 of each")
-        self.size, self.hops = size, hops
+        self.size, self.hops, self.looks = size, hops, handles_of_hops(hops)
         self.table = nn.Embedding(vocab_size, size, padding_idx=0)
         self.encoder = SentenceEncoder(encoder, size)
         self.fusion = Recurrent(fusion, size, size, bidirectional=True)
@@ -98,9 +99,9 @@ class DynamicMemoryNetwork(Answering):
         facts = both[..., : self.size] + both[..., self.size :]
         memory, mask, hops = question, batch.mask.T, []
         facts_by_batch = facts.transpose(0, 1)
-        for compare, score, update in zip(self.compare, self.score, self.update, strict=True):
+        for compare, score, update, look in zip(self.compare, self.score, self.update, self.looks, strict=True):
             scores = score(torch.tanh(compare(likeness(facts, question, memory)))).squeeze(-1)
-            context, weights = attend(scores.T.unsqueeze(1), facts_by_batch, mask)
+            context, weights = attend(scores.T.unsqueeze(1), facts_by_batch, mask, attention_change(look))
             memory = torch.relu(update(torch.cat([memory, context.squeeze(1), question], dim=-1)))
             hops.append(weights.squeeze(1).T)
         logits = self.output(self.dropout(torch.cat([question, memory], dim=-1)))

@@ -12,7 +12,8 @@ from unspool.cells import Cell
 from unspool.data import Stories
 from unspool.errors import SettingError
 from unspool.layers import masked_softmax
-from unspool.models.answering import Answering, MemoryOutput
+from unspool.layers.attention_changes import WeightChange, attention_change
+from unspool.models.answering import Answering, MemoryOutput, handles_of_hops
 from unspool.models.loss import Loss
 from unspool.models.sentence_encoder import SentenceEncoder
 from unspool.randomness import generator_on
@@ -22,7 +23,15 @@ __all__ = ["KeyValueMemoryNetwork", "MemoryNetwork", "hop"]
 _START = 0.1  # standard deviation of initial weights, as in Sukhbaatar et al. 2015
 
 
-def hop(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, linear: bool = False) -> tuple[Tensor, Tensor]:
+def hop(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor,
+    *,
+    linear: bool = False,
+    change: WeightChange | None = None,
+) -> tuple[Tensor, Tensor]:
     r"""Read a memory once: attention of a query over its slots.
 
     .. math:: p_i = \mathrm{softmax}(u^\top m_i), \qquad o = \sum_i p_i c_i
@@ -35,12 +44,15 @@ def hop(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, *, linear: bo
         values: :math:`c`, (slots, batch, size).
         mask: True at valid slots, bool (slots, batch).
         linear: Whether :math:`p_i = u^\top m_i`, without a softmax.
+        change: Change of the weights, (batch, 1, slots); see `unspool.layers.change_attention`. None: no change.
 
     Returns:
         The output :math:`o`, (batch, size), and the weights :math:`p`, (slots, batch), zero at masked slots.
     """
     scores = (keys * query).sum(-1)
     weights = scores.masked_fill(~mask, 0) if linear else masked_softmax(scores, mask, dim=0)
+    if change is not None:
+        weights = change(weights.T.unsqueeze(1)).squeeze(1).T
     return (weights.unsqueeze(-1) * values).sum(0), weights
 
 
@@ -110,6 +122,7 @@ class MemoryNetwork(Answering):
             )
         self.size, self.hops, self.slots, self.tying = size, hops, slots, tying
         self.time_noise, self.linear_examples, self.gated = time_noise, linear_examples, gated
+        self.looks = handles_of_hops(hops)
         self.encoder = SentenceEncoder(encoder, size)
         count = hops + 1 if tying == "adjacent" else 3  # layer-wise: A, C, B
         self.tables = nn.ModuleList(nn.Embedding(vocab_size, size, padding_idx=0) for _ in range(count))
@@ -140,7 +153,8 @@ class MemoryNetwork(Answering):
         weights_by_hop, gates = [], []
         for k in range(self.hops):
             keys, values = (sentences[k], sentences[k + 1]) if adjacent else (sentences[0], sentences[1])
-            output, weights = hop(query, keys, values, mask, linear=linear)
+            change = attention_change(self.looks[k])
+            output, weights = hop(query, keys, values, mask, linear=linear, change=change)
             residual = query if adjacent else self.between(query)
             if self.gated:
                 gate = torch.sigmoid(self.gates[k](query))
@@ -228,6 +242,7 @@ class KeyValueMemoryNetwork(Answering):
         if min(vocab_size, size, len(answers), hops, slots) < 1:
             raise SettingError(f"{hops} hops over {slots} slots of {size}: expected at least 1 of each")
         self.hops, self.slots = hops, slots
+        self.looks = handles_of_hops(hops)
         self.table = nn.Embedding(vocab_size, size, padding_idx=0)
         self.key_ages, self.value_ages = nn.Embedding(slots, size), nn.Embedding(slots, size)
         self.encoder = SentenceEncoder(encoder, size)
@@ -245,8 +260,8 @@ class KeyValueMemoryNetwork(Answering):
         sentences = F.embedding(batch.index, sentences)
         keys, values = sentences + self.key_ages(ages), sentences + self.value_ages(ages)
         query, weights_by_hop = self.encoder(self.table(batch.questions.ids), batch.questions.lengths), []
-        for move in self.moves:
-            output, weights = hop(query, keys, values, mask)
+        for move, look in zip(self.moves, self.looks, strict=True):
+            output, weights = hop(query, keys, values, mask, change=attention_change(look))
             query = move(query + output)
             weights_by_hop.append(weights)
         return MemoryOutput(query @ self.table.weight[self.answers].T, torch.stack(weights_by_hop))

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from unspool.errors import UnspoolError
-from unspool.server import api, concepts, corrections, inside, openai_api, pages, runs
+from unspool.server import api, concepts, corrections, inside, openai_api, pages, pruning, runs
 from unspool.server.faults import ApiError, error_response, json_response
 from unspool.server.guard import App, Guard
 from unspool.server.openapi import Operation, openapi
@@ -36,6 +36,7 @@ from unspool.server.schemas import (
     NameUnitRequest,
     Prediction,
     PredictRequest,
+    PruneRequest,
     SessionRequest,
     SessionState,
     TraceRequest,
@@ -92,6 +93,7 @@ OPERATIONS = (
     Operation("POST", "/api/disagreements", inside.disagree, DisagreeRequest, studio=True),
     Operation("POST", "/api/concepts", concepts.find, ConceptRequest, studio=True),
     Operation("POST", "/api/units", concepts.name_unit, NameUnitRequest, studio=True),
+    Operation("POST", "/api/prune", pruning.prune, PruneRequest, studio=True),
     Operation("POST", "/api/graph", inside.graph, GraphRequest),
     Operation("POST", "/api/correct", corrections.correct, CorrectRequest, studio=True),
     Operation("POST", "/api/generate", api.generate, GenerateRequest, Written),

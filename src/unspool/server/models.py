@@ -96,6 +96,10 @@ class Models:
             raise ApiError(400, f"{name} is a model of the task {served.entry.name!r}, which can't {verb}", "model")
         return served
 
+    def add(self, served: Served) -> None:
+        """Add a model whose name is new; threads that go through the models see all or none of it."""
+        self.by_name = {**self.by_name, served.name: served}
+
     @property
     def loaded(self) -> bool:
         """Whether all models are loaded."""

@@ -23,6 +23,7 @@ __all__ = [
     "NameUnitRequest",
     "PredictRequest",
     "Prediction",
+    "PruneRequest",
     "SessionRequest",
     "SessionState",
     "TraceRequest",
@@ -160,6 +161,15 @@ class NameUnitRequest(_Request, kw_only=True):
     unit: Annotated[int, Meta(ge=0)]
     """Index of the unit, from 0."""
     name: Annotated[str, Meta(min_length=1, max_length=60)]
+
+
+class PruneRequest(_Request, kw_only=True):
+    """Write a copy of a model without some units, into the folder that the server was started with."""
+
+    units: Annotated[list[str], Meta(min_length=1, max_length=1000)]
+    """Units as in an edit, counted from 1, such as `layer 1 / c[38]`; or their names."""
+    name: str
+    """Name of the new model: letters, digits, dots, hyphens and underscores."""
 
 
 class GraphRequest(_Request, kw_only=True):

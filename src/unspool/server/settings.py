@@ -26,6 +26,8 @@ class ServerSettings(Settings):
     """Further host names, with commas between, under which clients may call this server, as behind a proxy."""
     corrections: str = ""
     """File to which corrected answers of an assistant are appended as JSON lines, to train on; none if empty."""
+    pruned: str = ""
+    """Folder into which the studio may write pruned models, each under a name of its own; none if empty."""
     max_body: PositiveInt = 8_000_000
     """Maximum size of a request, in bytes."""
     max_items: PositiveInt = 1_000

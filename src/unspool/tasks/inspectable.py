@@ -169,7 +169,7 @@ class Inspectable(Trainable[E, F]):
         stack, first = self._stack(), self._first_step
         cells = [] if stack is None else [EditableCell(place, cell, first) for place, cell, _ in stack.named_cells()]
         attentions = [
-            EditableAttention(f"layer {depth}", "self-attention", layer.self_attention, first)
+            EditableAttention(f"layer {depth}", "self-attention", layer.self_attention, first, causal=part.causal)
             for part in self.model.modules()
             if isinstance(part, TransformerEncoder)
             for depth, layer in enumerate(cast(Iterable[Any], part.layers), start=1)
@@ -210,7 +210,7 @@ class Inspectable(Trainable[E, F]):
 
     def _stack(self) -> Recurrent | None:
         """The recurrent stack whose cells a trace records; None for other networks."""
-        encoder = self.model.encoder
+        encoder = getattr(self.model, "encoder", None)
         return encoder if isinstance(encoder, Recurrent) else None
 
     def gradients(

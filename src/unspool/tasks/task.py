@@ -24,10 +24,12 @@ from unspool.errors import DataError, UsageError
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
 from unspool.tasks.inspectable import Inspectable
+from unspool.tasks.parts.pruning import Units, pruned_copy
 from unspool.tasks.parts.representation import task_line
 from unspool.tasks.running.fit import fit_task
 from unspool.tasks.running.model_folder import rounded
 from unspool.tasks.running.save_and_load import load_task, save_task
+from unspool.tasks.running.splits import paths_of
 from unspool.training import Reporter
 from unspool.training.callbacks import Callback
 from unspool.training.folder_lock import refuse_folder_in_training
@@ -217,6 +219,34 @@ class Task(Inspectable[E, F]):
         questions = self._questions(examples)
         one, two = (task.predict(list(questions.inputs)) for task in (self, other))
         return disagreements_of(questions, one, two, names)
+
+    def pruned(self, units: Units, *, test: DataLike | None = None) -> Self:
+        """Return a copy of the model without some units of its recurrent layers; this model does not change.
+
+        The weights that form a unit become zero, so that its state and output are zero at every step. All that reads
+        the unit, through recurrent weights, the next layer, attention, a residual connection or the output layer, then
+        reads what it reads when `layer 1 / h[3] = zero` clamps the unit at every step. A check proves this for the
+        cell at hand. A training of the copy can't be resumed.
+
+        Args:
+            units: Units, as in an edit, counted from 1: `layer 1 / h[3,7]`; the name of a unit; or pairs of array and
+                index, counted from 0: `("layer 1 / h", 2)`. Whichever part of the state is named, the unit goes whole.
+            test: Labelled data, in any form that `evaluate` takes: `record.pruned` then holds the scores before and
+                after.
+
+        Raises:
+            DataError: If the data can't be used.
+            UsageError: If there is no such unit, zero weights do not silence the cell, the network has no recurrent
+                layers that read the input, or the model has not been trained.
+        """
+        self._need_model()
+        twin = pruned_copy(self, units)
+        if test is not None and twin.record is not None:
+            source = self._data_source(test)
+            data = cast(DataLike, source)
+            twin.record.pruned["scores"] = {"before": self.evaluate(data), "after": twin.evaluate(data)}
+            twin.record.pruned["test"] = [] if isinstance(source, RowsInMemory) else list(paths_of(source))
+        return twin
 
     def _questions(self, examples: E) -> Questions:
         """Return inputs and correct answers of labelled data.

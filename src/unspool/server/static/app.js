@@ -17,7 +17,7 @@ const VIEWS = [gates, travel, concepts, gradients, memory, compare, graph, chat,
 const KEYS = [["/", "write a text"], ["Enter", "run it"], ["← →", "step through the moments"], ["[ ]", "previous and next layer or array"], ["1 … 9", "views"], ["t", "light or dark"], ["?", "this list"]];
 const $ = (id) => document.getElementById(id);
 const store = new Store();
-const app = {api, store, info: null, say, change: (parts, options) => store.change(parts, options), get state() { return store.state; }, get model() { return currentModel(); }, go, guard, views: VIEWS};
+const app = {api, store, info: null, say, change: (parts, options) => store.change(parts, options), get state() { return store.state; }, get model() { return currentModel(); }, go, guard, refresh, views: VIEWS};
 let open = null;
 
 function say(text, isError = false) {
@@ -36,6 +36,12 @@ async function guard(work, busy = "") {
     if (error.name !== "AbortError") say(error.message, true);
     return null;
   }
+}
+
+/** Read the list of models again. */
+async function refresh() {
+  app.info = await api.getJson("api/info");
+  drawFrame();
 }
 
 function currentModel() {

@@ -58,11 +58,43 @@ class EditableAttention(NamedTuple):
     """Steps before the first token."""
     outer: Cell[Any] | None = None
     """The cell that attends in each of its steps, if there is one."""
+    columns: int | None = None
+    """Steps before the first token that is looked at; `offset` if None."""
+    causal: bool = False
+    """Whether a token sees no later one."""
+    looker: str = ""
+    """What looks, where it is no token: `the question`."""
 
     @property
     def name(self) -> str:
         """Name of the map in the trace."""
         return f"{self.place} / {self.quantity}" if self.place else self.quantity
+
+    @property
+    def rows(self) -> dict[str, Any]:
+        """Where its rows and columns lie, for the editors."""
+        stepwise = self.outer is not None
+        return {"stepwise": stepwise, "offset": self.offset, "columns": self.columns, "causal": self.causal}
+
+    def check(self, edit: Edit) -> None:
+        """Check that an edit can meet a row of the attention.
+
+        Raises:
+            UsageError: If it names tokens where no token looks, or only later tokens where a token sees none.
+        """
+        if self.looker and edit.tokens is not None:
+            raise UsageError(
+                f"the edit {str(edit)!r}: {self.looker} looks in {self.name!r}, and no token; leave the @ out"
+            )
+        if not self.causal or edit.units is None or edit.tokens is None or edit.tokens[1] is None:
+            return
+        seen = edit.tokens[1] + 1 + self.offset - (self.offset if self.columns is None else self.columns)
+        needed = max(edit.units) if edit.action == "swap" else min(edit.units)
+        if needed >= seen:
+            raise UsageError(
+                f"the edit {str(edit)!r}: in {self.name!r} token {edit.tokens[1] + 1} sees "
+                f"{f'tokens 1 to {seen}' if seen else 'no token before it'}, and not {needed + 1}"
+            )
 
 
 class Parts(NamedTuple):
@@ -137,8 +169,9 @@ def attached(parts: Parts, edits: Sequence[Edit], values: Donors) -> Iterator[Ed
         for each in parts.attentions:
             _attach_outer(stack, each)
             own = [edit for edit in edits if each in of_weights[id(edit)]]
-            changes = _changes(own, values, each.name)
-            weights = EditedWeights(each.name, changes, stepwise=each.outer is not None, offset=each.offset)
+            for edit in own:
+                each.check(edit)
+            weights = EditedWeights(each.name, _changes(own, values, each.name), **each.rows)
             editors.attentions.append(weights)
             stack.enter_context(change_attention(each.module, weights))
         if parts.attentions:
@@ -247,7 +280,7 @@ def _values(parts: Parts, run: Callable[[], object]) -> dict[str, Mapping[int, M
             stack.enter_context(edit_steps(cell, steps))
         for each in parts.attentions:
             _attach_outer(stack, each)
-            weights = DonorWeights(stepwise=each.outer is not None, offset=each.offset)
+            weights = DonorWeights(**each.rows)
             values[each.name] = weights.values
             stack.enter_context(change_attention(each.module, weights))
         if parts.attentions:

@@ -36,7 +36,11 @@ def parts_of_pair(model: EncoderDecoder) -> Parts:
     for part in model.modules():
         for depth, layer in enumerate(getattr(part, "layers", ()), start=1):
             if isinstance(part, TransformerDecoder):
-                attentions.append(EditableAttention(f"decoder layer {depth}", "attention", layer.memory_attention))
+                place = f"decoder layer {depth}"
+                attentions.append(EditableAttention(place, "attention", layer.memory_attention))
+                attentions.append(
+                    EditableAttention(place, "self-attention", layer.self_attention, columns=1, causal=True)
+                )  # the first column is the start symbol
             elif isinstance(part, TransformerEncoder):
                 attentions.append(EditableAttention(f"encoder layer {depth}", "self-attention", layer.self_attention))
     return Parts(cells, attentions)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -25,6 +25,8 @@ _REPEATED = (
     "attention",
     "output",
 )  # of an attentive cell: other parts of the trace hold the attention map and the state of the inner cell
+_START = "<start>"
+"""What the decoder reads before the first unit that it writes."""
 _LOOKS: dict[type[nn.Module], str] = {
     TransformerDecoder: "decoder layer {} / attention",
     TransformerEncoder: "encoder layer {} / self-attention",
@@ -93,7 +95,8 @@ def trace_of_pair(
         prediction,
         summary,
         (f"engine: {dispatch.backend} path",) if watched else (),
-        maps=_maps(mean, _weights(model, attention), tuple(read), tuple(written)),
+        maps=_maps(mean, _weights(model, attention), tuple(read), tuple(written))
+        | _self_maps(model, attention, tuple(written)),
         written=_written(written, own, -forced.log_probabilities[:steps, 0].float()),
     )
 
@@ -147,6 +150,24 @@ def _maps(
             place = name.format(depth)
             maps[place] = Map(heads.mean(0), rows, read)
             maps |= {f"{place} head {number}": Map(head, rows, read) for number, head in enumerate(heads, start=1)}
+    return maps
+
+
+def _self_maps(
+    model: nn.Module, attention: Mapping[nn.Module, tuple[Tensor, ...]], written: tuple[str, ...]
+) -> dict[str, Map]:
+    """Return the maps of a decoder's self-attention: from each written unit to the start and the units before it."""
+    maps: dict[str, Map] = {}
+    columns = (_START, *written[:-1])
+    decoders = [part for part in model.modules() if isinstance(part, TransformerDecoder)]
+    for decoder in decoders if written else ():
+        for depth, layer in enumerate(cast(Iterable[Any], decoder.layers), start=1):
+            if layer.self_attention not in attention:
+                continue
+            heads = _numpy(attention[layer.self_attention][0][0, :, : len(written), : len(written)])
+            place = f"decoder layer {depth} / self-attention"
+            maps[place] = Map(heads.mean(0), written, columns)
+            maps |= {f"{place} head {number}": Map(head, written, columns) for number, head in enumerate(heads, 1)}
     return maps
 
 

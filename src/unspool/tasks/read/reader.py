@@ -33,6 +33,7 @@ from unspool.inspection.edits import Edits
 from unspool.layers import Recurrent, initialize
 from unspool.models import DynamicMemoryNetwork, KeyValueMemoryNetwork, MemoryNetwork, MemoryOutput
 from unspool.settings import Settings
+from unspool.tasks.parts.editing import EditableAttention, Parts
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.read.data import Stories, file_of, open_data
@@ -285,7 +286,8 @@ class Reader(Task[Stories, FittedReader]):
         Args:
             text: A story whose last sentence is the question, or `FILE:LINE` of a question in a file. For a question
                 in a file, the trace also marks the supporting sentences.
-            edits: Changes of the cell over sentences, or of a sentence, during the run.
+            edits: Changes of the cell over sentences, of a hop's attention (`hops / hop 1[3] = zero`), or of a
+                sentence, during the run.
 
         Raises:
             DataError: As in `ask`, or if there is no question at that line.
@@ -333,6 +335,14 @@ class Reader(Task[Stories, FittedReader]):
         encoder = network.cell if network.encoder == "cell" else network.encoder
         hops = f"{counted(network.hops, 'hops')} of {network.embedding} over {network.slots} slots"
         return f"{kinds[network.network]}, {hops}, sentences by {encoder}"
+
+    def _parts(self) -> Parts:
+        parts = super()._parts()
+        hops = [
+            EditableAttention("hops", f"hop {number}", look, looker="the question")
+            for number, look in enumerate(self.model.looks, start=1)
+        ]
+        return parts._replace(attentions=[*parts.attentions, *hops])
 
     def _stack(self) -> Recurrent | None:
         """The recurrent layer over the sentences; None for other networks."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from operator import attrgetter
 from pathlib import Path
 from shutil import rmtree
@@ -98,6 +98,8 @@ def fit_task(
         fitting = _Fitting(task, folder, world, reporters, allow)
         fitting.out = out
         with fitting.stoppable(has_folder=out is not None):
+            if resume:
+                _refuse_pruned(folder)
             splits = fitting.read(train, valid, test)
             if resume and world.first:
                 finish_generation(folder)
@@ -442,6 +444,16 @@ class _Fitting(Generic[D]):
                 f"go on with the old values, or train into a new folder"
             )
         refuse_changes(before.training, settings.training, self.allow)
+
+
+def _refuse_pruned(folder: Path) -> None:
+    """Refuse to resume the training of a pruned model, which has no checkpoint and would grow its units again."""
+    with suppress(ModelFolderError):
+        if units := read_record(folder).pruned.get("units"):
+            raise UsageError(
+                f"{folder} holds a pruned model ({', '.join(units)} went), whose training can't be resumed; resume the "
+                f"training of the model that it was pruned from, and prune again"
+            )
 
 
 def _refuse_streams(paths: tuple[str, ...]) -> None:

@@ -28,12 +28,7 @@ def model_card(record: Record, summary: str, name: str) -> str:
         f"    echo 'your text' | unspool predict {name} -",
         f"    unspool inspect {name} 'your text'",
         "",
-        "## Scores",
-        "",
-        *_table({**record.metrics, **{f"baseline: {key}": value for key, value in record.baselines.items()}}),
-        "",
-        f"Baselines are scored on the {'test' if 'test' in record.metrics else 'validation'} data.",
-        "",
+        *(_pruned(record) if record.pruned else _scores(record)),
         "## Data",
         "",
         *(_data_line(part, facts) for part, facts in record.data.items()),
@@ -53,6 +48,32 @@ def model_card(record: Record, summary: str, name: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _scores(record: Record) -> list[str]:
+    return [
+        "## Scores",
+        "",
+        *_table({**record.metrics, **{f"baseline: {key}": value for key, value in record.baselines.items()}}),
+        "",
+        f"Baselines are scored on the {'test' if 'test' in record.metrics else 'validation'} data.",
+        "",
+    ]
+
+
+def _pruned(record: Record) -> list[str]:
+    """Return the section on units that were pruned, which takes the place of the scores of the training."""
+    units, scores = record.pruned.get("units", ()), record.pruned.get("scores", {})
+    files = ", ".join(f"`{path}`" for path in record.pruned.get("test", ())) or "data in memory"
+    on = [f"Scores on {files}:", "", *_table({f"{when} pruning": scores[when] for when in scores}), ""]
+    return [
+        "## Pruned",
+        "",
+        f"Pruned after training: {', '.join(f'`{line}`' for line in units)}. "
+        f"{counted(record.pruned.get('weights', 0), 'weights')} are zero, so that these units are zero at every step.",
+        "",
+        *(on if scores else ["The pruned model has not been scored.", ""]),
+    ]
 
 
 def _table(rows: Mapping[str, Mapping[str, float]]) -> list[str]:

@@ -78,6 +78,8 @@ class Record(msgspec.Struct, kw_only=True):
     """Dotted names of the settings that the plan of the training chose."""
     generation: int = 0
     """Number of times that the model was saved into this folder."""
+    pruned: dict[str, Any] = {}
+    """Of a pruned model: the units, the number of weights set to zero, and scores before and after with their data."""
 
 
 class _Facts(msgspec.Struct):
@@ -97,12 +99,20 @@ class _Training(msgspec.Struct, frozen=True):
     stopped: str = ""
 
 
+class _Pruned(msgspec.Struct, frozen=True):
+    units: list[str] = []
+    weights: int = 0
+    scores: dict[str, dict[str, float]] = {}
+    test: list[str] = []
+
+
 class _Shape(msgspec.Struct):
     """Schema of the record's plain dictionaries, for the fields that the code reads."""
 
     data: dict[str, _Facts] = {}
     network: _Network = _Network()
     training: _Training = _Training()
+    pruned: _Pruned = _Pruned()
 
 
 def read_record(folder: Path) -> Record:

@@ -1,6 +1,6 @@
 // Attention and memory: all heads, hops and memory heads of one text, each with an action that changes it.
 "use strict";
-import {figure, make, scaleLegend} from "../inspection/dom.js";
+import {bar, figure, make, scaleLegend} from "../inspection/dom.js";
 import {heatMap} from "../inspection/heatmap.js";
 import {valuesOf} from "../inspection/trace_view.js";
 import {asking} from "../asking.js";
@@ -38,7 +38,7 @@ export const view = {
       }
       if (maps.children.length) nodes.push(maps);
       if (app.model.task === "read") nodes.unshift(sentences());
-      if (!trace.maps.length) nodes.push(make("p", {}, "This model has no attention and no memory: nothing is looked up. Its gates and states are in the first view."));
+      if (!trace.maps.length && app.model.task !== "read") nodes.push(make("p", {}, "This model has no attention and no memory: nothing is looked up. Its gates and states are in the first view."));
       picture.replaceChildren(...nodes);
       draws.forEach((one) => one());
     }
@@ -54,10 +54,20 @@ export const view = {
     }
 
     function sentences() {
-      const answer = trace.prediction.labels.join(", ");
-      const rows = trace.tokens.map((sentence, i) => make("tr", {class: dropped === i ? "chosen" : ""}, make("td", {class: "at"}, i + 1), make("td", {}, sentence), make("td", {}, make("button", {type: "button", class: "tool", onclick: () => drop(i)}, "drop"))));
+      const answer = trace.prediction.labels.join(", "), hops = trace.arrays.filter((array) => /^hops \/ hop \d+$/.test(array.name));
+      const weights = hops.map((array) => valuesOf(array)), title = (name) => make("th", {scope: "col"}, name);
+      const head = make("tr", {}, title("at"), title("sentence"), hops.map((array) => title(array.name.slice(7))), title("for all hops"), title("of the story"));
+      const rows = trace.tokens.map((sentence, i) => make("tr", {class: dropped === i ? "chosen" : ""}, make("td", {class: "at"}, i + 1), make("td", {}, sentence), hops.map((_, k) => make("td", {}, bar(Math.max(0, weights[k][i]), weights[k][i]))),
+        make("td", {}, make("button", {type: "button", class: "tool", onclick: () => forbid(i)}, "forbid")), make("td", {}, make("button", {type: "button", class: "tool", onclick: () => drop(i)}, "drop"))));
       const note = make("p", {"aria-live": "polite"}, answer ? `answer: ${answer}` : "");
-      return figure("The story", [make("table", {}, rows), note]);
+      return figure("The story", [make("div", {class: "scroll"}, make("table", {}, head, rows)), note]);
+
+      async function forbid(i) {
+        const edit = `hops / attention[${i + 1}] = zero`;
+        const result = await app.guard(() => app.api.trace(app.model.name, app.state.text, controller.signal, {edits: [edit]}), "Asking again …");
+        dropped = i;
+        if (result) note.replaceChildren(`answer: ${answer}; with `, make("code", {}, edit), `: ${result.prediction.labels.join(", ")}`);
+      }
 
       async function drop(i) {
         const parts = app.state.text.match(/[^.?!\n]+[.?!\n]*/g) ?? [], rest = parts.filter((_, k) => k !== i).join("");
