@@ -18,9 +18,11 @@ import unspool
 from unspool.tasks import TASKS
 
 ROOT = Path(unspool.__file__).parent
+COPIED = "unspool.samples.assistant.commands"
+"""A file that users copy and change; its commands are no names of the package."""
 MODULES = ["unspool", *(f"unspool.{name}" for name in sorted(
     module.name.removeprefix("unspool.") for module in pkgutil.walk_packages([str(ROOT)], "unspool.")
-) if not name.endswith("__main__"))]  # fmt: skip
+) if not name.endswith("__main__") and f"unspool.{name}" != COPIED)]  # fmt: skip
 PACKAGES = [name for name in MODULES if (ROOT.parent / Path(*name.split(".")) / "__init__.py").is_file()]
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(ROOT.parent)}
 LIGHT = [

@@ -61,7 +61,7 @@ def test_the_sentences_of_a_template(source, expected):
         ("set {} now", "'{}' holds no name of an argument; write {length}"),
         ("set {a b} now", "'{a b}' holds no name"),
         ("set {2x} now", "'{2x}' holds no name"),
-        ("set {a=b} now", "'{a=b}': expected {a}"),
+        ("set {a=} now", "'{a=}': expected {a=the words of its value}"),
         ("", "has no words"),
         (" [?] ", "has no words"),
         ("(" * 14 + "a" + ")" * 14, "brackets inside more than 12 others"),

@@ -9,7 +9,17 @@ from pathlib import Path
 
 from unspool.errors import UsageError
 
-__all__ = ["demo_folder"]
+__all__ = ["demo_folder", "refuse_used"]
+
+
+def refuse_used(folder: Path) -> None:
+    """Refuse an output folder that is neither new nor empty.
+
+    Raises:
+        UsageError: If the folder has files, or is a file itself.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder} exists already, and nothing is overwritten; name a new folder")
 
 
 @contextmanager
@@ -23,7 +33,6 @@ def demo_folder(out: Path | None) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix="unspool-demo-") as name:
             yield Path(name)
         return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} exists already, and nothing is overwritten; name a new folder")
+    refuse_used(out)
     out.mkdir(parents=True, exist_ok=True)
     yield out

@@ -23,6 +23,7 @@ __all__ = ["VERBS", "run", "unspool"]
 
 VERBS = {
     "demo": "Train an assistant in a minute, chat with it, inspect it.",
+    "init": "Write a folder of files to begin with: commands and answers of an assistant.",
     "train": f"Train a model on your files: {one_of(TASKS)}.",
     "check": "Summarise data files and report problems in them, without training.",
     "evaluate": "Score a model on labelled files.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from random import Random
 
@@ -103,7 +103,7 @@ class _Meaning:
         for template in (*command.parsed_templates, *command.parsed_examples):
             self.words.update(word for text in _texts(template.parts) for word in spoken_words(text))
             for row in itertools.islice(template.choices(), _ROWS):
-                words = [word for part in row if isinstance(part, Text) for word in spoken_words(part.text)]
+                words = [word for part in row if isinstance(part, Text) for word in _spoken(part.text)]
                 self.beginnings.update(words[:1])
                 if all(isinstance(part, Text) for part in row):
                     self.sentences.add(tuple(words))
@@ -117,6 +117,9 @@ class _Meaning:
         if words in self.sentences or (content and len(shared) == len(set(content))):
             return True
         return bool(content) and content[0] in self.beginnings and len(shared) > 1
+
+
+_spoken = lru_cache(maxsize=1000)(spoken_words)  # the rows of a template repeat its few texts
 
 
 def _texts(parts: tuple[Part, ...]) -> Iterator[str]:
@@ -191,8 +194,7 @@ def _distinct(texts: Iterator[str], most: int, taken: set[tuple[str, ...]]) -> l
         text = next(texts, None)
         if text is None:
             break
-        words = spoken_words(text)
-        if not words or text in unique or words in taken:
+        if text in unique or (taken and spoken_words(text) in taken):
             failures += 1
             continue
         unique[text] = None
