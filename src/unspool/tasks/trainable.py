@@ -242,7 +242,8 @@ class Trainable(ABC, Generic[E, F]):
     def _need_weights(self) -> None:
         if self.model is None:
             raise self._not_trained()
-        self.model.eval()
+        if self.model.training:
+            self.model.eval()
 
     def _not_trained(self) -> UsageError:
         return UsageError(f"this {type(self).__name__} has not been trained; call fit, or unspool.load a folder")

@@ -159,8 +159,8 @@ def _sentences(commands: CommandSet, settings: CommandSettings) -> list[Utteranc
     if not settings.background:
         return utterances
     count = len(utterances)
-    everyday = background(commands, most=count, seed=seed)
-    return [*utterances, *everyday, *corrupted(utterances, most=max(1, count // 4), seed=seed)]
+    everyday = background(commands, most=max(1, count // 2), seed=seed)
+    return [*utterances, *everyday, *corrupted(utterances, most=max(1, count // 8), seed=seed)]
 
 
 def samples(examples: Iterable[Utterance]) -> Iterator[Sample]:

@@ -45,6 +45,11 @@ if TYPE_CHECKING:
 __all__ = ["CommandParser", "Parse"]
 
 
+_LEAST = 0.25
+"""Minimum probability that a sentence is a command, for commands learned from templates: half of the training sentences
+are out of scope, and of what people say to an assistant far fewer."""
+
+
 class CommandParser(Task[UtteranceExamples, FittedCommands]):
     """Command parser: predicts the intents of a sentence and its slots, and refuses sentences out of scope.
 
@@ -177,7 +182,7 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         inside = [each for each in everything if each.intents]
         if len(inside) < FEWEST or fitted.commands is not None:
             # Held-out sentences from the same templates are easier than what people say: they measure nothing.
-            fitted.calibration = Calibration(temperature=2.0, linear=0.5) if fitted.linear is not None else UNCALIBRATED
+            fitted.calibration = _mixture(fitted)
         else:
             network, _ = self._outputs(self.model, fitted.encode(everything, unknown="drop"))
             linear = fitted.linear_logits([each.text for each in everything])
@@ -218,7 +223,7 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
     @property
     def _threshold(self) -> float:
         """Familiarity at which a sentence is refused."""
-        return 1 - self.settings.keep if self.fitted.refusal.scores else 0.5
+        return 1 - self.settings.keep if self.fitted.refusal.scores else _LEAST
 
     def _familiarity(self, scope: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the familiarity of sentences; see `Parse.familiarity`."""
@@ -416,3 +421,10 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         row = np.array([[shares[name] for name in names]])
         with np.errstate(divide="ignore"):
             return Outcomes(row, np.log(row), names.__getitem__, independent=self.fitted.several)
+
+
+def _mixture(fitted: FittedCommands) -> Calibration:
+    """Return the weights of network and linear model without measurement: templates teach the linear model little."""
+    if fitted.linear is None:
+        return UNCALIBRATED
+    return Calibration(1.0, 0.25) if fitted.commands is not None else Calibration(2.0, 0.5)
