@@ -153,9 +153,9 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         before = self._read_as
         if before is None or before.input:
             return before
-        if self._fitted is None or not self._fitted.input.columns:
-            return replace(before, input="text", values=tuple(before.columns_of("text")))
-        return replace(before, input=self._fitted.input.kind, values=self._fitted.input.columns)
+        kind = "text" if self._fitted is None else self._fitted.input.kind
+        columns = () if self._fitted is None else self._fitted.input.columns
+        return replace(before, input=kind, values=columns or tuple(before.columns_of(kind)))
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
         """Open inputs without labels for reading; see `Task.read_inputs`."""
