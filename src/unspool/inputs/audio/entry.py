@@ -7,15 +7,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from unspool.data.files import Layout
+from unspool.data.files import Layout, Paths, Reader, find_files
 from unspool.data.labelled import LABEL_NAMES
 from unspool.data.rows import Row, find_column
-from unspool.data.sounds import LONGEST_SOUND, FeatureFrames, Recording, Sound, is_sound_file, sound_of
+from unspool.data.sounds import LONGEST_SOUND, SOUND_SUFFIXES, FeatureFrames, Recording, Sound, is_sound_file, sound_of
+from unspool.data.unlabelled import Unlabelled, read_unlabelled
 from unspool.data.vectors import label_names
 from unspool.errors import DataError, option
 from unspool.inputs.entry import InputEntry, LabelledColumns
 
-__all__ = ["ENTRY", "LabelledSound", "path_beside"]
+__all__ = ["ENTRY", "LabelledSound", "path_beside", "read_sound_paths"]
+
+SOUND_NAMES = ("path", "audio", "file", "sound", "recording", "filename", "wav")
+"""Usual names of the column of paths of sounds."""
 
 _SAMPLE = 20  # rows whose cells decide
 
@@ -38,6 +42,31 @@ def path_beside(path: str, where: str) -> str:
     table, _, line = where.rpartition(":")
     folder = os.path.dirname(table) if line.isdecimal() else ""
     return str(Path(folder) / Path(path.strip()).expanduser())
+
+
+def read_sound_paths(paths: Paths, *, format: str | None = None, columns: Sequence[str] = ()) -> Reader[Unlabelled]:
+    """Open sounds without labels for reading: sound files, folders of them, and tables or lists of their paths.
+
+    Args:
+        paths: Sound files, folders, globs, lists with a path a line, tables, or `-`.
+        format: Form of the lists and tables; None: by suffix, or else a path a line.
+        columns: The columns of a table that may hold the paths.
+
+    Raises:
+        DataError: If a file is missing, empty or of another form.
+    """
+    files: list[str] = []
+    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+        files += find_files(path, suffixes=SOUND_SUFFIXES if os.path.isdir(path) else None)
+
+    def read(file: str) -> Iterator[Unlabelled | DataError]:
+        if format is None and is_sound_file(file):
+            yield Unlabelled(file, file)
+            return
+        for line in read_unlabelled([file], format=format, columns=columns, usual=SOUND_NAMES, kinds=("lines", "rows")):
+            yield line if line.is_blank else Unlabelled(line.where, path_beside(str(line.value), line.where))
+
+    return Reader(files, read, skip_bad=None)
 
 
 def _find(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -132,7 +134,12 @@ class FittedAudio(FittedInput[Sound]):
         return len(self.mean)
 
     def value(self, value: Any, where: str) -> Sound:
-        """Read a sound: a path, a pair of samples and rate, or the bytes of a WAV file; see `sound_of`."""
+        """Read a sound: a path, a pair of samples and rate, or the bytes of a WAV file; see `sound_of`.
+
+        After `refuse_files`, a text is no path, but a WAV file in Base64.
+        """
+        if not self.reads_files and isinstance(value, str | os.PathLike):
+            value = _from_base64(value, where)
         sound = sound_of(value, where, longest=self.settings.longest)
         self._check(sound, where)
         return sound
@@ -267,6 +274,13 @@ class FittedAudio(FittedInput[Sound]):
             reduction=record.reduction,
             seed=settings.training.seed,
         )
+
+
+def _from_base64(value: Any, where: str) -> bytes:
+    try:
+        return base64.b64decode(value, validate=True)
+    except (TypeError, ValueError):
+        raise DataError("the text is no Base64; expected the bytes of a WAV file in Base64", where) from None
 
 
 def _reduction(network: str, settings: AudioSettings) -> int:

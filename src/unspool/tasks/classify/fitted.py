@@ -87,6 +87,10 @@ class FittedClassifier(Fitted):
         """Return a note on labels absent from the training data."""
         return self.labels.note_strangers(chain.from_iterable(examples.labels), "labels")
 
+    def refuse_files(self) -> None:
+        """See `Fitted.refuse_files`."""
+        self.input.refuse_files()
+
     def usable(self, examples: LabelledExamples, *, skip_bad: bool) -> tuple[LabelledExamples, int]:
         """See `Fitted.usable`."""
         usable = [all(name in self.labels for name in names) for names in examples.labels]
