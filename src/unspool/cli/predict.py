@@ -33,7 +33,8 @@ _WRITES = f"{_FIRST.a_model.capitalize()} writes {_FIRST.predict_writes}" + "".j
 _VERBS = one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
 _HELP = f"""{_VERBS} texts: one per line of each FILE or stdin, or per row of a table.
 
-A model that reads sounds takes sound files, or lists of their paths. {_WRITES}. A blank line gives a blank line, so that outputs stay aligned with their texts.
+A model that reads sounds takes sound files, or lists of their paths. {_WRITES}. A blank line gives a blank line, so
+that outputs stay aligned with their texts.
 """
 
 
