@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from functools import lru_cache
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 __all__ = ["resample"]
 
 _ZEROS = 16  # zero crossings of the sinc on each side
 _ROLLOFF = 0.95  # cut-off frequency, as a share of the lower Nyquist frequency
-_MOST_PHASES = 4096  # rates whose ratio needs more are approximated, with an error of at most 1 in 16 million
-_CHUNK = 1 << 16  # output samples computed at once
+_MOST_PHASES = 1 << 14  # ratios that need more round the place of an output down to one of so many
+_CHUNK = 1 << 16  # outputs of one phase computed at once
 
 
-def resample(samples: NDArray[np.float32], rate: float, new_rate: float) -> NDArray[np.float32]:
+def resample(samples: NDArray[np.float32], rate: int, new_rate: int) -> NDArray[np.float32]:
     r"""Convert a signal to another sample rate.
 
     .. math:: y_n = \sum_k x_k\, c\, \mathrm{sinc}(c\,(t_n - k))\, w(t_n - k), \quad t_n = n \frac{r}{r'}
@@ -33,27 +35,28 @@ def resample(samples: NDArray[np.float32], rate: float, new_rate: float) -> NDAr
     """
     if rate == new_rate or not len(samples):
         return samples
-    ratio = Fraction(min(rate, new_rate)) / Fraction(max(rate, new_rate))
-    small, large = ratio.limit_denominator(_MOST_PHASES).as_integer_ratio()
-    up, down = (small, large) if new_rate < rate else (large, small)
-    table, width = _kernels(up, down)
+    up, down = Fraction(new_rate, rate).as_integer_ratio()
+    phases = min(up, _MOST_PHASES)
+    table, width = _kernels(phases, up / down)
     count = -(-len(samples) * up // down)
-    padded = np.pad(samples, (width, width + 1))
+    windows = sliding_window_view(np.pad(samples, (width, width)), 2 * width + 1)
     output = np.empty(count, np.float32)
-    taps = np.arange(2 * width + 1)
-    for begin in range(0, count, _CHUNK):
-        places = np.arange(begin, min(begin + _CHUNK, count), dtype=np.int64) * down
-        whole, phase = places // up, places % up
-        output[begin : begin + len(places)] = (padded[whole[:, None] + taps] * table[phase]).sum(1)
+    for first in range(min(up, count)):  # outputs first, first + up, ... have one phase, and windows `down` apart
+        whole, phase = divmod(first * down, up)
+        kernel, inputs, outputs = table[phase * phases // up], windows[whole::down], output[first::up]
+        for begin in range(0, len(outputs), _CHUNK):
+            part = slice(begin, min(begin + _CHUNK, len(outputs)))
+            outputs[part] = inputs[part] @ kernel
     return output
 
 
-def _kernels(up: int, down: int) -> tuple[NDArray[np.float32], int]:
+@lru_cache(maxsize=64)
+def _kernels(phases: int, ratio: float) -> tuple[NDArray[np.float32], int]:
     """Return the filter of each phase, (phases, taps), and the taps on each side of the centre."""
-    cutoff = _ROLLOFF * min(1.0, up / down)
+    cutoff = _ROLLOFF * min(1.0, ratio)
     reach = _ZEROS / cutoff
     width = int(np.ceil(reach))
-    distance = np.arange(up)[:, None] / up - np.arange(-width, width + 1)  # (phases, taps), in input samples
+    distance = np.arange(phases)[:, None] / phases - np.arange(-width, width + 1)  # (phases, taps), in input samples
     window = np.where(np.abs(distance) < reach, np.cos(np.pi * distance / (2 * reach)) ** 2, 0.0)
     kernels = cutoff * np.sinc(cutoff * distance) * window
     return (kernels / kernels.sum(1, keepdims=True)).astype(np.float32), width

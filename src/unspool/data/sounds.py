@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.errors import DataError, MissingExtraError, option
+from unspool.errors import DataError, MissingExtraError, counted, option
 
 __all__ = [
     "CEPSTRA",
@@ -163,8 +163,8 @@ def read_sound(path: str | os.PathLike[str], *, longest: float = LONGEST_SOUND) 
                 return _read_wav(file, name, longest)
         if suffix == ".wav" or suffix not in SOUND_SUFFIXES:
             raise DataError(
-                f"no recording: the file begins with {start[:4]!r}, and a WAV file with b'RIFF'; expected a file of "
-                f"{', '.join(SOUND_SUFFIXES)}",
+                f"no recording: the file begins with {start!r}, and a WAV file with b'RIFF', its size and b'WAVE'; "
+                f"expected one of {', '.join(SOUND_SUFFIXES)}",
                 name,
             )
         return _read_with_soundfile(name, longest)
@@ -223,7 +223,9 @@ def _wav_format(header: bytes, name: str) -> tuple[int, int, int, int]:
         kind = struct.unpack("<H", header[24:26])[0]
     sizes = {_PCM: (8, 16, 24, 32), _FLOAT: (32, 64)}.get(kind)
     if not channels or (sizes is not None and bits not in sizes) or (sizes is None and not bits):
-        raise DataError(f"the WAV file has {channels} channels of {bits} bits; expected 8, 16, 24, 32 or 64 bits", name)
+        raise DataError(
+            f"the WAV file has {counted(channels, 'channels')} of {bits} bits; expected 8, 16, 24, 32 or 64 bits", name
+        )
     _check_rate(rate, name)
     return kind, channels, rate, bits
 
