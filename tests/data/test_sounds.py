@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from sound_samples import sweep, wav_bytes, write_mfc, write_wav
 
+from sound_samples import sweep, wav_bytes, write_mfc, write_wav
 from unspool.data import FeatureFrames, Recording, read_sound, sound_of
 from unspool.errors import DataError, MissingExtraError
 
