@@ -17,6 +17,7 @@ from unspool.errors import DataError, MissingExtraError, counted, option
 __all__ = [
     "CEPSTRA",
     "LONGEST_SOUND",
+    "SOUND_NAMES",
     "SOUND_SUFFIXES",
     "FeatureFrames",
     "Recording",
@@ -32,6 +33,9 @@ CEPSTRA = 13
 """Values per frame of a Sphinx feature file (`.mfc`)."""
 SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".npy", ".mfc")
 """Suffixes of sound files and feature files, in lower case."""
+
+SOUND_NAMES = ("path", "audio", "file", "sound", "recording", "filename", "wav")
+"""Usual names of the column of paths of sounds."""
 
 _FRAMES_PER_SECOND = 100  # of feature files
 _RATES = 1_000, 384_000  # lowest and highest sample rate, in Hz

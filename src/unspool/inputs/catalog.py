@@ -9,6 +9,7 @@ from typing import Any
 from unspool.data.files import Layout, Paths, Reader
 from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES
 from unspool.data.rows import Header, Row, read_rows
+from unspool.data.sounds import SOUND_NAMES
 from unspool.discovery import discover_entries
 from unspool.errors import DataError
 from unspool.inputs.entry import InputEntry, LabelledColumns
@@ -38,7 +39,7 @@ def read_labelled(
     """Read labelled values from tables, or from folders of sounds; see `read_rows` and `labelled_rows`."""
     earlier = () if before is None else (*before.values, *before.columns_of("label"))
     names = {name for name in (column, label, *earlier) if name and not name.isdecimal()}
-    names |= {*TEXT_NAMES, *LABEL_NAMES}
+    names |= {*TEXT_NAMES, *LABEL_NAMES, *SOUND_NAMES}
     rows = read_rows(
         paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad, whole_files=True
     )

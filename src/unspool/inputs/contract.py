@@ -130,6 +130,10 @@ class FittedInput(ABC, Generic[V]):
     def features(self, values: Sequence[V]) -> list[list[str]] | NDArray[np.float32]:
         """Return features for a linear baseline: the words of each value, or numbers, (values, features)."""
 
+    def notes(self, values: Sequence[V]) -> list[str]:
+        """Return notes for the user about some values, one sentence each."""
+        return []
+
     @abstractmethod
     def summary(self) -> str:
         """Describe the input in a few words, for the summary of a network; empty for texts."""

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from unspool.data.resampling import resample
 from unspool.inputs.audio.settings import AudioSettings
 
-__all__ = ["change_samples", "generator_for", "mask_features"]
+__all__ = ["band_gains", "change_samples", "generator_for", "mask_features"]
 
 _STEPS = 20  # speed factors are multiples of 1/20
+_NOISE_RANGE = 2  # powers of ten between the loudest and the softest noise
 
 
 def generator_for(seed: int, epoch: int, index: int) -> np.random.Generator:
@@ -45,9 +46,23 @@ def change_samples(
     if settings.shift:
         samples = _shifted(samples, int(np.rint(shift * settings.shift / 1000 * rate)))
     if settings.noise:
-        level = np.float32(loudness * settings.noise * np.sqrt(np.mean(np.square(samples))))
+        level = np.float32(settings.noise * 10 ** (-_NOISE_RANGE * loudness) * np.sqrt(np.mean(np.square(samples))))
         samples = samples + level * generator.standard_normal(len(samples), np.float32)
     return samples
+
+
+def band_gains(bands: int, settings: AudioSettings, generator: np.random.Generator) -> NDArray[np.float32]:
+    """Return what an equalizer adds to log-mel energies, (bands,): gains at two to five edges, linear between them.
+
+    Args:
+        bands: Number of mel bands.
+        settings: The largest gain, in decibels.
+        generator: Source of the random numbers.
+    """
+    count = int(generator.integers(0, 4))
+    edges = np.concatenate([[0], np.sort(generator.uniform(0, bands - 1, count)), [bands - 1]])
+    decibels = generator.uniform(-settings.equalizer, settings.equalizer, count + 2)
+    return (np.interp(np.arange(bands), edges, decibels) * np.log(10) / 10).astype(np.float32)
 
 
 def mask_features(

@@ -10,16 +10,22 @@ from typing import Any, NamedTuple
 from unspool.data.files import Layout, Paths, Reader, find_files
 from unspool.data.labelled import LABEL_NAMES
 from unspool.data.rows import Row, find_column
-from unspool.data.sounds import LONGEST_SOUND, SOUND_SUFFIXES, FeatureFrames, Recording, Sound, is_sound_file, sound_of
+from unspool.data.sounds import (
+    LONGEST_SOUND,
+    SOUND_NAMES,
+    SOUND_SUFFIXES,
+    FeatureFrames,
+    Recording,
+    Sound,
+    is_sound_file,
+    sound_of,
+)
 from unspool.data.unlabelled import Unlabelled, read_unlabelled
 from unspool.data.vectors import label_names
 from unspool.errors import DataError, option
 from unspool.inputs.entry import InputEntry, LabelledColumns
 
 __all__ = ["ENTRY", "LabelledSound", "path_beside", "read_sound_paths"]
-
-SOUND_NAMES = ("path", "audio", "file", "sound", "recording", "filename", "wav")
-"""Usual names of the column of paths of sounds."""
 
 _SAMPLE = 20  # rows whose cells decide
 
@@ -78,7 +84,8 @@ def _find(
     form = layout.files.get(where.rpartition(":")[0])
     values = None if column is None else find_column(names, column, where, layout=form)
     candidates = names if values is None else [values]
-    sounds = [name for name in candidates if all(_is_sound(row.values.get(name)) for row in sample[:_SAMPLE])]
+    rows = sample[:_SAMPLE]
+    sounds = [name for name in candidates if 2 * sum(_is_sound(row.values.get(name)) for row in rows) > len(rows)]
     if not sounds:
         return None
     values = sounds[0]

@@ -63,7 +63,8 @@ def _energies(frames: Tensor, size: int, preemphasis: float, filters: Tensor) ->
     frames = frames - frames.mean(1, keepdim=True)
     before = torch.cat([frames[:, :1], frames[:, :-1]], 1)
     frames = (frames - preemphasis * before) * _window(frames.shape[1])
-    power = torch.fft.rfft(frames, size).abs().square()
+    spectrum = torch.fft.rfft(frames, size)
+    power = spectrum.real.square() + spectrum.imag.square()
     energies: Tensor = (power @ filters.T).clamp(min=_FLOOR).log()
     return energies
 

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from unspool.cells import Cell
 from unspool.data import FeatureFrames, Frames, Recording, Sound, is_sound_file, sound_of
 from unspool.data.resampling import resample
-from unspool.errors import DataError, ModelFolderError, SettingError
-from unspool.inputs.audio.augmentation import change_samples, generator_for, mask_features
+from unspool.errors import DataError, ModelFolderError, SettingError, counted
+from unspool.inputs.audio.augmentation import band_gains, change_samples, generator_for, mask_features
 from unspool.inputs.audio.encoded import EncodedSounds
 from unspool.inputs.audio.features import features_of
 from unspool.inputs.audio.settings import AudioSettings
@@ -102,8 +102,10 @@ class FittedAudio(FittedInput[Sound]):
         rate = 0 if files else audio.rate or max(rates, key=lambda each: (rates[each], each))
         if files and (widths := {value.values.shape[1] for value in files}) and len(widths) > 1:
             raise DataError(f"features of {', '.join(map(str, sorted(widths)))} values a frame came; expected one size")
-        if files and audio.changes_samples:
-            raise SettingError("shift, noise and speed change recordings, and these data are features; leave them out")
+        if files and (audio.changes_samples or audio.equalizer):
+            raise SettingError(
+                "shift, noise, speed and equalizer change recordings, and these data are features; leave them out"
+            )
         learned = cls(
             audio,
             rate,
@@ -196,6 +198,11 @@ class FittedAudio(FittedInput[Sound]):
             features = self._standardised(self._raw(value, samples))
         else:
             features = self.features_of(value)
+        if self.settings.equalizer and self.rate:
+            bands = self.settings.bands
+            features = features.copy()
+            gains = band_gains(bands, self.settings, generator)
+            features[:, :bands] += (gains / self.deviation[:bands]).astype(np.float32)
         return mask_features(features, self.input_size // (self.settings.deltas + 1), self.settings, generator)
 
     def _check(self, value: Sound, where: str) -> None:
@@ -240,6 +247,16 @@ class FittedAudio(FittedInput[Sound]):
         """Label each step with the time of its first frame, in seconds."""
         steps = -(-len(self.features_of(value)) // self.reduction)
         return tuple(f"{step * self.reduction * self.hop:.2f}s" for step in range(steps))
+
+    def notes(self, values: Sequence[Sound]) -> list[str]:
+        """Return a note on recordings with another sample rate than the model's; see `FittedInput.notes`."""
+        others = sum(isinstance(value, Recording) and value.rate != self.rate for value in values)
+        if not others:
+            return []
+        verb = "has" if others == 1 else "have"
+        was = "was" if others == 1 else "were"
+        count = counted(len(values), "recordings")
+        return [f"{others:,} of {count} {verb} another sample rate than {self.rate:,} Hz and {was} resampled"]
 
     def features(self, values: Sequence[Sound]) -> Array:
         """Return mean and standard deviation over time of each standardised feature, (values, 2 · features)."""

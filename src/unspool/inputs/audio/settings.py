@@ -97,9 +97,13 @@ class AudioSettings(Settings):
     shift: NonNegative = 0.0
     """Augmentation in training: largest shift in time, to both sides, in milliseconds."""
     noise: NonNegative = 0.0
-    """Augmentation in training: largest amplitude of white noise, relative to the sound's (root mean square)."""
+    """Augmentation in training: largest amplitude of white noise, relative to the sound's (root mean square). The
+    smallest is a hundredth of it, and the logarithm is uniform between both."""
     speed: Annotated[float, msgspec.Meta(ge=0, le=0.5)] = 0.0
     """Augmentation in training: largest change of speed and pitch; 0.15: factors of 0.85 to 1.15, in steps of 0.05."""
+    equalizer: NonNegative = 0.0
+    """Augmentation in training: largest boost and cut of parts of the spectrum, in decibels, as another microphone or
+    room has (FilterAugment, Nam et al. 2022, arXiv:2110.03282); mel features alone."""
     time_masks: NonNegativeInt = 0
     """Augmentation in training: number of masks over some frames (SpecAugment, Park et al. 2019, arXiv:1904.08779)."""
     time_width: PositiveInt = 25
@@ -124,8 +128,13 @@ class AudioSettings(Settings):
             )
         if self.time_masks > 100 or self.band_masks > 100:
             raise SettingError("time_masks and band_masks: expected at most 100")
-        if self.shift > 10_000 or self.noise > 10:
-            raise SettingError(f"shift = {self.shift:g}, noise = {self.noise:g}: expected at most 10000 and at most 10")
+        if self.shift > 10_000 or self.noise > 10 or self.equalizer > 60:
+            raise SettingError(
+                f"shift = {self.shift:g}, noise = {self.noise:g}, equalizer = {self.equalizer:g}: expected at most "
+                f"10000, 10 and 60"
+            )
+        if self.equalizer and self.features != "mel":
+            raise SettingError("equalizer changes mel bands, and the features are cepstra; leave it out")
         if self.highest is not None and self.highest <= self.lowest:
             raise SettingError(f"highest = {self.highest:g} Hz: expected more than lowest = {self.lowest:g} Hz")
 
@@ -137,4 +146,4 @@ class AudioSettings(Settings):
     @property
     def augments(self) -> bool:
         """Whether there is any augmentation."""
-        return self.changes_samples or self.time_masks > 0 or self.band_masks > 0
+        return self.changes_samples or self.equalizer > 0 or self.time_masks > 0 or self.band_masks > 0

@@ -257,6 +257,10 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             return expected_calibration_error(probabilities.ravel(), targets.ravel())
         return expected_calibration_error(probabilities.max(1), probabilities.argmax(1) == targets)
 
+    def _notes(self, train: LabelledExamples, held_out: LabelledExamples | None) -> list[str]:
+        values = [*train.values, *([] if held_out is None else held_out.values)]
+        return self.fitted.input.notes(values)
+
     def _finish(self, splits: Splits[LabelledExamples], score: Callable[[], None]) -> list[str]:
         """Calibrate the probabilities, then compute the final scores."""
         notes = self._calibrate(None if splits.valid is None else splits.valid.examples)
