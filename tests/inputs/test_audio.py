@@ -17,10 +17,15 @@ from unspool.errors import DataError, ModelFolderError, SettingError
 from unspool.inputs import INPUTS, read_labelled
 from unspool.inputs.audio.augmentation import change_samples, generator_for, mask_features
 from unspool.inputs.audio.entry import read_sound_paths
-from unspool.inputs.audio.features import features_of
+from unspool.inputs.audio.features import features_of as features_of_all
 from unspool.inputs.audio.fitted import FittedAudio
 from unspool.inputs.audio.settings import AudioSettings, ConvolutionSettings
 from unspool.tasks.classify.settings import ClassifierSettings
+
+
+def features_of(samples: torch.Tensor, rate: int, chosen: AudioSettings) -> torch.Tensor:
+    (only,) = features_of_all([samples], rate, chosen)
+    return only
 
 
 def recordings(count: int = 6) -> list[Recording]:
@@ -144,7 +149,8 @@ def test_features_are_standardised_by_the_training_data(tmp_path):
     frames = np.concatenate(fitted.encode(values, [""] * 6).features)
     assert_allclose(frames.mean(0), 0, atol=1e-4)
     assert_allclose(frames.std(0), 1, atol=1e-4)
-    raw = features_of(torch.from_numpy(values[1].samples), 8000, AudioSettings()).numpy()
+    level = values[1].samples / np.float32(10 * np.sqrt(np.mean(values[1].samples ** 2)))
+    raw = features_of(torch.from_numpy(level), 8000, AudioSettings()).numpy()
     assert_allclose(fitted.features_of(values[1]), (raw - fitted.mean) / fitted.deviation, atol=1e-5)
     fitted.save(tmp_path)
     again = FittedAudio.load(tmp_path, settings())
@@ -156,8 +162,15 @@ def test_centred_features_have_no_mean_in_any_sound():
     fitted = learned(center=True)
     for features in fitted.encode(recordings(), [""] * 6).features:
         assert_allclose((features * fitted.deviation).mean(0), 0, atol=1e-4)
-    loud = Recording(0.1 * recordings()[0].samples, 8000)
-    assert_allclose(fitted.features_of(loud), fitted.features_of(recordings()[0]), atol=0.02)
+
+
+def test_loudness_does_not_matter_unless_it_is_asked_for():
+    value = recordings()[0]
+    soft = Recording(0.01 * value.samples, 8000)
+    assert_allclose(learned().features_of(soft), learned().features_of(value), atol=1e-3)
+    plain = learned(level=False)
+    change = (plain.features_of(value) - plain.features_of(soft)) * plain.deviation
+    assert_allclose(change[:, 5:30], 2 * np.log(100), atol=0.05)
 
 
 def test_other_rates_are_resampled_to_the_most_frequent_one():

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from unspool.errors import SettingError
-from unspool.inputs.audio.features import add_deltas, features_of, mel_filters
+from unspool.inputs.audio.features import add_deltas, mel_filters
+from unspool.inputs.audio.features import features_of as features_of_all
 from unspool.inputs.audio.settings import AudioSettings
 
 PLACE = Path(__file__).parent
@@ -21,6 +22,11 @@ assert SPEC is not None
 assert SPEC.loader is not None
 MAKER = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(MAKER)
+
+
+def features_of(samples: torch.Tensor, rate: int, chosen: AudioSettings) -> torch.Tensor:
+    (only,) = features_of_all([samples], rate, chosen)
+    return only
 
 
 def features(case: dict[str, object], **more: object) -> np.ndarray:
@@ -101,7 +107,14 @@ def test_long_recordings_are_transformed_in_parts_that_fit_together(monkeypatch)
     x = torch.from_numpy(MAKER.signal(8000))
     whole = features_of(x, 8000, AudioSettings())
     monkeypatch.setattr("unspool.inputs.audio.features._FRAMES", 7)
-    assert torch.equal(features_of(x, 8000, AudioSettings()), whole)
+    torch.testing.assert_close(features_of(x, 8000, AudioSettings()), whole)
+
+
+def test_features_of_several_recordings_are_those_of_each():
+    several = [torch.from_numpy(MAKER.signal(8000))[:count] for count in (900, 3, 2000)]
+    chosen = AudioSettings(features="cepstra", deltas=2)
+    for alone, together in zip(several, features_of_all(several, 8000, chosen), strict=True):
+        torch.testing.assert_close(features_of(alone, 8000, chosen), together)
 
 
 @pytest.mark.parametrize("count", [1, 5, 199, 200, 201, 279, 280])

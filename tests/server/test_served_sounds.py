@@ -18,7 +18,7 @@ def test_a_server_labels_base64_and_reads_no_file_of_its_machine(tmp_path):
     model.fit(*sweeps(12), baselines=False, reporter=Reporter())
     path = write_wav(tmp_path / "up" / "1.wav", sweep("up", 1))
     model.save(tmp_path / "sounds")
-    with serving(describe_folders([str(tmp_path / "sounds")])) as live:
+    with serving(describe_folders([str(tmp_path / "sounds")]), studio=True) as live:
         sent = base64.b64encode(path.read_bytes()).decode()
         answer = live.post("/api/predict", {"model": "sounds", "input": sent})
         assert answer.status == 200, answer.body
@@ -30,6 +30,6 @@ def test_a_server_labels_base64_and_reads_no_file_of_its_machine(tmp_path):
             assert "Base64" in answer.error or "WAV" in answer.error or "expected numbers" in answer.error
         assert live.post("/api/trace", {"model": "sounds", "input": str(path)}).status == 422
         labelled = {"model": "sounds", "other": "sounds", "text": f"path\tlabel\n{path}\tup\n", "suffix": ".tsv"}
-        answer = live.post("/api/disagree", labelled)
+        answer = live.post("/api/disagreements", labelled)
         assert answer.status == 400, answer.body
         assert "reads no sounds from files" in answer.error

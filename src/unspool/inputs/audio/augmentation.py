@@ -62,7 +62,8 @@ def band_gains(bands: int, settings: AudioSettings, generator: np.random.Generat
     count = int(generator.integers(0, 4))
     edges = np.concatenate([[0], np.sort(generator.uniform(0, bands - 1, count)), [bands - 1]])
     decibels = generator.uniform(-settings.equalizer, settings.equalizer, count + 2)
-    return (np.interp(np.arange(bands), edges, decibels) * np.log(10) / 10).astype(np.float32)
+    gains: NDArray[np.float32] = (np.interp(np.arange(bands), edges, decibels) * np.log(10) / 10).astype(np.float32)
+    return gains
 
 
 def mask_features(

@@ -27,8 +27,8 @@ class EncodedSounds:
     """Frames for each step after the embedding: n frames give ⌈n / reduction⌉ steps."""
     targets: NDArray[Any] | None = None
     """Label ids, integers (examples,); for several labels, 0 or 1, (examples, labels)."""
-    augment: Callable[[int, int], Features] | None = None
-    """Function that returns the features of an example, by its index, with the changes of an epoch, by its number.
+    augment: Callable[[Sequence[int], int], list[Features]] | None = None
+    """Function that returns the features of examples, by index, with the changes of an epoch, by its number.
     None: training sees the same features in every epoch."""
     epoch_number: int | None = None
     """Epoch whose changes `batch` makes; None: no changes."""
@@ -47,16 +47,16 @@ class EncodedSounds:
 
     def batch(self, indices: NDArray[np.int64]) -> Frames | Labelled:
         """Pad the examples at some indices into one batch; `Labelled` if there are targets."""
-        frames = frames_of([self._features(int(index)) for index in indices], self.reduction)
+        frames = frames_of(self._features(indices.tolist()), self.reduction)
         if self.targets is None:
             return frames
         dtype = np.float32 if self.targets.ndim == 2 else np.int64
         return Labelled(frames, torch.from_numpy(self.targets[indices].astype(dtype)))
 
-    def _features(self, index: int) -> Features:
+    def _features(self, indices: Sequence[int]) -> list[Features]:
         if self.augment is None or self.epoch_number is None:
-            return self.features[index]
-        return self.augment(index, self.epoch_number)
+            return [self.features[index] for index in indices]
+        return self.augment(indices, self.epoch_number)
 
 
 def frames_of(features: Sequence[Features], reduction: int) -> Frames:

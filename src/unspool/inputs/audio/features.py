@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cache
 
 import torch
@@ -18,8 +19,8 @@ _FLOOR = torch.finfo(torch.float32).eps  # smallest energy of a band
 _FRAMES = 4096  # frames transformed at once
 
 
-def features_of(samples: Tensor, rate: int, settings: AudioSettings) -> Tensor:
-    r"""Compute the features of one recording.
+def features_of(recordings: Sequence[Tensor], rate: int, settings: AudioSettings) -> list[Tensor]:
+    r"""Compute the features of recordings.
 
     .. math::
         s_t &= (x_{tH}, \dots, x_{tH + N - 1}) - \text{their mean}, \quad
@@ -35,31 +36,36 @@ def features_of(samples: Tensor, rate: int, settings: AudioSettings) -> Tensor:
     than a window is padded with zeros.
 
     Args:
-        samples: Amplitudes between -1 and 1, (samples,), at least one.
+        recordings: Amplitudes between -1 and 1, (samples,) each, at least one.
         rate: Sample rate in Hz.
         settings: Settings of the features.
 
     Returns:
-        Features, float32 (frames, features).
+        Features of each recording, float32 (frames, features).
     """
-    length, hop = round(rate * settings.window / 1000), max(1, round(rate * settings.hop / 1000))
-    length = max(2, length)
+    length, hop = max(2, round(rate * settings.window / 1000)), max(1, round(rate * settings.hop / 1000))
     size = 1 << (length - 1).bit_length()
-    padded = torch.nn.functional.pad(samples.double() * _SCALE, (0, max(0, length - len(samples))))
     filters = mel_filters(settings.bands, size, rate, settings.lowest, settings.highest)
-    energies = torch.cat(
-        [
-            _energies(frames, size, settings.preemphasis, filters)
-            for frames in torch.split(padded.unfold(0, length, hop), _FRAMES)
-        ]
-    )
+    windows = [_windows(samples, length, hop) for samples in recordings]
+    parts = [
+        _energies(frames, size, settings.preemphasis, filters) for frames in torch.split(torch.cat(windows), _FRAMES)
+    ]
+    energies = torch.cat(parts)
     if settings.features == "cepstra":
         energies = energies @ _cosine_transform(settings.coefficients, settings.bands, settings.lifter).T
-    return add_deltas(energies, settings.deltas).float()
+    each = torch.split(energies, [len(frames) for frames in windows])
+    return [add_deltas(features, settings.deltas).float() for features in each]
+
+
+def _windows(samples: Tensor, length: int, hop: int) -> Tensor:
+    """Return the windows of a recording, in the amplitudes of 16-bit integers, float32 (frames, length)."""
+    padded = torch.nn.functional.pad(samples * _SCALE, (0, max(0, length - len(samples))))
+    return padded.unfold(0, length, hop)
 
 
 def _energies(frames: Tensor, size: int, preemphasis: float, filters: Tensor) -> Tensor:
     """Return the logarithm of the energy in each band, (frames, bands), of frames of samples, (frames, window)."""
+    frames = frames.double()
     frames = frames - frames.mean(1, keepdim=True)
     before = torch.cat([frames[:, :1], frames[:, :-1]], 1)
     frames = (frames - preemphasis * before) * _window(frames.shape[1])

@@ -34,6 +34,7 @@ from unspool.writing import replace_file
 __all__ = ["FittedAudio", "FrameEmbedding"]
 
 _FILE = "audio.json"
+_LEVEL, _SOFTEST = 0.1, 1e-6  # root mean square of the samples, and the smallest that is raised to it
 _HOP = 0.01  # seconds between the frames of a feature file
 
 Array = NDArray[np.float32]
@@ -116,7 +117,7 @@ class FittedAudio(FittedInput[Sound]):
         )
         count, total, squares = 0, np.zeros(1), np.zeros(1)
         for value in values:
-            features = learned._raw(value).astype(np.float64)
+            features = learned._raw([value])[0].astype(np.float64)
             count, total = count + len(features), total + features.sum(0)
             squares = squares + np.square(features).sum(0)
         mean = total / count
@@ -163,47 +164,68 @@ class FittedAudio(FittedInput[Sound]):
         if not self.settings.augments:
             return EncodedSounds(features, self.reduction)
 
-        def augment(index: int, epoch: int) -> Array:
-            return self._augmented(values[index], epoch, index)
+        def augment(indices: Sequence[int], epoch: int) -> list[Array]:
+            return self._augmented(values, indices, epoch)
 
         return EncodedSounds(features, self.reduction, augment=augment)
 
     def features_of(self, value: Sound) -> Array:
         """Return the standardised features of a sound, float32 (frames, features)."""
         if value not in self._cache:
-            self._cache[value] = self._standardised(self._raw(value))
+            self._cache[value] = self._standardised(self._raw([value])[0])
         return self._cache[value]
 
-    def _raw(self, value: Sound, samples: Array | None = None) -> Array:
-        """Return the features of a sound, or of its samples after changes, before standardisation."""
-        if isinstance(value, FeatureFrames):
-            features = value.values
+    def _raw(self, values: Sequence[Sound], changed: Sequence[Array] | None = None) -> list[Array]:
+        """Return the features of sounds before standardisation.
+
+        Args:
+            values: The sounds.
+            changed: Samples of each recording after changes, at the model's rate; None: its own.
+        """
+        if self.rate:
+            samples = [self._samples(value) for value in values] if changed is None else changed
+            levelled = [torch.from_numpy(self._levelled(each)) for each in samples]
+            features = [each.numpy() for each in features_of(levelled, self.rate, self.settings)]
         else:
-            samples = self._samples(value) if samples is None else samples
-            features = features_of(torch.from_numpy(samples), self.rate, self.settings).numpy()
+            features = [value.values for value in values if isinstance(value, FeatureFrames)]
         if self.settings.center:
-            features = features - features.mean(0, dtype=np.float64).astype(np.float32)
+            features = [each - each.mean(0, dtype=np.float64).astype(np.float32) for each in features]
         return features
 
-    def _samples(self, value: Recording) -> Array:
+    def _levelled(self, samples: Array) -> Array:
+        if not self.settings.level:
+            return samples
+        loudness = np.sqrt(np.mean(np.square(samples, dtype=np.float64)))
+        return samples * np.float32(_LEVEL / max(loudness, _SOFTEST))
+
+    def _samples(self, value: Sound) -> Array:
+        assert isinstance(value, Recording)
         return resample(value.samples, value.rate, self.rate)
 
     def _standardised(self, features: Array) -> Array:
         return ((features - self.mean) / self.deviation).astype(np.float32)
 
-    def _augmented(self, value: Sound, epoch: int, index: int) -> Array:
-        generator = generator_for(self.seed, epoch, index)
-        if isinstance(value, Recording) and self.settings.changes_samples:
-            samples = change_samples(self._samples(value), self.rate, self.settings, generator)
-            features = self._standardised(self._raw(value, samples))
+    def _augmented(self, values: Sequence[Sound], indices: Sequence[int], epoch: int) -> list[Array]:
+        """Return the standardised features of some values, by their indices, with the changes of an epoch."""
+        settings = self.settings
+        generators = [generator_for(self.seed, epoch, index) for index in indices]
+        chosen = [values[index] for index in indices]
+        if settings.changes_samples:
+            changed = [
+                change_samples(self._samples(value), self.rate, settings, generator)
+                for value, generator in zip(chosen, generators, strict=True)
+            ]
+            features = [self._standardised(each) for each in self._raw(chosen, changed)]
         else:
-            features = self.features_of(value)
-        if self.settings.equalizer and self.rate:
-            bands = self.settings.bands
-            features = features.copy()
-            gains = band_gains(bands, self.settings, generator)
-            features[:, :bands] += (gains / self.deviation[:bands]).astype(np.float32)
-        return mask_features(features, self.input_size // (self.settings.deltas + 1), self.settings, generator)
+            features = [self.features_of(value) for value in chosen]
+        bands = self.input_size // (settings.deltas + 1)
+        for place, generator in enumerate(generators):
+            if settings.equalizer:
+                features[place] = features[place].copy()
+                gains = band_gains(bands, settings, generator) / self.deviation[:bands]
+                features[place][:, :bands] += gains.astype(np.float32)
+            features[place] = mask_features(features[place], bands, settings, generator)
+        return features
 
     def _check(self, value: Sound, where: str) -> None:
         """Refuse features where the model reads recordings, and the other way round."""

@@ -91,6 +91,8 @@ class AudioSettings(Settings):
     """Upper edge of the mel bands, in Hz. None: half of the sample rate."""
     deltas: Order = 0
     """Time derivatives beside the features: 0 (none), 1 (deltas), 2 (deltas and their deltas)."""
+    level: bool = True
+    """Whether to bring each recording to the same loudness (root mean square) before its features are computed."""
     center: bool = False
     """Whether to subtract each sound's own mean from its features, which removes the sound of a microphone or a room.
     """

@@ -40,7 +40,7 @@ from unspool.settings import Settings, nearest
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
-from unspool.tasks.classify.plan import RULES
+from unspool.tasks.classify.plan import RULES, SOUND_RULES
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
@@ -50,6 +50,7 @@ from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.metrics import classification_scores, expected_calibration_error, multilabel_scores
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.parts.text_losses import TextLosses
+from unspool.tasks.running.planning import Rules
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import Task
 from unspool.tasks.trainable import batched_tokens, device_of
@@ -113,6 +114,9 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
     def __init__(self, settings: ClassifierSettings | None = None, **values: Unpack[ClassifierKeywords]) -> None:
         super().__init__(settings, **values)
         self._chooses_network = self.settings.network.network == "auto"
+
+    def _training_rules(self) -> Rules | None:
+        return SOUND_RULES if self.settings.network.network == "convolutional" else self._rules
 
     @property
     def classes_(self) -> tuple[str, ...]:
