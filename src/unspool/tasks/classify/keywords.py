@@ -58,10 +58,12 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     lowest: float
     highest: float | None
     deltas: int
+    level: bool
     center: bool
     shift: float
     noise: float
     speed: float
+    equalizer: float
     time_masks: int
     time_width: int
     band_masks: int
