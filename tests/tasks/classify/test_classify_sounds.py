@@ -10,7 +10,7 @@ import pytest
 import unspool
 from sound_samples import sweep, sweeps, wav_bytes, write_wav
 from unspool import Classifier
-from unspool.data import Recording
+from unspool.data import FeatureFrames, Recording
 from unspool.errors import DataError
 from unspool.training import Reporter
 
@@ -201,3 +201,19 @@ def test_short_clips_of_bytes_are_values_too(model):
     x = sweep("up", 5)
     one, other = model.predict(wav_bytes(x, bits=32, kind=3)), model.predict((x, 8000))
     assert one.probabilities == other.probabilities
+
+
+def test_a_training_plans_augmentation_unless_the_settings_are_passed(folder):
+    def settings_of(source: Any, labels: Any = None, **values: Any) -> Any:
+        fit = Classifier(**{"epochs": 1, "hidden": 5, "seed": 1, "device": "cpu", "threads": 1, **values})
+        return fit.fit(source, labels, baselines=False, reporter=SILENT).settings
+
+    planned = settings_of(folder / "train.tsv", noise=0.3)
+    assert (planned.network.cell, planned.network.network) == ("gru", "convolutional")
+    audio = planned.audio
+    assert (audio.speed, audio.noise, audio.equalizer, audio.time_masks, audio.band_masks) == (0.15, 0.3, 10.0, 1, 1)
+    assert settings_of(folder / "train.tsv", features="cepstra").audio.equalizer == 0
+    generator = np.random.default_rng(0)
+    frames = [FeatureFrames(generator.normal(size=(9, 4)).astype(np.float32)) for _ in range(8)]
+    assert settings_of(frames, list("abababab")).audio.speed == 0
+    assert not settings_of(folder / "train.tsv", plan=False).audio.augments

@@ -14,8 +14,9 @@ __all__ = ["FORM"]
 
 
 def _example(path: str, options: FormOptions) -> Iterator[Row | DataError]:
-    options.layout.files[path] = "sound"
-    yield Row(path, {"audio": path, "label": Path(path).resolve().parent.name})
+    folder = Path(path).resolve().parent
+    options.layout.files[str(Path(path).parent.parent)] = "sounds, in a folder for each label"
+    yield Row(path, {"audio": path, "label": folder.name})
 
 
 FORM = Form(
