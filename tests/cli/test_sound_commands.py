@@ -8,7 +8,20 @@ from command_line import Shell
 
 from sound_samples import sweep, sweeps, write_wav
 
-SMALL = ["--hidden", "5", "--channels", "5", "--epochs", "1", "--seed", "1", "--threads", "1", "--no-baselines", "--no-plan"]
+SMALL = [
+    "--hidden",
+    "5",
+    "--channels",
+    "5",
+    "--epochs",
+    "1",
+    "--seed",
+    "1",
+    "--threads",
+    "1",
+    "--no-baselines",
+    "--no-plan",
+]
 
 
 @pytest.fixture(scope="module")

@@ -12,30 +12,20 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from unspool.data.sound_names import LONGEST_SOUND, SOUND_SUFFIXES
 from unspool.errors import DataError, MissingExtraError, counted, option
 
 __all__ = [
     "CEPSTRA",
-    "LONGEST_SOUND",
-    "SOUND_NAMES",
-    "SOUND_SUFFIXES",
     "FeatureFrames",
     "Recording",
     "Sound",
-    "is_sound_file",
     "read_sound",
     "sound_of",
 ]
 
-LONGEST_SOUND = 60.0
-"""Default limit of a sound, in seconds."""
 CEPSTRA = 13
 """Values per frame of a Sphinx feature file (`.mfc`)."""
-SOUND_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".npy", ".mfc")
-"""Suffixes of sound files and feature files, in lower case."""
-
-SOUND_NAMES = ("path", "audio", "file", "sound", "recording", "filename", "wav")
-"""Usual names of the column of paths of sounds."""
 
 _FRAMES_PER_SECOND = 100  # of feature files
 _RATES = 1_000, 384_000  # lowest and highest sample rate, in Hz
@@ -93,11 +83,6 @@ class FeatureFrames:
 
 Sound = Recording | FeatureFrames
 """One input of a model that reads sounds."""
-
-
-def is_sound_file(value: object) -> bool:
-    """Return whether a value is a file name with the suffix of a sound or feature file."""
-    return isinstance(value, str | os.PathLike) and Path(os.fspath(value)).suffix.lower() in SOUND_SUFFIXES
 
 
 def sound_of(value: Any, where: str, *, longest: float = LONGEST_SOUND) -> Sound:

@@ -9,7 +9,7 @@ from typing import Any
 from unspool.data.files import Layout, Paths, Reader
 from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES
 from unspool.data.rows import Header, Row, read_rows
-from unspool.data.sounds import SOUND_NAMES
+from unspool.data.sound_names import SOUND_NAMES
 from unspool.discovery import discover_entries
 from unspool.errors import DataError
 from unspool.inputs.entry import InputEntry, LabelledColumns

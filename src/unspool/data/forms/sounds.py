@@ -7,7 +7,7 @@ from pathlib import Path
 
 from unspool.data.forms.form import Form, FormOptions
 from unspool.data.rows import Row
-from unspool.data.sounds import SOUND_SUFFIXES
+from unspool.data.sound_names import SOUND_SUFFIXES
 from unspool.errors import DataError
 
 __all__ = ["FORM"]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unspool.data import Frames, Labelled
 
-__all__ = ["EncodedSounds"]
+__all__ = ["EncodedSounds", "frames_of"]
 
 Features = NDArray[np.float32]
 

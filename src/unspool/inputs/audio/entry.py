@@ -5,25 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unspool.data.files import Layout, Paths, Reader, find_files
 from unspool.data.labelled import LABEL_NAMES
 from unspool.data.rows import Row, find_column
-from unspool.data.sounds import (
-    LONGEST_SOUND,
-    SOUND_NAMES,
-    SOUND_SUFFIXES,
-    FeatureFrames,
-    Recording,
-    Sound,
-    is_sound_file,
-    sound_of,
-)
+from unspool.data.sound_names import LONGEST_SOUND, SOUND_NAMES, SOUND_SUFFIXES, is_sound_file
 from unspool.data.unlabelled import Unlabelled, read_unlabelled
 from unspool.data.vectors import label_names
 from unspool.errors import DataError, option
 from unspool.inputs.entry import InputEntry, LabelledColumns
+
+if TYPE_CHECKING:
+    from unspool.data.sounds import Sound
 
 __all__ = ["ENTRY", "LabelledSound", "path_beside", "read_sound_paths"]
 
@@ -101,6 +95,8 @@ def _find(
 
 
 def _is_sound(value: object) -> bool:
+    from unspool.data.sounds import FeatureFrames, Recording
+
     return isinstance(value, Recording | FeatureFrames) or is_sound_file(value)
 
 
@@ -120,6 +116,8 @@ def _read(
 
 
 def _sound(row: Row, column: str, longest: float) -> Sound:
+    from unspool.data.sounds import sound_of
+
     value = row.values.get(column)
     if isinstance(value, str):
         if not value.strip():

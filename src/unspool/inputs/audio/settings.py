@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from unspool.data.sounds import LONGEST_SOUND
+from unspool.data.sound_names import LONGEST_SOUND
 from unspool.errors import SettingError
 from unspool.settings import Dropout, Fraction, NonNegative, NonNegativeInt, Positive, PositiveInt, Settings
 
