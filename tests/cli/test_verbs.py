@@ -505,7 +505,7 @@ def test_doctor_lists_versions_devices_and_extras(shell):
     record = json.loads(shell("doctor", "--json").stdout)
     assert record["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
     assert record["devices"][0].startswith("cpu")
-    assert set(record["extras"]) == {"dates", "parquet", "tensorboard", "tune", "yaml"}
+    assert set(record["extras"]) == {"audio", "dates", "parquet", "tensorboard", "tune", "yaml"}
 
 
 def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):

@@ -31,9 +31,10 @@ _WRITES = f"{_FIRST.a_model.capitalize()} writes {_FIRST.predict_writes}" + "".j
     f"; {entry.a_model} {entry.predict_writes}" for entry in _OTHERS
 )
 _VERBS = one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
-_HELP = f"""{_VERBS} texts: one per line of FILE or stdin, or per row of a table.
+_HELP = f"""{_VERBS} texts: one per line of each FILE or stdin, or per row of a table.
 
-{_WRITES}. A blank line gives a blank line, so that outputs stay aligned with their texts.
+A model that reads sounds takes sound files, or lists of their paths. {_WRITES}. A blank line gives a blank line, so
+that outputs stay aligned with their texts.
 """
 
 
@@ -43,10 +44,11 @@ _HELP = f"""{_VERBS} texts: one per line of FILE or stdin, or per row of a table
     epilog=example(
         "echo 'a joy from end to end' | unspool predict my-model -",
         "unspool predict my-model texts.txt --json",
+        "unspool predict my-model one.wav other.flac",
     ),
 )
 @model_argument
-@click.argument("file", default="-")
+@click.argument("files", nargs=-1, metavar="[FILE]...")
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write a line of JSON for each text, with all probabilities.")
 @click.option(
@@ -70,7 +72,7 @@ _HELP = f"""{_VERBS} texts: one per line of FILE or stdin, or per row of a table
 @common
 def predict(
     model: str,
-    file: str,
+    files: tuple[str, ...],
     cell: str | None,
     device: str,
     as_json: bool,
@@ -88,11 +90,12 @@ def predict(
     predict_texts = (
         _with_beginning(task, begin, seed) if recipe is None else _with_edits(task, recipe, unused, begin, seed)
     )
-    typed = file == "-" and sys.stdin.isatty()
+    files = files or ("-",)
+    typed = "-" in files and sys.stdin.isatty()
     if typed:
         say("one text per line; end with ctrl-D")
     cautions = 0
-    for lines in _batches(task.read_inputs(file, format=form), batch_size or (1 if typed else 256)):
+    for lines in _batches(task.read_inputs(files, format=form), batch_size or (1 if typed else 256)):
         for line, answer in zip(lines, _answers(predict_texts, lines), strict=True):
             if as_json:
                 result_json(None if answer is None else answer.record())

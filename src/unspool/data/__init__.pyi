@@ -1,5 +1,5 @@
 from .algorithms import Adding, Copy, Exercise, ExerciseKind, ExerciseSource, Recall, RepeatCopy, Reverse, Sort
-from .batches import IGNORED, Batch, Characters, Labelled, Paired, Tokens, Vectors, Window
+from .batches import IGNORED, Batch, Characters, Frames, Labelled, Paired, Tokens, Vectors, Window
 from .brackets import Brackets, BracketsInCode, code_depths, depths
 from .examples import Examples, PairedExamples, Sequences, refuse_empty
 from .files import Layout, Paths, Reader, find_files, is_stream, name_of
@@ -19,6 +19,8 @@ from .questions import (
 )
 from .rows import Header, Row, find_column, guess_text_and_label, read_rows
 from .sentences import CONLLU_COLUMNS, Glued, Sentence, read_sentences, sentences_of_rows, tag_columns
+from .sound_names import is_sound_file
+from .sounds import FeatureFrames, Recording, Sound, read_sound, sound_of
 from .sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, count_evaluated, evaluation_batches
 from .spelling import Spelling
 from .splitting import split
@@ -58,7 +60,9 @@ __all__ = [
     "Exercise",
     "ExerciseKind",
     "ExerciseSource",
+    "FeatureFrames",
     "Files",
+    "Frames",
     "Glued",
     "Header",
     "Interleaved",
@@ -75,6 +79,7 @@ __all__ = [
     "Question",
     "Reader",
     "Recall",
+    "Recording",
     "RepeatCopy",
     "Reverse",
     "Row",
@@ -84,6 +89,7 @@ __all__ = [
     "Sequences",
     "SlotSpan",
     "Sort",
+    "Sound",
     "Spelling",
     "Stories",
     "Story",
@@ -109,6 +115,7 @@ __all__ = [
     "find_column",
     "find_files",
     "guess_text_and_label",
+    "is_sound_file",
     "is_stream",
     "layout_lines",
     "merge_questions",
@@ -120,6 +127,7 @@ __all__ = [
     "read_questions",
     "read_rows",
     "read_sentences",
+    "read_sound",
     "read_stories",
     "read_text",
     "read_unlabelled",
@@ -128,6 +136,7 @@ __all__ = [
     "rows_in_memory",
     "sentences_of_rows",
     "shared_wordings",
+    "sound_of",
     "split",
     "split_words",
     "stories_of_rows",

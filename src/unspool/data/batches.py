@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unspool.data.units import END
 
-__all__ = ["IGNORED", "Batch", "Characters", "Labelled", "Paired", "Tokens", "Vectors", "Window"]
+__all__ = ["IGNORED", "Batch", "Characters", "Frames", "Labelled", "Paired", "Tokens", "Vectors", "Window"]
 
 IGNORED = -100
 """Target at places without a prediction, which losses and scores ignore."""
@@ -95,11 +95,41 @@ class Vectors:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Frames:
+    """Padded sequences of feature vectors, whose encoder may shorten them."""
+
+    values: Tensor
+    """float32 (frames, batch, features), padding 0."""
+    frames: Tensor
+    """Frames of each sequence, int64 (batch,), at least 1."""
+    lengths: Tensor
+    """Steps of each sequence after the embedding, whose strides may skip frames, int64 (batch,), at least 1."""
+
+    @property
+    def size(self) -> int:
+        """Number of steps without padding."""
+        return int(self.lengths.sum())
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return a copy on a device."""
+        return replace(
+            self, values=self.values.to(device), frames=self.frames.to(device), lengths=self.lengths.to(device)
+        )
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Return every `world`-th sequence from `rank` on; None if there is none."""
+        if rank >= self.values.shape[1]:
+            return None
+        values = self.values[:, rank::world]
+        return replace(self, values=values, frames=self.frames[rank::world], lengths=self.lengths[rank::world])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
     """Inputs with their targets."""
 
     tokens: Any
-    """The inputs: `Tokens` or `Vectors`."""
+    """The inputs: `Tokens`, `Vectors` or `Frames`."""
     targets: Tensor
     """One label per example: int64 (batch,). Several labels: float32 (batch, labels) of 0 and 1. A tag per token: int64
     (time, batch), `IGNORED` in the padding."""
@@ -190,4 +220,4 @@ class Paired:
         return None if source is None or target is None else replace(self, source=source, target=target)
 
 
-Batch = Tokens | Vectors | Labelled | Paired | Window
+Batch = Tokens | Vectors | Frames | Labelled | Paired | Window

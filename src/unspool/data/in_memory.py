@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any
 from unspool.data.files import Paths, Reader, find_files
 from unspool.data.forms import all_forms
 from unspool.data.rows import Row
+from unspool.data.sounds import FeatureFrames, Recording, sound_of
 from unspool.errors import DataError, UsageError, wording
 
 __all__ = ["DataSource", "Files", "RowsInMemory", "are_files", "reusable", "rows_in_memory"]
@@ -94,7 +96,8 @@ def rows_in_memory(data: Any, labels: Any, names: Sequence[str], *, part: str = 
     digest, rows = hashlib.sha256(), []
     for number, example in enumerate(_examples(data, labels, names), 1):
         row = _row(example, names, f"{part} example {number}".lstrip())
-        digest.update(json.dumps(str(row) if isinstance(row, DataError) else row.values, sort_keys=True).encode())
+        content = str(row) if isinstance(row, DataError) else row.values
+        digest.update(json.dumps(content, sort_keys=True, default=lambda sound: sound.digest).encode())
         rows.append(row)
     return RowsInMemory(tuple(rows), digest.hexdigest())
 
@@ -200,8 +203,12 @@ def _plain(value: Any, where: str) -> Any:
     """Convert a value to the types of JSON: texts, numbers, lists and objects; None for a missing value."""
     if isinstance(value, str):
         return _text(value, where)
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, bool | int | Recording | FeatureFrames):
         return value
+    if _is_samples_with_rate(value):
+        return sound_of(value, where, longest=math.inf)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
     if isinstance(value, float):
         return None if value != value else float(value)
     if isinstance(value, Mapping):
@@ -213,6 +220,17 @@ def _plain(value: Any, where: str) -> Any:
     if isinstance(value, bytes):
         raise DataError(f"bytes came ({value[:20]!r}); expected text: decode them first", where)
     return None if type(value).__name__ in _MISSING else str(value)
+
+
+def _is_samples_with_rate(value: Any) -> bool:
+    """Return whether a value is a pair of an array of samples and a sample rate."""
+    return (
+        isinstance(value, tuple)
+        and len(value) == 2
+        and getattr(value[0], "ndim", 0) in (1, 2)
+        and hasattr(value[0], "__array__")
+        and isinstance(value[1], int)
+    )
 
 
 def _text(value: str, where: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from statistics import fmean
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -60,6 +61,7 @@ def read_rows(
     delimiter: str | None = None,
     names: AbstractSet[str] = frozenset(),
     skip_bad: bool = False,
+    whole_files: bool = False,
 ) -> Reader[Row]:
     """Read rows from TSV, CSV, JSON lines or Parquet, each file by its suffix, or else by its content.
 
@@ -74,6 +76,8 @@ def read_rows(
             unless only another one gives rows of equal length.
         names: Column names that the caller looks for, in any case.
         skip_bad: Skip bad rows and count them in the reader's `skipped`.
+        whole_files: Also accept files that are one example each, such as sounds; their rows hold the path and the name
+            of the folder. In a folder with tables, the tables alone are read.
 
     Raises:
         DataError: If a file is missing, empty or of unknown format, or `delimiter` is invalid; while reading, if a row
@@ -81,11 +85,28 @@ def read_rows(
     """
     form = None if format is None else form_named(format, "rows")
     mark = ("\t" if format == "tsv" else None) if delimiter is None else delimiter_character(delimiter)
-    files = find_files(paths, suffixes=None if form else suffixes_of("rows").keys())
-    forms = {file: form or _form_of(file, mark) for file in files}
+    single = suffixes_of("files") if whole_files and form is None else {}
+    files = _table_files(paths, single) if form is None else find_files(paths)
+    forms = {file: form or single.get(suffix_of(file)) or _form_of(file, mark) for file in files}
     layout = Layout()
     options = FormOptions(layout=layout, header=header, delimiter=mark, names=frozenset(map(str.casefold, names)))
     return Reader(files, lambda file: forms[file].read(file, options), skip_bad=skip_bad, layout=layout)
+
+
+def _table_files(paths: Paths, single: Mapping[str, Form]) -> list[str]:
+    """List tables; a folder without tables gives its files that are one example each, by their suffixes."""
+    tables = suffixes_of("rows").keys()
+    if not single:
+        return find_files(paths, suffixes=tables)
+    files: list[str] = []
+    for path in [paths] if isinstance(paths, str | os.PathLike) else paths:
+        try:
+            files += find_files(path, suffixes=tables)
+        except DataError:
+            if not os.path.isdir(path):
+                raise
+            files += find_files(path, suffixes=[*tables, *single])
+    return files or find_files(paths, suffixes=tables)
 
 
 def find_column(

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from itertools import pairwise
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -20,7 +20,16 @@ from unspool.data.examples import refuse_empty
 from unspool.data.vocabulary import END
 from unspool.errors import DataError
 
-__all__ = ["BatchSource", "Bucketed", "Encoded", "Interleaved", "Windows", "count_evaluated", "evaluation_batches"]
+__all__ = [
+    "Augmented",
+    "BatchSource",
+    "Bucketed",
+    "Encoded",
+    "Interleaved",
+    "Windows",
+    "count_evaluated",
+    "evaluation_batches",
+]
 
 B = TypeVar("B", bound=Batch, covariant=True)
 
@@ -47,6 +56,14 @@ class Encoded(Protocol[B]):
 
     def batch(self, indices: NDArray[np.int64]) -> B:
         """Pad the examples at some indices into one batch."""
+
+
+@runtime_checkable
+class Augmented(Protocol):
+    """Protocol of an encoded data set that differs from epoch to epoch in training."""
+
+    def in_epoch(self, number: int) -> Any:
+        """Return the `Encoded` examples as training sees them in an epoch; the epoch's number decides all changes."""
 
 
 class Bucketed(Generic[B]):
@@ -80,8 +97,9 @@ class Bucketed(Generic[B]):
 
     def epoch(self, number: int, *, start: int = 0) -> Iterator[B]:
         """Yield the batches of an epoch in order, from the batch `start` on."""
+        examples = self.examples.in_epoch(number) if isinstance(self.examples, Augmented) else self.examples
         for indices in self.epoch_indices(number)[start:]:
-            yield self.examples.batch(indices)
+            yield examples.batch(indices)
 
     def epoch_indices(self, number: int) -> list[NDArray[np.int64]]:
         """Return the indices of the examples of each batch of an epoch, int64 (batch,) each."""

@@ -11,7 +11,7 @@ from unspool.data.files import Layout
 from unspool.data.rows import Row, find_column
 from unspool.errors import DataError
 
-__all__ = ["LabelledVector", "find_number_columns", "is_number", "labelled_vectors", "vector_of"]
+__all__ = ["LabelledVector", "find_number_columns", "is_number", "label_names", "labelled_vectors", "vector_of"]
 
 
 class LabelledVector(NamedTuple):
@@ -92,7 +92,7 @@ def labelled_vectors(
             yield row
             continue
         try:
-            yield LabelledVector(row.where, vector_of(row, columns), _labels(row, label, separator))
+            yield LabelledVector(row.where, vector_of(row, columns), label_names(row, label, separator))
         except DataError as error:
             yield error
 
@@ -114,7 +114,12 @@ def vector_of(row: Row, columns: Sequence[str]) -> tuple[float, ...]:
     return tuple(float(row.values[name]) for name in columns)
 
 
-def _labels(row: Row, label: str, separator: str | None) -> tuple[str, ...]:
+def label_names(row: Row, label: str, separator: str | None) -> tuple[str, ...]:
+    """Return the label of a row; with a separator, any number of labels.
+
+    Raises:
+        DataError: If the column is missing, or holds another number of labels than one without a separator.
+    """
     if label not in row.values:
         raise DataError(f"there is no column {label!r} here; the columns are {', '.join(row.values)}", row.where)
     value = row.values[label]

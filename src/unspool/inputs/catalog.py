@@ -9,6 +9,7 @@ from typing import Any
 from unspool.data.files import Layout, Paths, Reader
 from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES
 from unspool.data.rows import Header, Row, read_rows
+from unspool.data.sound_names import SOUND_NAMES
 from unspool.discovery import discover_entries
 from unspool.errors import DataError
 from unspool.inputs.entry import InputEntry, LabelledColumns
@@ -32,14 +33,17 @@ def read_labelled(
     label: str | None = None,
     separator: str | None = None,
     before: Layout | None = None,
+    settings: Any = None,
     skip_bad: bool = False,
 ) -> Reader[Any]:
-    """Read labelled values from tables; see `read_rows` and `labelled_rows`."""
+    """Read labelled values from tables, or from folders of sounds; see `read_rows` and `labelled_rows`."""
     earlier = () if before is None else (*before.values, *before.columns_of("label"))
     names = {name for name in (column, label, *earlier) if name and not name.isdecimal()}
-    names |= {*TEXT_NAMES, *LABEL_NAMES}
-    rows = read_rows(paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad)
-    return labelled_rows(rows, column=column, label=label, separator=separator, before=before)
+    names |= {*TEXT_NAMES, *LABEL_NAMES, *SOUND_NAMES}
+    rows = read_rows(
+        paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad, whole_files=True
+    )
+    return labelled_rows(rows, column=column, label=label, separator=separator, before=before, settings=settings)
 
 
 def labelled_rows(
@@ -49,6 +53,7 @@ def labelled_rows(
     label: str | None = None,
     separator: str | None = None,
     before: Layout | None = None,
+    settings: Any = None,
 ) -> Reader[Any]:
     """Read labelled values from rows, with the first input whose columns the table contains.
 
@@ -60,6 +65,7 @@ def labelled_rows(
         label: Column of the label: a name, or a number from 1; detected if omitted.
         separator: Separator between several labels in one cell; None: one label per example.
         before: Input and columns of the task's earlier data; the rows are read the same way.
+        settings: Settings of the task, for inputs with settings of their own.
 
     Returns:
         A reader of named tuples with `where`, `value` and `labels`. Iteration raises `DataError` if no column fits.
@@ -77,7 +83,7 @@ def labelled_rows(
         if not chosen:
             return (item for item in sample if isinstance(item, DataError))
         entry, columns = chosen[0]
-        return entry.read(chain(sample, items), columns, separator)
+        return entry.read(chain(sample, items), columns, separator, settings)
 
     return rows.transform(values)
 

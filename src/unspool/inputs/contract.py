@@ -40,6 +40,8 @@ class FittedInput(ABC, Generic[V]):
 
     kind: ClassVar[str]
     """Name of the input, and of its folder."""
+    reads_files: bool = True
+    """Whether a value may be the path of a file on this machine."""
 
     @classmethod
     @abstractmethod
@@ -75,6 +77,10 @@ class FittedInput(ABC, Generic[V]):
         Raises:
             DataError: If the value does not fit this input.
         """
+
+    def refuse_files(self) -> None:
+        """Take no paths as values from now on, since values come from strangers; a server calls this method."""
+        self.reads_files = False
 
     @abstractmethod
     def text(self, value: V) -> str:
@@ -123,6 +129,10 @@ class FittedInput(ABC, Generic[V]):
     @abstractmethod
     def features(self, values: Sequence[V]) -> list[list[str]] | NDArray[np.float32]:
         """Return features for a linear baseline: the words of each value, or numbers, (values, features)."""
+
+    def notes(self, values: Sequence[V]) -> list[str]:
+        """Return notes for the user about some values, one sentence each."""
+        return []
 
     @abstractmethod
     def summary(self) -> str:

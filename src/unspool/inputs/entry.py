@@ -40,7 +40,8 @@ class InputEntry:
     find: Callable[[Sequence[Row], str | None, str | None, LabelledColumns | None, Layout], LabelledColumns | None]
     """Detect the columns in a sample of rows. Arguments: the rows, the column settings of input and label, the columns
     of earlier data, and the layout to update. Returns None if the table belongs to another input."""
-    read: Callable[[Iterable[Row | DataError], LabelledColumns, str | None], Iterator[Any]]
-    """Read labelled values from rows and errors. Arguments: the rows, the columns, and the separator of labels."""
+    read: Callable[[Iterable[Row | DataError], LabelledColumns, str | None, Any], Iterator[Any]]
+    """Read labelled values from rows and errors. Arguments: the rows, the columns, the separator of labels, and the
+    settings of the task, or None."""
     describe: Callable[[LabelledColumns], dict[str, str]]
     """Return the columns by role, for summaries."""

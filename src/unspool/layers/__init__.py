@@ -1,4 +1,4 @@
-"""Layers: recurrent stacks, attention, Transformers, memory, embeddings, dropout, readouts, softmax and CRF."""
+"""Layers: recurrent stacks, convolutions, attention, Transformers, memory, embeddings, readouts, softmax and CRF."""
 
 from unspool.layers.attention import (
     AdditiveAttention,
@@ -12,6 +12,7 @@ from unspool.layers.attention import (
 from unspool.layers.attention_changes import change_attention
 from unspool.layers.attentive_cell import AttentiveCell
 from unspool.layers.causal_transformer import CausalTransformer
+from unspool.layers.convolution import Convolution1d, ConvolutionOutput, TimeDelay
 from unspool.layers.crf import LinearChainCRF
 from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, drop_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
@@ -36,6 +37,8 @@ __all__ = [
     "BilinearAttention",
     "CausalTransformer",
     "CharacterComposition",
+    "Convolution1d",
+    "ConvolutionOutput",
     "DotAttention",
     "Dropout",
     "FeedForward",
@@ -56,6 +59,7 @@ __all__ = [
     "RecurrentState",
     "SequenceDropout",
     "SinusoidalPositions",
+    "TimeDelay",
     "TokenEmbedding",
     "TransformerDecoder",
     "TransformerEncoder",

@@ -108,6 +108,7 @@ def load_models(models: Models, device: str) -> None:
             task = load(served.folder, cell=served.cell)
             task.model.to(place)
             task.model.eval()
+            task.fitted.refuse_files()
             served.task = task
     finally:
         gc.freeze()  # nor does any later collection

@@ -106,6 +106,9 @@ class Fitted(ABC):
         """Return notes about the scores, one sentence each, such as labels absent from the training data."""
         return []
 
+    def refuse_files(self) -> None:  # noqa: B027 - most inputs name no files
+        """Take no paths as inputs from now on, since inputs come from strangers; see `FittedInput.refuse_files`."""
+
     def usable(self, examples: Any, *, skip_bad: bool) -> tuple[Any, int]:
         """Return the validation examples that can be scored, and the number of skipped examples.
 

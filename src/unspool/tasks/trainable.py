@@ -122,6 +122,10 @@ class Trainable(ABC, Generic[E, F]):
         """Return samples of the network's output for the log of a training; none for tasks that write no text."""
         return []
 
+    def _training_rules(self) -> Rules | None:
+        """Return the rules for the settings that were not passed; they may depend on the settings so far."""
+        return self._rules
+
     def _start(self, examples: E) -> None:
         """Set the initial weights that depend on the training data, in a new network."""
 

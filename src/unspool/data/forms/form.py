@@ -11,8 +11,9 @@ from unspool.errors import DataError
 
 __all__ = ["Form", "FormOptions", "Kind"]
 
-Kind = Literal["lines", "rows", "sentences", "stories"]
-"""Kind of items of a form: lines of text, rows with columns, sentences with columns of words, or stories."""
+Kind = Literal["lines", "rows", "sentences", "stories", "files"]
+"""Kind of items of a form: lines of text, rows with columns, sentences with columns of words, stories, or one row for
+the whole file, with its path and the name of its folder."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from unspool.data.files import Layout
 from unspool.data.labelled import LabelledText, find_text_columns, labelled_texts
@@ -22,7 +23,7 @@ def _find(
 
 
 def _read(
-    rows: Iterable[Row | DataError], columns: LabelledColumns, separator: str | None
+    rows: Iterable[Row | DataError], columns: LabelledColumns, separator: str | None, settings: Any
 ) -> Iterator[LabelledText | DataError]:
     return labelled_texts(rows, columns.values[0], columns.label, separator)
 

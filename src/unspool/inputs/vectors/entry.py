@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from unspool.data.files import Layout
 from unspool.data.labelled import LABEL_NAMES
@@ -26,7 +27,7 @@ def _find(
 
 
 def _read(
-    rows: Iterable[Row | DataError], columns: LabelledColumns, separator: str | None
+    rows: Iterable[Row | DataError], columns: LabelledColumns, separator: str | None, settings: Any
 ) -> Iterator[LabelledVector | DataError]:
     return labelled_vectors(rows, columns.values, columns.label, separator)
 

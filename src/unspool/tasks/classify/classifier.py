@@ -28,6 +28,7 @@ from unspool.data import (
 )
 from unspool.errors import UsageError, counted
 from unspool.inputs import INPUTS
+from unspool.inputs.audio.entry import read_sound_paths
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
@@ -39,7 +40,7 @@ from unspool.settings import Settings, nearest
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
-from unspool.tasks.classify.plan import RULES
+from unspool.tasks.classify.plan import RULES, SOUND_RULES
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
@@ -49,6 +50,7 @@ from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.metrics import classification_scores, expected_calibration_error, multilabel_scores
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.parts.text_losses import TextLosses
+from unspool.tasks.running.planning import Rules
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import Task
 from unspool.tasks.trainable import batched_tokens, device_of
@@ -113,6 +115,9 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         super().__init__(settings, **values)
         self._chooses_network = self.settings.network.network == "auto"
 
+    def _training_rules(self) -> Rules | None:
+        return SOUND_RULES if self.settings.network.network == "convolutional" else self._rules
+
     @property
     def classes_(self) -> tuple[str, ...]:
         """Labels of the model, the most frequent in training first; empty before training."""
@@ -141,6 +146,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return self.settings.data.text or "text", self.settings.data.label or "label"
 
     def _read(self, source: DataSource) -> LabelledExamples:
+        if self._fitted is not None and not self._fitted.input.reads_files and self._fitted.input.kind == "audio":
+            raise UsageError("the server reads no sounds from files of its own machine; score the model with evaluate")
         reader = open_data(self.settings, source, self._layout_before())
         examples = LabelledExamples.of(reader)
         self._remember(reader)
@@ -153,12 +160,16 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         before = self._read_as
         if before is None or before.input:
             return before
-        if self._fitted is None or not self._fitted.input.columns:
-            return replace(before, input="text", values=tuple(before.columns_of("text")))
-        return replace(before, input=self._fitted.input.kind, values=self._fitted.input.columns)
+        kind = "text" if self._fitted is None else self._fitted.input.kind
+        columns = () if self._fitted is None else self._fitted.input.columns
+        return replace(before, input=kind, values=columns or tuple(before.columns_of(kind)))
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
         """Open inputs without labels for reading; see `Task.read_inputs`."""
+        if self.fitted.input.kind == "audio":
+            return read_sound_paths(
+                paths, format=format, columns=() if self._read_as is None else self._read_as.columns_of("audio")
+            )
         if self.fitted.input.columns:
             return read_unlabelled(paths, format=format, columns=self.fitted.input.columns, whole_rows=True)
         return super().read_inputs(paths, format=format)
@@ -199,6 +210,10 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         if network.network == "feedforward":
             layers = counted(network.layers, "layers")
             return f"feed-forward network over {self.fitted.input.summary()}, {layers} of {network.hidden}"
+        if network.network == "convolutional":
+            convolutions = self.settings.audio.convolutions
+            count = counted(len(convolutions.all_dilations), "convolutions")
+            return f"{count} of {convolutions.channels}, then {super()._summary()}"
         return "averaged bag of embeddings" if network.network == "bag" else super()._summary()
 
     def _source(self, examples: LabelledExamples) -> Bucketed[Tokens | Labelled]:
@@ -245,6 +260,10 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         if self.settings.several:
             return expected_calibration_error(probabilities.ravel(), targets.ravel())
         return expected_calibration_error(probabilities.max(1), probabilities.argmax(1) == targets)
+
+    def _notes(self, train: LabelledExamples, held_out: LabelledExamples | None) -> list[str]:
+        values = [*train.values, *([] if held_out is None else held_out.values)]
+        return self.fitted.input.notes(values)
 
     def _finish(self, splits: Splits[LabelledExamples], score: Callable[[], None]) -> list[str]:
         """Calibrate the probabilities, then compute the final scores."""
@@ -390,7 +409,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def _outcomes(self, text: Text) -> Outcomes:
         """Return the distribution of the labels."""
-        shares = self._classified([text])[0].probabilities
+        shares = self._classified([self.fitted.input.value(text, "text")])[0].probabilities
         names = [self.fitted.labels.name(place) for place in range(len(self.fitted.labels))]
         row = np.array([[shares[name] for name in names]])
         with np.errstate(divide="ignore"):
@@ -402,7 +421,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             self._one_text(text, "gradients")
         value, model, input_ = self.fitted.input.value(text, "text"), self.model, self.fitted.input
         tokens = input_.encode([value], ["text"]).batch(np.array([0])).to(device_of(model))
-        names = self._target_labels(text if target is None else None, target)
+        names = self._target_labels(value if target is None else None, target)
         ids = torch.tensor(self.fitted.labels.ids(names).tolist(), dtype=torch.int64, device=device_of(model))
         with torch.no_grad():
             inputs = model.embedding(tokens).to(model.output.weight.dtype)
@@ -418,10 +437,10 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
         return TextLosses(inputs, losses, input_.positions(value), [", ".join(names) or "no label"], None)
 
-    def _target_labels(self, text: Any, target: Any) -> list[str]:
+    def _target_labels(self, value: Any, target: Any) -> list[str]:
         """Return the labels that a loss scores: those passed, or the predicted ones."""
         if target is None:
-            return list(self._classified([text])[0].labels)
+            return list(self._classified([value])[0].labels)
         names = [target] if isinstance(target, str) else list(target)
         if not self.settings.several and len(names) != 1:
             raise UsageError(f"target = {target!r}: expected one label")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
@@ -9,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.data import DataSource, Layout, Reader, RowsInMemory, Sample, split
+from unspool.data import DataSource, FeatureFrames, Layout, Reader, Recording, RowsInMemory, Sample, split
 from unspool.inputs import labelled_rows, read_labelled
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.contracts import Examples
@@ -26,7 +27,7 @@ class LabelledExamples(Examples):
     labels: list[tuple[str, ...]]
     where: list[str]
     input: str = "text"
-    """Kind of input: text or vectors."""
+    """Kind of input: text, vectors or audio."""
     columns: tuple[str, ...] = ()
     """Columns of the values."""
 
@@ -49,6 +50,14 @@ class LabelledExamples(Examples):
         """Hold out a random share of the examples; see `Examples.divide`."""
         rest, held_out = split(len(self.values), fraction, seed)
         return self.take(rest), self.take(held_out)
+
+    def fingerprint(self, paths: tuple[str, ...]) -> str | None:
+        """Hash the data, and the sounds that a table names; see `Examples.fingerprint`."""
+        if self.input != "audio":
+            return super().fingerprint(paths)
+        whole = hashlib.sha256("".join(value.digest for value in self.values).encode())
+        whole.update(repr(self.labels).encode())
+        return whole.hexdigest() if paths else None
 
     def sizes(self) -> dict[str, int]:
         """Return the number of examples."""
@@ -77,6 +86,7 @@ def open_data(
     data, options = settings.data, table_options(settings.data, skip_bad)
     columns: dict[str, Any] = {"column": data.text, "label": data.label, "before": before}
     columns["separator"] = data.separator if settings.several else None
+    columns["settings"] = settings
     if isinstance(source, RowsInMemory):
         return labelled_rows(source.reader(skip_bad=options["skip_bad"]), **columns)
     return read_labelled(source, **options, **columns)
@@ -89,9 +99,11 @@ def samples(examples: Iterable[Any]) -> Iterator[Sample]:
 
 
 def _shown(value: Any) -> str:
-    """Format a value for people: a text, a list of words, or numbers."""
+    """Format a value for people: a text, a list of words, numbers, or a sound."""
     if isinstance(value, str):
         return value
+    if isinstance(value, Recording | FeatureFrames):
+        return f"{value} ({value.seconds:.2f} seconds)"
     return " ".join(f"{part:g}" if isinstance(part, float) else part for part in value)
 
 

@@ -84,8 +84,13 @@ class FittedClassifier(Fitted):
         self.labels.refuse_strangers(chain.from_iterable(examples.labels))
 
     def score_notes(self, examples: LabelledExamples) -> list[str]:
-        """Return a note on labels absent from the training data."""
-        return self.labels.note_strangers(chain.from_iterable(examples.labels), "labels")
+        """Return notes on labels absent from the training data, and on the inputs."""
+        strangers = self.labels.note_strangers(chain.from_iterable(examples.labels), "labels")
+        return [*strangers, *self.input.notes(examples.values)]
+
+    def refuse_files(self) -> None:
+        """See `Fitted.refuse_files`."""
+        self.input.refuse_files()
 
     def usable(self, examples: LabelledExamples, *, skip_bad: bool) -> tuple[LabelledExamples, int]:
         """See `Fitted.usable`."""

@@ -39,13 +39,40 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     character_embedding: int
     character_hidden: int
     character_dropout: float
-    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward"]
+    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional"]
     pooling: Literal["last", "mean", "max", "attention"]
     units: Literal["word", "blank", "character", "bpe", "unigram"]
     lowercase: bool
     digits_to_zero: bool
     min_count: int
     size: int | None
+    rate: int | None
+    longest: float
+    features: Literal["mel", "cepstra"]
+    bands: int
+    coefficients: int
+    lifter: float
+    window: float
+    hop: float
+    preemphasis: float
+    lowest: float
+    highest: float | None
+    deltas: int
+    level: bool
+    center: bool
+    shift: float
+    noise: float
+    speed: float
+    equalizer: float
+    time_masks: int
+    time_width: int
+    band_masks: int
+    band_width: int
+    channels: int
+    kernel: int
+    dilations: str
+    strides: str
+    convolution_dropout: float
     valid_fraction: float
     test_fraction: float
     format: str | None

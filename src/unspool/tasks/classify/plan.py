@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from unspool.data import FeatureFrames
 from unspool.tasks.running.planning import Rules, Size, epochs_for, is_gated
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "SOUND_RULES"]
 
 _UPDATES = 2500  # updates after which more time does not help
 
@@ -42,4 +43,34 @@ RULES = Rules(
     sizes=(Size(0, {"network.hidden": 100}),),
     epochs=epochs_for(_UPDATES, 4, 40),
     suits=is_gated,
+)
+
+
+def _sounds(settings: Any, examples: Any) -> Mapping[str, object]:
+    """Choose the batch size, and an augmentation that feature files, without samples, can't have."""
+    masks = {"audio.time_masks": 1, "audio.time_width": 10}
+    if any(isinstance(value, FeatureFrames) for value in examples.values[:1]):
+        return {**_data(settings, examples), **masks}
+    bands = {"audio.equalizer": 10.0, "audio.band_masks": 1} if settings.audio.features == "mel" else {}
+    return {**_data(settings, examples), **masks, **bands, "audio.speed": 0.15, "audio.noise": 0.1}
+
+
+SOUND_RULES = Rules(
+    minutes=5,
+    data=_sounds,
+    values={
+        "label_smoothing": 0.1,
+        "network.cell": "gru",
+        "network.pooling": "mean",
+        "training.batch_tokens": 4000,
+        "training.learning_rate": 2e-3,
+        "training.weight_decay": 0.05,
+        "training.schedule": "cosine",
+        "training.warmup": 50,
+        "training.average": "ema",
+        "training.decay": 0.99,
+        "training.patience": 10,
+    },
+    sizes=(Size(0, {}),),
+    epochs=epochs_for(_UPDATES, 10, 60),
 )

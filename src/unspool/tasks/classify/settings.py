@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES
+from unspool.inputs.audio.settings import AudioSettings
 from unspool.inputs.network_settings import TRANSFORMER, EncoderSettings
 from unspool.inputs.text.settings import VocabularySettings
 from unspool.settings import Fraction, Settings
@@ -18,9 +19,10 @@ __all__ = ["ENTRY", "ClassifierNetwork", "ClassifierSettings", "DataSettings"]
 class ClassifierNetwork(EncoderSettings):
     """A network that assigns labels to a whole input."""
 
-    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward"] = "auto"
+    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional"] = "auto"
     """Architecture: recurrent (the cell over the units), transformer (self-attention), bag (mean of the embeddings,
-    ignores word order), feedforward (for rows of numbers). auto: recurrent for texts, feedforward for numbers."""
+    ignores word order), feedforward (for rows of numbers), convolutional (for sounds: convolutions over time, then the
+    cell). auto: recurrent for texts, feedforward for numbers, convolutional for sounds."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """Pooling of the states over time: last state, mean, maximum, or attention-weighted mean."""
 
@@ -29,7 +31,7 @@ class DataSettings(TableSettings):
     """How rows are read."""
 
     text: str | None = None
-    """Text column: a name, or a number from 1. None: detected."""
+    """Text column, or column of paths of sounds: a name, or a number from 1. None: detected."""
     label: str | None = None
     """Column of the label or list of labels: a name, or a number from 1. None: detected."""
     separator: str = ","
@@ -41,6 +43,7 @@ class ClassifierSettings(Settings):
 
     network: ClassifierNetwork = ClassifierNetwork()
     vocabulary: VocabularySettings = VocabularySettings(lowercase=True)
+    audio: AudioSettings = AudioSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings(epochs=15, batch_tokens=2048, patience=5)
     several: bool = False

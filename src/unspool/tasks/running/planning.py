@@ -69,7 +69,7 @@ def is_gated(settings: Any) -> bool:
 
 def plan_data(task: Trainable[Any, Any], examples: Any) -> None:
     """Choose the settings of a task that decide how its training data are read, where they were not passed."""
-    rules = task._rules
+    rules = task._training_rules()
     if rules is not None and task._plans and rules.suits(task.settings):
         new = {name: value for name, value in rules.data(task.settings, examples).items() if name not in task._explicit}
         task.settings, task._planned = task.settings.replace(**new), frozenset(new)
@@ -83,7 +83,7 @@ def plan_training(task: Trainable[Any, Any], examples: Any, world: World) -> str
         examples: The training data.
         world: The processes of the training; the first one measures.
     """
-    rules = task._rules
+    rules = task._training_rules()
     if rules is None or not task._plans:
         return None
     before = task.settings

@@ -1,0 +1,1 @@
+"""Input of sounds: recordings, and sequences of feature vectors from other programs."""
