@@ -10,7 +10,7 @@ import pytest
 from unspool.data import SlotSpan, Utterance
 from unspool.errors import ModelFolderError
 from unspool.tasks.command.refusal import NEVER, Refusal, scope_scores
-from unspool.tasks.command.scores import Predicted, area_under_roc, command_scores, refused_at
+from unspool.tasks.command.scores import Predicted, area_under_roc, best_threshold, command_scores, refused_at
 
 
 def test_the_score_is_the_energy_against_none():
@@ -60,6 +60,20 @@ def test_area_and_refused_share_by_counting():
     pairs = [(a > b) + 0.5 * (a == b) for a in inside for b in outside]
     assert area_under_roc(inside, outside) == pytest.approx(np.mean(pairs))
     assert refused_at(np.arange(100.0), np.array([4.0, 4.9, 5.0, 60.0]), 0.95) == 0.5
+
+
+def test_the_best_threshold_by_trying_all():
+    generator = np.random.default_rng(2)
+    shares, targets = generator.random((60, 4)), generator.integers(0, 2, (60, 4))
+    shares = 0.6 * shares + 0.3 * targets
+
+    def f1(threshold):
+        hits = (shares >= threshold) & (targets > 0)
+        return 2 * hits.sum() / ((shares >= threshold).sum() + targets.sum())
+
+    chosen = best_threshold(shares, targets)
+    assert f1(chosen) == max(f1(step / 20) for step in range(2, 19))
+    assert 0.1 < chosen < 0.9
 
 
 def test_scores_of_commands_by_hand():

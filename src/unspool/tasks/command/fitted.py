@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Annotated, Any, NamedTuple, Self
 
 import msgspec
 import numpy as np
@@ -37,6 +37,7 @@ _FILE = "intents.json"
 class _Kind(msgspec.Struct, forbid_unknown_fields=True):
     several: bool
     none: bool
+    threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
 
 
 class EncodedUtterances(NamedTuple):
@@ -80,6 +81,8 @@ class FittedCommands(Fitted):
     """Linear model over n-grams whose logits are added to those of the network."""
     commands: CommandSet | None = None
     """The commands that the sentences were made from; their slots have types. None for labelled data alone."""
+    threshold: float = 0.5
+    """Minimum probability of an intent, if a sentence may have several: the best on held-out sentences."""
 
     @classmethod
     def learn(cls, examples: UtteranceExamples, settings: CommandSettings) -> Self:
@@ -197,7 +200,7 @@ class FittedCommands(Fitted):
 
     def restart(self, train: Any, held_out: Any) -> Self:
         """Reset calibration and refusal to their values before training."""
-        self.calibration, self.refusal = UNCALIBRATED, NEVER
+        self.calibration, self.refusal, self.threshold = UNCALIBRATED, NEVER, 0.5
         return self
 
     def refuse_strangers(self, examples: UtteranceExamples) -> None:
@@ -231,7 +234,7 @@ class FittedCommands(Fitted):
         self.input.save(folder)
         self.intents.save(folder)
         self.tags.save(folder, "slots")
-        replace_file(folder / _FILE, msgspec.json.encode(_Kind(self.several, self.has_none)) + b"\n")
+        replace_file(folder / _FILE, msgspec.json.encode(_Kind(self.several, self.has_none, self.threshold)) + b"\n")
         save_calibration(self.calibration, folder)
         self.refusal.save(folder)
         if self.linear is not None:
@@ -255,6 +258,7 @@ class FittedCommands(Fitted):
             Refusal.load(folder),
             linear,
             _commands_of(folder, intents),
+            kind.threshold,
         )
 
 

@@ -60,7 +60,7 @@ class CommandParserKeywords(TrainingKeywords, total=False):
     out_of_scope: str
     batch_size: int
     several: Literal["auto", "yes", "no"]
-    threshold: float
+    threshold: float | None
     keep: float
     label_smoothing: float
     slot_weight: float

@@ -27,7 +27,7 @@ from unspool.tasks.command.parse import Parse, SlotValue
 from unspool.tasks.command.plan import RULES
 from unspool.tasks.command.refusal import Refusal, scope_scores
 from unspool.tasks.command.resolution import resolve
-from unspool.tasks.command.scores import Predicted, command_scores
+from unspool.tasks.command.scores import Predicted, best_threshold, command_scores
 from unspool.tasks.command.settings import CommandSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
@@ -189,6 +189,9 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
             targets = fitted.targets(everything, none=len(fitted.intents) if fitted.has_none else -1)
             mask = np.ones(len(targets), np.bool_) if fitted.several else targets >= 0
             fitted.calibration = fit_calibration(network[mask], None if linear is None else linear[mask], targets[mask])
+            if fitted.several:
+                shares = self._shares(self._mixed(network, [each.text for each in everything]))
+                fitted.threshold = best_threshold(shares, targets)
         if not inside or fitted.commands is not None:
             return []
         network, _ = self._outputs(self.model, fitted.encode(inside, unknown="drop"))
@@ -245,7 +248,8 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         """Return the predicted intents of one sentence, most probable first."""
         order = np.argsort(-shares, kind="stable")
         if self.fitted.several:
-            order = order[shares[order] >= self.settings.threshold]
+            threshold = self.settings.threshold
+            order = order[shares[order] >= (self.fitted.threshold if threshold is None else threshold)]
         else:
             order = order[:1]
         return tuple(self.fitted.intents.name(int(place)) for place in order)

@@ -10,7 +10,7 @@ from unspool.tasks.running.planning import Rules, Size, epochs_for, is_gated
 __all__ = ["RULES"]
 
 _MOST_SLOTS = 25  # slots that a CRF tells apart in a reasonable time
-_UPDATES = 3000  # updates after which more time does not help
+_UPDATES = 6000  # updates after which more time does not help
 
 
 def _data(settings: Any, examples: Any) -> Mapping[str, object]:

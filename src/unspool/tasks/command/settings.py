@@ -53,8 +53,9 @@ class CommandSettings(Settings):
     training: TrainingSettings = TrainingSettings(epochs=15, batch_tokens=1000, learning_rate=2e-3, schedule="cosine")
     several: Literal["auto", "yes", "no"] = "auto"
     """Whether a sentence may have any number of intents. auto: yes if a training sentence has several."""
-    threshold: Fraction = 0.5
-    """Minimum probability of a predicted intent, if a sentence may have several."""
+    threshold: Fraction | None = None
+    """Minimum probability of a predicted intent, if a sentence may have several. None: the one with the highest micro
+    F1 on the validation data, or 0.5 with fewer than 50 validation sentences."""
     keep: Fraction = 0.95
     """Share of held-out commands that the parser accepts; the others, the least familiar ones, are refused. Sets the
     rate of false refusals: 0.05 by default."""
