@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import textwrap
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from unspool.cli.talk import common, console, example, reporter, result, say
 
 if TYPE_CHECKING:
     from unspool.tasks import Assistant, Reply
+    from unspool.tasks.dialogue import Turn
 
 __all__ = ["demo"]
 
@@ -37,10 +39,11 @@ _COMMANDS = (
 )
 _UNKNOWN = "Sing me a song about the capital of Mongolia"
 _INTRODUCTION = """\
-An assistant trains on what comes with this package: {questions} questions about the kitchen, the garden, bicycles,
-computers and Unspool itself, each in a few wordings, and a Python file of {commands} commands. It learns, from random
-weights and on this machine alone, to find the stored question that has the same meaning, the command that a sentence
-asks for, and the command's arguments in the sentence.
+An assistant trains on what comes with this package: {questions} questions about
+the kitchen, the garden, bicycles, computers and Unspool itself, each in a few
+wordings, and a Python file of {commands} commands. It learns, from random weights and on
+this machine alone, to find the stored question that has the same meaning, the
+command that a sentence asks for, and its arguments in the sentence.
 """
 
 
@@ -108,18 +111,31 @@ def _ask(assistant: Assistant) -> None:
 
 def _command(assistant: Assistant) -> None:
     """Give two commands in new words, and one sentence that is neither a command nor a question of the assistant."""
-    result("Two commands in words that are in no template; the functions in commands.py carry them out:\n")
+    result("Two commands in new words; the functions in commands.py carry them out:\n")
     for text in _COMMANDS:
         turn = assistant.act(text)
-        inside = ", ".join(f"{name}={value!r}" for name, value in turn.arguments.items())
-        result(f"  > {text}\n    {turn.reply}\n    ({turn.command}({inside}), {turn.detail})\n")
+        inside = ", ".join(f"{name}={_spoken(assistant, turn, name)}" for name in turn.arguments)
+        _tell(text, turn.reply, f"{turn.command}({inside}), {turn.detail}")
     result("And a sentence that is neither:\n")
     turn = assistant.act(_UNKNOWN)
-    result(f"  > {_UNKNOWN}\n    {turn.reply}\n")
+    _tell(_UNKNOWN, turn.reply)
 
 
 def _show(reply: Reply) -> None:
-    result(f"  > {reply.question}\n    {reply.answer}\n    ({reply.source_line()})\n")
+    _tell(reply.question, reply.answer, reply.source_line())
+
+
+def _tell(text: str, reply: str, detail: str = "") -> None:
+    """Write a sentence with its reply, in lines of at most 80 columns."""
+    lines = [f"  > {text}", *textwrap.wrap(reply, 76), *(textwrap.wrap(f"({detail})", 76) if detail else ())]
+    result("\n    ".join(lines) + "\n")
+
+
+def _spoken(assistant: Assistant, turn: Turn, name: str) -> str:
+    """Return an argument of a call in words."""
+    assert assistant.fitted.commands is not None
+    kind = assistant.fitted.commands[str(turn.command)].slot(name).kind
+    return f"“{kind.speak(turn.arguments[name])}”"
 
 
 def _look_inside(assistant: Assistant) -> None:
@@ -129,11 +145,15 @@ def _look_inside(assistant: Assistant) -> None:
     result("The weight of each word of the third question, and the nearest questions of the training data:\n")
     show(assistant.trace(_QUESTIONS[-1]), console())
     if assistant.parser is not None:
-        result("\nWhere the network looked for the first command: attention over its words.\n")
-        trace = assistant.parser.trace(_COMMANDS[0])
+        result("\nThe first command as the network reads it: the attention that decides about the")
+        result("command, and the argument of which each word is a part. A value is one word.\n")
+        trace, parse = assistant.parser.trace(_COMMANDS[0]), assistant.parser.predict(_COMMANDS[0])
+        slots = {word: slot.slot for slot in parse.slots for word in (slot.text, *slot.text.split())}
         weights = trace.arrays["readout / weight"][:, 0]
+        width = max(map(len, trace.tokens))
         for word, weight in zip(trace.tokens, weights, strict=True):
-            result(f"  {word:>9}  {weight:6.1%}  {'█' * round(40 * float(weight))}".rstrip())
+            bar = "█" * round(24 * float(weight))
+            result(f"  {word:>{width}}  {slots.get(word, ''):<7}{weight:6.1%}  {bar}".rstrip())
 
 
 def _show_way_on(out: Path | None) -> None:

@@ -41,8 +41,8 @@ class Rules:
     The limits of the sizes come from trainings on real data; `docs/defaults.md` lists them.
     """
 
-    minutes: float
-    """Time limit if neither `minutes` nor `epochs` is passed."""
+    minutes: float | Callable[[Any], float]
+    """Time limit if neither `minutes` nor `epochs` is passed; or a function of the training data."""
     sizes: Sequence[Size]
     """Sizes of network, smallest first; the first one needs no minimum of updates."""
     epochs: Callable[[int], int]
@@ -105,7 +105,8 @@ class _Planner:
         """Choose time limit, size, length and precision; return the choices and a note."""
         task, rules = self.task, self.rules
         if not task._explicit & {"training.minutes", "training.epochs"}:
-            self._choose({"training.minutes": rules.minutes})
+            minutes = rules.minutes(self.examples) if callable(rules.minutes) else rules.minutes
+            self._choose({"training.minutes": minutes})
         if not rules.suits(task.settings):
             return self.chosen, None
         self._choose(rules.values)
