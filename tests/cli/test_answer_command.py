@@ -329,5 +329,5 @@ def test_an_assistant_refuses_how_to_search(shell, folder, verb):
     done = shell(verb, folder / "both", folder / "pairs.tsv", "--beam", "4", code=2)
     assert (
         done.stderr
-        == "unspool: beam: only translators search for their outputs; this is a model of the task 'answer'\n"
+        == "unspool: beam: this is a model of the task 'answer'; the search of a transcriber or a translator takes this\n"
     )

@@ -3,6 +3,7 @@ from .fusion import CharacterFusion, Fusion, NoFusion, WordFusion
 from .grammar import GrammarFusion, GrammarUnits, Heard, hear, viterbi
 from .paths import align, collapse, forward_score, greedy
 from .prefix_beam import CTCHypothesis, prefix_beam_search
+from .settings import HearingSettings
 
 __all__ = [
     "Automaton",
@@ -13,6 +14,7 @@ __all__ = [
     "GrammarFusion",
     "GrammarUnits",
     "Heard",
+    "HearingSettings",
     "NoFusion",
     "WordFusion",
     "align",
