@@ -50,7 +50,7 @@ class EncodedSpeech:
             needed = len(units) + int((units[1:] == units[:-1]).sum())
             if steps < needed:
                 raise DataError(
-                    f"the sound has {counted(steps, 'steps')}, and its transcript needs {needed}: the transcript is too "
-                    f"long for the sound, or the strides of the network are too large",
+                    f"the sound has {counted(steps, 'steps')}, and its transcript needs {needed}: the transcript is "
+                    f"too long for the sound, or the strides of the network are too large",
                     where[place],
                 )

@@ -338,7 +338,7 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
     # ---- use ---------------------------------------------------------------------------------------------------
 
     @overload
-    def predict(self, texts: str) -> Transcription: ...  # type: ignore[overload-overlap] # one str is one path
+    def predict(self, texts: str) -> Transcription: ...
     @overload
     def predict(self, texts: Iterable[Any]) -> list[Transcription]: ...
     def predict(self, texts: Any) -> Transcription | list[Transcription]:
