@@ -13,6 +13,7 @@ import itertools
 
 import unspool
 from unspool.tasks.transcribe.error_rates import count_errors, words_of
+from unspool.tasks.transcribe.hearing import Knowledge
 
 WEIGHTS = (0.0, 0.3, 0.6, 1.0, 1.5)
 BONUSES = (0.0, 1.0, 2.0, 3.0)
@@ -35,7 +36,8 @@ def main() -> None:
     rates = {}
     for order, weight, bonus in itertools.product(ORDERS, WEIGHTS, BONUSES):
         values = {"lm": arguments.text, "lm_order": order, "lm_weight": weight, "lm_bonus": bonus}
-        found = model._search(model.model, encoded, decoding, model.settings.hearing.replace(**values))
+        knowledge = Knowledge.read(model.settings.hearing.replace(**values))
+        found = model._search(model.model, encoded, decoding, knowledge)
         rate = count_errors(right, [words_of(model._best_text(each)) for each in found]).rate
         rates[order, weight, bonus] = rate
         print(f"order {order}  weight {weight:g}  bonus {bonus:g}  wer {100 * rate:.2f} %", flush=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import wave
@@ -12,12 +13,14 @@ import torch
 
 import unspool
 from unspool import Transcriber
-from unspool.decoding.ctc import forward_score
+from unspool.commands import grammar as spoken_grammar
 from unspool.decoding.arpa import write_arpa
+from unspool.decoding.ctc import forward_score
 from unspool.decoding.ngrams import NgramModel
 from unspool.errors import DataError, SettingError, UsageError
 from unspool.tasks.transcribe.data import SpokenExamples
 from unspool.tasks.transcribe.fitted import FittedTranscriber
+from unspool.tasks.transcribe.hearing import compiled, read_grammar
 from unspool.tasks.transcribe.transcriber import GREEDY
 from unspool.training import Reporter
 
@@ -127,7 +130,9 @@ def test_a_sound_too_short_for_its_transcript_is_refused(table):
 
 def test_a_transcript_that_a_short_sound_has_by_repeated_characters(table):
     examples = Transcriber(**SMALL)._read(str(table)).take(np.arange(2))
-    fitted = FittedTranscriber.learn(SpokenExamples(examples.sounds, ["aa", "a"], examples.where), Transcriber().settings)
+    fitted = FittedTranscriber.learn(
+        SpokenExamples(examples.sounds, ["aa", "a"], examples.where), Transcriber().settings
+    )
     assert fitted.texts == ["", "a"]
     assert fitted.text([1, 1]) == "aa"
 
@@ -167,11 +172,15 @@ def test_a_ten_hour_file_is_refused_by_its_header(tmp_path):
 
 def test_a_folder_without_transcripts(table, tmp_path):
     write_wav(tmp_path / "one.wav", np.random.default_rng(0).normal(0, 0.1, 4000))
-    with pytest.raises(DataError, match=r"one.wav: there is no transcript of the sound; expected it in one.txt beside it"):
+    with pytest.raises(
+        DataError, match=r"one.wav: there is no transcript of the sound; expected it in one.txt beside it"
+    ):
         Transcriber()._read(str(tmp_path))
 
 
-@pytest.mark.parametrize(("row", "message"), [("\tgo", "column 'audio' is empty"), ("a.wav\t ", "'transcript' is empty")])
+@pytest.mark.parametrize(
+    ("row", "message"), [("\tgo", "column 'audio' is empty"), ("a.wav\t ", "'transcript' is empty")]
+)
 def test_rows_with_an_empty_cell(tmp_path, row, message):
     write_wav(tmp_path / "a.wav", np.random.default_rng(0).normal(0, 0.1, 4000))
     (tmp_path / "a.tsv").write_text(f"audio\ttranscript\n{row}\n", encoding="utf-8")
@@ -200,7 +209,11 @@ def test_each_character_has_its_time(table, untrained):
     assert begins == sorted(begins)
     assert 0 <= begins[0] < result.characters[-1].end <= 0.04 * math.ceil(len(model.trace(sound).tokens)) + 1e-9
     record = json.loads(json.dumps(result.record()))
-    assert record["words"][0] == {"word": result.words[0].word, "begin": result.words[0].begin, "end": result.words[0].end}
+    assert record["words"][0] == {
+        "word": result.words[0].word,
+        "begin": result.words[0].begin,
+        "end": result.words[0].end,
+    }
 
 
 def test_a_trace_holds_the_posterior_of_each_character(table, untrained):
@@ -224,7 +237,9 @@ def test_a_trace_holds_the_posterior_of_each_character(table, untrained):
 def test_a_transcriber_learns_tones_and_knows_language_and_grammar(table, tmp_path):
     """One training: error rates, both searches, a language model, a grammar, saving and loading."""
     out = tmp_path / "model"
-    model = Transcriber(**SMALL, epochs=40, learning_rate=1e-2, seed=3).fit(table, valid=table, out=out, reporter=SILENT)
+    model = Transcriber(**SMALL, epochs=40, learning_rate=1e-2, seed=3).fit(
+        table, valid=table, out=out, reporter=SILENT
+    )
     scores = model.evaluate(str(table))
     assert scores["wer"] < 0.05
     assert scores["cer"] < 0.05
@@ -246,9 +261,13 @@ def test_a_transcriber_learns_tones_and_knows_language_and_grammar(table, tmp_pa
 
     (tmp_path / "grammar.txt").write_text("go right\ngo left stop\nleft left\n", encoding="utf-8")
     again = unspool.load(out)
+    again.settings = again.settings.replace(grammar=str(tmp_path / "grammar.txt"))
     with pytest.raises(DataError, match="the grammar spells 'h', 'i', 'r'"):
-        again.settings = again.settings.replace(grammar=str(tmp_path / "grammar.txt"))
         again.predict(sound)
+    words = spoken_grammar.any_of("go", "left", "stop")
+    commands = spoken_grammar.Grammar(spoken_grammar.sequence(words, words, spoken_grammar.Optional(words)))
+    assert unspool.load(out).predict(sound, grammar=commands).transcript == "go left stop"
+    assert unspool.load(out).predict([sound], grammar=["stop left", "left stop"])[0].transcript in ("", "left stop")
     (tmp_path / "grammar.txt").write_text("go\ngo left stop\nleft left\n", encoding="utf-8")
     heard = again.predict([sound, (spoken(["stop", "stop", "go"], generator), RATE)])
     assert [each.transcript for each in heard] == ["go left stop", ""]
@@ -260,7 +279,9 @@ def test_language_model_and_grammar_travel_in_the_folder(table, tmp_path, monkey
     (tmp_path / "text.txt").write_text("go left\nstop\ngo go\n", encoding="utf-8")
     for name in ("lm", "grammar"):
         out = tmp_path / name
-        model = Transcriber(**SMALL, epochs=1, **{name: str(tmp_path / "text.txt")}).fit(table, out=out, reporter=SILENT)
+        model = Transcriber(**SMALL, epochs=1, **{name: str(tmp_path / "text.txt")}).fit(
+            table, out=out, reporter=SILENT
+        )
         sound = str(table.parent / "sounds" / "00.wav")
         expected = model.predict(sound)
         (tmp_path / "text.txt").rename(tmp_path / "gone.txt")
@@ -270,10 +291,39 @@ def test_language_model_and_grammar_travel_in_the_folder(table, tmp_path, monkey
         (tmp_path / "gone.txt").rename(tmp_path / "text.txt")
 
 
+def test_a_grammar_of_commands_is_compiled_as_it_is():
+    one = spoken_grammar.any_of("the lamp", "lamp", spoken_grammar.sequence("lamp", spoken_grammar.any_of("2", "9")))
+    grammar = spoken_grammar.Grammar(
+        spoken_grammar.sequence("turn", spoken_grammar.Optional(spoken_grammar.Capture("which", one)), "off")
+    )
+    automaton = compiled(grammar)
+    assert sorted(" ".join(words) for words in automaton.sentences()) == sorted(grammar.sentences(1000))
+    assert compiled(automaton) is automaton
+
+
+def test_the_commands_of_a_python_file_are_a_grammar(tmp_path):
+    (tmp_path / "commands.py").write_text(
+        'from unspool.commands import command\n\n\n@command("open the door")\ndef door(): ...\n', encoding="utf-8"
+    )
+    automaton = read_grammar(str(tmp_path / "commands.py"))
+    assert automaton.accepts(["open", "the", "door"])
+    assert not automaton.accepts(["open", "the", "window"])
+
+
+def test_a_server_takes_no_paths(table, untrained):
+    model = unspool.load(untrained)
+    model.fitted.refuse_files()
+    path = table.parent / "sounds" / "03.wav"
+    with pytest.raises(DataError, match="Base64"):
+        model.predict(str(path))
+    encoded = base64.b64encode(path.read_bytes()).decode()
+    assert model.predict(encoded).transcript == unspool.load(untrained).predict(str(path)).transcript
+
+
 def test_greedy_search_ignores_the_beam(table, untrained):
     model = unspool.load(untrained)
     encoded = model.fitted.encode(model._read(str(table)).take(np.arange(3)))
-    found = model._search(model.model, encoded, GREEDY, model.settings.hearing)
+    found = model._search(model.model, encoded, GREEDY, model.fitted.knowledge)
     for each, matrix in zip(found, model._posteriors(model.model, encoded), strict=True):
         path = matrix.argmax(1)
         assert each.hypotheses[0].ids == [u for t, u in enumerate(path) if u and (t == 0 or path[t - 1] != u)]

@@ -31,7 +31,8 @@ class HearingSettings(Settings):
     lm_unknown: Annotated[float, msgspec.Meta(le=0)] = -5.0
     """Score added for each word that the language model does not list, in nats, at most 0."""
     grammar: str | None = None
-    """Text file of the only sentences that may be heard, one a line. None: any."""
+    """File of the only sentences that may be heard: text, one a line, or your commands, a Python file (.py), whose code
+    is executed. None: any."""
     grammar_margin: NonNegative = 0.5
     """Threshold of "none of these": the transcript is empty if the best sentence of the grammar costs more than this
     beside the best output without a grammar, in nats per step."""

@@ -73,6 +73,10 @@ class FittedTranscriber(Fitted):
         """Return a transcript as the model would write it: in lower case if it knows no other."""
         return text.lower() if self.vocabulary.lowercase else text
 
+    def refuse_files(self) -> None:
+        """See `Fitted.refuse_files`."""
+        self.input.refuse_files()
+
     def score_notes(self, examples: SpokenExamples) -> list[str]:
         """Return a note on characters that the training data lacked."""
         strange = Counter(

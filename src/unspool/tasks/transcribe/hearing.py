@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import msgspec
 
+from unspool.commands import CommandSet
+from unspool.commands import grammar as spoken
 from unspool.data.text import read_lines
 from unspool.decoding.arpa import read_arpa, write_arpa
 from unspool.decoding.ctc import (
     Automaton,
     CharacterFusion,
+    Expression,
     Fusion,
     GrammarUnits,
     HearingSettings,
@@ -25,7 +28,7 @@ from unspool.errors import DataError, ModelFolderError
 from unspool.reading import read_json
 from unspool.writing import replace_file
 
-__all__ = ["Knowledge", "read_grammar", "read_language_model"]
+__all__ = ["Knowledge", "compiled", "read_grammar", "read_language_model"]
 
 _MODEL = "language-model.arpa"
 _GRAMMAR = "grammar.json"
@@ -141,17 +144,46 @@ def read_language_model(settings: HearingSettings) -> NgramModel:
 
 
 def read_grammar(path: str) -> Automaton:
-    """Compile the sentences of a text file, one a line.
+    """Compile the sentences of a text file, one a line, or the commands of a Python file, whose code is executed.
 
     Raises:
+        CommandError: If a command of a Python file is wrong.
         DataError: If the file is missing, empty or too large.
     """
+    if Path(path).suffix == ".py":
+        return compiled(CommandSet.load(path).grammar())
     sentences = [line.text for line in read_lines(path) if line.text.strip()]
     if not sentences:
         raise DataError("a grammar needs sentences, and this file has none", path)
     if len(sentences) > _MOST_SENTENCES:
         raise DataError(f"a grammar of {len(sentences):,} sentences came; expected at most {_MOST_SENTENCES:,}", path)
     return compile_grammar(sentences)
+
+
+def compiled(grammar: Any) -> Automaton:
+    """Compile a grammar of commands, or anything that `compile_grammar` takes.
+
+    Raises:
+        DataError: If it is no grammar, allows no word or is too large.
+    """
+    if isinstance(grammar, Automaton):
+        return grammar
+    return compile_grammar(_expression(grammar.root) if isinstance(grammar, spoken.Grammar) else grammar)
+
+
+def _expression(node: spoken.Node) -> Expression:
+    """Return a node of a grammar of commands as text and tuples; the names of slots are left out."""
+    match node:
+        case spoken.Word(text):
+            return text
+        case spoken.Sequence(parts):
+            return ("sequence", *map(_expression, parts))
+        case spoken.Alternatives(options):
+            return ("alternatives", *map(_expression, options))
+        case spoken.Optional(part):
+            return ("optional", _expression(part))
+        case spoken.Capture(_, part):
+            return _expression(part)
 
 
 def _by(model: NgramModel, settings: HearingSettings) -> By:

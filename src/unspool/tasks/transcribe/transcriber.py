@@ -40,6 +40,7 @@ from unspool.tasks.transcribe.data import SpokenExamples, open_data
 from unspool.tasks.transcribe.encoded import EncodedSpeech
 from unspool.tasks.transcribe.error_rates import Alignment, align_texts, characters_of, count_errors, words_of
 from unspool.tasks.transcribe.fitted import BLANK, FittedTranscriber
+from unspool.tasks.transcribe.hearing import Knowledge, compiled
 from unspool.tasks.transcribe.settings import TranscriberSettings
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ _SHOWN = 0.01  # maximum over time from which the map of posteriors shows a unit
 _CONFUSIONS = 5
 
 GREEDY = DecodingSettings(search="greedy")
+UNAIDED = Knowledge(HearingSettings())
 
 
 class HeardUnit(NamedTuple):
@@ -210,7 +212,7 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
 
     def _score(self, model: nn.Module, examples: SpokenExamples) -> dict[str, float]:
         encoded = self.fitted.encode(examples)
-        found = self._search(model, encoded, GREEDY, HearingSettings())
+        found = self._search(model, encoded, GREEDY, UNAIDED)
         scores = self._error_rates(examples.transcripts, [self._best_text(each) for each in found])
         if self.settings.choose_by == "nats":
             scores["nats"] = self._nats(model, encoded)
@@ -218,7 +220,7 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
 
     def _final_score(self, model: nn.Module, examples: SpokenExamples) -> dict[str, float]:
         encoded = self.fitted.encode(examples)
-        found = self._search(model, encoded, self.settings.decoding.replace(best=1), self.settings.hearing)
+        found = self._search(model, encoded, self.settings.decoding.replace(best=1), self._knowledge())
         texts = [self._best_text(each) for each in found]
         self._scored = list(examples.where), texts
         return {**self._error_rates(examples.transcripts, texts), "nats": self._nats(model, encoded)}
@@ -252,7 +254,7 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
     def _samples(self, model: nn.Module, examples: SpokenExamples) -> list[dict[str, str]]:
         """Transcribe the first held-out sounds, greedily."""
         first = examples.take(np.arange(min(_SAMPLES, len(examples.sounds))))
-        found = self._search(model, self.fitted.encode(first), GREEDY, HearingSettings())
+        found = self._search(model, self.fitted.encode(first), GREEDY, UNAIDED)
         return [
             {"input": str(sound), "output": self._best_text(each), "right": right}
             for sound, each, right in zip(first.sounds, found, first.transcripts, strict=True)
@@ -266,7 +268,7 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
     def score_notes(self, data: DataLike, labels: Iterable[Any] | None = None) -> list[str]:
         """Return what the search knew, unknown characters, and the most frequent confusions of words."""
         examples = self._read(self._data_source(data, labels))
-        knowledge = self.fitted.knowledge.under(self.settings.hearing).summary()
+        knowledge = self._knowledge().summary()
         notes = [f"searched with {knowledge}"] * bool(knowledge) + self.fitted.score_notes(examples)
         confusions: Counter[tuple[str | None, str | None]] = Counter()
         for alignment in self._alignments(examples):
@@ -314,20 +316,22 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
                 rows[place] = outputs[:length, column]
         return rows
 
-    def _search(
-        self, model: nn.Module, encoded: Any, decoding: DecodingSettings, hearing: HearingSettings
-    ) -> list[_Found]:
+    def _knowledge(self) -> Knowledge:
+        """Return the language model or grammar that the settings name."""
+        return self.fitted.knowledge.under(self.settings.hearing)
+
+    def _search(self, model: nn.Module, encoded: Any, decoding: DecodingSettings, knowledge: Knowledge) -> list[_Found]:
         """Return the best outputs of every sound."""
         posteriors = self._posteriors(model, encoded)
-        if decoding.search == "greedy":
+        if decoding.search == "greedy" and knowledge.grammar is None:
             return [_Found([_greedy(matrix)]) for matrix in posteriors]
-        knowledge = self.fitted.knowledge.under(hearing)
         grammar = knowledge.spelled(self.fitted.unit_ids)
         widths = {"beam": decoding.beam, "best": decoding.best}
         if grammar is not None:
             heard = [hear(matrix, grammar, blank=BLANK, **widths) for matrix in posteriors]
             return [
-                _Found(each.hypotheses if each.accepted(hearing.grammar_margin) else [], each.margin) for each in heard
+                _Found(each.hypotheses if each.accepted(knowledge.settings.grammar_margin) else [], each.margin)
+                for each in heard
             ]
         fusion = knowledge.fusion(self.fitted.texts)
         return [_Found(prefix_beam_search(matrix, fusion=fusion, blank=BLANK, **widths)) for matrix in posteriors]
@@ -338,28 +342,33 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
     # ---- use ---------------------------------------------------------------------------------------------------
 
     @overload
-    def predict(self, texts: str) -> Transcription: ...
+    def predict(self, texts: str, *, grammar: Any = None) -> Transcription: ...
     @overload
-    def predict(self, texts: Iterable[Any]) -> list[Transcription]: ...
-    def predict(self, texts: Any) -> Transcription | list[Transcription]:
+    def predict(self, texts: Iterable[Any], *, grammar: Any = None) -> list[Transcription]: ...
+    def predict(self, texts: Any, *, grammar: Any = None) -> Transcription | list[Transcription]:
         """Transcribe one sound, or each of several.
 
         Args:
             texts: A sound, or a list of sounds: paths, pairs of samples and sample rate in Hz, or bytes of WAV files.
+            grammar: The only sentences that may be heard: the grammar of a `CommandSet`, a list of sentences, or nested
+                tuples as for `unspool.decoding.ctc.compile_grammar`. By the settings if omitted.
 
         Returns:
             One prediction for one sound, or a list for several.
 
         Raises:
-            DataError: If a sound can't be read, is silent or too long.
+            DataError: If a sound can't be read, is silent or too long, or `grammar` is no grammar.
             UsageError: If the model has not been trained.
         """
-        return self._for_each(texts, self._transcribed)
+        self._need_model()
+        settings = self.settings.hearing
+        knowledge = self._knowledge() if grammar is None else Knowledge(settings, grammar=compiled(grammar))
+        return self._for_each(texts, lambda sounds: self._transcribed(sounds, knowledge))
 
-    def _transcribed(self, sounds: list[Sound]) -> list[Transcription]:
+    def _transcribed(self, sounds: list[Sound], knowledge: Knowledge) -> list[Transcription]:
         where = [f"sound {number}" for number in range(1, len(sounds) + 1)]
         encoded = self.fitted.input.encode(sounds, where)
-        found = self._search(self.model, encoded, self.settings.decoding, self.settings.hearing)
+        found = self._search(self.model, encoded, self.settings.decoding, knowledge)
         return [self._transcription(sound, each) for sound, each in zip(sounds, found, strict=True)]
 
     def _transcription(self, sound: Sound, found: _Found) -> Transcription:
@@ -429,7 +438,7 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
         maps = {"posterior": Map(posterior[:, shown].T, tuple(names[unit] for unit in shown), positions)}
         maps |= self._memory_maps(arrays, positions)
         with self._plain_loop():
-            result = self._transcribed([value])[0]
+            result = self._transcribed([value], self._knowledge())[0]
         prediction = {"transcript": result.transcript}
         return Trace(positions, arrays, prediction, self._summary(), notes, maps)
 
