@@ -320,6 +320,17 @@ def test_a_server_takes_no_paths(table, untrained):
     assert model.predict(encoded).transcript == unspool.load(untrained).predict(str(path)).transcript
 
 
+def test_a_refused_sound_is_json(table, untrained):
+    model = unspool.load(untrained)
+    model.settings = model.settings.replace(grammar_margin=0.0)
+    short = ["go left stop " * 40, "go go " * 90]
+    for grammar, margin in ((["left stop"], True), (short, False)):
+        refused = model.predict(str(table.parent / "sounds" / "03.wav"), grammar=grammar)
+        assert (refused.transcript, refused.score) == ("", None)
+        record = json.loads(json.dumps(refused.record(), allow_nan=False))
+        assert (record["margin"] is not None) == margin
+
+
 def test_greedy_search_ignores_the_beam(table, untrained):
     model = unspool.load(untrained)
     encoded = model.fitted.encode(model._read(str(table)).take(np.arange(3)))

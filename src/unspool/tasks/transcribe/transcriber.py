@@ -83,14 +83,15 @@ class Transcription(NamedTuple):
     """File of the sound, or its name."""
     transcript: str
     """The words; empty if there are none, or if none of the grammar's sentences was heard."""
-    score: float
-    """Ranking score: log-probability, plus that of the language model, in nats."""
+    score: float | None
+    """Ranking score: log-probability, plus that of the language model, in nats; None if no sentence was heard."""
     others: list[tuple[str, float]]
     """The next best transcripts with their scores, if `decoding.best` is above 1."""
     words: list[HeardWord]
     characters: list[HeardUnit]
     margin: float | None = None
-    """With a grammar: nats per step by which another output fits better; see `grammar_margin`."""
+    """With a grammar: nats per step by which another output fits better; see `grammar_margin`. None without a grammar,
+    or if the sound is too short for every sentence."""
     caution: str = ""
     """Warning about an unreliable transcript."""
 
@@ -329,10 +330,10 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
         widths = {"beam": decoding.beam, "best": decoding.best}
         if grammar is not None:
             heard = [hear(matrix, grammar, blank=BLANK, **widths) for matrix in posteriors]
-            return [
-                _Found(each.hypotheses if each.accepted(knowledge.settings.grammar_margin) else [], each.margin)
-                for each in heard
-            ]
+            threshold = knowledge.settings.grammar_margin
+            margins = [each.margin if each.hypotheses else None for each in heard]
+            accepted = [each.hypotheses if each.accepted(threshold) else [] for each in heard]
+            return [_Found(*each) for each in zip(accepted, margins, strict=True)]
         fusion = knowledge.fusion(self.fitted.texts)
         return [_Found(prefix_beam_search(matrix, fusion=fusion, blank=BLANK, **widths)) for matrix in posteriors]
 
@@ -374,7 +375,7 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
     def _transcription(self, sound: Sound, found: _Found) -> Transcription:
         if not found.hypotheses:
             none = "none of the grammar's sentences was heard"
-            return Transcription(str(sound), "", -float("inf"), [], [], [], found.margin, none)
+            return Transcription(str(sound), "", None, [], [], [], found.margin, none)
         best, *others = found.hypotheses
         characters = self._timed(best)
         return Transcription(
