@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from unspool.data import DataSource, Layout, Reader, Row, RowsInMemory, Sample, Sound, read_text, sound_of, split
 from unspool.data.rows import Side, find_sides, read_rows
+from unspool.data.sounds import SOUND_NAMES
 from unspool.errors import DataError
 from unspool.inputs.audio.entry import path_beside
 from unspool.tasks.contracts import Examples
 from unspool.tasks.parts.data_settings import table_options
-from unspool.tasks.transcribe.settings import SOUND_NAMES, TRANSCRIPT_NAMES, SpeechSettings, TranscriberSettings
+from unspool.tasks.transcribe.settings import TRANSCRIPT_NAMES, SpeechSettings, TranscriberSettings
 
 __all__ = ["SpokenExamples", "SpokenText", "open_data", "samples"]
 

@@ -41,10 +41,12 @@ class TranscriberKeywords(TrainingKeywords, total=False):
     lowest: float
     highest: float | None
     deltas: int
+    level: bool
     center: bool
     shift: float
     noise: float
     speed: float
+    equalizer: float
     time_masks: int
     time_width: int
     band_masks: int

@@ -6,6 +6,7 @@ from functools import partial
 from typing import ClassVar, Literal
 
 from unspool.data.forms import forms_of
+from unspool.data.sounds import SOUND_NAMES
 from unspool.decoding.ctc.settings import HearingSettings
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError
@@ -18,8 +19,6 @@ from unspool.training.settings import TrainingSettings
 
 __all__ = ["ENTRY", "SpeechSettings", "TranscriberNetwork", "TranscriberSettings", "TranscriptSettings"]
 
-SOUND_NAMES = ("audio", "path", "file", "sound", "recording", "filename", "wav")
-"""Usual names of the column of sounds."""
 TRANSCRIPT_NAMES = ("transcript", "transcription", "text", "sentence", "target", "label")
 """Usual names of the column of transcripts."""
 

@@ -206,6 +206,9 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
             return f"CTC: {count} of {convolutions.channels}, then {layers}"
         return f"CTC: {layers}"
 
+    def _notes(self, train: SpokenExamples, held_out: SpokenExamples | None) -> list[str]:
+        return self.fitted.input.notes(train.sounds)
+
     def _source(self, examples: SpokenExamples) -> Bucketed[Transcribed]:
         return bucketed(self.fitted.encode(examples), self.settings.training)
 
