@@ -15,8 +15,8 @@ import unspool
 from unspool.tasks.transcribe.error_rates import count_errors, words_of
 from unspool.tasks.transcribe.hearing import Knowledge
 
-WEIGHTS = (0.0, 0.3, 0.6, 1.0, 1.5)
-BONUSES = (0.0, 1.0, 2.0, 3.0)
+WEIGHTS = (0.5, 1.0, 1.5)
+BONUSES = (0.0, 1.5, 3.0)
 ORDERS = (2, 3)
 
 
