@@ -15,8 +15,8 @@ import unspool
 from unspool.tasks.transcribe.error_rates import count_errors, words_of
 from unspool.tasks.transcribe.hearing import Knowledge
 
-WEIGHTS = (0.5, 1.0, 1.5)
-BONUSES = (0.0, 1.5, 3.0)
+WEIGHTS = (0.3, 0.5, 1.0, 1.5)
+BONUSES = (0.0, 1.5, 3.0, 4.5)
 ORDERS = (2, 3)
 
 
