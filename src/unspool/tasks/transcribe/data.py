@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unspool.data import DataSource, Layout, Reader, Row, RowsInMemory, Sample, Sound, read_text, sound_of, split
 from unspool.data.rows import Side, find_sides, read_rows
-from unspool.data.sounds import SOUND_NAMES
+from unspool.data.sound_names import SOUND_NAMES
 from unspool.errors import DataError
 from unspool.inputs.audio.entry import path_beside
 from unspool.tasks.contracts import Examples

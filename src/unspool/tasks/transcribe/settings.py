@@ -6,7 +6,7 @@ from functools import partial
 from typing import ClassVar, Literal
 
 from unspool.data.forms import forms_of
-from unspool.data.sounds import SOUND_NAMES
+from unspool.data.sound_names import SOUND_NAMES
 from unspool.decoding.ctc.settings import HearingSettings
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError
