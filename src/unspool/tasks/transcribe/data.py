@@ -125,7 +125,8 @@ class _Columns:
     def spoken(self, row: Row) -> SpokenText | DataError:
         """Return the sound and transcript of a row, or the error of a bad row."""
         try:
-            if self._layout.files.get(row.where) == "sound":
+            if row.values.get("audio") == row.where:  # the file itself is the example
+                self._layout.files[str(Path(row.where).parent.parent)] = "sounds, each with a text file"
                 return SpokenText(row.where, sound_of(row.where, row.where, longest=self._longest), _beside(row.where))
             audio, transcript = self._columns(row)
             text = _transcript(row.values.get(transcript), transcript, row.where)
