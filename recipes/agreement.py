@@ -20,7 +20,7 @@ import numpy as np
 
 import unspool
 from unspool.data import END, UNKNOWN
-from unspool.tasks.write.kneser_ney import KneserNey
+from unspool.models.kneser_ney import KneserNey
 
 
 class Item(NamedTuple):

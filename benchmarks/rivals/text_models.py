@@ -12,8 +12,8 @@ from workloads.frontier_sets import DataSet
 from rivals.ppm import PPM
 from rivals.reading import read_running_text
 from unspool.data import Vocabulary, token_array
+from unspool.models.kneser_ney import KneserNey
 from unspool.tasks.parts.metrics import language_model_scores
-from unspool.tasks.write.kneser_ney import KneserNey
 
 __all__ = ["kneser_ney", "lzma_text", "ppm", "ppm_adaptive", "zlib_text"]
 
@@ -32,7 +32,8 @@ def kneser_ney(data: DataSet, minutes: float | None, seed: int) -> dict[str, Any
     order = min(nats, key=nats.__getitem__)
     vocabulary = Vocabulary.learn([train], units=units)
     model = KneserNey.learn(token_array([train], vocabulary), len(vocabulary), order=order)
-    scores = model.evaluate(token_array([test], vocabulary), len(test) if units == "character" else None)
+    ids = token_array([test], vocabulary)
+    scores = language_model_scores(float(model.nats(ids).sum()), len(ids), len(test) if units == "character" else None)
     return {"scores": scores, "detail": f"order {order}"}
 
 

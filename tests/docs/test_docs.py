@@ -7,12 +7,14 @@ import re
 import shlex
 import sys
 import tomllib
+import wave
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
 
 import click
+import numpy as np
 import pytest
 import torch
 
@@ -124,9 +126,27 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     novel = [" ".join(draw.choices(words, k=9)).capitalize() + "." for _ in range(300)]
     (tmp_path / "novel.txt").write_text("\n".join(novel) + "\n", encoding="utf-8")
+    write_recordings(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     return tmp_path
+
+
+def write_recordings(folder: Path) -> None:
+    """Write a table of twelve recordings of tones, with transcripts."""
+    (folder / "recordings").mkdir()
+    rows, draw = ["audio\ttranscript"], np.random.default_rng(5)
+    for number in range(12):
+        words = [("go", 400), ("left", 900), ("stop", 1700)][: number % 3 + 1]
+        tones = [np.sin(2 * np.pi * tone * np.arange(2400) / 8000) for _, tone in words]
+        samples = 0.3 * np.concatenate(tones) + 0.01 * draw.standard_normal(2400 * len(words))
+        with wave.open(str(folder / "recordings" / f"{number:02d}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes((samples * 30000).astype("<i2").tobytes())
+        rows.append(f"recordings/{number:02d}.wav\t{' '.join(word for word, _ in words)}")
+    (folder / "speech.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
 def prepare(mark: str) -> None:
@@ -276,8 +296,9 @@ def check_settings(context: click.Context, named: dict[str, Any]) -> None:
     """Values must fit too, not only the names of the flags."""
     from unspool.cli.flags import SETTINGS, chosen_settings
 
-    # what `predict` and `evaluate` may set is how a translator writes
-    task = context.info_name if context.info_name in SETTINGS else "translate"
+    # what `predict` and `evaluate` may set is how a translator writes, and what a transcriber hears
+    hears = any(name.startswith("setting__hearing") for name in named)
+    task = context.info_name if context.info_name in SETTINGS else "transcribe" if hears else "translate"
     make(SETTINGS[task], chosen_settings(named))
 
 

@@ -12,6 +12,7 @@ import click
 
 from unspool.cli.flags import SETTINGS, chosen_settings, settings_options
 from unspool.cli.talk import say
+from unspool.decoding.ctc.settings import HearingSettings
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import ModelFolderError, SettingError, UsageError
 from unspool.settings import Settings, make
@@ -68,18 +69,19 @@ def apply_decoding(task: Task[Any, Any], values: Mapping[str, Any]) -> None:
     chosen = chosen_settings(values)
     if not chosen:
         return
-    if not TASKS[task.name].searches:
-        names = ", ".join(name.removeprefix("decoding.") for name in chosen)
-        raise UsageError(
-            f"{names}: only translators search for their outputs; this is a model of the task {task.name!r}"
-        )
+    entry = TASKS[task.name]
+    searches, names = entry.searches or entry.hears, ", ".join(name.rpartition(".")[2] for name in chosen)
+    if not searches or (not entry.hears and any(name.startswith("hearing.") for name in chosen)):
+        able = [each.a_model for each in TASKS.values() if each.hears or (each.searches and not searches)]
+        raise UsageError(f"{names}: this is a model of the task {task.name!r}; the search of {one_of(able)} takes this")
     task.settings = make(task.settings_type, chosen, base=task.settings)
 
 
 class _Decoding(Settings):
-    """The decoding settings, under the name `decoding` that tasks use."""
+    """The settings of a search, under the names that tasks use."""
 
     decoding: DecodingSettings = DecodingSettings()
+    hearing: HearingSettings = HearingSettings()
 
 
 def open_model(folder: str, cell: str | None, device: str = "cpu") -> Task[Any, Any]:

@@ -10,7 +10,18 @@ from torch import Tensor
 
 from unspool.data.units import END
 
-__all__ = ["IGNORED", "Batch", "Characters", "Frames", "Labelled", "Paired", "Tokens", "Vectors", "Window"]
+__all__ = [
+    "IGNORED",
+    "Batch",
+    "Characters",
+    "Frames",
+    "Labelled",
+    "Paired",
+    "Tokens",
+    "Transcribed",
+    "Vectors",
+    "Window",
+]
 
 IGNORED = -100
 """Target at places without a prediction, which losses and scores ignore."""
@@ -220,4 +231,27 @@ class Paired:
         return None if source is None or target is None else replace(self, source=source, target=target)
 
 
-Batch = Tokens | Vectors | Frames | Labelled | Paired | Window
+@dataclass(frozen=True, slots=True, eq=False)
+class Transcribed:
+    """Sounds with their transcripts."""
+
+    inputs: Frames
+    targets: Tokens
+    """Units of each transcript; lengths may be 0."""
+
+    @property
+    def size(self) -> int:
+        """Number of steps of the sounds without padding."""
+        return self.inputs.size
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return a copy on a device."""
+        return replace(self, inputs=self.inputs.to(device), targets=self.targets.to(device))
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Return every `world`-th sound from `rank` on; None if there is none."""
+        inputs, targets = self.inputs.shard(rank, world), self.targets.shard(rank, world)
+        return None if inputs is None or targets is None else replace(self, inputs=inputs, targets=targets)
+
+
+Batch = Tokens | Vectors | Frames | Labelled | Paired | Transcribed | Window

@@ -3,6 +3,7 @@
 from unspool.models.answering import MemoryOutput
 from unspool.models.assistant import AssistantModel
 from unspool.models.classifier import ClassifierModel, ClassifierOutput
+from unspool.models.ctc import CTCModel
 from unspool.models.decoders import (
     AttentiveDecoder,
     Bridge,
@@ -28,6 +29,7 @@ __all__ = [
     "AssistantModel",
     "AttentiveDecoder",
     "Bridge",
+    "CTCModel",
     "ClassifierModel",
     "ClassifierOutput",
     "DynamicMemoryNetwork",

@@ -64,6 +64,9 @@ class TaskEntry:
     """Values of settings, by dotted name, for model folders from before these settings existed."""
     searches: bool = False
     """Whether `predict` and `evaluate` decode (beam search, sampling) and accept decoding settings and a seed."""
+    hears: bool = False
+    """Whether `predict` and `evaluate` search for transcripts, and accept settings of the search: beam, language model
+    and grammar."""
     reads_once: bool = True
     """Whether `evaluate` needs a single pass over the data, so that standard input works."""
 

@@ -9,7 +9,7 @@ import torch
 import unspool
 from unspool import LanguageModel
 from unspool.errors import ModelFolderError
-from unspool.tasks.write.kneser_ney import KneserNey
+from unspool.models.kneser_ney import KneserNey
 from unspool.tasks.write.mixture import Mixture
 from unspool.training import Reporter, checkpoint
 

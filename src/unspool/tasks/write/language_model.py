@@ -45,6 +45,7 @@ from unspool.layers import (
     initialize,
 )
 from unspool.models import LanguageModel as Network
+from unspool.models.kneser_ney import KneserNey
 from unspool.settings import Settings
 from unspool.tasks.disagreements import Disagreements
 from unspool.tasks.parts.finite import check_output
@@ -60,7 +61,6 @@ from unspool.tasks.write.data import text_of
 from unspool.tasks.write.edited_steps import refuse_past_the_context
 from unspool.tasks.write.fitted import FittedLanguageModel
 from unspool.tasks.write.generative import Generative
-from unspool.tasks.write.kneser_ney import KneserNey
 from unspool.tasks.write.mixture import Mixture
 from unspool.tasks.write.plan import RULES
 from unspool.tasks.write.settings import LanguageModelSettings
@@ -309,7 +309,9 @@ class LanguageModel(Generative):
     def _baselines(self, train: Corpus, held_out: Corpus) -> dict[str, dict[str, float]]:
         model = self._count_ngrams(train)
         ids = _first(self._arrays(held_out), _SCORED)
-        return {f"Kneser-Ney {model.order}-gram": model.evaluate(ids, len(ids) if self._by_character else None)}
+        characters = len(ids) if self._by_character else None
+        scores = language_model_scores(float(model.nats(ids).sum()), len(ids), characters)
+        return {f"Kneser-Ney {model.order}-gram": scores}
 
     def _count_ngrams(self, corpus: Corpus) -> KneserNey:
         """Count the n-grams of the first five million tokens of a text."""

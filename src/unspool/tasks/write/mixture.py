@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unspool.errors import ModelFolderError
-from unspool.tasks.write.kneser_ney import KneserNey
+from unspool.models.kneser_ney import KneserNey
 from unspool.training import checkpoint
 
 __all__ = ["Mixture", "MixtureSteps"]

@@ -1,4 +1,4 @@
-"""N-gram language model with modified Kneser–Ney smoothing: the baseline of language models, and a part of mixtures.
+"""N-gram counts with modified Kneser–Ney smoothing, for baselines, mixtures and language models of a decoder.
 
 Source: Chen and Goodman 1998, TR-10-98, section 4.1.6 (interpolated, three discounts per order)::
 
@@ -6,6 +6,9 @@ Source: Chen and Goodman 1998, TR-10-98, section 4.1.6 (interpolated, three disc
 
 `a` counts occurrences in the highest order, and distinct preceding words in lower orders. The recursion ends at a
 uniform distribution. Text is one stream: end-of-sentence marks are ordinary words, and contexts extend across them.
+With `begin`, text is a list of sentences instead: each starts with this id, which nothing predicts, and no context
+extends across it. N-grams that start with it have no preceding word, so `a` counts their occurrences in every order
+(Heafield et al. 2013, section 3).
 """
 
 from __future__ import annotations
@@ -17,7 +20,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unspool.errors import DataError
-from unspool.tasks.parts.metrics import language_model_scores
 
 __all__ = ["KneserNey"]
 
@@ -47,14 +49,26 @@ class KneserNey:
     Attributes:
         order: Maximum n-gram length, in tokens.
         vocab_size: Number of ids.
+        begin: Id that starts each sentence; None: the text was one stream.
     """
 
-    def __init__(self, order: int, vocab_size: int, levels: list[_Level]) -> None:
-        self.order, self.vocab_size = order, vocab_size
+    def __init__(self, order: int, vocab_size: int, levels: list[_Level], begin: int | None = None) -> None:
+        self.order, self.vocab_size, self.begin = order, vocab_size, begin
         self._levels = levels
+        self._uniform = np.full(vocab_size, 1 / (vocab_size if begin is None else max(1, vocab_size - 1)))
+        if begin is not None:
+            self._uniform[begin] = 0
 
     @classmethod
-    def learn(cls, ids: NDArray[Any], vocab_size: int, *, order: int = 5, max_tokens: int = 5_000_000) -> KneserNey:
+    def learn(
+        cls,
+        ids: NDArray[Any],
+        vocab_size: int,
+        *,
+        order: int = 5,
+        max_tokens: int = 5_000_000,
+        begin: int | None = None,
+    ) -> KneserNey:
         """Count the n-grams of a text.
 
         Args:
@@ -62,6 +76,7 @@ class KneserNey:
             vocab_size: Number of ids; every id is below this number.
             order: Maximum n-gram length, in tokens, at least 1.
             max_tokens: Maximum number of training tokens; bounds time and memory (150 bytes per token).
+            begin: Id that starts each sentence, the first token included; None: the text is one stream.
 
         Raises:
             DataError: If the text is empty, or an id is not below `vocab_size`.
@@ -71,27 +86,33 @@ class KneserNey:
         tokens = np.asarray(ids[:max_tokens]).astype(np.int64)
         _check_ids(tokens, vocab_size)
         levels: list[_Level] = []
-        # Index of the n-gram that begins at each token; initially that of the empty n-gram.
+        room = _tokens_left(tokens, begin)
+        # Index of the n-gram that begins at each token, or absent; initially that of the empty n-gram.
         contexts: Ids = np.zeros(len(tokens), dtype=np.int64)
         num_contexts = num_contexts_below = 1
         keys = counts = contexts
-        for length in range(1, min(order, len(tokens)) + 1):
-            shorter = keys
-            starts = len(tokens) - length + 1
+        for length in range(1, min(order, int(room.max())) + 1):
+            shorter, occurrences = keys, counts
+            starts = np.flatnonzero(room >= length)
             keys, first, places, counts = np.unique(
-                contexts[:starts] * vocab_size + tokens[length - 1 :],
+                contexts[starts] * vocab_size + tokens[starts + length - 1],
                 return_index=True,
                 return_inverse=True,
                 return_counts=True,
             )
             if length > 1:
                 # Each distinct n-gram adds one preceding word to the n-gram without its first word.
-                words_before = np.bincount(contexts[1:][first], minlength=len(shorter))
+                words_before = np.bincount(contexts[starts[first] + 1], minlength=len(shorter))
+                if begin is not None:
+                    words_before = _of_sentences(words_before, occurrences, contexts, tokens, begin, length - 1)
                 levels.append(_level(shorter, num_contexts_below, words_before, vocab_size))
             num_contexts_below, num_contexts = num_contexts, len(keys)
-            contexts = places
+            contexts = np.full(len(tokens), _ABSENT, dtype=np.int64)
+            contexts[starts] = places
+        if begin is not None and len(levels) == 0:
+            counts = np.where(keys == begin, 0, counts)  # an order of 1: nothing predicts the begin id
         levels.append(_level(keys, num_contexts_below, counts, vocab_size))
-        return cls(len(levels), vocab_size, levels)
+        return cls(len(levels), vocab_size, levels, begin)
 
     def nats(self, ids: NDArray[Any], *, chunk: int = 1_000_000) -> Floats:
         """Return the negative log-likelihood of every token given the previous tokens, in nats.
@@ -111,14 +132,15 @@ class KneserNey:
             reach = max(0, start - self.order + 1)
             tokens = np.asarray(ids[reach : start + chunk]).astype(np.int64)
             _check_ids(tokens, self.vocab_size)
-            nats[start : start + chunk] = -np.log(self._probabilities(tokens)[start - reach :])
+            with np.errstate(divide="ignore"):  # nothing predicts the id that starts sentences
+                nats[start : start + chunk] = -np.log(self._probabilities(tokens)[start - reach :])
         if not len(ids):
             _check_ids(np.asarray(ids), self.vocab_size)
         return nats
 
     def distribution(self, history: Sequence[int]) -> Floats:
         """Return the probability of every unit after some units, (vocabulary,); it sums to 1."""
-        result = np.full(self.vocab_size, 1 / self.vocab_size)
+        result = self._uniform.copy()
         for length, level in enumerate(self._levels):
             context = self._context(history, length)
             if context == _ABSENT:
@@ -138,6 +160,45 @@ class KneserNey:
             if context == _ABSENT:
                 break
         return context
+
+    def entries(self) -> list[tuple[Ids, Floats, Floats]]:
+        """Return every n-gram with its probability and its backoff weight, by order, the shortest first.
+
+        The model of `models.ngrams` with these numbers has the same probabilities: an n-gram of the training text has
+        the interpolated probability, and any other the backoff weight of its context times the shorter probability.
+
+        Returns:
+            For each order n-grams as ids, int64 (n-grams, order), probabilities (n-grams,), and backoff weights
+            (n-grams,), 1 if no longer n-gram starts with the n-gram. Order 1 holds every id once.
+        """
+        grams: Ids = np.zeros((1, 0), dtype=np.int64)
+        result: list[tuple[Ids, Floats, Floats]] = []
+        for length, level in enumerate(self._levels, start=1):
+            context, last = np.divmod(level.keys, self.vocab_size)
+            grams = np.concatenate([grams[context], last[:, None]], axis=1)
+            lower = self._uniform[last] if length == 1 else self._lookup(grams[:, 1:], result)
+            probabilities = level.discounted + level.backoff[context] * lower
+            after = self._levels[length].backoff if length < len(self._levels) else np.ones(len(grams))
+            result.append((grams, probabilities.astype(np.float64), after.astype(np.float64)))
+            if length == 1:
+                result[0] = self._all_units(level, result[0])
+        return result
+
+    def _all_units(self, level: _Level, entries: tuple[Ids, Floats, Floats]) -> tuple[Ids, Floats, Floats]:
+        """Return the unigrams with an entry for each id, also those that the text lacks."""
+        probabilities, backoffs = level.backoff[0] * self._uniform, np.ones(self.vocab_size)
+        units = entries[0][:, 0]
+        probabilities[units], backoffs[units] = entries[1], entries[2]
+        return np.arange(self.vocab_size)[:, None], probabilities, backoffs
+
+    def _lookup(self, grams: Ids, entries: list[tuple[Ids, Floats, Floats]]) -> Floats:
+        """Return probabilities of n-grams of the longest order in `entries`, all of which occur in the text."""
+        if grams.shape[1] == 1:
+            return entries[0][1][grams[:, 0]]
+        index: Ids = np.zeros(len(grams), dtype=np.int64)
+        for level, unit in zip(self._levels, grams.T, strict=False):
+            index = _find(level.keys, index * self.vocab_size + unit)
+        return entries[-1][1][index]
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return the n-grams of every order as arrays by name, for `of_arrays`."""
@@ -177,16 +238,8 @@ class KneserNey:
             raise ValueError("it holds no n-grams")
         return cls(len(levels), vocab_size, levels)
 
-    def evaluate(self, ids: NDArray[Any], characters: int | None = None) -> dict[str, float]:
-        """Return `nats`, `perplexity` and, with `characters`, `bits_per_character` of a text.
-
-        Raises:
-            DataError: If the text is empty, or an id is not below `vocab_size`.
-        """
-        return language_model_scores(float(self.nats(ids).sum()), len(ids), characters)
-
     def _probabilities(self, tokens: Ids) -> Floats:
-        result = np.full(len(tokens), 1 / self.vocab_size)
+        result = self._uniform[tokens]
         contexts: Ids = np.zeros(len(tokens), dtype=np.int64)
         for level in self._levels:
             # contexts[i] is the index of the n-gram that ends before token i, or absent.
@@ -199,6 +252,23 @@ class KneserNey:
             follows = present + 1 < len(tokens)
             contexts[present[follows] + 1] = places[follows]
         return result
+
+
+def _tokens_left(tokens: Ids, begin: int | None) -> Ids:
+    """Return the number of tokens from each token to the end of its sentence, (tokens,)."""
+    starts = np.flatnonzero(tokens == begin) if begin is not None else np.zeros(1, dtype=np.int64)
+    if not len(starts) or starts[0]:
+        raise DataError(f"the first token is {tokens[0]}; expected {begin}, which starts each sentence")
+    ends = np.append(starts[1:], len(tokens))
+    return np.repeat(ends, ends - starts) - np.arange(len(tokens))
+
+
+def _of_sentences(words_before: Ids, occurrences: Ids, contexts: Ids, tokens: Ids, begin: int, length: int) -> Ids:
+    """Replace the number of preceding words by the number of occurrences, for n-grams that start a sentence."""
+    starting = contexts[(tokens == begin) & (contexts != _ABSENT)]
+    result = words_before.copy()
+    result[starting] = 0 if length == 1 else occurrences[starting]
+    return result
 
 
 def _level(keys: Ids, num_contexts: int, counts: Ids, vocab_size: int) -> _Level:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from unspool.errors import DataError
-from unspool.tasks.write.kneser_ney import KneserNey
+from unspool.models.kneser_ney import KneserNey
+from unspool.tasks.parts.metrics import perplexity
 
 DATA = Path(os.environ.get("UNSPOOL_DATA", Path(__file__).parents[4] / "shared" / "data"))
 
@@ -99,7 +100,8 @@ def test_counts_only_the_first_tokens_of_a_long_text(tmp_path):
 
 def test_longer_contexts_help_where_the_text_repeats_itself():
     text = np.tile(np.array([0, 1, 2, 0, 1, 3, 0, 4]), 200)
-    figures = [KneserNey.learn(text, 5, order=order).evaluate(text)["perplexity"] for order in (1, 2, 3)]
+    nats = [KneserNey.learn(text, 5, order=order).nats(text).sum() for order in (1, 2, 3)]
+    figures = [perplexity(float(total), len(text)) for total in nats]
     assert figures[0] > 2 * figures[1] > 2.2 * figures[2]
 
 
@@ -128,6 +130,57 @@ def test_penn_treebank_perplexity_is_as_published():
     words = {name: [word for line in lines[name] for word in (*line.split(), "<eos>")] for name in lines}
     place = {word: number for number, word in enumerate(sorted(set(words["train"])))}
     ids = {name: np.array([place[word] for word in words[name]]) for name in words}
-    found = KneserNey.learn(ids["train"], len(place), order=5).evaluate(ids["valid"])
+    nats = KneserNey.learn(ids["train"], len(place), order=5).nats(ids["valid"])
+    found = {"perplexity": perplexity(float(nats.sum()), len(nats))}
     # The 5-gram published for the test file is 141 (Mikolov 2012, thesis); this file is a little harder.
     assert 145 < found["perplexity"] < 150
+
+
+def sentences(count, seed):
+    """Sentences of ragged length over ids 2 to 11; 0 starts each, 1 ends each."""
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, 9, size=count)
+    return [[0, *(zipf(length, 10, seed=seed + place) + 2).tolist(), 1] for place, length in enumerate(lengths)]
+
+
+def plain_sentence_probability(history, word, texts, order, vocab_size):
+    """The definition for sentences, counted with dictionaries; nothing predicts id 0."""
+    grams = {n: Counter(tuple(t[i : i + n]) for t in texts for i in range(len(t) - n + 1)) for n in range(1, order + 1)}
+    counts = {order: Counter({gram: count for gram, count in grams[order].items() if gram != (0,)})}
+    for n in range(1, order):
+        befores = defaultdict(set)
+        for gram in grams[n + 1]:
+            befores[gram[1:]].add(gram[0])
+        starting = {gram: count for gram, count in grams[n].items() if gram[0] == 0 and n > 1}
+        counts[n] = Counter({gram: len(words) for gram, words in befores.items()} | starting)
+    probability = 0 if word == 0 else 1 / (vocab_size - 1)
+    for n in range(1, order + 1):
+        context = tuple(history[len(history) - n + 1 :])
+        follows = {gram[-1]: count for gram, count in counts[n].items() if gram[:-1] == context}
+        if len(history) < n - 1 or not follows:
+            break
+        n1, n2, n3, n4 = (sum(c == k for c in counts[n].values()) for k in (1, 2, 3, 4))
+        d = [0, 0.5, 0.5, 0.5]  # the fallback for few counts
+        if n1 and n2:
+            y = n1 / (n1 + 2 * n2)
+            found = (1 - 2 * y * n2 / n1, 2 - 3 * y * n3 / n2, 3 - 4 * y * n4 / n3 if n3 else y)
+            d = [0, *(value if 0 < value < c else y for c, value in enumerate(found, start=1))]
+        held_back = sum(d[min(count, 3)] for count in follows.values())
+        count = follows.get(word, 0)
+        probability = (max(count - d[min(count, 3)], 0) + held_back * probability) / sum(follows.values())
+    return probability
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_sentences_agree_with_the_definition(order):
+    texts = sentences(200, seed=11)
+    model = KneserNey.learn(np.concatenate(texts), 13, order=order, begin=0)
+    for history in ([0], [0, 3], [5, 2], [0, 12], [1], [4, 4]):
+        expected = [plain_sentence_probability(history, word, texts, order, 13) for word in range(13)]
+        np.testing.assert_allclose(model.distribution(history), expected, rtol=1e-5)
+        assert sum(expected) == pytest.approx(1)
+
+
+def test_a_text_that_does_not_start_with_a_sentence_is_refused():
+    with pytest.raises(DataError, match="first token is 3; expected 0"):
+        KneserNey.learn(np.array([3, 0, 1]), 4, begin=0)

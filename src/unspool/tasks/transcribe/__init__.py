@@ -1,0 +1,1 @@
+"""The task `transcribe`: speech to text, by connectionist temporal classification (CTC)."""
