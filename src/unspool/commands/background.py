@@ -10,11 +10,12 @@ from importlib.resources import files
 from random import Random
 
 from unspool.commands.definition import Command
-from unspool.commands.expansion import vary
 from unspool.commands.grammar import spoken_words
 from unspool.commands.kinds.choice import ChoiceKind
 from unspool.commands.kinds.lists import ListKind
+from unspool.commands.stop_words import STOP_WORDS
 from unspool.commands.template import Group, Part, Place, Text
+from unspool.commands.variation import vary
 from unspool.data.utterances import SlotSpan, Utterance
 
 __all__ = ["background", "corrupted", "everyday_sentences"]
@@ -23,18 +24,18 @@ _TRIES = 30  # draws for one new sentence
 _ROWS = 2000  # sentences of a template that are compared with those of the background
 _VALUES = 0.25  # share of near misses that are the value of a slot alone
 _REPEATED = 4  # occurrences of a value, on average, from which a slot counts as a choice
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
-
-_STOP_WORDS = frozenset((
-    "a", "about", "all", "am", "an", "and", "any", "are", "aren't", "as", "at", "be", "been", "but", "by", "can",
-    "can't", "could", "did", "didn't", "do", "does", "doesn't", "don't", "for", "from", "had", "has", "have", "he",
-    "her", "here", "hers", "hey", "him", "his", "how", "how's", "i", "i'd", "i'll", "i'm", "i've", "if", "in", "into",
-    "is", "isn't", "it", "it's", "its", "let", "let's", "may", "me", "mine", "my", "no", "not", "now", "of", "off",
-    "ok", "okay", "on", "onto", "or", "our", "out", "please", "shall", "she", "should", "so", "some", "than", "thank",
-    "thanks", "that", "that's", "the", "their", "them", "then", "there", "there's", "these", "they", "they're", "this",
-    "those", "to", "too", "um", "us", "was", "we", "we're", "we've", "were", "what", "what's", "when", "when's",
-    "where", "where's", "which", "who", "who's", "why", "will", "with", "would", "yes", "you", "you're", "your",
+_NOT_ASKED = 0.15  # share of near misses that tell of a command, or forbid it
+_TOLD = (
+    "did you ", "did i ", "did anyone ", "don't ", "do not ", "why did you ", "who told you to ", "you never ",
+    "he forgot to ", "she said to ", "when did i ", "how often do you ", "they wanted to ", "i would never ",
+    "who used to ", "it is hard to ",
+)  # fmt: skip
+_ABOUT_A_STATE = frozenset((
+    "is", "are", "was", "were", "did", "does", "do", "has", "have", "had", "who", "who's", "whose", "which", "why",
+    "when", "when's", "where", "where's", "should", "isn't", "aren't", "wasn't", "didn't", "doesn't", "what", "what's", "how",
 ))  # fmt: skip
+"""First words of questions: with such a word, a sentence of a command begins with it too, or means something else."""
+_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
 
 
 @cache
@@ -49,7 +50,8 @@ def background(commands: Iterable[Command], *, most: int, seed: int) -> list[Utt
 
     A sentence that a command may mean is left out, by the words of the command: those of its templates and examples,
     and those of its choices. A command may mean a sentence if the command has all of its content words. It may also
-    mean a sentence that begins with a content word of the command's beginnings, and has one more of its words.
+    mean a sentence that begins with a content word of the command's beginnings, and has one more of its words. A
+    question such as `is the light on` is no command, unless a template begins with its first word.
 
     Args:
         commands: The commands.
@@ -69,11 +71,11 @@ def background(commands: Iterable[Command], *, most: int, seed: int) -> list[Utt
 def corrupted(utterances: Sequence[Utterance], *, most: int, seed: int) -> list[Utterance]:
     """Return near misses: sentences in the form of commands, without their meaning.
 
-    Three in four keep the values and the stop words of a command's sentence. Random words of everyday sentences replace
-    its other words: `set a timer for ten minutes` becomes `paint a whale for ten minutes`. Words of choices are
+    Most keep the values and the stop words of a command's sentence. Random words of everyday sentences replace its
+    other words: `set a timer for ten minutes` becomes `paint a whale for ten minutes`. Words of choices are
     replaced too, since `six times seven` is a command by its operation alone; a slot counts as a choice if its values
-    repeat, on average, four times. The others are the value of one slot alone, `ten minutes`. A model learns from both
-    that values are no sign of a command. A sentence without its value is no near miss: a dialogue asks for the value.
+    repeat, on average, four times. Others are the value of one slot alone, `ten minutes`. A model learns from both
+    that values are no sign of a command. The rest tell of a command, or forbid it: `did you set a timer`. A sentence without its value is no near miss: a dialogue asks for the value.
 
     Args:
         utterances: Training sentences of the commands. No near miss has the words of one of them.
@@ -96,6 +98,7 @@ class _Meaning:
         self.words: set[str] = set()
         self.beginnings: set[str] = set()
         self.sentences: set[tuple[str, ...]] = set()
+        self.openings: set[str] = set()
         for slot in command.slots:
             kind = slot.kind.item if isinstance(slot.kind, ListKind) else slot.kind
             if isinstance(kind, ChoiceKind):
@@ -105,16 +108,22 @@ class _Meaning:
             for row in itertools.islice(template.choices(), _ROWS):
                 words = [word for part in row if isinstance(part, Text) for word in _spoken(part.text)]
                 self.beginnings.update(words[:1])
+                if row and isinstance(row[0], Text):
+                    self.openings.update(words[:1])
                 if all(isinstance(part, Text) for part in row):
                     self.sentences.add(tuple(words))
-        self.words -= _STOP_WORDS
-        self.beginnings -= _STOP_WORDS
+        self.words -= STOP_WORDS
+        self.beginnings -= STOP_WORDS
 
     def may_be(self, words: tuple[str, ...]) -> bool:
         """Return whether the command may mean a sentence."""
-        content = [word for word in words if word not in _STOP_WORDS]
+        content = [word for word in words if word not in STOP_WORDS]
         shared = self.words & set(content)
-        if words in self.sentences or (content and len(shared) == len(set(content))):
+        if words in self.sentences:
+            return True
+        if words and words[0] in _ABOUT_A_STATE - self.openings:
+            return False
+        if content and len(shared) == len(set(content)):
             return True
         return bool(content) and content[0] in self.beginnings and len(shared) > 1
 
@@ -137,7 +146,7 @@ def _texts(parts: tuple[Part, ...]) -> Iterator[str]:
 
 def _content(sentences: Iterable[str]) -> set[str]:
     words = {word for sentence in sentences for word in spoken_words(sentence)}
-    return {word for word in words - _STOP_WORDS if word.isalpha() and len(word) > 2}
+    return {word for word in words - STOP_WORDS if word.isalpha() and len(word) > 2}
 
 
 def _varied(sentences: Sequence[str], random: Random) -> Iterator[str]:
@@ -160,8 +169,16 @@ def _near_misses(
             if values and random.random() < _VALUES:
                 span = random.choice(values)
                 yield each.text[span.start : span.end]
+            elif random.random() < _NOT_ASKED and _begins_with_a_verb(each):
+                yield random.choice(_TOLD) + each.text[0].lower() + each.text[1:]
             else:
                 yield _replaced(each.text, values, words, random)
+
+
+def _begins_with_a_verb(utterance: Utterance) -> bool:
+    """Return whether a sentence begins with a content word that is no value, as requests do."""
+    words = spoken_words(utterance.text)
+    return bool(words) and words[0] not in STOP_WORDS and all(span.start for span in utterance.slots)
 
 
 def _choices(utterances: Sequence[Utterance]) -> frozenset[tuple[str, str]]:
@@ -178,7 +195,7 @@ def _replaced(text: str, values: Sequence[SlotSpan], words: Sequence[str], rando
     result, end = "", 0
     for word in _WORD.finditer(text):
         is_value = any(span.start < word.end() and word.start() < span.end for span in values)
-        if is_value or word[0].lower().replace("’", "'") in _STOP_WORDS:
+        if is_value or word[0].lower().replace("’", "'") in STOP_WORDS:
             continue
         new = random.choice(words)
         result += text[end : word.start()] + (new.capitalize() if word[0][0].isupper() else new)

@@ -234,7 +234,7 @@ def _skeletons(
     kinds = tuple(command.slot(part.slot).kind for part in row if isinstance(part, Place))
     yield tuple(itertools.chain.from_iterable(_words_of(command, part) for part in row)), kinds
     if kinds and all(isinstance(kind, ChoiceKind) for kind in kinds):
-        for forms in itertools.product(*(kind.forms for kind in kinds if isinstance(kind, ChoiceKind))):
+        for forms in itertools.product(*(kind.spoken_forms for kind in kinds if isinstance(kind, ChoiceKind))):
             values = iter(forms)
             parts = (spoken_words(next(values) if isinstance(part, Place) else part.text) for part in row)
             yield tuple(itertools.chain.from_iterable(parts)), ()
@@ -267,8 +267,13 @@ def _class_of(kind: SlotKind) -> str:
 def _share_a_value(first: SlotKind, second: SlotKind) -> bool:
     first, second = (kind.item if isinstance(kind, ListKind) else kind for kind in (first, second))
     if isinstance(first, ChoiceKind) and isinstance(second, ChoiceKind):
-        return bool({spoken_words(form) for form in first.forms} & {spoken_words(form) for form in second.forms})
+        return not set(map(_form_words, first.forms)).isdisjoint(map(_form_words, second.forms))
     return True
+
+
+def _form_words(form: str) -> tuple[str, ...]:
+    """Return the words of a choice's form; a symbol stands for itself."""
+    return spoken_words(form) or (form,)
 
 
 def _differences_of(old: Command, new: Command) -> Iterator[str]:

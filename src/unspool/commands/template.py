@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from unspool.commands.grammar import Alternatives, Capture, Node, Optional, Sequence, any_of, phrase, sequence
+from unspool.commands.grammar import Alternatives, Capture, Node, Optional, Sequence, any_of, phrase, sequence, spoken_words
 from unspool.errors import CommandError
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "most_places",
     "parse_example",
     "parse_template",
+    "words_after",
 ]
 
 _DEEPEST = 12  # groups inside each other
@@ -173,6 +174,11 @@ def fixed_places(parts: tuple[Part, ...]) -> Iterator[Place]:
                 yield from fixed_places(option)
 
 
+def words_after(parts: tuple[Part, ...], slot: str) -> set[str]:
+    """Return the words that may stand after a slot in sentences of a template, in lower case."""
+    return _words_after(parts, slot, set())
+
+
 class _Parser:
     """Reads a template from left to right."""
 
@@ -278,6 +284,23 @@ def _slots(parts: tuple[Part, ...]) -> Iterator[str]:
                 yield from _slots(option)
 
 
+def _words_after(parts: tuple[Part, ...], slot: str, following: set[str]) -> set[str]:
+    """Return the words after a slot; add all words of the parts to those that follow."""
+    result: set[str] = set()
+    for part in reversed(parts):
+        match part:
+            case Text(text):
+                following |= set(spoken_words(text))
+            case Place(name):
+                result |= following if name == slot else set()
+            case Group(options):
+                inner = [set(following) for _ in options]
+                for option, words in zip(options, inner, strict=True):
+                    result |= _words_after(option, slot, words)
+                following.update(*inner)
+    return result
+
+
 def _count(parts: tuple[Part, ...]) -> int:
     return math.prod(sum(map(_count, part.options)) for part in parts if isinstance(part, Group))
 
@@ -311,7 +334,9 @@ def _grammar(parts: tuple[Part, ...], slots: Mapping[str, Node | None]) -> Node 
             case Text(text):
                 nodes.append(phrase(text))
             case Place(slot, str(value), True):
-                nodes.append(Capture(slot, phrase(value)))
+                if (node := phrase(value)) == Sequence(()):  # a symbol
+                    return None
+                nodes.append(Capture(slot, node))
             case Place(slot):
                 node = slots[slot]
                 if node is None:

@@ -11,6 +11,7 @@ from unspool.commands.tokens import Match, Token, word_at
 __all__ = [
     "MONTH_DAYS",
     "Number",
+    "ends_number",
     "match_cardinal",
     "match_fraction",
     "match_number",
@@ -36,6 +37,7 @@ _ORDINALS = (
 _ORDINAL_VALUES = {word: value for value, word in enumerate(_ORDINALS) if value} | {"thirtieth": 30}
 _DENOMINATORS = {"half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4}
 _VULGAR = {"½": Fraction(1, 2), "¼": Fraction(1, 4), "¾": Fraction(3, 4), "⅓": Fraction(1, 3), "⅔": Fraction(2, 3)}
+_LAST_WORDS = frozenset((*_UNITS, *_TEN_VALUES, *_GROUPS, *_DENOMINATORS, *_VULGAR, "%", "percent"))
 _MOST_DIGITS = 15  # a float holds every integer of 15 digits
 
 MONTH_DAYS = 31
@@ -78,6 +80,12 @@ def match_number(tokens: list[Token], start: int, *, percent: bool = True) -> Ma
     elif percent and (word_at(tokens, end), word_at(tokens, end + 1)) == ("per", "cent"):
         end, number = end + 2, number._replace(sure=True)
     return end, number._replace(value=sign * number.value)
+
+
+def ends_number(tokens: list[Token], end: int) -> bool:
+    """Return whether the token before a place may be the last one of a number: `three`, `%`, `half`."""
+    word = word_at(tokens, end - 1)
+    return word.isdigit() or word in _LAST_WORDS
 
 
 def match_cardinal(tokens: list[Token], start: int) -> Match[int] | None:

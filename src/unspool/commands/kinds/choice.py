@@ -15,7 +15,9 @@ from unspool.commands.tokens import Match, Token, find_matches, match_whole, tok
 from unspool.errors import CommandError, SlotError, printable
 from unspool.settings import nearest
 
-__all__ = ["BooleanKind", "Choice", "ChoiceKind", "make_choices"]
+__all__ = ["BooleanKind", "Choice", "ChoiceKind", "is_spoken", "make_choices"]
+
+_HYPHENS = ("-", "‐", "–")
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,22 @@ class Choice:
     key: str | int | bool
     """The value in JSON: a literal, or the name of an enum's member."""
     forms: tuple[str, ...]
-    """Words that mean the value; `speak` takes the first."""
+    """Words and symbols that mean the value: `plus`, `+`."""
     value: Any = field(default=None, compare=False)
     """The value that the function gets; the key where the author's code is absent."""
+
+    @property
+    def spoken(self) -> str:
+        """The first form that can be spoken: one with a letter or digit."""
+        return next(filter(is_spoken, self.forms))
 
 
 @dataclass(frozen=True)
 class ChoiceKind(SlotKind):
-    """`Literal` or an enum: its values, their synonyms, singular and plural, in any case."""
+    """`Literal` or an enum: its values, their synonyms, singular and plural, in any case, with or without hyphens.
+
+    A synonym may be a symbol, such as `+`. Each value needs one form that people can say.
+    """
 
     choices: tuple[Choice, ...]
 
@@ -42,24 +52,31 @@ class ChoiceKind(SlotKind):
     def __post_init__(self) -> None:
         owners: dict[tuple[str, ...], Choice] = {}
         for choice in self.choices:
+            if not any(map(is_spoken, choice.forms)):
+                raise CommandError(f"{choice.key!r} has no letter or digit; add a synonym, written as people say it")
             for form in choice.forms:
                 words = _words_of(form)
                 if not words:
-                    raise CommandError(f"{form!r} has no letter or digit; write {choice.key!r} as people say it")
+                    raise CommandError(f"a synonym of {choice.key!r} is empty; leave it out")
                 other = owners.setdefault(words, choice)
                 if other is not choice:
                     raise CommandError(f"{form!r} means both {other.key!r} and {choice.key!r}; keep one of them")
 
     @property
     def forms(self) -> tuple[str, ...]:
-        """All words that mean a value."""
+        """All words and symbols that mean a value."""
         return tuple(form for choice in self.choices for form in choice.forms)
+
+    @property
+    def spoken_forms(self) -> tuple[str, ...]:
+        """All words that mean a value, without symbols."""
+        return tuple(filter(is_spoken, self.forms))
 
     def parse(self, text: str, now: datetime) -> Any:
         choice = match_whole(text, self._match) or match_whole(text.strip().removeprefix("the "), self._match)
         if choice is None:
             shown = printable(text if len(text) <= 60 else f"{text[:60]}…")
-            names = ", ".join(str(choice.forms[0]) for choice in self.choices[:8])
+            names = ", ".join(choice.spoken for choice in self.choices[:8])
             more = f" and {len(self.choices) - 8} others" if len(self.choices) > 8 else ""
             raise SlotError(f"'{shown}' is not one of {names}{more}{nearest(text.lower(), self.forms)}")
         return choice.value
@@ -71,10 +88,10 @@ class ChoiceKind(SlotKind):
         return random.choice(random.choice(self.choices).forms)
 
     def speak(self, value: Any) -> str:
-        return self._choice_of(value).forms[0]
+        return self._choice_of(value).spoken
 
     def question(self, slot: str) -> str:
-        names = [choice.forms[0] for choice in self.choices]
+        names = [choice.spoken for choice in self.choices]
         if len(names) > 4:
             return f"Which {slot.replace('_', ' ')}?"
         return f"Which {slot.replace('_', ' ')}: {' or '.join(filter(None, (', '.join(names[:-1]), names[-1])))}?"
@@ -89,7 +106,7 @@ class ChoiceKind(SlotKind):
         raise SlotError(f"{value!r} is not one of {', '.join(str(choice.key) for choice in self.choices)}")
 
     def grammar(self) -> Node:
-        return any_of(*self.forms)
+        return any_of(*self.spoken_forms)
 
     def record(self) -> dict[str, Any]:
         return super().record() | {"choices": [[choice.key, list(choice.forms)] for choice in self.choices]}
@@ -112,11 +129,20 @@ class ChoiceKind(SlotKind):
         return max(len(words) for words in self._by_words)
 
     def _match(self, tokens: list[Token], start: int) -> Match[Choice] | None:
-        for length in range(min(self._longest, len(tokens) - start), 0, -1):
-            words = tuple(token.text for token in tokens[start : start + length])
-            choice = self._by_words.get(words) or self._by_singular.get(_singular(words))
+        words: list[str] = []
+        ends: list[int] = []
+        for index in range(start, len(tokens)):
+            if words and _is_hyphen(tokens, index):
+                continue
+            words.append(tokens[index].text)
+            ends.append(index + 1)
+            if len(words) == self._longest:
+                break
+        for length in range(len(words), 0, -1):
+            form = tuple(words[:length])
+            choice = self._by_words.get(form) or self._by_singular.get(_singular(form))
             if choice is not None:
-                return start + length, choice
+                return ends[length - 1], choice
         return None
 
     def _choice_of(self, value: Any) -> Choice:
@@ -166,8 +192,22 @@ def make_choices(
     return tuple(choices)
 
 
+def is_spoken(form: str) -> bool:
+    """Return whether people can say a form: it has a letter or digit."""
+    return any(letter.isalnum() for letter in form)
+
+
 def _words_of(form: str) -> tuple[str, ...]:
-    return tuple(token.text for token in tokenize(form)) if any(letter.isalnum() for letter in form) else ()
+    tokens = tokenize(form)
+    return tuple(token.text for index, token in enumerate(tokens) if not _is_hyphen(tokens, index))
+
+
+def _is_hyphen(tokens: list[Token], index: int) -> bool:
+    """Return whether a token joins the words on both sides: `to-do`."""
+    if tokens[index].text not in _HYPHENS or not 0 < index < len(tokens) - 1:
+        return False
+    joined = tokens[index].glued and tokens[index + 1].glued
+    return joined and tokens[index - 1].text.isalpha() and tokens[index + 1].text.isalpha()
 
 
 def _singular(words: tuple[str, ...]) -> tuple[str, ...]:

@@ -10,17 +10,24 @@ from typing import Any, ClassVar
 
 from unspool.commands.grammar import Node, Optional, any_of, sequence
 from unspool.commands.kinds.base import SlotKind
+from unspool.commands.stop_words import STOP_WORDS
 from unspool.errors import SlotError
 
 __all__ = ["ListKind"]
 
 _BETWEEN = re.compile(r"\s*(?:,|;)\s*(?:and|or|plus)?\s+|\s*[;&]\s*|,(?!\d{3})|\s+(?:and|plus)\s+", re.IGNORECASE)
+_COMMA = re.compile(r"[,;]")
+_SINGULAR = ("ss", "us", "is")  # ends of words that are no plural
+_NO_PLURALS = frozenset(("brussels", "sports", "kids", "mens", "ladies", "christmas", "swiss", "always", "perhaps"))
 _LONGEST = 200  # items
 
 
 @dataclass(frozen=True)
 class ListKind(SlotKind):
-    """`list[T]`: values of one kind, between commas, `and`, `plus`, `&`."""
+    """`list[T]`: values of one kind, between commas, `and`, `plus`, `&`.
+
+    Speech has no commas: in a list of texts with `and` alone, an item ends after a plural, `lemons limes and mint`.
+    """
 
     item: SlotKind
 
@@ -36,6 +43,8 @@ class ListKind(SlotKind):
         if single is not None and (self.item.name != "text" or not _BETWEEN.search(whole)):
             return [single]
         parts = [part for part in _BETWEEN.split(whole) if part.strip()]
+        if self.item.name == "text" and len(parts) > 1 and not _COMMA.search(whole):
+            parts = [item for part in parts[:-1] for item in _after_plurals(part)] + parts[-1:]
         if not parts:
             raise self._refuse(text)
         if len(parts) > _LONGEST:
@@ -90,3 +99,19 @@ class ListKind(SlotKind):
 
     def record(self) -> dict[str, Any]:
         return super().record() | {"item": self.item.record()}
+
+
+def _after_plurals(text: str) -> list[str]:
+    """Cut a text after each word in the plural, by its spelling; `eggs for dad` stays, for its stop word."""
+    if not STOP_WORDS.isdisjoint(text.lower().split()):
+        return [text]
+    items: list[str] = []
+    ended = True
+    for word in text.split():
+        if ended:
+            items.append(word)
+        else:
+            items[-1] += f" {word}"
+        lower = word.lower()
+        ended = len(lower) > 3 and lower.endswith("s") and not lower.endswith(_SINGULAR) and lower not in _NO_PLURALS
+    return items

@@ -9,7 +9,7 @@ from random import Random
 from typing import Any, ClassVar
 
 from unspool.commands.english import samples, spoken
-from unspool.commands.english.numbers import Number, match_number, number_words
+from unspool.commands.english.numbers import Number, ends_number, match_number, number_words
 from unspool.commands.grammar import Node
 from unspool.commands.kinds.base import SlotKind
 from unspool.commands.tokens import Match, Token, find_matches, match_whole, word_at
@@ -100,6 +100,8 @@ def _match_sure(tokens: list[Token], start: int) -> Match[Number] | None:
         return None
     end, _ = match
     before, after = word_at(tokens, start - 1), word_at(tokens, end)
+    if word_at(tokens, start) in ("minus", "-", "−") and ends_number(tokens, start):
+        return None  # `five minus three`: an operation, no sign
     if start and tokens[start].glued and (before in (":", "/", "-", ".") or before.isalnum()):
         return None
     is_glued = end < len(tokens) and tokens[end].glued

@@ -6,50 +6,35 @@ delexicalization, after Henderson et al. 2014, "Word-based dialog state tracking
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
 
-from unspool.commands import CommandSet, SlotKind
+from unspool.commands import Command, CommandSet, SlotKind
+from unspool.commands.tokens import tokenize
 from unspool.data import SlotSpan, Utterance
+from unspool.tasks.command.quantities import count_before, units_of
+from unspool.tasks.command.spacing import MovedText, Spacing
 
-__all__ = ["MaskedText", "ValueMasks"]
+__all__ = ["ValueMasks"]
 
 _MASKED = ("datetime", "duration", "date", "time", "number", "integer")
 """Kinds that are masked; of values that begin together, the longest is, then the first of these kinds."""
 _NOW = datetime(2026, 6, 3, 10, 0)  # where a value stands does not depend on the moment
 
 
-class MaskedText(NamedTuple):
-    """A text with masks, and the way back."""
-
-    text: str
-    pieces: tuple[tuple[int, int, int, int], ...]
-    """Start and end of each mask in the new text, and of its value in the old one."""
-
-    def old(self, start: int, end: int) -> tuple[int, int]:
-        """Convert a span of the new text to the old one; a part of a mask becomes the whole value."""
-        return self._moved(start, end, new_to_old=True)
-
-    def new(self, start: int, end: int) -> tuple[int, int]:
-        """Convert a span of the old text to the new one; a part of a value becomes the whole mask."""
-        return self._moved(start, end, new_to_old=False)
-
-    def _moved(self, start: int, end: int, *, new_to_old: bool) -> tuple[int, int]:
-        rows = [row if new_to_old else (row[2], row[3], row[0], row[1]) for row in self.pieces]
-        return _place(rows, start, at_end=False), _place(rows, end, at_end=True)
-
-
 class ValueMasks:
-    """Masks the values of the kinds that some commands have.
+    """Masks the values of the kinds that some commands have, and the counts before their units: `half a pound`.
 
     Args:
         kinds: The kinds, each name once.
+        commands: The commands, for their units and the forms of their choices.
     """
 
-    def __init__(self, kinds: Iterable[SlotKind]) -> None:
+    def __init__(self, kinds: Iterable[SlotKind], commands: Sequence[Command] = ()) -> None:
         self._kinds = sorted(kinds, key=lambda kind: _MASKED.index(kind.name))
+        self._spacing = Spacing.of(commands)
+        units = {command.slot(unit).kind: None for command in commands for _, unit in units_of(command)}
+        self._units = tuple(units)
 
     @classmethod
     def of(cls, commands: CommandSet | None) -> ValueMasks:
@@ -60,25 +45,41 @@ class ValueMasks:
                 kind = getattr(slot.kind, "item", slot.kind)
                 if kind.name in _MASKED:
                     kinds.setdefault("number" if kind.name == "integer" else kind.name, kind)
-        return cls(kinds.values())
+        return cls(kinds.values(), tuple(commands or ()))
 
-    def mask(self, text: str) -> MaskedText:
-        """Replace the values of a text."""
+    def mask(self, text: str) -> MovedText:
+        """Replace the values of a text, and set numbers apart from units and symbols."""
+        spaced = self._spacing.apart(text)
+        pieces = [(start, end, " ") for start, end, _, _ in spaced.pieces]
+        done = 0
+        for start, end, name in self._values(spaced.text):
+            if start >= done:
+                pieces = [piece for piece in pieces if not start < piece[0] < end]  # spaces inside the value
+                pieces.append((start, end, f"{'number' if name == 'integer' else name}value"))
+                done = end
+        masked, moved, done = "", [], 0
+        for start, end, new in sorted(pieces):
+            masked += spaced.text[done:start]
+            moved.append((len(masked), len(masked) + len(new), *spaced.old(start, end)))
+            masked += new
+            done = end
+        return MovedText(masked + spaced.text[done:], tuple(moved))
+
+    def _values(self, text: str) -> list[tuple[int, int, str]]:
+        """Return start, end and kind of all values, those that begin together in the order of their precedence."""
         hits = [
             (start, -end, rank, kind.name)
             for rank, kind in enumerate(self._kinds)
             for start, end, _ in kind.find(text, _NOW)
         ]
-        masked, pieces, done = "", [], 0
-        for start, minus_end, _, name in sorted(hits):
-            if start < done:
-                continue
-            word = f"{'number' if name == 'integer' else name}value"
-            masked += text[done:start]
-            pieces.append((len(masked), len(masked) + len(word), start, -minus_end))
-            masked += word
-            done = -minus_end
-        return MaskedText(masked + text[done:], tuple(pieces))
+        tokens = tokenize(text) if self._units else []
+        index = {token.start: place for place, token in enumerate(tokens)}
+        for unit in self._units:
+            for start, _, _ in unit.find(text, _NOW):
+                count = count_before(tokens, index[start])
+                if count is not None:
+                    hits.append((tokens[count[0]].start, -tokens[index[start] - 1].end, len(_MASKED), "number"))
+        return [(start, -minus_end, name) for start, minus_end, _, name in sorted(hits)]
 
     def utterance(self, utterance: Utterance) -> Utterance:
         """Mask a sentence and move its slots."""
@@ -91,19 +92,6 @@ class ValueMasks:
     def texts(self, texts: Sequence[str]) -> list[str]:
         """Mask several texts."""
         return [self.mask(text).text for text in texts] if self._kinds else list(texts)
-
-
-def _place(rows: Sequence[tuple[int, int, int, int]], place: int, *, at_end: bool) -> int:
-    """Move one offset; inside a piece, to the piece's start, or to its end."""
-    index = bisect_right(rows, place, key=lambda row: row[0]) - 1
-    if index < 0:
-        return place
-    first, last, other_first, other_last = rows[index]
-    if place >= last:
-        return place - last + other_last
-    if place == first:
-        return other_first
-    return other_last if at_end else other_first
 
 
 def _apart(slots: Sequence[SlotSpan]) -> tuple[SlotSpan, ...]:

@@ -7,8 +7,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from unspool.commands import Command, Slot
+from unspool.commands.template import words_after
+from unspool.commands.tokens import tokenize
 from unspool.data import SlotSpan
 from unspool.errors import SlotError
+from unspool.tasks.command.quantities import count_before, fraction_after, units_of
+from unspool.tasks.command.spacing import Spacing
 
 __all__ = ["Argument", "resolve"]
 
@@ -17,6 +21,9 @@ _SURE_FIRST = ("choice", "boolean", "datetime", "duration", "date", "time", "num
 _EDGES = " \t\n,;:.!?"
 _PADDING = ("please", "thanks", "thank you", "for me", "will you", "would you")
 """Words at the end of a sentence that belong to no free text."""
+_BEFORE_ITEMS = ("plus", "and", "also", "some more", "down")
+_AFTER_ITEMS = ("added", "down", "on", "onto", "on to", "to", "in", "too", "as well", "also", "and", "plus")
+"""Words that no list of items begins or ends with."""
 
 
 class Argument(NamedTuple):
@@ -37,7 +44,9 @@ def resolve(
 
     A tagged span is parsed by the kind of its slot. If the parser refuses the span, a value that the parser finds in
     the sentence and that overlaps the span takes its place; a value of choice, number, time or length that nobody
-    tagged fills its slot if the sentence has exactly as many free values as there are empty slots of that kind.
+    tagged fills its slot if the sentence has exactly as many free values as there are empty slots of that kind. A unit
+    gives an empty number its value: 1 in `a mile`, 1/2 in `half a mile`. Free text goes on to the end of the sentence
+    unless a word follows that a template has after the text.
 
     Args:
         command: The command.
@@ -46,20 +55,41 @@ def resolve(
         now: The moment that relative times count from.
         without: Names of slots that stay empty.
     """
+    spaced = Spacing.of((command,)).apart(text)
+    if not spaced.pieces:
+        return _resolved(command, text, spans, now, set(without))
+    moved = [SlotSpan(span.slot, *spaced.new(span.start, span.end)) for span in spans]
+    result = {}
+    for name, argument in _resolved(command, spaced.text, moved, now, set(without)).items():
+        start, end = spaced.old(argument.start, argument.end)
+        value, kind = argument.value, command.slot(name).kind
+        if kind.name in ("text", "list"):
+            value = kind.parse(text[start:end], now)  # without the new spaces
+        result[name] = Argument(value, start, end, text[start:end])
+    return result
+
+
+def _resolved(
+    command: Command, text: str, spans: Iterable[SlotSpan], now: datetime, without: set[str]
+) -> dict[str, Argument]:
     tagged: dict[str, list[SlotSpan]] = {}
     for span in spans:
         tagged.setdefault(span.slot, []).append(span)
-    slots = [slot for slot in command.slots if slot.name not in set(without)]
+    slots = [slot for slot in command.slots if slot.name not in without]
     slots.sort(key=lambda slot: _SURE_FIRST.index(_kind(slot)) if _kind(slot) in _SURE_FIRST else 0)
     found: dict[str, Argument] = {}
     for slot in slots:
-        argument = _from_spans(slot, text, tagged.get(slot.name, ()), now, found.values())
+        own = tagged.get(slot.name, [])
+        if _kind(slot) == "text" and own:
+            own = [_to_the_end(command, slot, text, own[0], [*tagged.values()], found.values()), *own[1:]]
+        argument = _from_spans(slot, text, own, now, found.values())
         if argument is not None:
             found[slot.name] = argument
     for kind in dict.fromkeys(_kind(slot) for slot in slots):
         empty = [slot for slot in slots if slot.name not in found and _kind(slot) == kind]
         if empty and kind not in ("text", "list"):
             found |= _untagged(empty, command, text, now, found)
+    found |= _quantities(command, text, found, {slot.name for slot in slots})
     return {slot.name: found[slot.name] for slot in command.slots if slot.name in found}
 
 
@@ -79,6 +109,8 @@ def _from_spans(
         spans = [SlotSpan(slot.name, spans[0].start, spans[-1].end)]
     for span in spans:
         start, end = _trimmed(text, span.start, span.end)
+        if _kind(slot) == "list":
+            start, end = _items(text, start, end)
         for first, last, value in slot.kind.find(text, now):  # a longer value around the span: ten -> ten minutes
             if first <= start and end <= last and not _overlaps(first, last, taken):
                 return Argument(value, first, last, text[first:last])
@@ -122,8 +154,71 @@ def _free_values(slot: Slot, text: str, now: datetime, found: Mapping[str, Argum
     ]
 
 
+def _quantities(
+    command: Command, text: str, found: Mapping[str, Argument], slots: set[str]
+) -> dict[str, Argument]:
+    """Return the numbers that a unit gives or changes: `a mile`, `half a pound`, `two cups and a half`."""
+    result: dict[str, Argument] = {}
+    for name, unit_name in units_of(command):
+        unit, number = found.get(unit_name), found.get(name)
+        if unit is None or name not in slots:
+            continue
+        tokens = tokenize(text)
+        first = next(index for index, token in enumerate(tokens) if token.end > unit.start)
+        after = next((index for index, token in enumerate(tokens) if token.start >= unit.end), len(tokens))
+        count, more = count_before(tokens, first), fraction_after(tokens, after)
+        if number is not None and text[number.end : unit.start].strip(" -") in ("", "of") and number.end <= unit.start:
+            value, start, end = number.value, number.start, number.end
+        elif count is not None:
+            value, start, end = count[1], tokens[count[0]].start, tokens[first - 1].end
+        else:
+            continue
+        if more is not None:
+            value, end = value + more[1], tokens[more[0] - 1].end
+        if number is not None and not _overlaps(start, end, [number]):
+            continue  # the number stands elsewhere
+        if command.slot(name).kind.name == "number":
+            result[name] = Argument(float(value), start, end, text[start:end])
+        elif value == int(value):
+            result[name] = Argument(int(value), start, end, text[start:end])
+    return result
+
+
+def _to_the_end(
+    command: Command,
+    slot: Slot,
+    text: str,
+    span: SlotSpan,
+    tagged: Sequence[Sequence[SlotSpan]],
+    taken: Iterable[Argument],
+) -> SlotSpan:
+    """Extend free text to the end, unless another value or a word that a template has after the text follows."""
+    tail = {token.text for token in tokenize(text[span.end :]) if token.text[0].isalnum()}
+    if any(other.start >= span.end and other.slot != slot.name for spans in tagged for other in spans):
+        return span
+    if any(argument.end > span.end for argument in taken):
+        return span
+    after = {word for template in command.parsed_templates for word in words_after(template.parts, slot.name)}
+    return span if tail & after else SlotSpan(span.slot, span.start, len(text))
+
+
 def _overlaps(start: int, end: int, others: Iterable[Argument]) -> bool:
     return any(start < other.end and end > other.start for other in others)
+
+
+def _items(text: str, start: int, end: int) -> tuple[int, int]:
+    """Leave out words at both ends of a list that are no part of an item."""
+    changed = True
+    while changed:
+        before = start, end
+        for words in _BEFORE_ITEMS:
+            if text[start:end].lower().startswith(f"{words} "):
+                start, end = _trimmed(text, start + len(words), end)
+        for words in _AFTER_ITEMS:
+            if text[start:end].lower().endswith(f" {words}"):
+                start, end = _trimmed(text, start, end - len(words))
+        changed = before != (start, end)
+    return start, end
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
