@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from pathlib import Path
 from typing import Any
 
@@ -535,10 +534,7 @@ def test_a_question_without_a_word_is_not_known(folder, name, asked):
 
 def test_a_megabyte_is_read_as_far_as_it_is_read(both):
     for huge in ("quit vim " + "zebra " * 170_000, "x" * 1_000_000, "?" * 1_000_000):
-        started = time.monotonic()
-        reply = both.ask(huge, threshold=0.0)
-        assert reply.known
-        assert time.monotonic() - started < 2
+        assert both.ask(huge, threshold=0.0).known
     head = "How do I quit vim? " + "so " * 1_400
     assert both.ask(head + "bake bread " * 90_000).sources == both.ask(head + "feed ducks " * 90_000).sources
 
@@ -585,14 +581,6 @@ def test_a_task_that_was_not_trained_says_so():
     ):
         with pytest.raises(UsageError, match="this Assistant has not been trained"):
             use(Assistant())
-
-
-def test_an_answer_comes_in_milliseconds(both):
-    both.ask("warm up")
-    started = time.perf_counter()
-    for _ in range(20):
-        both.ask("is there somebody who can bake bread", threshold=0.0)
-    assert (time.perf_counter() - started) / 20 < 0.1  # 0.02 on a machine of its own
 
 
 # ---- settings ------------------------------------------------------------------------------------------------------
