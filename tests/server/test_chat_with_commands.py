@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import threading
 
@@ -233,9 +232,10 @@ def test_a_file_that_does_not_fit_ends_the_server_in_one_sentence(house, served,
     file = tmp_path / "other.py"
     file.write_text("from unspool import command\n@command('sing a song')\ndef sing() -> None: ...\n")
     problem = "house: the file does not fit the model: command 'set_timer' is not in the file"
-    with pytest.raises(CommandError, match=problem), contextlib.ExitStack() as stack:
-        state, listener, _ = prepare(house[:1], ServerSettings(port=0, commands=str(file)))
-        stack.callback(listener.close)
+    own = describe_folders([str(house[0].folder)])
+    state, listener, _ = prepare(own, ServerSettings(port=0, commands=str(file)))
+    listener.close()
+    with pytest.raises(CommandError, match=problem):
         load_models(state, "cpu")
     file.write_text("import nowhere_at_all\n")
     with pytest.raises(CommandError, match=r"other\.py:1: ModuleNotFoundError"):
