@@ -16,12 +16,13 @@ const percent = (share) => `${Math.round(100 * share)}%`;
  * @param shades Takes a function that paints the words again, for another theme.
  */
 export function turn(app, model, text, said, shades) {
-  const summary = [familiarity(said), confidence(said)].filter(Boolean).join("; ");
+  const sure = [["command", familiarity(said)], ["answer", confidence(said)]].filter(([, words]) => words);
+  const summary = sure.map(([side, words]) => (sure.length > 1 ? `${side}: ${words}` : words)).join("; ");
   const words = make("div", {class: "words"});
   if (said.parse && model.parser && text.length <= app.info.limits.max_trace) attention(app, model, text, words, shades);
   return [said.kind ? what(said) : null, words,
-    make("details", {}, make("summary", {class: "soft"}, summary || "correct this"), said.slots?.length ? values(said) : null, said.parse ? chances(said) : null, said.sources ? sources(said) : null,
-      make("div", {class: "row"}, looks(app, model, text, said)), correction(app, model, text, said))];
+    make("details", {}, make("summary", {class: "soft"}, summary || "more"), said.slots?.length ? values(said) : null, said.parse ? chances(said) : null, said.sources ? sources(said) : null,
+      make("div", {class: "row"}, looks(app, model, text, said)), said.kind && !said.parse ? null : correction(app, model, text, said))];
 }
 
 function what(said) {
@@ -82,16 +83,17 @@ function correction(app, model, text, said) {
   const chosen = said.command && commands.length ? `call ${said.command}` : options[0][0];
   const meant = make("select", {"aria-label": "what was meant"}, options.map(([value, words]) => make("option", {value, selected: value === chosen}, words)));
   const button = make("button", {type: "button", class: "tool"}, "Correct"), command = () => commands.find((one) => meant.value === `call ${one.name}`);
-  const field = (name, label, value = "") => make("input", {type: "text", size: 14, name, "aria-label": label, placeholder: label, value});
+  const field = (name, placeholder, extra) => make("input", {type: "text", size: 14, name, placeholder, ...extra}), answer = () => field("answer", "the right answer", {"aria-label": "the right answer"});
+  const before = (slot, name) => (name === said.command ? (said.slots.find((one) => one.name === slot.name)?.words ?? "") : "");
   const draw = () => {
-    const slots = command()?.slots.map((slot) => field(slot.name, `${slot.name} (${slot.kind})`, command().name === said.command ? (said.slots.find((one) => one.name === slot.name)?.words ?? "") : ""));
-    fields.replaceChildren(...(slots ?? (meant.value === "answer" ? [field("answer", "the right answer")] : [])));
+    const slots = command()?.slots.map((slot) => make("label", {class: "field"}, slot.name, field(slot.name, slot.kind, {value: before(slot, command().name)})));
+    fields.replaceChildren(...(slots ?? (meant.value === "answer" ? [answer()] : [])));
     button.textContent = "Correct";
   };
   meant.onchange = draw;
   draw();
   button.onclick = async () => {
-    const filled = Object.fromEntries([...fields.children].map((input) => [input.name, input.value.trim()]).filter(([, value]) => value));
+    const filled = Object.fromEntries([...fields.querySelectorAll("input")].map((input) => [input.name, input.value.trim()]).filter(([, value]) => value));
     if (meant.value === "answer" && !filled.answer) return void fields.firstChild.focus();
     const right = meant.value === "answer" ? {answer: filled.answer} : {call: command()?.name ?? null, arguments: filled};
     const result = await app.guard(() => app.api.postJson("api/correct", {model: model.name, question: text, ...right}));

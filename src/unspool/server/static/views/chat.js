@@ -33,7 +33,7 @@ export const view = {
 
     function introduction() {
       const names = model.commands.map((command) => `“${command.title}”`).join(", ");
-      return `Commands: ${names}. ${model.acts ? `Functions of ${app.info.limits.commands} carry them out.` : "Calls are named, not run; --commands FILE.py carries them out."}`;
+      return `Commands: ${names}. ${model.acts ? `Functions of ${app.info.limits.commands.split(/[\\/]/).at(-1)} carry them out.` : "Calls are named, not run; --commands FILE.py carries them out."}`;
     }
 
     async function send(text) {
