@@ -169,7 +169,7 @@ def test_a_decision_calls_nothing_and_a_copied_state_goes_its_own_way(dialogue):
     turn = dialogue.carry_out(due)
     assert (turn.kind, turn.reply, turn.detail) == ("did", "timer for 1:00:00", due.detail)
     assert dialogue.parse is not None
-    assert CALLS == [("set_timer", {"length": timedelta(hours=1)})]
+    assert [("set_timer", {"length": timedelta(hours=1)})] == CALLS
     assert dialogue.decide("turn on the light").kind == "confirm"
     asked = dialogue.state.copy()
     assert dialogue.say("no, in the bedroom").kind == "confirm"
