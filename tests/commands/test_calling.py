@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 import pytest
 from house_commands import HOUSE, Room
 
-from unspool.commands import CommandSet, Outcome, call, command, command_of
+from unspool.commands import CommandSet, Outcome, call, calling, command, command_of
+from unspool.commands.calling import running_calls
 from unspool.errors import CommandError
 
 NOW = datetime(2026, 11, 30, 18, 0)
@@ -60,10 +61,16 @@ def test_a_function_that_never_returns_is_given_up():
     def wait() -> None:
         gate.wait()
 
+    others = set(threading.enumerate())
     outcome = call(command_of(wait), {})
     assert outcome.text is None
     assert outcome.error == "wait did not return within its limit of 0.05 seconds; it may still be running"
+    (waiting,) = set(threading.enumerate()) - others
+    assert waiting in calling._running
+    assert running_calls() >= 1
     gate.set()
+    waiting.join(10)
+    assert waiting not in calling._running
 
 
 def test_an_exception_is_a_sentence_and_its_traceback_in_the_log(caplog):

@@ -6,6 +6,7 @@ import pytest
 from live import serving
 from small_models import CASES, train
 
+from house_assistant import train_house
 from unspool.server.models import describe_folders
 
 
@@ -30,3 +31,11 @@ def live(served):
 def tasks(live):
     """The loaded tasks by name."""
     return {name: one.task for name, one in live.state.models.by_name.items()}
+
+
+@pytest.fixture(scope="session")
+def house(tmp_path_factory):
+    """An assistant with commands and its parser, not loaded."""
+    folder = tmp_path_factory.mktemp("house") / "house"
+    train_house(folder)
+    return describe_folders([str(folder)], parts=True)

@@ -161,7 +161,7 @@ def serving(served: list[Served], *, studio: bool = False, **settings: Any) -> I
 
     Models that are loaded already are not loaded again.
     """
-    own = [Served(one.name, one.folder, one.entry, one.cell) for one in served]
+    own = [Served(one.name, one.folder, one.entry, one.cell, one.part_of) for one in served]
     state, listener, address = prepare(own, ServerSettings(**{"port": 0, **settings}))
     port = listener.getsockname()[1]
     started = threading.Event()

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from studio_server import LABELS, TEXTS, running_studio, small_models
 from torch import Tensor
 
+from house_assistant import write_house
 from unspool import Cell, Classifier
 from unspool.cells import ElmanState
 from unspool.server.settings import ServerSettings
@@ -44,17 +45,25 @@ class Studio(NamedTuple):
     tasks: dict[str, Any]
     corrections: Any
     run: Any
+    calls: Any
+    """File with a line for each call of a command's function."""
 
 
 @pytest.fixture(scope="session")
 def studio(tmp_path_factory) -> Iterator[Studio]:
     folder = tmp_path_factory.mktemp("studio")
     tasks = small_models(folder, LeakyCell)
-    settings = ServerSettings(port=0, corrections=str(folder / "corrections.jsonl"), pruned=str(folder / "pruned"))
+    (folder / "functions").mkdir()
+    files = {"corrections": "corrections.jsonl", "pruned": "pruned"}
+    settings = ServerSettings(
+        port=0,
+        commands=str(write_house(folder / "functions")),
+        **{key: str(folder / file) for key, file in files.items()},
+    )
     run = folder / "run"
     Classifier(cell="elman", hidden=5, epochs=3, threads=1, ngrams=False, plan=False).fit(TEXTS, LABELS, out=run)
     with running_studio(tasks, folder, settings, run) as address:
-        yield Studio(address, tasks, folder / "corrections.jsonl", run)
+        yield Studio(address, tasks, folder / "corrections.jsonl", run, folder / "functions" / "house.log")
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from unspool import Assistant, Cell, Classifier, LanguageModel, Reader
+from house_assistant import train_house
+from unspool import Assistant, Cell, Classifier, LanguageModel, Reader, load
 from unspool.server.models import Served
 from unspool.server.serving import build, prepare, run
 from unspool.server.settings import ServerSettings
@@ -44,13 +45,18 @@ def small_models(folder: Path, cell: type[Cell[Any]]) -> dict[str, Any]:
     }
     for name, task in tasks.items():
         task.save(folder / name)
-    return tasks
+    train_house(folder / "house")
+    house = load(folder / "house")
+    return {**tasks, "house": house, "house-commands": house.parser}
 
 
 @contextmanager
 def running_studio(tasks: dict[str, Any], folder: Path, settings: ServerSettings, runs: Path) -> Iterator[str]:
     """Serve loaded models and a run with the studio's pages; yields the address."""
     served = [Served(name, folder / name, TASKS[task.name], task=task) for name, task in tasks.items()]
+    for one in served:
+        if one.name == "house-commands":
+            one.folder, one.part_of = folder / "house" / "commands", "house"
     state, listener, address = prepare(served, settings, [runs])
     listening = threading.Event()
     server = build(state, listener, studio=True, on_start=listening.set, load=lambda: None)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from unspool import Cell
+from unspool.data import Utterance
 from unspool.errors import UsageError
 from unspool.inspection import backpropagation
-from unspool.tasks import Algorithm, Classifier, LanguageModel, Tagger, Translator
+from unspool.tasks import Algorithm, Classifier, CommandParser, LanguageModel, Tagger, Translator
 from unspool.tasks.algorithm.data import Exercises
 from unspool.tasks.translate.translator import PairExamples
 
@@ -91,6 +92,21 @@ def test_a_classifier_s_loss_is_that_of_its_label(classifier):
     assert gradients.values[0] == pytest.approx(-float(logits[index].detach()), rel=1e-4)
     predicted = classifier.predict("not a bore to see").labels[0]
     assert classifier.gradients("not a bore to see", jacobians=False).losses == (predicted,)
+
+
+def test_a_command_parser_s_loss_is_that_of_its_intent():
+    data = [{"text": text, "intent": label} for text, label in zip(SENTENCES, LABELS, strict=True)]
+    parser = fitted(CommandParser, data, cell="gru", layers=2, embedding=5, ngrams=False)
+    gradients = check(parser, "not a bore to see", "good")
+    examples = parser.fitted.encode([Utterance("text", "not a bore to see", ())]).batch(np.array([0]))
+    logits = parser.model(examples.tokens.tokens).logits[0].log_softmax(-1)
+    value = parser._text_losses("not a bore to see", "good")
+    assert gradients.losses == ("good",)
+    loss = value.losses(value.inputs, torch.zeros(1, dtype=torch.int64))
+    torch.testing.assert_close(loss[0], -logits[parser.fitted.intents.id("good")])
+    assert parser.gradients("a bore").losses == (next(iter(parser.parse("a bore").probabilities)),)
+    with pytest.raises(UsageError, match="there is no intent 'bat' \\(did you mean 'bad'"):
+        parser.gradients("a bore", target="bat")
 
 
 def test_a_language_model_s_losses_are_the_surprise_of_each_unit(writer):

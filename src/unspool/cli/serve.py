@@ -18,6 +18,7 @@ __all__ = ["serve"]
     params=server_options(),
     epilog=example(
         "unspool serve my-model",
+        "unspool serve my-assistant --commands commands.py",
         "curl -H 'Content-Type: application/json' -d '{\"input\": \"not bad\"}' http://127.0.0.1:8321/api/predict",
     ),
 )
@@ -27,6 +28,7 @@ def serve(models: tuple[str, ...], cell: str | None, device: str, **flags: Any) 
     """Serve MODELS over HTTP, on this machine only unless --host says otherwise.
 
     The API predicts, traces, continues texts and keeps sessions (/api/...), and speaks the chat and completion protocol
-    of local servers (/v1/...). /openapi.json describes it. Ctrl-C ends it, after open requests.
+    of local servers (/v1/...). /openapi.json describes it. Chats with a model of commands call functions only with
+    --commands FILE.py, whose code runs. Ctrl-C ends it, after open requests.
     """
     run_server(models, cell, device, server_settings(flags), studio=False, browser=False)

@@ -65,6 +65,7 @@ def run_server(
         fragment: State of the page that the browser opens, as in its address.
 
     Raises:
+        CommandError: If the file of commands fails, or fits no model.
         MissingExtraError: If starlette or uvicorn is not installed.
         UnspoolError: If a model can't be loaded, or the address can't be used.
     """
@@ -77,7 +78,7 @@ def run_server(
             raise
         raise MissingExtraError("a server", error.name, "server") from None
     models, runs = folders_of_studio(folders) if studio else (list(folders), [])
-    state, listener, address = prepare(describe_folders(models, cell), settings, runs)
+    state, listener, address = prepare(describe_folders(models, cell, parts=studio), settings, runs)
     if fragment:
         address += f"{'&' if '#' in address else '#'}{fragment}"
 

@@ -31,7 +31,8 @@ def studio(
     """Open MODELS, runs, or folders of them in the browser: gates, states, edits and gradients of any text, live.
 
     A training that is in progress shows its curves. The pages come from this machine alone and load nothing from
-    elsewhere. Ctrl-C ends the studio.
+    elsewhere. The chat calls functions of commands only with --commands FILE.py, whose code runs. Ctrl-C ends the
+    studio.
     """
     settings = server_settings(flags)
     if demo == bool(models):

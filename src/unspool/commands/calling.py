@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 from unspool.commands.definition import Command
 from unspool.errors import CommandError, SlotError
 
-__all__ = ["Outcome", "call"]
+__all__ = ["Outcome", "call", "running_calls"]
 
 _log = logging.getLogger(__name__)
+_running: set[threading.Thread] = set()
 
 
 class Outcome(NamedTuple):
@@ -65,6 +66,11 @@ def call(command: Command, values: Mapping[str, Any], now: datetime | None = Non
     return _run(command, arguments)
 
 
+def running_calls() -> int:
+    """Return the number of functions that are running, those beyond their time limit included."""
+    return len(_running)
+
+
 def _run(command: Command, arguments: dict[str, Any]) -> Outcome:
     results: list[tuple[str | None, BaseException | None]] = []
 
@@ -73,8 +79,11 @@ def _run(command: Command, arguments: dict[str, Any]) -> Outcome:
             results.append((_text_of(command, arguments), None))
         except BaseException as error:  # SystemExit ends a command, not the program
             results.append((None, error))
+        finally:
+            _running.discard(threading.current_thread())
 
     thread = threading.Thread(target=work, name=f"command {command.name}", daemon=True)
+    _running.add(thread)
     begin = time.monotonic()
     thread.start()
     thread.join(command.limit)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from unspool.server.faults import ApiError, json_response
+from unspool.server.models import Served
 from unspool.server.schemas import (
     AdvanceRequest,
     ForkRequest,
@@ -70,12 +71,20 @@ def info(state: ServerState) -> dict[str, Any]:
     limits = msgspec.to_builtins(state.settings)
     limits.pop("token")
     return {
-        "models": [one.record() for one in state.models.by_name.values()],
+        "models": [_model(state, one) for one in state.models.by_name.values()],
         "runs": state.runs.count > 0,
         "loading": not state.models.loaded and state.thread.failure is None,
         "failure": state.failure_sentence(),
         "limits": limits,
     }
+
+
+def _model(state: ServerState, served: Served) -> dict[str, Any]:
+    """Return what the API tells about a model; `acts`: whether chats run its functions; `parser`: a model beside it."""
+    models, record = state.models.by_name.values(), served.record()
+    acts = served.commands is not None and state.dialogues.acts(served)
+    parser = next((one.name for one in models if one.part_of == served.name), None)
+    return {**record, "acts": acts, "parser": parser if served.answers else served.name}
 
 
 async def predict(request: Request) -> Response:
@@ -86,7 +95,7 @@ async def predict(request: Request) -> Response:
         raise ApiError(400, "expected either input, for one, or inputs, for many", "input")
     inputs = body.inputs if isinstance(body.inputs, list) else [body.input]
     state.check_inputs(inputs)
-    if body.threshold is not None and not served.chats:
+    if body.threshold is not None and not served.answers:
         raise ApiError(400, f"threshold: {served.name} is a model of the task {served.entry.name!r}", "threshold")
 
     def run(values: list[Any]) -> Sequence[Any]:

@@ -68,7 +68,8 @@ async def _info(request: Request) -> Response:
 async def _metrics(request: Request) -> Response:
     """Return counts in the text format of Prometheus."""
     state = api.state_of(request)
-    gauges = {"queue": state.thread.queue, "texts_in_progress": state.thread.rows, "sessions": len(state.sessions)}
+    gauges = {"queue": state.thread.queue, "texts_in_progress": state.thread.rows}
+    gauges |= {"sessions": len(state.sessions), "dialogue_states": len(state.dialogues)}
     return PlainTextResponse(state.metrics.text(gauges), media_type="text/plain; version=0.0.4")
 
 
@@ -192,3 +193,4 @@ async def _sweep(state: ServerState) -> None:
     while True:
         await asyncio.sleep(_SWEEP)
         state.sessions.expire()
+        state.dialogues.expire()

@@ -1,7 +1,7 @@
 """The chat and completion protocol that local servers share, so that existing clients work as they are.
 
 Fields that have no meaning here are refused by name instead of being ignored, unless they hold the value that changes
-nothing. A language model answers completions and chats; an assistant answers chats.
+nothing. A language model answers completions and chats; an assistant or a command parser answers chats.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
 from unspool.server.api import read_body, state_of
+from unspool.server.dialogues import Conversation
 from unspool.server.faults import ApiError, json_response
 from unspool.server.models import Served
 from unspool.server.schemas import ChatMessage, ChatRequest, CompletionRequest
@@ -99,7 +101,7 @@ async def chat_completions(request: Request) -> Response:
         return _envelope(name, "chat.completion.chunk", served, choice)
 
     if served.chats:
-        reply = await _ask(request, state, served, body.messages, texts)
+        reply = await _ask(request, state, served, body, texts)
         usage = _usage(*(len(text.split()) for text in (texts[-1], reply["answer"])))
         if body.stream:
             return events(
@@ -186,12 +188,18 @@ async def _one_answer(chunk: Any, reply: dict[str, Any], usage: dict[str, int] |
 
 
 async def _ask(
-    request: Request, state: ServerState, served: Served, messages: Sequence[ChatMessage], texts: Sequence[str]
+    request: Request, state: ServerState, served: Served, body: ChatRequest, texts: Sequence[str]
 ) -> dict[str, Any]:
-    """Answer the last message with an assistant."""
+    """Answer the last message with an assistant, in a dialogue if it has commands."""
+    messages = body.messages
     if messages[-1].role != "user":
         raise ApiError(400, f"the last message is of the role {messages[-1].role!r}; expected user", "messages")
     state.check_inputs(texts)
+    state.thread.check_open()
+    if served.commands is not None:
+        before = [(one.role, text.strip()) for one, text in zip(messages[:-1], texts, strict=False)]
+        name = msgspec.json.encode([body.dialogue, body.user]).decode()
+        return await state.dialogues.say(request, served, Conversation(served.name, name, tuple(before)), texts[-1])
 
     def run(questions: list[str]) -> list[dict[str, Any]]:
         return [served.task.ask(question).record() for question in questions]
@@ -207,7 +215,7 @@ def _chat_model(state: ServerState, name: str | None) -> Served:
         return state.models.get(None, verb="generate")
     served = state.models.get(name, verb="" if name else "chat")
     if not (served.chats or served.writes):
-        raise ApiError(400, f"{served.name} is a model of the task {served.entry.name!r}, which can't chat", "model")
+        raise ApiError(400, served.refusal("chat"), "model")
     return served
 
 

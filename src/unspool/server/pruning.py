@@ -39,5 +39,6 @@ async def prune(request: Request) -> Response:
         return [task]
 
     (task,) = await state.thread.call(object(), [None], run)
-    state.models.add(replace(served, name=body.name, folder=folder, task=task, batch=None, start=None, layout=None))
+    new = replace(served, name=body.name, folder=folder, task=task, part_of=None)
+    state.models.add(replace(new, batch=None, start=None, layout=None))
     return json_response({"model": body.name, "folder": str(folder), **task.record.pruned})

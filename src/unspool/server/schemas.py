@@ -251,10 +251,16 @@ class SessionState(Struct):
 
 
 class CorrectRequest(_Request, kw_only=True):
-    """Correct an assistant: the right answer to a question."""
+    """Correct a reply: the right answer to a question, or the right call of a command."""
 
     question: Annotated[str, Meta(min_length=1, max_length=10_000)]
-    answer: Annotated[str, Meta(min_length=1, max_length=10_000)]
+    """The message."""
+    answer: Annotated[str, Meta(min_length=1, max_length=10_000)] | UnsetType = UNSET
+    """The right answer of an assistant."""
+    call: str | UnsetType | None = UNSET
+    """Name of the command that the message means; null if it means none."""
+    arguments: dict[str, Any] = {}
+    """Arguments of the command, as texts or JSON."""
 
 
 class ChatMessage(Struct, kw_only=True):
@@ -296,6 +302,9 @@ class ChatRequest(_Completion, kw_only=True):
     """Answer the last message of a chat, in the protocol of `/v1/chat/completions`."""
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1, max_length=10_000)]
+    dialogue: Annotated[str, Meta(max_length=100)] | None = None
+    """Identifier of the conversation, for models with commands: a random text that the client chooses. It keeps apart
+    two conversations with equal messages."""
     max_completion_tokens: Count | None = None
     tools: list[Any] | None = None
     tool_choice: Any = None

@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from unspool.commands import CommandSet
 from unspool.errors import MachineError
 from unspool.server.app import application
 from unspool.server.connections import Connection
@@ -58,7 +59,7 @@ class _Server(uvicorn.Server):
 def prepare(
     served: list[Served], settings: ServerSettings, runs: Sequence[Path] = ()
 ) -> tuple[ServerState, socket.socket, str]:
-    """Open the socket of a server.
+    """Open the socket of a server, and execute the file of commands that `settings` names.
 
     Args:
         served: The models.
@@ -69,8 +70,10 @@ def prepare(
         The shared state, the open socket, and the address for a browser, with the token in its fragment.
 
     Raises:
+        CommandError: If the file of commands fails.
         MachineError: If the address can't be used.
     """
+    functions = CommandSet.load(settings.commands) if settings.commands else None
     if settings.is_open and not settings.token:
         settings = settings.replace(token=secrets.token_urlsafe(24))
     listener = _listen(settings.host.strip("[]"), settings.port)
@@ -78,7 +81,8 @@ def prepare(
     host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(settings.host, settings.host)
     host = f"[{host}]" if ":" in host and not host.startswith("[") else host
     fragment = f"#token={settings.token}" if settings.token else ""
-    return ServerState(Models(served), settings, runs), listener, f"http://{host}:{port}/{fragment}"
+    state = ServerState(Models(served), settings, runs, functions)
+    return state, listener, f"http://{host}:{port}/{fragment}"
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -96,20 +100,31 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def load_models(models: Models, device: str) -> None:
-    """Load all models onto a device."""
+def load_models(state: ServerState, device: str) -> None:
+    """Load all models onto a device, and bind the functions of commands to them.
+
+    Raises:
+        CommandError: If the file of commands fits no model.
+        UnspoolError: If a model can't be loaded.
+    """
     gc.disable()  # each collection would traverse all objects of torch
     try:
         from unspool.tasks import load
         from unspool.training.devices import choose_device
 
-        place = choose_device(device)
-        for served in models.by_name.values():
-            task = load(served.folder, cell=served.cell)
-            task.model.to(place)
-            task.model.eval()
-            task.fitted.refuse_files()
+        place, models = choose_device(device), state.models.by_name
+        for served in models.values():  # an assistant stands before its parser
+            if served.part_of is None:
+                task = load(served.folder, cell=served.cell)
+            else:
+                task = models[served.part_of].task.parser
+            for each in (task, getattr(task, "parser", None)):
+                if each is not None:
+                    each.model.to(place)
+                    each.model.eval()
+                    each.fitted.refuse_files()
             served.task = task
+        state.dialogues.check(state.models)
     finally:
         gc.freeze()  # nor does any later collection
         gc.enable()
@@ -136,7 +151,7 @@ def build(
     """
     port = listener.getsockname()[1]
     config = uvicorn.Config(
-        application(state, port, load=load or (lambda: load_models(state.models, device)), studio=studio),
+        application(state, port, load=load or (lambda: load_models(state, device)), studio=studio),
         http=cast(Any, partial(Connection, settings=state.settings)),
         ws="none",
         loop="asyncio",

@@ -24,8 +24,12 @@ class ServerSettings(Settings):
     """Secret that API requests must send as `Authorization: Bearer`; a random one where a token is required."""
     names: str = ""
     """Further host names, with commas between, under which clients may call this server, as behind a proxy."""
+    commands: str = ""
+    """Python file of the functions of commands; the server executes its code at the start, and chats call its
+    functions. Calls are named, not run, if empty."""
     corrections: str = ""
-    """File to which corrected answers of an assistant are appended as JSON lines, to train on; none if empty."""
+    """File to which corrected answers of an assistant are appended as JSON lines, to train on; none if empty. Corrected
+    commands go to a file beside it, as NAME-calls.jsonl."""
     pruned: str = ""
     """Folder into which the studio may write pruned models, each under a name of its own; none if empty."""
     max_body: PositiveInt = 8_000_000

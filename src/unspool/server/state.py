@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from unspool.commands import CommandSet
 from unspool.errors import UnspoolError, for_command_line
+from unspool.server.dialogues import Dialogues
 from unspool.server.faults import ApiError
 from unspool.server.metrics import Metrics
 from unspool.server.model_thread import ModelThread
@@ -26,14 +28,22 @@ class ServerState:
         models: The models.
         settings: Address, access and limits.
         runs: Folders of training runs to watch.
+        functions: Commands whose functions chats call; None: calls are named, never run.
     """
 
-    def __init__(self, models: Models, settings: ServerSettings, runs: Sequence[Path] = ()) -> None:
+    def __init__(
+        self,
+        models: Models,
+        settings: ServerSettings,
+        runs: Sequence[Path] = (),
+        functions: CommandSet | None = None,
+    ) -> None:
         self.models, self.settings = models, settings
         self.runs = RunList(list(runs))
         self.metrics = Metrics()
         self.thread = ModelThread(models, settings, self.metrics)
         self.sessions = Sessions(settings)
+        self.dialogues = Dialogues(settings, self.thread, functions)
         self.started = time.time()
         self.draining = False
         """Whether the server is shutting down."""

@@ -273,7 +273,7 @@ class Inspectable(Trainable[E, F]):
         """Return the losses of one input as a function of its embedded tokens."""
         raise UsageError(
             f"{type(self).__name__} has no loss for each step of one text; gradients through time take a classifier, "
-            f"a tagger, a language model, a translator or an algorithm"
+            f"a tagger, a command parser, a language model, a translator or an algorithm"
         )
 
     def _no_target(self, target: Any, why: str) -> None:

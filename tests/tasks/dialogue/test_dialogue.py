@@ -15,7 +15,7 @@ from unspool.data import SlotSpan
 from unspool.errors import CommandError, DataError, UsageError
 from unspool.tasks.command.parse import Parse, SlotValue
 from unspool.tasks.command.resolution import resolve
-from unspool.tasks.dialogue import Dialogue
+from unspool.tasks.dialogue import Dialogue, Due
 from unspool.tasks.dialogue.phrases import correction_of, in_words, is_cancel, is_other, is_yes, title_of
 from unspool.tasks.dialogue.testing import holds_calls, read_cases, run_cases, scores_of
 
@@ -160,6 +160,24 @@ def test_a_function_that_fails_or_never_returns_is_a_sentence(dialogue):
         ("failed", "break_it failed: ZeroDivisionError: too much"),
         ("failed", "wait did not return within its limit of 0.05 seconds; it may still be running"),
     ]
+
+
+def test_a_decision_calls_nothing_and_a_copied_state_goes_its_own_way(dialogue):
+    due = dialogue.decide("wake me in an hour")
+    assert isinstance(due, Due)
+    assert (due.command.name, due.arguments, CALLS) == ("set_timer", {"length": timedelta(hours=1)}, [])
+    turn = dialogue.carry_out(due)
+    assert (turn.kind, turn.reply, turn.detail) == ("did", "timer for 1:00:00", due.detail)
+    assert dialogue.parse is not None
+    assert [("set_timer", {"length": timedelta(hours=1)})] == CALLS
+    assert dialogue.decide("turn on the light").kind == "confirm"
+    asked = dialogue.state.copy()
+    assert dialogue.say("no, in the bedroom").kind == "confirm"
+    assert dialogue.say("perhaps").kind == "confirm"
+    assert asked.pending.arguments == {"device": "light", "state": "on"}
+    dialogue.state = asked
+    assert isinstance(dialogue.decide("yes"), Due)
+    assert dialogue.state.last[0].name == "switch"
 
 
 def test_an_unknown_sentence_names_the_nearest_two(dialogue):

@@ -52,9 +52,10 @@ export function pixels(kind) {
   });
 }
 
-/** The colour of text that can be read on a ground. */
-export function ink([r, g, b]) {
-  return 0.299 * r + 0.587 * g + 0.114 * b > 140 ? "#14171a" : "#fff";
+/** The colour of text that can be read on a ground: black or white, a contrast of 4.58 at least (WCAG 2). */
+export function ink(ground) {
+  const [r, g, b] = ground.map((value) => (value <= 10 ? value / 3294.6 : ((value / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000" : "#fff";
 }
 
 /** Paint a node's ground by a share of a scale. */

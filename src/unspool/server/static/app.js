@@ -90,7 +90,7 @@ function toggleTheme() {
 
 function help() {
   const rows = KEYS.map(([key, meaning]) => make("tr", {}, make("td", {}, make("kbd", {}, key)), make("td", {}, meaning)));
-  $("keys").replaceChildren(make("h2", {}, "Keys"), make("table", {}, rows), make("p", {class: "soft"}, "The address holds the whole view: copy it to show somebody else the same picture. Nothing here leaves this machine."),
+  $("keys").replaceChildren(make("h2", {}, "Keys"), make("table", {}, rows), make("p", {class: "soft"}, "The address holds the whole view: copy it to show somebody else the same picture. The studio sends nothing to other machines."),
     make("form", {method: "dialog"}, make("button", {}, "close")));
   $("keys").showModal();
 }

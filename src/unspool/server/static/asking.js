@@ -2,7 +2,7 @@
 "use strict";
 import {make} from "./inspection/dom.js";
 
-const EXAMPLES = {classify: "not a dull moment", tag: "The cat sat on the mat .", write: "It was a ", translate: "a dog runs", answer: "how do i begin", read: "Mary went to the garden. Where is Mary?"};
+const EXAMPLES = {classify: "not a dull moment", tag: "The cat sat on the mat .", write: "It was a ", translate: "a dog runs", answer: "how do i begin", command: "set a timer for ten minutes", read: "Mary went to the garden. Where is Mary?"};
 
 /**
  * A text field with a button; Enter runs, Shift+Enter makes a new line.
@@ -12,7 +12,7 @@ const EXAMPLES = {classify: "not a dull moment", tag: "The cat sat on the mat ."
  * @param buttons Further buttons.
  */
 export function asking(app, run, buttons = [], label = "Run") {
-  const field = make("textarea", {"aria-label": "text", placeholder: `${EXAMPLES[app.model.task] ?? "a text"}  (press / to type, Enter to run)`, rows: 1, spellcheck: "false"});
+  const field = make("textarea", {"aria-label": "text", placeholder: `${app.model.commands?.[0]?.title ?? EXAMPLES[app.model.task] ?? "a text"}  (press / to type, Enter to run)`, rows: 1, spellcheck: "false"});
   const submit = () => { if (field.value.trim() || app.model.writes) run(field.value); };
   field.addEventListener("keydown", (event) => { if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); submit(); } });
   const node = make("div", {class: "ask"}, field, make("button", {type: "button", class: "primary", onclick: submit}, label), buttons);

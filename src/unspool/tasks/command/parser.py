@@ -23,6 +23,7 @@ from unspool.models import IntentSlotModel
 from unspool.settings import Settings, nearest
 from unspool.tasks.command.data import CommandsInMemory, UtteranceExamples, commands_of, open_data
 from unspool.tasks.command.fitted import EncodedUtterances, FittedCommands
+from unspool.tasks.command.intent_losses import intent_losses
 from unspool.tasks.command.parse import Parse, SlotValue
 from unspool.tasks.command.plan import RULES
 from unspool.tasks.command.refusal import Refusal, scope_scores
@@ -35,6 +36,7 @@ from unspool.tasks.parts.calibration import FEWEST, UNCALIBRATED, Calibration, f
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.spans import bioes_constraints
+from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
@@ -425,6 +427,18 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         row = np.array([[shares[name] for name in names]])
         with np.errstate(divide="ignore"):
             return Outcomes(row, np.log(row), names.__getitem__, independent=self.fitted.several)
+
+    def _text_losses(self, text: Any, target: Any) -> TextLosses:
+        """Return the loss of the intent, or of the intents, by the network alone."""
+        self._one_text(text, "gradients")
+        if target is None:
+            probabilities = self._parsed([text])[0].probabilities
+            names = list(self._intents_of(np.array([probabilities[name] for name in self.fitted.intents])))
+        else:
+            names = [target] if isinstance(target, str) else list(target)
+        if not self.fitted.several and len(names) != 1:
+            raise UsageError(f"target = {target!r}: expected one intent")
+        return intent_losses(self.model, self.fitted, text, names)
 
 
 def _mixture(fitted: FittedCommands) -> Calibration:

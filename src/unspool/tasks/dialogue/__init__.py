@@ -1,6 +1,6 @@
 """Dialogue with an assistant that answers questions and carries out commands."""
 
-from unspool.tasks.dialogue.dialogue import Dialogue
-from unspool.tasks.dialogue.turn import DialogueState, Pending, Turn
+from unspool.tasks.dialogue.dialogue import Dialogue, commands_of
+from unspool.tasks.dialogue.turn import DialogueState, Due, Pending, Turn
 
-__all__ = ["Dialogue", "DialogueState", "Pending", "Turn"]
+__all__ = ["Dialogue", "DialogueState", "Due", "Pending", "Turn", "commands_of"]

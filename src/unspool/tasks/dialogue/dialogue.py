@@ -19,7 +19,7 @@ from unspool.tasks.dialogue.phrases import (
     is_yes,
     title_of,
 )
-from unspool.tasks.dialogue.turn import DialogueState, Kind, Pending, Turn, Understanding, to_json
+from unspool.tasks.dialogue.turn import DialogueState, Due, Kind, Pending, Turn, Understanding, to_json
 
 if TYPE_CHECKING:
     from unspool.tasks.answer.assistant import Assistant
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from unspool.tasks.command.parse import Parse
     from unspool.tasks.command.parser import CommandParser
 
-__all__ = ["Dialogue"]
+__all__ = ["Dialogue", "commands_of"]
 
 _SURE = 0.9  # familiarity of a new command that interrupts a question for a value
 _STATES = ({"on", "off"}, {"yes", "no"})  # choices that "the other one" does not mean
@@ -50,6 +50,7 @@ class Dialogue:
     Attributes:
         state: What is under way, and the last call.
         reply: The assistant's answer to the last sentence that it was asked, whether it was said or not.
+        parse: What the parser recognized in the last sentence that it read.
 
     Raises:
         CommandError: If the commands do not fit those that the model learned.
@@ -68,6 +69,7 @@ class Dialogue:
         self.threshold, self._clock = threshold, clock
         self.state = DialogueState()
         self.reply: Reply | None = None
+        self.parse: Parse | None = None
         learned = None if self.parser is None else self.parser.commands
         if commands is not None:
             if learned is None:
@@ -84,18 +86,33 @@ class Dialogue:
         Raises:
             DataError: If the sentence contains no word.
         """
+        step = self.decide(text)
+        return self.carry_out(step) if isinstance(step, Due) else step
+
+    def decide(self, text: str) -> Turn | Due:
+        """Reply to a sentence, except for calling a function; `carry_out` does that, in any thread.
+
+        Raises:
+            DataError: If the sentence contains no word.
+        """
         pending = self.state.pending
         if pending is not None:
-            turn = self._go_on(text, pending)
-            if turn is not None:
-                return turn
-        elif self.state.last is not None and (turn := self._after(text, *self.state.last)) is not None:
-            return turn
+            step = self._go_on(text, pending)
+            if step is not None:
+                return step
+        elif self.state.last is not None and (step := self._after(text, *self.state.last)) is not None:
+            return step
         return self._fresh(text)
+
+    def carry_out(self, due: Due) -> Turn:
+        """Call the function of a command, for at most its time limit. The state of the dialogue stays as it is."""
+        outcome = call(due.command, due.arguments, self._clock())
+        kind: Kind = "did" if outcome.error is None else "failed"
+        return self._turn(due.text, outcome.text or outcome.error or "", kind, due.command, due.arguments, due.detail)
 
     # ---- a new sentence ----------------------------------------------------------------------------------------
 
-    def _fresh(self, text: str) -> Turn:
+    def _fresh(self, text: str) -> Turn | Due:
         self.state.pending = None
         parse, reply = self._understand(text)
         if parse is not None and parse.command is not None and not _prefers(reply, parse):
@@ -108,7 +125,7 @@ class Dialogue:
         parse = None if self.parser is None else self.parser.parse(text, now=self._clock())
         reply = None if self.assistant is None else self.assistant.ask(text, threshold=self.threshold)
         self.state.nearest = () if parse is None else parse.nearest
-        self.reply = reply
+        self.reply, self.parse = reply, parse
         return parse, reply
 
     def understand(self, text: str, now: datetime | None = None) -> Understanding:
@@ -148,7 +165,7 @@ class Dialogue:
 
     # ---- under way ---------------------------------------------------------------------------------------------
 
-    def _begin(self, text: str, command: Command, arguments: Mapping[str, Any], detail: str = "") -> Turn:
+    def _begin(self, text: str, command: Command, arguments: Mapping[str, Any], detail: str = "") -> Turn | Due:
         """Ask for what is missing, then for confirmation, then call."""
         arguments = dict(arguments)
         if unfilled := command.unfilled(arguments):
@@ -162,17 +179,15 @@ class Dialogue:
             )
         return self._call(text, command, arguments, detail)
 
-    def _call(self, text: str, command: Command, arguments: dict[str, Any], detail: str = "") -> Turn:
+    def _call(self, text: str, command: Command, arguments: dict[str, Any], detail: str = "") -> Turn | Due:
         self.state.pending = None
         self.state.last = command, arguments
         if command.function is None:
             words = f"I would {in_words(command, arguments)}; load the file of commands to carry it out."
             return self._turn(text, words, "would", command, arguments, detail)
-        outcome = call(command, arguments, self._clock())
-        kind: Kind = "did" if outcome.error is None else "failed"
-        return self._turn(text, outcome.text or outcome.error or "", kind, command, arguments, detail)
+        return Due(text, command, arguments, detail)
 
-    def _go_on(self, text: str, pending: Pending) -> Turn | None:
+    def _go_on(self, text: str, pending: Pending) -> Turn | Due | None:
         """Reply to a sentence while a command waits; None if the sentence begins something else."""
         command, arguments = pending.command, pending.arguments
         if is_cancel(text):
@@ -194,7 +209,7 @@ class Dialogue:
         phrase = in_words(command, arguments)
         return self._turn(text, f"Please say yes or no: {phrase}?", "confirm", command, arguments)
 
-    def _answered(self, text: str, pending: Pending, slot: Slot) -> Turn | None:
+    def _answered(self, text: str, pending: Pending, slot: Slot) -> Turn | Due | None:
         """Take a sentence as the value that was asked for."""
         command, now = pending.command, self._clock()
         problem = ""
@@ -224,7 +239,7 @@ class Dialogue:
 
     # ---- after a call ------------------------------------------------------------------------------------------
 
-    def _after(self, text: str, command: Command, arguments: dict[str, Any]) -> Turn | None:
+    def _after(self, text: str, command: Command, arguments: dict[str, Any]) -> Turn | Due | None:
         """Reply to a sentence about the last call; None if the sentence is about something else."""
         if is_again(text):
             return self._begin(text, command, arguments)
@@ -253,7 +268,7 @@ class Dialogue:
             return None
         return {**arguments, **changed}
 
-    def _other(self, text: str, command: Command, arguments: Mapping[str, Any]) -> Turn:
+    def _other(self, text: str, command: Command, arguments: Mapping[str, Any]) -> Turn | Due:
         """Take the other value of the choice that was given, or ask which one."""
         choices = [
             slot
@@ -285,6 +300,12 @@ def _parts_of(model: Any) -> tuple[Assistant | None, CommandParser | None]:
             raise UsageError("this parser learned from labelled data; a dialogue needs a parser of a file of commands")
         return None, model
     return model, getattr(model, "parser", None)
+
+
+def commands_of(model: Any) -> CommandSet | None:
+    """Return the commands of a trained assistant or command parser; None if it has none."""
+    parser = model if model.name == "command" else getattr(model, "parser", None)
+    return None if parser is None else parser.commands
 
 
 def _prefers(reply: Reply | None, parse: Parse) -> bool:

@@ -15,7 +15,7 @@ from unspool.settings import nearest
 if TYPE_CHECKING:
     from unspool.tasks.dialogue.dialogue import Dialogue
 
-__all__ = ["Case", "CaseResult", "holds_calls", "read_cases", "run_cases", "scores_of"]
+__all__ = ["Case", "CaseResult", "check_case", "holds_calls", "read_cases", "run_cases", "scores_of"]
 
 
 class Case(NamedTuple):
@@ -80,6 +80,22 @@ def read_cases(path: str, commands: CommandSet) -> list[Case]:
     if not cases:
         raise DataError("there is nothing to read", name_of(path))
     return cases
+
+
+def check_case(value: Any, commands: CommandSet, where: str) -> None:
+    """Refuse an object that `read_cases` would refuse, or whose arguments are no values of their kinds.
+
+    Args:
+        value: The object.
+        commands: The commands of the model.
+        where: Place of the object, for messages.
+
+    Raises:
+        DataError: If the object does not fit.
+    """
+    case = _case(value, commands, where)
+    if case.call is not None:
+        _values(case, commands)
 
 
 def _case(value: Any, commands: CommandSet, where: str) -> Case:

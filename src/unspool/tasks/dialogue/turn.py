@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
 from unspool.commands import Command
 
-__all__ = ["DialogueState", "Kind", "Pending", "Turn", "Understanding", "to_json"]
+__all__ = ["DialogueState", "Due", "Kind", "Pending", "Turn", "Understanding", "to_json"]
 
 Kind = Literal["answer", "did", "failed", "would", "ask", "confirm", "cancel", "refuse"]
 """What a turn did: answered a question, carried out a command, failed to, named the call whose function is absent,
@@ -43,6 +43,19 @@ class Turn(NamedTuple):
         fields = self._asdict()
         fields["arguments"] = dict(fields.pop("json_arguments"))
         return fields
+
+
+class Due(NamedTuple):
+    """A call that a sentence led to, before its function runs."""
+
+    text: str
+    """The sentence."""
+    command: Command
+    """The command with its function."""
+    arguments: dict[str, Any]
+    """Typed arguments."""
+    detail: str = ""
+    """Familiarity of the command, in one line; empty for a reply such as `yes`."""
 
 
 class Understanding(NamedTuple):
@@ -79,6 +92,15 @@ class DialogueState:
     """The last call and its arguments."""
     nearest: tuple[str, ...] = field(default=())
     """The two most probable commands of the last sentence."""
+
+    def copy(self) -> DialogueState:
+        """Return a copy that changes apart from the original."""
+        pending, last = self.pending, self.last
+        return replace(
+            self,
+            pending=None if pending is None else replace(pending, arguments=dict(pending.arguments)),
+            last=None if last is None else (last[0], dict(last[1])),
+        )
 
     def lines(self) -> list[str]:
         """Describe the state for people, one fact a line."""

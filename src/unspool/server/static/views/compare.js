@@ -53,7 +53,7 @@ export const view = {
       result.replaceChildren(...nodes);
     }
 
-    const text = (prediction) => { const value = prediction.translation ?? prediction.label ?? prediction.tags ?? prediction.answer ?? ""; return Array.isArray(value) ? value.join(" ") : String(value); };
+    const text = (prediction) => { const value = prediction.translation ?? prediction.label ?? prediction.tags ?? prediction.answer ?? prediction.intent ?? ""; return Array.isArray(value) ? value.join(" ") : String(value); };
 
     async function disagree() {
       const chosen = file.files[0];

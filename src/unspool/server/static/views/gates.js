@@ -36,7 +36,7 @@ export const view = {
     /** Fetch how much each unit counts for the prediction, for the order of the map. */
     async function weigh(text) {
       const prediction = trace.trace.prediction, choice = Object.keys(prediction.probabilities ?? {}).sort((a, b) => prediction.probabilities[b] - prediction.probabilities[a])[0];
-      if (choice === undefined || !["classify", "write"].includes(app.model.task)) return;
+      if (choice === undefined || !["classify", "write", "command"].includes(app.model.task)) return;
       try { weights = (await app.api.postJson("api/weights", {model: app.model.name, choice})).weights; } catch { return; }
       if (traced === text && Object.keys(weights).length) draw();
     }

@@ -126,7 +126,7 @@ export const view = {
     }
 
     function outcome(prediction) {
-      const value = prediction.translation ?? prediction.label ?? prediction.labels ?? prediction.tags ?? prediction;
+      const value = prediction.translation ?? prediction.label ?? prediction.labels ?? prediction.tags ?? prediction.intent ?? prediction;
       return typeof value === "string" ? value : Array.isArray(value) ? value.join(" ") : JSON.stringify(value);
     }
 
