@@ -59,17 +59,9 @@ def train(place: Path, splits: dict[str, Rows], flags: list[str]) -> dict[str, f
         files[name] = place / f"{name}.jsonl"
         files[name].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     valid = ["--valid", str(files["valid"])] if "valid" in files else []
-    words = [
-        "train",
-        "command",
-        str(files["train"]),
-        *valid,
-        "--test",
-        str(files["test"]),
-        "--out",
-        str(place / "model"),
-    ]
-    command = [sys.executable, "-m", "unspool", *words, "--skip-bad", "--json", *flags]
+    words = ["train", "command", str(files["train"]), *valid, "--test", str(files["test"])]
+    words += ["--out", str(place / "model"), "--skip-bad", "--json"]
+    command = [sys.executable, str(_CLOCK), *words, *flags]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     scores: dict[str, float] = json.loads(done.stdout)["test"]
     return scores

@@ -104,7 +104,9 @@ TOPICS: dict[str, tuple[str, ...]] = {
     "names": _split(_NAMES),
     "places": _split(_PLACES),
     "media": _split(_MEDIA),
-    "statements": tuple(f"{subject} {_SAYING_LIST[index % len(_SAYING_LIST)]}" for index, subject in enumerate(_SUBJECT_LIST)),
+    "statements": tuple(
+        f"{subject} {_SAYING_LIST[index % len(_SAYING_LIST)]}" for index, subject in enumerate(_SUBJECT_LIST)
+    ),
 }
 """Phrases by topic; the topic `any` draws from all."""
 

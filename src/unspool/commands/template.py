@@ -14,7 +14,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
-from unspool.commands.grammar import Alternatives, Capture, Node, Optional, Sequence, any_of, phrase, sequence, spoken_words
+from unspool.commands.grammar import (
+    Alternatives,
+    Capture,
+    Node,
+    Optional,
+    Sequence,
+    any_of,
+    phrase,
+    sequence,
+    spoken_words,
+)
 from unspool.errors import CommandError
 
 __all__ = [

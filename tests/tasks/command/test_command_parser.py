@@ -201,3 +201,11 @@ def test_wrong_settings_and_values(parser, data):
     with pytest.raises(DataError, match="no intent of these data is one of the model's"):
         parser.evaluate([{"text": "go", "intent": "fly"}])
     assert any("never seen in training" in note for note in parser.score_notes([{"text": "go", "intent": "fly"}]))
+
+
+def test_intents_that_only_the_test_has_count_as_wrong(data):
+    test = [*grammar(20, 8), {"text": "fly to the moon", "intent": "fly"}]
+    options = {**SMALL, "plan": False}
+    model = CommandParser(epochs=2, **options).fit(data / "train.jsonl", test=test, valid=data / "valid.jsonl")
+    assert model.record.metrics["test"]["accuracy"] <= 20 / 21
+    assert 0 < model.record.baselines["majority intent"]["accuracy"] <= 20 / 21

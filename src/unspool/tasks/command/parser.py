@@ -292,8 +292,8 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         gold, right = (fitted.targets(each, none=-1) for each in ([u for u in train.utterances if u.intents], inside))
         scores = {}
         if not fitted.several:
-            majority = MajorityClass.learn(gold, len(fitted.intents)).evaluate(right)
-            scores["majority intent"] = {"accuracy": majority["accuracy"]}
+            majority = MajorityClass.learn(gold[gold >= 0], len(fitted.intents)).evaluate(right[right >= 0])
+            scores["majority intent"] = {"accuracy": majority["accuracy"] * float((right >= 0).mean())}
         if fitted.linear is not None:
             linear = fitted.linear_logits([each.text for each in inside])
             assert linear is not None

@@ -154,9 +154,7 @@ def _free_values(slot: Slot, text: str, now: datetime, found: Mapping[str, Argum
     ]
 
 
-def _quantities(
-    command: Command, text: str, found: Mapping[str, Argument], slots: set[str]
-) -> dict[str, Argument]:
+def _quantities(command: Command, text: str, found: Mapping[str, Argument], slots: set[str]) -> dict[str, Argument]:
     """Return the numbers that a unit gives or changes: `a mile`, `half a pound`, `two cups and a half`."""
     result: dict[str, Argument] = {}
     for name, unit_name in units_of(command):
