@@ -12,7 +12,7 @@ __all__ = ["Segment", "reword", "vary"]
 Segment = tuple[str, str | None]
 """A part of a sentence, and the slot that it is the value of."""
 
-_MADE_UP = 0.08  # share of sentences with a made-up verb
+_MADE_UP = 0.12  # share of sentences with a made-up verb
 _DROPPED = 0.05  # share of sentences without one of their stop words
 _DROPPABLE = frozenset(("the", "a", "an", "my", "our", "me", "please"))
 _REQUESTS = (
