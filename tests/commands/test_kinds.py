@@ -16,6 +16,7 @@ from unspool.commands.kinds.moments import DateKind, DatetimeKind, DurationKind,
 from unspool.commands.kinds.numbers import IntegerKind, NumberKind
 from unspool.commands.kinds.text import TextKind
 from unspool.commands.phrases import TOPICS, sample_phrase, topic_of
+from unspool.commands.records import kind_from_record
 from unspool.errors import CommandError, SlotError
 
 NOW = datetime(2026, 11, 30, 18, 0)
@@ -116,6 +117,24 @@ def test_singular_and_plural_stay_apart_where_both_are_choices():
     kind = ChoiceKind((Choice("one", ("lamp",), 1), Choice("all", ("lamps",), 2)))
     assert kind.parse("lamp", NOW) == 1
     assert kind.parse("lamps", NOW) == 2
+
+
+def test_a_symbol_means_a_choice_but_is_not_spoken():
+    kind = ChoiceKind((Choice("plus", ("+", "plus"), 1), Choice("minus", ("minus", "-"), 2)))
+    assert [kind.parse(text, NOW) for text in ("+", "-", "Plus")] == [1, 2, 1]
+    assert kind.find("6 + 9 - 3", NOW) == [(2, 3, 1), (6, 7, 2)]
+    assert kind.speak(1) == "plus"
+    assert kind.question("operation") == "Which operation: plus or minus?"
+    assert kind.spoken_forms == ("plus", "minus")
+    assert Grammar(kind.grammar()).sentences(9) == ["plus", "minus"]
+    assert kind_from_record(kind.record()).forms == kind.forms
+
+
+def test_hyphens_between_words_are_skipped():
+    kind = ChoiceKind((Choice("to-do", ("to-do",), 1), Choice("shopping", ("shopping",), 2)))
+    assert [kind.parse(text, NOW) for text in ("to do", "To-Do", "to‐do")] == [1, 1, 1]
+    assert kind.find("my to do list, my to-do list", NOW) == [(3, 8, 1), (18, 23, 1)]
+    assert kind.find("to - do", NOW) == []
 
 
 def test_one_word_for_two_choices_is_refused():

@@ -55,6 +55,21 @@ def test_sentences_without_a_known_intent_do_not_count_in_its_loss():
     torch.testing.assert_close(network.loss(one).total - network.loss(both).total, -row)
 
 
+@pytest.mark.parametrize("crf", [False, True])
+def test_sentences_without_known_tags_do_not_count_in_the_loss_of_the_tags(crf):
+    network = model(crf=LinearChainCRF(TAGS) if crf else None)
+    all_tagged = batch(torch.tensor([2, 0, 1]))
+    tags = all_tagged.tokens.targets.clone()
+    tags[:, 2] = IGNORED
+    two_tagged = Labelled(Labelled(all_tagged.tokens.tokens, tags), all_tagged.targets)
+    scores = network(all_tagged.tokens.tokens).tags[:, 2:]
+    if crf:
+        missing = network.crf.loss(scores, all_tagged.tokens.targets[:, 2:], LENGTHS[2:])
+    else:
+        missing = torch.nn.functional.cross_entropy(scores[:, 0], all_tagged.tokens.targets[:, 2], reduction="sum")
+    torch.testing.assert_close(network.loss(all_tagged).total - network.loss(two_tagged).total, missing)
+
+
 def test_several_intents_are_independent():
     network, targets = model(several=True, num_tags=0), torch.tensor([[1.0, 0, 1], [0, 0, 0], [0, 1, 0]])
     data = batch(targets)

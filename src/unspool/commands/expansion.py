@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from random import Random
 
+from unspool.commands.background import everyday_sentences
 from unspool.commands.definition import Command
 from unspool.commands.kinds.text import TextKind
 from unspool.commands.phrases import sample_phrase
@@ -18,7 +20,9 @@ __all__ = ["expand_commands", "marked_example"]
 
 _NOW = datetime(2026, 6, 3, 10, 0)  # examples hold values whatever the date
 _ENUMERATED = 2000  # most choices of a template that are gone through in turn, not drawn
+_TOLD_BEFORE = 0.05  # share of sentences after a statement: `my back hurts, set a timer`
 _PREPOSITIONS = ("for", "about", "of", "with", "during")
+_SUBJECTS = frozenset(("i", "i'm", "it's", "the", "he", "she", "we", "my", "mum", "dad", "someone", "nobody"))
 _TRIES = 30  # draws for one new sentence
 
 
@@ -97,8 +101,17 @@ def _variations(command: Command, random: Random) -> Iterator[Utterance]:
         for text, place in itertools.pairwise(row):
             if isinstance(text, Text) and isinstance(place, Place):
                 before[place.slot] = (text.text.split() or [""])[-1].lower()
-        segments = vary(reword(template.render(row, fill), random), random)
+        segments = reword(template.render(row, fill), random)
+        if random.random() < _TOLD_BEFORE:
+            segments = [(f"{random.choice(_statements())}, ", None), *segments]
+        segments = vary(segments, random)
         yield _utterance(segments, command, template.source)
+
+
+@cache
+def _statements() -> tuple[str, ...]:
+    """Return the everyday sentences that state something."""
+    return tuple(each for each in everyday_sentences() if each.split()[0] in _SUBJECTS and len(each.split()) < 9)
 
 
 def _rows(template: Template, random: Random) -> Iterator[tuple[Text | Place, ...]]:

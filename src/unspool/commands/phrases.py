@@ -81,6 +81,10 @@ _FILLING = {
 _ADJECTIVES = (
     "big, small, fresh, cheap, old, new, red, blue, green, organic, frozen, spare, two, three, some, a few, more"
 )
+_AMOUNTS = (
+    "a bag of, a box of, a jar of, a bottle of, two packs of, a tin of, three cans of, a kilo of, 500 g of, a pair of, "
+    "some more, one, 6"
+)
 _VERBS = (
     "check, buy, call about, fix, clean, bring, find, return, move, sort out, ask about, pick up, think about, send"
 )
@@ -119,6 +123,7 @@ _TOPIC_WORDS = {
     "places": "place places city town location address destination where station country street area",
     "media": "song songs music artist album playlist track station_name podcast film movie query media band radio book",
 }
+_AMOUNT_LIST = _split(_AMOUNTS)
 _ADJECTIVE_LIST, _VERB_LIST = _split(_ADJECTIVES), _split(_VERBS)
 _THING_LIST, _TIMELESS_LIST = _split(_THINGS), _split(_TIMELESS)
 
@@ -140,8 +145,10 @@ def sample_phrase(topic: str, random: Random) -> str:
         return _statement(random)
     phrase = random.choice(TOPICS[topic])
     combine = random.random()
-    if topic == "items" and combine < 0.35:
+    if topic == "items" and combine < 0.4:
         first = phrase.removeprefix("a ")
+        if combine < 0.1:
+            return f"{random.choice(_AMOUNT_LIST)} {first}"
         return random.choice((f"{random.choice(_ADJECTIVE_LIST)} {first}", f"{phrase} {random.choice(_TIMELESS_LIST)}"))
     if topic == "tasks" and combine < 0.6:
         thing = random.choice((random.choice(_THING_LIST), f"the {random.choice(TOPICS['items']).removeprefix('a ')}"))

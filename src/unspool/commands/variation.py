@@ -12,7 +12,7 @@ __all__ = ["Segment", "reword", "vary"]
 Segment = tuple[str, str | None]
 """A part of a sentence, and the slot that it is the value of."""
 
-_MADE_UP = 0.08  # share of sentences with a made-up verb
+_MADE_UP = 0.12  # share of sentences with a made-up verb
 _DROPPED = 0.05  # share of sentences without one of their stop words
 _DROPPABLE = frozenset(("the", "a", "an", "my", "our", "me", "please"))
 _REQUESTS = (
@@ -26,9 +26,47 @@ _CLAUSES = (
     "it's late, ", "guests are coming, ", "listen, ", "right, ", "sorry, ", "actually, ", "now ", "next, ", "also, ",
 )  # fmt: skip
 _ENDINGS = (" now", " right now", " when you can", " if you can", " will you", " would you", " quickly", " if possible")
-_ONSETS = "b bl br ch cl d dr fl g gl gr h j k l m n p pl pr qu r s sc sh sl sn sp st sw t tr tw v w wh z".split()
-_NUCLEI = "a e i o u ea oo ai ou".split()
-_CODAS = "b d ff ll m mp n nd ng nt p rk rn sh sk st tch zz".split()
+_ONSETS = [
+    "b",
+    "bl",
+    "br",
+    "ch",
+    "cl",
+    "d",
+    "dr",
+    "fl",
+    "g",
+    "gl",
+    "gr",
+    "h",
+    "j",
+    "k",
+    "l",
+    "m",
+    "n",
+    "p",
+    "pl",
+    "pr",
+    "qu",
+    "r",
+    "s",
+    "sc",
+    "sh",
+    "sl",
+    "sn",
+    "sp",
+    "st",
+    "sw",
+    "t",
+    "tr",
+    "tw",
+    "v",
+    "w",
+    "wh",
+    "z",
+]
+_NUCLEI = ["a", "e", "i", "o", "u", "ea", "oo", "ai", "ou"]
+_CODAS = ["b", "d", "ff", "ll", "m", "mp", "n", "nd", "ng", "nt", "p", "rk", "rn", "sh", "sk", "st", "tch", "zz"]
 _THANKS = (" please", " please", ", please", " thanks", ", thank you", " for me")
 _QUESTIONS = frozenset((
     "what", "what's", "which", "who", "who's", "how", "how's", "when", "when's", "where", "where's", "why", "is",

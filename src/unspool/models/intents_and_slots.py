@@ -88,8 +88,8 @@ class IntentSlotModel(nn.Module):
         """Return -log p of the intents plus the weighted -log p of the tags, summed over sequences, in nats.
 
         Args:
-            batch: Tokens with their tags, `Labelled`, as the tokens of a `Labelled` with the intents; sentences out of
-                scope have `IGNORED` as their intent.
+            batch: Tokens with their tags, `Labelled`, as the tokens of a `Labelled` with the intents. Sentences out of
+                scope may have `IGNORED` as their intent, and sentences without known slots as the tag of each token.
             carry: Not used.
         """
         tagged: Labelled = batch.tokens
@@ -109,5 +109,8 @@ class IntentSlotModel(nn.Module):
 
     def _tag_loss(self, scores: Tensor, tagged: Labelled) -> Tensor:
         if self.crf is not None:
-            return self.crf.loss(scores, tagged.targets, tagged.tokens.lengths)
+            is_tagged, lengths = tagged.targets[0] != IGNORED, tagged.tokens.lengths
+            tags = tagged.targets.clamp(min=0)
+            nats = self.crf.log_partition(scores, lengths) - self.crf.score(scores, tags, lengths)
+            return nats.where(is_tagged, 0).sum()
         return F.cross_entropy(scores.flatten(0, 1), tagged.targets.flatten(), ignore_index=IGNORED, reduction="sum")

@@ -193,6 +193,8 @@ def _match_positive(tokens: list[Token], start: int) -> Match[Number] | None:
     if match is None and word_at(tokens, start) == "a" and word_at(tokens, start + 1) in ("couple", "pair"):
         end = start + 2 + (word_at(tokens, start + 2) == "of")
         return end, Number(Fraction(2), whole=True, sure=word_at(tokens, start + 1) == "couple")
+    if match is None and (word_at(tokens, start), word_at(tokens, start + 1)) == ("couple", "of"):
+        return start + 2, Number(Fraction(2), whole=True)
     if match is None and (words := match_cardinal(tokens, start)) is not None:
         end, integer = words
         sure = integer != 1 or word_at(tokens, start - 1) not in _BEFORE_ONE

@@ -26,11 +26,11 @@ LIGHT = "(light|lights|lamp|lamps)"
 # fmt: off
 LISTS = {"shopping": ["grocery", "groceries"], "to-do": ["todo", "task"], "packing": ["pack", "travel"]}
 OPERATIONS = {"plus": ["+", "and", "add", "sum", "total", "added to"],
-              "minus": ["-", "−", "less", "take away", "take", "subtract", "deduct", "knock", "difference"],
+              "minus": ["-", "−", "less", "take away", "take", "subtract", "deduct", "remove", "knock", "difference"],
               "times": ["*", "×", "x", "multiplied by", "multiply", "product", "lots of"],
               "divided by": ["/", "÷", "over", "divide", "split", "share", "shared by"]}
-STATES = {"on": ["light up", "lit", "lit up", "illuminate", "bright", "brighten", "it's dark", "too dark"],
-          "off": ["out", "kill", "cut", "douse", "shut off", "dark", "darken", "darkness"]}
+STATES = {"on": ["light up", "lit", "lit up", "illuminate", "bright", "brighten", "it's dark", "too dark", "some light"],
+          "off": ["out", "kill", "cut", "douse", "shut off", "dark", "darken", "darkness", "no light", "no more light"]}
 ROOMS = {"living room": "lounge", "hall": "hallway", "everywhere": ["all", "every", "every room", "in every room",
          "in the whole house", "in the house"]}
 Unit = Literal["kilometres", "metres", "centimetres", "miles", "feet", "inches", "kilograms", "grams", "pounds",
@@ -59,7 +59,7 @@ lights: dict[str, str] = {}  # the state of each room
     "(remind|tell|alert|ping|nudge|warn) me (about {label} (in|after) {length}|in {length} (about|to) {label})",
     "(let me know|tell me|beep|ring|say something|shout) (when|once) {length} (is|are|have) (up|over|passed|gone)",
     "(let me know|beep|ring|shout|buzz|say something|make a noise|give me a (call|nudge|sign)) (in|after) {length}",
-    "in {length} (remind me (to|about) {label}|tell me to {label}|wake me|let me know|ring|i have to {label})",
+    "in {length} ((remind|tell) me (to|about) {label}|wake me|let me know|ring|i have to {label})",
     "(time|set a timer for) {label=the eggs|the pasta|my nap|the cake|the laundry} (for|,|at|to) {length}",
     "(set|start|run) (a|the|my) {label=pasta|tea|egg|pizza|laundry|nap|rice} timer (for|of|to) {length}",
     "{label=pasta|tea|egg|cake|laundry|yoga|break} timer[,|:|for|of] {length}",
@@ -84,8 +84,10 @@ def set_timer(length: timedelta, label: str = "") -> str:
     f"{{items}} [should go|has to go|must be|need to be|belongs|goes|go] (on|onto|for) {LIST}",
     f"[on|to|for] {LIST}[:|,] [add|put|plus|needs|also|and] {{items}}",
     "[for] {list_name=groceries|shopping|grocery|packing|to-do}[:|,] [please] [add|put|buy|also|get] {items}",
+    f"(make sure (there is|there are|we have) {{items}} on|check that {{items}} is on) {LIST}",
+    f"{LIST} (should have|must have|could do with|needs) {{items}} [on it]",
     "(add|put) [to|on] {list_name=groceries|shopping|packing|to-do}[:|,] {items}",
-    "(add|buy|we need [more|to buy]|i have to buy|we have to get|(we're|we are|we've run) (out of|low on)) {items}",
+    "(add|buy|we need [more|to buy]|i have to buy|we have to get|(we're|i'm|we've run|we are) (out of|low on)) {items}",
     "(pick up|don't forget|remember to buy|get [me|us] some|i need to buy|put down) {items}",
     "[i need to|i have to|i must|we should|remember to] {list_name=pack} {items} [for the (trip|weekend)]",
     synonyms={"list_name": LISTS},
@@ -109,7 +111,7 @@ def add_to_list(items: list[str], list_name: Literal["shopping", "to-do", "packi
     "[can you] ({operation=add|multiply|sum} {first} (and|with)|{operation=add} {first} to) {second} [together]",
     "[what do i get if i|what if you] ({operation=divide|multiply} {first} by|{operation=split|share|divide} {first} "
     "(into|between|among|by)) {second} [people|parts|ways]",
-    "[what is left if i|what if you|now] ({operation=take} {second} [away]|{operation=subtract|deduct} {second}) "
+    "[what is left if i|what if you|now] ({operation=take} {second} [away]|{operation=subtract|deduct|remove} {second}) "
     "from {first}",
     "[what is left if i|now] {operation=take|knock} {second} (off|away from) {first}",
     synonyms={"operation": OPERATIONS},
@@ -159,7 +161,7 @@ def convert(amount: float, unit: Unit, target: Unit) -> str:
     f"(make|keep|i want|i'd like|i need|leave|have) [the|my] {ROOM} {{state=dark|bright|lit up|lit}}",
     f"{{state=it's dark|too dark}} in [the|my] {ROOM}[,] ([a] light|lights|some light)",
     f"(do you mind|how about) (turning|switching) {{state=on|off}} the ([{ROOM}] {LIGHT}|{LIGHT} {PLACE})",
-    f"[let's have|i want|put] [some|the] {LIGHT} {{state=on|off}} {PLACE}",
+    f"[let's have|i want|give me|there should be] {{state=some light|no light|no more light|darkness}} {PLACE}",
     synonyms={"state": STATES, "room": ROOMS},
 )
 def switch_light(state: Literal["on", "off"], room: Room = "living room") -> str:

@@ -78,7 +78,7 @@ class AssistantSettings(Settings):
     `keep`."""
     unknown: str = "I don't know."
     """Reply below the confidence threshold."""
-    sentences: PositiveInt = 400
+    sentences: PositiveInt = 1000
     """Maximum number of training sentences made from the templates of each command, with a file of commands."""
 
 

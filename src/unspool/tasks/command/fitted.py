@@ -165,6 +165,8 @@ class FittedCommands(Fitted):
 
     def _tag_ids(self, utterance: Utterance, *, drop: bool) -> NDArray[np.int32]:
         offsets = self.input.vocabulary.encode_with_offsets(utterance.text).offsets
+        if self.has_none and not utterance.intents and not utterance.slots:
+            return np.full(len(offsets), IGNORED, np.int32)  # out of scope: the tagger learns from commands alone
         spans: list[Span] = []
         for span in utterance.slots:
             if drop and f"S-{span.slot}" not in self.tags:

@@ -10,15 +10,17 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from unspool.commands import Command, CommandSet, SlotKind
+from unspool.commands.english.numbers import ends_number
 from unspool.commands.tokens import tokenize
 from unspool.data import SlotSpan, Utterance
-from unspool.tasks.command.quantities import count_before, units_of
+from unspool.tasks.command.quantities import count_before, fraction_after, units_of
 from unspool.tasks.command.spacing import MovedText, Spacing
 
 __all__ = ["ValueMasks"]
 
 _MASKED = ("datetime", "duration", "date", "time", "number", "integer")
 """Kinds that are masked; of values that begin together, the longest is, then the first of these kinds."""
+_OF_UNIT = "of a unit"  # `and a half` in `a cup and a half`, which the mask of the number stands for
 _NOW = datetime(2026, 6, 3, 10, 0)  # where a value stands does not depend on the moment
 
 
@@ -55,7 +57,8 @@ class ValueMasks:
         for start, end, name in self._values(spaced.text):
             if start >= done:
                 pieces = [piece for piece in pieces if not start < piece[0] < end]  # spaces inside the value
-                pieces.append((start, end, f"{'number' if name == 'integer' else name}value"))
+                word = f"{'number' if name == 'integer' else name}value"
+                pieces.append((start, end, "" if name == _OF_UNIT else word))
                 done = end
         masked, moved, done = "", [], 0
         for start, end, new in sorted(pieces):
@@ -75,10 +78,14 @@ class ValueMasks:
         tokens = tokenize(text) if self._units else []
         index = {token.start: place for place, token in enumerate(tokens)}
         for unit in self._units:
-            for start, _, _ in unit.find(text, _NOW):
+            for start, end, _ in unit.find(text, _NOW):
                 count = count_before(tokens, index[start])
                 if count is not None:
                     hits.append((tokens[count[0]].start, -tokens[index[start] - 1].end, len(_MASKED), "number"))
+                after = next((place for place, token in enumerate(tokens) if token.start >= end), len(tokens))
+                more = fraction_after(tokens, after)
+                if more is not None and (count is not None or ends_number(tokens, index[start])):
+                    hits.append((end, -tokens[more[0] - 1].end, 0, _OF_UNIT))
         return [(start, -minus_end, name) for start, minus_end, _, name in sorted(hits)]
 
     def utterance(self, utterance: Utterance) -> Utterance:

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from unspool.commands import Command, Slot
+from unspool.commands.kinds.numbers import NumberKind
 from unspool.commands.template import words_after
 from unspool.commands.tokens import tokenize
 from unspool.data import SlotSpan
@@ -18,6 +19,7 @@ __all__ = ["Argument", "resolve"]
 
 _SURE_FIRST = ("choice", "boolean", "datetime", "duration", "date", "time", "number", "integer", "list", "text")
 """Kinds in the order in which they take their part of a sentence: the most specific first."""
+_NUMBERS = NumberKind()
 _EDGES = " \t\n,;:.!?"
 _PADDING = ("please", "thanks", "thank you", "for me", "will you", "would you")
 """Words at the end of a sentence that belong to no free text."""
@@ -89,7 +91,7 @@ def _resolved(
         empty = [slot for slot in slots if slot.name not in found and _kind(slot) == kind]
         if empty and kind not in ("text", "list"):
             found |= _untagged(empty, command, text, now, found)
-    found |= _quantities(command, text, found, {slot.name for slot in slots})
+    found |= _quantities(command, text, now, found, {slot.name for slot in slots})
     return {slot.name: found[slot.name] for slot in command.slots if slot.name in found}
 
 
@@ -128,11 +130,7 @@ def _untagged(
     empty: Sequence[Slot], command: Command, text: str, now: datetime, found: Mapping[str, Argument]
 ) -> dict[str, Argument]:
     """Fill the empty slots of one kind with the free values of the sentence, if there are as many of both."""
-    free = [
-        Argument(value, start, end, text[start:end])
-        for start, end, value in empty[0].kind.find(text, now)
-        if not _overlaps(start, end, found.values())
-    ]
+    free = _free_values(empty[0], text, now, found)
     alike = [slot for slot in empty if slot.kind == empty[0].kind]
     if len(alike) < len(empty):  # choices with different values
         return {slot.name: hits[0] for slot in empty if len(hits := _free_values(slot, text, now, found)) == 1}
@@ -147,14 +145,19 @@ def _untagged(
 
 
 def _free_values(slot: Slot, text: str, now: datetime, found: Mapping[str, Argument]) -> list[Argument]:
+    """Return the values of a slot's kind that no argument has; a choice is not the sign of a number, as in `-8`."""
+    numbers = _NUMBERS.find(text, now) if slot.kind.name == "choice" else []
     return [
         Argument(value, start, end, text[start:end])
         for start, end, value in slot.kind.find(text, now)
         if not _overlaps(start, end, found.values())
+        and not any(first == start and last > end for first, last, _ in numbers)
     ]
 
 
-def _quantities(command: Command, text: str, found: Mapping[str, Argument], slots: set[str]) -> dict[str, Argument]:
+def _quantities(
+    command: Command, text: str, now: datetime, found: Mapping[str, Argument], slots: set[str]
+) -> dict[str, Argument]:
     """Return the numbers that a unit gives or changes: `a mile`, `half a pound`, `two cups and a half`."""
     result: dict[str, Argument] = {}
     for name, unit_name in units_of(command):
@@ -165,8 +168,10 @@ def _quantities(command: Command, text: str, found: Mapping[str, Argument], slot
         first = next(index for index, token in enumerate(tokens) if token.end > unit.start)
         after = next((index for index, token in enumerate(tokens) if token.start >= unit.end), len(tokens))
         count, more = count_before(tokens, first), fraction_after(tokens, after)
-        if number is not None and text[number.end : unit.start].strip(" -") in ("", "of") and number.end <= unit.start:
-            value, start, end = number.value, number.start, number.end
+        hits = command.slot(name).kind.find(text, now)
+        direct = [hit for hit in hits if hit[1] <= unit.start and text[hit[1] : unit.start].strip(" -") in ("", "of")]
+        if direct:
+            start, end, value = direct[-1]
         elif count is not None:
             value, start, end = count[1], tokens[count[0]].start, tokens[first - 1].end
         else:
@@ -175,10 +180,9 @@ def _quantities(command: Command, text: str, found: Mapping[str, Argument], slot
             value, end = value + more[1], tokens[more[0] - 1].end
         if number is not None and not _overlaps(start, end, [number]):
             continue  # the number stands elsewhere
-        if command.slot(name).kind.name == "number":
-            result[name] = Argument(float(value), start, end, text[start:end])
-        elif value == int(value):
-            result[name] = Argument(int(value), start, end, text[start:end])
+        if command.slot(name).kind.name == "number" or value == int(value):
+            as_type = float if command.slot(name).kind.name == "number" else int
+            result[name] = Argument(as_type(value), start, end, text[start:end])
     return result
 
 

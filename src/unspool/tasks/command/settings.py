@@ -66,7 +66,7 @@ class CommandSettings(Settings):
     ngrams: bool = True
     """Whether to train a linear model over words, word pairs and character n-grams beside the network. Its logits and
     those of the network are added, with weights that minimise the loss on the validation data."""
-    sentences: PositiveInt = 400
+    sentences: PositiveInt = 1000
     """Maximum number of training sentences made from the templates of each command."""
     background: bool = True
     """Whether everyday sentences that are no commands are added to the training data of a file of commands."""

@@ -128,7 +128,9 @@ class _Planner:
         self.task.settings = self.task.settings.replace(**new)
 
     def _open(self, values: Mapping[str, object]) -> dict[str, object]:
-        return {name: value for name, value in values.items() if name not in self.task._explicit}
+        """Return the values of settings that were neither passed nor chosen with the data."""
+        decided = self.task._explicit | self.task._planned
+        return {name: value for name, value in values.items() if name not in decided}
 
     def _choose_size(self, updates: int, minutes: float | None) -> float:
         """Choose the largest size that gets its minimum of updates; return its seconds per update, 0 if not needed."""
