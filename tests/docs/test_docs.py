@@ -21,6 +21,7 @@ import torch
 from unspool.cells import CELLS
 from unspool.cli.main import VERBS, unspool
 from unspool.engine import explain
+from unspool.server.settings import ServerSettings
 from unspool.settings import make, read_recipe
 from unspool.tasks import task_class
 from unspool.tasks.running.model_folder import FORMAT, Record, write_record
@@ -296,6 +297,9 @@ def check_settings(context: click.Context, named: dict[str, Any]) -> None:
     """Values must fit too, not only the names of the flags."""
     from unspool.cli.flags import SETTINGS, chosen_settings
 
+    if context.info_name in ("serve", "studio"):
+        make(ServerSettings, chosen_settings(named))
+        return
     # what `predict` and `evaluate` may set is how a translator writes, and what a transcriber hears
     hears = any(name.startswith("setting__hearing") for name in named)
     task = context.info_name if context.info_name in SETTINGS else "transcribe" if hears else "translate"

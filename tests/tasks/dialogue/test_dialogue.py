@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from datetime import datetime, timedelta
+from enum import Enum
 from types import SimpleNamespace
 from typing import Any, Literal
 
@@ -178,6 +179,42 @@ def test_a_decision_calls_nothing_and_a_copied_state_goes_its_own_way(dialogue):
     dialogue.state = asked
     assert isinstance(dialogue.decide("yes"), Due)
     assert dialogue.state.last[0].name == "switch"
+
+
+class Room(Enum):
+    HALL = 1
+    LIVING_ROOM = 2
+
+
+@command("light the {rooms}")
+def light(rooms: list[Room]) -> str:
+    return ", ".join(str(room) for room in rooms)
+
+
+@command("clean the {room}")
+def clean(room: Room) -> str:
+    return str(room)
+
+
+def test_the_members_of_an_enum_reach_the_function(monkeypatch):
+    rooms = CommandSet.of([light, clean])
+    parser = TableParser(rooms)
+
+    def parse(text: str, now: datetime) -> Parse:
+        made = parser.commands["light" if text.startswith("light") else "clean"]
+        (slot,) = made.slots
+        span = SlotSpan(slot.name, text.index("the ") + 4, len(text))
+        slots = [SlotValue(name, each.text, each.start, each.end, each.value)
+                 for name, each in resolve(made, text, [span], now).items()]  # fmt: skip
+        return Parse(text, (made.name,), slots, 0.99, True, 0.5, {made.name: 1.0}, made)
+
+    monkeypatch.setattr(parser, "parse", parse)
+    one = Dialogue(parser, rooms, clock=lambda: NOW)  # type: ignore[arg-type]
+    assert said(one, "clean the living room", "no, the other one") == [
+        ("did", "Room.LIVING_ROOM"), ("did", "Room.HALL"),
+    ]  # fmt: skip
+    assert said(one, "light the hall and living room") == [("did", "Room.HALL, Room.LIVING_ROOM")]
+    assert one.state.record()["last"] == {"command": "light", "arguments": {"rooms": ["HALL", "LIVING_ROOM"]}}
 
 
 def test_an_unknown_sentence_names_the_nearest_two(dialogue):

@@ -116,7 +116,8 @@ class Dialogue:
         self.state.pending = None
         parse, reply = self._understand(text)
         if parse is not None and parse.command is not None and not _prefers(reply, parse):
-            return self._begin(text, self._own(parse.command), parse.arguments, f"{parse.familiarity:.0%} familiar")
+            command, arguments = self._own(parse.command, parse.arguments)
+            return self._begin(text, command, arguments, f"{parse.familiarity:.0%} familiar")
         if reply is not None and reply.known:
             return Turn(text, reply.answer, "answer", detail=reply.source_line())
         return self._refuse(text, parse, reply)
@@ -159,9 +160,14 @@ class Dialogue:
         assert self.commands is not None
         return self.commands[name]
 
-    def _own(self, command: Command) -> Command:
-        """Return a command with its function, if there is one."""
-        return self._named(command.name)
+    def _own(self, command: Command, arguments: Mapping[str, Any]) -> tuple[Command, dict[str, Any]]:
+        """Return a command with its function, if there is one, and the arguments with the values of its enums."""
+        own, values = self._named(command.name), dict(arguments)
+        for name, value in arguments.items():
+            kind = own.slot(name).kind
+            if kind.name in ("choice", "list") and value is not None:  # a model folder stores the keys of enums
+                values[name] = kind.from_json(command.slot(name).kind.to_json(value))
+        return own, values
 
     # ---- under way ---------------------------------------------------------------------------------------------
 
