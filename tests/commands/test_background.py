@@ -30,7 +30,7 @@ def words_of(utterances):
 
 def drawn(sentence, commands=COMMANDS):
     """Whether a sentence is drawn, without politeness around it at least once."""
-    return spoken_words(sentence) in words_of(background(commands, most=4000, seed=3))
+    return spoken_words(sentence) in words_of(background(commands, most=8000, seed=3))
 
 
 def test_the_everyday_sentences_are_many_and_distinct():

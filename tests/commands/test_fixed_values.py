@@ -27,7 +27,7 @@ def test_only_these_words_take_the_place():
     assert {values_of(each)["operation"] for each in utterances} == {"sum", "product", "add"}
     for each in utterances:
         operation = values_of(each)["operation"]
-        assert (operation == "add") == (f"the {operation} of" not in each.text.lower())
+        assert (operation == "add") == (f"{operation} of" not in each.text.lower())
 
 
 def test_the_grammar_has_these_words_only():

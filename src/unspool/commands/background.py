@@ -50,8 +50,8 @@ def background(commands: Iterable[Command], *, most: int, seed: int) -> list[Utt
 
     A sentence that a command may mean is left out, by the words of the command: those of its templates and examples,
     and those of its choices. A command may mean a sentence if the command has all of its content words. It may also
-    mean a sentence that begins with a content word of the command's beginnings, and has one more of its words. A
-    question such as `is the light on` is no command, unless a template begins with its first word.
+    mean a sentence that begins with a content word of the command's beginnings, and has one more of its words, apart
+    from values that it does not need: `turn on the radio in the kitchen` asks for no light. A question such as `is the light on` is no command, unless a template begins with its first word.
 
     Args:
         commands: The commands.
@@ -99,12 +99,18 @@ class _Meaning:
         self.beginnings: set[str] = set()
         self.sentences: set[tuple[str, ...]] = set()
         self.openings: set[str] = set()
+        self.needed: set[str] = set()  # words apart from the values of optional arguments
+        optional = {slot.name for slot in command.slots if not slot.required}
         for slot in command.slots:
             kind = slot.kind.item if isinstance(slot.kind, ListKind) else slot.kind
             if isinstance(kind, ChoiceKind):
-                self.words.update(word for form in kind.forms for word in spoken_words(form))
+                words = {word for form in kind.forms for word in spoken_words(form)}
+                self.words |= words
+                self.needed |= words if slot.required else set()
         for template in (*command.parsed_templates, *command.parsed_examples):
-            self.words.update(word for text in _texts(template.parts) for word in spoken_words(text))
+            for text, slot_name in _texts(template.parts):
+                self.words.update(spoken_words(text))
+                self.needed.update(() if slot_name in optional else spoken_words(text))
             for row in itertools.islice(template.choices(), _ROWS):
                 words = [word for part in row if isinstance(part, Text) for word in _spoken(part.text)]
                 self.beginnings.update(words[:1])
@@ -125,20 +131,20 @@ class _Meaning:
             return False
         if content and len(shared) == len(set(content)):
             return True
-        return bool(content) and content[0] in self.beginnings and len(shared) > 1
+        return bool(content) and content[0] in self.beginnings and bool(shared & self.needed - {content[0]})
 
 
 _spoken = lru_cache(maxsize=1000)(spoken_words)  # the rows of a template repeat its few texts
 
 
-def _texts(parts: tuple[Part, ...]) -> Iterator[str]:
-    """Yield all words of a template, with those of marked values."""
+def _texts(parts: tuple[Part, ...]) -> Iterator[tuple[str, str | None]]:
+    """Yield all words of a template: texts with None, and marked values with their slots."""
     for part in parts:
         match part:
             case Text(text):
-                yield text
-            case Place(_, str(value)):
-                yield value
+                yield text, None
+            case Place(slot, str(value)):
+                yield value, slot
             case Group(options):
                 for option in options:
                     yield from _texts(option)

@@ -15,7 +15,15 @@ chocolate, dark chocolate, biscuits, crisps, ice cream, frozen peas, fish finger
 salmon, tofu, beans, lentils, chickpeas, olives, cereal, porridge oats, toilet paper, kitchen roll, washing powder,
 dish soap, shampoo, toothpaste, a toothbrush, razor blades, soap, batteries, light bulbs, bin bags, candles, matches,
 tape, stamps, envelopes, dog food, cat litter, nappies, plasters, sun cream, screws, a screwdriver, paint, a paint
-brush, printer paper, sourdough, macaroni and cheese, salt and vinegar crisps
+brush, printer paper, sourdough, macaroni and cheese, salt and vinegar crisps, ham, turkey, sausages, tuna, prawns,
+cabbage, a cauliflower, broccoli, courgettes, peppers, sweetcorn, celery, leeks, beetroot, avocados, mangoes, cherries,
+raspberries, melon, basil, cinnamon, maple syrup, ketchup, mayonnaise, soy sauce, rice noodles, crackers, muesli,
+almonds, raisins, popcorn, lemonade, apple juice, gin, tea bags, double cream, feta, mozzarella, cheddar, bagels,
+tortillas, muffins, baking powder, yeast, self-raising flour, semi-skimmed milk, sugar-free gum, cling film, sponges,
+bleach, fabric softener, deodorant, conditioner, hand cream, cotton buds, tissues, floss, vitamins, aspirin, glue,
+nails, string, a notebook, pens, a birthday card, wrapping paper, flowers, compost, bird seed, sandals, a raincoat, swim
+trunks, a phone charger, a passport, sunglasses, a towel, hiking boots, pyjamas, a sleeping bag, headphones, a guide
+book, underwear, a scarf, shorts, a hair brush, plug adapters, t-shirts, a tent, insect spray, playing cards
 """
 _TASKS = """
 water the plants, call mum, call the dentist, take out the rubbish, feed the cat, walk the dog, pay the rent, buy

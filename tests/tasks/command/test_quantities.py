@@ -140,6 +140,8 @@ def test_free_text_goes_on_to_the_end_of_the_sentence():
         ("put lemons limes and mint on the list", "lemons limes and mint", ["lemons", "limes", "mint"]),
         ("put two bananas oat milk and tea on the list", "two bananas oat milk and tea", ["two bananas", "oat milk", "tea"]),
         ("put eggs for dad and tea on the list", "eggs for dad and tea", ["eggs for dad", "tea"]),
+        ("whack a bag of ice and salt on the list", "whack a bag of ice and salt", ["a bag of ice", "salt"]),
+        ("put book a table and tea on the list", "book a table and tea", ["book a table", "tea"]),
         ("put glass noodles on the list", "glass noodles", ["glass noodles"]),
         ("put beans bread, and tea on the list", "beans bread, and tea", ["beans bread", "tea"]),
     ],

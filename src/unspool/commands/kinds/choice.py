@@ -17,6 +17,7 @@ from unspool.settings import nearest
 
 __all__ = ["BooleanKind", "Choice", "ChoiceKind", "is_spoken", "make_choices"]
 
+_IN_SINGULAR = 0.2  # share of plurals that a sample has in the singular
 _HYPHENS = ("-", "‐", "–")
 
 
@@ -85,7 +86,10 @@ class ChoiceKind(SlotKind):
         return [(start, end, choice.value) for start, end, choice in find_matches(text, self._match)]
 
     def sample(self, random: Random) -> str:
-        return random.choice(random.choice(self.choices).forms)
+        form = random.choice(random.choice(self.choices).forms)
+        words = _words_of(form)
+        is_plural = form == " ".join(words) and _singular(words) != words and self._by_singular.get(_singular(words))
+        return " ".join(_singular(words)) if is_plural and random.random() < _IN_SINGULAR else form
 
     def speak(self, value: Any) -> str:
         return self._choice_of(value).spoken

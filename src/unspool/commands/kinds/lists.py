@@ -76,6 +76,8 @@ class ListKind(SlotKind):
 
     def speak(self, value: Any) -> str:
         items = [self.item.speak(each) for each in value]
+        if self.item.name == "text" and any(len(_after_plurals(item)) > 1 for item in items[:-1]):
+            return f"{', '.join(items[:-1])}, and {items[-1]}"  # with a comma, items are not cut after plurals
         return " and ".join(filter(None, (", ".join(items[:-1]), items[-1]))) if items else "nothing"
 
     def question(self, slot: str) -> str:

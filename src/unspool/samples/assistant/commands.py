@@ -29,7 +29,8 @@ OPERATIONS = {"plus": ["+", "and", "add", "sum", "total", "added to"],
               "minus": ["-", "−", "less", "take away", "take", "subtract", "deduct", "remove", "knock", "difference"],
               "times": ["*", "×", "x", "multiplied by", "multiply", "product", "lots of"],
               "divided by": ["/", "÷", "over", "divide", "split", "share", "shared by"]}
-STATES = {"on": ["light up", "lit", "lit up", "illuminate", "bright", "brighten", "it's dark", "too dark", "some light"],
+STATES = {"on": ["light up", "lit", "lit up", "illuminate", "bright", "brighten", "it's dark", "too dark",
+                 "some light"],
           "off": ["out", "kill", "cut", "douse", "shut off", "dark", "darken", "darkness", "no light", "no more light"]}
 ROOMS = {"living room": "lounge", "hall": "hallway", "everywhere": ["all", "every", "every room", "in every room",
          "in the whole house", "in the house"]}
@@ -111,7 +112,7 @@ def add_to_list(items: list[str], list_name: Literal["shopping", "to-do", "packi
     "[can you] ({operation=add|multiply|sum} {first} (and|with)|{operation=add} {first} to) {second} [together]",
     "[what do i get if i|what if you] ({operation=divide|multiply} {first} by|{operation=split|share|divide} {first} "
     "(into|between|among|by)) {second} [people|parts|ways]",
-    "[what is left if i|what if you|now] ({operation=take} {second} [away]|{operation=subtract|deduct|remove} {second}) "
+    "[what is left if i|what if you|now] ({operation=take} {second} [away]|{operation=subtract|remove} {second}) "
     "from {first}",
     "[what is left if i|now] {operation=take|knock} {second} (off|away from) {first}",
     synonyms={"operation": OPERATIONS},

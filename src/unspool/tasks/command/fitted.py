@@ -118,6 +118,21 @@ class FittedCommands(Fitted):
         """Masks of the values of the commands' kinds; none for labelled data alone."""
         return ValueMasks.of(self.commands)
 
+    @cached_property
+    def allowed_tags(self) -> NDArray[np.bool_] | None:
+        """Tags that a sentence of each intent may have, (intents, tags): those of the command's slots, and `O`.
+
+        None for labelled data alone.
+        """
+        if self.commands is None or not len(self.tags):
+            return None
+        rows = np.ones((len(self.intents), len(self.tags)), np.bool_)
+        for row, intent in enumerate(self.intents):
+            if intent in self.commands:
+                slots = {slot.name for slot in self.commands[intent].slots}
+                rows[row] = [all(span.type in slots for span in read_spans([tag])) for tag in self.tags]
+        return rows
+
     @property
     def slots(self) -> tuple[str, ...]:
         """Names of the slots."""

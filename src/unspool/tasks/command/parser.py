@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["CommandParser", "Parse"]
 
 
+_ILLEGAL = -1e4  # score of a tag of another command
 _LEAST = 0.25
 """Minimum probability that a sentence is a command, for commands learned from templates: half of the training sentences
 are out of scope, and of what people say to an assistant far fewer."""
@@ -264,13 +265,19 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         logits = np.zeros((len(examples), fitted.outputs), np.float32)
         tags: list[list[str]] = [[]] * len(examples)
         decoder = self._decoder(model)
+        legal = fitted.allowed_tags
+        allowed = None if legal is None else torch.from_numpy(legal).to(device)
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings)):
             tokens = batch.tokens.tokens.to(device)
             output = model(tokens)
             logits[places] = output.logits.float().cpu().numpy()
             if output.tags is None:
                 continue
-            rows = decoder.decode(output.tags, tokens.lengths).T.tolist()
+            scores = output.tags
+            if allowed is not None:  # slots of the most probable command only
+                intents = output.logits[:, : len(fitted.intents)].argmax(-1)
+                scores = scores.masked_fill(~allowed[intents], _ILLEGAL)
+            rows = decoder.decode(scores, tokens.lengths).T.tolist()
             for place, row, length in zip(places, rows, tokens.lengths.tolist(), strict=True):
                 tags[place] = [fitted.tags.name(tag) for tag in row[:length]]
         return logits, tags

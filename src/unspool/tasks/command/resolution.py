@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -26,6 +27,8 @@ _PADDING = ("please", "thanks", "thank you", "for me", "will you", "would you")
 _BEFORE_ITEMS = ("plus", "and", "also", "some more", "down")
 _AFTER_ITEMS = ("added", "down", "on", "onto", "on to", "to", "in", "too", "as well", "also", "and", "plus")
 """Words that no list of items begins or ends with."""
+_VERB = re.compile(r"[^\W\d_]+ (?=(?:a|an|some) )", re.IGNORECASE)
+"""One word before the article of the first item, at the beginning of a sentence."""
 
 
 class Argument(NamedTuple):
@@ -209,7 +212,10 @@ def _overlaps(start: int, end: int, others: Iterable[Argument]) -> bool:
 
 
 def _items(text: str, start: int, end: int) -> tuple[int, int]:
-    """Leave out words at both ends of a list that are no part of an item."""
+    """Leave out words at both ends of a list that are no part of an item, and a verb: `whack a bag of ice`."""
+    verb = None if start else _VERB.match(text[:end])
+    if verb is not None:
+        start += verb.end()
     changed = True
     while changed:
         before = start, end
