@@ -38,7 +38,7 @@ _HELP = """\
 @click.option(
     "--commands",
     metavar="FILE.py",
-    type=click.Path(exists=True, dir_okay=False),
+    type=click.Path(),
     help="Python file of the commands' functions; chatting executes its code. Without it, calls are named only.",
 )
 @device_option
