@@ -24,15 +24,17 @@ _TRIES = 30  # draws for one new sentence
 _ROWS = 2000  # sentences of a template that are compared with those of the background
 _VALUES = 0.25  # share of near misses that are the value of a slot alone
 _REPEATED = 4  # occurrences of a value, on average, from which a slot counts as a choice
-_NOT_ASKED = 0.15  # share of near misses that tell of a command, or forbid it
+_NOT_ASKED = 0.15  # share of near misses that tell of a command, forbid it, or ask about a state
 _TOLD = (
     "did you ", "did i ", "did anyone ", "don't ", "do not ", "why did you ", "who told you to ", "you never ",
     "he forgot to ", "she said to ", "when did i ", "how often do you ", "they wanted to ", "i would never ",
-    "who used to ", "it is hard to ",
+    "who used to ", "it is hard to ", "who ",
 )  # fmt: skip
+_ASKED = ("is ", "are ", "was ", "were ", "why is ", "why are ")
 _ABOUT_A_STATE = frozenset((
     "is", "are", "was", "were", "did", "does", "do", "has", "have", "had", "who", "who's", "whose", "which", "why",
-    "when", "when's", "where", "where's", "should", "isn't", "aren't", "wasn't", "didn't", "doesn't", "what", "what's", "how",
+    "when", "when's", "where", "where's", "should", "isn't", "aren't", "wasn't", "didn't", "doesn't",
+    "what", "what's", "how",
 ))  # fmt: skip
 """First words of questions: with such a word, a sentence of a command begins with it too, or means something else."""
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -51,7 +53,8 @@ def background(commands: Iterable[Command], *, most: int, seed: int) -> list[Utt
     A sentence that a command may mean is left out, by the words of the command: those of its templates and examples,
     and those of its choices. A command may mean a sentence if the command has all of its content words. It may also
     mean a sentence that begins with a content word of the command's beginnings, and has one more of its words, apart
-    from values that it does not need: `turn on the radio in the kitchen` asks for no light. A question such as `is the light on` is no command, unless a template begins with its first word.
+    from values that it does not need: `turn on the radio in the kitchen` asks for no light. A question such as `is the
+    light on` is no command, unless a template begins with its first word.
 
     Args:
         commands: The commands.
@@ -75,7 +78,8 @@ def corrupted(utterances: Sequence[Utterance], *, most: int, seed: int) -> list[
     other words: `set a timer for ten minutes` becomes `paint a whale for ten minutes`. Words of choices are
     replaced too, since `six times seven` is a command by its operation alone; a slot counts as a choice if its values
     repeat, on average, four times. Others are the value of one slot alone, `ten minutes`. A model learns from both
-    that values are no sign of a command. The rest tell of a command, or forbid it: `did you set a timer`. A sentence without its value is no near miss: a dialogue asks for the value.
+    that values are no sign of a command. The rest tell of a command, forbid it, or ask about a state: `did you set a
+    timer`, `is the light on`. A sentence without its value is no near miss: a dialogue asks for the value.
 
     Args:
         utterances: Training sentences of the commands. No near miss has the words of one of them.
@@ -104,9 +108,9 @@ class _Meaning:
         for slot in command.slots:
             kind = slot.kind.item if isinstance(slot.kind, ListKind) else slot.kind
             if isinstance(kind, ChoiceKind):
-                words = {word for form in kind.forms for word in spoken_words(form)}
-                self.words |= words
-                self.needed |= words if slot.required else set()
+                of_choices = {word for form in kind.forms for word in spoken_words(form)}
+                self.words |= of_choices
+                self.needed |= of_choices if slot.required else set()
         for template in (*command.parsed_templates, *command.parsed_examples):
             for text, slot_name in _texts(template.parts):
                 self.words.update(spoken_words(text))
@@ -175,16 +179,18 @@ def _near_misses(
             if values and random.random() < _VALUES:
                 span = random.choice(values)
                 yield each.text[span.start : span.end]
-            elif random.random() < _NOT_ASKED and _begins_with_a_verb(each):
-                yield random.choice(_TOLD) + each.text[0].lower() + each.text[1:]
+            elif random.random() < _NOT_ASKED and (openings := _openings(each)):
+                yield random.choice(openings) + each.text[0].lower() + each.text[1:]
             else:
                 yield _replaced(each.text, values, words, random)
 
 
-def _begins_with_a_verb(utterance: Utterance) -> bool:
-    """Return whether a sentence begins with a content word that is no value, as requests do."""
+def _openings(utterance: Utterance) -> tuple[str, ...]:
+    """Return the words before a command's sentence that make it a report of a request, or a question about a state."""
     words = spoken_words(utterance.text)
-    return bool(words) and words[0] not in STOP_WORDS and all(span.start for span in utterance.slots)
+    if not words or any(span.start == 0 for span in utterance.slots):
+        return ()
+    return _ASKED if words[0] == "the" else () if words[0] in STOP_WORDS else _TOLD
 
 
 def _choices(utterances: Sequence[Utterance]) -> frozenset[tuple[str, str]]:

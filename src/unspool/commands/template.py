@@ -344,9 +344,10 @@ def _grammar(parts: tuple[Part, ...], slots: Mapping[str, Node | None]) -> Node 
             case Text(text):
                 nodes.append(phrase(text))
             case Place(slot, str(value), True):
-                if (node := phrase(value)) == Sequence(()):  # a symbol
+                words = phrase(value)
+                if words == Sequence(()):  # a symbol
                     return None
-                nodes.append(Capture(slot, node))
+                nodes.append(Capture(slot, words))
             case Place(slot):
                 node = slots[slot]
                 if node is None:

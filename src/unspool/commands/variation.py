@@ -26,47 +26,14 @@ _CLAUSES = (
     "it's late, ", "guests are coming, ", "listen, ", "right, ", "sorry, ", "actually, ", "now ", "next, ", "also, ",
 )  # fmt: skip
 _ENDINGS = (" now", " right now", " when you can", " if you can", " will you", " would you", " quickly", " if possible")
-_ONSETS = [
-    "b",
-    "bl",
-    "br",
-    "ch",
-    "cl",
-    "d",
-    "dr",
-    "fl",
-    "g",
-    "gl",
-    "gr",
-    "h",
-    "j",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "pl",
-    "pr",
-    "qu",
-    "r",
-    "s",
-    "sc",
-    "sh",
-    "sl",
-    "sn",
-    "sp",
-    "st",
-    "sw",
-    "t",
-    "tr",
-    "tw",
-    "v",
-    "w",
-    "wh",
-    "z",
-]
-_NUCLEI = ["a", "e", "i", "o", "u", "ea", "oo", "ai", "ou"]
-_CODAS = ["b", "d", "ff", "ll", "m", "mp", "n", "nd", "ng", "nt", "p", "rk", "rn", "sh", "sk", "st", "tch", "zz"]
+_ONSETS, _NUCLEI, _CODAS = (
+    tuple(text.split())
+    for text in (
+        "b bl br ch cl d dr fl g gl gr h j k l m n p pl pr qu r s sc sh sl sn sp st sw t tr tw v w wh z",
+        "a e i o u ea oo ai ou",
+        "b d ff ll m mp n nd ng nt p rk rn sh sk st tch zz",
+    )
+)
 _THANKS = (" please", " please", ", please", " thanks", ", thank you", " for me")
 _QUESTIONS = frozenset((
     "what", "what's", "which", "who", "who's", "how", "how's", "when", "when's", "where", "where's", "why", "is",

@@ -27,6 +27,8 @@ _PADDING = ("please", "thanks", "thank you", "for me", "will you", "would you")
 _BEFORE_ITEMS = ("plus", "and", "also", "some more", "down")
 _AFTER_ITEMS = ("added", "down", "on", "onto", "on to", "to", "in", "too", "as well", "also", "and", "plus")
 """Words that no list of items begins or ends with."""
+_HYPHENATED = re.compile(r"(?:(?<=\w-)\w|-\w)[\w-]*")
+"""The rest of a word that a span ends in, after a hyphen."""
 _VERB = re.compile(r"[^\W\d_]+ (?=(?:a|an|some) )", re.IGNORECASE)
 """One word before the article of the first item, at the beginning of a sentence."""
 
@@ -114,6 +116,8 @@ def _from_spans(
         spans = [SlotSpan(slot.name, spans[0].start, spans[-1].end)]
     for span in spans:
         start, end = _trimmed(text, span.start, span.end)
+        if _kind(slot) in ("text", "list") and (rest := _HYPHENATED.match(text, end)) and text[end - 1 : end].strip():
+            end = rest.end()
         if _kind(slot) == "list":
             start, end = _items(text, start, end)
         for first, last, value in slot.kind.find(text, now):  # a longer value around the span: ten -> ten minutes
