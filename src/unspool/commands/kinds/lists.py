@@ -66,9 +66,8 @@ class ListKind(SlotKind):
         items = list(dict.fromkeys(self.item.sample(random) for _ in range(count)))
         if len(items) == 1:
             return items[0]
-        spaces: tuple[str, ...] = (
-            (" ",) if self.item.name == "text" and len(items) > 2 else ()
-        )  # as a speech recogniser writes
+        # A speech recogniser writes no commas.
+        spaces: tuple[str, ...] = (" ",) if self.item.name == "text" and len(items) > 2 else ()
         comma = random.choice((", ", ", ", " and ", *spaces))
         return (
             comma.join(items[:-1])
