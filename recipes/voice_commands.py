@@ -40,8 +40,8 @@ SETTINGS: dict[str, Any] = {
     "equalizer": 6.0,
     "center": True,
     "batch_tokens": 1000,
-    "learning_rate": 2e-3,
-    "epochs": 14,
+    "learning_rate": 3e-3,
+    "epochs": 24,
     "validate_every": 1.0,
     "choose_by": "cer",
     "threads": 1,
@@ -72,17 +72,28 @@ def call_of(sample: CommandSet, grammars: dict[str, Grammar], text: str) -> tupl
     return None
 
 
+def plain_sentences(grammars: dict[str, Grammar], each: int, random: Random, used: set[str]) -> list[str]:
+    """Draw sentences of every command, each choice of the grammar as likely as the others; none comes twice."""
+    sentences = []
+    for grammar in grammars.values():
+        fresh: list[str] = []
+        while len(fresh) < each:
+            sentence = grammar.sample(random)
+            if sentence not in used:
+                used.add(sentence)
+                fresh.append(sentence)
+        sentences += fresh
+    return sentences
+
+
 def write_parts(place: Path, sample: CommandSet, voice: str, train: Iterable[str]) -> None:
     """Write the recordings of training, validation and test, each with its words beside it."""
-    random = Random(0)
-    texts = draw_sentences(sample, 250, seed=0)
-    held_out = draw_sentences(sample, 10, seed=1, without=texts)
-    used, tests = {*texts, *held_out}, []
-    for command in sample:
-        grammar, fresh = sample.grammar([command.name]), set[str]()
-        while len(fresh) < 50:
-            fresh.add(sentence) if (sentence := grammar.sample(random)) and sentence not in used else None
-        tests += sorted(fresh)
+    random, grammars = Random(0), grammars_of(sample)
+    held_out = draw_sentences(sample, 10, seed=1)
+    used = set(held_out)
+    tests = plain_sentences(grammars, 50, random, used)
+    plain = plain_sentences(grammars, 125, random, used)
+    texts = [*plain, *draw_sentences(sample, 125, seed=0, without=used)]
     voices = tuple(train)
     write_speech(place / "train", texts, [draw_speech(random, voices) for _ in texts])
     write_speech(place / "valid", held_out, [draw_speech(random, voices) for _ in held_out])

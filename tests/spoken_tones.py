@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +13,20 @@ from numpy.typing import NDArray
 from sound_samples import write_wav
 
 RATE = 16000
-WORDS = (
-    "lamp", "on", "off", "the", "turn", "red", "green", "paint", "it", "yes", "no", "please", "cancel", "again", "stop",
-)  # fmt: skip
 
 
 def tones(text: str, seed: int, *, noise: float = 0.001) -> NDArray[np.float32]:
-    """Speak a text: two tones a word, pauses, and a little noise, float32 (samples,) of 16 kHz."""
+    """Speak a text: two tones a word, chosen by its letters, pauses, and a little noise, float32 (samples,) of 16 kHz."""
     generator = np.random.default_rng(seed)
-    pieces = [np.zeros(3200)]
+    quiet = generator.uniform(0.1, 0.4, 2) * RATE
+    pieces = [np.zeros(int(quiet[0]))]
     for word in text.split():
-        place = WORDS.index(word)
-        for tone in (400 + 250 * (place % 4), 1700 + 500 * (place // 4)):
-            time = np.arange(int(RATE * generator.uniform(0.11, 0.14))) / RATE
-            pieces.append(0.3 * np.sin(2 * np.pi * tone * time))
+        place = zlib.crc32(word.encode())
+        seconds = (0.1 + 0.05 * len(word)) / 2 * generator.uniform(0.9, 1.1)
+        for tone in (350 + 130 * (place % 9), 1700 + 300 * (place // 9 % 11)):
+            pieces.append(0.3 * np.sin(2 * np.pi * tone * np.arange(int(RATE * seconds)) / RATE))
         pieces.append(np.zeros(int(RATE * generator.uniform(0.05, 0.08))))
+    pieces.append(np.zeros(int(quiet[1])))
     samples = np.concatenate(pieces)
     return (samples + noise * generator.standard_normal(len(samples))).astype(np.float32)
 

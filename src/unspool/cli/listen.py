@@ -43,7 +43,7 @@ class _ListenCommand(SettingsCommand):
     "--sentences",
     type=click.IntRange(0, 1000),
     default=10,
-    help="Sentences of each command that you are asked to say; 0: none.  [10]",
+    help="Sentences of each command, and answers, that you are asked to say; 0: none.  [10]",
 )
 @click.option(
     "--recordings",
@@ -106,12 +106,13 @@ def _listen(
 
 
 def _record(file: Any, folder: Path, each: int, command: str | None) -> None:
+    from unspool.voice.expected import answers_grammar
     from unspool.voice.recorder import find_recorder
     from unspool.voice.sentences import draw_sentences, missing_words
     from unspool.voice.session import record_sentences, recorded
 
     recorder = find_recorder(command)
-    drawn = draw_sentences(file, each)
+    drawn = draw_sentences(file, each, answers=answers_grammar(file))
     if missing := missing_words(file, drawn):
         shown = ", ".join(missing[:_LISTED]) + (", ..." if len(missing) > _LISTED else "")
         say(f"note: no sentence holds {len(missing)} words of the grammar ({shown}); more --sentences hold more of them")
@@ -132,7 +133,7 @@ def _train(
 ) -> None:
     from unspool.data import Files
     from unspool.tasks import Transcriber
-    from unspool.tasks.tables import scores_beside_baselines
+    from unspool.cli.scores import scores_beside_baselines
     from unspool.voice.synthesis import VOICES
     from unspool.voice.training import divided, settings_for, spoken_by_machine
 
@@ -140,7 +141,7 @@ def _train(
     if voices:
         say(f"espeak-ng speaks sentences of the grammar into {_beside(out, 'voices')}")
         machine = spoken_by_machine(file, _beside(out, "voices"), _MACHINE_SENTENCES, VOICES)
-    train, valid = divided(own, machine)
+    train, valid = divided(own, machine, file)
     model = Transcriber(settings_for([*own, *machine], commands, chosen))
     model.fit(
         Files(map(str, train)),

@@ -36,6 +36,7 @@ class VoiceChoice(NamedTuple):
     recorder: str | None
     speak: str | None
     silent: bool
+    margin: float | None
 
     @property
     def is_on(self) -> bool:
@@ -54,6 +55,8 @@ class VoiceChoice(NamedTuple):
             raise UsageError("--wav, --recorder, --speak and --silent belong to a spoken chat; pass --voice or --hear too")
         if self.is_on and file is not None:
             raise UsageError(f"{file} is a text file, and a spoken chat hears; leave it out, or pass --wav for sounds")
+        if self.margin is not None and self.voice is None:
+            raise UsageError("--margin belongs to a recogniser of Unspool; pass --voice, or leave --margin out")
         if self.speak is not None and self.silent:
             raise UsageError("--speak and --silent exclude each other; pass one of them")
 
@@ -69,6 +72,9 @@ def voice_options(command: F) -> F:
                         "bits, one channel, 16 kHz, raw or WAV.  [arecord, rec, sox, parecord or ffmpeg]"}),
         ("--speak", {"metavar": "COMMAND", "help": "Command line that speaks the reply {text}.  [espeak-ng, say or "
                      "spd-say]"}),
+        ("--margin", {"type": click.FloatRange(min=0), "metavar": "NUMBER", "help": "Threshold of \"I did not understand\""
+                      ": nats per step by which another output may fit better than what may be said; --json shows it.  "
+                      "[the recogniser's own]"}),
         ("--silent", {"is_flag": True, "help": "Print replies, and speak none."}),
     )  # fmt: skip
     for name, settings in reversed(options):
@@ -117,7 +123,7 @@ def _ears(choice: VoiceChoice, dialogue: Dialogue, device: str) -> Ears:
             f"{choice.voice} is a model of the task {transcriber.name!r}; --voice takes a transcriber, as unspool listen "
             f"trains it"
         )
-    return TranscriberEars(transcriber, dialogue)  # type: ignore[arg-type]
+    return TranscriberEars(transcriber, dialogue, margin=choice.margin)  # type: ignore[arg-type]
 
 
 def _reply(dialogue: Dialogue, ears: Ears, path: Path, speaker: Speaker | None, *, as_json: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from unspool.commands import Command
+from unspool.commands import Command, CommandSet
 from unspool.commands.grammar import (
     Alternatives,
     Capture,
@@ -20,7 +20,7 @@ from unspool.commands.grammar import (
 from unspool.tasks.dialogue import Dialogue
 from unspool.tasks.dialogue.phrases import SPOKEN
 
-__all__ = ["Expectation", "expectation_of", "spellable"]
+__all__ = ["Expectation", "answers_grammar", "expectation_of", "expected_grammar", "spellable"]
 
 Expectation = tuple[str, str]
 """Name of a command, and what is expected of it: the name of a slot, `yes or no`, or `again`."""
@@ -58,6 +58,12 @@ def expected_grammar(command: Command, what: str, characters: Collection[str]) -
         nodes = [_phrases("cancel"), sequence(_IN, Optional(any_of("the")), values, Optional(any_of("please")))]
     known = [part for node in nodes if (part := spellable(node, characters)) is not None]
     return Grammar(any_of(*known)) if known else None
+
+
+def answers_grammar(commands: CommandSet) -> Grammar:
+    """Return the grammar of all that may be said to a dialogue besides commands: small talk, and values alone."""
+    values = (slot.kind.grammar() for command in commands for slot in command.slots)
+    return Grammar(any_of(_phrases(*SPOKEN), *(node for node in values if node is not None)))
 
 
 def spellable(node: Node, characters: Collection[str]) -> Node | None:

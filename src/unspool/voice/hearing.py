@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,6 +19,7 @@ __all__ = ["Ears", "ProgramEars", "TranscriberEars", "Utterance"]
 
 _LIMIT = 120.0  # seconds of another recogniser
 _FREE = None
+_EXPECTED = 0.2  # nats per step by which what the dialogue expects may fit worse than a new command
 
 
 class Utterance(NamedTuple):
@@ -66,18 +68,20 @@ class TranscriberEars:
     """Ears by a transcriber, which hears only what the dialogue expects.
 
     These are the sentences of the commands; while a command waits, also values, yes and no; after a command, also
-    corrections. A value of free text, and a dialogue without commands, is transcribed without a grammar.
+    corrections. What the dialogue expects comes before a new command that fits a little better. A value of free text, and a dialogue without commands, is transcribed without a grammar.
 
     Args:
         transcriber: A trained transcriber.
         dialogue: The dialogue.
+        margin: Threshold of "none of these"; see `grammar_margin`. None: the transcriber's own.
 
     Raises:
         DataError: If the transcriber knows too few letters for the commands.
     """
 
-    def __init__(self, transcriber: Transcriber, dialogue: Dialogue) -> None:
-        changes = {"hearing.grammar": None, "hearing.lm": None}
+    def __init__(self, transcriber: Transcriber, dialogue: Dialogue, *, margin: float | None = None) -> None:
+        changes: dict[str, object] = {"hearing.grammar": None, "hearing.lm": None}
+        changes |= {} if margin is None else {"hearing.grammar_margin": margin}
         transcriber.settings = make(transcriber.settings_type, changes, base=transcriber.settings)
         self.transcriber = transcriber
         self._characters = frozenset(transcriber.fitted.unit_ids)
@@ -92,15 +96,16 @@ class TranscriberEars:
         Raises:
             DataError: If the recording can't be read.
         """
-        heard = []
+        best, best_cost = Utterance(""), math.inf
         for grammar in self._grammars(dialogue):
             result = self.transcriber.predict(str(wav), grammar=grammar)
             if grammar is _FREE:
                 return Utterance(result.transcript)
-            if result.transcript:
-                assert result.margin is not None
-                heard.append(Utterance(result.transcript, result.margin))
-        return min(heard, key=lambda each: each.margin or 0.0, default=Utterance(""))
+            if result.transcript and result.margin is not None:
+                cost = result.margin + (_EXPECTED if grammar is self._commands else 0.0)
+                if cost < best_cost:
+                    best, best_cost = Utterance(result.transcript, result.margin), cost
+        return best
 
     def _grammars(self, dialogue: Dialogue) -> list[Automaton | None]:
         """Return the grammars of what may be said now; None for free text."""

@@ -16,7 +16,9 @@ _CANDIDATES = 60  # sentences of which the one with the rarest words is taken
 _LONGEST = 14  # words of a sentence that a person is asked to say
 
 
-def draw_sentences(commands: CommandSet, each: int, *, seed: int = 0, without: Collection[str] = ()) -> list[str]:
+def draw_sentences(
+    commands: CommandSet, each: int, *, seed: int = 0, without: Collection[str] = (), answers: Grammar | None = None
+) -> list[str]:
     """Draw different sentences of every command, those with the words that came least often so far.
 
     Commands whose every template has free text are left out; short grammars give fewer sentences.
@@ -26,6 +28,7 @@ def draw_sentences(commands: CommandSet, each: int, *, seed: int = 0, without: C
         each: Number of sentences of each command.
         seed: Seed of all random choices.
         without: Sentences that may not come.
+        answers: What else is said, as often as a command.
 
     Raises:
         CommandError: If no command has a grammar.
@@ -33,6 +36,7 @@ def draw_sentences(commands: CommandSet, each: int, *, seed: int = 0, without: C
     grammars = [grammar for name in commands.names if (grammar := _grammar_of(commands, name)) is not None]
     if not grammars:
         commands.grammar()
+    grammars += [answers] if answers is not None else []
     random, counts, drawn = Random(f"sentences {seed}"), Counter[str](), dict.fromkeys(without)
     sentences: list[str] = []
     for _ in range(each):

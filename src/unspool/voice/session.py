@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from unspool.data import read_text
 from unspool.errors import MachineError, UsageError
 from unspool.voice.recorder import Recorder
 from unspool.voice.sound_files import RATE, write_wav
 
-__all__ = ["record_sentences", "recorded", "recordings_in"]
+__all__ = ["record_sentences", "recorded", "recordings_in", "words_of"]
 
 _PATIENCE = 8.0  # seconds until a recording without speech ends
 _KEYS = "Enter: record · a: the last one again · s: skip · q: stop here"
@@ -34,8 +35,17 @@ def recordings_in(folder: Path) -> list[Path]:
 
 def recorded(folder: Path) -> set[str]:
     """Return the sentences that a folder has recordings of."""
-    texts = (path.with_suffix(".txt") for path in folder.glob("*.wav")) if folder.is_dir() else ()
-    return {text.read_text(encoding="utf-8").strip() for text in texts if text.is_file()}
+    return {words for path in folder.glob("*.wav") if (words := words_of(path))} if folder.is_dir() else set()
+
+
+def words_of(recording: Path) -> str:
+    """Return the words of a recording; empty if there is no text file beside it.
+
+    Raises:
+        DataError: If the text file is not UTF-8.
+    """
+    text = recording.with_suffix(".txt")
+    return " ".join("".join(read_text(str(text))).split()) if text.is_file() else ""
 
 
 def record_sentences(

@@ -11,8 +11,9 @@ from typing import Any
 from unspool.commands import CommandSet
 from unspool.errors import DataError
 from unspool.tasks.transcribe.settings import TranscriberSettings
+from unspool.voice.expected import answers_grammar
 from unspool.voice.sentences import draw_sentences
-from unspool.voice.session import recordings_in
+from unspool.voice.session import recordings_in, words_of
 from unspool.voice.sound_files import RATE
 from unspool.voice.synthesis import draw_speech, write_speech
 
@@ -45,7 +46,7 @@ def plan(recordings: Sequence[Path], grammar: str) -> dict[str, Any]:
         "training.epochs": max(fewest, min(most, _EXAMPLES // len(recordings))),
         "training.batch_size": 4 if len(recordings) < 200 else 16,
         "training.batch_tokens": 1000,
-        "training.valid_fraction": 0.0,
+        "data.valid_fraction": 0.0,
         "hearing.grammar": grammar,
         "choose_by": "nats",
     }
@@ -63,12 +64,14 @@ def settings_for(recordings: Sequence[Path], grammar: str, chosen: Mapping[str, 
     return make(TranscriberSettings, {**plan(recordings, grammar), **chosen})
 
 
-def divided(own: Sequence[Path], machine: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+def divided(own: Sequence[Path], machine: Sequence[Path], commands: CommandSet) -> tuple[list[Path], list[Path]]:
     """Divide recordings into training data and validation data.
 
-    Every eighth of the owner's recordings is held out; with fewer than ten of them, every twentieth of the machine's.
+    Every eighth of the owner's commands is held out; with fewer than ten of them, every twentieth of the machine's.
     """
-    source, step = (own, _HELD_OUT) if len(own) >= _LEAST else (machine, 20)
+    grammar = commands.grammar()
+    mine, others = ([path for path in paths if grammar.accepts(words_of(path))] for paths in (own, machine))
+    source, step = (mine, _HELD_OUT) if len(mine) >= _LEAST else (others, 20)
     held_out = set(source[step - 1 :: step])
     return [path for path in (*own, *machine) if path not in held_out], sorted(held_out)
 
@@ -85,11 +88,10 @@ def spoken_by_machine(commands: CommandSet, folder: Path, each: int, voices: Seq
     Raises:
         MachineError: If `espeak-ng` fails, or a file can't be written.
     """
-    sentences, random = draw_sentences(commands, each, seed=1), Random(0)
+    sentences, random = draw_sentences(commands, each, seed=1, answers=answers_grammar(commands)), Random(0)
     speeches = [draw_speech(random, voices) for _ in sentences]
     done = sorted(folder.glob("*.wav")) if folder.is_dir() else []
-    texts = [path.with_suffix(".txt") for path in done]
-    if [text.read_text(encoding="utf-8").strip() for text in texts if text.is_file()] != sentences:
+    if [words_of(path) for path in done] != sentences:
         write_speech(folder, sentences, speeches)
     return recordings_in(folder)
 
