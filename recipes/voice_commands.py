@@ -3,7 +3,7 @@
 
     OMP_NUM_THREADS=1 python recipes/voice_commands.py work/voice
 
-needs `espeak-ng`. It speaks sentences of the grammar of `src/unspool/samples/assistant/commands.py`, free text left out,
+needs `espeak-ng`. It speaks sentences of the grammar of `src/unspool/samples/assistant/commands.py`, without free text,
 in three voices for training and in a fourth for the test, each with its own speed and pitch. No test sentence is in the
 training data. The score is the share of sentences whose function and arguments, as typed values, are those of the words
 that were spoken. The grammar of the search is that of all six commands.
@@ -28,7 +28,7 @@ from unspool.commands.grammar import Grammar
 from unspool.samples.assistant import source_files
 from unspool.tasks.transcribe.hearing import compiled
 from unspool.voice.sentences import draw_sentences
-from unspool.voice.synthesis import Speech, draw_speech, has_synthesizer, write_speech
+from unspool.voice.synthesis import draw_speech, has_synthesizer, write_speech
 
 TRAIN_VOICES = ("en-us", "en-gb-scotland", "en-us+f3")
 TEST_VOICE = "en-gb"
@@ -106,7 +106,9 @@ def score(model: Transcriber, sample: CommandSet, folder: Path, show: int) -> di
     paths = sorted(folder.glob("*.wav"))
     said = [path.with_suffix(".txt").read_text(encoding="utf-8").strip() for path in paths]
     heard = [each.transcript for each in model.predict(paths, grammar=grammar)]
-    calls = [(call_of(sample, grammars, one), call_of(sample, grammars, two)) for one, two in zip(said, heard, strict=True)]
+    calls = [
+        (call_of(sample, grammars, one), call_of(sample, grammars, two)) for one, two in zip(said, heard, strict=True)
+    ]
     wrong = [pair for pair, (one, two) in zip(zip(said, heard, strict=True), calls, strict=True) if one != two]
     for one, two in wrong[:show]:
         print(f"  {one}\n  > {two}")
@@ -144,7 +146,14 @@ def main() -> None:
         print(f"trained in {(time.process_time() - begun) / 60:.1f} processor minutes")
         shutil.move(place / "model.part", place / "model")
     model = unspool.load(place / "model")
-    print(json.dumps({name: round(value, 4) for name, value in score(model, sample, place / arguments.part, arguments.show).items()}))
+    print(
+        json.dumps(
+            {
+                name: round(value, 4)
+                for name, value in score(model, sample, place / arguments.part, arguments.show).items()
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

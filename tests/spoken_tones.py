@@ -16,15 +16,15 @@ RATE = 16000
 
 
 def tones(text: str, seed: int, *, noise: float = 0.001) -> NDArray[np.float32]:
-    """Speak a text: two tones a word, chosen by its letters, pauses, and a little noise, float32 (samples,) of 16 kHz."""
+    """Speak a text: two tones for each word, pauses and a little noise, float32 (samples,) of 16 kHz."""
     generator = np.random.default_rng(seed)
     quiet = generator.uniform(0.1, 0.4, 2) * RATE
     pieces = [np.zeros(int(quiet[0]))]
     for word in text.split():
         place = zlib.crc32(word.encode())
         seconds = (0.1 + 0.05 * len(word)) / 2 * generator.uniform(0.9, 1.1)
-        for tone in (350 + 130 * (place % 9), 1700 + 300 * (place // 9 % 11)):
-            pieces.append(0.3 * np.sin(2 * np.pi * tone * np.arange(int(RATE * seconds)) / RATE))
+        times = 2 * np.pi * np.arange(int(RATE * seconds)) / RATE
+        pieces += [0.3 * np.sin(tone * times) for tone in (350 + 130 * (place % 9), 1700 + 300 * (place // 9 % 11))]
         pieces.append(np.zeros(int(RATE * generator.uniform(0.05, 0.08))))
     pieces.append(np.zeros(int(quiet[1])))
     samples = np.concatenate(pieces)

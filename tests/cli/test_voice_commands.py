@@ -9,11 +9,11 @@ from random import Random
 import pytest
 from command_line import Shell, files_in
 
-from spoken_tones import NOTE, plain_wav, player, program, tones, write_tones
 from sound_samples import write_wav
+from spoken_tones import NOTE, plain_wav, player, program, tones, write_tones
 from unspool import load
 
-COMMANDS = '''
+COMMANDS = """
 from typing import Literal
 
 from unspool.commands import command
@@ -32,7 +32,7 @@ def switch(state: Literal["on", "off"]) -> str:
 @command("(take|write) a note [saying {text}]")
 def note(text: str) -> str:
     return f"Noted: {text}."
-'''
+"""
 SMALL = (
     "--hidden", 48, "--channels", 48, "--dropout", 0, "--convolution-dropout", 0, "--time-masks", 0, "--band-masks", 0,
     "--bands", 24, "--threads", 1, "--seed", 1, "--strides", "2,1,1", "--speed", 0, "--shift", 0, "--equalizer", 0,
@@ -56,7 +56,20 @@ def place(tmp_path_factory):
         write_tones(folder / "spoken" / f"{number:03d}.wav", text, number)
         (folder / "spoken" / f"{number:03d}.txt").write_text(f"{text}\n")
     shell = Shell()
-    small = ("--hidden", 16, "--epochs", 6, "--threads", 1, "--seed", 1, "--no-plan", "--device", "cpu", "--no-baselines")
+    small = (
+        "--hidden",
+        16,
+        "--epochs",
+        6,
+        "--threads",
+        1,
+        "--seed",
+        1,
+        "--no-plan",
+        "--device",
+        "cpu",
+        "--no-baselines",
+    )
     small += ("--sentences", 60, "--no-background")
     shell("train", "command", folder / "commands.py", "--out", folder / "parser", *small)
     words = ("listen", folder / "commands.py", "--recordings", folder / "spoken", "--out", folder / "ears", *SMALL)

@@ -33,13 +33,13 @@ def test_placeholders_of_another_name_stay():
 
 
 def test_failures_are_sentences(tmp_path):
+    source = "import sys; print('first', file=sys.stderr); print('no sound card', file=sys.stderr); sys.exit(3)"
+    words = split_command(program(tmp_path, "fail.py", source), "--speak")
     with pytest.raises(MachineError, match=r"speaking: .* failed with exit code 3: no sound card"):
-        source = "import sys; print('first', file=sys.stderr); print('no sound card', file=sys.stderr); sys.exit(3)"
-        run_program(split_command(program(tmp_path, "fail.py", source), "--speak"), limit=30, flag="speaking")
+        run_program(words, limit=30, flag="speaking")
+    slow = split_command(program(tmp_path, "wait.py", "import time; time.sleep(9)"), "-x")
     with pytest.raises(MachineError, match=r"did not end within 0\.2 seconds"):
-        run_program(
-            split_command(program(tmp_path, "wait.py", "import time; time.sleep(9)"), "-x"), limit=0.2, flag="waiting"
-        )
+        run_program(slow, limit=0.2, flag="waiting")
     with pytest.raises(UsageError, match=r"has no \{text\}"):
         find_speaker(program(tmp_path, "wait.py", ""))
 

@@ -17,7 +17,9 @@ from unspool.voice.recorder import RECORDERS, Recorder, find_recorder
 def writes(folder, content, code=0):
     """A recorder that writes a file and ends."""
     (folder / "stream").write_bytes(content)
-    source = f"import sys\nsys.stdout.buffer.write(open(sys.argv[1], 'rb').read())\nsys.stdout.flush()\nsys.exit({code})"
+    source = (
+        f"import sys\nsys.stdout.buffer.write(open(sys.argv[1], 'rb').read())\nsys.stdout.flush()\nsys.exit({code})"
+    )
     return find_recorder(f"{program(folder, 'write.py', source)} '{folder / 'stream'}'")
 
 

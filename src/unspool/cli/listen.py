@@ -115,7 +115,9 @@ def _record(file: Any, folder: Path, each: int, command: str | None) -> None:
     drawn = draw_sentences(file, each, answers=answers_grammar(file))
     if missing := missing_words(file, drawn):
         shown = ", ".join(missing[:_LISTED]) + (", ..." if len(missing) > _LISTED else "")
-        say(f"note: no sentence holds {len(missing)} words of the grammar ({shown}); more --sentences hold more of them")
+        say(
+            f"note: no sentence holds {len(missing)} words of the grammar ({shown}); more --sentences hold more of them"
+        )
     count = record_sentences(folder, drawn, recorder, ask=input, say=say)
     say(f"{count} new recordings, {len(recorded(folder))} in {folder}")
 
@@ -131,9 +133,9 @@ def _train(
     json: bool,
     chosen: dict[str, object],
 ) -> None:
+    from unspool.cli.scores import scores_beside_baselines
     from unspool.data import Files
     from unspool.tasks import Transcriber
-    from unspool.cli.scores import scores_beside_baselines
     from unspool.voice.synthesis import VOICES
     from unspool.voice.training import divided, settings_for, spoken_by_machine
 

@@ -52,7 +52,9 @@ class VoiceChoice(NamedTuple):
         if self.voice is not None and self.hear is not None:
             raise UsageError("--voice and --hear both say who hears; pass one of them")
         if not self.is_on and (self.wav or self.recorder or self.speak or self.silent):
-            raise UsageError("--wav, --recorder, --speak and --silent belong to a spoken chat; pass --voice or --hear too")
+            raise UsageError(
+                "--wav, --recorder, --speak and --silent belong to a spoken chat; pass --voice or --hear too"
+            )
         if self.is_on and file is not None:
             raise UsageError(f"{file} is a text file, and a spoken chat hears; leave it out, or pass --wav for sounds")
         if self.margin is not None and self.voice is None:
@@ -64,21 +66,44 @@ class VoiceChoice(NamedTuple):
 def voice_options(command: F) -> F:
     """Give a command the options of a spoken chat."""
     options = (
-        ("--voice", {"metavar": "EARS", "help": "Hear by this recogniser, a folder of unspool listen or of a transcriber."}),
-        ("--hear", {"metavar": "COMMAND", "help": "Hear by a command line that prints the words of the recording {wav}."}),
-        ("--wav", {"metavar": "FILE", "multiple": True, "help": "Sound of an utterance, or a folder of them, instead of "
-                   "the microphone; may be repeated."}),
-        ("--recorder", {"metavar": "COMMAND", "help": "Command line that writes the microphone's samples on stdout: 16 "
-                        "bits, one channel, 16 kHz, raw or WAV.  [arecord, rec, sox, parecord or ffmpeg]"}),
-        ("--speak", {"metavar": "COMMAND", "help": "Command line that speaks the reply {text}.  [espeak-ng, say or "
-                     "spd-say]"}),
-        ("--margin", {"type": click.FloatRange(min=0), "metavar": "NUMBER", "help": "Threshold of \"I did not understand\""
-                      ": nats per step by which another output may fit better than what may be said; --json shows it.  "
-                      "[the recogniser's own]"}),
-        ("--silent", {"is_flag": True, "help": "Print replies, and speak none."}),
-    )  # fmt: skip
-    for name, settings in reversed(options):
-        command = click.option(name, **settings)(command)  # type: ignore[arg-type]
+        click.option(
+            "--voice",
+            metavar="EARS",
+            help="Hear by this recogniser: a folder of unspool listen, or any transcriber.",
+        ),
+        click.option(
+            "--hear",
+            metavar="COMMAND",
+            help="Hear by a command line that prints the words of the recording {wav}.",
+        ),
+        click.option(
+            "--wav",
+            metavar="FILE",
+            multiple=True,
+            help="Sound of an utterance, or a folder of them, instead of the microphone; may be repeated.",
+        ),
+        click.option(
+            "--recorder",
+            metavar="COMMAND",
+            help="Command line that writes the microphone's samples on stdout: 16 bits, one channel, 16 kHz, raw or "
+            "WAV.  [arecord, rec, sox, parecord or ffmpeg]",
+        ),
+        click.option(
+            "--speak",
+            metavar="COMMAND",
+            help="Command line that speaks the reply {text}.  [espeak-ng, say or spd-say]",
+        ),
+        click.option("--silent", is_flag=True, help="Print replies, and speak none."),
+        click.option(
+            "--margin",
+            type=click.FloatRange(min=0),
+            metavar="NUMBER",
+            help='Threshold of "I did not understand": nats per step by which another output may fit better than what '
+            "may be said; --json shows it.  [the recogniser's own]",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
     return command
 
 
@@ -120,10 +145,10 @@ def _ears(choice: VoiceChoice, dialogue: Dialogue, device: str) -> Ears:
     transcriber = open_model(choice.voice, None, device)
     if transcriber.name != "transcribe":
         raise UsageError(
-            f"{choice.voice} is a model of the task {transcriber.name!r}; --voice takes a transcriber, as unspool listen "
-            f"trains it"
+            f"{choice.voice} is a model of the task {transcriber.name!r}; --voice takes a transcriber; unspool "
+            f"listen trains one"
         )
-    return TranscriberEars(transcriber, dialogue, margin=choice.margin)  # type: ignore[arg-type]
+    return TranscriberEars(transcriber, dialogue, margin=choice.margin)
 
 
 def _reply(dialogue: Dialogue, ears: Ears, path: Path, speaker: Speaker | None, *, as_json: bool) -> None:
@@ -131,7 +156,9 @@ def _reply(dialogue: Dialogue, ears: Ears, path: Path, speaker: Speaker | None, 
     turn = dialogue.say(heard.text) if any(letter.isalnum() for letter in heard.text) else None
     reply = NOT_UNDERSTOOD if turn is None else turn.reply
     if as_json:
-        result_json({"heard": heard.text, "margin": heard.margin, **(_record(dialogue, turn) if turn else {"reply": reply})})
+        result_json(
+            {"heard": heard.text, "margin": heard.margin, **(_record(dialogue, turn) if turn else {"reply": reply})}
+        )
     else:
         result(f"> {heard.text}".rstrip())
         result(reply)

@@ -68,7 +68,8 @@ class TranscriberEars:
     """Ears by a transcriber, which hears only what the dialogue expects.
 
     These are the sentences of the commands; while a command waits, also values, yes and no; after a command, also
-    corrections. What the dialogue expects comes before a new command that fits a little better. A value of free text, and a dialogue without commands, is transcribed without a grammar.
+    corrections. What the dialogue expects comes before a new command that fits a little better. A value of free text,
+    and a dialogue without commands, is transcribed without a grammar.
 
     Args:
         transcriber: A trained transcriber.

@@ -27,7 +27,10 @@ RECORDERS: dict[str, list[str]] = {
     "rec": ["rec", "-q", *_RAW, "-"],
     "sox": ["sox", "-q", "-d", *_RAW, "-"],
     "parecord": ["parecord", "--raw", "--format=s16le", "--channels=1", f"--rate={RATE}"],
-    "ffmpeg": ["ffmpeg", "-loglevel", "error", "-nostdin", *_FFMPEG_INPUT, "-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"],
+    "ffmpeg": [
+        *("ffmpeg", "-loglevel", "error", "-nostdin", *_FFMPEG_INPUT),
+        *("-ac", "1", "-ar", str(RATE), "-f", "s16le", "-"),
+    ],
 }  # fmt: skip
 """Command lines that write the microphone's samples on standard output, in the order of preference."""
 

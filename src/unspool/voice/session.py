@@ -26,10 +26,14 @@ def recordings_in(folder: Path) -> list[Path]:
         UsageError: If there is no such folder, or no such pair.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; expected recordings, 001.wav, each with its words in 001.txt beside it")
+        raise UsageError(
+            f"{folder} is no folder; expected recordings, 001.wav, each with its words in 001.txt beside it"
+        )
     pairs = sorted(path for path in folder.rglob("*.wav") if path.with_suffix(".txt").is_file())
     if not pairs:
-        raise UsageError(f"{folder} has no recording with its words; expected 001.wav with 001.txt beside it, and so on")
+        raise UsageError(
+            f"{folder} has no recording with its words; expected 001.wav with 001.txt beside it, and so on"
+        )
     return pairs
 
 

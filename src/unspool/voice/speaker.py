@@ -26,7 +26,9 @@ def find_speaker(command: str | None = None) -> Speaker | None:
     if command is not None:
         words = split_command(command, "--speak")
         if not any("{text}" in word for word in words):
-            raise UsageError(f"--speak {command!r} has no {{text}}; expected the place of the reply, as espeak-ng {{text}}")
+            raise UsageError(
+                f"--speak {command!r} has no {{text}}; expected the place of the reply, as espeak-ng {{text}}"
+            )
         return Speaker(words)
     name = first_installed(SPEAKERS)
     return None if name is None else Speaker(SPEAKERS[name])

@@ -101,4 +101,6 @@ def _rate_of(path: Path) -> int:
         with wave.open(str(path), "rb") as file:
             return file.getframerate()
     except (wave.Error, EOFError) as error:
-        raise DataError(f"not a WAV file that can be read ({error}); record it again, or remove it", str(path)) from None
+        raise DataError(
+            f"not a WAV file that can be read ({error}); record it again, or remove it", str(path)
+        ) from None
