@@ -14,7 +14,7 @@ ROOT = Path(unspool.__file__).parent
 
 ROWS = [
     {"cli"},
-    {"server", "tuning"},
+    {"server", "tuning", "voice"},
     {"samples", "tasks"},
     {"training", "inspection", "export"},
     {"inputs", "commands"},

@@ -10,6 +10,7 @@ import click
 
 from unspool.cli.open_model import device_option, model_argument, open_model_for
 from unspool.cli.talk import common, console, example, flush, result, result_json, say
+from unspool.cli.voice import VoiceChoice, talk_by_voice, voice_options
 from unspool.errors import UnspoolError, UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,13 @@ _HELP = """\
 /bye            leave (so does ctrl-D)"""
 
 
-@click.command(epilog=example("unspool chat my-assistant", "echo 'How do I begin?' | unspool chat my-assistant -"))
+@click.command(
+    epilog=example(
+        "unspool chat my-assistant",
+        "echo 'How do I begin?' | unspool chat my-assistant -",
+        "unspool chat my-assistant --commands commands.py --voice my-ears",
+    )
+)
 @model_argument
 @click.argument("file", required=False)
 @click.option(
@@ -41,6 +48,7 @@ _HELP = """\
     type=click.Path(),
     help="Python file of the commands' functions; chatting executes its code. Without it, calls are named only.",
 )
+@voice_options
 @device_option
 @common
 def chat(
@@ -51,14 +59,22 @@ def chat(
     as_json: bool,
     commands: str | None,
     device: str,
+    **spoken: Any,
 ) -> None:
-    """Chat with an assistant: one sentence a line, from the terminal, a FILE or stdin (-).
+    """Chat with an assistant: one sentence a line, from the terminal, a FILE or stdin (-); or by voice.
 
     Below its confidence threshold, the assistant says that it does not know. A command is carried out by the function
     in the FILE.py that you name; a model folder never runs code. On a terminal, /help lists the commands.
+
+    With --voice or --hear, the chat is spoken: a pause ends your utterance, and the reply is printed and spoken.
     """
+    choice = VoiceChoice(**spoken)
+    choice.check(file)
     task = open_model_for("chat", model, cell, device)
     dialogue = _dialogue(task, commands, threshold)
+    if choice.is_on:
+        talk_by_voice(dialogue, choice, as_json=as_json, device=device)
+        return
     if file is None and sys.stdin.isatty():
         converse(task, model, dialogue=dialogue)
         return

@@ -82,6 +82,22 @@ class Grammar:
         ends: dict[tuple[int, int], frozenset[int]] = {}
         return len(spoken) in _ends_of(self.root, spoken, 0, ends)
 
+    def captures(self, words: str | Iterable[str]) -> dict[str, str] | None:
+        """Return the words of each slot in a sentence, in the first reading that the grammar allows.
+
+        Args:
+            words: The words in lower case, or a text.
+
+        Returns:
+            Words by slot; None if the sentence does not belong to the grammar.
+        """
+        spoken = spoken_words(words) if isinstance(words, str) else tuple(words)
+        ends: dict[tuple[int, int], frozenset[int]] = {}
+        for end, values in _readings(self.root, spoken, 0, ends):
+            if end == len(spoken):
+                return dict(values)
+        return None
+
     def sentences(self, limit: int) -> list[str]:
         """List the first sentences of the grammar, each once, at most `limit`."""
         unique = dict.fromkeys(itertools.islice(_expand(self.root), 50 * limit))
@@ -171,6 +187,40 @@ def _ends_of(
             result = _ends_of(part, words, start, ends)
     ends[key] = result
     return result
+
+
+def _readings(
+    node: Node, words: tuple[str, ...], start: int, ends: dict[tuple[int, int], frozenset[int]]
+) -> Iterator[tuple[int, tuple[tuple[str, str], ...]]]:
+    """Yield the ends of a node in a sentence, each with the words of its slots."""
+    match node:
+        case Sequence(parts):
+            yield from _in_turn(parts, words, start, ends)
+        case Alternatives(options):
+            for option in options:
+                if _ends_of(option, words, start, ends):
+                    yield from _readings(option, words, start, ends)
+        case Optional(part):
+            yield from _readings(part, words, start, ends)
+            yield start, ()
+        case Capture(slot, part):
+            for end, values in _readings(part, words, start, ends):
+                yield end, ((slot, " ".join(words[start:end])), *values)
+        case Word():
+            for end in _ends_of(node, words, start, ends):
+                yield end, ()
+
+
+def _in_turn(
+    parts: tuple[Node, ...], words: tuple[str, ...], start: int, ends: dict[tuple[int, int], frozenset[int]]
+) -> Iterator[tuple[int, tuple[tuple[str, str], ...]]]:
+    if not parts:
+        yield start, ()
+        return
+    for place, first in _readings(parts[0], words, start, ends):
+        if len(parts) == 1 or _ends_of(parts[1], words, place, ends):
+            for end, rest in _in_turn(parts[1:], words, place, ends):
+                yield end, (*first, *rest)
 
 
 def _expand(node: Node) -> Iterator[tuple[str, ...]]:

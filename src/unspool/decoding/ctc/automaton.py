@@ -198,16 +198,25 @@ def _deterministic(builder: _Builder, last: int) -> tuple[list[dict[str, int]], 
     return arcs, [last in each for each in sets]
 
 
-def _minimal(arcs: Sequence[Mapping[str, int]], final: Sequence[bool]) -> Automaton:
-    """Merge states from which the automaton allows the same (an automaton without loops, so one pass suffices)."""
+def _minimal(
+    arcs: Sequence[Mapping[str, int]], final: Sequence[bool], entered_by: Sequence[str] | None = None
+) -> Automaton:
+    """Merge states from which the automaton allows the same (an automaton without loops, so one pass suffices).
+
+    Args:
+        arcs: The next state for each symbol, for each state.
+        final: Whether each state may be the last.
+        entered_by: The symbol that enters each state; states with different ones are not merged.
+    """
     first = Automaton(tuple(arcs), tuple(final))
     merged: dict[int, int] = {}
-    known: dict[tuple[bool, tuple[tuple[str, int], ...]], int] = {}
+    known: dict[tuple[bool, tuple[tuple[str, int], ...], str], int] = {}
     for state in first._backwards():
-        key = final[state], tuple(sorted((word, merged[after]) for word, after in arcs[state].items()))
-        merged[state] = known.setdefault(key, len(known))
+        label = "" if entered_by is None else entered_by[state]
+        moves = tuple(sorted((word, merged[after]) for word, after in arcs[state].items()))
+        merged[state] = known.setdefault((final[state], moves, label), len(known))
     last = len(known) - 1  # number the states from the first one on
-    states = [({word: last - after for word, after in moves}, ends) for ends, moves in known]
+    states = [({word: last - after for word, after in moves}, ends) for ends, moves, _ in known]
     states.reverse()
     return Automaton(tuple(each for each, _ in states), tuple(ends for _, ends in states))
 
@@ -245,4 +254,8 @@ def _spelled(words: Automaton, separator: str) -> Automaton:
         final[place] = final[place] or words.final[after]
         if words.arcs[after]:
             arcs[place][separator] = begins[after]
-    return Automaton(tuple(arcs), tuple(final))
+    entered_by = [""] * len(arcs)
+    for moves in arcs:
+        for symbol, after in moves.items():
+            entered_by[after] = symbol
+    return _minimal(arcs, final, entered_by)

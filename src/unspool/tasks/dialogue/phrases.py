@@ -5,63 +5,29 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from unspool.commands import Command
 from unspool.commands.template import Place
 
-__all__ = ["correction_of", "in_words", "is_again", "is_cancel", "is_no", "is_other", "is_yes", "title_of"]
+__all__ = [
+    "SPOKEN",
+    "correction_of",
+    "in_words",
+    "is_again",
+    "is_cancel",
+    "is_no",
+    "is_other",
+    "is_yes",
+    "title_of",
+]
 
-_YES = frozenset(
-    [
-        "yes",
-        "y",
-        "yeah",
-        "yep",
-        "yup",
-        "sure",
-        "ok",
-        "okay",
-        "confirm",
-        "confirmed",
-        "correct",
-        "right",
-        "exactly",
-        "absolutely",
-        "definitely",
-        "please",
-        "do",
-        "it",
-        "go",
-        "ahead",
-        "do",
-        "please",
-        "yes",
-        "please",
-        "yes",
-        "do",
-        "it",
-        "go",
-        "for",
-        "it",
-        "of",
-        "course",
-        "that's",
-        "right",
-        "sounds",
-        "good",
-    ]
-) | {
-    "do it",
-    "go ahead",
-    "yes please",
-    "please do",
-    "of course",
-    "go for it",
-    "that's right",
-    "sounds good",
-    "yes do it",
-}
+_YES = frozenset({
+    "yes", "y", "yeah", "yep", "yup", "sure", "ok", "okay", "confirm", "confirmed", "correct", "right", "exactly",
+    "absolutely", "definitely", "please", "do it", "go ahead", "do", "yes please", "yes do it", "please do",
+    "of course", "go for it", "that's right", "sounds good",
+})  # fmt: skip
 _NO = frozenset({
     "no", "n", "nope", "nah", "don't", "do not", "no thanks", "no thank you", "better not", "not now", "wrong",
 })  # fmt: skip
@@ -84,6 +50,16 @@ _CORRECTION = re.compile(
     re.IGNORECASE,
 )
 _ROWS = 200  # sentences of a template that are tried for a phrase
+
+
+SPOKEN: Mapping[str, tuple[str, ...]] = MappingProxyType({
+    "yes": tuple(sorted(_YES - {"y", "do", "right", "please"})),
+    "no": tuple(sorted(_NO - {"n", "wrong"})),
+    "cancel": tuple(sorted(_CANCEL)),
+    "again": tuple(sorted(_AGAIN)),
+    "other": tuple(sorted(_OTHER)),
+})  # fmt: skip
+"""Phrases of small talk by meaning, for a grammar of speech."""
 
 
 def _plain(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import msgspec
 
@@ -28,11 +29,12 @@ from unspool.errors import DataError, ModelFolderError
 from unspool.reading import read_json
 from unspool.writing import replace_file
 
-__all__ = ["Knowledge", "compiled", "read_grammar", "read_language_model"]
+__all__ = ["Knowledge", "compiled", "read_grammar", "read_language_model", "spelled"]
 
 _MODEL = "language-model.arpa"
 _GRAMMAR = "grammar.json"
 _MOST_SENTENCES = 1_000_000
+_SPELLED: WeakKeyDictionary[Automaton, tuple[dict[str, int], GrammarUnits]] = WeakKeyDictionary()
 
 
 class _Grammar(msgspec.Struct):
@@ -89,7 +91,7 @@ class Knowledge:
         Raises:
             DataError: If the grammar spells a character without a unit.
         """
-        return None if self.grammar is None else GrammarUnits(self.grammar.spelled(), dict(units))
+        return None if self.grammar is None else spelled(self.grammar, units)
 
     def summary(self) -> str:
         """Return what the search knows, in words; empty without knowledge."""
@@ -125,6 +127,18 @@ class Knowledge:
             record = read_json(folder / _GRAMMAR, _Grammar, "the grammar")
             grammar = _checked(record, folder / _GRAMMAR)
         return cls(settings, model, grammar)
+
+
+def spelled(grammar: Automaton, units: Mapping[str, int]) -> GrammarUnits:
+    """Spell a word automaton in units; the result is kept as long as the automaton.
+
+    Raises:
+        DataError: If the grammar spells a character without a unit.
+    """
+    kept = _SPELLED.get(grammar)
+    if kept is None or kept[0] != units:
+        kept = _SPELLED[grammar] = dict(units), GrammarUnits(grammar.spelled(), dict(units))
+    return kept[1]
 
 
 def read_language_model(settings: HearingSettings) -> NgramModel:

@@ -1,0 +1,1 @@
+"""Voice: record speech, train a recogniser of the owner's commands, hear utterances and speak replies."""
