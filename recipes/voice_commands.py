@@ -41,7 +41,7 @@ SETTINGS: dict[str, Any] = {
     "center": True,
     "batch_tokens": 1000,
     "learning_rate": 3e-3,
-    "epochs": 24,
+    "epochs": 28,
     "validate_every": 1.0,
     "choose_by": "cer",
     "threads": 1,
