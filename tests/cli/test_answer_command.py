@@ -13,6 +13,7 @@ from command_line import SMALL, Shell, files_in
 from unspool import load
 from unspool.cli import unspool
 from unspool.cli.chat import converse
+from unspool.tasks.dialogue import Dialogue
 
 TINY = (*SMALL, "--memory.size", "4", "--vocabulary.size", "270", "--decoding.max-length", "8")
 TABLE = """\
@@ -100,7 +101,7 @@ def test_a_megabyte_of_question(shell, folder):
 def test_only_an_assistant_chats_and_takes_pairs(shell, models, folder):
     said = shell.refuses("chat", models / "classifier", code=2, stdin="a\n")
     assert said == (
-        f"{models / 'classifier'} is a model of the task 'classify'; chat takes an assistant. "
+        f"{models / 'classifier'} is a model of the task 'classify'; chat takes an assistant or a command parser. "
         f"Try: unspool predict {models / 'classifier'}"
     )
     said = shell.refuses("add", models / "tagger", folder / "pairs.tsv", code=2)
@@ -124,7 +125,7 @@ def talk(monkeypatch, capsys, task, folder, *typed, **options):
             raise EOFError from None
 
     monkeypatch.setattr(builtins, "input", read)
-    converse(task, folder, **options)
+    converse(task, folder, dialogue=Dialogue(task, **options))
     heard.append(capsys.readouterr())
     return [(each.out, each.err) for each in heard]
 
@@ -182,7 +183,9 @@ def test_what_is_typed_wrongly_does_not_end_a_conversation(monkeypatch, capsys, 
     written, looked, helped, last = heard[-4:]
     assert written == ("", "this assistant has no generator; train one with --generator\n")
     assert "pelicans" in looked[0]
-    assert [line.split()[0] for line in helped[0].splitlines()] == ["/why", "/look", "/write", "/add", "/sure", "/bye"]
+    assert [line.split()[0] for line in helped[0].splitlines()] == [
+        "/why", "/look", "/write", "/add", "/sure", "/state", "/bye",
+    ]  # fmt: skip
     assert last == ("", "")
 
 
@@ -314,7 +317,7 @@ def test_help(shell):
         return " ".join(CliRunner().invoke(unspool, [*words, "--help"]).stdout.split())
 
     assert "chat Chat with an assistant" in shown()
-    assert "one question a line, from the terminal, a FILE or stdin (-)" in shown("chat")
+    assert "one sentence a line, from the terminal, a FILE or stdin (-)" in shown("chat")
     assert "--threshold" in shown("chat")
     assert "A question that the assistant has already gets one more answer." in shown("add")
     assert "--format" in shown("add")
@@ -327,5 +330,5 @@ def test_help(shell):
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_an_assistant_refuses_how_to_search(shell, folder, verb):
     done = shell(verb, folder / "both", folder / "pairs.tsv", "--beam", "4", code=2)
-    which = "the search of a transcriber or a translator takes this"
+    which = "the search of a translator or a transcriber takes this"
     assert done.stderr == f"unspool: beam: this is a model of the task 'answer'; {which}\n"

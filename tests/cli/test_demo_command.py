@@ -88,7 +88,7 @@ def test_the_demo_trains_an_assistant_asks_it_and_looks_inside(shell, tmp_path, 
         assert " ".join(shown) == f"{reply.answer} ({reply.source_line()})"
     assert lines[lines.index(f"  > {asked[3]}") + 1] == "    running: 0:15:00"
     assert any(line.split()[:5] == ["a", "quarter", "of", "an", "hour"] for line in lines)  # one word of the network
-    assert all(len(line) <= 80 for line in lines[: lines.index("memory")] if str(tmp_path) not in line)
+    assert all(len(line) <= 80 for line in lines[: lines.index(f"  > {asked[-1]}")] if str(tmp_path) not in line)
     assert "memory" in lines
     assert any(line.split()[1:2] == ["trained"] for line in lines)  # the third question, word by word
     assert f"unspool chat {tmp_path / 'd' / 'assistant'}" in done.stdout
