@@ -60,7 +60,7 @@ def test_a_long_message_keeps_its_beginning_and_its_end():
 
 
 SOURCE = Path(unspool.__file__).parent
-CLI_ALONE = ("cli", "samples", "server", "errors.py")  # said or shown to who started a command
+CLI_ALONE = ("cli", "samples", "server", "voice", "errors.py")  # said or shown to who started a command
 PYTHON_ALONE = ("cells", "layers", "models", "engine")  # said to who writes networks
 FRAGMENTS = (" --cell ", ", resume=True)")  # parts of a text that `wording` takes
 FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
