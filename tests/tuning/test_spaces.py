@@ -13,7 +13,8 @@ CLASSIFY = TASKS["classify"].settings()
 
 
 def test_the_spaces_are_those_of_the_task_folders():
-    assert set(SPACES) == {"classify", "tag", "write", "translate", "answer", "read", "algorithm"}
+    texts = {"classify", "tag", "write", "translate", "answer", "command", "read"}
+    assert set(SPACES) == {*texts, "transcribe", "algorithm"}
 
 
 @pytest.mark.parametrize("task", SPACES)
