@@ -36,7 +36,7 @@ class _ListenCommand(SettingsCommand):
         "unspool listen assistant/commands.py --voices --sentences 0 --out my-ears",
     ),
 )
-@click.argument("commands", metavar="COMMANDS.py", type=click.Path())
+@click.argument("commands", metavar="COMMANDS.py", type=click.Path(dir_okay=False))
 @click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder of the recogniser; new or empty.")
 @click.option("--overwrite", is_flag=True, help="Replace the recogniser in the folder once the new one is complete.")
 @click.option(
