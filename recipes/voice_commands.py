@@ -25,13 +25,17 @@ from typing import Any
 import unspool
 from unspool import CommandSet, Transcriber
 from unspool.commands.grammar import Grammar
+from unspool.data import Files
 from unspool.samples.assistant import source_files
 from unspool.tasks.transcribe.hearing import compiled
+from unspool.voice.expected import answers_grammar
 from unspool.voice.sentences import draw_sentences
-from unspool.voice.synthesis import draw_speech, has_synthesizer, write_speech
+from unspool.voice.synthesis import Speech, draw_speech, has_synthesizer, write_speech
+from unspool.voice.training import divided, settings_for
 
 TRAIN_VOICES = ("en-us", "en-gb-scotland", "en-us+f3")
 TEST_VOICE = "en-gb"
+OWNER = "en-gb-scotland"
 NOW = datetime(2026, 6, 3, 10, 0)
 SETTINGS: dict[str, Any] = {
     "shift": 50.0,
@@ -100,6 +104,19 @@ def write_parts(place: Path, sample: CommandSet, voice: str, train: Iterable[str
     write_speech(place / "test", tests, [draw_speech(random, (voice,)) for _ in tests])
 
 
+def as_owner(place: Path, sample: CommandSet) -> Transcriber:
+    """Write ten sentences of each command and ten answers in one voice, with 90 others for the test; train on them."""
+    random, texts = Random(1), draw_sentences(sample, 10, answers=answers_grammar(sample))
+    tests = plain_sentences(grammars_of(sample), 15, random, set(texts))
+    for name, sentences in (("own", texts), ("test", tests)):
+        spoken = [Speech(OWNER, random.randint(140, 165), random.randint(45, 55)) for _ in sentences]
+        write_speech(place / name, sentences, spoken)
+    own = sorted((place / "own").glob("*.wav"))
+    train, valid = divided(own, [], sample)
+    model = Transcriber(settings_for(own, str(place / "commands.py"), {"training.threads": 1, "training.seed": 0}))
+    return model.fit(Files(map(str, train)), valid=Files(map(str, valid)), baselines=False)
+
+
 def score(model: Transcriber, sample: CommandSet, folder: Path, show: int) -> dict[str, float]:
     """Return the shares of sentences with the right call, the right function, and the right words."""
     grammar, grammars = compiled(sample.grammar()), grammars_of(sample)
@@ -127,6 +144,7 @@ def main() -> None:
     parser.add_argument("--test-voice", default=TEST_VOICE, help="voice of the test")
     parser.add_argument("--train-voices", default=",".join(TRAIN_VOICES), help="voices of the training")
     parser.add_argument("--epochs", type=int, default=SETTINGS["epochs"], help="passes over the training data")
+    parser.add_argument("--owner", action="store_true", help="train as `unspool listen` does, on 70 sentences")
     parser.add_argument("--part", default="test", choices=("valid", "test"), help="what is scored")
     parser.add_argument("--show", type=int, default=10, help="wrong sentences that are printed")
     arguments = parser.parse_args()
@@ -136,13 +154,18 @@ def main() -> None:
     place: Path = arguments.out
     place.mkdir(parents=True, exist_ok=True)
     sample = commands(place)
+    if arguments.owner:
+        print(json.dumps(score(as_owner(place, sample), sample, place / "test", arguments.show)))
+        return
     if not (place / "spoken").exists():
         write_parts(place, sample, arguments.test_voice, arguments.train_voices.split(","))
         (place / "spoken").touch()
     if not (place / "model").exists():
         begun = time.process_time()
         model = Transcriber(**{**SETTINGS, "epochs": arguments.epochs})
-        model.fit(str(place / "train"), valid=str(place / "valid"), out=place / "model.part", baselines=False)
+        model.fit(
+            str(place / "train"), valid=str(place / "valid"), out=place / "model.part", resume=True, baselines=False
+        )
         print(f"trained in {(time.process_time() - begun) / 60:.1f} processor minutes")
         shutil.move(place / "model.part", place / "model")
     model = unspool.load(place / "model")

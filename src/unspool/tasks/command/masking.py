@@ -37,6 +37,7 @@ class ValueMasks:
         self._spacing = Spacing.of(commands)
         units = {command.slot(unit).kind: None for command in commands for _, unit in units_of(command)}
         self._units = tuple(units)
+        self._last: tuple[str, MovedText] | None = None  # a sentence is masked for the network, its tags and n-grams
 
     @classmethod
     def of(cls, commands: CommandSet | None) -> ValueMasks:
@@ -51,6 +52,12 @@ class ValueMasks:
 
     def mask(self, text: str) -> MovedText:
         """Replace the values of a text, and set numbers apart from units and symbols."""
+        last = self._last
+        if last is None or last[0] != text:
+            last = self._last = text, self._masked(text)
+        return last[1]
+
+    def _masked(self, text: str) -> MovedText:
         spaced = self._spacing.apart(text)
         pieces = [(start, end, " ") for start, end, _, _ in spaced.pieces]
         done = 0
