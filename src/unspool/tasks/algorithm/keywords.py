@@ -31,6 +31,7 @@ class AlgorithmKeywords(TrainingKeywords, total=False):
     test_fraction: float
     min_length: int
     max_length: int
+    curriculum: float
     test_lengths: str | None
     width: int
     repeats: int
