@@ -84,11 +84,12 @@ def load(
     Args:
         folder: The model folder.
         task: Expected class of the model, as `Classifier`, which is also the type of the result; any if omitted.
-        cell: The custom cell that the model was trained with. Loading imports no code unless this argument names it.
+        cell: The custom cell that the model was trained with. Loading imports no code unless this argument names it;
+            without it, the model runs the traced step that the folder holds, and does not train.
 
     Raises:
-        ModelFolderError: If the folder is damaged, newer, without weights, needs `cell`, or holds a model of a task
-            other than `task`.
+        ModelFolderError: If the folder is damaged, newer, without weights, without a traced step of its custom cell, or
+            holds a model of a task other than `task`.
         UsageError: If `task` is not a task class.
 
     Warns:

@@ -343,10 +343,12 @@ class Task(Inspectable[E, F]):
         Args:
             folder: The model folder.
             cell: The custom cell that the model was trained with, as a class or `my_file.py:MyCell`. Loading imports
-                no code unless this argument names it, so a folder from an untrusted source is safe to open.
+                no code unless this argument names it, so a folder from an untrusted source is safe to open. Without
+                it, the model runs the traced step that the folder holds, and does not train.
 
         Raises:
-            ModelFolderError: If the folder is damaged, newer, of another task, without weights, or needs `cell`.
+            ModelFolderError: If the folder is damaged, newer, of another task, without weights, or without a traced step
+                of its custom cell.
 
         Warns:
             UnfinishedTrainingWarning: If training is not complete. The weights are then the best so far.
