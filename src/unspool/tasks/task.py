@@ -347,8 +347,8 @@ class Task(Inspectable[E, F]):
                 it, the model runs the traced step that the folder holds, and does not train.
 
         Raises:
-            ModelFolderError: If the folder is damaged, newer, of another task, without weights, or without a traced step
-                of its custom cell.
+            ModelFolderError: If the folder is damaged, newer, of another task, without weights, or without a traced
+                step of its custom cell.
 
         Warns:
             UnfinishedTrainingWarning: If training is not complete. The weights are then the best so far.
