@@ -63,7 +63,7 @@ lights: dict[str, str] = {}  # the state of each room
     "in {length} ((remind|tell) me (to|about) {label}|wake me|let me know|ring|i have to {label})",
     "(time|set a timer for) {label=the eggs|the pasta|my nap|the cake|the laundry} (for|,|at|to) {length}",
     "(set|start|run) (a|the|my) {label=pasta|tea|egg|pizza|laundry|nap|rice} timer (for|of|to) {length}",
-    "{label=pasta|tea|egg|cake|laundry|yoga|break} timer[,|:|for|of] {length}",
+    "{label=pasta|tea|egg|cake|laundry|yoga|break} timer[,|:| for| of] {length}",
     examples=("set a {label=pasta} timer for {length=nine minutes}", "{label=pizza} timer {length=12 minutes}"),
 )
 def set_timer(length: timedelta, label: str = "") -> str:
