@@ -289,7 +289,7 @@ def _apart(options: list[tuple[Part, ...]]) -> list[tuple[Part, ...]]:
     Beside an option that begins with a mark, as in `timer[:|for]`, every word is one. So are words such as `for`.
     """
     firsts = [option[0].text if option and isinstance(option[0], Text) else "" for option in options]
-    has_mark = any(text and not _is_letter(text[0]) and not text[0].isspace() and text[0] not in "-'’" for text in firsts)
+    has_mark = any(text and not _is_letter(text[0]) and text[0] not in " \t\n-'’" for text in firsts)
     apart: list[tuple[Part, ...]] = []
     for text, option in zip(firsts, options, strict=True):
         is_word = bool(text) and _is_letter(text[0]) and (has_mark or text.split()[0].lower() in _NEVER_GLUED)
