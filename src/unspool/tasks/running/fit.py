@@ -332,7 +332,7 @@ class _Fitting(Generic[D]):
     def train(self, splits: Splits[D], resume: bool, *, has_folder: bool) -> None:
         """Run the training loop; the model then holds the best weights."""
         task, valid, (metric, higher) = self.task, splits.valid, self.task.metric
-        settings = task.settings.training
+        settings = task.settings.training.replace(minutes=task._time_limit())
         if valid is None:
             settings = settings.replace(patience=None)  # early stopping needs validation data
         source = task._source(splits.train.examples)
