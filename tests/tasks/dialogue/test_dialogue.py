@@ -364,6 +364,8 @@ class ListParser(TableParser):
         ("set a timer for an hour and a half", ["set_timer"]),
         ("set a timer for an hour and do not forget", ["set_timer"]),
         ("paint it red and twenty minutes", ["paint"]),
+        ("paint it red and add it to my list", ["paint"]),  # which it
+        ("paint it red, add tea to my list", ["paint"]),  # no conjunction
     ],
 )
 def test_a_sentence_is_cut_into_commands_only_where_each_is_one(text, calls):

@@ -35,7 +35,6 @@ from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.calibration import FEWEST, UNCALIBRATED, Calibration, mean_nats
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
-from unspool.tasks.parts.ngram_classifier import NgramClassifier
 from unspool.tasks.parts.spans import bioes_constraints
 from unspool.tasks.parts.text_losses import TextLosses
 from unspool.tasks.running.splits import Splits
@@ -307,24 +306,13 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
             majority = MajorityClass.learn(gold[gold >= 0], len(fitted.intents)).evaluate(right[right >= 0])
             scores["majority intent"] = {"accuracy": majority["accuracy"] * float((right >= 0).mean())}
         if fitted.linear is not None:
-            shares = self._shares(self._baseline_logits(train.utterances, [each.text for each in inside]))
+            linear = fitted.linear_logits([each.text for each in inside], [()] * len(inside))
+            assert linear is not None
+            shares = self._shares(linear)
             rows = [Predicted(self._intents_of(row), [], 0.0, True) for row in shares]
             kept = command_scores([each._replace(slots=()) for each in inside], rows, several=fitted.several)
             scores["linear n-grams"] = {name: kept[name] for name in ("accuracy", "micro_f1") if name in kept}
         return scores
-
-    def _baseline_logits(self, train: Sequence[Utterance], texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the logits of a linear model that knows no slots, (texts, outputs)."""
-        fitted = self.fitted
-        if not fitted.slots_as_words:
-            logits = fitted.linear_logits(texts, [()] * len(texts))
-            assert logits is not None
-            return logits
-        words: Any = fitted.input.features([each.text for each in train])
-        plain = NgramClassifier.learn(words, fitted.targets(train, none=len(fitted.intents)), fitted.outputs)
-        words = fitted.input.features(texts)
-        own: NDArray[np.float32] = plain.logits(words).numpy()
-        return own
 
     # ---- use ---------------------------------------------------------------------------------------------------
 

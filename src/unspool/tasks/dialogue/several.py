@@ -18,15 +18,17 @@ MOST_COMMANDS = 3
 """Maximum number of commands in one sentence."""
 _MOST_JOINTS = 8  # conjunctions of a sentence that are tried
 _SURE = 0.9  # minimum familiarity of each part
-_JOINT = re.compile(r"[,;.]?\s+(?:and\s+then|and\s+also|and|then|after\s+that)\s+|[,;.]\s+", re.IGNORECASE)
+_JOINT = re.compile(r"[,;.]?\s+(?:and\s+then|and\s+also|and|then|after\s+that)\s+|[;.]\s+", re.IGNORECASE)
+_PRONOUNS = frozenset(("it", "them", "that", "this", "these", "those", "one", "some"))
+"""Words that stand for a value of the part before."""
 
 
 def several_commands(text: str, whole: Parse, parse: Callable[[str], Parse]) -> tuple[Parse, ...]:
     """Return the parses of the commands that a sentence joins; empty for a sentence of one command, or of none.
 
-    A sentence is cut at a conjunction or a mark if each part is a command by itself, familiar to at least 90 %, with a
-    content word beside its values. It stays whole where a value of the whole sentence goes across the conjunction:
-    `add eggs and oat milk`, `note that the dog is fed and turn off the light`.
+    A sentence is cut at a conjunction, or at a full stop, if each part is a command by itself, familiar to at least
+    90 %, with a content word beside its values, and no pronoun for a value. It stays whole where a value of the whole
+    sentence goes across the conjunction: `add eggs and oat milk`, `note that the dog is fed and turn off the light`.
 
     Args:
         text: The sentence.
@@ -67,6 +69,8 @@ def _parts(text: str, begin: int, joints: list[tuple[int, int]]) -> Iterator[tup
 def _is_sure(parse: Parse) -> bool:
     """Whether a part is a command by itself, and more than values."""
     if parse.command is None or parse.familiarity < _SURE:
+        return False
+    if any(_PRONOUNS.intersection(spoken_words(slot.text)[:1]) for slot in parse.slots):
         return False
     rest, end = "", 0
     for slot in parse.slots:
