@@ -37,6 +37,7 @@ __all__ = [
     "most_places",
     "parse_example",
     "parse_template",
+    "template_words",
     "words_after",
 ]
 
@@ -189,6 +190,20 @@ def fixed_places(parts: tuple[Part, ...]) -> Iterator[Place]:
 def words_after(parts: tuple[Part, ...], slot: str) -> set[str]:
     """Return the words that may stand after a slot in sentences of a template, in lower case."""
     return _words_after(parts, slot, set())
+
+
+def template_words(parts: tuple[Part, ...]) -> set[str]:
+    """Return all words of a template, and of the values that it allows alone, in lower case."""
+    words: set[str] = set()
+    for part in parts:
+        match part:
+            case Text(text):
+                words.update(spoken_words(text))
+            case Place(_, str(value)):
+                words.update(spoken_words(value))
+            case Group(options):
+                words.update(*(template_words(option) for option in options))
+    return words
 
 
 class _Parser:
