@@ -55,7 +55,8 @@ def check_data(task: str, settings: Any, parts: Mapping[str, Paths]) -> Report:
     entry = task_entry(task)
     if not entry.sides:
         raise UsageError(f"the task {task!r} makes its own data; there is nothing to check")
-    checks = Checks(entry.sides, entry.label, several=getattr(settings, "several", False))
+    several = getattr(settings, "several", False)  # of commands: auto, yes or no
+    checks = Checks(entry.sides, entry.label, several=several in (True, "yes"))
     report = Report(task, checks=checks)
     before: Layout | None = None
     for part, paths in parts.items():
@@ -64,6 +65,7 @@ def check_data(task: str, settings: Any, parts: Mapping[str, Paths]) -> Report:
         try:
             for sample in data.samples(reader):
                 checks.add(part, sample)
+                checks.several |= several == "auto" and len(sample.labels) > 1
         except DataError as error:
             if not reader.skipped or _NONE_LEFT_OUT not in error.message:
                 raise
