@@ -47,6 +47,7 @@ _NOT_FROM_STDIN = one_of(entry.a_model for entry in TASKS.values() if not entry.
     type=click.Path(),
     help="Also score the model OTHER, and list where the two disagree, the largest difference first.",
 )
+@click.option("--by-label", is_flag=True, help="Also write precision, recall and F1 of each label (classifiers).")
 @click.option("--most", type=click.IntRange(min=0), default=10, help="Examples to list, with --against.  [10]")
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write the scores as one line of JSON.")
@@ -58,6 +59,7 @@ def evaluate(
     form: str | None,
     skip_bad: bool | None,
     against: str | None,
+    by_label: bool,
     most: int,
     device: str,
     as_json: bool,
@@ -93,12 +95,18 @@ def evaluate(
         for note in task.score_notes(Files(data)):
             say(note)
     types = {} if read_once else task.score_types(Files(data))
+    if by_label and read_once:
+        raise UsageError("--by-label reads the data twice; save standard input to a file")
+    labels = task.score_labels(Files(data)) if by_label else {}
     if as_json:
-        result_json({**scores, **({"types": types} if types else {}), **({"left_out": left_out} if left_out else {})})
+        more = {"types": types, "labels": labels, "left_out": left_out}
+        result_json({**scores, **{name: value for name, value in more.items() if value}})
         return
     result(score_table({", ".join(data): scores}, titles=task.score_titles))
     if types:
         result("\n" + score_table(types, head="type"))
+    if labels:
+        result("\n" + score_table(labels, head="label"))
 
 
 evaluate.params += decoding_options()

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from unspool.data.image_names import IMAGE_SUFFIXES
 from unspool.errors import DataError, MissingExtraError
 
-__all__ = ["FeatureGrid", "Image", "Picture", "image_of", "picture_of_row", "read_image", "resized"]
+__all__ = ["FeatureGrid", "Image", "Picture", "image_of", "load_array", "picture_of_row", "read_image", "resized"]
 
 Pixels = NDArray[np.uint8]
 

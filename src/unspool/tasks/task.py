@@ -317,6 +317,14 @@ class Task(Inspectable[E, F]):
         """Return the scores per answer type, for data as in `evaluate`; empty for tasks without types."""
         return {}
 
+    def score_labels(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
+        """Return the scores of each label, for data as in `evaluate`.
+
+        Raises:
+            UsageError: If the task has no labels for whole inputs.
+        """
+        raise UsageError(f"a model of the task {self.name!r} has no scores by label; a classifier has")
+
     @property
     def score_titles(self) -> dict[str, str]:
         """Column titles for scores whose names don't tell how they are computed."""

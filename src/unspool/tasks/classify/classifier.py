@@ -48,12 +48,13 @@ from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.calibration import FEWEST, Calibration, fit_calibration
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
-from unspool.tasks.parts.metrics import classification_scores, expected_calibration_error, multilabel_scores
+from unspool.tasks.parts.metrics import classification_scores, expected_calibration_error, multilabel_scores, scores
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.parts.text_losses import TextLosses
+from unspool.tasks.parts.thresholds import choose_thresholds
 from unspool.tasks.running.planning import Rules
 from unspool.tasks.running.splits import Splits
-from unspool.tasks.task import Task
+from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
 
 if TYPE_CHECKING:
@@ -259,12 +260,18 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         if self.settings.several:
             strange = [any(name not in self.fitted.labels for name in names) for names in examples.labels]
             gold = np.column_stack([targets, np.array(strange, np.float32)])  # unknown labels are never predicted
-            predicted = np.column_stack([probabilities >= self.settings.threshold, np.zeros(len(gold), np.bool_)])
+            predicted = np.column_stack([probabilities >= self._thresholds(), np.zeros(len(gold), np.bool_)])
             return {**multilabel_scores(gold, predicted), "nats": self._nats(probabilities, targets)}
         mask = targets >= 0
         gold = np.where(mask, targets, len(self.fitted.labels))  # unknown labels are never predicted
         scores = classification_scores(gold, probabilities.argmax(1), len(self.fitted.labels) + 1)
         return {**scores, **({"nats": self._nats(probabilities[mask], targets[mask])} if mask.any() else {})}
+
+    def _thresholds(self) -> NDArray[np.float64]:
+        """Return the minimum probability of each predicted label, (labels,)."""
+        if self.settings.threshold is None and self.fitted.thresholds is not None:
+            return self.fitted.thresholds
+        return np.full(len(self.fitted.labels), 0.5 if self.settings.threshold is None else self.settings.threshold)
 
     def _nats(self, probabilities: NDArray[np.float32], targets: NDArray[Any]) -> float:
         """Return the mean cross-entropy of the targets, in nats per example."""
@@ -281,13 +288,32 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             return expected_calibration_error(probabilities.ravel(), targets.ravel())
         return expected_calibration_error(probabilities.max(1), probabilities.argmax(1) == targets)
 
+    def score_labels(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
+        """Return precision, recall, F1 and support of each label, for data as in `evaluate`."""
+        self._need_model()
+        examples = self._read(self._data_source(data, labels))
+        encoded = self._encode(examples)
+        probabilities = self._probabilities(self.model, encoded, examples.values)
+        targets = encoded.targets
+        assert isinstance(targets, np.ndarray)
+        if self.settings.several:
+            predicted, gold = probabilities >= self._thresholds(), targets.astype(bool)
+        else:
+            each = np.arange(len(self.fitted.labels))
+            predicted, gold = probabilities.argmax(1)[:, None] == each, targets[:, None] == each
+        counts = zip((predicted & gold).sum(0), predicted.sum(0), gold.sum(0), strict=True)
+        names = self.fitted.labels.names
+        return {name: scores(*map(int, each))._asdict() for name, each in zip(names, counts, strict=True)}
+
     def _notes(self, train: LabelledExamples, held_out: LabelledExamples | None) -> list[str]:
         values = [*train.values, *([] if held_out is None else held_out.values)]
         return self.fitted.input.notes(values)
 
     def _finish(self, splits: Splits[LabelledExamples], score: Callable[[], None]) -> list[str]:
         """Calibrate the probabilities, then compute the final scores."""
-        notes = self._calibrate(None if splits.valid is None else splits.valid.examples)
+        held_out = None if splits.valid is None else splits.valid.examples
+        notes = self._calibrate(held_out)
+        notes += self._choose_thresholds(held_out)
         score()
         return notes
 
@@ -309,6 +335,25 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return [
             f"calibrated on validation: network at temperature {fitted.calibration.temperature:.3g}{mixed}; "
             f"expected calibration error {before:.3f} before, {after:.3f} after"
+        ]
+
+    def _choose_thresholds(self, held_out: LabelledExamples | None) -> list[str]:
+        """Choose the threshold of each label by validation data; return a note with F1 before and after."""
+        if not self.settings.several or self.settings.threshold is not None:
+            return []
+        if held_out is None or len(held_out.values) < FEWEST:
+            return []
+        encoded = self._encode(held_out)
+        targets = encoded.targets
+        assert isinstance(targets, np.ndarray)
+        shares = self._probabilities(self.model, encoded, held_out.values)
+        before = multilabel_scores(targets, shares >= 0.5)
+        self.fitted.thresholds = thresholds = choose_thresholds(shares, targets)
+        after = multilabel_scores(targets, shares >= thresholds)
+        return [
+            f"thresholds of the labels chosen on validation, from {thresholds.min():.2f} to {thresholds.max():.2f}: "
+            f"micro F1 {before['micro_f1']:.3f} at 0.5, {after['micro_f1']:.3f} now; "
+            f"macro F1 {before['macro_f1']:.3f}, {after['macro_f1']:.3f}"
         ]
 
     def _probabilities(self, model: nn.Module, encoded: Examples, values: Sequence[Any]) -> NDArray[np.float32]:
@@ -381,7 +426,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         order = np.argsort(-row, kind="stable")
         shares = {self.fitted.labels.name(int(i)): float(row[i]) for i in order}
         if self.settings.several:
-            labels = tuple(name for name, share in shares.items() if share >= self.settings.threshold)
+            chosen = self._thresholds()
+            labels = tuple(self.fitted.labels.name(int(i)) for i in order if row[i] >= chosen[i])
         else:
             labels = (next(iter(shares)),)
         return Classification(self.fitted.input.text(value), labels, shares)

@@ -101,6 +101,6 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     choose_by: Literal["nats", "score"]
     class_weights: Literal["none", "balanced"]
     label_smoothing: float
-    threshold: float
+    threshold: float | None
     ngrams: bool
     calibrate: bool

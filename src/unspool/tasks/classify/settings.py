@@ -63,8 +63,9 @@ class ClassifierSettings(Settings):
     """Class weights in the loss: none, or balanced (inverse to label frequency)."""
     label_smoothing: Fraction = 0.0
     """Label smoothing: share of the target distribution spread over all labels."""
-    threshold: Fraction = 0.5
-    """Minimum probability of a predicted label (several)."""
+    threshold: Fraction | None = None
+    """Minimum probability of a predicted label (several). None: chosen on the validation data after training, for each
+    label the one with the best F1; 0.5 with fewer than 50 validation examples."""
     ngrams: bool = True
     """Whether to train a linear model over words, word pairs and character n-grams beside the network (texts). Its
     logits and those of the network are added, with weights that minimise the loss on the validation data; with fewer
