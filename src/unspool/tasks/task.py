@@ -21,6 +21,7 @@ from unspool.data import (
 )
 from unspool.data import Reader as DataReader
 from unspool.errors import DataError, UsageError
+from unspool.inspection.result import Result
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
 from unspool.tasks.inspectable import Inspectable
@@ -324,6 +325,14 @@ class Task(Inspectable[E, F]):
             UsageError: If the task has no labels for whole inputs.
         """
         raise UsageError(f"a model of the task {self.name!r} has no scores by label; a classifier has")
+
+    def confusion(self, data: DataLike, labels: Iterable[Any] | None = None, *, most: int = 3) -> Result:
+        """Return the confusion matrix on labelled data, with the most confident mistakes.
+
+        Raises:
+            UsageError: If the task has no labels for whole inputs.
+        """
+        raise UsageError(f"a model of the task {self.name!r} has no confusion matrix; a classifier has")
 
     @property
     def score_titles(self) -> dict[str, str]:

@@ -16,6 +16,7 @@ from unspool.data import (
     Bucketed,
     DataSource,
     Examples,
+    Images,
     Labelled,
     Labels,
     Layout,
@@ -30,17 +31,21 @@ from unspool.errors import UsageError, counted
 from unspool.inputs import INPUTS
 from unspool.inputs.audio.entry import read_sound_paths
 from unspool.inputs.images.entry import read_image_paths
+from unspool.inputs.images.fitted import FittedImages
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
 from unspool.inspection.edits import Edits
 from unspool.inspection.fork import Outcomes
+from unspool.inspection.picture_maps import PictureMaps
 from unspool.layers import Readout, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings, nearest
+from unspool.tasks.classify.confusion import Confusion, confusion_of, worst_places
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
+from unspool.tasks.classify.picture_maps import activity, first_filters, saliency
 from unspool.tasks.classify.plan import IMAGE_RULES, RULES, SOUND_RULES
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.disagreements import Questions
@@ -305,6 +310,34 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         names = self.fitted.labels.names
         return {name: scores(*map(int, each))._asdict() for name, each in zip(names, counts, strict=True)}
 
+    def confusion(self, data: DataLike, labels: Iterable[Any] | None = None, *, most: int = 3) -> Confusion:
+        """Count the predictions of each label, and collect the most confident mistakes.
+
+        Args:
+            data: Labelled data, as in `evaluate`.
+            labels: Targets, one per example, if `data` holds inputs alone.
+            most: Mistakes of each pair of labels.
+
+        Raises:
+            DataError: If the data can't be used, or hold no label of the model.
+            UsageError: If the model assigns several labels, or has not been trained.
+        """
+        self._need_model()
+        if self.settings.several:
+            raise UsageError("a confusion matrix needs one label for each example; score several with --by-label")
+        examples = self._read(self._data_source(data, labels))
+        self.fitted.refuse_strangers(examples)
+        examples = examples.take(np.flatnonzero(self.fitted.targets(examples) >= 0))
+        encoded = self._encode(examples)
+        shares, gold = self._probabilities(self.model, encoded, examples.values), self.fitted.targets(examples)
+        fitted = self.fitted.input
+        pictures = None
+        if isinstance(fitted, FittedImages) and not fitted.reads_features:
+            mistakes = worst_places(gold, shares).tolist()
+            pictures = {place: fitted.view(examples.values[place]) for place in mistakes}
+        texts = [(where, fitted.text(value)) for where, value in zip(examples.where, examples.values, strict=True)]
+        return confusion_of(self.fitted.labels.names, gold, shares, texts, pictures, most=most)
+
     def _notes(self, train: LabelledExamples, held_out: LabelledExamples | None) -> list[str]:
         values = [*train.values, *([] if held_out is None else held_out.values)]
         return self.fitted.input.notes(values)
@@ -415,7 +448,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         """
         return self._for_each(texts, self._classified)
 
-    def _classified(self, texts: list[Text]) -> list[Classification]:
+    def _classified(self, texts: list[Any]) -> list[Classification]:
         where = [f"text {number}" for number in range(1, len(texts) + 1)]
         probabilities = self._probabilities(self.model, self.fitted.input.encode(texts, where), texts)
         for place, row in zip(where, probabilities, strict=True):
@@ -472,6 +505,39 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
         maps = attention.maps() | self._memory_maps(arrays, positions)
         return Trace(positions, arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
+
+    def picture_maps(self, image: Any, target: str | None = None) -> PictureMaps:
+        """Return maps over a picture: where the score of a label depends on it, and what the network makes of it.
+
+        Args:
+            image: An image, as `predict` takes it.
+            target: Label of the saliency map; the predicted labels, at most three, if omitted.
+
+        Raises:
+            DataError: If the image can't be read.
+            UsageError: If the model does not read images, there is no such label, or it has not been trained.
+        """
+        self._need_model()
+        fitted = self.fitted.input
+        if not isinstance(fitted, FittedImages) or fitted.reads_features:
+            raise UsageError(f"maps over a picture need a model that reads images; this one reads {fitted.kind}")
+        value = fitted.value(image, "image")
+        batch = fitted.encode([value], ["image"]).batch(np.array([0])).to(device_of(self.model))
+        assert isinstance(batch, Images)
+        result = self._classified([value])[0]
+        names = self._target_labels(value, target)[:3] or [result.label]
+        labels = self.fitted.labels.ids(names).tolist()
+        maps = {
+            f"saliency of {name}": each for name, each in zip(names, saliency(self.model, batch, labels), strict=True)
+        }
+        with torch.no_grad():
+            weights = self.model(batch).weights
+        if weights is not None and self.model.readout.pooling == "attention":
+            order = np.arange(fitted.steps) if fitted.order is None else np.argsort(fitted.order)
+            maps["attention pooling"] = weights[:, 0].float().cpu().numpy()[order].reshape(fitted.grid)
+        maps |= activity(self.model, batch)
+        prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
+        return PictureMaps(fitted.view(value), maps, prediction, self._summary(), first_filters(self.model))
 
     def _outcomes(self, text: Text) -> Outcomes:
         """Return the distribution of the labels."""
