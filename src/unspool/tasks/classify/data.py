@@ -77,7 +77,7 @@ class LabelledExamples(Examples):
     def samples(self) -> Iterator[Sample]:
         """Yield each value with its labels."""
         for where, value, labels in zip(self.where, self.values, self.labels, strict=True):
-            yield Sample(where, (_shown(value),), labels, _is_text(value))
+            yield _sample(where, value, labels)
 
 
 def open_data(
@@ -107,7 +107,11 @@ def open_data(
 def samples(examples: Iterable[Any]) -> Iterator[Sample]:
     """Convert examples to samples for summaries and checks."""
     for each in examples:
-        yield Sample(each.where, (_shown(each.value),), each.labels, _is_text(each.value))
+        yield _sample(each.where, each.value, each.labels)
+
+
+def _sample(where: str, value: Any, labels: tuple[str, ...]) -> Sample:
+    return Sample(where, (_shown(value),), labels, _is_text(value), getattr(value, "digest", ""))
 
 
 def _shown(value: Any) -> str:

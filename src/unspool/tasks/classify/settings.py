@@ -83,8 +83,9 @@ ENTRY = TaskEntry(
     answer="Classification",
     settings=ClassifierSettings,
     a_model="a classifier",
-    summary="Text classification: predicts the label, or several labels, of a text.",
-    data_forms="tables (tsv, csv, jsonl, parquet) with a column of texts and one of labels",
+    summary="Classification: predicts the label, or several labels, of a text, an image, a sound or a row of numbers.",
+    data_forms="tables (tsv, csv, jsonl, parquet) with a column of texts, or of paths of images or sounds, and one of "
+    "labels; folders of images or sounds, one for each label; IDX files, as MNIST",
     sides=("text",),
     label="label",
     columns=(TEXT_NAMES, LABEL_NAMES),
@@ -93,8 +94,14 @@ ENTRY = TaskEntry(
     predict_verb="label",
     predict_writes="label, probability and text",
     usual_networks=("bag", "elman", "lstm", "gru"),
-    networks={"bag": {"network.network": "bag"}, **TRANSFORMER},
-    networks_help="bag for an average of words, transformer",
+    networks={
+        "bag": {"network.network": "bag"},
+        **TRANSFORMER,
+        "convolutional": {"network.network": "convolutional"},
+        "feedforward": {"network.network": "feedforward"},
+    },
+    networks_help="bag for an average of words, transformer; for images and sounds convolutional, for images and rows "
+    "of numbers feedforward",
     with_cell={"network.network": "recurrent"},
     compared={"ngrams": False},
     earlier={"choose_by": "score", "ngrams": False},
