@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ from unspool.errors import DataError, option
 
 __all__ = ["FORM", "labels_beside", "read_idx"]
 
+_MOST_BYTES = 1 << 36  # of an array
+_MOST_PACKED = 1 << 32  # of a compressed one, which is held in memory
 _BYTES = 8  # type code of unsigned bytes in an IDX file
 
 
@@ -40,11 +43,12 @@ def read_idx(path: str) -> NDArray[np.uint8]:
         if len(sizes) < 4 * head[3]:
             raise DataError("the IDX file is damaged: its header is cut off", path)
         shape = struct.unpack(f">{head[3]}i", sizes)
-        count = 1
-        for size in shape:
-            count *= max(size, -1)
-        if min(shape) < 0 or count < 0:
+        count = math.prod(shape)
+        if min(shape) < 0:
             raise DataError(f"the IDX file is damaged: its shape is {shape}", path)
+        most = _MOST_PACKED if path.lower().endswith(".gz") else _MOST_BYTES
+        if count > most:
+            raise DataError(f"its header says {count:,} bytes; expected at most {most >> 30} GiB", path)
         if path.lower().endswith(".gz"):
             content = stream.read(count + 1)
             if len(content) == count:
