@@ -343,6 +343,9 @@ def test_grids_of_features_are_states_themselves():
 def test_networks_of_other_inputs_are_refused():
     with pytest.raises(SettingError, match="network = bag does not read images: expected convolutional, recurrent"):
         learned(network="bag").encoder(settings("bag").network, "gru")
+    long = learned(network="recurrent", scan="pixels", size="300x300")
+    with pytest.raises(SettingError, match="images of 300 x 300 have 90,000 pixels, one step each; expected at most"):
+        long.encoder(settings("recurrent", scan="pixels").network, "gru")
     with pytest.raises(SettingError, match="permute = 3 permutes pixels, and scan = rows"):
         ImageSettings(permute=3)
 

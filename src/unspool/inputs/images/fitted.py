@@ -37,6 +37,7 @@ __all__ = ["NETWORKS", "FittedImages"]
 _FILE = "images.json"
 _MEASURED = 10_000  # images at most that decide mean and deviation
 _THUMBNAIL = 14  # pixels of the longer side of the baseline's images
+_MOST_STEPS = 65_536  # of a scan pixel by pixel
 _SMALL, _MEDIUM = 48, 128  # pixels of the longer side up to which the first convolution has a stride of 1 and of 2
 
 NETWORKS = ("convolutional", "recurrent", "transformer", "feedforward")
@@ -270,6 +271,7 @@ class FittedImages(FittedInput[Image]):
             embedding = patches = PatchEmbedding(self.channels, self._patch)
             width = patches.output_size
         else:
+            self._refuse_long_scans()
             width = self.channels * (1 if settings.scan == "pixels" else self.width)
             embedding = ScanEmbedding(width, self.order)
         stack = reading_stack(network, kind, cell, width)
@@ -294,7 +296,16 @@ class FittedImages(FittedInput[Image]):
         """Permutation of the pixels that a recurrent network reads, int64 (pixels,); None: in order."""
         if self.network != "recurrent" or self.settings.permute is None:
             return None
+        self._refuse_long_scans()
         return permutation(self.settings.permute, self.height * self.width)
+
+    def _refuse_long_scans(self) -> None:
+        pixels = self.height * self.width
+        if self.network == "recurrent" and self.settings.scan == "pixels" and pixels > _MOST_STEPS:
+            raise SettingError(
+                f"images of {self.width} x {self.height} have {pixels:,} pixels, one step each; expected at most "
+                f"{_MOST_STEPS:,}: set a smaller size, or scan = rows"
+            )
 
     @property
     def grid(self) -> tuple[int, int]:

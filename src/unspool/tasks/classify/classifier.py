@@ -1,10 +1,10 @@
-"""`Classifier`, the task that predicts one label, or several, for a text or a vector (many to one)."""
+"""`Classifier`, the task that predicts one label, or several, for a text, an image, a sound or a vector."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
 
 import numpy as np
 import torch
@@ -16,7 +16,6 @@ from unspool.data import (
     Bucketed,
     DataSource,
     Examples,
-    Images,
     Labelled,
     Labels,
     Layout,
@@ -41,22 +40,26 @@ from unspool.inspection.picture_maps import PictureMaps
 from unspool.layers import Readout, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings, nearest
-from unspool.tasks.classify.confusion import Confusion, confusion_of, worst_places
+from unspool.tasks.classify.classification import Classification
+from unspool.tasks.classify.confusion import Confusion, confusion_of, label_scores, worst_places
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
-from unspool.tasks.classify.linear_baseline import linear_baseline
-from unspool.tasks.classify.picture_maps import activity, first_filters, saliency
+from unspool.tasks.classify.linear_baseline import baseline_scores
+from unspool.tasks.classify.picture_maps import image_network, maps_of
 from unspool.tasks.classify.plan import IMAGE_RULES, RULES, SOUND_RULES
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.calibration import FEWEST, Calibration, fit_calibration
 from unspool.tasks.parts.finite import check_output
-from unspool.tasks.parts.majority_baseline import MajorityClass
-from unspool.tasks.parts.metrics import classification_scores, expected_calibration_error, multilabel_scores, scores
-from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.metrics import (
+    classification_scores,
+    expected_calibration_error,
+    label_nats,
+    multilabel_scores,
+)
 from unspool.tasks.parts.text_losses import TextLosses
-from unspool.tasks.parts.thresholds import choose_thresholds
+from unspool.tasks.parts.thresholds import choose_thresholds, threshold_note
 from unspool.tasks.running.planning import Rules
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import DataLike, Task
@@ -71,44 +74,8 @@ _FILES = {"audio": ("sounds", read_sound_paths), "images": ("images", read_image
 """Inputs that are files: their noun, and the reader of their paths."""
 
 
-_BASELINE_IMAGES = 20_000  # that the linear baseline learns from, spread over the training data
-
-
-class Classification(NamedTuple):
-    """Prediction of a classifier for one text."""
-
-    text: str
-    labels: tuple[str, ...]
-    """The predicted label; in multi-label classification any number of labels, most probable first."""
-    probabilities: dict[str, float]
-    """Probability of each label, between 0 and 1, most probable first."""
-
-    @property
-    def label(self) -> str:
-        """The most probable label."""
-        return next(iter(self.probabilities))
-
-    @property
-    def probability(self) -> float:
-        """Probability of the most probable label."""
-        return self.probabilities[self.label]
-
-    def __repr__(self) -> str:
-        labels = ", ".join(f"{label!r} ({self.probabilities[label]:.3f})" for label in self.labels)
-        return f"<Classification {labels or 'without label'}: {brief(self.text)}>"
-
-    def line(self) -> str:
-        """Format labels, probabilities and text, separated by tabs."""
-        shares = ",".join(f"{self.probabilities[label]:.3f}" for label in self.labels)
-        return f"{','.join(self.labels)}\t{shares}\t{self.text}"
-
-    def record(self) -> dict[str, Any]:
-        """Return text, labels, and the probabilities of all labels."""
-        return {**self._asdict(), "labels": list(self.labels)}
-
-
 class Classifier(Task[LabelledExamples, FittedClassifier]):
-    """Classifier: predicts the label, or the labels, of a text or a row of numbers.
+    """Classifier: predicts the label, or the labels, of a text, an image, a sound or a row of numbers.
 
     Example:
         >>> from unspool import Classifier
@@ -224,7 +191,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
     def _summary(self) -> str:
         network = self.settings.network
         if self.fitted.input.kind == "images":
-            return f"{self._image_network()} over {self.fitted.input.summary()}"
+            return f"{image_network(self.settings, super()._summary())} over {self.fitted.input.summary()}"
         if network.network == "feedforward":
             layers = counted(network.layers, "layers")
             return f"feed-forward network over {self.fitted.input.summary()}, {layers} of {network.hidden}"
@@ -233,17 +200,6 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             count = counted(len(convolutions.all_dilations), "convolutions")
             return f"{count} of {convolutions.channels}, then {super()._summary()}"
         return "averaged bag of embeddings" if network.network == "bag" else super()._summary()
-
-    def _image_network(self) -> str:
-        network, image = self.settings.network, self.settings.image
-        if network.network == "feedforward":
-            return f"feed-forward network, {counted(network.layers, 'layers')} of {network.hidden},"
-        if network.network == "convolutional":
-            residual = image.residual
-            stages = counted(len(residual.all_widths), "stages")
-            return f"residual network, {stages} of {counted(residual.blocks, 'blocks')}, {residual.widths} channels,"
-        step = f"patches of {image.patch} x {image.patch}" if network.network == "transformer" else image.scan
-        return f"{super()._summary()} by {step}"
 
     def _source(self, examples: LabelledExamples) -> Bucketed[Tokens | Labelled]:
         return bucketed(self._encode(examples), self.settings.training)
@@ -269,24 +225,17 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             strange = [any(name not in self.fitted.labels for name in names) for names in examples.labels]
             gold = np.column_stack([targets, np.array(strange, np.float32)])  # unknown labels are never predicted
             predicted = np.column_stack([probabilities >= self._thresholds(), np.zeros(len(gold), np.bool_)])
-            return {**multilabel_scores(gold, predicted), "nats": self._nats(probabilities, targets)}
+            return {**multilabel_scores(gold, predicted), "nats": label_nats(probabilities, targets)}
         mask = targets >= 0
         gold = np.where(mask, targets, len(self.fitted.labels))  # unknown labels are never predicted
         scores = classification_scores(gold, probabilities.argmax(1), len(self.fitted.labels) + 1)
-        return {**scores, **({"nats": self._nats(probabilities[mask], targets[mask])} if mask.any() else {})}
+        return {**scores, **({"nats": label_nats(probabilities[mask], targets[mask])} if mask.any() else {})}
 
     def _thresholds(self) -> NDArray[np.float64]:
         """Return the minimum probability of each predicted label, (labels,)."""
         if self.settings.threshold is None and self.fitted.thresholds is not None:
             return self.fitted.thresholds
         return np.full(len(self.fitted.labels), 0.5 if self.settings.threshold is None else self.settings.threshold)
-
-    def _nats(self, probabilities: NDArray[np.float32], targets: NDArray[Any]) -> float:
-        """Return the mean cross-entropy of the targets, in nats per example."""
-        shares = np.clip(probabilities.astype(np.float64), 1e-12, 1 - 1e-12)
-        if self.settings.several:
-            return float(-(targets * np.log(shares) + (1 - targets) * np.log1p(-shares)).sum(1).mean())
-        return float(-np.log(shares[np.arange(len(shares)), targets]).mean())
 
     def _calibration_error(self, encoded: Examples, probabilities: NDArray[np.float32]) -> float:
         """Expected calibration error of the most probable labels; in multi-label classification, of all labels."""
@@ -304,14 +253,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         probabilities = self._probabilities(self.model, encoded, examples.values)
         targets = encoded.targets
         assert isinstance(targets, np.ndarray)
-        if self.settings.several:
-            predicted, gold = probabilities >= self._thresholds(), targets.astype(bool)
-        else:
-            each = np.arange(len(self.fitted.labels))
-            predicted, gold = probabilities.argmax(1)[:, None] == each, targets[:, None] == each
-        counts = zip((predicted & gold).sum(0), predicted.sum(0), gold.sum(0), strict=True)
-        names = self.fitted.labels.names
-        return {name: scores(*map(int, each))._asdict() for name, each in zip(names, counts, strict=True)}
+        predicted = probabilities >= self._thresholds() if self.settings.several else probabilities.argmax(1)
+        return label_scores(self.fitted.labels.names, targets, predicted)
 
     def confusion(self, data: DataLike, labels: Iterable[Any] | None = None, *, most: int = 3) -> Confusion:
         """Count the predictions of each label, and collect the most confident mistakes.
@@ -383,14 +326,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         targets = encoded.targets
         assert isinstance(targets, np.ndarray)
         shares = self._probabilities(self.model, encoded, held_out.values)
-        before = multilabel_scores(targets, shares >= 0.5)
-        self.fitted.thresholds = thresholds = choose_thresholds(shares, targets)
-        after = multilabel_scores(targets, shares >= thresholds)
-        return [
-            f"thresholds of the labels chosen on validation, from {thresholds.min():.2f} to {thresholds.max():.2f}: "
-            f"micro F1 {before['micro_f1']:.3f} at 0.5, {after['micro_f1']:.3f} now; "
-            f"macro F1 {before['macro_f1']:.3f}, {after['macro_f1']:.3f}"
-        ]
+        self.fitted.thresholds = choose_thresholds(shares, targets)
+        return [threshold_note(shares, targets, self.fitted.thresholds)]
 
     def _probabilities(self, model: nn.Module, encoded: Examples, values: Sequence[Any]) -> NDArray[np.float32]:
         """Return calibrated probabilities of encoded values, (examples, labels)."""
@@ -417,20 +354,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return outputs
 
     def _baselines(self, train: LabelledExamples, held_out: LabelledExamples) -> dict[str, dict[str, float]]:
-        fitted = self.fitted
-        if fitted.input.kind == "images" and len(train.values) > _BASELINE_IMAGES:
-            train = train.take(np.linspace(0, len(train.values) - 1, _BASELINE_IMAGES).astype(np.int64))
-        gold, right = fitted.targets(train), fitted.targets(held_out)
-        if not self.settings.several:
-            mask = right >= 0
-            held_out, right = held_out.take(np.flatnonzero(mask)), right[mask]
-        features, others = fitted.input.features(train.values), fitted.input.features(held_out.values)
-        classes, scores = len(fitted.labels), {}
-        if not self.settings.several:
-            scores["majority class"] = MajorityClass.learn(gold, classes).evaluate(right)
-        name, kind = linear_baseline(features)
-        linear = fitted.linear or kind.learn(features, gold, classes)
-        return {**scores, name: linear.evaluate(others, right)}
+        return baseline_scores(self.fitted, train, held_out, several=self.settings.several)
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
@@ -527,22 +451,11 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         if not isinstance(fitted, FittedImages) or fitted.reads_features:
             raise UsageError(f"maps over a picture need a model that reads images; this one reads {fitted.kind}")
         value = fitted.value(image, "image")
-        batch = fitted.encode([value], ["image"]).batch(np.array([0])).to(device_of(self.model))
-        assert isinstance(batch, Images)
-        result = self._classified([value])[0]
+        (result,) = self._classified([value])
         names = self._target_labels(value, target)[:3] or [result.label]
-        labels = self.fitted.labels.ids(names).tolist()
-        maps = {
-            f"saliency of {name}": each for name, each in zip(names, saliency(self.model, batch, labels), strict=True)
-        }
-        with torch.no_grad():
-            weights = self.model(batch).weights
-        if weights is not None and self.model.readout.pooling == "attention":
-            order = np.arange(fitted.steps) if fitted.order is None else np.argsort(fitted.order)
-            maps["attention pooling"] = weights[:, 0].float().cpu().numpy()[order].reshape(fitted.grid)
-        maps |= activity(self.model, batch)
+        labels = dict(zip(names, self.fitted.labels.ids(names).tolist(), strict=True))
         prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
-        return PictureMaps(fitted.view(value), maps, prediction, self._summary(), first_filters(self.model))
+        return maps_of(self.model, fitted, value, labels, prediction, self._summary())
 
     def _outcomes(self, text: Text) -> Outcomes:
         """Return the distribution of the labels."""

@@ -15,9 +15,10 @@ from rich.text import Text
 from unspool.inspection.columns import Columns
 from unspool.inspection.png import data_address
 from unspool.inspection.result import Result
+from unspool.tasks.parts.metrics import scores
 from unspool.tasks.tables import table
 
-__all__ = ["Confusion", "WorstExample", "confusion_of", "worst_places"]
+__all__ = ["Confusion", "WorstExample", "confusion_of", "label_scores", "worst_places"]
 
 _MOST_LABELS = 30  # of a matrix in the terminal; beyond, only the most frequent confusions
 _LISTED = 10  # confusions listed
@@ -157,3 +158,19 @@ def worst_places(gold: NDArray[np.int64], probabilities: NDArray[np.float32]) ->
     predicted = probabilities.argmax(1)
     wrong = np.flatnonzero(predicted != gold)
     return wrong[np.argsort(-probabilities[wrong, predicted[wrong]], kind="stable")]
+
+
+def label_scores(labels: Sequence[str], gold: NDArray[Any], predicted: NDArray[Any]) -> dict[str, dict[str, float]]:
+    """Return precision, recall, F1 and support of each label.
+
+    Args:
+        labels: Names of the labels.
+        gold: Ids of the correct labels, (examples,), below 0 for others; or 0 and 1 for each label, (examples, labels).
+        predicted: Predicted labels in the same form.
+    """
+    if gold.ndim == 1:
+        every = np.arange(len(labels))
+        gold, predicted = gold[:, None] == every, predicted[:, None] == every
+    gold, predicted = gold.astype(bool), predicted.astype(bool)
+    counts = zip((predicted & gold).sum(0), predicted.sum(0), gold.sum(0), strict=True)
+    return {name: scores(*map(int, each))._asdict() for name, each in zip(labels, counts, strict=True)}

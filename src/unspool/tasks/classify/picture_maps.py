@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,67 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from unspool.data import Images
+from unspool.data import Image, Images
+from unspool.errors import counted
 from unspool.inputs.images.embedding import GridEmbedding
+from unspool.inputs.images.fitted import FittedImages
+from unspool.inspection.picture_maps import PictureMaps
 from unspool.layers import ResidualNetwork
+from unspool.tasks.trainable import device_of
 
-__all__ = ["activity", "first_filters", "saliency"]
+__all__ = ["activity", "first_filters", "image_network", "maps_of", "saliency"]
 
 _FILTERS = 12  # shown
+
+
+def image_network(settings: Any, stack: str) -> str:
+    """Describe a network over images in a few words.
+
+    Args:
+        settings: Settings of the classifier.
+        stack: Description of recurrent or Transformer layers.
+    """
+    network, image = settings.network, settings.image
+    if network.network == "feedforward":
+        return f"feed-forward network, {counted(network.layers, 'layers')} of {network.hidden},"
+    if network.network == "convolutional":
+        residual = image.residual
+        stages = counted(len(residual.all_widths), "stages")
+        return f"residual network, {stages} of {counted(residual.blocks, 'blocks')}, {residual.widths} channels,"
+    return (
+        f"{stack} by {f'patches of {image.patch} x {image.patch}' if network.network == 'transformer' else image.scan}"
+    )
+
+
+def maps_of(
+    model: Any,
+    fitted: FittedImages,
+    value: Image,
+    labels: Mapping[str, int],
+    prediction: Mapping[str, Any],
+    summary: str,
+) -> PictureMaps:
+    """Return all maps over one picture.
+
+    Args:
+        model: A `ClassifierModel`, in evaluation mode.
+        fitted: The fitted input.
+        value: The image.
+        labels: Id of each label whose saliency is drawn, by name.
+        prediction: The output as JSON values.
+        summary: One line that describes the network.
+    """
+    batch = fitted.encode([value], ["image"]).batch(np.array([0])).to(device_of(model))
+    assert isinstance(batch, Images)
+    drawn = saliency(model, batch, list(labels.values()))
+    maps = {f"saliency of {name}": each for name, each in zip(labels, drawn, strict=True)}
+    with torch.no_grad():
+        weights = model(batch).weights
+    if weights is not None and model.readout.pooling == "attention":
+        order = np.arange(fitted.steps) if fitted.order is None else np.argsort(fitted.order)
+        maps["attention pooling"] = weights[:, 0].float().cpu().numpy()[order].reshape(fitted.grid)
+    maps |= activity(model, batch)
+    return PictureMaps(fitted.view(value), maps, prediction, summary, first_filters(model))
 
 
 def saliency(model: Any, batch: Images, labels: Sequence[int]) -> list[NDArray[np.float32]]:

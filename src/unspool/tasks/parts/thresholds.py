@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from unspool.errors import ModelFolderError
 from unspool.reading import read_json
+from unspool.tasks.parts.metrics import multilabel_scores
 from unspool.writing import replace_file
 
-__all__ = ["choose_thresholds", "load_thresholds", "save_thresholds"]
+__all__ = ["choose_thresholds", "load_thresholds", "save_thresholds", "threshold_note"]
 
 _FILE = "thresholds.json"
 _FEWEST = 10  # examples of a label that decide its own threshold
@@ -38,6 +39,16 @@ def choose_thresholds(shares: NDArray[np.floating], targets: NDArray[np.generic]
             _best(np.asarray(column, np.float64), right) if right.sum() >= _FEWEST else shared
             for column, right in zip(shares.T, gold.T, strict=True)
         ]
+    )
+
+
+def threshold_note(shares: NDArray[np.floating], targets: NDArray[np.generic], thresholds: NDArray[np.float64]) -> str:
+    """Return a sentence with F1 on validation data at 0.5 and at the chosen thresholds."""
+    before, after = multilabel_scores(targets, shares >= 0.5), multilabel_scores(targets, shares >= thresholds)
+    return (
+        f"thresholds of the labels chosen on validation, from {thresholds.min():.2f} to {thresholds.max():.2f}: "
+        f"micro F1 {before['micro_f1']:.3f} at 0.5, {after['micro_f1']:.3f} now; "
+        f"macro F1 {before['macro_f1']:.3f}, {after['macro_f1']:.3f}"
     )
 
 
