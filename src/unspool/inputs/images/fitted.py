@@ -242,9 +242,9 @@ class FittedImages(FittedInput[Image]):
             float32 (images, channels, height, width).
         """
         scale = 1.0 if self.reads_features else 255.0
-        values = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+        values = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(torch.float32, copy=True)
         mean, deviation = (torch.from_numpy(each * scale).float() for each in (self.mean, self.deviation))
-        return (values - mean[:, None, None]) / deviation[:, None, None]
+        return values.sub_(mean[:, None, None]).div_(deviation[:, None, None])
 
     # ---- network -----------------------------------------------------------------------------------------------
 
