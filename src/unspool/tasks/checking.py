@@ -11,7 +11,7 @@ from typing import Any
 
 from unspool.data.checks import Checks, Finding
 from unspool.data.files import Layout, Paths, Reader, find_files
-from unspool.data.forms import form_by_suffix
+from unspool.data.forms import form_by_suffix, form_of_examples
 from unspool.data.rows import read_rows
 from unspool.data.sentences import read_sentences
 from unspool.data.stories import read_stories
@@ -99,6 +99,8 @@ def guess_task(paths: Paths) -> str:
         DataError: If a file does not exist.
     """
     files = find_files(paths)
+    if form_of_examples(files[0]) is not None:
+        return "classify"
     if form_by_suffix(files[0], "rows", "lines") is None:
         for form in filter(None, [form_by_suffix(files[0], "sentences", "stories")]):
             return next(entry.name for entry in TASKS.values() if entry.kind == form.yields)

@@ -21,6 +21,7 @@ from unspool.data import (
 )
 from unspool.data import Reader as DataReader
 from unspool.errors import DataError, UsageError
+from unspool.inspection.result import Result
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
 from unspool.tasks.inspectable import Inspectable
@@ -316,6 +317,22 @@ class Task(Inspectable[E, F]):
     def score_types(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
         """Return the scores per answer type, for data as in `evaluate`; empty for tasks without types."""
         return {}
+
+    def score_labels(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
+        """Return the scores of each label, for data as in `evaluate`.
+
+        Raises:
+            UsageError: If the task has no labels for whole inputs.
+        """
+        raise UsageError(f"a model of the task {self.name!r} has no scores by label; a classifier has")
+
+    def confusion(self, data: DataLike, labels: Iterable[Any] | None = None, *, most: int = 3) -> Result:
+        """Return the confusion matrix on labelled data, with the most confident mistakes.
+
+        Raises:
+            UsageError: If the task has no labels for whole inputs.
+        """
+        raise UsageError(f"a model of the task {self.name!r} has no confusion matrix; a classifier has")
 
     @property
     def score_titles(self) -> dict[str, str]:

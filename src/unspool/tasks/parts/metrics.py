@@ -21,6 +21,7 @@ __all__ = [
     "classification_scores",
     "confusion_matrix",
     "expected_calibration_error",
+    "label_nats",
     "language_model_scores",
     "macro_f1",
     "multilabel_scores",
@@ -154,6 +155,19 @@ def multilabel_scores(gold: ArrayLike, predicted: ArrayLike) -> dict[str, float]
         "macro_f1": macro_f1(each),
         "exact_match": float((right == answers).all(axis=1).mean()),
     }
+
+
+def label_nats(probabilities: NDArray[np.floating], targets: NDArray[Any]) -> float:
+    """Return the mean cross-entropy of labels, in nats per example; probabilities are clipped at 1e-12.
+
+    Args:
+        probabilities: Of each label, (examples, labels).
+        targets: Label ids, integers (examples,); or 0 and 1 for each label, (examples, labels).
+    """
+    shares = np.clip(probabilities.astype(np.float64), 1e-12, 1 - 1e-12)
+    if targets.ndim == 2:
+        return float(-(targets * np.log(shares) + (1 - targets) * np.log1p(-shares)).sum(1).mean())
+    return float(-np.log(shares[np.arange(len(shares)), targets]).mean())
 
 
 def expected_calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = 15) -> float:
