@@ -43,6 +43,9 @@ class FittedInput(ABC, Generic[V]):
     reads_files: bool = True
     """Whether a value may be the path of a file on this machine."""
 
+    has_words: bool = False
+    """Whether `features` returns the words of texts."""
+
     @classmethod
     @abstractmethod
     def learn(cls, values: Sequence[V], columns: Sequence[str], settings: Any) -> Self:

@@ -32,6 +32,7 @@ class FittedText(FittedInput[Text]):
     """
 
     kind: ClassVar[str] = "text"
+    has_words = True
 
     def __init__(self, vocabulary: Vocabulary, spelling: Spelling | None = None) -> None:
         self.vocabulary, self.spelling = vocabulary, spelling

@@ -190,6 +190,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def _summary(self) -> str:
         network = self.settings.network
+        if self.fitted.input.kind == "joined":
+            return f"an encoder for each of {self.fitted.input.summary()}, joined by one layer"
         if self.fitted.input.kind == "images":
             return f"{image_network(self.settings, super()._summary())} over {self.fitted.input.summary()}"
         if network.network == "feedforward":

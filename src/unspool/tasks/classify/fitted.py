@@ -50,7 +50,7 @@ class FittedClassifier(Fitted):
         if len(labels) < 2 - settings.several:
             raise DataError(f"the training data have {len(labels)} label ({', '.join(labels)}); expected two or more")
         learned = cls(fitted, labels, settings.several)
-        if settings.ngrams and examples.input == "text":
+        if settings.ngrams and fitted.has_words:
             words: Any = fitted.features(examples.values)
             learned.linear = NgramClassifier.learn(words, learned.targets(examples), len(labels))
         return learned

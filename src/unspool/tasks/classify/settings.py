@@ -33,7 +33,8 @@ class DataSettings(TableSettings):
     """How rows are read."""
 
     text: str | None = None
-    """Text column, or column of paths of sounds or images: a name, or a number from 1. None: detected."""
+    """Text column, or column of paths of sounds or images: a name, or a number from 1; several, such as plot,poster:
+    each is encoded by its own network. None: detected."""
     label: str | None = None
     """Column of the label or list of labels: a name, or a number from 1. None: detected."""
     separator: str = ","
