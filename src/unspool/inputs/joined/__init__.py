@@ -1,1 +1,1 @@
-"""Several inputs in one row, such as a poster and a plot: each is encoded by its own network, and one head joins them."""
+"""Several inputs in one row, such as a poster and a plot: each has its own encoder, and one head joins them."""

@@ -121,13 +121,13 @@ class FittedJoined(FittedInput[JoinedValue]):
         return Encoder(embedding, None, embedding.output_size, "last", drops_inputs=False)
 
     @property
-    def _shown(self) -> int:
+    def shown(self) -> int:
         """Index of the input whose steps views show: the first text, or else the first input."""
         return next((place for place, part in enumerate(self.parts) if part.has_words), 0)
 
     def positions(self, value: JoinedValue) -> tuple[str, ...]:
         """Label the steps of the text, or of the first input if there is no text."""
-        return self.parts[self._shown].positions(value.values[self._shown])
+        return self.parts[self.shown].positions(value.values[self.shown])
 
     def features(self, values: Sequence[JoinedValue]) -> list[list[str]] | NDArray[np.float32]:
         """Return the words of all texts in a row; without texts, the numbers of all inputs, (values, features)."""

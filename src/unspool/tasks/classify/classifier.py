@@ -31,13 +31,14 @@ from unspool.inputs import INPUTS
 from unspool.inputs.audio.entry import read_sound_paths
 from unspool.inputs.images.entry import read_image_paths
 from unspool.inputs.images.fitted import FittedImages
+from unspool.inputs.joined.encoded import JoinedEmbedding
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
 from unspool.inspection.edits import Edits
 from unspool.inspection.fork import Outcomes
 from unspool.inspection.picture_maps import PictureMaps
-from unspool.layers import Readout, initialize
+from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings, nearest
 from unspool.tasks.classify.classification import Classification
@@ -426,7 +427,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         examples = self.fitted.input.encode([value], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
         positions = self.fitted.input.positions(value)
-        attention = AttentionRecording(self.model.encoder, positions)
+        attention = AttentionRecording(self._viewed(), positions)
         with attention.watch():
             output, arrays, notes = self._recorded(lambda: self.model(tokens))
         if output.weights is not None:
@@ -459,6 +460,19 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
         return maps_of(self.model, fitted, value, labels, prediction, self._summary())
 
+    def _viewed(self) -> nn.Module | None:
+        """Return the encoder whose steps views show; of several inputs, that of the first text."""
+        embedding = self.model.embedding
+        if isinstance(embedding, JoinedEmbedding):
+            stack: nn.Module = embedding.stacks[self.fitted.input.shown]  # type: ignore[attr-defined]
+            return stack
+        encoder: nn.Module | None = self.model.encoder
+        return encoder
+
+    def _stack(self) -> Recurrent | None:
+        viewed = self._viewed()
+        return viewed if isinstance(viewed, Recurrent) else None
+
     def _outcomes(self, text: Text) -> Outcomes:
         """Return the distribution of the labels."""
         shares = self._classified([self.fitted.input.value(text, "text")])[0].probabilities
@@ -471,6 +485,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         """Return the loss of the label, or of the labels, by the network alone."""
         if self.fitted.input.kind == "text":
             self._one_text(text, "gradients")
+        if self.fitted.input.kind == "joined":
+            raise UsageError("gradients through time take one input, and these rows have several; use trace")
         value, model, input_ = self.fitted.input.value(text, "text"), self.model, self.fitted.input
         tokens = input_.encode([value], ["text"]).batch(np.array([0])).to(device_of(model))
         names = self._target_labels(value if target is None else None, target)
