@@ -43,9 +43,6 @@ class FittedInput(ABC, Generic[V]):
     reads_files: bool = True
     """Whether a value may be the path of a file on this machine."""
 
-    has_words: bool = False
-    """Whether `features` returns the words of texts."""
-
     @classmethod
     @abstractmethod
     def learn(cls, values: Sequence[V], columns: Sequence[str], settings: Any) -> Self:
@@ -92,6 +89,11 @@ class FittedInput(ABC, Generic[V]):
     def is_one(self, values: Any) -> bool:
         """Whether `values` is a single value, not a collection."""
         return isinstance(values, str)
+
+    @property
+    def has_words(self) -> bool:
+        """Whether `features` returns the words of texts."""
+        return False
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -92,7 +92,7 @@ class JoinedEmbedding(nn.Module):
         self.dropouts = nn.ModuleList(
             SequenceDropout(dropout if each.drops_inputs else 0.0, variational=variational) for each in encoders
         )
-        self.output_size = sum(readout.size for readout in self.readouts)  # type: ignore[misc]
+        self.output_size = sum(readout.size for readout in self.readouts)
 
     def forward(self, batch: JoinedBatch) -> Tensor:
         """Return one vector for each row, (1, batch, output_size)."""

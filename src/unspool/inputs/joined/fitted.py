@@ -137,7 +137,7 @@ class FittedJoined(FittedInput[JoinedValue]):
             if part.has_words or not self.has_words
         ]
         if not self.has_words:
-            return np.concatenate(columns, axis=1)  # type: ignore[arg-type]
+            return np.concatenate(columns, axis=1)
         words: list[list[str]] = [[word for text in texts for word in text] for texts in zip(*columns, strict=True)]
         return words
 

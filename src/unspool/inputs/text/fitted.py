@@ -32,7 +32,6 @@ class FittedText(FittedInput[Text]):
     """
 
     kind: ClassVar[str] = "text"
-    has_words = True
 
     def __init__(self, vocabulary: Vocabulary, spelling: Spelling | None = None) -> None:
         self.vocabulary, self.spelling = vocabulary, spelling
@@ -44,6 +43,11 @@ class FittedText(FittedInput[Text]):
         if settings.network.characters != "none":
             fitted.spelling = Spelling.learn(fitted.words(text) for text in values)
         return fitted
+
+    @property
+    def has_words(self) -> bool:
+        """See `FittedInput.has_words`."""
+        return True
 
     def value(self, value: Any, where: str) -> Text:
         """Check a text or a list of words; see `FittedInput.value`."""
