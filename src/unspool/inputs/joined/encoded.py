@@ -72,7 +72,7 @@ class EncodedJoined:
         if self.targets is None:
             return batch
         dtype = np.float32 if self.targets.ndim == 2 else np.int64
-        return Labelled(batch, torch.from_numpy(self.targets[indices].astype(dtype)))  # type: ignore[arg-type]
+        return Labelled(batch, torch.from_numpy(self.targets[indices].astype(dtype)))
 
 
 class JoinedEmbedding(nn.Module):
@@ -88,11 +88,12 @@ class JoinedEmbedding(nn.Module):
         super().__init__()
         self.embeddings = nn.ModuleList(encoder.embedding for encoder in encoders)
         self.stacks = nn.ModuleList(nn.Identity() if each.stack is None else each.stack for each in encoders)
-        self.readouts = nn.ModuleList(Readout(each.pooling, each.size, each.directions) for each in encoders)
+        readouts = [Readout(each.pooling, each.size, each.directions) for each in encoders]
+        self.readouts = nn.ModuleList(readouts)
         self.dropouts = nn.ModuleList(
             SequenceDropout(dropout if each.drops_inputs else 0.0, variational=variational) for each in encoders
         )
-        self.output_size = sum(readout.size for readout in self.readouts)
+        self.output_size = sum(each.size for each in readouts)
 
     def forward(self, batch: JoinedBatch) -> Tensor:
         """Return one vector for each row, (1, batch, output_size)."""
