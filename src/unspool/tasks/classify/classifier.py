@@ -54,6 +54,7 @@ from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.calibration import FEWEST, Calibration, fit_calibration
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.metrics import (
+    average_precisions,
     classification_scores,
     expected_calibration_error,
     label_nats,
@@ -228,7 +229,9 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             strange = [any(name not in self.fitted.labels for name in names) for names in examples.labels]
             gold = np.column_stack([targets, np.array(strange, np.float32)])  # unknown labels are never predicted
             predicted = np.column_stack([probabilities >= self._thresholds(), np.zeros(len(gold), np.bool_)])
-            return {**multilabel_scores(gold, predicted), "nats": label_nats(probabilities, targets)}
+            confidences = np.column_stack([probabilities, np.zeros(len(gold), np.float32)])
+            precisions = average_precisions(gold, confidences)
+            return {**multilabel_scores(gold, predicted), **precisions, "nats": label_nats(probabilities, targets)}
         mask = targets >= 0
         gold = np.where(mask, targets, len(self.fitted.labels))  # unknown labels are never predicted
         scores = classification_scores(gold, probabilities.argmax(1), len(self.fitted.labels) + 1)
