@@ -18,7 +18,7 @@ def small(monkeypatch):
 
 @pytest.fixture
 def few(monkeypatch, tmp_path):
-    """The demo's questions without most of those it does not ask, and one pass over them; a short training of commands."""
+    """Few of the demo's questions, one pass over them, and a short training of its commands."""
     demo = importlib.import_module("unspool.cli.demo")
     everyday = importlib.import_module("unspool.samples.everyday")
     pairs = everyday.pairs()[::12]

@@ -105,11 +105,11 @@ def test_rows_of_pixels_are_numbers_unless_images_are_asked_for(tmp_path):
     table = tmp_path / "digits.csv"
     table.write_text("".join(f"{','.join(str(3 * place + row) for place in range(6))},{row % 2}\n" for row in range(8)))
     assert next(iter(read_labelled(table))).value == (0.0, 3.0, 6.0, 9.0, 12.0, 15.0)
-    reader = read_labelled(table, input="images", settings=settings(size="3x2"))
+    reader = read_labelled(table, input="images", settings=settings(resolution="3x2"))
     picture = list(reader)[1].value
     assert_array_equal(picture.pixels()[:, :, 0], [[1, 4, 7], [10, 13, 16]])
     assert reader.layout.input == "images"
-    with pytest.raises(DataError, match=r"6 columns of pixels are no square image; pass the size: .*size"):
+    with pytest.raises(DataError, match=r"6 columns of pixels are no square image; pass .*resolution"):
         list(read_labelled(table, input="images", settings=settings()))
     with pytest.raises(DataError, match="the columns do not hold audio; they are"):
         list(read_labelled(table, input="audio"))
@@ -134,11 +134,11 @@ def test_the_size_is_the_common_one_or_the_median_shape():
     ]
     assert usual_size(mixed) == (64, 43)
     assert usual_size(pictures(2, width=150, height=300)) == (32, 64)
-    assert learned(size="5x4").view(pictures()[0]).shape == (4, 5, 1)
-    assert learned(size="7").steps == learned(size="7x7").steps
+    assert learned(resolution="5x4").view(pictures()[0]).shape == (4, 5, 1)
+    assert learned(resolution="7").steps == learned(resolution="7x7").steps
     for size in ("0", "5x", "a", "5x5x5", "5000"):
-        with pytest.raises(SettingError, match=f"size = '{size}': expected a number of pixels up to 4096"):
-            ImageSettings(size=size)
+        with pytest.raises(SettingError, match=f"resolution = '{size}': expected a number of pixels up to 4096"):
+            ImageSettings(resolution=size)
 
 
 def test_images_of_another_shape_are_cropped_padded_or_stretched():
@@ -197,7 +197,7 @@ def test_mixed_kinds_and_other_shapes_are_refused():
         learned([*pictures(), *grids])
     with pytest.raises(DataError, match=r"features of different shapes came \(2 x 3 x 4, 2 x 3 x 5\)"):
         learned([*grids, FeatureGrid(grids[0].values[:, :, :4])])
-    with pytest.raises(SettingError, match="size and augmentation change images, and these data are features"):
+    with pytest.raises(SettingError, match="resolution and augmentation change images, and these data are features"):
         learned(grids, flip=True)
     fitted = learned(grids)
     assert_allclose(values_of(fitted, grids).mean((0, 2, 3)), np.zeros(5), atol=1e-5)
@@ -343,7 +343,7 @@ def test_grids_of_features_are_states_themselves():
 def test_networks_of_other_inputs_are_refused():
     with pytest.raises(SettingError, match="network = bag does not read images: expected convolutional, recurrent"):
         learned(network="bag").encoder(settings("bag").network, "gru")
-    long = learned(network="recurrent", scan="pixels", size="300x300")
+    long = learned(network="recurrent", scan="pixels", resolution="300x300")
     with pytest.raises(SettingError, match="images of 300 x 300 have 90,000 pixels, one step each; expected at most"):
         long.encoder(settings("recurrent", scan="pixels").network, "gru")
     with pytest.raises(SettingError, match="permute = 3 permutes pixels, and scan = rows"):

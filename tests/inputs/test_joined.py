@@ -17,7 +17,7 @@ from unspool.training import Reporter
 
 Image = pytest.importorskip("PIL.Image")
 
-SMALL = {"image.size": "12", "widths": "4,6", "hidden": 7, "embedding": 5, "device": "cpu", "seed": 3, "plan": False}
+SMALL = {"resolution": "12", "widths": "4,6", "hidden": 7, "embedding": 5, "device": "cpu", "seed": 3, "plan": False}
 SILENT = Reporter()
 
 

@@ -100,8 +100,10 @@ class FittedImages(FittedInput[Image]):
             if len(shapes) > 1:
                 names = ", ".join(" x ".join(map(str, shape)) for shape in sorted(shapes)[:3])
                 raise DataError(f"features of different shapes came ({names}); expected one shape")
-            if image.augments or image.size is not None:
-                raise SettingError("size and augmentation change images, and these data are features; leave them out")
+            if image.augments or image.resolution is not None:
+                raise SettingError(
+                    "resolution and augmentation change images, and these data are features; leave them out"
+                )
             shape = next(iter(shapes))
         else:
             width, height = image.width_and_height or usual_size(pictures)

@@ -45,6 +45,7 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     lowercase: bool
     digits_to_zero: bool
     min_count: int
+    size: int | None
     rate: int | None
     longest: float
     features: Literal["mel", "cepstra"]
@@ -72,6 +73,7 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     dilations: str
     strides: str
     convolution_dropout: float
+    resolution: str | None
     fit: Literal["crop", "pad", "stretch"]
     color: Literal["auto", "grey", "color"]
     move: int
