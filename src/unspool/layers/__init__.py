@@ -25,8 +25,10 @@ from unspool.layers.positions import LearnedPositions, SinusoidalPositions
 from unspool.layers.projected import Projected
 from unspool.layers.readout import Pooling, Readout, ReadoutOutput
 from unspool.layers.recurrent import Recurrent, RecurrentOutput, RecurrentState
+from unspool.layers.sampled_softmax import SampledSoftmax
 from unspool.layers.softmax import AdaptiveSoftmax, FullSoftmax
 from unspool.layers.transformer import TransformerDecoder, TransformerEncoder, TransformerOutput, record_attention
+from unspool.layers.window import WindowNetwork
 
 __all__ = [
     "AdaptiveSoftmax",
@@ -57,6 +59,7 @@ __all__ = [
     "Recurrent",
     "RecurrentOutput",
     "RecurrentState",
+    "SampledSoftmax",
     "SequenceDropout",
     "SinusoidalPositions",
     "TimeDelay",
@@ -64,6 +67,7 @@ __all__ = [
     "TransformerDecoder",
     "TransformerEncoder",
     "TransformerOutput",
+    "WindowNetwork",
     "WordDropout",
     "attend",
     "change_attention",
