@@ -130,7 +130,7 @@ def _batches(lines: Iterable[Unlabelled], size: int) -> Iterator[list[Unlabelled
 def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Callable[[list[str]], Sequence[Prediction]]:
     """Return the function that predicts outputs of texts, with the options that only translators take."""
     if not begin and seed is None:
-        return task.predict
+        return task.predict_each
     if not TASKS[task.name].searches:
         name = "--begin" if begin else "--seed"
         raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")

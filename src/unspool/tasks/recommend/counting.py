@@ -63,6 +63,18 @@ class SparseRows(NamedTuple):
         cells = np.repeat(owners * size, lengths) + self.columns[places]
         return np.bincount(cells, weights=values, minlength=count * size).reshape(count, size)
 
+    def is_sound(self, size: int) -> bool:
+        """Return whether the arrays fit together, for data from a stranger."""
+        offsets, cells = self.offsets, len(self.columns)
+        return bool(
+            len(offsets) == size + 1
+            and offsets[0] == 0
+            and offsets[-1] == cells == len(self.values)
+            and (np.diff(offsets) >= 0).all()
+            and (cells == 0 or (self.columns.min() >= 0 and self.columns.max() < size))
+            and (np.isfinite(self.values).all() and (self.values >= 0).all())
+        )
+
     def largest(self, most: int) -> SparseRows:
         """Return the matrix with only the largest values of each row, ties by column."""
         rows = np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
@@ -101,6 +113,10 @@ class Counts:
         popularity = np.bincount(flat, minlength=size).astype(np.float64)
         return cls(popularity, SparseRows.of(codes, counts, size), _cosines(flat, offsets, size))
 
+    def trimmed(self, most: int) -> Counts:
+        """Return the counts with only the nearest neighbours of each item."""
+        return Counts(self.popularity, self.chain, self.neighbours.largest(most))
+
     @property
     def size(self) -> int:
         """Number of items."""
@@ -110,9 +126,10 @@ class Counts:
         """Return the scores of popularity, the same for each history, (histories, items)."""
         return np.broadcast_to(self.popularity, (len(histories), self.size))
 
-    def chained(self, histories: Sequence[NDArray[Any]], last: int = _CHAIN) -> Any:
-        """Return the scores of the Markov chain over the last items, (histories, items)."""
-        return self._decayed(self.chain, histories, last) + _TINY / max(1, self.popularity.sum()) * self.popularity
+    def chained(self, histories: Sequence[NDArray[Any]], last: int = _CHAIN, *, ties: bool = True) -> Any:
+        """Return the scores of the Markov chain over the last items, (histories, items); `ties`: by popularity."""
+        scores = self._decayed(self.chain, histories, last)
+        return scores + _TINY / max(1, self.popularity.sum()) * self.popularity if ties else scores
 
     def near(self, histories: Sequence[NDArray[Any]], last: int = _REACH) -> Any:
         """Return the scores of the neighbours of the items, (histories, items)."""

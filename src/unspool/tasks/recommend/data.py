@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.data import DataSource, Layout, Reader, RowsInMemory, Sample
-from unspool.data.histories import UserEvents, histories_of_rows, read_histories
+from unspool.data import (
+    DataSource,
+    Layout,
+    Paths,
+    Reader,
+    RowsInMemory,
+    Sample,
+    Unlabelled,
+    find_files,
+    read_unlabelled,
+)
+from unspool.data.forms import form_by_suffix, forms_of
+from unspool.data.histories import ITEM_NAMES, USER_NAMES, UserEvents, histories_of_rows, read_histories
 from unspool.errors import DataError, counted, option
 from unspool.tasks.contracts import Examples
 from unspool.tasks.parts.data_settings import table_options
 from unspool.tasks.recommend.settings import RecommenderSettings
 
-__all__ = ["Histories", "open_data", "samples"]
+__all__ = ["Histories", "in_memory", "open_data", "samples", "unlabelled_histories"]
 
 _FEWEST = 3  # events of a history of which one may be held out
 
@@ -220,3 +231,53 @@ def samples(events: Iterable[UserEvents]) -> Iterator[Sample]:
     """Convert events to samples for summaries and checks: the user with the items."""
     for event in events:
         yield Sample(event.where, (" ".join((event.user, *event.items, "" if event.time is None else f"{event.time:.15g}")),), is_text=False)
+
+
+def in_memory(data: Any) -> Any:
+    """Convert histories in memory to rows: a list of lists of items, or a mapping from users to such lists.
+
+    Everything else, such as tuples of user, item and time, or a table, is returned unchanged.
+    """
+    if isinstance(data, Mapping) and not set(map(_lower, data)) & {*USER_NAMES, *ITEM_NAMES}:
+        return [{"user": str(user), "history": list(items)} for user, items in data.items()]
+    if isinstance(data, list) and data and all(isinstance(each, list) for each in data):
+        return [{"user": f"history {number}", "history": items} for number, items in enumerate(data, 1)]
+    if isinstance(data, list) and data and all(isinstance(each, tuple) and len(each) == 2 for each in data):
+        return [{"user": user, "item": item} for user, item in data]
+    return data
+
+
+def _lower(name: Any) -> str:
+    return str(name).casefold()
+
+
+def unlabelled_histories(
+    settings: RecommenderSettings,
+    paths: Paths,
+    before: Layout | None,
+    value: Callable[[str, str], list[str]],
+    *,
+    format: str | None = None,
+) -> Reader[Unlabelled]:
+    """Open histories without targets: tables as in training, one history for each user; otherwise one a line.
+
+    Args:
+        settings: The settings of the task.
+        paths: Files, folders, globs or `-`.
+        before: Layout of the training data.
+        value: Splits a line into items; the second argument is its `file:line`.
+        format: Name of the form; None: by suffix.
+    """
+    files = find_files(paths)
+    if (format or "text") in forms_of("lines") and not any(form_by_suffix(file, "rows") for file in files):
+        return read_unlabelled(paths, format="text").map(
+            lambda line: line if line.is_blank else Unlabelled(line.where, value(line.value, line.where))
+        )
+    reader = open_data(settings.replace(**{"data.format": format}), paths, before)
+
+    def histories(file: str) -> Iterator[Unlabelled]:
+        whole = Histories.of(reader)
+        for user, begin, end in zip(whole.users, whole.offsets[:-1], whole.offsets[1:], strict=True):
+            yield Unlabelled(f"user {user}", [whole.names[code] for code in whole.flat[begin:end]])
+
+    return Reader([", ".join(files)], histories, skip_bad=None)
