@@ -45,6 +45,7 @@ that outputs stay aligned with their texts.
         "echo 'a joy from end to end' | unspool predict my-model -",
         "unspool predict my-model texts.txt --json",
         "unspool predict my-model one.wav other.flac",
+        "unspool predict my-recommender --history 'Alien, Brazil' --k 5",
     ),
 )
 @model_argument
@@ -69,6 +70,15 @@ that outputs stay aligned with their texts.
     type=click.Path(path_type=Path),
     help="Make the changes of this recipe in each run, as `unspool inspect --save-edits` writes it.",
 )
+@click.option(
+    "--history",
+    "histories",
+    metavar="ITEMS",
+    multiple=True,
+    help="A history: items with commas between, oldest first, in place of a FILE (recommenders). Repeat it for several.",
+)
+@click.option("--k", type=click.IntRange(min=1), help="Number of items (recommenders).  [as trained]")
+@click.option("--exclude", metavar="ITEMS", default="", help="Items not to recommend, with commas between.")
 @common
 def predict(
     model: str,
@@ -81,6 +91,9 @@ def predict(
     begin: str,
     seed: int | None,
     recipe: Path | None,
+    histories: tuple[str, ...],
+    k: int | None,
+    exclude: str,
     **values: Any,
 ) -> None:
     """Predict an output for each text: one per line of FILE or stdin, or per row of a table."""
@@ -90,6 +103,16 @@ def predict(
     predict_texts = (
         _with_beginning(task, begin, seed) if recipe is None else _with_edits(task, recipe, unused, begin, seed)
     )
+    if histories or k is not None or exclude:
+        predict_texts = _with_items(task, histories, files, k, exclude, edited=recipe is not None)
+    if histories:
+        for answer in predict_texts(list(histories)):
+            if as_json:
+                result_json(answer.record())
+            else:
+                result(answer.table())
+        flush()
+        return
     files = files or ("-",)
     typed = "-" in files and sys.stdin.isatty()
     if typed:
@@ -136,6 +159,23 @@ def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Calla
         raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")
     writer: Any = task
     return lambda texts: writer.predict(texts, begin=begin, seed=seed)
+
+
+def _with_items(
+    task: Task[Any, Any], histories: tuple[str, ...], files: tuple[str, ...], k: int | None, exclude: str, *, edited: bool
+) -> Callable[[list[str]], Sequence[Any]]:
+    """Return the function that recommends items, with the options that only recommenders take."""
+    if not TASKS[task.name].ranks_items:
+        name = "--history" if histories else "--exclude" if exclude else "--k"
+        able = one_of(entry.a_model for entry in TASKS.values() if entry.ranks_items)
+        raise UsageError(f"{name}: this is a model of the task {task.name!r}; {able} takes this")
+    if edited:
+        raise UsageError("--edits runs the lines of a FILE, without --history, --k and --exclude; leave them out")
+    if histories and files:
+        raise UsageError(f"--history and the file {files[0]} came; name one of both")
+    recommender: Any = task
+    left_out = recommender.fitted.items.value(exclude, "--exclude") if exclude else ()
+    return lambda texts: recommender.recommend(texts, k=k, exclude=left_out)
 
 
 def _with_edits(

@@ -17,13 +17,14 @@ class SampledSoftmax(FullSoftmax):
     r"""A full softmax in evaluation, and a sampled softmax with logQ correction in training.
 
     A batch draws n negatives with replacement from :math:`q \propto \mathrm{count}^{0.75}`, the same for all its targets.
-    The loss of a target y is the cross-entropy over y and the negatives, with corrected logits
+    The loss of a target y is the cross-entropy over y and the negatives, with corrected logits of the negatives
 
     .. math:: s'_j = s_j - \log(n\, q_j)
 
-    so that the gradient approaches the one of the full softmax as n grows. Negatives equal to the target do not count.
-    Source: Bengio and Senécal 2008, doi:10.1109/TNN.2007.912312; logQ correction as in Yi et al. 2019,
-    doi:10.1145/3298689.3346996.
+    so that their sum of exponentials estimates the one over all classes other than y, and loss and gradient tend to
+    those of the full softmax as n grows. Negatives equal to the target do not count. Source: Bengio and Senécal 2008,
+    doi:10.1109/TNN.2007.912312. Differs from the logQ correction of Yi et al. 2019, doi:10.1145/3298689.3346996, whose
+    target is corrected too, since there it is drawn from q.
 
     Args:
         input_size: Width of the input vectors.
@@ -54,7 +55,7 @@ class SampledSoftmax(FullSoftmax):
         device = inputs.device
         draws = torch.rand(self.negatives, generator=generator_on(device), device=device, dtype=torch.float64)
         negatives = torch.searchsorted(self.cumulative, draws).clamp(max=len(self.cumulative) - 1)
-        own = (inputs * F.embedding(targets, self.weight)).sum(-1) + self.bias[targets] - self._log_q(targets)
+        own = (inputs * F.embedding(targets, self.weight)).sum(-1) + self.bias[targets]
         others = linear(inputs, self.weight[negatives], self.bias[negatives]).float() - self._log_q(negatives)
         others = others.masked_fill(targets[:, None] == negatives, float("-inf"))
         logits = torch.cat([own.float()[:, None], others], 1)

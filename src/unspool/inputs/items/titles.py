@@ -10,7 +10,7 @@ from unspool.data.histories import ITEM_NAMES
 from unspool.data.rows import Side, find_sides, read_rows
 from unspool.errors import DataError
 
-__all__ = ["TITLE_NAMES", "Titles", "read_titles"]
+__all__ = ["TITLE_NAMES", "Titles", "read_titles", "titles_of"]
 
 TITLE_NAMES = ("title", "name", "item_name", "movie_title", "product_name")
 """Usual names of the column of titles, in lower case."""

@@ -61,7 +61,7 @@ class SparseRows(NamedTuple):
         places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self.offsets[items] - ends + lengths, lengths)
         values = self.values[places] * np.repeat(weights, lengths)
         cells = np.repeat(owners * size, lengths) + self.columns[places]
-        return np.bincount(cells, weights=values, minlength=count * size).reshape(count, size)
+        return np.bincount(cells, weights=values, minlength=count * size).astype(np.float64, copy=False).reshape(count, size)
 
     def is_sound(self, size: int) -> bool:
         """Return whether the arrays fit together, for data from a stranger."""

@@ -29,6 +29,13 @@ class Recommendation(NamedTuple):
         shares = zip(self.items, self.probabilities, strict=True)
         return "; ".join(f"{title} {share:.3f}" for title, share in shares)
 
+    def table(self) -> str:
+        """Format the history, then a line for each item: place, title and probability."""
+        width = max(map(len, self.items), default=0)
+        shares = enumerate(zip(self.items, self.probabilities, strict=True), 1)
+        lines = [f"{place:3}. {title:{width}}  {share:.3f}" for place, (title, share) in shares]
+        return "\n".join([f"after {', '.join(self.history)}:", *lines])
+
     def record(self) -> dict[str, Any]:
         """Return the history, and the recommended items with id, title and probability."""
         items = zip(self.ids, self.items, self.probabilities, strict=True)

@@ -296,10 +296,17 @@ class Recommender(Task[Histories, FittedRecommender]):
         excluded = [exclude] if isinstance(exclude, str) else list(exclude)
         return self._for_each(texts, lambda listed: self._recommended(listed, k, excluded))
 
-    def predict_each(self, texts: Sequence[Any]) -> Sequence[Recommendation]:
+    def predict_each(self, texts: Sequence[Any]) -> list[Recommendation]:
         """Recommend for each of several histories, each a text or a list; see `Task.predict_each`."""
+        return self.recommend(texts)
+
+    def recommend(
+        self, histories: Sequence[Any], *, k: int | None = None, exclude: Iterable[str] = ()
+    ) -> list[Recommendation]:
+        """Recommend for each of several histories, each a list of items or a text; see `predict`."""
         self._need_model()
-        return self._recommended([self._checked_text(text, f"text {n}") for n, text in enumerate(texts, 1)], None, [])
+        listed = [self._checked_text(history, f"text {number}") for number, history in enumerate(histories, 1)]
+        return self._recommended(listed, k, list(exclude))
 
     def _recommended(self, histories: list[History], k: int | None, exclude: list[str]) -> list[Recommendation]:
         items = self.fitted.items

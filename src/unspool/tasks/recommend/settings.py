@@ -105,4 +105,5 @@ ENTRY = TaskEntry(
     networks_help="window for feed-forward layers over the last items, transformer",
     with_cell={"network.network": "recurrent"},
     compared={"mix": False},
+    ranks_items=True,
 )
