@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unspool.data import IGNORED, Labelled, Tokens
@@ -60,6 +63,19 @@ class NextItemModel(nn.Module):
         states = self.states(tokens)
         last = states[tokens.lengths - 1, torch.arange(states.shape[1], device=states.device)]
         return self.softmax.logits(last).float()
+
+    def logits_of_one(self, ids: Tensor) -> Tensor:
+        """Return the logits after one history, (ids,), of its ids, (items,); faster than `forward` at batch size 1."""
+        vectors = F.embedding(ids[:, None], self.embedding.table.weight)
+        last = self.encoder(vectors, None).outputs[-1, 0]
+        softmax = self.softmax
+        if softmax.project is not None:
+            last = softmax.project(last)
+        if last.device.type != "cpu" or last.requires_grad or last.dtype != torch.float32:
+            return torch.addmv(softmax.bias, softmax.weight, last)
+        # numpy multiplies a matrix with a vector in half the time of torch
+        product: NDArray[np.float32] = softmax.weight.detach().numpy() @ last.numpy()
+        return torch.from_numpy(product).add_(softmax.bias)
 
     def loss(self, batch: Labelled, carry: Any = None) -> Loss:
         """Return the sum of -log p over the targets that are not `IGNORED`, in nats."""

@@ -63,7 +63,7 @@ def test_a_sampled_softmax_tends_to_the_full_one(width):
     """With many negatives, loss and gradients approach those of the full softmax."""
     torch.manual_seed(0)
     table = torch.nn.Parameter(torch.randn(7, 4))
-    full, sampled = FullSoftmax(width, 7, tied=table), SampledSoftmax(width, 7, 400_000, tied=table)
+    full, sampled = FullSoftmax(width, 7, tied=table), SampledSoftmax(width, 7, 100_000, tied=table)
     sampled.load_state_dict(full.state_dict(), strict=False)
     with torch.no_grad():
         for softmax in (full, sampled):
@@ -79,8 +79,8 @@ def test_a_sampled_softmax_tends_to_the_full_one(width):
     scores = full.logits(inputs)[:, 1:]
     without = F.cross_entropy(scores, targets - 1, reduction="sum")
     expected = torch.autograd.grad(without, [inputs, table, full.bias])
-    assert losses[1] == pytest.approx(without.item(), rel=5e-3)
+    assert losses[1] == pytest.approx(without.item(), rel=2e-2)
     for actual, wanted in zip(gradients[1], expected, strict=True):
-        torch.testing.assert_close(actual, wanted, rtol=0.05, atol=0.02)
+        torch.testing.assert_close(actual, wanted, rtol=0.1, atol=0.05)
     sampled.eval()
     assert sampled.loss(inputs, targets).item() == pytest.approx(full.loss(inputs, targets).item(), rel=1e-6)

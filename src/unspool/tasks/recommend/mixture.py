@@ -66,10 +66,9 @@ def mixed_scores(
     """
     scores = logits
     if counts is not None and mixture.counts:
-        scores *= mixture.network
+        scores *= np.float32(mixture.network)
         for weight, shares in zip((mixture.chain, mixture.neighbours), _shares(counts, histories, hidden), strict=True):
-            cells = np.nonzero(shares)
-            scores[cells] += (weight * np.log1p(shares[cells] / mixture.epsilon)).astype(np.float32)
+            scores += np.log1p(shares.astype(np.float32) / np.float32(mixture.epsilon)) * np.float32(weight)
     for row, items in enumerate(hidden):
         scores[row, items] = -np.inf
     return scores

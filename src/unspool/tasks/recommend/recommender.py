@@ -197,6 +197,10 @@ class Recommender(Task[Histories, FittedRecommender]):
     def _logits(self, model: nn.Module, histories: Sequence[NDArray[np.int64]]) -> Scores:
         """Yield the logits of the network, (queries, items), block by block; log popularity after an empty history."""
         most, items = self.settings.data.max_history, self.fitted.items
+        if len(histories) == 1 and len(histories[0]):
+            ids = torch.from_numpy(histories[0][-most:] + 1).to(device_of(model))
+            yield np.zeros(1, np.int64), model.logits_of_one(ids).float().cpu().numpy()[None, 1:]  # type: ignore[operator]
+            return
         filled = np.array([place for place, history in enumerate(histories) if len(history)], np.int64)
         if len(empty := np.setdiff1d(np.arange(len(histories)), filled)):
             shares = np.log(np.maximum(items.counts / items.counts.sum(), _BEGINNING)).astype(np.float32)
