@@ -75,7 +75,7 @@ that outputs stay aligned with their texts.
     "histories",
     metavar="ITEMS",
     multiple=True,
-    help="A history: items with commas between, oldest first, in place of a FILE (recommenders). Repeat it for several.",
+    help="A history in place of a FILE: items with commas between, oldest first (recommenders). Repeat it for more.",
 )
 @click.option("--k", type=click.IntRange(min=1), help="Number of items (recommenders).  [as trained]")
 @click.option("--exclude", metavar="ITEMS", default="", help="Items not to recommend, with commas between.")
@@ -106,11 +106,12 @@ def predict(
     if histories or k is not None or exclude:
         predict_texts = _with_items(task, histories, files, k, exclude, edited=recipe is not None)
     if histories:
-        for answer in predict_texts(list(histories)):
+        recommendations: Sequence[Any] = predict_texts(list(histories))
+        for each in recommendations:
             if as_json:
-                result_json(answer.record())
+                result_json(each.record())
             else:
-                result(answer.table())
+                result(each.table())
         flush()
         return
     files = files or ("-",)
@@ -162,7 +163,13 @@ def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Calla
 
 
 def _with_items(
-    task: Task[Any, Any], histories: tuple[str, ...], files: tuple[str, ...], k: int | None, exclude: str, *, edited: bool
+    task: Task[Any, Any],
+    histories: tuple[str, ...],
+    files: tuple[str, ...],
+    k: int | None,
+    exclude: str,
+    *,
+    edited: bool,
 ) -> Callable[[list[str]], Sequence[Any]]:
     """Return the function that recommends items, with the options that only recommenders take."""
     if not TASKS[task.name].ranks_items:

@@ -15,7 +15,15 @@ from unspool.data.rows import Header, Row, Side, find_column, find_sides, form_b
 from unspool.data.text import Line
 from unspool.errors import DataError, option
 
-__all__ = ["HISTORY_NAMES", "ITEM_NAMES", "TIME_NAMES", "USER_NAMES", "UserEvents", "histories_of_rows", "read_histories"]
+__all__ = [
+    "HISTORY_NAMES",
+    "ITEM_NAMES",
+    "TIME_NAMES",
+    "USER_NAMES",
+    "UserEvents",
+    "histories_of_rows",
+    "read_histories",
+]
 
 USER_NAMES = (
     *("user", "user_id", "userid", "customer", "customer_id", "customerid", "visitor", "visitor_id", "visitorid"),
@@ -146,7 +154,9 @@ def _read_lines(files: list[str], *, skip_bad: bool) -> Reader[UserEvents]:
                 if len(cells) > 1:
                     yield UserEvents(line.where, cells[0].strip(), tuple(cell.strip() for cell in cells[1:]))
                 else:
-                    message = f"one cell, {cells[0]!r:.40}; expected a user, then the items, with blanks or tabs between"
+                    message = (
+                        f"one cell, {cells[0]!r:.40}; expected a user, then the items, with blanks or tabs between"
+                    )
                     yield DataError(message, line.where)
 
     return Reader(files, read, skip_bad=skip_bad, layout=layout)
@@ -186,7 +196,9 @@ def _usual(names: Sequence[str], usual: Sequence[str]) -> str | None:
 
 def _by_content(sample: Sequence[Row], names: Sequence[str]) -> str | None:
     """Return the last column whose values all look like times: late dates as numbers, or dates in ISO form."""
-    return next((name for name in reversed(names) if all(_looks_like_a_time(row.values.get(name)) for row in sample)), None)
+    return next(
+        (name for name in reversed(names) if all(_looks_like_a_time(row.values.get(name)) for row in sample)), None
+    )
 
 
 def _looks_like_a_time(value: Any) -> bool:

@@ -16,7 +16,7 @@ __all__ = ["SampledSoftmax"]
 class SampledSoftmax(FullSoftmax):
     r"""A full softmax in evaluation, and a sampled softmax with logQ correction in training.
 
-    A batch draws n negatives with replacement from :math:`q \propto \mathrm{count}^{0.75}`, the same for all its targets.
+    A batch draws n negatives with replacement from :math:`q \propto \mathrm{count}^{0.75}`, the same for all targets.
     The loss of a target y is the cross-entropy over y and the negatives, with corrected logits of the negatives
 
     .. math:: s'_j = s_j - \log(n\, q_j)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -29,7 +31,7 @@ def dense(rows):
 def test_the_chain_counts_what_follows_at_once():
     expected = np.zeros((SIZE, SIZE))
     for history in HISTORIES:
-        for one, next_one in zip(history, history[1:], strict=False):
+        for one, next_one in pairwise(history):
             expected[one, next_one] += 1
     np.testing.assert_array_equal(dense(counts().chain), expected)
 
@@ -89,9 +91,7 @@ def test_ties_are_pessimistic_and_hidden_targets_are_missed():
 
 
 def test_scores_of_rankings_by_hand():
-    ranked = Ranked(
-        np.array([1, 2, 5, np.inf]), np.array([[0, 1], [1, 0], [2, 3], [2, 9]]), np.array([2, 2, 2, 1])
-    )
+    ranked = Ranked(np.array([1, 2, 5, np.inf]), np.array([[0, 1], [1, 0], [2, 3], [2, 9]]), np.array([2, 2, 2, 1]))
     scores = ranking_scores(ranked, items=10)
     assert scores == {
         "hr@2": 0.5,

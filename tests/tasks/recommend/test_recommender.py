@@ -17,9 +17,9 @@ TITLES += ["Eraserhead (1977)", "Fargo (1996)", "Sabrina (1954)", "Sabrina (1995
 SMALL = {"hidden": 12, "embedding": 12, "threads": 1, "plan": False, "seed": 3, "k": 3}
 
 
-def cycles(count=60, seed=0, items=len(TITLES)):
+def cycles(count=60, seed=0):
     """Histories that walk along a cycle of the items, each from a place of its own: the next item is certain."""
-    draw = np.random.default_rng(seed)
+    draw, items = np.random.default_rng(seed), len(TITLES)
     starts, lengths = draw.integers(items, size=count), draw.integers(4, 9, size=count)
     return {
         f"u{user}": [str(10 + (start + step) % items) for step in range(length)]
@@ -160,9 +160,7 @@ def test_no_step_sees_a_later_item_or_padding(values):
 
 def test_a_window_ends_at_its_width():
     task, _ = untrained(network="window", window=3)
-    near, far = (
-        task.model(Tokens(torch.tensor([[first], [5], [2], [9]]), torch.tensor([4]))) for first in (3, 7)
-    )
+    near, far = (task.model(Tokens(torch.tensor([[first], [5], [2], [9]]), torch.tensor([4]))) for first in (3, 7))
     assert torch.equal(near, far)
     assert not torch.equal(near, task.model(Tokens(torch.tensor([[3], [5], [1], [9]]), torch.tensor([4]))))
 
@@ -237,7 +235,9 @@ def test_titles_of_other_items_are_refused(titles):
 
 
 def test_strange_and_repeated_targets_are_noted(model):
-    examples = Histories(["u"] * 2, ["10", "11", "zz"], np.array([0, 1, 2, 0, 1, 0]), np.array([0, 3, 6]), np.array([2, 2]))
+    examples = Histories(
+        ["u"] * 2, ["10", "11", "zz"], np.array([0, 1, 2, 0, 1, 0]), np.array([0, 3, 6]), np.array([2, 2])
+    )
     one, two = model.fitted.score_notes(examples)
     assert one == "1 target of 2 were not in the training data, and count as missed"
     assert "1 of 2 targets were in the history before" in two

@@ -154,7 +154,9 @@ class FittedItems(FittedInput[History]):
     def save(self, folder: Path) -> None:
         """Write `items.json` into a folder."""
         titles = list(self.titles) if any(self.titles) else []
-        replace_file(folder / _FILE, msgspec.json.encode(_Record(list(self.items), self.counts.tolist(), titles)) + b"\n")
+        replace_file(
+            folder / _FILE, msgspec.json.encode(_Record(list(self.items), self.counts.tolist(), titles)) + b"\n"
+        )
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Self:

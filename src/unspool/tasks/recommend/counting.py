@@ -4,11 +4,11 @@ With a history :math:`i_1 \dots i_n` and the decay :math:`d`:
 
 .. math::
     s_{\mathrm{chain}}(j) &= \sum_{k=0}^{9} d^k\, c(i_{n-k} \to j) \\
-    s_{\mathrm{neighbours}}(j) &= \sum_{k=0}^{n-1} d^k \frac{u(i_{n-k}, j)}{\sqrt{u(i_{n-k})\, u(j)}}
+    s_{\mathrm{near}}(j) &= \sum_{k=0}^{n-1} d^k \frac{u(i_{n-k}, j)}{\sqrt{u(i_{n-k})\, u(j)}}
 
-:math:`c(i \to j)` counts how often j followed i at once, and :math:`u` counts users with one item, or with both. Equal
-scores of the chain are in order of popularity. Sources: Sarwar et al. 2001, doi:10.1145/371920.372071 (item neighbours);
-Rendle et al. 2010, doi:10.1145/1772690.1772773 (Markov chains of items).
+:math:`c(i \to j)` counts how often j followed i at once, and :math:`u` counts users with one item, or with both.
+Equal scores of the chain are in order of popularity. Sources: Sarwar et al. 2001, doi:10.1145/371920.372071 (item
+neighbours); Rendle et al. 2010, doi:10.1145/1772690.1772773 (Markov chains of items).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class SparseRows(NamedTuple):
         offsets = np.concatenate([[0], np.cumsum(np.bincount(rows, minlength=size))])
         return cls(offsets, columns.astype(np.int32), values.astype(np.float32))
 
-    def sums(self, items: NDArray[Any], weights: NDArray[np.float64], owners: NDArray[Any], count: int) -> Any:
+    def sums(self, items: NDArray[Any], weights: NDArray[Any], owners: NDArray[Any], count: int) -> Any:
         """Return weighted sums of rows, float64 (count, size).
 
         Args:
@@ -61,7 +61,11 @@ class SparseRows(NamedTuple):
         places = np.arange(ends[-1] if len(ends) else 0) + np.repeat(self.offsets[items] - ends + lengths, lengths)
         values = self.values[places] * np.repeat(weights, lengths)
         cells = np.repeat(owners * size, lengths) + self.columns[places]
-        return np.bincount(cells, weights=values, minlength=count * size).astype(np.float64, copy=False).reshape(count, size)
+        return (
+            np.bincount(cells, weights=values, minlength=count * size)
+            .astype(np.float64, copy=False)
+            .reshape(count, size)
+        )
 
     def is_sound(self, size: int) -> bool:
         """Return whether the arrays fit together, for data from a stranger."""
@@ -196,4 +200,5 @@ def _pairs(
     ends = np.cumsum(partners)
     within = np.arange(int(partners.sum())) - np.repeat(ends - partners, partners)
     other = items[np.repeat(np.repeat(starts, lengths), partners) + within]
-    return (one * size + other)[one != other]
+    codes: NDArray[np.int64] = (one * size + other)[one != other]
+    return codes

@@ -63,18 +63,17 @@ class Histories(Examples):
         names: dict[str, int] = {}
         owners, codes, times = array("i"), array("i"), array("d")
         for event in reader:
-            owner = users.setdefault(event.user, len(users))
-            if (event.time is None) == bool(times):
-                if len(codes):
-                    raise DataError("only some events have a time; expected all of them, or none", event.where)
+            user = users.setdefault(event.user, len(users))
+            if len(codes) and (event.time is None) == bool(times):
+                raise DataError("only some events have a time; expected all of them, or none", event.where)
             for item in event.items:
-                owners.append(owner)
+                owners.append(user)
                 codes.append(names.setdefault(item, len(names)))
             if event.time is not None:
                 times.append(event.time)
-        owner, code = np.frombuffer(owners, np.int32), np.frombuffer(codes, np.int32)
+        owner, code = (np.frombuffer(part, np.int32) if part else np.empty(0, np.int32) for part in (owners, codes))
         time = np.frombuffer(times, np.float64) if times else None
-        order = np.lexsort((owner,) if time is None else (time, owner))
+        order = np.argsort(owner, kind="stable") if time is None else np.lexsort((time, owner))
         left_out = {}
         if time is not None:
             twice = _repeated(owner, code, time)
@@ -169,7 +168,9 @@ class Histories(Examples):
         known = np.bincount(self.owners()[before], minlength=len(self))
         chosen = np.flatnonzero((known >= 1) & (known < self.lengths))
         if not len(chosen) or (known < 2).all():
-            raise DataError(f"a share of {fraction:g} of the events leaves no history with an event before and after it")
+            raise DataError(
+                f"a share of {fraction:g} of the events leaves no history with an event before and after it"
+            )
         rest = self.select(before)
         return replace(rest, targets=np.ones(len(rest), np.int64)), self._take(chosen, known[chosen])
 
@@ -230,7 +231,11 @@ def open_data(
 def samples(events: Iterable[UserEvents]) -> Iterator[Sample]:
     """Convert events to samples for summaries and checks: the user with the items."""
     for event in events:
-        yield Sample(event.where, (" ".join((event.user, *event.items, "" if event.time is None else f"{event.time:.15g}")),), is_text=False)
+        yield Sample(
+            event.where,
+            (" ".join((event.user, *event.items, "" if event.time is None else f"{event.time:.15g}")),),
+            is_text=False,
+        )
 
 
 def in_memory(data: Any) -> Any:

@@ -53,7 +53,8 @@ class FittedRecommender(Fitted):
         titles = {} if settings.data.titles is None else read_titles(settings.data.titles)
         if titles and not titles.keys() & set(names):
             raise DataError(
-                f"no item of the data, such as {names[0]!r}, is in the table of titles, which has {next(iter(titles))!r}",
+                f"no item of the data, such as {names[0]!r}, is in the table of titles, "
+                f"which has {next(iter(titles))!r}",
                 settings.data.titles,
             )
         fitted = cls(FittedItems.of_counts(names, counts[there].tolist(), titles), settings.seen == "hide")
@@ -95,7 +96,9 @@ class FittedRecommender(Fitted):
         self.items.save(folder)
         if self.counts is not None:
             rows = {"chain": self.counts.chain, "neighbours": self.counts.neighbours}
-            arrays = {f"{name}.{part}": array for name, matrix in rows.items() for part, array in matrix._asdict().items()}
+            arrays = {
+                f"{name}.{part}": array for name, matrix in rows.items() for part, array in matrix._asdict().items()
+            }
             checkpoint.write(folder / _COUNTS, {name: torch.from_numpy(array) for name, array in arrays.items()}, {})
             record = _Mixture(**self.mixture._asdict())
             replace_file(folder / _MIXTURE, msgspec.json.encode(record) + b"\n")

@@ -1,11 +1,11 @@
 r"""Sum of a network's logits and the scores of recommenders that count.
 
 .. math::
-    z_j = w_0\, l_j + w_1 \log(1 + p_{\mathrm{chain}}(j) / \epsilon) + w_2 \log(1 + p_{\mathrm{neighbours}}(j) / \epsilon)
+    z_j = w_0\, l_j + w_1 \log(1 + p_{\mathrm{chain}}(j) / \epsilon) + w_2 \log(1 + p_{\mathrm{near}}(j) / \epsilon)
 
 :math:`l` are the logits, and :math:`p` the scores of `Counts`, divided by their sum over the items that may be
-recommended. The weights minimise the cross-entropy of the validation targets, which is convex in them; ε is the one of a
-few with the least cross-entropy. A product of experts (Hinton 1999, "Products of experts"): it keeps what the network
+recommended. The weights minimise the cross-entropy of the validation targets, which is convex in them; ε is the one of
+a few with the least cross-entropy. A product of experts (Hinton 1999, "Products of experts"): it keeps what the network
 ranks low at the bottom, which a sum of probabilities does not.
 """
 
@@ -106,7 +106,8 @@ def fit_mixture(
         parts = [network, *((part / epsilon).log1p_() for part in shares)]
         weights, nats = _least_cross_entropy(parts, closed, right, start)
         if nats < least:
-            best, least = Mixture(*weights.tolist(), epsilon), nats
+            network_weight, chain, near = weights.tolist()
+            best, least = Mixture(network_weight, chain, near, epsilon), nats
     return best, before, least
 
 

@@ -29,7 +29,10 @@ RULES = Rules(
         "training.warmup": 20,
         "training.patience": 5,
     },
-    sizes=(Size(0, {"network.hidden": 64, "network.embedding": 64}), Size(1000, {"network.hidden": 128, "network.embedding": 128})),
+    sizes=(
+        Size(0, {"network.hidden": 64, "network.embedding": 64}),
+        Size(1000, {"network.hidden": 128, "network.embedding": 128}),
+    ),
     epochs=epochs_for(_UPDATES, 10, 40),
     suits=is_gated,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, overload
 
@@ -20,7 +20,6 @@ from unspool.data import (
     Layout,
     Paths,
     Reader,
-    RowsInMemory,
     Sequences,
     Tokens,
     Unlabelled,
@@ -152,7 +151,9 @@ class Recommender(Task[Histories, FittedRecommender]):
         network = self.settings.network
         own = super()._summary()
         if network.network == "window":
-            own = f"window of {counted(network.window, 'items')}, {counted(network.layers, 'layers')} of {network.hidden}"
+            own = (
+                f"window of {counted(network.window, 'items')}, {counted(network.layers, 'layers')} of {network.hidden}"
+            )
         return f"{own}, {self.fitted.items.summary()}"
 
     def _source(self, examples: Histories) -> Bucketed[Tokens | Labelled]:
@@ -403,7 +404,9 @@ class Recommender(Task[Histories, FittedRecommender]):
 
     def _one_history(self, text: Any) -> NDArray[np.int64]:
         if not self._is_one(text):
-            raise UsageError("trace takes one history; of several make a list: [model.trace(each) for each in histories]")
+            raise UsageError(
+                "trace takes one history; of several make a list: [model.trace(each) for each in histories]"
+            )
         return self.fitted.items.places(self._checked_text(text, "text"), "text")
 
     def _edited_run(self, text: Any, edits: Sequence[Edit], run: Any) -> Any:

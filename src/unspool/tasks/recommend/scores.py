@@ -24,15 +24,15 @@ class Ranked(NamedTuple):
 def rank_of_targets(scores: NDArray[np.floating], targets: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the rank of each target among all items, from 1, (rows,).
 
-    Ties are pessimistic: of equal scores the target comes last. A target below 0, or with a score of minus infinity, has
-    an infinite rank.
+    Ties are pessimistic: of equal scores the target comes last. A target below 0, or with a score of minus infinity,
+    has an infinite rank.
 
     Args:
         scores: Score of each item, (rows, items).
         targets: Index of the target, -1 for an unknown item, (rows,).
     """
     own = scores[np.arange(len(scores)), np.maximum(targets, 0)]
-    ranks = (scores >= own[:, None]).sum(1).astype(np.float64)
+    ranks: NDArray[np.float64] = (scores >= own[:, None]).sum(1).astype(np.float64)
     ranks[(targets < 0) | np.isneginf(own)] = np.inf
     return ranks
 
@@ -40,9 +40,9 @@ def rank_of_targets(scores: NDArray[np.floating], targets: NDArray[np.int64]) ->
 def ranking_scores(ranked: Ranked, items: int) -> dict[str, float]:
     r"""Return the scores of rankings; all lie between 0 and 1.
 
-    Hit rate: share of targets in the list of k. NDCG: mean of :math:`1 / \log_2(1 + r)` for ranks r up to k, else 0. MRR:
-    mean of :math:`1 / r` over all ranks. Coverage: share of the items in any list. Distinct lists: number of different
-    sets of items by number of lists.
+    Hit rate: share of targets in the list of k. NDCG: mean of :math:`1 / \log_2(1 + r)` for ranks r up to k, else 0.
+    MRR: mean of :math:`1 / r` over all ranks. Coverage: share of the items in any list. Distinct lists: number of
+    different sets of items by number of lists.
 
     Args:
         ranked: The rankings.

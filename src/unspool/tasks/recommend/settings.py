@@ -46,12 +46,13 @@ class HistoriesSettings(TableSettings):
     min_item_events: PositiveInt = 1
     """Minimum number of events of an item; rarer items are left out."""
     min_user_events: PositiveInt = 2
-    """Minimum number of events of a user; shorter histories are left out. Both minima repeat until they hold (k-core)."""
+    """Minimum number of events of a user; shorter histories are left out. Both minima repeat until both hold
+    (k-core)."""
     max_history: PositiveInt = 200
     """Most items that the network reads; of a longer history, the last ones."""
     hold_out: Literal["last", "time"] = "last"
     """What is held out of the training data: last (the last item of each history for the test, the one before for
-    validation), or time (all events after a date, so that `valid_fraction` and `test_fraction` are shares of events)."""
+    validation), or time (all events after a date; `valid_fraction` and `test_fraction` are then shares of events)."""
     valid_fraction: Fraction = 0.1
     """Share of the events held out for validation (hold_out = time); with hold_out = last, any share above 0 stands for
     one item of each history. 0: no validation."""
@@ -62,7 +63,9 @@ class HistoriesSettings(TableSettings):
 class RecommenderSettings(Settings):
     """Settings of a recommender."""
 
-    network: NextItemNetwork = NextItemNetwork(cell="gru", hidden=128, embedding=128, layers=1, heads=2, feedforward=256)
+    network: NextItemNetwork = NextItemNetwork(
+        cell="gru", hidden=128, embedding=128, layers=1, heads=2, feedforward=256
+    )
     data: HistoriesSettings = HistoriesSettings()
     training: TrainingSettings = TrainingSettings(
         epochs=30, batch_tokens=4096, batch_size=256, learning_rate=3e-3, patience=5
