@@ -57,7 +57,8 @@ if TYPE_CHECKING:
 __all__ = ["Recommendation", "Recommender"]
 
 _FULL = 20_000  # most items of a full softmax in training, with loss = auto
-_QUICK = 5_000  # most targets that are ranked after each epoch
+_QUICK, _LEAST = 5_000, 500  # most targets that are ranked after each epoch, and fewest with very many items
+_QUICK_SCORES = 100_000_000
 _FITTED_SCORES = 8_000_000  # most scores that decide the weights of the mixture
 _ALIKE, _FEW_LISTS = 0.5, 20  # share of distinct lists below which a note says so, of at least so many
 _BEGINNING = 1e-9  # share of an item without events, after an empty history
@@ -173,8 +174,9 @@ class Recommender(Task[Histories, FittedRecommender]):
     # ---- scores ------------------------------------------------------------------------------------------------
 
     def _score(self, model: nn.Module, examples: Histories) -> dict[str, float]:
-        """Score the network alone on up to 5,000 targets."""
-        return self._scores(model, Queries.of(self.fitted.items, examples, _QUICK))
+        """Score the network alone on up to 5,000 targets; on fewer if there are very many items."""
+        most = max(_LEAST, min(_QUICK, _QUICK_SCORES // len(self.fitted.items)))
+        return self._scores(model, Queries.of(self.fitted.items, examples, most))
 
     def _final_score(self, model: nn.Module, examples: Histories) -> dict[str, float]:
         return self._scores(model, Queries.of(self.fitted.items, examples))
@@ -334,8 +336,9 @@ class Recommender(Task[Histories, FittedRecommender]):
 
     def _recommendation(self, history: NDArray[np.int64], scores: NDArray[np.float32], k: int, index: int) -> Any:
         items, row = self.fitted.items, torch.from_numpy(scores)
-        check_output(row.max(), f"text {index + 1}")
         best = row.topk(k)
+        if not best.values[0].isneginf():  # minus infinity: all items are hidden
+            check_output(best.values[0], f"text {index + 1}")
         shares = (best.values - row.logsumexp(0)).exp()
         listed = [
             (place, share) for place, share in zip(best.indices.tolist(), shares.tolist(), strict=True) if share > 0

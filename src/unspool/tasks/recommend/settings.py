@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from unspool.data.histories import ITEM_NAMES, USER_NAMES
+from unspool.data.histories import ITEM_NAMES, TIME_NAMES, USER_NAMES
 from unspool.errors import SettingError
 from unspool.inputs.network_settings import TRANSFORMER, NetworkSettings
 from unspool.settings import Fraction, PositiveInt, Settings
@@ -98,10 +98,10 @@ ENTRY = TaskEntry(
     summary="Recommendation: predicts the next item of a history of items.",
     data_forms="tables (tsv, csv, jsonl, parquet) with columns of users, items and times, or a history a line",
     sides=("history",),
-    columns=(USER_NAMES, ITEM_NAMES),
+    columns=(USER_NAMES, ITEM_NAMES, TIME_NAMES),
     train_example="unspool train recommend ratings.csv --out my-recommender",
     compare_example="unspool compare recommend ratings.csv --networks gru,transformer,window --epochs 10",
-    predict_verb="recommend",
+    predict_verb="continue",
     predict_writes="items with probabilities",
     usual_networks=("gru", "lstm", "transformer"),
     networks={"window": {"network.network": "window"}, **TRANSFORMER},
