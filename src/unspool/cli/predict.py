@@ -45,6 +45,7 @@ that outputs stay aligned with their texts.
         "echo 'a joy from end to end' | unspool predict my-model -",
         "unspool predict my-model texts.txt --json",
         "unspool predict my-model one.wav other.flac",
+        "unspool predict my-recommender --history 'Alien, Brazil' --k 5",
     ),
 )
 @model_argument
@@ -69,6 +70,15 @@ that outputs stay aligned with their texts.
     type=click.Path(path_type=Path),
     help="Make the changes of this recipe in each run, as `unspool inspect --save-edits` writes it.",
 )
+@click.option(
+    "--history",
+    "histories",
+    metavar="ITEMS",
+    multiple=True,
+    help="A history in place of a FILE: items with commas between, oldest first (recommenders). Repeat it for more.",
+)
+@click.option("--k", type=click.IntRange(min=1), help="Number of items (recommenders).  [as trained]")
+@click.option("--exclude", metavar="ITEMS", default="", help="Items not to recommend, with commas between.")
 @common
 def predict(
     model: str,
@@ -81,6 +91,9 @@ def predict(
     begin: str,
     seed: int | None,
     recipe: Path | None,
+    histories: tuple[str, ...],
+    k: int | None,
+    exclude: str,
     **values: Any,
 ) -> None:
     """Predict an output for each text: one per line of FILE or stdin, or per row of a table."""
@@ -90,6 +103,17 @@ def predict(
     predict_texts = (
         _with_beginning(task, begin, seed) if recipe is None else _with_edits(task, recipe, unused, begin, seed)
     )
+    if histories or k is not None or exclude:
+        predict_texts = _with_items(task, histories, files, k, exclude, edited=recipe is not None)
+    if histories:
+        recommendations: Sequence[Any] = predict_texts(list(histories))
+        for each in recommendations:
+            if as_json:
+                result_json(each.record())
+            else:
+                result(each.table())
+        flush()
+        return
     files = files or ("-",)
     typed = "-" in files and sys.stdin.isatty()
     if typed:
@@ -130,12 +154,35 @@ def _batches(lines: Iterable[Unlabelled], size: int) -> Iterator[list[Unlabelled
 def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Callable[[list[str]], Sequence[Prediction]]:
     """Return the function that predicts outputs of texts, with the options that only translators take."""
     if not begin and seed is None:
-        return task.predict
+        return task.predict_each
     if not TASKS[task.name].searches:
         name = "--begin" if begin else "--seed"
         raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")
     writer: Any = task
     return lambda texts: writer.predict(texts, begin=begin, seed=seed)
+
+
+def _with_items(
+    task: Task[Any, Any],
+    histories: tuple[str, ...],
+    files: tuple[str, ...],
+    k: int | None,
+    exclude: str,
+    *,
+    edited: bool,
+) -> Callable[[list[str]], Sequence[Any]]:
+    """Return the function that recommends items, with the options that only recommenders take."""
+    if not TASKS[task.name].ranks_items:
+        name = "--history" if histories else "--exclude" if exclude else "--k"
+        able = one_of(entry.a_model for entry in TASKS.values() if entry.ranks_items)
+        raise UsageError(f"{name}: this is a model of the task {task.name!r}; {able} takes this")
+    if edited:
+        raise UsageError("--edits runs the lines of a FILE, without --history, --k and --exclude; leave them out")
+    if histories and files:
+        raise UsageError(f"--history and the file {files[0]} came; name one of both")
+    recommender: Any = task
+    left_out = recommender.fitted.items.value(exclude, "--exclude") if exclude else ()
+    return lambda texts: recommender.recommend(texts, k=k, exclude=left_out)
 
 
 def _with_edits(

@@ -26,8 +26,10 @@ from unspool.layers.projected import Projected
 from unspool.layers.readout import Pooling, Readout, ReadoutOutput
 from unspool.layers.recurrent import Recurrent, RecurrentOutput, RecurrentState
 from unspool.layers.residual_network import ResidualBlock, ResidualNetwork
+from unspool.layers.sampled_softmax import SampledSoftmax
 from unspool.layers.softmax import AdaptiveSoftmax, FullSoftmax
 from unspool.layers.transformer import TransformerDecoder, TransformerEncoder, TransformerOutput, record_attention
+from unspool.layers.window import WindowNetwork
 
 __all__ = [
     "AdaptiveSoftmax",
@@ -60,6 +62,7 @@ __all__ = [
     "RecurrentState",
     "ResidualBlock",
     "ResidualNetwork",
+    "SampledSoftmax",
     "SequenceDropout",
     "SinusoidalPositions",
     "TimeDelay",
@@ -67,6 +70,7 @@ __all__ = [
     "TransformerDecoder",
     "TransformerEncoder",
     "TransformerOutput",
+    "WindowNetwork",
     "WordDropout",
     "attend",
     "change_attention",

@@ -20,6 +20,7 @@ from unspool.models.language_model import LanguageModel
 from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
 from unspool.models.memory_network import KeyValueMemoryNetwork, MemoryNetwork, hop
+from unspool.models.next_item import NextItemModel
 from unspool.models.retriever import EncodedBags, Lookups, Retriever
 from unspool.models.sentence_encoder import SentenceEncoder, position_encoding
 from unspool.models.stepwise import StepwiseModel
@@ -47,6 +48,7 @@ __all__ = [
     "Memory",
     "MemoryNetwork",
     "MemoryOutput",
+    "NextItemModel",
     "RecurrentDecoder",
     "Retriever",
     "SentenceEncoder",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from unspool.tasks.concepts.finding import find_concept
     from unspool.tasks.contracts import Prediction
     from unspool.tasks.read.reader import Answered, Reader
+    from unspool.tasks.recommend.recommender import Recommendation, Recommender
     from unspool.tasks.tag.tagger import Tagger, Tagging
     from unspool.tasks.task import Task
     from unspool.tasks.translate.translator import Translation, Translator
@@ -38,6 +39,8 @@ __all__ = [
     "Prediction",
     "Reader",
     "Reading",
+    "Recommendation",
+    "Recommender",
     "Reply",
     "Run",
     "Tagger",

@@ -80,6 +80,10 @@ class Task(Inspectable[E, F]):
             UsageError: If the model has not been trained.
         """
 
+    def predict_each(self, texts: Sequence[Any]) -> Sequence[Prediction]:
+        """Predict for each of several inputs, of which each may itself be a list, as a history of items."""
+        return self.predict(list(texts))
+
     def fit(
         self,
         train: DataLike,
@@ -218,7 +222,7 @@ class Task(Inspectable[E, F]):
 
     def _compare_on(self, other: Any, examples: E, names: tuple[str, str]) -> Disagreements:
         questions = self._questions(examples)
-        one, two = (task.predict(list(questions.inputs)) for task in (self, other))
+        one, two = (task.predict_each(questions.inputs) for task in (self, other))
         return disagreements_of(questions, one, two, names)
 
     def pruned(self, units: Units, *, test: DataLike | None = None) -> Self:
