@@ -19,7 +19,7 @@ from unspool.tasks.contracts import Fitted
 from unspool.tasks.recommend.counting import Counts, SparseRows
 from unspool.tasks.recommend.data import Histories
 from unspool.tasks.recommend.mixture import NETWORK_ALONE, Mixture
-from unspool.tasks.recommend.ranking import Queries
+from unspool.tasks.recommend.ranking import Queries, most_targets
 from unspool.tasks.recommend.settings import RecommenderSettings
 from unspool.training import checkpoint
 from unspool.writing import replace_file
@@ -78,7 +78,11 @@ class FittedRecommender(Fitted):
     def score_notes(self, examples: Histories) -> list[str]:
         """Return notes on targets that can't be recommended; see `Fitted.score_notes`."""
         queries = Queries.of(self.items, examples)
-        notes = []
+        notes, most = [], most_targets(len(self.items))
+        if len(queries) > most:
+            notes.append(
+                f"with {len(self.items):,} items, {most:,} of {len(queries):,} targets are ranked, evenly spaced"
+            )
         if strange := int((queries.targets < 0).sum()):
             notes.append(
                 f"{counted(strange, 'targets')} of {len(queries):,} were not in the training data, and count as missed"

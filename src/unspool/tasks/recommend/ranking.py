@@ -13,9 +13,10 @@ from unspool.inputs.items.fitted import FittedItems
 from unspool.tasks.recommend.data import Histories
 from unspool.tasks.recommend.scores import Ranked, rank_of_targets
 
-__all__ = ["Queries", "Scores", "rank_by", "ranked"]
+__all__ = ["Queries", "Scores", "most_targets", "rank_by", "ranked"]
 
 _SCORES = 8_000_000  # scores in memory
+_MOST_SCORES, _LEAST = 2_000_000_000, 500  # most scores of an evaluation, and least targets with very many items
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +57,11 @@ class Queries:
         size = max(1, _SCORES // items)
         for begin in range(0, len(self), size):
             yield np.arange(begin, min(begin + size, len(self)))
+
+
+def most_targets(items: int) -> int:
+    """Return the number of targets that an evaluation ranks at most; with very many items, a sample."""
+    return max(_LEAST, _MOST_SCORES // items)
 
 
 Scores = Iterator[tuple[NDArray[np.int64], NDArray[Any]]]

@@ -43,7 +43,7 @@ from unspool.tasks.recommend.fitted import FittedRecommender, counted_histories,
 from unspool.tasks.recommend.influence import influence_map
 from unspool.tasks.recommend.mixture import fit_mixture, mixed_scores
 from unspool.tasks.recommend.plan import RULES
-from unspool.tasks.recommend.ranking import Queries, Scores, rank_by, ranked
+from unspool.tasks.recommend.ranking import Queries, Scores, most_targets, rank_by, ranked
 from unspool.tasks.recommend.recommendation import Recommendation
 from unspool.tasks.recommend.scores import ranking_scores
 from unspool.tasks.recommend.settings import RecommenderSettings
@@ -57,8 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["Recommendation", "Recommender"]
 
 _FULL = 20_000  # most items of a full softmax in training, with loss = auto
-_QUICK, _LEAST = 5_000, 500  # most targets that are ranked after each epoch, and fewest with very many items
-_QUICK_SCORES = 100_000_000
+_QUICK = 5_000  # most targets that are ranked after each epoch
 _FITTED_SCORES = 8_000_000  # most scores that decide the weights of the mixture
 _ALIKE, _FEW_LISTS = 0.5, 20  # share of distinct lists below which a note says so, of at least so many
 _BEGINNING = 1e-9  # share of an item without events, after an empty history
@@ -175,11 +174,15 @@ class Recommender(Task[Histories, FittedRecommender]):
 
     def _score(self, model: nn.Module, examples: Histories) -> dict[str, float]:
         """Score the network alone on up to 5,000 targets; on fewer if there are very many items."""
-        most = max(_LEAST, min(_QUICK, _QUICK_SCORES // len(self.fitted.items)))
+        most = min(_QUICK, most_targets(20 * len(self.fitted.items)))
         return self._scores(model, Queries.of(self.fitted.items, examples, most))
 
     def _final_score(self, model: nn.Module, examples: Histories) -> dict[str, float]:
-        return self._scores(model, Queries.of(self.fitted.items, examples))
+        return self._scores(model, self._targets(examples))
+
+    def _targets(self, examples: Histories) -> Queries:
+        """Return all targets of some histories; of very many with very many items, evenly spaced ones."""
+        return Queries.of(self.fitted.items, examples, most_targets(len(self.fitted.items)))
 
     def _scores(self, model: nn.Module, queries: Queries) -> dict[str, float]:
         items = len(self.fitted.items)
@@ -264,7 +267,7 @@ class Recommender(Task[Histories, FittedRecommender]):
 
     def _baselines(self, train: Histories, held_out: Histories) -> dict[str, dict[str, float]]:
         fitted, k = self.fitted, self.settings.k
-        counts, queries = counted_histories(fitted.items, train), Queries.of(fitted.items, held_out)
+        counts, queries = counted_histories(fitted.items, train), self._targets(held_out)
         functions = {
             "popularity": counts.popular,
             "Markov chain": counts.chained,
