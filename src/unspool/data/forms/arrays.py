@@ -7,16 +7,16 @@ import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from unspool.data.files import open_bytes
 from unspool.data.forms.form import Form, FormOptions
-from unspool.data.images import image_of, load_array
 from unspool.data.rows import Row
 from unspool.errors import DataError, option
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["FORM", "labels_beside", "read_idx"]
 
@@ -33,6 +33,8 @@ def read_idx(path: str) -> NDArray[np.uint8]:
     Raises:
         DataError: If the file is of another form or type, or holds another number of bytes than its header says.
     """
+    import numpy as np
+
     with open_bytes(path) as stream:
         head = stream.read(4)
         if head[:2] != b"\0\0" or len(head) < 4:
@@ -97,6 +99,8 @@ def _recognises(path: str, options: FormOptions) -> bool:
 
 
 def _rows(path: str, options: FormOptions) -> Iterator[Row | DataError]:
+    from unspool.data.images import image_of
+
     labels_file = labels_beside(path, options.labels)
     if labels_file is None:
         raise DataError(
@@ -124,9 +128,9 @@ def _rows(path: str, options: FormOptions) -> Iterator[Row | DataError]:
 
 
 def _array(path: str) -> NDArray[Any]:
-    if path.lower().endswith(".npy"):
-        return load_array(path)
-    return read_idx(path)
+    from unspool.data.images import load_array
+
+    return load_array(path) if path.lower().endswith(".npy") else read_idx(path)
 
 
 def _labels(path: str) -> list[str]:
