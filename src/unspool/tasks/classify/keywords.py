@@ -83,6 +83,7 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     label: str | None
     separator: str
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     several: bool
     choose_by: Literal["nats", "score"]
     class_weights: Literal["none", "balanced"]
