@@ -38,6 +38,8 @@ class ForecasterModel(nn.Module):
         levels: Probability of each output's quantile, ascending, with 0.5; with a loss of points only 0.5.
         normalization: last, reversible or none.
         loss: quantiles (twice the pinball loss, averaged over the levels), absolute or squared.
+        linear: Layer from the normalised look-back to all outputs, horizon · outputs, which is added to the network (as
+            the autoregressive part of LSTNet, Lai et al. 2018, arXiv:1703.07015). None: no such layer.
     """
 
     levels: Tensor
@@ -49,15 +51,20 @@ class ForecasterModel(nn.Module):
         *,
         normalization: Normalization = "last",
         loss: ForecastLoss = "quantiles",
+        linear: nn.Linear | None = None,
     ) -> None:
         super().__init__()
+        self.linear = linear
         self.network, self.normalization, self.kind = network, normalization, loss
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
 
     def forward(self, windows: SeriesWindows) -> Tensor:
         """Return the forecast of each step and quantile, (horizon, batch, outputs)."""
         level, scale = self._reference(windows)
-        outputs: Tensor = self.network(self._normalised(windows, level, scale))
+        normalised = self._normalised(windows, level, scale)
+        outputs: Tensor = self.network(normalised)
+        if self.linear is not None:
+            outputs = outputs + self.linear(normalised.past.T).unflatten(-1, (len(outputs), -1)).transpose(0, 1)
         return outputs.float() * scale[:, None] + level[:, None]
 
     def loss(self, batch: SeriesWindows, carry: Any = None) -> Loss:

@@ -47,7 +47,7 @@ class LinearRegression:
     """
 
     def __init__(self, weights: Tensor) -> None:
-        self._weights = weights
+        self.weights = weights
 
     @classmethod
     def learn(cls, windows: WindowSet) -> LinearRegression:
@@ -68,7 +68,7 @@ class LinearRegression:
     def predict(self, past: Values, observed: NDArray[np.bool_]) -> Values:
         """Forecast windows, (lookback, batch): (horizon, batch)."""
         inputs, last = _centred(torch.from_numpy(past), torch.from_numpy(observed))
-        forecast: Values = (self._weights.T @ inputs + last).numpy()
+        forecast: Values = (self.weights.T @ inputs + last).numpy()
         return forecast
 
 

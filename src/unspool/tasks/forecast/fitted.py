@@ -266,7 +266,7 @@ def _table(values: Numbers) -> list[list[float | None]]:
 
 
 def _array(rows: Sequence[Sequence[float | None]], width: int) -> Numbers:
-    return np.array([[np.nan if cell is None else cell for cell in row] for row in rows], float).reshape(-1, width)
+    return np.array([[np.nan if cell is None else cell for cell in row] for row in rows], float).reshape(len(rows), width)
 
 
 def _length(series: Series) -> int:

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from unspool.data import Bucketed, DataSource, Series, SeriesTable, SeriesWindows, evaluation_batches
+from unspool.data import Bucketed, DataSource, Layout, Series, SeriesTable, SeriesWindows, evaluation_batches
 from unspool.errors import DataError, UsageError, counted, option
 from unspool.inputs.encoders import recurrent_stack
 from unspool.inputs.series.windows import WindowSet
@@ -49,6 +49,7 @@ __all__ = ["Forecaster"]
 
 _AT_ONCE = 1024  # windows of a batch without gradients
 _CALIBRATED = 2000  # windows of the validation data that correct the quantiles
+_SMALL_START = 0.1  # of the output layer beside a linear path
 _HISTORY = 3  # horizons before a forecast in pictures
 
 
@@ -98,7 +99,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         return ("value",)
 
     def _read(self, source: DataSource) -> SeriesExamples:
-        reader = open_data(self.settings, source, self._read_as)
+        reader = open_data(self.settings, source, self._layout_before())
         clock = None
         if self._read_as is not None:
             clock = self._fitted.clock if self._fitted is not None and self._table is None else self._clock_before()
@@ -108,6 +109,12 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             self._table = table
             return SeriesExamples.of(table, self.settings)
         return self._later(table)
+
+    def _layout_before(self) -> Layout | None:
+        """Return the layout of the training data; of a loaded model, with its channels."""
+        if self._read_as is None or self._read_as.values or self._fitted is None:
+            return self._read_as
+        return replace(self._read_as, values=self._fitted.channels)
 
     def _clock_before(self) -> Any:
         return None if self._table is None else self._table.clock
@@ -186,9 +193,32 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             else:
                 known = parts.pop("known")
                 made = EncoderDecoderForecast(self._recurrent(known + 6), self._recurrent(known + 12), **parts)
-        model = ForecasterModel(made, self._outputs, normalization=settings.series.normalization, loss=settings.loss)
+        linear = network.linear and network.network in ("segments", "encoder-decoder", "patches")
+        model = ForecasterModel(
+            made,
+            self._outputs,
+            normalization=settings.series.normalization,
+            loss=settings.loss,
+            linear=nn.Linear(fitted.lookback, fitted.horizon * outputs) if linear else None,
+        )
         initialize(model, network.initialization, forget_bias=network.forget_bias)
         return model
+
+    def _start(self, examples: SeriesExamples) -> None:
+        """Set the linear path, or the linear network, to the ridge regression on the training data."""
+        layer = self.model.linear
+        if layer is None and self.settings.network.network == "linear":
+            layer = self.model.network.output
+        if layer is None:
+            return
+        regression = LinearRegression.learn(self.fitted.windows(examples))
+        with torch.no_grad():
+            layer.weight.copy_(regression.weights.T.repeat_interleave(len(self._outputs), 0))
+            layer.bias.zero_()
+            output = getattr(self.model.network, "output", None)
+            if output is not None and output is not layer:
+                output.weight.mul_(_SMALL_START)
+                output.bias.zero_()
 
     def _recurrent(self, input_size: int) -> Recurrent:
         return recurrent_stack(self.settings.network, self._cell, input_size, bidirectional=False)
@@ -319,7 +349,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
 
     def _series_of(self, data: Any) -> list[Series]:
         source = self._data_source(data)
-        reader = open_data(self.settings, source, self._read_as)
+        reader = open_data(self.settings, source, self._layout_before())
         return SeriesTable.of(reader, reader.layout, self.fitted.clock).series
 
     def _forecast(self, series: Sequence[Series], horizon: int, future: Any) -> list[Forecast]:

@@ -26,6 +26,9 @@ class ForecasterNetwork(StackSettings):
     Transformer over segments), linear (one layer), decomposed (one layer for the moving average, one for the rest)."""
     segment: PositiveInt | None = None
     """Steps of a segment or patch (segments, patches). None: a season, or a part of one."""
+    linear: bool = True
+    """Whether a linear layer from the look-back to the forecast is added to the network; it starts as the ridge
+    regression on the training data (segments, encoder-decoder, patches)."""
     heads: PositiveInt = 4
     """Number of attention heads (patches)."""
     feedforward: PositiveInt = 256
