@@ -15,7 +15,7 @@ __all__ = ["FEWEST", "Correction", "fit_correction"]
 
 Numbers = NDArray[np.float64]
 
-FEWEST = 20
+FEWEST = 10
 """Fewest validation values of a correction."""
 _PER_BIN = 200  # values from which steps have a correction of their own
 _BINS = 12

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.text import Text
 
 from unspool.inspection.columns import Columns
-from unspool.inspection.result import Result
+from unspool.inspection.notebook import pictured
+from unspool.inspection.result import Result, new_file
+from unspool.inspection.series_chart import SeriesPanel, SeriesRows, series_chart
 from unspool.tasks.tables import table
+from unspool.writing import replace_file
 
 __all__ = ["ChannelForecast", "Forecast"]
 
@@ -105,8 +110,46 @@ class Forecast(Result):
         columns = [column for each in self.channels.values() for column in _ends(each)]
         return head, [list(row) for row in zip(self.times, *columns, strict=True)]
 
+    def panels(self) -> list[SeriesPanel]:
+        """Return history, forecast and interval of each channel, for a chart."""
+        several = len(self.channels) > 1
+        return [
+            SeriesPanel(name if several or not self.series else self.series, self.history[name], *each[:3])
+            for name, each in self.channels.items()
+        ]
+
+    def svg(self) -> str:
+        """Return a picture of history, forecast and interval, a panel for each channel."""
+        of = f" of {self.series}" * bool(self.series)
+        title = f"Forecast{of}: {self.times[0]} to {self.times[-1]}"
+        return series_chart(self.panels(), [*self.history_times, *self.times], title=title, interval=self.interval)
+
+    def picture(self) -> RenderableType:
+        """Return a drawing of the first channel for the terminal."""
+        return SeriesRows(self.panels()[0], [*self.history_times, *self.times])
+
+    def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
+        """Write the forecast: a picture (.svg), its record (.json), its table (.csv) or a page (.html).
+
+        Args:
+            path: The file, in an existing folder.
+            overwrite: Whether to replace an existing file.
+
+        Raises:
+            UsageError: If the suffix is unknown, the folder is missing, or the file exists and `overwrite` is False.
+            MachineError: If the file can't be written.
+        """
+        if Path(path).suffix.lower() != ".svg":
+            return super().save(path, overwrite=overwrite)
+        path = new_file(path, (".svg",), "a picture", overwrite=overwrite)
+        replace_file(path, self.svg().encode("utf-8", "backslashreplace"))
+        return path
+
+    def _repr_html_(self) -> str:
+        return pictured(self.svg(), self.line())
+
     def _drawing(self) -> RenderableType:
-        return Text(self.line())
+        return Group(self.picture(), Text(self.line()))
 
 
 def _ends(each: ChannelForecast) -> list[list[float]]:
