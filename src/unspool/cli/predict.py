@@ -102,9 +102,7 @@ def predict(
 
         others = {"--begin": begin, "--seed": seed, "--edits": recipe, "--batch-size": batch_size}
         _refuse(others, f"a model of the task {task.name!r} forecasts series")
-        write_forecasts(
-            task, files, form, horizon=horizon, future=future, as_json=as_json, as_csv=as_csv, plot=plot
-        )
+        write_forecasts(task, files, form, horizon=horizon, future=future, as_json=as_json, as_csv=as_csv, plot=plot)
         return
     forecasters = one_of(entry.a_model for entry in TASKS.values() if entry.forecasts)
     _refuse(options, f"this is a model of the task {task.name!r}, and {forecasters} takes this")

@@ -1,5 +1,17 @@
 from .algorithms import Adding, Copy, Exercise, ExerciseKind, ExerciseSource, Recall, RepeatCopy, Reverse, Sort
-from .batches import IGNORED, Batch, Characters, Frames, Labelled, Paired, SeriesWindows, Tokens, Transcribed, Vectors, Window
+from .batches import (
+    IGNORED,
+    Batch,
+    Characters,
+    Frames,
+    Labelled,
+    Paired,
+    SeriesWindows,
+    Tokens,
+    Transcribed,
+    Vectors,
+    Window,
+)
 from .brackets import Brackets, BracketsInCode, code_depths, depths
 from .examples import Examples, PairedExamples, Sequences, refuse_empty
 from .files import Layout, Paths, Reader, find_files, is_stream, name_of

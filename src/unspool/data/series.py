@@ -123,9 +123,10 @@ class SeriesTable:
         by_id: dict[str, list[SeriesRow]] = {}
         for row in rows:
             by_id.setdefault(row.id, []).append(row)
-        channels, known = layout.values, tuple(layout.columns.get("known", "").split(",")) if layout.columns.get(
-            "known"
-        ) else ()
+        channels, known = (
+            layout.values,
+            tuple(layout.columns.get("known", "").split(",")) if layout.columns.get("known") else (),
+        )
         if layout.columns.get("layout") == "rows":
             return cls([_whole(each) for each in by_id.values()], channels, known, clock or NO_TIMES)
         found = clock or _clock_of(by_id)
@@ -393,7 +394,9 @@ def _steps(row: Row, columns: SeriesColumns) -> Numbers:
     if nested is not None:
         steps = [each if isinstance(each, list) else [each] for each in nested]
         if len({len(each) for each in steps}) > 1:
-            raise DataError("the steps of this series differ in their number of channels; expected as many each", row.where)
+            raise DataError(
+                "the steps of this series differ in their number of channels; expected as many each", row.where
+            )
         return np.array([[number_of(cell, "series", row.where) for cell in each] for each in steps], float)
     values = np.array([number_of(row.values.get(name), name, row.where) for name in columns.channels])
     filled = np.flatnonzero(~np.isnan(values))

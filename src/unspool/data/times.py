@@ -248,7 +248,9 @@ def _day(time: np.datetime64) -> np.datetime64:
 
 
 def _month_end(month: np.datetime64) -> np.datetime64:
-    return cast(np.datetime64, (month.astype("M8[M]") + np.timedelta64(1, "M")).astype("M8[D]") - np.timedelta64(1, "D"))
+    return cast(
+        np.datetime64, (month.astype("M8[M]") + np.timedelta64(1, "M")).astype("M8[D]") - np.timedelta64(1, "D")
+    )
 
 
 def _is_month_end(time: np.datetime64) -> bool:

@@ -170,7 +170,12 @@ class StepForecast(nn.Module):
             if step + 1 < len(known):
                 after = row[:, self.middle]
                 x = torch.cat(
-                    [(after - value)[:, None], torch.zeros_like(after)[:, None], known[step + 1], self.channel[channel]],
+                    [
+                        (after - value)[:, None],
+                        torch.zeros_like(after)[:, None],
+                        known[step + 1],
+                        self.channel[channel],
+                    ],
                     -1,
                 )
                 states, state = self.encoder(x.unsqueeze(0), None, state)

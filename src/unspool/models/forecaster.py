@@ -84,6 +84,10 @@ class ForecasterModel(nn.Module):
             losses = (error.abs() if self.kind == "absolute" else error.square()).squeeze(-1)
         return Loss(losses.masked_fill(~counted, 0).sum(), max(1, int(counted.sum())))
 
+    def normalised(self, windows: SeriesWindows) -> SeriesWindows:
+        """Return windows as the network reads them."""
+        return self._normalised(windows, *self._reference(windows))
+
     def _reference(self, windows: SeriesWindows) -> tuple[Tensor, Tensor]:
         """Return level and scale of each window, (batch,)."""
         past, observed = windows.past, windows.observed

@@ -24,7 +24,9 @@ def _rows(path: str, options: FormOptions) -> Iterator[Row | DataError]:
         raise DataError(f"not a readable array of numbers: {' '.join(str(error).split())[:200]}", path) from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or not 1 <= array.ndim <= 3:
         shape = getattr(array, "shape", ())
-        raise DataError(f"an array of {getattr(array, 'dtype', 'objects')}, {shape}, came; expected numbers in 1 to 3 axes", path)
+        raise DataError(
+            f"an array of {getattr(array, 'dtype', 'objects')}, {shape}, came; expected numbers in 1 to 3 axes", path
+        )
     options.layout.files[path] = "array of " + " x ".join(map(str, array.shape))
     for number, member in enumerate(array, 1):
         where, plain = f"{path}:{number}", member.tolist()

@@ -58,8 +58,10 @@ def known_features(
     known = np.full((steps, series.known.shape[1]), np.nan)
     known[: len(series)] = series.known[:steps]
     known = np.nan_to_num((known - scaling[0]) / scaling[1])
-    return np.column_stack([*columns, known]).astype(np.float32) if columns or known.shape[1] else np.zeros(
-        (steps, 0), np.float32
+    return (
+        np.column_stack([*columns, known]).astype(np.float32)
+        if columns or known.shape[1]
+        else np.zeros((steps, 0), np.float32)
     )
 
 

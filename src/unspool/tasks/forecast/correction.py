@@ -35,7 +35,11 @@ class Correction(NamedTuple):
 
     @classmethod
     def of(
-        cls, factors: Sequence[Sequence[float]] | None, offsets: Sequence[Sequence[float]] | None, levels: int, file: Path
+        cls,
+        factors: Sequence[Sequence[float]] | None,
+        offsets: Sequence[Sequence[float]] | None,
+        levels: int,
+        file: Path,
     ) -> Correction | None:
         """Read a stored correction.
 
@@ -49,7 +53,9 @@ class Correction(NamedTuple):
         except ValueError:
             made = cls(np.zeros(0), np.zeros(0))
         if made.factors.shape != made.offsets.shape or made.factors.ndim != 2 or made.factors.shape[1] != levels:
-            raise ModelFolderError(f"{file}: the correction of the quantiles is damaged: it does not fit {levels} levels")
+            raise ModelFolderError(
+                f"{file}: the correction of the quantiles is damaged: it does not fit {levels} levels"
+            )
         return made
 
     def apply(self, forecast: NDArray[np.float32], middle: int) -> NDArray[np.float32]:

@@ -82,15 +82,15 @@ class SeriesExamples(Examples):
         if self.split is None:
             return None
         parts = [each.strip() for each in self.split.split(",")]
-        if all(each.isdecimal() and len(each) != 4 for each in parts):
-            if len(parts) != 3:
-                raise SettingError(f"split = {self.split!r}: expected three numbers of steps, for train, valid and test")
+        if len(parts) == 3 and all(each.isdecimal() for each in parts):
             counts = list(map(int, parts))
             begins = [(counts[0] if part == "valid" else sum(counts[:2])) for _ in self.series]
             ends = [min(end, sum(counts[:2]) if part == "valid" else sum(counts)) for end in self.end]
             return replace(self, end=tuple(ends))._cut(begins)
         if len(parts) not in (1, 2):
-            raise SettingError(f"split = {self.split!r}: expected the first times of validation and test")
+            raise SettingError(
+                f"split = {self.split!r}: expected three numbers of steps, or the first times of validation and test"
+            )
         if len(parts) == 1 and part == "test":
             return None
         time = parse_time(parts[0 if part == "valid" else 1])[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,7 +47,8 @@ class FittedForecaster(Fitted):
     """The last steps of each series, from which `predict` goes on without input."""
     correction: Correction | None = None
     """Correction of the quantiles by the validation data."""
-    note: list[str] = field(default_factory=list)
+    reads_files: bool = True
+    """Whether a text may be the path of a file on this machine."""
 
     @classmethod
     def learn(cls, examples: SeriesExamples, settings: ForecasterSettings) -> Self:
@@ -108,29 +109,29 @@ class FittedForecaster(Fitted):
         """
         self.refuse_short(examples.series, self.horizon)
         scalings = [self.scaling(each) for each in examples.series]
-        known = [self._known_of(each, len(each)) for each in examples.series]
+        known = [self.known_of(each, len(each)) for each in examples.series]
         ranges = list(zip(examples.begin, examples.end, strict=True))
-        return WindowSet.of(
-            examples.series, scalings, known, ranges, lookback=self.lookback, horizon=self.horizon
-        )
+        return WindowSet.of(examples.series, scalings, known, ranges, lookback=self.lookback, horizon=self.horizon)
 
-    def to_come(self, series: Sequence[Series], horizon: int) -> WindowSet:
+    def to_come(self, series: Sequence[Series], horizon: int, clock: Clock | None = None) -> WindowSet:
         """Return one window for each channel of each series: the steps after its end.
 
         Args:
             series: The series; known columns of the steps to come follow their values, see `with_future`.
             horizon: Steps to forecast.
+            clock: Clock of the series; that of training if omitted.
         """
-        ended = [each.part(0, _length(each), self.clock) for each in series]
+        ended = [each.part(0, _length(each), clock or self.clock) for each in series]
         self.refuse_short(ended, 0)
         scalings = [self.scaling(each) for each in ended]
-        known = [self._known_of(each, len(end) + horizon) for each, end in zip(series, ended, strict=True)]
+        known = [self.known_of(each, len(end) + horizon, clock) for each, end in zip(series, ended, strict=True)]
         return WindowSet.of(
             ended, scalings, known, [(0, 0)] * len(ended), lookback=self.lookback, horizon=horizon, to_come=True
         )
 
-    def _known_of(self, series: Series, steps: int) -> Any:
-        return known_features(series, self.clock, self.calendar, self.known_scaling, steps)
+    def known_of(self, series: Series, steps: int, clock: Clock | None = None) -> Any:
+        """Return calendar features and known columns of a series, (steps, features); see `known_features`."""
+        return known_features(series, clock or self.clock, self.calendar, self.known_scaling, steps)
 
     @property
     def num_known(self) -> int:
@@ -167,6 +168,10 @@ class FittedForecaster(Fitted):
             series.append(each if joined is None else joined)
             begins.append(len(series[-1]) - len(each))
         return SeriesTable(series, table.channels, table.known, table.clock, table.gaps), begins
+
+    def refuse_files(self) -> None:
+        """See `Fitted.refuse_files`."""
+        self.reads_files = False
 
     def restart(self, train: Any, held_out: Any) -> Self:
         """Forget the correction of the quantiles."""
@@ -266,7 +271,9 @@ def _table(values: Numbers) -> list[list[float | None]]:
 
 
 def _array(rows: Sequence[Sequence[float | None]], width: int) -> Numbers:
-    return np.array([[np.nan if cell is None else cell for cell in row] for row in rows], float).reshape(len(rows), width)
+    return np.array([[np.nan if cell is None else cell for cell in row] for row in rows], float).reshape(
+        len(rows), width
+    )
 
 
 def _length(series: Series) -> int:
@@ -279,7 +286,9 @@ def _refuse_constant(series: Series, values: Numbers, channels: Sequence[str]) -
     for place, column in enumerate(values.T):
         seen = column[~np.isnan(column)]
         if not len(seen):
-            raise DataError(f"{series} has no values in {channels[place]!r} before the held-out steps", series.where or None)
+            raise DataError(
+                f"{series} has no values in {channels[place]!r} before the held-out steps", series.where or None
+            )
         if (seen == seen[0]).all():
             raise DataError(
                 f"{series} is constant in {channels[place]!r}: all training values are {seen[0]:g}; leave it out",

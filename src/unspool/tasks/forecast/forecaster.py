@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
@@ -12,11 +11,22 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from unspool.data import Bucketed, DataSource, Layout, Series, SeriesTable, SeriesWindows, evaluation_batches
-from unspool.errors import DataError, UsageError, counted, option
+from unspool.data import (
+    Bucketed,
+    Clock,
+    DataSource,
+    Files,
+    Layout,
+    Series,
+    SeriesTable,
+    SeriesWindows,
+    evaluation_batches,
+)
+from unspool.errors import DataError, UsageError, counted
 from unspool.inputs.encoders import recurrent_stack
 from unspool.inputs.series.windows import WindowSet
 from unspool.inspection import Trace
+from unspool.inspection.attention import AttentionRecording
 from unspool.inspection.edits import Edits
 from unspool.layers import Recurrent, TransformerEncoder, initialize
 from unspool.models import (
@@ -28,18 +38,23 @@ from unspool.models import (
     StepForecast,
 )
 from unspool.settings import Settings
+from unspool.tasks.forecast.backtest import Backtest, Origin
 from unspool.tasks.forecast.baselines import LinearRegression, last_season, last_value
 from unspool.tasks.forecast.correction import fit_correction
 from unspool.tasks.forecast.data import SeriesExamples, open_data
 from unspool.tasks.forecast.fitted import FittedForecaster
 from unspool.tasks.forecast.forecast import ChannelForecast, Forecast
+from unspool.tasks.forecast.histories import is_one_series, read_histories, source_of, with_future
 from unspool.tasks.forecast.plan import RULES
+from unspool.tasks.forecast.rollout import roll_out
 from unspool.tasks.forecast.scores import ForecastScores
 from unspool.tasks.forecast.settings import ForecasterSettings
+from unspool.tasks.forecast.stream import ForecastStream
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
+from unspool.tasks.running.model_folder import rounded
 from unspool.tasks.running.splits import Splits
-from unspool.tasks.task import Task
+from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import device_of
 
 if TYPE_CHECKING:
@@ -50,6 +65,7 @@ __all__ = ["Forecaster"]
 _AT_ONCE = 1024  # windows of a batch without gradients
 _CALIBRATED = 2000  # windows of the validation data that correct the quantiles
 _SMALL_START = 0.1  # of the output layer beside a linear path
+_STEP_PARTS = 4  # of the horizon, whose scores are shown apart
 _HISTORY = 3  # horizons before a forecast in pictures
 
 
@@ -260,6 +276,12 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
                 outputs = np.repeat(outputs, len(self.levels), -1)
             yield places, np.sort(outputs, -1), batch
 
+    def _levelled(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return corrected quantiles, (horizon, batch, levels), of the network's outputs."""
+        if outputs.shape[-1] == 1 and len(self.levels) > 1:
+            outputs = np.repeat(outputs, len(self.levels), -1)
+        return self._corrected(np.sort(outputs, -1))
+
     def _corrected(self, forecast: NDArray[np.float32]) -> NDArray[np.float32]:
         correction = self.fitted.correction
         return forecast if correction is None else correction.apply(forecast, self.levels.index(0.5))
@@ -317,9 +339,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
                 forecasts.append(last_season(past, observed, fitted.horizon, fitted.season))
             forecasts.append(linear.predict(past, observed))
             for score, forecast in zip(scores.values(), forecasts, strict=True):
-                score.add(
-                    forecast[..., None], batch.future.numpy(), batch.counted.numpy(), windows.sequence[places]
-                )
+                score.add(forecast[..., None], batch.future.numpy(), batch.counted.numpy(), windows.sequence[places])
         return {name: score.scores() for name, score in scores.items()}
 
     # ---- use ---------------------------------------------------------------------------------------------------
@@ -328,85 +348,79 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         """Forecast the next values: of the training series, or of others.
 
         Args:
-            texts: The values so far: files, a table or a mapping of columns, an array (steps,) or (steps, channels), or
-                text with a step a line; several of these as a list. None: the training data, held-out parts included.
+            texts: The values so far: files, a table or a mapping of columns; one series as an array, (steps,) or (steps,
+                channels), or as text with a step a line; or a list of such series. None: the data of the training, held-out
+                parts included.
             horizon: Steps to forecast; that of training if omitted. Beyond it, the network goes on from its medians.
             future: Known columns of the steps to come, in files or a table, if the model has such columns.
 
         Returns:
-            A list with a forecast for each series; for a single array or text, one forecast.
+            A list with a `Forecast` for each series; for a single array or text, one `Forecast`.
 
         Raises:
             DataError: If the values can't be read, are too few, or known columns are missing.
             UsageError: If the model has not been trained.
         """
         self._need_model()
+        steps = self.fitted.horizon if horizon is None else horizon
+        if steps < 1:
+            raise UsageError(f"horizon = {horizon}: expected at least one step")
         if texts is None:
-            series = self.fitted.ends
-        else:
-            series = self._series_of(texts)
-        return self._forecast(series, horizon or self.fitted.horizon, future)
+            return self._forecast(self._following(self.fitted.ends, future, steps), steps, self.fitted.clock)
+        if self._is_one(texts):
+            return self._read_and_forecast(texts, future, steps)[0]
+        if isinstance(texts, list) and not isinstance(texts, Files) and texts and all(map(self._is_one, texts)):
+            return [self._placed(f"text {number}", each, future, steps) for number, each in enumerate(texts, 1)]
+        return self._read_and_forecast(texts, future, steps)
 
-    def _series_of(self, data: Any) -> list[Series]:
-        source = self._data_source(data)
-        reader = open_data(self.settings, source, self._layout_before())
-        return SeriesTable.of(reader, reader.layout, self.fitted.clock).series
+    def _is_one(self, texts: Any) -> bool:
+        if isinstance(texts, str) and not self.fitted.reads_files:
+            return True
+        return is_one_series(texts)
 
-    def _forecast(self, series: Sequence[Series], horizon: int, future: Any) -> list[Forecast]:
+    def _placed(self, where: str, data: Any, future: Any, horizon: int) -> Forecast:
+        """Return the forecast of one of several series; an error has its place."""
+        try:
+            return self._read_and_forecast(data, future, horizon)[0]
+        except DataError as error:
+            raise DataError(error.message.removeprefix(f"{error.where}: "), where) from None
+
+    def _read_and_forecast(self, data: Any, future: Any, horizon: int) -> list[Forecast]:
+        table = self._histories(data)
+        return self._forecast(self._following(table.series, future, horizon), horizon, table.clock)
+
+    def _histories(self, data: Any) -> SeriesTable:
+        source = source_of(data, self.fitted.channels, reads_files=self.fitted.reads_files)
+        return read_histories(source, self.settings, self.fitted, self._layout_before())
+
+    def _following(self, series: Sequence[Series], future: Any, horizon: int) -> list[Series]:
+        source = None if future is None else source_of(future, self.fitted.known, reads_files=self.fitted.reads_files)
+        return with_future(series, source, self.settings, self.fitted, self._layout_before(), horizon)
+
+    def _forecast(self, series: Sequence[Series], horizon: int, clock: Clock) -> list[Forecast]:
         fitted = self.fitted
-        windows = fitted.to_come(series, horizon)
-        width, quantiles = len(fitted.channels), np.zeros((0, 0, 0), np.float32)
-        parts = list(self._longer(windows, horizon))
-        quantiles = np.concatenate(parts, 1)  # (horizon, sequences, levels)
+        quantiles = roll_out(
+            fitted.to_come(series, horizon, clock),
+            self._quantiles,
+            trained=fitted.horizon,
+            horizon=horizon,
+            middle=self.levels.index(0.5),
+        )
         check_output(torch.from_numpy(quantiles), "the series")
+        width = len(fitted.channels)
         return [
-            self._forecast_of(each, quantiles[:, place * width : (place + 1) * width], horizon)
+            self._forecast_of(each, quantiles[:, place * width : (place + 1) * width], horizon, clock)
             for place, each in enumerate(series)
         ]
 
-    def _longer(self, windows: WindowSet, horizon: int) -> Iterator[NDArray[np.float32]]:
-        """Yield corrected quantiles of the steps to come, (horizon, batch, levels), for each batch of windows."""
-        own, middle = self.fitted.horizon, self.levels.index(0.5)
-        for begin in range(0, len(windows), _AT_ONCE):
-            places = np.arange(begin, min(begin + _AT_ONCE, len(windows)))
-            batch = windows.batch(places)
-            known = torch.cat([batch.past_known, batch.future_known])
-            if len(batch.future_known) < own:  # fewer steps than the network forecasts
-                gap = own - len(batch.future_known)
-                known = torch.cat([known, known.new_zeros(gap, *known.shape[1:])])
-            past, observed, blocks = batch.past, batch.observed, []
-            for first in range(0, horizon, own):
-                rest = known[first : first + windows.lookback + own]
-                if len(rest) < windows.lookback + own:
-                    rest = torch.cat([rest, rest.new_zeros(windows.lookback + own - len(rest), *rest.shape[1:])])
-                step = replace(
-                    batch,
-                    past=past,
-                    observed=observed,
-                    past_known=rest[: windows.lookback],
-                    future_known=rest[windows.lookback :],
-                    future=past.new_zeros(own, past.shape[1]),
-                    counted=observed.new_zeros(own, past.shape[1]),
-                )
-                forecast = self._quantiles(step)
-                blocks.append(forecast)
-                median = torch.from_numpy(forecast[..., middle])
-                past = torch.cat([past, median])[-windows.lookback :]
-                observed = torch.cat([observed, torch.ones_like(median, dtype=torch.bool)])[-windows.lookback :]
-            yield np.concatenate(blocks)[:horizon]
-
     @torch.no_grad()
     def _quantiles(self, batch: SeriesWindows) -> NDArray[np.float32]:
-        outputs = self.model(batch.to(device_of(self.model))).float().cpu().numpy()
-        if outputs.shape[-1] == 1 and len(self.levels) > 1:
-            outputs = np.repeat(outputs, len(self.levels), -1)
-        return self._corrected(np.sort(outputs, -1))
+        return self._levelled(self.model(batch.to(device_of(self.model))).float().cpu().numpy())
 
-    def _forecast_of(self, series: Series, quantiles: NDArray[np.float32], horizon: int) -> Forecast:
+    def _forecast_of(self, series: Series, quantiles: NDArray[np.float32], horizon: int, clock: Clock) -> Forecast:
         """Return the forecast of a series, from scaled quantiles, (horizon, channels, levels)."""
-        fitted, clock, settings = self.fitted, self.fitted.clock, self.settings
-        seen = np.flatnonzero(~np.isnan(series.values).all(1))
-        steps = int(seen[-1]) + 1
+        fitted, settings = self.fitted, self.settings
+        steps = int(np.flatnonzero(~np.isnan(series.values).all(1))[-1]) + 1
         scaling = fitted.scaling(series)
         has_interval = settings.loss == "quantiles" or fitted.correction is not None
         levels = list(self.levels) if has_interval else [0.5]
@@ -418,8 +432,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             low, high = (by_level[end] if has_interval else None for end in ends)
             channels[name] = ChannelForecast(by_level[0.5], low, high, by_level)
         before = min(steps, max(_HISTORY * horizon, 2 * fitted.season))
-        times = clock.times(series.start, steps - before, before + horizon)
-        texts = [clock.text(time) for time in times]
+        texts = [clock.text(time) for time in clock.times(series.start, steps - before, before + horizon)]
         history = {name: series.values[steps - before : steps, place].tolist() for place, name in enumerate(channels)}
         longer = f"the model was trained for {fitted.horizon} steps; later ones build on its own forecasts"
         return Forecast(
@@ -432,6 +445,108 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             longer if horizon > fitted.horizon else "",
         )
 
+    def stream(self, data: Any = None) -> ForecastStream:
+        """Return a series that grows: `update` adds a step and forecasts the next ones.
+
+        Args:
+            data: The values so far of one series, as for `predict`. None: the training data, if they are one series.
+
+        Raises:
+            DataError: If the values are too few.
+            UsageError: If there are several series, or the model has known columns or has not been trained.
+        """
+        self._need_model()
+        series = self.fitted.ends if data is None else self._histories(data).series
+        if len(series) != 1:
+            raise UsageError(f"stream takes one series, and {len(series)} came")
+        self.fitted.refuse_short(series, 0)
+        return ForecastStream(self, series[0])
+
+    def backtest(self, data: DataLike, *, stride: int | None = None, most: int | None = None) -> Backtest:
+        """Forecast from rolling origins within labelled data, with the weights as they are.
+
+        Args:
+            data: The series, as for `evaluate`.
+            stride: Steps between two origins; a horizon if omitted.
+            most: Most origins of each series, the latest; all if omitted.
+
+        Raises:
+            DataError: If the data can't be used.
+            UsageError: If the model has not been trained.
+        """
+        self._need_model()
+        examples = self._read(self._data_source(data))
+        fitted, step = self.fitted, stride or self.fitted.horizon
+        fitted.refuse_short(examples.series, fitted.horizon)
+        origins = []
+        for each, begin, end in zip(examples.series, examples.begin, examples.end, strict=True):
+            last = end - fitted.horizon
+            places = list(range(last, max(begin, fitted.lookback) - 1, -step))[:most]
+            for place in reversed(places):
+                whole = replace(each, values=np.where(np.arange(len(each))[:, None] < place, each.values, np.nan))
+                cut = replace(whole, values=whole.values[: place + fitted.horizon])
+                forecast = self._forecast([cut], fitted.horizon, fitted.clock)[0]
+                true = each.values[place : place + fitted.horizon].T.tolist()
+                origins.append(Origin(forecast, dict(zip(fitted.channels, true, strict=True))))
+        return Backtest(origins)
+
+    def score_types(self, data: DataLike, labels: Any = None) -> dict[str, dict[str, float]]:
+        """Return the scores by step of the horizon, in four parts."""
+        self._need_model()
+        examples = self._read(self._data_source(data))
+        fitted, windows = self.fitted, self.fitted.windows(examples)
+        edges = sorted({round(fitted.horizon * part / _STEP_PARTS) for part in range(_STEP_PARTS + 1)})
+        parts = [self._empty_scores(examples, self.levels) for _ in edges[1:]]
+        for places, forecast, batch in self._forecasts(self.model, windows):
+            corrected, future, seen = self._corrected(forecast), batch.future.numpy(), batch.counted.numpy()
+            for first, last, part in zip(edges, edges[1:], parts, strict=False):
+                part.add(corrected[first:last], future[first:last], seen[first:last], windows.sequence[places])
+        return {
+            f"steps {first + 1} to {last}": rounded(part.scores())
+            for first, last, part in zip(edges, edges[1:], parts, strict=False)
+        }
+
     def trace(self, text: Any = None, edits: Edits = ()) -> Trace:
-        """Forecast one series and return the recorded intermediate values."""
-        raise UsageError("not yet")
+        """Read one series and return the recorded intermediate values, step by step or segment by segment.
+
+        The positions are the times of the steps, or of the first step of each segment. The first channel is read.
+
+        Args:
+            text: The series, as for `predict`. None: the first of the training data.
+            edits: Changes of gates and states during the run.
+
+        Raises:
+            DataError: If the series can't be read or is too short.
+            UsageError: If an edit does not fit the network, or the model has not been trained.
+        """
+        self._need_model()
+        if edits:
+            return self._edited_trace(text, edits)
+        fitted, network = self.fitted, self.model.network
+        table = None if text in (None, "") else self._histories(text)
+        clock = fitted.clock if table is None else table.clock
+        series = (fitted.ends if table is None else table.series)[0]
+        windows = fitted.to_come([series], fitted.horizon, clock).take(np.array([0]))
+        steps = int(np.flatnonzero(~np.isnan(series.values).all(1))[-1]) + 1
+        times = [clock.text(time) for time in clock.times(series.start, steps - fitted.lookback, fitted.lookback)]
+        if isinstance(network, SegmentForecast | PatchForecast):
+            times = [times[max(0, place)] for place in range(-network.padding, fitted.lookback, network.segment)]
+        batch = windows.batch(np.array([0])).to(device_of(self.model))
+        attention = AttentionRecording(getattr(network, "encoder", None), times)
+        stack = self._stack()
+        with attention.watch(), torch.no_grad():
+            if stack is None:
+                output, arrays, notes = self._recorded(lambda: self.model(batch))
+            else:
+                _, arrays, notes = self._recorded(lambda: stack(network.embedded(self.model.normalised(batch))))
+                output = self.model(batch)
+        check_output(output, "series")
+        name = fitted.channels[0]
+        values = torch.where(batch.observed, batch.past, torch.nan)[:, 0].cpu().numpy()
+        if len(times) == len(values):
+            arrays["input / value"] = np.nan_to_num(values)[:, None]
+        quantiles = self._levelled(output.float().cpu().numpy())
+        mean, deviation = fitted.scaling(series).mean[0], fitted.scaling(series).deviation[0]
+        median = (quantiles[:, 0, self.levels.index(0.5)] * deviation + mean).tolist()
+        prediction = {"channel": name, "next values": [round(value, 6) for value in median]}
+        return Trace(tuple(times), arrays, prediction, self._summary(), (*notes, *attention.notes), attention.maps())

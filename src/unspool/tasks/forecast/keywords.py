@@ -30,6 +30,7 @@ class ForecasterKeywords(TrainingKeywords, total=False):
     backend: str
     network: Literal["segments", "recurrent", "encoder-decoder", "patches", "linear", "decomposed"]
     segment: int | None
+    linear: bool
     heads: int
     feedforward: int
     attention_dropout: float
