@@ -295,4 +295,4 @@ class Transcribed:
         return None if inputs is None or targets is None else replace(self, inputs=inputs, targets=targets)
 
 
-Batch = Tokens | Vectors | Frames | Labelled | Paired | Transcribed | Window
+Batch = Tokens | Vectors | Frames | Labelled | Paired | Transcribed | SeriesWindows | Window

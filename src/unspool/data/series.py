@@ -283,7 +283,7 @@ def _find(
     if column is None and id != "none":
         usual = [name for name in rest if name.lower() in ID_NAMES and channels is None]
         texts = [name for name in rest if name not in numeric]
-        column = (usual or texts or [None])[0]
+        column = next(iter(usual or texts), None)
         if not usual and len(texts) > 1 and channels is None:
             raise DataError(
                 f"columns {', '.join(map(repr, texts[:4]))} hold no numbers; name the column that tells series apart: "

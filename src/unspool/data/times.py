@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple, cast
 
@@ -31,8 +31,8 @@ class Clock(NamedTuple):
     """The grid of times that all series of a data set share."""
 
     unit: Unit
-    """Unit of `count`; `step` for data without times, which count from 0."""
-    count: int
+    """Unit of `every`; `step` for data without times, which count from 0."""
+    every: int
     """Units between two steps."""
     resolution: Literal["year", "month", "day", "second", "step"]
     """How times are written."""
@@ -40,7 +40,7 @@ class Clock(NamedTuple):
     @property
     def name(self) -> str:
         """The frequency in words: every hour, every 3 months."""
-        count, noun = self.count, self.unit
+        count, noun = self.every, self.unit
         if self.unit == "second":
             size = max(size for size in _NAMES if count % size == 0)
             count, noun = count // size, cast(Unit, _NAMES[size])
@@ -52,20 +52,20 @@ class Clock(NamedTuple):
         """Return the steps from one time to another; None if `other` is not on the grid of `first`."""
         if self.unit == "month":
             months = int((other.astype("M8[M]") - first.astype("M8[M]")).astype(int))
-            steps, rest = divmod(months, self.count)
+            steps, rest = divmod(months, self.every)
             return steps if not rest and self.later(first, steps) == other else None
         if self.unit == "business day":
             days = _day(first), _day(other)
             whole = np.is_busday(days[1]) and (first - days[0]) == (other - days[1])
             return int(np.busday_count(*days)) if whole else None
-        steps, rest = divmod(int((other - first).astype(int)), self.count)
+        steps, rest = divmod(int((other - first).astype(int)), self.every)
         return None if rest else steps
 
     def later(self, start: np.datetime64, steps: int) -> np.datetime64:
         """Return the time some steps after another."""
         if self.unit == "month":
             month, rest = start.astype("M8[M]"), start - start.astype("M8[M]").astype("M8[s]")
-            at = month + np.timedelta64(steps * self.count, "M")
+            at = month + np.timedelta64(steps * self.every, "M")
             if _is_month_end(start):
                 return cast(np.datetime64, _month_end(at).astype("M8[s]") + (start - _day(start).astype("M8[s]")))
             latest = _month_end(at).astype("M8[s]") + (start - _day(start).astype("M8[s]"))
@@ -73,12 +73,12 @@ class Clock(NamedTuple):
         if self.unit == "business day":
             day = np.busday_offset(_day(start), steps, roll="forward")
             return cast(np.datetime64, day.astype("M8[s]") + (start - _day(start).astype("M8[s]")))
-        return cast(np.datetime64, start + np.timedelta64(steps * self.count, "s"))
+        return cast(np.datetime64, start + np.timedelta64(steps * self.every, "s"))
 
     def times(self, start: np.datetime64, first: int, count: int) -> Times:
         """Return the times of some steps from a start, (count,)."""
         if self.unit in ("second", "step"):
-            return cast(Times, start + (np.arange(first, first + count) * self.count).astype("m8[s]"))
+            return cast(Times, start + (np.arange(first, first + count) * self.every).astype("m8[s]"))
         return np.array([self.later(start, step) for step in range(first, first + count)], "M8[s]")
 
     def text(self, time: np.datetime64) -> str:
@@ -116,7 +116,7 @@ def parse_time(value: Any, where: str | None = None) -> tuple[np.datetime64, str
     if time is None:
         raise DataError(f"{text!r:.40} is no time; expected one like 2016-07-01 13:00:00 or 2016-07", where)
     if time.tzinfo is not None:
-        time = time.astimezone(timezone.utc).replace(tzinfo=None)
+        time = time.astimezone(UTC).replace(tzinfo=None)
     if time.microsecond:
         raise DataError(f"{text!r:.40} has fractions of a second; expected whole seconds", where)
     resolution = "second" if ":" in text else "day"
@@ -132,7 +132,7 @@ def _parsed(text: str) -> datetime | None:
         pass
     for form in _FORMATS:
         try:
-            return datetime.strptime(text, form)  # noqa: DTZ007 - data without an offset have none
+            return datetime.strptime(text, form)
         except ValueError:
             continue
     return None
@@ -186,11 +186,11 @@ def season_of(clock: Clock) -> int | None:
     if clock.unit == "business day":
         return 5
     if clock.unit == "month":
-        return max(1, 12 // clock.count) if 12 % clock.count == 0 or clock.count % 12 == 0 else 1
+        return max(1, 12 // clock.every) if 12 % clock.every == 0 or clock.every % 12 == 0 else 1
     if clock.unit == "second":
-        if clock.count in _SEASONS:
-            return _SEASONS[clock.count]
-        return _DAY // clock.count if clock.count < _DAY and _DAY % clock.count == 0 else None
+        if clock.every in _SEASONS:
+            return _SEASONS[clock.every]
+        return _DAY // clock.every if clock.every < _DAY and _DAY % clock.every == 0 else None
     return None
 
 
@@ -211,11 +211,11 @@ def calendar_features(clock: Clock, times: Times) -> dict[str, NDArray[np.float3
     of_year = (days - times.astype("M8[Y]").astype("M8[D]")).astype(int) / 365.2425
     short = clock.unit in ("second", "business day")
     cycles = {
-        "minute of the hour": (seconds % 3600 / 3600, clock.unit == "second" and clock.count < 3600),
-        "hour": (seconds / _DAY, clock.unit == "second" and clock.count < _DAY),
-        "weekday": (weekday / 7, short and (clock.unit != "second" or clock.count <= _DAY)),
-        "day of the month": (of_month, short and (clock.unit != "second" or clock.count <= _DAY)),
-        "month": (of_year, clock.unit != "month" or clock.count < 12),
+        "minute of the hour": (seconds % 3600 / 3600, clock.unit == "second" and clock.every < 3600),
+        "hour": (seconds / _DAY, clock.unit == "second" and clock.every < _DAY),
+        "weekday": (weekday / 7, short and (clock.unit != "second" or clock.every <= _DAY)),
+        "day of the month": (of_month, short and (clock.unit != "second" or clock.every <= _DAY)),
+        "month": (of_year, clock.unit != "month" or clock.every < 12),
     }
     features: dict[str, NDArray[np.float32]] = {}
     for name in _CYCLES:
@@ -244,7 +244,7 @@ def ascending(times: Times, clock_text: Any, where: Sequence[str], series: str) 
 
 
 def _day(time: np.datetime64) -> np.datetime64:
-    return cast(np.datetime64, time.astype("M8[D]"))
+    return time.astype("M8[D]")
 
 
 def _month_end(month: np.datetime64) -> np.datetime64:

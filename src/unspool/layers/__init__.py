@@ -11,6 +11,7 @@ from unspool.layers.attention import (
 )
 from unspool.layers.attention_changes import change_attention
 from unspool.layers.attentive_cell import AttentiveCell
+from unspool.layers.beside import Beside
 from unspool.layers.causal_transformer import CausalTransformer
 from unspool.layers.convolution import Convolution1d, ConvolutionOutput, TimeDelay
 from unspool.layers.crf import LinearChainCRF
@@ -34,6 +35,7 @@ __all__ = [
     "Attended",
     "Attention",
     "AttentiveCell",
+    "Beside",
     "BilinearAttention",
     "CausalTransformer",
     "CharacterComposition",

@@ -12,7 +12,7 @@ from torch.utils._pytree import tree_map
 from unspool.data import SeriesWindows
 from unspool.layers import Dropout, Recurrent, TransformerEncoder
 
-__all__ = ["EncoderDecoderForecast", "LinearForecast", "PatchForecast", "SegmentForecast", "StepForecast"]
+__all__ = ["EncoderDecoderForecast", "LinearForecast", "PatchForecast", "SegmentForecast", "StepForecast", "by_step"]
 
 
 class SegmentForecast(nn.Module):
@@ -77,7 +77,8 @@ class SegmentForecast(nn.Module):
             queries = queries + self.known(self._cut(windows.future_known, back=True)).transpose(0, 1)
         states = self.encoder(queries.reshape(1, batch * self.segments, -1), None, state).outputs[0]
         steps = self.output(self.dropout(states)).view(batch, self.segments * self.segment, -1)
-        return steps[:, : self.horizon].transpose(0, 1)  # type: ignore[no-any-return]
+        forecast: Tensor = steps[:, : self.horizon].transpose(0, 1)
+        return forecast
 
     def embedded(self, windows: SeriesWindows) -> Tensor:
         """Return the inputs of the recurrent layers, (segments, batch, size)."""
@@ -93,8 +94,7 @@ class SegmentForecast(nn.Module):
         if missing:
             pad = (0, 0, 0, 0, 0, missing) if back else (0, 0, 0, 0, missing, 0)
             steps = F.pad(steps, pad)
-        parts = steps.unflatten(0, (-1, self.segment))  # (segments, segment, batch, features)
-        return parts.transpose(1, 2).flatten(2)
+        return _segments(steps, self.segment)
 
 
 class StepForecast(nn.Module):
@@ -289,13 +289,15 @@ class PatchForecast(nn.Module):
         if self.known is not None:
             vectors = vectors + self.known(self._cut(windows.past_known))
         states = self.encoder(vectors).outputs.transpose(0, 1).flatten(1)
-        outputs = self.output(self.dropout(states)).unflatten(-1, (self.horizon, -1)).transpose(0, 1)
-        return outputs if self.future is None else outputs + self.future(windows.future_known)  # type: ignore[no-any-return]
+        outputs = by_step(self.output(self.dropout(states)), self.horizon)
+        if self.future is not None:
+            outputs = outputs + self.future(windows.future_known)
+        return outputs
 
     def _cut(self, steps: Tensor) -> Tensor:
         if self.padding:
             steps = F.pad(steps, (0, 0, 0, 0, self.padding, 0))
-        return steps.unflatten(0, (-1, self.segment)).transpose(1, 2).flatten(2)
+        return _segments(steps, self.segment)
 
 
 class LinearForecast(nn.Module):
@@ -328,5 +330,18 @@ class LinearForecast(nn.Module):
             padded = F.pad(rest.unsqueeze(1), (half, half), mode="replicate")
             trend = F.avg_pool1d(padded, 2 * half + 1, stride=1)[:, 0]
             rest, outputs = rest - trend, self.trend(trend)
-        steps = (outputs + self.output(rest)).unflatten(-1, (self.horizon, -1)).transpose(0, 1)
-        return steps if self.known is None else steps + self.known(windows.future_known)
+        steps = by_step(outputs + self.output(rest), self.horizon)
+        if self.known is not None:
+            steps = steps + self.known(windows.future_known)
+        return steps
+
+
+def by_step(outputs: Tensor, horizon: int) -> Tensor:
+    """Return the outputs of a layer over all steps, (batch, horizon · outputs), as (horizon, batch, outputs)."""
+    return outputs.reshape(len(outputs), horizon, -1).transpose(0, 1)
+
+
+def _segments(steps: Tensor, size: int) -> Tensor:
+    """Cut steps, (segments · size, batch, features), into segments, (segments, batch, size · features)."""
+    parts = steps.reshape(-1, size, *steps.shape[1:])
+    return parts.transpose(1, 2).flatten(2)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from unspool.data import SeriesWindows
+from unspool.models.forecast_networks import by_step
 from unspool.models.loss import Loss
 
-__all__ = ["ForecastLoss", "ForecasterModel", "ForecastNetwork", "Normalization", "pinball"]
+__all__ = ["ForecastLoss", "ForecastNetwork", "ForecasterModel", "Normalization", "pinball"]
 
 Normalization = Literal["last", "reversible", "none"]
 ForecastLoss = Literal["quantiles", "absolute", "squared"]
@@ -64,7 +65,7 @@ class ForecasterModel(nn.Module):
         normalised = self._normalised(windows, level, scale)
         outputs: Tensor = self.network(normalised)
         if self.linear is not None:
-            outputs = outputs + self.linear(normalised.past.T).unflatten(-1, (len(outputs), -1)).transpose(0, 1)
+            outputs = outputs + by_step(self.linear(normalised.past.T), len(outputs))
         return outputs.float() * scale[:, None] + level[:, None]
 
     def loss(self, batch: SeriesWindows, carry: Any = None) -> Loss:

@@ -168,4 +168,5 @@ def _usable(seen: NDArray[np.bool_], places: NDArray[np.int64], lookback: int, h
     before = np.concatenate([[0], np.cumsum(seen)])
     read = before[places] - before[places - lookback]
     written = before[places + horizon] - before[places]
-    return (read > 0) & (written > 0)
+    usable: NDArray[np.bool_] = (read > 0) & (written > 0)
+    return usable

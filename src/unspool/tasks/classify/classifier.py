@@ -29,6 +29,7 @@ from unspool.data import (
 from unspool.errors import UsageError, counted
 from unspool.inputs import INPUTS
 from unspool.inputs.audio.entry import read_sound_paths
+from unspool.inputs.series.entry import read_series
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
@@ -40,7 +41,8 @@ from unspool.settings import Settings, nearest
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
-from unspool.tasks.classify.plan import RULES, SOUND_RULES
+from unspool.tasks.classify.plan import RULES, SERIES_RULES, SOUND_RULES
+from unspool.tasks.classify.series_baselines import series_baselines
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
@@ -116,6 +118,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         self._chooses_network = self.settings.network.network == "auto"
 
     def _training_rules(self) -> Rules | None:
+        if self._read_as is not None and self._read_as.input == "series":
+            return SERIES_RULES
         return SOUND_RULES if self.settings.network.network == "convolutional" else self._rules
 
     @property
@@ -170,6 +174,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             return read_sound_paths(
                 paths, format=format, columns=() if self._read_as is None else self._read_as.columns_of("audio")
             )
+        if self.fitted.input.kind == "series":
+            return read_series(paths, format=format, columns=self.fitted.input.columns)
         if self.fitted.input.columns:
             return read_unlabelled(paths, format=format, columns=self.fitted.input.columns, whole_rows=True)
         return super().read_inputs(paths, format=format)
@@ -210,6 +216,11 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         if network.network == "feedforward":
             layers = counted(network.layers, "layers")
             return f"feed-forward network over {self.fitted.input.summary()}, {layers} of {network.hidden}"
+        if network.network in ("fcn", "lstm-fcn"):
+            convolutions = self.settings.audio.convolutions
+            count = counted(len(convolutions.all_dilations), "convolutions")
+            beside = f", beside {super()._summary()}" if network.network == "lstm-fcn" else ""
+            return f"{count} of {convolutions.channels} over {self.fitted.input.summary()}{beside}"
         if network.network == "convolutional":
             convolutions = self.settings.audio.convolutions
             count = counted(len(convolutions.all_dilations), "convolutions")
@@ -327,7 +338,10 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             scores["majority class"] = MajorityClass.learn(gold, classes).evaluate(right)
         name, kind = linear_baseline(features)
         linear = fitted.linear or kind.learn(features, gold, classes)
-        return {**scores, name: linear.evaluate(others, right)}
+        scores[name] = linear.evaluate(others, right)
+        if fitted.input.kind == "series" and not self.settings.several:
+            scores |= series_baselines(fitted.input, train.values, gold, held_out.values, right, classes)
+        return scores
 
     # ---- use ---------------------------------------------------------------------------------------------------
 

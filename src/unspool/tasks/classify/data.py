@@ -87,6 +87,7 @@ def open_data(
     columns: dict[str, Any] = {"column": data.text, "label": data.label, "before": before}
     columns["separator"] = data.separator if settings.several else None
     columns["settings"] = settings
+    columns["input"] = None if data.input == "auto" else data.input
     if isinstance(source, RowsInMemory):
         return labelled_rows(source.reader(skip_bad=options["skip_bad"]), **columns)
     return read_labelled(source, **options, **columns)
@@ -104,6 +105,8 @@ def _shown(value: Any) -> str:
         return value
     if isinstance(value, Recording | FeatureFrames):
         return f"{value} ({value.seconds:.2f} seconds)"
+    if isinstance(value, np.ndarray):
+        return f"series of {len(value)} steps"
     return " ".join(f"{part:g}" if isinstance(part, float) else part for part in value)
 
 

@@ -19,10 +19,13 @@ __all__ = ["ENTRY", "ClassifierNetwork", "ClassifierSettings", "DataSettings"]
 class ClassifierNetwork(EncoderSettings):
     """A network that assigns labels to a whole input."""
 
-    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional"] = "auto"
+    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional", "fcn", "lstm-fcn"] = (
+        "auto"
+    )
     """Architecture: recurrent (the cell over the units), transformer (self-attention), bag (mean of the embeddings,
     ignores word order), feedforward (for rows of numbers), convolutional (for sounds: convolutions over time, then the
-    cell). auto: recurrent for texts, feedforward for numbers, convolutional for sounds."""
+    cell), fcn (for series: convolutions over time alone), lstm-fcn (for series: convolutions beside the cell). auto:
+    recurrent for texts, feedforward for numbers, convolutional for sounds, fcn for series."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """Pooling of the states over time: last state, mean, maximum, or attention-weighted mean."""
 
@@ -36,6 +39,8 @@ class DataSettings(TableSettings):
     """Column of the label or list of labels: a name, or a number from 1. None: detected."""
     separator: str = ","
     """Separator between several labels in one field."""
+    input: Literal["auto", "text", "vectors", "audio", "series"] = "auto"
+    """Kind of input: text, vectors (rows of numbers), audio or series. auto: by the columns."""
 
 
 class ClassifierSettings(Settings):

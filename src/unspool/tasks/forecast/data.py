@@ -52,6 +52,8 @@ class SeriesExamples(Examples):
     season: int
     split: str | None = None
     """Where validation and test begin; None: by shares."""
+    whole: bool = True
+    """Whether each series begins as in the training data."""
 
     @classmethod
     def of(cls, table: SeriesTable, settings: ForecasterSettings, season: int | None = None) -> Self:

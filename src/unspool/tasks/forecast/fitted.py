@@ -182,7 +182,7 @@ class FittedForecaster(Fitted):
         """See `Fitted.save`."""
         record = _Record(
             unit=self.clock.unit,
-            count=self.clock.count,
+            count=self.clock.every,
             resolution=self.clock.resolution,
             channels=list(self.channels),
             known=list(self.known),
@@ -219,6 +219,7 @@ class FittedForecaster(Fitted):
         )
         if not whole:
             raise ModelFolderError(f"{folder / _FILE}: the state of the series is damaged: its parts differ in size")
+        horizon, lookback, segment, season = record.sizes
         clock = Clock(record.unit, record.count, record.resolution)  # type: ignore[arg-type]
         ends = [
             Series(each.id, np.datetime64(each.start, "s"), _array(each.values, width), _array(each.known, known))
@@ -231,7 +232,10 @@ class FittedForecaster(Fitted):
             tuple(record.known),
             tuple(record.calendar),
             (np.array(record.known_mean), np.array(record.known_deviation)),
-            *record.sizes,
+            horizon,
+            lookback,
+            segment,
+            season,
             {name: Scaling(*(_array([part], width)[0] for part in each)) for name, each in record.scalings.items()},
             ends,
             Correction.of(record.factors, record.offsets, levels, folder / _FILE),
@@ -309,4 +313,4 @@ _CYCLE_SECONDS = {"minute of the hour": 3600, "hour": 86_400, "weekday": 604_800
 def _cycle_fits(name: str, clock: Clock, steps: int) -> bool:
     """Whether training data see a calendar's cycle twice at least."""
     units = {"second": 1, "business day": 121_000, "month": 2_629_746, "step": 0}
-    return steps * clock.count * units[clock.unit] >= 2 * _CYCLE_SECONDS.get(name.partition(" ")[2], 31_556_952)
+    return steps * clock.every * units[clock.unit] >= 2 * _CYCLE_SECONDS.get(name.partition(" ")[2], 31_556_952)

@@ -15,7 +15,6 @@ from unspool.data import (
     Bucketed,
     Clock,
     DataSource,
-    Files,
     Layout,
     Series,
     SeriesTable,
@@ -24,7 +23,7 @@ from unspool.data import (
 )
 from unspool.errors import DataError, UsageError, counted
 from unspool.inputs.encoders import recurrent_stack
-from unspool.inputs.series.windows import WindowSet
+from unspool.inputs.series.windows import Scaling, WindowSet, scaling_of
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
 from unspool.inspection.edits import Edits
@@ -140,7 +139,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         if self._fitted is not None:
             table, begins = self._fitted.continued(table)
             examples = SeriesExamples.of(table, self.settings, self._fitted.season)
-            return replace(examples, begin=tuple(begins), horizon=self._fitted.horizon)
+            return replace(examples, begin=tuple(begins), horizon=self._fitted.horizon, whole=False)
         assert self._table is not None
         earlier = {each.id: each for each in self._table.series}
         series, begins = [], []
@@ -287,8 +286,18 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         return forecast if correction is None else correction.apply(forecast, self.levels.index(0.5))
 
     def _empty_scores(self, examples: SeriesExamples, levels: Sequence[float]) -> ForecastScores:
-        scalings = [self.fitted.scaling(each) for each in examples.series]
+        scalings = [
+            self._scaling_before(each, begin if examples.whole else 0)
+            for each, begin in zip(examples.series, examples.begin, strict=True)
+        ]
         return ForecastScores(scalings, len(self.fitted.channels), levels, self.settings.interval)
+
+    def _scaling_before(self, series: Series, begin: int) -> Scaling:
+        """Return the scaling of a series, with the scale of the MASE from the steps before those to forecast."""
+        scaling = self.fitted.scaling(series)
+        if begin <= self.fitted.season:
+            return scaling
+        return scaling._replace(seasonal=scaling_of(series.values[:begin], self.fitted.season).seasonal)
 
     def _score(self, model: nn.Module, examples: SeriesExamples) -> dict[str, float]:
         windows = self.fitted.windows(examples)
@@ -304,6 +313,8 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         score()
         last = splits.test or splits.valid or splits.train
         self.fitted.remember_ends(last.examples.table)
+        for each, begin in zip(last.examples.series, last.examples.begin, strict=True):
+            self.fitted.scalings[each.id] = self._scaling_before(each, begin)
         return notes
 
     def _correct(self, examples: SeriesExamples) -> list[str]:
@@ -319,8 +330,8 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             forecasts.append(forecast)
             futures.append(batch.future.numpy())
             counts.append(batch.counted.numpy())
-        whole = (np.concatenate(part, 1) for part in (forecasts, futures, counts))
-        fitted.correction = fit_correction(*whole, self.levels)
+        forecast, future, seen = (np.concatenate(part, 1) for part in (forecasts, futures, counts))  # type: ignore[var-annotated]
+        fitted.correction = fit_correction(forecast, future, seen, self.levels)
         if fitted.correction is None or before is None:
             return ["the validation data are too few to correct the quantiles"]
         after = self._score(self.model, examples)["coverage"]
@@ -369,7 +380,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             return self._forecast(self._following(self.fitted.ends, future, steps), steps, self.fitted.clock)
         if self._is_one(texts):
             return self._read_and_forecast(texts, future, steps)[0]
-        if isinstance(texts, list) and not isinstance(texts, Files) and texts and all(map(self._is_one, texts)):
+        if isinstance(texts, list) and texts and all(map(self._is_one, texts)):
             return [self._placed(f"text {number}", each, future, steps) for number, each in enumerate(texts, 1)]
         return self._read_and_forecast(texts, future, steps)
 
