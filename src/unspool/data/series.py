@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, islice, pairwise
 from typing import Any, Literal, NamedTuple, Self
 
 import numpy as np
@@ -37,7 +37,7 @@ class SeriesColumns(NamedTuple):
     """Columns of a table of series."""
 
     layout: Literal["long", "rows"]
-    """long: a row for each time, with a column for each channel; rows: a row for each series, a column for each step."""
+    """long: a row for each time, a column for each channel; rows: a row for each series, a column for each step."""
     time: str | None
     id: str | None
     channels: tuple[str, ...]
@@ -85,7 +85,7 @@ class Series:
         return replace(self, start=start, values=self.values[first:last], known=self.known[first:last])
 
     def joined(self, other: Series, clock: Clock) -> Series | None:
-        """Return this series continued by a later one, with a gap between if there is one; None if it begins earlier."""
+        """Return this series continued by a later one, perhaps after a gap; None if the other begins earlier."""
         steps = clock.steps_between(self.start, other.start)
         if steps is None or steps < len(self):
             return None
@@ -303,7 +303,7 @@ def _is_series_a_row(sample: Sequence[Row]) -> bool:
         return True
     numbers = [int(match[2]) for name in names if (match := _NUMBERED.fullmatch(name))]
     stems = {match[1] for name in names if (match := _NUMBERED.fullmatch(name))}
-    in_order = all(two == one + 1 for one, two in zip(numbers, numbers[1:], strict=False))
+    in_order = all(two == one + 1 for one, two in pairwise(numbers))
     few = len(names) - len(numbers) <= 1 and len(stems) == 1 and len(numbers) >= _FEWEST_STEPS
     return in_order and few and (names[0] not in {"1", "0"} or not _is_numeric(names[0], sample))
 

@@ -67,13 +67,11 @@ class Clock(NamedTuple):
             month, rest = start.astype("M8[M]"), start - start.astype("M8[M]").astype("M8[s]")
             at = month + np.timedelta64(steps * self.every, "M")
             if _is_month_end(start):
-                return cast(np.datetime64, _month_end(at).astype("M8[s]") + (start - _day(start).astype("M8[s]")))
-            latest = _month_end(at).astype("M8[s]") + (start - _day(start).astype("M8[s]"))
-            return cast(np.datetime64, min(at.astype("M8[s]") + rest, latest))
+                return _at(_month_end(at), start)
+            return cast(np.datetime64, min(at.astype("M8[s]") + rest, _at(_month_end(at), start)))
         if self.unit == "business day":
-            day = np.busday_offset(_day(start), steps, roll="forward")
-            return cast(np.datetime64, day.astype("M8[s]") + (start - _day(start).astype("M8[s]")))
-        return cast(np.datetime64, start + np.timedelta64(steps * self.every, "s"))
+            return _at(np.busday_offset(_day(start), steps, roll="forward")), start
+        return start + np.timedelta64(steps * self.every, "s")
 
     def times(self, start: np.datetime64, first: int, count: int) -> Times:
         """Return the times of some steps from a start, (count,)."""
@@ -168,8 +166,8 @@ def find_clock(times: Times, resolution: str, where: Sequence[str]) -> Clock:
         place = int(odd[0]) + 1
         clock = Clock("second", usual, written)
         raise DataError(
-            f"{clock.text(times[place])} is {_spelled(int(distances[place - 1]))} after the time before, and most times "
-            f"come {clock.name}; expected a multiple, so resample the series first",
+            f"{clock.text(times[place])} is {_spelled(int(distances[place - 1]))} after the time before, and most "
+            f"times come {clock.name}; expected a multiple, so resample the series first",
             where[place],
         )
     return Clock("second", usual, written)
@@ -244,7 +242,12 @@ def ascending(times: Times, clock_text: Any, where: Sequence[str], series: str) 
 
 
 def _day(time: np.datetime64) -> np.datetime64:
-    return time.astype("M8[D]")
+    return cast(np.datetime64, time.astype("M8[D]"))
+
+
+def _at(day: np.datetime64, time: np.datetime64) -> np.datetime64:
+    """Return the time of day of a time on another day."""
+    return cast(np.datetime64, day.astype("M8[s]") + (time - _day(time).astype("M8[s]")))
 
 
 def _month_end(month: np.datetime64) -> np.datetime64:

@@ -103,8 +103,8 @@ class StepForecast(nn.Module):
     .. math::
         h_t = \mathrm{cell}([x_t - x_{t-1}; m_t; k_{t+1}; c], h_{t-1}), \quad \hat x_{t+1} = x_t + W h_t + b
 
-    with :math:`m_t` for a missing value, known features :math:`k` and a learned vector :math:`c` for the channel. Inputs
-    and outputs are differences, so a state does not depend on the level of a window, and goes on with new values.
+    with :math:`m_t` for a missing value, known features :math:`k` and a learned vector :math:`c` for the channel.
+    Inputs and outputs are differences, so a state does not depend on a window's level, and goes on with new values.
 
     Args:
         stack: Recurrent layers in one direction, with inputs of width 2 + `known` + `channel_size`.
@@ -139,7 +139,7 @@ class StepForecast(nn.Module):
         """Run over look-back and future with the true values.
 
         Returns:
-            Outputs for all steps but the first, (lookback + horizon - 1, batch, outputs); these values; and which count.
+            Outputs of all steps but the first, (lookback + horizon - 1, batch, outputs); their values; and which count.
         """
         values = torch.cat([windows.past, windows.future])
         observed = torch.cat([windows.observed, windows.counted])
@@ -162,7 +162,7 @@ class StepForecast(nn.Module):
         return self.written(states[-1], state, filled[-1], windows.future_known, windows.channel)
 
     def written(self, last: Tensor, state: Any, value: Tensor, known: Tensor, channel: Tensor) -> Tensor:
-        """Forecast from a state on: the outputs of the last step, its value (batch,), and the known features to come."""
+        """Forecast from a state: the last step's output and value, (batch,), and the known features to come."""
         outputs = []
         for step in range(len(known)):
             row = self.output(self.dropout(last)) + value.unsqueeze(-1)

@@ -31,8 +31,8 @@ class ForecasterModel(nn.Module):
     r"""Network that forecasts quantiles of each step, or points.
 
     `last` subtracts the last observed value of each window, and adds it to the outputs (as NLinear, Zeng et al. 2023,
-    arXiv:2205.13504). `reversible` subtracts the mean of the window, divides by its standard deviation, and reverts both
-    (Kim et al. 2022, "Reversible instance normalization"). Differs: without affine weights.
+    arXiv:2205.13504). `reversible` subtracts the mean of the window, divides by its standard deviation, and reverts
+    both (Kim et al. 2022, "Reversible instance normalization"). Differs: without affine weights.
 
     Args:
         network: From windows to outputs, (horizon, batch, outputs).

@@ -161,7 +161,7 @@ def _read(
     rows: Iterable[Row | DataError], columns: LabelledColumns, separator: str | None, settings: Any
 ) -> Iterator[LabelledSeries | DataError]:
     """Yield the labelled series of one file."""
-    id = getattr(columns, "id", None)
+    id: str | None = getattr(columns, "id", None)
     steps = _is_a_step(columns)
     gathered: dict[str, list[Row]] = {}
     for row in rows:
@@ -181,7 +181,8 @@ def _read(
         try:
             labels = {_labels(row, columns, separator) for row in each}
             if len(labels) > 1:
-                raise DataError(f"series {each[0].values.get(id)!r} has several labels; expected one", each[0].where)
+                name = each[0].values.get(id or "")
+                raise DataError(f"series {name!r} has several labels; expected one", each[0].where)
             value = np.concatenate([_step(row, columns) for row in each])
             yield LabelledSeries(each[0].where, _without_end(value, each[0].where), labels.pop())
         except DataError as error:

@@ -1,4 +1,4 @@
-"""Baselines for series: the nearest neighbour under dynamic time warping, and random convolutions with ridge regression."""
+"""Baselines for series: nearest neighbour by dynamic time warping, and random convolutions with ridge regression."""
 
 from __future__ import annotations
 

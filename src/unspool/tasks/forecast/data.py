@@ -103,8 +103,8 @@ class SeriesExamples(Examples):
         for series, place, begin, end in zip(self.series, places, self.begin, self.end, strict=True):
             if place - begin < self.horizon + 1 or end - place < self.horizon:
                 raise DataError(
-                    f"{series} has {end - begin} steps, too few to hold some out for a horizon of {self.horizon}; expected "
-                    f"longer series, a shorter horizon, or {option('test_fraction', 0)}",
+                    f"{series} has {end - begin} steps, too few to hold some out for a horizon of {self.horizon}; "
+                    f"expected longer series, a shorter horizon, or {option('test_fraction', 0)}",
                     series.where or None,
                 )
         return replace(self, end=tuple(places)), replace(self, begin=tuple(places))

@@ -1,4 +1,4 @@
-"""Fitted state of a forecaster: clock, windows, scaling of each series, its last steps, and corrections of quantiles."""
+"""Fitted state of a forecaster: clock, windows, scaling and last steps of each series, correction of quantiles."""
 
 from __future__ import annotations
 
@@ -60,8 +60,8 @@ class FittedForecaster(Fitted):
         lookback = settings.series.lookback or max(1, min(max(3 * season, 2 * horizon), 2 * most // 3))
         if lookback > most:
             raise DataError(
-                f"{table.series[shortest]} has {counted(len(train[shortest]), 'steps')} for training, and a look-back of "
-                f"{lookback} with a horizon of {horizon} needs {lookback + horizon}; take a smaller "
+                f"{table.series[shortest]} has {counted(len(train[shortest]), 'steps')} for training, and a look-back "
+                f"of {lookback} with a horizon of {horizon} needs {lookback + horizon}; take a smaller "
                 f"{option('lookback', None)} or {option('horizon', None)}, or longer series",
                 table.series[shortest].where or None,
             )
@@ -147,8 +147,9 @@ class FittedForecaster(Fitted):
         for each in series:
             if len(each) < self.lookback + horizon:
                 needs = f"look-back of {self.lookback}" + f" and a horizon of {horizon}" * bool(horizon)
+                steps = counted(len(each), "steps")
                 raise DataError(
-                    f"{each} has {counted(len(each), 'steps')}; the model needs {self.lookback + horizon} for a {needs}",
+                    f"{each} has {steps}; the model needs {self.lookback + horizon}, for a {needs}",
                     each.where or None,
                 )
 
@@ -301,7 +302,7 @@ def _refuse_constant(series: Series, values: Numbers, channels: Sequence[str]) -
 
 
 def _segment_of(season: int, lookback: int, horizon: int) -> int:
-    """Return the steps of a segment: the largest part of a season that divides a look-back into three segments or more."""
+    """Return the steps of a segment: the largest divisor of a season that leaves three segments or more."""
     most = max(1, min(horizon, lookback // 3, 48))
     parts = [part for part in range(1, most + 1) if season % part == 0] if season > 1 else [min(most, 8)]
     return max(parts)

@@ -330,7 +330,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             forecasts.append(forecast)
             futures.append(batch.future.numpy())
             counts.append(batch.counted.numpy())
-        forecast, future, seen = (np.concatenate(part, 1) for part in (forecasts, futures, counts))  # type: ignore[var-annotated]
+        forecast, future, seen = (np.concatenate(part, 1) for part in (forecasts, futures, counts))
         fitted.correction = fit_correction(forecast, future, seen, self.levels)
         if fitted.correction is None or before is None:
             return ["the validation data are too few to correct the quantiles"]
@@ -359,9 +359,9 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         """Forecast the next values: of the training series, or of others.
 
         Args:
-            texts: The values so far: files, a table or a mapping of columns; one series as an array, (steps,) or (steps,
-                channels), or as text with a step a line; or a list of such series. None: the data of the training, held-out
-                parts included.
+            texts: The values so far: files, a table or a mapping of columns; one series as an array, (steps,) or
+                (steps, channels), or as text with a step a line; or a list of such series. None: the data of the
+                training, held-out parts included.
             horizon: Steps to forecast; that of training if omitted. Beyond it, the network goes on from its medians.
             future: Known columns of the steps to come, in files or a table, if the model has such columns.
 

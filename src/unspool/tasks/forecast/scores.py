@@ -19,14 +19,15 @@ class ForecastScores:
 
     With :math:`y` a true value and :math:`f` its forecast (the median), over all observed values of all windows:
 
-    - `mse`, `mae`: mean of :math:`(y - f)^2` and of :math:`|y - f|`, in units of the training data's standard deviation
-      of each series.
-    - `mase`: for each series, the mean of :math:`|y - f|` over the mean of :math:`|y_t - y_{t-s}|` in its training data,
-      with the season :math:`s`; then the mean over the series (Hyndman and Koehler 2006; as in the M4 competition).
-    - `smape`: for each series, the mean of :math:`200 |y - f| / (|y| + |f|)`, 0 where both are 0; then the mean over the
-      series (as in the M4 competition), in percent.
+    - `mse`, `mae`: mean of :math:`(y - f)^2` and of :math:`|y - f|`, in units of each series' standard deviation in the
+      training data.
+    - `mase`: for each series, the mean of :math:`|y - f|` over the mean of :math:`|y_t - y_{t-s}|` of all steps before
+      the first one to forecast, with the season :math:`s`; then the mean over the series (Hyndman and Koehler 2006; as
+      in the M4 competition).
+    - `smape`: for each series, the mean of :math:`200 |y - f| / (|y| + |f|)`, 0 where both are 0; then the mean over
+      the series (as in the M4 competition), in percent.
     - `crps`: mean over the values and over the levels :math:`q` of :math:`2 \max(q e, (q - 1) e)` with
-      :math:`e = y - \hat y_q`, scaled as `mae`; it tends to the continuous ranked probability score as levels get denser
+      :math:`e = y - \hat y_q`, scaled as `mae`; with denser levels it tends to the continuous ranked probability score
       (Gneiting and Raftery 2007), and equals `mae` for a point.
     - `coverage`: share of the values inside the interval, ends included.
 

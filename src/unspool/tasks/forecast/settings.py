@@ -56,8 +56,8 @@ class SeriesSettings(Settings):
     """Steps of a season, such as 24 for hours; 1 for none. It sets the seasonal baseline and the scale of the MASE.
     None: by the frequency of the times, or else by autocorrelation."""
     normalization: Literal["last", "reversible", "none"] = "last"
-    """Normalisation of each window: last (subtract the last value), reversible (subtract the mean, divide by the standard
-    deviation), none. Before it, each series is standardised by its training values."""
+    """Normalisation of each window: last (subtract the last value), reversible (subtract the mean, divide by the
+    standard deviation), none. Before it, each series is standardised by its training values."""
     calendar: bool = True
     """Whether the network reads hour, weekday, day of the month and month, as far as the frequency makes them vary."""
 
@@ -77,17 +77,17 @@ class SeriesDataSettings(TableSettings):
     """Layout of the table: long (a row for each time, with a column for each channel), or rows (a row for each series,
     with numbered columns)."""
     time: str | None = None
-    """Column of times: a name, or a number from 1; `none` for no times. None: {times}, or the first that holds times."""
+    """Column of times: a name, or a number from 1; `none` for no times. None: {times}, or the first with times."""
     id: str | None = None
     """Column that tells series apart: a name, or a number from 1; `none` for one series. None: {ids}, or the column of
     texts."""
     target: str | None = None
     """Columns to forecast, with commas between. None: all columns of numbers."""
     known: str | None = None
-    """Columns whose future is known too, such as holidays, with commas between; `predict` reads them from `--future`."""
+    """Columns whose future is known too, such as holidays, with commas between; `predict` takes them as `future`."""
     split: str | None = None
-    """Where validation and test begin: numbers of steps for training, validation and test, as 8640,2880,2880, after which
-    later steps are left out; or the first times of validation and test, as 2017-06-26,2017-10-24. None: by shares."""
+    """Where validation and test begin: numbers of steps for training, validation and test, as 8640,2880,2880, and later
+    steps are left out; or the first times of validation and test, as 2017-06-26,2017-10-24. None: by shares."""
     valid_fraction: Fraction = 0.1
     """Share of the steps before the test, at their end, held out for validation; at least a horizon."""
     test_fraction: Fraction = 0.2
