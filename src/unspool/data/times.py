@@ -70,7 +70,7 @@ class Clock(NamedTuple):
                 return _at(_month_end(at), start)
             return cast(np.datetime64, min(at.astype("M8[s]") + rest, _at(_month_end(at), start)))
         if self.unit == "business day":
-            return _at(np.busday_offset(_day(start), steps, roll="forward")), start
+            return _at(np.busday_offset(_day(start), steps, roll="forward"), start)
         return start + np.timedelta64(steps * self.every, "s")
 
     def times(self, start: np.datetime64, first: int, count: int) -> Times:

@@ -247,7 +247,7 @@ class PatchForecast(nn.Module):
     """Transformer over patches of the look-back; a linear layer over all of its outputs forecasts all steps.
 
     Source: Nie et al. 2023, "A time series is worth 64 words", arXiv:2211.14730, section 3. Differs: patches do not
-    overlap; projections of known features are added to the patches, and to the outputs.
+    overlap; projections of known features are added to them.
 
     Args:
         stack: Transformer layers.
@@ -276,7 +276,6 @@ class PatchForecast(nn.Module):
         self.segment, self.horizon, self.padding = segment, horizon, -lookback % segment
         self.project = nn.Linear(2 * segment, stack.size)
         self.known = nn.Linear(known * segment, stack.size, bias=False) if known else None
-        self.future = nn.Linear(known, outputs, bias=False) if known else None
         self.channel = nn.Parameter(torch.zeros(channels, stack.size))
         self.encoder = stack
         self.dropout = Dropout(dropout)
@@ -290,8 +289,6 @@ class PatchForecast(nn.Module):
             vectors = vectors + self.known(self._cut(windows.past_known))
         states = self.encoder(vectors).outputs.transpose(0, 1).flatten(1)
         outputs = by_step(self.output(self.dropout(states)), self.horizon)
-        if self.future is not None:
-            outputs = outputs + self.future(windows.future_known)
         return outputs
 
     def _cut(self, steps: Tensor) -> Tensor:
@@ -304,22 +301,20 @@ class LinearForecast(nn.Module):
     """One linear layer from the look-back to all steps; or two, for the moving average and for the rest.
 
     Source: Zeng et al. 2023, "Are Transformers effective for time series forecasting?", arXiv:2205.13504: NLinear, and
-    DLinear with `average`. Differs: a mask beside missing values, and a projection of known features.
+    DLinear with `average`.
 
     Args:
         lookback: Steps of a window.
         horizon: Steps to forecast.
-        known: Number of calendar features and known columns.
         outputs: Number of outputs of a step.
         average: Steps of the moving average, an odd number. None: no decomposition.
     """
 
-    def __init__(self, *, lookback: int, horizon: int, known: int, outputs: int, average: int | None = None) -> None:
+    def __init__(self, *, lookback: int, horizon: int, outputs: int, average: int | None = None) -> None:
         super().__init__()
         self.horizon, self.average = horizon, average
         self.output = nn.Linear(lookback, horizon * outputs)
         self.trend = nn.Linear(lookback, horizon * outputs) if average else None
-        self.known = nn.Linear(known, outputs, bias=False) if known else None
 
     def forward(self, windows: SeriesWindows) -> Tensor:
         """Return outputs, (horizon, batch, outputs), for normalised windows."""
@@ -330,10 +325,7 @@ class LinearForecast(nn.Module):
             padded = F.pad(rest.unsqueeze(1), (half, half), mode="replicate")
             trend = F.avg_pool1d(padded, 2 * half + 1, stride=1)[:, 0]
             rest, outputs = rest - trend, self.trend(trend)
-        steps = by_step(outputs + self.output(rest), self.horizon)
-        if self.known is not None:
-            steps = steps + self.known(windows.future_known)
-        return steps
+        return by_step(outputs + self.output(rest), self.horizon)
 
 
 def by_step(outputs: Tensor, horizon: int) -> Tensor:

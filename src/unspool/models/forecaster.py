@@ -41,6 +41,8 @@ class ForecasterModel(nn.Module):
         loss: quantiles (twice the pinball loss, averaged over the levels), absolute or squared.
         linear: Layer from the normalised look-back to all outputs, horizon · outputs, which is added to the network (as
             the autoregressive part of LSTNet, Lai et al. 2018, arXiv:1703.07015). None: no such layer.
+        known: Numbers of channels and of known features, for weights of each channel from the known features of a step
+            to its outputs; they start at 0. None: no such weights.
     """
 
     levels: Tensor
@@ -53,9 +55,11 @@ class ForecasterModel(nn.Module):
         normalization: Normalization = "last",
         loss: ForecastLoss = "quantiles",
         linear: nn.Linear | None = None,
+        known: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.linear = linear
+        self.known = nn.Parameter(torch.zeros(*known, len(levels))) if known else None
         self.network, self.normalization, self.kind = network, normalization, loss
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
 
@@ -66,6 +70,8 @@ class ForecasterModel(nn.Module):
         outputs: Tensor = self.network(normalised)
         if self.linear is not None:
             outputs = outputs + by_step(self.linear(normalised.past.T), len(outputs))
+        if self.known is not None:
+            outputs = outputs + torch.einsum("hbk,bko->hbo", windows.future_known, self.known[windows.channel])
         return outputs.float() * scale[:, None] + level[:, None]
 
     def loss(self, batch: SeriesWindows, carry: Any = None) -> Loss:

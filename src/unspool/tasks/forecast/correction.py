@@ -59,7 +59,7 @@ class Correction(NamedTuple):
         return made
 
     def apply(self, forecast: NDArray[np.float32], middle: int) -> NDArray[np.float32]:
-        """Correct quantiles, (horizon, batch, levels), and sort them.
+        """Correct quantiles, (horizon, batch, levels); the median stays, and the others keep their order around it.
 
         Args:
             forecast: The quantiles.
@@ -69,7 +69,9 @@ class Correction(NamedTuple):
         median = forecast[..., middle : middle + 1]
         moved = median + self.factors[bins][:, None] * (forecast - median) + self.offsets[bins][:, None]
         moved[..., middle] = median[..., 0]
-        return np.sort(moved, axis=-1).astype(np.float32)
+        moved[..., middle:] = np.maximum.accumulate(moved[..., middle:], -1)
+        moved[..., middle::-1] = np.minimum.accumulate(moved[..., middle::-1], -1)
+        return moved.astype(np.float32)
 
 
 def fit_correction(

@@ -182,6 +182,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         parts = {**shape, "segment": fitted.segment, "channels": len(fitted.channels), "dropout": network.dropout}
         made: nn.Module
         if network.network in ("linear", "decomposed"):
+            shape.pop("known")
             made = LinearForecast(**shape, average=network.average if network.network == "decomposed" else None)
         elif network.network == "patches":
             stack = TransformerEncoder(
@@ -215,6 +216,9 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             normalization=settings.series.normalization,
             loss=settings.loss,
             linear=nn.Linear(fitted.lookback, fitted.horizon * outputs) if linear else None,
+            known=(len(fitted.channels), fitted.num_known)
+            if fitted.num_known and network.network != "recurrent"
+            else None,
         )
         initialize(model, network.initialization, forget_bias=network.forget_bias)
         return model
@@ -402,7 +406,9 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
 
     def _histories(self, data: Any) -> SeriesTable:
         source = source_of(data, self.fitted.channels, reads_files=self.fitted.reads_files)
-        return read_histories(source, self.settings, self.fitted, self._layout_before())
+        table = read_histories(source, self.settings, self.fitted, self._layout_before())
+        self.fitted.refuse_short(table.series, 0)
+        return table
 
     def _following(self, series: Sequence[Series], future: Any, horizon: int) -> list[Series]:
         source = None if future is None else source_of(future, self.fitted.known, reads_files=self.fitted.reads_files)
@@ -411,7 +417,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
     def _forecast(self, series: Sequence[Series], horizon: int, clock: Clock) -> list[Forecast]:
         fitted = self.fitted
         quantiles = roll_out(
-            fitted.to_come(series, horizon, clock),
+            fitted.to_come(series, max(horizon, fitted.horizon), clock),
             self._quantiles,
             trained=fitted.horizon,
             horizon=horizon,
