@@ -14,15 +14,11 @@ from numpy.typing import NDArray
 
 from unspool.data.files import Layout, Reader
 from unspool.data.rows import Row, find_column
+from unspool.data.series_names import ID_NAMES, TIME_NAMES
 from unspool.data.times import NO_TIMES, Clock, ascending, find_clock, parse_time
 from unspool.errors import DataError, option
 
-__all__ = ["ID_NAMES", "TIME_NAMES", "Series", "SeriesColumns", "SeriesRow", "SeriesTable", "number_of", "series_rows"]
-
-TIME_NAMES = ("date", "datetime", "timestamp", "time", "ds", "period", "month", "day", "week", "year")
-"""Usual names of the column of times."""
-ID_NAMES = ("unique_id", "series_id", "item_id", "series", "id", "item", "name", "store")
-"""Usual names of the column that tells series apart."""
+__all__ = ["Series", "SeriesColumns", "SeriesRow", "SeriesTable", "number_of", "series_rows"]
 
 Numbers = NDArray[np.float64]
 TableLayout = Literal["auto", "long", "rows"]

@@ -288,8 +288,7 @@ class PatchForecast(nn.Module):
         if self.known is not None:
             vectors = vectors + self.known(self._cut(windows.past_known))
         states = self.encoder(vectors).outputs.transpose(0, 1).flatten(1)
-        outputs = by_step(self.output(self.dropout(states)), self.horizon)
-        return outputs
+        return by_step(self.output(self.dropout(states)), self.horizon)
 
     def _cut(self, steps: Tensor) -> Tensor:
         if self.padding:

@@ -17,7 +17,7 @@ from unspool.inputs.audio.encoded import EncodedSounds
 from unspool.inputs.audio.fitted import FrameEmbedding
 from unspool.inputs.contract import Encoder, FittedInput
 from unspool.inputs.encoders import reading_stack
-from unspool.inputs.series.entry import Value, series_value
+from unspool.inputs.series.reading import Value, series_value
 from unspool.layers import Beside, Recurrent, TimeDelay
 from unspool.reading import read_json
 from unspool.writing import replace_file

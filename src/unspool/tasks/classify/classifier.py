@@ -29,7 +29,7 @@ from unspool.data import (
 from unspool.errors import UsageError, counted
 from unspool.inputs import INPUTS
 from unspool.inputs.audio.entry import read_sound_paths
-from unspool.inputs.series.entry import read_series
+from unspool.inputs.series.reading import read_series
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from unspool.inputs.series.entry import Value
+from unspool.inputs.series.reading import Value
 from unspool.tasks.parts.metrics import classification_scores
 
 __all__ = ["RandomConvolutions", "nearest_by_warping", "series_baselines", "warping_distances"]

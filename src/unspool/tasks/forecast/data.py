@@ -25,7 +25,7 @@ from unspool.data import (
     series_rows,
 )
 from unspool.data.files import suffix_of
-from unspool.data.series import ID_NAMES, TIME_NAMES
+from unspool.data.series_names import ID_NAMES, TIME_NAMES
 from unspool.errors import DataError, SettingError, option
 from unspool.tasks.contracts import Examples
 from unspool.tasks.forecast.settings import ForecasterSettings

@@ -6,7 +6,7 @@ from functools import partial
 from typing import ClassVar, Literal
 
 from unspool.data.forms import forms_of
-from unspool.data.series import ID_NAMES, TIME_NAMES
+from unspool.data.series_names import ID_NAMES, TIME_NAMES
 from unspool.errors import SettingError
 from unspool.inputs.network_settings import StackSettings
 from unspool.settings import Dropout, Fraction, PositiveInt, Settings
