@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from unspool.data.files import Layout, Reader
 from unspool.data.rows import Row, find_column
-from unspool.data.series_names import ID_NAMES, TIME_NAMES
+from unspool.data.series_names import COUNT_NAMES, ID_NAMES, TIME_NAMES
 from unspool.data.times import NO_TIMES, Clock, ascending, find_clock, parse_time
 from unspool.errors import DataError, option
 
@@ -286,7 +286,8 @@ def _find(
                 f"{option('id', 'NAME')}, and those to forecast: {option('target', 'NAME,NAME')}",
                 where,
             )
-    chosen = listed(channels) or tuple(name for name in numeric if name != column)
+    counts = [name for name in numeric if name.lower() in COUNT_NAMES and len(numeric) > 1]
+    chosen = listed(channels) or tuple(name for name in numeric if name != column and name not in counts)
     if not chosen:
         raise DataError(f"there is no column of numbers; the columns are {', '.join(names)}", where)
     return SeriesColumns("long", times, column, chosen, future)

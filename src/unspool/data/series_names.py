@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-__all__ = ["ID_NAMES", "TIME_NAMES"]
+__all__ = ["COUNT_NAMES", "ID_NAMES", "TIME_NAMES"]
+
+COUNT_NAMES = ("step", "steps", "t", "index", "frame", "row", "unnamed: 0", "")
+"""Usual names of a column that counts the rows, which is no channel."""
 
 TIME_NAMES = ("date", "datetime", "timestamp", "time", "ds", "period", "month", "day", "week", "year")
 """Usual names of the column of times."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from unspool.data.files import is_stream, name_of
 from unspool.data.forms.form import Form, FormOptions
 from unspool.data.rows import Row
@@ -18,6 +16,8 @@ def _rows(path: str, options: FormOptions) -> Iterator[Row | DataError]:
     """Yield a row for each member of the first axis: a number, a column for each number, or a list of lists."""
     if is_stream(path):
         raise DataError("an array can't be read from standard input or a pipe; name a file", name_of(path))
+    import numpy as np
+
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:

@@ -11,7 +11,7 @@ from typing import Any
 from unspool.data.files import Layout
 from unspool.data.labelled import LABEL_NAMES
 from unspool.data.rows import Row, find_column
-from unspool.data.series_names import ID_NAMES, TIME_NAMES
+from unspool.data.series_names import COUNT_NAMES, ID_NAMES, TIME_NAMES
 from unspool.data.vectors import is_number
 from unspool.errors import DataError
 from unspool.inputs.entry import InputEntry, LabelledColumns
@@ -70,7 +70,7 @@ def _find_chosen(
     usual = [name for name in names if name.lower() in LABEL_NAMES]
     labels = chosen or next(iter(usual), None)
     ids = [name for name in names if name.lower() in ID_NAMES and name != labels]
-    times = [name for name in names if name.lower() in TIME_NAMES]
+    times = [name for name in names if name.lower() in (*TIME_NAMES, *COUNT_NAMES)]
     numbers = [name for name in names if name not in (labels, *ids, *times) and _is_numeric(name, sample)]
     if not numbers:
         return None
