@@ -16,8 +16,8 @@ from unspool.inspection.svg import SMALL, document, line, shorten, text
 
 __all__ = ["SeriesPanel", "SeriesRows", "series_chart"]
 
-_WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _GAP = 860.0, 220.0, 70.0, 16.0, 46.0, 54.0
-_TICKS = 5
+_WIDTH, _PANEL, _LEFT, _RIGHT, _TOP, _GAP = 860.0, 250.0, 70.0, 24.0, 46.0, 12.0
+_TICKS = 7
 _LIGHT = ".un-band{fill:#c4501b;fill-opacity:.18}.un-mark{stroke-dasharray:3 3}.un-thick{stroke-width:1.6}"
 _DARK = ".un-band{fill:#f39462;fill-opacity:.25}"
 
@@ -63,7 +63,7 @@ def series_chart(panels: Sequence[SeriesPanel], times: Sequence[str], *, title: 
     body = [text(8, 24, shorten(title, _WIDTH - 16), "title")]
     for number, panel in enumerate(panels):
         body += _panel(panel, times, _TOP + number * (_PANEL + _GAP))
-    height = _TOP + len(panels) * (_PANEL + _GAP) + 8
+    height = _TOP + len(panels) * (_PANEL + _GAP) + 14
     body += _legend(panels[0], height - 10, interval)
     return document(title, _WIDTH, height, body, light=_LIGHT, dark=_DARK)
 
@@ -128,7 +128,7 @@ def _ticks(low: float, high: float) -> list[float]:
     """Return round numbers between two values."""
     raw = (high - low) / _TICKS
     size = 10 ** math.floor(math.log10(raw))
-    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw)
+    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw)
     first = math.ceil(low / step)
     return [round(number * step, 12) for number in range(first, math.floor(high / step) + 1)]
 
@@ -158,7 +158,7 @@ class SeriesRows:
         brush, panel = Brush.of(console), self.panel
         low, high = panel.extent()
         margin = max(len(f"{low:.4g}"), len(f"{high:.4g}"))
-        width = max(10, min(options.max_width - margin - 2, len(self.times)))
+        width = max(1, min(options.max_width - margin - 2, len(self.times)))
         history, forecast = len(panel.history), len(panel.forecast)
         steps = np.linspace(0, history + forecast - 1, width).round().astype(int)
         values = np.concatenate([panel.history, panel.forecast])[steps]
