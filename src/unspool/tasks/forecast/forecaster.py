@@ -43,7 +43,7 @@ from unspool.tasks.forecast.correction import fit_correction
 from unspool.tasks.forecast.data import SeriesExamples, open_data
 from unspool.tasks.forecast.fitted import FittedForecaster
 from unspool.tasks.forecast.forecast import ChannelForecast, Forecast
-from unspool.tasks.forecast.histories import is_one_series, read_histories, source_of, with_future
+from unspool.tasks.forecast.histories import is_one_series, is_series_in_list, read_histories, source_of, with_future
 from unspool.tasks.forecast.plan import RULES
 from unspool.tasks.forecast.rollout import roll_out
 from unspool.tasks.forecast.scores import ForecastScores
@@ -384,7 +384,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             return self._forecast(self._following(self.fitted.ends, future, steps), steps, self.fitted.clock)
         if self._is_one(texts):
             return self._read_and_forecast(texts, future, steps)[0]
-        if isinstance(texts, list) and texts and all(map(self._is_one, texts)):
+        if isinstance(texts, list) and texts and all(self._is_one(each) or is_series_in_list(each) for each in texts):
             return [self._placed(f"text {number}", each, future, steps) for number, each in enumerate(texts, 1)]
         return self._read_and_forecast(texts, future, steps)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from unspool.data import Clock, DataSource, Layout, Row, RowsInMemory, Series, SeriesTable, are_files, rows_in_memory
 from unspool.errors import DataError, UsageError, option
@@ -15,7 +16,7 @@ from unspool.tasks.forecast.data import open_data
 from unspool.tasks.forecast.fitted import FittedForecaster
 from unspool.tasks.forecast.settings import ForecasterSettings
 
-__all__ = ["is_one_series", "read_histories", "source_of", "with_future"]
+__all__ = ["is_one_series", "is_series_in_list", "read_histories", "source_of", "with_future"]
 
 
 def is_one_series(data: Any) -> bool:
@@ -25,6 +26,12 @@ def is_one_series(data: Any) -> bool:
     if isinstance(data, np.ndarray):
         return data.ndim <= 2
     return isinstance(data, list | tuple) and bool(data) and all(isinstance(each, int | float) for each in data)
+
+
+def is_series_in_list(data: Any) -> bool:
+    """Whether a member of a list is a series of its own: one series, or a mapping of columns."""
+    columns = isinstance(data, Mapping) and all(isinstance(each, list) for each in data.values())
+    return columns or isinstance(data, list | tuple) or is_one_series(data)
 
 
 def source_of(data: Any, channels: Sequence[str], *, reads_files: bool = True) -> DataSource:
@@ -49,14 +56,25 @@ def source_of(data: Any, channels: Sequence[str], *, reads_files: bool = True) -
     if hasattr(data, "numpy") and not hasattr(data, "columns"):
         data = np.asarray(data.detach().cpu() if hasattr(data, "detach") else data)
     if is_one_series(data):
-        array = np.asarray(data, float)
+        array = _numbers(data)
         array = array[:, None] if array.ndim == 1 else array
         if array.ndim != 2 or array.shape[1] != len(channels):
             raise DataError(f"an array of shape {np.shape(data)} came; expected (steps, {len(channels)})", "the series")
         data = dict(zip(channels, array.T.tolist(), strict=True))
-    elif isinstance(data, list) and all(isinstance(each, Sequence) and not isinstance(each, str) for each in data):
-        return source_of(np.asarray(data, float), channels)
+    elif isinstance(data, list) and all(isinstance(each, list | tuple) for each in data):
+        return source_of(_numbers(data), channels)
+    elif not (isinstance(data, Mapping) or hasattr(data, "columns") or isinstance(data, list)):
+        raise DataError(
+            f"{type(data).__name__} came; expected numbers, a table, or a text with a step a line", "the series"
+        )
     return rows_in_memory(data, None, ("value",))
+
+
+def _numbers(data: Any) -> NDArray[np.float64]:
+    try:
+        return np.asarray(data, float)
+    except (TypeError, ValueError):
+        raise DataError(f"{str(data)[:60]!r} came; expected numbers, as many in each step", "the series") from None
 
 
 def _rows_of_text(text: str, channels: Sequence[str]) -> RowsInMemory:
