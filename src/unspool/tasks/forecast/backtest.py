@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from unspool.data import Series
 from unspool.inspection.columns import Columns
 from unspool.inspection.result import Result
 from unspool.inspection.series_chart import SeriesRows, series_chart
+from unspool.tasks.forecast.data import SeriesExamples
+from unspool.tasks.forecast.fitted import FittedForecaster
 from unspool.tasks.forecast.forecast import Forecast
 from unspool.tasks.tables import table
 
-__all__ = ["Backtest", "Origin"]
+__all__ = ["Backtest", "Origin", "rolling_origins"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,3 +114,22 @@ class Backtest(Result):
         forecast = self.origins[-1].forecast
         drawing = SeriesRows(forecast.panels()[0], [*forecast.history_times, *forecast.times])
         return Group(drawing, Text(self.line()))
+
+
+def rolling_origins(
+    examples: SeriesExamples, fitted: FittedForecaster, stride: int, most: int | None
+) -> Iterator[tuple[Series, NDArray[np.float64]]]:
+    """Yield each series up to an origin, with the known columns of the steps after it, and the values of these steps.
+
+    Args:
+        examples: Series, and the steps to forecast.
+        fitted: State of the forecaster.
+        stride: Steps between two origins; the last one lies a horizon before the end.
+        most: Most origins of each series; None: all.
+    """
+    for each, begin, end in zip(examples.series, examples.begin, examples.end, strict=True):
+        places = list(range(end - fitted.horizon, max(begin, fitted.lookback) - 1, -stride))[:most]
+        for place in reversed(places):
+            last = place + fitted.horizon
+            seen = np.where(np.arange(last)[:, None] < place, each.values[:last], np.nan)
+            yield replace(each, values=seen, known=each.known[:last]), each.values[place:last]

@@ -32,7 +32,7 @@ from unspool.tasks.forecast.settings import ForecasterSettings
 from unspool.tasks.parts.data_settings import table_options
 from unspool.tasks.running.splits import paths_of
 
-__all__ = ["SeriesExamples", "find_season", "open_data", "samples"]
+__all__ = ["SeriesExamples", "continued", "find_season", "open_data", "samples"]
 
 _STRONG = 0.3  # autocorrelation of a season
 _NEAR = 0.9  # of the strongest autocorrelation, for a shorter season
@@ -120,6 +120,24 @@ def _step_of(series: Series, time: np.datetime64, clock: Clock) -> int:
     """Return the first step at or after a time."""
     times = clock.times(series.start, 0, len(series))
     return int(np.searchsorted(times, time))
+
+
+def continued(table: SeriesTable, earlier: Sequence[Series]) -> tuple[SeriesTable, tuple[int, ...]]:
+    """Put earlier series before those of a table that go on from there; without times, a series always goes on.
+
+    Returns:
+        The series, and the first new step of each.
+    """
+    before, clock = {each.id: each for each in earlier}, table.clock
+    series, begins = [], []
+    for each in table.series:
+        end = before.get(each.id)
+        if end is not None and clock.unit == "step":
+            each = replace(each, start=clock.later(end.start, len(end)))
+        joined = None if end is None else end.joined(each, clock)
+        series.append(each if joined is None else joined)
+        begins.append(len(series[-1]) - len(each))
+    return replace(table, series=series), tuple(begins)
 
 
 def find_season(series: Sequence[Series]) -> int:

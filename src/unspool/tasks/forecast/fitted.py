@@ -20,7 +20,7 @@ from unspool.tasks.forecast.data import SeriesExamples
 from unspool.tasks.forecast.settings import ForecasterSettings
 from unspool.writing import replace_file
 
-__all__ = ["FittedForecaster"]
+__all__ = ["FittedForecaster", "num_steps"]
 
 _FILE = "series.json"
 
@@ -121,7 +121,7 @@ class FittedForecaster(Fitted):
             horizon: Steps to forecast.
             clock: Clock of the series; that of training if omitted.
         """
-        ended = [each.part(0, _length(each), clock or self.clock) for each in series]
+        ended = [each.part(0, num_steps(each), clock or self.clock) for each in series]
         self.refuse_short(ended, 0)
         scalings = [self.scaling(each) for each in ended]
         known = [self.known_of(each, len(end) + horizon, clock) for each, end in zip(series, ended, strict=True)]
@@ -152,23 +152,6 @@ class FittedForecaster(Fitted):
                     f"{each} has {steps}; the model needs {self.lookback + horizon}, for a {needs}",
                     each.where or None,
                 )
-
-    def continued(self, table: SeriesTable) -> tuple[SeriesTable, list[int]]:
-        """Put the last steps of the training data before series that go on from there.
-
-        Returns:
-            The series, and the first new step of each.
-        """
-        earlier = {each.id: each for each in self.ends}
-        series, begins = [], []
-        for each in table.series:
-            end = earlier.get(each.id)
-            if end is not None and table.clock.unit == "step":  # without times, a series always goes on
-                each = Series(each.id, self.clock.later(end.start, len(end)), each.values, each.known, each.where)
-            joined = None if end is None else end.joined(each, self.clock)
-            series.append(each if joined is None else joined)
-            begins.append(len(series[-1]) - len(each))
-        return SeriesTable(series, table.channels, table.known, table.clock, table.gaps), begins
 
     def refuse_files(self) -> None:
         """See `Fitted.refuse_files`."""
@@ -281,8 +264,8 @@ def _array(rows: Sequence[Sequence[float | None]], width: int) -> Numbers:
     )
 
 
-def _length(series: Series) -> int:
-    """Return the steps of a series up to its last value."""
+def num_steps(series: Series) -> int:
+    """Return the number of steps of a series up to its last value."""
     seen = np.flatnonzero(~np.isnan(series.values).all(1))
     return int(seen[-1]) + 1 if len(seen) else 0
 

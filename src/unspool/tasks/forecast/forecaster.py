@@ -22,28 +22,21 @@ from unspool.data import (
     evaluation_batches,
 )
 from unspool.errors import DataError, UsageError, counted
-from unspool.inputs.encoders import recurrent_stack
 from unspool.inputs.series.windows import Scaling, WindowSet, scaling_of
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
 from unspool.inspection.edits import Edits
-from unspool.layers import Recurrent, TransformerEncoder, initialize
-from unspool.models import (
-    EncoderDecoderForecast,
-    ForecasterModel,
-    LinearForecast,
-    PatchForecast,
-    SegmentForecast,
-    StepForecast,
-)
+from unspool.layers import Recurrent
+from unspool.models import PatchForecast, SegmentForecast
 from unspool.settings import Settings
-from unspool.tasks.forecast.backtest import Backtest, Origin
+from unspool.tasks.forecast.backtest import Backtest, Origin, rolling_origins
 from unspool.tasks.forecast.baselines import LinearRegression, last_season, last_value
 from unspool.tasks.forecast.correction import fit_correction
-from unspool.tasks.forecast.data import SeriesExamples, open_data
-from unspool.tasks.forecast.fitted import FittedForecaster
+from unspool.tasks.forecast.data import SeriesExamples, continued, open_data
+from unspool.tasks.forecast.fitted import FittedForecaster, num_steps
 from unspool.tasks.forecast.forecast import ChannelForecast, Forecast
 from unspool.tasks.forecast.histories import is_one_series, is_series_in_list, read_histories, source_of, with_future
+from unspool.tasks.forecast.networks import build_forecaster
 from unspool.tasks.forecast.plan import RULES
 from unspool.tasks.forecast.rollout import roll_out
 from unspool.tasks.forecast.scores import ForecastScores
@@ -136,22 +129,13 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
 
     def _later(self, table: SeriesTable) -> SeriesExamples:
         """Return validation, test or other data, with the steps before them that are known."""
-        if self._fitted is not None:
-            table, begins = self._fitted.continued(table)
-            examples = SeriesExamples.of(table, self.settings, self._fitted.season)
-            return replace(examples, begin=tuple(begins), horizon=self._fitted.horizon, whole=False)
-        assert self._table is not None
-        earlier = {each.id: each for each in self._table.series}
-        series, begins = [], []
-        for each in table.series:
-            before = earlier.get(each.id)
-            if before is not None and table.clock.unit == "step":
-                each = replace(each, start=table.clock.later(before.start, len(before)))
-            joined = None if before is None else before.joined(each, table.clock)
-            series.append(each if joined is None else joined)
-            begins.append(len(series[-1]) - len(each))
-        examples = SeriesExamples.of(replace(table, series=series), self.settings)
-        return replace(examples, begin=tuple(begins))
+        if self._fitted is None:
+            assert self._table is not None
+            table, begins = continued(table, self._table.series)
+            return replace(SeriesExamples.of(table, self.settings), begin=begins)
+        table, begins = continued(table, self._fitted.ends)
+        examples = SeriesExamples.of(table, self.settings, self._fitted.season)
+        return replace(examples, begin=begins, horizon=self._fitted.horizon, whole=False)
 
     def _notes(self, train: SeriesExamples, held_out: SeriesExamples | None) -> list[str]:
         fitted, table = self.fitted, train.table
@@ -171,57 +155,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
     # ---- network, batches --------------------------------------------------------------------------------------
 
     def _build(self) -> nn.Module:
-        settings, fitted = self.settings, self.fitted
-        network, outputs = settings.network, len(self._outputs)
-        shape: dict[str, Any] = {
-            "lookback": fitted.lookback,
-            "horizon": fitted.horizon,
-            "known": fitted.num_known,
-            "outputs": outputs,
-        }
-        parts = {**shape, "segment": fitted.segment, "channels": len(fitted.channels), "dropout": network.dropout}
-        made: nn.Module
-        if network.network in ("linear", "decomposed"):
-            shape.pop("known")
-            made = LinearForecast(**shape, average=network.average if network.network == "decomposed" else None)
-        elif network.network == "patches":
-            stack = TransformerEncoder(
-                network.hidden,
-                heads=network.heads,
-                feedforward=network.feedforward,
-                layers=network.layers,
-                dropout=network.dropout,
-                attention_dropout=network.attention_dropout,
-                activation="gelu",
-                positions="learned",
-            )
-            made = PatchForecast(stack, **parts)
-        elif network.network == "segments":
-            made = SegmentForecast(self._recurrent(network.hidden), **parts)
-        else:
-            del parts["lookback"], parts["segment"]
-            if network.network == "recurrent":
-                made = StepForecast(
-                    self._recurrent(2 + fitted.num_known + StepForecast.channel_size),
-                    middle=self._outputs.index(0.5),
-                    **parts,
-                )
-            else:
-                known = parts.pop("known")
-                made = EncoderDecoderForecast(self._recurrent(known + 6), self._recurrent(known + 12), **parts)
-        linear = network.linear and network.network in ("segments", "encoder-decoder", "patches")
-        model = ForecasterModel(
-            made,
-            self._outputs,
-            normalization=settings.series.normalization,
-            loss=settings.loss,
-            linear=nn.Linear(fitted.lookback, fitted.horizon * outputs) if linear else None,
-            known=(len(fitted.channels), fitted.num_known)
-            if fitted.num_known and network.network != "recurrent"
-            else None,
-        )
-        initialize(model, network.initialization, forget_bias=network.forget_bias)
-        return model
+        return build_forecaster(self.settings, self.fitted, self._cell, self._outputs)
 
     def _start(self, examples: SeriesExamples) -> None:
         """Set the linear path, or the linear network, to the ridge regression on the training data."""
@@ -238,9 +172,6 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             if output is not None and output is not layer:
                 output.weight.mul_(_SMALL_START)
                 output.bias.zero_()
-
-    def _recurrent(self, input_size: int) -> Recurrent:
-        return recurrent_stack(self.settings.network, self._cell, input_size, bidirectional=False)
 
     def _stack(self) -> Recurrent | None:
         encoder = getattr(self.model.network, "encoder", None)
@@ -437,7 +368,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
     def _forecast_of(self, series: Series, quantiles: NDArray[np.float32], horizon: int, clock: Clock) -> Forecast:
         """Return the forecast of a series, from scaled quantiles, (horizon, channels, levels)."""
         fitted, settings = self.fitted, self.settings
-        steps = int(np.flatnonzero(~np.isnan(series.values).all(1))[-1]) + 1
+        steps = num_steps(series)
         scaling = fitted.scaling(series)
         has_interval = settings.loss == "quantiles" or fitted.correction is not None
         levels = list(self.levels) if has_interval else [0.5]
@@ -493,18 +424,11 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         """
         self._need_model()
         examples = self._read(self._data_source(data))
-        fitted, step = self.fitted, stride or self.fitted.horizon
-        fitted.refuse_short(examples.series, fitted.horizon)
+        self.fitted.refuse_short(examples.series, self.fitted.horizon)
         origins = []
-        for each, begin, end in zip(examples.series, examples.begin, examples.end, strict=True):
-            last = end - fitted.horizon
-            places = list(range(last, max(begin, fitted.lookback) - 1, -step))[:most]
-            for place in reversed(places):
-                whole = replace(each, values=np.where(np.arange(len(each))[:, None] < place, each.values, np.nan))
-                cut = replace(whole, values=whole.values[: place + fitted.horizon])
-                forecast = self._forecast([cut], fitted.horizon, fitted.clock)[0]
-                true = each.values[place : place + fitted.horizon].T.tolist()
-                origins.append(Origin(forecast, dict(zip(fitted.channels, true, strict=True))))
+        for cut, true in rolling_origins(examples, self.fitted, stride or self.fitted.horizon, most):
+            forecast = self._forecast([cut], self.fitted.horizon, self.fitted.clock)[0]
+            origins.append(Origin(forecast, dict(zip(self.fitted.channels, true.T.tolist(), strict=True))))
         return Backtest(origins)
 
     def score_types(self, data: DataLike, labels: Any = None) -> dict[str, dict[str, float]]:
@@ -543,14 +467,10 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         table = None if text in (None, "") else self._histories(text)
         clock = fitted.clock if table is None else table.clock
         series = (fitted.ends if table is None else table.series)[0]
-        windows = fitted.to_come([series], fitted.horizon, clock).take(np.array([0]))
-        steps = int(np.flatnonzero(~np.isnan(series.values).all(1))[-1]) + 1
-        times = [clock.text(time) for time in clock.times(series.start, steps - fitted.lookback, fitted.lookback)]
-        if isinstance(network, SegmentForecast | PatchForecast):
-            times = [times[max(0, place)] for place in range(-network.padding, fitted.lookback, network.segment)]
-        batch = windows.batch(np.array([0])).to(device_of(self.model))
-        attention = AttentionRecording(getattr(network, "encoder", None), times)
-        stack = self._stack()
+        batch = fitted.to_come([series], fitted.horizon, clock).take(np.array([0])).batch(np.array([0]))
+        batch = batch.to(device_of(self.model))
+        times = positions_of(network, series, fitted, clock)
+        attention, stack = AttentionRecording(getattr(network, "encoder", None), times), self._stack()
         with attention.watch(), torch.no_grad():
             if stack is None:
                 output, arrays, notes = self._recorded(lambda: self.model(batch))
@@ -558,12 +478,19 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
                 _, arrays, notes = self._recorded(lambda: stack(network.embedded(self.model.normalised(batch))))
                 output = self.model(batch)
         check_output(output, "series")
-        name = fitted.channels[0]
-        values = torch.where(batch.observed, batch.past, torch.nan)[:, 0].cpu().numpy()
-        if len(times) == len(values):
-            arrays["input / value"] = np.nan_to_num(values)[:, None]
-        quantiles = self._levelled(output.float().cpu().numpy())
-        mean, deviation = fitted.scaling(series).mean[0], fitted.scaling(series).deviation[0]
-        median = (quantiles[:, 0, self.levels.index(0.5)] * deviation + mean).tolist()
-        prediction = {"channel": name, "next values": [round(value, 6) for value in median]}
-        return Trace(tuple(times), arrays, prediction, self._summary(), (*notes, *attention.notes), attention.maps())
+        if len(times) == len(batch.past):
+            arrays["input / value"] = batch.past.cpu().numpy()
+        scaling = fitted.scaling(series)
+        medians = self._levelled(output.float().cpu().numpy())[:, 0, self.levels.index(0.5)]
+        values = (medians.astype(np.float64) * scaling.deviation[0] + scaling.mean[0]).tolist()
+        prediction = {"channel": fitted.channels[0], "next values": [round(value, 6) for value in values]}
+        return Trace(times, arrays, prediction, self._summary(), (*notes, *attention.notes), attention.maps())
+
+
+def positions_of(network: nn.Module, series: Series, fitted: FittedForecaster, clock: Clock) -> tuple[str, ...]:
+    """Return the times of the steps that a network reads, or of the first step of each segment."""
+    times = clock.times(series.start, num_steps(series) - fitted.lookback, fitted.lookback)
+    texts = [clock.text(time) for time in times]
+    if isinstance(network, SegmentForecast | PatchForecast):
+        return tuple(texts[max(0, place)] for place in range(-network.padding, fitted.lookback, network.segment))
+    return tuple(texts)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unspool.data import Clock, DataSource, Layout, Row, RowsInMemory, Series, SeriesTable, are_files, rows_in_memory
 from unspool.errors import DataError, UsageError, option
 from unspool.tasks.forecast.data import open_data
-from unspool.tasks.forecast.fitted import FittedForecaster
+from unspool.tasks.forecast.fitted import FittedForecaster, num_steps
 from unspool.tasks.forecast.settings import ForecasterSettings
 
 __all__ = ["is_one_series", "is_series_in_list", "read_histories", "source_of", "with_future"]
@@ -163,7 +163,7 @@ def with_future(
         later = {each.id: each for each in table.series}
         joined = [_joined(each, later.get(each.id), fitted) for each in series]
     for each, whole in zip(series, joined, strict=True):
-        end = int(np.flatnonzero(~np.isnan(each.values).all(1))[-1]) + 1
+        end = num_steps(each)
         known = whole.known[end : end + horizon]
         missing = horizon - int((~np.isnan(known)).all(1).sum())
         if missing:
@@ -179,7 +179,7 @@ def with_future(
 def _joined(series: Series, later: Series | None, fitted: FittedForecaster) -> Series:
     if later is None:
         return series
-    end = int(np.flatnonzero(~np.isnan(series.values).all(1))[-1]) + 1
+    end = num_steps(series)
     ended = series.part(0, end, fitted.clock)
     values = np.full((len(later), series.values.shape[1]), np.nan)
     following = replace(later, values=values)
