@@ -120,7 +120,7 @@ class FittedSeries(FittedInput[Value]):
 
         `fcn` pools convolutions over time (the fully convolutional network of Wang et al. 2017, arXiv:1611.06455),
         `lstm-fcn` pools them beside the states of the cell (Karim et al. 2018, arXiv:1709.05206), and `convolutional`
-        runs the cell over their outputs. Differs: layer normalisation, and masks instead of padding.
+        runs the cell over their outputs. Differs: each sequence is normalised by itself, and padding is masked.
         """
         kind = "fcn" if network.network == "auto" else network.network
         if kind not in _KINDS:
@@ -147,6 +147,7 @@ class FittedSeries(FittedInput[Value]):
             kernel_size=settings.kernel,
             dilations=settings.all_dilations,
             dropout=settings.convolution_dropout,
+            norm="global",
         )
 
     def positions(self, value: Value) -> tuple[str, ...]:
