@@ -469,7 +469,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         series = (fitted.ends if table is None else table.series)[0]
         batch = fitted.to_come([series], fitted.horizon, clock).take(np.array([0])).batch(np.array([0]))
         batch = batch.to(device_of(self.model))
-        times = positions_of(network, series, fitted, clock)
+        times = _positions(network, series, fitted, clock)
         attention, stack = AttentionRecording(getattr(network, "encoder", None), times), self._stack()
         with attention.watch(), torch.no_grad():
             if stack is None:
@@ -487,7 +487,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         return Trace(times, arrays, prediction, self._summary(), (*notes, *attention.notes), attention.maps())
 
 
-def positions_of(network: nn.Module, series: Series, fitted: FittedForecaster, clock: Clock) -> tuple[str, ...]:
+def _positions(network: nn.Module, series: Series, fitted: FittedForecaster, clock: Clock) -> tuple[str, ...]:
     """Return the times of the steps that a network reads, or of the first step of each segment."""
     times = clock.times(series.start, num_steps(series) - fitted.lookback, fitted.lookback)
     texts = [clock.text(time) for time in times]
