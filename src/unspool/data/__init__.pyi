@@ -33,7 +33,7 @@ from .rows import Header, Row, find_column, guess_text_and_label, read_rows
 from .sentences import CONLLU_COLUMNS, Glued, Sentence, read_sentences, sentences_of_rows, tag_columns
 from .series import Series, SeriesRow, SeriesTable
 from .series_names import ID_NAMES, TIME_NAMES
-from .series_rows import SeriesColumns, number_of, series_rows
+from .series_tables import SeriesColumns, number_of, series_rows
 from .sound_names import is_sound_file
 from .sounds import FeatureFrames, Recording, Sound, read_sound, sound_of
 from .sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, count_evaluated, evaluation_batches

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unspool.data.files import Paths, Reader
 from unspool.data.rows import Row, read_rows
-from unspool.data.series_rows import number_of
+from unspool.data.series_tables import number_of
 from unspool.data.unlabelled import Unlabelled
 from unspool.data.vectors import label_names
 from unspool.errors import DataError
