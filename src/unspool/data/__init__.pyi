@@ -1,5 +1,18 @@
 from .algorithms import Adding, Copy, Exercise, ExerciseKind, ExerciseSource, Recall, RepeatCopy, Reverse, Sort
-from .batches import IGNORED, Batch, Characters, Frames, Images, Labelled, Paired, Tokens, Transcribed, Vectors, Window
+from .batches import (
+    IGNORED,
+    Batch,
+    Characters,
+    Frames,
+    Images,
+    Labelled,
+    Paired,
+    SeriesWindows,
+    Tokens,
+    Transcribed,
+    Vectors,
+    Window,
+)
 from .brackets import Brackets, BracketsInCode, code_depths, depths
 from .examples import Examples, PairedExamples, Sequences, refuse_empty
 from .files import Layout, Paths, Reader, find_files, is_stream, name_of
@@ -21,6 +34,9 @@ from .questions import (
 )
 from .rows import Header, Row, find_column, guess_text_and_label, read_rows
 from .sentences import CONLLU_COLUMNS, Glued, Sentence, read_sentences, sentences_of_rows, tag_columns
+from .series import Series, SeriesRow, SeriesTable
+from .series_names import ID_NAMES, TIME_NAMES
+from .series_tables import SeriesColumns, number_of, series_rows
 from .sound_names import is_sound_file
 from .sounds import FeatureFrames, Recording, Sound, read_sound, sound_of
 from .sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, count_evaluated, evaluation_batches
@@ -30,6 +46,7 @@ from .stories import Story, read_stories, stories_of_rows, story_words
 from .story_batches import Stories, StoryBatches, StoryExamples
 from .summary import Sample, Summary, layout_lines
 from .text import Line, read_lines, read_text
+from .times import NO_TIMES, Clock, calendar_features, find_clock, parse_time, season_of
 from .token_file import TokenFile, token_array
 from .unlabelled import Unlabelled, read_unlabelled
 from .utterances import SlotSpan, Utterance, read_utterances, utterances_of_rows
@@ -39,11 +56,14 @@ from .word_splits import WordSplits
 __all__ = [
     "CONLLU_COLUMNS",
     "END",
+    "ID_NAMES",
     "IGNORED",
     "LABEL_NAMES",
     "LONGEST_TEXT",
+    "NO_TIMES",
     "PADDING",
     "TEXT_NAMES",
+    "TIME_NAMES",
     "UNKNOWN",
     "Adding",
     "Bag",
@@ -54,6 +74,7 @@ __all__ = [
     "BracketsInCode",
     "Bucketed",
     "Characters",
+    "Clock",
     "Copy",
     "DataSource",
     "Encoded",
@@ -93,6 +114,11 @@ __all__ = [
     "Sample",
     "Sentence",
     "Sequences",
+    "Series",
+    "SeriesColumns",
+    "SeriesRow",
+    "SeriesTable",
+    "SeriesWindows",
     "SlotSpan",
     "Sort",
     "Sound",
@@ -114,11 +140,13 @@ __all__ = [
     "Windows",
     "WordSplits",
     "are_files",
+    "calendar_features",
     "code_depths",
     "count_evaluated",
     "depths",
     "evaluation_batches",
     "extend_questions",
+    "find_clock",
     "find_column",
     "find_files",
     "guess_text_and_label",
@@ -129,7 +157,9 @@ __all__ = [
     "layout_lines",
     "merge_questions",
     "name_of",
+    "number_of",
     "pairs_of_rows",
+    "parse_time",
     "questions_of_rows",
     "read_image",
     "read_lines",
@@ -144,7 +174,9 @@ __all__ = [
     "read_utterances",
     "refuse_empty",
     "rows_in_memory",
+    "season_of",
     "sentences_of_rows",
+    "series_rows",
     "shared_wordings",
     "sound_of",
     "split",

@@ -11,8 +11,9 @@ from unspool.layers.attention import (
 )
 from unspool.layers.attention_changes import change_attention
 from unspool.layers.attentive_cell import AttentiveCell
+from unspool.layers.beside import Beside
 from unspool.layers.causal_transformer import CausalTransformer
-from unspool.layers.convolution import Convolution1d, ConvolutionOutput, TimeDelay
+from unspool.layers.convolution import Convolution1d, ConvolutionOutput, GlobalNorm, TimeDelay
 from unspool.layers.crf import LinearChainCRF
 from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, drop_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
@@ -37,6 +38,7 @@ __all__ = [
     "Attended",
     "Attention",
     "AttentiveCell",
+    "Beside",
     "BilinearAttention",
     "CausalTransformer",
     "CharacterComposition",
@@ -47,6 +49,7 @@ __all__ = [
     "FeedForward",
     "FeedForwardOutput",
     "FullSoftmax",
+    "GlobalNorm",
     "Initialization",
     "KeyValueMemory",
     "LearnedPositions",

@@ -15,6 +15,14 @@ from unspool.models.decoders import (
 )
 from unspool.models.dynamic_memory_network import DynamicMemoryNetwork, likeness
 from unspool.models.encoder_decoder import EncoderDecoder, Forced
+from unspool.models.forecast_networks import (
+    EncoderDecoderForecast,
+    LinearForecast,
+    PatchForecast,
+    SegmentForecast,
+    StepForecast,
+)
+from unspool.models.forecaster import ForecasterModel, pinball
 from unspool.models.intents_and_slots import IntentSlotModel, IntentSlotOutput
 from unspool.models.language_model import LanguageModel
 from unspool.models.latent import LatentVariable
@@ -36,27 +44,34 @@ __all__ = [
     "DynamicMemoryNetwork",
     "EncodedBags",
     "EncoderDecoder",
+    "EncoderDecoderForecast",
     "Forced",
+    "ForecasterModel",
     "IntentSlotModel",
     "IntentSlotOutput",
     "KeyValueMemoryNetwork",
     "LanguageModel",
     "LateAttentionDecoder",
     "LatentVariable",
+    "LinearForecast",
     "Lookups",
     "Loss",
     "Memory",
     "MemoryNetwork",
     "MemoryOutput",
     "NextItemModel",
+    "PatchForecast",
     "RecurrentDecoder",
     "Retriever",
+    "SegmentForecast",
     "SentenceEncoder",
+    "StepForecast",
     "StepwiseModel",
     "TaggerModel",
     "TransformerDecoding",
     "WindowDecoder",
     "hop",
     "likeness",
+    "pinball",
     "position_encoding",
 ]

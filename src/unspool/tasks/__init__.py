@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from unspool.tasks.comparison import Comparison, Run
     from unspool.tasks.concepts.finding import find_concept
     from unspool.tasks.contracts import Prediction
+    from unspool.tasks.forecast.forecast import Forecast
+    from unspool.tasks.forecast.forecaster import Forecaster
     from unspool.tasks.read.reader import Answered, Reader
     from unspool.tasks.recommend.recommender import Recommendation, Recommender
     from unspool.tasks.tag.tagger import Tagger, Tagging
@@ -35,6 +37,8 @@ __all__ = [
     "Classification",
     "Classifier",
     "Comparison",
+    "Forecast",
+    "Forecaster",
     "LanguageModel",
     "Prediction",
     "Reader",

@@ -38,3 +38,4 @@ class AlgorithmKeywords(TrainingKeywords, total=False):
     examples: int
     valid_examples: int
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]

@@ -32,6 +32,7 @@ from unspool.inputs.audio.entry import read_sound_paths
 from unspool.inputs.images.entry import read_image_paths
 from unspool.inputs.images.fitted import FittedImages
 from unspool.inputs.joined.encoded import JoinedEmbedding
+from unspool.inputs.series.reading import read_series
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
@@ -47,7 +48,7 @@ from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import baseline_scores
 from unspool.tasks.classify.picture_maps import image_network, maps_of
-from unspool.tasks.classify.plan import IMAGE_RULES, RULES, SOUND_RULES
+from unspool.tasks.classify.plan import IMAGE_RULES, RULES, SERIES_RULES, SOUND_RULES
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
@@ -100,6 +101,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
     def _training_rules(self) -> Rules | None:
         if self._read_as is not None and self._read_as.input == "images":
             return IMAGE_RULES
+        if self._read_as is not None and self._read_as.input == "series":
+            return SERIES_RULES
         return SOUND_RULES if self.settings.network.network == "convolutional" else self._rules
 
     @property
@@ -151,6 +154,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
         """Open inputs without labels for reading; see `Task.read_inputs`."""
+        if self.fitted.input.kind == "series":
+            return read_series(paths, format=format, columns=self.fitted.input.columns)
         if self.fitted.input.columns:
             return read_unlabelled(paths, format=format, columns=self.fitted.input.columns, whole_rows=True)
         if self.fitted.input.kind in _FILES:
@@ -199,6 +204,11 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         if network.network == "feedforward":
             layers = counted(network.layers, "layers")
             return f"feed-forward network over {self.fitted.input.summary()}, {layers} of {network.hidden}"
+        if network.network in ("fcn", "lstm-fcn"):
+            convolutions = self.settings.audio.convolutions
+            count = counted(len(convolutions.all_dilations), "convolutions")
+            beside = f", beside {super()._summary()}" if network.network == "lstm-fcn" else ""
+            return f"{count} of {convolutions.channels} over {self.fitted.input.summary()}{beside}"
         if network.network == "convolutional":
             convolutions = self.settings.audio.convolutions
             count = counted(len(convolutions.all_dilations), "convolutions")

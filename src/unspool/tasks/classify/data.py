@@ -123,6 +123,8 @@ def _shown(value: Any) -> str:
         return " | ".join(_shown(part) for part in value.values)
     if isinstance(value, Recording | FeatureFrames):
         return f"{value} ({value.seconds:.2f} seconds)"
+    if isinstance(value, np.ndarray):
+        return f"series of {len(value)} steps"
     if isinstance(value, Picture):
         return f"{value} ({value.width} x {value.height} pixels)"
     if isinstance(value, FeatureGrid):

@@ -39,7 +39,7 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     character_embedding: int
     character_hidden: int
     character_dropout: float
-    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional"]
+    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional", "fcn", "lstm-fcn"]
     pooling: Literal["last", "mean", "max", "attention"]
     units: Literal["word", "blank", "character", "bpe", "unigram"]
     lowercase: bool
@@ -96,9 +96,10 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     text: str | None
     label: str | None
     separator: str
-    input: Literal["auto", "text", "vectors", "audio", "images"]
+    input: Literal["auto", "text", "vectors", "audio", "images", "series"]
     labels: str | None
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     several: bool
     choose_by: Literal["nats", "score"]
     class_weights: Literal["none", "balanced"]

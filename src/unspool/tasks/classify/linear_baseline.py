@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from unspool.tasks.classify.data import LabelledExamples
 from unspool.tasks.classify.fitted import FittedClassifier
+from unspool.tasks.classify.series_baselines import series_baselines
 from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.metrics import classification_scores, multilabel_scores
 from unspool.tasks.parts.ngram_classifier import NgramClassifier
@@ -91,7 +92,7 @@ def linear_baseline(features: list[list[str]] | NDArray[np.float32]) -> tuple[st
 def baseline_scores(
     fitted: FittedClassifier, train: LabelledExamples, held_out: LabelledExamples, *, several: bool
 ) -> dict[str, dict[str, float]]:
-    """Return the scores of the majority class, for one label each, and of a linear model, by name.
+    """Return the scores of the majority class, for one label each, of a linear model, and of baselines for series.
 
     Args:
         fitted: The fitted state of the classifier.
@@ -111,4 +112,7 @@ def baseline_scores(
         scores["majority class"] = MajorityClass.learn(gold, classes).evaluate(right)
     name, kind = linear_baseline(features)
     linear = fitted.linear or kind.learn(features, gold, classes)
-    return {**scores, name: linear.evaluate(others, right)}
+    scores[name] = linear.evaluate(others, right)
+    if fitted.input.kind == "series" and not several:
+        scores |= series_baselines(fitted.input, train.values, gold, held_out.values, right, classes)
+    return scores

@@ -8,7 +8,7 @@ from typing import Any
 from unspool.data import FeatureFrames, Picture
 from unspool.tasks.running.planning import Rules, Size, epochs_for, is_gated
 
-__all__ = ["IMAGE_RULES", "RULES", "SOUND_RULES"]
+__all__ = ["IMAGE_RULES", "RULES", "SERIES_RULES", "SOUND_RULES"]
 
 _UPDATES = 2500  # updates after which more time does not help
 
@@ -123,4 +123,26 @@ IMAGE_RULES = Rules(
     },
     sizes=(Size(0, {}),),
     epochs=epochs_for(2 * _UPDATES, 5, 60),
+)
+
+
+SERIES_RULES = Rules(
+    minutes=5,
+    data=_data,
+    values={
+        "label_smoothing": 0.1,
+        "network.cell": "gru",
+        "network.pooling": "mean",
+        "network.dropout": 0.2,
+        "training.batch_tokens": 8000,
+        "training.learning_rate": 2e-3,
+        "training.weight_decay": 0.05,
+        "training.schedule": "cosine",
+        "training.warmup": 50,
+        "training.average": "ema",
+        "training.decay": 0.99,
+        "training.patience": 20,
+    },
+    sizes=(Size(0, {}),),
+    epochs=epochs_for(_UPDATES, 20, 150),
 )

@@ -20,11 +20,14 @@ __all__ = ["ENTRY", "ClassifierNetwork", "ClassifierSettings", "DataSettings"]
 class ClassifierNetwork(EncoderSettings):
     """A network that assigns labels to a whole input."""
 
-    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional"] = "auto"
+    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional", "fcn", "lstm-fcn"] = (
+        "auto"
+    )
     """Architecture: recurrent (the cell over the units, or over the rows or pixels of an image), transformer
     (self-attention, over patches of an image), bag (mean of the embeddings, ignores word order), feedforward (for rows
     of numbers and images), convolutional (for sounds: convolutions over time, then the cell; for images: residual
-    convolutions). auto: recurrent for texts, feedforward for numbers, convolutional for sounds and images."""
+    convolutions), fcn (for series: convolutions over time alone), lstm-fcn (for series: convolutions beside the cell).
+    auto: recurrent for texts, feedforward for numbers, convolutional for sounds and images, fcn for series."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """Pooling of the states over time: last state, mean, maximum, or attention-weighted mean."""
 
@@ -39,8 +42,9 @@ class DataSettings(TableSettings):
     """Column of the label or list of labels: a name, or a number from 1. None: detected."""
     separator: str = ","
     """Separator between several labels in one field."""
-    input: Literal["auto", "text", "vectors", "audio", "images"] = "auto"
-    """Kind of the inputs. auto: detected. images: also rows of pixels and .npy files in a table."""
+    input: Literal["auto", "text", "vectors", "audio", "images", "series"] = "auto"
+    """Kind of the inputs. auto: detected. images: also rows of pixels and .npy files in a table.
+    series: also long tables, and a folder of tables for each label."""
     labels: str | None = None
     """File of labels beside an array of images (IDX, as MNIST, or .npy). None: the name of the array with labels in
     place of images."""

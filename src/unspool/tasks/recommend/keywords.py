@@ -53,6 +53,7 @@ class RecommenderKeywords(TrainingKeywords, total=False):
     max_history: int
     hold_out: Literal["last", "time"]
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     k: int
     seen: Literal["hide", "rank"]
     mix: bool

@@ -143,6 +143,8 @@ def read_splits(
     for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
         if source is not None:
             held_out[name] = Data.of(task._read(source), source)
+        elif own := examples.held_out(name):
+            examples, held_out[name] = own[0], Data(own[1])
         elif fraction > 0:
             examples, part = examples.divide(fraction, task.settings.training.seed)
             if part is not None:
