@@ -11,35 +11,12 @@ from typing import Any, NamedTuple
 
 from unspool.data.files import Layout, Paths, Reader, find_files
 from unspool.data.forms import FormOptions, form_by_suffix, form_named, forms_of
+from unspool.data.history_names import HISTORY_NAMES, ITEM_NAMES, TIME_NAMES, USER_NAMES
 from unspool.data.rows import Header, Row, Side, find_column, find_sides, form_by_content, read_rows
 from unspool.data.text import Line
 from unspool.errors import DataError, option
 
-__all__ = [
-    "HISTORY_NAMES",
-    "ITEM_NAMES",
-    "TIME_NAMES",
-    "USER_NAMES",
-    "UserEvents",
-    "histories_of_rows",
-    "read_histories",
-]
-
-USER_NAMES = (
-    *("user", "user_id", "userid", "customer", "customer_id", "customerid", "visitor", "visitor_id", "visitorid"),
-    *("session", "session_id", "sessionid", "reviewerid", "reviewer_id", "listener", "member", "person", "uid"),
-)
-"""Usual names of the column of users, in lower case."""
-ITEM_NAMES = (
-    *("item", "item_id", "itemid", "movie", "movie_id", "movieid", "film", "product", "product_id", "productid"),
-    *("asin", "parent_asin", "artist", "artist_id", "track", "track_id", "song", "book", "book_id", "isbn", "article"),
-    *("article_id", "sku", "title"),
-)
-"""Usual names of the column of items, in lower case."""
-TIME_NAMES = ("time", "timestamp", "date", "datetime", "unixreviewtime", "event_time", "created_at", "ts", "when")
-"""Usual names of the column of times, in lower case."""
-HISTORY_NAMES = ("history", "items", "sequence")
-"""Usual names of a column that holds whole histories, in lower case."""
+__all__ = ["UserEvents", "histories_of_rows", "read_histories"]
 
 _SAMPLE = 1000  # rows for column detection
 _EARLIEST = 1e8  # seconds since 1970 (March 1973) from which a number looks like a time

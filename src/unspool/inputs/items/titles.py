@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from unspool.data.histories import ITEM_NAMES
+from unspool.data.history_names import ITEM_NAMES
 from unspool.data.rows import Side, find_sides, read_rows
 from unspool.errors import DataError
 

@@ -22,7 +22,8 @@ from unspool.data import (
     read_unlabelled,
 )
 from unspool.data.forms import form_by_suffix, forms_of
-from unspool.data.histories import ITEM_NAMES, USER_NAMES, UserEvents, histories_of_rows, read_histories
+from unspool.data.histories import UserEvents, histories_of_rows, read_histories
+from unspool.data.history_names import ITEM_NAMES, USER_NAMES
 from unspool.errors import DataError, counted, option
 from unspool.tasks.contracts import Examples
 from unspool.tasks.parts.data_settings import table_options

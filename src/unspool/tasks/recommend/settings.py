@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from unspool.data.histories import ITEM_NAMES, TIME_NAMES, USER_NAMES
+from unspool.data.history_names import ITEM_NAMES, TIME_NAMES, USER_NAMES
 from unspool.errors import SettingError
 from unspool.inputs.network_settings import TRANSFORMER, NetworkSettings
 from unspool.settings import Fraction, PositiveInt, Settings
