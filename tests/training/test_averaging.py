@@ -89,7 +89,7 @@ def test_averaging_is_triggered_where_validation_stands_still(history, length, e
 def test_statistics_of_normalisation_are_averaged_with_the_weights():
     torch.manual_seed(1)
     model = nn.BatchNorm1d(3).double()
-    average = Average(model, TrainingSettings(average="tail", tail=1.0))
+    average = Average(model, TrainingSettings(average="tail", tail=0.99))
     seen = []
     for update in range(1, 6):
         model(torch.randn(7, 3, dtype=torch.float64) * update)
