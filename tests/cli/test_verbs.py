@@ -411,7 +411,11 @@ def test_train_names_the_verb_that_comes_next(shell, models, tmp_path, task, dat
     ("task", "network", "said"),
     [
         ("tag", "bag", "the network 'bag' is one of the task classify, not of tag; choose among transformer, "),
-        ("classify", "bagg", "there is no cell 'bagg' (did you mean 'bag'?); choose among bag, transformer, elman, "),
+        (
+            "classify",
+            "bagg",
+            "there is no cell 'bagg' (did you mean 'bag'?); choose among bag, transformer, convolutional, ",
+        ),
         ("tag", "gruu", "there is no cell 'gruu' (did you mean 'gru'?)"),
     ],
 )
@@ -513,7 +517,7 @@ def test_doctor_lists_versions_devices_and_extras(shell):
     record = json.loads(shell("doctor", "--json").stdout)
     assert record["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
     assert record["devices"][0].startswith("cpu")
-    assert set(record["extras"]) == {"audio", "dates", "parquet", "tensorboard", "tune", "yaml"}
+    assert set(record["extras"]) == {"audio", "dates", "image", "parquet", "tensorboard", "tune", "yaml"}
 
 
 def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):

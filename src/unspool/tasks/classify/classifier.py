@@ -286,7 +286,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         """
         self._need_model()
         if self.settings.several:
-            raise UsageError("a confusion matrix needs one label for each example; score several with --by-label")
+            raise UsageError("a confusion matrix needs one label for each example, and this model assigns several")
         examples = self._read(self._data_source(data, labels))
         self.fitted.refuse_strangers(examples)
         examples = examples.take(np.flatnonzero(self.fitted.targets(examples) >= 0))
