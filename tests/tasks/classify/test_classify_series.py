@@ -179,7 +179,7 @@ def test_bad_series_are_refused_with_file_and_line(tmp_path, line, message):
 
 def test_a_bad_row_among_series_to_predict_is_refused_with_file_and_line(tmp_path):
     (tmp_path / "a.csv").write_text("t1,t2,t3\n1,2,3\n4,5\n6,7,8\n")
-    with pytest.raises(DataError, match="a.csv:3: 2 cells, expected 3"):
+    with pytest.raises(DataError, match=r"a\.csv:3: 2 cells, expected 3"):
         list(read_series(str(tmp_path / "a.csv"), columns=("t1", "t2", "t3")))
 
 

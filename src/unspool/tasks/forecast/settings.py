@@ -14,7 +14,7 @@ from unspool.tasks.entry import TaskEntry
 from unspool.tasks.parts.data_settings import TableSettings
 from unspool.training.settings import TrainingSettings
 
-__all__ = ["ENTRY", "ForecasterNetwork", "ForecasterSettings", "SeriesDataSettings", "SeriesSettings"]
+__all__ = ["ENTRY", "ForecasterNetwork", "ForecasterSettings", "SeriesDataSettings", "SeriesSettings", "interval_ends"]
 
 
 class ForecasterNetwork(StackSettings):
@@ -131,8 +131,12 @@ class ForecasterSettings(Settings):
             raise SettingError(f"quantiles = {self.quantiles!r}: expected numbers with commas between") from None
         if levels != sorted(set(levels)) or not all(0 < level < 1 for level in levels) or 0.5 not in levels:
             raise SettingError(f"quantiles = {self.quantiles!r}: expected ascending numbers between 0 and 1, with 0.5")
-        ends = [round(0.5 - self.interval / 2, 6), round(0.5 + self.interval / 2, 6)]
-        return tuple(sorted({*levels, *ends}))
+        return tuple(sorted({*levels, *interval_ends(self.interval)}))
+
+
+def interval_ends(interval: float) -> tuple[float, float]:
+    """Return the probabilities of the quantiles at both ends of an interval, given the probability within it."""
+    return round(0.5 - interval / 2, 6), round(0.5 + interval / 2, 6)
 
 
 ENTRY = TaskEntry(
