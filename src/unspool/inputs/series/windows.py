@@ -94,6 +94,12 @@ class WindowSet:
         """Ones: windows are equally long, and the batch size limits a batch, int64 (windows,)."""
         return np.ones(len(self), np.int64)
 
+    @property
+    def num_independent(self) -> float:
+        """Number of windows of all sequences whose steps to forecast do not overlap."""
+        counts = np.bincount(self.sequence)
+        return float((1 + (counts[counts > 0] - 1) / self.horizon).sum())
+
     def take(self, places: NDArray[np.int64]) -> Self:
         """Return the windows at some indices."""
         parts = {name: getattr(self, name)[places] for name in ("origins", "covariate_origins", "sequence", "channel")}

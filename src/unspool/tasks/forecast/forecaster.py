@@ -268,7 +268,9 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             futures.append(batch.future.numpy())
             counts.append(batch.counted.numpy())
         forecast, future, seen = (np.concatenate(part, 1) for part in (forecasts, futures, counts))
-        fitted.correction = fit_correction(forecast, future, seen, self.levels)
+        fitted.correction = fit_correction(
+            forecast, future, seen, self.levels, independent=windows.num_independent / len(fitted.channels)
+        )
         if fitted.correction is None or before is None:
             return ["the validation data are too few to correct the quantiles"]
         after = self._score(self.model, examples)["coverage"]
