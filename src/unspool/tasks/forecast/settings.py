@@ -113,8 +113,8 @@ class ForecasterSettings(Settings):
     interval: Fraction = 0.8
     """Probability that a value lies in the printed interval; the quantiles at both of its ends are forecast too."""
     calibrate: bool = True
-    """Whether to widen or narrow the quantiles by the errors on the validation data, so that they hold there if hundreds
-    of its windows do not overlap; half of the way if 30 do not (conformal prediction, Romano et al. 2019)."""
+    """Whether to widen or narrow the quantiles by the errors on the validation data, so that they hold there if
+    hundreds of its windows do not overlap; half of the way if 30 do not (conformal prediction, Romano et al. 2019)."""
     choose_by: Literal["crps", "mae", "mse", "mase"] = "crps"
     """Validation score that selects the best weights and ends training early."""
 
