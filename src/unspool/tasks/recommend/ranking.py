@@ -13,9 +13,10 @@ from unspool.inputs.items.fitted import FittedItems
 from unspool.tasks.recommend.data import Histories
 from unspool.tasks.recommend.scores import Ranked, rank_of_targets
 
-__all__ = ["Queries", "Scores", "most_targets", "rank_by", "ranked"]
+__all__ = ["SCORES_IN_MEMORY", "Queries", "Scores", "most_targets", "rank_by", "ranked"]
 
-_SCORES = 8_000_000  # scores in memory
+SCORES_IN_MEMORY = 8_000_000
+"""Most scores, queries by items, that are computed at once."""
 _MOST_SCORES, _LEAST = 2_000_000_000, 500  # most scores of an evaluation, and least targets with very many items
 
 
@@ -54,7 +55,7 @@ class Queries:
 
     def blocks(self, items: int) -> Iterator[NDArray[np.int64]]:
         """Yield the indices of the queries in blocks whose scores fit into memory."""
-        size = max(1, _SCORES // items)
+        size = max(1, SCORES_IN_MEMORY // items)
         for begin in range(0, len(self), size):
             yield np.arange(begin, min(begin + size, len(self)))
 

@@ -43,7 +43,7 @@ from unspool.tasks.recommend.fitted import FittedRecommender, counted_histories,
 from unspool.tasks.recommend.influence import influence_map
 from unspool.tasks.recommend.mixture import fit_mixture, mixed_scores
 from unspool.tasks.recommend.plan import RULES
-from unspool.tasks.recommend.ranking import Queries, Scores, most_targets, rank_by, ranked
+from unspool.tasks.recommend.ranking import SCORES_IN_MEMORY, Queries, Scores, most_targets, rank_by, ranked
 from unspool.tasks.recommend.recommendation import Recommendation
 from unspool.tasks.recommend.scores import ranking_scores
 from unspool.tasks.recommend.settings import RecommenderSettings
@@ -58,7 +58,6 @@ __all__ = ["Recommendation", "Recommender"]
 
 _FULL = 20_000  # most items of a full softmax in training, with loss = auto
 _QUICK = 5_000  # most targets that are ranked after each epoch
-_FITTED_SCORES = 8_000_000  # most scores that decide the weights of the mixture
 _ALIKE, _FEW_LISTS = 0.5, 20  # share of distinct lists below which a note says so, of at least so many
 _BEGINNING = 1e-9  # share of an item without events, after an empty history
 
@@ -214,7 +213,7 @@ class Recommender(Task[Histories, FittedRecommender]):
         if not len(filled):
             return
         examples = Examples(Sequences.of((histories[place][-most:] + 1).astype(np.int32) for place in filled))
-        size = max(1, _FITTED_SCORES // len(items))
+        size = max(1, SCORES_IN_MEMORY // len(items))
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings), batch_size=size):
             tokens: Any = batch
             yield filled[places], model(tokens.to(device_of(model)))[:, 1:].cpu().numpy()
@@ -239,7 +238,7 @@ class Recommender(Task[Histories, FittedRecommender]):
         fitted = self.fitted
         if fitted.counts is None:
             return []
-        queries = Queries.of(fitted.items, held_out, max(100, _FITTED_SCORES // len(fitted.items)))
+        queries = Queries.of(fitted.items, held_out, max(100, SCORES_IN_MEMORY // len(fitted.items)))
         usable = [
             place
             for place, (history, target) in enumerate(zip(queries.histories, queries.targets, strict=True))
