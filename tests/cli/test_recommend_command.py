@@ -102,6 +102,56 @@ def test_what_is_wrong_is_one_sentence(folder, shell, tmp_path):
     assert "expected a user and an item beside the time 'time' (--user NAME, --item NAME)" in said
 
 
+@pytest.fixture(scope="module")
+def with_features(folder):
+    """A recommender with features of items and users; the table also lists a film that nobody saw."""
+    rows = [f"{item}|{title}|{'new' if '(199' in title else 'old'}" for item, title in TITLES.items()]
+    (folder / "films.txt").write_text("\n".join([*rows, "17|Blade Runner (1982)|old"]) + "\n")
+    (folder / "u.tsv").write_text((folder / "u.data").read_text())
+    (folder / "people.csv").write_text(
+        "\n".join(["id,age,sex", *(f"{user},{20 + user % 7},{'MF'[user % 2]}" for user in range(1, 41))]) + "\n"
+    )
+    train = ["train", "recommend", folder / "u.data", "--items", folder / "films.txt", "--users", folder / "people.csv"]
+    done = Shell()(*train, "--out", folder / "rich", *TINY)
+    (folder / "rich.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+def test_features_on_the_command_line(with_features, shell):
+    folder, model = with_features, with_features / "rich"
+    said = (folder / "rich.txt").read_text()
+    assert "features of items: 3 (new, old)\n" in said
+    assert "features of users: age (7 bins of numbers), sex (F, M)\n" in said
+    assert "7 items, 1 of them by their features alone" in said
+    lines = shell("predict", model, "--history", "sex = F, age = 23, Alien", "--k", 7).stdout.splitlines()
+    assert lines[0] == "after sex = F, age = 23, Alien (1979):"
+    assert sum("Blade Runner (1982)" in line for line in lines) == 1
+    (folder / "later.txt").write_text("99|Zodiac (1990)|new\n11|Alien (1979)|old\n")
+    done = shell("predict", model, "--items", folder / "later.txt", "--history", "Alien, Zodiac", "--k", 9)
+    assert "added 1 item, ranked by their features alone" in done.stderr
+    assert done.stdout.splitlines()[0] == "after Alien (1979), Zodiac (1990):"
+    (folder / "others.csv").write_text("id,age,sex\n7,21,M\n")
+    assert len(shell("predict", model, folder / "u.tsv", "--users", folder / "others.csv").stdout.splitlines()) == 40
+    assert "ndcg@3" in shell("evaluate", model, folder / "u.tsv", "--users", folder / "others.csv").stdout
+    assert "left out" in shell("inspect", model, "sex = F, Alien").stdout
+
+
+def test_what_is_wrong_with_features_is_one_sentence(with_features, shell, tmp_path):
+    folder, model = with_features, with_features / "rich"
+    assert "sex = 'X': expected one of F, M" in shell.refuses("predict", model, "--history", "sex = X, Alien")
+    said = shell.refuses("predict", model, folder / "u.tsv", "--users", tmp_path / "gone.csv")
+    assert str(tmp_path / "gone.csv") in said
+    said = shell.refuses("predict", folder / "model", "--items", folder / "films.txt", "--history", "Alien", code=2)
+    assert said.startswith("this model learned no features of items, so it can't rank new ones; train it with --items")
+    said = shell.refuses("predict", folder / "model", "--users", folder / "people.csv", "--history", "Alien", code=2)
+    assert said.startswith("this model learned no features of users")
+    (tmp_path / "twice.csv").write_text("item,genre\n11,x\n11,y\n")
+    train = ["train", "recommend", folder / "u.data", "--out", tmp_path / "m", "--items"]
+    said = shell.refuses(*train, tmp_path / "twice.csv")
+    assert said.startswith(f"{tmp_path / 'twice.csv'}:3: item '11' is there twice, first in {tmp_path / 'twice.csv'}:2")
+    assert not (tmp_path / "m").exists()
+
+
 def test_options_of_recommenders_are_refused_by_others(shell, tmp_path):
     text = tmp_path / "novel.txt"
     text.write_text("a b c d e f g h\n" * 30)

@@ -262,6 +262,7 @@ def unlabelled_histories(
     paths: Paths,
     before: Layout | None,
     value: Callable[[str, str], list[str]],
+    user_names: Callable[[list[str]], list[list[str]]],
     *,
     format: str | None = None,
 ) -> Reader[Unlabelled]:
@@ -272,6 +273,7 @@ def unlabelled_histories(
         paths: Files, folders, globs or `-`.
         before: Layout of the training data.
         value: Splits a line into items; the second argument is its `file:line`.
+        user_names: Names of the features of some users, which begin their histories.
         format: Name of the form; None: by suffix.
     """
     files = find_files(paths)
@@ -283,7 +285,8 @@ def unlabelled_histories(
 
     def histories(file: str) -> Iterator[Unlabelled]:
         whole = Histories.of(reader)
-        for user, begin, end in zip(whole.users, whole.offsets[:-1], whole.offsets[1:], strict=True):
-            yield Unlabelled(f"user {user}", [whole.names[code] for code in whole.flat[begin:end]])
+        rows = zip(whole.users, user_names(whole.users), whole.offsets[:-1], whole.offsets[1:], strict=True)
+        for user, features, begin, end in rows:
+            yield Unlabelled(f"user {user}", [*features, *(whole.names[code] for code in whole.flat[begin:end])])
 
     return Reader([", ".join(files)], histories, skip_bad=None)

@@ -54,6 +54,7 @@ def mixed_scores(
     logits: NDArray[np.float32],
     histories: Sequence[NDArray[Any]],
     hidden: Sequence[NDArray[Any]],
+    alike: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """Return the scores of all items after some histories, minus infinity for hidden items, (histories, items).
 
@@ -63,11 +64,13 @@ def mixed_scores(
         logits: Those of the network, (histories, items); the result replaces them.
         histories: Known items of each history, oldest first, from 0.
         hidden: Items that must not be recommended, for each history.
+        alike: For each new item, the last ones, the items whose mean counts it takes, (new, items).
     """
     scores = logits
     if counts is not None and mixture.counts:
         scores *= np.float32(mixture.network)
-        for weight, shares in zip((mixture.chain, mixture.neighbours), _shares(counts, histories, hidden), strict=True):
+        both = _shares(counts, histories, hidden, alike)
+        for weight, shares in zip((mixture.chain, mixture.neighbours), both, strict=True):
             scores += np.log1p(shares.astype(np.float32) / np.float32(mixture.epsilon)) * np.float32(weight)
     for row, items in enumerate(hidden):
         scores[row, items] = -np.inf
@@ -80,6 +83,7 @@ def fit_mixture(
     histories: Sequence[NDArray[Any]],
     hidden: Sequence[NDArray[Any]],
     targets: NDArray[np.int64],
+    alike: NDArray[np.int64] | None = None,
 ) -> tuple[Mixture, float, float]:
     """Fit the weights to validation data.
 
@@ -89,6 +93,7 @@ def fit_mixture(
         histories: See `mixed_scores`.
         hidden: See `mixed_scores`; none of them a target.
         targets: The item after each history, (histories,).
+        alike: See `mixed_scores`.
 
     Returns:
         The weights, and the cross-entropy before and after, in nats.
@@ -98,7 +103,7 @@ def fit_mixture(
         mask[row, items] = _HIDDEN
     closed, network = torch.from_numpy(mask), torch.from_numpy(np.where(mask == 0, logits, np.float32(0)))
     right = torch.from_numpy(targets)
-    shares = [torch.from_numpy(part.astype(np.float32)) for part in _shares(counts, histories, hidden)]
+    shares = [torch.from_numpy(part.astype(np.float32)) for part in _shares(counts, histories, hidden, alike)]
     before = float(F.cross_entropy(network + closed, right))
     best, least = NETWORK_ALONE, before
     start = torch.tensor([1.0, 0.1, 0.1], dtype=torch.float64)
@@ -152,11 +157,16 @@ def _derivatives(
 
 
 def _shares(
-    counts: Counts, histories: Sequence[NDArray[Any]], hidden: Sequence[NDArray[Any]]
+    counts: Counts,
+    histories: Sequence[NDArray[Any]],
+    hidden: Sequence[NDArray[Any]],
+    alike: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the scores of the chain and of the neighbours as shares of the items that are not hidden."""
     both = counts.chained(histories, ties=False), counts.near(histories)
     for scores in both:
+        if alike is not None and len(alike):
+            scores[:, -len(alike) :] = sum(scores[:, items] for items in alike.T) / alike.shape[1]
         for row, items in enumerate(hidden):
             scores[row, items] = 0.0
         scores /= np.maximum(scores.sum(1, keepdims=True), 1e-12)
