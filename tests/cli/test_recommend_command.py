@@ -152,6 +152,47 @@ def test_what_is_wrong_with_features_is_one_sentence(with_features, shell, tmp_p
     assert not (tmp_path / "m").exists()
 
 
+def test_bad_histories_from_the_command_line(folder, shell, tmp_path):
+    model = folder / "model"
+
+    def written(text, name="x.csv"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    alone = written("user,item,time\na,11,5\nb,12,6\n")
+    said = shell.refuses("evaluate", model, alone)
+    assert (
+        said == f"{alone}:2: user 'a' has one item, as have all 2 users; expected two or more, of which the last is "
+        "predicted"
+    )
+    said = shell.refuses("train", "recommend", alone, "--out", tmp_path / "m")
+    assert said.startswith(
+        f"{alone}: no history is left of 2 users with 2 events: each needs 2 items, and each item 1 ev"
+    )
+    some = written("user,item,time\na,11,5\nb,12,6\nb,13,7\n", "some.csv")
+    assert "1 history of one item leave nothing to predict" in shell("evaluate", model, some).stderr
+    assert len(shell("predict", model, alone).stdout.splitlines()) == 2
+    for time in ("nan", "inf", "", "soon"):
+        bad = written(f"user,item,time\na,11,5\na,12,{time}\n")
+        assert shell.refuses("predict", model, bad).startswith(f"{bad}:3: the time {time!r} is no number and no date")
+    unsorted = written("user,item,time\na,11,30\na,12,10\na,13,20\nb,11,4\nb,15,4\nb,12,4\n")
+    read = [json.loads(line)["history"] for line in shell("predict", model, unsorted, "--json").stdout.splitlines()]
+    assert read == [
+        ["Brazil (1985)", "Godfather, The (1972)", "Alien (1979)"],
+        ["Alien (1979)", "Fargo (1996)", "Brazil (1985)"],
+    ]
+    unknown = written("user,item,time\na,11,30\na,Allien,40\n", "unknown.csv")
+    said = shell.refuses("predict", model, unknown)
+    assert said == f"{unknown}:3: there is no item 'Allien' in this model (did you mean 'Alien (1979)'?)"
+
+
+def test_equal_times_are_said(shell, tmp_path):
+    rows = [f"u{user},{(user + step) % 7},{step // 2}" for user in range(30) for step in range(6)]
+    (tmp_path / "x.csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
+    done = shell("train", "recommend", tmp_path / "x.csv", "--out", tmp_path / "m", *TINY)
+    assert "50% of the events have the time of the one before, and keep the file's order" in done.stdout + done.stderr
+
+
 def test_options_of_recommenders_are_refused_by_others(shell, tmp_path):
     text = tmp_path / "novel.txt"
     text.write_text("a b c d e f g h\n" * 30)

@@ -189,7 +189,8 @@ class FittedFeatures:
             place = by_name.get(name.strip().casefold())
             if place is None:
                 raise DataError(
-                    f"there is no feature {name.strip()!r}; the features are {', '.join(each.name for each in self.columns)}",
+                    f"there is no feature {name.strip()!r}; the features are "
+                    f"{', '.join(each.name for each in self.columns)}",
                     where,
                 )
             cells[place] = value

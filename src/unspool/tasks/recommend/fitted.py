@@ -152,6 +152,8 @@ class FittedRecommender(Fitted):
             notes.append(
                 f"with {len(self.items):,} items, {most:,} of {len(queries):,} targets are ranked, evenly spaced"
             )
+        if short := int((examples.lengths < 2).sum()):
+            notes.append(f"{counted(short, 'histories')} of one item leave nothing to predict, and are not scored")
         if strange := int((queries.targets < 0).sum()):
             notes.append(
                 f"{counted(strange, 'targets')} of {len(queries):,} were not in the training data, and count as missed"

@@ -61,6 +61,7 @@ __all__ = ["Recommendation", "Recommender"]
 _FULL = 20_000  # most items of a full softmax in training, with loss = auto
 _QUICK = 5_000  # most targets that are ranked after each epoch
 _ALIKE, _FEW_LISTS = 0.5, 20  # share of distinct lists below which a note says so, of at least so many
+_TIES = 0.01  # share of events at equal times above which a note says so
 _BEGINNING = 1e-9  # share of an item without events, after an empty history
 
 
@@ -105,6 +106,8 @@ class Recommender(Task[Histories, FittedRecommender]):
         examples = Histories.of(reader, data.hold_out)
         if self._read_as is None:  # training data
             examples = examples.with_enough_events(data.min_item_events, data.min_user_events)
+        else:
+            examples.refuse_short()
         self._remember(reader)
         return examples
 
@@ -117,8 +120,9 @@ class Recommender(Task[Histories, FittedRecommender]):
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
         """Open histories for reading: tables as in training, or a history a line; see `Task.read_inputs`."""
+        items, before = self.fitted.items, self._read_as
         return unlabelled_histories(
-            self.settings, paths, self._read_as, self.fitted.items.value, self.fitted.user_names, format=format
+            self.settings, paths, before, items.value, items.places, self.fitted.user_names, format=format
         )
 
     def _checked_text(self, text: Any, where: str) -> Any:
@@ -303,6 +307,8 @@ class Recommender(Task[Histories, FittedRecommender]):
         items = self.fitted.items
         features = (("items", items.item_features), ("users", items.user_features))
         notes = [f"features of {whose}: {each.summary()}" for whose, each in features if each is not None]
+        if train.ties > _TIES:
+            notes.append(f"{train.ties:.0%} of the events have the time of the one before, and keep the file's order")
         return [*notes, *(f"left out {count:,} {what}" for what, count in train.left_out.items())]
 
     def _baselines(self, train: Histories, held_out: Histories) -> dict[str, dict[str, float]]:
