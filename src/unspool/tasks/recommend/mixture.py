@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unspool.tasks.recommend.counting import Counts
+from unspool.tasks.recommend.ranking import SCORES_IN_MEMORY
 
 __all__ = ["NETWORK_ALONE", "Mixture", "fit_mixture", "mixed_scores"]
 
@@ -139,21 +140,35 @@ def _derivatives(
     parts: Sequence[Tensor], hidden: Tensor, targets: Tensor, weights: Tensor
 ) -> tuple[float, Tensor, Tensor]:
     """Return the mean cross-entropy, its gradient, (parts,), and its Hessian, (parts, parts), in the weights."""
+    count, size = len(targets), max(1, SCORES_IN_MEMORY // hidden.shape[1])
+    nats = torch.zeros((), dtype=torch.float64)
+    gradient = torch.zeros(len(parts), dtype=torch.float64)
+    hessian = torch.zeros(len(parts), len(parts), dtype=torch.float64)
+    for begin in range(0, count, size):
+        block = slice(begin, begin + size)
+        sums = _sums([part[block] for part in parts], hidden[block], targets[block], weights)
+        for total, part in zip((nats, gradient, hessian), sums, strict=True):
+            total += part / count
+    return float(nats), gradient, hessian
+
+
+def _sums(parts: Sequence[Tensor], hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the sums of the cross-entropies of some rows, of their gradients, and of their Hessians."""
     rows = torch.arange(len(targets))
     total = hidden.clone()
     for weight, part in zip(weights.tolist(), parts, strict=True):
         total.add_(part, alpha=weight)
     log_shares = total.log_softmax(1)
-    nats, shares = -float(log_shares[rows, targets].double().mean()), log_shares.exp_()
+    nats, shares = -log_shares[rows, targets].double().sum(), log_shares.exp_()
     right = torch.stack([part[rows, targets] for part in parts], 1).double()
     weighted = [shares * part for part in parts]
     means = torch.stack([each.sum(1) for each in weighted], 1).double()
     hessian = torch.empty(len(parts), len(parts), dtype=torch.float64)
     for one, each in enumerate(weighted):
         for two in range(one, len(parts)):
-            products = torch.einsum("ij,ij->", each, parts[two]).double() / len(rows)
-            hessian[one, two] = hessian[two, one] = products - (means[:, one] * means[:, two]).mean()
-    return nats, (means - right).mean(0), hessian
+            products = torch.einsum("ij,ij->", each, parts[two]).double()
+            hessian[one, two] = hessian[two, one] = products - (means[:, one] * means[:, two]).sum()
+    return nats, (means - right).sum(0), hessian
 
 
 def _shares(
