@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from odd_cells import HM
 from torch import Tensor
 
 from cases import assert_agrees, make_case, memory_of_nan
+from odd_cells import HM
 from unspool.cells import Cell
 
 # Every instruction takes two earlier values of any width; results are kept near 1, so that no example overflows.
