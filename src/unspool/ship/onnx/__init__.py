@@ -1,0 +1,1 @@
+"""ONNX: a sheet as one file that ONNX Runtime runs, with text inside the graph where its own operators allow it."""
