@@ -106,7 +106,8 @@ def _scan(write: GraphWriter, op: Unroll, inputs: str, initial: Sequence[str], a
     input_ports = [body.port(names[node], ["batch", node.width]) for node in frontier]
     if not frontier:  # a cell that takes no input
         input_ports, sequences = [body.port(f"{prefix}unread", ["batch", step.widths[0]])], [inputs]
-    outs = [body.port(name, ["batch", None]) for name in results]
+    wide = [*widths, ends[0].width, *(node.width for node in ends[1:] if _kept(op, node, ends))]
+    outs = [body.port(name, ["batch", width]) for name, width in zip(results, wide, strict=True)]
     graph = body.body([*state_ports, *input_ports], outs)
     values = write.several("Scan", len(results), *states, *sequences, body=graph, num_scan_inputs=len(sequences))
     stacked = values[len(states)]

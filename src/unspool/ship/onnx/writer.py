@@ -125,4 +125,4 @@ def _tensor(name: str, array: NDArray[Any]) -> Any:
     if array.dtype == object:
         texts = [text.encode() for text in array.ravel()]
         return onnx.helper.make_tensor(name, onnx.TensorProto.STRING, array.shape, texts)
-    return onnx.numpy_helper.from_array(np.ascontiguousarray(array), name)
+    return onnx.numpy_helper.from_array(array if array.ndim == 0 else np.ascontiguousarray(array), name)
