@@ -1,0 +1,1 @@
+"""Ship a trained model: run it without Python and torch."""
