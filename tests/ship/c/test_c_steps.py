@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 from compilers import compilers, library
-from drawn_steps import Drawn
-from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, Case, make_case
+from drawn_steps import Drawn
+from odd_cells import ODD, PIECES
 from unspool.engine.compiler.frontend.cell_fingerprint import weights as weights_of
 from unspool.engine.compiler.pipeline import lower_cell
 from unspool.ship.c.maths import PREAMBLE, needed
