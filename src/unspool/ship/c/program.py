@@ -306,7 +306,9 @@ class ProgramWriter:
             part = self._element(states)
             if op.weights is not None:
                 part = f"{part} * {self._element(self.values[op.weights], '0')}"
-            more = f"{out.place}[k] > {part} ? {out.place}[k] : {part}" if op.kind == "max" else f"{out.place}[k] + {part}"
+            more = (
+                f"{out.place}[k] > {part} ? {out.place}[k] : {part}" if op.kind == "max" else f"{out.place}[k] + {part}"
+            )
             yield f"for (k = 0; k < {width}; k++)"
             yield f"    {out.place}[k] = {start};"
             yield "for (t = 0; t < count; t++)"

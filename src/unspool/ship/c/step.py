@@ -18,11 +18,9 @@ from unspool.engine.compiler.passes.hoist import sort_sums
 from unspool.engine.compiler.pipeline import SingleStep
 from unspool.ship.c.maths import EXPRESSIONS, literal
 from unspool.ship.c.weights import Weights
-from unspool.ship.small import Rounded
 
 __all__ = ["Step", "write_step"]
 
-Matrix = NDArray[np.float32] | Rounded
 _INDEX = {"grid": "i", "lines": "l", "columns": "c"}
 
 
@@ -48,7 +46,7 @@ def write_step(
     name: str,
     graph: Graph,
     shapes: Sequence[tuple[int, ...]],
-    matrices: Sequence[Matrix],
+    matrices: Sequence[NDArray[np.float32]],
     vectors: Sequence[NDArray[np.float32]],
     weights: Weights,
 ) -> Step:
@@ -58,14 +56,15 @@ def write_step(
         name: Of the C function.
         graph: The step as traced: from `input`, `vector` and `state` sources to `output` and `state` results.
         shapes: Of the parts of the state, without the batch.
-        matrices: By number, (depth, width); a rounded one holds its transpose, so that each column has its scale.
+        matrices: By number, (depth, width).
         vectors: By number, each (width,).
         weights: Of the whole file.
     """
     single = SingleStep.of(sort_sums(graph), shapes)
     nest = fuse(single.graph, lanes=1, backward=False, history=frozenset())
     for product in nest.products:
-        weights.add_matrix(f"{name}_{product.packed}", matrices[product.matrix], transposed=product.transposed)
+        matrix = matrices[product.matrix]
+        weights.add_weight(f"{name}_{product.packed}", matrix if product.transposed else matrix.T)
     shared = _fold(single, matrices, vectors)
     for number, node in enumerate(single.before.vectors):
         if f"vector{number}" in nest.buffers:
@@ -74,11 +73,11 @@ def write_step(
 
 
 def _fold(
-    single: SingleStep, matrices: Sequence[Matrix], vectors: Sequence[NDArray[np.float32]]
+    single: SingleStep, matrices: Sequence[NDArray[np.float32]], vectors: Sequence[NDArray[np.float32]]
 ) -> dict[Node, NDArray[np.float32]]:
     """Compute what depends on weights alone."""
     values: dict[Node, torch.Tensor] = {}
-    dense = [torch.from_numpy(part.dense().T if isinstance(part, Rounded) else part) for part in matrices]
+    dense = [torch.from_numpy(part) for part in matrices]
     for node in single.before.order[0]:
         if node.operation == "source":
             values[node] = torch.from_numpy(vectors[node.value[1]]).reshape(1, -1)
