@@ -132,7 +132,8 @@ class ProgramWriter:
         yield f"for (t = 0; t < {self._steps(out)}; t++)"
         yield f"    {call}"
         if bias is not None:
-            yield f"{self._helper('add_row')}({out.place}, {self._steps(out)}, {out.width}, {self._array(f'{name}_bias', bias)});"
+            row = self._array(f"{name}_bias", bias)
+            yield f"{self._helper('add_row')}({out.place}, {self._steps(out)}, {out.width}, {row});"
 
     # -- operations
 
@@ -170,7 +171,7 @@ class ProgramWriter:
         (port,) = op.program.outputs
         name = f"{self.name}_{op.output}"
         inputs = {"ids": Value("ids", 1, "m->letters"), "lengths": Value("lengths", 1, "m->letter_count")}
-        values = ProgramWriter(self.file, name, op.program, inputs, "UNSPOOL_LETTERS", "m->letter_count").write()
+        values = ProgramWriter(self.file, name, op.program, inputs, "LONGEST_SPELLED", "m->letter_count").write()
         out, word = self._room(op.output, "sequence", port.width), values[port.name]
         yield "for (t = 0; t < count; t++) {"
         yield "    spell(m, t);"
@@ -224,11 +225,9 @@ class ProgramWriter:
         weights = "" if self.file.weights.embedded else "weights, "
         context = ""
         if op.context:
-            rows = ", ".join(self.values[name].place for name in op.context)
             pointers = self.file.room(f"{self.name}_{op.output}_context", len(op.context), "const float *")
             for number, name in enumerate(op.context):
                 yield f"{pointers}[{number}] = {self.values[name].place};"
-            del rows
             context = f"{pointers}, "
         yield f"{cell}_run({self.values[op.input].place}, 1, 0, {context}{state}, {out.place}, {weights}&m->{cell});"
         for name, start, width in zip(op.after, starts, op.step.state_widths, strict=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from typing import Literal
 
@@ -16,6 +17,7 @@ __all__ = ["Weights"]
 
 _TYPES = {
     "float32": "float",
+    "float64": "double",
     "int8": "int8_t",
     "uint8": "uint8_t",
     "uint16": "uint16_t",
@@ -47,6 +49,10 @@ class Weights:
     def names(self) -> list[str]:
         """Names of all arrays."""
         return list(self._arrays)
+
+    def array(self, name: str) -> NDArray[np.generic]:
+        """Return an array, in one dimension."""
+        return self._arrays[name]
 
     @property
     def parameter(self) -> str:
@@ -145,14 +151,10 @@ class Weights:
 
 def _array(name: str, array: NDArray[np.generic]) -> str:
     kind = _TYPES[array.dtype.name]
-    numbers = (
-        [literal(part).strip("()") for part in array.tolist()] if kind == "float" else list(map(str, array.tolist()))
-    )
-    lines = []
-    line = ""
-    for number in numbers:
-        if len(line) + len(number) > 118:
-            lines.append(line)
-            line = ""
-        line += number + ","
-    return f"static const {kind} {name}[{array.size}] = {{\n" + "\n".join([*lines, line]) + "\n};\n"
+    numbers = map(_written, array.tolist()) if kind == "float" else map(str, array.tolist())
+    lines = textwrap.wrap(", ".join(numbers), 118, break_long_words=False, break_on_hyphens=False)
+    return f"static const {kind} {name}[{array.size}] = {{\n" + "\n".join(lines) + "\n};\n"
+
+
+def _written(number: float) -> str:
+    return literal(number).strip("()")

@@ -1,0 +1,185 @@
+"""Models as C: the program's answers are the model's, on texts it has not seen, and no text harms it."""
+
+from __future__ import annotations
+
+import random
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from compilers import compile_c, compilers
+from ship_cases import FIT, reviews, sentences
+
+from unspool import Classifier
+from unspool.errors import MachineError, UsageError
+from unspool.ship.c import export as export_c
+from unspool.ship.c.artefact import CArtefact
+from unspool.ship.judge import run_program
+from unspool.ship.judge_text import encode_texts, labels_of
+from unspool.ship.small import rounded_sheet
+from unspool.ship.targets import Options, target
+
+pytestmark = pytest.mark.skipif(not compilers(), reason="no C compiler on this machine")
+
+MODELS: dict[str, dict[str, Any]] = {
+    "words, two layers, both directions": {
+        "bidirectional": True,
+        "layers": 2,
+        "residual": True,
+        "pooling": "attention",
+    },
+    "spelling by convolution": {"characters": "convolution", "lowercase": True, "pooling": "last", "min_count": 2},
+    "spelling by a cell": {"characters": "recurrent", "digits_to_zero": True, "cell": "gru-reset-before"},
+    "characters": {"units": "character", "lowercase": True, "bidirectional": True, "pooling": "last"},
+    "blanks, a bag": {"units": "blank", "network": "bag", "ngrams": False},
+    "several labels": {"several": True, "cell": "gru"},
+}
+TEXTS = [
+    *sentences(40, 2),
+    "x",
+    "İ ẞ ǅ e\u0301 \u00a0\u2003|\x1f|",
+    ["a", "joy", "İ!"],
+    "word " * 2100,
+    "ΑΣ ΑΣΑ Σ Α.Σ <UNK> <unK> <eoſ> <unk it's_' ’tis a’b’",
+    "\U0001f600 \U00010400 ٣ ²",
+]
+
+
+@cache
+def trained(name: str) -> Classifier:
+    texts, labels = reviews(90, 1)
+    texts[5] += " ΑΣ ΑΣΑ"
+    values = {"hidden": 7, "embedding": 6, "epochs": 2, "threads": 1, "plan": False, **MODELS[name]}
+    targets = [[label, "long"] if len(text) > 40 else [] for text, label in zip(texts, labels, strict=True)]
+    return Classifier(**values).fit(texts, targets if "several" in values else labels, **FIT)
+
+
+def judged(sheet: Any, texts: list[Any]) -> np.ndarray:
+    (port,) = sheet.run.outputs
+    return run_program(sheet.run, encode_texts(sheet.front, texts))[port.name]
+
+
+def ran(artefact: CArtefact, texts: list[Any]) -> np.ndarray:
+    return np.array([list(answer.values()) for answer in artefact.run(texts)])
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_classifier_in_c_answers_as_the_model(name, tmp_path):
+    model = trained(name)
+    sheet = model.sheet()
+    artefact = export_c(sheet, tmp_path / "model.c", Options(title="*/ a model"))
+    rows = ran(artefact, TEXTS)
+    for text, row, right in zip(TEXTS, rows, model.predict(TEXTS), strict=True):
+        expected = [right.probabilities[name] for name in sheet.back.names]
+        np.testing.assert_allclose(row, expected, atol=2e-6, err_msg=repr(text))
+        assert labels_of(sheet.back, row.astype(np.float32)) == right.labels
+
+
+def test_the_program_answers_in_words(tmp_path):
+    model = trained("several labels")
+    artefact = export_c(model.sheet(), tmp_path / "model.c", Options())
+    program = compile_c(next(iter(compilers().values())), artefact.files[0], tmp_path / "model")
+    lines = [text for text in TEXTS if isinstance(text, str) and text.isascii() and len(text) < 400]
+    done = subprocess.run([program], input="\n".join(lines), capture_output=True, text=True, check=True)
+    for line, right in zip(done.stdout.split("\n"), model.predict(lines), strict=False):
+        assert line == "\t".join(f"{label} {right.probabilities[label]:.4f}" for label in right.labels)
+    refused = subprocess.run([program], input="a\n\n", capture_output=True, text=True, check=False)
+    assert (refused.returncode, refused.stderr) == (1, "text 2 has no units\n")
+
+
+@pytest.mark.parametrize("small", [None, "int8", "int4"])
+def test_weights_in_a_file_of_their_own(small, tmp_path, monkeypatch):
+    monkeypatch.setattr("unspool.ship.c.files.MOST_EMBEDDED", 0)
+    sheet = trained("words, two layers, both directions").sheet()
+    artefact = export_c(sheet, tmp_path / "model", Options(small=small))
+    assert [file.name for file in artefact.files] == ["model.c", "model.bin"]
+    rows = ran(artefact, TEXTS)
+    np.testing.assert_allclose(rows, judged(rounded_sheet(sheet, small) if small else sheet, TEXTS), atol=1e-5)
+    if small:
+        assert np.abs(rows - judged(sheet, TEXTS)).max() > 1e-5
+    damaged = bytearray(artefact.files[1].read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    artefact.files[1].write_bytes(damaged)
+    with pytest.raises(MachineError, match="is not the file of weights"):
+        artefact.run(["a"])
+
+
+def test_small_weights_in_the_c_file(tmp_path):
+    sheet = trained("spelling by convolution").sheet()
+    for small in ("int8", "int4"):
+        artefact = export_c(sheet, tmp_path / "model.c", Options(small=small))
+        np.testing.assert_allclose(ran(artefact, TEXTS), judged(rounded_sheet(sheet, small), TEXTS), atol=1e-5)
+
+
+def test_what_c_cannot_take_is_refused_in_words(tmp_path):
+    texts, labels = reviews(60, 1)
+    values = {"hidden": 7, "embedding": 6, "epochs": 1, "plan": False, "units": "bpe", "size": 300}
+    with pytest.raises(UsageError, match="C has no units 'bpe' yet"):
+        export_c(Classifier(**values).fit(texts, labels, **FIT).sheet(), tmp_path / "model.c", Options())
+    assert list(tmp_path.iterdir()) == []
+    assert target("c") is export_c
+
+
+def test_no_compiler_is_said_in_words(tmp_path, monkeypatch):
+    artefact = export_c(trained("blanks, a bag").sheet(), tmp_path / "model.c", Options())
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(MachineError, match="no C compiler on this machine"):
+        artefact.run(["a"])
+
+
+def hostile(chance: random.Random) -> bytes:
+    """A text that no one would write: broken UTF-8, long runs, special units, bytes at random."""
+    pieces = [
+        b"\xc3\xa9", b"\xe2\x80\x99", b"\xcc\x81", b"\xf0\x9f\x98\x80", b"\xc4\xb0", b"\xed\xa0\x80", b"\xc0\x80",
+        b"\xf4\x90\x80\x80", b"\xff", b"\x80", b"\xe2\x80", b"<unk>", b"<eos", b"'", b" ", b"\t", b"\r", b"a", b"9",
+        b"\xce\xa3", b"\xef\xbb\xbf", b"\xe1\xba\x9e", b"-", b"joy ", b"\xf0\x90\x8d", b"x" * 70,
+    ]  # fmt: skip
+    text = b"".join(chance.choice(pieces) * chance.choice((1, 1, 1, 2, 9)) for _ in range(chance.randint(0, 30)))
+    if chance.random() < 0.3:
+        text += chance.randbytes(chance.randint(0, 60))
+    if chance.random() < 0.01:
+        text = text * 40
+    return text.replace(b"\0", b"")
+
+
+def attack(model: Classifier, folder: Path, count: int, seed: int) -> None:
+    """Send hostile texts to a program with sanitizers, and compare its units with Python's."""
+    sheet = model.sheet()
+    artefact = export_c(sheet, folder / "model.c", Options())
+    flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DUNSPOOL_UNITS=300"]
+    program = compile_c(
+        next(iter(compilers().values())), artefact.files[0], folder / "model", *flags, "-DUNSPOOL_BYTES=900"
+    )
+    chance = random.Random(seed)
+    texts = [hostile(chance) for _ in range(count)]
+    for split in ([], ["-w"]):
+        done = subprocess.run(
+            [program, "-0", "-a", *split],
+            input=b"".join(text + b"\0" for text in texts),
+            capture_output=True,
+            check=False,
+        )
+        assert b"runtime error" not in done.stderr, done.stderr[:3000]
+        assert b"AddressSanitizer" not in done.stderr, done.stderr[:3000]
+        answers = done.stdout.decode().split("\0")[:-1]
+        assert len(answers) == count
+        decoded = [text.decode("utf-8", "replace") for text in texts]
+        usable = [n for n, answer in enumerate(answers) if answer][:300]
+        values = [decoded[n].split("\t") if split else decoded[n] for n in usable]
+        found = np.array([list(map(float, answers[n].split("\t"))) for n in usable])
+        np.testing.assert_allclose(found, judged(sheet, values), atol=2e-6)
+        refused = {line.split(b" ", 2)[2] for line in done.stderr.splitlines()}
+        assert refused <= {b"has no units", b"has more bytes than UNSPOOL_BYTES", b"has more units than UNSPOOL_UNITS"}
+
+
+def test_hostile_texts_do_no_harm(tmp_path):
+    attack(trained("spelling by convolution"), tmp_path, 200, 1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+def test_a_million_hostile_texts_do_no_harm(name, tmp_path):
+    attack(trained(name), tmp_path, 1_000_000 // len(MODELS) // 2 + 1, 2)
