@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -94,7 +95,7 @@ def test_the_program_answers_in_words(tmp_path):
 def test_weights_in_a_file_of_their_own(small, tmp_path, monkeypatch):
     monkeypatch.setattr("unspool.ship.c.files.MOST_EMBEDDED", 0)
     sheet = trained("words, two layers, both directions").sheet()
-    artefact = export_c(sheet, tmp_path / "model", Options(small=small))
+    artefact = export_c(sheet, tmp_path / "model.c", Options(small=small))
     assert [file.name for file in artefact.files] == ["model.c", "model.bin"]
     rows = ran(artefact, TEXTS)
     np.testing.assert_allclose(rows, judged(rounded_sheet(sheet, small) if small else sheet, TEXTS), atol=1e-5)
@@ -119,6 +120,8 @@ def test_what_c_cannot_take_is_refused_in_words(tmp_path):
     values = {"hidden": 7, "embedding": 6, "epochs": 1, "plan": False, "units": "bpe", "size": 300}
     with pytest.raises(UsageError, match="C has no units 'bpe' yet"):
         export_c(Classifier(**values).fit(texts, labels, **FIT).sheet(), tmp_path / "model.c", Options())
+    with pytest.raises(UsageError, match=r"'model.html' does not; name model.c"):
+        export_c(trained("characters").sheet(), tmp_path / "model.html", Options())
     assert list(tmp_path.iterdir()) == []
     assert target("c") is export_c
 
@@ -128,6 +131,30 @@ def test_no_compiler_is_said_in_words(tmp_path, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(MachineError, match="no C compiler on this machine"):
         artefact.run(["a"])
+
+
+SMALL = ["-Os", "-DUNSPOOL_NO_MAIN", "-DUNSPOOL_UNITS=64", "-DUNSPOOL_BYTES=256"]
+CROSS = {
+    "aarch64-linux-gnu-gcc": ["-O2"],
+    "arm-none-eabi-gcc": ["-mcpu=cortex-m4", "-mthumb", "-mfloat-abi=hard", "-mfpu=fpv4-sp-d16", *SMALL],
+}
+
+
+@pytest.mark.parametrize("compiler", CROSS)
+def test_other_processors_compile_it(compiler, tmp_path):
+    if shutil.which(compiler) is None:
+        pytest.skip(f"no {compiler} on this machine")
+    for name in ("words, two layers, both directions", "characters"):
+        artefact = export_c(trained(name).sheet(), tmp_path / "model.c", Options(small="int8"))
+        compile_c([compiler], artefact.files[0], tmp_path / "model.o", "-c", *CROSS[compiler])
+
+
+def test_fast_math_is_refused(tmp_path):
+    artefact = export_c(trained("characters").sheet(), tmp_path / "model.c", Options())
+    command = [*next(iter(compilers().values())), "-std=c99", "-ffast-math", "-fsyntax-only", str(artefact.files[0])]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "compile without -ffast-math" in done.stderr
 
 
 def hostile(chance: random.Random) -> bytes:

@@ -15,10 +15,11 @@ __all__ = ["write_answer"]
 def write_answer(file: CFile, back: Labels | TagNames, value: Value) -> Answer:
     """Write `static void print_answer(struct model *m, int all)`, which prints one answer without its end."""
     add_strings(file, "name", back.names, sought=False)
+    file.write(_NAME, public=True)
     if isinstance(back, TagNames):
-        file.write(_NAME + _TAGS, {"PATH": value.place}, printing=True)
+        file.write(_PRINT_NAME + _TAGS, {"PATH": value.place}, printing=True)
         return Answer(
-            "the tags of a text, parted by tabs", f"{value.place}[0 .. count - 1], numbers of the names below"
+            "the tags of a text, parted by tabs", f"{value.place}[0 .. count - 1], numbers for `unspool_name`"
         )
     names = {"SHARES": value.place, "LABELS": str(value.width)}
     if back.several:
@@ -28,16 +29,30 @@ def write_answer(file: CFile, back: Labels | TagNames, value: Value) -> Answer:
     else:
         names |= {"CHOSEN": "1", "MOST": "1"}
     file.room("order", value.width, "int32_t")
-    file.write(_NAME + _LABELS, names, printing=True)
+    file.write(_PRINT_NAME + _LABELS, names, printing=True)
     what = "all labels whose probability is high enough" if back.several else "the most probable label"
-    return Answer(f"{what}, each with its probability", f"{value.place}[0 .. {value.width - 1}], the probabilities")
+    return Answer(
+        f"{what}, each with its probability",
+        f"{value.place}[0 .. {value.width - 1}], probabilities of the labels that `unspool_name` names",
+    )
 
 
 _NAME = """\
-static void print_name(struct model *m, int32_t name)
+/* a label or tag as UTF-8, and its bytes; no zero byte follows */
+const char *unspool_name(struct model *m, int name, size_t *length)
 {
     (void)m;
-    fwrite(name_bytes + name_starts[name], 1, name_starts[name + 1] - name_starts[name], stdout);
+    *length = name_starts[name + 1] - name_starts[name];
+    return (const char *)name_bytes + name_starts[name];
+}
+"""
+
+_PRINT_NAME = """\
+static void print_name(struct model *m, int name)
+{
+    size_t length;
+    const char *bytes = unspool_name(m, name, &length);
+    fwrite(bytes, 1, length, stdout);
 }
 
 """

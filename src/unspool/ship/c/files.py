@@ -37,7 +37,8 @@ def export(sheet: Sheet, path: Path, options: Options) -> CArtefact:
     Raises:
         UsageError: If C can't take the sheet; the message says what stands in the way.
     """
-    path = path.with_suffix(".c")
+    if path.suffix != ".c":
+        raise UsageError(f"a C file ends in .c, and {path.name!r} does not; name {path.stem}.c")
     file = _written(sheet, Weights(small=options.small))
     if file.weights.nbytes <= MOST_EMBEDDED:
         replace_file(path, _text(file, path, options).encode())

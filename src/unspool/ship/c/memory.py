@@ -73,18 +73,24 @@ class CFile:
             lines = ["    const unsigned char *weights = m->weights;"] * uses + lines
         self.functions.append("\n".join([head, "{", *lines, "}"]) + "\n")
 
-    def write(self, text: str, names: Mapping[str, str] | None = None, *, printing: bool = False) -> None:
+    def write(
+        self, text: str, names: Mapping[str, str] | None = None, *, printing: bool = False, public: bool = False
+    ) -> None:
         """Add functions from text, which blank lines part, with some names replaced in order.
 
         Args:
             text: The functions.
             names: Replacements.
             printing: Whether only `main` calls them.
+            public: Whether other files may call them.
         """
         for name, value in (names or {}).items():
             text = text.replace(name, value)
         for function in text.strip().split("\n\n"):
             head, _, rest = function.partition("\n{\n")
             self.function(head, rest.removesuffix("\n}").split("\n"))
+            if public:
+                prototype = head[head.rindex("*/") + 2 :].strip() if "*/" in head else head
+                self.functions[-1] = f"{prototype};\n{self.functions[-1]}"
             if printing:
                 self.printers.append(self.functions.pop())
