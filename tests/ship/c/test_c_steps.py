@@ -13,6 +13,7 @@ from compilers import compilers, library
 from cases import ALL_CELLS, Case, make_case
 from drawn_steps import Drawn
 from odd_cells import ODD, PIECES
+from unspool.ship.c.fours import FOUR_TYPES, needed_fours
 from unspool.ship.c.maths import PREAMBLE, needed
 from unspool.ship.c.step import write_step
 from unspool.ship.c.unroll import write_unroll
@@ -32,22 +33,27 @@ SIZE = (9, 5, 7)  # time, input, hidden
 TALL = (9, 6, 67)  # columns in panels of 32 and 4
 
 
-def write_cell(name: str, cell: torch.nn.Module, weights: Weights, dense: str | None) -> tuple[str, set[str]]:
+def write_cell(name: str, cell: torch.nn.Module, weights: Weights, dense: str | None) -> tuple[str, set[str], set[str]]:
     """The C of a cell over time, and the operations that it uses; `dense` rounds its weights before."""
     graph = step_graph(cell)
     if dense:
         graph = rounded_sheet(graph, dense)
     step = write_step(name, graph.graph, graph.shapes, graph.matrices, graph.vectors, weights)
-    return step.text + "\n" + write_unroll(step, cell.input_size, graph.shapes, weights), set(step.operations)
+    return (
+        step.text + "\n" + write_unroll(step, cell.input_size, graph.shapes, weights),
+        set(step.operations),
+        set(step.fours),
+    )
 
 
 def c_file(cells: dict[str, torch.nn.Module], small: str | None = None, dense: str | None = None) -> str:
     """One C file with all cells, and for each a function that a library exports."""
-    weights, texts, operations = Weights(small=small), [], set()
+    weights, texts, operations, fours = Weights(small=small), [], set(), set()
     for name, cell in cells.items():
-        text, used = write_cell(name, cell, weights, dense)
+        text, used, by_fours = write_cell(name, cell, weights, dense)
         texts.append(text)
         operations |= used
+        fours |= by_fours
     for name in cells:
         run = f"{name}_run(inputs, count, reverse, state, outputs, &memory)"
         texts.append(
@@ -55,7 +61,17 @@ def c_file(cells: dict[str, torch.nn.Module], small: str | None = None, dense: s
             f"void {name}_test(const float *inputs, int count, int reverse, float *state, float *outputs)\n"
             f"{{\n    struct {name}_run memory;\n    memset(&memory, 255, sizeof memory);\n    {run};\n}}\n"
         )
-    return "\n".join([PREAMBLE, *needed(operations), weights.functions(), weights.definitions(), *texts])
+    return "\n".join(
+        [
+            PREAMBLE,
+            FOUR_TYPES,
+            *needed(operations),
+            *needed_fours(fours),
+            weights.functions(),
+            weights.definitions(),
+            *texts,
+        ]
+    )
 
 
 def run_c(lib: ctypes.CDLL, name: str, case: Case) -> list[np.ndarray]:

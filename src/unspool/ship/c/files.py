@@ -9,14 +9,16 @@ import unspool
 from unspool.errors import UsageError
 from unspool.ship.c.answers import write_answer
 from unspool.ship.c.artefact import CArtefact
+from unspool.ship.c.fours import FOUR_TYPES, needed_fours
 from unspool.ship.c.main import HEAD, HEADER, LOADER, MAGIC, MAIN, MAIN_LOADS
 from unspool.ship.c.maths import PREAMBLE, needed
 from unspool.ship.c.memory import CFile
 from unspool.ship.c.program import ProgramWriter
 from unspool.ship.c.text import write_front
 from unspool.ship.c.weights import Weights
+from unspool.ship.c.writing import write_writer
 from unspool.ship.sheet import Sheet
-from unspool.ship.sheet_text import Labels, TagNames
+from unspool.ship.sheet_text import Labels, TagNames, Writing
 from unspool.ship.targets import Options
 from unspool.writing import replace_file
 
@@ -52,13 +54,17 @@ def export(sheet: Sheet, path: Path, options: Options) -> CArtefact:
 
 def _written(sheet: Sheet, weights: Weights) -> CFile:
     """Write all functions of a sheet."""
-    if sheet.run is None or not isinstance(sheet.back, Labels | TagNames):
-        raise UsageError(f"a model of the task {sheet.task!r} can't be exported to C yet; try --to onnx")
     file = CFile(weights)
     inputs = write_front(file, sheet.front)
+    if sheet.writer is not None and isinstance(sheet.back, Writing):
+        file.answer = write_writer(file, sheet.writer, sheet.back, inputs)
+        return file
+    if sheet.run is None or not isinstance(sheet.back, Labels | TagNames):
+        raise UsageError(f"a model of the task {sheet.task!r} can't be exported to C yet; try --to onnx")
     values = ProgramWriter(file, "run", sheet.run, inputs, "UNSPOOL_UNITS").write()
     (port,) = sheet.run.outputs
     file.answer = write_answer(file, sheet.back, values[port.name])
+    file.functions.append(RUN)
     return file
 
 
@@ -82,13 +88,20 @@ def _text(file: CFile, path: Path, options: Options) -> str:
     constants = "".join(f"#define {name} {value}\n" for name, value in sorted(file.constants.items()))
     constants += f"#define WEIGHT_FILE_SIZE {size}\n" if binary is not None else ""
     defines = "".join(f"#if !defined({name})\n#define {name} {value}\n#endif\n" for name, value in file.defines.items())
-    main = ["#if !defined(UNSPOOL_NO_MAIN)\n#include <stdio.h>\n", *file.printers, _main(file, path), "#endif\n"]
+    main = [
+        "#if !defined(UNSPOOL_NO_MAIN)\n#include <stdio.h>\n#include <stdlib.h>\n",
+        *file.printers,
+        _main(file, path),
+        "#endif\n",
+    ]
     return "\n".join(
         part
         for part in [
             head + PREAMBLE + constants + defines,
             weights.definitions(),
+            FOUR_TYPES,
             *needed(file.operations),
+            *needed_fours(file.fours),
             *file.helpers.values(),
             weights.functions(),
             *structs,
@@ -98,7 +111,6 @@ def _text(file: CFile, path: Path, options: Options) -> str:
                 if binary is None
                 else [LOADER.format(file=f"{path.stem}.bin", magic=MAGIC.decode(), header=HEADER, sum=crc32(binary))]
             ),
-            RUN,
             *main,
         ]
         if part
@@ -110,6 +122,9 @@ def _main(file: CFile, path: Path) -> str:
     loads = not file.weights.embedded
     options, help = file.answer.options, file.answer.option_help
     pieces = {
+        "VARIABLES": file.answer.variables,
+        "FAILS": file.answer.fails,
+        "PRINT": file.answer.print,
         "PATH": f'    const char *path = "{path.stem}.bin";\n' if loads else "",
         "LOADS": MAIN_LOADS if loads else "",
         "OPTIONS": (

@@ -71,7 +71,7 @@ int main(int argc, char **argv)
     static char line[UNSPOOL_BYTES + 1];
     int end = '\\n', all = 0, words = 0, failed = 0, k;
     long number = 0;
-PATH    for (k = 1; k < argc; k++) {
+VARIABLESPATH    for (k = 1; k < argc; k++) {
         if (strcmp(argv[k], "-0") == 0) {
             end = 0;
         } else if (strcmp(argv[k], "-a") == 0) {
@@ -99,12 +99,12 @@ LOADS    for (;;) {
             length--;
         number++;
         count = RUN;
-        if (count <= 0) {
+        if (FAILS) {
             fprintf(stderr, "text %ld %s\\n", number, count == 0 ? "has no units" : count == TOO_LONG ?
                 "has more bytes than UNSPOOL_BYTES" : "has more units than UNSPOOL_UNITS");
             failed = 1;
         } else {
-            print_answer(&memory, all);
+            PRINT;
         }
         putchar(end);
         fflush(stdout);

@@ -20,6 +20,12 @@ class Answer:
     """Where a program that calls `unspool_run` finds the answer."""
     call: str = "unspool_run(&memory, line, length, words)"
     """How `main` gets an answer."""
+    print: str = "print_answer(&memory, all)"
+    """How `main` prints it."""
+    fails: str = "count <= 0"
+    """When there is none."""
+    variables: str = ""
+    """Variables of `main` for options."""
     options: str = ""
     """Branches of `main` for further options."""
     option_help: str = ""
@@ -41,6 +47,8 @@ class CFile:
     """Functions that take the struct `model`, in order."""
     operations: set[str] = field(default_factory=set)
     """Pointwise operations that steps and functions use."""
+    fours: set[str] = field(default_factory=set)
+    """Pointwise operations on four numbers at once that steps use."""
     helpers: dict[str, str] = field(default_factory=dict)
     """Functions of numbers that the other functions call, by name."""
     constants: dict[str, int] = field(default_factory=dict)

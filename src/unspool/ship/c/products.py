@@ -54,26 +54,9 @@ def product_functions(kinds: Collection[str]) -> str:
     """Return the C functions for products with weights of some kinds: `float`, `int8` and `int4`."""
     parts = []
     if "float" in kinds:
-        parts += [_VECTORS, *(_panel(columns) for columns in PANELS), _FLOAT]
+        parts += [*(_panel(columns) for columns in PANELS), _FLOAT]
     parts += [_INT8] * ("int8" in kinds) + [_INT4] * ("int4" in kinds)
     return "\n".join(parts)
-
-
-_VECTORS = """\
-#if defined(__GNUC__) && (defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__))
-typedef float four __attribute__((vector_size(16), aligned(4), may_alias)); /* four numbers in a register */
-#define LOAD(at) (*(const four *)(at))
-#define STORE(at, sums) (*(four *)(at) = (sums))
-#define ADD_TIMES(sums, x, at) ((sums) += (x) * LOAD(at))
-#define ZERO {0.0f, 0.0f, 0.0f, 0.0f}
-#else
-typedef struct { float part[4]; } four;
-#define STORE(at, sums) memcpy(at, (sums).part, sizeof(sums))
-#define ADD_TIMES(sums, x, at) ((sums).part[0] += (x) * (at)[0], (sums).part[1] += (x) * (at)[1], \\
-    (sums).part[2] += (x) * (at)[2], (sums).part[3] += (x) * (at)[3])
-#define ZERO {{0.0f, 0.0f, 0.0f, 0.0f}}
-#endif
-"""
 
 
 def _panel(columns: int) -> str:

@@ -186,6 +186,7 @@ class ProgramWriter:
             written = write_step(cell, step.graph, step.shapes, step.matrices, step.vectors, self.file.weights)
             self.file.steps += [written.text, write_unroll(written, step.widths[0], step.shapes, self.file.weights)]
             self.file.operations |= written.operations
+            self.file.fours |= written.fours
             self.file.fields.append(f"struct {cell}_run {cell};")
             self._cells[id(step)] = cell
         return self._cells[id(step)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from unspool.engine.compiler.loops.fusion import fuse
 from unspool.engine.compiler.loops.loop_ir import Buffer, Load, Loop, LoopNest, Slice
 from unspool.engine.compiler.passes.hoist import sort_sums
 from unspool.engine.compiler.pipeline import SingleStep
+from unspool.ship.c.fours import FOUR_EXPRESSIONS
 from unspool.ship.c.maths import EXPRESSIONS, literal
 from unspool.ship.c.weights import Weights
 
@@ -40,6 +41,8 @@ class Step:
     """Which of them is the step's output, then each part of the state."""
     operations: frozenset[str]
     """Pointwise operations that the function uses."""
+    fours: frozenset[str]
+    """Those that it uses on four numbers at once."""
 
 
 def write_step(
@@ -93,6 +96,7 @@ class _Writer:
         self._name, self._single, self._nest, self._weights = name, single, nest, weights
         self._names: dict[Node, str] = {}
         self._operations: set[str] = set()
+        self._fours: set[str] = set()
         sources = [("input", node.value[1]) for node in single.before.inputs]
         first = len(sources)
         widths = [node for node in single.graph.nodes() if node.operation == "source" and node.value[0] == "input"]
@@ -131,6 +135,7 @@ class _Writer:
             tuple(node.width for node in self._outputs),
             self._single.results,
             frozenset(self._operations),
+            frozenset(self._fours),
         )
 
     def _scratch(self) -> dict[str, int]:
@@ -193,18 +198,52 @@ class _Writer:
             yield f"        for (l = 0; l < {lines}; l++) {{"
         for node, _ in inner:
             yield f"            float {self._value(node)} = {_start(node)};"
-        for start, stop in _cuts(columns, len(loop.reductions) + len(loop.folds)):
-            yield f"            for (c = {start}; c < {stop}; c++) {{"
-            index = "c" if lines == 1 else "i"
-            inside = [*self._computes(loop, index), *self._accumulates(loop)]
-            if any(re.search(r"\bi\b", line) for line in inside):
-                yield f"                i = l * {columns} + c;"
-            yield from (f"                {line}" for line in inside)
+        index = "c" if lines == 1 else "i"
+        number = [f"                i = l * {columns} + c;"] if lines > 1 else []
+        yield "            c = 0;"
+        if self._goes_by_fours(loop):
+            yield "#if defined(FOURS)"
+            yield f"            for (; c < {columns // 4 * 4}; c += 4) {{"
+            yield from self._inside(self._by_fours(loop, index), number)
             yield "            }"
+            yield "#endif"
+        yield f"            for (; c < {columns}; c++) {{"
+        yield from self._inside([*self._computes(loop, index), *self._accumulates(loop)], number)
+        yield "            }"
         for node, place in inner:
             yield f"            {self._element(place, 'l')} = {self._value(node)};"
         if lines > 1:
             yield "        }"
+
+    def _inside(self, lines: Iterable[str], number: list[str]) -> Iterator[str]:
+        """Yield the lines of a loop, with the place in a block if one reads it."""
+        lines = list(lines)
+        yield from number if any(re.search(r"\bi\b", line) for line in lines) else []
+        yield from (f"                {line}" for line in lines)
+
+    def _goes_by_fours(self, loop: Loop) -> bool:
+        known = all(node.operation in FOUR_EXPRESSIONS or node.operation == "constant" for node in loop.computes)
+        return known and not loop.reductions and not loop.folds and loop.grid.columns >= 4
+
+    def _by_fours(self, loop: Loop, index: str) -> Iterator[str]:
+        """Yield what a loop computes, four numbers at once."""
+        here = {load.node for load in loop.loads}
+        for load in loop.loads:
+            element = self._load(load, index)
+            value = f"all_four({element})" if load.along == "lines" else f"LOAD(&{element})"
+            yield f"const four {self._value(load.node)} = {value};"
+
+        def four(node: Node) -> str:
+            return self._value(node) if node in here else f"all_four({self._value(node)})"
+
+        for node in loop.computes:
+            if node.operation != "constant":
+                self._fours.add(node.operation)
+                expression = FOUR_EXPRESSIONS[node.operation].format(*map(four, node.arguments))
+                here.add(node)
+                yield f"const four {self._value(node)} = {expression};"
+        for node, place in loop.stores:
+            yield f"STORE(&{self._element(place, index)}, {four(node)});"
 
     def _accumulates(self, loop: Loop) -> Iterator[str]:
         for node in loop.reductions:
@@ -255,9 +294,3 @@ class _Writer:
 
 def _start(node: Node) -> str:
     return "0.0f" if node.operation.startswith("sum") else "-INFINITY"
-
-
-def _cuts(columns: int, reduces: int) -> list[tuple[int, int]]:
-    """Cut a loop so that compilers make whole vectors of its first part at `-O2`."""
-    whole = columns // 4 * 4
-    return [(0, whole), (whole, columns)] if whole and whole != columns and not reduces else [(0, columns)]
