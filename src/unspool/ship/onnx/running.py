@@ -47,9 +47,9 @@ def feeds_of(sheet: Sheet, texts: Sequence[Any]) -> dict[str, Any]:
     if "characters" in inputs:
         longest = max(len(word) for text in inputs["characters"] for word in text)
         characters = np.zeros((*feeds["ids"].shape, longest), np.int64)
-        for row, text in enumerate(inputs["characters"]):
+        for number, text in enumerate(inputs["characters"]):
             for place, word in enumerate(text):
-                characters[row, place, : len(word)] = word
+                characters[number, place, : len(word)] = word
         feeds["characters"] = characters
     if "bag" in inputs:
         assert sheet.front.ngrams is not None
