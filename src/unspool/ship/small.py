@@ -102,6 +102,9 @@ def round_matrix(matrix: NDArray[np.float32], small: Small) -> Rounded:
 
 T = TypeVar("T")
 
+_ROUNDED = ("weight", "table", "keys", "vectors", "key_vectors")
+"""Names of the matrices and tables of operations."""
+
 
 def rounded_sheet(part: T, small: Small) -> T:
     """Return a sheet, or a part of one, whose matrices and tables are the numbers that rounded ones stand for.
@@ -122,7 +125,7 @@ def rounded_sheet(part: T, small: Small) -> T:
     for field in fields(part):
         value = getattr(part, field.name)
         if isinstance(value, np.ndarray):
-            if field.name in ("weight", "table", "keys") and value.ndim > 1 and type(part).__name__ != "Positions":
+            if field.name in _ROUNDED and value.ndim > 1 and type(part).__name__ != "Positions":
                 changes[field.name] = _dense(value, small)
         elif is_dataclass(value) or isinstance(value, tuple):
             changes[field.name] = rounded_sheet(value, small)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from unspool.errors import MachineError, UsageError
+from unspool.ship.answers import EXPORTED_UNITS
 from unspool.ship.sheet import Sheet
 from unspool.ship.sheet_text import Labels, TagNames
 from unspool.ship.targets import Artefact
@@ -79,6 +80,8 @@ class CArtefact(Artefact):
             if any(b"\0" in line for line in lines):
                 raise UsageError("a text with a zero byte can't be sent to a program in C")
             command = [str(program), "-0", "-a", *["-w"] * split]
+            writer = self._sheet.writer
+            command += ["-n", str(EXPORTED_UNITS)] if writer is not None and not writer.longest else []
             command += ["-m", str(self.files[1])] if len(self.files) > 1 else []
             sent = b"".join(line + b"\0" for line in lines)
             done = subprocess.run(command, input=sent, capture_output=True, check=False, timeout=_PATIENCE)

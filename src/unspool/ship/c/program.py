@@ -25,6 +25,7 @@ from unspool.ship.sheet import (
     Concat,
     Constant,
     Convolve,
+    Highest,
     KeyValue,
     LookUp,
     Multiply,
@@ -34,6 +35,7 @@ from unspool.ship.sheet import (
     Product,
     Program,
     Scale,
+    Slice,
     Softmax,
     Spell,
     SumRows,
@@ -398,6 +400,24 @@ class ProgramWriter:
         if op.bias is not None:
             bias = self._array(f"{op.output}_bias", op.bias)
             yield f"{self._helper('add_row')}({out.place}, count, {channels}, {bias});"
+
+    @_write.register
+    def _(self, op: Slice) -> Iterator[str]:
+        input, width = self.values[op.input], op.stop - op.start
+        out = self._like(op.output, input, width)
+        yield f"for (t = 0; t < {self._steps(out)}; t++)"
+        yield f"    memcpy({self._at(out)}, {self._at(input)} + {op.start}, {width} * sizeof(float));"
+
+    @_write.register
+    def _(self, op: Highest) -> Iterator[str]:
+        input = self.values[op.input]
+        out = self._room(op.output, "places", 1, "int32_t")
+        yield "for (t = 0; t < count; t++) {"
+        yield f"    {out.place}[t] = 0;"
+        yield f"    for (k = 1; k < {input.width}; k++)"
+        yield f"        if ({self._element(input)} > {self._element(input, f'{out.place}[t]')})"
+        yield f"            {out.place}[t] = k;"
+        yield "}"
 
     @_write.register
     def _(self, op: Constant) -> Iterator[str]:

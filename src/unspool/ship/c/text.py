@@ -47,6 +47,14 @@ def write_front(file: CFile, front: TextFront) -> dict[str, Value]:
         _write_spelling(file, front.spelling)
         values["characters"] = Value("ids", 1, "m->ids")
     encode = functions.ENCODE
+    if front.most_units:
+        cut = "".join(
+            f"        {name} = {name} < {front.most_units} ? {name} : {front.most_units};\n"
+            for name in ("count", "m->written")
+        )
+        encode = encode.replace("    if (count > 0)\n", f"    if (count > 0) {{\n{cut}").replace(
+            "count;\n    return", "count;\n    }\n    return"
+        )
     if front.ngrams is not None:
         _write_ngrams(file, front.ngrams)
         values["bag"] = Value("bag", 1, "m->bag_ids")

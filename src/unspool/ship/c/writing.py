@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from unspool.errors import UsageError
+from unspool.ship.c.maths import literal
 from unspool.ship.c.memory import Answer, CFile
 from unspool.ship.c.program import ProgramWriter, Value
 from unspool.ship.c.text import add_strings
@@ -27,7 +28,7 @@ def write_writer(file: CFile, writer: Writer, back: Writing, inputs: Mapping[str
     units = back.units
     if units.units in ("bpe", "unigram"):
         raise UsageError(f"C has no units {units.units!r} yet; choose word, blank or character units, or --to onnx")
-    prompted = not any(port.name == "ids" for port in writer.start.inputs)
+    prompted = not writer.start.inputs
     started = ProgramWriter(file, "start", writer.start, inputs, "UNSPOOL_UNITS").write()
     file.room("unit", 1, "int32_t")
     file.fields.append("int32_t last;")
@@ -41,10 +42,12 @@ def write_writer(file: CFile, writer: Writer, back: Writing, inputs: Mapping[str
     file.function("static void advance(struct model *m)", ["    m->unit[0] = m->last;", "    step(m);", *copies])
     file.weights.add("never", np.array(writer.never or [-1], np.int32))
     _add_names(file, units)
-    stops = f"id == {writer.end}" if not prompted else "0"
+    stops = f"id == {writer.end}" if writer.end >= 0 else "0"
+    limit = f"(long)((float)m->count * {literal(writer.ratio)} + {literal(writer.longest)})"
     names = {
         "SCORES": scores.place,
         "WIDTH": str(scores.width),
+        "LIMIT": limit if writer.longest else "200",
         "NEVER": str(max(1, len(writer.never))),
         "FIRST": str(writer.first),
         "STOPS": stops,
@@ -56,20 +59,20 @@ def write_writer(file: CFile, writer: Writer, back: Writing, inputs: Mapping[str
     }
     file.write(_CHOOSE, names)
     file.write(_BEGIN, names, public=True)
+    file.write(_LIMIT, names, public=True)
     file.write(_NEXT, names, public=True)
     file.write(_UNIT_TEXT, public=True)
     joins = {"character": "0", "word": "1", "blank": "1"}[units.units]
-    file.write(_PRINT, {"JOINS": joins, "PROMPTED": str(int(prompted))}, printing=True)
-    longest = writer.longest or 200
+    file.write(_PRINT, {"JOINED": joins, "PROMPTED": str(int(prompted))}, printing=True)
     return Answer(
         "the text and how it goes on" if prompted else "the text that it becomes",
         "the units that `unspool_next` returns, one by one",
         call="unspool_begin(&memory, line, length, words)",
         print="print_answer(&memory, all, longest, temperature, &random, line, length)",
         fails="count < 0" if prompted else "count <= 0",
-        variables=f"    long longest = {longest};\n    double temperature = 0.0;\n    uint64_t random = 1;\n",
+        variables="    long longest = -1;\n    double temperature = 0.0;\n    uint64_t random = 1;\n",
         options=_OPTIONS,
-        option_help=_OPTION_HELP.format(longest=longest),
+        option_help=_OPTION_HELP.format(longest="as many as the model allows" if writer.longest else "200"),
     )
 
 
@@ -141,6 +144,15 @@ PROMPT    return count;
 }
 """
 
+_LIMIT = """\
+/* units of a text at most, after `unspool_begin` */
+long unspool_limit(struct model *m)
+{
+    (void)m;
+    return LIMIT;
+}
+"""
+
 _NEXT = """\
 /* write one unit, and return its number; -1 if the text ends. `random` is read only at temperatures above 0 */
 int unspool_next(struct model *m, double temperature, uint64_t *random)
@@ -166,24 +178,22 @@ const char *unspool_unit(struct model *m, int id, size_t *length)
 """
 
 _PRINT = """\
+/* print the text and how it goes on; with `all`, what is written alone */
 static void print_answer(struct model *m, int all, long longest, double temperature, uint64_t *random,
     const char *text, size_t length)
 {
-    long number;
-    int id, last = m->count > 0 && PROMPTED ? m->last : 2;
-    if (!all && PROMPTED)
+    long number, most = longest < 0 ? unspool_limit(m) : longest;
+    int id, last = PROMPTED && !all ? m->last : 2;
+    if (PROMPTED && !all)
         fwrite(text, 1, length, stdout);
-    for (number = 0; number < longest && (id = unspool_next(m, temperature, random)) >= 0; number++) {
+    for (number = 0; number < most && (id = unspool_next(m, temperature, random)) >= 0; number++) {
         size_t size;
         const char *bytes = unspool_unit(m, id, &size);
-        if (JOINS && id != 2 && last != 2)
+        if (JOINED && id != 2 && last != 2)
             putchar(' ');
         fwrite(bytes, 1, size, stdout);
         last = id;
     }
-    (void)text;
-    (void)length;
-    (void)all;
 }
 """
 
