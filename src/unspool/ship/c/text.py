@@ -10,6 +10,7 @@ from unspool.errors import UsageError
 from unspool.ship.c import text_functions as functions
 from unspool.ship.c.memory import CFile
 from unspool.ship.c.program import Value
+from unspool.ship.c.subwords import write_subwords
 from unspool.ship.c.unicode_tables import cased_bounds, ignorable_bounds, lower_ranges, space_codes, word_bounds
 from unspool.ship.sheet_text import Ngrams, Spelling, TextFront, Units
 
@@ -25,8 +26,8 @@ def write_front(file: CFile, front: TextFront) -> dict[str, Value]:
         UsageError: If C has no such units.
     """
     units = front.units
-    if units.units in ("bpe", "unigram"):
-        raise UsageError(f"C has no units {units.units!r} yet; choose word, blank or character units, or --to onnx")
+    if units.units in ("bpe", "unigram") and (front.ngrams is not None or front.spelling is not None):
+        raise UsageError("C has no n-grams beside subwords yet; train with ngrams = false, or choose --to onnx")
     file.defines |= {"UNSPOOL_BYTES": "16384", "UNSPOOL_UNITS": "2000"}
     file.types.append("struct unit {\n    int32_t start, stop;\n};\n")
     file.room("raw", "3 * UNSPOOL_BYTES", "uint8_t")
@@ -63,9 +64,9 @@ def write_front(file: CFile, front: TextFront) -> dict[str, Value]:
     return values
 
 
-def add_strings(file: CFile, name: str, strings: Sequence[str], *, sought: bool = True) -> None:
+def add_strings(file: CFile, name: str, strings: Sequence[str | bytes], *, sought: bool = True) -> None:
     """Add strings to the weights: their bytes, and where each starts; if they are sought, their order as well."""
-    encoded = [text.encode("utf-8", "replace") for text in strings]
+    encoded = [text if isinstance(text, bytes) else text.encode("utf-8", "replace") for text in strings]
     file.weights.add(f"{name}_bytes", np.frombuffer(b"".join(encoded) or b"\0", np.uint8))
     file.weights.add(f"{name}_starts", np.cumsum([0, *map(len, encoded)]).astype(np.uint32))
     if sought:
@@ -110,6 +111,10 @@ def _write_units(file: CFile, units: Units) -> None:
             "NORMAL": "start",
             "WHOLE": "m->raw",
         }
+    if units.units in ("bpe", "unigram"):
+        file.help("inside", functions.INSIDE)
+        write_subwords(file, units, names)
+        return
     if units.units == "character":
         file.constants["UNITS"] = _add_characters(file, "unit", units.names)
         file.write(functions.CHARACTER_UNITS, names)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from unspool.errors import UsageError
 from unspool.ship.c.maths import literal
 from unspool.ship.c.memory import Answer, CFile
 from unspool.ship.c.program import ProgramWriter, Value
+from unspool.ship.c.subwords import byte_names
 from unspool.ship.c.text import add_strings
 from unspool.ship.sheet import Writer
 from unspool.ship.sheet_text import Units, Writing
@@ -21,13 +21,8 @@ def write_writer(file: CFile, writer: Writer, back: Writing, inputs: Mapping[str
     """Write `unspool_begin`, `unspool_next` and what prints a text.
 
     A writer whose `start` reads no text takes it as the beginning of what it writes, and does not stop at the end unit.
-
-    Raises:
-        UsageError: If C has no such units.
     """
     units = back.units
-    if units.units in ("bpe", "unigram"):
-        raise UsageError(f"C has no units {units.units!r} yet; choose word, blank or character units, or --to onnx")
     prompted = not writer.start.inputs
     started = ProgramWriter(file, "start", writer.start, inputs, "UNSPOOL_UNITS").write()
     file.room("unit", 1, "int32_t")
@@ -62,7 +57,7 @@ def write_writer(file: CFile, writer: Writer, back: Writing, inputs: Mapping[str
     file.write(_LIMIT, names, public=True)
     file.write(_NEXT, names, public=True)
     file.write(_UNIT_TEXT, public=True)
-    joins = {"character": "0", "word": "1", "blank": "1"}[units.units]
+    joins = str(int(units.units in ("word", "blank")))
     file.write(_PRINT, {"JOINED": joins, "PROMPTED": str(int(prompted))}, printing=True)
     return Answer(
         "the text and how it goes on" if prompted else "the text that it becomes",
@@ -78,6 +73,9 @@ def write_writer(file: CFile, writer: Writer, back: Writing, inputs: Mapping[str
 
 def _add_names(file: CFile, units: Units) -> None:
     """Add the text of each unit; padding, and the end of a text among characters, have none."""
+    if units.units in ("bpe", "unigram"):
+        add_strings(file, "written", byte_names(units), sought=False)
+        return
     joined = units.units != "character"
     names = ["" if id == 0 else name for id, name in enumerate(units.names)]
     if not joined:
