@@ -58,6 +58,9 @@ class TextEmitter:
         """Write the inputs with some names, time first, and `lengths`; return their names in the graph."""
         write, units = self.writer, self.front.units
         split = self._split(units.lowercase, units.digits_to_zero)
+        if self.front.most_units:
+            most = write.ints(self.front.most_units)
+            split = write.op("Slice", split, write.ints(0), most, write.ints(1))
         inputs = {"ids": write.op("Transpose", self._ids(units, split), perm=[1, 0])}
         present = write.op("Cast", self._present(split), to=_INT64)
         counts = write.op("ReduceSum", present, write.ints(1), keepdims=0)
