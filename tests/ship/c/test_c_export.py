@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import shutil
 import subprocess
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from compilers import compile_c, compilers
+from hostile_texts import attack
 from ship_cases import FIT, reviews, sentences
 
 from unspool import Classifier
@@ -37,6 +36,7 @@ MODELS: dict[str, dict[str, Any]] = {
     "characters": {"units": "character", "lowercase": True, "bidirectional": True, "pooling": "last"},
     "blanks, a bag": {"units": "blank", "network": "bag", "ngrams": False},
     "several labels": {"several": True, "cell": "gru"},
+    "subwords": {"units": "bpe", "size": 300, "ngrams": False, "lowercase": True, "cell": "elman", "pooling": "mean"},
 }
 TEXTS = [
     *sentences(40, 2),
@@ -118,7 +118,7 @@ def test_small_weights_in_the_c_file(tmp_path):
 def test_what_c_cannot_take_is_refused_in_words(tmp_path):
     texts, labels = reviews(60, 1)
     values = {"hidden": 7, "embedding": 6, "epochs": 1, "plan": False, "units": "bpe", "size": 300}
-    with pytest.raises(UsageError, match="C has no units 'bpe' yet"):
+    with pytest.raises(UsageError, match="C has no n-grams beside subwords yet"):
         export_c(Classifier(**values).fit(texts, labels, **FIT).sheet(), tmp_path / "model.c", Options())
     with pytest.raises(UsageError, match=r"'model.html' does not; name model.c"):
         export_c(trained("characters").sheet(), tmp_path / "model.html", Options())
@@ -157,56 +157,13 @@ def test_fast_math_is_refused(tmp_path):
     assert "compile without -ffast-math" in done.stderr
 
 
-def hostile(chance: random.Random) -> bytes:
-    """A text that no one would write: broken UTF-8, long runs, special units, bytes at random."""
-    pieces = [
-        b"\xc3\xa9", b"\xe2\x80\x99", b"\xcc\x81", b"\xf0\x9f\x98\x80", b"\xc4\xb0", b"\xed\xa0\x80", b"\xc0\x80",
-        b"\xf4\x90\x80\x80", b"\xff", b"\x80", b"\xe2\x80", b"<unk>", b"<eos", b"'", b" ", b"\t", b"\r", b"a", b"9",
-        b"\xce\xa3", b"\xef\xbb\xbf", b"\xe1\xba\x9e", b"-", b"joy ", b"\xf0\x90\x8d", b"x" * 70,
-    ]  # fmt: skip
-    text = b"".join(chance.choice(pieces) * chance.choice((1, 1, 1, 2, 9)) for _ in range(chance.randint(0, 30)))
-    if chance.random() < 0.3:
-        text += chance.randbytes(chance.randint(0, 60))
-    if chance.random() < 0.01:
-        text = text * 40
-    return text.replace(b"\0", b"")
-
-
-def attack(model: Classifier, folder: Path, count: int, seed: int) -> None:
-    """Send hostile texts to a program with sanitizers, and compare its units with Python's."""
-    sheet = model.sheet()
-    artefact = export_c(sheet, folder / "model.c", Options())
-    flags = ["-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-DUNSPOOL_UNITS=300"]
-    program = compile_c(
-        next(iter(compilers().values())), artefact.files[0], folder / "model", *flags, "-DUNSPOOL_BYTES=900"
-    )
-    chance = random.Random(seed)
-    texts = [hostile(chance) for _ in range(count)]
-    for split in ([], ["-w"]):
-        done = subprocess.run(
-            [program, "-0", "-a", *split],
-            input=b"".join(text + b"\0" for text in texts),
-            capture_output=True,
-            check=False,
-        )
-        assert b"runtime error" not in done.stderr, done.stderr[:3000]
-        assert b"AddressSanitizer" not in done.stderr, done.stderr[:3000]
-        answers = done.stdout.decode().split("\0")[:-1]
-        assert len(answers) == count
-        decoded = [text.decode("utf-8", "replace") for text in texts]
-        usable = [n for n, answer in enumerate(answers) if answer][:300]
-        values = [decoded[n].split("\t") if split else decoded[n] for n in usable]
-        found = np.array([list(map(float, answers[n].split("\t"))) for n in usable])
-        np.testing.assert_allclose(found, judged(sheet, values), atol=2e-6)
-        refused = {line.split(b" ", 2)[2] for line in done.stderr.splitlines()}
-        assert refused <= {b"has no units", b"has more bytes than UNSPOOL_BYTES", b"has more units than UNSPOOL_UNITS"}
-
-
 def test_hostile_texts_do_no_harm(tmp_path):
-    attack(trained("spelling by convolution"), tmp_path, 200, 1)
+    sheet = trained("spelling by convolution").sheet()
+    attack(sheet, tmp_path, 200, 1, lambda texts: judged(sheet, texts))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_a_million_hostile_texts_do_no_harm(name, tmp_path):
-    attack(trained(name), tmp_path, 1_000_000 // len(MODELS) // 2 + 1, 2)
+    sheet = trained(name).sheet()
+    attack(sheet, tmp_path, 1_000_000 // len(MODELS) // 2 + 1, 2, lambda texts: judged(sheet, texts))
