@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from compilers import compile_c, compilers
 from hostile_texts import attack
 from ship_cases import FIT, sentences
@@ -66,10 +67,12 @@ def test_samples_have_the_probabilities_of_the_model(corpus, tmp_path):
     count = 4000
     done = subprocess.run(command, input=b"a joy\0" * count, capture_output=True, check=True)
     written = done.stdout.decode().split("\0")[:-1]
-    following = model.predict("a joy").following
-    allowed = {unit: share for unit, share in following.items() if not unit.startswith("<")}
-    for unit, share in allowed.items():  # four standard deviations, and what is never written beside it
-        assert abs(written.count(unit) / count - share) < 4 * (share / count) ** 0.5 + 0.02, unit
+    scores = model._read_units("a joy", "text")[1][-1]
+    scores[list(model.sheet().writer.never)] = -torch.inf
+    for id, share in enumerate(scores.softmax(-1).tolist()):
+        if share > 0.02:  # four standard deviations
+            assert abs(written.count(model.vocabulary.unit(id)) / count - share) < 4 * (share / count) ** 0.5
+    assert "\ufffd" not in written
 
 
 @pytest.mark.parametrize(

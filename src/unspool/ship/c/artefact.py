@@ -13,7 +13,7 @@ from typing import Any
 from unspool.errors import MachineError, UsageError
 from unspool.ship.answers import EXPORTED_UNITS
 from unspool.ship.sheet import Sheet
-from unspool.ship.sheet_text import Labels, TagNames
+from unspool.ship.sheet_text import Labels, Replies, TagNames
 from unspool.ship.targets import Artefact
 
 __all__ = ["CArtefact", "c_compiler"]
@@ -98,7 +98,7 @@ class CArtefact(Artefact):
             return dict(zip(back.names, map(float, answer.split("\t")), strict=True)) if answer else {}
         if isinstance(back, TagNames):
             return [back.names[int(number)] for number in answer.split("\t")] if answer else []
-        return answer
+        return answer.split("\t", 2)[-1] if isinstance(back, Replies) else answer
 
 
 def _line(text: Any) -> bytes:

@@ -14,11 +14,12 @@ from unspool.ship.c.main import HEAD, HEADER, LOADER, MAGIC, MAIN, MAIN_LOADS
 from unspool.ship.c.maths import PREAMBLE, needed
 from unspool.ship.c.memory import CFile
 from unspool.ship.c.program import ProgramWriter
+from unspool.ship.c.question import write_question, write_replies
 from unspool.ship.c.text import write_front
 from unspool.ship.c.weights import Weights
 from unspool.ship.c.writing import write_writer
 from unspool.ship.sheet import Sheet
-from unspool.ship.sheet_text import Labels, TagNames, Writing
+from unspool.ship.sheet_text import Labels, Replies, TagNames, Writing
 from unspool.ship.targets import Options
 from unspool.writing import replace_file
 
@@ -55,9 +56,19 @@ def export(sheet: Sheet, path: Path, options: Options) -> CArtefact:
 def _written(sheet: Sheet, weights: Weights) -> CFile:
     """Write all functions of a sheet."""
     file = CFile(weights)
-    inputs = write_front(file, sheet.front)
+    question = sheet.front.question
+    inputs = write_question(file, question) if question is not None else write_front(file, sheet.front)
     if sheet.writer is not None and isinstance(sheet.back, Writing):
         file.answer = write_writer(file, sheet.writer, sheet.back, inputs)
+        return file
+    if sheet.run is not None and isinstance(sheet.back, Replies):
+        values = ProgramWriter(file, "run", sheet.run, inputs, "1").write()
+        file.answer = write_replies(file, sheet.back, values[sheet.run.outputs[0].name])
+        file.functions.append(
+            RUN.replace(
+                "        run(m);\n    return", "    {\n        run(m);\n        reply(m);\n    }\n    return"
+            ).replace("if (count > 0)\n    {", "if (count > 0) {")
+        )
         return file
     if sheet.run is None or not isinstance(sheet.back, Labels | TagNames):
         raise UsageError(f"a model of the task {sheet.task!r} can't be exported to C yet; try --to onnx")

@@ -34,6 +34,7 @@ from unspool.ship.sheet import (
     Positions,
     Product,
     Program,
+    Retrieve,
     Scale,
     Slice,
     Softmax,
@@ -418,6 +419,12 @@ class ProgramWriter:
         yield f"        if ({self._element(input)} > {self._element(input, f'{out.place}[t]')})"
         yield f"            {out.place}[t] = k;"
         yield "}"
+
+    @_write.register
+    def _(self, op: Retrieve) -> Iterator[str]:
+        from unspool.ship.c.question import write_retrieval
+
+        yield write_retrieval(self.file, op, self._room(op.output, "row", len(op.key_shares)))
 
     @_write.register
     def _(self, op: Constant) -> Iterator[str]:

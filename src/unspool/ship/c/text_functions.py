@@ -13,6 +13,7 @@ __all__ = [
     "LOWER",
     "LOWER_WORD",
     "NORMALISE",
+    "PUT_CODE",
     "SIGMA",
     "SPELL",
     "SPLIT_BLANKS",

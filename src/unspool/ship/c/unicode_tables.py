@@ -9,14 +9,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["CAPITAL_I_WITH_DOT", "cased_bounds", "ignorable_bounds", "lower_ranges", "space_codes", "word_bounds"]
+__all__ = ["bounds", "cased_bounds", "ignorable_bounds", "lower_ranges", "space_codes", "word_bounds"]
 
 _CODES = 0x110000
-CAPITAL_I_WITH_DOT = 0x130
-"""The one character that becomes two in lower case: i and a dot above."""
 
 
-def _bounds(has: Callable[[str], bool]) -> NDArray[np.uint32]:
+def bounds(has: Callable[[str], bool]) -> NDArray[np.uint32]:
     """Return the code points where a property begins and ends, in turn."""
     flags = np.fromiter((has(chr(code)) for code in range(_CODES)), np.bool_, _CODES)
     return (np.flatnonzero(np.diff(flags, prepend=False, append=False))).astype(np.uint32)
@@ -25,7 +23,7 @@ def _bounds(has: Callable[[str], bool]) -> NDArray[np.uint32]:
 @cache
 def word_bounds() -> NDArray[np.uint32]:
     r"""Return the bounds of what `units.word_pattern` takes as part of a word: `\w` and combining marks."""
-    return _bounds(lambda c: c.isalnum() or c == "_" or (c >= "\u0300" and unicodedata.category(c)[0] == "M"))
+    return bounds(lambda c: c.isalnum() or c == "_" or (c >= "\u0300" and unicodedata.category(c)[0] == "M"))
 
 
 def space_codes() -> NDArray[np.uint32]:
@@ -52,13 +50,13 @@ def lower_ranges() -> NDArray[np.int32]:
 @cache
 def cased_bounds() -> NDArray[np.uint32]:
     """Return the bounds of cased letters, after which a sigma is a final one."""
-    return _bounds(_cased)
+    return bounds(_cased)
 
 
 @cache
 def ignorable_bounds() -> NDArray[np.uint32]:
     """Return the bounds of marks that may stand between a letter and a final sigma."""
-    return _bounds(lambda c: f"A{c}Σ".lower()[-1] == "ς" and not _cased(c) and f"1{c}Σ".lower()[-1] == "σ")
+    return bounds(lambda c: f"A{c}Σ".lower()[-1] == "ς" and not _cased(c) and f"1{c}Σ".lower()[-1] == "σ")
 
 
 def _cased(c: str) -> bool:
