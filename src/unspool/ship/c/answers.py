@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from unspool.ship.c.memory import Answer, CFile
-from unspool.ship.c.program import Value
+from unspool.ship.c.memory import Answer, CFile, Value
 from unspool.ship.c.text import add_strings
 from unspool.ship.sheet_text import Labels, TagNames
 

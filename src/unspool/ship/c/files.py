@@ -64,18 +64,14 @@ def _written(sheet: Sheet, weights: Weights) -> CFile:
     if sheet.run is not None and isinstance(sheet.back, Replies):
         values = ProgramWriter(file, "run", sheet.run, inputs, "1").write()
         file.answer = write_replies(file, sheet.back, values[sheet.run.outputs[0].name])
-        file.functions.append(
-            RUN.replace(
-                "        run(m);\n    return", "    {\n        run(m);\n        reply(m);\n    }\n    return"
-            ).replace("if (count > 0)\n    {", "if (count > 0) {")
-        )
+        file.functions.append(RUN.replace("MORE", "        reply(m);\n"))
         return file
     if sheet.run is None or not isinstance(sheet.back, Labels | TagNames):
         raise UsageError(f"a model of the task {sheet.task!r} can't be exported to C yet; try --to onnx")
     values = ProgramWriter(file, "run", sheet.run, inputs, "UNSPOOL_UNITS").write()
     (port,) = sheet.run.outputs
     file.answer = write_answer(file, sheet.back, values[port.name])
-    file.functions.append(RUN)
+    file.functions.append(RUN.replace("MORE", ""))
     return file
 
 
@@ -161,8 +157,9 @@ int unspool_run(struct model *m, const char *text, size_t length, int words);
 int unspool_run(struct model *m, const char *text, size_t length, int words)
 {
     int count = encode(m, text, length, words);
-    if (count > 0)
+    if (count > 0) {
         run(m);
+MORE    }
     return count;
 }
 """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from unspool.ship.c.weights import Weights
 
-__all__ = ["Answer", "CFile"]
+__all__ = ["Answer", "CFile", "Value"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,17 @@ class Answer:
     """Branches of `main` for further options."""
     option_help: str = ""
     """Help for them."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """A value of a program in C."""
+
+    kind: str
+    """As of a `Port`."""
+    width: int
+    place: str
+    """The expression of its address."""
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import singledispatchmethod
 from itertools import accumulate
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 
 from unspool.ship.c.helpers import HELPERS
 from unspool.ship.c.maths import EXPRESSIONS, literal
-from unspool.ship.c.memory import CFile
+from unspool.ship.c.memory import CFile, Value
+from unspool.ship.c.question import write_retrieval
 from unspool.ship.c.step import write_step
 from unspool.ship.c.unroll import write_unroll
 from unspool.ship.sheet import (
@@ -44,18 +44,7 @@ from unspool.ship.sheet import (
 )
 from unspool.ship.step_graph import StepGraph
 
-__all__ = ["ProgramWriter", "Value"]
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value of a program in C."""
-
-    kind: str
-    """As of a `Port`."""
-    width: int
-    place: str
-    """The expression of its address."""
+__all__ = ["ProgramWriter"]
 
 
 class ProgramWriter:
@@ -422,8 +411,6 @@ class ProgramWriter:
 
     @_write.register
     def _(self, op: Retrieve) -> Iterator[str]:
-        from unspool.ship.c.question import write_retrieval
-
         yield write_retrieval(self.file, op, self._room(op.output, "row", len(op.key_shares)))
 
     @_write.register

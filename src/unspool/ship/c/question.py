@@ -11,8 +11,7 @@ import numpy as np
 from unspool.ship.c import question_functions as functions
 from unspool.ship.c import text_functions
 from unspool.ship.c.maths import literal
-from unspool.ship.c.memory import Answer, CFile
-from unspool.ship.c.program import Value
+from unspool.ship.c.memory import Answer, CFile, Value
 from unspool.ship.c.text import add_strings
 from unspool.ship.c.unicode_tables import bounds, space_codes
 from unspool.ship.sheet import Retrieve

@@ -122,7 +122,9 @@ static int is_word(struct model *m, int place, int count)
 /* order of two entries: first by bytes, then by content */
 static int entry_before(struct model *m, struct entry a, struct entry b)
 {
-    return a.length != b.length ? a.length < b.length : memcmp(m->words + a.start, m->words + b.start, (size_t)a.length) < 0;
+    if (a.length != b.length)
+        return a.length < b.length;
+    return memcmp(m->words + a.start, m->words + b.start, (size_t)a.length) < 0;
 }
 
 static void sift(struct model *m, int root, int count)
@@ -293,13 +295,14 @@ static void retrieve(struct model *m, float *scores)
         uint32_t place;
         for (place = key_starts[key]; place < key_starts[key + 1]; place++)
             common += key_values[place] * x[key_ids[place]];
-        scores[key] = ((float)common + BALANCE * scores[key]) / (1.0f + BALANCE * (norms[0] / norms[1]) * key_shares[key]);
+        scores[key] = (float)common + BALANCE * scores[key];
+        scores[key] /= 1.0f + BALANCE * (norms[0] / norms[1]) * key_shares[key];
     }
 }
 """
 
 REPLY = """\
-/* choose the pair that answers: of pairs with this wording the best one, else the best of all, if that is sure enough */
+/* choose the pair that answers: of pairs with this wording the best one, else the best of all if that is sure */
 static void reply(struct model *m)
 {
     int32_t form = find(exact_bytes, exact_starts, exact_order, EXACT, m->form, (size_t)m->form_length);

@@ -8,8 +8,7 @@ import numpy as np
 
 from unspool.errors import UsageError
 from unspool.ship.c import text_functions as functions
-from unspool.ship.c.memory import CFile
-from unspool.ship.c.program import Value
+from unspool.ship.c.memory import CFile, Value
 from unspool.ship.c.subwords import write_subwords
 from unspool.ship.c.unicode_tables import cased_bounds, ignorable_bounds, lower_ranges, space_codes, word_bounds
 from unspool.ship.sheet_text import Ngrams, Spelling, TextFront, Units

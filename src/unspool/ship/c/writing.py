@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 
 from unspool.ship.c.maths import literal
-from unspool.ship.c.memory import Answer, CFile
-from unspool.ship.c.program import ProgramWriter, Value
+from unspool.ship.c.memory import Answer, CFile, Value
+from unspool.ship.c.program import ProgramWriter
 from unspool.ship.c.subwords import byte_names
 from unspool.ship.c.text import add_strings
 from unspool.ship.sheet import Writer
