@@ -1,4 +1,4 @@
-"""Speed of exports in ONNX Runtime: a cell of one's own by `Scan`, and an LSTM by its operator beside torch.onnx's file.
+"""Speed of exports in ONNX Runtime: a custom cell by `Scan`, and an LSTM by its operator beside torch.onnx's file.
 
 Agreement comes first. Runs of all rivals are interleaved, so that they meet the same neighbours; times are processor
 time of one thread, medians.
