@@ -78,7 +78,7 @@ TOKENIZER = """\
 int main(void)
 {
     static struct model memory;
-    static char line[65536];
+    static char line[1 << 20];
     long texts = 0;
     int c;
     do {

@@ -1,4 +1,4 @@
-"""C99 functions that count the n-grams of a text. Constants in capitals and arrays in small letters come from `text`."""
+"""C99 functions that count the n-grams of a text. Constants in capitals, arrays in small letters come from `text`."""
 
 from __future__ import annotations
 
