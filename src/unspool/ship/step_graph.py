@@ -75,7 +75,9 @@ def step_graph(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGra
     rows = [vector.reshape(1, -1) for vector in vectors]
     folded = _values(before.vectors, rows, matrices)
     builder = Builder(push_slices=True)
-    numbers = {n: node.value[1] for n, node in enumerate(before.inputs)}  # of each input before the numbering of `hoist`
+    numbers = {
+        n: node.value[1] for n, node in enumerate(before.inputs)
+    }  # of each input before the numbering of `hoist`
     replaced = {
         node: builder.source("input", numbers[node.value[1]], node.width)
         for node in step.nodes()

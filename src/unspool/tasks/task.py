@@ -22,6 +22,7 @@ from unspool.data import (
 from unspool.data import Reader as DataReader
 from unspool.errors import DataError, UsageError
 from unspool.inspection.result import Result
+from unspool.ship.sheet import Sheet
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
 from unspool.tasks.inspectable import Inspectable
@@ -342,6 +343,14 @@ class Task(Inspectable[E, F]):
     def score_titles(self) -> dict[str, str]:
         """Column titles for scores whose names don't tell how they are computed."""
         return {}
+
+    def sheet(self) -> Sheet:
+        """Return the model as a closed list of operations, which exporters read.
+
+        Raises:
+            UsageError: If the model can't be exported; the message says what stands in the way.
+        """
+        raise UsageError(f"a model of the task {self.name!r} can't be exported yet")
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: settings, weights, vocabularies, model card.
