@@ -12,8 +12,10 @@ from unspool.ship.page.step import PageStep
 from unspool.ship.page.wasm_module import imports_of
 from unspool.ship.page.webassembly import compile_steps
 
-__all__ = ["Kernels", "layout", "part"]
+__all__ = ["VIEW", "Kernels", "layout", "part"]
 
+VIEW = "/* view */"
+"""Stands in the script of a page between the model and what shows it."""
 _LIBRARY = {"sinf": "Math.sin", "cosf": "Math.cos", "erff": "erf", "powf": "Math.pow"}
 """Functions that compiled steps import, in JavaScript."""
 

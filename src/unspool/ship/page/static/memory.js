@@ -21,6 +21,15 @@ function room(count) {
   return at;
 }
 
+// Let a function reserve memory from here on, anew in each call.
+function fresh(f) {
+  let mark;
+  return (...q) => {
+    top = mark ??= top;
+    return f(...q);
+  };
+}
+
 // Store numbers, and return their place.
 function keep(numbers) {
   const at = room(numbers.length);
