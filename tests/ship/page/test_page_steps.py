@@ -122,7 +122,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[list[flo
     folder, kernels = tmp_path_factory.mktemp("page"), Kernels()
     problems = [problem(name, case, kernels, table=table) for name, case in cases().items() for table in (False, True)]
     (folder / "cases.json").write_text(json.dumps([each for each in problems if each]))
-    parts = "\n".join([kernels.script(), part("memory.js"), part("unroll.js")])
+    parts = "\n".join([part("erf.js"), kernels.script(), part("memory.js"), part("unroll.js")])
     return run_node(RUN % (parts, json.dumps(str(folder / "cases.json"))), folder)
 
 

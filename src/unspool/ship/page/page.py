@@ -11,19 +11,25 @@ from typing import Any
 
 from unspool.errors import UsageError
 from unspool.ship.page.artefact import PageArtefact
-from unspool.ship.page.minify import minified
+from unspool.ship.page.minify import called, minified
 from unspool.ship.page.program import ProgramWriter, compact
 from unspool.ship.page.script import VIEW, Kernels, part
 from unspool.ship.page.weights import Weights
-from unspool.ship.sheet import Sheet
-from unspool.ship.sheet_text import Labels, TagNames, TextFront, Units
+from unspool.ship.sheet import Attend, Program, Sheet, Softmax, Writer
+from unspool.ship.sheet_text import Labels, TagNames, TextFront, Units, Writing
 from unspool.ship.targets import Options
 from unspool.writing import replace_file
 
 __all__ = ["export", "model_script"]
 
-_ORDER = ["erf.js", "weights.js", "memory.js", "unroll.js", "layers.js", "text.js", "spelling.js", "ngrams.js"]
-_VIEWS = {"classify": "classify", "tag": "tag"}
+_READ_BY_START = ("ids", "lengths", "characters", "bag")
+_LIBRARY = (
+    "erf.js", "weights.js", "memory.js", "unroll.js", "layers.js", "text.js", "spelling.js", "ngrams.js", "join.js",
+    "task_classify.js", "task_tag.js", "task_write.js",
+)  # fmt: skip
+"""Files of declarations; a page gets those that it needs."""
+_TASKS = {"classify": "classify", "tag": "tag", "write": "write", "translate": "translate"}
+"""View of each task."""
 
 
 def export(sheet: Sheet, path: Path, options: Options) -> PageArtefact:
@@ -38,12 +44,12 @@ def export(sheet: Sheet, path: Path, options: Options) -> PageArtefact:
         UsageError: If pages can't show the model, or can't compute one of its operations.
         MachineError: If the file can't be written.
     """
-    if sheet.task not in _VIEWS:
+    if sheet.task not in _TASKS:
         raise UsageError(f"there is no page for models of the task {sheet.task!r} yet; export to onnx or c")
     weights = Weights(options.small)
     model = model_script(sheet, weights)
-    view = _joined(["view.js", f"view_{_VIEWS[sheet.task]}.js"])
-    style = "".join(part(name) for name in ("page.css", f"view_{_VIEWS[sheet.task]}.css"))
+    view = _joined(["view.js", f"view_{_TASKS[sheet.task]}.js"])
+    style = "".join(part(name) for name in ("page.css", f"view_{_TASKS[sheet.task]}.css"))
     script = f"{minified(model)}\n{VIEW}\n{minified(view)}"
     page = part("page.html")
     for name, value in {
@@ -65,27 +71,30 @@ def model_script(sheet: Sheet, weights: Weights) -> str:
         sheet: The model.
         weights: Takes the arrays of the model.
     """
-    kernels, definitions, parts = Kernels(), [], {"weights.js", "memory.js", "text.js", f"task_{sheet.task}.js"}
+    kernels, definitions = Kernels(), list[str]()
     back = sheet.back
     if sheet.run is not None:
-        writer = ProgramWriter(sheet.run, "w", weights, kernels)
-        parts |= writer.parts
-        definitions += [*writer.definitions, f"const run = fresh({writer.function});"]
-    parts |= {"spelling.js"} if sheet.front.spelling else set()
-    parts |= {"ngrams.js"} if sheet.front.ngrams else set()
-    task = _classify(back) if isinstance(back, Labels) else _tag(back)
+        run = ProgramWriter(sheet.run, "w", weights, kernels)
+        definitions += [*run.definitions, f"const run = fresh({run.function});"]
+    if sheet.writer is not None:
+        assert isinstance(back, Writing)
+        task = _writer(sheet, sheet.writer, back, weights, kernels, definitions)
+    else:
+        task = _classify(back) if isinstance(back, Labels) else _tag(back)
+    front = _front(sheet.front, weights)
     lines = [
-        _joined([name for name in _ORDER if name in parts] + [f"task_{sheet.task}.js"]),
         kernels.script(),
         'const block = bytes(document.getElementById("weights").textContent);',
+        f"const arrays = {weights.table()};",
         "const load = async (language) => {",
         "  language = await begin(language === 'JavaScript' ? null : module, plain);",
-        _front(sheet.front, weights),
+        front,
         *definitions,
         f"  return {{ language, ...{task} }};",
         "};",
     ]
-    return "\n".join([*lines[:3], f"const arrays = {weights.table()};", *lines[3:]])
+    script = "\n".join(lines)
+    return f"{called(_joined(_LIBRARY), script)}\n{script}"
 
 
 def _joined(names: Sequence[str]) -> str:
@@ -102,6 +111,36 @@ def _classify(back: Labels) -> str:
 def _tag(back: Any) -> str:
     assert isinstance(back, TagNames)
     return f"tagger(front, run, {compact(back.names)})"
+
+
+def _writer(
+    sheet: Sheet, writer: Writer, back: Writing, weights: Weights, kernels: Kernels, definitions: list[str]
+) -> str:
+    """Add the programs of a writer to the definitions; returns the JavaScript of the model."""
+    start = ProgramWriter(writer.start, "s", weights, kernels)
+    step = ProgramWriter(writer.step, "w", weights, kernels, _attention(writer.step))
+    results = [port.name for port in writer.start.outputs]
+    read = [port.name for port in writer.step.inputs]
+    given = ", ".join(f"{name}: r[{number}]" for number, name in enumerate(read[1:]))
+    definitions += [*start.definitions, *step.definitions, f"const start = {start.function};"]
+    definitions += [f"const one = {step.function};", f"const step = (n, id, ...r) => one({{ n, {read[0]}: id, {given} }});"]
+    described: dict[str, Any] = {
+        "first": writer.first,
+        "end": writer.end,
+        "longest": writer.longest,
+        "never": writer.never,
+        "state": [[results.index(name), writer.start.outputs[results.index(name)].width] for name in writer.state],
+        "prompted": not any(port.name in _READ_BY_START for port in writer.start.inputs),
+    }
+    units = "" if back.units is sheet.front.units else f", units: {_units(back.units)}"
+    return f"writer(front, start, step, {{ ...{compact(described)}{units} }})"
+
+
+def _attention(program: Program) -> list[str]:
+    """Return the name of the weights over the units of the source, if a step has some."""
+    found = [op.output for op in program.operations if isinstance(op, Softmax) and op.over == "time"]
+    found += [op.weights for op in program.operations if isinstance(op, Attend) and op.weights is not None]
+    return found[-1:]
 
 
 def _front(front: TextFront, weights: Weights) -> str:

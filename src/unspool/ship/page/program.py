@@ -85,13 +85,14 @@ class ProgramWriter:
         prefix: Begins the names of the constants.
         weights: Of the page.
         kernels: Steps of the page.
+        more: Names of values that the function returns after the outputs.
     """
 
-    def __init__(self, program: Program, prefix: str, weights: Weights, kernels: Kernels) -> None:
+    def __init__(
+        self, program: Program, prefix: str, weights: Weights, kernels: Kernels, more: Sequence[str] = ()
+    ) -> None:
         self._program, self._prefix, self._weights, self._kernels = program, prefix, weights, kernels
         self.definitions: list[str] = []
-        self.parts = {"layers.js"}
-        """Files of the run time that the function needs."""
         self._lines: list[str] = []
         self._constants: dict[str, str] = {}
         self._values = {port.name: _Value(f"q.{port.name}", port.kind, port.width) for port in program.inputs}
@@ -106,7 +107,7 @@ class ProgramWriter:
             fed = sum(operation.output == _input(other) for other in program.operations if other.output in self._tables)
             if not isinstance(operation, LookUp) or uses[operation.output] > fed:
                 self.write(operation)
-        outputs = ",".join(self._values[port.name].code for port in program.outputs)
+        outputs = ", ".join(self._values[name].code for name in [*(port.name for port in program.outputs), *more])
         body = "".join(f"  {line}\n" for line in self._lines)
         self.function = f"(q) => {{\n  const n = q.n;\n{body}  return [{outputs}];\n}}"
 
@@ -194,7 +195,6 @@ class ProgramWriter:
                 feeds.append(self._feed(operation, source, matrix))
         memories = ", ".join(f"[{entries[name]}, {place}]" for name, place in places.items())
         cell = self._constant(f"cell({self._kernels.number(step)}, {layout(step, names)}, [{memories}])")
-        self.parts.add("unroll.js")
         return cell, feeds, graph
 
     def _feed(self, operation: Unroll | Advance, source: Any, matrix: Any) -> str:
@@ -242,7 +242,6 @@ class ProgramWriter:
     @write.register
     def _(self, op: Spell) -> None:
         inner = ProgramWriter(op.program, f"{self._prefix}{len(self.definitions)}_", self._weights, self._kernels)
-        self.parts |= inner.parts | {"spelling.js"}
         self.definitions += inner.definitions
         run = self._constant(inner.function)
         width = inner.width(op.program.outputs[0].name)
@@ -316,7 +315,6 @@ class ProgramWriter:
 
     @write.register
     def _(self, op: Activate) -> None:
-        self.parts |= {"erf.js"} if op.function == "gelu" else set()
         width = self._values[op.input].width
         self._rows(op, [op.input], width, _FUNCTIONS[op.function].format(self._at(op.input)))
 

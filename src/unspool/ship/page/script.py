@@ -48,11 +48,9 @@ class Kernels:
         """
         code = compile_steps(self._steps) if compiled else b""
         imported = imports_of(code) if compiled else []
-        text = "\n".join(self._texts)
-        helpers = part("erf.js") if "erf(" in text or "erff" in imported else ""
         library = ",".join(f"{name}:{_LIBRARY[name]}" for name in imported)
         module = f'bytes("{b64encode(code).decode()}")' if code else "null"
-        return f"{helpers}const library={{{library}}},module={module},plain=[{','.join(self._texts)}];"
+        return f"const library={{{library}}},module={module},plain=[{','.join(self._texts)}];"
 
 
 def layout(step: PageStep, feeds: Sequence[str]) -> str:

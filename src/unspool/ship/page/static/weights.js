@@ -1,6 +1,10 @@
 // Weights from one block of bytes. `arrays` holds for each: bits, rows, columns, first byte.
 
-const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+function bytes(base64) {
+  const text = atob(base64), result = new Uint8Array(text.length);
+  for (let i = 0; i < text.length; i++) result[i] = text.charCodeAt(i);
+  return result;
+}
 
 // The numbers of an array, row after row. Rounded ones are values times a scale, plus an offset: at 8 bits one scale
 // for each row, at 4 bits one scale and one offset for each group of 32 numbers of a row.
