@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 from typing import Any
 
+from unspool import Classifier
 from unspool.training import Reporter
 
 FIT: dict[str, Any] = {"baselines": False, "reporter": Reporter()}
@@ -49,3 +51,30 @@ def reviews(count: int, seed: int) -> tuple[list[str], list[str]]:
     """Draw sentences with labels that depend on their words."""
     texts = sentences(count, seed)
     return texts, ["good" if "joy" in text or "É" in text else "bad" if "dull" in text else "so-so" for text in texts]
+
+
+CLASSIFIERS: dict[str, dict[str, Any]] = {
+    "words, both directions, two layers": {
+        "bidirectional": True,
+        "layers": 2,
+        "residual": True,
+        "pooling": "attention",
+    },
+    "characters of words by convolution": {"characters": "convolution", "lowercase": True, "pooling": "last"},
+    "characters of words by a cell": {"characters": "recurrent", "digits_to_zero": True, "cell": "gru-reset-before"},
+    "characters": {"units": "character", "lowercase": True, "bidirectional": True, "pooling": "last"},
+    "blanks, a bag": {"units": "blank", "network": "bag", "min_count": 2},
+    "subwords": {"units": "bpe", "size": 300, "cell": "elman", "pooling": "mean", "ngrams": False},
+    "several labels": {"several": True, "cell": "gru"},
+}
+
+
+@cache
+def classifier(name: str) -> Classifier:
+    """Train one of `CLASSIFIERS` for two epochs."""
+    texts, labels = reviews(90, 1)
+    values = {"hidden": 7, "embedding": 6, "epochs": 2, "threads": 1, "plan": False, **CLASSIFIERS[name]}
+    if not values.get("several"):
+        return Classifier(**values).fit(texts, labels, **FIT)
+    several = [[label, "long"] if len(text) > 40 else [] for text, label in zip(texts, labels, strict=True)]
+    return Classifier(**values).fit(texts, several, **FIT)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ship_cases import FIT, reviews, sentences
+from ship_cases import CLASSIFIERS, FIT, classifier, reviews, sentences
 
 from cases import PairCell, make_case
 from odd_cells import ODD
@@ -56,28 +56,9 @@ def probabilities(sheet: Sheet, texts: list[Any]) -> np.ndarray:
     return run_program(sheet.run, encode_texts(sheet.front, texts))[port.name]
 
 
-MODELS = {
-    "words, both directions, two layers": {
-        "bidirectional": True,
-        "layers": 2,
-        "residual": True,
-        "pooling": "attention",
-    },
-    "characters of words by convolution": {"characters": "convolution", "lowercase": True, "pooling": "last"},
-    "characters of words by a cell": {"characters": "recurrent", "digits_to_zero": True, "cell": "gru-reset-before"},
-    "characters": {"units": "character", "lowercase": True, "bidirectional": True, "pooling": "last"},
-    "blanks, a bag": {"units": "blank", "network": "bag", "min_count": 2},
-    "subwords": {"units": "bpe", "size": 300, "cell": "elman", "pooling": "mean", "ngrams": False},
-    "several labels": {"several": True, "cell": "gru"},
-}
-
-
-@pytest.fixture(scope="module", params=MODELS)
+@pytest.fixture(scope="module", params=CLASSIFIERS)
 def model(request) -> Classifier:
-    texts, labels = reviews(90, 1)
-    values = {"hidden": 7, "embedding": 6, "epochs": 2, "threads": 1, "plan": False, **MODELS[request.param]}
-    targets = [[label, "long"] if len(text) > 40 else [] for text, label in zip(texts, labels, strict=True)]
-    return Classifier(**values).fit(texts, targets if "several" in values else labels, **FIT)
+    return classifier(request.param)
 
 
 def test_a_classifier_and_its_sheet_agree_on_texts_they_have_not_seen(model):

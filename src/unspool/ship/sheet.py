@@ -399,5 +399,5 @@ def arrays(part: Any) -> Iterator[Array]:
             yield from arrays(each)
     elif is_dataclass(part) and not isinstance(part, type):
         for field in fields(part):
-            if field.name != "graph":
+            if field.name not in ("graph", "wide"):
                 yield from arrays(getattr(part, field.name))

@@ -37,6 +37,9 @@ class StepGraph:
     cell: str
     """Name of the cell's class."""
     graph: Graph
+    """With slices as far inside as possible, for targets with loops over columns."""
+    wide: Graph
+    """The same step, with slices where the cell has them, for targets that call an operator for each node."""
     matrices: tuple[NDArray[np.float32], ...]
     vectors: tuple[NDArray[np.float32], ...]
     """Rows that are the same for all sequences, (width,) each."""
@@ -71,10 +74,10 @@ def step_graph(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGra
     except Refusal as refusal:
         raise UsageError(f"the cell {type(cell).__name__} can't be exported: {refusal}") from None
     matrices, vectors = traced.tape.replay(weights(cell))
-    before, step = hoist(sort_sums(traced.graph), products=False)
+    before, step = hoist(sort_sums(traced.graph), products=False, push_slices=False)
     rows = [vector.reshape(1, -1) for vector in vectors]
     folded = _values(before.vectors, rows, matrices)
-    builder = Builder(push_slices=True)
+    builder = Builder(push_slices=False)
     numbers = {
         n: node.value[1] for n, node in enumerate(before.inputs)
     }  # of each input before the numbering of `hoist`
@@ -83,11 +86,13 @@ def step_graph(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGra
         for node in step.nodes()
         if node.operation == "source" and node.value[0] == "input"
     }
-    graph = verify(builder.copy(step, replaced))
+    wide = verify(builder.copy(step, replaced))
+    graph = verify(Builder(push_slices=True).copy(wide))
     start = [part[0].reshape(-1) for part in cell.initial_state(1)]
     return StepGraph(
         type(cell).__name__,
         graph,
+        wide,
         tuple(_array(matrix) for matrix in matrices),
         tuple(_array(row.reshape(-1)) for row in folded),
         (cell.input_size, *context_widths),

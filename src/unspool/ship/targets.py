@@ -13,9 +13,10 @@ from unspool.errors import UsageError
 from unspool.settings import nearest
 from unspool.ship.sheet import Sheet
 
-__all__ = ["TARGETS", "Artefact", "Options", "Target", "target"]
+__all__ = ["TARGETS", "Artefact", "Options", "Small", "Target", "target"]
 
 Small = Literal["int8", "int4"]
+"""Rounding of weights."""
 
 TARGETS = {"onnx": "unspool.ship.onnx", "c": "unspool.ship.c", "html": "unspool.ship.page"}
 """Package of each target. Each has a function `export`, a `Target`."""

@@ -42,6 +42,7 @@ from unspool.inspection.picture_maps import PictureMaps
 from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings, nearest
+from unspool.ship.answers import Answer
 from unspool.ship.sheet import Sheet
 from unspool.tasks.classify.classification import Classification
 from unspool.tasks.classify.confusion import Confusion, confusion_of, label_scores, worst_places
@@ -416,6 +417,9 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         """Return the classifier as a closed list of operations; see `Task.sheet`."""
         self._need_model()
         return classifier_sheet(self.model, self.fitted, self._thresholds())
+
+    def _answers(self, texts: Sequence[Any]) -> list[Answer]:
+        return [answer.probabilities for answer in self._classified(list(texts))]
 
     def _questions(self, examples: LabelledExamples) -> Questions:
         answers = [", ".join(sorted(labels)) for labels in examples.labels]
