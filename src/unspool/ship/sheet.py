@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from unspool.ship.memory import Memory
 from unspool.ship.sheet_text import Labels, TagNames, TextFront, Writing
 from unspool.ship.step_graph import StepGraph
 
@@ -386,7 +387,8 @@ class Sheet:
     front: TextFront
     run: Program | None
     """From texts to numbers; None for writers."""
-    back: Labels | TagNames | Writing
+    back: Labels | TagNames | Writing | Memory
+    """A memory splits texts by itself, and has neither `run` nor `writer`."""
     writer: Writer | None = None
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from unspool.errors import UsageError
+from unspool.ship.memory import Memory
 from unspool.ship.page.artefact import PageArtefact
+from unspool.ship.page.memory import memory_script, smaller
 from unspool.ship.page.minify import called, minified
-from unspool.ship.page.program import ProgramWriter, compact
-from unspool.ship.page.script import VIEW, Kernels, part
+from unspool.ship.page.program import ProgramWriter
+from unspool.ship.page.script import VIEW, Kernels, compact, part
 from unspool.ship.page.weights import Weights
 from unspool.ship.sheet import Attend, Program, Sheet, Softmax, Writer
 from unspool.ship.sheet_text import Labels, TagNames, TextFront, Units, Writing
-from unspool.ship.targets import Options
+from unspool.ship.targets import Options, Small
 from unspool.writing import replace_file
 
 __all__ = ["export", "model_script"]
@@ -25,10 +27,10 @@ __all__ = ["export", "model_script"]
 _READ_BY_START = ("ids", "lengths", "characters", "bag")
 _LIBRARY = (
     "erf.js", "weights.js", "memory.js", "unroll.js", "layers.js", "text.js", "spelling.js", "ngrams.js", "join.js",
-    "task_classify.js", "task_tag.js", "task_write.js",
+    "task_answer.js", "task_classify.js", "task_tag.js", "task_write.js",
 )  # fmt: skip
 """Files of declarations; a page gets those that it needs."""
-_TASKS = {"classify": "classify", "tag": "tag", "write": "write", "translate": "translate"}
+_TASKS = {"answer": "answer", "classify": "classify", "tag": "tag", "write": "write", "translate": "translate"}
 """View of each task."""
 
 
@@ -47,7 +49,7 @@ def export(sheet: Sheet, path: Path, options: Options) -> PageArtefact:
     if sheet.task not in _TASKS:
         raise UsageError(f"there is no page for models of the task {sheet.task!r} yet; export to onnx or c")
     weights = Weights(options.small)
-    model = model_script(sheet, weights)
+    model = model_script(sheet, weights, options.small)
     view = _joined(["view.js", f"view_{_TASKS[sheet.task]}.js"])
     style = "".join(part(name) for name in ("page.css", f"view_{_TASKS[sheet.task]}.css"))
     script = f"{minified(model)}\n{VIEW}\n{minified(view)}"
@@ -64,15 +66,20 @@ def export(sheet: Sheet, path: Path, options: Options) -> PageArtefact:
     return PageArtefact(path)
 
 
-def model_script(sheet: Sheet, weights: Weights) -> str:
+def model_script(sheet: Sheet, weights: Weights, small: Small | None = None) -> str:
     """Return the script that defines `load`, an async function that returns the model.
 
     Args:
         sheet: The model.
         weights: Takes the arrays of the model.
+        small: Rounding of the weights.
     """
     kernels, definitions = Kernels(), list[str]()
     back = sheet.back
+    if isinstance(back, Memory):
+        memory = back if small is None else smaller(back, small)
+        script = _loading([], weights, [], memory_script(memory, weights, small))
+        return f"{called(_joined(_LIBRARY), script)}\n{script}"
     if sheet.run is not None:
         run = ProgramWriter(sheet.run, "w", weights, kernels)
         definitions += [*run.definitions, f"const run = fresh({run.function});"]
@@ -81,20 +88,25 @@ def model_script(sheet: Sheet, weights: Weights) -> str:
         task = _writer(sheet, sheet.writer, back, weights, kernels, definitions)
     else:
         task = _classify(back) if isinstance(back, Labels) else _tag(back)
+    begin = "  language = await begin(language === 'JavaScript' ? null : module, plain);"
     front = _front(sheet.front, weights)
-    lines = [
-        kernels.script(),
-        'const block = bytes(document.getElementById("weights").textContent);',
-        f"const arrays = {weights.table()};",
-        "const load = async (language) => {",
-        "  language = await begin(language === 'JavaScript' ? null : module, plain);",
-        front,
-        *definitions,
-        f"  return {{ language, ...{task} }};",
-        "};",
-    ]
-    script = "\n".join(lines)
+    script = _loading([kernels.script()], weights, [begin, front, *definitions], task)
     return f"{called(_joined(_LIBRARY), script)}\n{script}"
+
+
+def _loading(before: list[str], weights: Weights, lines: list[str], task: str) -> str:
+    """Return the script of `load`, from what stands before it, its lines, and the expression of the task."""
+    return "\n".join(
+        [
+            *before,
+            f"const arrays = {weights.table()};",
+            "const load = async (language) => {",
+            f"  block = {weights.reader};",
+            *lines,
+            f"  return {{ language, ...{task} }};",
+            "};",
+        ]
+    )
 
 
 def _joined(names: Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -386,8 +385,3 @@ def _reads(operation: Operation) -> list[str]:
 
 def _input(operation: Operation) -> str | None:
     return getattr(operation, "input", None)
-
-
-def compact(value: Any) -> str:
-    """Return JSON that may stand in a script."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -6,13 +6,14 @@ import json
 from base64 import b64encode
 from collections.abc import Sequence
 from importlib.resources import files
+from typing import Any
 
 from unspool.ship.page.javascript import write_step
 from unspool.ship.page.step import PageStep
 from unspool.ship.page.wasm_module import imports_of
 from unspool.ship.page.webassembly import compile_steps
 
-__all__ = ["VIEW", "Kernels", "layout", "part"]
+__all__ = ["VIEW", "Kernels", "compact", "layout", "part"]
 
 VIEW = "/* view */"
 """Stands in the script of a page between the model and what shows it."""
@@ -67,7 +68,7 @@ def layout(step: PageStep, feeds: Sequence[str]) -> str:
         for name, source in step.sources.items()
     ]
     outputs = step.outputs
-    return _compact(
+    return compact(
         {
             "n": len(entries),
             "i": sources,
@@ -78,5 +79,6 @@ def layout(step: PageStep, feeds: Sequence[str]) -> str:
     )
 
 
-def _compact(value: dict[str, object]) -> str:
-    return json.dumps(value, separators=(",", ":"))
+def compact(value: Any) -> str:
+    """Return JSON that may stand in a script."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 from base64 import b64encode
 from typing import Any
 
@@ -37,6 +38,17 @@ class Weights:
             self._write(array)
         return f"numbers({self._numbers[key]})"
 
+    def add_levels(self, levels: NDArray[np.int64]) -> str:
+        """Add small whole numbers, 0 to 127, and return the JavaScript of them."""
+        self._append(8, 1, levels.size, np.float32(1).tobytes() + levels.astype(np.int8).tobytes())
+        return f"numbers({len(self._table) - 1})"
+
+    def add_text(self, text: str) -> str:
+        """Add a text, and return its JavaScript."""
+        data = text.encode("utf-8", "replace")
+        self._append(0, 1, len(data), data)
+        return f"text({len(self._table) - 1})"
+
     def _write(self, array: NDArray[Any]) -> None:
         if array.ndim == 2 and self._small is not None and min(array.shape) > 1:
             rounded = round_to_int8(array) if self._small == "int8" else round_to_int4(array)
@@ -61,8 +73,18 @@ class Weights:
         return len(self._block)
 
     def block(self) -> str:
-        """Return the block as base64."""
-        return b64encode(bytes(self._block)).decode()
+        """Return the block as base64; compressed, if the weights are small."""
+        data = bytes(self._block)
+        if self._small is not None:
+            packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
+            data = packer.compress(data) + packer.flush()
+        return b64encode(data).decode()
+
+    @property
+    def reader(self) -> str:
+        """JavaScript that reads the block from the page."""
+        stored = 'bytes(document.getElementById("weights").textContent)'
+        return stored if self._small is None else f"await inflated({stored})"
 
     def table(self) -> str:
         """Return the table of arrays as JavaScript: bits, rows, columns, first byte of each."""

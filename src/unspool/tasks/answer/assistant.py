@@ -33,6 +33,8 @@ from unspool.inspection import Trace
 from unspool.inspection.edits import Edits
 from unspool.models import AssistantModel, Retriever
 from unspool.settings import Settings, describe
+from unspool.ship.answers import Answer
+from unspool.ship.sheet import Sheet
 from unspool.tasks.answer import acting
 from unspool.tasks.answer.budget import Budget, budget_of, rules_of
 from unspool.tasks.answer.data import Questions, note_of_shared, open_data, whole
@@ -51,6 +53,7 @@ from unspool.tasks.answer.matching import (
 )
 from unspool.tasks.answer.reply import Reply, Source
 from unspool.tasks.answer.settings import AssistantSettings
+from unspool.tasks.answer.sheet import assistant_sheet
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
@@ -448,6 +451,19 @@ class Assistant(Task[Questions, FittedAssistant]):
             totals = generator(batch.to(device_of(generator))).log_probabilities.sum(0)
             scores[places] = totals.cpu().numpy() / (pairs.target.lengths[places] + 1)
         return answers[int(np.argmax(scores))]
+
+    def sheet(self) -> Sheet:
+        """Return the questions and answers as data; see `Task.sheet`. Commands and the generator are left out.
+
+        Raises:
+            UsageError: If the assistant has not been trained.
+        """
+        self._need_model()
+        return assistant_sheet(self.matcher, self._least(None), self.settings.unknown)
+
+    def _answers(self, texts: Sequence[Any]) -> list[Answer]:
+        replies = [self.ask(text) for text in texts]
+        return [reply.answers[0] if reply.known else reply.answer for reply in replies]
 
     def dialogue(self, commands: str | os.PathLike[str] | CommandSet | None = None, **options: Any) -> Dialogue:
         """Return a new dialogue with the assistant.

@@ -1,9 +1,23 @@
+let block;
+
 // Weights from one block of bytes. `arrays` holds for each: bits, rows, columns, first byte.
 
 function bytes(base64) {
   const text = atob(base64), result = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) result[i] = text.charCodeAt(i);
   return result;
+}
+
+// Decompress bytes.
+async function inflated(packed) {
+  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+// The text of an array of bytes.
+function text(number) {
+  const [, , count, start] = arrays[number];
+  return new TextDecoder().decode(block.subarray(start, start + count));
 }
 
 // The numbers of an array, row after row. Rounded ones are values times a scale, plus an offset: at 8 bits one scale
