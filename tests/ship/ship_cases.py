@@ -6,7 +6,7 @@ import random
 from functools import cache
 from typing import Any
 
-from unspool import Classifier
+from unspool import Classifier, LanguageModel, Tagger, Translator
 from unspool.training import Reporter
 
 FIT: dict[str, Any] = {"baselines": False, "reporter": Reporter()}
@@ -78,3 +78,58 @@ def classifier(name: str) -> Classifier:
         return Classifier(**values).fit(texts, labels, **FIT)
     several = [[label, "long"] if len(text) > 40 else [] for text, label in zip(texts, labels, strict=True)]
     return Classifier(**values).fit(texts, several, **FIT)
+
+
+TAGGERS: dict[str, dict[str, Any]] = {
+    "spans, a CRF, characters": {"characters": "convolution", "lowercase": True, "bidirectional": True},
+    "single tags, two layers": {"layers": 2, "cell": "gru", "digits_to_zero": True},
+}
+
+
+@cache
+def tagger(name: str) -> Tagger:
+    """Train one of `TAGGERS` for two epochs."""
+    sample = [words for text in sentences(80, 3) if (words := text.split())]
+    if "spans" in name:
+        begins = [[word[0] in "aÉ" for word in words] for words in sample]
+        tags = [
+            ["B-X" if begin else "I-X" if place and each[place - 1] else "O" for place, begin in enumerate(each)]
+            for each in begins
+        ]
+    else:
+        kinds = {(True, True): "UP", (True, False): "low"}
+        tags = [[kinds.get((word.isalpha(), word.isupper()), "other") for word in words] for words in sample]
+    values = {"hidden": 7, "embedding": 6, "epochs": 2, "threads": 1, "plan": False, **TAGGERS[name]}
+    return Tagger(**values).fit(sample, tags, **FIT)
+
+
+WRITERS: dict[str, dict[str, Any]] = {
+    "characters, two layers": {"units": "character", "layers": 2, "residual": True, "hidden": 6},
+    "words, a cell that no vendor has": {"units": "word", "cell": "mlstm", "tied": True},
+    "subwords": {"units": "bpe", "size": 300, "cell": "gru"},
+}
+
+
+@cache
+def writer(name: str) -> LanguageModel:
+    """Train one of `WRITERS` for two epochs."""
+    text = "\n".join(sentences(150, 4))
+    values = {"hidden": 7, "embedding": 6, "epochs": 2, "threads": 1, "plan": False, "steps": 16, "batch_size": 4}
+    return LanguageModel(**(values | WRITERS[name])).fit([text], **FIT)
+
+
+TRANSLATORS: dict[str, dict[str, Any]] = {
+    "initial": {"network": "initial", "bidirectional": False},
+    "every-step": {"network": "every-step", "cell": "gru"},
+    "dot": {"network": "dot", "layers": 2},
+    "additive": {"network": "additive", "cell": "mlstm", "tied": True},
+    "bilinear": {"network": "bilinear", "units": "character"},
+}
+
+
+@cache
+def translator(name: str) -> Translator:
+    """Train one of `TRANSLATORS` to reverse words, for two epochs."""
+    pairs = [(text, " ".join(text.split()[::-1])) for text in sentences(80, 5) if text.strip()]
+    values = {"hidden": 8, "embedding": 6, "epochs": 2, "threads": 1, "plan": False, "units": "word"}
+    return Translator(**(values | TRANSLATORS[name])).fit(pairs, **FIT)

@@ -7,18 +7,32 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from ship_cases import CLASSIFIERS, FIT, classifier, reviews, sentences
+from ship_cases import (
+    CLASSIFIERS,
+    FIT,
+    TAGGERS,
+    TRANSLATORS,
+    WRITERS,
+    classifier,
+    reviews,
+    sentences,
+    tagger,
+    translator,
+    writer,
+)
 
 from cases import PairCell, make_case
 from odd_cells import ODD
 from unspool import Classifier
 from unspool.cells.names import cell_names
+from unspool.decoding.settings import DecodingSettings
 from unspool.engine import unroll
 from unspool.errors import UsageError
 from unspool.layers import Recurrent
 from unspool.ship.building import ProgramBuilder
 from unspool.ship.judge import run_program
 from unspool.ship.judge_text import encode_texts, labels_of
+from unspool.ship.judge_writing import write_greedily
 from unspool.ship.sheet import Port, Sheet, Unroll, arrays
 from unspool.ship.step_graph import step_graph
 
@@ -93,3 +107,35 @@ def test_a_stack_whose_layers_differ_in_width_adds_no_residual_to_the_first():
         expected = stack(inputs, lengths).outputs.numpy()
     for column, length in enumerate(lengths):
         np.testing.assert_allclose(actual[:length, column], expected[:length, column], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TAGGERS)
+def test_a_tagger_and_its_sheet_agree(name):
+    model = tagger(name)
+    texts = [text.split() for text in sentences(40, 6) if text.split()]
+    sheet = model.sheet()
+    inputs = encode_texts(sheet.front, texts)
+    (port,) = sheet.run.outputs
+    places = run_program(sheet.run, inputs)[port.name]
+    for column, (text, right) in enumerate(zip(texts, model.predict(texts), strict=True)):
+        assert [sheet.back.names[tag] for tag in places[: len(text), column]] == right.tags
+    assert model._export_answers(texts) == [right.tags for right in model.predict(texts)]
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_language_model_and_its_sheet_write_the_same(name):
+    model = writer(name)
+    model.fitted.mixture = None
+    sheet = model.sheet()
+    for prompt in ("a joy", "", "dull dull"):
+        right = model.generate(prompt, length=12, temperature=0).removeprefix(prompt)
+        assert write_greedily(sheet, prompt, 12) in (right, right.lstrip())  # a stream has the blank before a word
+
+
+@pytest.mark.parametrize("name", TRANSLATORS)
+def test_a_translator_and_its_sheet_write_the_same(name):
+    model = translator(name)
+    texts = [text for text in sentences(8, 7) if text.strip()]
+    greedy = model.predict(texts, decoding=DecodingSettings(search="greedy"))
+    assert [write_greedily(model.sheet(), text) for text in texts] == [right.translation for right in greedy]
+    assert model._export_answers(texts) == [right.translation for right in greedy]

@@ -12,10 +12,14 @@ from unspool.ship.judge_text import labels_of
 from unspool.ship.sheet import Sheet
 from unspool.ship.sheet_text import Labels
 
-__all__ = ["Answer", "Comparison", "answer_text", "compare_answers", "score_answers"]
+__all__ = ["EXPORTED_UNITS", "Answer", "Comparison", "answer_text", "compare_answers", "score_answers"]
 
 Answer = Mapping[str, float] | Sequence[str] | str
 """Of a classifier: the probability of every label, by name. Of a tagger: a tag for each unit. Else the text."""
+
+
+EXPORTED_UNITS = 40
+"""Units that an exported language model writes after each text, to be compared with the model."""
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from unspool.errors import UsageError
-from unspool.layers import CharacterComposition, Readout, Recurrent, TokenEmbedding
+from unspool.layers import CharacterComposition, FullSoftmax, Readout, Recurrent, TokenEmbedding
 from unspool.ship.sheet import (
     Activate,
     Add,
+    Advance,
     Array,
     Concat,
     Convolve,
@@ -28,7 +30,7 @@ from unspool.ship.sheet import (
 )
 from unspool.ship.step_graph import step_graph
 
-__all__ = ["ProgramBuilder", "array"]
+__all__ = ["ProgramBuilder", "array", "state_ports"]
 
 
 def array(tensor: Tensor) -> Array:
@@ -46,12 +48,16 @@ class ProgramBuilder:
     def __init__(self, *inputs: Port) -> None:
         self.inputs = inputs
         self.operations: list[Operation] = []
-        self._counts: dict[str, int] = {}
+        self._counts = {port.name: 1 for port in inputs}
 
     def name(self, word: str) -> str:
         """Return a name that no other value has."""
-        self._counts[word] = self._counts.get(word, 0) + 1
-        return word if self._counts[word] == 1 else f"{word}_{self._counts[word]}"
+        while True:
+            self._counts[word] = self._counts.get(word, 0) + 1
+            name = word if self._counts[word] == 1 else f"{word}_{self._counts[word]}"
+            if name == word or name not in self._counts:
+                self._counts.setdefault(name, 1)
+                return name
 
     def add(self, operation: type[Any], word: str, /, **fields: Any) -> str:
         """Add one operation, whose value is named after a word."""
@@ -121,6 +127,43 @@ class ProgramBuilder:
             final.append(tuple(after))
         return input, tuple(final)
 
+    def advance(self, stack: Recurrent, input: str, state: Sequence[str]) -> tuple[str, list[str]]:
+        """Add one step of recurrent layers in one direction.
+
+        Args:
+            stack: The layers.
+            input: A row.
+            state: Names of all parts of the state, layer after layer.
+
+        Returns:
+            The output, and the names of the new state.
+        """
+        parts, width = list(state), stack.input_size
+        after: list[str] = []
+        for depth, (cell,) in enumerate(stack._cells(), 1):
+            step = step_graph(cell)
+            before = tuple(parts.pop(0) for _ in step.shapes)
+            names = tuple(self.name(f"layer{depth}_after{n + 1}") for n in range(len(step.shapes)))
+            output = self.add(Advance, f"layer{depth}", input=input, step=step, state=before, after=names)
+            if stack.residual and width == stack.output_size:
+                output = self.add(Add, f"residual{depth}", inputs=(input, output))
+            input, width = output, stack.output_size
+            after += names
+        return input, after
+
+    def log_probabilities(self, softmax: nn.Module, input: str) -> str:
+        """Add an output layer over a vocabulary.
+
+        Raises:
+            UsageError: If it is no full softmax.
+        """
+        if not isinstance(softmax, FullSoftmax):
+            raise UsageError("a model with an adaptive softmax can't be exported; one with output = full can")
+        if softmax.project is not None:
+            input = self.product(softmax.project, input, "projected")
+        fields = {"weight": array(softmax.weight), "bias": array(softmax.bias)}
+        return self.add(Softmax, "scores", input=self.add(Product, "logits", input=input, **fields), log=True)
+
     def readout(self, readout: Readout, states: str) -> str:
         """Add the pooling of a sequence to a row."""
         if readout.pooling == "attention":
@@ -147,3 +190,9 @@ def _spelling(composition: CharacterComposition) -> Program:
         pooled = build.add(Pool, "pooled", input=features, kind="max")
         word = build.add(Activate, "word", input=pooled, function="relu")
     return build.finish(Port(word, "row", composition.output_size))
+
+
+def state_ports(stack: Recurrent) -> list[Port]:
+    """Return a row for each part of the state of recurrent layers in one direction."""
+    widths = [part[0].numel() for (state,) in stack.initial_state(1) for part in state]
+    return [Port(f"state{number}", "row", width) for number, width in enumerate(widths, 1)]

@@ -20,6 +20,7 @@ from unspool.ship.sheet import (
     Concat,
     Constant,
     Convolve,
+    Highest,
     KeyValue,
     LookUp,
     Multiply,
@@ -29,7 +30,9 @@ from unspool.ship.sheet import (
     Positions,
     Product,
     Program,
+    Retrieve,
     Scale,
+    Slice,
     Softmax,
     Spell,
     SumRows,
@@ -290,6 +293,33 @@ def _(op: Convolve, values: Values) -> Any:
     padded = np.pad(x, ((half, half), (0, 0), (0, 0)))
     result = sum(padded[k : k + len(x)] @ op.weight[:, :, k].T for k in range(width))
     return result if op.bias is None else result + op.bias
+
+
+@compute.register
+def _(op: Slice, values: Values) -> Any:
+    return values[op.input][..., op.start : op.stop]
+
+
+@compute.register
+def _(op: Highest, values: Values) -> Any:
+    return values[op.input].argmax(-1)
+
+
+@compute.register
+def _(op: Retrieve, values: Values) -> Any:
+    scores = np.zeros((len(values[op.bag]), len(op.key_shares)), np.float32)
+    for row, (ids, weights), unknown in zip(scores, values[op.bag], values[op.unknown][:, 0], strict=True):
+        x = np.zeros(len(op.importance), np.float32)
+        x[ids] = op.importance[ids] * weights
+        x /= np.sqrt(np.maximum((x * x).sum() + unknown, np.float32(1e-30)))
+        common = np.bincount(op.rows, op.values * x[op.ids], len(row))
+        part = x[: len(op.vectors)]
+        norms = [np.sqrt(np.maximum((each * each).sum(), np.float32(1e-30))) for each in (part, x)]
+        vector = part @ op.vectors
+        vector *= norms[0] / np.maximum(np.sqrt((vector * vector).sum()), np.float32(1e-12))
+        shares = op.balance * (norms[0] / norms[1]) * op.key_shares
+        row[:] = (common + op.balance * (op.key_vectors @ vector)) / (1 + shares)
+    return scores
 
 
 @compute.register

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -13,9 +16,9 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from unspool.data.units import END, NOT_BLANK, PADDING, UNKNOWN, clean, normalise, word_pattern
-from unspool.ship.sheet_text import Labels, Ngrams, Spelling, TextFront, Units, Writing
+from unspool.ship.sheet_text import Labels, Ngrams, QuestionNgrams, Replies, Spelling, TextFront, Units, Writing
 
-__all__ = ["Encoded", "encode_texts", "join_units", "labels_of", "split_units"]
+__all__ = ["Encoded", "encode_texts", "join_units", "labels_of", "question_words", "reply_of", "split_units"]
 
 Text = str | list[str]
 
@@ -48,7 +51,11 @@ class Split(NamedTuple):
 
 def encode_texts(front: TextFront, texts: Sequence[Text]) -> dict[str, Any]:
     """Return the inputs of a program: `ids`, `lengths`, and what else the front makes."""
+    if front.question is not None:
+        return _questions(front.question, texts)
     splits = [split_units(front.units, text) for text in texts]
+    if front.most_units:
+        splits = [Split(split.ids[: front.most_units], split.written[: front.most_units]) for split in splits]
     encoded = Encoded.of([split.ids for split in splits])
     inputs: dict[str, Any] = {"ids": encoded.ids, "lengths": encoded.lengths}
     if front.spelling is not None:
@@ -117,12 +124,56 @@ def _entries(ngrams: Ngrams, words: Sequence[str]) -> Iterator[str]:
         for start in range(len(words) - length + 1):
             yield " " + " ".join(words[start : start + length])
     for word in words if ngrams.longest else ():
-        bounded = f"<{word}>"
-        for size in range(2, ngrams.longest + 1):
-            if len(bounded) <= size:
-                yield bounded
-                break
-            yield from (bounded[start : start + size] for start in range(len(bounded) - size + 1))
+        yield from _pieces(word, 2, ngrams.longest)
+
+
+def question_words(question: QuestionNgrams, text: Text) -> list[str]:
+    """Return the words and marks of a question."""
+    text = text if isinstance(text, str) else " ".join(text)
+    folded = unicodedata.normalize("NFKC", text[: question.most_characters]).casefold().replace("’", "'")
+    return re.findall(r"\w+(?:'\w+)*|[^\w\s]", folded[: question.most_characters])
+
+
+def _questions(question: QuestionNgrams, texts: Sequence[Text]) -> dict[str, Any]:
+    bags, unknown, places = [], np.zeros((len(texts), 1), np.float32), _places(question.entries)
+    for row, text in enumerate(texts):
+        words, counts = question_words(question, text), Counter[str]()
+        for word in words:
+            counts.update((f" {word}", *_pieces(word, question.shortest, question.longest)))
+        found = sorted((places[entry], count) for entry, count in counts.items() if entry in places)
+        other = [count for entry, count in counts.items() if entry not in places]
+        unknown[row] = sum((1 + math.log(count)) ** 2 * question.unknown for count in other)
+        ids = np.array([id for id, _ in found], np.int64)
+        times = np.array([1 + math.log(count) for _, count in found], np.float32)
+        bags.append((ids, times * question.weights[ids]))
+    return {"bag": bags, "unknown": unknown}
+
+
+def _pieces(word: str, shortest: int, longest: int) -> Iterator[str]:
+    bounded = f"<{word}>"
+    for size in range(shortest, longest + 1):
+        if len(bounded) <= size:
+            yield bounded
+            return
+        yield from (bounded[start : start + size] for start in range(len(bounded) - size + 1))
+
+
+def reply_of(
+    back: Replies, question: QuestionNgrams, text: Text, scores: NDArray[np.float32]
+) -> tuple[str, float, int]:
+    """Return the answer to a question, its confidence, and the pair, for the scores of all pairs, (pairs,)."""
+    words = question_words(question, text)
+    end = len(words)
+    while end > 1 and words[end - 1] in ".?!…,;":
+        end -= 1
+    forms = (back.exact, " ".join(words)), (back.exact_without_marks, " ".join(words[:end]))
+    exact = next((pairs[form] for pairs, form in forms if form in pairs), ())
+    if exact:
+        pair, sure = max(exact, key=lambda place: (scores[place], -place)), 1.0
+    else:
+        pair = int(scores.argmax())
+        sure = 1 / (1 + math.exp(min(700.0, back.scale * (back.nothing - float(scores[pair])))))
+    return (back.answers[pair] if sure >= back.threshold else back.unknown), sure, pair
 
 
 def labels_of(back: Labels, row: NDArray[np.float32]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unspool.ship.memory import Memory
-from unspool.ship.sheet_text import Labels, TagNames, TextFront, Writing
+from unspool.ship.sheet_text import Labels, Replies, TagNames, TextFront, Writing
 from unspool.ship.step_graph import StepGraph
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Concat",
     "Constant",
     "Convolve",
+    "Highest",
     "KeyValue",
     "LookUp",
     "Multiply",
@@ -37,8 +38,10 @@ __all__ = [
     "Positions",
     "Product",
     "Program",
+    "Retrieve",
     "Scale",
     "Sheet",
+    "Slice",
     "Softmax",
     "Spell",
     "SumRows",
@@ -289,6 +292,58 @@ class Convolve:
 
 
 @dataclass(frozen=True, eq=False)
+class Slice:
+    """Take some columns, from `start` to `stop`, exclusive."""
+
+    output: str
+    input: str
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True, eq=False)
+class Highest:
+    """Take the column with the highest number, of equal ones the first: a sequence to places."""
+
+    output: str
+    input: str
+
+
+@dataclass(frozen=True, eq=False)
+class Retrieve:
+    r"""Compare a question with stored keys by common entries and by dense vectors: bag to scores, (batch, keys).
+
+    .. math::
+        x_f = e^{\theta_f} v_f \big/ \sqrt{\textstyle\sum_g (e^{\theta_g} v_g)^2 + u}, \quad
+        e = \lVert x' \rVert \, \frac{P^\top x'}{\lVert P^\top x' \rVert}, \quad
+        \rho = \frac{\lVert x' \rVert}{\lVert x \rVert}, \quad
+        \alpha_i = \frac{x^\top x_i + \gamma\, e^\top e_i}{1 + \gamma \rho \rho_i}
+
+    :math:`v` are the weights of the bag, :math:`u` the row `unknown`, and :math:`x'` the entries with `vectors`, the
+    first ones. Norms are at least 1e-15, of :math:`P^\top x'` at least 1e-12. The keys are sparse: number
+    `values[n]` stands at entry `ids[n]` of key `rows[n]`.
+    """
+
+    output: str
+    bag: str
+    unknown: str
+    """Sum of the squared weights of entries outside the vocabulary, a row of width 1."""
+    importance: Array
+    """The factor of each entry, exp θ, (entries,)."""
+    vectors: Array
+    """P, (entries with vectors, width)."""
+    ids: NDArray[np.int64]
+    values: Array
+    rows: NDArray[np.int64]
+    key_vectors: Array
+    """The vector e of each key, (keys, width)."""
+    key_shares: Array
+    """The share ρ of each key, (keys,)."""
+    balance: float
+    """γ."""
+
+
+@dataclass(frozen=True, eq=False)
 class Constant:
     """A row that is the same for all sequences."""
 
@@ -317,6 +372,9 @@ Operation = (
     | KeyValue
     | BestPath
     | Convolve
+    | Slice
+    | Highest
+    | Retrieve
     | Constant
 )
 
@@ -368,9 +426,11 @@ class Writer:
     first: int
     """Unit before the first one."""
     end: int
-    """Unit that ends a text."""
+    """Unit that ends a text; -1 if none does."""
     longest: int
-    """Most units of a text; 0: as many as the caller asks for."""
+    """Most units of a text, with its end; 0: as many as the caller asks for."""
+    ratio: float = 0.0
+    """Most units more for each unit of the source: at most `floor(length * ratio) + longest`."""
     never: tuple[int, ...] = ()
     """Units that are never written."""
 
@@ -380,16 +440,17 @@ class Sheet:
     """A trained model.
 
     The inputs of `run`, and of `writer.start`, come from `front`: `ids` and `lengths`, the units of the texts;
-    `characters`, those of every unit; `bag`, n-grams with their weights.
+    `characters`, those of every unit; `bag`, n-grams with their weights, and for questions `unknown`.
     """
 
     task: str
     front: TextFront
     run: Program | None
     """From texts to numbers; None for writers."""
-    back: Labels | TagNames | Writing | Memory
-    """A memory splits texts by itself, and has neither `run` nor `writer`."""
+    back: Labels | TagNames | Writing | Replies
     writer: Writer | None = None
+    memory: Memory | None = None
+    """Questions and answers of an assistant as texts, for targets that compute the keys of questions by themselves."""
 
 
 def arrays(part: Any) -> Iterator[Array]:

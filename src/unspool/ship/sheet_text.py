@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Labels", "Ngrams", "Spelling", "TagNames", "TextFront", "Units", "Writing"]
+__all__ = ["Labels", "Ngrams", "QuestionNgrams", "Replies", "Spelling", "TagNames", "TextFront", "Units", "Writing"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,12 +61,38 @@ class Ngrams:
 
 
 @dataclass(frozen=True, eq=False)
+class QuestionNgrams:
+    r"""Words and character n-grams of a question, with tf-idf weights; a bag, and the row `unknown`.
+
+    The first `most_characters` characters of a text, in NFKC, case-folded, with ’ as ', cut again, give the words:
+    matches of `\w+(?:'\w+)*|[^\w\s]`. Entries are each word after a blank, and the pieces of `<word>`, as in `Ngrams`,
+    from `shortest` to `longest`. An entry that comes :math:`c` times weighs :math:`(1 + \ln c) w`. One outside the
+    vocabulary adds :math:`(1 + \ln c)^2 u` to `unknown`.
+    """
+
+    entries: tuple[str, ...]
+    weights: NDArray[np.float32]
+    """The factor w of each entry, (entries,)."""
+    unknown: float
+    """The square u of the factor of other entries."""
+    shortest: int
+    longest: int
+    most_characters: int
+
+
+@dataclass(frozen=True, eq=False)
 class TextFront:
     """From a text to the inputs of a program; a list of words is not split further."""
 
     units: Units
     spelling: Spelling | None = None
     ngrams: Ngrams | None = None
+    question: QuestionNgrams | None = None
+    """With this, only `bag` and `unknown` are made, and `units` has no names."""
+    words: bool = False
+    """Whether texts come split into words, as in the data of a tagger."""
+    most_units: int = 0
+    """Units of a text that are read, the first ones; 0: all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +110,8 @@ class TagNames:
     """From places, (time, batch), to one tag for each unit."""
 
     names: tuple[str, ...]
+    scheme: str | None = None
+    """Scheme of spans that the tags are written in; None if tags mark no spans."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,3 +119,27 @@ class Writing:
     """From units to text: blanks join words, and the end unit is a line end; other units stand side by side."""
 
     units: Units
+
+
+@dataclass(frozen=True, eq=False)
+class Replies:
+    r"""From the scores of stored pairs, a row, to an answer.
+
+    If the words of the question, joined by blanks, are a wording of some pairs (`exact`), or without the marks
+    . ? ! … , ; at its end (`exact_without_marks`), the pair among these with the highest score wins, with the
+    confidence 1. Otherwise the pair with the highest score wins, with the confidence
+    :math:`1 / (1 + e^{\beta (\alpha_0 - \alpha)})` of its score. Of equal scores the first pair wins. Below the
+    threshold the answer is `unknown`.
+    """
+
+    questions: tuple[str, ...]
+    """A wording of each pair."""
+    answers: tuple[str, ...]
+    exact: dict[str, tuple[int, ...]]
+    exact_without_marks: dict[str, tuple[int, ...]]
+    scale: float
+    """β."""
+    nothing: float
+    """α0, the score of no pair."""
+    threshold: float
+    unknown: str

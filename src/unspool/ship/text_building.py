@@ -23,11 +23,16 @@ def units_of(vocabulary: Vocabulary) -> Units:
 
 
 def text_front(
-    vocabulary: Vocabulary, spelling: FittedSpelling | None = None, ngrams: Ngrams | None = None
+    vocabulary: Vocabulary,
+    spelling: FittedSpelling | None = None,
+    ngrams: Ngrams | None = None,
+    *,
+    words: bool = False,
+    most_units: int = 0,
 ) -> TextFront:
-    """Return the text front of a model."""
+    """Return the text front of a model; see `TextFront`."""
     characters = None
     if spelling is not None:
         names = tuple(spelling.vocabulary.unit(id) for id in range(len(spelling)))
         characters = Spelling(names, LONGEST)
-    return TextFront(units_of(vocabulary), characters, ngrams)
+    return TextFront(units_of(vocabulary), characters, ngrams, words=words, most_units=most_units)

@@ -355,9 +355,13 @@ class Task(Inspectable[E, F]):
         """
         raise UsageError(f"a model of the task {self.name!r} can't be exported yet")
 
-    def _answers(self, texts: Sequence[Any]) -> list[Answer]:
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
         """Return what an export of the model must answer to some texts; see `Answer`."""
         raise UsageError(f"a model of the task {self.name!r} can't be exported yet")
+
+    def _export_text(self, text: Any) -> Any:
+        """Return a text as an export takes it, such as the list of its words."""
+        return text
 
     def export(
         self,

@@ -23,7 +23,10 @@ def emit_best_path(write: GraphWriter, op: BestPath, scores: str, axis: TimeAxis
     one = write.ints(1)
     first = write.op("Add", write.op("Gather", scores, write.constant(np.array(0, np.int64))), _row(write, op.first))
     end = write.ints(np.iinfo(np.int64).max)
+    # one step more, which is not valid: a loop of no steps is an error
     rest, valid = (write.op("Slice", name, one, end, write.ints(0)) for name in (scores, axis.mask))
+    rest = write.op("Concat", rest, write.op("Slice", scores, write.ints(0), one, write.ints(0)), axis=0)
+    valid = write.op("Pad", valid, write.ints(0, 0, 0, 1, 0, 0), write.constant(np.array(False)))
     body = write.subgraph()
     p = body._prefix
     through = body.op(
@@ -64,6 +67,7 @@ def emit_best_path(write: GraphWriter, op: BestPath, scores: str, axis: TimeAxis
         scan_output_directions=[1],
     )
     path = write.op("Concat", write.op("Unsqueeze", start, write.ints(0)), later, axis=0)
+    path = write.op("Slice", path, write.ints(0), write.ints(-1), write.ints(0))
     return write.op("Squeeze", path, write.ints(2))
 
 

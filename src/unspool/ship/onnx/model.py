@@ -12,7 +12,7 @@ from unspool.ship.onnx.operations import ProgramEmitter
 from unspool.ship.onnx.text import TextEmitter, takes_text
 from unspool.ship.onnx.writer import GraphWriter
 from unspool.ship.sheet import Port, Program, Sheet
-from unspool.ship.sheet_text import Labels
+from unspool.ship.sheet_text import Labels, TagNames
 
 __all__ = ["front_inputs", "sheet_model"]
 
@@ -24,6 +24,9 @@ def front_inputs(write: GraphWriter, sheet: Sheet, program: Program) -> tuple[li
         The inputs of the file, and the names of the program's inputs.
     """
     needed = {port.name for port in program.inputs}
+    if takes_text(sheet.front) and sheet.front.words:
+        words = TextEmitter.of_words(write, sheet.front, "words")
+        return [write.port("words", ["batch", "units"], "STRING")], words.emit(needed)
     if takes_text(sheet.front):
         return [write.port("text", ["batch"], "STRING")], TextEmitter(write, sheet.front, "text").emit(needed)
     ports = [write.port("ids", ["batch", "units"], "INT64"), write.port("lengths", ["batch"], "INT64")]
@@ -49,8 +52,11 @@ def sheet_model(sheet: Sheet, title: str) -> Any:
     ports, names = front_inputs(write, sheet, sheet.run)
     (value,) = ProgramEmitter(write, sheet.run, names).emit()
     (port,) = sheet.run.outputs
-    outputs = _labelled(write, sheet.back, port, value) if isinstance(sheet.back, Labels) else None
-    if outputs is None:
+    if isinstance(sheet.back, Labels):
+        outputs = _labelled(write, sheet.back, port, value)
+    elif isinstance(sheet.back, TagNames):
+        outputs = _tagged(write, sheet.back, value, names["lengths"])
+    else:
         raise UsageError(f"a model of the task {sheet.task!r} can't be exported to ONNX yet")
     return write.model(ports, outputs, "unspool", facts_of(sheet, title))
 
@@ -74,6 +80,17 @@ def _labelled(write: GraphWriter, back: Labels, port: Port, value: str) -> list[
     least = np.full(len(back.names), 0.5) if back.thresholds is None else back.thresholds
     write.op("GreaterOrEqual", shares, write.constant(_at_least(least)[None], "thresholds"), name="chosen")
     return [*outputs, write.port("chosen", ["batch", port.width], "BOOL")]
+
+
+def _tagged(write: GraphWriter, back: TagNames, places: str, lengths: str) -> list[Any]:
+    """Write the tags, (batch, units), empty past the length."""
+    by_batch = write.op("Transpose", places, perm=[1, 0])
+    tags = write.op("Gather", write.texts(*back.names), by_batch)
+    zero, one = (write.constant(np.array(number, np.int64)) for number in (0, 1))
+    units = write.op("Squeeze", write.op("Shape", by_batch, start=1, end=2))
+    mask = write.op("Less", write.op("Range", zero, units, one), write.op("Unsqueeze", lengths, write.ints(1)))
+    write.op("Where", mask, tags, write.texts(""), name="tags")
+    return [write.port("tags", ["batch", "units"], "STRING")]
 
 
 def _at_least(thresholds: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

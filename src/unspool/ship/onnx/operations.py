@@ -19,6 +19,7 @@ from unspool.ship.sheet import (
     Concat,
     Constant,
     Convolve,
+    Highest,
     KeyValue,
     LookUp,
     Multiply,
@@ -28,7 +29,9 @@ from unspool.ship.sheet import (
     Positions,
     Product,
     Program,
+    Retrieve,
     Scale,
+    Slice,
     Softmax,
     Spell,
     SumRows,
@@ -294,6 +297,46 @@ def _(op: Convolve, e: ProgramEmitter) -> None:
         parts.append(write.constant(op.bias, "bias"))
     features = write.op("Conv", *parts, pads=[half, half])
     e.put(op, write.op("Transpose", features, perm=[2, 0, 1]), 3)
+
+
+@emit.register
+def _(op: Slice, e: ProgramEmitter) -> None:
+    write = e.writer
+    ends = write.ints(op.start), write.ints(op.stop), write.ints(-1)
+    e.put(op, write.op("Slice", e[op.input], *ends), e.ranks[op.input])
+
+
+@emit.register
+def _(op: Highest, e: ProgramEmitter) -> None:
+    e.put(op, e.writer.op("ArgMax", e[op.input], axis=-1, keepdims=0), 3)
+
+
+@emit.register
+def _(op: Retrieve, e: ProgramEmitter) -> None:
+    write, least = e.writer, e.writer.number(1e-30)
+    x = write.op("Mul", e[op.bag], write.constant(op.importance[None], "importance"))
+
+    def length(value: str, more: str | None = None) -> str:
+        squares = write.op("ReduceSumSquare", value, write.ints(1), keepdims=1)
+        total = squares if more is None else write.op("Add", squares, more)
+        return write.op("Sqrt", write.op("Max", total, least))
+
+    x = write.op("Div", x, length(x, e[op.unknown]))
+    products = write.op("Mul", write.op("Gather", x, write.constant(op.ids, "ids"), axis=1), write.constant(op.values))
+    shape = write.op("Shape", x, start=0, end=1)
+    zeros = write.op("Expand", write.number(0.0), write.op("Concat", shape, write.ints(len(op.key_shares)), axis=0))
+    rows = write.op("Expand", write.constant(op.rows[None], "rows"), write.op("Shape", products))
+    common = write.op("ScatterElements", zeros, rows, products, axis=1, reduction="add")
+    part = write.op("Slice", x, write.ints(0), write.ints(len(op.vectors)), write.ints(1))
+    vector = write.op("MatMul", part, write.constant(op.vectors, "vectors"))
+    norm = write.op("Max", write.op("ReduceL2", vector, write.ints(1), keepdims=1), write.number(1e-12))
+    inside = length(part)
+    vector = write.op("Mul", vector, write.op("Div", inside, norm))
+    alike = write.op("MatMul", vector, write.constant(np.ascontiguousarray(op.key_vectors.T) * np.float32(op.balance)))
+    share = write.op("Div", inside, length(x))
+    shares = write.op("Mul", share, write.constant(op.key_shares[None] * np.float32(op.balance), "shares"))
+    below = write.op("Add", shares, write.number(1.0))
+    e.put(op, write.op("Div", write.op("Add", common, alike), below), 2)
 
 
 @emit.register

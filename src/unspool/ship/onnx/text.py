@@ -58,6 +58,9 @@ class TextEmitter:
         """Write the inputs with some names, time first, and `lengths`; return their names in the graph."""
         write, units = self.writer, self.front.units
         split = self._split(units.lowercase, units.digits_to_zero)
+        if self.front.most_units:
+            most = write.ints(self.front.most_units)
+            split = write.op("Slice", split, write.ints(0), most, write.ints(1))
         inputs = {"ids": write.op("Transpose", self._ids(units, split), perm=[1, 0])}
         present = write.op("Cast", self._present(split), to=_INT64)
         counts = write.op("ReduceSum", present, write.ints(1), keepdims=0)
@@ -178,8 +181,8 @@ class TextEmitter:
         go_on = body.op("Squeeze", more, body.ints(0))
         ports = [body.port(f"{p}number", [], "INT64"), body.port(f"{p}before", [], "BOOL")]
         graph = body.body(
-            [*ports, body.port(f"{p}parts", ["batch", None], "STRING")],
-            [body.port(go_on, [], "BOOL"), body.port(joined, ["batch", None], "STRING")],
+            [*ports, body.port(f"{p}parts", ["batch", "parts"], "STRING")],
+            [body.port(go_on, [], "BOOL"), body.port(joined, ["batch", "fewer"], "STRING")],
         )
         whole = write.op("Loop", "", write.constant(np.array(True)), characters, body=graph)
         return write.op("Reshape", whole, write.ints(-1))
@@ -228,7 +231,7 @@ class TextEmitter:
         return write.op("Mul", values, scales)
 
     def _written_characters(self) -> str:
-        """Write the characters of the texts, (batch, characters); one with two small letters comes twice, as units do."""
+        """Write the characters of the texts, (batch, characters); one that lowers to two comes twice, as units do."""
         characters, folds = self._split(False, False), _folds(self.front.units.lowercase, False)
         twice = {character: 2 * character for character, small in folds.items() if len(small) > 1}
         if not twice:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-
 from unspool.engine.compiler.ir.graph import Node
 from unspool.ship.onnx.steps import StepEmitter, results_of
 from unspool.ship.onnx.vendor import Layer, vendor_layer
@@ -113,10 +112,9 @@ def _scan(write: GraphWriter, op: Unroll, inputs: str, initial: Sequence[str], a
     stacked = values[len(states)]
     if not op.final:
         return stacked, []
-    more, final = iter(values[len(states) + 1 :]), []
-    for node in ends[1:]:
-        final.append(at_last_step(write, next(more) if _kept(op, node, ends) else stacked, axis))
-    return stacked, final
+    more = iter(values[len(states) + 1 :])
+    every = [next(more) if _kept(op, node, ends) else stacked for node in ends[1:]]
+    return stacked, [at_last_step(write, sequence, axis) for sequence in every]
 
 
 def _kept(op: Unroll, node: Node, ends: Sequence[Node]) -> bool:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from unspool.errors import UsageError
-from unspool.ship.memory import Memory
 from unspool.ship.page.artefact import PageArtefact
 from unspool.ship.page.memory import memory_script, smaller
 from unspool.ship.page.minify import called, minified
@@ -76,8 +75,8 @@ def model_script(sheet: Sheet, weights: Weights, small: Small | None = None) -> 
     """
     kernels, definitions = Kernels(), list[str]()
     back = sheet.back
-    if isinstance(back, Memory):
-        memory = back if small is None else smaller(back, small)
+    if sheet.memory is not None:
+        memory = sheet.memory if small is None else smaller(sheet.memory, small)
         script = _loading([], weights, [], memory_script(memory, weights, small))
         return f"{called(_joined(_LIBRARY), script)}\n{script}"
     if sheet.run is not None:

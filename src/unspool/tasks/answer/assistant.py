@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -54,6 +55,7 @@ from unspool.tasks.answer.matching import (
 from unspool.tasks.answer.reply import Reply, Source
 from unspool.tasks.answer.settings import AssistantSettings
 from unspool.tasks.answer.sheet import assistant_sheet
+from unspool.tasks.answer.sheet_memory import assistant_memory
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
@@ -453,17 +455,20 @@ class Assistant(Task[Questions, FittedAssistant]):
         return answers[int(np.argmax(scores))]
 
     def sheet(self) -> Sheet:
-        """Return the questions and answers as data; see `Task.sheet`. Commands and the generator are left out.
-
-        Raises:
-            UsageError: If the assistant has not been trained.
-        """
+        """Return the retriever as a closed list of operations, without commands and generator; see `Task.sheet`."""
         self._need_model()
-        return assistant_sheet(self.matcher, self._least(None), self.settings.unknown)
+        threshold, unknown = self._least(None), self.settings.unknown
+        sheet = assistant_sheet(self.matcher, threshold=threshold, unknown=unknown)
+        return replace(sheet, memory=assistant_memory(self.matcher, threshold, unknown))
 
-    def _answers(self, texts: Sequence[Any]) -> list[Answer]:
-        replies = [self.ask(text) for text in texts]
-        return [reply.answers[0] if reply.known else reply.answer for reply in replies]
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
+        """Return the first answer of the best pair."""
+        rankings = [self._ranked(text, None) for text in texts]
+        pairs = [self.matcher.questions[ranking.matches[0].pair] for ranking in rankings]
+        return [
+            pair.answers[0] if ranking.known else self.settings.unknown
+            for pair, ranking in zip(pairs, rankings, strict=True)
+        ]
 
     def dialogue(self, commands: str | os.PathLike[str] | CommandSet | None = None, **options: Any) -> Dialogue:
         """Return a new dialogue with the assistant.

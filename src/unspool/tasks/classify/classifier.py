@@ -418,7 +418,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         self._need_model()
         return classifier_sheet(self.model, self.fitted, self._thresholds())
 
-    def _answers(self, texts: Sequence[Any]) -> list[Answer]:
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
         return [answer.probabilities for answer in self._classified(list(texts))]
 
     def _questions(self, examples: LabelledExamples) -> Questions:

@@ -72,7 +72,8 @@ def export_task(
     _check_place(path, report_path, overwrite=overwrite)
     sheet = task.sheet()
     held_out = _held_out(task, data)
-    expected = task._answers(held_out.texts)
+    held_out = held_out._replace(texts=[task._export_text(text) for text in held_out.texts])
+    expected = task._export_answers(held_out.texts)
     title = path.stem if task._home is None else task._home.name
     stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:

@@ -16,6 +16,8 @@ from unspool.errors import UsageError
 from unspool.inspection.edits import Edit, Edits, read_edits
 from unspool.inspection.fork import BothTexts, Fork
 from unspool.layers import Recurrent
+from unspool.ship.answers import EXPORTED_UNITS, Answer
+from unspool.ship.sheet import Sheet
 from unspool.tasks.parts.editing import check_count, donors, with_tokens
 from unspool.tasks.task import Task
 from unspool.tasks.trainable import device_of
@@ -23,6 +25,7 @@ from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.edited_steps import EditedGeneration, forced_units, refuse_past_the_context
 from unspool.tasks.write.fitted import FittedLanguageModel
 from unspool.tasks.write.mixture import MixtureSteps
+from unspool.tasks.write.sheet import language_model_sheet
 from unspool.tasks.write.tiled_steps import TiledSteps
 
 __all__ = ["Generative"]
@@ -127,6 +130,22 @@ class Generative(Task[Corpus, FittedLanguageModel]):
             seed=seed,
         )
         return self._pieces(steps, text)
+
+    def sheet(self) -> Sheet:
+        """Return the network as a closed list of operations, without the n-grams of a mixture; see `Task.sheet`."""
+        self._need_model()
+        never = torch.nonzero(self._forbidden(torch.device("cpu")))[:, 0].tolist()
+        return language_model_sheet(self.model, self.fitted, never)
+
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
+        """Return what the network writes greedily after each prompt, 40 units."""
+        forbidden, answers = self._forbidden(device_of(self.model)), []
+        for text in texts:
+            prompt = [END, *self.vocabulary.encode(text)]
+            task = Continuation(prompt, length=EXPORTED_UNITS, sampling=Sampling(0.0), seed=0)
+            with torch.no_grad():
+                answers.append(self.vocabulary.decode(continued(self.model, task, forbidden=forbidden)))
+        return list(answers)
 
     def continuation(
         self,

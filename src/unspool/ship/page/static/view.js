@@ -23,5 +23,5 @@ async function open(view) {
   const start = performance.now(), model = await load();
   view(model);
   const ms = Math.round(performance.now() - start);
-  $("foot").textContent = `Runs on this device, in ${model.language}; nothing is sent anywhere. Ready after ${ms} ms.`;
+  $("foot").textContent = `Runs on this device, ${model.language ? `in ${model.language}` : "in JavaScript"}; nothing is sent anywhere. Ready after ${ms} ms.`;
 }
