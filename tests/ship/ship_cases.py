@@ -6,7 +6,7 @@ import random
 from functools import cache
 from typing import Any
 
-from unspool import Classifier, LanguageModel, Tagger, Translator
+from unspool import Assistant, Classifier, LanguageModel, Tagger, Translator
 from unspool.training import Reporter
 
 FIT: dict[str, Any] = {"baselines": False, "reporter": Reporter()}
@@ -133,3 +133,23 @@ def translator(name: str) -> Translator:
     pairs = [(text, " ".join(text.split()[::-1])) for text in sentences(80, 5) if text.strip()]
     values = {"hidden": 8, "embedding": 6, "epochs": 2, "threads": 1, "plan": False, "units": "word"}
     return Translator(**(values | TRANSLATORS[name])).fit(pairs, **FIT)
+
+
+QUESTIONS = [
+    ("when do you open", "At nine."), ("When do you open on Sundays?", "Not at all."), ("where are you", "In Paris."),
+    ("who are you", "A network."), ("what is Straße", "A street."), ("WHERE are you?", "Here."), ("hi", "Hello!"),
+    ("how can i pay with a card", "At the till."), ("do you take cash", "Yes."), ("what does it cost", "10 €."),
+]  # fmt: skip
+ASKED = [
+    "when do you open", "When do you open?", "where are you!!", "who r u", "what is STRASSE", "hi", "Hi ?!", "pay cash",
+    "opening on sunday", "it's what's ’cost’", "ﬁne ½ ①", "xyzzy", "?", "a",
+    "do you take cash or cards ; .", "café naïve",
+]  # fmt: skip
+
+
+@cache
+def assistant() -> Assistant:
+    """Train an assistant of ten pairs, and add two more afterwards."""
+    model = Assistant(generator=False, epochs=2, threshold=0.3).fit(QUESTIONS, **FIT)
+    model.add([("is there a garden", "Yes, behind the house."), ("xyz qrs", "Nonsense.")])
+    return model

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 from ship_cases import (
+    ASKED,
     CLASSIFIERS,
     FIT,
     TAGGERS,
     TRANSLATORS,
     WRITERS,
+    assistant,
     classifier,
     reviews,
     sentences,
@@ -31,7 +33,7 @@ from unspool.errors import UsageError
 from unspool.layers import Recurrent
 from unspool.ship.building import ProgramBuilder
 from unspool.ship.judge import run_program
-from unspool.ship.judge_text import encode_texts, labels_of
+from unspool.ship.judge_text import encode_texts, labels_of, reply_of
 from unspool.ship.judge_writing import write_greedily
 from unspool.ship.sheet import Port, Sheet, Unroll, arrays
 from unspool.ship.step_graph import step_graph
@@ -139,3 +141,15 @@ def test_a_translator_and_its_sheet_write_the_same(name):
     greedy = model.predict(texts, decoding=DecodingSettings(search="greedy"))
     assert [write_greedily(model.sheet(), text) for text in texts] == [right.translation for right in greedy]
     assert model._export_answers(texts) == [right.translation for right in greedy]
+
+
+def test_an_assistant_and_its_sheet_answer_the_same():
+    model = assistant()
+    sheet, asked = model.sheet(), [*ASKED, "e\u0301te\u0301 cafe\u0301", "garden"]
+    scores = run_program(sheet.run, encode_texts(sheet.front, asked))["scores"]
+    for text, row in zip(asked, scores, strict=True):
+        reply = model.ask(text)
+        answer, sure, pair = reply_of(sheet.back, sheet.front.question, text, row)
+        assert (answer, sheet.back.questions[pair]) == (reply.answer, reply.sources[0].question), text
+        assert sure == pytest.approx(reply.confidence, abs=1e-4)
+    assert model._export_answers(asked) == [model.ask(text).answer for text in asked]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from ship_cases import TAGGERS, TRANSLATORS, WRITERS, sentences, tagger, translator, writer
+from ship_cases import ASKED, TAGGERS, TRANSLATORS, WRITERS, assistant, sentences, tagger, translator, writer
 
 from unspool.ship.onnx.running import export, feeds_of, session_of
 from unspool.ship.targets import Options
@@ -81,3 +81,15 @@ def test_a_translator_writes_the_same(name, tmp_path):
     texts = [text for text in sentences(12, 7) if text.strip()]
     artefact = export(model.sheet(), tmp_path / "translator", Options())
     assert artefact.run(texts) == model._export_answers(texts)
+
+
+def test_an_assistant_answers_the_same(tmp_path):
+    model = assistant()
+    artefact = export(model.sheet(), tmp_path / "assistant.onnx", Options())
+    asked = [*ASKED, "garden", "word " * 900]
+    replies = [model.ask(text) for text in asked]
+    assert artefact.run(asked) == [reply.answer for reply in replies]
+    for text, reply in zip(asked, replies, strict=True):
+        _, sure, question, _ = artefact.call({"text": np.array([text], object)})
+        assert question.item() == reply.sources[0].question
+        assert sure.item() == pytest.approx(reply.confidence, abs=1e-4)

@@ -359,6 +359,10 @@ class Task(Inspectable[E, F]):
         """Return what an export of the model must answer to some texts; see `Answer`."""
         raise UsageError(f"a model of the task {self.name!r} can't be exported yet")
 
+    def _export_questions(self, examples: E) -> Questions:
+        """Return texts that an export is run on, with the correct answers, or without any."""
+        return self._questions(examples)
+
     def _export_text(self, text: Any) -> Any:
         """Return a text as an export takes it, such as the list of its words."""
         return text

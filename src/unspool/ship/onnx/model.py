@@ -9,10 +9,11 @@ import numpy as np
 
 from unspool.errors import UsageError
 from unspool.ship.onnx.operations import ProgramEmitter
+from unspool.ship.onnx.question import emit_question, emit_reply
 from unspool.ship.onnx.text import TextEmitter, takes_text
 from unspool.ship.onnx.writer import GraphWriter
 from unspool.ship.sheet import Port, Program, Sheet
-from unspool.ship.sheet_text import Labels, TagNames
+from unspool.ship.sheet_text import Labels, Replies, TagNames
 
 __all__ = ["front_inputs", "sheet_model"]
 
@@ -49,6 +50,11 @@ def sheet_model(sheet: Sheet, title: str) -> Any:
     """
     assert sheet.run is not None
     write = GraphWriter()
+    if isinstance(sheet.back, Replies):
+        names, words = emit_question(write, sheet.front, "text")
+        (scores,) = ProgramEmitter(write, sheet.run, names).emit()
+        outputs = emit_reply(write, sheet.front, sheet.back, words, scores)
+        return write.model([write.port("text", [1], "STRING")], outputs, "unspool", facts_of(sheet, title))
     ports, names = front_inputs(write, sheet, sheet.run)
     (value,) = ProgramEmitter(write, sheet.run, names).emit()
     (port,) = sheet.run.outputs

@@ -17,7 +17,7 @@ from unspool.ship.onnx.model import sheet_model
 from unspool.ship.onnx.text import takes_text
 from unspool.ship.onnx.writing import start_model, step_model, write_model
 from unspool.ship.sheet import Sheet, Writer
-from unspool.ship.sheet_text import Labels, Writing
+from unspool.ship.sheet_text import Labels, Replies, Writing
 from unspool.ship.targets import Artefact, Options
 from unspool.writing import replace_file
 
@@ -93,7 +93,7 @@ class OnnxArtefact(Artefact):
         values = self.call(feeds_of(self.sheet, [text]))
         if isinstance(self.sheet.back, Labels):
             return dict(zip(self.sheet.back.names, map(float, values[0][0]), strict=True))
-        return values[0][0].tolist()
+        return str(values[0][0]) if isinstance(self.sheet.back, Replies) else values[0][0].tolist()
 
     def _written(self, text: Any, writer: Writer) -> str:
         feeds = feeds_of(self.sheet, [text])

@@ -15,21 +15,21 @@ from unspool.data.units import UNKNOWN, normalise
 from unspool.ship.onnx.writer import GraphWriter
 from unspool.ship.sheet_text import Ngrams, Spelling, TextFront, Units
 
-__all__ = ["TextEmitter", "takes_text"]
+__all__ = ["BLANKS", "TextEmitter", "takes_text"]
 
-_BLANKS = r"\t-\r\x1c-\x20\x{85}\pZ"
+BLANKS = r"\t-\r\x1c-\x20\x{85}\pZ"
 """Python's white space in the regular expressions of RE2."""
 _INSIDE = r"[\pL\pM\pN_]+"
 _PATTERNS = {
-    "word": rf"<(?i:pad|unk|eos)>|{_INSIDE}(?:['’]{_INSIDE})*|[^\pL\pM\pN_{_BLANKS}]",
-    "blank": rf"[^{_BLANKS}]+",
+    "word": rf"<(?i:pad|unk|eos)>|{_INSIDE}(?:['’]{_INSIDE})*|[^\pL\pM\pN_{BLANKS}]",
+    "blank": rf"[^{BLANKS}]+",
 }
 _INT64, _BOOL = 7, 9
 
 
 def takes_text(front: TextFront) -> bool:
     """Whether an ONNX graph can split texts as a front does; otherwise it takes ids."""
-    return front.units.units in ("word", "blank", "character")
+    return front.question is not None or front.units.units in ("word", "blank", "character")
 
 
 class TextEmitter:
@@ -62,7 +62,7 @@ class TextEmitter:
             most = write.ints(self.front.most_units)
             split = write.op("Slice", split, write.ints(0), most, write.ints(1))
         inputs = {"ids": write.op("Transpose", self._ids(units, split), perm=[1, 0])}
-        present = write.op("Cast", self._present(split), to=_INT64)
+        present = write.op("Cast", self.present(split), to=_INT64)
         counts = write.op("ReduceSum", present, write.ints(1), keepdims=0)
         inputs["lengths"] = write.op("Max", counts, write.constant(np.array(1, np.int64)))
         if "characters" in names and self.front.spelling is not None:
@@ -73,9 +73,10 @@ class TextEmitter:
 
     def _ids(self, units: Units, split: str) -> str:
         keys = {name: id for id, name in enumerate(units.names)} | {"": 0}
-        return self._looked_up(split, keys, UNKNOWN)
+        return self.looked_up(split, keys, UNKNOWN)
 
-    def _looked_up(self, values: str, ids: dict[str, int], default: int) -> str:
+    def looked_up(self, values: str, ids: dict[str, int], default: int) -> str:
+        """Write the id of each text, by a table."""
         return self.writer.op(
             "LabelEncoder",
             values,
@@ -85,7 +86,8 @@ class TextEmitter:
             default_int64=default,
         )
 
-    def _present(self, values: str) -> str:
+    def present(self, values: str) -> str:
+        """Write whether each text is not empty."""
         return self.writer.op("Not", self.writer.op("Equal", values, self.writer.texts("")))
 
     # ---- splitting -------------------------------------------------------------------------------------------------
@@ -97,22 +99,22 @@ class TextEmitter:
             self._units[key] = self._folded_words(*key)
         if key not in self._units:
             pattern = _PATTERNS.get(self.front.units.units)
-            self._units[key] = self._at_least_one(self._tokenized(self._fold(*key), pattern))
+            self._units[key] = self.at_least_one(self.tokenized(self._fold(*key), pattern))
         return self._units[key]
 
-    def _tokenized(self, texts: str, pattern: str | None) -> str:
+    def tokenized(self, texts: str, pattern: str | None) -> str:
         """Write units by a regular expression, or characters: one more axis."""
         how = {"separators": [""]} if pattern is None else {"tokenexp": pattern}
         return self.writer.op("Tokenizer", texts, domain="com.microsoft", mark=0, mincharnum=1, pad_value="", **how)
 
-    def _at_least_one(self, values: str) -> str:
+    def at_least_one(self, values: str) -> str:
         """Add an empty unit to all texts if none has a unit."""
         write = self.writer
-        padded = write.op("Concat", values, self._column(values), axis=1)
+        padded = write.op("Concat", values, self.column(values), axis=1)
         size = write.op("Max", write.op("Shape", values, start=1, end=2), write.ints(1))
         return write.op("Slice", padded, write.ints(0), size, write.ints(1))
 
-    def _column(self, values: str) -> str:
+    def column(self, values: str) -> str:
         """Write a column of empty texts, (batch, 1)."""
         write = self.writer
         shape = write.op("Concat", write.op("Shape", values, start=0, end=1), write.ints(1), axis=0)
@@ -124,8 +126,8 @@ class TextEmitter:
         """Write texts in lower case, and with digits as 0; with `sigma`, a capital sigma at the end of a word as ς."""
         key = lowercase, digits_to_zero, sigma
         if key not in self._folded:
-            characters = self._at_least_one(self._tokenized(self.text, None))
-            self._folded[key] = self._joined(self._folded_characters(characters, *key))
+            characters = self.at_least_one(self.tokenized(self.text, None))
+            self._folded[key] = self.joined(self._folded_characters(characters, *key))
         return self._folded[key]
 
     def _folded_words(self, lowercase: bool, digits_to_zero: bool, sigma: bool) -> str:
@@ -133,15 +135,15 @@ class TextEmitter:
         write, words = self.writer, self.text
         shape = write.op("Shape", words)
         flat = write.op("Reshape", words, write.ints(-1))
-        characters = self._at_least_one(self._tokenized(flat, None))
-        joined = self._joined(self._folded_characters(characters, lowercase, digits_to_zero, sigma))
+        characters = self.at_least_one(self.tokenized(flat, None))
+        joined = self.joined(self._folded_characters(characters, lowercase, digits_to_zero, sigma))
         return write.op("Reshape", joined, shape)
 
     def _folded_characters(self, characters: str, lowercase: bool, digits_to_zero: bool, sigma: bool = False) -> str:
-        folded = self._mapped(characters, _folds(lowercase, digits_to_zero))
+        folded = self.mapped(characters, _folds(lowercase, digits_to_zero))
         return self._with_final_sigma(characters, folded) if sigma else folded
 
-    def _mapped(self, texts: str, changes: dict[str, str]) -> str:
+    def mapped(self, texts: str, changes: dict[str, str]) -> str:
         """Write texts, with those that a table holds replaced."""
         write = self.writer
         changed = write.op(
@@ -157,7 +159,7 @@ class TextEmitter:
     def _with_final_sigma(self, characters: str, folded: str) -> str:
         """Write ς for a capital sigma after a letter that has a case, and not before one."""
         write, end = self.writer, self.writer.ints(np.iinfo(np.int64).max)
-        cased = write.op("Cast", self._looked_up(characters, _cased(), 0), to=_BOOL)
+        cased = write.op("Cast", self.looked_up(characters, _cased(), 0), to=_BOOL)
         no = write.constant(np.array(False))
         around = [write.op("Pad", cased, write.ints(0, *pads), no) for pads in ((1, 0, 0), (0, 0, 1))]
         before = write.op("Slice", around[0], write.ints(0), write.ints(-1), write.ints(1))
@@ -166,12 +168,12 @@ class TextEmitter:
         final = write.op("And", final, write.op("Not", after))
         return write.op("Where", final, write.texts("ς"), folded)
 
-    def _joined(self, characters: str) -> str:
+    def joined(self, characters: str) -> str:
         """Write the texts of characters, (batch, characters) to (batch,): neighbours join, until one is left."""
         write, body = self.writer, self.writer.subgraph()
         p, end = body._prefix, body.ints(np.iinfo(np.int64).max)
         inner = TextEmitter(body, self.front, "")
-        padded = body.op("Concat", f"{p}parts", inner._column(f"{p}parts"), axis=1)
+        padded = body.op("Concat", f"{p}parts", inner.column(f"{p}parts"), axis=1)
         pairs = [
             body.op("Slice", source, body.ints(start), end, body.ints(1), body.ints(2))
             for source, start in ((f"{p}parts", 0), (padded, 1))
@@ -192,10 +194,10 @@ class TextEmitter:
     def _characters(self, spelling: Spelling) -> str:
         """Write the ids of the characters of every unit, (units, batch, characters), padded by 0."""
         write, half = self.writer, spelling.longest // 2
-        characters = self._tokenized(self._split(False, False), None)
+        characters = self.tokenized(self._split(False, False), None)
         keys = {name: id for id, name in enumerate(spelling.names) if len(name) == 1} | {"": 0}
-        ids = self._looked_up(characters, keys, UNKNOWN)
-        present = write.op("Cast", self._present(characters), to=_INT64)
+        ids = self.looked_up(characters, keys, UNKNOWN)
+        present = write.op("Cast", self.present(characters), to=_INT64)
         counts = write.op("ReduceSum", present, write.ints(2), keepdims=1)
         zero, one = (write.constant(np.array(number, np.int64)) for number in (0, 1))
         width = write.op("Min", write.op("Shape", ids, start=2), write.ints(spelling.longest))
@@ -236,7 +238,7 @@ class TextEmitter:
         twice = {character: 2 * character for character, small in folds.items() if len(small) > 1}
         if not twice:
             return characters
-        return self._at_least_one(self._tokenized(self._joined(self._mapped(characters, twice)), None))
+        return self.at_least_one(self.tokenized(self.joined(self.mapped(characters, twice)), None))
 
     def _word_counts(self, ngrams: Ngrams, words: str) -> str:
         parts = [_words_of(entry, self.front.units.units) for entry in ngrams.entries]
@@ -246,13 +248,13 @@ class TextEmitter:
             for place, each in enumerate(parts)
             if each and len(each) <= ngrams.orders
         ]
-        return self._counted(self._looked_up(words, keys, 0), pool, 1, ngrams)
+        return self._counted(self.looked_up(words, keys, 0), pool, 1, ngrams)
 
     def _piece_counts(self, ngrams: Ngrams, words: str) -> str:
         write = self.writer
         bounded = write.op("StringConcat", write.op("StringConcat", write.texts("<"), words), write.texts(">"))
-        bounded = write.op("Where", self._present(words), bounded, write.texts(""))
-        characters = self._tokenized(bounded, None)  # (batch, words, characters)
+        bounded = write.op("Where", self.present(words), bounded, write.texts(""))
+        characters = self.tokenized(bounded, None)  # (batch, words, characters)
         of_words = self.front.units.units != "character"
         keys: dict[str, int] = {}
         pool = [
@@ -260,7 +262,7 @@ class TextEmitter:
             for place, entry in enumerate(ngrams.entries)
             if 2 <= len(entry) <= ngrams.longest and not (of_words and entry.startswith(" "))
         ]
-        ids = self._looked_up(characters, keys, 0)
+        ids = self.looked_up(characters, keys, 0)
         apart = write.op("Pad", ids, write.ints(0, 0, 0, 0, 0, 1), write.constant(np.array(0, np.int64)))
         return self._counted(write.op("Reshape", apart, write.ints(0, -1)), pool, 2, ngrams)
 

@@ -201,5 +201,5 @@ def _joined(write: GraphWriter, sheet: Sheet, units: Units, ids: str) -> None:
         pieces = write.op("StringConcat", blank, pieces)
     padded = write.op("Concat", pieces, write.texts(""), axis=0)
     row = write.op("Unsqueeze", padded, write.ints(0))
-    whole = TextEmitter(write, sheet.front, "")._joined(row)
+    whole = TextEmitter(write, sheet.front, "").joined(row)
     write.rename(whole, "written")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from unspool.errors import UsageError
+from unspool.ship.answers import EXPORTED_UNITS
 from unspool.ship.page.artefact import PageArtefact
 from unspool.ship.page.memory import memory_script, smaller
 from unspool.ship.page.minify import called, minified
@@ -139,6 +140,8 @@ def _writer(
         "first": writer.first,
         "end": writer.end,
         "longest": writer.longest,
+        "ratio": writer.ratio,
+        "asked": EXPORTED_UNITS,
         "never": writer.never,
         "state": [[results.index(name), writer.start.outputs[results.index(name)].width] for name in writer.state],
         "prompted": not any(port.name in _READ_BY_START for port in writer.start.inputs),
@@ -155,7 +158,7 @@ def _attention(program: Program) -> list[str]:
 
 
 def _front(front: TextFront, weights: Weights) -> str:
-    parts = [f"units: {_units(front.units)}"]
+    parts = [f"units: {_units(front.units)}, most: {front.most_units}"]
     if front.spelling is not None:
         names = compact(front.spelling.names)
         parts.append(f"spelling: {{ ids: places({names}), longest: {front.spelling.longest} }}")

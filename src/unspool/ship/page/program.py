@@ -24,6 +24,7 @@ from unspool.ship.sheet import (
     Concat,
     Constant,
     Convolve,
+    Highest,
     KeyValue,
     Kind,
     LookUp,
@@ -35,6 +36,7 @@ from unspool.ship.sheet import (
     Product,
     Program,
     Scale,
+    Slice,
     Softmax,
     Spell,
     SumRows,
@@ -366,6 +368,17 @@ class ProgramWriter:
         matrix = self._pack(np.ascontiguousarray(op.weight.transpose(0, 2, 1).reshape(width, -1)))
         call = f"convolve({x.code}, n, {depth}, {matrix}, {size}, {width}, {self._keep(op.bias)})"
         self._set(op, call, "sequence", width)
+
+    @write.register
+    def _(self, op: Slice) -> None:
+        part = f"[{self._values[op.input].code} + {op.start}, {op.stop - op.start}, {self._values[op.input].across}]"
+        x = self._values[op.input]
+        self._set(op, f"concat({x.count}, [{part}])", x.kind, op.stop - op.start)
+
+    @write.register
+    def _(self, op: Highest) -> None:
+        x = self._values[op.input]
+        self._set(op, f"highest({x.code}, n, {x.width})", "places", 0)
 
     @write.register
     def _(self, op: Constant) -> None:

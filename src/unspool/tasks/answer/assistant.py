@@ -56,6 +56,7 @@ from unspool.tasks.answer.reply import Reply, Source
 from unspool.tasks.answer.settings import AssistantSettings
 from unspool.tasks.answer.sheet import assistant_sheet
 from unspool.tasks.answer.sheet_memory import assistant_memory
+from unspool.tasks.disagreements import Questions as Labelled
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
@@ -424,6 +425,27 @@ class Assistant(Task[Questions, FittedAssistant]):
             sources=sources,
         )
 
+    def sheet(self) -> Sheet:
+        """Return the retriever as a closed list of operations, without commands and generator; see `Task.sheet`."""
+        self._need_model()
+        threshold, unknown = self._least(None), self.settings.unknown
+        sheet = assistant_sheet(self.matcher, threshold=threshold, unknown=unknown)
+        return replace(sheet, memory=assistant_memory(self.matcher, threshold, unknown))
+
+    def _export_questions(self, examples: Questions) -> Labelled:
+        """Return the wordings, each with the first answer."""
+        pairs = [(wording, each.answers[0]) for each in examples for wording in each.wordings]
+        return Labelled([wording for wording, _ in pairs], [answer for _, answer in pairs], [""] * len(pairs))
+
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
+        """Return the first answer of the best pair."""
+        rankings = [self._ranked(text, None) for text in texts]
+        pairs = [self.matcher.questions[ranking.matches[0].pair] for ranking in rankings]
+        return [
+            pair.answers[0] if ranking.known else self.settings.unknown
+            for pair, ranking in zip(pairs, rankings, strict=True)
+        ]
+
     def _need_model(self) -> None:
         """Check for weights, move the retriever to the CPU, where single questions are fastest, and build its keys."""
         self._need_weights()
@@ -453,22 +475,6 @@ class Assistant(Task[Questions, FittedAssistant]):
             totals = generator(batch.to(device_of(generator))).log_probabilities.sum(0)
             scores[places] = totals.cpu().numpy() / (pairs.target.lengths[places] + 1)
         return answers[int(np.argmax(scores))]
-
-    def sheet(self) -> Sheet:
-        """Return the retriever as a closed list of operations, without commands and generator; see `Task.sheet`."""
-        self._need_model()
-        threshold, unknown = self._least(None), self.settings.unknown
-        sheet = assistant_sheet(self.matcher, threshold=threshold, unknown=unknown)
-        return replace(sheet, memory=assistant_memory(self.matcher, threshold, unknown))
-
-    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
-        """Return the first answer of the best pair."""
-        rankings = [self._ranked(text, None) for text in texts]
-        pairs = [self.matcher.questions[ranking.matches[0].pair] for ranking in rankings]
-        return [
-            pair.answers[0] if ranking.known else self.settings.unknown
-            for pair, ranking in zip(pairs, rankings, strict=True)
-        ]
 
     def dialogue(self, commands: str | os.PathLike[str] | CommandSet | None = None, **options: Any) -> Dialogue:
         """Return a new dialogue with the assistant.

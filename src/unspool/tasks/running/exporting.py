@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import random
 import shutil
 import tempfile
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["Exported", "export_task"]
 
 _MOST = 200  # held-out texts that an export is run on, spread evenly over the data
+_MOST_WRITTEN = 40  # of these, for models that write
 _DRAWN = 50  # texts drawn from the vocabulary, where there are no data
 
 
@@ -72,6 +74,10 @@ def export_task(
     _check_place(path, report_path, overwrite=overwrite)
     sheet = task.sheet()
     held_out = _held_out(task, data)
+    if sheet.writer is not None:
+        held_out = held_out._replace(
+            texts=held_out.texts[:_MOST_WRITTEN], right=held_out.right and held_out.right[:_MOST_WRITTEN]
+        )
     held_out = held_out._replace(texts=[task._export_text(text) for text in held_out.texts])
     expected = task._export_answers(held_out.texts)
     title = path.stem if task._home is None else task._home.name
@@ -127,7 +133,7 @@ def _move(source: Path, place: Path) -> None:
 def _held_out(task: Task[Any, Any], data: Any) -> _HeldOut:
     """Return held-out texts: those of the caller, of the files that the model was tested on, or drawn ones."""
     if data is not None:
-        held_out = _read(task, data, ", ".join(map(str, data)) if isinstance(data, list | tuple) else str(data))
+        held_out = _read(task, data, _name_of(data))
         if not held_out.texts:
             raise DataError(f"there is no text in {held_out.source} to compare the export with the model on")
         return held_out
@@ -143,13 +149,22 @@ def _held_out(task: Task[Any, Any], data: Any) -> _HeldOut:
     return _HeldOut(_drawn(task), None, "drawn from the vocabulary; name held-out data with --data")
 
 
+def _name_of(data: Any) -> str:
+    paths = [data] if isinstance(data, str | os.PathLike) else data
+    named = isinstance(paths, list | tuple) and all(isinstance(path, str | os.PathLike) for path in paths)
+    return ", ".join(map(str, paths)) if named and all(map(os.path.exists, paths)) else "examples in memory"
+
+
 def _read(task: Task[Any, Any], data: Any, source: str) -> _HeldOut:
     try:
-        questions = task._questions(task._read(task._data_source(data)))
+        questions = task._export_questions(task._read(task._data_source(data)))
     except (DataError, UsageError):
+        if source == "examples in memory":
+            raise
         texts = [row.value for row in task.read_inputs(data) if not row.is_blank]
         return _HeldOut(_spread(texts), None, source)
-    return _HeldOut(_spread(questions.inputs), _spread(questions.answers), source)
+    right = _spread(questions.answers) if questions.answers else None
+    return _HeldOut(_spread(questions.inputs), right, source)
 
 
 def _spread(items: Sequence[Any]) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from unspool.inspection.fork import BothTexts, Fork
 from unspool.layers import Recurrent
 from unspool.ship.answers import EXPORTED_UNITS, Answer
 from unspool.ship.sheet import Sheet
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.editing import check_count, donors, with_tokens
 from unspool.tasks.task import Task
 from unspool.tasks.trainable import device_of
@@ -29,6 +31,8 @@ from unspool.tasks.write.sheet import language_model_sheet
 from unspool.tasks.write.tiled_steps import TiledSteps
 
 __all__ = ["Generative"]
+
+_READ = 1_000_000  # characters of a text that prompts for the check of an export are taken from
 
 
 class Generative(Task[Corpus, FittedLanguageModel]):
@@ -136,6 +140,12 @@ class Generative(Task[Corpus, FittedLanguageModel]):
         self._need_model()
         never = torch.nonzero(self._forbidden(torch.device("cpu")))[:, 0].tolist()
         return language_model_sheet(self.model, self.fitted, never)
+
+    def _export_questions(self, examples: Corpus) -> Questions:
+        """Return the first lines of a text, each at most 80 characters, as prompts."""
+        text = "".join(islice(examples.pieces(), 4))[:_READ]
+        prompts = [line[:80] for line in text.splitlines() if line.strip()]
+        return Questions(prompts, [], [""] * len(prompts))
 
     def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
         """Return what the network writes greedily after each prompt, 40 units."""

@@ -143,6 +143,15 @@ function bestPath(x, n, w, transitions, first, last) {
   return path;
 }
 
+// The column with the highest number of each row, of equal ones the first.
+function highest(x, n, w) {
+  return Array.from({ length: n }, (_, t) => {
+    let best = 0;
+    for (let i = 1; i < w; i++) if (F[x + t * pad(w) + i] > F[x + t * pad(w) + best]) best = i;
+    return best;
+  });
+}
+
 // Convolve along time, with zeros around: `matrix` takes `size` rows side by side.
 function convolve(x, n, w, matrix, size, width, bias) {
   const half = (size - 1) / 2, padded = room((n + size) * w);

@@ -1,8 +1,7 @@
 // A writer: `start` and `step` of a sheet, and units to text.
 //
-// w: first, end, longest, never; state, the widths of the results of `start` that every step replaces, by their
-// number; prompted, whether a text is a prompt, which steps read; otherwise `start` reads it, and the end unit ends
-// the text.
+// w: first, end, longest, ratio, never; asked, how many units are written by default; state, the widths of the results of `start` that every step replaces, by their
+// number; prompted, whether a text is a prompt, which steps read; otherwise `start` reads it.
 function writer(front, start, step, w) {
   let results, n, base, attention;
   const rooms = w.state.map(([number, width]) => [number, width, room(width)]), mark = top;
@@ -47,11 +46,12 @@ function writer(front, start, step, w) {
   }
 
   // Write unit by unit: yields the id, and the attention over the units of the text if there is one.
-  function* write(text, { temperature = 0, longest = w.longest || 200 } = {}) {
+  function* write(text, { temperature = 0, longest = w.asked } = {}) {
     let scores = begin(text);
+    if (w.longest) longest = Math.floor(Math.fround(Math.fround(n) * Math.fround(w.ratio)) + w.longest);
     for (let count = 0; count < longest; count++) {
       const id = choose(scores, temperature);
-      if (id === w.end && !w.prompted) return;
+      if (id === w.end) return;
       yield [id, attention && Array.from({ length: n }, (_, t) => F[attention + 4 * t])];
       scores = next(id);
     }
@@ -62,6 +62,6 @@ function writer(front, start, step, w) {
     write,
     text,
     units: (text) => encode(front, text).written,
-    answer: (source) => (w.prompted ? source : "") + text([...write(source)].map(([id]) => id)),
+    answer: (source) => text([...write(source)].map(([id]) => id)),
   };
 }

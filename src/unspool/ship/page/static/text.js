@@ -29,8 +29,9 @@ function split(units, text) {
 function encode(front, text) {
   const ids = (word) => front.units.ids.get(normal(front.units, word)) ?? 1;
   const { ids: found, written } = Array.isArray(text) ? { ids: text.map(ids), written: text } : split(front.units, text);
-  const q = { ids: found, n: found.length, written };
-  if (front.spelling) q.characters = written.map((unit) => spell(front.spelling, unit));
+  const most = front.most || Infinity;
+  const q = { ids: found.slice(0, most), n: Math.min(found.length, most), written: written.slice(0, most) };
+  if (front.spelling) q.characters = q.written.map((unit) => spell(front.spelling, unit));
   if (front.ngrams) q.bag = bag(front.ngrams, written);
   return q;
 }
