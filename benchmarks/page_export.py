@@ -113,7 +113,10 @@ def measure_writer(folder: Path) -> None:
     html = page.read_text(encoding="utf-8")
     script = re.search(r'<script type="module">(.*?)</script>', html, re.DOTALL)
     assert script is not None
-    sizes = {"run time and view, JavaScript and WebAssembly": script[1], "of it the run time": script[1].split("/* view */")[0]}
+    sizes = {
+        "run time and view, JavaScript and WebAssembly": script[1],
+        "of it the run time": script[1].split("/* view */")[0],
+    }
     for name, text in sizes.items():
         print(f"{name}: {len(text):,} bytes, {len(gzip.compress(text.encode(), 9)):,} compressed")
 
@@ -130,7 +133,8 @@ def measure_assistant(model: str, folder: Path) -> None:
         found = dict(zip([each.question for each in unseen], answer["nearest"], strict=True))
         nearest = sum(found[each.question]["questions"][0] == pairs[each.same_as] for each in known)
         right = sum(
-            found[each.question]["known"] and found[each.question]["questions"][0] == pairs[each.same_as] for each in known
+            found[each.question]["known"] and found[each.question]["questions"][0] == pairs[each.same_as]
+            for each in known
         )
         declined = sum(not found[each.question]["known"] for each in unseen if not each.same_as)
         print(

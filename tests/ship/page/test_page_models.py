@@ -24,8 +24,21 @@ from unspool.errors import MachineError, UsageError
 from unspool.ship.page import PageArtefact, export
 from unspool.ship.targets import Options
 
-ODD = ["x", "İ ẞ ǅ e\u0301 <UNK> a<pad>b", "it's 'a' ''b''c d'e'f", "tab\tand\x1cblank\u2003wide\x85\xa0end", "12 ١٢ ² Ⅷ"]
-HOSTILE = ["\ud800 a\udfff", "</script><b>", "<eoſ> un\u212a", "a" * 90 + "b" * 50 + " joy", "<> >< <<>>", "word " * 700]
+ODD = [
+    "x",
+    "İ ẞ ǅ e\u0301 <UNK> a<pad>b",
+    "it's 'a' ''b''c d'e'f",
+    "tab\tand\x1cblank\u2003wide\x85\xa0end",
+    "12 ١٢ ² Ⅷ",
+]
+HOSTILE = [
+    "\ud800 a\udfff",
+    "</script><b>",
+    "<eoſ> un\u212a",
+    "a" * 90 + "b" * 50 + " joy",
+    "<> >< <<>>",
+    "word " * 700,
+]
 LANGUAGES = ["WebAssembly", "JavaScript"]
 
 
@@ -45,7 +58,9 @@ def page(sheet, tmp_path, language="WebAssembly", small=None):
 def test_a_classifier_finds_the_same_probabilities(name, language, tmp_path):
     model = classifier(name)
     texts = [*sentences(40, 2), *ODD, *HOSTILE]
-    for text, actual, right in zip(texts, page(model.sheet(), tmp_path, language).run(texts), model.predict(texts), strict=True):
+    for text, actual, right in zip(
+        texts, page(model.sheet(), tmp_path, language).run(texts), model.predict(texts), strict=True
+    ):
         for label, share in right.probabilities.items():
             assert actual[label] == pytest.approx(share, abs=1e-5), text
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from drawn_steps import Drawn
 from node import run_node
-from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, Case, make_case
+from odd_cells import ODD, PIECES
 from unspool.ship.page.script import Kernels, layout, part
 from unspool.ship.page.step import PageStep
 from unspool.ship.step_graph import step_graph

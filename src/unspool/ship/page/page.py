@@ -135,7 +135,10 @@ def _writer(
     read = [port.name for port in writer.step.inputs]
     given = ", ".join(f"{name}: r[{number}]" for number, name in enumerate(read[1:]))
     definitions += [*start.definitions, *step.definitions, f"const start = {start.function};"]
-    definitions += [f"const one = {step.function};", f"const step = (n, id, ...r) => one({{ n, {read[0]}: id, {given} }});"]
+    definitions += [
+        f"const one = {step.function};",
+        f"const step = (n, id, ...r) => one({{ n, {read[0]}: id, {given} }});",
+    ]
     described: dict[str, Any] = {
         "first": writer.first,
         "end": writer.end,

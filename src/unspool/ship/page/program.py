@@ -337,9 +337,7 @@ class ProgramWriter:
         query, keys, values = (self._values[name] for name in (op.query, op.keys, op.values))
         pair = f"a{len(self._values)}"
         sizes = f"n, {keys.width}, {values.width}, {op.heads}, {float(np.float32(op.scale))!r}"
-        self._lines.append(
-            f"const {pair} = attend({query.code}, {query.count}, {keys.code}, {values.code}, {sizes});"
-        )
+        self._lines.append(f"const {pair} = attend({query.code}, {query.count}, {keys.code}, {values.code}, {sizes});")
         self._set(op, f"{pair}[0]", query.kind, values.width)
         if op.weights is not None:
             self._values[op.weights] = _Value(f"upright({pair}[1], n)", "sequence", 1)

@@ -6,6 +6,10 @@ function classifier(front, run, back) {
   };
   return {
     answer: shares,
+    without: (units, k) => {
+      const others = units.filter((_, place) => place !== k);
+      return shares(front.units.units === "character" ? others.join("") : others);
+    },
     units: (text) => encode(front, text).written,
     labels(text) {
       const found = shares(text), order = back.names.map((_, i) => i);

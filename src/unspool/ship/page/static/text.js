@@ -17,21 +17,23 @@ function normal(units, text) {
   return units.digits ? text.replace(/[1-9]/g, "0") : text;
 }
 
-// Split a text: ids, and the units as written.
+// Split a text, or take its units: ids, and the units as written.
 function split(units, text) {
-  const find = (unit) => units.ids.get(unit) ?? 1;
-  if (units.units === "character") return { ids: [...normal(units, text)].map(find), written: [...text] };
-  const written = text.match(new RegExp(SPLITS[units.units], "gu")) ?? [];
-  return { ids: written.map((word) => find(normal(units, word))), written };
+  const find = (unit) => units.ids.get(unit) ?? 1, isList = Array.isArray(text);
+  if (units.units === "character") {
+    const written = isList ? text : [...text].flatMap((c) => [...normal(units, c)].map(() => c));
+    return [[...normal(units, isList ? text.join(" ") : text)].map(find), written];
+  }
+  if (isList) return [text.map((word) => find(normal(units, word))), text];
+  const pattern = new RegExp(SPLITS[units.units], "gu");
+  return [(normal(units, text).match(pattern) ?? []).map(find), text.match(pattern) ?? []];
 }
 
-// The inputs of a program for a text, or for units as written.
+// The inputs of a program for a text.
 function encode(front, text) {
-  const ids = (word) => front.units.ids.get(normal(front.units, word)) ?? 1;
-  const { ids: found, written } = Array.isArray(text) ? { ids: text.map(ids), written: text } : split(front.units, text);
-  const most = front.most || Infinity;
-  const q = { ids: found.slice(0, most), n: Math.min(found.length, most), written: written.slice(0, most) };
-  if (front.spelling) q.characters = q.written.map((unit) => spell(front.spelling, unit));
+  const [ids, written] = split(front.units, text).map((list) => list.slice(0, front.most || Infinity));
+  const q = { ids, n: ids.length, written };
+  if (front.spelling) q.characters = written.map((unit) => spell(front.spelling, unit));
   if (front.ngrams) q.bag = bag(front.ngrams, written);
   return q;
 }

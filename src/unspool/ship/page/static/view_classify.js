@@ -7,7 +7,7 @@ open((model) => {
   // Show how far each word moves the probability of the first label: that of the text without the word.
   function explain(units, label, p) {
     const note = make("p", { className: "soft" });
-    const moves = units.slice(0, 200).map((_, k) => p - model.answer(units.filter((_, j) => j !== k))[label]);
+    const moves = units.slice(0, 200).map((_, k) => p - model.without(units, k)[label]);
     const most = Math.max(0.02, ...moves.map(Math.abs));
     const say = (k) => () => (note.textContent = k < 0 ? `Green words speak for “${label}”, red ones against it.`
       : `Without “${units[k]}”: ${share(p - moves[k])} instead of ${share(p)}.`);
