@@ -62,7 +62,8 @@ const begin = process.cpuUsage(), start = performance.now();
 const model = await new Function(script + "\\nreturn load;")()("");
 model.answer("How high do I set the seat of my bicycle?");
 const first = performance.now() - start, processor = 1000 * spent(begin);
-console.log(JSON.stringify({ first, processor, nearest: JSON.parse(fs.readFileSync(0)).map((text) => model.nearest(text)) }));
+const nearest = JSON.parse(fs.readFileSync(0)).map((text) => model.nearest(text));
+console.log(JSON.stringify({ first, processor, nearest }));
 """
 
 
@@ -131,16 +132,14 @@ def measure_assistant(model: str, folder: Path) -> None:
         page = export(sheet, folder / f"assistant-{small}.html", Options(small=small, title="Everyday questions"))
         answer = in_node(ASK, page.path, [each.question for each in unseen])
         found = dict(zip([each.question for each in unseen], answer["nearest"], strict=True))
-        nearest = sum(found[each.question]["questions"][0] == pairs[each.same_as] for each in known)
-        right = sum(
-            found[each.question]["known"] and found[each.question]["questions"][0] == pairs[each.same_as]
-            for each in known
-        )
+        hits = [each for each in known if found[each.question]["questions"][0] == pairs[each.same_as]]
+        right = sum(found[each.question]["known"] for each in hits)
         declined = sum(not found[each.question]["known"] for each in unseen if not each.same_as)
         print(
-            f"{small or 'float32':8} {page.path.stat().st_size:9,} bytes  nearest question right {nearest} of {len(known)}, "
-            f"{right} of them above the threshold; declined {declined} of {len(unseen) - len(known)} others; "
-            f"first answer after {answer['first']:.0f} ms, {answer['processor']:.0f} ms of processor time"
+            f"{small or 'float32':8} {page.path.stat().st_size:9,} bytes\n"
+            f"  nearest question right for {len(hits)} of {len(known)} wordings, {right} of them above the threshold\n"
+            f"  declined {declined} of {len(unseen) - len(known)} other questions\n"
+            f"  first answer after {answer['first']:.0f} ms, {answer['processor']:.0f} ms of processor time"
         )
 
 

@@ -1,7 +1,8 @@
 """Pages of assistants: stored questions, answers and weights in little room.
 
 The entries of a memory are words and n-grams of its own texts, so that the page finds them again by itself. It stores
-the weights of each, in the order in which the entries come first in the texts. Small weights are rounded in their logarithm.
+the weights of each, in the order in which the entries come first in the texts. Small weights are rounded in their
+logarithm.
 """
 
 from __future__ import annotations
@@ -110,7 +111,8 @@ def _levels(values: NDArray[np.float32], small: Small) -> tuple[NDArray[np.int64
 
 def _rounded(values: NDArray[np.float32], small: Small) -> NDArray[np.float32]:
     levels, low, step = _levels(values, small)
-    return np.exp(low + (levels - 1) * step).astype(np.float32)
+    values = np.exp(low + (levels - 1) * step).astype(np.float32)
+    return values
 
 
 def _weights(

@@ -31,11 +31,10 @@ class Weights:
 
     def add(self, array: NDArray[np.float32] | NDArray[np.float64]) -> str:
         """Add an array, and return the JavaScript of its numbers, row after row."""
-        array = np.ascontiguousarray(array)
         key = f"{array.shape} {array.dtype}".encode() + array.tobytes()
         if key not in self._numbers:
             self._numbers[key] = len(self._table)
-            self._write(array)
+            self._write(np.ascontiguousarray(array))
         return f"numbers({self._numbers[key]})"
 
     def add_levels(self, levels: NDArray[np.int64]) -> str:
