@@ -111,8 +111,7 @@ def _levels(values: NDArray[np.float32], small: Small) -> tuple[NDArray[np.int64
 
 def _rounded(values: NDArray[np.float32], small: Small) -> NDArray[np.float32]:
     levels, low, step = _levels(values, small)
-    values = np.exp(low + (levels - 1) * step).astype(np.float32)
-    return values
+    return np.asarray(np.exp(low + (levels - 1) * step), np.float32)
 
 
 def _weights(
