@@ -1,8 +1,1 @@
-"""What tests of exports share: the cells that the tests of the engine are made of."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "engine"))
+"""Makes the modules of this folder importable from the folders of the targets."""

@@ -85,6 +85,7 @@ that outputs stay aligned with their texts.
 @click.option("--future", type=click.Path(), help="Table of the known columns for the steps to forecast.")
 @click.option("--csv", "as_csv", is_flag=True, help="Write forecasts as CSV.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw history, forecast and interval into this SVG file.")
+@click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @common
 def predict(
     model: str,
@@ -104,18 +105,29 @@ def predict(
     future: str | None,
     as_csv: bool,
     plot: Path | None,
+    overwrite: bool,
     **values: Any,
 ) -> None:
     """Predict an output for each text: one per line of FILE or stdin, or per row of a table."""
     task = open_model(model, cell, device)
     apply_decoding(task, values)
-    options = {"--horizon": horizon, "--future": future, "--csv": as_csv, "--plot": plot}
+    options = {"--horizon": horizon, "--future": future, "--csv": as_csv, "--plot": plot, "--overwrite": overwrite}
     if TASKS[task.name].forecasts:
         from unspool.cli.forecasting import write_forecasts
 
         others = {"--begin": begin, "--seed": seed, "--edits": recipe, "--batch-size": batch_size}
         _refuse(others, f"a model of the task {task.name!r} forecasts series")
-        write_forecasts(task, files, form, horizon=horizon, future=future, as_json=as_json, as_csv=as_csv, plot=plot)
+        write_forecasts(
+            task,
+            files,
+            form,
+            horizon=horizon,
+            future=future,
+            as_json=as_json,
+            as_csv=as_csv,
+            plot=plot,
+            overwrite=overwrite,
+        )
         return
     forecasters = one_of(entry.a_model for entry in TASKS.values() if entry.forecasts)
     _refuse(options, f"this is a model of the task {task.name!r}, and {forecasters} takes this")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["GROUP", "Rounded", "round_to_int4", "round_to_int8"]
+from unspool.ship.sheet import SumRows
+from unspool.ship.step_graph import StepGraph
+
+__all__ = ["GROUP", "Rounded", "Small", "round_matrix", "round_to_int4", "round_to_int8", "rounded_sheet"]
+
+Small = Literal["int8", "int4"]
 
 GROUP = 32
 """Numbers of a row that share a scale and an offset at 4 bits."""
@@ -87,3 +93,47 @@ def round_to_int4(matrix: NDArray[np.float32]) -> Rounded:
     scales[scales < np.finfo(np.float32).tiny] = 1.0
     values = np.clip(np.rint((blocks - offsets[..., None]) / scales[..., None]), 0, 15).astype(np.uint8)
     return Rounded(4, np.ascontiguousarray(values.reshape(rows, -1)[:, :columns]), scales, offsets)
+
+
+def round_matrix(matrix: NDArray[np.float32], small: Small) -> Rounded:
+    """Round a matrix, (out, in) or a table, to 8 bits by row or to 4 bits in groups."""
+    return round_to_int8(matrix) if small == "int8" else round_to_int4(matrix)
+
+
+T = TypeVar("T")
+
+_ROUNDED = ("weight", "table", "keys", "vectors", "key_vectors")
+"""Names of the matrices and tables of operations."""
+
+
+def rounded_sheet(part: T, small: Small) -> T:
+    """Return a sheet, or a part of one, whose matrices and tables are the numbers that rounded ones stand for.
+
+    Biases, norms, and scores of transitions keep their numbers. A matrix (depth, width) of a cell's step is rounded by
+    column; the table of a `SumRows` by column and to 8 bits at most, since its rows are short.
+    """
+    if isinstance(part, StepGraph):
+        matrices = tuple(_dense(matrix.T, small).T for matrix in part.matrices)
+        return replace(part, matrices=tuple(map(np.ascontiguousarray, matrices)))  # type: ignore[return-value]
+    if isinstance(part, SumRows):
+        return replace(part, table=np.ascontiguousarray(_dense(part.table.T, "int8").T))  # type: ignore[return-value]
+    if isinstance(part, tuple):
+        return tuple(rounded_sheet(each, small) for each in part)  # type: ignore[return-value]
+    if not is_dataclass(part) or isinstance(part, type):
+        return part
+    changes: dict[str, Any] = {}
+    for field in fields(part):
+        value = getattr(part, field.name)
+        if isinstance(value, np.ndarray):
+            if field.name in _ROUNDED and value.ndim > 1 and type(part).__name__ != "Positions":
+                changes[field.name] = _dense(value, small)
+        elif is_dataclass(value) or isinstance(value, tuple):
+            changes[field.name] = rounded_sheet(value, small)
+    return replace(part, **changes)
+
+
+def _dense(matrix: NDArray[np.float32], small: Small) -> NDArray[np.float32]:
+    """Round a matrix, or a convolution (out, in, kernel) in the order (kernel, in), and return what it stands for."""
+    flat = np.moveaxis(matrix, 1, -1) if matrix.ndim == 3 else matrix
+    dense = round_matrix(np.ascontiguousarray(flat).reshape(len(flat), -1), small).dense().reshape(flat.shape)
+    return np.ascontiguousarray(np.moveaxis(dense, -1, 1) if matrix.ndim == 3 else dense)

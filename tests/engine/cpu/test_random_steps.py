@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from drawn_steps import INSTRUCTIONS, Drawn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cases import assert_agrees, make_case, memory_of_nan
+from drawn_steps import INSTRUCTIONS, Drawn
 
 instructions = st.tuples(st.sampled_from(sorted(INSTRUCTIONS)), st.integers(0, 20), st.integers(0, 20))
 

@@ -30,7 +30,10 @@ def compilers() -> dict[str, list[str]]:
 def compile_c(command: list[str], source: Path, target: Path, *flags: str) -> Path:
     """Compile a file without a warning."""
     done = subprocess.run(
-        [*command, *STRICT, *flags, str(source), "-o", str(target), "-lm"], capture_output=True, text=True, check=False
+        [*command, *STRICT, *flags, str(source), "-o", str(target), *([] if "-c" in flags else ["-lm"])],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr[:4000]
     assert not done.stderr.strip(), done.stderr[:4000]

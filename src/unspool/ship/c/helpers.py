@@ -85,9 +85,9 @@ static void normalise_length(const float *x, int count, int width, float epsilon
 }
 """,
     "attend": """\
-/* scaled dot-product attention of one query; `shares` holds a number for each step, and ends as the last head's weights */
-static void attend(const float *query, const float *keys, int key_width, const float *values, int value_width, int count,
-    int heads, float scale, float *shares, float *y)
+/* scaled dot-product attention of one query; `shares` has room for each step, and ends as the last head's weights */
+static void attend(const float *query, const float *keys, int key_width, const float *values, int value_width,
+    int count, int heads, float scale, float *shares, float *y)
 {
     int head, t, k, width = key_width / heads, wide = value_width / heads;
     for (k = 0; k < value_width; k++)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from unspool.engine import polynomials as p
 
-__all__ = ["DEFINITIONS", "EXPRESSIONS", "PREAMBLE", "literal", "needed"]
+__all__ = ["DEFINITIONS", "EXPRESSIONS", "PREAMBLE", "literal", "needed", "polynomial"]
 
 PREAMBLE = """\
 #if defined(__FAST_MATH__)
@@ -16,6 +16,14 @@ PREAMBLE = """\
 #endif
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
+#endif
+#if defined(__GNUC__)
+#define MAYBE_UNUSED __attribute__((unused))
+#if defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__)
+#define FOURS /* four numbers in a register */
+#endif
+#else
+#define MAYBE_UNUSED
 #endif
 #include <math.h>
 #include <stddef.h>
@@ -36,27 +44,30 @@ def literal(number: float) -> str:
     return f"({text}f)" if text.startswith("-") else text + "f"
 
 
-def _polynomial(name: str, x: str, factors: tuple[float, ...]) -> str:
+def polynomial(name: str, x: str, factors: tuple[float, ...]) -> str:
+    """Return the C statements `name = ...` of a polynomial in x, for factors from the highest power on."""
     first, *rest = map(literal, factors)
-    return " ".join([f"{name} = {first};", *(f"{name} = {name} * {x} + {factor};" for factor in rest)])
+    return " ".join(
+        [f"{name} = {first} * {x} + {rest[0]};", *(f"{name} = {name} * {x} + {factor};" for factor in rest[1:])]
+    )
 
 
 DEFINITIONS = {
     "reduced": f"""\
 /* exp(x) as a number near 1 times a power of two; the lowest eight bits of *biased are the power's exponent */
-static inline float reduced(float x, uint32_t *biased)
+static inline MAYBE_UNUSED float reduced(float x, uint32_t *biased)
 {{
     float shifted = x * {literal(p.LOG2_E)} + {literal(p.ROUND + p.BIAS)}, count, rest, series;
     memcpy(biased, &shifted, 4);
     count = shifted - {literal(p.ROUND + p.BIAS)};
     rest = x - count * {literal(p.LN2_HIGH)};
     rest = rest - count * {literal(p.LN2_LOW)};
-    {_polynomial("series", "rest", p.EXP)}
+    {polynomial("series", "rest", p.EXP)}
     return series * (rest * rest) + rest + 1.0f;
 }}
 """,
     "power_of_two": """\
-static inline float power_of_two(uint32_t biased)
+static inline MAYBE_UNUSED float power_of_two(uint32_t biased)
 {
     uint32_t bits = biased << 23;
     float result;
@@ -65,7 +76,7 @@ static inline float power_of_two(uint32_t biased)
 }
 """,
     "exp": f"""\
-static inline float op_exp(float x)
+static inline MAYBE_UNUSED float op_exp(float x)
 {{
     uint32_t biased, whole, half;
     float part;
@@ -78,7 +89,7 @@ static inline float op_exp(float x)
 }}
 """,
     "sigmoid": """\
-static inline float op_sigmoid(float x)
+static inline MAYBE_UNUSED float op_sigmoid(float x)
 {
     uint32_t biased;
     float part;
@@ -89,19 +100,19 @@ static inline float op_sigmoid(float x)
 }
 """,
     "tanh": f"""\
-static inline float op_tanh(float x)
+static inline MAYBE_UNUSED float op_tanh(float x)
 {{
     float square, over, under;
     x = x < {literal(-p.TANH_BOUND)} ? {literal(-p.TANH_BOUND)} : x;
     x = x > {literal(p.TANH_BOUND)} ? {literal(p.TANH_BOUND)} : x;
     square = x * x;
-    {_polynomial("over", "square", p.TANH_OVER)}
-    {_polynomial("under", "square", p.TANH_UNDER)}
+    {polynomial("over", "square", p.TANH_OVER)}
+    {polynomial("under", "square", p.TANH_UNDER)}
     return x * over / under;
 }}
 """,
     "softplus": """\
-static inline float op_softplus(float x)
+static inline MAYBE_UNUSED float op_softplus(float x)
 {
     return (x > 0.0f ? x : 0.0f) + log1pf(op_exp(-fabsf(x)));
 }

@@ -1,4 +1,4 @@
-"""C99 for products of a row with a matrix: weights packed in panels of columns, float32 or int8.
+"""C99 for products of a row with a matrix: weights packed in panels of columns, of 32, 8 or 4 bits.
 
 A panel holds 32 columns, line behind line, so that a product adds up 32 sums in registers and reads its weights in one
 stream. The columns that are left over make panels of 16, 8 and 4; the last one is filled with zeros.
@@ -6,13 +6,13 @@ stream. The columns that are left over make panels of 16, 8 and 4; the last one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PANELS", "pack", "product_functions", "product_name"]
+__all__ = ["PANELS", "ROWS", "pack", "pack_int4", "product_functions"]
 
 PANELS = (32, 16, 8, 4)
 """Columns of a panel."""
@@ -38,37 +38,25 @@ def pack(matrix: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.concatenate(parts)
 
 
-def product_name(kind: str) -> str:
-    """Return the name of the C function that multiplies with weights of a kind, `float` or `int8`."""
-    return f"product_{kind}"
+def pack_int4(matrix: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Pack a matrix of numbers 0 to 15 into panels; a byte holds column k of a panel, and column k + half of it."""
+    depth, width = matrix.shape
+    packed, parts = pack(matrix.astype(np.uint8)), []
+    place = 0
+    for columns in panels(width):
+        panel = packed[place : place + depth * columns].reshape(depth, columns)
+        parts.append((panel[:, : columns // 2] | (panel[:, columns // 2 :] << 4)).astype(np.uint8).ravel())
+        place += depth * columns
+    return np.concatenate(parts)
 
 
-def product_functions(kinds: Sequence[str]) -> str:
-    """Return the C functions for products with weights of some kinds, `float` and `int8`."""
-    parts = [_VECTORS]
+def product_functions(kinds: Collection[str]) -> str:
+    """Return the C functions for products with weights of some kinds: `float`, `int8` and `int4`."""
+    parts = []
     if "float" in kinds:
-        parts += [_panel(columns) for columns in PANELS]
-        parts.append(_FLOAT)
-    if "int8" in kinds:
-        parts.append(_INT8)
-    return "\n".join(parts) if kinds else ""
-
-
-_VECTORS = """\
-#if defined(__GNUC__) && (defined(__SSE2__) || defined(__ARM_NEON) || defined(__wasm_simd128__))
-typedef float four __attribute__((vector_size(16), aligned(4), may_alias)); /* four numbers in a register */
-#define LOAD(at) (*(const four *)(at))
-#define STORE(at, sums) (*(four *)(at) = (sums))
-#define ADD_TIMES(sums, x, at) ((sums) += (x) * LOAD(at))
-#define ZERO {0.0f, 0.0f, 0.0f, 0.0f}
-#else
-typedef struct { float part[4]; } four;
-#define STORE(at, sums) memcpy(at, (sums).part, sizeof(sums))
-#define ADD_TIMES(sums, x, at) ((sums).part[0] += (x) * (at)[0], (sums).part[1] += (x) * (at)[1], \\
-    (sums).part[2] += (x) * (at)[2], (sums).part[3] += (x) * (at)[3])
-#define ZERO {{0.0f, 0.0f, 0.0f, 0.0f}}
-#endif
-"""
+        parts += [*(_panel(columns) for columns in PANELS), _FLOAT]
+    parts += [_INT8] * ("int8" in kinds) + [_INT4] * ("int4" in kinds)
+    return "\n".join(parts)
 
 
 def _panel(columns: int) -> str:
@@ -134,3 +122,70 @@ static void product_int8(const float *x, int depth, const int8_t *w, const float
     }
 }
 """
+
+_INT4 = """\
+/* the same with weights of 4 bits; each group of 32 numbers of a column has a scale and an offset, line behind line */
+static void product_int4(const float *x, int depth, const uint8_t *w, const float *scales, const float *offsets,
+    int width, float *y)
+{
+    int column = 0;
+    while (column < width) {
+        int left = (width - column + 3) / 4 * 4, columns = left >= 32 ? 32 : left >= 16 ? 16 : left >= 8 ? 8 : 4;
+        int here = width - column < columns ? width - column : columns, half = columns / 2, start, i, k;
+        float totals[32] = {0.0f};
+        for (start = 0; start < depth; start += 32) {
+            int stop = start + 32 < depth ? start + 32 : depth;
+            float sums[32] = {0.0f}, sum = 0.0f;
+            for (i = start; i < stop; i++, w += half) {
+                sum += x[i];
+                for (k = 0; k < half; k++) {
+                    sums[k] += x[i] * (float)(w[k] & 15);
+                    sums[half + k] += x[i] * (float)(w[k] >> 4);
+                }
+            }
+            for (k = 0; k < here; k++) {
+                size_t at = (size_t)(start / 32) * width + column + k;
+                totals[k] += sums[k] * scales[at] + sum * offsets[at];
+            }
+        }
+        memcpy(y + column, totals, (size_t)here * sizeof *y);
+        column += columns;
+    }
+}
+"""
+
+ROWS = {
+    "float": """\
+static void row_float(const float *table, int row, int width, float *y)
+{
+    memcpy(y, table + (size_t)row * width, (size_t)width * sizeof *y);
+}
+""",
+    "int8": """\
+static void row_int8(const int8_t *table, const float *scales, int row, int width, float *y)
+{
+    int k;
+    for (k = 0; k < width; k++)
+        y[k] = (float)table[(size_t)row * width + k] * scales[row];
+}
+""",
+    "int4": """\
+static void row_int4(const uint8_t *table, const float *scales, const float *offsets, int row, int width, float *y)
+{
+    int k, groups = (width + 31) / 32;
+    for (k = 0; k < width; k++) {
+        int pair = table[(size_t)row * ((width + 1) / 2) + k / 2], group = row * groups + k / 32;
+        y[k] = (float)(k % 2 ? pair >> 4 : pair & 15) * scales[group] + offsets[group];
+    }
+}
+""",
+    "columns": """\
+static void row_columns(const int8_t *table, const float *scales, int row, int width, float *y)
+{
+    int k;
+    for (k = 0; k < width; k++)
+        y[k] = (float)table[(size_t)row * width + k] * scales[k];
+}
+""",
+}
+"""C functions that copy one row of a table, by kind; `columns` has a scale for each column."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import singledispatchmethod
 from itertools import accumulate
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 
 from unspool.ship.c.helpers import HELPERS
 from unspool.ship.c.maths import EXPRESSIONS, literal
-from unspool.ship.c.memory import CFile
+from unspool.ship.c.memory import CFile, Value
+from unspool.ship.c.question import write_retrieval
 from unspool.ship.c.step import write_step
 from unspool.ship.c.unroll import write_unroll
 from unspool.ship.sheet import (
@@ -25,6 +25,7 @@ from unspool.ship.sheet import (
     Concat,
     Constant,
     Convolve,
+    Highest,
     KeyValue,
     LookUp,
     Multiply,
@@ -33,7 +34,9 @@ from unspool.ship.sheet import (
     Positions,
     Product,
     Program,
+    Retrieve,
     Scale,
+    Slice,
     Softmax,
     Spell,
     SumRows,
@@ -41,18 +44,7 @@ from unspool.ship.sheet import (
 )
 from unspool.ship.step_graph import StepGraph
 
-__all__ = ["ProgramWriter", "Value"]
-
-
-@dataclass(frozen=True)
-class Value:
-    """A value of a program in C."""
-
-    kind: str
-    """As of a `Port`."""
-    width: int
-    place: str
-    """The expression of its address."""
+__all__ = ["ProgramWriter"]
 
 
 class ProgramWriter:
@@ -132,7 +124,8 @@ class ProgramWriter:
         yield f"for (t = 0; t < {self._steps(out)}; t++)"
         yield f"    {call}"
         if bias is not None:
-            yield f"{self._helper('add_row')}({out.place}, {self._steps(out)}, {out.width}, {self._array(f'{name}_bias', bias)});"
+            row = self._array(f"{name}_bias", bias)
+            yield f"{self._helper('add_row')}({out.place}, {self._steps(out)}, {out.width}, {row});"
 
     # -- operations
 
@@ -170,7 +163,7 @@ class ProgramWriter:
         (port,) = op.program.outputs
         name = f"{self.name}_{op.output}"
         inputs = {"ids": Value("ids", 1, "m->letters"), "lengths": Value("lengths", 1, "m->letter_count")}
-        values = ProgramWriter(self.file, name, op.program, inputs, "UNSPOOL_LETTERS", "m->letter_count").write()
+        values = ProgramWriter(self.file, name, op.program, inputs, "LONGEST_SPELLED", "m->letter_count").write()
         out, word = self._room(op.output, "sequence", port.width), values[port.name]
         yield "for (t = 0; t < count; t++) {"
         yield "    spell(m, t);"
@@ -185,6 +178,7 @@ class ProgramWriter:
             written = write_step(cell, step.graph, step.shapes, step.matrices, step.vectors, self.file.weights)
             self.file.steps += [written.text, write_unroll(written, step.widths[0], step.shapes, self.file.weights)]
             self.file.operations |= written.operations
+            self.file.fours |= written.fours
             self.file.fields.append(f"struct {cell}_run {cell};")
             self._cells[id(step)] = cell
         return self._cells[id(step)]
@@ -224,11 +218,9 @@ class ProgramWriter:
         weights = "" if self.file.weights.embedded else "weights, "
         context = ""
         if op.context:
-            rows = ", ".join(self.values[name].place for name in op.context)
             pointers = self.file.room(f"{self.name}_{op.output}_context", len(op.context), "const float *")
             for number, name in enumerate(op.context):
                 yield f"{pointers}[{number}] = {self.values[name].place};"
-            del rows
             context = f"{pointers}, "
         yield f"{cell}_run({self.values[op.input].place}, 1, 0, {context}{state}, {out.place}, {weights}&m->{cell});"
         for name, start, width in zip(op.after, starts, op.step.state_widths, strict=False):
@@ -306,7 +298,9 @@ class ProgramWriter:
             part = self._element(states)
             if op.weights is not None:
                 part = f"{part} * {self._element(self.values[op.weights], '0')}"
-            more = f"{out.place}[k] > {part} ? {out.place}[k] : {part}" if op.kind == "max" else f"{out.place}[k] + {part}"
+            more = (
+                f"{out.place}[k] > {part} ? {out.place}[k] : {part}" if op.kind == "max" else f"{out.place}[k] + {part}"
+            )
             yield f"for (k = 0; k < {width}; k++)"
             yield f"    {out.place}[k] = {start};"
             yield "for (t = 0; t < count; t++)"
@@ -396,6 +390,28 @@ class ProgramWriter:
         if op.bias is not None:
             bias = self._array(f"{op.output}_bias", op.bias)
             yield f"{self._helper('add_row')}({out.place}, count, {channels}, {bias});"
+
+    @_write.register
+    def _(self, op: Slice) -> Iterator[str]:
+        input, width = self.values[op.input], op.stop - op.start
+        out = self._like(op.output, input, width)
+        yield f"for (t = 0; t < {self._steps(out)}; t++)"
+        yield f"    memcpy({self._at(out)}, {self._at(input)} + {op.start}, {width} * sizeof(float));"
+
+    @_write.register
+    def _(self, op: Highest) -> Iterator[str]:
+        input = self.values[op.input]
+        out = self._room(op.output, "places", 1, "int32_t")
+        yield "for (t = 0; t < count; t++) {"
+        yield f"    {out.place}[t] = 0;"
+        yield f"    for (k = 1; k < {input.width}; k++)"
+        yield f"        if ({self._element(input)} > {self._element(input, f'{out.place}[t]')})"
+        yield f"            {out.place}[t] = k;"
+        yield "}"
+
+    @_write.register
+    def _(self, op: Retrieve) -> Iterator[str]:
+        yield write_retrieval(self.file, op, self._room(op.output, "row", len(op.key_shares)))
 
     @_write.register
     def _(self, op: Constant) -> Iterator[str]:

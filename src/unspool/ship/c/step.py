@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,12 @@ from unspool.engine.compiler.loops.fusion import fuse
 from unspool.engine.compiler.loops.loop_ir import Buffer, Load, Loop, LoopNest, Slice
 from unspool.engine.compiler.passes.hoist import sort_sums
 from unspool.engine.compiler.pipeline import SingleStep
+from unspool.ship.c.fours import FOUR_EXPRESSIONS
 from unspool.ship.c.maths import EXPRESSIONS, literal
 from unspool.ship.c.weights import Weights
-from unspool.ship.small import Rounded
 
 __all__ = ["Step", "write_step"]
 
-Matrix = NDArray[np.float32] | Rounded
 _INDEX = {"grid": "i", "lines": "l", "columns": "c"}
 
 
@@ -42,13 +41,15 @@ class Step:
     """Which of them is the step's output, then each part of the state."""
     operations: frozenset[str]
     """Pointwise operations that the function uses."""
+    fours: frozenset[str]
+    """Those that it uses on four numbers at once."""
 
 
 def write_step(
     name: str,
     graph: Graph,
     shapes: Sequence[tuple[int, ...]],
-    matrices: Sequence[Matrix],
+    matrices: Sequence[NDArray[np.float32]],
     vectors: Sequence[NDArray[np.float32]],
     weights: Weights,
 ) -> Step:
@@ -58,14 +59,15 @@ def write_step(
         name: Of the C function.
         graph: The step as traced: from `input`, `vector` and `state` sources to `output` and `state` results.
         shapes: Of the parts of the state, without the batch.
-        matrices: By number, (depth, width); a rounded one holds its transpose, so that each column has its scale.
+        matrices: By number, (depth, width).
         vectors: By number, each (width,).
         weights: Of the whole file.
     """
     single = SingleStep.of(sort_sums(graph), shapes)
     nest = fuse(single.graph, lanes=1, backward=False, history=frozenset())
     for product in nest.products:
-        weights.add_matrix(f"{name}_{product.packed}", matrices[product.matrix], transposed=product.transposed)
+        matrix = matrices[product.matrix]
+        weights.add_weight(f"{name}_{product.packed}", matrix if product.transposed else matrix.T)
     shared = _fold(single, matrices, vectors)
     for number, node in enumerate(single.before.vectors):
         if f"vector{number}" in nest.buffers:
@@ -74,11 +76,11 @@ def write_step(
 
 
 def _fold(
-    single: SingleStep, matrices: Sequence[Matrix], vectors: Sequence[NDArray[np.float32]]
+    single: SingleStep, matrices: Sequence[NDArray[np.float32]], vectors: Sequence[NDArray[np.float32]]
 ) -> dict[Node, NDArray[np.float32]]:
     """Compute what depends on weights alone."""
     values: dict[Node, torch.Tensor] = {}
-    dense = [torch.from_numpy(part.dense().T if isinstance(part, Rounded) else part) for part in matrices]
+    dense = [torch.from_numpy(part) for part in matrices]
     for node in single.before.order[0]:
         if node.operation == "source":
             values[node] = torch.from_numpy(vectors[node.value[1]]).reshape(1, -1)
@@ -94,6 +96,7 @@ class _Writer:
         self._name, self._single, self._nest, self._weights = name, single, nest, weights
         self._names: dict[Node, str] = {}
         self._operations: set[str] = set()
+        self._fours: set[str] = set()
         sources = [("input", node.value[1]) for node in single.before.inputs]
         first = len(sources)
         widths = [node for node in single.graph.nodes() if node.operation == "source" and node.value[0] == "input"]
@@ -132,6 +135,7 @@ class _Writer:
             tuple(node.width for node in self._outputs),
             self._single.results,
             frozenset(self._operations),
+            frozenset(self._fours),
         )
 
     def _scratch(self) -> dict[str, int]:
@@ -194,18 +198,52 @@ class _Writer:
             yield f"        for (l = 0; l < {lines}; l++) {{"
         for node, _ in inner:
             yield f"            float {self._value(node)} = {_start(node)};"
-        for start, stop in _cuts(columns, len(loop.reductions) + len(loop.folds)):
-            yield f"            for (c = {start}; c < {stop}; c++) {{"
-            index = "c" if lines == 1 else "i"
-            inside = [*self._computes(loop, index), *self._accumulates(loop)]
-            if any(re.search(r"\bi\b", line) for line in inside):
-                yield f"                i = l * {columns} + c;"
-            yield from (f"                {line}" for line in inside)
+        index = "c" if lines == 1 else "i"
+        number = [f"                i = l * {columns} + c;"] if lines > 1 else []
+        yield "            c = 0;"
+        if self._goes_by_fours(loop):
+            yield "#if defined(FOURS)"
+            yield f"            for (; c < {columns // 4 * 4}; c += 4) {{"
+            yield from self._inside(self._by_fours(loop, index), number)
             yield "            }"
+            yield "#endif"
+        yield f"            for (; c < {columns}; c++) {{"
+        yield from self._inside([*self._computes(loop, index), *self._accumulates(loop)], number)
+        yield "            }"
         for node, place in inner:
             yield f"            {self._element(place, 'l')} = {self._value(node)};"
         if lines > 1:
             yield "        }"
+
+    def _inside(self, lines: Iterable[str], number: list[str]) -> Iterator[str]:
+        """Yield the lines of a loop, with the place in a block if one reads it."""
+        lines = list(lines)
+        yield from number if any(re.search(r"\bi\b", line) for line in lines) else []
+        yield from (f"                {line}" for line in lines)
+
+    def _goes_by_fours(self, loop: Loop) -> bool:
+        known = all(node.operation in FOUR_EXPRESSIONS or node.operation == "constant" for node in loop.computes)
+        return known and not loop.reductions and not loop.folds and loop.grid.columns >= 4
+
+    def _by_fours(self, loop: Loop, index: str) -> Iterator[str]:
+        """Yield what a loop computes, four numbers at once."""
+        here = {load.node for load in loop.loads}
+        for load in loop.loads:
+            element = self._load(load, index)
+            value = f"all_four({element})" if load.along == "lines" else f"LOAD(&{element})"
+            yield f"const four {self._value(load.node)} = {value};"
+
+        def four(node: Node) -> str:
+            return self._value(node) if node in here else f"all_four({self._value(node)})"
+
+        for node in loop.computes:
+            if node.operation != "constant":
+                self._fours.add(node.operation)
+                expression = FOUR_EXPRESSIONS[node.operation].format(*map(four, node.arguments))
+                here.add(node)
+                yield f"const four {self._value(node)} = {expression};"
+        for node, place in loop.stores:
+            yield f"STORE(&{self._element(place, index)}, {four(node)});"
 
     def _accumulates(self, loop: Loop) -> Iterator[str]:
         for node in loop.reductions:
@@ -256,9 +294,3 @@ class _Writer:
 
 def _start(node: Node) -> str:
     return "0.0f" if node.operation.startswith("sum") else "-INFINITY"
-
-
-def _cuts(columns: int, reduces: int) -> list[tuple[int, int]]:
-    """Cut a loop so that compilers make whole vectors of its first part at `-O2`."""
-    whole = columns // 4 * 4
-    return [(0, whole), (whole, columns)] if whole and whole != columns and not reduces else [(0, columns)]

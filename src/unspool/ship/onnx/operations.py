@@ -75,6 +75,8 @@ class ProgramEmitter:
     @property
     def axis(self) -> TimeAxis:
         """Lengths and mask of the sequences."""
+        if self._axis is None and "lengths" not in self.names:
+            self._axis = TimeAxis("", "")
         if self._axis is None:
             write = self.writer
             like = next(p.name for p in self.program.inputs if p.kind in ("ids", "sequence") and p.name != "characters")

@@ -22,7 +22,7 @@ __all__ = ["TimeAxis", "at_last_step", "emit_step", "emit_unroll"]
 
 @dataclass
 class TimeAxis:
-    """Names of what all sequences of a program share."""
+    """Names of what all sequences of a program share; empty if all sequences are as long as the tensors."""
 
     lengths: str
     """int64 (batch,)"""
@@ -48,18 +48,21 @@ def emit_unroll(
     layer = vendor_layer(op.step)
     if layer is not None:
         return _operator(write, op, layer, inputs, initial, axis)
+    assert axis.lengths or not op.reverse, "a sequence is turned around by its length"
     if op.reverse:
         inputs = write.op("ReverseSequence", inputs, axis.lengths, batch_axis=1, time_axis=0)
     outputs, final = _scan(write, op, inputs, initial, axis)
     if op.reverse:
         outputs = write.op("ReverseSequence", outputs, axis.lengths, batch_axis=1, time_axis=0)
+    if not axis.lengths:
+        return outputs, final
     return write.op("Where", axis.mask, outputs, write.number(0.0)), final
 
 
 def _operator(
     write: GraphWriter, op: Unroll, layer: Layer, inputs: str, initial: Sequence[str], axis: TimeAxis
 ) -> tuple[str, list[str]]:
-    lengths = write.op("Cast", axis.lengths, to=6)  # int32
+    lengths = write.op("Cast", axis.lengths, to=6) if axis.lengths else ""  # int32
     weights = [write.constant(part[None], "weight") for part in (layer.weights, layer.recurrent, layer.bias)]
     states = [write.op("Unsqueeze", name, write.ints(0)) for name in initial]
     parts = [inputs, *weights, lengths, *states]
@@ -110,8 +113,8 @@ def _scan(write: GraphWriter, op: Unroll, inputs: str, initial: Sequence[str], a
     graph = body.body([*state_ports, *input_ports], outs)
     values = write.several("Scan", len(results), *states, *sequences, body=graph, num_scan_inputs=len(sequences))
     stacked = values[len(states)]
-    if not op.final:
-        return stacked, []
+    if not op.final or not axis.lengths:
+        return stacked, list(values[: len(states)]) if op.final else []
     more = iter(values[len(states) + 1 :])
     every = [next(more) if _kept(op, node, ends) else stacked for node in ends[1:]]
     return stacked, [at_last_step(write, sequence, axis) for sequence in every]

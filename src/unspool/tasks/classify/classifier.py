@@ -329,7 +329,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         before = self._calibration_error(encoded, self._shares(network, None))
         fitted.calibration = fit_calibration(network, linear, targets)
         after = self._calibration_error(encoded, self._shares(network, linear))
-        mixed = "" if linear is None else f", linear n-grams times {fitted.calibration.linear:.3g}"
+        mixed = "" if fitted.linear is None else f", {fitted.linear.title} times {fitted.calibration.linear:.3g}"
         return [
             f"calibrated on validation: network at temperature {fitted.calibration.temperature:.3g}{mixed}; "
             f"expected calibration error {before:.3f} before, {after:.3f} after"

@@ -112,6 +112,8 @@ class NgramClassifier:
         several: Whether a text may have any number of labels.
     """
 
+    title = "linear n-grams"
+
     def __init__(self, features: NgramFeatures, weights: Tensor, bias: Tensor, *, several: bool) -> None:
         self.features, self.weights, self.bias, self.several = features, weights, bias, several
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from odd_cells import HM
 from torch import Tensor
 
+from odd_cells import HM
 from unspool.cells import Cell
 
 # Every instruction takes two earlier values of any width; results are kept near 1, so that no example overflows.
