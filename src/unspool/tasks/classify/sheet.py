@@ -16,7 +16,7 @@ from unspool.ship.sheet import Activate, Add, Port, Scale, Sheet, Softmax, SumRo
 from unspool.ship.sheet_text import Labels, Ngrams
 from unspool.ship.text_building import text_front
 from unspool.tasks.classify.fitted import FittedClassifier
-from unspool.tasks.parts.ngram_classifier import MOST_WORDS, NgramFeatures
+from unspool.tasks.parts.ngram_classifier import MOST_WORDS, NgramClassifier, NgramFeatures
 
 __all__ = ["classifier_sheet", "ngrams_of"]
 
@@ -41,7 +41,7 @@ def classifier_sheet(model: ClassifierModel, fitted: FittedClassifier, threshold
     if not isinstance(fitted.input, FittedText):
         raise UsageError(f"a classifier of {fitted.input.kind} can't be exported; one of texts can")
     calibration, linear = fitted.calibration, fitted.linear
-    mixes = linear is not None and bool(calibration.linear)
+    mixes = isinstance(linear, NgramClassifier) and bool(calibration.linear)
     inputs = [Port("ids", "ids"), Port("lengths", "lengths")]
     inputs += [Port("characters", "ids")] * (fitted.input.spelling is not None) + [Port("bag", "bag")] * mixes
     build = ProgramBuilder(*inputs)
@@ -49,7 +49,7 @@ def classifier_sheet(model: ClassifierModel, fitted: FittedClassifier, threshold
     scores = build.product(model.output, build.readout(model.readout, states), "scores")
     scores = build.add(Scale, "network", input=scores, factor=float(calibration.network))
     ngrams = None
-    if linear is not None and mixes:
+    if isinstance(linear, NgramClassifier) and mixes:
         table, bias = (array(part * calibration.linear) for part in (linear.weights, linear.bias))
         beside = build.add(SumRows, "linear", bag="bag", table=table, bias=bias)
         scores = build.add(Add, "mixed", inputs=(scores, beside))
