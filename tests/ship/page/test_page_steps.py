@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 import torch
-from drawn_steps import Drawn
 from node import run_node
 
 from cases import ALL_CELLS, Case, make_case
+from drawn_steps import Drawn
 from odd_cells import ODD, PIECES
 from unspool.ship.page.script import Kernels, layout, part
 from unspool.ship.page.step import PageStep
