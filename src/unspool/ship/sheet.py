@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from unspool.ship.memory import Memory
 from unspool.ship.sheet_text import Labels, Replies, TagNames, TextFront, Writing
 from unspool.ship.step_graph import StepGraph
 
@@ -448,6 +449,8 @@ class Sheet:
     """From texts to numbers; None for writers."""
     back: Labels | TagNames | Writing | Replies
     writer: Writer | None = None
+    memory: Memory | None = None
+    """Questions and answers of an assistant as texts, for targets that compute the keys of questions by themselves."""
 
 
 def arrays(part: Any) -> Iterator[Array]:

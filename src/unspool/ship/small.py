@@ -112,13 +112,19 @@ def rounded_sheet(part: T, small: Small) -> T:
     Biases, norms, and scores of transitions keep their numbers. A matrix (depth, width) of a cell's step is rounded by
     column; the table of a `SumRows` by column and to 8 bits at most, since its rows are short.
     """
+    rounded: Any = _rounded_parts(part, small)
+    result: T = rounded
+    return result
+
+
+def _rounded_parts(part: Any, small: Small) -> Any:
     if isinstance(part, StepGraph):
         matrices = tuple(_dense(matrix.T, small).T for matrix in part.matrices)
-        return replace(part, matrices=tuple(map(np.ascontiguousarray, matrices)))  # type: ignore[return-value]
+        return replace(part, matrices=tuple(map(np.ascontiguousarray, matrices)))
     if isinstance(part, SumRows):
-        return replace(part, table=np.ascontiguousarray(_dense(part.table.T, "int8").T))  # type: ignore[return-value]
+        return replace(part, table=np.ascontiguousarray(_dense(part.table.T, "int8").T))
     if isinstance(part, tuple):
-        return tuple(rounded_sheet(each, small) for each in part)  # type: ignore[return-value]
+        return tuple(_rounded_parts(each, small) for each in part)
     if not is_dataclass(part) or isinstance(part, type):
         return part
     changes: dict[str, Any] = {}
@@ -128,7 +134,7 @@ def rounded_sheet(part: T, small: Small) -> T:
             if field.name in _ROUNDED and value.ndim > 1 and type(part).__name__ != "Positions":
                 changes[field.name] = _dense(value, small)
         elif is_dataclass(value) or isinstance(value, tuple):
-            changes[field.name] = rounded_sheet(value, small)
+            changes[field.name] = _rounded_parts(value, small)
     return replace(part, **changes)
 
 

@@ -37,6 +37,10 @@ class Artefact(ABC):
 
     files: tuple[Path, ...]
 
+    def hindrance(self) -> str | None:
+        """Return why this machine can't run the files, a sentence; None if it can. Then the judge stands in."""
+        return None
+
     @abstractmethod
     def run(self, texts: Sequence[str]) -> list[Any]:
         """Run the files on texts.

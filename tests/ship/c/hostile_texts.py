@@ -13,7 +13,7 @@ from compilers import compile_c, compilers
 
 from unspool.ship.c import export
 from unspool.ship.sheet import Sheet
-from unspool.ship.sheet_text import Labels
+from unspool.ship.sheet_text import Labels, Writing
 from unspool.ship.targets import Options
 
 PIECES = [
@@ -37,13 +37,18 @@ def hostile(chance: random.Random) -> bytes:
     return text.replace(b"\0", b"")
 
 
+def hostile_texts(count: int, seed: int) -> list[bytes]:
+    """Some hostile texts, from a seed."""
+    chance = random.Random(seed)
+    return [hostile(chance) for _ in range(count)]
+
+
 def attack(sheet: Sheet, folder: Path, count: int, seed: int, judge: Callable[[list[Any]], Any]) -> None:
     """Send hostile texts to a program with sanitizers, and compare the first answers with those of a judge."""
     artefact = export(sheet, folder / "attacked.c", Options())
     sizes = ["-DUNSPOOL_UNITS=300", "-DUNSPOOL_BYTES=900"]
     program = compile_c(next(iter(compilers().values())), artefact.files[0], folder / "attacked", *FLAGS, *sizes)
-    chance = random.Random(seed)
-    texts = [hostile(chance) for _ in range(count)]
+    texts = hostile_texts(count, seed)
     for split in ([], ["-w"]):
         sent = b"".join(text + b"\0" for text in texts)
         done = subprocess.run([program, "-0", "-a", *split], input=sent, capture_output=True, check=False)
@@ -60,5 +65,50 @@ def attack(sheet: Sheet, folder: Path, count: int, seed: int, judge: Callable[[l
             right = judge([text.split("\t") if split else text for text in decoded])
             found = np.array([list(map(float, answers[place].split("\t"))) for place in usable])
             np.testing.assert_allclose(found, right, atol=2e-6)
-        elif not split:
+        elif isinstance(sheet.back, Writing) and not split:
             assert [answers[place] for place in usable] == judge(decoded)
+
+
+TOKENIZER = """\
+#define UNSPOOL_NO_MAIN
+#include "attacked.c"
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(void)
+{
+    static struct model memory;
+    static char line[1 << 20];
+    long texts = 0;
+    int c;
+    do {
+        size_t length = 0;
+        while ((c = getchar()) != EOF && c != 0 && length < sizeof line)
+            line[length++] = (char)c;
+        if (c != EOF) { /* in memory of its own size, so that no byte beside it is read unseen */
+            char *text = malloc(length ? length : 1);
+            memcpy(text, line, length);
+            encode(&memory, text, length, texts % 2 != 0);
+            free(text);
+            texts++;
+        }
+    } while (c != EOF);
+    printf("%ld", texts);
+    return 0;
+}
+"""
+
+
+def attack_tokenizer(sheet: Sheet, folder: Path, count: int, seed: int) -> None:
+    """Send hostile texts to the tokenizer alone, with sanitizers; every second one as words."""
+    export(sheet, folder / "attacked.c", Options())
+    (folder / "tokenizer.c").write_text(TOKENIZER)
+    sizes = ["-DUNSPOOL_UNITS=300", "-DUNSPOOL_BYTES=900"]
+    program = compile_c(next(iter(compilers().values())), folder / "tokenizer.c", folder / "tokenizer", *FLAGS, *sizes)
+    chance = random.Random(seed)
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        for _ in range(count):
+            process.stdin.write(hostile(chance) + b"\0")
+        said, findings = process.communicate()
+    assert (said.decode(), findings.decode(), process.returncode) == (str(count), "", 0)

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from compilers import compile_c, compilers
-from hostile_texts import attack
-from ship_cases import FIT, reviews, sentences
+from hostile_texts import attack, attack_tokenizer
+from ship_cases import FIT, assistant, reviews, sentences
 
 from unspool import Classifier
 from unspool.errors import MachineError, UsageError
@@ -126,11 +126,36 @@ def test_what_c_cannot_take_is_refused_in_words(tmp_path):
     assert target("c") is export_c
 
 
-def test_no_compiler_is_said_in_words(tmp_path, monkeypatch):
-    artefact = export_c(trained("blanks, a bag").sheet(), tmp_path / "model.c", Options())
+def test_without_a_compiler_the_judge_stands_in(tmp_path, monkeypatch):
+    model = trained("blanks, a bag")
     monkeypatch.setenv("CC", "no-such-compiler")
+    written = model.export(tmp_path / "model.c", to="c", data=list(zip(*reviews(9, 3), strict=True)), small="int8")
+    assert written.report["hindrance"] == (
+        "there is no C compiler on this machine to run the file with (no-such-compiler); set CC to one"
+    )
+    assert "of the judge in numpy, not of the file: there is no C compiler" in str(written)
+    assert (tmp_path / "model.c").exists()
     with pytest.raises(MachineError, match="no C compiler on this machine"):
-        artefact.run(["a"])
+        export_c(model.sheet(), tmp_path / "other.c", Options()).run(["a"])
+
+
+@pytest.mark.parametrize("small", [None, "int8"])
+def test_the_verb_writes_c_and_a_report(small, tmp_path):
+    written = trained("characters").export(
+        tmp_path / "model.c", to="c", data=list(zip(*reviews(20, 3), strict=True)), small=small
+    )
+    assert written.report["agreement"] == 1
+    assert written.report["ran"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.c", "model.c.json"]
+
+
+def test_rounding_that_loses_too_much_is_refused(tmp_path):
+    model = trained("spelling by a cell")
+    with pytest.raises(UsageError, match=r"nothing was written: int4 weights lose .* raise it with --max-loss"):
+        model.export(
+            tmp_path / "model.c", to="c", data=list(zip(*reviews(60, 3), strict=True)), small="int4", most_lost=-1.0
+        )
+    assert list(tmp_path.iterdir()) == []
 
 
 SMALL = ["-Os", "-DUNSPOOL_NO_MAIN", "-DUNSPOOL_UNITS=64", "-DUNSPOOL_BYTES=256"]
@@ -163,7 +188,7 @@ def test_hostile_texts_do_no_harm(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["spelling by convolution", "characters", "blanks, a bag", "subwords", "questions"])
 def test_a_million_hostile_texts_do_no_harm(name, tmp_path):
-    sheet = trained(name).sheet()
-    attack(sheet, tmp_path, 1_000_000 // len(MODELS) // 2 + 1, 2, lambda texts: judged(sheet, texts))
+    model = assistant() if name == "questions" else trained(name)
+    attack_tokenizer(model.sheet(), tmp_path, 200_000, 2)

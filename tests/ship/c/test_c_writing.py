@@ -9,11 +9,14 @@ from typing import Any
 import pytest
 import torch
 from compilers import compile_c, compilers
-from hostile_texts import attack
-from ship_cases import FIT, sentences
+from hostile_texts import attack, hostile_texts
+from ship_cases import ASKED, FIT, assistant, sentences
 
 from unspool import LanguageModel, Tagger, Translator
 from unspool.ship.c import export as export_c
+from unspool.ship.c.artefact import CArtefact
+from unspool.ship.judge import run_program
+from unspool.ship.judge_text import encode_texts, reply_of
 from unspool.ship.targets import Options
 
 pytestmark = pytest.mark.skipif(not compilers(), reason="no C compiler on this machine")
@@ -100,3 +103,26 @@ def test_a_tagger_gives_the_same_tags(output, tmp_path):
         program = compile_c(next(iter(compilers().values())), artefact.files[0], tmp_path / "model")
         done = subprocess.run([program, "-w"], input="a\tgrand\tjoy\n", capture_output=True, text=True, check=True)
         assert done.stdout.rstrip("\n").split("\t") == model._export_answers([["a", "grand", "joy"]])[0]
+
+
+def test_an_assistant_gives_the_same_answers(tmp_path):
+    model = assistant()
+    texts = [
+        *ASKED,
+        "e\u0301cole 각각 \u1100\u1161\u11a8 \ufdfa \u0344",
+        "  when  do you\topen . ! ",
+        "a\u0323\u0307 \u1e69",
+    ]
+    sheet = model.sheet()
+    artefact = agrees(model, texts, tmp_path / "model.c")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CArtefact, "_read", lambda self, answer: answer)
+        found = artefact.run(texts)
+    scores = run_program(sheet.run, encode_texts(sheet.front, texts))["scores"]
+    for text, answer, row in zip(texts, found, scores, strict=True):
+        confidence, pair, _ = answer.split("\t", 2)
+        _, expected, best = reply_of(sheet.back, sheet.front.question, text, row)
+        assert (int(pair), float(confidence)) == (best, pytest.approx(expected, abs=2e-6)), text
+    hostile = [text.decode("utf-8", "replace") for text in hostile_texts(150, 6)]
+    answers = model._export_answers([text for text in hostile if text.strip()])
+    assert artefact.run([text for text in hostile if text.strip()]) == answers

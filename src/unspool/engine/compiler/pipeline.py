@@ -39,9 +39,15 @@ class SingleStep:
     """The number of the graph's output that is the step's output, then of each part of the state."""
 
     @classmethod
-    def of(cls, whole: Graph, shapes: Sequence[tuple[int, ...]]) -> SingleStep:
-        """Turn states into inputs and outputs, each different output once; `shapes` are those of the state's parts."""
-        before, step = hoist(whole, products=False)
+    def of(cls, whole: Graph, shapes: Sequence[tuple[int, ...]], *, products: bool = False) -> SingleStep:
+        """Turn states into inputs and outputs, each different output once.
+
+        Args:
+            whole: The step, with its sums sorted.
+            shapes: Of the parts of the state.
+            products: Whether products of inputs leave the step.
+        """
+        before, step = hoist(whole, products=products)
         builder = Builder(push_slices=True)
         states = {
             node: node.value[1] for node in step.nodes() if node.operation == "source" and node.value[0] == "state"

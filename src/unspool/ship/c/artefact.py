@@ -46,6 +46,14 @@ class CArtefact(Artefact):
     def __init__(self, files: tuple[Path, ...], sheet: Sheet) -> None:
         self.files, self._sheet = files, sheet
 
+    def hindrance(self) -> str | None:
+        """Return why there is no compiler; None if there is one."""
+        try:
+            c_compiler()
+        except MachineError as error:
+            return str(error)
+        return None
+
     def compile(self, target: Path, *flags: str) -> Path:
         """Compile the file to a program.
 

@@ -41,11 +41,13 @@ def pack(matrix: NDArray[np.generic]) -> NDArray[np.generic]:
 def pack_int4(matrix: NDArray[np.generic]) -> NDArray[np.generic]:
     """Pack a matrix of numbers 0 to 15 into panels; a byte holds column k of a panel, and column k + half of it."""
     depth, width = matrix.shape
-    packed, parts = pack(matrix.astype(np.uint8)), []
+    packed: NDArray[np.uint8] = pack(matrix.astype(np.uint8)).astype(np.uint8)
+    parts: list[NDArray[np.uint8]] = []
     place = 0
     for columns in panels(width):
         panel = packed[place : place + depth * columns].reshape(depth, columns)
-        parts.append((panel[:, : columns // 2] | (panel[:, columns // 2 :] << 4)).astype(np.uint8).ravel())
+        halves = panel[:, : columns // 2], np.left_shift(panel[:, columns // 2 :], 4)
+        parts.append(np.bitwise_or(*halves).ravel())
         place += depth * columns
     return np.concatenate(parts)
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from unspool.errors import UsageError
+from unspool.ship.c import ngram_functions
 from unspool.ship.c import text_functions as functions
 from unspool.ship.c.memory import CFile, Value
 from unspool.ship.c.subwords import write_subwords
@@ -155,7 +156,7 @@ def _write_ngrams(file: CFile, ngrams: Ngrams) -> None:
         file.weights.add("ignorable_bounds", ignorable_bounds())
         file.constants |= {"CASED_BOUNDS": len(cased_bounds()), "IGNORABLE_BOUNDS": len(ignorable_bounds())}
         file.help("inside", functions.INSIDE)
-        file.write(functions.SIGMA)
+        file.write(ngram_functions.SIGMA)
     else:
-        file.write(functions.LOWER_WORD)
-    file.write(functions.BAG, {"IS_WORD(entry)": "entry_bytes[entry_starts[entry]] == ' '"})
+        file.write(ngram_functions.LOWER_WORD)
+    file.write(ngram_functions.BAG, {"IS_WORD(entry)": "entry_bytes[entry_starts[entry]] == ' '"})

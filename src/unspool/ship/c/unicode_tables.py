@@ -36,14 +36,14 @@ def lower_ranges() -> NDArray[np.int32]:
     """Return ranges of capital letters, (ranges, 4): first, last, distance of two, what to add; without İ."""
     lowered = [(code, ord(low)) for code in range(_CODES) if len(low := chr(code).lower()) == 1 and low != chr(code)]
     ranges: list[list[int]] = []
-    for code, low in lowered:
+    for code, small in lowered:
         if ranges:
             first, last, stride, distance = ranges[-1]
             gap = code - last
-            if low - code == distance and gap <= 2 and (first == last or gap == stride):
+            if small - code == distance and gap <= 2 and (first == last or gap == stride):
                 ranges[-1] = [first, code, gap, distance]
                 continue
-        ranges.append([code, code, 1, low - code])
+        ranges.append([code, code, 1, small - code])
     return np.array(ranges, np.int32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from operator import attrgetter
 from pathlib import Path
@@ -54,6 +55,7 @@ from unspool.tasks.answer.matching import (
 from unspool.tasks.answer.reply import Reply, Source
 from unspool.tasks.answer.settings import AssistantSettings
 from unspool.tasks.answer.sheet import assistant_sheet
+from unspool.tasks.answer.sheet_memory import assistant_memory
 from unspool.tasks.disagreements import Questions as Labelled
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.editing import Parts
@@ -426,7 +428,9 @@ class Assistant(Task[Questions, FittedAssistant]):
     def sheet(self) -> Sheet:
         """Return the retriever as a closed list of operations, without commands and generator; see `Task.sheet`."""
         self._need_model()
-        return assistant_sheet(self.matcher, threshold=self._least(None), unknown=self.settings.unknown)
+        threshold, unknown = self._least(None), self.settings.unknown
+        sheet = assistant_sheet(self.matcher, threshold=threshold, unknown=unknown)
+        return replace(sheet, memory=assistant_memory(self.matcher, threshold, unknown))
 
     def _export_questions(self, examples: Questions) -> Labelled:
         """Return the wordings, each with the first answer."""

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from unspool.errors import DataError, MachineError, UsageError, counted
 from unspool.reading import RECORD
 from unspool.ship.answers import Answer, Comparison, compare_answers, score_answers
+from unspool.ship.judged_answers import judged_answers
 from unspool.ship.sheet import Sheet
 from unspool.ship.targets import Options, Small, target
 from unspool.writing import replace_file
@@ -47,6 +48,8 @@ class Exported:
             f"({report['lines']}) {report['agreement']:.2%} the same answers, "
             f"largest difference {report['largest_difference']:.2g}"
         )
+        if report["hindrance"] is not None:
+            line += f" (of the judge in numpy, not of the file: {report['hindrance']})"
         return line + (f"; score {score['model']:.4f} of the model, {score['export']:.4f} here" if score else "")
 
 
@@ -84,7 +87,9 @@ def export_task(
     stage = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     try:
         artefact = export(sheet, stage / path.name, Options(small=small, title=title))
-        actual = artefact.run(held_out.texts)
+        hindrance = artefact.hindrance()
+        texts = held_out.texts
+        actual = artefact.run(texts) if hindrance is None else judged_answers(sheet, texts, small)
         comparison = compare_answers(sheet, held_out.texts, expected, actual)
         score = _scores(sheet, expected, actual, held_out.right)
         _refuse_what_differs(comparison, score, limit, most_lost, small)
@@ -98,6 +103,8 @@ def export_task(
             "texts": comparison.texts,
             "agreement": comparison.agreement,
             "largest_difference": comparison.largest_difference,
+            "ran": hindrance is None,
+            "hindrance": hindrance,
             "limit": limit if small is None else None,
             "score": score,
             "weights_sha256": _weights_hash(task),

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import torch
 
-from unspool.engine.compiler.ir.graph import Node
-from unspool.engine.compiler.loops.loop_ir import Buffer, Halo, Loop, LoopNest, Phase, Product
+from unspool.engine.compiler.loops.loop_ir import Buffer, LoopNest, Phase, Product
 from unspool.engine.cpu.codegen.barrier import Together, meeting
 from unspool.engine.cpu.codegen.llvm_builder import Function
-from unspool.engine.cpu.codegen.loop_body import LoopBody, compute
+from unspool.engine.cpu.codegen.loop_body import emit_loops
 from unspool.engine.cpu.codegen.target import Target
 from unspool.engine.cpu.policy import DEFAULT_CODEGEN, CodegenPolicy
 
@@ -148,34 +147,4 @@ class _Emitter:
         with f.loop(first, end, what="row") as row:
             buffers = dict.fromkeys(place.buffer for loop in phase.loops for place in loop.places)
             rows = {buffer: self._row(buffer, row) for buffer in buffers}
-            scalars: dict[Node, str] = {}
-            for loop in phase.loops:
-                if loop.width == 1:
-                    self._once(loop, rows, scalars)
-                else:
-                    LoopBody(f, loop, rows, scalars).emit()
-
-    def _once(self, loop: Loop, rows: dict[Buffer, str], scalars: dict[Node, str]) -> None:
-        """Emit values of width 1, in all lanes of a register."""
-        f = self.f
-        for wrap in loop.wraps:
-            self._wrap(wrap, rows[wrap.place.buffer])
-        for node, place, _ in loop.loads:
-            scalars[node] = f.spread(f.value(f"load {f.number}, ptr {f.address(rows[place.buffer], place.column)}"))
-        compute(f, loop, scalars)
-        for node, place in loop.stores:
-            f.do(f"store {f.number} {f.lane(scalars[node], 0)}, ptr {f.address(rows[place.buffer], place.column)}")
-        for node, place in loop.sums:
-            at = f.address(rows[place.buffer], place.column)
-            total = f.value(f"fadd {f.number} {f.value(f'load {f.number}, ptr {at}')}, {f.lane(scalars[node], 0)}")
-            f.do(f"store {f.number} {total}, ptr {at}")
-
-    def _wrap(self, wrap: Halo, row: str) -> None:
-        """Copy the numbers of each end beyond the other."""
-        f = self.f
-        start = f.address(row, wrap.place.column)
-        with f.loop(0, wrap.margin, what="wrap") as index:
-            first = f.value(f"load {f.number}, ptr {f.address(start, index)}")
-            f.do(f"store {f.number} {first}, ptr {f.address(start, f.whole('add', index, wrap.width))}")
-            last = f.value(f"load {f.number}, ptr {f.address(start, f.whole('add', index, wrap.width - wrap.margin))}")
-            f.do(f"store {f.number} {last}, ptr {f.address(start, f.whole('sub', index, wrap.margin))}")
+            emit_loops(f, phase.loops, rows)

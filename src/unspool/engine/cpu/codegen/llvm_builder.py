@@ -20,10 +20,11 @@ class Function:
         head: `void @name(ptr %a, ...)`.
         dtype: float32 or float64.
         lanes: Numbers in a vector.
+        index: Type of whole numbers, as wide as an address.
     """
 
-    def __init__(self, head: str, dtype: torch.dtype, lanes: int) -> None:
-        self.head, self.lanes = head, lanes
+    def __init__(self, head: str, dtype: torch.dtype, lanes: int, index: str = "i64") -> None:
+        self.head, self.lanes, self.index = head, lanes, index
         self.number, self._suffix, self.bits = _NAMES[dtype]
         self.vector = f"<{lanes} x {self.number}>"
         self.integers = f"<{lanes} x i{self.bits}>"
@@ -60,11 +61,11 @@ class Function:
         """`add`, `mul`, `sdiv` ... of two whole numbers."""
         if operation == "add" and 0 in (a, b):
             return str(a if b == 0 else b)
-        return self.value(f"{operation} i64 {a}, {b}")
+        return self.value(f"{operation} {self.index} {a}, {b}")
 
     def smaller(self, a: str | int, b: str | int) -> str:
         """The smaller of two whole numbers."""
-        return self.call("i64", "llvm.smin.i64", f"i64 {a}", f"i64 {b}")
+        return self.call(self.index, f"llvm.smin.{self.index}", f"{self.index} {a}", f"{self.index} {b}")
 
     def ceiling(self, a: str | int, b: str | int) -> str:
         """A quotient, rounded up."""
@@ -72,11 +73,13 @@ class Function:
 
     def address(self, pointer: str, index: str | int, kind: str | None = None) -> str:
         """The address of an element."""
-        return pointer if index == 0 else self.value(f"getelementptr {kind or self.number}, ptr {pointer}, i64 {index}")
+        if index == 0:
+            return pointer
+        return self.value(f"getelementptr {kind or self.number}, ptr {pointer}, {self.index} {index}")
 
     def load(self, kind: str, pointer: str, index: str | int = 0) -> str:
-        """An element of an array of whole numbers or pointers (`i64` or `ptr`)."""
-        return self.value(f"load {kind}, ptr {self.address(pointer, index, 'i64')}")
+        """An element of an array of whole numbers or pointers, `kind` being the type of whole numbers or `ptr`."""
+        return self.value(f"load {kind}, ptr {self.address(pointer, index, self.index)}")
 
     def call(self, kind: str, name: str, *arguments: str) -> str:
         """Call a function by name, and declare it."""
@@ -188,7 +191,8 @@ class Function:
 
     def first(self, column: str, width: int | str) -> str:
         """The mask of the lanes from a column on that lie within the width."""
-        return self.call(self.truths, f"llvm.get.active.lane.mask.v{self.lanes}i1.i64", f"i64 {column}", f"i64 {width}")
+        name = f"llvm.get.active.lane.mask.v{self.lanes}i1.{self.index}"
+        return self.call(self.truths, name, f"{self.index} {column}", f"{self.index} {width}")
 
     def read(self, pointer: str, within: str | None = None) -> str:
         """Load a vector; lanes outside of the mask are 0."""
@@ -263,16 +267,16 @@ class Function:
         """Run the body with every index."""
         self._count += 1
         name = f"{what}{self._count}"
-        place = self.allocate("i64")
-        self.do(f"store i64 {start}, ptr {place}")
+        place = self.allocate(self.index)
+        self.do(f"store {self.index} {start}, ptr {place}")
         self.do(f"br label %{name}")
         self._lines.append(f"{name}:")
-        index = self.value(f"load i64, ptr {place}")
-        more = self.value(f"icmp slt i64 {index}, {stop}")
+        index = self.value(f"load {self.index}, ptr {place}")
+        more = self.value(f"icmp slt {self.index} {index}, {stop}")
         self.do(f"br i1 {more}, label %{name}.body, label %{name}.end")
         self._lines.append(f"{name}.body:")
         yield index
-        self.do(f"store i64 {self.whole('add', index, step)}, ptr {place}")
+        self.do(f"store {self.index} {self.whole('add', index, step)}, ptr {place}")
         self.do(f"br label %{name}")
         self._lines.append(f"{name}.end:")
 

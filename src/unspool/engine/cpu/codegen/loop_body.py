@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from unspool.engine.compiler.ir.graph import Node
-from unspool.engine.compiler.loops.loop_ir import Buffer, Load, Loop, Slice
+from unspool.engine.compiler.loops.loop_ir import Buffer, Halo, Load, Loop, Slice
 from unspool.engine.cpu.codegen.llvm_builder import Function
 from unspool.engine.cpu.codegen.target import CACHE_LINE
 from unspool.engine.cpu.codegen.vector_math import pointwise
 
-__all__ = ["LoopBody", "compute"]
+__all__ = ["emit_loops"]
 
 _LINE = 8 * CACHE_LINE
 """Bits of a cache line; narrower vectors would prefetch each line twice."""
 
 
-def compute(f: Function, loop: Loop, values: dict[Node, str]) -> None:
+def emit_loops(f: Function, loops: Sequence[Loop], rows: dict[Buffer, str]) -> None:
+    """Emit the loops of one phase for one row.
+
+    Args:
+        f: The function.
+        loops: The loops, in order.
+        rows: The address of this row in each memory.
+    """
+    scalars: dict[Node, str] = {}
+    for loop in loops:
+        if loop.width == 1:
+            _once(f, loop, rows, scalars)
+        else:
+            _LoopBody(f, loop, rows, scalars).emit()
+
+
+def _compute(f: Function, loop: Loop, values: dict[Node, str]) -> None:
     """Emit what a loop computes of its loads."""
     for node in loop.computes:
         if node.operation == "constant":
@@ -26,7 +42,32 @@ def compute(f: Function, loop: Loop, values: dict[Node, str]) -> None:
             values[node] = pointwise(f, node.operation, *(values[part] for part in node.arguments))
 
 
-class LoopBody:
+def _once(f: Function, loop: Loop, rows: dict[Buffer, str], scalars: dict[Node, str]) -> None:
+    """Emit values of width 1, in all lanes of a register."""
+    for wrap in loop.wraps:
+        _wrap(f, wrap, rows[wrap.place.buffer])
+    for node, place, _ in loop.loads:
+        scalars[node] = f.spread(f.value(f"load {f.number}, ptr {f.address(rows[place.buffer], place.column)}"))
+    _compute(f, loop, scalars)
+    for node, place in loop.stores:
+        f.do(f"store {f.number} {f.lane(scalars[node], 0)}, ptr {f.address(rows[place.buffer], place.column)}")
+    for node, place in loop.sums:
+        at = f.address(rows[place.buffer], place.column)
+        total = f.value(f"fadd {f.number} {f.value(f'load {f.number}, ptr {at}')}, {f.lane(scalars[node], 0)}")
+        f.do(f"store {f.number} {total}, ptr {at}")
+
+
+def _wrap(f: Function, wrap: Halo, row: str) -> None:
+    """Copy the numbers of each end beyond the other."""
+    start = f.address(row, wrap.place.column)
+    with f.loop(0, wrap.margin, what="wrap") as index:
+        first = f.value(f"load {f.number}, ptr {f.address(start, index)}")
+        f.do(f"store {f.number} {first}, ptr {f.address(start, f.whole('add', index, wrap.width))}")
+        last = f.value(f"load {f.number}, ptr {f.address(start, f.whole('add', index, wrap.width - wrap.margin))}")
+        f.do(f"store {f.number} {last}, ptr {f.address(start, f.whole('sub', index, wrap.margin))}")
+
+
+class _LoopBody:
     """Emits one wide loop.
 
     Args:
@@ -83,7 +124,7 @@ class LoopBody:
             values[load.node] = self._load(load, line, column, index, within)
             if load.along == "grid":
                 self._fetch(load.place, index)
-        compute(f, self.loop, values)
+        _compute(f, self.loop, values)
         for node, place in self.loop.stores:
             f.write(values[node], self._at(place, index), within)
             self._fetch(place, index, write=True)
