@@ -1,0 +1,171 @@
+"""Generated scenes: true captions, boxes around the objects, parts without shared combinations."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from unspool.errors import UsageError
+from unspool.samples.drawing import SHAPES, Box, box_of, coverage, png
+from unspool.samples.scene_files import captions_with_boxes, write_folder
+from unspool.samples.scenes import (
+    COLOURS,
+    SIZE,
+    TEST_COMBINATIONS,
+    VALID_COMBINATIONS,
+    Caption,
+    Scene,
+    generate,
+)
+
+_CENTRE = {"above": (1, -1), "below": (1, 1), "left": (0, -1), "right": (0, 1)}
+
+
+@pytest.fixture(scope="module")
+def scenes() -> dict[str, list[Scene]]:
+    return {part: generate(150, 3, part) for part in ("train", "valid", "test")}  # type: ignore[arg-type]
+
+
+def _singular(word: str) -> str:
+    return next((shape for shape in SHAPES if word in (shape, f"{shape}s", f"{shape}es")), "")
+
+
+def test_parts_share_no_held_out_combination(scenes: dict[str, list[Scene]]) -> None:
+    pairs = {
+        part: {
+            (colour, _singular(noun))
+            for scene in each
+            for caption in scene.captions
+            for colour, noun in pairwise(caption.words)
+            if colour in COLOURS
+        }
+        for part, each in scenes.items()
+    }
+    assert not pairs["train"] & (VALID_COMBINATIONS | TEST_COMBINATIONS)
+    assert pairs["valid"] >= VALID_COMBINATIONS
+    assert pairs["test"] >= TEST_COMBINATIONS
+    assert not pairs["valid"] & TEST_COMBINATIONS
+    assert not pairs["test"] & VALID_COMBINATIONS
+    assert {colour for colour, _ in pairs["train"]} == set(COLOURS)
+    assert {shape for _, shape in pairs["train"]} == set(SHAPES)
+
+
+def test_each_held_out_scene_has_a_held_out_combination(scenes: dict[str, list[Scene]]) -> None:
+    for part, held_out in (("valid", VALID_COMBINATIONS), ("test", TEST_COMBINATIONS)):
+        for scene in scenes[part]:
+            words = scene.captions[0].words
+            pairs = {(one, _singular(two)) for one, two in pairwise(words)}
+            assert pairs & held_out
+
+
+def test_the_colour_of_a_word_fills_its_box(scenes: dict[str, list[Scene]]) -> None:
+    for scene in scenes["test"]:
+        for caption in scene.captions:
+            for word, boxes in zip(caption.words, caption.boxes, strict=True):
+                for box in boxes if word in COLOURS else ():
+                    assert _share_of_colour(scene.picture, box, word) > 0.15
+
+
+def _share_of_colour(picture: NDArray[np.uint8], box: Box, colour: str) -> float:
+    left, top, right, bottom = map(int, box)
+    inside = picture[top:bottom, left:right].astype(float).reshape(-1, 3)
+    goal = np.array(COLOURS[colour]) * 0.92
+    return float((np.abs(inside - goal).max(1) < 40).mean())
+
+
+def test_relations_are_those_of_the_boxes(scenes: dict[str, list[Scene]]) -> None:
+    seen = set()
+    for caption in (caption for scene in scenes["train"] for caption in scene.captions):
+        objects = list(dict.fromkeys(boxes for boxes in caption.boxes if len(boxes) == 1))
+        for word, (axis, sign) in _CENTRE.items():
+            if word in caption.words:
+                first, second = (_middle(boxes[0]) for boxes in objects)
+                assert sign * (first[axis] - second[axis]) > 0
+                assert abs(first[1 - axis] - second[1 - axis]) < abs(first[axis] - second[axis])
+                seen.add(word)
+        if "between" in caption.words:
+            inner, one, other = (np.array(_middle(boxes[0])) for boxes in objects)
+            assert np.abs(inner - (one + other) / 2).max() < 4
+            seen.add("between")
+        if caption.words[0] == "two":
+            assert {len(boxes) for boxes in caption.boxes[1:]} == {2}
+            seen.add("two")
+    assert seen == {*_CENTRE, "between", "two"}
+
+
+def _middle(box: Box) -> tuple[float, float]:
+    return (box.left + box.right) / 2, (box.top + box.bottom) / 2
+
+
+def test_boxes_lie_in_the_picture_and_sizes_differ(scenes: dict[str, list[Scene]]) -> None:
+    heights: dict[str, list[float]] = {"small": [], "large": []}
+    for caption in (caption for each in scenes.values() for scene in each for caption in scene.captions):
+        for word, boxes in zip(caption.words, caption.boxes, strict=True):
+            for box in boxes:
+                assert 0 <= box.left < box.right <= SIZE
+                assert 0 <= box.top < box.bottom <= SIZE
+                if word in heights:
+                    heights[word].append(box.bottom - box.top)
+    assert max(heights["small"]) < min(heights["large"])
+
+
+def test_scenes_are_the_same_on_every_machine() -> None:
+    whole = hashlib.sha256()
+    for scene in generate(20, 5, "valid"):
+        whole.update("\n".join(caption.text for caption in scene.captions).encode())
+        whole.update((scene.picture // 16).tobytes())  # the last bit of a sine may differ, not the picture
+    first = generate(1, 5, "valid")[0]
+    assert first.captions[0].text == generate(20, 5, "valid")[0].captions[0].text
+    assert whole.hexdigest()[:12] == "d8b4770b3cfb"
+    assert not np.array_equal(generate(1, 6, "valid")[0].picture, first.picture)
+
+
+def test_an_unknown_part_is_refused() -> None:
+    with pytest.raises(UsageError, match="'dev'"):
+        generate(1, 0, "dev")  # type: ignore[arg-type]
+
+
+def test_a_written_folder_holds_tables_boxes_and_pictures(tmp_path: Path) -> None:
+    scenes = generate(4, 2, "test")
+    write_folder(tmp_path, {"test": scenes})
+    header, *rows = (tmp_path / "test.tsv").read_text().splitlines()
+    assert header == "image\tcaption"
+    expected = [(f"test/{number:05}.png", c.text) for number, s in enumerate(scenes, 1) for c in s.captions]
+    assert [tuple(row.split("\t")) for row in rows] == expected
+    with (tmp_path / "test.boxes.jsonl").open() as lines:
+        boxes = list(captions_with_boxes(lines))
+    assert [caption for _, caption in boxes] == [caption for scene in scenes for caption in scene.captions]
+    assert isinstance(boxes[0][1], Caption)
+    assert np.array_equal(_from_png((tmp_path / "test/00003.png").read_bytes()), scenes[2].picture)
+
+
+def _from_png(content: bytes) -> NDArray[np.uint8]:
+    start = content.index(b"IDAT")
+    length = int.from_bytes(content[start - 4 : start], "big")
+    lines = np.frombuffer(zlib.decompress(content[start + 4 : start + 4 + length]), np.uint8)
+    return lines.reshape(SIZE, 1 + 3 * SIZE)[:, 1:].reshape(SIZE, SIZE, 3)
+
+
+def test_png_is_one_that_pillow_reads() -> None:
+    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
+    import io
+
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 9, 3), np.uint8)
+    assert np.array_equal(np.asarray(image.open(io.BytesIO(png(pixels)))), pixels)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_have_smooth_edges_inside_their_box(shape: str) -> None:
+    covered = coverage(shape, 40, 20.3, 19.6, 12.0)
+    partial = (covered > 0.02) & (covered < 0.98)
+    assert covered.max() == 1.0
+    assert partial.sum() > 5
+    box = box_of(covered)
+    assert 20 <= box.bottom - box.top <= 26
+    assert abs((box.top + box.bottom) / 2 - 19.6) < 1.5
