@@ -1,5 +1,5 @@
 from .algorithms import Adding, Copy, Exercise, ExerciseKind, ExerciseSource, Recall, RepeatCopy, Reverse, Sort
-from .batches import IGNORED, Batch, Characters, Frames, Labelled, Paired, Tokens, Transcribed, Vectors, Window
+from .batches import IGNORED, Batch, Captioned, Characters, Frames, Labelled, Paired, Tokens, Transcribed, Vectors, Window
 from .brackets import Brackets, BracketsInCode, code_depths, depths
 from .examples import Examples, PairedExamples, Sequences, refuse_empty
 from .files import Layout, Paths, Reader, find_files, is_stream, name_of
@@ -50,6 +50,7 @@ __all__ = [
     "BatchSource",
     "Brackets",
     "BracketsInCode",
+    "Captioned",
     "Bucketed",
     "Characters",
     "Copy",

@@ -64,7 +64,7 @@ TEST_COMBINATIONS = frozenset(
     }
 )
 """Colours with shapes that occur in the test alone."""
-_SMALL, _LARGE = (5.0, 6.0), (8.5, 9.5)  # half sizes, in pixels
+_SMALL, _LARGE = (6.0, 7.0), (9.5, 10.5)  # half sizes, in pixels
 _NOISE = 6.0  # amplitude of the noise, of 255
 _MARGIN = 1.0  # pixels between an object and the edge
 _HALVES = (

@@ -1,0 +1,84 @@
+"""Fitted state of a captioner: images, vocabulary and the longest caption."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+import msgspec
+import numpy as np
+
+from unspool.data import UNKNOWN, Vocabulary
+from unspool.inputs import learn_input, load_input
+from unspool.inputs.text.fitted import learned_vocabulary
+from unspool.reading import read_json
+from unspool.tasks.caption.data import CaptionedExamples
+from unspool.tasks.caption.encoded import EncodedCaptions
+from unspool.tasks.caption.settings import CaptionerSettings
+from unspool.tasks.contracts import Fitted
+from unspool.writing import replace_file
+
+__all__ = ["FittedCaptioner"]
+
+_LONGEST = 1000  # units of a caption; limits what a model folder from others can ask for
+
+
+class CaptionLengths(msgspec.Struct):
+    """Length statistics of the training captions."""
+
+    longest: Annotated[int, msgspec.Meta(ge=1, le=_LONGEST)]
+    """Most units of a caption, without the end."""
+
+
+@dataclass(frozen=True)
+class FittedCaptioner(Fitted):
+    """Fitted images and the vocabulary of captions."""
+
+    input: Any
+    """The fitted images."""
+    vocabulary: Vocabulary
+    lengths: CaptionLengths
+    settings: CaptionerSettings
+
+    @classmethod
+    def learn(cls, examples: CaptionedExamples, settings: CaptionerSettings) -> Self:
+        """Learn the scale of the images and the words; see `Fitted.learn`."""
+        vocabulary = learned_vocabulary(chain.from_iterable(examples.captions), settings.vocabulary)
+        images = learn_input("images", examples.images, ("image",), settings)
+        encoded = vocabulary.encode_batch(list(chain.from_iterable(examples.captions)))
+        return cls(images, vocabulary, CaptionLengths(int(min(_LONGEST, encoded.lengths.max()))), settings)
+
+    def encode(self, examples: CaptionedExamples) -> EncodedCaptions:
+        """Encode images and captions.
+
+        Raises:
+            DataError: If an image can't be read by this model.
+        """
+        images = self.input.encode(examples.images, examples.where)
+        captions = self.vocabulary.encode_batch(list(chain.from_iterable(examples.captions)))
+        begins = np.concatenate([[0], np.cumsum(list(map(len, examples.captions)))]).astype(np.int64)
+        return EncodedCaptions(
+            images, captions, begins, self.settings.data.most_captions, self.settings.training.seed
+        )
+
+    def normal(self, caption: str) -> str:
+        """Return a caption as the network would write it, with unknown words left out."""
+        return self.vocabulary.decode([id for id in self.vocabulary.encode(caption) if id != UNKNOWN])
+
+    def refuse_files(self) -> None:
+        """Take no paths as images from now on; see `Fitted.refuse_files`."""
+        self.input.refuse_files()
+
+    def save(self, folder: Path) -> None:
+        """See `Fitted.save`."""
+        self.input.save(folder)
+        self.vocabulary.save(folder, "caption")
+        replace_file(folder / "lengths.json", msgspec.json.encode(self.lengths) + b"\n")
+
+    @classmethod
+    def load(cls, folder: Path, settings: CaptionerSettings) -> Self:
+        """See `Fitted.load`."""
+        lengths = read_json(folder / "lengths.json", CaptionLengths, "the record of lengths")
+        return cls(load_input(folder, settings), Vocabulary.load(folder, "caption"), lengths, settings)
