@@ -15,11 +15,12 @@ from unspool.data import Bucketed, FeatureFrames, Layout, Recording
 from unspool.data.resampling import resample
 from unspool.errors import DataError, ModelFolderError, SettingError
 from unspool.inputs import INPUTS, read_labelled
-from unspool.inputs.audio.augmentation import change_samples, generator_for, mask_features
+from unspool.inputs.audio.augmentation import change_samples, mask_features
 from unspool.inputs.audio.entry import read_sound_paths
 from unspool.inputs.audio.features import features_of as features_of_all
 from unspool.inputs.audio.fitted import FittedAudio
 from unspool.inputs.audio.settings import AudioSettings, ConvolutionSettings
+from unspool.inputs.augmentation import generator_for
 from unspool.tasks.classify.settings import ClassifierSettings
 
 

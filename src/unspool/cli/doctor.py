@@ -31,6 +31,7 @@ _CORE = (
 _EXTRAS = {  # module, package, purpose
     "dates": ("dateparser", "dateparser", "reads dates and times in other languages than English"),
     "audio": ("soundfile", "soundfile", "reads .flac, .ogg and .mp3 files"),
+    "image": ("PIL", "Pillow", "reads image files"),
     "parquet": ("pyarrow", "pyarrow", "reads .parquet files"),
     "yaml": ("yaml", "PyYAML", "reads questions and answers in YAML"),
     "tensorboard": ("tensorboardX", "tensorboardX", "writes the training log for TensorBoard"),

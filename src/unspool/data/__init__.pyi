@@ -1,8 +1,23 @@
 from .algorithms import Adding, Copy, Exercise, ExerciseKind, ExerciseSource, Recall, RepeatCopy, Reverse, Sort
-from .batches import IGNORED, Batch, Captioned, Characters, Frames, Labelled, Paired, Tokens, Transcribed, Vectors, Window
+from .batches import (
+    IGNORED,
+    Batch,
+    Captioned,
+    Characters,
+    Frames,
+    Images,
+    Labelled,
+    Paired,
+    Tokens,
+    Transcribed,
+    Vectors,
+    Window,
+)
 from .brackets import Brackets, BracketsInCode, code_depths, depths
 from .examples import Examples, PairedExamples, Sequences, refuse_empty
 from .files import Layout, Paths, Reader, find_files, is_stream, name_of
+from .image_names import is_image_file
+from .images import FeatureGrid, Image, Picture, image_of, read_image
 from .in_memory import DataSource, Files, RowsInMemory, are_files, rows_in_memory
 from .labelled import LABEL_NAMES, TEXT_NAMES, LabelledText
 from .labels import Labels
@@ -62,10 +77,13 @@ __all__ = [
     "ExerciseKind",
     "ExerciseSource",
     "FeatureFrames",
+    "FeatureGrid",
     "Files",
     "Frames",
     "Glued",
     "Header",
+    "Image",
+    "Images",
     "Interleaved",
     "Labelled",
     "LabelledText",
@@ -77,6 +95,7 @@ __all__ = [
     "Paired",
     "PairedExamples",
     "Paths",
+    "Picture",
     "Question",
     "Reader",
     "Recall",
@@ -117,6 +136,8 @@ __all__ = [
     "find_column",
     "find_files",
     "guess_text_and_label",
+    "image_of",
+    "is_image_file",
     "is_sound_file",
     "is_stream",
     "layout_lines",
@@ -124,6 +145,7 @@ __all__ = [
     "name_of",
     "pairs_of_rows",
     "questions_of_rows",
+    "read_image",
     "read_lines",
     "read_pairs",
     "read_questions",

@@ -16,6 +16,7 @@ __all__ = [
     "Captioned",
     "Characters",
     "Frames",
+    "Images",
     "Labelled",
     "Paired",
     "Tokens",
@@ -137,11 +138,39 @@ class Frames:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Images of one size, or grids of features."""
+
+    values: Tensor
+    """Standardised pixels or features, float32 (batch, channels, height, width)."""
+    steps: int
+    """Steps of each image after the embedding, such as the cells of a grid, at least 1."""
+
+    @property
+    def lengths(self) -> Tensor:
+        """Steps of each image after the embedding, int64 (batch,)."""
+        return torch.full((len(self.values),), self.steps, dtype=torch.int64, device=self.values.device)
+
+    @property
+    def size(self) -> int:
+        """Number of images."""
+        return len(self.values)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return a copy on a device."""
+        return replace(self, values=self.values.to(device))
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Return every `world`-th image from `rank` on; None if there is none."""
+        return None if rank >= len(self.values) else replace(self, values=self.values[rank::world])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Labelled:
     """Inputs with their targets."""
 
     tokens: Any
-    """The inputs: `Tokens`, `Vectors` or `Frames`."""
+    """The inputs: `Tokens`, `Vectors`, `Frames` or `Images`."""
     targets: Tensor
     """One label per example: int64 (batch,). Several labels: float32 (batch, labels) of 0 and 1. A tag per token: int64
     (time, batch), `IGNORED` in the padding."""
@@ -310,7 +339,7 @@ class Transcribed:
         return None if inputs is None or targets is None else replace(self, inputs=inputs, targets=targets)
 
 
-Batch = Tokens | Vectors | Frames | Labelled | Paired | Captioned | Transcribed | Window
+Batch = Tokens | Vectors | Frames | Images | Labelled | Paired | Captioned | Transcribed | Window
 
 
 def _decoder_inputs(target: Tokens) -> Tensor:

@@ -14,6 +14,7 @@ from typing import Any
 
 from unspool.data.files import Paths, Reader, find_files
 from unspool.data.forms import all_forms
+from unspool.data.images import FeatureGrid, Picture, image_of
 from unspool.data.rows import Row
 from unspool.data.sounds import FeatureFrames, Recording, sound_of
 from unspool.errors import DataError, UsageError, wording
@@ -97,7 +98,7 @@ def rows_in_memory(data: Any, labels: Any, names: Sequence[str], *, part: str = 
     for number, example in enumerate(_examples(data, labels, names), 1):
         row = _row(example, names, f"{part} example {number}".lstrip())
         content = str(row) if isinstance(row, DataError) else row.values
-        digest.update(json.dumps(content, sort_keys=True, default=lambda sound: sound.digest).encode())
+        digest.update(json.dumps(content, sort_keys=True, default=lambda value: value.digest).encode())
         rows.append(row)
     return RowsInMemory(tuple(rows), digest.hexdigest())
 
@@ -203,8 +204,10 @@ def _plain(value: Any, where: str) -> Any:
     """Convert a value to the types of JSON: texts, numbers, lists and objects; None for a missing value."""
     if isinstance(value, str):
         return _text(value, where)
-    if value is None or isinstance(value, bool | int | Recording | FeatureFrames):
+    if value is None or isinstance(value, bool | int | Recording | FeatureFrames | Picture | FeatureGrid):
         return value
+    if _is_image(value):
+        return image_of(value, where)
     if _is_samples_with_rate(value):
         return sound_of(value, where, longest=math.inf)
     if isinstance(value, os.PathLike):
@@ -231,6 +234,13 @@ def _is_samples_with_rate(value: Any) -> bool:
         and hasattr(value[0], "__array__")
         and isinstance(value[1], int)
     )
+
+
+def _is_image(value: Any) -> bool:
+    """Return whether a value is an array of pixels, or an image of Pillow."""
+    if hasattr(value, "getbands"):
+        return True
+    return getattr(value, "ndim", 0) in (2, 3) and str(value.dtype).rpartition(".")[2] == "uint8"
 
 
 def _text(value: str, where: str) -> str:

@@ -62,6 +62,7 @@ def read_rows(
     names: AbstractSet[str] = frozenset(),
     skip_bad: bool = False,
     whole_files: bool = False,
+    labels: str | None = None,
 ) -> Reader[Row]:
     """Read rows from TSV, CSV, JSON lines or Parquet, each file by its suffix, or else by its content.
 
@@ -76,8 +77,10 @@ def read_rows(
             unless only another one gives rows of equal length.
         names: Column names that the caller looks for, in any case.
         skip_bad: Skip bad rows and count them in the reader's `skipped`.
-        whole_files: Also accept files that are one example each, such as sounds; their rows hold the path and the name
-            of the folder. In a folder with tables, the tables alone are read.
+        whole_files: Also accept files that are examples themselves: one each, such as sounds and images, whose rows
+            hold the path and the name of the folder, or an array of them. In a folder with tables, the tables alone
+            are read.
+        labels: Name of the file of labels beside an array of examples; None: by its usual names.
 
     Raises:
         DataError: If a file is missing, empty or of unknown format, or `delimiter` is invalid; while reading, if a row
@@ -87,10 +90,23 @@ def read_rows(
     mark = ("\t" if format == "tsv" else None) if delimiter is None else delimiter_character(delimiter)
     single = suffixes_of("files") if whole_files and form is None else {}
     files = _table_files(paths, single) if form is None else find_files(paths)
-    forms = {file: form or single.get(suffix_of(file)) or _form_of(file, mark) for file in files}
     layout = Layout()
-    options = FormOptions(layout=layout, header=header, delimiter=mark, names=frozenset(map(str.casefold, names)))
+    options = FormOptions(
+        layout=layout, header=header, delimiter=mark, names=frozenset(map(str.casefold, names)), labels=labels
+    )
+    forms = {
+        file: form or (_whole(file, single, options) if single else None) or _form_of(file, mark) for file in files
+    }
     return Reader(files, lambda file: forms[file].read(file, options), skip_bad=skip_bad, layout=layout)
+
+
+def _whole(path: str, single: Mapping[str, Form], options: FormOptions) -> Form | None:
+    """Return the form of a file that is one example, or an array of them; None for other files."""
+    suffix = suffix_of(path)
+    if suffix in suffixes_of("rows"):
+        return None
+    arrays = [form for form in forms_of("files").values() if form.recognises is not None]
+    return next((form for form in arrays if form.recognises and form.recognises(path, options)), single.get(suffix))
 
 
 def _table_files(paths: Paths, single: Mapping[str, Form]) -> list[str]:

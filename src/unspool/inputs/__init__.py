@@ -1,4 +1,4 @@
-"""Inputs of models: texts and numeric vectors, one folder per kind.
+"""Inputs of models: texts, numeric vectors, sounds and images, one folder per kind.
 
 An input reads values from rows, fits a vocabulary or statistics to the training data, and encodes values into batches.
 An input also builds the encoder network, from a batch to states, (time, batch, width). The task adds the output layer.

@@ -7,6 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from unspool.data.files import Layout, Paths, Reader
+from unspool.data.image_names import IMAGE_NAMES
 from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES
 from unspool.data.rows import Header, Row, read_rows
 from unspool.data.sound_names import SOUND_NAMES
@@ -35,15 +36,26 @@ def read_labelled(
     before: Layout | None = None,
     settings: Any = None,
     skip_bad: bool = False,
+    input: str | None = None,
+    labels: str | None = None,
 ) -> Reader[Any]:
-    """Read labelled values from tables, or from folders of sounds; see `read_rows` and `labelled_rows`."""
+    """Read labelled values from tables, arrays, or folders of sounds or images; see `read_rows` and `labelled_rows`."""
     earlier = () if before is None else (*before.values, *before.columns_of("label"))
     names = {name for name in (column, label, *earlier) if name and not name.isdecimal()}
-    names |= {*TEXT_NAMES, *LABEL_NAMES, *SOUND_NAMES}
+    names |= {*TEXT_NAMES, *LABEL_NAMES, *SOUND_NAMES, *IMAGE_NAMES}
     rows = read_rows(
-        paths, format=format, header=header, delimiter=delimiter, names=names, skip_bad=skip_bad, whole_files=True
+        paths,
+        format=format,
+        header=header,
+        delimiter=delimiter,
+        names=names,
+        skip_bad=skip_bad,
+        whole_files=True,
+        labels=labels,
     )
-    return labelled_rows(rows, column=column, label=label, separator=separator, before=before, settings=settings)
+    return labelled_rows(
+        rows, column=column, label=label, separator=separator, before=before, settings=settings, input=input
+    )
 
 
 def labelled_rows(
@@ -54,6 +66,7 @@ def labelled_rows(
     separator: str | None = None,
     before: Layout | None = None,
     settings: Any = None,
+    input: str | None = None,
 ) -> Reader[Any]:
     """Read labelled values from rows, with the first input whose columns the table contains.
 
@@ -66,6 +79,7 @@ def labelled_rows(
         separator: Separator between several labels in one cell; None: one label per example.
         before: Input and columns of the task's earlier data; the rows are read the same way.
         settings: Settings of the task, for inputs with settings of their own.
+        input: Name of the input; None: the first whose columns the table contains.
 
     Returns:
         A reader of named tuples with `where`, `value` and `labels`. Iteration raises `DataError` if no column fits.
@@ -76,7 +90,7 @@ def labelled_rows(
         sample = list(islice(items, _SAMPLE))
         good = [item for item in sample if isinstance(item, Row)]
         if good and not chosen:
-            chosen.append(_find(good, column, label, before, rows.layout))
+            chosen.append(_find(good, column, label, before, rows.layout, input))
             entry, columns = chosen[0]
             rows.layout.input, rows.layout.values = entry.name, columns.values
             rows.layout.columns |= entry.describe(columns)
@@ -94,17 +108,20 @@ def _find(
     label: str | None,
     before: Layout | None,
     layout: Layout,
+    input: str | None,
 ) -> tuple[InputEntry, LabelledColumns]:
     earlier = None
-    entries = list(INPUTS.values())
+    entries = list(INPUTS.values()) if input is None else [INPUTS[input]]
     if before is not None and before.input and "label" in before.columns:
         entries = [INPUTS[before.input]]
         earlier = LabelledColumns(before.values, before.columns["label"])
     for entry in entries:
-        columns = entry.find(sample, column, label, earlier, layout)
+        find = entry.find if input is None else entry.find_chosen or entry.find
+        columns = find(sample, column, label, earlier, layout)
         if columns is not None:
             return entry, columns
+    before_this = "" if earlier is None else " as the training data did"
     raise DataError(
-        f"the columns do not hold {entries[-1].name} as the training data did; they are {', '.join(sample[0].values)}",
+        f"the columns do not hold {entries[-1].name}{before_this}; they are {', '.join(sample[0].values)}",
         sample[0].where,
     )

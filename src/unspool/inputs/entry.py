@@ -40,6 +40,10 @@ class InputEntry:
     find: Callable[[Sequence[Row], str | None, str | None, LabelledColumns | None, Layout], LabelledColumns | None]
     """Detect the columns in a sample of rows. Arguments: the rows, the column settings of input and label, the columns
     of earlier data, and the layout to update. Returns None if the table belongs to another input."""
+    find_chosen: (
+        Callable[[Sequence[Row], str | None, str | None, LabelledColumns | None, Layout], LabelledColumns | None] | None
+    ) = None
+    """Detect the columns if the user chose this input, where that allows more than `find`; None: `find`."""
     read: Callable[[Iterable[Row | DataError], LabelledColumns, str | None, Any], Iterator[Any]]
     """Read labelled values from rows and errors. Arguments: the rows, the columns, the separator of labels, and the
     settings of the task, or None."""

@@ -25,6 +25,7 @@ from unspool.layers.positions import LearnedPositions, SinusoidalPositions
 from unspool.layers.projected import Projected
 from unspool.layers.readout import Pooling, Readout, ReadoutOutput
 from unspool.layers.recurrent import Recurrent, RecurrentOutput, RecurrentState
+from unspool.layers.residual_network import ResidualBlock, ResidualNetwork
 from unspool.layers.softmax import AdaptiveSoftmax, FullSoftmax
 from unspool.layers.transformer import TransformerDecoder, TransformerEncoder, TransformerOutput, record_attention
 
@@ -57,6 +58,8 @@ __all__ = [
     "Recurrent",
     "RecurrentOutput",
     "RecurrentState",
+    "ResidualBlock",
+    "ResidualNetwork",
     "SequenceDropout",
     "SinusoidalPositions",
     "TimeDelay",

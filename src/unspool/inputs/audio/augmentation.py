@@ -11,18 +11,10 @@ from numpy.typing import NDArray
 from unspool.data.resampling import resample
 from unspool.inputs.audio.settings import AudioSettings
 
-__all__ = ["band_gains", "change_samples", "generator_for", "mask_features"]
+__all__ = ["band_gains", "change_samples", "mask_features"]
 
 _STEPS = 20  # speed factors are multiples of 1/20
 _NOISE_RANGE = 2  # powers of ten between the loudest and the softest noise
-
-
-def generator_for(seed: int, epoch: int, index: int) -> np.random.Generator:
-    """Return the generator of one example in one epoch, from a counter-based algorithm.
-
-    Source: Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (Philox).
-    """
-    return np.random.Generator(np.random.Philox(key=seed, counter=[0, 0, epoch, index]))
 
 
 def change_samples(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import os
 from collections import Counter
@@ -21,12 +20,14 @@ from unspool.cells import Cell
 from unspool.data import FeatureFrames, Frames, Recording, Sound, is_sound_file, sound_of
 from unspool.data.resampling import resample
 from unspool.errors import DataError, ModelFolderError, SettingError, counted
-from unspool.inputs.audio.augmentation import band_gains, change_samples, generator_for, mask_features
+from unspool.inputs.audio.augmentation import band_gains, change_samples, mask_features
 from unspool.inputs.audio.encoded import EncodedSounds
 from unspool.inputs.audio.features import features_of
 from unspool.inputs.audio.settings import AudioSettings
+from unspool.inputs.augmentation import generator_for
 from unspool.inputs.contract import Encoder, FittedInput
 from unspool.inputs.encoders import reading_stack
+from unspool.inputs.files import from_base64
 from unspool.layers import Pooling, Recurrent, TimeDelay
 from unspool.reading import read_json
 from unspool.writing import replace_file
@@ -142,7 +143,7 @@ class FittedAudio(FittedInput[Sound]):
         After `refuse_files`, a text is no path, but a WAV file in Base64.
         """
         if not self.reads_files and isinstance(value, str | os.PathLike):
-            value = _from_base64(value, where)
+            value = from_base64(value, where, "a WAV file")
         sound = sound_of(value, where, longest=self.settings.longest)
         self._check(sound, where)
         return sound
@@ -313,13 +314,6 @@ class FittedAudio(FittedInput[Sound]):
             reduction=record.reduction,
             seed=settings.training.seed,
         )
-
-
-def _from_base64(value: Any, where: str) -> bytes:
-    try:
-        return base64.b64decode(value, validate=True)
-    except (TypeError, ValueError):
-        raise DataError("the text is no Base64; expected the bytes of a WAV file in Base64", where) from None
 
 
 def _reduction(network: str, settings: AudioSettings) -> int:

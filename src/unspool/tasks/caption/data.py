@@ -142,9 +142,7 @@ class _Columns:
     def _columns(self, row: Row) -> tuple[str, str]:
         file = row.where.rpartition(":")[0]
         if file not in self._by_file:
-            image, caption = find_sides(
-                list(row.values), *self._sides, row.where, layout=self._layout.files.get(file)
-            )
+            image, caption = find_sides(list(row.values), *self._sides, row.where, layout=self._layout.files.get(file))
             self._by_file[file] = image, caption
             self._layout.columns |= {"image": image, "caption": caption}
         return self._by_file[file]

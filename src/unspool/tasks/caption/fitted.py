@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Annotated, Any, Self
 
 import msgspec
 import numpy as np
 
 from unspool.data import UNKNOWN, Vocabulary
-from unspool.inputs import learn_input, load_input
+from unspool.inputs.images.fitted import FittedImages
 from unspool.inputs.text.fitted import learned_vocabulary
 from unspool.reading import read_json
 from unspool.tasks.caption.data import CaptionedExamples
@@ -36,8 +37,7 @@ class CaptionLengths(msgspec.Struct):
 class FittedCaptioner(Fitted):
     """Fitted images and the vocabulary of captions."""
 
-    input: Any
-    """The fitted images."""
+    input: FittedImages
     vocabulary: Vocabulary
     lengths: CaptionLengths
     settings: CaptionerSettings
@@ -46,7 +46,7 @@ class FittedCaptioner(Fitted):
     def learn(cls, examples: CaptionedExamples, settings: CaptionerSettings) -> Self:
         """Learn the scale of the images and the words; see `Fitted.learn`."""
         vocabulary = learned_vocabulary(chain.from_iterable(examples.captions), settings.vocabulary)
-        images = learn_input("images", examples.images, ("image",), settings)
+        images = FittedImages.learn(examples.images, ("image",), _as_grid(settings))
         encoded = vocabulary.encode_batch(list(chain.from_iterable(examples.captions)))
         return cls(images, vocabulary, CaptionLengths(int(min(_LONGEST, encoded.lengths.max()))), settings)
 
@@ -59,9 +59,7 @@ class FittedCaptioner(Fitted):
         images = self.input.encode(examples.images, examples.where)
         captions = self.vocabulary.encode_batch(list(chain.from_iterable(examples.captions)))
         begins = np.concatenate([[0], np.cumsum(list(map(len, examples.captions)))]).astype(np.int64)
-        return EncodedCaptions(
-            images, captions, begins, self.settings.data.most_captions, self.settings.training.seed
-        )
+        return EncodedCaptions(images, captions, begins, self.settings.data.most_captions, self.settings.training.seed)
 
     def normal(self, caption: str) -> str:
         """Return a caption as the network would write it, with unknown words left out."""
@@ -81,4 +79,10 @@ class FittedCaptioner(Fitted):
     def load(cls, folder: Path, settings: CaptionerSettings) -> Self:
         """See `Fitted.load`."""
         lengths = read_json(folder / "lengths.json", CaptionLengths, "the record of lengths")
-        return cls(load_input(folder, settings), Vocabulary.load(folder, "caption"), lengths, settings)
+        return cls(FittedImages.load(folder, _as_grid(settings)), Vocabulary.load(folder, "caption"), lengths, settings)
+
+
+def _as_grid(settings: CaptionerSettings) -> Any:
+    """Return settings for images that convolutions turn into a grid."""
+    network = SimpleNamespace(network="convolutional")
+    return SimpleNamespace(image=settings.image, network=network, training=settings.training)

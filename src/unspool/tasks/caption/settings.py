@@ -70,7 +70,7 @@ class CaptionerSettings(Settings):
     vocabulary: CaptionVocabulary = CaptionVocabulary(min_count=1)
     data: CaptionSettings = CaptionSettings()
     training: TrainingSettings = TrainingSettings(
-        epochs=20, batch_tokens=1_000_000, batch_size=32, learning_rate=2e-3, schedule="cosine", warmup=200, patience=5
+        epochs=20, batch_tokens=4096, batch_size=32, learning_rate=2e-3, schedule="cosine", warmup=200, patience=5
     )
     decoding: DecodingSettings = DecodingSettings()
     label_smoothing: Fraction = 0.0
@@ -89,7 +89,7 @@ ENTRY = TaskEntry(
     order=42,
     module="captioner",
     task="Captioner",
-    answer="Captioned",
+    answer="Caption",
     settings=CaptionerSettings,
     a_model="a captioner",
     summary="Captions of images: learns from images with texts.",

@@ -29,6 +29,7 @@ from unspool.data import (
 from unspool.errors import UsageError, counted
 from unspool.inputs import INPUTS
 from unspool.inputs.audio.entry import read_sound_paths
+from unspool.inputs.images.entry import read_image_paths
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
@@ -40,7 +41,7 @@ from unspool.settings import Settings, nearest
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
 from unspool.tasks.classify.linear_baseline import linear_baseline
-from unspool.tasks.classify.plan import RULES, SOUND_RULES
+from unspool.tasks.classify.plan import IMAGE_RULES, RULES, SOUND_RULES
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
@@ -59,6 +60,9 @@ if TYPE_CHECKING:
     from unspool.tasks.classify.keywords import ClassifierKeywords
 
 __all__ = ["Classification", "Classifier"]
+
+_FILES = {"audio": ("sounds", read_sound_paths), "images": ("images", read_image_paths)}
+"""Inputs that are files: their noun, and the reader of their paths."""
 
 
 class Classification(NamedTuple):
@@ -116,6 +120,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         self._chooses_network = self.settings.network.network == "auto"
 
     def _training_rules(self) -> Rules | None:
+        if self._read_as is not None and self._read_as.input == "images":
+            return IMAGE_RULES
         return SOUND_RULES if self.settings.network.network == "convolutional" else self._rules
 
     @property
@@ -146,8 +152,9 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return self.settings.data.text or "text", self.settings.data.label or "label"
 
     def _read(self, source: DataSource) -> LabelledExamples:
-        if self._fitted is not None and not self._fitted.input.reads_files and self._fitted.input.kind == "audio":
-            raise UsageError("the server reads no sounds from files of its own machine; score the model with evaluate")
+        if self._fitted is not None and not self._fitted.input.reads_files and self._fitted.input.kind in _FILES:
+            what = _FILES[self._fitted.input.kind][0]
+            raise UsageError(f"the server reads no {what} from files of its own machine; score the model with evaluate")
         reader = open_data(self.settings, source, self._layout_before())
         examples = LabelledExamples.of(reader)
         self._remember(reader)
@@ -166,12 +173,12 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
         """Open inputs without labels for reading; see `Task.read_inputs`."""
-        if self.fitted.input.kind == "audio":
-            return read_sound_paths(
-                paths, format=format, columns=() if self._read_as is None else self._read_as.columns_of("audio")
-            )
         if self.fitted.input.columns:
             return read_unlabelled(paths, format=format, columns=self.fitted.input.columns, whole_rows=True)
+        if self.fitted.input.kind in _FILES:
+            kind = self.fitted.input.kind
+            columns = () if self._read_as is None else self._read_as.columns_of(kind)
+            return _FILES[kind][1](paths, format=format, columns=columns)
         return super().read_inputs(paths, format=format)
 
     def _checked_text(self, text: Any, where: str) -> Any:
@@ -207,6 +214,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def _summary(self) -> str:
         network = self.settings.network
+        if self.fitted.input.kind == "images":
+            return f"{self._image_network()} over {self.fitted.input.summary()}"
         if network.network == "feedforward":
             layers = counted(network.layers, "layers")
             return f"feed-forward network over {self.fitted.input.summary()}, {layers} of {network.hidden}"
@@ -215,6 +224,17 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             count = counted(len(convolutions.all_dilations), "convolutions")
             return f"{count} of {convolutions.channels}, then {super()._summary()}"
         return "averaged bag of embeddings" if network.network == "bag" else super()._summary()
+
+    def _image_network(self) -> str:
+        network, image = self.settings.network, self.settings.image
+        if network.network == "feedforward":
+            return f"feed-forward network, {counted(network.layers, 'layers')} of {network.hidden},"
+        if network.network == "convolutional":
+            residual = image.residual
+            stages = counted(len(residual.all_widths), "stages")
+            return f"residual network, {stages} of {counted(residual.blocks, 'blocks')}, {residual.widths} channels,"
+        step = f"patches of {image.patch} x {image.patch}" if network.network == "transformer" else image.scan
+        return f"{super()._summary()} by {step}"
 
     def _source(self, examples: LabelledExamples) -> Bucketed[Tokens | Labelled]:
         return bucketed(self._encode(examples), self.settings.training)

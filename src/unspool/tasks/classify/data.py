@@ -10,7 +10,18 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.data import DataSource, FeatureFrames, Layout, Reader, Recording, RowsInMemory, Sample, split
+from unspool.data import (
+    DataSource,
+    FeatureFrames,
+    FeatureGrid,
+    Layout,
+    Picture,
+    Reader,
+    Recording,
+    RowsInMemory,
+    Sample,
+    split,
+)
 from unspool.inputs import labelled_rows, read_labelled
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.contracts import Examples
@@ -27,7 +38,7 @@ class LabelledExamples(Examples):
     labels: list[tuple[str, ...]]
     where: list[str]
     input: str = "text"
-    """Kind of input: text, vectors or audio."""
+    """Kind of input: text, vectors, audio or images."""
     columns: tuple[str, ...] = ()
     """Columns of the values."""
 
@@ -52,8 +63,8 @@ class LabelledExamples(Examples):
         return self.take(rest), self.take(held_out)
 
     def fingerprint(self, paths: tuple[str, ...]) -> str | None:
-        """Hash the data, and the sounds that a table names; see `Examples.fingerprint`."""
-        if self.input != "audio":
+        """Hash the data, and the files that a table names; see `Examples.fingerprint`."""
+        if self.input not in ("audio", "images"):
             return super().fingerprint(paths)
         whole = hashlib.sha256("".join(value.digest for value in self.values).encode())
         whole.update(repr(self.labels).encode())
@@ -87,9 +98,10 @@ def open_data(
     columns: dict[str, Any] = {"column": data.text, "label": data.label, "before": before}
     columns["separator"] = data.separator if settings.several else None
     columns["settings"] = settings
+    columns["input"] = None if data.input == "auto" else data.input
     if isinstance(source, RowsInMemory):
         return labelled_rows(source.reader(skip_bad=options["skip_bad"]), **columns)
-    return read_labelled(source, **options, **columns)
+    return read_labelled(source, **options, **columns, labels=data.labels)
 
 
 def samples(examples: Iterable[Any]) -> Iterator[Sample]:
@@ -99,11 +111,15 @@ def samples(examples: Iterable[Any]) -> Iterator[Sample]:
 
 
 def _shown(value: Any) -> str:
-    """Format a value for people: a text, a list of words, numbers, or a sound."""
+    """Format a value for people: a text, a list of words, numbers, a sound or an image."""
     if isinstance(value, str):
         return value
     if isinstance(value, Recording | FeatureFrames):
         return f"{value} ({value.seconds:.2f} seconds)"
+    if isinstance(value, Picture):
+        return f"{value} ({value.width} x {value.height} pixels)"
+    if isinstance(value, FeatureGrid):
+        return f"{value} ({' x '.join(map(str, value.values.shape))} features)"
     return " ".join(f"{part:g}" if isinstance(part, float) else part for part in value)
 
 

@@ -45,7 +45,6 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     lowercase: bool
     digits_to_zero: bool
     min_count: int
-    size: int | None
     rate: int | None
     longest: float
     features: Literal["mel", "cepstra"]
@@ -73,6 +72,19 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     dilations: str
     strides: str
     convolution_dropout: float
+    fit: Literal["crop", "pad", "stretch"]
+    color: Literal["auto", "grey", "color"]
+    move: int
+    flip: bool
+    random_crop: float
+    rotate: float
+    cache: int
+    scan: Literal["rows", "pixels"]
+    permute: int | None
+    patch: int
+    widths: str
+    blocks: int
+    stem: Literal["auto", "1", "2", "4"]
     valid_fraction: float
     test_fraction: float
     format: str | None
@@ -82,6 +94,8 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     text: str | None
     label: str | None
     separator: str
+    input: Literal["auto", "text", "vectors", "audio", "images"]
+    labels: str | None
     batch_size: int
     several: bool
     choose_by: Literal["nats", "score"]

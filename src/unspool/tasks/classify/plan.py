@@ -8,7 +8,7 @@ from typing import Any
 from unspool.data import FeatureFrames
 from unspool.tasks.running.planning import Rules, Size, epochs_for, is_gated
 
-__all__ = ["RULES", "SOUND_RULES"]
+__all__ = ["IMAGE_RULES", "RULES", "SOUND_RULES"]
 
 _UPDATES = 2500  # updates after which more time does not help
 
@@ -73,4 +73,25 @@ SOUND_RULES = Rules(
     },
     sizes=(Size(0, {}),),
     epochs=epochs_for(_UPDATES, 10, 60),
+)
+
+
+IMAGE_RULES = Rules(
+    minutes=5,
+    data=_data,
+    values={
+        "label_smoothing": 0.05,
+        "network.pooling": "mean",
+        "network.dropout": 0.1,
+        "training.batch_tokens": 4096,
+        "training.learning_rate": 3e-3,
+        "training.weight_decay": 0.05,
+        "training.schedule": "cosine",
+        "training.warmup": 50,
+        "training.average": "ema",
+        "training.decay": 0.99,
+        "training.patience": 10,
+    },
+    sizes=(Size(0, {}),),
+    epochs=epochs_for(_UPDATES * 2, 5, 60),
 )

@@ -6,6 +6,7 @@ from typing import Literal
 
 from unspool.data.labelled import LABEL_NAMES, TEXT_NAMES
 from unspool.inputs.audio.settings import AudioSettings
+from unspool.inputs.images.settings import ImageSettings
 from unspool.inputs.network_settings import TRANSFORMER, EncoderSettings
 from unspool.inputs.text.settings import VocabularySettings
 from unspool.settings import Fraction, Settings
@@ -20,9 +21,10 @@ class ClassifierNetwork(EncoderSettings):
     """A network that assigns labels to a whole input."""
 
     network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional"] = "auto"
-    """Architecture: recurrent (the cell over the units), transformer (self-attention), bag (mean of the embeddings,
-    ignores word order), feedforward (for rows of numbers), convolutional (for sounds: convolutions over time, then the
-    cell). auto: recurrent for texts, feedforward for numbers, convolutional for sounds."""
+    """Architecture: recurrent (the cell over the units, or over the rows or pixels of an image), transformer
+    (self-attention, over patches of an image), bag (mean of the embeddings, ignores word order), feedforward (for rows
+    of numbers and images), convolutional (for sounds: convolutions over time, then the cell; for images: residual
+    convolutions). auto: recurrent for texts, feedforward for numbers, convolutional for sounds and images."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """Pooling of the states over time: last state, mean, maximum, or attention-weighted mean."""
 
@@ -31,11 +33,16 @@ class DataSettings(TableSettings):
     """How rows are read."""
 
     text: str | None = None
-    """Text column, or column of paths of sounds: a name, or a number from 1. None: detected."""
+    """Text column, or column of paths of sounds or images: a name, or a number from 1. None: detected."""
     label: str | None = None
     """Column of the label or list of labels: a name, or a number from 1. None: detected."""
     separator: str = ","
     """Separator between several labels in one field."""
+    input: Literal["auto", "text", "vectors", "audio", "images"] = "auto"
+    """Kind of the inputs. auto: detected. images: also rows of pixels and .npy files in a table."""
+    labels: str | None = None
+    """File of labels beside an array of images (IDX, as MNIST, or .npy). None: the name of the array with labels in
+    place of images."""
 
 
 class ClassifierSettings(Settings):
@@ -44,6 +51,7 @@ class ClassifierSettings(Settings):
     network: ClassifierNetwork = ClassifierNetwork()
     vocabulary: VocabularySettings = VocabularySettings(lowercase=True)
     audio: AudioSettings = AudioSettings()
+    image: ImageSettings = ImageSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings(epochs=15, batch_tokens=2048, patience=5)
     several: bool = False

@@ -16,7 +16,7 @@ from unspool.data import DataSource, Layout, Reader, Row, RowsInMemory, Sample, 
 from unspool.data.rows import Side, find_sides, read_rows
 from unspool.data.sound_names import SOUND_NAMES
 from unspool.errors import DataError
-from unspool.inputs.audio.entry import path_beside
+from unspool.inputs.files import path_beside
 from unspool.tasks.contracts import Examples
 from unspool.tasks.parts.data_settings import table_options
 from unspool.tasks.transcribe.settings import TRANSCRIPT_NAMES, SpeechSettings, TranscriberSettings

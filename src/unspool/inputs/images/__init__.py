@@ -1,0 +1,1 @@
+"""Input of images: files, arrays, and grids of features from other programs."""
