@@ -1,8 +1,8 @@
 """Generated pictures with captions: coloured shapes and digits, with the place of each object that a word names.
 
 `generate` draws scenes of one to three objects and describes each in every way that the templates allow. A combination
-is a colour with a shape. Some combinations occur in the test alone, some in the validation alone: a model that names
-them has learned colours and shapes apart.
+is a size, a colour and a shape. Some combinations occur in the test alone, some in the validation alone: a model that
+names them has learned sizes, colours and shapes apart.
 """
 
 from __future__ import annotations
@@ -44,27 +44,27 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
 """Colours of objects, as red, green and blue, 0 to 255."""
 VALID_COMBINATIONS = frozenset(
     {
-        ("red", "ring"),
-        ("green", "four"),
-        ("blue", "triangle"),
-        ("yellow", "circle"),
-        ("white", "seven"),
-        ("purple", "two"),
+        ("small", "red", "ring"),
+        ("large", "green", "four"),
+        ("small", "blue", "triangle"),
+        ("large", "yellow", "circle"),
+        ("small", "white", "seven"),
+        ("large", "purple", "two"),
     }
 )
-"""Colours with shapes that occur in the validation alone."""
+"""Sizes with colours and shapes that occur in the validation alone."""
 TEST_COMBINATIONS = frozenset(
     {
-        ("red", "seven"),
-        ("green", "circle"),
-        ("blue", "two"),
-        ("yellow", "cross"),
-        ("white", "ring"),
-        ("purple", "square"),
+        ("large", "red", "seven"),
+        ("small", "green", "circle"),
+        ("large", "blue", "two"),
+        ("small", "yellow", "cross"),
+        ("large", "white", "ring"),
+        ("small", "purple", "square"),
     }
 )
-"""Colours with shapes that occur in the test alone."""
-_SMALL, _LARGE = (6.0, 7.0), (9.5, 10.5)  # half sizes, in pixels
+"""Sizes with colours and shapes that occur in the test alone."""
+_SIZES = {"small": (6.0, 7.0), "large": (9.5, 10.5)}  # half sizes, in pixels
 _NOISE = 6.0  # amplitude of the noise, of 255
 _MARGIN = 1.0  # pixels between an object and the edge
 _HALVES = (
@@ -97,9 +97,9 @@ class Scene:
 
 
 class _Thing(NamedTuple):
+    size: str
     colour: str
     shape: str
-    large: bool
 
 
 class _Placed(NamedTuple):
@@ -135,12 +135,13 @@ class _Artist:
         forbidden = {"train": VALID_COMBINATIONS | TEST_COMBINATIONS, "valid": TEST_COMBINATIONS}.get(
             part, VALID_COMBINATIONS
         )
-        self.combinations = [(c, s) for c in COLOURS for s in SHAPES if (c, s) not in forbidden]
+        every = (_Thing(size, colour, shape) for size in _SIZES for colour in COLOURS for shape in SHAPES)
+        self.combinations = [each for each in every if each not in forbidden]
         held_out = {"valid": VALID_COMBINATIONS, "test": TEST_COMBINATIONS}.get(part, frozenset())
-        self.held_out = sorted(held_out)
+        self.held_out = [_Thing(*each) for each in sorted(held_out)]
 
     def scene(self) -> Scene:
-        layout = self.pick((self.single, self.two_equal, self.across, self.down, self.across, self.down, self.between))
+        layout = self.pick((self.single, self.across, self.down, self.across, self.down, self.between))
         placed, captions = layout()
         return self.drawn(placed, captions)
 
@@ -150,14 +151,6 @@ class _Artist:
         (thing,) = self.things(1)
         placed = self.placed(thing, Box(0, 0, SIZE, SIZE))
         return [placed], [[("a", ()), *_described(thing, 0)]]
-
-    def two_equal(self) -> tuple[list[_Placed], list[_Words]]:
-        """Two small red circles."""
-        (thing,) = self.things(1)
-        halves = _HALVES[self.below(2)]
-        placed = [self.placed(thing, half) for half in halves]
-        words = [(word, (0, 1)) for word, _ in _described(thing, 0)]
-        return placed, [[("two", ()), *words[:-1], (_plural(thing.shape), (0, 1))]]
 
     def across(self) -> tuple[list[_Placed], list[_Words]]:
         return self.pair(*_HALVES[0], "left", "right")
@@ -188,9 +181,9 @@ class _Artist:
 
     def between(self) -> tuple[list[_Placed], list[_Words]]:
         """A red circle between a blue square and a green seven; all are small."""
-        things = [thing._replace(large=False) for thing in self.things(3)]
+        things = self.things(3, ("small",))
         third = SIZE / 3
-        middle = self.between_limits(*self.limits(_SMALL[1]))
+        middle = self.between_limits(*self.limits(_SIZES["small"][1]))
         placed = []
         flat = self.random.random() < 0.5
         for place, thing in enumerate(things):
@@ -205,17 +198,18 @@ class _Artist:
 
     # ---- draws ---------------------------------------------------------------------------------------------------
 
-    def things(self, count: int) -> list[_Thing]:
+    def things(self, count: int, sizes: Sequence[str] = tuple(_SIZES)) -> list[_Thing]:
         """Draw things that differ in colour and shape; one of them of a held-out combination, if there are any."""
         while True:
-            pairs = [self.pick(self.combinations) for _ in range(count)]
+            things = [self.pick(self.combinations) for _ in range(count)]
             if self.held_out:
-                pairs[self.below(count)] = self.pick(self.held_out)
-            if len({colour for colour, _ in pairs}) == len({shape for _, shape in pairs}) == count:
-                return [_Thing(colour, shape, self.random.random() < 0.5) for colour, shape in pairs]
+                things[self.below(count)] = self.pick(self.held_out)
+            differ = len({thing.colour for thing in things}) == len({thing.shape for thing in things}) == count
+            if differ and all(thing.size in sizes for thing in things):
+                return things
 
     def radius(self, thing: _Thing) -> float:
-        return self.between_limits(*(_LARGE if thing.large else _SMALL))
+        return self.between_limits(*_SIZES[thing.size])
 
     def placed(self, thing: _Thing, area: Box) -> _Placed:
         radius = self.radius(thing)
@@ -271,8 +265,4 @@ class _Artist:
 
 def _described(thing: _Thing, place: int) -> _Words:
     """Return size, colour and shape of a thing, each word with the object's index."""
-    return [(word, (place,)) for word in ("large" if thing.large else "small", thing.colour, thing.shape)]
-
-
-def _plural(shape: str) -> str:
-    return f"{shape}es" if shape == "cross" else f"{shape}s"
+    return [(word, (place,)) for word in thing]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 import msgspec
 import numpy as np
 
-from unspool.data import UNKNOWN, Vocabulary
+from unspool.data import Vocabulary
 from unspool.inputs.images.fitted import FittedImages
 from unspool.inputs.text.fitted import learned_vocabulary
 from unspool.reading import read_json
@@ -21,7 +21,10 @@ from unspool.tasks.caption.settings import CaptionerSettings
 from unspool.tasks.contracts import Fitted
 from unspool.writing import replace_file
 
-__all__ = ["FittedCaptioner"]
+__all__ = ["AS_GRID", "FittedCaptioner"]
+
+AS_GRID: Any = SimpleNamespace(network="convolutional")
+"""Settings of the image encoder's network: convolutions, whose states are the cells of a grid."""
 
 _LONGEST = 1000  # units of a caption; limits what a model folder from others can ask for
 
@@ -50,8 +53,12 @@ class FittedCaptioner(Fitted):
         encoded = vocabulary.encode_batch(list(chain.from_iterable(examples.captions)))
         return cls(images, vocabulary, CaptionLengths(int(min(_LONGEST, encoded.lengths.max()))), settings)
 
-    def encode(self, examples: CaptionedExamples) -> EncodedCaptions:
+    def encode(self, examples: CaptionedExamples, *, every: bool = False) -> EncodedCaptions:
         """Encode images and captions.
+
+        Args:
+            examples: The images and captions.
+            every: Whether a batch holds every caption of its images, not `data.most_captions` at most.
 
         Raises:
             DataError: If an image can't be read by this model.
@@ -60,10 +67,6 @@ class FittedCaptioner(Fitted):
         captions = self.vocabulary.encode_batch(list(chain.from_iterable(examples.captions)))
         begins = np.concatenate([[0], np.cumsum(list(map(len, examples.captions)))]).astype(np.int64)
         return EncodedCaptions(images, captions, begins, self.settings.data.most_captions, self.settings.training.seed)
-
-    def normal(self, caption: str) -> str:
-        """Return a caption as the network would write it, with unknown words left out."""
-        return self.vocabulary.decode([id for id in self.vocabulary.encode(caption) if id != UNKNOWN])
 
     def refuse_files(self) -> None:
         """Take no paths as images from now on; see `Fitted.refuse_files`."""
@@ -84,5 +87,4 @@ class FittedCaptioner(Fitted):
 
 def _as_grid(settings: CaptionerSettings) -> Any:
     """Return settings for images that convolutions turn into a grid."""
-    network = SimpleNamespace(network="convolutional")
-    return SimpleNamespace(image=settings.image, network=network, training=settings.training)
+    return SimpleNamespace(image=settings.image, network=AS_GRID, training=settings.training)

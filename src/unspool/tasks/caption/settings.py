@@ -27,8 +27,8 @@ class CaptionNetwork(NetworkSettings):
     """A network that reads an image and writes a text."""
 
     network: Literal["initial", "additive", "bilinear", "transformer"] = "additive"
-    """Architecture of the decoder: initial (the image initialises the decoder, as in Show and Tell), additive (attention
-    before each word, as in Show, Attend and Tell), bilinear (attention after each word), transformer."""
+    """Architecture of the decoder: initial (the image initialises the decoder, as in Show and Tell), additive
+    (attention before each word, as in Show, Attend and Tell), bilinear (attention after each word), transformer."""
     tied: bool = True
     """Whether the output layer shares its weights with the embedding."""
     word_dropout: Dropout = 0.0
@@ -76,8 +76,8 @@ class CaptionerSettings(Settings):
     label_smoothing: Fraction = 0.0
     """Label smoothing: share of the target distribution spread over the vocabulary."""
     choose_by: Literal["cider-d", "bleu-4", "exact", "perplexity"] = "cider-d"
-    """Validation score that selects the best weights: CIDEr-D or BLEU-4 of greedy captions, the share of greedy captions
-    that equal a reference, or perplexity."""
+    """Validation score that selects the best weights: CIDEr-D or BLEU-4 of greedy captions, the share of greedy
+    captions that equal a reference, or perplexity."""
 
 
 _NETWORKS: Mapping[str, Mapping[str, object]] = {
