@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from unspool.data.png import png
 from unspool.errors import UsageError
-from unspool.samples.drawing import SHAPES, Box, box_of, coverage, png
+from unspool.samples.drawing import SHAPES, Box, box_of, coverage
 from unspool.samples.scene_files import captions_with_boxes, write_folder
 from unspool.samples.scenes import (
     COLOURS,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from unspool.inspection.maps import Map
 from unspool.inspection.overview import columns, extent, legend, lookups, scale, sentences, units
+from unspool.inspection.shown_image import ShownImage
 from unspool.inspection.trace import Trace, visible
 from unspool.inspection.words import lines_of
 
@@ -34,7 +35,8 @@ def page(trace: Trace, **state: Any) -> str:
     """
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    title = " ".join(map(visible, trace.tokens))
+    words = trace.tokens if trace.image is None or trace.written is None else trace.written.tokens
+    title = " ".join(map(visible, words))
     parts = {
         "%SCRIPT_HASH%": f"sha256-{digest}",
         "%TITLE%": escape(title if len(title) <= 80 else title[:79] + "…"),
@@ -79,7 +81,18 @@ def content_of(trace: Trace, *, values: bool = True) -> dict[str, Any]:
         "maps": [_map(name, matrix, values) for name, matrix in trace.maps.items()],
         "places": [_place(trace, place) for place in trace.places],
         "arrays": [_array(trace, name, values) for name in trace.arrays],
+        "image": None if trace.image is None else _image(trace.image),
         "written": None if trace.written is None else content_of(trace.written, values=values),
+    }
+
+
+def _image(image: ShownImage) -> dict[str, Any]:
+    height, width = image.pixels.shape[:2]
+    return {
+        "width": width,
+        "height": height,
+        "pixels": base64.b64encode(image.pixels.tobytes()).decode(),
+        "boxes": image.boxes.astype(float).round(5).tolist(),
     }
 
 

@@ -1,16 +1,14 @@
-"""Drawing of filled shapes and digits on a canvas, with smooth edges, in numpy; and PNG files."""
+"""Drawing of filled shapes and digits on a canvas, with smooth edges, in numpy."""
 
 from __future__ import annotations
 
-import struct
-import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SHAPES", "Box", "box_of", "coverage", "png"]
+__all__ = ["SHAPES", "Box", "box_of", "coverage"]
 
 Array = NDArray[np.floating[Any]]
 
@@ -60,22 +58,6 @@ def box_of(covered: Array) -> Box:
     """Return the smallest box around the pixels that are at least half covered."""
     rows, columns = np.flatnonzero(covered.max(1) >= 0.5), np.flatnonzero(covered.max(0) >= 0.5)
     return Box(float(columns[0]), float(rows[0]), float(columns[-1] + 1), float(rows[-1] + 1))
-
-
-def png(pixels: NDArray[np.uint8]) -> bytes:
-    """Return a PNG file of a picture, uint8 (height, width, 3)."""
-    height, width, _ = pixels.shape
-    lines = np.concatenate([np.zeros((height, 1), np.uint8), pixels.reshape(height, width * 3)], axis=1)
-    parts = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(lines.tobytes(), 6)),
-        (b"IEND", b""),
-    )
-    body = b"".join(
-        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + body
 
 
 def _distance(shape: str, x: Array, y: Array) -> Array:

@@ -6,7 +6,8 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from unspool.samples.drawing import Box, png
+from unspool.data.png import png
+from unspool.samples.drawing import Box
 from unspool.samples.scenes import Caption, Scene
 
 __all__ = ["captions_with_boxes", "write_folder"]
