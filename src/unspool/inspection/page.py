@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from unspool.inspection.maps import Map
 from unspool.inspection.overview import columns, extent, legend, lookups, scale, sentences, units
-from unspool.inspection.shown_image import ShownImage
 from unspool.inspection.trace import Trace, visible
 from unspool.inspection.words import lines_of
 
@@ -81,18 +80,8 @@ def content_of(trace: Trace, *, values: bool = True) -> dict[str, Any]:
         "maps": [_map(name, matrix, values) for name, matrix in trace.maps.items()],
         "places": [_place(trace, place) for place in trace.places],
         "arrays": [_array(trace, name, values) for name in trace.arrays],
-        "image": None if trace.image is None else _image(trace.image),
+        "image": None if trace.image is None else trace.image.record(),
         "written": None if trace.written is None else content_of(trace.written, values=values),
-    }
-
-
-def _image(image: ShownImage) -> dict[str, Any]:
-    height, width = image.pixels.shape[:2]
-    return {
-        "width": width,
-        "height": height,
-        "pixels": base64.b64encode(image.pixels.tobytes()).decode(),
-        "boxes": image.boxes.astype(float).round(5).tolist(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,24 @@ class ShownImage:
         step = int(np.ceil(np.sqrt(pixels.shape[0] * pixels.shape[1] / _MOST_PIXELS)))
         colour = pixels[::step, ::step]
         return cls(np.repeat(colour, 3, axis=2) if colour.shape[2] == 1 else colour, boxes)
+
+    def record(self) -> dict[str, Any]:
+        """Return the image as a JSON object: height, width, pixels in Base64, and boxes."""
+        height, width = self.pixels.shape[:2]
+        pixels = base64.b64encode(self.pixels.tobytes()).decode()
+        boxes = self.boxes.astype(str).astype(float).tolist()  # the fewest digits that read back as the same float32
+        return {"height": height, "width": width, "pixels": pixels, "boxes": boxes}
+
+    @classmethod
+    def of_record(cls, record: dict[str, Any]) -> ShownImage:
+        """Make the image of such an object.
+
+        Raises:
+            ValueError: If the numbers of pixels don't fit.
+        """
+        pixels = np.frombuffer(base64.b64decode(record["pixels"], validate=True), np.uint8)
+        boxes = np.array(record["boxes"], np.float32)
+        return cls(pixels.reshape(record["height"], record["width"], 3), boxes)
 
     def shading(self, weights: NDArray[Any]) -> NDArray[np.float32]:
         """Return the weight of each pixel, (height, width), for the weights of the boxes, (tokens,).
