@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.data import DataSource, Image, Layout, Reader, Row, RowsInMemory, Sample, image_of, split
+from unspool.data import DataSource, Image, Layout, Reader, Row, RowsInMemory, Sample, image_of, read_text, split
 from unspool.data.image_names import IMAGE_NAMES
 from unspool.data.rows import Side, find_sides, read_rows
 from unspool.errors import DataError
@@ -89,7 +89,8 @@ def open_data(
     """Open images with captions for reading.
 
     A table holds paths, relative to its folder, and captions: one caption a row, several rows for several captions of
-    an image, or a list of captions in a row.
+    an image, or a list of captions in a row. A folder without tables holds images, each with its captions in a text
+    file of the same name, a caption a line.
 
     Args:
         settings: The settings of the task.
@@ -107,7 +108,7 @@ def open_data(
         earlier = () if before is None else (*before.columns_of("image"), *before.columns_of("caption"))
         wanted = (*IMAGE_NAMES, *CAPTION_NAMES, data.image_column, data.caption_column, *earlier)
         names = {name for name in wanted if name and not name.isdecimal()}
-        rows = read_rows(source, **options, names=names)
+        rows = read_rows(source, **options, names=names, whole_files=True)
     return rows.map(_Columns(data, rows.layout).captioned)
 
 
@@ -133,6 +134,9 @@ class _Columns:
     def captioned(self, row: Row) -> CaptionedImage | DataError:
         """Return the image and the captions of a row, or the error of a bad row."""
         try:
+            if row.values.get("image") == row.where:  # the file itself is the example
+                self._layout.files[str(Path(row.where).parent.parent)] = "images, each with a text file"
+                return CaptionedImage(row.where, image_of(row.where, row.where), _beside(row.where))
             image, caption = self._columns(row)
             texts = _captions(row.values.get(caption), caption, row.where)
             return CaptionedImage(row.where, self._image(row.values.get(image), image, row.where), texts)
@@ -180,3 +184,13 @@ def _captions(value: Any, column: str, where: str) -> tuple[str, ...]:
     if not text:
         raise DataError(f"column {column!r} is empty; expected the caption of the image", where)
     return (text,)
+
+
+def _beside(path: str) -> tuple[str, ...]:
+    """Return the captions of an image in a text file of the same name."""
+    file = Path(path).with_suffix(".txt")
+    if not file.exists():
+        hint = "; or pass a table with columns image and caption"
+        raise DataError(f"there is no caption of the image; expected it in {file.name} beside it{hint}", path)
+    lines = [line for line in "".join(read_text(str(file))).splitlines() if line.strip()]
+    return _captions(lines or "", "caption", str(file))
