@@ -19,7 +19,7 @@ _LIST = re.compile(r".*images\.txt", re.IGNORECASE)
 
 
 def _is_flickr(path: str, options: FormOptions) -> bool:
-    """Return whether a file holds lines as `one.jpg#0<TAB>caption`, or names of images and has such a file beside it."""
+    """Return whether a file holds lines as `one.jpg#0<TAB>caption`, or names of images with such a file beside it."""
     if not path.lower().endswith((".txt", ".token")):
         return False
     if _LIST.fullmatch(Path(path).name):
@@ -58,8 +58,9 @@ def _flickr(path: str, options: FormOptions) -> Iterator[Row | DataError]:
         if chosen is None or image in chosen:
             seen.add(image)
             yield Row(where, {"image": image, "caption": match[2]})
-    for image in () if chosen is None else [image for image in chosen if image not in seen]:
-        yield DataError(f"there is no caption of {image!r} in {name_of(source)}", f"{path}:{chosen[image]}")
+    for image, number in (chosen or {}).items():
+        if image not in seen:
+            yield DataError(f"there is no caption of {image!r} in {name_of(source)}", f"{path}:{number}")
 
 
 def _coco(path: str, options: FormOptions) -> Iterator[Row | DataError]:
