@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -139,9 +140,14 @@ def _predictions(page: str, nav: list[Any]) -> str:
     rows = []
     for entry in TASKS.values():
         answer = getattr(unspool.tasks, entry.answer)
-        names = [*answer._fields, *(name for name, value in vars(answer).items() if _is_property(name, value))]
+        names = [*_fields(answer), *(name for name, value in vars(answer).items() if _is_property(name, value))]
         rows.append([f"`{entry.task}`", f"`{entry.answer}`", ", ".join(f"`{name}`" for name in names)])
     return _table(("task", "prediction", "attributes"), rows)
+
+
+def _fields(answer: Any) -> list[str]:
+    """Return the fields of a named tuple or of a dataclass."""
+    return list(answer._fields) if hasattr(answer, "_fields") else [field.name for field in fields(answer)]
 
 
 def _is_property(name: str, value: object) -> bool:

@@ -3,6 +3,7 @@
 
     python recipes/commands.py $UNSPOOL_DATA snips            # or atis, clinc150, nlupp; more flags go to the training
     python recipes/commands.py $UNSPOOL_DATA clinc150 --seed 1 --minutes 3
+    python recipes/commands.py $UNSPOOL_DATA nlupp-hotels --minutes 0.5   # one domain of NLU++
 
 Training data, validation data and test data are those of each set. CLINC150 is trained without sentences out of scope;
 its own come in the test alone. NLU++ is the regime "Large": ten trainings on 18 folds, scored on the other two.
@@ -71,8 +72,9 @@ def main(data: Path, name: str, flags: list[str]) -> None:
     """Train and print the scores."""
     with tempfile.TemporaryDirectory() as folder:
         place = Path(folder)
-        if name == "nlupp":
-            for domain in ("banking", "hotels"):
+        if name.startswith("nlupp"):
+            _, _, only = name.partition("-")
+            for domain in [only] if only else ["banking", "hotels"]:
                 parts = folds(data, domain)
                 runs = []
                 for number in range(0, 20, 2):

@@ -16,6 +16,11 @@ KNOWN = {
 """For each task, the file in the data folder and how the set is called."""
 
 
+def data_folder() -> Path:
+    """The folder of real data, which may not be there."""
+    return Path(os.environ.get("UNSPOOL_DATA") or Path(__file__).parents[3] / "shared" / "data")
+
+
 def corpora(folder: Path, generated: bool = False) -> dict[str, tuple[Path, str]]:
     """For each task a file to train on, and what it is.
 
@@ -23,7 +28,7 @@ def corpora(folder: Path, generated: bool = False) -> dict[str, tuple[Path, str]
         folder: Where generated text may be written.
         generated: Whether to generate all of it, whatever is there.
     """
-    data = Path(os.environ.get("UNSPOOL_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    data = data_folder()
     found = {}
     for task, (name, title) in KNOWN.items():
         if (data / name).is_file() and not generated:

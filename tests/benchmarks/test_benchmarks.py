@@ -276,3 +276,21 @@ def test_epochs_trains_through_each_path_and_gives_both_scores(script, capsys, m
     assert [run["path"] for run in runs] == ["reference", "cpu"]
     assert all(run["processor"] > 0 for run in runs)
     assert row[-2:] == [f"{run['accuracy']:.4f}" for run in runs]
+
+
+def test_images_checks_agreement_and_prints_a_line_for_each_network(script, capsys, tmp_path):
+    images, file = script("images"), tmp_path / "times.json"
+    short = ["--updates", "2", "--batch", "4", "--repeats", "1", "--json", str(file)]
+    assert images.main(short) == 0
+    (rows,) = tables(capsys.readouterr().out)
+    assert rows[0] == ["network", "unspool", "plain torch", "ratio", "target 0.95"]
+    assert [row[0] for row in rows[1:]] == ["convolutional", "LSTM by rows", "feed-forward"]
+    runs = json.loads(file.read_text())["runs"]
+    assert all(run["apart"] <= 1e-2 and len(run["ours"]) == 2 for run in runs)
+
+
+def test_images_does_not_time_a_loop_that_does_something_else(script, monkeypatch):
+    images = script("images")
+    monkeypatch.setattr(images, "plain_loop", lambda *arguments: None)
+    with pytest.raises(images.Disagreement, match="the weights of both loops are"):
+        images.main(["--networks", "feed-forward", "--updates", "2", "--batch", "4", "--repeats", "1"])

@@ -36,7 +36,7 @@ BAD_DATA = {
     "a text of length zero": (GOOD + "\tgood\n", [], ["a.tsv:6: column 'text' is empty"]),
     "a label of length zero": (GOOD + "fine\t\n", [], ["a.tsv:6: column 'label' is empty"]),
     "one label only": ("text\tlabel\na\tx\nb\tx\nc\tx\nd\tx\n", [], ["1 label", "two or more"]),
-    "unknown form": (GOOD, ["--format", "tvs"], ["'tvs'", "did you mean 'tsv'?"]),
+    "unknown form": (GOOD, ["--format", "tsvv"], ["'tsvv'", "did you mean 'tsv'?"]),
 }
 
 
@@ -168,7 +168,7 @@ BAD_FOLDERS = {
     "a vocabulary cut short": (lambda m: truncated(m / "vocabulary" / "vocabulary.json"), ["vocabulary"]),
     "no labels": (lambda m: (m / "vocabulary" / "labels.json").unlink(), ["labels"]),
     "newer": (lambda m: changed(m, format=99), ["newer Unspool", "pip install --upgrade"]),
-    "a newer task": (lambda m: changed(m, task="recommend"), ["'recommend'"]),
+    "a newer task": (lambda m: changed(m, task="divine"), ["'divine'"]),
     "a newer setting": (lambda m: with_setting(m, "network", "flux", 1), ["network.flux"]),
     "another size": (lambda m: with_setting(m, "network", "hidden", 5), ["has shape", "settings say"]),
     "a network without end": (lambda m: with_setting(m, "network", "hidden", 10**9), ["at most"]),

@@ -119,3 +119,18 @@ def test_no_torch_is_imported(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "False"
+
+
+def test_intents_of_commands_may_be_joined(shell, tmp_path):
+    rows = [
+        {"text": f"flights and fares to city {n}", "intent": "flight#fare", "slots": {"city": f"city {n}"}}
+        for n in range(9)
+    ]
+    path = write(tmp_path / "a.jsonl", "".join(f"{json.dumps(row)}\n" for row in rows))
+    one = findings(shell("check", "command", path, "--json", code=1))
+    assert one["one-label"]["message"] == "1 intent only; expected two or more"
+    assert "2 intents, from 'fare' (9) to 'flight' (9)" in shell("check", "command", path, "--separator", "#").stdout
+    several = [{"text": f"stop song {n}", "intents": ["stop"]} for n in range(9)]
+    path = write(tmp_path / "b.jsonl", "".join(f"{json.dumps(row)}\n" for row in several))
+    assert "one-label" in findings(shell("check", "command", path, "--json", code=1))
+    assert "one-label" not in findings(shell("check", "command", path, "--several", "yes", "--json"))

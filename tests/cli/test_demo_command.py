@@ -18,7 +18,7 @@ def small(monkeypatch):
 
 @pytest.fixture
 def few(monkeypatch, tmp_path):
-    """The demo's questions without most of those it does not ask, and one pass over them."""
+    """Few of the demo's questions, one pass over them, and a short training of its commands."""
     demo = importlib.import_module("unspool.cli.demo")
     everyday = importlib.import_module("unspool.samples.everyday")
     pairs = everyday.pairs()[::12]
@@ -32,6 +32,7 @@ def few(monkeypatch, tmp_path):
     monkeypatch.setitem(demo._SETTINGS, "epochs", 1)
     monkeypatch.setitem(demo._SETTINGS, "sentences", 20)
     monkeypatch.setitem(demo._SETTINGS, "memory.size", 4)
+    monkeypatch.setattr("unspool.tasks.command.parser.CommandParser._rules", None)  # its plan would take 480 updates
     return pairs
 
 
@@ -136,7 +137,7 @@ def test_the_lstm_learns_agreement_and_the_bag_can_not(shell):
     assert lstm >= 97
 
 
-@pytest.mark.learn
+@pytest.mark.slow
 def test_the_demo_answers_what_it_asks_and_knows_what_it_does_not_know(shell, tmp_path):
     shell("demo", "--quiet", "--out", tmp_path / "d")
     demo = importlib.import_module("unspool.cli.demo")

@@ -69,11 +69,11 @@ def test_what_verbs_do_is_said_with_every_task():
     def shown(*words):
         return " ".join(CliRunner().invoke(unspool, [*words, "--help"]).stdout.split())
 
+    tasks = "classify, tag, write, recommend, translate, transcribe, forecast, answer, command, read or algorithm"
+    assert f"Train a model on your files: {tasks}." in shown()
     assert (
-        "Train a model on your files: classify, tag, write, translate, transcribe, answer, command, read or algorithm."
-        in shown()
+        "Label, tag, rate, continue, translate, transcribe, forecast, answer or parse texts, one per line." in shown()
     )
-    assert "Label, tag, rate, translate, transcribe, answer or parse texts, one per line." in shown()
     assert "A classifier writes label, probability and text; a tagger a line" in shown("predict")
     assert "- is stdin (not for a language model, which" in shown("evaluate")
     for entry in TASKS.values():

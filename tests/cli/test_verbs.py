@@ -5,6 +5,7 @@ import signal
 import statistics
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -410,7 +411,11 @@ def test_train_names_the_verb_that_comes_next(shell, models, tmp_path, task, dat
     ("task", "network", "said"),
     [
         ("tag", "bag", "the network 'bag' is one of the task classify, not of tag; choose among transformer, "),
-        ("classify", "bagg", "there is no cell 'bagg' (did you mean 'bag'?); choose among bag, transformer, elman, "),
+        (
+            "classify",
+            "bagg",
+            "there is no cell 'bagg' (did you mean 'bag'?); choose among bag, transformer, convolutional, ",
+        ),
         ("tag", "gruu", "there is no cell 'gruu' (did you mean 'gru'?)"),
     ],
 )
@@ -422,8 +427,12 @@ def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "my_cell.py").write_text(OWN_CELL)
     words = ["train", "classify", models / "train.tsv", "--out", "m", *SMALL]
-    shell(*words, "--cell", "my_cell.py:Leaky")
-    assert "loading it executes its code" in shell.refuses("predict", "m", stdin="x\n")
+    trained = shell(*words, "--cell", "my_cell.py:Leaky")
+    assert trained.stderr.endswith("saved in m; go on with: unspool predict m\n")
+    (tmp_path / "my_cell.py").rename(tmp_path / "away.py")
+    without = shell("predict", "m", stdin="fine\n").stdout
+    (tmp_path / "away.py").rename(tmp_path / "my_cell.py")
+    assert without == shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n").stdout
     assert "resuming executes its code" in shell.refuses("train", "--resume", "m", "--quiet")
     shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
     shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")
@@ -437,9 +446,12 @@ def test_options_of_a_cell_stand_in_brackets(shell, tmp_path, models, monkeypatc
     words = ["train", "classify", models / "train.tsv", "--out", "m", *SMALL]
     trained = shell(*words, "--cell", "my_cell.py:Leaky( share=0.25,twice=true )")
     assert "my_cell.py:Leaky(share=0.25, twice=True), 1 layer" in trained.stderr
+    named = shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n").stdout
+    assert named == shell("predict", "m", stdin="fine\n").stdout  # the stored step holds the options
+    (Path("m") / "cell.json").unlink()
     refusal = shell.refuses("predict", "m", stdin="x\n")
+    assert "holds no traced step of it" in refusal
     assert refusal.endswith("load it with --cell my_cell.py:Leaky")
-    shell("predict", "m", "--cell", "my_cell.py:Leaky", stdin="fine\n")
     shell("train", "--resume", "m", "--cell", "my_cell.py:Leaky", "--epochs", "2")
     other = shell.refuses("train", "--resume", "m", "--cell", "my_cell.py:Leaky(share=0)", "--quiet", code=2)
     assert "was trained with the cell my_cell.py:Leaky(share=0.25, twice=True), and --cell" in other
@@ -505,7 +517,7 @@ def test_doctor_lists_versions_devices_and_extras(shell):
     record = json.loads(shell("doctor", "--json").stdout)
     assert record["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
     assert record["devices"][0].startswith("cpu")
-    assert set(record["extras"]) == {"audio", "dates", "parquet", "tensorboard", "tune", "yaml"}
+    assert set(record["extras"]) == {"audio", "dates", "image", "parquet", "tensorboard", "tune", "yaml"}
 
 
 def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):

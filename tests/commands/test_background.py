@@ -6,7 +6,7 @@ from typing import Literal
 import pytest
 
 from unspool.commands import CommandSet, command
-from unspool.commands.background import _ASKED, _TOLD, _Meaning, background, corrupted, everyday_sentences
+from unspool.commands.background import _ASKED, _TOLD, _UNDO, _Meaning, background, corrupted, everyday_sentences
 from unspool.commands.grammar import spoken_words
 
 
@@ -96,8 +96,8 @@ def test_near_misses_have_no_word_of_a_command_but_values_and_stop_words():
     assert not words_of(misses) & words_of(utterances)
     literal = {"set", "start", "timer", "lights", "turn", "kitchen", "hall", "boil", "stop"}
     free = {each.text[span.start : span.end] for each in utterances for span in each.slots if span.slot == "first"}
-    told = [miss for miss in misses if miss.text.startswith(TOLD)]
-    assert 5 < len(told) < 60  # `did you set a timer`, checked below
+    told = [miss for miss in misses if miss.text.lower().startswith((*TOLD, *_UNDO))]
+    assert 20 < len(told) < 180  # `did you set a timer`, `cancel a timer`, checked below
     for miss in misses:
         if miss in told:
             continue
@@ -124,6 +124,23 @@ def test_near_misses_tell_of_requests_only():
         rests = [text.removeprefix(opening).lower() for opening in TOLD if text.startswith(opening)]
         request = next(rest for rest in rests if rest in requests)
         assert request.split()[0].lower().strip(".,!?") not in ("please", "could", "can", "would", "who")
+
+
+@command("(add|put) {items} (to|on) my list", "(pay|send) {amount} to {name}", "take {items} with me")
+def keep(items: list[str], amount: int, name: str = "") -> None: ...
+
+
+def test_near_misses_ask_for_the_opposite_of_a_command():
+    utterances = CommandSet.of([keep, timer, lights]).utterances(most=600, seed=2)
+    misses = [miss.text for miss in corrupted(utterances, most=400, seed=2)]
+    opposites = [text for text in misses if text.lower().split()[0] in _UNDO]
+    assert len(opposites) > 25
+    for text in opposites:
+        assert not re.search(r" (to|on) my list", text), text
+    assert any(re.search(r"^(delete|remove|cross) .* (from|off) my list", text) for text in opposites)
+    assert any(re.search(r"^(delete|cancel|undo) a timer for ", text) for text in opposites)
+    assert not [text for text in opposites if text.startswith("take") and "list" in text]  # a word of the command
+    assert not [text for text in opposites if re.search(r"(on|off) the lights", text)]  # the state says what to do
 
 
 def test_a_question_about_a_state_is_no_command_unless_a_template_begins_so():

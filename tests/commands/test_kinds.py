@@ -10,7 +10,7 @@ import pytest
 
 from unspool.commands.annotations import read_annotation
 from unspool.commands.grammar import Grammar
-from unspool.commands.kinds.choice import BooleanKind, Choice, ChoiceKind
+from unspool.commands.kinds.choice import BooleanKind, Choice, ChoiceKind, make_choices
 from unspool.commands.kinds.lists import ListKind
 from unspool.commands.kinds.moments import DateKind, DatetimeKind, DurationKind, TimeKind
 from unspool.commands.kinds.numbers import IntegerKind, NumberKind
@@ -237,3 +237,12 @@ def test_a_sampled_list_is_read():
     for kind in (ListKind(LAMPS), ListKind(IntegerKind())):
         for _ in range(200):
             assert kind.parse(kind.sample(draw), NOW)
+
+
+def test_abbreviations_are_written_and_never_spoken():
+    synonyms = {"pounds": ["lb", "lbs", "pound"], "celsius": ["°C", "c", "degrees celsius"], "x": []}
+    values = [("pounds", "pounds", "pounds"), ("celsius", "celsius", "celsius"), ("x", "x", "x"), ("mph", "mph", "mph")]
+    kind = ChoiceKind(make_choices(values, synonyms))
+    assert kind.spoken_forms == ("pounds", "pound", "celsius", "degrees celsius", "x", "mph")  # those without a word
+    assert not Grammar(kind.grammar()).accepts("lb")
+    assert [kind.parse(text, NOW) for text in ("lbs", "°C", "c")] == ["pounds", "celsius", "celsius"]

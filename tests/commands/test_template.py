@@ -37,6 +37,12 @@ def sentences(source, **values):
         ("{n}% of {m}", ["N% of M"]),
         ("  a\t b\n", ["a b"]),
         ("{length:duration} timer", ["LENGTH timer"]),
+        ("timer[,|:|for|of] {n}", ["timer, N", "timer: N", "timer for N", "timer of N", "timer N"]),
+        ("timer[for|with] {n}", ["timer for N", "timer with N", "timer N"]),
+        ("note(:|{n}|that {n})", ["note:", "note N", "note that N"]),
+        ("in[to] a light[s]", ["into a lights", "in a lights", "into a light", "in a light"]),
+        ("log[in|off]", ["login", "logoff", "log"]),
+        ("user('s|-name|s)", ["user's", "user-name", "users"]),
     ],
 )
 def test_the_sentences_of_a_template(source, expected):

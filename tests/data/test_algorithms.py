@@ -245,3 +245,16 @@ def test_exercises_are_a_function_of_seed_stream_epoch_and_place():
     assert lengths == set(range(1, 10))
     with pytest.raises(SettingError, match="lengths from 5 to 4"):
         ExerciseSource(KINDS["copy"], (5, 4), examples=5, batch_size=2)
+
+
+def test_a_curriculum_grows_the_longest_length_to_the_full_one_and_changes_nothing_after_it():
+    def lengths(epoch, growing, start=0):
+        source = ExerciseSource(KINDS["copy"], (2, 9), examples=800, batch_size=2, seed=3, growing=growing)
+        return [(len(batch.inputs) - 1) // 2 for batch in source.epoch(epoch, start=start)]
+
+    quarters = np.array(lengths(0, 2.0) + lengths(1, 2.0)).reshape(8, 100)
+    assert quarters.min() == 2
+    assert quarters.max(1).tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
+    assert lengths(1, 2.0, start=150) == lengths(1, 2.0)[150:]
+    assert lengths(2, 2.0) == lengths(2, 0.0)
+    assert lengths(1, 2.0) != lengths(1, 0.0)

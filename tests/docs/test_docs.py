@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import shlex
 import sys
@@ -127,6 +128,9 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ]
     novel = [" ".join(draw.choices(words, k=9)).capitalize() + "." for _ in range(300)]
     (tmp_path / "novel.txt").write_text("\n".join(novel) + "\n", encoding="utf-8")
+    months = [f"{2010 + step // 12}-{step % 12 + 1:02}" for step in range(120)]
+    rows = [f"{month},{400 + 60 * math.sin(math.pi * step / 6) + step:.2f}" for step, month in enumerate(months)]
+    (tmp_path / "sales.csv").write_text("\n".join(["month,units", *rows]) + "\n", encoding="utf-8")
     write_recordings(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -112,7 +112,7 @@ def test_other_data_are_read_from_the_same_columns_in_any_order(tmp_path):
 
 
 def test_inputs_find_themselves():
-    assert list(INPUTS) == ["audio", "vectors", "text"]
+    assert list(INPUTS) == ["joined", "images", "audio", "series", "vectors", "text"]
     rows = [Row("a:1", {"text": "a b", "label": "x"})] * 4
     assert INPUTS["vectors"].find(rows, None, None, None, Layout()) is None
 

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from unspool.errors import SettingError
-from unspool.layers import Convolution1d, TimeDelay
+from unspool.layers import Convolution1d, GlobalNorm, TimeDelay
 
 CASES = [(1, 1, 1), (3, 1, 1), (5, 2, 1), (5, 3, 2), (7, 1, 3), (3, 2, 5)]  # kernel size, dilation, stride
 LENGTHS = torch.tensor([11, 1, 7, 4])
@@ -48,10 +48,11 @@ def test_a_convolution_of_padded_sequences_is_that_of_each_alone(kernel, dilatio
         assert (outputs[after:, place] == 0).all()
 
 
+@pytest.mark.parametrize("norm", ["layer", "global"])
 @pytest.mark.parametrize("strides", [(1, 1, 1), (2, 1, 1), (1, 3, 2)])
-def test_padding_changes_neither_outputs_nor_gradients_of_a_time_delay_network(strides):
+def test_padding_changes_neither_outputs_nor_gradients_of_a_time_delay_network(strides, norm):
     torch.manual_seed(2)
-    layer = TimeDelay(3, 6, kernel_size=3, dilations=(1, 2, 3), strides=strides).double()
+    layer = TimeDelay(3, 6, kernel_size=3, dilations=(1, 2, 3), strides=strides, norm=norm).double()
     inputs = sequences().requires_grad_()
     outputs, lengths = layer(inputs, LENGTHS)
     cotangent = torch.randn_like(outputs)
@@ -100,3 +101,17 @@ def test_bad_sizes_are_refused():
         Convolution1d(2, 3, 3, stride=0)
     with pytest.raises(SettingError, match="1 strides and 3 dilations"):
         TimeDelay(2, 3, strides=[2])
+
+
+def test_a_global_norm_is_that_of_each_sequence_alone():
+    torch.manual_seed(3)
+    layer = GlobalNorm(3).double()
+    with torch.no_grad():
+        layer.weight.normal_()
+        layer.bias.normal_()
+    inputs = sequences().nan_to_num()
+    outputs = layer(inputs, LENGTHS)
+    for place, length in enumerate(LENGTHS):
+        alone = inputs[:length, place]
+        expected = (alone - alone.mean()) / (alone.var(correction=0) + 1e-5).sqrt() * layer.weight + layer.bias
+        assert_close(outputs[:length, place], expected)

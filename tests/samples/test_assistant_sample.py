@@ -52,7 +52,7 @@ def test_every_value_of_a_sentence_can_be_read(commands):
 
 def test_the_file_is_short_and_commented():
     lines = source_files()["commands.py"].decode().splitlines()
-    assert len(lines) <= 200
+    assert len(lines) <= 210
     assert max(map(len, lines)) <= 120
 
 

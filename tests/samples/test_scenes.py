@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from unspool.data.png import png
 from unspool.errors import UsageError
 from unspool.samples.drawing import SHAPES, Box, box_of, coverage
 from unspool.samples.scene_files import captions_with_boxes, write_folder
@@ -151,14 +150,6 @@ def _from_png(content: bytes) -> NDArray[np.uint8]:
     length = int.from_bytes(content[start - 4 : start], "big")
     lines = np.frombuffer(zlib.decompress(content[start + 4 : start + 4 + length]), np.uint8)
     return lines.reshape(SIZE, 1 + 3 * SIZE)[:, 1:].reshape(SIZE, SIZE, 3)
-
-
-def test_png_is_one_that_pillow_reads() -> None:
-    image = pytest.importorskip("PIL.Image", reason="Pillow is not installed")
-    import io
-
-    pixels = np.random.default_rng(1).integers(0, 256, (5, 9, 3), np.uint8)
-    assert np.array_equal(np.asarray(image.open(io.BytesIO(png(pixels)))), pixels)
 
 
 @pytest.mark.parametrize("shape", SHAPES)

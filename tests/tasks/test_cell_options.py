@@ -70,6 +70,9 @@ def test_options_survive_the_model_folder(reviews, tmp_path):
     unspool.load(tmp_path / "m", cell=f"{__name__}:LeakCell(rate=0.25, depth=0, gate=false)")
     with pytest.raises(SettingError, match=re.escape(f"trained with the cell {name}, and cell=")):
         unspool.load(tmp_path / "m", cell=f"{__name__}:LeakCell(rate=0.5)")
+    stored = unspool.load(tmp_path / "m")  # by its traced step, which holds the options
+    assert stored.predict(["a joy"])[0].probabilities == pytest.approx(task.predict(["a joy"])[0].probabilities)
+    (tmp_path / "m" / "cell.json").unlink()
     with pytest.raises(ModelFolderError, match=re.escape(f"unspool.load(folder, cell='{__name__}:LeakCell')")):
         unspool.load(tmp_path / "m")
 

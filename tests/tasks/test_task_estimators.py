@@ -236,16 +236,20 @@ def test_nothing_is_overwritten(reviews, tmp_path):
     assert (tmp_path / "m" / "thesis.txt").read_text() == "years of work"
 
 
-def test_a_cell_of_ones_own_trains_traces_and_asks_before_its_code_runs(reviews, tmp_path):
+def test_a_cell_of_ones_own_trains_traces_and_loads_without_its_code(reviews, tmp_path):
     model = Classifier(**SMALL, cell=EchoCell).fit(reviews, out=tmp_path / "m", reporter=SILENT)
     trace = model.trace("a joy to see")
     assert trace.tokens == ("a", "joy", "to", "see")
     assert {"layer 1 forward / echo", "layer 1 backward / echo"} <= set(trace.arrays)
     assert np.array_equal(trace.array("layer 1 forward / echo"), trace.array("layer 1 forward / h"))
-    with pytest.raises(ModelFolderError, match="loading it executes its code"):
-        unspool.load(tmp_path / "m")
     again = unspool.load(tmp_path / "m", cell=EchoCell)
     assert again.predict(["joy"])[0].probabilities == model.predict(["joy"])[0].probabilities
+    stored = unspool.load(tmp_path / "m")
+    assert not isinstance(stored.model.encoder.layers[0][0], EchoCell)
+    for name, array in model.trace("a joy to see").arrays.items():
+        np.testing.assert_allclose(stored.trace("a joy to see").array(name), array, atol=1e-6)
+    with pytest.raises(UsageError, match="runs EchoCell from its traced step, which does not train"):
+        stored.fit(reviews, reporter=SILENT)
 
 
 @pytest.mark.parametrize("backward", [False, True])

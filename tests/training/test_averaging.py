@@ -84,3 +84,20 @@ def test_no_average_costs_no_memory_and_changes_nothing():
 def test_averaging_is_triggered_where_validation_stands_still(history, length, expected):
     assert triggers(history, length, higher_is_better=False) is expected
     assert triggers([-value for value in history], length, higher_is_better=True) is expected
+
+
+def test_statistics_of_normalisation_are_averaged_with_the_weights():
+    torch.manual_seed(1)
+    model = nn.BatchNorm1d(3).double()
+    average = Average(model, TrainingSettings(average="tail", tail=0.99))
+    seen = []
+    for update in range(1, 6):
+        model(torch.randn(7, 3, dtype=torch.float64) * update)
+        seen.append(model.running_var.clone())
+        average.update(update / 5)
+    own, mean = model.running_var.clone(), torch.stack(seen).mean(0)
+    with average.applied():
+        torch.testing.assert_close(model.running_var, mean)
+    torch.testing.assert_close(model.running_var, own)
+    assert not torch.allclose(own, mean)
+    assert "num_batches_tracked" not in average.tensors()  # a count, not a mean

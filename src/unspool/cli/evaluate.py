@@ -9,6 +9,7 @@ import click
 
 from unspool.cli.flags import SettingsCommand
 from unspool.cli.open_model import apply_decoding, decoding_options, device_option, model_argument, open_model
+from unspool.cli.out_files import check_new_file
 from unspool.cli.scores import score_table
 from unspool.cli.talk import common, console, example, result, result_json, say
 from unspool.data.files import is_stream
@@ -47,6 +48,15 @@ _NOT_FROM_STDIN = one_of(entry.a_model for entry in TASKS.values() if not entry.
     type=click.Path(),
     help="Also score the model OTHER, and list where the two disagree, the largest difference first.",
 )
+@click.option("--by-label", is_flag=True, help="Also write precision, recall and F1 of each label (classifiers).")
+@click.option(
+    "--confusion",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write the confusion matrix, with the most confident mistakes, to a file: .html .json or .csv "
+    "(classifiers).",
+)
+@click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @click.option("--most", type=click.IntRange(min=0), default=10, help="Examples to list, with --against.  [10]")
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write the scores as one line of JSON.")
@@ -58,6 +68,9 @@ def evaluate(
     form: str | None,
     skip_bad: bool | None,
     against: str | None,
+    by_label: bool,
+    confusion: Path | None,
+    overwrite: bool,
     most: int,
     device: str,
     as_json: bool,
@@ -77,6 +90,10 @@ def evaluate(
             "scoring reads a text more than once, which pipes and standard input do not allow; save it to a file"
         )
     _read_as(task, form, skip_bad)
+    if (by_label or confusion is not None) and read_once:
+        raise UsageError("--by-label and --confusion read the data again; save standard input to a file")
+    if confusion is not None:
+        check_new_file(confusion, overwrite=overwrite)
     if against is not None:
         if read_once:
             raise UsageError("--against reads the data for both models; save standard input to a file")
@@ -93,12 +110,19 @@ def evaluate(
         for note in task.score_notes(Files(data)):
             say(note)
     types = {} if read_once else task.score_types(Files(data))
+    labels = task.score_labels(Files(data)) if by_label else {}
+    if confusion is not None:
+        task.confusion(Files(data)).save(confusion, overwrite=overwrite)
+        say(f"written: {confusion}")
     if as_json:
-        result_json({**scores, **({"types": types} if types else {}), **({"left_out": left_out} if left_out else {})})
+        more = {"types": types, "labels": labels, "left_out": left_out}
+        result_json({**scores, **{name: value for name, value in more.items() if value}})
         return
     result(score_table({", ".join(data): scores}, titles=task.score_titles))
     if types:
         result("\n" + score_table(types, head="type"))
+    if labels:
+        result("\n" + score_table(labels, head="label"))
 
 
 evaluate.params += decoding_options()

@@ -16,7 +16,7 @@ from unspool.errors import UsageError
 from unspool.tasks.catalog import TASKS
 
 if TYPE_CHECKING:
-    from unspool.inspection import Edit, Gradients, Trace
+    from unspool.inspection import Edit, Gradients, PictureMaps, Trace
     from unspool.tasks import Task
 
 __all__ = ["edits_of", "inspect"]
@@ -39,7 +39,7 @@ __all__ = ["edits_of", "inspect"]
     "--out",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Also write the trace to a file: .html .json .npz .csv or .svg.",
+    help="Also write the trace to a file: .html .json .npz .csv or .svg; of a picture, also .png.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace existing files.")
 @click.option(
@@ -103,6 +103,9 @@ def inspect(
 ) -> None:
     """Show a model's prediction, attention, gates and states on one TEXT (- is stdin), word by word.
 
+    For a model that reads pictures, TEXT is the path of one: the pixels that move its score, the activity of its stages
+    and its first filters are drawn over the picture; with --array or --maps, its steps like those of a text.
+
     With edits, show the run without them beside the run with them. --out then writes the trace with the edits.
     """
     from unspool.inspection import compare_traces, show, show_fork, write_recipe
@@ -113,7 +116,8 @@ def inspect(
     only = {"--loss-at": loss_at, "--target": target, "--truncation": truncation}
     if wrong := [flag for flag, value in only.items() if value is not None and not gradients]:
         raise UsageError(f"{wrong[0]} belongs to --gradients; add --gradients, or leave {wrong[0]} out")
-    check_out(out, GRADIENT_FORMATS if gradients else FORMATS, overwrite=overwrite)
+    pictures = tuple(path for path in out if path.suffix.lower() == ".png")
+    check_out(out, GRADIENT_FORMATS if gradients else (*FORMATS, ".png"), overwrite=overwrite)
     if save_edits is not None:
         check_new_file(save_edits, overwrite=overwrite)
     edits = edits_of(recipe, edit_lines)
@@ -138,6 +142,14 @@ def inspect(
         _show(difference.trace(), out, lambda: console().print(difference), overwrite=overwrite)
         return
     step = None if memory is None else memory - 1
+    plain = array is None and maps is None and memory is None and not edits
+    if plain and _reads_pictures(task):
+        classifier: Any = task
+        view = classifier.picture_maps(text)
+        check_out(out, view.forms, overwrite=overwrite)
+        _show(view, out, lambda: view.show(console()), overwrite=overwrite)
+        return
+    check_out(pictures, FORMATS, overwrite=overwrite)
     if not edits:
         trace = task.trace(text)
         _show(trace, out, lambda: show(trace, console(), array=array, maps=maps, memory=step), overwrite=overwrite)
@@ -147,6 +159,12 @@ def inspect(
         write_recipe(edits, save_edits, overwrite=overwrite)
         say(f"written: {save_edits}")
     _show(fork.edited, out, lambda: show_fork(fork, console(), array=array, maps=maps), overwrite=overwrite)
+
+
+def _reads_pictures(task: Task[Any, Any]) -> bool:
+    """Return whether a model reads pictures, whose maps are drawn in place of a trace."""
+    fitted = getattr(task.fitted, "input", None)
+    return fitted is not None and fitted.kind == "images" and not fitted.reads_features
 
 
 def edits_of(recipe: Path | None, lines: tuple[str, ...]) -> tuple[Edit, ...]:
@@ -168,7 +186,9 @@ def _refuse_beside(flag: str, others: Mapping[str, object]) -> None:
             raise UsageError(f"{name} and {flag} draw different things; pass one of them")
 
 
-def _show(result: Trace | Gradients, out: Sequence[Path], draw: Callable[[], None], *, overwrite: bool) -> None:
+def _show(
+    result: Trace | Gradients | PictureMaps, out: Sequence[Path], draw: Callable[[], None], *, overwrite: bool
+) -> None:
     """Write the files, then draw; the files exist even if the reader of standard output exits early."""
     for path in out:
         result.save(path, overwrite=overwrite)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,8 @@ _WRITES = f"{_FIRST.a_model.capitalize()} writes {_FIRST.predict_writes}" + "".j
 _VERBS = one_of(entry.predict_verb for entry in TASKS.values()).capitalize()
 _HELP = f"""{_VERBS} texts: one per line of each FILE or stdin, or per row of a table.
 
-A model that reads sounds takes sound files, or lists of their paths. {_WRITES}. A blank line gives a blank line, so
+A model that reads sounds takes sound files, or lists of their paths. A forecaster goes on from the series in the FILES,
+or without FILE from the end of its training data. {_WRITES}. A blank line gives a blank line, so
 that outputs stay aligned with their texts.
 """
 
@@ -45,6 +46,8 @@ that outputs stay aligned with their texts.
         "echo 'a joy from end to end' | unspool predict my-model -",
         "unspool predict my-model texts.txt --json",
         "unspool predict my-model one.wav other.flac",
+        "unspool predict my-recommender --history 'Alien, Brazil' --k 5",
+        "unspool predict my-forecaster --horizon 12 --plot next.svg",
     ),
 )
 @model_argument
@@ -69,6 +72,19 @@ that outputs stay aligned with their texts.
     type=click.Path(path_type=Path),
     help="Make the changes of this recipe in each run, as `unspool inspect --save-edits` writes it.",
 )
+@click.option(
+    "--history",
+    "histories",
+    metavar="ITEMS",
+    multiple=True,
+    help="A history in place of a FILE: items with commas between, oldest first (recommenders). Repeat it for more.",
+)
+@click.option("--k", type=click.IntRange(min=1), help="Number of items (recommenders).  [as trained]")
+@click.option("--exclude", metavar="ITEMS", default="", help="Items not to recommend, with commas between.")
+@click.option("--horizon", type=click.IntRange(1), help="Steps to forecast.  [as in training]")
+@click.option("--future", type=click.Path(), help="Table of the known columns for the steps to forecast.")
+@click.option("--csv", "as_csv", is_flag=True, help="Write forecasts as CSV.")
+@click.option("--plot", type=click.Path(path_type=Path), help="Draw history, forecast and interval into this SVG file.")
 @common
 def predict(
     model: str,
@@ -81,15 +97,43 @@ def predict(
     begin: str,
     seed: int | None,
     recipe: Path | None,
+    histories: tuple[str, ...],
+    k: int | None,
+    exclude: str,
+    horizon: int | None,
+    future: str | None,
+    as_csv: bool,
+    plot: Path | None,
     **values: Any,
 ) -> None:
     """Predict an output for each text: one per line of FILE or stdin, or per row of a table."""
     task = open_model(model, cell, device)
     apply_decoding(task, values)
+    options = {"--horizon": horizon, "--future": future, "--csv": as_csv, "--plot": plot}
+    if TASKS[task.name].forecasts:
+        from unspool.cli.forecasting import write_forecasts
+
+        others = {"--begin": begin, "--seed": seed, "--edits": recipe, "--batch-size": batch_size}
+        _refuse(others, f"a model of the task {task.name!r} forecasts series")
+        write_forecasts(task, files, form, horizon=horizon, future=future, as_json=as_json, as_csv=as_csv, plot=plot)
+        return
+    forecasters = one_of(entry.a_model for entry in TASKS.values() if entry.forecasts)
+    _refuse(options, f"this is a model of the task {task.name!r}, and {forecasters} takes this")
     unused: list[int] = []
     predict_texts = (
         _with_beginning(task, begin, seed) if recipe is None else _with_edits(task, recipe, unused, begin, seed)
     )
+    if histories or k is not None or exclude:
+        predict_texts = _with_items(task, histories, files, k, exclude, edited=recipe is not None)
+    if histories:
+        recommendations: Sequence[Any] = predict_texts(list(histories))
+        for each in recommendations:
+            if as_json:
+                result_json(each.record())
+            else:
+                result(each.table())
+        flush()
+        return
     files = files or ("-",)
     typed = "-" in files and sys.stdin.isatty()
     if typed:
@@ -116,6 +160,13 @@ def predict(
 predict.params += decoding_options()
 
 
+def _refuse(options: Mapping[str, object], why: str) -> None:
+    """Raise `UsageError` if an option was passed that a task does not take."""
+    for name, value in options.items():
+        if value is not None and value is not False and value != "":
+            raise UsageError(f"{name}: {why}")
+
+
 def _batches(lines: Iterable[Unlabelled], size: int) -> Iterator[list[Unlabelled]]:
     batch: list[Unlabelled] = []
     for line in lines:
@@ -130,12 +181,35 @@ def _batches(lines: Iterable[Unlabelled], size: int) -> Iterator[list[Unlabelled
 def _with_beginning(task: Task[Any, Any], begin: str, seed: int | None) -> Callable[[list[str]], Sequence[Prediction]]:
     """Return the function that predicts outputs of texts, with the options that only translators take."""
     if not begin and seed is None:
-        return task.predict
+        return task.predict_each
     if not TASKS[task.name].searches:
         name = "--begin" if begin else "--seed"
         raise UsageError(f"{name}: a model of the task {task.name!r} writes no outputs of its own")
     writer: Any = task
     return lambda texts: writer.predict(texts, begin=begin, seed=seed)
+
+
+def _with_items(
+    task: Task[Any, Any],
+    histories: tuple[str, ...],
+    files: tuple[str, ...],
+    k: int | None,
+    exclude: str,
+    *,
+    edited: bool,
+) -> Callable[[list[str]], Sequence[Any]]:
+    """Return the function that recommends items, with the options that only recommenders take."""
+    if not TASKS[task.name].ranks_items:
+        name = "--history" if histories else "--exclude" if exclude else "--k"
+        able = one_of(entry.a_model for entry in TASKS.values() if entry.ranks_items)
+        raise UsageError(f"{name}: this is a model of the task {task.name!r}; {able} takes this")
+    if edited:
+        raise UsageError("--edits runs the lines of a FILE, without --history, --k and --exclude; leave them out")
+    if histories and files:
+        raise UsageError(f"--history and the file {files[0]} came; name one of both")
+    recommender: Any = task
+    left_out = recommender.fitted.items.value(exclude, "--exclude") if exclude else ()
+    return lambda texts: recommender.recommend(texts, k=k, exclude=left_out)
 
 
 def _with_edits(

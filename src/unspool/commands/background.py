@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from importlib.resources import files
 from random import Random
@@ -22,14 +22,19 @@ __all__ = ["background", "corrupted", "everyday_sentences"]
 
 _TRIES = 30  # draws for one new sentence
 _ROWS = 2000  # sentences of a template that are compared with those of the background
-_VALUES = 0.25  # share of near misses that are the value of a slot alone
+_VALUES = 0.2  # share of near misses that are the value of a slot alone
 _REPEATED = 4  # occurrences of a value, on average, from which a slot counts as a choice
-_NOT_ASKED = 0.15  # share of near misses that tell of a command, forbid it, or ask about a state
+_NOT_ASKED = 0.3  # share of near misses that tell of a command, forbid it, or ask about a state
 _TOLD = (
     "did you ", "did i ", "did anyone ", "don't ", "do not ", "why did you ", "who told you to ", "you never ",
     "he forgot to ", "she said to ", "when did i ", "how often do you ", "they wanted to ", "i would never ",
     "who used to ", "it is hard to ", "who ",
 )  # fmt: skip
+_UNDONE = 0.35  # share of near misses that ask for the opposite of a command
+_UNDO = ("remove", "delete", "erase", "cancel", "clear", "undo", "drop", "scratch", "strike", "cross", "take")
+_VERB = re.compile(r"[^\W\d_]+(?: (?:me|up|down))*(?= )")
+_AWAY = {"from": ("remove", "delete", "erase", "drop", "take"), "off": ("take", "take", "cross", "scratch", "strike")}
+"""Prepositions that replace `to` and `on`, with verbs: `add eggs to my list` becomes `take eggs off my list`."""
 _ASKED = ("is ", "are ", "was ", "were ", "why is ", "why are ")
 _ABOUT_A_STATE = frozenset((
     "is", "are", "was", "were", "did", "does", "do", "has", "have", "had", "who", "who's", "whose", "which", "why",
@@ -78,8 +83,9 @@ def corrupted(utterances: Sequence[Utterance], *, most: int, seed: int) -> list[
     other words: `set a timer for ten minutes` becomes `paint a whale for ten minutes`. Words of choices are
     replaced too, since `six times seven` is a command by its operation alone; a slot counts as a choice if its values
     repeat, on average, four times. Others are the value of one slot alone, `ten minutes`. A model learns from both
-    that values are no sign of a command. The rest tell of a command, forbid it, or ask about a state: `did you set a
-    timer`, `is the light on`. A sentence without its value is no near miss: a dialogue asks for the value.
+    that values are no sign of a command. Others ask for the opposite of a command: `cancel a timer for ten minutes`,
+    `take eggs off my list`. The rest tell of a command, forbid it, or ask about a state: `did you set a timer`,
+    `is the light on`. A sentence without its value is no near miss: a dialogue asks for the value.
 
     Args:
         utterances: Training sentences of the commands. No near miss has the words of one of them.
@@ -92,7 +98,8 @@ def corrupted(utterances: Sequence[Utterance], *, most: int, seed: int) -> list[
     words = sorted(_content(everyday_sentences()) - of_commands)
     taken = {spoken_words(each.text) for each in utterances}
     random = Random(f"{seed} corrupted")
-    return _distinct(_near_misses(utterances, choices, words, random), most, taken)
+    verbs = _other_verbs(utterances)
+    return _distinct(_near_misses(utterances, choices, words, verbs, random), most, taken)
 
 
 class _Meaning:
@@ -169,7 +176,11 @@ def _varied(sentences: Sequence[str], random: Random) -> Iterator[str]:
 
 
 def _near_misses(
-    utterances: Sequence[Utterance], choices: frozenset[tuple[str, str]], words: Sequence[str], random: Random
+    utterances: Sequence[Utterance],
+    choices: frozenset[tuple[str, str]],
+    words: Sequence[str],
+    verbs: Mapping[str, Sequence[str]],
+    random: Random,
 ) -> Iterator[str]:
     order = list(utterances) if words else []
     while order:
@@ -179,17 +190,48 @@ def _near_misses(
             if values and random.random() < _VALUES:
                 span = random.choice(values)
                 yield each.text[span.start : span.end]
-            elif random.random() < _NOT_ASKED and (openings := _openings(each)):
+            elif random.random() < _UNDONE and (opposite := _opposite(each, choices, verbs[each.intents[0]], random)):
+                yield opposite
+            elif random.random() < _NOT_ASKED and (openings := _openings(each, choices)):
                 yield random.choice(openings) + each.text[0].lower() + each.text[1:]
             else:
                 yield _replaced(each.text, values, words, random)
 
 
-def _openings(utterance: Utterance) -> tuple[str, ...]:
+def _other_verbs(utterances: Sequence[Utterance]) -> dict[str, list[str]]:
+    """Return, for each command, the verbs of its opposite that none of its sentences has."""
+    own: dict[str, set[str]] = {}
+    for each in utterances:
+        own.setdefault(each.intents[0], set()).update(spoken_words(each.text))
+    return {name: [verb for verb in _UNDO if verb not in own[name]] for name in own}
+
+
+def _opposite(utterance: Utterance, choices: frozenset[tuple[str, str]], verbs: Sequence[str], random: Random) -> str:
+    """Return a sentence with a verb of taking away, and the preposition that goes with it: `take eggs off my list`.
+
+    Empty if the sentence does not begin with a verb, or its first value is a choice, which may say what to do.
+    """
+    first = _VERB.match(utterance.text)
+    if first is None or not utterance.slots or not verbs or first[0].split()[0].lower() in STOP_WORDS:
+        return ""
+    value = utterance.slots[0]
+    if value.start <= first.end() - 1 or (utterance.intents[0], value.slot) in choices:
+        return ""
+    rest = utterance.text[value.end :]
+    away = random.choice(tuple(_AWAY))
+    fitting = [verb for verb in _AWAY[away] if verb in verbs]
+    if fitting and (preposition := re.match(r" (to|onto|on|in)\b", rest)) is not None:
+        verbs, rest = fitting, f" {away}{rest[preposition.end() :]}"
+    return f"{random.choice(verbs)}{utterance.text[first.end() : value.end]}{rest}"
+
+
+def _openings(utterance: Utterance, choices: frozenset[tuple[str, str]]) -> tuple[str, ...]:
     """Return the words before a command's sentence that make it a report of a request, or a question about a state."""
     words = spoken_words(utterance.text)
-    if not words or any(span.start == 0 for span in utterance.slots):
-        return ()
+    first = next((span for span in utterance.slots if span.start == 0), None)
+    if not words or first is not None:
+        is_choice = first is not None and (utterance.intents[0], first.slot) in choices
+        return tuple(f"{asked}the " for asked in _ASKED) if is_choice else ()
     return _ASKED if words[0] == "the" else () if words[0] in STOP_WORDS else _TOLD
 
 

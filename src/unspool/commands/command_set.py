@@ -13,7 +13,7 @@ from unspool.commands.definition import Command, command_of
 from unspool.commands.expansion import expand_commands, marked_example
 from unspool.commands.grammar import Grammar, Node, Optional, Sequence, any_of, sequence, spoken_words
 from unspool.commands.kinds.base import SlotKind
-from unspool.commands.kinds.choice import ChoiceKind
+from unspool.commands.kinds.choice import ChoiceKind, is_spoken
 from unspool.commands.kinds.lists import ListKind
 from unspool.commands.template import Place, Template, Text
 from unspool.data.utterances import Utterance
@@ -234,7 +234,8 @@ def _skeletons(
     kinds = tuple(command.slot(part.slot).kind for part in row if isinstance(part, Place))
     yield tuple(itertools.chain.from_iterable(_words_of(command, part) for part in row)), kinds
     if kinds and all(isinstance(kind, ChoiceKind) for kind in kinds):
-        for forms in itertools.product(*(kind.spoken_forms for kind in kinds if isinstance(kind, ChoiceKind))):
+        written = (filter(is_spoken, kind.forms) for kind in kinds if isinstance(kind, ChoiceKind))
+        for forms in itertools.product(*written):
             values = iter(forms)
             parts = (spoken_words(next(values) if isinstance(part, Place) else part.text) for part in row)
             yield tuple(itertools.chain.from_iterable(parts)), ()

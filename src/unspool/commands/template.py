@@ -37,6 +37,7 @@ __all__ = [
     "most_places",
     "parse_example",
     "parse_template",
+    "template_words",
     "words_after",
 ]
 
@@ -44,6 +45,8 @@ _DEEPEST = 12  # groups inside each other
 _LONGEST = 1000  # characters
 _MOST_ROWS = 500  # sentences of a template with a group inside a word
 _GLUED_GROUP = re.compile(r"\w[\[(]|[\])]\w|[\])][\[(]")
+_NEVER_GLUED = frozenset(("about", "and", "for", "from", "my", "of", "the", "with", "your"))
+"""Words that never end a longer word: `timer[for|of]` means `timer for`, unlike `light[s]` and `log[in]`."""
 _NAME = re.compile(r"[^\W\d]\w*")
 _CLOSING = {"[": "]", "(": ")"}
 
@@ -189,6 +192,20 @@ def words_after(parts: tuple[Part, ...], slot: str) -> set[str]:
     return _words_after(parts, slot, set())
 
 
+def template_words(parts: tuple[Part, ...]) -> set[str]:
+    """Return all words of a template, and of the values that it allows alone, in lower case."""
+    words: set[str] = set()
+    for part in parts:
+        match part:
+            case Text(text):
+                words.update(spoken_words(text))
+            case Place(_, str(value)):
+                words.update(spoken_words(value))
+            case Group(options):
+                words.update(*(template_words(option) for option in options))
+    return words
+
+
 class _Parser:
     """Reads a template from left to right."""
 
@@ -247,6 +264,8 @@ class _Parser:
                 raise self.error(f"{bracket!r} is not closed")
             self.index += 1
             break
+        if opened and _is_letter(self.source[opened - 1]):
+            options = _apart(options)
         if bracket == "[":
             options.append(())
         return Group(tuple(dict.fromkeys(options)))
@@ -273,6 +292,25 @@ class _Parser:
     def error(self, message: str) -> CommandError:
         kind = "example" if self.values else "template"
         return CommandError(f"{kind} {self.source.replace(chr(92), '')!r}, character {self.index + 1}: {message}")
+
+
+def _is_letter(character: str) -> bool:
+    return character.isalnum() or character == "_"
+
+
+def _apart(options: list[tuple[Part, ...]]) -> list[tuple[Part, ...]]:
+    """Put a blank before options that are words of their own, in a group that touches the word before it.
+
+    Beside an option that begins with a mark, as in `timer[:|for]`, every word is one. So are words such as `for`.
+    """
+    firsts = [option[0].text if option and isinstance(option[0], Text) else "" for option in options]
+    has_mark = any(text and not _is_letter(text[0]) and text[0] not in " \t\n-'’" for text in firsts)
+    apart: list[tuple[Part, ...]] = []
+    for text, option in zip(firsts, options, strict=True):
+        is_word = bool(text) and _is_letter(text[0]) and (has_mark or text.split()[0].lower() in _NEVER_GLUED)
+        is_value = has_mark and bool(option) and isinstance(option[0], Place)
+        apart.append((Text(" "), *option) if is_word or is_value else option)
+    return apart
 
 
 def _letters(part: Part) -> bool:

@@ -8,6 +8,7 @@ from .batches import (
     Images,
     Labelled,
     Paired,
+    SeriesWindows,
     Tokens,
     Transcribed,
     Vectors,
@@ -34,6 +35,9 @@ from .questions import (
 )
 from .rows import Header, Row, find_column, guess_text_and_label, read_rows
 from .sentences import CONLLU_COLUMNS, Glued, Sentence, read_sentences, sentences_of_rows, tag_columns
+from .series import Series, SeriesRow, SeriesTable
+from .series_names import ID_NAMES, TIME_NAMES
+from .series_tables import SeriesColumns, number_of, series_rows
 from .sound_names import is_sound_file
 from .sounds import FeatureFrames, Recording, Sound, read_sound, sound_of
 from .sources import BatchSource, Bucketed, Encoded, Interleaved, Windows, count_evaluated, evaluation_batches
@@ -43,6 +47,7 @@ from .stories import Story, read_stories, stories_of_rows, story_words
 from .story_batches import Stories, StoryBatches, StoryExamples
 from .summary import Sample, Summary, layout_lines
 from .text import Line, read_lines, read_text
+from .times import NO_TIMES, Clock, calendar_features, find_clock, parse_time, season_of
 from .token_file import TokenFile, token_array
 from .unlabelled import Unlabelled, read_unlabelled
 from .utterances import SlotSpan, Utterance, read_utterances, utterances_of_rows
@@ -52,11 +57,14 @@ from .word_splits import WordSplits
 __all__ = [
     "CONLLU_COLUMNS",
     "END",
+    "ID_NAMES",
     "IGNORED",
     "LABEL_NAMES",
     "LONGEST_TEXT",
+    "NO_TIMES",
     "PADDING",
     "TEXT_NAMES",
+    "TIME_NAMES",
     "UNKNOWN",
     "Adding",
     "Bag",
@@ -68,6 +76,7 @@ __all__ = [
     "Bucketed",
     "Captioned",
     "Characters",
+    "Clock",
     "Copy",
     "DataSource",
     "Encoded",
@@ -107,6 +116,11 @@ __all__ = [
     "Sample",
     "Sentence",
     "Sequences",
+    "Series",
+    "SeriesColumns",
+    "SeriesRow",
+    "SeriesTable",
+    "SeriesWindows",
     "SlotSpan",
     "Sort",
     "Sound",
@@ -128,11 +142,13 @@ __all__ = [
     "Windows",
     "WordSplits",
     "are_files",
+    "calendar_features",
     "code_depths",
     "count_evaluated",
     "depths",
     "evaluation_batches",
     "extend_questions",
+    "find_clock",
     "find_column",
     "find_files",
     "guess_text_and_label",
@@ -143,7 +159,9 @@ __all__ = [
     "layout_lines",
     "merge_questions",
     "name_of",
+    "number_of",
     "pairs_of_rows",
+    "parse_time",
     "questions_of_rows",
     "read_image",
     "read_lines",
@@ -158,7 +176,9 @@ __all__ = [
     "read_utterances",
     "refuse_empty",
     "rows_in_memory",
+    "season_of",
     "sentences_of_rows",
+    "series_rows",
     "shared_wordings",
     "sound_of",
     "split",

@@ -373,6 +373,8 @@ class ExerciseSource:
         batch_size: Exercises per batch.
         seed: Seed of the random generator.
         stream: Number of the random stream; different streams are independent, training uses 0.
+        growing: Epochs over which the longest length grows from the shortest to the longest of `lengths`, linearly in
+            batches (curriculum learning, Bengio et al. 2009).
 
     Raises:
         SettingError: If the shortest is longer than the longest, or less than 1.
@@ -387,11 +389,12 @@ class ExerciseSource:
         batch_size: int,
         seed: int = 0,
         stream: int = 0,
+        growing: float = 0.0,
     ) -> None:
         if not 1 <= lengths[0] <= lengths[1]:
             raise SettingError(f"lengths from {lengths[0]} to {lengths[1]}: expected at least 1, the shortest first")
         self.algorithm, self.lengths, self.examples = algorithm, lengths, examples
-        self.batch_size, self.seed, self.stream = batch_size, seed, stream
+        self.batch_size, self.seed, self.stream, self.growing = batch_size, seed, stream, growing
 
     def __len__(self) -> int:
         return -(-self.examples // self.batch_size)
@@ -401,4 +404,12 @@ class ExerciseSource:
         for place in range(start, len(self)):
             chance = np.random.default_rng([self.seed, self.stream, number, place])
             batch = min(self.batch_size, self.examples - place * self.batch_size)
-            yield self.algorithm.draw(chance, batch, int(chance.integers(self.lengths[0], self.lengths[1] + 1)))
+            longest = self._longest(number + place / len(self))
+            yield self.algorithm.draw(chance, batch, int(chance.integers(self.lengths[0], longest + 1)))
+
+    def _longest(self, epochs: float) -> int:
+        """Return the longest length after some epochs."""
+        shortest, longest = self.lengths
+        if epochs >= self.growing:
+            return longest
+        return shortest + int((longest - shortest + 1) * epochs / self.growing)

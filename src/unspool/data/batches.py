@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import torch
@@ -19,6 +20,7 @@ __all__ = [
     "Images",
     "Labelled",
     "Paired",
+    "SeriesWindows",
     "Tokens",
     "Transcribed",
     "Vectors",
@@ -226,6 +228,45 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class SeriesWindows:
+    """Windows of series: the steps that a forecast is made from, and the steps to forecast."""
+
+    past: Tensor
+    """Values of the look-back, float32 (lookback, batch); 0 where missing."""
+    observed: Tensor
+    """Whether a value of `past` is there, bool (lookback, batch)."""
+    past_known: Tensor
+    """Calendar features and known columns of the look-back, float32 (lookback, batch, features)."""
+    future_known: Tensor
+    """The same of the steps to forecast, float32 (horizon, batch, features)."""
+    channel: Tensor
+    """Index of each window's channel, int64 (batch,)."""
+    future: Tensor
+    """Values to forecast, float32 (horizon, batch); 0 where missing."""
+    counted: Tensor
+    """Whether a value of `future` is there, bool (horizon, batch)."""
+
+    @property
+    def size(self) -> int:
+        """Number of values to forecast, without missing ones."""
+        return int(self.counted.sum())
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return a copy on a device."""
+        return self._each(lambda tensor: tensor.to(device))
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Return every `world`-th window from `rank` on; None if there is none."""
+        if rank >= self.past.shape[1]:
+            return None
+        part = self._each(lambda tensor: tensor[:, rank::world] if tensor.ndim > 1 else tensor[rank::world])
+        return part if part.size else None
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        return replace(self, **{each.name: change(getattr(self, each.name)) for each in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Paired:
     """Source sequences with their target sequences, for encoder-decoder models."""
 
@@ -339,7 +380,7 @@ class Transcribed:
         return None if inputs is None or targets is None else replace(self, inputs=inputs, targets=targets)
 
 
-Batch = Tokens | Vectors | Frames | Images | Labelled | Paired | Captioned | Transcribed | Window
+Batch = Tokens | Vectors | Frames | Images | Labelled | Paired | Captioned | Transcribed | SeriesWindows | Window
 
 
 def _decoder_inputs(target: Tokens) -> Tensor:

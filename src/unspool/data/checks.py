@@ -105,10 +105,11 @@ class Checks:
             summary = self.summaries[part] = Summary(self.sides, self.label)
         summary.add(sample)
         self._compare(part, sample)
-        for side, text in zip(self.sides, sample.sides, strict=True):
-            self._look_at(part, side, text, sample.where)
-        if part == "train":
-            self._look_for_labels(sample)
+        if sample.is_text:
+            for side, text in zip(self.sides, sample.sides, strict=True):
+                self._look_at(part, side, text, sample.where)
+            if part == "train":
+                self._look_for_labels(sample)
         self._check_labels(part, sample)
 
     def findings(self) -> Iterator[Finding]:
@@ -123,7 +124,9 @@ class Checks:
 
     def _compare(self, part: str, sample: Sample) -> None:
         """Compare a sample with earlier samples of the same text."""
-        text = " ".join(" ".join(sample.sides[: 1 + (self.label != "" and len(self.sides) > 1)]).casefold().split())
+        text = sample.content or " ".join(
+            " ".join(sample.sides[: 1 + (self.label != "" and len(self.sides) > 1)]).casefold().split()
+        )
         answers = hash(sample.labels if self.label else sample.sides[1:])
         key = hash(text)
         first = self._first.get(key)

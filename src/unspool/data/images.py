@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from unspool.data.image_names import IMAGE_SUFFIXES
 from unspool.errors import DataError, MissingExtraError
 
-__all__ = ["FeatureGrid", "Image", "Picture", "image_of", "picture_of_row", "read_image", "resized"]
+__all__ = ["FeatureGrid", "Image", "Picture", "image_of", "load_array", "picture_of_row", "read_image", "resized"]
 
 Pixels = NDArray[np.uint8]
 
-_FORMATS = ("PNG", "JPEG", "MPO", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # those without code or external programs
+_FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # those without code or external programs
 _MOST_PIXELS = 50_000_000  # of one image: 150 MB decoded
 _WIDEST = 65_536  # features of a cell
 
@@ -258,8 +258,9 @@ def _decoded(content: IO[bytes], where: str) -> Pixels:
     pillow = _pillow(f"reading {where}")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damage, which errors below name
+        pillow.init()
         try:
-            with pillow.open(content, formats=_FORMATS) as image:
+            with pillow.open(content, formats=[form for form in _FORMATS if form in pillow.OPEN]) as image:
                 _refuse_large(image.width, image.height, where)
                 if image.format != "MPO" and getattr(image, "is_animated", False):
                     raise DataError("the file holds several images, as an animation; save one of them", where)

@@ -18,7 +18,7 @@ from unspool.data.files import (
     open_bytes,
     suffix_of,
 )
-from unspool.data.forms import Form, FormOptions, form_named, forms_of, suffixes_of
+from unspool.data.forms import Form, FormOptions, form_named, form_of_examples, forms_of, suffixes_of
 from unspool.data.tables import delimiter_character, find_delimiter
 from unspool.errors import DataError, option
 from unspool.settings import nearest
@@ -95,18 +95,9 @@ def read_rows(
         layout=layout, header=header, delimiter=mark, names=frozenset(map(str.casefold, names)), labels=labels
     )
     forms = {
-        file: form or (_whole(file, single, options) if single else None) or _form_of(file, mark) for file in files
+        file: form or (form_of_examples(file, options) if single else None) or _form_of(file, mark) for file in files
     }
     return Reader(files, lambda file: forms[file].read(file, options), skip_bad=skip_bad, layout=layout)
-
-
-def _whole(path: str, single: Mapping[str, Form], options: FormOptions) -> Form | None:
-    """Return the form of a file that is one example, or an array of them; None for other files."""
-    suffix = suffix_of(path)
-    if suffix in suffixes_of("rows"):
-        return None
-    arrays = [form for form in forms_of("files").values() if form.recognises is not None]
-    return next((form for form in arrays if form.recognises and form.recognises(path, options)), single.get(suffix))
 
 
 def _table_files(paths: Paths, single: Mapping[str, Form]) -> list[str]:

@@ -23,7 +23,9 @@ class Sample(NamedTuple):
     labels: tuple[str, ...] = ()
     """One label, several, or a tag for each word; may be empty."""
     is_text: bool = True
-    """Whether the sides are texts; rows of numbers are not."""
+    """Whether the sides are texts; rows of numbers and names of files are not."""
+    content: str = ""
+    """Hash of the content, if the sides only name it, as a file; equal examples have equal hashes."""
 
 
 class Lengths:

@@ -91,6 +91,11 @@ class FittedInput(ABC, Generic[V]):
         return isinstance(values, str)
 
     @property
+    def has_words(self) -> bool:
+        """Whether `features` returns the words of texts."""
+        return False
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Table columns of a value; empty if the column name does not matter."""
         return ()

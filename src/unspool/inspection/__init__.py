@@ -12,6 +12,7 @@ from unspool.inspection.gradient_views import GradientMap, show_gradients
 from unspool.inspection.gradients import Decay, Gradients, StepJacobians
 from unspool.inspection.grid import Grid, Lookups
 from unspool.inspection.maps import Map
+from unspool.inspection.picture_maps import PictureMaps
 from unspool.inspection.recipes import read_recipe, write_recipe
 from unspool.inspection.recorder import Recording
 from unspool.inspection.terminal import Gates, HeatMap, Prediction, show
@@ -30,6 +31,7 @@ __all__ = [
     "HeatMap",
     "Lookups",
     "Map",
+    "PictureMaps",
     "Prediction",
     "Recording",
     "StepJacobians",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html import escape
@@ -15,9 +14,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.style import Style
 from rich.text import Text
 
-from unspool.data.png import png
 from unspool.inspection.maps import Map
 from unspool.inspection.paint import Brush
+from unspool.inspection.png import data_address
 from unspool.inspection.shown_image import ShownImage
 from unspool.inspection.trace import Trace, visible
 
@@ -139,10 +138,9 @@ def svg_words(name: str, matrix: Map, image: ShownImage, x: float, y: float) -> 
     tiles = [("image", image.pixels), *((visible(word), image.lit(row)) for word, row in _rows(matrix))]
     for number, (title, pixels) in enumerate(tiles):
         left, top = x + number % _ACROSS * (_SIDE + 8), y + 14 + number // _ACROSS * (high + 26)
-        content = base64.b64encode(png(np.ascontiguousarray(pixels))).decode()
         body.append(
             f'<image x="{left:.0f}" y="{top:.0f}" width="{_SIDE}" height="{high:.0f}" '
-            f'style="image-rendering:pixelated" href="data:image/png;base64,{content}"/>'
+            f'style="image-rendering:pixelated" href="{data_address(pixels)}"/>'
             f'<text x="{left + _SIDE / 2:.0f}" y="{top + high + 15:.0f}" class="n">{escape(title)}</text>'
         )
     return body, y + 14 + -(-len(tiles) // _ACROSS) * (high + 26) + 12

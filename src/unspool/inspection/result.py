@@ -36,6 +36,8 @@ class Result(ABC):
 
     noun: ClassVar[str] = "result"
     """What messages call the result."""
+    forms: ClassVar[tuple[str, ...]] = _FORMS
+    """Suffixes of the files that `save` writes."""
 
     @abstractmethod
     def record(self) -> dict[str, Any]:
@@ -62,7 +64,7 @@ class Result(ABC):
         show_result(self, console, lambda console: console.print(self._drawing()))
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
-        """Write the result atomically: its record (.json), its columns (.csv) or a page (.html).
+        """Write the result atomically: its record (.json), its columns (.csv), a page (.html), or one of `forms`.
 
         Args:
             path: The file, in an existing folder.
@@ -75,16 +77,19 @@ class Result(ABC):
             UsageError: If the suffix is unknown, the folder is missing, or the file exists and `overwrite` is False.
             MachineError: If the file can't be written.
         """
-        path = new_file(path, _FORMS, f"a {self.noun}", overwrite=overwrite)
-        suffix = path.suffix.lower()
+        path = new_file(path, self.forms, f"a {self.noun}", overwrite=overwrite)
+        replace_file(path, self._content(path.suffix.lower()))
+        return path
+
+    def _content(self, suffix: str) -> bytes:
+        """Return the content of a file with one of the suffixes in `forms`."""
         if suffix == ".json":
             text = json.dumps(self.record(), allow_nan=False)
         elif suffix == ".csv":
             text = _csv(self.to_columns())
         else:
             text = _page(self.noun, self._repr_html_())
-        replace_file(path, text.encode("utf-8", "backslashreplace"))
-        return path
+        return text.encode("utf-8", "backslashreplace")
 
     def _repr_html_(self) -> str:
         return self._html()

@@ -11,8 +11,9 @@ from unspool.layers.attention import (
 )
 from unspool.layers.attention_changes import change_attention
 from unspool.layers.attentive_cell import AttentiveCell
+from unspool.layers.beside import Beside
 from unspool.layers.causal_transformer import CausalTransformer
-from unspool.layers.convolution import Convolution1d, ConvolutionOutput, TimeDelay
+from unspool.layers.convolution import Convolution1d, ConvolutionOutput, GlobalNorm, TimeDelay
 from unspool.layers.crf import LinearChainCRF
 from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, drop_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
@@ -26,8 +27,10 @@ from unspool.layers.projected import Projected
 from unspool.layers.readout import Pooling, Readout, ReadoutOutput
 from unspool.layers.recurrent import Recurrent, RecurrentOutput, RecurrentState
 from unspool.layers.residual_network import ResidualBlock, ResidualNetwork
+from unspool.layers.sampled_softmax import SampledSoftmax
 from unspool.layers.softmax import AdaptiveSoftmax, FullSoftmax
 from unspool.layers.transformer import TransformerDecoder, TransformerEncoder, TransformerOutput, record_attention
+from unspool.layers.window import WindowNetwork
 
 __all__ = [
     "AdaptiveSoftmax",
@@ -35,6 +38,7 @@ __all__ = [
     "Attended",
     "Attention",
     "AttentiveCell",
+    "Beside",
     "BilinearAttention",
     "CausalTransformer",
     "CharacterComposition",
@@ -45,6 +49,7 @@ __all__ = [
     "FeedForward",
     "FeedForwardOutput",
     "FullSoftmax",
+    "GlobalNorm",
     "Initialization",
     "KeyValueMemory",
     "LearnedPositions",
@@ -60,6 +65,7 @@ __all__ = [
     "RecurrentState",
     "ResidualBlock",
     "ResidualNetwork",
+    "SampledSoftmax",
     "SequenceDropout",
     "SinusoidalPositions",
     "TimeDelay",
@@ -67,6 +73,7 @@ __all__ = [
     "TransformerDecoder",
     "TransformerEncoder",
     "TransformerOutput",
+    "WindowNetwork",
     "WordDropout",
     "attend",
     "change_attention",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from unspool.errors import SettingError
 from unspool.layers.dropout import Dropout
 
-__all__ = ["Convolution1d", "ConvolutionOutput", "TimeDelay"]
+__all__ = ["Convolution1d", "ConvolutionOutput", "GlobalNorm", "TimeDelay"]
 
 
 class ConvolutionOutput(NamedTuple):
@@ -75,6 +75,32 @@ class Convolution1d(nn.Module):
         return ConvolutionOutput(_without_padding(outputs, lengths), lengths)
 
 
+class GlobalNorm(nn.Module):
+    r"""Normalisation of each sequence over its valid steps and all features at once.
+
+    .. math:: y_{tc} = \gamma_c \frac{x_{tc} - \mu}{\sqrt{\sigma^2 + \epsilon}} + \beta_c
+
+    with mean and variance of all :math:`x_{tc}` of the sequence, so steps keep their relative sizes. Source:
+    Luo and Mesgarani 2019, "Conv-TasNet", arXiv:1809.07454, equation 21.
+
+    Args:
+        size: Number of features.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.weight, self.bias = nn.Parameter(torch.ones(size)), nn.Parameter(torch.zeros(size))
+        self.epsilon = 1e-5
+
+    def forward(self, inputs: Tensor, lengths: Tensor) -> Tensor:
+        """Normalise sequences, (time, batch, features), that are 0 in the padding; its outputs there are arbitrary."""
+        count = lengths.unsqueeze(-1) * inputs.shape[-1]
+        mean = inputs.sum((0, 2)).unsqueeze(-1) / count
+        centred = _without_padding(inputs - mean, lengths)
+        variance = centred.square().sum((0, 2)).unsqueeze(-1) / count
+        return centred / (variance + self.epsilon).sqrt() * self.weight + self.bias
+
+
 class TimeDelay(nn.Module):
     r"""Time-delay network: dilated convolutions over time, each with layer normalisation, ReLU and dropout.
 
@@ -90,6 +116,7 @@ class TimeDelay(nn.Module):
         dilations: Dilation of each layer.
         strides: Stride of each layer, as many as dilations. None: 1 for all.
         dropout: Dropout rate after each layer.
+        norm: layer (each step by itself), or global (`GlobalNorm`, each sequence as a whole).
 
     Raises:
         SettingError: If there is no layer, or the numbers of strides and dilations differ.
@@ -104,6 +131,7 @@ class TimeDelay(nn.Module):
         dilations: Sequence[int] = (1, 2, 3),
         strides: Sequence[int] | None = None,
         dropout: float = 0.0,
+        norm: Literal["layer", "global"] = "layer",
     ) -> None:
         super().__init__()
         strides = [1] * len(dilations) if strides is None else strides
@@ -114,7 +142,7 @@ class TimeDelay(nn.Module):
             Convolution1d(width, size, kernel_size, dilation=dilation, stride=stride)
             for width, dilation, stride in zip(sizes, dilations, strides, strict=False)
         )
-        self.norms = nn.ModuleList(nn.LayerNorm(size) for _ in dilations)
+        self.norms = nn.ModuleList(nn.LayerNorm(size) if norm == "layer" else GlobalNorm(size) for _ in dilations)
         self.dropout = Dropout(dropout)
         self.output_size = size
 
@@ -129,7 +157,8 @@ class TimeDelay(nn.Module):
         """Run all layers over padded sequences, as `Convolution1d.forward`."""
         for layer, norm in zip(self.layers, self.norms, strict=True):
             outputs, lengths = layer(inputs, lengths)
-            inputs = self.dropout(torch.relu(norm(outputs)))
+            normed = norm(outputs, lengths) if isinstance(norm, GlobalNorm) else norm(outputs)
+            inputs = self.dropout(torch.relu(normed))
         return ConvolutionOutput(_without_padding(inputs, lengths), lengths)
 
 

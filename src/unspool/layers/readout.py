@@ -46,6 +46,8 @@ class Readout(nn.Module):
 
     def forward(self, states: Tensor, lengths: Tensor) -> ReadoutOutput:
         """Pool states, (time, batch, size), of sequences with lengths (batch,)."""
+        if self.pooling == "last" and len(states) == 1:
+            return ReadoutOutput(states[0], None)
         steps = torch.arange(states.shape[0], device=states.device)[:, None]
         mask = steps < lengths  # (time, batch)
         if self.pooling == "last":

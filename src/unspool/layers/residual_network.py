@@ -42,9 +42,6 @@ class ResidualBlock(nn.Module):
             self.shortcut = nn.Sequential(
                 nn.Conv2d(input_size, output_size, 1, stride, bias=False), nn.BatchNorm2d(output_size)
             )
-        nn.init.zeros_(
-            self.norm_2.weight
-        )  # Goyal et al. 2017, arXiv:1706.02677, section 5.1: the block begins as its shortcut
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return (batch, output_size, ⌈height / stride⌉, ⌈width / stride⌉) for (batch, input_size, height, width)."""

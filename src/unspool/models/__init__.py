@@ -15,11 +15,20 @@ from unspool.models.decoders import (
 )
 from unspool.models.dynamic_memory_network import DynamicMemoryNetwork, likeness
 from unspool.models.encoder_decoder import EncoderDecoder, Forced
+from unspool.models.forecast_networks import (
+    EncoderDecoderForecast,
+    LinearForecast,
+    PatchForecast,
+    SegmentForecast,
+    StepForecast,
+)
+from unspool.models.forecaster import ForecasterModel, pinball
 from unspool.models.intents_and_slots import IntentSlotModel, IntentSlotOutput
 from unspool.models.language_model import LanguageModel
 from unspool.models.latent import LatentVariable
 from unspool.models.loss import Loss
 from unspool.models.memory_network import KeyValueMemoryNetwork, MemoryNetwork, hop
+from unspool.models.next_item import NextItemModel
 from unspool.models.retriever import EncodedBags, Lookups, Retriever
 from unspool.models.sentence_encoder import SentenceEncoder, position_encoding
 from unspool.models.stepwise import StepwiseModel
@@ -35,26 +44,34 @@ __all__ = [
     "DynamicMemoryNetwork",
     "EncodedBags",
     "EncoderDecoder",
+    "EncoderDecoderForecast",
     "Forced",
+    "ForecasterModel",
     "IntentSlotModel",
     "IntentSlotOutput",
     "KeyValueMemoryNetwork",
     "LanguageModel",
     "LateAttentionDecoder",
     "LatentVariable",
+    "LinearForecast",
     "Lookups",
     "Loss",
     "Memory",
     "MemoryNetwork",
     "MemoryOutput",
+    "NextItemModel",
+    "PatchForecast",
     "RecurrentDecoder",
     "Retriever",
+    "SegmentForecast",
     "SentenceEncoder",
+    "StepForecast",
     "StepwiseModel",
     "TaggerModel",
     "TransformerDecoding",
     "WindowDecoder",
     "hop",
     "likeness",
+    "pinball",
     "position_encoding",
 ]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from unspool.data.png import png
+from unspool.inspection.png import png_bytes
 from unspool.samples.drawing import Box
 from unspool.samples.scenes import Caption, Scene
 
@@ -28,7 +28,7 @@ def write_folder(folder: Path, parts: Mapping[str, Sequence[Scene]]) -> None:
         table, boxes = ["image\tcaption"], []
         for number, scene in enumerate(scenes, 1):
             name = f"{part}/{number:05}.png"
-            (folder / name).write_bytes(png(scene.picture))
+            (folder / name).write_bytes(png_bytes(scene.picture))
             for caption in scene.captions:
                 table.append(f"{name}\t{caption.text}")
                 boxes.append(json.dumps({"image": name, "words": caption.words, "boxes": caption.boxes}))

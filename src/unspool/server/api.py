@@ -101,7 +101,7 @@ async def predict(request: Request) -> Response:
     def run(values: list[Any]) -> Sequence[Any]:
         if body.threshold is not None:
             return [served.task.ask(value, threshold=body.threshold).record() for value in values]
-        return [each.record() for each in served.task.predict(values)]
+        return [each.record() for each in served.task.predict_each(values)]
 
     call = state.thread.call((served.name, "predict", body.threshold), inputs, run)
     records = await unless_gone(request, call, state.settings.max_seconds)

@@ -30,7 +30,7 @@ from unspool.server.model_thread import ModelThread
 from unspool.server.models import Models, Served
 from unspool.server.settings import ServerSettings
 from unspool.server.streaming import unless_gone
-from unspool.tasks.dialogue import Dialogue, DialogueState, Due, Turn
+from unspool.tasks.dialogue import MOST_COMMANDS, Dialogue, DialogueState, Due, Turn
 
 if TYPE_CHECKING:
     from unspool.tasks.answer.reply import Reply
@@ -129,7 +129,7 @@ class Dialogues:
 
     def _limited(self, command: Command, acts: bool) -> Command:
         """Return a command without its function unless the server runs it, with a limit below that of requests."""
-        limit = min(command.limit, self.settings.max_seconds / 2)
+        limit = min(command.limit, self.settings.max_seconds / (MOST_COMMANDS + 1))
         return replace(command, limit=limit, function=command.function if acts else None)
 
     # ---- one message -------------------------------------------------------------------------------------------

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from unspool.tasks.comparison import Comparison, Run
     from unspool.tasks.concepts.finding import find_concept
     from unspool.tasks.contracts import Prediction
+    from unspool.tasks.forecast.forecast import Forecast
+    from unspool.tasks.forecast.forecaster import Forecaster
     from unspool.tasks.read.reader import Answered, Reader
+    from unspool.tasks.recommend.recommender import Recommendation, Recommender
     from unspool.tasks.tag.tagger import Tagger, Tagging
     from unspool.tasks.task import Task
     from unspool.tasks.translate.translator import Translation, Translator
@@ -34,10 +37,14 @@ __all__ = [
     "Classification",
     "Classifier",
     "Comparison",
+    "Forecast",
+    "Forecaster",
     "LanguageModel",
     "Prediction",
     "Reader",
     "Reading",
+    "Recommendation",
+    "Recommender",
     "Reply",
     "Run",
     "Tagger",
@@ -84,11 +91,12 @@ def load(
     Args:
         folder: The model folder.
         task: Expected class of the model, as `Classifier`, which is also the type of the result; any if omitted.
-        cell: The custom cell that the model was trained with. Loading imports no code unless this argument names it.
+        cell: The custom cell that the model was trained with. Loading imports no code unless this argument names it;
+            without it, the model runs the traced step that the folder holds, and does not train.
 
     Raises:
-        ModelFolderError: If the folder is damaged, newer, without weights, needs `cell`, or holds a model of a task
-            other than `task`.
+        ModelFolderError: If the folder is damaged, newer, without weights, without a traced step of its custom cell, or
+            holds a model of a task other than `task`.
         UsageError: If `task` is not a task class.
 
     Warns:

@@ -11,7 +11,7 @@ from typing import Any
 
 from unspool.data.checks import Checks, Finding
 from unspool.data.files import Layout, Paths, Reader, find_files
-from unspool.data.forms import form_by_suffix
+from unspool.data.forms import form_by_suffix, form_of_examples
 from unspool.data.rows import read_rows
 from unspool.data.sentences import read_sentences
 from unspool.data.stories import read_stories
@@ -55,7 +55,8 @@ def check_data(task: str, settings: Any, parts: Mapping[str, Paths]) -> Report:
     entry = task_entry(task)
     if not entry.sides:
         raise UsageError(f"the task {task!r} makes its own data; there is nothing to check")
-    checks = Checks(entry.sides, entry.label, several=getattr(settings, "several", False))
+    several = getattr(settings, "several", False)  # of commands: auto, yes or no
+    checks = Checks(entry.sides, entry.label, several=several in (True, "yes"))
     report = Report(task, checks=checks)
     before: Layout | None = None
     for part, paths in parts.items():
@@ -64,6 +65,7 @@ def check_data(task: str, settings: Any, parts: Mapping[str, Paths]) -> Report:
         try:
             for sample in data.samples(reader):
                 checks.add(part, sample)
+                checks.several |= several == "auto" and len(sample.labels) > 1
         except DataError as error:
             if not reader.skipped or _NONE_LEFT_OUT not in error.message:
                 raise
@@ -97,6 +99,8 @@ def guess_task(paths: Paths) -> str:
         DataError: If a file does not exist.
     """
     files = find_files(paths)
+    if form_of_examples(files[0]) is not None:
+        return "classify"
     if form_by_suffix(files[0], "rows", "lines") is None:
         for form in filter(None, [form_by_suffix(files[0], "sentences", "stories")]):
             return next(entry.name for entry in TASKS.values() if entry.kind == form.yields)

@@ -41,6 +41,17 @@ class Examples(ABC):
             DataError: If there are too few examples.
         """
 
+    def held_out(self, part: str) -> tuple[Self, Self] | None:
+        """Split off a held-out set that the data themselves mark, such as the times after a date.
+
+        Args:
+            part: valid, or test, which is split off first.
+
+        Returns:
+            The remaining examples and the held-out examples; None to divide by shares.
+        """
+        return None
+
     @abstractmethod
     def sizes(self) -> dict[str, int]:
         """Return the size of the data by unit, as `{"examples": 120}`."""

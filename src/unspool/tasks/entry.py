@@ -67,6 +67,10 @@ class TaskEntry:
     hears: bool = False
     """Whether `predict` and `evaluate` search for transcripts, and accept settings of the search: beam, language model
     and grammar."""
+    ranks_items: bool = False
+    """Whether `predict` recommends items after a history, and accepts `--history`, `--k` and `--exclude`."""
+    forecasts: bool = False
+    """Whether `predict` continues series, also without input, and accepts a horizon and a future."""
     reads_once: bool = True
     """Whether `evaluate` needs a single pass over the data, so that standard input works."""
 

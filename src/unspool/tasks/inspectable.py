@@ -66,6 +66,10 @@ class Inspectable(Trainable[E, F]):
         """Predict for one input, or for each of several; see `Task.predict`."""
 
     @abstractmethod
+    def predict_each(self, texts: Sequence[Any]) -> Sequence[Any]:
+        """Predict for each of several inputs; see `Task.predict_each`."""
+
+    @abstractmethod
     def trace(self, text: str, edits: Edits = ()) -> Trace:
         """Run the network on one input and record the intermediate values.
 
@@ -115,7 +119,7 @@ class Inspectable(Trainable[E, F]):
             tokens = self.trace(text).tokens if any(edit.quantity == "token" for edit in plan) else ()
             unread = with_tokens(text, tokens, plan)
             with attached(parts, plan, values) as editors:
-                prediction: Any = self.predict([unread])[0]
+                prediction: Any = self.predict_each([unread])[0]
             unused = [edit for edit in plan if not editors.has_applied(edit, len(tokens))]
             yield Replay(prediction, tuple(unused))
 

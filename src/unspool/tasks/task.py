@@ -21,6 +21,7 @@ from unspool.data import (
 )
 from unspool.data import Reader as DataReader
 from unspool.errors import DataError, UsageError
+from unspool.inspection.result import Result
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
 from unspool.tasks.inspectable import Inspectable
@@ -78,6 +79,10 @@ class Task(Inspectable[E, F]):
             DataError: If the model can't read a text; `text 3` in the message is the third text.
             UsageError: If the model has not been trained.
         """
+
+    def predict_each(self, texts: Sequence[Any]) -> Sequence[Prediction]:
+        """Predict for each of several inputs, of which each may itself be a list, as a history of items."""
+        return self.predict(list(texts))
 
     def fit(
         self,
@@ -217,7 +222,7 @@ class Task(Inspectable[E, F]):
 
     def _compare_on(self, other: Any, examples: E, names: tuple[str, str]) -> Disagreements:
         questions = self._questions(examples)
-        one, two = (task.predict(list(questions.inputs)) for task in (self, other))
+        one, two = (task.predict_each(questions.inputs) for task in (self, other))
         return disagreements_of(questions, one, two, names)
 
     def pruned(self, units: Units, *, test: DataLike | None = None) -> Self:
@@ -317,6 +322,22 @@ class Task(Inspectable[E, F]):
         """Return the scores per answer type, for data as in `evaluate`; empty for tasks without types."""
         return {}
 
+    def score_labels(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
+        """Return the scores of each label, for data as in `evaluate`.
+
+        Raises:
+            UsageError: If the task has no labels for whole inputs.
+        """
+        raise UsageError(f"a model of the task {self.name!r} has no scores by label; a classifier has")
+
+    def confusion(self, data: DataLike, labels: Iterable[Any] | None = None, *, most: int = 3) -> Result:
+        """Return the confusion matrix on labelled data, with the most confident mistakes.
+
+        Raises:
+            UsageError: If the task has no labels for whole inputs.
+        """
+        raise UsageError(f"a model of the task {self.name!r} has no confusion matrix; a classifier has")
+
     @property
     def score_titles(self) -> dict[str, str]:
         """Column titles for scores whose names don't tell how they are computed."""
@@ -343,10 +364,12 @@ class Task(Inspectable[E, F]):
         Args:
             folder: The model folder.
             cell: The custom cell that the model was trained with, as a class or `my_file.py:MyCell`. Loading imports
-                no code unless this argument names it, so a folder from an untrusted source is safe to open.
+                no code unless this argument names it, so a folder from an untrusted source is safe to open. Without
+                it, the model runs the traced step that the folder holds, and does not train.
 
         Raises:
-            ModelFolderError: If the folder is damaged, newer, of another task, without weights, or needs `cell`.
+            ModelFolderError: If the folder is damaged, newer, of another task, without weights, or without a traced
+                step of its custom cell.
 
         Warns:
             UnfinishedTrainingWarning: If training is not complete. The weights are then the best so far.

@@ -126,6 +126,11 @@ class Trainable(ABC, Generic[E, F]):
         """Return the rules for the settings that were not passed; they may depend on the settings so far."""
         return self._rules
 
+    def _time_limit(self) -> float | None:
+        """Return the time limit of the network's training in minutes: the setting, less what other parts take."""
+        minutes: float | None = self.settings.training.minutes
+        return minutes
+
     def _start(self, examples: E) -> None:
         """Set the initial weights that depend on the training data, in a new network."""
 

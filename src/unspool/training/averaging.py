@@ -14,7 +14,7 @@ __all__ = ["Average", "triggers"]
 
 
 class Average:
-    r"""A running average of a model's weights.
+    r"""A running average of a model's weights, and of its stored buffers, such as the statistics of normalisation.
 
     .. math::
         \bar\theta_n &= \bar\theta_{n-1} + w_n (\theta_n - \bar\theta_{n-1}) \\
@@ -27,7 +27,9 @@ class Average:
 
     def __init__(self, model: nn.Module, settings: TrainingSettings) -> None:
         self.kind, self.decay, self.tail = settings.average, settings.decay, settings.tail
-        weights = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        weights: list[tuple[str, Tensor]] = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        stored = model.state_dict().keys()
+        weights += [(name, b) for name, b in model.named_buffers() if name in stored and b.is_floating_point()]
         self._names = [name for name, _ in weights] if self.kind != "none" else []
         self._parameters: list[Tensor] = [p.detach() for _, p in weights] if self.kind != "none" else []
         self._mean: list[Tensor] = []

@@ -51,6 +51,13 @@ def test_resuming_ends_in_the_same_bits(tmp_path):
         Algorithm(**{"cell": "gru", **TINY, "epochs": 4}).fit("reverse", out=tmp_path / "parts", resume=True)
 
 
+def test_a_curriculum_lasts_for_its_share_of_the_epochs():
+    task = Algorithm(**TINY | {"curriculum": 0.5, "epochs": 4, "max_length": 9, "examples": 800})
+    source = task._source(task._read("copy"))
+    longest = [max((len(batch.inputs) - 1) // 2 for batch in source.epoch(epoch)) for epoch in range(4)]
+    assert longest == [5, 9, 9, 9]
+
+
 def test_held_out_exercises_are_not_those_of_training():
     task = Algorithm(**TINY | {"max_length": 9, "width": 16})
     read = task._read("copy")

@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 import unspool
+import unspool.training.clock
 from unspool import Assistant, CommandParser
 from unspool.errors import CommandError, DataError, ModelFolderError, UnfinishedTrainingWarning, UsageError
+from unspool.tasks.answer.budget import budget_of
+from unspool.training import Reporter
 
 PAIRS = [
     ("where is the spare key", "under the mat"), ("where did we put the spare key", "under the mat"),
@@ -135,3 +138,59 @@ def test_wrong_data(folder, tmp_path):
     with pytest.raises(CommandError, match="no commands"):
         Assistant(**OPTIONS).fit([folder / "pairs.tsv", tmp_path / "bad.py"], out=tmp_path / "m")
     assert not (tmp_path / "m").exists()
+
+
+class Clock:
+    """A clock that goes on by a second whenever somebody looks at it."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 1
+        return self.now
+
+
+class Notes(Reporter):
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.lines.append(message)
+
+
+def test_a_budget_is_divided():
+    assert budget_of(None, commands=True) == (None, None)
+    assert budget_of(3, commands=False) == (3, None)
+    assert budget_of(2, commands=True) == (1.5, 0.5)
+    assert budget_of(20, commands=True) == (19, 1)
+    assert budget_of(2, commands=True).note(generator=True) == (
+        "budget: 2 minutes, 1.5 for the questions and the generator, 0.5 for the commands"
+    )
+    assert budget_of(1, commands=False).note(generator=False) == "budget: 1 minute for the questions"
+    assert budget_of(None, commands=False).note(generator=True) == ""
+
+
+@pytest.mark.parametrize(("options", "said", "limits"), [
+    ({"minutes": 2}, "note: budget: 2 minutes, 1.5 for the questions and the generator, 0.5 for the commands", (90, 30)),  # noqa: E501
+    ({}, "note: budget: 6 minutes, 5 for the questions and the generator, 1 for the commands", (300, 60)),
+])  # fmt: skip
+def test_a_budget_is_announced_before_training_and_kept(folder, tmp_path, monkeypatch, options, said, limits):
+    monkeypatch.setattr(unspool.training.clock, "time", Clock())
+    notes, small = Notes(), {"hidden": 8, "embedding": 8, "vocabulary.size": 260}
+    assistant = Assistant(generator=True, **{**OPTIONS, **small, **options})
+    if not options:
+        monkeypatch.setattr(CommandParser, "fit", lambda self, *_, **__: self)
+    else:
+        assistant.settings = assistant.settings.replace(**{"training.epochs": 100_000})
+    files = [folder / "pairs.tsv", folder / "commands.py"]
+    assistant.fit(files, out=tmp_path / "m", reporter=notes)
+    assert said in notes.lines
+    assert notes.lines.index(said) < next(place for place, line in enumerate(notes.lines) if line.startswith("network"))
+    assert assistant._time_limit() == limits[0] / 60
+    assert assistant.parser is not None
+    if options:
+        assert assistant.parser.settings.training.minutes == limits[1] / 60
+        assert limits[0] <= assistant.record.training["seconds"] < limits[0] + 30  # an update looks a few times
+        assert assistant.record.training["stopped"] == "minutes"
+    assert unspool.load(tmp_path / "m").settings.training.minutes == sum(limits) / 60 if options else True

@@ -149,6 +149,10 @@ def test_free_text_goes_on_to_the_end_of_the_sentence():
         ("put washing-up liquid on the list", "washing-", ["washing-up"]),
         ("put tea and semi-skimmed milk on the list", "tea and semi", ["tea", "semi-skimmed"]),
         ("put glass noodles on the list", "glass noodles", ["glass noodles"]),
+        ("put glass noodles on the list", "noodles", ["glass noodles"]),
+        ("bung light bulbs on the list", "bulbs", ["light bulbs"]),  # the first word may be a verb
+        ("kindly put a rye bread on the list", "bread", ["rye bread"]),
+        ("put rye, dark bread on the list", "bread", ["dark bread"]),
         ("put beans bread, and tea on the list", "beans bread, and tea", ["beans bread", "tea"]),
     ],
 )

@@ -331,3 +331,74 @@ def test_a_file_of_sentences_holds_calls(tmp_path):
     path.write_text(json.dumps({"text": "paint it red", "call": "paint", "arguments": {"colour": "mauve"}}))
     with pytest.raises(DataError, match="argument 'colour': 'mauve' is not one of red, green, blue"):
         run_cases(talk, read_cases(str(path), COMMANDS))
+
+
+@command("add {items} to my list", "add {items}")
+def add(items: list[str]) -> str:
+    CALLS.append(("add", {"items": items}))
+    return f"added {' + '.join(items)}"
+
+
+class ListParser(TableParser):
+    """A parser that also knows lists, which end at `to` or at the end."""
+
+    def parse(self, text: str, now: datetime) -> Parse:
+        if not text.lower().startswith("add "):
+            return super().parse(text, now)
+        made = self.commands["add"]
+        end = text.index(" to ") if " to " in text else len(text)
+        slots = [SlotValue("items", text[4:end], 4, end, made.slot("items").kind.parse(text[4:end], now))]
+        return Parse(text, ("add",), slots, 0.99, True, 0.5, {"add": 0.99, "paint": 0.01}, made)
+
+
+@pytest.mark.parametrize(
+    ("text", "calls"),
+    [
+        ("set a timer for ten minutes and paint it red", ["set_timer", "paint"]),
+        ("paint it red, then set a timer for an hour and a half.", ["paint", "set_timer"]),
+        ("paint it red. Set a timer for ten minutes", ["paint", "set_timer"]),
+        ("add eggs and oat milk to my list and then paint it blue", ["add", "paint"]),
+        ("paint it red and set a timer for an hour, and add tea to my list", ["paint", "set_timer", "add"]),
+        ("add eggs and oat milk to my list", ["add"]),
+        ("add eggs, oat milk and paint it red", ["add"]),  # the list takes the words
+        ("set a timer for an hour and a half", ["set_timer"]),
+        ("set a timer for an hour and do not forget", ["set_timer"]),
+        ("paint it red and twenty minutes", ["paint"]),
+        ("paint it red and add it to my list", ["paint"]),  # which it
+        ("paint it red, add tea to my list", ["paint"]),  # no conjunction
+    ],
+)
+def test_a_sentence_is_cut_into_commands_only_where_each_is_one(text, calls):
+    CALLS.clear()
+    commands = CommandSet.of([set_timer, paint, add])
+    dialogue = Dialogue(ListParser(commands), commands, clock=lambda: NOW)  # type: ignore[arg-type]
+    turn = dialogue.say(text)
+    assert turn.kind == "did"
+    assert [name for name, _ in CALLS] == calls
+    assert dialogue.understand(text).call == " + ".join(calls)
+    assert dialogue.state.last is not None
+    assert dialogue.state.last[0].name == calls[-1]
+    if text.startswith("paint it red, then"):
+        assert CALLS[1][1] == {"length": timedelta(minutes=90)}
+        assert turn.reply == "Done. timer for 1:30:00"
+        assert turn.detail == "paint: 99% familiar; set_timer: 99% familiar"
+
+
+def test_of_several_commands_none_is_called_if_one_needs_a_question(dialogue):
+    for text in ("paint it red and turn on the light", "set a timer and paint it red"):
+        turn = dialogue.say(text)
+        assert turn.kind == "refuse"
+        assert turn.reply == "That is 2 commands, and one of them needs a question; please give me one at a time."
+    assert not CALLS
+    assert dialogue.state.pending is None
+    assert dialogue.understand("set a timer and paint it red").missing == ("length",)
+
+
+def test_of_several_commands_one_may_fail(dialogue):
+    turn = dialogue.say("break it and paint it red")
+    assert (turn.kind, turn.command) == ("failed", "paint")
+    assert turn.reply == "break_it failed: ZeroDivisionError: too much. Done."
+    assert [name for name, _ in CALLS] == ["paint"]
+    named = Dialogue(TableParser(), clock=lambda: NOW)  # type: ignore[arg-type]
+    turn = named.say("paint it red and set a timer for ten minutes")
+    assert (turn.kind, turn.reply.count("I would")) == ("would", 2)

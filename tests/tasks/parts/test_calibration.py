@@ -175,7 +175,7 @@ def test_no_temperature_where_it_is_off_or_too_few_examples_validate(tmp_path, v
 
 
 def test_several_labels_are_calibrated_too(tmp_path):
-    task = Classifier(**TINY, several=True, learning_rate=0.05)
+    task = Classifier(**TINY, several=True, threshold=0.5, learning_rate=0.05)
     valid = write(tmp_path / "valid.tsv", 120, wrong=0.3, several=True)
     train = write(tmp_path / "train.tsv", 60, several=True)
     task.fit(train, valid=valid, baselines=False, reporter=Reporter())

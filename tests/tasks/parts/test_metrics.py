@@ -44,6 +44,27 @@ def test_accuracy_of_strings_and_of_tables():
     assert metrics.accuracy(np.eye(3), np.ones((3, 3))) == pytest.approx(1 / 3)
 
 
+def test_average_precision_by_hand_and_with_ties():
+    # ranks 1, 2, 3, 4 of which 1, 3 and 4 are right: (1/1 + 2/3 + 3/4) / 3
+    assert metrics.average_precision([1, 0, 1, 1], [0.9, 0.8, 0.3, 0.2]) == pytest.approx((1 + 2 / 3 + 3 / 4) / 3)
+    assert metrics.average_precision([0, 1, 1, 0], [0.5, 0.5, 0.5, 0.5]) == pytest.approx(0.5)  # no ranking at all
+    assert metrics.average_precision([0, 0], [0.1, 0.2]) == 0
+
+
+def test_average_precisions_are_those_of_scikit_learn():
+    judge = pytest.importorskip("sklearn.metrics")
+    chance = np.random.default_rng(4)
+    gold, confidences = chance.random((57, 6)) < 0.3, chance.random((57, 6)).round(1)  # with ties
+    found = metrics.average_precisions(gold, confidences)
+    for average in ("micro", "macro"):
+        assert found[f"{average}_ap"] == pytest.approx(
+            judge.average_precision_score(gold, confidences, average=average)
+        )
+    with_rare = np.column_stack([gold, np.zeros(57, bool)])
+    found = metrics.average_precisions(with_rare, np.column_stack([confidences, np.ones(57)]))
+    assert found["macro_ap"] == pytest.approx(judge.average_precision_score(gold, confidences, average="macro"))
+
+
 def test_multilabel_scores_by_hand():
     gold = [[1, 1, 0, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
     predicted = [[1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 1, 0]]

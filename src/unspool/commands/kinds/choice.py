@@ -19,6 +19,11 @@ __all__ = ["BooleanKind", "Choice", "ChoiceKind", "is_spoken", "make_choices"]
 
 _IN_SINGULAR = 0.2  # share of plurals that a sample has in the singular
 _HYPHENS = ("-", "‐", "–")
+_ABBREVIATIONS = frozenset((
+    "km", "cm", "mm", "mi", "ft", "kg", "mg", "lb", "lbs", "oz", "ml", "cl", "dl", "gal", "pt", "qt", "mph", "kmh",
+    "kph", "hz", "khz", "mhz", "kb", "mb", "gb", "tb", "kwh", "hr", "hrs", "min", "mins", "sec", "secs", "deg",
+))  # fmt: skip
+"""Words that are written short and said in full."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +75,12 @@ class ChoiceKind(SlotKind):
 
     @property
     def spoken_forms(self) -> tuple[str, ...]:
-        """All words that mean a value, without symbols."""
-        return tuple(filter(is_spoken, self.forms))
+        """All words that mean a value, without symbols, and without abbreviations where a value has full words."""
+        forms: list[str] = []
+        for choice in self.choices:
+            said = [form for form in choice.forms if is_spoken(form)]
+            forms += [form for form in said if not _is_abbreviation(form)] or said
+        return tuple(forms)
 
     def parse(self, text: str, now: datetime) -> Any:
         choice = match_whole(text, self._match) or match_whole(text.strip().removeprefix("the "), self._match)
@@ -194,6 +203,12 @@ def make_choices(
             names = [form for _, form, _ in values]
             raise CommandError(f"synonyms of {name!r}: the choices are {', '.join(names)}{nearest(name, names)}")
     return tuple(choices)
+
+
+def _is_abbreviation(form: str) -> bool:
+    """Return whether a form is written short and said in full: a letter, or a unit such as `lb` or `°C`."""
+    letters = "".join(letter for letter in form.lower() if letter.isalnum())
+    return " " not in form and (letters in _ABBREVIATIONS or (len(letters) == 1 and letters.isalpha()))
 
 
 def is_spoken(form: str) -> bool:

@@ -13,7 +13,17 @@ from unspool.data.forms.form import Form, FormOptions, Kind
 from unspool.errors import DataError
 from unspool.settings import nearest
 
-__all__ = ["Form", "FormOptions", "Kind", "all_forms", "form_by_suffix", "form_named", "forms_of", "suffixes_of"]
+__all__ = [
+    "Form",
+    "FormOptions",
+    "Kind",
+    "all_forms",
+    "form_by_suffix",
+    "form_named",
+    "form_of_examples",
+    "forms_of",
+    "suffixes_of",
+]
 
 
 @cache
@@ -44,6 +54,17 @@ def suffixes_of(*kinds: Kind) -> Mapping[str, Form]:
 def form_by_suffix(path: str, *kinds: Kind) -> Form | None:
     """Return the form of a file by its suffix; None for an unknown suffix."""
     return suffixes_of(*kinds).get(suffix_of(path))
+
+
+def form_of_examples(path: str, options: FormOptions | None = None) -> Form | None:
+    """Return the form of a file that is one example, as an image, or an array of them; None for other files."""
+    if form_by_suffix(path, "rows") is not None:
+        return None
+    arrays = [form for form in forms_of("files").values() if form.recognises is not None]
+    options = options or FormOptions()
+    return next(
+        (form for form in arrays if form.recognises and form.recognises(path, options)), form_by_suffix(path, "files")
+    )
 
 
 def form_named(name: str, *kinds: Kind, more: tuple[str, ...] = ()) -> Form | None:

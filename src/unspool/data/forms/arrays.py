@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 import os
 import struct
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from unspool.data.files import open_bytes
 from unspool.data.forms.form import Form, FormOptions
-from unspool.data.images import image_of, load_array
 from unspool.data.rows import Row
 from unspool.errors import DataError, option
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 __all__ = ["FORM", "labels_beside", "read_idx"]
 
+_MOST_BYTES = 1 << 36  # of an array
+_MOST_PACKED = 1 << 32  # of a compressed one, which is held in memory
 _BYTES = 8  # type code of unsigned bytes in an IDX file
 
 
@@ -30,6 +33,8 @@ def read_idx(path: str) -> NDArray[np.uint8]:
     Raises:
         DataError: If the file is of another form or type, or holds another number of bytes than its header says.
     """
+    import numpy as np
+
     with open_bytes(path) as stream:
         head = stream.read(4)
         if head[:2] != b"\0\0" or len(head) < 4:
@@ -40,11 +45,12 @@ def read_idx(path: str) -> NDArray[np.uint8]:
         if len(sizes) < 4 * head[3]:
             raise DataError("the IDX file is damaged: its header is cut off", path)
         shape = struct.unpack(f">{head[3]}i", sizes)
-        count = 1
-        for size in shape:
-            count *= max(size, -1)
-        if min(shape) < 0 or count < 0:
+        count = math.prod(shape)
+        if min(shape) < 0:
             raise DataError(f"the IDX file is damaged: its shape is {shape}", path)
+        most = _MOST_PACKED if path.lower().endswith(".gz") else _MOST_BYTES
+        if count > most:
+            raise DataError(f"its header says {count:,} bytes; expected at most {most >> 30} GiB", path)
         if path.lower().endswith(".gz"):
             content = stream.read(count + 1)
             if len(content) == count:
@@ -93,6 +99,8 @@ def _recognises(path: str, options: FormOptions) -> bool:
 
 
 def _rows(path: str, options: FormOptions) -> Iterator[Row | DataError]:
+    from unspool.data.images import image_of
+
     labels_file = labels_beside(path, options.labels)
     if labels_file is None:
         raise DataError(
@@ -120,9 +128,9 @@ def _rows(path: str, options: FormOptions) -> Iterator[Row | DataError]:
 
 
 def _array(path: str) -> NDArray[Any]:
-    if path.lower().endswith(".npy"):
-        return load_array(path)
-    return read_idx(path)
+    from unspool.data.images import load_array
+
+    return load_array(path) if path.lower().endswith(".npy") else read_idx(path)
 
 
 def _labels(path: str) -> list[str]:

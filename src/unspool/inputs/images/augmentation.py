@@ -30,7 +30,7 @@ def changed_images(
     """
     draws = np.stack([generator_for(seed, epoch, index).uniform(-1, 1, 7) for index in indices])
     height, width = pixels.shape[1:3]
-    shift_x, shift_y = (np.rint(draws[:, place] * settings.move).astype(int) for place in (0, 1))
+    shift_x, shift_y = (_whole(draws[:, place], settings.move) for place in (0, 1))
     mirrored = draws[:, 2] < 0 if settings.flip else np.zeros(len(pixels), bool)
     if not settings.random_crop and not settings.rotate:
         return np.stack(
@@ -44,6 +44,11 @@ def changed_images(
     center = draws[:, 5:7] * (1 - scale)[:, None]  # of the crop, in halves of the image
     center = center - np.stack([2 * shift_x / width, 2 * shift_y / height], 1)
     return _sampled(pixels, angle, scale, np.where(mirrored, -1.0, 1.0), center)
+
+
+def _whole(draws: NDArray[np.float64], largest: int) -> NDArray[np.int64]:
+    """Turn numbers between -1 and 1 into whole numbers from -largest to largest, each with the same probability."""
+    return np.floor((draws + 1) / 2 * (2 * largest + 1)).astype(np.int64).clip(0, 2 * largest) - largest
 
 
 def _shifted(image: NDArray[np.uint8], x: int, y: int) -> NDArray[np.uint8]:

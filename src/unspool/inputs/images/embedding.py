@@ -68,7 +68,7 @@ class ScanEmbedding(nn.Module):
     def __init__(self, vector: int, order: NDArray[Any] | None = None) -> None:
         super().__init__()
         self.output_size = vector
-        self.register_buffer("order", None if order is None else torch.from_numpy(order), persistent=False)
+        self.register_buffer("order", None if order is None else torch.from_numpy(order.copy()), persistent=False)
 
     def forward(self, batch: Images) -> Tensor:
         """Return (steps, batch, vector)."""

@@ -88,7 +88,7 @@ def _pixels(
     side = math.isqrt(len(columns.values))
     if size is None and side * side != len(columns.values):
         raise DataError(
-            f"{len(columns.values)} columns of pixels are no square image; pass the size: {option('size', '64x96')}"
+            f"{len(columns.values)} columns of pixels are no square image; pass {option('resolution', '64x96')}"
         )
     width, height = size or (side, side)
     for row in rows:

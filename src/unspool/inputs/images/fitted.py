@@ -37,6 +37,7 @@ __all__ = ["NETWORKS", "FittedImages"]
 _FILE = "images.json"
 _MEASURED = 10_000  # images at most that decide mean and deviation
 _THUMBNAIL = 14  # pixels of the longer side of the baseline's images
+_MOST_STEPS = 65_536  # of a scan pixel by pixel
 _SMALL, _MEDIUM = 48, 128  # pixels of the longer side up to which the first convolution has a stride of 1 and of 2
 
 NETWORKS = ("convolutional", "recurrent", "transformer", "feedforward")
@@ -99,8 +100,10 @@ class FittedImages(FittedInput[Image]):
             if len(shapes) > 1:
                 names = ", ".join(" x ".join(map(str, shape)) for shape in sorted(shapes)[:3])
                 raise DataError(f"features of different shapes came ({names}); expected one shape")
-            if image.augments or image.size is not None:
-                raise SettingError("size and augmentation change images, and these data are features; leave them out")
+            if image.augments or image.resolution is not None:
+                raise SettingError(
+                    "resolution and augmentation change images, and these data are features; leave them out"
+                )
             shape = next(iter(shapes))
         else:
             width, height = image.width_and_height or usual_size(pictures)
@@ -241,9 +244,9 @@ class FittedImages(FittedInput[Image]):
             float32 (images, channels, height, width).
         """
         scale = 1.0 if self.reads_features else 255.0
-        values = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).float()
+        values = torch.from_numpy(np.ascontiguousarray(images)).permute(0, 3, 1, 2).to(torch.float32, copy=True)
         mean, deviation = (torch.from_numpy(each * scale).float() for each in (self.mean, self.deviation))
-        return (values - mean[:, None, None]) / deviation[:, None, None]
+        return values.sub_(mean[:, None, None]).div_(deviation[:, None, None])
 
     # ---- network -----------------------------------------------------------------------------------------------
 
@@ -270,6 +273,7 @@ class FittedImages(FittedInput[Image]):
             embedding = patches = PatchEmbedding(self.channels, self._patch)
             width = patches.output_size
         else:
+            self._refuse_long_scans()
             width = self.channels * (1 if settings.scan == "pixels" else self.width)
             embedding = ScanEmbedding(width, self.order)
         stack = reading_stack(network, kind, cell, width)
@@ -294,7 +298,16 @@ class FittedImages(FittedInput[Image]):
         """Permutation of the pixels that a recurrent network reads, int64 (pixels,); None: in order."""
         if self.network != "recurrent" or self.settings.permute is None:
             return None
+        self._refuse_long_scans()
         return permutation(self.settings.permute, self.height * self.width)
+
+    def _refuse_long_scans(self) -> None:
+        pixels = self.height * self.width
+        if self.network == "recurrent" and self.settings.scan == "pixels" and pixels > _MOST_STEPS:
+            raise SettingError(
+                f"images of {self.width} x {self.height} have {pixels:,} pixels, one step each; expected at most "
+                f"{_MOST_STEPS:,}: set a smaller size, or scan = rows"
+            )
 
     @property
     def grid(self) -> tuple[int, int]:

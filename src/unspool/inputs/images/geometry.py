@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,6 +78,7 @@ def grid_boxes(rows: int, columns: int) -> NDArray[np.float32]:
     return np.stack([left / columns, top / rows, (left + 1) / columns, (top + 1) / rows], 1).astype(np.float32)
 
 
+@lru_cache(maxsize=4)
 def permutation(seed: int, size: int) -> NDArray[np.int64]:
     """Return a permutation that anyone can compute again: places by ascending SHA-256 of `seed:place`.
 
@@ -85,7 +87,9 @@ def permutation(seed: int, size: int) -> NDArray[np.int64]:
     Returns:
         The place that each step reads, int64 (size,).
     """
-    return np.array(sorted(range(size), key=lambda place: hashlib.sha256(f"{seed}:{place}".encode()).digest()))
+    order = np.array(sorted(range(size), key=lambda place: hashlib.sha256(f"{seed}:{place}".encode()).digest()))
+    order.setflags(write=False)
+    return order
 
 
 def permutation_hash(order: NDArray[np.int64]) -> str:

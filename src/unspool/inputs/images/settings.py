@@ -44,7 +44,7 @@ class ResidualSettings(Settings):
 class ImageSettings(Settings):
     """Size, colour, augmentation and scan of images."""
 
-    size: str | None = None
+    resolution: str | None = None
     """Size of the images that the network reads, in pixels: one number for a square, or width x height, as 64x96. None:
     the size of the training images if all are equal and no side is longer than 128; otherwise their median shape, with
     64 pixels on the longer side."""
@@ -76,8 +76,8 @@ class ImageSettings(Settings):
 
     def check(self) -> None:
         """Refuse a size that is none, and values outside the limits."""
-        if self.size is not None:
-            self._parsed(self.size)
+        if self.resolution is not None:
+            self._parsed(self.resolution)
         if self.permute is not None and self.scan != "pixels":
             raise SettingError(f"permute = {self.permute} permutes pixels, and scan = {self.scan}; set scan to pixels")
         if self.patch > _LARGEST or self.move > _LARGEST or self.cache > 1 << 20:
@@ -89,7 +89,7 @@ class ImageSettings(Settings):
     @property
     def width_and_height(self) -> tuple[int, int] | None:
         """The size in pixels; None if it follows from the training images."""
-        return None if self.size is None else self._parsed(self.size)
+        return None if self.resolution is None else self._parsed(self.resolution)
 
     @property
     def augments(self) -> bool:
@@ -101,6 +101,6 @@ class ImageSettings(Settings):
         width, height = (int(match[1]), int(match[2] or match[1])) if match else (0, 0)
         if not (1 <= width <= _LARGEST and 1 <= height <= _LARGEST):
             raise SettingError(
-                f"size = {size!r}: expected a number of pixels up to {_LARGEST}, or two, as 64x96 (width x height)"
+                f"resolution = {size!r}: expected a number of pixels up to {_LARGEST}, or width and height, as 64x96"
             )
         return width, height

@@ -44,6 +44,11 @@ class FittedText(FittedInput[Text]):
             fitted.spelling = Spelling.learn(fitted.words(text) for text in values)
         return fitted
 
+    @property
+    def has_words(self) -> bool:
+        """See `FittedInput.has_words`."""
+        return True
+
     def value(self, value: Any, where: str) -> Text:
         """Check a text or a list of words; see `FittedInput.value`."""
         if isinstance(value, str):

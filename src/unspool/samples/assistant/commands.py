@@ -25,13 +25,15 @@ LIGHT = "(light|lights|lamp|lamps)"
 # Synonyms: more words for a value. "15 kg" and "15 kilos" call the function with "kilograms".
 # fmt: off
 LISTS = {"shopping": ["grocery", "groceries"], "to-do": ["todo", "task"], "packing": ["pack", "travel"]}
-OPERATIONS = {"plus": ["+", "and", "add", "sum", "total", "added to"],
-              "minus": ["-", "−", "less", "take away", "take", "subtract", "deduct", "remove", "knock", "difference"],
+OPERATIONS = {"plus": ["+", "and", "add", "sum", "total", "added to", "increased by", "increase", "raise"],
+              "minus": ["-", "−", "less", "take away", "take", "subtract", "deduct", "remove", "knock", "difference",
+                        "decreased by", "reduced by", "reduce", "decrease", "lower"],
               "times": ["*", "×", "x", "multiplied by", "multiply", "product", "lots of"],
-              "divided by": ["/", "÷", "over", "divide", "split", "share", "shared by"]}
+              "divided by": ["/", "÷", "over", "divide", "split", "share", "shared by", "divided into", "split by"]}
 STATES = {"on": ["light up", "lit", "lit up", "illuminate", "bright", "brighten", "it's dark", "too dark",
-                 "some light"],
-          "off": ["out", "kill", "cut", "douse", "shut off", "dark", "darken", "darkness", "no light", "no more light"]}
+                 "some light", "activate", "enable", "power up", "power on", "fire up"],
+          "off": ["out", "kill", "cut", "douse", "shut off", "dark", "darken", "darkness", "no light", "no more light",
+                  "extinguish", "lose", "deactivate", "disable", "power down", "power off", "put out"]}
 ROOMS = {"living room": "lounge", "hall": "hallway", "everywhere": ["all", "every", "every room", "in every room",
          "in the whole house", "in the house"]}
 Unit = Literal["kilometres", "metres", "centimetres", "miles", "feet", "inches", "kilograms", "grams", "pounds",
@@ -55,6 +57,9 @@ lights: dict[str, str] = {}  # the state of each room
     "(set|start|run|i need|i want|i'd like|give me|put on|do) [me] a {length} (timer|countdown) [(for|to) {label}|now]",
     "[a] {length} (timer|countdown) [for {label}]",
     "[put|i need|start with|give me] {length} (on the (clock|timer)|from now|starting now|as a timer) [for {label}]",
+    "(set|start|make|run) a[nother] {length} (timer|countdown)[,] ([and] (call|name|label) it|called|named) {label}",
+    "(set|start|make|run) a (timer|countdown) (for|of) {length}[,] ([and] (call|name|label) it|called|named) {label}",
+    "[a] {length} (timer|countdown)[,] (called|named|labelled) {label}",
     "(time|count down [from]|count|put a timer on for|[a] timer[:] [for|of]|countdown [of]|start timing) {length}",
     "(remind|tell|alert|ping|buzz|nudge|notify|call|wake|warn) me ([up] (in|after) {length}|to {label} in {length})",
     "(remind|tell|alert|ping|nudge|warn) me (about {label} (in|after) {length}|in {length} (about|to) {label})",
@@ -63,7 +68,7 @@ lights: dict[str, str] = {}  # the state of each room
     "in {length} ((remind|tell) me (to|about) {label}|wake me|let me know|ring|i have to {label})",
     "(time|set a timer for) {label=the eggs|the pasta|my nap|the cake|the laundry} (for|,|at|to) {length}",
     "(set|start|run) (a|the|my) {label=pasta|tea|egg|pizza|laundry|nap|rice} timer (for|of|to) {length}",
-    "{label=pasta|tea|egg|cake|laundry|yoga|break} timer[,|:|for|of] {length}",
+    "{label=pasta|tea|egg|cake|laundry|yoga|break} timer[,|:| for| of] {length}",
     examples=("set a {label=pasta} timer for {length=nine minutes}", "{label=pizza} timer {length=12 minutes}"),
 )
 def set_timer(length: timedelta, label: str = "") -> str:
@@ -89,6 +94,8 @@ def set_timer(length: timedelta, label: str = "") -> str:
     f"{LIST} (should have|must have|could do with|needs) {{items}} [on it]",
     "(add|put) [to|on] {list_name=groceries|shopping|packing|to-do}[:|,] {items}",
     "(add|buy|we need [more|to buy]|i have to buy|we have to get|(we're|i'm|we've run|we are) (out of|low on)) {items}",
+    f"(we're|i'm|we've run|i've run) (out of|low on) {{items}}[,] (add|put) (it|them|some) [down] (on|to) {LIST}",
+    f"(don't forget|remember|we need|i need) {{items}}[,] (add|put|write) (it|them|that) [down] (on|onto|to) {LIST}",
     "(pick up|don't forget|remember to buy|get [me|us] some|i need to buy|put down) {items}",
     "[i need to|i have to|i must|we should|remember to] {list_name=pack} {items} [for the (trip|weekend)]",
     synonyms={"list_name": LISTS},
@@ -110,6 +117,8 @@ def add_to_list(items: list[str], list_name: Literal["shopping", "to-do", "packi
     "{first} {operation=plus|and|minus|times|divided by|less} {second} (is what|equals|is how much|gives what|makes)",
     "[what's|what is|find|give me] [the] {operation=sum|total|difference|product} (of|between) {first} and {second}",
     "[can you] ({operation=add|multiply|sum} {first} (and|with)|{operation=add} {first} to) {second} [together]",
+    "[what is|what's] {first} {operation=increased by|decreased by|reduced by|divided into|split by} {second}",
+    "{operation=increase|raise|reduce|decrease|lower} {first} by {second}",
     "[what do i get if i|what if you] ({operation=divide|multiply} {first} by|{operation=split|share|divide} {first} "
     "(into|between|among|by)) {second} [people|parts|ways]",
     "[what is left if i|what if you|now] ({operation=take} {second} [away]|{operation=subtract|remove} {second}) "
@@ -156,7 +165,9 @@ def convert(amount: float, unit: Unit, target: Unit) -> str:
     "(turn|switch|put) ({state=on|off} {room=all} [of] the lights|[the] {room=all} lights {state=on|off})",
     f"[the] ([{ROOM}] {LIGHT} {{state=on|off|out}}|{LIGHT} {{state=on|off|out}} {PLACE})",
     f"[the] ([{ROOM}] {LIGHT}|{LIGHT} {PLACE}) (should|must|has to|needs to) (go|be|stay) {{state=on|off|out}}",
-    f"{{state=kill|shut off|cut|douse}} the ([{ROOM}] {LIGHT}|{LIGHT} {PLACE})",
+    f"{{state=kill|shut off|cut|douse|lose|put out|extinguish}} the ([{ROOM}] {LIGHT}|{LIGHT} {PLACE})",
+    f"{{state=activate|deactivate|enable|disable|power up|power down}} the ([{ROOM}] {LIGHT}|{LIGHT} {PLACE})",
+    f"(nobody is|no one is|i'm|i can't see) in the {ROOM}[,] (turn|put) (the {LIGHT} {{state}}|{{state}} the {LIGHT})",
     f"({{state=kill|shut off|cut|douse}}|(turn|switch) {{state=off|on}}) {{room=every|all}} [the] {LIGHT} [in here]",
     f"{{state=light up|brighten|darken}} the {ROOM}",
     f"(make|keep|i want|i'd like|i need|leave|have) [the|my] {ROOM} {{state=dark|bright|lit up|lit}}",
@@ -176,7 +187,8 @@ def switch_light(state: Literal["on", "off"], room: Room = "living room") -> str
     "(note|note down|write down|jot down|remember|keep in mind|record|log|don't let me forget) that {text}",
     "(take|make|write|add|save|leave) [me] a [quick|new] note [to {text}|[that|:|saying|,|of] {text}]",
     "(note|write down|jot down|note to self|memo|new note|write this down|put in my notes)[:|,] {text}",
-    "(take this down|save this|record this|quick note|for my notes|log|remember this)[:|,] {text}",
+    "(save this|write this)[:|,] {text}",
+    "(take this down|record this|quick note|for my notes|log|remember this)[:|,] {text}",
     "(make|take|keep) a note of (this|the following|that) [thought|fact][:|,] {text}",
     examples=("note that {text=we owe sam twenty euros}", "remember that {text=i parked the car on level three}"),
 )

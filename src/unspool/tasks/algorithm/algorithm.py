@@ -146,6 +146,7 @@ class Algorithm(Task[Exercises, FittedAlgorithm]):
             examples=data.examples,
             batch_size=training.batch_size,
             seed=training.seed,
+            growing=data.curriculum * training.epochs,
         )
 
     # ---- scores ------------------------------------------------------------------------------------------------

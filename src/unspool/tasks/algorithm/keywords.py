@@ -31,9 +31,11 @@ class AlgorithmKeywords(TrainingKeywords, total=False):
     test_fraction: float
     min_length: int
     max_length: int
+    curriculum: float
     test_lengths: str | None
     width: int
     repeats: int
     examples: int
     valid_examples: int
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]

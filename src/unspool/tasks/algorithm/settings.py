@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from unspool.errors import SettingError
 from unspool.inputs.network_settings import StackSettings
-from unspool.settings import PositiveInt, Settings
+from unspool.settings import Fraction, PositiveInt, Settings
 from unspool.tasks.entry import TaskEntry
 from unspool.tasks.parts.data_settings import SplitSettings
 from unspool.training.settings import TrainingSettings
@@ -20,6 +20,9 @@ class ExerciseSettings(SplitSettings):
     (adding) or characters (brackets)."""
     max_length: PositiveInt = 20
     """Maximum length of training exercises."""
+    curriculum: Fraction = 0.0
+    """Share of all epochs in which the maximum length of training exercises grows from min_length to max_length
+    (curriculum learning, Bengio et al. 2009); 0: all lengths from the first update on."""
     test_lengths: str | None = None
     """Exercise lengths for the final scores, as 20,40,80. None: max_length, twice and four times max_length."""
     width: PositiveInt = 8

@@ -56,13 +56,20 @@ def split_commands(train: Any, commands: str | os.PathLike[str] | CommandSet | N
 
 
 def train_parser(
-    assistant: Assistant, out: str | Path | None, *, resume: bool, overwrite: bool, reporter: Reporter | None
+    assistant: Assistant,
+    out: str | Path | None,
+    *,
+    minutes: float | None,
+    resume: bool,
+    overwrite: bool,
+    reporter: Reporter | None,
 ) -> CommandParser | None:
     """Train the parser of an assistant's commands, with its questions as sentences out of scope.
 
     Args:
         assistant: The trained assistant.
         out: Folder of the assistant; None: nothing is written.
+        minutes: Time limit; None: the parser's own default.
         resume: Continue an earlier training of the parser.
         overwrite: Replace an earlier parser.
         reporter: Progress reporter.
@@ -78,7 +85,10 @@ def train_parser(
         return None
     training = assistant.settings.training
     sentences = assistant.settings.sentences
-    parser = CommandParser(seed=training.seed, threads=training.threads, device=training.device, sentences=sentences)
+    limit: Any = {} if minutes is None else {"minutes": minutes}
+    parser = CommandParser(
+        seed=training.seed, threads=training.threads, device=training.device, sentences=sentences, **limit
+    )
     data: Any = CommandsInMemory.of(commands, _questions(assistant))
     folder = None if out is None else Path(out) / FOLDER
     going_on = resume and folder is not None and (folder / "unspool.json").exists()

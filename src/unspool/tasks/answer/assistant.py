@@ -34,6 +34,7 @@ from unspool.inspection.edits import Edits
 from unspool.models import AssistantModel, Retriever
 from unspool.settings import Settings, describe
 from unspool.tasks.answer import acting
+from unspool.tasks.answer.budget import Budget, budget_of, rules_of
 from unspool.tasks.answer.data import Questions, note_of_shared, open_data, whole
 from unspool.tasks.answer.fitted import LONGEST_QUESTION, FittedAssistant
 from unspool.tasks.answer.matching import (
@@ -56,6 +57,7 @@ from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_wri
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.pair_editing import parts_of_pair
 from unspool.tasks.parts.pair_trace import trace_of_pair
+from unspool.tasks.running.planning import Rules
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import DataLike, Paths, Task
 from unspool.tasks.trainable import batched_tokens, device_of
@@ -151,7 +153,20 @@ class Assistant(Task[Questions, FittedAssistant]):
 
     def _notes(self, train: Questions, held_out: Questions | None) -> list[str]:
         """Return notes on wordings that several questions share, and on settings without effect."""
-        return [*note_of_shared(whole(train, held_out)), *self._note_of_generator()]
+        budget = self._budget.note(generator=self.settings.generator)
+        notes = [*note_of_shared(whole(train, held_out)), *self._note_of_generator()]
+        return [*notes, budget] if budget else notes
+
+    @property
+    def _budget(self) -> Budget:
+        """Time limits of the parts of the training."""
+        return budget_of(self.settings.training.minutes, commands=self.fitted.commands is not None)
+
+    def _training_rules(self) -> Rules | None:
+        return rules_of(generator=self.settings.generator, commands=self._given is not None)
+
+    def _time_limit(self) -> float | None:
+        return self._budget.questions
 
     def _note_of_generator(self) -> list[str]:
         """Return a note on generator settings that have no effect without a generator."""
@@ -205,7 +220,7 @@ class Assistant(Task[Questions, FittedAssistant]):
         parts: dict[str, Any] = {"resume": resume, "overwrite": overwrite, "reporter": reporter}
         rest: dict[str, Any] = {"valid": valid, "test": test, "callbacks": callbacks, "allow": allow}
         super().fit(train, labels, out=out, baselines=baselines, **parts, **rest)
-        self._dialogue, self.parser = None, acting.train_parser(self, out, **parts)
+        self._dialogue, self.parser = None, acting.train_parser(self, out, minutes=self._budget.commands, **parts)
         return self
 
     def _learn(self, examples: Questions) -> None:

@@ -67,6 +67,7 @@ class AssistantKeywords(TrainingKeywords, total=False):
     delimiter: str | None
     question: str | None
     answer: str | None
+    average: Literal["none", "ema", "tail", "asgd"]
     search: Literal["greedy", "beam", "sample"]
     beam: int
     best: int

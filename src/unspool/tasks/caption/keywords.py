@@ -36,6 +36,7 @@ class CaptionerKeywords(TrainingKeywords, total=False):
     network: Literal["initial", "additive", "bilinear", "transformer"]
     tied: bool
     word_dropout: float
+    resolution: str | None
     fit: Literal["crop", "pad", "stretch"]
     color: Literal["auto", "grey", "color"]
     move: int
@@ -53,6 +54,7 @@ class CaptionerKeywords(TrainingKeywords, total=False):
     lowercase: bool
     digits_to_zero: bool
     min_count: int
+    size: int | None
     valid_fraction: float
     test_fraction: float
     format: str | None
@@ -64,6 +66,7 @@ class CaptionerKeywords(TrainingKeywords, total=False):
     images: str | None
     most_captions: int
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     search: Literal["greedy", "beam", "sample"]
     beam: int
     best: int

@@ -1,10 +1,10 @@
-"""`Classifier`, the task that predicts one label, or several, for a text or a vector (many to one)."""
+"""`Classifier`, the task that predicts one label, or several, for a text, an image, a sound or a vector."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack, overload
 
 import numpy as np
 import torch
@@ -30,30 +30,42 @@ from unspool.errors import UsageError, counted
 from unspool.inputs import INPUTS
 from unspool.inputs.audio.entry import read_sound_paths
 from unspool.inputs.images.entry import read_image_paths
+from unspool.inputs.images.fitted import FittedImages
+from unspool.inputs.joined.encoded import JoinedEmbedding
+from unspool.inputs.series.reading import read_series
 from unspool.inputs.text.fitted import Text
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
 from unspool.inspection.edits import Edits
 from unspool.inspection.fork import Outcomes
-from unspool.layers import Readout, initialize
+from unspool.inspection.picture_maps import PictureMaps
+from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings, nearest
+from unspool.tasks.classify.classification import Classification
+from unspool.tasks.classify.confusion import Confusion, confusion_of, label_scores, worst_places
 from unspool.tasks.classify.data import LabelledExamples, open_data
 from unspool.tasks.classify.fitted import FittedClassifier
-from unspool.tasks.classify.linear_baseline import linear_baseline
-from unspool.tasks.classify.plan import IMAGE_RULES, RULES, SOUND_RULES
+from unspool.tasks.classify.linear_baseline import baseline_scores
+from unspool.tasks.classify.picture_maps import image_network, maps_of
+from unspool.tasks.classify.plan import IMAGE_RULES, RULES, SERIES_RULES, SOUND_RULES
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.calibration import FEWEST, Calibration, fit_calibration
 from unspool.tasks.parts.finite import check_output
-from unspool.tasks.parts.majority_baseline import MajorityClass
-from unspool.tasks.parts.metrics import classification_scores, expected_calibration_error, multilabel_scores
-from unspool.tasks.parts.representation import brief
+from unspool.tasks.parts.metrics import (
+    average_precisions,
+    classification_scores,
+    expected_calibration_error,
+    label_nats,
+    multilabel_scores,
+)
 from unspool.tasks.parts.text_losses import TextLosses
+from unspool.tasks.parts.thresholds import choose_thresholds, threshold_note
 from unspool.tasks.running.planning import Rules
 from unspool.tasks.running.splits import Splits
-from unspool.tasks.task import Task
+from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
 
 if TYPE_CHECKING:
@@ -65,41 +77,8 @@ _FILES = {"audio": ("sounds", read_sound_paths), "images": ("images", read_image
 """Inputs that are files: their noun, and the reader of their paths."""
 
 
-class Classification(NamedTuple):
-    """Prediction of a classifier for one text."""
-
-    text: str
-    labels: tuple[str, ...]
-    """The predicted label; in multi-label classification any number of labels, most probable first."""
-    probabilities: dict[str, float]
-    """Probability of each label, between 0 and 1, most probable first."""
-
-    @property
-    def label(self) -> str:
-        """The most probable label."""
-        return next(iter(self.probabilities))
-
-    @property
-    def probability(self) -> float:
-        """Probability of the most probable label."""
-        return self.probabilities[self.label]
-
-    def __repr__(self) -> str:
-        labels = ", ".join(f"{label!r} ({self.probabilities[label]:.3f})" for label in self.labels)
-        return f"<Classification {labels or 'without label'}: {brief(self.text)}>"
-
-    def line(self) -> str:
-        """Format labels, probabilities and text, separated by tabs."""
-        shares = ",".join(f"{self.probabilities[label]:.3f}" for label in self.labels)
-        return f"{','.join(self.labels)}\t{shares}\t{self.text}"
-
-    def record(self) -> dict[str, Any]:
-        """Return text, labels, and the probabilities of all labels."""
-        return {**self._asdict(), "labels": list(self.labels)}
-
-
 class Classifier(Task[LabelledExamples, FittedClassifier]):
-    """Classifier: predicts the label, or the labels, of a text or a row of numbers.
+    """Classifier: predicts the label, or the labels, of a text, an image, a sound or a row of numbers.
 
     Example:
         >>> from unspool import Classifier
@@ -122,6 +101,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
     def _training_rules(self) -> Rules | None:
         if self._read_as is not None and self._read_as.input == "images":
             return IMAGE_RULES
+        if self._read_as is not None and self._read_as.input == "series":
+            return SERIES_RULES
         return SOUND_RULES if self.settings.network.network == "convolutional" else self._rules
 
     @property
@@ -173,6 +154,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
         """Open inputs without labels for reading; see `Task.read_inputs`."""
+        if self.fitted.input.kind == "series":
+            return read_series(paths, format=format, columns=self.fitted.input.columns)
         if self.fitted.input.columns:
             return read_unlabelled(paths, format=format, columns=self.fitted.input.columns, whole_rows=True)
         if self.fitted.input.kind in _FILES:
@@ -214,27 +197,23 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
 
     def _summary(self) -> str:
         network = self.settings.network
+        if self.fitted.input.kind == "joined":
+            return f"an encoder for each of {self.fitted.input.summary()}, joined by one layer"
         if self.fitted.input.kind == "images":
-            return f"{self._image_network()} over {self.fitted.input.summary()}"
+            return f"{image_network(self.settings, super()._summary())} over {self.fitted.input.summary()}"
         if network.network == "feedforward":
             layers = counted(network.layers, "layers")
             return f"feed-forward network over {self.fitted.input.summary()}, {layers} of {network.hidden}"
+        if network.network in ("fcn", "lstm-fcn"):
+            convolutions = self.settings.audio.convolutions
+            count = counted(len(convolutions.all_dilations), "convolutions")
+            beside = f", beside {super()._summary()}" if network.network == "lstm-fcn" else ""
+            return f"{count} of {convolutions.channels} over {self.fitted.input.summary()}{beside}"
         if network.network == "convolutional":
             convolutions = self.settings.audio.convolutions
             count = counted(len(convolutions.all_dilations), "convolutions")
             return f"{count} of {convolutions.channels}, then {super()._summary()}"
         return "averaged bag of embeddings" if network.network == "bag" else super()._summary()
-
-    def _image_network(self) -> str:
-        network, image = self.settings.network, self.settings.image
-        if network.network == "feedforward":
-            return f"feed-forward network, {counted(network.layers, 'layers')} of {network.hidden},"
-        if network.network == "convolutional":
-            residual = image.residual
-            stages = counted(len(residual.all_widths), "stages")
-            return f"residual network, {stages} of {counted(residual.blocks, 'blocks')}, {residual.widths} channels,"
-        step = f"patches of {image.patch} x {image.patch}" if network.network == "transformer" else image.scan
-        return f"{super()._summary()} by {step}"
 
     def _source(self, examples: LabelledExamples) -> Bucketed[Tokens | Labelled]:
         return bucketed(self._encode(examples), self.settings.training)
@@ -259,19 +238,20 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         if self.settings.several:
             strange = [any(name not in self.fitted.labels for name in names) for names in examples.labels]
             gold = np.column_stack([targets, np.array(strange, np.float32)])  # unknown labels are never predicted
-            predicted = np.column_stack([probabilities >= self.settings.threshold, np.zeros(len(gold), np.bool_)])
-            return {**multilabel_scores(gold, predicted), "nats": self._nats(probabilities, targets)}
+            predicted = np.column_stack([probabilities >= self._thresholds(), np.zeros(len(gold), np.bool_)])
+            confidences = np.column_stack([probabilities, np.zeros(len(gold), np.float32)])
+            precisions = average_precisions(gold, confidences)
+            return {**multilabel_scores(gold, predicted), **precisions, "nats": label_nats(probabilities, targets)}
         mask = targets >= 0
         gold = np.where(mask, targets, len(self.fitted.labels))  # unknown labels are never predicted
         scores = classification_scores(gold, probabilities.argmax(1), len(self.fitted.labels) + 1)
-        return {**scores, **({"nats": self._nats(probabilities[mask], targets[mask])} if mask.any() else {})}
+        return {**scores, **({"nats": label_nats(probabilities[mask], targets[mask])} if mask.any() else {})}
 
-    def _nats(self, probabilities: NDArray[np.float32], targets: NDArray[Any]) -> float:
-        """Return the mean cross-entropy of the targets, in nats per example."""
-        shares = np.clip(probabilities.astype(np.float64), 1e-12, 1 - 1e-12)
-        if self.settings.several:
-            return float(-(targets * np.log(shares) + (1 - targets) * np.log1p(-shares)).sum(1).mean())
-        return float(-np.log(shares[np.arange(len(shares)), targets]).mean())
+    def _thresholds(self) -> NDArray[np.float64]:
+        """Return the minimum probability of each predicted label, (labels,)."""
+        if self.settings.threshold is None and self.fitted.thresholds is not None:
+            return self.fitted.thresholds
+        return np.full(len(self.fitted.labels), 0.5 if self.settings.threshold is None else self.settings.threshold)
 
     def _calibration_error(self, encoded: Examples, probabilities: NDArray[np.float32]) -> float:
         """Expected calibration error of the most probable labels; in multi-label classification, of all labels."""
@@ -281,13 +261,54 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             return expected_calibration_error(probabilities.ravel(), targets.ravel())
         return expected_calibration_error(probabilities.max(1), probabilities.argmax(1) == targets)
 
+    def score_labels(self, data: DataLike, labels: Iterable[Any] | None = None) -> dict[str, dict[str, float]]:
+        """Return precision, recall, F1 and support of each label, for data as in `evaluate`."""
+        self._need_model()
+        examples = self._read(self._data_source(data, labels))
+        encoded = self._encode(examples)
+        probabilities = self._probabilities(self.model, encoded, examples.values)
+        targets = encoded.targets
+        assert isinstance(targets, np.ndarray)
+        predicted = probabilities >= self._thresholds() if self.settings.several else probabilities.argmax(1)
+        return label_scores(self.fitted.labels.names, targets, predicted)
+
+    def confusion(self, data: DataLike, labels: Iterable[Any] | None = None, *, most: int = 3) -> Confusion:
+        """Count the predictions of each label, and collect the most confident mistakes.
+
+        Args:
+            data: Labelled data, as in `evaluate`.
+            labels: Targets, one per example, if `data` holds inputs alone.
+            most: Mistakes of each pair of labels.
+
+        Raises:
+            DataError: If the data can't be used, or hold no label of the model.
+            UsageError: If the model assigns several labels, or has not been trained.
+        """
+        self._need_model()
+        if self.settings.several:
+            raise UsageError("a confusion matrix needs one label for each example, and this model assigns several")
+        examples = self._read(self._data_source(data, labels))
+        self.fitted.refuse_strangers(examples)
+        examples = examples.take(np.flatnonzero(self.fitted.targets(examples) >= 0))
+        encoded = self._encode(examples)
+        shares, gold = self._probabilities(self.model, encoded, examples.values), self.fitted.targets(examples)
+        fitted = self.fitted.input
+        pictures = None
+        if isinstance(fitted, FittedImages) and not fitted.reads_features:
+            mistakes = worst_places(gold, shares).tolist()
+            pictures = {place: fitted.view(examples.values[place]) for place in mistakes}
+        texts = [(where, fitted.text(value)) for where, value in zip(examples.where, examples.values, strict=True)]
+        return confusion_of(self.fitted.labels.names, gold, shares, texts, pictures, most=most)
+
     def _notes(self, train: LabelledExamples, held_out: LabelledExamples | None) -> list[str]:
         values = [*train.values, *([] if held_out is None else held_out.values)]
         return self.fitted.input.notes(values)
 
     def _finish(self, splits: Splits[LabelledExamples], score: Callable[[], None]) -> list[str]:
         """Calibrate the probabilities, then compute the final scores."""
-        notes = self._calibrate(None if splits.valid is None else splits.valid.examples)
+        held_out = None if splits.valid is None else splits.valid.examples
+        notes = self._calibrate(held_out)
+        notes += self._choose_thresholds(held_out)
         score()
         return notes
 
@@ -310,6 +331,19 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
             f"calibrated on validation: network at temperature {fitted.calibration.temperature:.3g}{mixed}; "
             f"expected calibration error {before:.3f} before, {after:.3f} after"
         ]
+
+    def _choose_thresholds(self, held_out: LabelledExamples | None) -> list[str]:
+        """Choose the threshold of each label by validation data; return a note with F1 before and after."""
+        if not self.settings.several or self.settings.threshold is not None:
+            return []
+        if held_out is None or len(held_out.values) < FEWEST:
+            return []
+        encoded = self._encode(held_out)
+        targets = encoded.targets
+        assert isinstance(targets, np.ndarray)
+        shares = self._probabilities(self.model, encoded, held_out.values)
+        self.fitted.thresholds = choose_thresholds(shares, targets)
+        return [threshold_note(shares, targets, self.fitted.thresholds)]
 
     def _probabilities(self, model: nn.Module, encoded: Examples, values: Sequence[Any]) -> NDArray[np.float32]:
         """Return calibrated probabilities of encoded values, (examples, labels)."""
@@ -336,18 +370,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         return outputs
 
     def _baselines(self, train: LabelledExamples, held_out: LabelledExamples) -> dict[str, dict[str, float]]:
-        fitted = self.fitted
-        gold, right = fitted.targets(train), fitted.targets(held_out)
-        if not self.settings.several:
-            mask = right >= 0
-            held_out, right = held_out.take(np.flatnonzero(mask)), right[mask]
-        features, others = fitted.input.features(train.values), fitted.input.features(held_out.values)
-        classes, scores = len(fitted.labels), {}
-        if not self.settings.several:
-            scores["majority class"] = MajorityClass.learn(gold, classes).evaluate(right)
-        name, kind = linear_baseline(features)
-        linear = fitted.linear or kind.learn(features, gold, classes)
-        return {**scores, name: linear.evaluate(others, right)}
+        return baseline_scores(self.fitted, train, held_out, several=self.settings.several)
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
@@ -370,7 +393,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         """
         return self._for_each(texts, self._classified)
 
-    def _classified(self, texts: list[Text]) -> list[Classification]:
+    def _classified(self, texts: list[Any]) -> list[Classification]:
         where = [f"text {number}" for number in range(1, len(texts) + 1)]
         probabilities = self._probabilities(self.model, self.fitted.input.encode(texts, where), texts)
         for place, row in zip(where, probabilities, strict=True):
@@ -381,7 +404,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         order = np.argsort(-row, kind="stable")
         shares = {self.fitted.labels.name(int(i)): float(row[i]) for i in order}
         if self.settings.several:
-            labels = tuple(name for name, share in shares.items() if share >= self.settings.threshold)
+            chosen = self._thresholds()
+            labels = tuple(self.fitted.labels.name(int(i)) for i in order if row[i] >= chosen[i])
         else:
             labels = (next(iter(shares)),)
         return Classification(self.fitted.input.text(value), labels, shares)
@@ -416,7 +440,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         examples = self.fitted.input.encode([value], ["text"])
         tokens = examples.batch(np.array([0])).to(device_of(self.model))
         positions = self.fitted.input.positions(value)
-        attention = AttentionRecording(self.model.encoder, positions)
+        attention = AttentionRecording(self._viewed(), positions)
         with attention.watch():
             output, arrays, notes = self._recorded(lambda: self.model(tokens))
         if output.weights is not None:
@@ -426,6 +450,41 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
         maps = attention.maps() | self._memory_maps(arrays, positions)
         return Trace(positions, arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
+
+    def picture_maps(self, image: Any, target: str | None = None) -> PictureMaps:
+        """Return maps over a picture: where the score of a label depends on it, and what the network makes of it.
+
+        Args:
+            image: An image, as `predict` takes it.
+            target: Label of the saliency map; the predicted labels, at most three, if omitted.
+
+        Raises:
+            DataError: If the image can't be read.
+            UsageError: If the model does not read images, there is no such label, or it has not been trained.
+        """
+        self._need_model()
+        fitted = self.fitted.input
+        if not isinstance(fitted, FittedImages) or fitted.reads_features:
+            raise UsageError(f"maps over a picture need a model that reads images; this one reads {fitted.kind}")
+        value = fitted.value(image, "image")
+        (result,) = self._classified([value])
+        names = self._target_labels(value, target)[:3] or [result.label]
+        labels = dict(zip(names, self.fitted.labels.ids(names).tolist(), strict=True))
+        prediction = {"label": ", ".join(result.labels), "probabilities": result.probabilities}
+        return maps_of(self.model, fitted, value, labels, prediction, self._summary())
+
+    def _viewed(self) -> nn.Module | None:
+        """Return the encoder whose steps views show; of several inputs, that of the first text."""
+        embedding = self.model.embedding
+        if isinstance(embedding, JoinedEmbedding):
+            stack: nn.Module = embedding.stacks[self.fitted.input.shown]  # type: ignore[attr-defined]
+            return stack
+        encoder: nn.Module | None = self.model.encoder
+        return encoder
+
+    def _stack(self) -> Recurrent | None:
+        viewed = self._viewed()
+        return viewed if isinstance(viewed, Recurrent) else None
 
     def _outcomes(self, text: Text) -> Outcomes:
         """Return the distribution of the labels."""
@@ -439,6 +498,8 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         """Return the loss of the label, or of the labels, by the network alone."""
         if self.fitted.input.kind == "text":
             self._one_text(text, "gradients")
+        if self.fitted.input.kind == "joined":
+            raise UsageError("gradients through time take one input, and these rows have several; use trace")
         value, model, input_ = self.fitted.input.value(text, "text"), self.model, self.fitted.input
         tokens = input_.encode([value], ["text"]).batch(np.array([0])).to(device_of(model))
         names = self._target_labels(value if target is None else None, target)

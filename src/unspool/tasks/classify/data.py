@@ -23,6 +23,7 @@ from unspool.data import (
     split,
 )
 from unspool.inputs import labelled_rows, read_labelled
+from unspool.inputs.joined.values import JoinedValue
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.contracts import Examples
 from unspool.tasks.parts.data_settings import table_options
@@ -38,7 +39,7 @@ class LabelledExamples(Examples):
     labels: list[tuple[str, ...]]
     where: list[str]
     input: str = "text"
-    """Kind of input: text, vectors, audio or images."""
+    """Kind of input: text, vectors, audio, images or joined."""
     columns: tuple[str, ...] = ()
     """Columns of the values."""
 
@@ -64,7 +65,7 @@ class LabelledExamples(Examples):
 
     def fingerprint(self, paths: tuple[str, ...]) -> str | None:
         """Hash the data, and the files that a table names; see `Examples.fingerprint`."""
-        if self.input not in ("audio", "images"):
+        if self.input not in ("audio", "images", "joined"):
             return super().fingerprint(paths)
         whole = hashlib.sha256("".join(value.digest for value in self.values).encode())
         whole.update(repr(self.labels).encode())
@@ -77,7 +78,7 @@ class LabelledExamples(Examples):
     def samples(self) -> Iterator[Sample]:
         """Yield each value with its labels."""
         for where, value, labels in zip(self.where, self.values, self.labels, strict=True):
-            yield Sample(where, (_shown(value),), labels, _is_text(value))
+            yield _sample(where, value, labels)
 
 
 def open_data(
@@ -107,15 +108,23 @@ def open_data(
 def samples(examples: Iterable[Any]) -> Iterator[Sample]:
     """Convert examples to samples for summaries and checks."""
     for each in examples:
-        yield Sample(each.where, (_shown(each.value),), each.labels, _is_text(each.value))
+        yield _sample(each.where, each.value, each.labels)
+
+
+def _sample(where: str, value: Any, labels: tuple[str, ...]) -> Sample:
+    return Sample(where, (_shown(value),), labels, _is_text(value), getattr(value, "digest", ""))
 
 
 def _shown(value: Any) -> str:
     """Format a value for people: a text, a list of words, numbers, a sound or an image."""
     if isinstance(value, str):
         return value
+    if isinstance(value, JoinedValue):
+        return " | ".join(_shown(part) for part in value.values)
     if isinstance(value, Recording | FeatureFrames):
         return f"{value} ({value.seconds:.2f} seconds)"
+    if isinstance(value, np.ndarray):
+        return f"series of {len(value)} steps"
     if isinstance(value, Picture):
         return f"{value} ({value.width} x {value.height} pixels)"
     if isinstance(value, FeatureGrid):

@@ -22,6 +22,7 @@ from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.contracts import Fitted
 from unspool.tasks.parts.calibration import UNCALIBRATED, Calibration, load_calibration, save_calibration
 from unspool.tasks.parts.ngram_classifier import NgramClassifier
+from unspool.tasks.parts.thresholds import load_thresholds, save_thresholds
 
 __all__ = ["FittedClassifier"]
 
@@ -38,6 +39,8 @@ class FittedClassifier(Fitted):
     """Weights of the logits before softmax or sigmoid."""
     linear: NgramClassifier | None = None
     """Linear model over n-grams whose logits are added to those of the network."""
+    thresholds: NDArray[np.float64] | None = None
+    """Minimum probability of each label, chosen on validation data, (labels,); None: not chosen."""
 
     @classmethod
     def learn(cls, examples: LabelledExamples, settings: ClassifierSettings) -> Self:
@@ -47,7 +50,7 @@ class FittedClassifier(Fitted):
         if len(labels) < 2 - settings.several:
             raise DataError(f"the training data have {len(labels)} label ({', '.join(labels)}); expected two or more")
         learned = cls(fitted, labels, settings.several)
-        if settings.ngrams and examples.input == "text":
+        if settings.ngrams and fitted.has_words:
             words: Any = fitted.features(examples.values)
             learned.linear = NgramClassifier.learn(words, learned.targets(examples), len(labels))
         return learned
@@ -67,8 +70,8 @@ class FittedClassifier(Fitted):
         return counts.sum() / (len(counts) * counts)
 
     def restart(self, train: Any, held_out: Any) -> Self:
-        """Reset the calibration to its value before training."""
-        self.calibration = UNCALIBRATED
+        """Reset the calibration and the thresholds to their values before training."""
+        self.calibration, self.thresholds = UNCALIBRATED, None
         return self
 
     def linear_logits(self, values: Sequence[Any]) -> NDArray[np.float32] | None:
@@ -105,6 +108,7 @@ class FittedClassifier(Fitted):
         self.input.save(folder)
         self.labels.save(folder)
         save_calibration(self.calibration, folder)
+        save_thresholds(self.thresholds, folder)
         if self.linear is not None:
             self.linear.save(folder)
 
@@ -114,4 +118,5 @@ class FittedClassifier(Fitted):
         fitted = load_input(folder, settings)
         labels = Labels.load(folder)
         linear = NgramClassifier.load(folder, len(labels), several=settings.several)
-        return cls(fitted, labels, settings.several, load_calibration(folder), linear)
+        thresholds = load_thresholds(folder, len(labels))
+        return cls(fitted, labels, settings.several, load_calibration(folder), linear, thresholds)

@@ -39,12 +39,13 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     character_embedding: int
     character_hidden: int
     character_dropout: float
-    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional"]
+    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional", "fcn", "lstm-fcn"]
     pooling: Literal["last", "mean", "max", "attention"]
     units: Literal["word", "blank", "character", "bpe", "unigram"]
     lowercase: bool
     digits_to_zero: bool
     min_count: int
+    size: int | None
     rate: int | None
     longest: float
     features: Literal["mel", "cepstra"]
@@ -72,6 +73,7 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     dilations: str
     strides: str
     convolution_dropout: float
+    resolution: str | None
     fit: Literal["crop", "pad", "stretch"]
     color: Literal["auto", "grey", "color"]
     move: int
@@ -94,13 +96,14 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     text: str | None
     label: str | None
     separator: str
-    input: Literal["auto", "text", "vectors", "audio", "images"]
+    input: Literal["auto", "text", "vectors", "audio", "images", "series"]
     labels: str | None
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     several: bool
     choose_by: Literal["nats", "score"]
     class_weights: Literal["none", "balanced"]
     label_smoothing: float
-    threshold: float
+    threshold: float | None
     ngrams: bool
     calibrate: bool

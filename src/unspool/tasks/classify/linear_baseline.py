@@ -10,10 +10,16 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
+from unspool.tasks.classify.data import LabelledExamples
+from unspool.tasks.classify.fitted import FittedClassifier
+from unspool.tasks.classify.series_baselines import series_baselines
+from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.metrics import classification_scores, multilabel_scores
 from unspool.tasks.parts.ngram_classifier import NgramClassifier
 
-__all__ = ["LinearClassifier", "linear_baseline"]
+__all__ = ["LinearClassifier", "baseline_scores", "linear_baseline"]
+
+_MOST_IMAGES = 20_000  # that a baseline learns from, spread over the training data
 
 
 class LinearClassifier:
@@ -81,3 +87,32 @@ class LinearClassifier:
 def linear_baseline(features: list[list[str]] | NDArray[np.float32]) -> tuple[str, Any]:
     """Return the title and the class of the linear baseline for some features."""
     return ("linear", LinearClassifier) if isinstance(features, np.ndarray) else ("linear n-grams", NgramClassifier)
+
+
+def baseline_scores(
+    fitted: FittedClassifier, train: LabelledExamples, held_out: LabelledExamples, *, several: bool
+) -> dict[str, dict[str, float]]:
+    """Return the scores of the majority class, for one label each, of a linear model, and of baselines for series.
+
+    Args:
+        fitted: The fitted state of the classifier.
+        train: Training data; of more than 20,000 images, as many spread over them count.
+        held_out: Data to score; examples with labels absent from training are left out.
+        several: Whether an example may have any number of labels.
+    """
+    if fitted.input.kind == "images" and len(train.values) > _MOST_IMAGES:
+        train = train.take(np.linspace(0, len(train.values) - 1, _MOST_IMAGES).astype(np.int64))
+    gold, right = fitted.targets(train), fitted.targets(held_out)
+    if not several:
+        mask = right >= 0
+        held_out, right = held_out.take(np.flatnonzero(mask)), right[mask]
+    features, others = fitted.input.features(train.values), fitted.input.features(held_out.values)
+    classes, scores = len(fitted.labels), {}
+    if not several:
+        scores["majority class"] = MajorityClass.learn(gold, classes).evaluate(right)
+    name, kind = linear_baseline(features)
+    linear = fitted.linear or kind.learn(features, gold, classes)
+    scores[name] = linear.evaluate(others, right)
+    if fitted.input.kind == "series" and not several:
+        scores |= series_baselines(fitted.input, train.values, gold, held_out.values, right, classes)
+    return scores

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from unspool.data import FeatureFrames
+from unspool.data import FeatureFrames, Picture
 from unspool.tasks.running.planning import Rules, Size, epochs_for, is_gated
 
-__all__ = ["IMAGE_RULES", "RULES", "SOUND_RULES"]
+__all__ = ["IMAGE_RULES", "RULES", "SERIES_RULES", "SOUND_RULES"]
 
 _UPDATES = 2500  # updates after which more time does not help
 
@@ -76,15 +76,44 @@ SOUND_RULES = Rules(
 )
 
 
+_NETWORKS: Mapping[str, Mapping[str, object]] = {  # of images
+    "convolutional": {"training.learning_rate": 1e-2, "network.dropout": 0.1},
+    "feedforward": {
+        "training.learning_rate": 2e-3,
+        "network.hidden": 512,
+        "network.layers": 2,
+        "network.dropout": 0.2,
+    },
+    "transformer": {
+        "training.learning_rate": 2e-3,
+        "network.hidden": 64,
+        "network.layers": 4,
+        "network.feedforward": 256,
+        "network.dropout": 0.1,
+        "network.positions": "learned",
+    },
+    "recurrent": {
+        "training.learning_rate": 3e-3,
+        "network.dropout": 0.2,
+        "network.initialization": "orthogonal",
+        "network.forget_bias": 1.0,
+    },
+}
+
+
+def _images(settings: Any, examples: Any) -> Mapping[str, object]:
+    """Choose the batch size, the settings of the network, and small shifts, which leave most labels as they are."""
+    first = examples.values[0]
+    shift = {"image.move": min(8, max(first.width, first.height) // 14)} if isinstance(first, Picture) else {}
+    return {**_data(settings, examples), **_NETWORKS.get(settings.network.network, {}), **shift}
+
+
 IMAGE_RULES = Rules(
     minutes=5,
-    data=_data,
+    data=_images,
     values={
-        "label_smoothing": 0.05,
         "network.pooling": "mean",
-        "network.dropout": 0.1,
         "training.batch_tokens": 4096,
-        "training.learning_rate": 3e-3,
         "training.weight_decay": 0.05,
         "training.schedule": "cosine",
         "training.warmup": 50,
@@ -93,5 +122,27 @@ IMAGE_RULES = Rules(
         "training.patience": 10,
     },
     sizes=(Size(0, {}),),
-    epochs=epochs_for(_UPDATES * 2, 5, 60),
+    epochs=epochs_for(2 * _UPDATES, 5, 60),
+)
+
+
+SERIES_RULES = Rules(
+    minutes=5,
+    data=_data,
+    values={
+        "label_smoothing": 0.1,
+        "network.cell": "gru",
+        "network.pooling": "mean",
+        "network.dropout": 0.2,
+        "training.batch_tokens": 8000,
+        "training.learning_rate": 2e-3,
+        "training.weight_decay": 0.05,
+        "training.schedule": "cosine",
+        "training.warmup": 50,
+        "training.average": "ema",
+        "training.decay": 0.99,
+        "training.patience": 20,
+    },
+    sizes=(Size(0, {}),),
+    epochs=epochs_for(_UPDATES, 20, 150),
 )

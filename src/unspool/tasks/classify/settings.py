@@ -20,11 +20,14 @@ __all__ = ["ENTRY", "ClassifierNetwork", "ClassifierSettings", "DataSettings"]
 class ClassifierNetwork(EncoderSettings):
     """A network that assigns labels to a whole input."""
 
-    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional"] = "auto"
+    network: Literal["auto", "recurrent", "transformer", "bag", "feedforward", "convolutional", "fcn", "lstm-fcn"] = (
+        "auto"
+    )
     """Architecture: recurrent (the cell over the units, or over the rows or pixels of an image), transformer
     (self-attention, over patches of an image), bag (mean of the embeddings, ignores word order), feedforward (for rows
     of numbers and images), convolutional (for sounds: convolutions over time, then the cell; for images: residual
-    convolutions). auto: recurrent for texts, feedforward for numbers, convolutional for sounds and images."""
+    convolutions), fcn (for series: convolutions over time alone), lstm-fcn (for series: convolutions beside the cell).
+    auto: recurrent for texts, feedforward for numbers, convolutional for sounds and images, fcn for series."""
     pooling: Literal["last", "mean", "max", "attention"] = "max"
     """Pooling of the states over time: last state, mean, maximum, or attention-weighted mean."""
 
@@ -33,13 +36,15 @@ class DataSettings(TableSettings):
     """How rows are read."""
 
     text: str | None = None
-    """Text column, or column of paths of sounds or images: a name, or a number from 1. None: detected."""
+    """Text column, or column of paths of sounds or images: a name, or a number from 1; several, such as plot,poster:
+    each is encoded by its own network. None: detected."""
     label: str | None = None
     """Column of the label or list of labels: a name, or a number from 1. None: detected."""
     separator: str = ","
     """Separator between several labels in one field."""
-    input: Literal["auto", "text", "vectors", "audio", "images"] = "auto"
-    """Kind of the inputs. auto: detected. images: also rows of pixels and .npy files in a table."""
+    input: Literal["auto", "text", "vectors", "audio", "images", "series"] = "auto"
+    """Kind of the inputs. auto: detected. images: also rows of pixels and .npy files in a table.
+    series: also long tables, and a folder of tables for each label."""
     labels: str | None = None
     """File of labels beside an array of images (IDX, as MNIST, or .npy). None: the name of the array with labels in
     place of images."""
@@ -63,8 +68,9 @@ class ClassifierSettings(Settings):
     """Class weights in the loss: none, or balanced (inverse to label frequency)."""
     label_smoothing: Fraction = 0.0
     """Label smoothing: share of the target distribution spread over all labels."""
-    threshold: Fraction = 0.5
-    """Minimum probability of a predicted label (several)."""
+    threshold: Fraction | None = None
+    """Minimum probability of a predicted label (several). None: chosen on the validation data after training, for each
+    label the one with the best F1; 0.5 with fewer than 50 validation examples."""
     ngrams: bool = True
     """Whether to train a linear model over words, word pairs and character n-grams beside the network (texts). Its
     logits and those of the network are added, with weights that minimise the loss on the validation data; with fewer
@@ -82,8 +88,9 @@ ENTRY = TaskEntry(
     answer="Classification",
     settings=ClassifierSettings,
     a_model="a classifier",
-    summary="Text classification: predicts the label, or several labels, of a text.",
-    data_forms="tables (tsv, csv, jsonl, parquet) with a column of texts and one of labels",
+    summary="Classification: predicts the label, or several labels, of a text, an image, a sound or a row of numbers.",
+    data_forms="tables (tsv, csv, jsonl, parquet) with a column of texts, or of paths of images or sounds, and one of "
+    "labels; folders of images or sounds, one for each label; IDX files, as MNIST",
     sides=("text",),
     label="label",
     columns=(TEXT_NAMES, LABEL_NAMES),
@@ -92,8 +99,14 @@ ENTRY = TaskEntry(
     predict_verb="label",
     predict_writes="label, probability and text",
     usual_networks=("bag", "elman", "lstm", "gru"),
-    networks={"bag": {"network.network": "bag"}, **TRANSFORMER},
-    networks_help="bag for an average of words, transformer",
+    networks={
+        "bag": {"network.network": "bag"},
+        **TRANSFORMER,
+        "convolutional": {"network.network": "convolutional"},
+        "feedforward": {"network.network": "feedforward"},
+    },
+    networks_help="bag for an average of words, transformer; for images and sounds convolutional, for images and rows "
+    "of numbers feedforward",
     with_cell={"network.network": "recurrent"},
     compared={"ngrams": False},
     earlier={"choose_by": "score", "ngrams": False},

@@ -160,7 +160,7 @@ def _sentences(commands: CommandSet, settings: CommandSettings) -> list[Utteranc
         return utterances
     count = len(utterances)
     everyday = background(commands, most=max(1, count // 2), seed=seed)
-    return [*utterances, *everyday, *corrupted(utterances, most=max(1, count // 8), seed=seed)]
+    return [*utterances, *everyday, *corrupted(utterances, most=max(1, count // 5), seed=seed)]
 
 
 def samples(examples: Iterable[Utterance]) -> Iterator[Sample]:

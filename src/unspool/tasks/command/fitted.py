@@ -19,12 +19,20 @@ from unspool.errors import DataError, ModelFolderError, SettingError
 from unspool.inputs.text.fitted import FittedText
 from unspool.reading import read_json
 from unspool.tasks.command.data import UtteranceExamples
-from unspool.tasks.command.masking import ValueMasks
+from unspool.tasks.command.masking import ValueMasks, delexicalize
 from unspool.tasks.command.refusal import NEVER, Refusal
 from unspool.tasks.command.settings import CommandSettings
 from unspool.tasks.contracts import Fitted
-from unspool.tasks.parts.calibration import UNCALIBRATED, Calibration, load_calibration, save_calibration
+from unspool.tasks.parts.calibration import (
+    UNCALIBRATED,
+    Calibration,
+    fit_calibration,
+    load_calibration,
+    mean_nats,
+    save_calibration,
+)
 from unspool.tasks.parts.ngram_classifier import NgramClassifier
+from unspool.tasks.parts.priors import prior_offsets
 from unspool.tasks.parts.spans import Span, bioes_labels, read_spans, write_tags
 from unspool.tasks.parts.stored_commands import load_commands, save_commands
 from unspool.writing import replace_file
@@ -38,6 +46,8 @@ class _Kind(msgspec.Struct, forbid_unknown_fields=True):
     several: bool
     none: bool
     threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.5
+    slots_as_words: bool = False
+    offsets: list[float] = []
 
 
 class EncodedUtterances(NamedTuple):
@@ -83,6 +93,10 @@ class FittedCommands(Fitted):
     """The commands that the sentences were made from; their slots have types. None for labelled data alone."""
     threshold: float = 0.5
     """Minimum probability of an intent, if a sentence may have several: the best on held-out sentences."""
+    slots_as_words: bool = False
+    """Whether the linear model reads the names of slots in place of their values; see `delexicalize`."""
+    offsets: NDArray[np.float32] | None = None
+    """Terms added to the calibrated logits, (outputs,), that favour rare intents; None: none."""
 
     @classmethod
     def learn(cls, examples: UtteranceExamples, settings: CommandSettings) -> Self:
@@ -107,11 +121,65 @@ class FittedCommands(Fitted):
         tags = Labels(bioes_labels(slots) if slots else ())
         learned = cls(fitted, intents, tags, several, has_none, commands=examples.commands)
         if settings.ngrams:
-            words: Any = fitted.features(masks.texts(examples.texts))
-            learned.linear = NgramClassifier.learn(
-                words, learned.targets(utterances, none=len(intents)), learned.outputs
-            )
+            learned.linear = learned.learn_linear(utterances)
         return learned
+
+    def learn_linear(self, utterances: Sequence[Utterance]) -> NgramClassifier:
+        """Train a linear model that reads what `features` returns."""
+        words = self.features([each.text for each in utterances], [each.slots for each in utterances])
+        return NgramClassifier.learn(words, self.targets(utterances, none=len(self.intents)), self.outputs)
+
+    def calibrate(
+        self,
+        train: Sequence[Utterance],
+        network: NDArray[np.float32],
+        held_out: Sequence[Utterance],
+        slots: Sequence[Sequence[SlotSpan]],
+    ) -> None:
+        """Weigh the network and the linear model, and choose the words that the linear model reads.
+
+        With slots, a second linear model reads their names in place of their values; of the two, the one with the lower
+        loss on the held-out sentences remains. With one intent per sentence, rare intents get `offsets`.
+
+        Args:
+            train: Training sentences.
+            network: Logits of the network for the held-out sentences, (sentences, outputs).
+            held_out: Held-out sentences with their intents.
+            slots: Slots of the held-out sentences by the network.
+        """
+        texts, none = [each.text for each in held_out], len(self.intents) if self.has_none else -1
+        targets = self.targets(held_out, none=none)
+        mask = np.ones(len(targets), np.bool_) if self.several else targets >= 0
+        self.forget_slots_as_words(train)
+        choices = []
+        for as_words in (False, True) if self.linear is not None and len(self.tags) else (False,):
+            reader = replace(self, slots_as_words=as_words)
+            reader.linear = reader.learn_linear(train) if as_words else self.linear
+            linear = reader.linear_logits(texts, slots)
+            weights = fit_calibration(network[mask], None if linear is None else linear[mask], targets[mask])
+            mixed = network * weights.network + (0 if linear is None else linear * weights.linear)
+            choices.append((mean_nats(mixed[mask], targets[mask]), as_words, weights, reader.linear))
+        _, self.slots_as_words, self.calibration, self.linear = min(choices, key=lambda choice: choice[0])
+        if not self.several:
+            self.offsets = prior_offsets(self.targets(train, none=-1), self.outputs)
+
+    def forget_slots_as_words(self, train: Sequence[Utterance]) -> None:
+        """Let the linear model read the words of the sentences again."""
+        if self.slots_as_words:
+            self.slots_as_words = False
+            self.linear = self.learn_linear(train)
+
+    def features(self, texts: Sequence[str], slots: Sequence[Sequence[SlotSpan]]) -> list[list[str]]:
+        """Return the words that the linear model reads.
+
+        Args:
+            texts: The sentences.
+            slots: The slots of each sentence, in order; used for labelled data with slots.
+        """
+        if self.slots_as_words:
+            texts = [delexicalize(text, spans) for text, spans in zip(texts, slots, strict=True)]
+        words: list[list[str]] = self.input.features(self.masks.texts(texts))
+        return words
 
     @cached_property
     def masks(self) -> ValueMasks:
@@ -207,17 +275,17 @@ class FittedCommands(Fitted):
         places = [masked.old(start, end) for start, end in offsets]
         return tuple(text[start:end] for start, end in places)
 
-    def linear_logits(self, texts: Sequence[str]) -> NDArray[np.float32] | None:
-        """Return the logits of the linear model, (texts, outputs); None without one."""
+    def linear_logits(self, texts: Sequence[str], slots: Sequence[Sequence[SlotSpan]]) -> NDArray[np.float32] | None:
+        """Return the logits of the linear model, (texts, outputs); None without one. See `features`."""
         if self.linear is None:
             return None
-        words: Any = self.input.features(self.masks.texts(texts))
-        logits: NDArray[np.float32] = self.linear.logits(words).numpy()
+        logits: NDArray[np.float32] = self.linear.logits(self.features(texts, slots)).numpy()
         return logits
 
     def restart(self, train: Any, held_out: Any) -> Self:
         """Reset calibration and refusal to their values before training."""
-        self.calibration, self.refusal, self.threshold = UNCALIBRATED, NEVER, 0.5
+        self.forget_slots_as_words(train.utterances)
+        self.calibration, self.refusal, self.threshold, self.offsets = UNCALIBRATED, NEVER, 0.5, None
         return self
 
     def refuse_strangers(self, examples: UtteranceExamples) -> None:
@@ -251,7 +319,9 @@ class FittedCommands(Fitted):
         self.input.save(folder)
         self.intents.save(folder)
         self.tags.save(folder, "slots")
-        replace_file(folder / _FILE, msgspec.json.encode(_Kind(self.several, self.has_none, self.threshold)) + b"\n")
+        offsets = [] if self.offsets is None else [float(each) for each in self.offsets]
+        kind = _Kind(self.several, self.has_none, self.threshold, self.slots_as_words, offsets)
+        replace_file(folder / _FILE, msgspec.json.encode(kind) + b"\n")
         save_calibration(self.calibration, folder)
         self.refusal.save(folder)
         if self.linear is not None:
@@ -265,6 +335,8 @@ class FittedCommands(Fitted):
         intents, kind = Labels.load(folder), read_json(folder / _FILE, _Kind, "the kind of intents")
         several, has_none = kind.several, kind.none
         linear = NgramClassifier.load(folder, len(intents) + has_none, several=several)
+        if kind.offsets and (len(kind.offsets) != len(intents) + has_none or not np.isfinite(kind.offsets).all()):
+            raise ModelFolderError(f"{folder / _FILE} is damaged: its offsets do not fit {len(intents)} intents")
         return cls(
             FittedText.load(folder, settings),
             intents,
@@ -276,6 +348,8 @@ class FittedCommands(Fitted):
             linear,
             _commands_of(folder, intents),
             kind.threshold,
+            kind.slots_as_words,
+            np.array(kind.offsets, np.float32) if kind.offsets else None,
         )
 
 

@@ -59,6 +59,7 @@ class CommandParserKeywords(TrainingKeywords, total=False):
     separator: str
     out_of_scope: str
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     several: Literal["auto", "yes", "no"]
     threshold: float | None
     keep: float

@@ -1,11 +1,14 @@
 """Values of a sentence replaced by the name of their kind: `set a timer for ten minutes` becomes `… for durationvalue`.
 
+For labelled data, whose slots have no kinds, `delexicalize` replaces tagged values by the names of their slots.
+
 A model that learned templates with a few values then reads every number, length of time, time and date alike. Source:
 delexicalization, after Henderson et al. 2014, "Word-based dialog state tracking with recurrent neural networks".
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -16,11 +19,12 @@ from unspool.data import SlotSpan, Utterance
 from unspool.tasks.command.quantities import count_before, fraction_after, units_of
 from unspool.tasks.command.spacing import MovedText, Spacing
 
-__all__ = ["ValueMasks"]
+__all__ = ["ValueMasks", "delexicalize"]
 
 _MASKED = ("datetime", "duration", "date", "time", "number", "integer")
 """Kinds that are masked; of values that begin together, the longest is, then the first of these kinds."""
 _OF_UNIT = "of a unit"  # `and a half` in `a cup and a half`, which the mask of the number stands for
+_NO_WORD = re.compile(r"[\W_]+")
 _NOW = datetime(2026, 6, 3, 10, 0)  # where a value stands does not depend on the moment
 
 
@@ -106,6 +110,21 @@ class ValueMasks:
     def texts(self, texts: Sequence[str]) -> list[str]:
         """Mask several texts."""
         return [self.mask(text).text for text in texts] if self._kinds else list(texts)
+
+
+def delexicalize(text: str, slots: Iterable[SlotSpan]) -> str:
+    """Replace the values of slots by the names of the slots: `from boston` becomes `from fromloccitynamevalue`.
+
+    Args:
+        text: The sentence.
+        slots: Its slots in order; of two that overlap, the first is replaced.
+    """
+    result, end = "", 0
+    for span in slots:
+        if span.start >= end:
+            result += f"{text[end : span.start]}{_NO_WORD.sub('', span.slot).lower()}value"
+            end = span.end
+    return result + text[end:]
 
 
 def _apart(slots: Sequence[SlotSpan]) -> tuple[SlotSpan, ...]:

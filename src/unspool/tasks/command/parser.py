@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unspool.commands import CommandSet
-from unspool.data import Bucketed, DataSource, Labelled, Utterance, evaluation_batches
+from unspool.data import Bucketed, DataSource, Labelled, SlotSpan, Utterance, evaluation_batches
 from unspool.errors import UsageError
 from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
@@ -32,7 +32,7 @@ from unspool.tasks.command.scores import Predicted, best_threshold, command_scor
 from unspool.tasks.command.settings import CommandSettings
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
-from unspool.tasks.parts.calibration import FEWEST, UNCALIBRATED, Calibration, fit_calibration, mean_nats
+from unspool.tasks.parts.calibration import FEWEST, UNCALIBRATED, Calibration, mean_nats
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.spans import bioes_constraints
@@ -165,8 +165,9 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
     def _score(self, model: nn.Module, examples: UtteranceExamples) -> dict[str, float]:
         utterances, fitted = examples.utterances, self.fitted
         network, tags = self._outputs(model, fitted.encode(utterances, unknown="drop"))
-        logits = self._mixed(network, examples.texts)
-        predicted = self._predictions(utterances, logits, tags)
+        slots = self._slots(examples.texts, tags)
+        logits = self._mixed(network, examples.texts, slots)
+        predicted = self._predictions(logits, slots)
         scores = command_scores(utterances, predicted, several=fitted.several)
         targets = fitted.targets(utterances, none=len(fitted.intents) if fitted.has_none else -1)
         mask = np.ones(len(targets), np.bool_) if fitted.several else targets >= 0
@@ -174,11 +175,11 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
 
     def _finish(self, splits: Splits[UtteranceExamples], score: Callable[[], None]) -> list[str]:
         """Calibrate the intents, and store the scores of held-out commands, then compute the final scores."""
-        notes = self._calibrate(None if splits.valid is None else splits.valid.examples)
+        notes = self._calibrate(splits.train.examples, None if splits.valid is None else splits.valid.examples)
         score()
         return notes
 
-    def _calibrate(self, held_out: UtteranceExamples | None) -> list[str]:
+    def _calibrate(self, train: UtteranceExamples, held_out: UtteranceExamples | None) -> list[str]:
         """Weigh the network and the linear model by held-out commands; set the scores for refusals."""
         fitted = self.fitted
         everything = [] if held_out is None else held_out.utterances
@@ -187,44 +188,47 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
             # Held-out sentences from the same templates are easier than what people say: they measure nothing.
             fitted.calibration = _mixture(fitted)
         else:
-            network, _ = self._outputs(self.model, fitted.encode(everything, unknown="drop"))
-            linear = fitted.linear_logits([each.text for each in everything])
-            targets = fitted.targets(everything, none=len(fitted.intents) if fitted.has_none else -1)
-            mask = np.ones(len(targets), np.bool_) if fitted.several else targets >= 0
-            fitted.calibration = fit_calibration(network[mask], None if linear is None else linear[mask], targets[mask])
+            texts = [each.text for each in everything]
+            network, tags = self._outputs(self.model, fitted.encode(everything, unknown="drop"))
+            slots = self._slots(texts, tags)
+            fitted.calibrate(train.utterances, network, everything, slots)
             if fitted.several:
-                shares = self._shares(self._mixed(network, [each.text for each in everything]))
-                fitted.threshold = best_threshold(shares, targets)
+                shares = self._shares(self._mixed(network, texts, slots))
+                fitted.threshold = best_threshold(shares, fitted.targets(everything, none=-1))
         if not inside or fitted.commands is not None:
             return []
-        network, _ = self._outputs(self.model, fitted.encode(inside, unknown="drop"))
-        fitted.refusal = Refusal.of(self._scope(self._mixed(network, [each.text for each in inside])))
+        texts = [each.text for each in inside]
+        network, tags = self._outputs(self.model, fitted.encode(inside, unknown="drop"))
+        fitted.refusal = Refusal.of(self._scope(self._mixed(network, texts, self._slots(texts, tags))))
         calibration = fitted.calibration
-        mixed = "" if fitted.linear is None else f", linear n-grams times {calibration.linear:.3g}"
+        words = " and slots" if fitted.slots_as_words else ""
+        mixed = "" if fitted.linear is None else f", linear n-grams{words} times {calibration.linear:.3g}"
         return [
             f"calibrated on {len(inside):,} held-out commands: network at temperature {calibration.temperature:.3g}"
             f"{mixed}; the least familiar {1 - self.settings.keep:.0%} would be refused"
         ]
 
-    def _predictions(
-        self, utterances: Sequence[Utterance], logits: NDArray[np.float32], tags: Sequence[Sequence[str]]
-    ) -> list[Predicted]:
+    def _predictions(self, logits: NDArray[np.float32], slots: Sequence[list[SlotSpan]]) -> list[Predicted]:
         """Return intents and slots of sentences, with their scope scores."""
-        fitted, scope = self.fitted, self._scope(logits)
+        scope = self._scope(logits)
         known = self._familiarity(scope) > self._threshold
         return [
-            Predicted(self._intents_of(row), fitted.spans(each.text, names), float(score), bool(accepted))
-            for each, row, names, score, accepted in zip(
-                utterances, self._shares(logits), tags, scope, known, strict=True
-            )
+            Predicted(self._intents_of(row), spans, float(score), bool(accepted))
+            for row, spans, score, accepted in zip(self._shares(logits), slots, scope, known, strict=True)
         ]
 
-    def _mixed(self, network: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
-        """Add the calibrated logits of the network and of the linear model."""
-        calibration = self.fitted.calibration
-        linear = self.fitted.linear_logits(texts) if calibration.linear else None
+    def _slots(self, texts: Sequence[str], tags: Sequence[Sequence[str]]) -> list[list[SlotSpan]]:
+        return [self.fitted.spans(text, names) for text, names in zip(texts, tags, strict=True)]
+
+    def _mixed(
+        self, network: NDArray[np.float32], texts: Sequence[str], slots: Sequence[Sequence[SlotSpan]]
+    ) -> NDArray[np.float32]:
+        """Add the calibrated logits of the network and of the linear model, and the offsets of rare intents."""
+        fitted, calibration = self.fitted, self.fitted.calibration
+        linear = fitted.linear_logits(texts, slots) if calibration.linear else None
         logits = network * np.float32(calibration.network)
-        return logits if linear is None else logits + np.float32(calibration.linear) * linear
+        logits = logits if linear is None else logits + np.float32(calibration.linear) * linear
+        return logits if fitted.offsets is None else logits + fitted.offsets
 
     @property
     def _threshold(self) -> float:
@@ -302,7 +306,7 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
             majority = MajorityClass.learn(gold[gold >= 0], len(fitted.intents)).evaluate(right[right >= 0])
             scores["majority intent"] = {"accuracy": majority["accuracy"] * float((right >= 0).mean())}
         if fitted.linear is not None:
-            linear = fitted.linear_logits([each.text for each in inside])
+            linear = fitted.linear_logits([each.text for each in inside], [()] * len(inside))
             assert linear is not None
             shares = self._shares(linear)
             rows = [Predicted(self._intents_of(row), [], 0.0, True) for row in shares]
@@ -345,23 +349,24 @@ class CommandParser(Task[UtteranceExamples, FittedCommands]):
         network, tags = self._outputs(self.model, self.fitted.encode(utterances))
         for each, row in zip(utterances, network, strict=True):
             check_output(torch.from_numpy(row), each.where)
-        logits = self._mixed(network, texts)
+        slots = self._slots(texts, tags)
+        logits = self._mixed(network, texts, slots)
         shares, familiarity = self._shares(logits), self._familiarity(self._scope(logits))
         moment = now or datetime.now()
         return [
-            self._parse(text, row, names, float(share), moment)
-            for text, row, names, share in zip(texts, shares, tags, familiarity, strict=True)
+            self._parse(text, row, spans, float(share), moment)
+            for text, row, spans, share in zip(texts, shares, slots, familiarity, strict=True)
         ]
 
     def _parse(
-        self, text: str, shares: NDArray[np.float32], tags: list[str], familiarity: float, now: datetime
+        self, text: str, shares: NDArray[np.float32], spans: list[SlotSpan], familiarity: float, now: datetime
     ) -> Parse:
         fitted, threshold = self.fitted, self._threshold
         order = np.argsort(-shares, kind="stable")
         probabilities = {fitted.intents.name(int(place)): float(shares[place]) for place in order}
         intents = self._intents_of(shares)
         known = familiarity > threshold and bool(intents)
-        spans, command = fitted.spans(text, tags), None
+        command = None
         slots = [SlotValue(span.slot, text[span.start : span.end], span.start, span.end) for span in spans]
         if known and fitted.commands is not None and intents[0] in fitted.commands:
             command = fitted.commands[intents[0]]

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from unspool.commands import Command, Slot
 from unspool.commands.kinds.numbers import NumberKind
-from unspool.commands.template import words_after
+from unspool.commands.stop_words import STOP_WORDS
+from unspool.commands.template import template_words, words_after
 from unspool.commands.tokens import tokenize
 from unspool.data import SlotSpan
 from unspool.errors import SlotError
@@ -33,6 +34,9 @@ _VERB = re.compile(r"[^\W\d_]+ (?=(?:a|an|some) )", re.IGNORECASE)
 """One word before the article of the first item, at the beginning of a sentence."""
 
 
+_WORD = re.compile(r"[\w'’-]+")
+
+
 class Argument(NamedTuple):
     """A typed argument and its place in the sentence."""
 
@@ -53,7 +57,8 @@ def resolve(
     the sentence and that overlaps the span takes its place; a value of choice, number, time or length that nobody
     tagged fills its slot if the sentence has exactly as many free values as there are empty slots of that kind. A unit
     gives an empty number its value: 1 in `a mile`, 1/2 in `half a mile`. Free text goes on to the end of the sentence
-    unless a word follows that a template has after the text.
+    unless a word follows that a template has after the text. Free text and lists also take the words directly before
+    them that no template has, except for the first word of the sentence: a verb may stand there that no template has.
 
     Args:
         command: The command.
@@ -89,6 +94,9 @@ def _resolved(
         own = tagged.get(slot.name, [])
         if _kind(slot) == "text" and own:
             own = [_to_the_end(command, slot, text, own[0], [*tagged.values()], found.values()), *own[1:]]
+        if own and _kind(slot) in ("text", "list"):
+            begin = _from_the_left(command, text, own[0].start, [*tagged.values()])
+            own = [own[0]._replace(start=begin), *own[1:]]
         argument = _from_spans(slot, text, own, now, found.values())
         if argument is not None:
             found[slot.name] = argument
@@ -209,6 +217,22 @@ def _to_the_end(
         return span
     after = {word for template in command.parsed_templates for word in words_after(template.parts, slot.name)}
     return span if tail & after else SlotSpan(span.slot, span.start, len(text))
+
+
+def _from_the_left(command: Command, text: str, start: int, tagged: Sequence[Sequence[SlotSpan]]) -> int:
+    """Return where free text begins that may lack its first words: `light bulbs` for `bulbs` in `bung light bulbs`."""
+    known: frozenset[str] = frozenset()
+    words = [(word.start(), word.end()) for word in _WORD.finditer(text[:start])]
+    for first, end in reversed(words[1:]):
+        word = text[first:end].lower()
+        if text[end:start].strip(" ") or any(span.start < end and first < span.end for row in tagged for span in row):
+            break
+        if not known:
+            known = STOP_WORDS.union(*(template_words(template.parts) for template in command.parsed_templates))
+        if word in known:
+            break
+        start = first
+    return start
 
 
 def _overlaps(start: int, end: int, others: Iterable[Argument]) -> bool:

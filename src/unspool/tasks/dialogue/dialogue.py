@@ -19,6 +19,7 @@ from unspool.tasks.dialogue.phrases import (
     is_yes,
     title_of,
 )
+from unspool.tasks.dialogue.several import several_commands
 from unspool.tasks.dialogue.turn import DialogueState, Due, Kind, Pending, Turn, Understanding, to_json
 
 if TYPE_CHECKING:
@@ -105,16 +106,24 @@ class Dialogue:
         return self._fresh(text)
 
     def carry_out(self, due: Due) -> Turn:
-        """Call the function of a command, for at most its time limit. The state of the dialogue stays as it is."""
+        """Call the function of a command, for at most its time limit. The state of the dialogue stays as it is.
+
+        Of several commands in a sentence, each function is called in turn.
+        """
+        first = None if due.before is None else self.carry_out(due.before)
         outcome = call(due.command, due.arguments, self._clock())
         kind: Kind = "did" if outcome.error is None else "failed"
-        return self._turn(due.text, outcome.text or outcome.error or "", kind, due.command, due.arguments, due.detail)
+        turn = self._turn(due.text, outcome.text or outcome.error or "", kind, due.command, due.arguments, due.detail)
+        return turn if first is None else _joined(first, turn)
 
     # ---- a new sentence ----------------------------------------------------------------------------------------
 
     def _fresh(self, text: str) -> Turn | Due:
         self.state.pending = None
         parse, reply = self._understand(text)
+        parts = self._parts(text, parse, reply, self._clock())
+        if parts:
+            return self._begin_all(text, parts)
         if parse is not None and parse.command is not None and not _prefers(reply, parse):
             command, arguments = self._own(parse.command, parse.arguments)
             return self._begin(text, command, arguments, f"{parse.familiarity:.0%} familiar")
@@ -141,6 +150,10 @@ class Dialogue:
         """
         parse = None if self.parser is None else self.parser.parse(text, now=now or self._clock())
         reply = None if self.assistant is None else self.assistant.ask(text, threshold=self.threshold)
+        parts = self._parts(text, parse, reply, now or self._clock())
+        if parts:
+            missing = tuple(name for part in parts for name in part.missing)
+            return Understanding(" + ".join(part.intents[0] for part in parts), {}, missing, "")
         if parse is not None and parse.command is not None and not _prefers(reply, parse):
             arguments = to_json(parse.command, parse.arguments)
             return Understanding(parse.command.name, arguments, parse.missing, "")
@@ -168,6 +181,36 @@ class Dialogue:
             if kind.name in ("choice", "list") and value is not None:  # a model folder stores the keys of enums
                 values[name] = kind.from_json(command.slot(name).kind.to_json(value))
         return own, values
+
+    def _parts(self, text: str, parse: Parse | None, reply: Reply | None, now: datetime) -> tuple[Parse, ...]:
+        """Return the commands that a sentence joins; empty unless there are several."""
+        if parse is None or self.parser is None:
+            return ()
+        parser = self.parser
+        parts = several_commands(text, parse, lambda part: parser.parse(part, now=now))
+        return () if any(_prefers(reply, part) for part in parts) else parts
+
+    def _begin_all(self, text: str, parts: tuple[Parse, ...]) -> Turn | Due:
+        """Call several commands; ask for one at a time if one of them has a question."""
+        ready = []
+        for part in parts:
+            assert part.command is not None
+            command, arguments = self._own(part.command, part.arguments)
+            if command.confirm or command.unfilled(arguments):
+                words = (
+                    f"That is {len(parts)} commands, and one of them needs a question; please give me one at a time."
+                )
+                return Turn(text, words, "refuse", detail=", ".join(each.intents[0] for each in parts))
+            ready.append((command, arguments, f"{command.name}: {part.familiarity:.0%} familiar"))
+        step: Turn | Due | None = None
+        for command, arguments, detail in ready:
+            following = self._call(text, command, arguments, detail)
+            if isinstance(following, Due):
+                step = following._replace(before=step if isinstance(step, Due) else None)
+            else:
+                step = following if not isinstance(step, Turn) else _joined(step, following)
+        assert step is not None
+        return step
 
     # ---- under way ---------------------------------------------------------------------------------------------
 
@@ -312,6 +355,14 @@ def commands_of(model: Any) -> CommandSet | None:
     """Return the commands of a trained assistant or command parser; None if it has none."""
     parser = model if model.name == "command" else getattr(model, "parser", None)
     return None if parser is None else parser.commands
+
+
+def _joined(first: Turn, second: Turn) -> Turn:
+    """Return two turns as one; command and arguments are those of the second."""
+    kind: Kind = "failed" if "failed" in (first.kind, second.kind) else second.kind
+    detail = f"{first.detail}; {second.detail}"
+    stop = "" if first.reply.endswith((".", "!", "?")) else "."
+    return second._replace(reply=f"{first.reply}{stop} {second.reply}", kind=kind, detail=detail)
 
 
 def _prefers(reply: Reply | None, parse: Parse) -> bool:

@@ -56,6 +56,8 @@ class Due(NamedTuple):
     """Typed arguments."""
     detail: str = ""
     """Familiarity of the command, in one line; empty for a reply such as `yes`."""
+    before: Due | None = None
+    """Call of a command that stands before this one in the same sentence."""
 
 
 class Understanding(NamedTuple):

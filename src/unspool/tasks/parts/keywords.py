@@ -32,7 +32,6 @@ class TrainingKeywords(TypedDict, total=False):
     anneal_factor: float
     plateau_length: int
     precision: Literal["float32", "bfloat16"]
-    average: Literal["none", "ema", "tail", "asgd"]
     decay: float
     tail: float
     trigger: int

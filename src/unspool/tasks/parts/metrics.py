@@ -17,10 +17,13 @@ from unspool.errors import DataError
 __all__ = [
     "Scores",
     "accuracy",
+    "average_precision",
+    "average_precisions",
     "bits",
     "classification_scores",
     "confusion_matrix",
     "expected_calibration_error",
+    "label_nats",
     "language_model_scores",
     "macro_f1",
     "multilabel_scores",
@@ -153,6 +156,63 @@ def multilabel_scores(gold: ArrayLike, predicted: ArrayLike) -> dict[str, float]
         "micro_f1": micro.f1,
         "macro_f1": macro_f1(each),
         "exact_match": float((right == answers).all(axis=1).mean()),
+    }
+
+
+def label_nats(probabilities: NDArray[np.floating], targets: NDArray[Any]) -> float:
+    """Return the mean cross-entropy of labels, in nats per example; probabilities are clipped at 1e-12.
+
+    Args:
+        probabilities: Of each label, (examples, labels).
+        targets: Label ids, integers (examples,); or 0 and 1 for each label, (examples, labels).
+    """
+    shares = np.clip(probabilities.astype(np.float64), 1e-12, 1 - 1e-12)
+    if targets.ndim == 2:
+        return float(-(targets * np.log(shares) + (1 - targets) * np.log1p(-shares)).sum(1).mean())
+    return float(-np.log(shares[np.arange(len(shares)), targets]).mean())
+
+
+def average_precision(gold: ArrayLike, confidences: ArrayLike) -> float:
+    r"""Compute the average precision: the area under the curve of precision over recall, without interpolation.
+
+    .. math:: \mathrm{AP} = \sum_n (R_n - R_{n-1}) P_n
+
+    Precision and recall are those of all predictions with at least the n-th highest confidence; equal ones count
+    together.
+
+    Args:
+        gold: 1 or true for a correct prediction, (predictions,).
+        confidences: Confidence of each prediction, (predictions,).
+
+    Returns:
+        A number between 0 and 1; 0 if no prediction is correct.
+    """
+    right, confidence = np.asarray(gold, bool), np.asarray(confidences, np.float64)
+    order = np.argsort(-confidence, kind="stable")
+    right, confidence = right[order], confidence[order]
+    if not right.any():
+        return 0.0
+    last = np.flatnonzero(np.append(confidence[1:] != confidence[:-1], True))  # the last of equal confidences
+    correct = np.cumsum(right)[last]
+    precision, recall = correct / (last + 1), correct / right.sum()
+    return float((np.diff(recall, prepend=0.0) * precision).sum())
+
+
+def average_precisions(gold: ArrayLike, confidences: ArrayLike) -> dict[str, float]:
+    """Compute the average precision of a classifier with several labels per example; no threshold takes part.
+
+    Args:
+        gold: Gold labels, 1 or true if an example has a label, (examples, labels).
+        confidences: Confidence of each label, the same shape.
+
+    Returns:
+        `micro_ap` over all pairs of example and label, and `macro_ap`, the mean over the labels that occur.
+    """
+    right, confidence = np.asarray(gold, bool), np.asarray(confidences, np.float64)
+    each = [average_precision(right[:, label], confidence[:, label]) for label in np.flatnonzero(right.any(0))]
+    return {
+        "micro_ap": average_precision(right.ravel(), confidence.ravel()),
+        "macro_ap": float(np.mean(each)) if each else 0.0,
     }
 
 

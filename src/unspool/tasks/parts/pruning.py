@@ -38,6 +38,7 @@ def pruned_copy(task: T, units: Units) -> T:
     weights, lines = 0, []
     for each in _cells(twin):
         if own := chosen.get(each.place):
+            _refuse_stored_tensors(each)
             weights += prune_cell(each.cell, own, each.place)
             part = each.cell.initial_state(1)._fields[0]
             lines.append(f"{each.place} / {part}[{','.join(str(unit + 1) for unit in own)}]")
@@ -52,6 +53,15 @@ def pruned_copy(task: T, units: Units) -> T:
             pruned={"units": [*before.get("units", ()), *lines], "weights": before.get("weights", 0) + weights},
         )
     return twin
+
+
+def _refuse_stored_tensors(each: EditableCell) -> None:
+    """Refuse a stored cell with tensors that were computed from its weights: they would keep the units."""
+    if getattr(each.cell, "stores_tensors", False):
+        raise UsageError(
+            f"{each.place} runs from a traced step that holds values computed from weights, and pruning can't change "
+            f"these; load the model with its class: unspool.load(folder, cell=...)"
+        )
 
 
 def units_of(units: Units, cells: Sequence[EditableCell], names: Sequence[UnitName] = ()) -> dict[str, tuple[int, ...]]:

@@ -31,3 +31,4 @@ class ReaderKeywords(TrainingKeywords, total=False):
     format: Literal["babi", "jsonl"] | None
     skip_bad: bool
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]

@@ -42,6 +42,7 @@ from unspool.tasks.running.model_folder import (
 from unspool.tasks.running.planning import plan_data, plan_training
 from unspool.tasks.running.save_and_load import refuse_training_beyond_memory, save_task
 from unspool.tasks.running.splits import Data, Splits, paths_of
+from unspool.tasks.running.stored_cells import refuse_training_of_stored_cells
 from unspool.tasks.running.unfinished import way_on, way_to_use
 from unspool.training import LogReporter, Reporter, fit, report_to
 from unspool.training.callbacks import Callback, titled, together
@@ -88,6 +89,7 @@ def fit_task(
     if out is None and world.size > 1:
         raise UsageError(f"several processes need a shared folder: {option('out', 'FOLDER')}")
     task._find_cell()
+    refuse_training_of_stored_cells(task)
     place = beside(out, resume=resume, clear=world.first) if out is not None and overwrite else out
     with (
         num_threads(task.settings.training.threads),
@@ -141,6 +143,8 @@ def read_splits(
     for name, source, fraction in (("test", test, data.test_fraction), ("valid", valid, data.valid_fraction)):
         if source is not None:
             held_out[name] = Data.of(task._read(source), source)
+        elif own := examples.held_out(name):
+            examples, held_out[name] = own[0], Data(own[1])
         elif fraction > 0:
             examples, part = examples.divide(fraction, task.settings.training.seed)
             if part is not None:
@@ -330,7 +334,7 @@ class _Fitting(Generic[D]):
     def train(self, splits: Splits[D], resume: bool, *, has_folder: bool) -> None:
         """Run the training loop; the model then holds the best weights."""
         task, valid, (metric, higher) = self.task, splits.valid, self.task.metric
-        settings = task.settings.training
+        settings = task.settings.training.replace(minutes=task._time_limit())
         if valid is None:
             settings = settings.replace(patience=None)  # early stopping needs validation data
         source = task._source(splits.train.examples)

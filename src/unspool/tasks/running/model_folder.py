@@ -4,6 +4,7 @@
 
     unspool.json         task, settings, versions, hashes of the data, metrics
     model.safetensors    the weights
+    cell.json            the traced step of a custom cell, if there is one; cell.safetensors: its tensors beside weights
     vocabulary/          units, labels, characters
     units.json           names of units, if any
     README.md            model card
@@ -51,7 +52,9 @@ __all__ = [
 FORMAT = 1
 """Version of the folder layout; loading refuses higher versions."""
 
-_PARTS = frozenset((RECORD, "model.safetensors", "vocabulary", UNITS, "README.md", "training"))
+_PARTS = frozenset(
+    (RECORD, "model.safetensors", "cell.json", "cell.safetensors", "vocabulary", UNITS, "README.md", "training")
+)
 """Entries of a model folder or a training, apart from unfinished writes (`.partial`)."""
 
 

@@ -14,12 +14,13 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from unspool.cells import Cell, cell_class, is_built_in, split_name, with_recorded_options
-from unspool.errors import ModelFolderError, SettingError, UnfinishedTrainingWarning, for_python, wording
+from unspool.errors import CellError, ModelFolderError, SettingError, UnfinishedTrainingWarning, for_python, wording
 from unspool.inspection.unit_names import UNITS, read_unit_names, write_unit_names
 from unspool.settings import from_record
 from unspool.tasks.running.memory import bytes_of, refuse_too_large
 from unspool.tasks.running.model_card import model_card
 from unspool.tasks.running.model_folder import RECORD, Record, read_record, rounded, write_record, write_text
+from unspool.tasks.running.stored_cells import fill_cells, stored_cell, write_cells
 from unspool.tasks.running.unfinished import best_of_unfinished, describe_best, way_on
 from unspool.training import checkpoint
 from unspool.training.devices import choose_device
@@ -44,6 +45,7 @@ def save_task(task: Trainable[Any, Any], folder: Path) -> None:
         record = msgspec.structs.replace(task.record, generation=_next_generation(task, folder))
         task.fitted.save(staged / "vocabulary")
         checkpoint.write(staged / WEIGHTS, _weights(task.model), {"task": task.name})
+        write_cells(task, staged)
         if task._unit_names or os.path.lexists(newest(folder, UNITS)):
             write_unit_names(staged, task._unit_names)
         write_text(staged / "README.md", model_card(record, task.summary, folder.name))
@@ -125,13 +127,13 @@ def _from_record(kind: type[T], folder: Path, record: Record, cell: str | type[C
     task._planned = frozenset(record.planned)
     name = task.settings.network.cell
     if not is_built_in(name):
-        if cell is None:
+        task._own_cell = stored_cell(folder) if cell is None else cell_class(with_recorded_options(cell, name))
+        if task._own_cell is None:
             bare = split_name(name)[0]
             raise ModelFolderError(
-                f"{folder} uses a custom cell, {name!r}; loading it executes its code. If you trust it, "
-                f"load it with {wording(f'--cell {bare}', f'unspool.load(folder, cell={bare!r})')}"
+                f"{folder} uses a custom cell, {name!r}, and holds no traced step of it; loading executes its code. "
+                f"If you trust it, load it with {wording(f'--cell {bare}', f'unspool.load(folder, cell={bare!r})')}"
             )
-        task._own_cell = cell_class(with_recorded_options(cell, name))
     return task
 
 
@@ -174,7 +176,7 @@ def _filled(task: Trainable[Any, Any], folder: Path, path: Path) -> nn.Module:
     """Check names, shapes and size of the stored weights against the network, then load them."""
     try:
         expected, stored = _expected(task), checkpoint.layout(path)
-    except SettingError as error:
+    except (CellError, SettingError) as error:
         raise ModelFolderError(f"{folder / RECORD}: {error.message}") from None
     for name in sorted(expected.keys() ^ stored.keys()):
         state = "lacks" if name in expected else "has an unknown"
@@ -191,6 +193,7 @@ def _filled(task: Trainable[Any, Any], folder: Path, path: Path) -> nn.Module:
     with seeded(task.settings.training.seed):
         model = task._make_network()
     model.load_state_dict(tensors, strict=False)
+    fill_cells(model, folder)
     return model.eval()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ from unspool.cells import is_built_in
 from unspool.errors import wording
 from unspool.tasks.catalog import TASKS
 from unspool.tasks.running.model_folder import Record
+from unspool.tasks.running.stored_cells import CELL
 from unspool.training import checkpoint
 from unspool.training.keeping import Best, best_so_far
+from unspool.writing import newest
 
 __all__ = ["best_of_unfinished", "describe_best", "way_on", "way_to_use"]
 
@@ -61,7 +64,8 @@ def way_on(folder: Path, settings: Any, *, overwrite: bool = False) -> str:
 def way_to_use(folder: Path, task: str, settings: Any) -> str:
     """Return the command that uses the model in a folder, by the name of its task."""
     verb = TASKS[task].next_verb if task in TASKS else "predict"
-    command = f"unspool {verb} {shlex.quote(str(folder))}{_own_cell(settings)}"
+    own = "" if os.path.lexists(newest(folder, CELL)) else _own_cell(settings)
+    command = f"unspool {verb} {shlex.quote(str(folder))}{own}"
     return wording(command, f"unspool.load({str(folder)!r})")
 
 

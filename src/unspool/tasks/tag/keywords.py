@@ -53,5 +53,6 @@ class TaggerKeywords(TrainingKeywords, total=False):
     words: str | None
     tags: str | None
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     spans: Literal["auto", "yes", "no"]
     label_smoothing: float

@@ -66,6 +66,7 @@ class TranscriberKeywords(TrainingKeywords, total=False):
     audio_column: str | None
     transcript_column: str | None
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     search: Literal["greedy", "beam", "sample"]
     beam: int
     best: int

@@ -66,6 +66,7 @@ class TranslatorKeywords(TrainingKeywords, total=False):
     source: str | None
     target: str | None
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     search: Literal["greedy", "beam", "sample"]
     beam: int
     best: int

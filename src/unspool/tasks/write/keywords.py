@@ -47,4 +47,5 @@ class LanguageModelKeywords(TrainingKeywords, total=False):
     valid_fraction: float
     test_fraction: float
     batch_size: int
+    average: Literal["none", "ema", "tail", "asgd"]
     mix: bool

@@ -72,9 +72,11 @@ def compute(node: Node, arguments: list[Tensor], matrices: Sequence[Tensor]) -> 
         blocks, dim = arguments[0].view(-1, *block(node)), 2 if over == "inner" else 1
         return blocks.sum(dim) if operation == "sum" else blocks.amax(dim)
     if node.operation == "spread":
-        return arguments[0].repeat_interleave(node.width // arguments[0].shape[1], dim=1)
+        times = node.width // arguments[0].shape[1]
+        return arguments[0].unsqueeze(2).expand(-1, -1, times).reshape(-1, node.width)
     if node.operation == "tile":
-        return arguments[0].repeat(1, node.width // arguments[0].shape[1])
+        times = node.width // arguments[0].shape[1]
+        return arguments[0].unsqueeze(1).expand(-1, times, -1).reshape(-1, node.width)
     if node.operation == "roll":
         return arguments[0].roll(node.value[0], dims=1)
     if node.operation == "outer":

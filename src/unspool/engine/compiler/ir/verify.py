@@ -5,7 +5,7 @@ from __future__ import annotations
 from unspool.engine.compiler.ir.graph import OVER_BLOCKS, REDUCTIONS, REPEATS, RESULTS, SOURCES, Graph, Node
 from unspool.engine.compiler.ir.operations import POINTWISE
 
-__all__ = ["verify"]
+__all__ = ["keeps_to_the_spec", "verify"]
 
 
 def verify(graph: Graph) -> Graph:
@@ -15,14 +15,15 @@ def verify(graph: Graph) -> Graph:
         AssertionError: If a pass broke it; that is our fault, never the cell's.
     """
     for node in graph.nodes():
-        assert _keeps_to_the_spec(node), f"{node!r} of {list(node.arguments)}"
+        assert keeps_to_the_spec(node), f"{node!r} of {list(node.arguments)}"
     for (kind, _), node in graph.results:
         assert kind in RESULTS, kind
         assert (kind == "matrix") == (node.operation == "outer"), f"{kind}: {node!r}"
     return graph
 
 
-def _keeps_to_the_spec(node: Node) -> bool:
+def keeps_to_the_spec(node: Node) -> bool:
+    """Whether the operation, the widths and the value of a node fit each other."""
     widths = [argument.width for argument in node.arguments]
     if node.operation == "outer":
         return len(widths) == 2 and node.width == 0

@@ -1,0 +1,1 @@
+"""The task `forecast`: the next values of one or many series, with intervals."""

@@ -1,0 +1,1 @@
+"""The task `recommend`: predicts the next item of a history."""
