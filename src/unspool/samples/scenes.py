@@ -1,6 +1,6 @@
 """Generated pictures with captions: coloured shapes and digits, with the place of each object that a word names.
 
-`generate` draws scenes of one to three objects and describes each in every way that the templates allow. A combination
+`generate` draws scenes of one or two objects and describes each in every way that the templates allow. A combination
 is a size, a colour and a shape. Some combinations occur in the test alone, some in the validation alone: a model that
 names them has learned sizes, colours and shapes apart.
 """
@@ -141,7 +141,7 @@ class _Artist:
         self.held_out = [_Thing(*each) for each in sorted(held_out)]
 
     def scene(self) -> Scene:
-        layout = self.pick((self.single, self.across, self.down, self.across, self.down, self.between))
+        layout = self.pick((self.single, self.across, self.down))
         placed, captions = layout()
         return self.drawn(placed, captions)
 
@@ -179,33 +179,15 @@ class _Artist:
         ]
         return placed, captions
 
-    def between(self) -> tuple[list[_Placed], list[_Words]]:
-        """A red circle between a blue square and a green seven; all are small."""
-        things = self.things(3, ("small",))
-        third = SIZE / 3
-        middle = self.between_limits(*self.limits(_SIZES["small"][1]))
-        placed = []
-        flat = self.random.random() < 0.5
-        for place, thing in enumerate(things):
-            along = (place + 0.5) * third + self.jitter()
-            beside = middle + self.jitter()
-            x, y = (along, beside) if flat else (beside, along)
-            placed.append(_Placed(thing, x, y, self.radius(thing)))
-        left, inner, right = (_described(thing, place)[1:] for place, thing in enumerate(things))
-        start = [("a", ()), *inner, ("between", ()), ("a", ())]
-        captions = [[*start, *one, ("and", ()), ("a", ()), *other] for one, other in ((left, right), (right, left))]
-        return placed, captions
-
     # ---- draws ---------------------------------------------------------------------------------------------------
 
-    def things(self, count: int, sizes: Sequence[str] = tuple(_SIZES)) -> list[_Thing]:
+    def things(self, count: int) -> list[_Thing]:
         """Draw things that differ in colour and shape; one of them of a held-out combination, if there are any."""
         while True:
             things = [self.pick(self.combinations) for _ in range(count)]
             if self.held_out:
                 things[self.below(count)] = self.pick(self.held_out)
-            differ = len({thing.colour for thing in things}) == len({thing.shape for thing in things}) == count
-            if differ and all(thing.size in sizes for thing in things):
+            if len({thing.colour for thing in things}) == len({thing.shape for thing in things}) == count:
                 return things
 
     def radius(self, thing: _Thing) -> float:

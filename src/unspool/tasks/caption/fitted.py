@@ -66,7 +66,8 @@ class FittedCaptioner(Fitted):
         images = self.input.encode(examples.images, examples.where)
         captions = self.vocabulary.encode_batch(list(chain.from_iterable(examples.captions)))
         begins = np.concatenate([[0], np.cumsum(list(map(len, examples.captions)))]).astype(np.int64)
-        return EncodedCaptions(images, captions, begins, self.settings.data.most_captions, self.settings.training.seed)
+        most = max(map(len, examples.captions), default=1) if every else self.settings.data.most_captions
+        return EncodedCaptions(images, captions, begins, most, self.settings.training.seed)
 
     def refuse_files(self) -> None:
         """Take no paths as images from now on; see `Fitted.refuse_files`."""
