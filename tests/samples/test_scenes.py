@@ -15,12 +15,12 @@ from unspool.samples.drawing import SHAPES, Box, box_of, coverage
 from unspool.samples.scene_files import captions_with_boxes, write_folder
 from unspool.samples.scenes import (
     COLOURS,
+    NOVEL,
     SIZE,
-    TEST_COMBINATIONS,
-    VALID_COMBINATIONS,
     Caption,
     Scene,
     generate,
+    part_of_pair,
 )
 
 _CENTRE = {"above": (1, -1), "below": (1, 1), "left": (0, -1), "right": (0, 1)}
@@ -28,7 +28,7 @@ _CENTRE = {"above": (1, -1), "below": (1, 1), "left": (0, -1), "right": (0, 1)}
 
 @pytest.fixture(scope="module")
 def scenes() -> dict[str, list[Scene]]:
-    return {part: generate(150 if part != "train" else 700, 3, part) for part in ("train", "valid", "test")}  # type: ignore[arg-type]
+    return {part: generate(150 if part != "train" else 700, 3, part) for part in ("train", "valid", "test", "novel")}  # type: ignore[arg-type]
 
 
 def _combinations(scene: Scene) -> set[tuple[str, str, str]]:
@@ -37,21 +37,27 @@ def _combinations(scene: Scene) -> set[tuple[str, str, str]]:
     return {(words[place - 1], colour, words[place + 1]) for place, colour in enumerate(words) if colour in COLOURS}
 
 
-def test_parts_share_no_held_out_combination(scenes: dict[str, list[Scene]]) -> None:
-    seen = {part: {each for scene in scenes_of for each in _combinations(scene)} for part, scenes_of in scenes.items()}
-    assert not seen["train"] & (VALID_COMBINATIONS | TEST_COMBINATIONS)
-    assert seen["valid"] >= VALID_COMBINATIONS
-    assert seen["test"] >= TEST_COMBINATIONS
-    assert not seen["valid"] & TEST_COMBINATIONS
-    assert not seen["test"] & VALID_COMBINATIONS
-    others = {(colour, shape) for _, colour, shape in seen["train"]}
-    assert {(colour, shape) for _, colour, shape in VALID_COMBINATIONS | TEST_COMBINATIONS} <= others
+def test_parts_share_no_pair_of_coloured_shapes(scenes: dict[str, list[Scene]]) -> None:
+    pairs = {
+        part: {frozenset(each[1:] for each in things) for scene in some if len(things := _combinations(scene)) == 2}
+        for part, some in scenes.items()
+    }
+    assert not pairs["train"] & (pairs["valid"] | pairs["test"])
+    assert not pairs["valid"] & pairs["test"]
+    for part in ("train", "valid", "test"):
+        assert len(pairs[part]) > 60
+        assert {part_of_pair(*pair) for pair in pairs[part]} == {part}
+    things = {part: {thing for pair in pairs[part] for thing in pair} for part in pairs}
+    assert things["valid"] | things["test"] <= things["train"]
 
 
-def test_each_held_out_scene_has_a_held_out_combination(scenes: dict[str, list[Scene]]) -> None:
-    for part, held_out in (("valid", VALID_COMBINATIONS), ("test", TEST_COMBINATIONS)):
-        for scene in scenes[part]:
-            assert _combinations(scene) & held_out
+def test_novel_things_occur_in_no_other_part(scenes: dict[str, list[Scene]]) -> None:
+    seen = {part: {each for scene in some for each in _combinations(scene)} for part, some in scenes.items()}
+    for part in ("train", "valid", "test"):
+        assert not seen[part] & NOVEL
+    assert seen["novel"] >= NOVEL
+    assert all(_combinations(scene) & NOVEL for scene in scenes["novel"])
+    assert {thing[1:] for thing in NOVEL} <= {thing[1:] for thing in seen["train"]}
 
 
 def test_the_colour_of_a_word_fills_its_box(scenes: dict[str, list[Scene]]) -> None:
@@ -105,7 +111,7 @@ def test_scenes_are_the_same_on_every_machine() -> None:
         whole.update((scene.picture // 16).tobytes())  # the last bit of a sine may differ, not the picture
     first = generate(1, 5, "valid")[0]
     assert first.captions[0].text == generate(20, 5, "valid")[0].captions[0].text
-    assert whole.hexdigest()[:12] == "91a58eee7e60"
+    assert whole.hexdigest()[:12] == "d51c325bfa68"
     assert not np.array_equal(generate(1, 6, "valid")[0].picture, first.picture)
 
 

@@ -1,8 +1,9 @@
 """Generated pictures with captions: coloured shapes and digits, with the place of each object that a word names.
 
-`generate` draws scenes of one or two objects and describes each in every way that the templates allow. A combination
-is a size, a colour and a shape. Some combinations occur in the test alone, some in the validation alone: a model that
-names them has learned sizes, colours and shapes apart.
+`generate` draws scenes of one or two objects and describes each in every way that the templates allow. A sixth of the
+pairs of coloured shapes, such as a red circle with a blue square, occurs in the validation alone, and another sixth in
+the test alone. Six things, such as a large red seven, occur in the part `novel` alone, though their sizes, colours and
+shapes occur apart in training.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, NamedTuple, TypeVar
+from zlib import crc32
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,16 +22,18 @@ from unspool.samples.drawing import SHAPES, Box, box_of, coverage
 
 __all__ = [
     "COLOURS",
+    "NOVEL",
     "SIZE",
-    "TEST_COMBINATIONS",
-    "VALID_COMBINATIONS",
     "Caption",
     "Scene",
     "generate",
+    "part_of_pair",
 ]
 
 T = TypeVar("T")
-Part = Literal["train", "valid", "test"]
+Part = Literal["train", "valid", "test", "novel"]
+
+PARTS: tuple[Part, ...] = ("train", "valid", "test", "novel")
 
 SIZE = 48
 """Height and width of a picture, in pixels."""
@@ -42,18 +46,7 @@ COLOURS: Mapping[str, tuple[int, int, int]] = {
     "purple": (150, 60, 190),
 }
 """Colours of objects, as red, green and blue, 0 to 255."""
-VALID_COMBINATIONS = frozenset(
-    {
-        ("small", "red", "ring"),
-        ("large", "green", "four"),
-        ("small", "blue", "triangle"),
-        ("large", "yellow", "circle"),
-        ("small", "white", "seven"),
-        ("large", "purple", "two"),
-    }
-)
-"""Sizes with colours and shapes that occur in the validation alone."""
-TEST_COMBINATIONS = frozenset(
+NOVEL = frozenset(
     {
         ("large", "red", "seven"),
         ("small", "green", "circle"),
@@ -63,7 +56,7 @@ TEST_COMBINATIONS = frozenset(
         ("small", "purple", "square"),
     }
 )
-"""Sizes with colours and shapes that occur in the test alone."""
+"""Sizes with colours and shapes that occur in the part `novel` alone."""
 _SIZES = {"small": (6.0, 7.0), "large": (9.5, 10.5)}  # half sizes, in pixels
 _NOISE = 6.0  # amplitude of the noise, of 255
 _MARGIN = 1.0  # pixels between an object and the edge
@@ -115,33 +108,39 @@ def generate(count: int, seed: int = 0, part: Part = "train") -> list[Scene]:
     Args:
         count: Number of scenes.
         seed: Seed of the random generator.
-        part: train: neither of the held-out combinations occurs; valid, test: each scene has at least one object of
-            that part's held-out combinations, and none of the other part's.
+        part: valid, test: two objects whose coloured shapes are a pair of that part. novel: at least one thing that no
+            other part has. train: one object, or a pair of none of these.
 
     Raises:
         UsageError: If there is no such part.
     """
-    if part not in ("train", "valid", "test"):
-        raise UsageError(f"there is no part {part!r} of the scenes; choose train, valid or test")
-    artist = _Artist(Random(3 * seed + ("train", "valid", "test").index(part)), part)
+    if part not in PARTS:
+        raise UsageError(f"there is no part {part!r} of the scenes; choose {', '.join(PARTS[:-1])} or {PARTS[-1]}")
+    artist = _Artist(Random(len(PARTS) * seed + PARTS.index(part)), part)
     return [artist.scene() for _ in range(count)]
+
+
+def part_of_pair(one: Sequence[str], other: Sequence[str]) -> Part:
+    """Return the part whose scenes show two things, each given by its size, colour and shape; the size does not matter.
+
+    Checksums decide, so that the parts are the same everywhere.
+    """
+    names = sorted(" ".join(each[-2:]) for each in (one, other))
+    return {0: "valid", 1: "test"}.get(crc32(" with ".join(names).encode()) % 6, "train")  # type: ignore[return-value]
 
 
 class _Artist:
     """Draws the scenes of one part."""
 
     def __init__(self, random: Random, part: Part) -> None:
-        self.random = random
-        forbidden = {"train": VALID_COMBINATIONS | TEST_COMBINATIONS, "valid": TEST_COMBINATIONS}.get(
-            part, VALID_COMBINATIONS
-        )
+        self.random, self.part = random, part
         every = (_Thing(size, colour, shape) for size in _SIZES for colour in COLOURS for shape in SHAPES)
-        self.combinations = [each for each in every if each not in forbidden]
-        held_out = {"valid": VALID_COMBINATIONS, "test": TEST_COMBINATIONS}.get(part, frozenset())
-        self.held_out = [_Thing(*each) for each in sorted(held_out)]
+        self.usual = [thing for thing in every if thing not in NOVEL]
+        self.novel = [_Thing(*each) for each in sorted(NOVEL)]
 
     def scene(self) -> Scene:
-        layout = self.pick((self.single, self.across, self.down))
+        both = (self.across, self.down)
+        layout = self.pick((self.single, *both) if self.part in ("train", "novel") else both)
         placed, captions = layout()
         return self.drawn(placed, captions)
 
@@ -182,12 +181,13 @@ class _Artist:
     # ---- draws ---------------------------------------------------------------------------------------------------
 
     def things(self, count: int) -> list[_Thing]:
-        """Draw things that differ in colour and shape; one of them of a held-out combination, if there are any."""
+        """Draw things of this part that differ in colour and shape."""
         while True:
-            things = [self.pick(self.combinations) for _ in range(count)]
-            if self.held_out:
-                things[self.below(count)] = self.pick(self.held_out)
-            if len({thing.colour for thing in things}) == len({thing.shape for thing in things}) == count:
+            things = [self.pick(self.usual) for _ in range(count)]
+            if self.part == "novel":
+                things[self.below(count)] = self.pick(self.novel)
+            differ = len({thing.colour for thing in things}) == len({thing.shape for thing in things}) == count
+            if differ and (count == 1 or self.part in ("novel", part_of_pair(things[0], things[1]))):
                 return things
 
     def radius(self, thing: _Thing) -> float:

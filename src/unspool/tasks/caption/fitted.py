@@ -21,7 +21,7 @@ from unspool.tasks.caption.settings import CaptionerSettings
 from unspool.tasks.contracts import Fitted
 from unspool.writing import replace_file
 
-__all__ = ["AS_GRID", "FittedCaptioner"]
+__all__ = ["AS_GRID", "CaptionLengths", "FittedCaptioner"]
 
 AS_GRID: Any = SimpleNamespace(network="convolutional")
 """Settings of the image encoder's network: convolutions, whose states are the cells of a grid."""

@@ -1,0 +1,150 @@
+"""`unspool demo pictures`: train a captioner on generated scenes, score what it names and where it looked."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from unspool.cli.demo_folder import demo_folder
+from unspool.cli.talk import console, reporter, result, table
+
+if TYPE_CHECKING:
+    from unspool.samples.scenes import Scene
+    from unspool.tasks import Caption, Captioner
+
+__all__ = ["show_pictures"]
+
+_SETTINGS: dict[str, Any] = {
+    "network": "bilinear",
+    "hidden": 128,
+    "embedding": 64,
+    "stem": "4",
+    "widths": "64",
+    "dropout": 0.0,
+    "word_dropout": 0.2,
+    "label_smoothing": 0.1,
+    "epochs": 8,
+    "batch_size": 32,
+    "learning_rate": 4e-3,
+    "schedule": "cosine",
+    "warmup": 50,
+    "patience": None,
+    "choose_by": "exact",
+    "search": "greedy",
+    "device": "cpu",
+    "threads": 2,
+    "seed": 1,
+    "plan": False,
+}
+_TRAIN, _VALID, _TEST = 12_000, 300, 600
+_SHOWN = 3  # pictures of the test that are shown
+
+_INTRODUCTION = """\
+A captioner trains on {train:,} generated pictures of 48 x 48 pixels with their captions:
+    {caption}
+It has a convolutional encoder and an LSTM that attends to a grid of 12 x 12 cells,
+both trained from random weights. Nothing tells it where an object is. The test has
+{test:,} pictures of two objects; no such pair of colours and shapes is in training.
+"""
+
+
+def show_pictures(out: Path | None) -> None:
+    """Train a captioner on generated scenes, score its captions and its attention, and show where it looked.
+
+    Args:
+        out: New folder for the pictures and the model; None: a temporary folder.
+    """
+    from unspool.samples.scene_files import write_folder
+    from unspool.samples.scenes import generate
+    from unspool.tasks import Captioner
+
+    with demo_folder(out) as folder:
+        train, valid, test = generate(_TRAIN, 1), generate(_VALID, 1, "valid"), generate(_TEST, 1, "test")
+        caption = next(scene.captions[0].text for scene in train if len(scene.captions) > 1)
+        result(_INTRODUCTION.format(train=_TRAIN, test=_TEST, caption=caption))
+        if out is not None:
+            write_folder(folder, {"valid": valid, "test": test})
+        captioner = Captioner(**_SETTINGS)
+        captioner.fit(_rows(train), valid=_rows(valid), out=folder / "captioner", reporter=reporter())
+        captions = captioner.predict([scene.picture for scene in test])
+        _show_scores(captioner, train, test, captions)
+        _show_looks(captioner, test, captions)
+    _show_way_on(out)
+
+
+def _rows(scenes: Sequence[Scene]) -> list[tuple[Any, list[str]]]:
+    return [(scene.picture, [caption.text for caption in scene.captions]) for scene in scenes]
+
+
+def _show_scores(
+    captioner: Captioner, train: Sequence[Scene], test: Sequence[Scene], captions: Sequence[Caption]
+) -> None:
+    """Show the shares of exact captions, and of the attention inside the box of the object that a word names."""
+    from unspool.tasks.caption.baselines import best_constant
+
+    cells = captioner.fitted.input.boxes() * test[0].picture.shape[0]
+    looks = [_looks(scene, caption, cells) for scene, caption in zip(test, captions, strict=True)]
+    exact = [each for each in looks if each is not None]
+    constant = best_constant([[caption.text for caption in scene.captions] for scene in train])
+    lucky = sum(constant in [caption.text for caption in scene.captions] for scene in test)
+    rows = [
+        ["captions that are right word by word", _percent(len(exact) / len(test))],
+        ["the same, one constant caption", _percent(lucky / len(test))],
+    ]
+    for kind in ("shape", "colour", "size"):
+        shares = [share for each in exact for share in each[kind]]
+        if shares:
+            rows.append([f"attention inside the object's box, words of {kind}", _percent(sum(shares) / len(shares))])
+    result(f"\nOn the {len(test):,} test pictures:\n")
+    result(table(["", ""], rows).lstrip("\n"))
+
+
+def _looks(scene: Scene, caption: Caption, cells: Any) -> dict[str, list[float]] | None:
+    """Return the attention inside the box of the object that each word names, by kind of word; None for wrong captions.
+
+    Args:
+        scene: The picture with its true captions.
+        caption: The caption of the network.
+        cells: Box of each cell of the grid, in pixels, (cells, 4).
+    """
+    from unspool.samples.drawing import SHAPES
+    from unspool.samples.scenes import COLOURS
+    from unspool.tasks.caption.attended import mass_inside
+
+    true = next((each for each in scene.captions if each.text == caption.caption), None)
+    if true is None or caption.attention is None:
+        return None
+    looks: dict[str, list[float]] = {"shape": [], "colour": [], "size": []}
+    for word, boxes, weights in zip(true.words, true.boxes, caption.attention, strict=False):  # without the end
+        if boxes:
+            kind = "shape" if word in SHAPES else "colour" if word in COLOURS else "size"
+            looks[kind].append(mass_inside(weights, cells, boxes))
+    return looks
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
+
+
+def _show_looks(captioner: Captioner, test: Sequence[Scene], captions: Sequence[Caption]) -> None:
+    from unspool.inspection.image_words import ImageWords
+
+    long = [place for place, scene in enumerate(test) if len(scene.captions) > 1][:_SHOWN]
+    for place in long:
+        result(f"\n{captions[place].caption}\n")
+        console().print(ImageWords(captioner.trace(test[place].picture), "attention"))
+
+
+def _show_way_on(out: Path | None) -> None:
+    lines = ["\nNext, train on your own pictures, a table of paths and captions:\n"]
+    lines += ["    unspool train caption my-pictures.tsv --out my-captioner"]
+    if out is not None:
+        model, picture = (shlex.quote(str(out / each)) for each in ("captioner", "test/00001.png"))
+        lines += [
+            "\nOr look inside the captioner of the demo:\n",
+            f"    unspool inspect {model} {picture} --out looked.html",
+        ]
+        lines += [f"    unspool evaluate {model} {shlex.quote(str(out / 'test.tsv'))}"]
+    result("\n".join(lines))
