@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,8 @@ def test_svg_and_page_hold_the_image(trace: Trace) -> None:
     svg = picture(trace)
     assert svg.count("data:image/png;base64,") == 3  # the image, and one for each word
     assert "caption: a dog" in svg
+    alone = replace(trace, written=None)
+    assert picture(alone).count("data:image/png;base64,") == 3
     content = content_of(trace)["image"]
     assert base64.b64decode(content["pixels"]) == trace.image.pixels.tobytes()  # type: ignore[union-attr]
     assert len(content["boxes"]) == 4

@@ -36,7 +36,7 @@ def picture(trace: Trace) -> str:
     """
     body: list[str] = []
     sides = [trace] if trace.written is None else [trace, trace.written]
-    longest = max(len(side.tokens) for side in sides if side.places or trace.image is None)
+    longest = max((len(side.tokens) for side in sides if side.places or trace.image is None), default=0)
     width = max(
         520.0 if len(trace.maps) < 2 and trace.image is None else 860.0,
         _LEFT + min(longest, _ACROSS) * _CELL + max(map(_above, sides)) + _PAD,
