@@ -13,10 +13,11 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unspool.data.arrays import open_array
 from unspool.data.image_names import IMAGE_SUFFIXES
 from unspool.errors import DataError, MissingExtraError
 
-__all__ = ["FeatureGrid", "Image", "Picture", "image_of", "load_array", "picture_of_row", "read_image", "resized"]
+__all__ = ["FeatureGrid", "Image", "Picture", "image_of", "picture_of_row", "read_image", "resized"]
 
 Pixels = NDArray[np.uint8]
 
@@ -133,7 +134,7 @@ def read_image(path: str | os.PathLike[str]) -> Image:
     name = os.fspath(path)
     try:
         if name.lower().endswith(".npy"):
-            return _image_of_array(load_array(name), name, name)
+            return _image_of_array(open_array(name), name, name)
         pixels, digest = _decode_file(name)
     except FileNotFoundError:
         raise DataError("no such file", name) from None
@@ -141,23 +142,6 @@ def read_image(path: str | os.PathLike[str]) -> Image:
         raise DataError(f"can't read the file: {error.strerror}", name) from None
     height, width, channels = pixels.shape
     return Picture(name, width, height, channels, file_digest=digest)
-
-
-def load_array(name: str) -> NDArray[Any]:
-    """Open a NumPy array of numbers, without reading it into memory and without pickle.
-
-    Raises:
-        DataError: If the file is no such array.
-    """
-    try:
-        values: NDArray[Any] = np.load(name, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-            raise
-        raise DataError(f"not a readable NumPy array: {' '.join(str(error).split())[:200]}", name) from None
-    if values.dtype.kind not in "iuf":
-        raise DataError(f"an array of type {values.dtype} came; expected numbers", name)
-    return values
 
 
 def picture_of_row(numbers: Sequence[float], width: int, height: int, where: str) -> Picture:

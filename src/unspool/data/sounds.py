@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from unspool.data.arrays import open_array
 from unspool.data.sound_names import LONGEST_SOUND, SOUND_SUFFIXES
 from unspool.errors import DataError, MissingExtraError, counted, option
 
@@ -252,18 +253,10 @@ def _read_with_soundfile(name: str, longest: float) -> Recording:
 
 
 def _read_npy(name: str) -> NDArray[np.float32]:
-    try:
-        values = np.load(name, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
-            raise
-        raise DataError(f"not a readable NumPy array: {' '.join(str(error).split())[:200]}", name) from None
-    if values.dtype.kind not in "iuf" or values.ndim != 2:
-        raise DataError(
-            f"an array of type {values.dtype} and shape {values.shape} came; expected features, (frames, features)",
-            name,
-        )
-    return values  # type: ignore[no-any-return]
+    values: NDArray[np.float32] = open_array(name)
+    if values.ndim != 2:
+        raise DataError(f"an array of shape {values.shape} came; expected features, (frames, features)", name)
+    return values
 
 
 def _read_mfc(name: str) -> NDArray[np.float32]:

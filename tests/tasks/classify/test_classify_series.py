@@ -12,6 +12,7 @@ import unspool
 from unspool import Classifier
 from unspool.errors import DataError
 from unspool.inputs import read_labelled
+from unspool.inputs.series.reading import read_series
 from unspool.settings import make
 from unspool.tasks.classify.series_baselines import RandomConvolutions, nearest_by_warping, warping_distances
 from unspool.tasks.classify.settings import ClassifierSettings
@@ -174,6 +175,12 @@ def test_bad_series_are_refused_with_file_and_line(tmp_path, line, message):
     (tmp_path / "a.jsonl").write_text("\n".join([good, good, line]))
     with pytest.raises(DataError, match=message):
         read(tmp_path / "a.jsonl")
+
+
+def test_a_bad_row_among_series_to_predict_is_refused_with_file_and_line(tmp_path):
+    (tmp_path / "a.csv").write_text("t1,t2,t3\n1,2,3\n4,5\n6,7,8\n")
+    with pytest.raises(DataError, match="a.csv:3: 2 cells, expected 3"):
+        list(read_series(str(tmp_path / "a.csv"), columns=("t1", "t2", "t3")))
 
 
 # ---- baselines -------------------------------------------------------------------------------------------------------

@@ -128,9 +128,9 @@ def _rows(path: str, options: FormOptions) -> Iterator[Row | DataError]:
 
 
 def _array(path: str) -> NDArray[Any]:
-    from unspool.data.images import load_array
+    from unspool.data.arrays import open_array
 
-    return load_array(path) if path.lower().endswith(".npy") else read_idx(path)
+    return open_array(path) if path.lower().endswith(".npy") else read_idx(path)
 
 
 def _labels(path: str) -> list[str]:

@@ -16,17 +16,11 @@ def _rows(path: str, options: FormOptions) -> Iterator[Row | DataError]:
     """Yield a row for each member of the first axis: a number, a column for each number, or a list of lists."""
     if is_stream(path):
         raise DataError("an array can't be read from standard input or a pipe; name a file", name_of(path))
-    import numpy as np
+    from unspool.data.arrays import open_array
 
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"not a readable array of numbers: {' '.join(str(error).split())[:200]}", path) from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "biuf" or not 1 <= array.ndim <= 3:
-        shape = getattr(array, "shape", ())
-        raise DataError(
-            f"an array of {getattr(array, 'dtype', 'objects')}, {shape}, came; expected numbers in 1 to 3 axes", path
-        )
+    array = open_array(path)
+    if not 1 <= array.ndim <= 3:
+        raise DataError(f"an array of shape {array.shape} came; expected 1 to 3 axes", path)
     options.layout.files[path] = "array of " + " x ".join(map(str, array.shape))
     for number, member in enumerate(array, 1):
         where, plain = f"{path}:{number}", member.tolist()

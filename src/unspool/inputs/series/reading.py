@@ -68,7 +68,7 @@ def labelled_series(
         separator: Separator of several labels; None: a series has one label.
     """
     id: str | None = getattr(columns, "id", None)
-    steps = _is_a_step(columns)
+    steps = len(columns.values) > 1  # a column for each step
     gathered: dict[str, list[Row]] = {}
     for row in rows:
         if isinstance(row, DataError):
@@ -93,10 +93,6 @@ def labelled_series(
             yield LabelledSeries(each[0].where, _without_end(value, each[0].where), labels.pop())
         except DataError as error:
             yield error
-
-
-def _is_a_step(columns: LabelledColumns) -> bool:
-    return len(columns.values) > 1
 
 
 def _labels(row: Row, columns: LabelledColumns, separator: str | None) -> tuple[str, ...]:
@@ -137,20 +133,20 @@ def read_series(paths: Paths, *, format: str | None = None, columns: Sequence[st
         if not good:
             yield from (item for item in listed if isinstance(item, DataError))
             return
-        found = earlier_columns(good, LabelledColumns(tuple(columns), FOLDER))
-        if found is None:
+        used = earlier_columns(good, LabelledColumns(tuple(columns), FOLDER))
+        if used is None:
             yield DataError(
                 f"the columns of the series are missing: {', '.join(columns[:5])}; they are "
                 f"{', '.join(list(good[0].values)[:10])}",
                 good[0].where,
             )
             return
-        row_each = all(map(STEP_NAMES.fullmatch, found.values)) and len(found.values) > 1
-        if row_each or all(name.isdecimal() for name in found.values):
-            for item in good:
-                yield Unlabelled(item.where, _value(item, found, steps=True))
+        row_each = all(map(STEP_NAMES.fullmatch, used.values)) and len(used.values) > 1
+        if row_each or all(name.isdecimal() for name in used.values):
+            for item in listed:
+                yield item if isinstance(item, DataError) else Unlabelled(item.where, _value(item, used, steps=True))
             return
-        for each in labelled_series(listed, found, None):
+        for each in labelled_series(listed, used, None):
             yield each if isinstance(each, DataError) else Unlabelled(each.where, each.value)
 
     return rows.transform(values)
