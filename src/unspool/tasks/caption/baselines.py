@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import chain
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import chain, repeat
 from typing import NamedTuple
 
 import numpy as np
@@ -11,37 +12,54 @@ from numpy.typing import NDArray
 
 from unspool.data import END, Sequences
 from unspool.models.kneser_ney import KneserNey
-from unspool.tasks.caption.scores import DocumentFrequencies, bleu, consensus_caption
+from unspool.tasks.caption.scores import (
+    CountedReferences,
+    DocumentFrequencies,
+    WeightedCaption,
+    bleu_of_counts,
+    consensus_caption,
+)
 from unspool.tasks.caption.words import caption_words
 
 __all__ = ["Blind", "best_constant", "nearest_captions"]
 
-_CANDIDATES, _SCORED = 60, 300  # captions that are tried as the constant one, and images that they are scored on
+_CANDIDATES, _SCORED = 100, 300  # captions that are tried as the constant one, and images that they are scored on
 _ORDER = 4  # longest n-gram of the model that sees no image
 
 
-def best_constant(captions: Sequence[Sequence[str]]) -> str:
-    """Return the training caption that describes all training images best: by BLEU-4, on up to 300 of them.
+def best_constant(captions: Sequence[Sequence[str]], score: str) -> str:
+    """Return the training caption that describes all training images best, on up to 300 of them.
 
-    The candidates are the most frequent captions, and others spread over the data.
+    The candidates are up to 100 captions, the most frequent ones and others spread over the data.
 
     Args:
         captions: The captions of each training image.
+        score: Score that decides: exact, bleu-4 or cider-d.
     """
-    images = _spread(len(captions), _SCORED)
-    references = [[caption_words(caption) for caption in captions[image]] for image in images]
-    counts: dict[str, int] = {}
-    for caption in chain.from_iterable(captions):
-        counts[caption] = counts.get(caption, 0) + 1
-    frequent = sorted(counts, key=lambda caption: -counts[caption])[: _CANDIDATES // 3]
+    counts = Counter(chain.from_iterable(captions))
+    frequent = [caption for caption, _ in counts.most_common(_CANDIDATES // 3)]
+    if score == "exact":
+        return frequent[0]
     others = [captions[image][0] for image in _spread(len(captions), _CANDIDATES - len(frequent))]
-    candidates = list(dict.fromkeys([*frequent, *others]))
+    references = [[caption_words(caption) for caption in captions[image]] for image in _spread(len(captions), _SCORED)]
+    score_of = (_constant_bleu if score == "bleu-4" else _constant_cider)(references)
+    return max(dict.fromkeys([*frequent, *others]), key=lambda caption: score_of(caption_words(caption)))
 
-    def score(caption: str) -> float:
-        words = caption_words(caption)
-        return bleu([words] * len(references), references)[3]
 
-    return max(candidates, key=score)
+def _constant_bleu(references: list[list[list[str]]]) -> Callable[[list[str]], float]:
+    counted = [CountedReferences.of(each) for each in references]
+    return lambda words: bleu_of_counts(repeat(words, len(counted)), counted)[3]
+
+
+def _constant_cider(references: list[list[list[str]]]) -> Callable[[list[str]], float]:
+    frequencies = DocumentFrequencies.of(references)
+    weighted = [[WeightedCaption(words, frequencies) for words in each] for each in references]
+
+    def score(words: list[str]) -> float:
+        caption = WeightedCaption(words, frequencies)
+        return sum(sum(map(caption.similarity, each)) / len(each) for each in weighted)
+
+    return score
 
 
 def nearest_captions(

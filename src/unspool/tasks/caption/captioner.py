@@ -236,16 +236,16 @@ class Captioner(Task[CaptionedExamples, FittedCaptioner]):
 
     def _baselines(self, train: CaptionedExamples, held_out: CaptionedExamples) -> dict[str, dict[str, float]]:
         references, count = held_out.captions, len(held_out.images)
-        constant = best_constant(train.captions)
+        constant = best_constant(train.captions, self.main_score[0])
         images = self.fitted.input
         nearest = nearest_captions(images.features(train.images), train.captions, images.features(held_out.images))
         encoded, other = self.fitted.encode(train, every=True), self.fitted.encode(held_out, every=True)
         blind = Blind.learn(encoded.captions, len(self.vocabulary), self.fitted.lengths.longest)
         written = self.vocabulary.decode(blind.caption)
         return {
-            f"constant caption, {constant!r}": caption_scores([constant] * count, references),
+            "constant caption": caption_scores([constant] * count, references),
             "nearest training image": caption_scores(nearest, references),
-            f"language model without image, {written!r}": {
+            "language model without image": {
                 **caption_scores([written] * count, references),
                 "perplexity": blind.perplexity(other.captions),
             },

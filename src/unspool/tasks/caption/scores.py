@@ -7,10 +7,21 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from unspool.tasks.caption.words import caption_words
 
-__all__ = ["DocumentFrequencies", "bleu", "caption_scores", "cider_d", "consensus_caption", "rouge_l"]
+__all__ = [
+    "CountedReferences",
+    "DocumentFrequencies",
+    "WeightedCaption",
+    "bleu",
+    "bleu_of_counts",
+    "caption_scores",
+    "cider_d",
+    "consensus_caption",
+    "rouge_l",
+]
 
 Words = Sequence[str]
 Ngrams = Mapping[tuple[str, ...], int]
@@ -65,22 +76,43 @@ def caption_scores(
     }
 
 
+class CountedReferences(NamedTuple):
+    """The references of one image as BLEU counts them."""
+
+    lengths: tuple[int, ...]
+    """Number of words of each reference."""
+    most: Ngrams
+    """Number of times that each n-gram occurs in the reference with most of it."""
+
+    @classmethod
+    def of(cls, references: Sequence[Words]) -> CountedReferences:
+        """Count the n-grams of the references of one image."""
+        most: Counter[tuple[str, ...]] = Counter()
+        for each in references:
+            most |= _ngrams(each)
+        return cls(tuple(map(len, references)), most)
+
+
 def bleu(captions: Sequence[Words], references: Sequence[Sequence[Words]]) -> tuple[float, float, float, float]:
     """Return BLEU-1 to 4 of a corpus, between 0 and 1 (Papineni et al. 2002), with the closest reference length.
 
     The geometric mean runs over the orders up to n. Of two reference lengths that are equally close, the shorter
     counts.
     """
+    return bleu_of_counts(captions, map(CountedReferences.of, references))
+
+
+def bleu_of_counts(
+    captions: Iterable[Words], references: Iterable[CountedReferences]
+) -> tuple[float, float, float, float]:
+    """Return what `bleu` returns, for references that are counted once for several systems."""
     length = closest = 0
     right, total = [0] * _LONGEST, [0] * _LONGEST
     for words, refs in zip(captions, references, strict=True):
         length += len(words)
-        closest += min((abs(len(each) - len(words)), len(each)) for each in refs)[1]
-        most: Counter[tuple[str, ...]] = Counter()
-        for each in refs:
-            most |= Counter(_ngrams(each))
+        closest += min((abs(each - len(words)), each) for each in refs.lengths)[1]
         for ngram, count in _ngrams(words).items():
-            right[len(ngram) - 1] += min(most[ngram], count)
+            right[len(ngram) - 1] += min(refs.most.get(ngram, 0), count)
         for order in range(1, _LONGEST + 1):
             total[order - 1] += max(0, len(words) - order + 1)
     ratio = (length + _TINY) / (closest + _SMALL)
@@ -128,11 +160,11 @@ def cider_d(
 
 
 def _cider_d(words: Words, references: Sequence[Words], frequencies: DocumentFrequencies) -> float:
-    caption = _Weighted(words, frequencies)
-    return 10 * _mean(caption.similarity(_Weighted(each, frequencies)) for each in references)
+    caption = WeightedCaption(words, frequencies)
+    return 10 * _mean(caption.similarity(WeightedCaption(each, frequencies)) for each in references)
 
 
-class _Weighted:
+class WeightedCaption:
     """Term frequencies of the n-grams of a caption, weighted by inverse document frequencies."""
 
     def __init__(self, words: Words, frequencies: DocumentFrequencies) -> None:
@@ -143,7 +175,7 @@ class _Weighted:
         self.norms = [math.sqrt(sum(weight**2 for weight in order.values())) for order in self.orders]
         self.length = max(0, len(words) - 1)  # in pairs of words, as COCO counts
 
-    def similarity(self, reference: _Weighted) -> float:
+    def similarity(self, reference: WeightedCaption) -> float:
         """Return the mean over the orders of the clipped cosine, times the penalty for another length."""
         penalty = math.exp(-((self.length - reference.length) ** 2) / (2 * _SIGMA**2))
         total = 0.0
@@ -157,7 +189,7 @@ class _Weighted:
 
 def consensus_caption(captions: Sequence[str], frequencies: DocumentFrequencies) -> int:
     """Return the index of the caption that is nearest to all others by CIDEr-D; the first of equal ones."""
-    weighted = [_Weighted(caption_words(caption), frequencies) for caption in captions]
+    weighted = [WeightedCaption(caption_words(caption), frequencies) for caption in captions]
     totals = [sum(one.similarity(other) for other in weighted if other is not one) for one in weighted]
     return max(range(len(totals)), key=totals.__getitem__)
 
