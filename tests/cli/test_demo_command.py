@@ -123,7 +123,7 @@ def test_the_captioner_of_the_demo_names_new_pairs_and_looks_at_them(shell):
     lines = shell("demo", "pictures", "--quiet").stdout.splitlines()
     shares = {line.rpartition("  ")[0].strip(): float(line.split()[-2]) for line in lines if line.endswith(" %")}
     assert shares["captions that are right word by word"] >= 95
-    assert shares["attention inside the object's box, words of shape"] >= 80
+    assert shares["the same, all of these words"] >= 80
 
 
 def test_the_demo_trains_an_assistant_asks_it_and_looks_inside(shell, tmp_path, few):

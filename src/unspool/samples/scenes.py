@@ -1,6 +1,7 @@
 """Generated pictures with captions: coloured shapes and digits, with the place of each object that a word names.
 
-`generate` draws scenes of one or two objects and describes each in every way that the templates allow. A sixth of the
+`generate` draws scenes of one or two objects and describes each in every way that the templates allow. A caption names
+the left or upper object first, so that the words before a word decide which object the word describes. A sixth of the
 pairs of coloured shapes, such as a red circle with a blue square, occurs in the validation alone, and another sixth in
 the test alone. Six things, such as a large red seven, occur in the part `novel` alone, though their sizes, colours and
 shapes occur apart in training.
@@ -152,29 +153,25 @@ class _Artist:
         return [placed], [[("a", ()), *_described(thing, 0)]]
 
     def across(self) -> tuple[list[_Placed], list[_Words]]:
-        return self.pair(*_HALVES[0], "left", "right")
+        return self.pair(*_HALVES[0], ("left", "of"), ("right", "of"))
 
     def down(self) -> tuple[list[_Placed], list[_Words]]:
-        return self.pair(*_HALVES[1], "above", "below")
+        return self.pair(*_HALVES[1], ("above",), ("below",))
 
     def pair(
-        self,
-        first: Box,
-        second: Box,
-        before: str,
-        after: str,
+        self, first: Box, second: Box, before: tuple[str, ...], after: tuple[str, ...]
     ) -> tuple[list[_Placed], list[_Words]]:
-        """A small red circle left of a large blue square; a large blue square right of a small red circle."""
+        """A small red circle left of a large blue square; right of a small red circle is a large blue square."""
         one, two = self.things(2)
         placed = [self.placed(one, first), self.placed(two, second)]
         middle = self.between_limits(*self.limits(placed[0].radius, placed[1].radius))
         for place, each in enumerate(placed):  # objects side by side have about the same height
             other = middle + self.jitter()
-            placed[place] = each._replace(y=other) if before == "left" else each._replace(x=other)
-        tail = [("of", ())] if before == "left" else []
+            placed[place] = each._replace(y=other) if before[0] == "left" else each._replace(x=other)
+        nouns = [[("a", ()), *_described(thing, place)] for place, thing in enumerate((one, two))]
         captions = [
-            [("a", ()), *_described(one, 0), (before, ()), *tail, ("a", ()), *_described(two, 1)],
-            [("a", ()), *_described(two, 1), (after, ()), *tail, ("a", ()), *_described(one, 0)],
+            [*nouns[0], *_plain(before), *nouns[1]],
+            [*_plain(after), *nouns[0], *_plain(("is",)), *nouns[1]],
         ]
         return placed, captions
 
@@ -243,6 +240,11 @@ class _Artist:
     def noise(self) -> NDArray[np.float64]:
         generator = np.random.Generator(np.random.PCG64(self.below(2**31)))
         return generator.random((SIZE, SIZE, 1)) * 2 * _NOISE - _NOISE
+
+
+def _plain(words: Sequence[str]) -> _Words:
+    """Return words that describe no object."""
+    return [(word, ()) for word in words]
 
 
 def _described(thing: _Thing, place: int) -> _Words:

@@ -13,7 +13,7 @@ import torch
 import unspool
 from unspool import Captioner
 from unspool.decoding import DecodingSettings
-from unspool.errors import DataError, UsageError
+from unspool.errors import DataError, SettingError, UsageError
 from unspool.samples.scenes import Scene, generate
 from unspool.tasks.caption.attended import mass_inside
 from unspool.tasks.caption.baselines import Blind, best_constant, nearest_captions
@@ -33,7 +33,7 @@ SMALL: dict[str, Any] = {
     "device": "cpu",
     "plan": False,
 }
-NETWORKS = ("initial", "additive", "bilinear", "transformer")
+VARIANTS = ("initial", "additive", "bilinear", "transformer", "additive, learned", "bilinear, learned")
 
 
 def _rows(scenes: list[Scene]) -> list[tuple[Any, list[str]]]:
@@ -54,9 +54,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Captioner:
 def untrained() -> dict[str, Captioner]:
     """A captioner of each network with random weights, and a vocabulary."""
     tasks = {}
-    for network in NETWORKS:
-        task = Captioner(**{**SMALL, "epochs": 1}, network=network, dropout=0.0, seed=3)
-        tasks[network] = task.fit(_rows(TRAIN[:16]), valid=_rows(VALID[:2]), baselines=False)
+    for name in VARIANTS:
+        network, _, start = name.partition(", ")
+        task = Captioner(**{**SMALL, "epochs": 1}, network=network, start=start or "mean", dropout=0.0, seed=3)
+        tasks[name] = task.fit(_rows(TRAIN[:16]), valid=_rows(VALID[:2]), baselines=False)
     return tasks
 
 
@@ -64,7 +65,7 @@ def _examples(task: Captioner, scenes: list[Scene]) -> CaptionedExamples:
     return task._read(task._data_source(_rows(scenes)))
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", VARIANTS)
 def test_captions_of_one_image_have_the_losses_of_each_alone(untrained: dict[str, Captioner], network: str) -> None:
     task = untrained[network]
     several = [scene for scene in TRAIN if len(scene.captions) == 2][:5]
@@ -131,7 +132,7 @@ def test_epochs_draw_other_captions_of_many() -> None:
     assert len(task.fitted.encode(examples, every=True).batch(np.array([0])).index) == 6
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", VARIANTS)
 def test_decoding_step_by_step_equals_one_pass(untrained: dict[str, Captioner], network: str) -> None:
     task = untrained[network]
     greedy = DecodingSettings(search="greedy", length_penalty=0.0)
@@ -151,6 +152,34 @@ def test_decoding_step_by_step_equals_one_pass(untrained: dict[str, Captioner], 
         assert np.abs(weights - np.array(caption.attention)).max() < 1e-3
     assert trace.written is not None
     assert sum(trace.written.prediction["surprise"]) == pytest.approx(-caption.score, rel=1e-4)
+
+
+@pytest.mark.parametrize("network", ["additive, learned", "bilinear, learned"])
+def test_a_learned_start_is_the_same_for_every_image(untrained: dict[str, Captioner], network: str) -> None:
+    task = untrained[network]
+    batch = task.fitted.encode(_examples(task, TRAIN[:3])).batch(np.arange(3))
+    start = task.model.start(batch)
+    for layer in start.layers:
+        for part in layer:
+            for tensor in getattr(part, "inner", part):
+                assert torch.equal(tensor, tensor[:1].expand_as(tensor))
+    other = untrained[network.partition(",")[0]]
+    assert not torch.equal(*other.model.start(batch).layers[0][0][0][:2])
+
+
+def test_a_network_without_attention_starts_from_the_image() -> None:
+    with pytest.raises(SettingError, match="start = learned does not fit"):
+        Captioner(**SMALL, network="initial", start="learned").fit(_rows(TRAIN[:4]), valid=_rows(VALID[:2]))
+
+
+def test_places_say_how_far_apart_two_cells_are(untrained: dict[str, Captioner]) -> None:
+    assert untrained["bilinear"].model.source.places.shape == (144, 2)
+    places = untrained["bilinear, learned"].model.source.places
+    assert places.shape == (144, 4)
+    across, down = places[[13, 22]].mean(0), places[[13, 121]].mean(0)
+    spread = lambda mean: mean[2:] - mean[:2] ** 2  # noqa: E731
+    assert spread(across).tolist() == pytest.approx([0.5625, 0.0], abs=1e-6)
+    assert spread(down).tolist() == pytest.approx([0.0, 0.5625], abs=1e-6)
 
 
 def test_a_caption_does_not_depend_on_its_batch(model: Captioner) -> None:

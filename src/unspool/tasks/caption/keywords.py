@@ -34,6 +34,7 @@ class CaptionerKeywords(TrainingKeywords, total=False):
     positions: Literal["sinusoidal", "learned"]
     attention_dropout: float
     network: Literal["initial", "additive", "bilinear", "transformer"]
+    start: Literal["mean", "learned"]
     tied: bool
     word_dropout: float
     resolution: str | None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any, cast
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unspool.cells import Cell
 from unspool.data import UNKNOWN, Captioned, Vocabulary
+from unspool.errors import SettingError
 from unspool.inputs.contract import Encoder
 from unspool.layers import FullSoftmax, TokenEmbedding, WordDropout, initialize
 from unspool.models import EncoderDecoder
@@ -26,18 +28,20 @@ class GridStates(nn.Module):
 
     Args:
         encoder: Encoder of the images.
-        centres: Middle of each cell, x and y between -1 and 1, (cells, 2).
-        width: Width of the states; a linear layer maps them to it. None: that of the encoder, and 2 for the place.
+        places: Features of the place of each cell, (cells, features): its middle, x and y between -1 and 1; and x² and
+            y², so that the mean of several states says how far apart their places are.
+        width: Width of the states; a linear layer maps them to it. None: that of the encoder and the places.
     """
 
-    centres: Tensor
+    places: Tensor
 
-    def __init__(self, encoder: Encoder, centres: NDArray[Any], width: int | None = None) -> None:
+    def __init__(self, encoder: Encoder, places: NDArray[Any], width: int | None = None) -> None:
         super().__init__()
         self.embedding, self.stack = encoder.embedding, encoder.stack
-        self.register_buffer("centres", torch.from_numpy(centres).float(), persistent=False)
-        self.project = None if width is None else nn.Linear(encoder.size + 2, width)
-        self.output_size = encoder.size + 2 if width is None else width
+        self.register_buffer("places", torch.from_numpy(places).float(), persistent=False)
+        own = encoder.size + places.shape[1]
+        self.project = None if width is None else nn.Linear(own, width)
+        self.output_size = own if width is None else width
 
     def forward(self, batch: Captioned) -> Tensor:
         """Return the states of each row's image, (cells, rows, output_size)."""
@@ -45,7 +49,7 @@ class GridStates(nn.Module):
         states: Tensor = self.embedding(images)
         if self.stack is not None:
             states = self.stack(states, images.lengths).outputs
-        places = self.centres.to(states.dtype).unsqueeze(1).expand(-1, states.shape[1], -1)
+        places = self.places.to(states.dtype).unsqueeze(1).expand(-1, states.shape[1], -1)
         states = torch.cat([states, places], -1)
         if self.project is not None:
             states = self.project(states)
@@ -70,13 +74,23 @@ def build_captioner(
         boxes: Box of each state of the encoder, as shares of the image, (steps, 4).
         vocabulary: Words of the captions.
         label_smoothing: Share of the target distribution spread over the vocabulary.
+
+    Raises:
+        SettingError: If the decoder would not see the image.
     """
     transformer = network.network == "transformer"
-    centres = boxes[:, :2] + boxes[:, 2:] - 1
-    states = GridStates(encoder, centres, network.hidden if transformer else None)
+    learned = network.start == "learned"
+    if learned and network.network == "initial":
+        raise SettingError(
+            "network = initial sees an image in its initial state alone: start = learned does not fit it"
+        )
+    places = boxes[:, :2] + boxes[:, 2:] - 1
+    if learned:
+        places = np.concatenate([places, places**2], 1)
+    states = GridStates(encoder, places, network.hidden if transformer else None)
     dropout = WordDropout(network.word_dropout, unknown=UNKNOWN) if network.word_dropout else None
     words = TokenEmbedding(len(vocabulary), network.embedding, word_dropout=dropout)
-    decoder = build_decoder(network, cell, states.output_size)
+    decoder = build_decoder(network, cell, states.output_size, learned_start=learned)
     width, combine = decoder.output_size, None
     if decoder.attends and not transformer:
         width = network.embedding if network.tied else network.hidden

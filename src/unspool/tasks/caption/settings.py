@@ -29,6 +29,9 @@ class CaptionNetwork(NetworkSettings):
     network: Literal["initial", "additive", "bilinear", "transformer"] = "additive"
     """Architecture of the decoder: initial (the image initialises the decoder, as in Show and Tell), additive
     (attention before each word, as in Show, Attend and Tell), bilinear (attention after each word), transformer."""
+    start: Literal["mean", "learned"] = "mean"
+    """Initial state of a recurrent decoder with attention: mean (of the image's states, as in Show, Attend and Tell),
+    learned (the same for every image, so that the decoder sees the image through its attention alone)."""
     tied: bool = True
     """Whether the output layer shares its weights with the embedding."""
     word_dropout: Dropout = 0.0

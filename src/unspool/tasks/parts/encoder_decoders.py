@@ -31,6 +31,7 @@ from unspool.models import (
     EncoderDecoder,
     LateAttentionDecoder,
     LatentVariable,
+    LearnedStart,
     RecurrentDecoder,
     TransformerDecoding,
     WindowDecoder,
@@ -135,13 +136,16 @@ def _parts(network: TranslatorNetwork, cell: str | type[Cell[Any]]) -> tuple[Any
     return encoder, build_decoder(network, cell, encoder.output_size), None
 
 
-def build_decoder(network: NetworkSettings, cell: str | type[Cell[Any]], memory_size: int) -> Any:
+def build_decoder(
+    network: NetworkSettings, cell: str | type[Cell[Any]], memory_size: int, *, learned_start: bool = False
+) -> Any:
     """Build a decoder of `network.network`: initial, dot, additive, bilinear or transformer.
 
     Args:
         network: The settings.
         cell: The cell, or its name.
         memory_size: Width of the encoder's states, and of their summary; for a Transformer, its own width.
+        learned_start: Whether a decoder with attention starts from a learned state, not from the summary.
     """
     kind = getattr(network, "network", "")
     if kind == "transformer":
@@ -149,15 +153,19 @@ def build_decoder(network: NetworkSettings, cell: str | type[Cell[Any]], memory_
         return TransformerDecoding(TransformerDecoder(network.hidden, **options), network.embedding)
     if kind in ("initial", "bilinear"):
         stack = recurrent_stack(network, cell, network.embedding, bidirectional=False)
-        bridge = _bridge(memory_size, stack)
         if kind == "initial":
-            return RecurrentDecoder(stack, bridge)
-        return LateAttentionDecoder(stack, bridge, make_attention(kind, network.hidden, memory_size))
-    return _attentive(network, cell, memory_size)
+            return RecurrentDecoder(stack, _bridge(memory_size, stack))
+        start = _start([cell for _, cell, _ in stack.named_cells()], memory_size, learned=learned_start)
+        return LateAttentionDecoder(stack, start, make_attention(kind, network.hidden, memory_size))
+    return _attentive(network, cell, memory_size, learned_start=learned_start)
 
 
 def _bridge(summary_size: int, stack: Recurrent) -> Bridge:
     return Bridge(summary_size, [cell for _, cell, _ in stack.named_cells()])
+
+
+def _start(cells: list[Cell[Any]], summary_size: int, *, learned: bool) -> Bridge | LearnedStart:
+    return LearnedStart(cells) if learned else Bridge(summary_size, cells)
 
 
 def _transformer(network: TranslatorNetwork) -> tuple[Projected, TransformerDecoding]:
@@ -180,7 +188,9 @@ def _every_step(
     return encoder, RecurrentDecoder(stack, _bridge(context, stack), context_size=context), latent
 
 
-def _attentive(network: NetworkSettings, cell: str | type[Cell[Any]], memory_size: int) -> AttentiveDecoder:
+def _attentive(
+    network: NetworkSettings, cell: str | type[Cell[Any]], memory_size: int, *, learned_start: bool
+) -> AttentiveDecoder:
     hidden = network.hidden
     first = cell_class(cell)(network.embedding + memory_size, hidden)
     attention = make_attention(getattr(network, "network", ""), hidden, memory_size)
@@ -192,7 +202,7 @@ def _attentive(network: NetworkSettings, cell: str | type[Cell[Any]], memory_siz
     return AttentiveDecoder(
         AttentiveCell(first, attention),
         upper,
-        Bridge(memory_size, cells),
+        _start(cells, memory_size, learned=learned_start),
         dropout=SequenceDropout(network.dropout, variational=network.variational),
         weight_dropout=network.weight_dropout,
         backend=network.backend,
