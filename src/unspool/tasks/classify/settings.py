@@ -110,4 +110,5 @@ ENTRY = TaskEntry(
     with_cell={"network.network": "recurrent"},
     compared={"ngrams": False},
     earlier={"choose_by": "score", "ngrams": False},
+    draws_picture_maps=True,
 )
