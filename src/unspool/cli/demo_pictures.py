@@ -146,7 +146,8 @@ def _mean_area(scenes: Sequence[Scene]) -> float:
     """Return the share of a picture that a word's box covers, as a mean: what uniform attention would have inside."""
     boxes = [box for scene in scenes for caption in scene.captions for each in caption.boxes for box in each]
     areas = [(box.right - box.left) * (box.bottom - box.top) for box in boxes]
-    return sum(areas) / len(areas) / (scenes[0].picture.shape[0] * scenes[0].picture.shape[1])
+    height, width = scenes[0].picture.shape[:2]
+    return float(sum(areas) / len(areas) / (height * width))
 
 
 def _percent(share: float) -> str:
