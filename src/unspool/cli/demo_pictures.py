@@ -21,14 +21,16 @@ _SETTINGS: dict[str, Any] = {
     "start": "learned",
     "hidden": 128,
     "embedding": 64,
-    "stem": "4",
-    "widths": "64",
+    "stem": "2",
+    "widths": "32",
     "dropout": 0.0,
-    "epochs": 4,
+    "epochs": 2,
     "batch_size": 32,
     "learning_rate": 4e-3,
     "schedule": "cosine",
     "warmup": 50,
+    "average": "ema",
+    "decay": 0.99,
     "patience": None,
     "choose_by": "exact",
     "search": "greedy",
@@ -37,13 +39,13 @@ _SETTINGS: dict[str, Any] = {
     "seed": 1,
     "plan": False,
 }
-_TRAIN, _VALID, _TEST, _NOVEL = 12_000, 300, 600, 300
+_TRAIN, _VALID, _TEST, _NOVEL = 18_000, 300, 600, 300
 _SHOWN = 3  # pictures of the test that are shown
 
 _INTRODUCTION = """\
 A captioner trains on {train:,} generated pictures of 48 x 48 pixels with their captions:
     {caption}
-It has a convolutional encoder and an LSTM that attends to a grid of 12 x 12 cells,
+It has a convolutional encoder and an LSTM that attends to a grid of 24 x 24 cells,
 both trained from random weights. The LSTM sees the picture through its attention
 alone, and nothing tells it where an object is. The test has {test:,} pictures of two
 objects; no such pair of colours and shapes is in training.

@@ -33,16 +33,16 @@ def _is_flickr(path: str, options: FormOptions) -> bool:
 
 def _token_file(path: str) -> str | None:
     """Return the file of captions beside a list of images."""
-    found = sorted(str(each) for each in Path(path).parent.glob("*token*") if each.is_file())
-    return found[0] if found else None
+    files = sorted(str(each) for each in Path(path).parent.glob("*token*") if each.is_file())
+    return files[0] if files else None
 
 
 def _flickr(path: str, options: FormOptions) -> Iterator[Row | DataError]:
-    source, chosen = path, None
+    source, names = path, None
     if _LIST.fullmatch(Path(path).name) and (beside := _token_file(path)) is not None:
-        chosen = {decode_line(raw, path).strip(): number for number, raw in numbered_lines(path) if raw.strip()}
+        names = {decode_line(raw, path).strip(): number for number, raw in numbered_lines(path) if raw.strip()}
         source = beside
-        options.layout.files[name_of(path)] = f"{len(chosen):,} names of images, with captions from {name_of(beside)}"
+        options.layout.files[name_of(path)] = f"{len(names):,} names of images, with captions from {name_of(beside)}"
     else:
         options.layout.files[name_of(path)] = "captions by image, numbered after #"
     seen = set()
@@ -55,10 +55,10 @@ def _flickr(path: str, options: FormOptions) -> Iterator[Row | DataError]:
                 yield DataError(f"{line[:40]!r} came; expected an image, #, a number, a tab and a caption", where)
             continue
         image = match[1]
-        if chosen is None or image in chosen:
+        if names is None or image in names:
             seen.add(image)
             yield Row(where, {"image": image, "caption": match[2]})
-    for image, number in (chosen or {}).items():
+    for image, number in (names or {}).items():
         if image not in seen:
             yield DataError(f"there is no caption of {image!r} in {name_of(source)}", f"{path}:{number}")
 
@@ -87,7 +87,7 @@ FORMS = (
         name="flickr",
         suffixes=(),
         yields="files",
-        help="Flickr8k's and Flickr30k's captions: the token file, or a list of images beside it",
+        help="captions of Flickr8k and Flickr30k: the token file, or a list of images beside it",
         read=_flickr,
         recognises=_is_flickr,
     ),

@@ -78,8 +78,8 @@ def nearest_captions(
     for start in range(0, len(images), 256):
         part = images[start : start + 256]
         nearest += np.argmin(squares - 2 * part @ train.T, axis=1).tolist()
-    chosen = {place: captions[place][consensus_caption(captions[place], frequencies)] for place in set(nearest)}
-    return [chosen[place] for place in nearest]
+    captions_of = {place: captions[place][consensus_caption(captions[place], frequencies)] for place in set(nearest)}
+    return [captions_of[place] for place in nearest]
 
 
 class Blind(NamedTuple):
