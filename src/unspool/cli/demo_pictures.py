@@ -21,42 +21,42 @@ _SETTINGS: dict[str, Any] = {
     "start": "learned",
     "hidden": 128,
     "embedding": 64,
-    "stem": "2",
-    "widths": "32",
+    "stem": "4",
+    "widths": "64",
     "dropout": 0.0,
-    "epochs": 2,
+    "epochs": 4,
     "batch_size": 32,
     "learning_rate": 4e-3,
     "schedule": "cosine",
     "warmup": 50,
-    "average": "ema",
-    "decay": 0.99,
     "patience": None,
     "choose_by": "exact",
-    "search": "greedy",
+    "search": "beam",
+    "beam": 3,
     "device": "cpu",
     "threads": 1,
     "seed": 1,
     "plan": False,
 }
-_TRAIN, _VALID, _TEST, _NOVEL = 18_000, 300, 600, 300
+_TRAIN, _VALID, _TEST, _NOVEL = 12_000, 300, 600, 300
 _SHOWN = 3  # pictures of the test that are shown
 
 _INTRODUCTION = """\
 A captioner trains on {train:,} generated pictures of 48 x 48 pixels with their captions:
     {caption}
-It has a convolutional encoder and an LSTM that attends to a grid of 24 x 24 cells,
-both trained from random weights. The LSTM sees the picture through its attention
-alone, and nothing tells it where an object is. The test has {test:,} pictures of two
-objects; no such pair of colours and shapes is in training.
+A convolutional encoder makes a grid of cells of it, and an LSTM attends to the cells;
+both start from random weights. The LSTM sees the picture through its attention alone,
+and nothing tells it where an object is. The test has {test:,} pictures of two objects;
+no such pair of colours and shapes is in training.
 """
 
 
-def show_pictures(out: Path | None) -> None:
+def show_pictures(out: Path | None, **settings: Any) -> None:
     """Train a captioner on generated scenes, score its captions and its attention, and show where it looked.
 
     Args:
         out: New folder for the pictures and the model; None: a temporary folder.
+        settings: Settings of the captioner in place of the demo's.
     """
     from unspool.samples.scene_files import write_folder
     from unspool.samples.scenes import generate
@@ -68,7 +68,7 @@ def show_pictures(out: Path | None) -> None:
         result(_INTRODUCTION.format(train=_TRAIN, test=_TEST, caption=caption))
         if out is not None:
             write_folder(folder, {"valid": valid, "test": test})
-        captioner = Captioner(**_SETTINGS)
+        captioner = Captioner(**{**_SETTINGS, **settings})
         captioner.fit(_rows(train), valid=_rows(valid), out=folder / "captioner", reporter=reporter())
         captions = captioner.predict([scene.picture for scene in test])
         _show_scores(captioner, train, test, captions)
@@ -103,6 +103,10 @@ def _show_scores(
     shares = [share for each in right for kind in each.values() for share in kind]
     if shares:
         rows.append(["the same, all of these words", _percent(sum(shares) / len(shares))])
+        margin = float(cells[0, 2] - cells[0, 0])
+        near = [_looks(scene, caption, cells, margin) for scene, caption in zip(test, captions, strict=True)]
+        shares = [share for each in near if each is not None for kind in each.values() for share in kind]
+        rows.append(["the same, in the box or one cell beside it", _percent(sum(shares) / len(shares))])
     rows.append(["area of such a box in the picture", _percent(_mean_area(test))])
     result(f"\nOn the {len(test):,} test pictures:\n")
     result(table(["", ""], rows).lstrip("\n"))
@@ -121,13 +125,14 @@ def _show_novel(captioner: Captioner, scenes: Sequence[Scene]) -> None:
     )
 
 
-def _looks(scene: Scene, caption: Caption, cells: Any) -> dict[str, list[float]] | None:
+def _looks(scene: Scene, caption: Caption, cells: Any, margin: float = 0.0) -> dict[str, list[float]] | None:
     """Return the attention inside the box of the object that each word names, by kind of word; None for wrong captions.
 
     Args:
         scene: The picture with its true captions.
         caption: The caption of the network.
         cells: Box of each cell of the grid, in pixels, (cells, 4).
+        margin: Pixels by which boxes of objects grow on each side.
     """
     from unspool.samples.drawing import SHAPES
     from unspool.samples.scenes import COLOURS
@@ -140,7 +145,8 @@ def _looks(scene: Scene, caption: Caption, cells: Any) -> dict[str, list[float]]
     for word, boxes, weights in zip(true.words, true.boxes, caption.attention, strict=False):  # without the end
         if boxes:
             kind = "shape" if word in SHAPES else "colour" if word in COLOURS else "size"
-            looks[kind].append(mass_inside(weights, cells, boxes))
+            grown = [(box.left - margin, box.top - margin, box.right + margin, box.bottom + margin) for box in boxes]
+            looks[kind].append(mass_inside(weights, cells, grown))
     return looks
 
 
