@@ -54,6 +54,7 @@ def test_engine_checks_agreement_and_prints_a_table_for_each_mode(script, capsys
     assert kept[0]["gigaflop"] == pytest.approx(3 * 2e-9 * weights * steps)
 
 
+@pytest.mark.slow
 def test_calls_checks_agreement_and_prints_both_tables(script, capsys, monkeypatch):
     calls = script("calls")
     small = ["--hidden", "5", "--batch", "1,3", "--repeats", "2"]
@@ -126,6 +127,7 @@ SMALL = ["--generated", "--set", "hidden=4", "--set", "embedding=6", "--updates"
 SMALL += ["--peer-sentences", "0", "--threads", "1"]
 
 
+@pytest.mark.slow
 def test_training_checks_agreement_and_prints_a_line_for_each_task(script, capsys, tmp_path):
     training, file = script("training"), tmp_path / "times.json"
     assert training.main([*SMALL, "--json", str(file)]) == 0
@@ -142,6 +144,7 @@ def test_training_checks_agreement_and_prints_a_line_for_each_task(script, capsy
     assert all(row["tokens"] > 0 and row["updates"] == 2 for row in kept)
 
 
+@pytest.mark.slow
 def test_training_does_not_time_a_loop_that_does_something_else(script, monkeypatch):
     training = script("training")
     bare_loop = training.bare_loop
@@ -154,6 +157,7 @@ def test_training_does_not_time_a_loop_that_does_something_else(script, monkeypa
         training.main([*SMALL, "--tasks", "classifier"])
 
 
+@pytest.mark.slow
 def test_training_does_not_time_a_network_that_computes_something_else(script, monkeypatch):
     training = script("training")
     plain_network = training.plain_network

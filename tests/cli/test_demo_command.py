@@ -156,6 +156,7 @@ def test_the_demo_trains_an_assistant_asks_it_and_looks_inside(shell, tmp_path, 
     assert "nothing is overwritten" in shell.refuses("demo", "assistant", "--out", tmp_path / "d", code=2)
 
 
+@pytest.mark.slow
 def test_the_demo_invites_a_person_to_talk(shell, few, monkeypatch):
     demo = importlib.import_module("unspool.cli.demo")
     talked = []
@@ -167,7 +168,7 @@ def test_the_demo_invites_a_person_to_talk(shell, few, monkeypatch):
     assert talked == [("answer", None)]
 
 
-@pytest.mark.parametrize("name", ["assistant", "agreement", "pictures"])
+@pytest.mark.parametrize("name", [pytest.param("assistant", marks=pytest.mark.slow), "agreement", "pictures"])
 def test_demos_leave_nothing_behind_otherwise(shell, tmp_path, small, few, little, monkeypatch, name):
     place = tmp_path / "empty"
     place.mkdir()
@@ -184,7 +185,7 @@ def test_a_demo_that_is_not_there(shell):
     assert "agreement train a bag of words" in shown
 
 
-@pytest.mark.learn
+@pytest.mark.slow
 def test_the_lstm_learns_agreement_and_the_bag_can_not(shell):
     rows = [line for line in shell("demo", "agreement", "--quiet").stdout.splitlines() if line.endswith(" %")]
     hard = next(line for line in rows if line.startswith("any, most of the other number"))

@@ -64,6 +64,11 @@ def test_a_plot_is_an_svg_with_the_numbers_of_the_forecast(folder):
     assert len(lines) == 2
     assert len(lines[1].get("points").split()) == 7  # from the last value over six steps
     assert len([each for each in root.iter() if each.tag.endswith("polygon")]) == 1
+    again = run("predict", folder / "m", "--plot", folder / "next.svg")
+    assert again.exit_code == 2
+    assert "next.svg exists already; name another file, or add --overwrite" in again.stderr
+    assert again.stdout == ""
+    assert run("predict", folder / "m", "--plot", folder / "next.svg", "--overwrite").exit_code == 0
 
 
 def test_evaluate_check_info_and_inspect_take_a_forecaster(folder):

@@ -102,6 +102,97 @@ def test_what_is_wrong_is_one_sentence(folder, shell, tmp_path):
     assert "expected a user and an item beside the time 'time' (--user NAME, --item NAME)" in said
 
 
+@pytest.fixture(scope="module")
+def with_features(folder):
+    """A recommender with features of items and users; the table also lists a film that nobody saw."""
+    rows = [f"{item}|{title}|{'new' if '(199' in title else 'old'}" for item, title in TITLES.items()]
+    (folder / "films.txt").write_text("\n".join([*rows, "17|Blade Runner (1982)|old"]) + "\n")
+    (folder / "u.tsv").write_text((folder / "u.data").read_text())
+    (folder / "people.csv").write_text(
+        "\n".join(["id,age,sex", *(f"{user},{20 + user % 7},{'MF'[user % 2]}" for user in range(1, 41))]) + "\n"
+    )
+    train = ["train", "recommend", folder / "u.data", "--items", folder / "films.txt", "--users", folder / "people.csv"]
+    done = Shell()(*train, "--out", folder / "rich", *TINY)
+    (folder / "rich.txt").write_text(done.stdout + done.stderr)
+    return folder
+
+
+def test_features_on_the_command_line(with_features, shell):
+    folder, model = with_features, with_features / "rich"
+    said = (folder / "rich.txt").read_text()
+    assert "features of items: 3 (new, old)\n" in said
+    assert "features of users: age (7 bins of numbers), sex (F, M)\n" in said
+    assert "7 items, 1 of them by their features alone" in said
+    lines = shell("predict", model, "--history", "sex = F, age = 23, Alien", "--k", 7).stdout.splitlines()
+    assert lines[0] == "after sex = F, age = 23, Alien (1979):"
+    assert sum("Blade Runner (1982)" in line for line in lines) == 1
+    (folder / "later.txt").write_text("99|Zodiac (1990)|new\n11|Alien (1979)|old\n")
+    done = shell("predict", model, "--items", folder / "later.txt", "--history", "Alien, Zodiac", "--k", 9)
+    assert "added 1 item, ranked by their features alone" in done.stderr
+    assert done.stdout.splitlines()[0] == "after Alien (1979), Zodiac (1990):"
+    (folder / "others.csv").write_text("id,age,sex\n7,21,M\n")
+    assert len(shell("predict", model, folder / "u.tsv", "--users", folder / "others.csv").stdout.splitlines()) == 40
+    assert "ndcg@3" in shell("evaluate", model, folder / "u.tsv", "--users", folder / "others.csv").stdout
+    assert "left out" in shell("inspect", model, "sex = F, Alien").stdout
+
+
+def test_what_is_wrong_with_features_is_one_sentence(with_features, shell, tmp_path):
+    folder, model = with_features, with_features / "rich"
+    assert "sex = 'X': expected one of F, M" in shell.refuses("predict", model, "--history", "sex = X, Alien")
+    said = shell.refuses("predict", model, folder / "u.tsv", "--users", tmp_path / "gone.csv")
+    assert str(tmp_path / "gone.csv") in said
+    said = shell.refuses("predict", folder / "model", "--items", folder / "films.txt", "--history", "Alien", code=2)
+    assert said.startswith("this model learned no features of items, so it can't rank new ones; train it with --items")
+    said = shell.refuses("predict", folder / "model", "--users", folder / "people.csv", "--history", "Alien", code=2)
+    assert said.startswith("this model learned no features of users")
+    (tmp_path / "twice.csv").write_text("item,genre\n11,x\n11,y\n")
+    train = ["train", "recommend", folder / "u.data", "--out", tmp_path / "m", "--items"]
+    said = shell.refuses(*train, tmp_path / "twice.csv")
+    assert said.startswith(f"{tmp_path / 'twice.csv'}:3: item '11' is there twice, first in {tmp_path / 'twice.csv'}:2")
+    assert not (tmp_path / "m").exists()
+
+
+def test_bad_histories_from_the_command_line(folder, shell, tmp_path):
+    model = folder / "model"
+
+    def written(text, name="x.csv"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    alone = written("user,item,time\na,11,5\nb,12,6\n")
+    said = shell.refuses("evaluate", model, alone)
+    assert (
+        said == f"{alone}:2: user 'a' has one item, as have all 2 users; expected two or more, of which the last is "
+        "predicted"
+    )
+    said = shell.refuses("train", "recommend", alone, "--out", tmp_path / "m")
+    assert said.startswith(
+        f"{alone}: no history is left of 2 users with 2 events: each needs 2 items, and each item 1 ev"
+    )
+    some = written("user,item,time\na,11,5\nb,12,6\nb,13,7\n", "some.csv")
+    assert "1 history of one item leave nothing to predict" in shell("evaluate", model, some).stderr
+    assert len(shell("predict", model, alone).stdout.splitlines()) == 2
+    for time in ("nan", "inf", "", "soon"):
+        bad = written(f"user,item,time\na,11,5\na,12,{time}\n")
+        assert shell.refuses("predict", model, bad).startswith(f"{bad}:3: the time {time!r} is no number and no date")
+    unsorted = written("user,item,time\na,11,30\na,12,10\na,13,20\nb,11,4\nb,15,4\nb,12,4\n")
+    read = [json.loads(line)["history"] for line in shell("predict", model, unsorted, "--json").stdout.splitlines()]
+    assert read == [
+        ["Brazil (1985)", "Godfather, The (1972)", "Alien (1979)"],
+        ["Alien (1979)", "Fargo (1996)", "Brazil (1985)"],
+    ]
+    unknown = written("user,item,time\na,11,30\na,Allien,40\n", "unknown.csv")
+    said = shell.refuses("predict", model, unknown)
+    assert said == f"{unknown}:3: there is no item 'Allien' in this model (did you mean 'Alien (1979)'?)"
+
+
+def test_equal_times_are_said(shell, tmp_path):
+    rows = [f"u{user},{(user + step) % 7},{step // 2}" for user in range(30) for step in range(6)]
+    (tmp_path / "x.csv").write_text("\n".join(["user,item,time", *rows]) + "\n")
+    done = shell("train", "recommend", tmp_path / "x.csv", "--out", tmp_path / "m", *TINY)
+    assert "50% of the events have the time of the one before, and keep the file's order" in done.stdout + done.stderr
+
+
 def test_options_of_recommenders_are_refused_by_others(shell, tmp_path):
     text = tmp_path / "novel.txt"
     text.write_text("a b c d e f g h\n" * 30)

@@ -2,7 +2,6 @@ import csv
 import json
 import math
 import signal
-import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -323,80 +322,6 @@ def test_info_says_what_a_folder_holds_without_torch(shell, models):
     assert done.stdout.splitlines()[-1] == "False"
 
 
-def test_compare_gives_each_network_the_same_budget(shell, models, tmp_path):
-    words = ["compare", "classify", models / "train.tsv", "--test", models / "test.tsv", *SMALL, "--epochs", "2"]
-    done = shell(*words, "--networks", "bag,elman,lstm", "--json", "--out", tmp_path / "t.md", "--batch-size", "10")
-    record = json.loads(done.stdout)
-    assert record["scored_on"] == "test"
-    assert [row["network"] for row in record["networks"]] == ["bag", "elman", "lstm"]
-    assert {row["updates"] for row in record["networks"]} == {8}
-    weights = [row["weights"] for row in record["networks"]]
-    assert weights == sorted(set(weights))
-    assert set(record["baselines"]) == {"majority class", "linear n-grams"}
-    table = (tmp_path / "t.md").read_text().splitlines()
-    assert len(table) == 2 + 3 + 2
-    assert table[0].startswith("| on test | accuracy |")
-    alone = shell(
-        "train",
-        "classify",
-        *words[2:],
-        "--no-ngrams",
-        "--cell",
-        "elman",
-        "--batch-size",
-        "10",
-        "--out",
-        tmp_path / "m",
-        "--json",
-    )
-    assert json.loads(alone.stdout)["test"] == record["networks"][1]["scores"]
-
-
-def test_compare_gives_mean_and_interval_over_seeds(shell, models, tmp_path):
-    words = ["compare", "classify", models / "train.tsv", "--test", models / "test.tsv", *SMALL, "--epochs", "2"]
-    words += ["--networks", "bag,elman", "--seeds", "3", "--no-baselines"]
-    done = shell(*words, "--out", tmp_path / "t.json", "--out", tmp_path / "t.md")
-    record = json.loads((tmp_path / "t.json").read_text())
-    assert record["seeds"] == [1, 2, 3]
-    for row, line in zip(record["networks"], done.stdout.splitlines()[1:], strict=True):
-        scores = [run["scores"]["accuracy"] for run in row["runs"]]
-        assert row["scores"]["accuracy"] == pytest.approx(statistics.fmean(scores))
-        half_width = 4.302652729749462 * statistics.stdev(scores) / math.sqrt(3)
-        assert row["half_widths"]["accuracy"] == pytest.approx(half_width)
-        assert line.split()[:4] == [row["network"], f"{statistics.fmean(scores):.4g}", "±", f"{half_width:.2g}"]
-    assert "Student's t" in done.stderr
-    assert "-- elman, seed 3 --" in done.stderr
-    assert (tmp_path / "t.md").read_text().count(" ± ") >= 4
-    alone = shell(
-        "train",
-        "classify",
-        *words[2:-5],
-        "--no-ngrams",
-        "--cell",
-        "elman",
-        "--seed",
-        "2",
-        "--out",
-        tmp_path / "m",
-        "--json",
-    )
-    assert json.loads(alone.stdout)["test"] == record["networks"][1]["runs"][1]["scores"]
-
-
-@pytest.mark.parametrize(
-    ("words", "code", "said"),
-    [
-        (["--seeds", "0"], 2, "0 is not in the range"),
-        (["--networks", "gru,lstn"], 2, "there is no cell 'lstn' (did you mean 'lstm'?)"),
-        (["--networks", ","], 2, "names nothing to compare"),
-        (["--out", "t.png"], 2, ".md or .json"),
-        (["--networks", "gru,my_cell.py:Cell"], 2, "my_cell.py: no such file"),
-    ],
-)
-def test_compare_refuses_before_it_trains(shell, models, words, code, said):
-    assert said in shell.refuses("compare", "classify", models / "train.tsv", *words, code=code)
-
-
 @pytest.mark.parametrize(
     ("task", "data", "small", "verb"),
     [("classify", "train.tsv", SMALL, "predict"), ("write", "train.txt", SMALL_WRITER, "generate")],
@@ -405,22 +330,6 @@ def test_train_names_the_verb_that_comes_next(shell, models, tmp_path, task, dat
     folder = tmp_path / "m"
     done = shell("train", task, models / data, "--out", folder, *small, "--no-baselines")
     assert done.stderr.endswith(f"saved in {folder}; go on with: unspool {verb} {folder}\n")
-
-
-@pytest.mark.parametrize(
-    ("task", "network", "said"),
-    [
-        ("tag", "bag", "the network 'bag' is one of the task classify, not of tag; choose among transformer, "),
-        (
-            "classify",
-            "bagg",
-            "there is no cell 'bagg' (did you mean 'bag'?); choose among bag, transformer, convolutional, ",
-        ),
-        ("tag", "gruu", "there is no cell 'gruu' (did you mean 'gru'?)"),
-    ],
-)
-def test_compare_names_the_networks_there_are(shell, models, task, network, said):
-    assert said in shell.refuses("compare", task, models / "train.tsv", "--networks", f"lstm,{network}", code=2)
 
 
 def test_a_cell_of_your_own(shell, tmp_path, models, monkeypatch):
@@ -509,22 +418,6 @@ class Leaky(Cell):
         h = self.share * state.h + 0.5 * torch.tanh(x @ self.weight.T + state.h @ self.weight_hh.T)
         return h, State(h)
 """
-
-
-def test_doctor_lists_versions_devices_and_extras(shell):
-    import torch
-
-    record = json.loads(shell("doctor", "--json").stdout)
-    assert record["versions"]["torch"].startswith(torch.__version__.partition("+")[0])
-    assert record["devices"][0].startswith("cpu")
-    assert set(record["extras"]) == {"audio", "dates", "image", "parquet", "tensorboard", "tune", "yaml"}
-
-
-def test_doctor_says_how_to_get_what_is_missing(shell, monkeypatch):
-    import unspool.cli.doctor as module
-
-    monkeypatch.setattr(module, "find_spec", lambda name: None)
-    assert "missing; it reads .parquet files: pip install -c constraints.txt '.[parquet]'" in shell("doctor").stdout
 
 
 @pytest.mark.parametrize("verb", ["train", "compare", "tune"])

@@ -26,7 +26,12 @@ def write(path, *lines):
 
 def test_a_wide_table_has_a_channel_a_column(tmp_path):
     table = read(write(tmp_path / "a.csv", "date,load,heat", "2020-01-01,1,10", "2020-01-02,,20", "2020-01-03,3,30"))
-    assert (table.channels, table.known, table.clock.name, len(table.series)) == (("load", "heat"), (), "every day", 1)
+    assert (table.channels, table.covariates, table.clock.name, len(table.series)) == (
+        ("load", "heat"),
+        (),
+        "every day",
+        1,
+    )
     assert np.array_equal(table.series[0].values, [[1, 10], [np.nan, 20], [3, 30]], equal_nan=True)
 
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import msgspec
 import pytest
 import torch
-from odd_cells import ODD
 
 from cases import PairCell, assert_agrees, make_case
+from odd_cells import ODD
 from unspool.cells import watch
 from unspool.cells.names import cell_names
 from unspool.engine import explain, unroll

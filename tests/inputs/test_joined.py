@@ -109,7 +109,7 @@ def test_rows_that_do_not_fit_are_refused(trained, table, tmp_path):
     assert raised.value.where == f"{bad}:3"
     with pytest.raises(DataError, match="names a column twice"):
         Classifier(**SMALL, text="plot,plot").fit(table, reporter=SILENT)
-    with pytest.raises(DataError, match="can't tell which column holds the label among shelf, year"):
+    with pytest.raises(DataError, match="can't tell which column holds the label among poster, plot, shelf, year"):
         Classifier(**SMALL, text="poster,plot").fit(_without_usual_label(table), reporter=SILENT)
 
 

@@ -21,7 +21,7 @@ from unspool.models import (
     pinball,
 )
 
-LOOKBACK, HORIZON, KNOWN, BATCH = 11, 5, 2, 4
+LOOKBACK, HORIZON, COVARIATES, BATCH = 11, 5, 2, 4
 LEVELS = (0.1, 0.5, 0.9)
 
 
@@ -33,8 +33,8 @@ def windows(seed=0, *, missing=0.0, lookback=LOOKBACK, horizon=HORIZON):
     return SeriesWindows(
         draw(lookback, BATCH).masked_fill(~observed, 0),
         observed,
-        draw(lookback, BATCH, KNOWN),
-        draw(horizon, BATCH, KNOWN),
+        draw(lookback, BATCH, COVARIATES),
+        draw(horizon, BATCH, COVARIATES),
         torch.tensor([0, 2, 1, 2]),
         draw(horizon, BATCH).masked_fill(~counted, 0),
         counted,
@@ -43,15 +43,15 @@ def windows(seed=0, *, missing=0.0, lookback=LOOKBACK, horizon=HORIZON):
 
 def networks(outputs=3, cell="gru"):
     torch.manual_seed(3)
-    shape = {"lookback": LOOKBACK, "horizon": HORIZON, "known": KNOWN, "outputs": outputs}
+    shape = {"lookback": LOOKBACK, "horizon": HORIZON, "covariates": COVARIATES, "outputs": outputs}
     parts = {**shape, "segment": 3, "channels": 3}
     encoder = TransformerEncoder(8, heads=2, feedforward=12, layers=1, positions="learned")
     stack = lambda size: Recurrent(cell, size, 8)  # noqa: E731
     step = {"horizon": HORIZON, "channels": 3, "outputs": outputs}
     return {
         "segments": SegmentForecast(stack(8), **parts),
-        "recurrent": StepForecast(stack(2 + KNOWN + 4), **step, known=KNOWN, middle=outputs // 2),
-        "encoder-decoder": EncoderDecoderForecast(stack(KNOWN + 6), stack(KNOWN + 12), **step),
+        "recurrent": StepForecast(stack(2 + COVARIATES + 4), **step, covariates=COVARIATES, middle=outputs // 2),
+        "encoder-decoder": EncoderDecoderForecast(stack(COVARIATES + 6), stack(COVARIATES + 12), **step),
         "patches": PatchForecast(encoder, **parts),
         "linear": LinearForecast(lookback=LOOKBACK, horizon=HORIZON, outputs=outputs),
         "decomposed": LinearForecast(lookback=LOOKBACK, horizon=HORIZON, outputs=outputs, average=5),
@@ -63,9 +63,9 @@ NETWORKS = pytest.mark.parametrize("name", list(networks()))
 
 def model_of(name, normalization="last", loss="quantiles"):
     levels = LEVELS if loss == "quantiles" else (0.5,)
-    known = None if name == "recurrent" else (3, KNOWN)
+    covariates = None if name == "recurrent" else (3, COVARIATES)
     return ForecasterModel(
-        networks(len(levels))[name], levels, normalization=normalization, loss=loss, known=known
+        networks(len(levels))[name], levels, normalization=normalization, loss=loss, covariates=covariates
     ).eval()
 
 
@@ -81,17 +81,17 @@ def test_segments_are_read_and_decoded_as_in_the_paper():
     for column in range(BATCH):
         past = torch.cat([torch.zeros(1), batch.past[:, column]])  # 11 steps are padded in front to 12
         missing = torch.cat([torch.zeros(1), (~batch.observed[:, column]).float()])
-        known = torch.cat([torch.zeros(1, KNOWN), batch.past_known[:, column]])
+        covariates = torch.cat([torch.zeros(1, COVARIATES), batch.past_covariates[:, column]])
         state = None
         for first in range(0, 12, 3):
             part = slice(first, first + 3)
-            x = network.project(torch.cat([past[part], missing[part]])) + network.known(known[part].flatten())
+            x = network.project(torch.cat([past[part], missing[part]])) + network.covariates(covariates[part].flatten())
             _, state = gru(torch.relu(x)[None, None], state)
-        later = torch.cat([batch.future_known[:, column], torch.zeros(1, KNOWN)])
+        later = torch.cat([batch.future_covariates[:, column], torch.zeros(1, COVARIATES)])
         steps = []
         for number in range(2):
             query = torch.cat([network.position[number], network.channel[batch.channel[column]]])
-            query = query + network.known(later[3 * number : 3 * number + 3].flatten())
+            query = query + network.covariates(later[3 * number : 3 * number + 3].flatten())
             output, _ = gru(query[None, None], state)
             steps.append(network.output(output[0, 0]).view(3, len(LEVELS)))
         expected = torch.cat(steps)[:HORIZON]
@@ -101,12 +101,12 @@ def test_segments_are_read_and_decoded_as_in_the_paper():
 def test_a_state_of_the_step_network_goes_on_with_new_values():
     network, batch = networks()["recurrent"], windows()
     whole = network(batch)
-    _, inputs = network._inputs(
-        batch.past, batch.observed, torch.cat([batch.past_known[1:], batch.future_known[:1]]), batch.channel
+    _, inputs = network.inputs(
+        batch.past, batch.observed, torch.cat([batch.past_covariates[1:], batch.future_covariates[:1]]), batch.channel
     )
     _, state = network.encoder(inputs[:6])
     states, state = network.encoder(inputs[6:], None, state)
-    again = network.written(states[-1], state, batch.past[-1], batch.future_known, batch.channel)
+    again = network.written(states[-1], state, batch.past[-1], batch.future_covariates, batch.channel)
     assert torch.allclose(whole, again, atol=1e-6)
 
 
@@ -152,7 +152,7 @@ def test_windows_of_a_batch_do_not_meet(name):
     permuted = SeriesWindows(
         *(
             part[:, order] if part.ndim > 1 else part[order]
-            for part in (batch.past, batch.observed, batch.past_known, batch.future_known, batch.channel)
+            for part in (batch.past, batch.observed, batch.past_covariates, batch.future_covariates, batch.channel)
         ),
         batch.future[:, order],
         batch.counted[:, order],
@@ -203,19 +203,19 @@ def test_any_cell_forecasts_segments(cell):
         batch,
         **{
             name: getattr(batch, name)[:, :1]
-            for name in ("past", "observed", "past_known", "future_known", "future", "counted")
+            for name in ("past", "observed", "past_covariates", "future_covariates", "future", "counted")
         },
         channel=batch.channel[:1],
     )
     assert torch.allclose(network(batch)[:, :1], network(one), atol=1e-5)
 
 
-def test_known_features_of_a_step_move_their_channel_alone():
+def test_covariates_of_a_step_move_their_channel_alone():
     model, batch = model_of("linear"), windows()
     plain = model(batch)
     with torch.no_grad():
-        model.known[2, 1] = torch.tensor([1.0, 2.0, 3.0])  # the second feature, in the third channel
+        model.covariates[2, 1] = torch.tensor([1.0, 2.0, 3.0])  # the second feature, in the third channel
     moved = model(batch) - plain
-    expected = batch.future_known[..., 1, None] * torch.tensor([1.0, 2.0, 3.0])
+    expected = batch.future_covariates[..., 1, None] * torch.tensor([1.0, 2.0, 3.0])
     for column, channel in enumerate(batch.channel.tolist()):
         assert torch.allclose(moved[:, column], expected[:, column] * (channel == 2), atol=1e-6)

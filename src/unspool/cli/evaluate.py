@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from unspool.cli.flags import SettingsCommand
-from unspool.cli.open_model import apply_decoding, decoding_options, device_option, model_argument, open_model
+from unspool.cli.open_model import (
+    apply_decoding,
+    apply_tables,
+    decoding_options,
+    device_option,
+    model_argument,
+    open_model,
+    tables_options,
+)
 from unspool.cli.out_files import check_new_file
 from unspool.cli.scores import score_table
 from unspool.cli.talk import common, console, example, result, result_json, say
@@ -58,6 +66,7 @@ _NOT_FROM_STDIN = one_of(entry.a_model for entry in TASKS.values() if not entry.
 )
 @click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @click.option("--most", type=click.IntRange(min=0), default=10, help="Examples to list, with --against.  [10]")
+@tables_options
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="Write the scores as one line of JSON.")
 @common
@@ -72,6 +81,8 @@ def evaluate(
     confusion: Path | None,
     overwrite: bool,
     most: int,
+    items: str | None,
+    users: str | None,
     device: str,
     as_json: bool,
     **values: Any,
@@ -81,6 +92,7 @@ def evaluate(
 
     task = open_model(model, cell, device)
     apply_decoding(task, values)
+    apply_tables(task, items, users)
     if "chat" in TASKS[task.name].verbs and _holds_calls(data):
         _test_calls(task, data, most=most, as_json=as_json)
         return

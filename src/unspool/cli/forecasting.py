@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from unspool.cli.out_files import check_new_file
 from unspool.cli.talk import console, result, result_json, say
 from unspool.errors import UsageError
 
@@ -27,6 +28,7 @@ def write_forecasts(
     as_json: bool,
     as_csv: bool,
     plot: Path | None,
+    overwrite: bool,
 ) -> None:
     """Forecast the series in files, or go on from the training data, and write the forecasts.
 
@@ -39,6 +41,7 @@ def write_forecasts(
         as_json: Whether to write a line of JSON for each series.
         as_csv: Whether to write one table as CSV.
         plot: SVG file for a picture.
+        overwrite: Whether to replace that file.
 
     Raises:
         UsageError: If both forms of output are asked for, or the picture can't be written.
@@ -47,6 +50,8 @@ def write_forecasts(
 
     if as_json and as_csv:
         raise UsageError("--json and --csv: choose one of them")
+    if plot is not None:
+        check_new_file(plot, overwrite=overwrite)
     if form is not None:
         task.settings = task.settings.replace(**{"data.format": form})
     model: Any = task
@@ -56,7 +61,7 @@ def write_forecasts(
     if plot is not None:
         if len(forecasts) > 1:
             say(f"the picture shows the first of {len(forecasts)} series")
-        forecasts[0].save(plot, overwrite=True)
+        forecasts[0].save(plot, overwrite=overwrite)
     if as_csv:
         _write_csv(forecasts)
     for number, each in enumerate(forecasts):

@@ -31,6 +31,7 @@ def info(model: Path, as_json: bool, recipe: bool) -> None:
     """Summarise a model folder: network, data, scores, and settings that differ from the defaults."""
     import msgspec
 
+    from unspool.tasks.running.exportable import exportable
     from unspool.tasks.running.model_folder import read_record
 
     if recipe and as_json:
@@ -43,7 +44,8 @@ def info(model: Path, as_json: bool, recipe: bool) -> None:
     best = None if record.complete else _best_so_far(model, record)
     if as_json:
         so_far = {} if best is None else {"best_so_far": {"epoch": best.epoch, **best.metrics}}
-        result_json({**msgspec.to_builtins(record), "changed_settings": changed, **so_far})
+        facts = {"changed_settings": changed, "exports_to": exportable(model, record)}
+        result_json({**msgspec.to_builtins(record), **facts, **so_far})
         return
     lines = [f"{model}: a model of the task {record.task!r}"]
     if not record.complete:
@@ -56,6 +58,7 @@ def info(model: Path, as_json: bool, recipe: bool) -> None:
     if record.pruned:
         weights = counted(record.pruned.get("weights", 0), "weights")
         lines.append(f"pruned     {', '.join(record.pruned.get('units', ()))}; {weights} are zero")
+    lines.append(f"exports to {exportable(model, record)}")
     lines.append(f"versions   {', '.join(f'{name} {version}' for name, version in record.versions.items())}")
     for title, part in (
         ("settings", changed.keys() - set(record.planned)),

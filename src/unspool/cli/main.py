@@ -41,6 +41,7 @@ VERBS = {
     "probe": "Find the unit that tracks a property of the text, and test whether the network uses it.",
     "units": "List the names of units, give or remove one.",
     "prune": "Write a copy of a model without some of its units.",
+    "export": "Write a model as ONNX, C or a web page, which run without Python.",
     "compare": "Train several networks with an equal budget and tabulate their scores.",
     "tune": "Search the settings that score best within a time limit.",
     "bench": "Benchmark a cell on this machine against torch.nn and the plain loop.",

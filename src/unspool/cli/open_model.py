@@ -14,7 +14,7 @@ from unspool.cli.flags import SETTINGS, chosen_settings, settings_options
 from unspool.cli.talk import say
 from unspool.decoding.ctc.settings import HearingSettings
 from unspool.decoding.settings import DecodingSettings
-from unspool.errors import ModelFolderError, SettingError, UsageError
+from unspool.errors import ModelFolderError, SettingError, UsageError, counted
 from unspool.settings import Settings, make
 from unspool.tasks.catalog import TASKS
 from unspool.tasks.entry import one_of
@@ -25,12 +25,14 @@ if TYPE_CHECKING:
 
 __all__ = [
     "apply_decoding",
+    "apply_tables",
     "decoding_options",
     "device_option",
     "model_argument",
     "open_model",
     "open_model_for",
     "recorded_settings",
+    "tables_options",
     "text_of",
 ]
 
@@ -75,6 +77,34 @@ def apply_decoding(task: Task[Any, Any], values: Mapping[str, Any]) -> None:
         able = [each.a_model for each in TASKS.values() if each.hears or (each.searches and not searches)]
         raise UsageError(f"{names}: this is a model of the task {task.name!r}; the search of {one_of(able)} takes this")
     task.settings = make(task.settings_type, chosen, base=task.settings)
+
+
+def tables_options(command: F) -> F:
+    """Give a command `--items` and `--users`, tables of features for recommenders."""
+    command = click.option(
+        "--users", metavar="FILE", help="Table of the users' features (recommenders).  [as in training]"
+    )(command)
+    return click.option(
+        "--items", metavar="FILE", help="Table of new items, ranked by their features alone (recommenders)."
+    )(command)
+
+
+def apply_tables(task: Task[Any, Any], items: str | None, users: str | None) -> None:
+    """Add new items to a recommender, and use another table of users.
+
+    Raises:
+        UsageError: If the model is no recommender, or learned no such features.
+        DataError: If a table can't be read.
+    """
+    for name, table in (("--items", items), ("--users", users)):
+        if table is not None and not TASKS[task.name].ranks_items:
+            able = one_of(entry.a_model for entry in TASKS.values() if entry.ranks_items)
+            raise UsageError(f"{name}: this is a model of the task {task.name!r}; {able} takes this")
+    recommender: Any = task
+    if items is not None:
+        say(f"added {counted(recommender.add_items(items), 'items')}, ranked by their features alone")
+    if users is not None:
+        recommender.use_users(users)
 
 
 class _Decoding(Settings):

@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from unspool.cli.flags import SettingsCommand
-from unspool.cli.open_model import apply_decoding, decoding_options, device_option, model_argument, open_model
+from unspool.cli.open_model import (
+    apply_decoding,
+    apply_tables,
+    decoding_options,
+    device_option,
+    model_argument,
+    open_model,
+    tables_options,
+)
 from unspool.cli.talk import common, example, flush, result, result_json, say
 from unspool.errors import DataError, UsageError, counted
 from unspool.tasks.catalog import TASKS
@@ -81,10 +89,12 @@ that outputs stay aligned with their texts.
 )
 @click.option("--k", type=click.IntRange(min=1), help="Number of items (recommenders).  [as trained]")
 @click.option("--exclude", metavar="ITEMS", default="", help="Items not to recommend, with commas between.")
+@tables_options
 @click.option("--horizon", type=click.IntRange(1), help="Steps to forecast.  [as in training]")
 @click.option("--future", type=click.Path(), help="Table of the known columns for the steps to forecast.")
 @click.option("--csv", "as_csv", is_flag=True, help="Write forecasts as CSV.")
 @click.option("--plot", type=click.Path(path_type=Path), help="Draw history, forecast and interval into this SVG file.")
+@click.option("--overwrite", is_flag=True, help="Replace that file if it exists.")
 @common
 def predict(
     model: str,
@@ -100,22 +110,36 @@ def predict(
     histories: tuple[str, ...],
     k: int | None,
     exclude: str,
+    items: str | None,
+    users: str | None,
     horizon: int | None,
     future: str | None,
     as_csv: bool,
     plot: Path | None,
+    overwrite: bool,
     **values: Any,
 ) -> None:
     """Predict an output for each text: one per line of FILE or stdin, or per row of a table."""
     task = open_model(model, cell, device)
     apply_decoding(task, values)
-    options = {"--horizon": horizon, "--future": future, "--csv": as_csv, "--plot": plot}
+    apply_tables(task, items, users)
+    options = {"--horizon": horizon, "--future": future, "--csv": as_csv, "--plot": plot, "--overwrite": overwrite}
     if TASKS[task.name].forecasts:
         from unspool.cli.forecasting import write_forecasts
 
         others = {"--begin": begin, "--seed": seed, "--edits": recipe, "--batch-size": batch_size}
         _refuse(others, f"a model of the task {task.name!r} forecasts series")
-        write_forecasts(task, files, form, horizon=horizon, future=future, as_json=as_json, as_csv=as_csv, plot=plot)
+        write_forecasts(
+            task,
+            files,
+            form,
+            horizon=horizon,
+            future=future,
+            as_json=as_json,
+            as_csv=as_csv,
+            plot=plot,
+            overwrite=overwrite,
+        )
         return
     forecasters = one_of(entry.a_model for entry in TASKS.values() if entry.forecasts)
     _refuse(options, f"this is a model of the task {task.name!r}, and {forecasters} takes this")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any, Self
+from typing import Any, Self, TypeVar, overload
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from unspool.data.units import END
@@ -25,7 +27,10 @@ __all__ = [
     "Transcribed",
     "Vectors",
     "Window",
+    "with_targets",
 ]
+
+B = TypeVar("B")
 
 IGNORED = -100
 """Target at places without a prediction, which losses and scores ignore."""
@@ -201,6 +206,29 @@ class Labelled:
         return replace(self, tokens=tokens, targets=targets)
 
 
+@overload
+def with_targets(inputs: Any, targets: NDArray[Any], indices: NDArray[np.int64]) -> Labelled: ...
+
+
+@overload
+def with_targets(inputs: B, targets: NDArray[Any] | None, indices: NDArray[np.int64]) -> B | Labelled: ...
+
+
+def with_targets(inputs: Any, targets: NDArray[Any] | None, indices: NDArray[np.int64]) -> Any:
+    """Return a batch of inputs as `Labelled`; as it is if there are no targets.
+
+    Args:
+        inputs: The batch of the examples at `indices`.
+        targets: Targets of all examples: label ids, integers (examples,); numbers, floats (examples,); or, for several
+            labels, 0 or 1, (examples, labels).
+        indices: Examples of the batch.
+    """
+    if targets is None:
+        return inputs
+    kind = np.float32 if targets.ndim == 2 or targets.dtype.kind == "f" else np.int64
+    return Labelled(inputs, torch.from_numpy(targets[indices].astype(kind)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Window:
     """A window of running text in parallel columns, for a language model."""
@@ -235,9 +263,9 @@ class SeriesWindows:
     """Values of the look-back, float32 (lookback, batch); 0 where missing."""
     observed: Tensor
     """Whether a value of `past` is there, bool (lookback, batch)."""
-    past_known: Tensor
+    past_covariates: Tensor
     """Calendar features and known columns of the look-back, float32 (lookback, batch, features)."""
-    future_known: Tensor
+    future_covariates: Tensor
     """The same of the steps to forecast, float32 (horizon, batch, features)."""
     channel: Tensor
     """Index of each window's channel, int64 (batch,)."""

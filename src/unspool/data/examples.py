@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unspool.data.batches import IGNORED, Characters, Labelled, Paired, Tokens
+from unspool.data.batches import IGNORED, Characters, Labelled, Paired, Tokens, with_targets
 from unspool.data.units import END
 from unspool.errors import DataError
 
@@ -137,12 +137,9 @@ class Examples:
         """Pad the examples at some indices into one batch; `Labelled` if there are targets."""
         ids, lengths = self.tokens.pad(indices)
         tokens = Tokens(ids, lengths, self._characters(indices))
-        if self.targets is None:
-            return tokens
         if isinstance(self.targets, Sequences):
             return Labelled(tokens, self.targets.pad(indices, IGNORED)[0])
-        kind = np.float32 if self.targets.ndim == 2 or self.targets.dtype.kind == "f" else np.int64
-        return Labelled(tokens, torch.from_numpy(self.targets[indices].astype(kind)))
+        return with_targets(tokens, self.targets, indices)
 
     def _characters(self, indices: NDArray[np.int64]) -> Characters | None:
         if self.forms is None or self.spellings is None:

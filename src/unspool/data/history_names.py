@@ -15,7 +15,7 @@ ITEM_NAMES = (
     *("article_id", "sku", "title"),
 )
 """Usual names of the column of items, in lower case."""
-TIME_NAMES = ("time", "timestamp", "date", "datetime", "unixreviewtime", "event_time", "created_at", "ts", "when")
+TIME_NAMES = ("timestamp", "datetime", "date", "time", "event_time", "unixreviewtime", "created_at", "ts", "when")
 """Usual names of the column of times, in lower case."""
 HISTORY_NAMES = ("history", "items", "sequence")
 """Usual names of a column that holds whole histories, in lower case."""

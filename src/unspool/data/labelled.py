@@ -10,7 +10,7 @@ from unspool.data.files import Layout
 from unspool.data.rows import Row, find_column, guess_text_and_label
 from unspool.errors import DataError, option
 
-__all__ = ["LABEL_NAMES", "TEXT_NAMES", "LabelledText", "find_text_columns", "labelled_texts"]
+__all__ = ["LABEL_NAMES", "TEXT_NAMES", "LabelledText", "find_label_column", "find_text_columns", "labelled_texts"]
 
 TEXT_NAMES = ("text", "sentence", "question", "tokens", "words", "review", "content")
 """Usual names of the column of texts."""
@@ -69,6 +69,32 @@ def find_text_columns(
             where,
         )
     return one or others[0], other or others[0]
+
+
+def find_label_column(
+    names: Sequence[str], taken: Sequence[str], label: str | None, where: str, form: str | None
+) -> str:
+    """Find the column of labels: the one asked for, else by its usual name, else the only other column.
+
+    Args:
+        names: Names of all columns.
+        taken: Columns of the values.
+        label: Name or number, from 1, of the column; None: detect it.
+        where: Place of the table, for messages.
+        form: How the table was read, for messages.
+
+    Raises:
+        DataError: If the column is unclear or missing.
+    """
+    if label is not None:
+        return find_column(names, label, where, layout=form)
+    others = [name for name in names if name not in taken]
+    usual = [name for name in others if name.lower() in LABEL_NAMES]
+    if not usual and len(others) != 1:
+        raise DataError(
+            f"can't tell which column holds the label among {', '.join(names)}; pass {option('label', 'NAME')}", where
+        )
+    return (usual or others)[0]
 
 
 def labelled_texts(

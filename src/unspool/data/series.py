@@ -27,8 +27,8 @@ class SeriesRow(NamedTuple):
     resolution: str
     values: Numbers
     """The numbers, NaN where missing: (channels,), or (steps, channels) of a whole series."""
-    known: Numbers
-    """Numbers known for the future as well, (known,)."""
+    covariates: Numbers
+    """Numbers known for the future as well, (covariates,)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +40,8 @@ class Series:
     """Time of the first step."""
     values: Numbers
     """NaN where missing, (steps, channels)."""
-    known: Numbers
-    """Columns known for the future as well, (steps, known)."""
+    covariates: Numbers
+    """Columns known for the future as well, (steps, covariates)."""
     where: str = ""
     """`file:line` of the first step."""
 
@@ -54,7 +54,7 @@ class Series:
     def part(self, first: int, last: int, clock: Clock) -> Series:
         """Return the steps from `first` to before `last`."""
         start = clock.later(self.start, first)
-        return replace(self, start=start, values=self.values[first:last], known=self.known[first:last])
+        return replace(self, start=start, values=self.values[first:last], covariates=self.covariates[first:last])
 
     def joined(self, other: Series, clock: Clock) -> Series | None:
         """Return this series continued by a later one, perhaps after a gap; None if the other begins earlier."""
@@ -62,11 +62,11 @@ class Series:
         if steps is None or steps < len(self):
             return None
         gap = steps - len(self)
-        values, known = (
+        values, covariates = (
             np.concatenate([one, np.full((gap, one.shape[1]), np.nan), two])
-            for one, two in ((self.values, other.values), (self.known, other.known))
+            for one, two in ((self.values, other.values), (self.covariates, other.covariates))
         )
-        return replace(self, values=values, known=known)
+        return replace(self, values=values, covariates=covariates)
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +75,7 @@ class SeriesTable:
 
     series: list[Series]
     channels: tuple[str, ...]
-    known: tuple[str, ...]
+    covariates: tuple[str, ...]
     clock: Clock
     gaps: int = 0
     """Steps without a row, whose numbers are missing."""
@@ -95,19 +95,17 @@ class SeriesTable:
         by_id: dict[str, list[SeriesRow]] = {}
         for row in rows:
             by_id.setdefault(row.id, []).append(row)
-        channels, known = (
-            layout.values,
-            tuple(layout.columns.get("known", "").split(",")) if layout.columns.get("known") else (),
-        )
+        channels, known = layout.values, layout.columns.get("known")
+        covariates = tuple(known.split(",")) if known else ()
         if layout.columns.get("layout") == "rows":
-            return cls([_whole(each) for each in by_id.values()], channels, known, clock or NO_TIMES)
-        found = clock or _clock_of(by_id)
+            return cls([_whole(each) for each in by_id.values()], channels, covariates, clock or NO_TIMES)
+        clock = clock or _clock_of(by_id)
         series, gaps = [], 0
         for each in by_id.values():
-            one = _on_grid(each, found)
+            one = _on_grid(each, clock)
             gaps += len(one) - len(each)
             series.append(one)
-        return cls(series, channels, known, found, gaps)
+        return cls(series, channels, covariates, clock, gaps)
 
 
 def _clock_of(by_id: Mapping[str, Sequence[SeriesRow]]) -> Clock:
@@ -136,9 +134,9 @@ def _whole(rows: Sequence[SeriesRow]) -> Series:
 def _on_grid(rows: Sequence[SeriesRow], clock: Clock) -> Series:
     """Place the rows of a series on the grid of times; times without a row are missing."""
     first = rows[0]
-    values, known = np.stack([row.values for row in rows]), np.stack([row.known for row in rows])
+    values, covariates = np.stack([row.values for row in rows]), np.stack([row.covariates for row in rows])
     if first.time is None:
-        return Series(first.id, np.datetime64(0, "s"), values, known, first.where)
+        return Series(first.id, np.datetime64(0, "s"), values, covariates, first.where)
     times, where = np.array([row.time for row in rows], "M8[s]"), [row.where for row in rows]
     ascending(times, clock.text, where, first.id)
     steps = [clock.steps_between(times[0], time) for time in times]
@@ -151,6 +149,6 @@ def _on_grid(rows: Sequence[SeriesRow], clock: Clock) -> Series:
         )
     places = np.array(steps, np.int64)
     grid = np.full((int(places[-1]) + 1, values.shape[1]), np.nan)
-    known_grid = np.full((len(grid), known.shape[1]), np.nan)
-    grid[places], known_grid[places] = values, known
+    known_grid = np.full((len(grid), covariates.shape[1]), np.nan)
+    grid[places], known_grid[places] = values, covariates
     return Series(first.id, times[0], grid, known_grid, first.where)

@@ -18,7 +18,7 @@ from unspool.data.series_names import COUNT_NAMES, ID_NAMES, TIME_NAMES
 from unspool.data.times import parse_time
 from unspool.errors import DataError, option
 
-__all__ = ["SeriesColumns", "number_of", "series_rows"]
+__all__ = ["SeriesColumns", "number_of", "numbers_of_steps", "series_rows"]
 
 Numbers = NDArray[np.float64]
 TableLayout = Literal["auto", "long", "rows"]
@@ -38,7 +38,7 @@ class SeriesColumns(NamedTuple):
     id: str | None
     channels: tuple[str, ...]
     """Columns of the numbers: the channels, or the steps if each row is a series."""
-    known: tuple[str, ...] = ()
+    covariates: tuple[str, ...] = ()
     """Columns that are known for the future as well."""
 
 
@@ -48,7 +48,7 @@ def series_rows(
     time: str | None = None,
     id: str | None = None,
     channels: str | None = None,
-    known: str | None = None,
+    covariates: str | None = None,
     layout: TableLayout = "auto",
     before: Layout | None = None,
     future: bool = False,
@@ -60,7 +60,7 @@ def series_rows(
         time: Column of times: a name, or a number from 1; `none` for no times. None: detected.
         id: Column that tells series apart; `none` for one series. None: detected.
         channels: Columns of the numbers, with commas between. None: all other columns of numbers.
-        known: Columns that are known for the future as well, with commas between.
+        covariates: Columns that are known for the future as well, with commas between.
         layout: long, rows, or auto.
         before: Layout of the task's earlier data; the rows are read the same way.
         future: Whether the rows hold the known columns alone, for times to come.
@@ -75,7 +75,7 @@ def series_rows(
         good = [item for item in sample if isinstance(item, Row)]
         if good and not chosen:
             columns = _earlier_columns(before, good[0]) if before is not None and before.values else None
-            columns = columns or _find(good, time, id, channels, known, layout, rows.layout)
+            columns = columns or _find(good, time, id, channels, covariates, layout, rows.layout)
             chosen.append(columns._replace(channels=()) if future else columns)
             _describe(columns, rows.layout)
         for item in chain(sample, items):
@@ -91,8 +91,8 @@ def _describe(columns: SeriesColumns, layout: Layout) -> None:
     for role, name in (("time", columns.time), ("id", columns.id)):
         if name is not None:
             layout.columns[role] = name
-    if columns.known:
-        layout.columns["known"] = ",".join(columns.known)
+    if columns.covariates:
+        layout.columns["known"] = ",".join(columns.covariates)
     if columns.layout == "long":
         layout.columns["channels"] = ",".join(columns.channels)
 
@@ -103,8 +103,8 @@ def _earlier_columns(before: Layout, row: Row) -> SeriesColumns | None:
     if columns.get("layout") == "rows":
         steps = tuple(name for name in row.values if name != columns.get("id"))
         return SeriesColumns("rows", None, columns.get("id"), steps)
-    known = tuple(columns["known"].split(",")) if columns.get("known") else ()
-    return SeriesColumns("long", columns.get("time"), columns.get("id"), before.values, known)
+    covariates = tuple(columns["known"].split(",")) if columns.get("known") else ()
+    return SeriesColumns("long", columns.get("time"), columns.get("id"), before.values, covariates)
 
 
 def _find(
@@ -112,7 +112,7 @@ def _find(
     time: str | None,
     id: str | None,
     channels: str | None,
-    known: str | None,
+    covariates: str | None,
     layout: TableLayout,
     read: Layout,
 ) -> SeriesColumns:
@@ -126,7 +126,7 @@ def _find(
     def listed(text: str | None) -> tuple[str, ...]:
         return tuple(find_column(names, part.strip(), where, layout=form) for part in (text or "").split(",") if part)
 
-    future = listed(known)
+    future = listed(covariates)
     if layout == "rows" or (layout == "auto" and time is None and channels is None and _is_series_a_row(sample)):
         column = named(id) or next((name for name in names if not _is_numeric(name, sample)), None)
         steps = tuple(name for name in names if name != column)
@@ -219,6 +219,18 @@ def number_of(value: Any, column: str, where: str) -> float:
     return number
 
 
+def numbers_of_steps(cells: Sequence[Any], where: str) -> Numbers:
+    """Return the numbers of a list with a number or a list for each step, (steps, channels); NaN where missing.
+
+    Raises:
+        DataError: If the steps differ in their channels, or a cell holds no finite number.
+    """
+    steps = [each if isinstance(each, list | tuple) else [each] for each in cells]
+    if len({len(each) for each in steps}) > 1:
+        raise DataError("the steps of this series differ in their number of channels; expected as many each", where)
+    return np.array([[number_of(cell, "series", where) for cell in each] for each in steps], float)
+
+
 def _series_row(row: Row, columns: SeriesColumns) -> SeriesRow | DataError:
     try:
         name = ""
@@ -229,11 +241,11 @@ def _series_row(row: Row, columns: SeriesColumns) -> SeriesRow | DataError:
         time, resolution = None, "step"
         if columns.time is not None:
             time, resolution = parse_time(_cell(row, columns.time), row.where)
-        values, known = (
+        values, covariates = (
             np.array([number_of(_cell(row, each), each, row.where) for each in part])
-            for part in (columns.channels, columns.known)
+            for part in (columns.channels, columns.covariates)
         )
-        return SeriesRow(row.where, name, time, resolution, values, known)
+        return SeriesRow(row.where, name, time, resolution, values, covariates)
     except DataError as error:
         return error
 
@@ -248,12 +260,7 @@ def _steps(row: Row, columns: SeriesColumns) -> Numbers:
     """Return the numbers of a series in one row, without the missing ones at its end."""
     nested = next((cell for cell in row.values.values() if isinstance(cell, list)), None)
     if nested is not None:
-        steps = [each if isinstance(each, list) else [each] for each in nested]
-        if len({len(each) for each in steps}) > 1:
-            raise DataError(
-                "the steps of this series differ in their number of channels; expected as many each", row.where
-            )
-        return np.array([[number_of(cell, "series", row.where) for cell in each] for each in steps], float)
+        return numbers_of_steps(nested, row.where)
     values = np.array([number_of(row.values.get(name), name, row.where) for name in columns.channels])
     filled = np.flatnonzero(~np.isnan(values))
     return values[: int(filled[-1]) + 1] if len(filled) else values[:0]

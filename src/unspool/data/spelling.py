@@ -9,9 +9,10 @@ from typing import Self
 from unspool.data.examples import Sequences
 from unspool.data.vocabulary import Vocabulary
 
-__all__ = ["Spelling"]
+__all__ = ["LONGEST", "Spelling"]
 
-_LONGEST = 40  # most characters; a longer word, mostly an address, is cut in the middle
+LONGEST = 40
+"""Most characters of a word; a longer one, mostly an address, is cut in the middle."""
 
 
 class Spelling:
@@ -39,8 +40,8 @@ class Spelling:
 
     def encode(self, words: Iterable[str]) -> Sequences:
         """Return the character ids of each word; a word of more than 40 characters gives its first and last 20."""
-        half = _LONGEST // 2
-        shortened = (word if len(word) <= _LONGEST else word[:half] + word[-half:] for word in words)
+        half = LONGEST // 2
+        shortened = (word if len(word) <= LONGEST else word[:half] + word[-half:] for word in words)
         return self.vocabulary.encode_batch(word or "\ufffd" for word in shortened)
 
     def spell(self, sentences: Iterable[Sequence[str]]) -> tuple[Sequences, Sequences]:

@@ -12,9 +12,20 @@ from numpy.typing import NDArray
 
 from unspool.errors import DataError
 
-__all__ = ["NO_TIMES", "Clock", "ascending", "calendar_features", "find_clock", "parse_time", "season_of"]
+__all__ = [
+    "NO_TIMES",
+    "Clock",
+    "Resolution",
+    "Unit",
+    "ascending",
+    "calendar_features",
+    "find_clock",
+    "parse_time",
+    "season_of",
+]
 
 Unit = Literal["second", "business day", "month", "step"]
+Resolution = Literal["year", "month", "day", "second", "step"]
 Times = NDArray[np.datetime64]
 
 _FORMATS = (
@@ -34,7 +45,7 @@ class Clock(NamedTuple):
     """Unit of `every`; `step` for data without times, which count from 0."""
     every: int
     """Units between two steps."""
-    resolution: Literal["year", "month", "day", "second", "step"]
+    resolution: Resolution
     """How times are written."""
 
     @property

@@ -234,10 +234,13 @@ class Vocabulary:
             return "".join("\ufffd" if id == UNKNOWN else self._names[id] for id in numbers if id not in (PADDING, END))
         return str(self._tokenizer.decode([id for id in numbers if id >= 3], skip_special_tokens=False))
 
+    def tokenizer_json(self) -> str:
+        """Return the standard `tokenizer.json` of the vocabulary."""
+        return self._stored or str(self._tokenizer.to_str(pretty=True))
+
     def save(self, folder: Path, name: str = "vocabulary") -> None:
         """Write `name.json`, a standard tokenizer file, and `name.meta.json` into a folder."""
-        stored = self._stored or self._tokenizer.to_str(pretty=True)
-        replace_file(folder / f"{name}.json", stored.encode())
+        replace_file(folder / f"{name}.json", self.tokenizer_json().encode())
         meta = _Meta(self.units, self.lowercase, self.digits_to_zero, len(self), self.counts)
         replace_file(folder / f"{name}.meta.json", msgspec.json.encode(meta) + b"\n")
 

@@ -40,6 +40,8 @@ class FittedInput(ABC, Generic[V]):
 
     kind: ClassVar[str]
     """Name of the input, and of its folder."""
+    values_are_files: ClassVar[bool] = False
+    """Whether a text among the values is the path of a file, as for images and sounds."""
     reads_files: bool = True
     """Whether a value may be the path of a file on this machine."""
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unspool.data.files import Layout, Paths, Reader, find_files, suffix_of
-from unspool.data.labelled import LABEL_NAMES
+from unspool.data.labelled import find_label_column
 from unspool.data.rows import Row, find_column
 from unspool.data.unlabelled import Unlabelled, read_unlabelled
 from unspool.data.vectors import label_names
-from unspool.errors import DataError, option
+from unspool.errors import DataError
 from unspool.inputs.entry import LabelledColumns
 
 __all__ = ["LabelledFile", "find_path_column", "from_base64", "path_beside", "read_file_paths", "read_labelled_files"]
@@ -109,16 +109,8 @@ def find_path_column(
     holding = [name for name in candidates if 2 * sum(is_value(row.values.get(name)) for row in rows) > len(rows)]
     if not holding:
         return None
-    values = holding[0]
-    if label is not None:
-        return LabelledColumns((values,), find_column(names, label, where, layout=form))
-    others = [name for name in names if name != values]
-    usual = [name for name in others if name.lower() in LABEL_NAMES]
-    if not usual and len(others) != 1:
-        raise DataError(
-            f"can't tell which column holds the label among {', '.join(names)}; pass {option('label', 'NAME')}", where
-        )
-    return LabelledColumns((values,), (usual or others)[0])
+    columns = (holding[0],)
+    return LabelledColumns(columns, find_label_column(names, columns, label, where, form))
 
 
 def read_labelled_files(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,12 +101,12 @@ def _panel(panel: SeriesPanel, times: Sequence[str], top: float) -> list[str]:
     return parts
 
 
-def _curve(points: Sequence[tuple[float, float]], y: object, kind: str) -> list[str]:
+def _curve(points: Sequence[tuple[float, float]], y: Callable[[float], float], kind: str) -> list[str]:
     """Return lines through the finite points; a missing value breaks the line."""
     place: list[list[str]] = [[]]
     for at, value in points:
         if math.isfinite(value):
-            place[-1].append(f"{at:.1f},{y(value):.1f}")  # type: ignore[operator]
+            place[-1].append(f"{at:.1f},{y(value):.1f}")
         elif place[-1]:
             place.append([])
     return [f'<polyline class="{kind} un-thick" points="{" ".join(run)}"/>' for run in place if run]

@@ -17,6 +17,7 @@ from unspool.layers.convolution import Convolution1d, ConvolutionOutput, GlobalN
 from unspool.layers.crf import LinearChainCRF
 from unspool.layers.dropout import Dropout, SequenceDropout, WordDropout, drop_weights
 from unspool.layers.embeddings import CharacterComposition, TokenEmbedding
+from unspool.layers.feature_table import Bags, FeatureTable
 from unspool.layers.feedforward import FeedForward, FeedForwardOutput
 from unspool.layers.initialize import Initialization, initialize
 from unspool.layers.masked_softmax import masked_softmax
@@ -38,6 +39,7 @@ __all__ = [
     "Attended",
     "Attention",
     "AttentiveCell",
+    "Bags",
     "Beside",
     "BilinearAttention",
     "CausalTransformer",
@@ -46,6 +48,7 @@ __all__ = [
     "ConvolutionOutput",
     "DotAttention",
     "Dropout",
+    "FeatureTable",
     "FeedForward",
     "FeedForwardOutput",
     "FullSoftmax",

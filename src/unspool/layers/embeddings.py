@@ -76,6 +76,7 @@ class TokenEmbedding(nn.Module):
         characters: Composition of words from characters. None: table only.
         word_dropout: Word dropout in training. None: no word dropout.
         pad_id: Id of padding, whose vector is zero.
+        table: Table in place of a new one, of `vocab_size` rows with `size` columns.
     """
 
     def __init__(
@@ -86,9 +87,10 @@ class TokenEmbedding(nn.Module):
         characters: CharacterComposition | None = None,
         word_dropout: WordDropout | None = None,
         pad_id: int = 0,
+        table: nn.Embedding | None = None,
     ) -> None:
         super().__init__()
-        self.table = nn.Embedding(vocab_size, size, padding_idx=pad_id)
+        self.table = table if table is not None else nn.Embedding(vocab_size, size, padding_idx=pad_id)
         nn.init.normal_(self.table.weight, std=size**-0.5)
         with torch.no_grad():
             self.table.weight[pad_id] = 0

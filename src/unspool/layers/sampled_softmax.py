@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from unspool.engine import linear
+from unspool.layers.feature_table import FeatureTable
 from unspool.layers.softmax import FullSoftmax
 from unspool.randomness import generator_on
 
@@ -31,19 +32,28 @@ class SampledSoftmax(FullSoftmax):
         vocab_size: Number of classes.
         negatives: Number of negatives, n.
         tied: Embedding table to tie the weights to; see `FullSoftmax`.
+        trained: Number of classes that occur in training; see `FullSoftmax`.
     """
 
     cumulative: Tensor
 
-    def __init__(self, input_size: int, vocab_size: int, negatives: int, *, tied: nn.Parameter | None = None) -> None:
-        super().__init__(input_size, vocab_size, tied=tied)
+    def __init__(
+        self,
+        input_size: int,
+        vocab_size: int,
+        negatives: int,
+        *,
+        tied: nn.Parameter | FeatureTable | None = None,
+        trained: int | None = None,
+    ) -> None:
+        super().__init__(input_size, vocab_size, tied=tied, trained=trained)
         self.negatives = negatives
         self.register_buffer("cumulative", torch.arange(1, vocab_size + 1, dtype=torch.float64) / vocab_size)
 
     @torch.no_grad()
     def sample_by(self, counts: Tensor) -> None:
-        """Set the proposal distribution from the counts of the classes, (vocabulary,)."""
-        shares = (counts.double() + 1e-9).pow(0.75).cumsum(0)
+        """Set the proposal distribution from the counts of the classes, (vocabulary,); those without are not drawn."""
+        shares = counts.double().pow(0.75).cumsum(0)
         self.cumulative.copy_(shares / shares[-1])
 
     def loss(self, inputs: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
@@ -55,11 +65,16 @@ class SampledSoftmax(FullSoftmax):
         device = inputs.device
         draws = torch.rand(self.negatives, generator=generator_on(device), device=device, dtype=torch.float64)
         negatives = torch.searchsorted(self.cumulative, draws).clamp(max=len(self.cumulative) - 1)
-        own = (inputs * F.embedding(targets, self.weight)).sum(-1) + self.bias[targets]
-        others = linear(inputs, self.weight[negatives], self.bias[negatives]).float() - self._log_q(negatives)
+        rows = self._rows(torch.cat([targets, negatives]))
+        own = (inputs * rows[: len(targets)]).sum(-1) + self.bias[targets]
+        others = linear(inputs, rows[len(targets) :], self.bias[negatives]).float() - self._log_q(negatives)
         others = others.masked_fill(targets[:, None] == negatives, float("-inf"))
         logits = torch.cat([own.float()[:, None], others], 1)
         return -logits.log_softmax(1)[:, 0].sum()
+
+    def _rows(self, classes: Tensor) -> Tensor:
+        """Return the weights of some classes, (classes, width)."""
+        return F.embedding(classes, self.weight) if self.table is None else self.table(classes)
 
     def _log_q(self, classes: Tensor) -> Tensor:
         """Return log(n q), (classes,), float32."""

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unspool.engine import linear
 from unspool.errors import SettingError
+from unspool.layers.feature_table import FeatureTable
 from unspool.layers.linear_cross_entropy import linear_cross_entropy
 
 __all__ = ["AdaptiveSoftmax", "FullSoftmax"]
@@ -24,18 +25,31 @@ class FullSoftmax(nn.Module):
         input_size: Width of the input vectors.
         vocab_size: Number of units.
         tied: Embedding table, (vocabulary, size), to tie the weights to (Press and Wolf 2017, arXiv:1608.05859; Inan
-            et al. 2017, arXiv:1611.01462). A linear projection maps the input to its width if the two differ.
+            et al. 2017, arXiv:1611.01462), or a table with features, whose first rows count. A linear projection maps
+            the input to its width if the two differ.
+        trained: Number of classes that occur in training, the first ones; the loss leaves the others out, such as new
+            items. All if omitted.
     """
 
-    def __init__(self, input_size: int, vocab_size: int, *, tied: nn.Parameter | None = None) -> None:
+    def __init__(
+        self,
+        input_size: int,
+        vocab_size: int,
+        *,
+        tied: nn.Parameter | FeatureTable | None = None,
+        trained: int | None = None,
+    ) -> None:
         super().__init__()
-        width = input_size if tied is None else tied.shape[1]
+        self.table = tied if isinstance(tied, FeatureTable) else None
+        own = tied.get_parameter("weight") if isinstance(tied, FeatureTable) else tied
+        width = input_size if own is None else own.shape[1]
         self.project = nn.Linear(input_size, width, bias=False) if width != input_size else None
-        if tied is None:
+        if own is None:
             self.weight = nn.Parameter(torch.empty(vocab_size, width).uniform_(-(width**-0.5), width**-0.5))
         else:
-            self.weight = tied
+            self.weight = own
         self.bias = nn.Parameter(torch.zeros(vocab_size))
+        self.trained = vocab_size if trained is None else trained
 
     @torch.no_grad()
     def start_from(self, counts: NDArray[np.int64]) -> None:
@@ -47,14 +61,18 @@ class FullSoftmax(nn.Module):
         Args:
             counts: Number of occurrences of each unit, (vocabulary,).
         """
-        shares = torch.from_numpy(counts).to(self.bias) + 1
-        self.bias.copy_((shares / shares.sum()).log())
+        shares = torch.from_numpy(counts).to(self.bias)[: self.trained] + 1
+        self.bias[: self.trained] = (shares / shares.sum()).log()
+
+    def vectors(self) -> Tensor:
+        """Return the weights of all classes, (vocabulary, width), with those of their features."""
+        return self.weight if self.table is None else self.table.whole()[: len(self.bias)]
 
     def logits(self, inputs: Tensor) -> Tensor:
         """Return the logits, (..., vocabulary), of vectors (..., input)."""
         if self.project is not None:
             inputs = self.project(inputs)
-        return linear(inputs, self.weight, self.bias)
+        return linear(inputs, self.vectors(), self.bias)
 
     def log_probabilities(self, inputs: Tensor) -> Tensor:
         """Return log-probabilities in nats, (..., vocabulary), float32, of vectors (..., input)."""
@@ -67,7 +85,8 @@ class FullSoftmax(nn.Module):
         """
         if self.project is not None:
             inputs = self.project(inputs)
-        return linear_cross_entropy(inputs, self.weight, self.bias, targets, label_smoothing=label_smoothing)
+        weight, bias = self.vectors()[: self.trained], self.bias[: self.trained]
+        return linear_cross_entropy(inputs, weight, bias, targets, label_smoothing=label_smoothing)
 
 
 class AdaptiveSoftmax(nn.Module):

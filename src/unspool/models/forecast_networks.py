@@ -33,7 +33,7 @@ class SegmentForecast(nn.Module):
         horizon: Steps to forecast.
         segment: Steps of a segment; the look-back is padded in front to a multiple.
         channels: Number of channels.
-        known: Number of calendar features and known columns.
+        covariates: Number of calendar features and known columns.
         outputs: Number of outputs of a step.
         dropout: Dropout rate before the output layer.
     """
@@ -46,7 +46,7 @@ class SegmentForecast(nn.Module):
         horizon: int,
         segment: int,
         channels: int,
-        known: int,
+        covariates: int,
         outputs: int,
         dropout: float = 0.0,
     ) -> None:
@@ -57,7 +57,7 @@ class SegmentForecast(nn.Module):
         self.encoder = stack
         self.position = nn.Parameter(torch.randn(self.segments, size // 2))
         self.channel = nn.Parameter(torch.randn(channels, size - size // 2))
-        self.known = nn.Linear(known * segment, size, bias=False) if known else None
+        self.covariates = nn.Linear(covariates * segment, size, bias=False) if covariates else None
         self.dropout = Dropout(dropout)
         self.output = nn.Linear(size, segment * outputs)
 
@@ -73,8 +73,10 @@ class SegmentForecast(nn.Module):
             ],
             dim=-1,
         )  # (batch, segments, size)
-        if self.known is not None:
-            queries = queries + self.known(self._cut(windows.future_known, back=True)).transpose(0, 1)
+        if self.covariates is not None:
+            queries = queries + self.covariates(
+                _segments(windows.future_covariates, self.segment, back=True)
+            ).transpose(0, 1)
         states = self.encoder(queries.reshape(1, batch * self.segments, -1), None, state).outputs[0]
         steps = self.output(self.dropout(states)).view(batch, self.segments * self.segment, -1)
         forecast: Tensor = steps[:, : self.horizon].transpose(0, 1)
@@ -82,19 +84,10 @@ class SegmentForecast(nn.Module):
 
     def embedded(self, windows: SeriesWindows) -> Tensor:
         """Return the inputs of the recurrent layers, (segments, batch, size)."""
-        both = torch.cat([self._cut(windows.past.unsqueeze(-1)), self._cut((~windows.observed).float()[..., None])], -1)
-        vectors = self.project(both)
-        if self.known is not None:
-            vectors = vectors + self.known(self._cut(windows.past_known))
+        vectors = self.project(_values_and_mask(windows, self.segment))
+        if self.covariates is not None:
+            vectors = vectors + self.covariates(_segments(windows.past_covariates, self.segment))
         return torch.relu(vectors)
-
-    def _cut(self, steps: Tensor, *, back: bool = False) -> Tensor:
-        """Cut steps, (time, batch, features), into segments, (segments, batch, segment · features)."""
-        missing = self.segments * self.segment - len(steps) if back else self.padding
-        if missing:
-            pad = (0, 0, 0, 0, 0, missing) if back else (0, 0, 0, 0, missing, 0)
-            steps = F.pad(steps, pad)
-        return _segments(steps, self.segment)
 
 
 class StepForecast(nn.Module):
@@ -103,14 +96,14 @@ class StepForecast(nn.Module):
     .. math::
         h_t = \mathrm{cell}([x_t - x_{t-1}; m_t; k_{t+1}; c], h_{t-1}), \quad \hat x_{t+1} = x_t + W h_t + b
 
-    with :math:`m_t` for a missing value, known features :math:`k` and a learned vector :math:`c` for the channel.
+    with :math:`m_t` for a missing value, covariates :math:`k` and a learned vector :math:`c` for the channel.
     Inputs and outputs are differences, so a state does not depend on a window's level, and goes on with new values.
 
     Args:
-        stack: Recurrent layers in one direction, with inputs of width 2 + `known` + `channel_size`.
+        stack: Recurrent layers in one direction, with inputs of width 2 + `covariates` + `channel_size`.
         horizon: Steps to forecast.
         channels: Number of channels.
-        known: Number of calendar features and known columns.
+        covariates: Number of calendar features and known columns.
         outputs: Number of outputs of a step.
         middle: Output that stands for the value of a step without a true one.
         dropout: Dropout rate before the output layer.
@@ -124,7 +117,7 @@ class StepForecast(nn.Module):
         *,
         horizon: int,
         channels: int,
-        known: int,
+        covariates: int,
         outputs: int,
         middle: int,
         dropout: float = 0.0,
@@ -143,72 +136,91 @@ class StepForecast(nn.Module):
         """
         values = torch.cat([windows.past, windows.future])
         observed = torch.cat([windows.observed, windows.counted])
-        known = torch.cat([windows.past_known, windows.future_known])
-        filled, inputs = self._inputs(values, observed, known[1:], windows.channel)
+        covariates = torch.cat([windows.past_covariates, windows.future_covariates])
+        filled, inputs = self.inputs(values, observed, covariates[1:], windows.channel)
         states = self.encoder(inputs[:-1]).outputs
         outputs = self.output(self.dropout(states)) + filled[:-1].unsqueeze(-1)
         return outputs, values[1:], observed[1:]
 
     def embedded(self, windows: SeriesWindows) -> Tensor:
         """Return the inputs of the recurrent layers, (lookback, batch, features)."""
-        known = torch.cat([windows.past_known[1:], windows.future_known[:1]])
-        return self._inputs(windows.past, windows.observed, known, windows.channel)[1]
+        covariates = torch.cat([windows.past_covariates[1:], windows.future_covariates[:1]])
+        return self.inputs(windows.past, windows.observed, covariates, windows.channel)[1]
 
     def forward(self, windows: SeriesWindows) -> Tensor:
         """Return outputs, (horizon, batch, outputs), for normalised windows."""
-        known = torch.cat([windows.past_known[1:], windows.future_known[:1]])
-        filled, inputs = self._inputs(windows.past, windows.observed, known, windows.channel)
+        covariates = torch.cat([windows.past_covariates[1:], windows.future_covariates[:1]])
+        filled, inputs = self.inputs(windows.past, windows.observed, covariates, windows.channel)
         states, state = self.encoder(inputs)
-        return self.written(states[-1], state, filled[-1], windows.future_known, windows.channel)
+        return self.written(states[-1], state, filled[-1], windows.future_covariates, windows.channel)
 
-    def written(self, last: Tensor, state: Any, value: Tensor, known: Tensor, channel: Tensor) -> Tensor:
-        """Forecast from a state: the last step's output and value, (batch,), and the known features to come."""
+    def written(self, last: Tensor, state: Any, value: Tensor, covariates: Tensor, channel: Tensor) -> Tensor:
+        """Forecast from a state: the last step's output and value, (batch,), and the covariates to come."""
         outputs = []
-        for step in range(len(known)):
+        for step in range(len(covariates)):
             row = self.output(self.dropout(last)) + value.unsqueeze(-1)
             outputs.append(row)
-            if step + 1 < len(known):
+            if step + 1 < len(covariates):
                 after = row[:, self.middle]
-                x = torch.cat(
-                    [
-                        (after - value)[:, None],
-                        torch.zeros_like(after)[:, None],
-                        known[step + 1],
-                        self.channel[channel],
-                    ],
-                    -1,
-                )
-                states, state = self.encoder(x.unsqueeze(0), None, state)
-                last, value = states[0], after
+                last, state = self.advance(state, after - value, torch.zeros_like(after), covariates[step + 1], channel)
+                value = after
         return torch.stack(outputs)
 
-    def _inputs(self, values: Tensor, observed: Tensor, known: Tensor, channel: Tensor) -> tuple[Tensor, Tensor]:
+    def advance(
+        self, state: Any, change: Tensor, missing: Tensor, covariates: Tensor, channel: Tensor
+    ) -> tuple[Tensor, Any]:
+        """Read one step, and return the output and the state after it.
+
+        Args:
+            state: State of the recurrent layers.
+            change: Difference to the value before, (batch,).
+            missing: 1 where the value is missing, (batch,).
+            covariates: Those of the next step, (batch, covariates).
+            channel: Channel of each series, (batch,).
+        """
+        x = torch.cat([change[:, None], missing[:, None], covariates, self.channel[channel]], -1)
+        states, state = self.encoder(x.unsqueeze(0), None, state)
+        return states[0], state
+
+    def inputs(self, values: Tensor, observed: Tensor, covariates: Tensor, channel: Tensor) -> tuple[Tensor, Tensor]:
         """Return values with the last observed one in place of missing ones, and the inputs of each step."""
         steps = torch.arange(len(values), device=values.device)[:, None]
         last = (steps * observed).cummax(0).values
         filled = values.gather(0, last)
         change = torch.diff(filled, dim=0, prepend=filled[:1])
-        known = F.pad(known, (0, 0, 0, 0, 0, len(values) - len(known)))
+        covariates = F.pad(covariates, (0, 0, 0, 0, 0, len(values) - len(covariates)))
         missing = (~observed).to(values.dtype)
         return filled, torch.cat(
-            [change.unsqueeze(-1), missing.unsqueeze(-1), known, self.channel[channel].expand(len(values), -1, -1)], -1
+            [
+                change.unsqueeze(-1),
+                missing.unsqueeze(-1),
+                covariates,
+                self.channel[channel].expand(len(values), -1, -1),
+            ],
+            -1,
         )
 
 
 class EncoderDecoderForecast(nn.Module):
     r"""One recurrent stack reads the look-back step by step, another writes all steps from its state.
 
-    The decoder's inputs are a learned vector for each step and the known features, not its own outputs. Source: after
+    The decoder's inputs are a learned vector for each step and the covariates, not its own outputs. Source: after
     Sutskever et al. 2014, arXiv:1409.3215.
 
     Args:
-        encoder: Recurrent layers with inputs of width 2 + `known` + 4.
-        decoder: Recurrent layers with inputs of width `known` + 12.
+        encoder: Recurrent layers with inputs of width `covariates` + `encoder_extra`.
+        decoder: Recurrent layers with inputs of width `covariates` + `decoder_extra`.
         horizon: Steps to forecast.
         channels: Number of channels.
         outputs: Number of outputs of a step.
         dropout: Dropout rate before the output layer.
     """
+
+    channel_size = 4
+    position_size = 8
+    encoder_extra = 2 + channel_size
+    """Inputs of the encoder besides covariates: value, mask, channel."""
+    decoder_extra = position_size + channel_size
 
     def __init__(
         self,
@@ -222,8 +234,8 @@ class EncoderDecoderForecast(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder, self.decoder = encoder, decoder
-        self.channel = nn.Parameter(torch.randn(channels, 4))
-        self.position = nn.Parameter(torch.randn(horizon, 8))
+        self.channel = nn.Parameter(torch.randn(channels, self.channel_size))
+        self.position = nn.Parameter(torch.randn(horizon, self.position_size))
         self.dropout = Dropout(dropout)
         self.output = nn.Linear(decoder.output_size, outputs)
 
@@ -231,14 +243,14 @@ class EncoderDecoderForecast(nn.Module):
         """Return the inputs of the encoder, (lookback, batch, features)."""
         channel = self.channel[windows.channel].expand(len(windows.past), -1, -1)
         both = [windows.past.unsqueeze(-1), (~windows.observed).float().unsqueeze(-1)]
-        return torch.cat([*both, windows.past_known, channel], -1)
+        return torch.cat([*both, windows.past_covariates, channel], -1)
 
     def forward(self, windows: SeriesWindows) -> Tensor:
         """Return outputs, (horizon, batch, outputs), for normalised windows."""
         state = self.encoder(self.embedded(windows)).state
         batch, horizon = windows.past.shape[1], len(self.position)
         channel = self.channel[windows.channel].expand(horizon, -1, -1)
-        inputs = torch.cat([self.position.unsqueeze(1).expand(-1, batch, -1), windows.future_known, channel], -1)
+        inputs = torch.cat([self.position.unsqueeze(1).expand(-1, batch, -1), windows.future_covariates, channel], -1)
         outputs: Tensor = self.output(self.dropout(self.decoder(inputs, None, state).outputs))
         return outputs
 
@@ -247,7 +259,7 @@ class PatchForecast(nn.Module):
     """Transformer over patches of the look-back; a linear layer over all of its outputs forecasts all steps.
 
     Source: Nie et al. 2023, "A time series is worth 64 words", arXiv:2211.14730, section 3. Differs: patches do not
-    overlap; projections of known features are added to them.
+    overlap; projections of covariates are added to them.
 
     Args:
         stack: Transformer layers.
@@ -255,7 +267,7 @@ class PatchForecast(nn.Module):
         horizon: Steps to forecast.
         segment: Steps of a patch.
         channels: Number of channels.
-        known: Number of calendar features and known columns.
+        covariates: Number of calendar features and known columns.
         outputs: Number of outputs of a step.
         dropout: Dropout rate before the output layer.
     """
@@ -268,14 +280,14 @@ class PatchForecast(nn.Module):
         horizon: int,
         segment: int,
         channels: int,
-        known: int,
+        covariates: int,
         outputs: int,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.segment, self.horizon, self.padding = segment, horizon, -lookback % segment
         self.project = nn.Linear(2 * segment, stack.size)
-        self.known = nn.Linear(known * segment, stack.size, bias=False) if known else None
+        self.covariates = nn.Linear(covariates * segment, stack.size, bias=False) if covariates else None
         self.channel = nn.Parameter(torch.zeros(channels, stack.size))
         self.encoder = stack
         self.dropout = Dropout(dropout)
@@ -283,17 +295,11 @@ class PatchForecast(nn.Module):
 
     def forward(self, windows: SeriesWindows) -> Tensor:
         """Return outputs, (horizon, batch, outputs), for normalised windows."""
-        both = torch.cat([self._cut(windows.past.unsqueeze(-1)), self._cut((~windows.observed).float()[..., None])], -1)
-        vectors = self.project(both) + self.channel[windows.channel]
-        if self.known is not None:
-            vectors = vectors + self.known(self._cut(windows.past_known))
+        vectors = self.project(_values_and_mask(windows, self.segment)) + self.channel[windows.channel]
+        if self.covariates is not None:
+            vectors = vectors + self.covariates(_segments(windows.past_covariates, self.segment))
         states = self.encoder(vectors).outputs.transpose(0, 1).flatten(1)
         return by_step(self.output(self.dropout(states)), self.horizon)
-
-    def _cut(self, steps: Tensor) -> Tensor:
-        if self.padding:
-            steps = F.pad(steps, (0, 0, 0, 0, self.padding, 0))
-        return _segments(steps, self.segment)
 
 
 class LinearForecast(nn.Module):
@@ -332,7 +338,18 @@ def by_step(outputs: Tensor, horizon: int) -> Tensor:
     return outputs.reshape(len(outputs), horizon, -1).transpose(0, 1)
 
 
-def _segments(steps: Tensor, size: int) -> Tensor:
-    """Cut steps, (segments · size, batch, features), into segments, (segments, batch, size · features)."""
-    parts = steps.reshape(-1, size, *steps.shape[1:])
-    return parts.transpose(1, 2).flatten(2)
+def _segments(steps: Tensor, size: int, *, back: bool = False) -> Tensor:
+    """Cut steps, (time, batch, features), into segments, (segments, batch, size · features).
+
+    Zeros in front, or at the `back`, fill the last segment.
+    """
+    missing = -len(steps) % size
+    if missing:
+        steps = F.pad(steps, (0, 0, 0, 0, 0, missing) if back else (0, 0, 0, 0, missing, 0))
+    return steps.reshape(-1, size, *steps.shape[1:]).transpose(1, 2).flatten(2)
+
+
+def _values_and_mask(windows: SeriesWindows, size: int) -> Tensor:
+    """Return the segments of the values, and of the mask of missing ones, (segments, batch, 2 · size)."""
+    missing = (~windows.observed).to(windows.past.dtype)
+    return torch.cat([_segments(part.unsqueeze(-1), size) for part in (windows.past, missing)], -1)

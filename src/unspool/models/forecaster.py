@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol
 
 import torch
@@ -41,7 +42,7 @@ class ForecasterModel(nn.Module):
         loss: quantiles (twice the pinball loss, averaged over the levels), absolute or squared.
         linear: Layer from the normalised look-back to all outputs, horizon · outputs, which is added to the network (as
             the autoregressive part of LSTNet, Lai et al. 2018, arXiv:1703.07015). None: no such layer.
-        known: Numbers of channels and of known features, for weights of each channel from the known features of a step
+        covariates: Numbers of channels and of covariates, for weights of each channel from the covariates of a step
             to its outputs; they start at 0. None: no such weights.
     """
 
@@ -55,11 +56,11 @@ class ForecasterModel(nn.Module):
         normalization: Normalization = "last",
         loss: ForecastLoss = "quantiles",
         linear: nn.Linear | None = None,
-        known: tuple[int, int] | None = None,
+        covariates: tuple[int, int] | None = None,
     ) -> None:
         super().__init__()
         self.linear = linear
-        self.known = nn.Parameter(torch.zeros(*known, len(levels))) if known else None
+        self.covariates = nn.Parameter(torch.zeros(*covariates, len(levels))) if covariates else None
         self.network, self.normalization, self.kind = network, normalization, loss
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
 
@@ -70,8 +71,10 @@ class ForecasterModel(nn.Module):
         outputs: Tensor = self.network(normalised)
         if self.linear is not None:
             outputs = outputs + by_step(self.linear(normalised.past.T), len(outputs))
-        if self.known is not None:
-            outputs = outputs + torch.einsum("hbk,bko->hbo", windows.future_known, self.known[windows.channel])
+        if self.covariates is not None:
+            outputs = outputs + torch.einsum(
+                "hbk,bko->hbo", windows.future_covariates, self.covariates[windows.channel]
+            )
         return outputs.float() * scale[:, None] + level[:, None]
 
     def loss(self, batch: SeriesWindows, carry: Any = None) -> Loss:
@@ -113,15 +116,7 @@ class ForecasterModel(nn.Module):
     def _normalised(self, windows: SeriesWindows, level: Tensor, scale: Tensor) -> SeriesWindows:
         past = ((windows.past - level) / scale).masked_fill(~windows.observed, 0)
         future = ((windows.future - level) / scale).masked_fill(~windows.counted, 0)
-        return SeriesWindows(
-            past,
-            windows.observed,
-            windows.past_known,
-            windows.future_known,
-            windows.channel,
-            future,
-            windows.counted,
-        )
+        return replace(windows, past=past, future=future)
 
 
 def pinball(error: Tensor, levels: Tensor) -> Tensor:

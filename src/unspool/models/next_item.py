@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from unspool.data import IGNORED, Labelled, Tokens
 from unspool.layers import (
+    FeatureTable,
     FullSoftmax,
     Projected,
     Recurrent,
@@ -66,15 +67,16 @@ class NextItemModel(nn.Module):
 
     def logits_of_one(self, ids: Tensor) -> Tensor:
         """Return the logits after one history, (ids,), of its ids, (items,); faster than `forward` at batch size 1."""
-        vectors = F.embedding(ids[:, None], self.embedding.table.weight)
+        table = self.embedding.table
+        vectors = table(ids[:, None]) if isinstance(table, FeatureTable) else F.embedding(ids[:, None], table.weight)
         last = self.encoder(vectors, None).outputs[-1, 0]
         softmax = self.softmax
         if softmax.project is not None:
             last = softmax.project(last)
         if last.device.type != "cpu" or last.requires_grad or last.dtype != torch.float32:
-            return torch.addmv(softmax.bias, softmax.weight, last)
+            return torch.addmv(softmax.bias, softmax.vectors(), last)
         # numpy multiplies a matrix with a vector in half the time of torch
-        product: NDArray[np.float32] = softmax.weight.detach().numpy() @ last.numpy()
+        product: NDArray[np.float32] = softmax.vectors().detach().numpy() @ last.numpy()
         return torch.from_numpy(product).add_(softmax.bias)
 
     def loss(self, batch: Labelled, carry: Any = None) -> Loss:

@@ -22,11 +22,15 @@ from unspool.data import (
 from unspool.data import Reader as DataReader
 from unspool.errors import DataError, UsageError
 from unspool.inspection.result import Result
+from unspool.ship.answers import Answer
+from unspool.ship.sheet import Sheet
+from unspool.ship.targets import Small
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
 from unspool.tasks.inspectable import Inspectable
 from unspool.tasks.parts.pruning import Units, pruned_copy
 from unspool.tasks.parts.representation import task_line
+from unspool.tasks.running.exporting import Exported, export_task
 from unspool.tasks.running.fit import fit_task
 from unspool.tasks.running.model_folder import rounded
 from unspool.tasks.running.save_and_load import load_task, save_task
@@ -342,6 +346,69 @@ class Task(Inspectable[E, F]):
     def score_titles(self) -> dict[str, str]:
         """Column titles for scores whose names don't tell how they are computed."""
         return {}
+
+    def sheet(self) -> Sheet:
+        """Return the model as a closed list of operations, which exporters read.
+
+        Raises:
+            UsageError: If the model can't be exported; the message says what stands in the way.
+        """
+        raise UsageError(f"a model of the task {self.name!r} can't be exported yet")
+
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
+        """Return what an export of the model must answer to some texts; see `Answer`."""
+        raise UsageError(f"a model of the task {self.name!r} can't be exported yet")
+
+    def _export_questions(self, examples: E) -> Questions:
+        """Return texts that an export is run on, with the correct answers, or without any."""
+        return self._questions(examples)
+
+    def _export_text(self, text: Any) -> Any:
+        """Return a text as an export takes it, such as the list of its words."""
+        return text
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        to: str = "onnx",
+        small: Small | None = None,
+        data: DataLike | None = None,
+        limit: float = 1e-4,
+        most_lost: float = 0.005,
+        overwrite: bool = False,
+    ) -> Exported:
+        """Write the model as a file that runs without Python and torch.
+
+        The export runs on held-out texts, at most 200, and must give the answers of the model. A report with its
+        agreement, score and hashes goes beside it, as `PATH.json`.
+
+        Args:
+            path: File to write; a folder for models that write text.
+            to: Target: onnx, c or html.
+            small: Rounding of the weights: int8, or int4.
+            data: Held-out data, labelled or not. If omitted, the test, validation or training files that the model
+                folder names, as far as they exist; else texts drawn from the vocabulary.
+            limit: Largest difference of a probability from the model, for weights that are not rounded.
+            most_lost: Largest loss of score by rounding, between 0 and 1; without labels, of equal answers.
+            overwrite: Whether to replace an earlier export.
+
+        Raises:
+            UsageError: If the model can't be exported, or differs by more than the limits; then nothing is written.
+            DataError: If the data can't be used.
+            MachineError: If this machine lacks a program to run the export, or the disk refuses.
+        """
+        self._need_model()
+        return export_task(
+            self,
+            Path(path),
+            to=to,
+            small=small,
+            data=data,
+            limit=limit,
+            most_lost=most_lost,
+            overwrite=overwrite,
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: settings, weights, vocabularies, model card.

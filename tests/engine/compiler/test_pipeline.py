@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from odd_cells import ODD
 
 from cases import ALL_CELLS, make_cell
+from odd_cells import ODD
 from unspool.engine.compiler.frontend.cell_fingerprint import weights
 from unspool.engine.compiler.ir.builder import Builder
 from unspool.engine.compiler.ir.interpreter import interpret

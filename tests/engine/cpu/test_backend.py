@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from judge import assert_agrees_with_the_plain_loop
-from odd_cells import ODD, HardSigmoid
 
 from cases import ALL_CELLS, assert_agrees, make_case
+from odd_cells import ODD, HardSigmoid
 from unspool.cells import Cell
 from unspool.engine import explain, unroll
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target

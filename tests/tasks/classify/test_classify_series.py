@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ import torch
 
 import unspool
 from unspool import Classifier
-from unspool.errors import DataError
+from unspool.errors import DataError, ModelFolderError
 from unspool.inputs import read_labelled
 from unspool.inputs.series.reading import read_series
 from unspool.settings import make
-from unspool.tasks.classify.series_baselines import RandomConvolutions, nearest_by_warping, warping_distances
+from unspool.tasks.classify.nearest_series import nearest_by_warping, warping_distances
 from unspool.tasks.classify.settings import ClassifierSettings
+from unspool.tasks.parts.calibration import Calibration
+from unspool.tasks.parts.random_convolutions import RandomConvolutions, _ridge
 from unspool.training import Reporter
 
 SILENT = Reporter()
@@ -179,7 +182,7 @@ def test_bad_series_are_refused_with_file_and_line(tmp_path, line, message):
 
 def test_a_bad_row_among_series_to_predict_is_refused_with_file_and_line(tmp_path):
     (tmp_path / "a.csv").write_text("t1,t2,t3\n1,2,3\n4,5\n6,7,8\n")
-    with pytest.raises(DataError, match="a.csv:3: 2 cells, expected 3"):
+    with pytest.raises(DataError, match=r"a\.csv:3: 2 cells, expected 3"):
         list(read_series(str(tmp_path / "a.csv"), columns=("t1", "t2", "t3")))
 
 
@@ -223,6 +226,44 @@ def test_random_convolutions_ignore_padding_and_learn():
     together = model.predict(series[20:])
     assert np.array_equal(together, [model.predict([each])[0] for each in series[20:]])
     assert (together == targets[20:]).mean() >= 0.9
+
+
+def test_the_outputs_without_an_example_are_those_of_a_regression_without_it():
+    random = np.random.default_rng(0)
+    inputs, outputs = random.normal(size=(9, 14)), random.normal(size=(9, 2))
+    fitted = _ridge(inputs, outputs)
+    penalty = min(
+        np.logspace(-3, 5, 17), key=lambda each: np.abs(_solved(inputs, outputs, each) - fitted.weights).max()
+    )
+    for place in range(9):
+        others = np.arange(9) != place
+        alone = inputs[place] @ _solved(inputs[others], outputs[others], penalty)
+        assert np.allclose(fitted.unseen[place], alone, atol=1e-8)
+
+
+def _solved(inputs, outputs, penalty):
+    return np.linalg.solve(inputs.T @ inputs + penalty * np.eye(inputs.shape[1]), inputs.T @ outputs)
+
+
+def test_random_convolutions_are_a_part_of_the_model_and_of_its_folder(trained, tmp_path):
+    model, folder = trained
+    values = [value.astype(np.float32) for value in waves(9, seed=7, missing=0.1)[0]]
+    linear = model.fitted.linear
+    assert isinstance(linear, RandomConvolutions)
+    calibration = Calibration(temperature=1.7, linear=0.6)
+    network = model._logits(model.model, model.fitted.input.encode(values, ["x"] * 9))
+    again = unspool.load(folder)
+    again.fitted.calibration = calibration
+    logits = torch.from_numpy(network) / 1.7 + 0.6 * linear.logits(model.fitted.steps(values))
+    names = again.fitted.labels.names
+    for row, answer in zip(logits.softmax(-1).tolist(), again.predict(list(map(listed, values))), strict=True):
+        assert answer.probabilities == pytest.approx(dict(zip(names, row, strict=True)), abs=1e-5)
+    for change in ({"channels": 7}, {"longest": 0}):
+        shutil.copytree(folder, tmp_path / "m", dirs_exist_ok=True)
+        file = tmp_path / "m" / "vocabulary" / "convolutions.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
+        with pytest.raises(ModelFolderError, match=r"convolutions\.json"):
+            unspool.load(tmp_path / "m")
 
 
 def test_gradients_reach_every_weight(trained):

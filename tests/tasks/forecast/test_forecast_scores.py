@@ -109,7 +109,7 @@ def test_a_correction_makes_intervals_hold_on_fresh_data():
 
     forecast, future = draw(0)
     counted = np.random.default_rng(2).random(future.shape) > 0.1
-    correction = fit_correction(forecast, future, counted, levels)
+    correction = fit_correction(forecast, future, counted, levels, independent=1e9)
     other, fresh = draw(1)
     corrected = correction.apply(other, 1)
     for step in range(6):
@@ -118,12 +118,25 @@ def test_a_correction_makes_intervals_hold_on_fresh_data():
     assert np.array_equal(corrected[..., 1], other[..., 1])
 
 
+def test_few_independent_windows_move_the_quantiles_by_a_part_of_the_way():
+    generator = np.random.default_rng(4)
+    future = generator.normal(size=(4, 500)).astype(np.float32)
+    forecast = np.broadcast_to(np.float32([-0.4, 0, 0.4]), (4, 500, 3))
+    counted = np.ones(future.shape, bool)
+    whole, half, none = (
+        fit_correction(forecast, future, counted, (0.1, 0.5, 0.9), independent=each).factors for each in (1e12, 30, 0)
+    )
+    assert whole[:, [0, 2]] == pytest.approx(1.2816 / 0.4, rel=0.1)
+    assert np.allclose(half, np.sqrt(whole))
+    assert np.array_equal(none, np.ones_like(none))
+
+
 def test_a_correction_gives_points_an_interval():
     generator = np.random.default_rng(3)
     point = generator.normal(size=(4, 500)).astype(np.float32)
     forecast = np.repeat(point[..., None], 3, -1)
     future = (point + generator.exponential(size=point.shape) - np.log(2)).astype(np.float32)
-    correction = fit_correction(forecast, future, np.ones(point.shape, bool), (0.1, 0.5, 0.9))
+    correction = fit_correction(forecast, future, np.ones(point.shape, bool), (0.1, 0.5, 0.9), independent=5)
     low, _, high = np.moveaxis(correction.apply(forecast, 1), -1, 0)
     assert np.mean(future < low) == pytest.approx(0.1, abs=0.03)
     assert np.mean(future > high) == pytest.approx(0.1, abs=0.03)
@@ -131,7 +144,7 @@ def test_a_correction_gives_points_an_interval():
 
 def test_few_values_are_not_corrected():
     forecast = np.zeros((2, 3, 3), np.float32)
-    assert fit_correction(forecast, forecast[..., 0], np.ones((2, 3), bool), (0.1, 0.5, 0.9)) is None
+    assert fit_correction(forecast, forecast[..., 0], np.ones((2, 3), bool), (0.1, 0.5, 0.9), independent=3) is None
 
 
 def test_naive_scores_of_the_m4_competition_are_the_published_ones(data):

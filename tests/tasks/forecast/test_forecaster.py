@@ -85,7 +85,7 @@ def test_the_known_column_moves_the_forecast(trained):
 def test_the_clock_and_the_windows_are_learned(trained):
     fitted = trained[0].fitted
     assert (fitted.clock.name, fitted.season, fitted.lookback, fitted.horizon) == ("every month", 12, 36, 6)
-    assert (fitted.channels, fitted.known) == (("sales", "heat"), ("promo",))
+    assert (fitted.channels, fitted.covariates) == (("sales", "heat"), ("promo",))
     assert {name.partition(" ")[2] for name in fitted.calendar} == {"month"}
 
 
@@ -159,8 +159,13 @@ def test_a_damaged_state_is_refused(trained, tmp_path):
     for change in (
         {"sizes": [1, 2]},
         {"factors": [[1.0]], "offsets": [[0.0]]},
-        {"known_mean": []},
+        {"covariate_mean": []},
         {"channels": ["a"]},
+        {"unit": "fortnight"},
+        {"count": 0},
+        {"calendar": ["sin weather"]},
+        {"calendar": ["sin hour"]},  # no feature of months
+        {"ends": [{**record["ends"][0], "start": 10**30}]},
     ):
         file.write_text(json.dumps({**record, **change}))
         with pytest.raises(ModelFolderError, match=r"series\.json"):

@@ -38,6 +38,15 @@ def test_no_other_weights_have_less_cross_entropy():
             assert cross_entropy(moved, counts, logits, histories, targets) >= after - 1e-6, (name, change)
 
 
+def test_blocks_of_rows_give_the_same_weights(monkeypatch):
+    counts, logits, histories, targets = problem()
+    whole = fit_mixture(counts, logits, histories, histories, targets)
+    monkeypatch.setattr("unspool.tasks.recommend.mixture.SCORES_IN_MEMORY", 9 * 7)  # 7 of 80 rows
+    parts = fit_mixture(counts, logits, histories, histories, targets)
+    assert parts[0] == pytest.approx(whole[0], rel=1e-4)
+    assert parts[1:] == pytest.approx(whole[1:], rel=1e-5)
+
+
 def test_weights_are_not_negative():
     counts, logits, histories, targets = problem(seed=4)
     mixture, _, _ = fit_mixture(counts, -logits, histories, histories, targets)
@@ -84,3 +93,29 @@ def test_a_sampled_softmax_tends_to_the_full_one(width):
         torch.testing.assert_close(actual, wanted, rtol=0.1, atol=0.05)
     sampled.eval()
     assert sampled.loss(inputs, targets).item() == pytest.approx(full.loss(inputs, targets).item(), rel=1e-6)
+
+
+def test_the_correction_gives_the_full_gradient_on_average():
+    """The mean gradient of few corrected negatives is that of the full softmax; without the correction it is not."""
+    torch.manual_seed(2)
+    counts = torch.tensor([0, 90, 60, 40, 30, 30, 20, 12, 8, 8])
+    table = torch.nn.Parameter(torch.randn(10, 3))
+    full, sampled = FullSoftmax(3, 10, tied=table), SampledSoftmax(3, 10, 256, tied=table)
+    with torch.no_grad():
+        full.bias[0] = -60.0  # padding
+        sampled.bias.copy_(full.bias)
+    sampled.sample_by(counts)
+    inputs, targets = torch.randn(5, 3, requires_grad=True), torch.tensor([1, 2, 4, 8, 9])
+    wanted = torch.autograd.grad(full.loss(inputs, targets), [inputs, table])
+
+    def mean_gradient(draws=300):
+        parts = [torch.autograd.grad(sampled.loss(inputs, targets), [inputs, table]) for _ in range(draws)]
+        return [torch.stack(part).mean(0) for part in zip(*parts, strict=True)]
+
+    def distance(gradients):
+        return max(float((one - two).norm() / two.norm()) for one, two in zip(gradients, wanted, strict=True))
+
+    corrected = distance(mean_gradient())
+    sampled._log_q = lambda classes: torch.zeros(len(classes))
+    assert corrected < 0.03
+    assert distance(mean_gradient()) > 0.2

@@ -78,8 +78,8 @@ class ChoiceKind(SlotKind):
         """All words that mean a value, without symbols, and without abbreviations where a value has full words."""
         forms: list[str] = []
         for choice in self.choices:
-            said = [form for form in choice.forms if is_spoken(form)]
-            forms += [form for form in said if not _is_abbreviation(form)] or said
+            spoken = [form for form in choice.forms if is_spoken(form)]
+            forms += [form for form in spoken if not _is_abbreviation(form)] or spoken
         return tuple(forms)
 
     def parse(self, text: str, now: datetime) -> Any:

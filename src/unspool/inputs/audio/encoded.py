@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from unspool.data import Frames, Labelled
+from unspool.data.batches import with_targets
 
 __all__ = ["EncodedSounds", "frames_of"]
 
@@ -47,11 +48,7 @@ class EncodedSounds:
 
     def batch(self, indices: NDArray[np.int64]) -> Frames | Labelled:
         """Pad the examples at some indices into one batch; `Labelled` if there are targets."""
-        frames = frames_of(self._features(indices.tolist()), self.reduction)
-        if self.targets is None:
-            return frames
-        dtype = np.float32 if self.targets.ndim == 2 else np.int64
-        return Labelled(frames, torch.from_numpy(self.targets[indices].astype(dtype)))
+        return with_targets(frames_of(self._features(indices.tolist()), self.reduction), self.targets, indices)
 
     def _features(self, indices: Sequence[int]) -> list[Features]:
         if self.augment is None or self.epoch_number is None:

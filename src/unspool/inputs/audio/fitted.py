@@ -76,6 +76,7 @@ class FittedAudio(FittedInput[Sound]):
     """
 
     kind: ClassVar[str] = "audio"
+    values_are_files = True
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from unspool.data import Images, Labelled
+from unspool.data.batches import with_targets
 
 __all__ = ["EncodedImages"]
 
@@ -51,8 +52,5 @@ class EncodedImages:
 
     def batch(self, indices: NDArray[np.int64]) -> Images | Labelled:
         """Return the images at some indices as one batch; `Labelled` if there are targets."""
-        images = Images(self.standardise(self.values(indices.tolist(), self.epoch_number)), self.steps)
-        if self.targets is None:
-            return images
-        dtype = np.float32 if self.targets.ndim == 2 else np.int64
-        return Labelled(images, torch.from_numpy(self.targets[indices].astype(dtype)))
+        images = self.standardise(self.values(indices.tolist(), self.epoch_number))
+        return with_targets(Images(images, self.steps), self.targets, indices)

@@ -61,6 +61,7 @@ class FittedImages(FittedInput[Image]):
     """
 
     kind: ClassVar[str] = "images"
+    values_are_files = True
 
     def __init__(
         self,

@@ -16,8 +16,17 @@ from unspool.data import Examples, Sequences, refuse_empty
 from unspool.errors import DataError, ModelFolderError
 from unspool.inputs.contract import Encoder, FittedInput
 from unspool.inputs.encoders import recurrent_stack, transformer_options
+from unspool.inputs.items.features import Entries, FeatureColumn, FittedFeatures
 from unspool.inputs.items.titles import Titles, titles_of
-from unspool.layers import Projected, TokenEmbedding, TransformerEncoder, WindowNetwork, WordDropout
+from unspool.layers import (
+    Bags,
+    FeatureTable,
+    Projected,
+    TokenEmbedding,
+    TransformerEncoder,
+    WindowNetwork,
+    WordDropout,
+)
 from unspool.reading import read_json
 from unspool.writing import replace_file
 
@@ -36,13 +45,27 @@ class FittedItems(FittedInput[History]):
         items: Names of the items in the data, in the order of their ids.
         counts: Events of each item in the training data.
         titles: Title of each item; an empty text for none.
+        item_features: Features of the items; None: the model has none.
+        user_features: Features of the users, which stand as items of their own before a history: `sex = F`.
     """
 
     kind: ClassVar[str] = "items"
 
-    def __init__(self, items: Sequence[str], counts: Sequence[int], titles: Sequence[str]) -> None:
+    def __init__(
+        self,
+        items: Sequence[str],
+        counts: Sequence[int],
+        titles: Sequence[str],
+        item_features: FittedFeatures | None = None,
+        user_features: FittedFeatures | None = None,
+    ) -> None:
         self.items, self.counts, self.titles = tuple(items), np.asarray(counts, np.int64), tuple(titles)
         self.lookup = Titles(self.items, self.titles, self.counts.tolist())
+        self.item_features, self.user_features = item_features, user_features
+        self.trained = int(np.count_nonzero(self.counts))
+        """Number of items that occur in the training data, the first ones; the others have features alone."""
+        self.entries: Entries | None = None
+        """Features of each item; None without features."""
 
     @classmethod
     def learn(cls, values: Sequence[History], columns: Sequence[str], settings: Any) -> Self:
@@ -63,8 +86,34 @@ class FittedItems(FittedInput[History]):
         return len(self.items)
 
     def title(self, place: int) -> str:
-        """Return the title of an item by its index from 0, or its name in the data where it has none."""
+        """Return the title of an item by its index from 0, or its name in the data where it has none.
+
+        An index from the number of items on is that of a feature of users.
+        """
+        if self.user_features is not None and place >= len(self):
+            return self.user_features.names[place - len(self)]
         return self.lookup.names[place]
+
+    def name(self, place: int) -> str:
+        """Return the name in the data of an item by its index, or a feature of users."""
+        return self.items[place] if place < len(self) else self.title(place)
+
+    def only_items(self, history: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the items of a history without the features of its user."""
+        return history if self.user_features is None else history[history < len(self)]
+
+    def with_new(self, items: Sequence[str], titles: Mapping[str, str], entries: Entries) -> FittedItems:
+        """Return a catalogue with more items, which have features alone."""
+        assert self.entries is not None
+        whole = FittedItems(
+            [*self.items, *items],
+            [*self.counts.tolist(), *[0] * len(items)],
+            [*self.titles, *titles_of(items, titles)],
+            self.item_features,
+            self.user_features,
+        )
+        whole.entries = self.entries.followed_by(entries)
+        return whole
 
     def value(self, value: Any, where: str) -> History:
         """Split a text into items, or check a list of items; see `FittedInput.value`."""
@@ -96,8 +145,11 @@ class FittedItems(FittedInput[History]):
         Raises:
             DataError: If there is no such item; the message names the nearest.
         """
-        places = []
+        places: list[int] = []
         for item in value:
+            if (own := self._user_places(item, where)) is not None:
+                places += own
+                continue
             try:
                 place = self.lookup.find(item)
             except DataError as error:
@@ -106,6 +158,15 @@ class FittedItems(FittedInput[History]):
                 raise DataError(f"there is no item {item!r} in this model{self.lookup.hint(item)}", where)
             places.append(place)
         return np.array(places, np.int64)
+
+    def _user_places(self, text: str, where: str) -> list[int] | None:
+        """Return the index of a feature of the user, such as `age = 33`, as a list; None for an item."""
+        if self.user_features is None or "=" not in text or self.lookup.find(text) is not None:
+            return None
+        name, _, value = text.partition("=")
+        place = self.user_features.place(text)
+        own = self.user_features.of_values({name: value.strip()}, where) if place is None else [place]
+        return [len(self) + each for each in own]
 
     def encode(self, values: Sequence[History], where: Sequence[str]) -> Examples:
         """Encode histories; see `FittedInput.encode`."""
@@ -118,7 +179,11 @@ class FittedItems(FittedInput[History]):
     def encoder(self, network: Any, cell: str | type[Cell[Any]]) -> Encoder:
         """Build the item vectors, and a network in which no step sees a later one."""
         hide = WordDropout(network.item_dropout, unknown=0) if network.item_dropout else None
-        embedding = TokenEmbedding(len(self) + 1, network.embedding, word_dropout=hide)
+        rows, table = len(self) + 1, None
+        if self.entries is not None or self.user_features is not None:
+            rows += len(self.user_features or ())
+            table = FeatureTable(rows, network.embedding, self._bags(), dropout=network.feature_dropout)
+        embedding = TokenEmbedding(rows, network.embedding, word_dropout=hide, table=table)
         stack: Any
         if network.network == "transformer":
             options = transformer_options(network)
@@ -130,6 +195,13 @@ class FittedItems(FittedInput[History]):
             stack = recurrent_stack(network, cell, network.embedding, bidirectional=False)
         return Encoder(embedding, stack, stack.output_size, "last")
 
+    def _bags(self) -> Bags:
+        """Return the features of each id; none for padding and for the features of users."""
+        entries = self.entries or Entries(np.zeros(1, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        offsets = np.concatenate([[0], entries.offsets])
+        first, features, weights = map(torch.from_numpy, (offsets, entries.features, entries.weights))
+        return Bags(first, features, weights, len(self.item_features or ()))
+
     def positions(self, value: History) -> tuple[str, ...]:
         """Return the titles of the items of a history."""
         return tuple(self.title(int(place)) for place in self.places(value, "history"))
@@ -140,7 +212,8 @@ class FittedItems(FittedInput[History]):
 
     def summary(self) -> str:
         """Return the number of items, in words."""
-        return f"{len(self):,} items"
+        new = len(self) - self.trained
+        return f"{len(self):,} items" + f", {new:,} of them by their features alone" * bool(new)
 
     def table(self, names: Sequence[str]) -> NDArray[np.int64]:
         """Return the index of each name in the data, -1 for an item that was not in the training data, (names,)."""
@@ -154,9 +227,9 @@ class FittedItems(FittedInput[History]):
     def save(self, folder: Path) -> None:
         """Write `items.json` into a folder."""
         titles = list(self.titles) if any(self.titles) else []
-        replace_file(
-            folder / _FILE, msgspec.json.encode(_Record(list(self.items), self.counts.tolist(), titles)) + b"\n"
-        )
+        columns = [list(each.columns) if each is not None else [] for each in (self.item_features, self.user_features)]
+        record = _Record(list(self.items), self.counts.tolist(), titles, *columns)
+        replace_file(folder / _FILE, msgspec.json.encode(record) + b"\n")
 
     @classmethod
     def load(cls, folder: Path, settings: Any) -> Self:
@@ -165,10 +238,17 @@ class FittedItems(FittedInput[History]):
         titles = record.titles or [""] * len(record.items)
         if not len(set(record.items)) == len(record.items) == len(record.counts) == len(titles) > 0:
             raise ModelFolderError(f"{folder / _FILE}: the list of items is damaged: its parts differ in length")
-        return cls(record.items, record.counts, titles)
+        if not all(column.is_sound() for column in (*record.features, *record.user_features)):
+            raise ModelFolderError(f"{folder / _FILE}: the features are damaged: values and limits do not fit together")
+        features, users = (
+            FittedFeatures(columns) if columns else None for columns in (record.features, record.user_features)
+        )
+        return cls(record.items, record.counts, titles, features, users)
 
 
 class _Record(msgspec.Struct):
     items: list[str]
     counts: list[Annotated[int, msgspec.Meta(ge=0)]]
     titles: list[str]
+    features: list[FeatureColumn] = []
+    user_features: list[FeatureColumn] = []

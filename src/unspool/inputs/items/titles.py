@@ -1,4 +1,4 @@
-"""Titles of items: reading a table of titles, and finding an item by what a person types."""
+"""Titles of items: finding an item by what a person types."""
 
 from __future__ import annotations
 
@@ -6,41 +6,14 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 
-from unspool.data.history_names import ITEM_NAMES
-from unspool.data.rows import Side, find_sides, read_rows
 from unspool.errors import DataError
 
-__all__ = ["TITLE_NAMES", "Titles", "read_titles", "titles_of"]
+__all__ = ["Titles", "titles_of"]
 
-TITLE_NAMES = ("title", "name", "item_name", "movie_title", "product_name")
-"""Usual names of the column of titles, in lower case."""
-
-_ID_NAMES = (*ITEM_NAMES[:-1], "id")
 _ENDING = re.compile(r"\s*\([^()]*\)\s*$")
 _ARTICLE = re.compile(r"^(.*), (the|a|an|der|die|das|le|la|les|el|il|l')$")
 _PIECES = 8  # most parts between commas of one title
 _COMPARED = 20_000  # most titles that a hint compares
-
-
-def read_titles(path: str) -> dict[str, str]:
-    """Read a table of items: the column of the item, and that of its title; the first two columns by default.
-
-    Returns:
-        The title of each item.
-
-    Raises:
-        DataError: If the file is missing or no table, or a title is empty.
-    """
-    titles: dict[str, str] = {}
-    columns: tuple[str, str] | None = None
-    for row in read_rows(path, names={*_ID_NAMES, *TITLE_NAMES}):
-        if columns is None:
-            columns = find_sides(list(row.values), Side("item", _ID_NAMES), Side("title", TITLE_NAMES), row.where)
-        item, title = (str(row.values.get(name) or "").strip() for name in columns)
-        if not item or not title:
-            raise DataError(f"the {'title' if item else 'item'} is empty; expected an item and its title", row.where)
-        titles[item] = title
-    return titles
 
 
 class Titles:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unspool.data import Labelled
+from unspool.data.batches import with_targets
 from unspool.inputs.contract import Encoder
 from unspool.layers import Readout, SequenceDropout
 
@@ -68,11 +69,7 @@ class EncodedJoined:
 
     def batch(self, indices: NDArray[np.int64]) -> JoinedBatch | Labelled:
         """Return the examples at some indices as one batch; `Labelled` if there are targets."""
-        batch = JoinedBatch(tuple(part.batch(indices) for part in self.parts))
-        if self.targets is None:
-            return batch
-        dtype = np.float32 if self.targets.ndim == 2 else np.int64
-        return Labelled(batch, torch.from_numpy(self.targets[indices].astype(dtype)))
+        return with_targets(JoinedBatch(tuple(part.batch(indices) for part in self.parts)), self.targets, indices)
 
 
 class JoinedEmbedding(nn.Module):

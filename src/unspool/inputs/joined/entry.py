@@ -7,7 +7,7 @@ from itertools import chain, islice, tee
 from typing import Any
 
 from unspool.data.files import Layout
-from unspool.data.labelled import LABEL_NAMES
+from unspool.data.labelled import find_label_column
 from unspool.data.rows import Row, find_column
 from unspool.errors import DataError, option
 from unspool.inputs.audio.entry import ENTRY as AUDIO
@@ -34,15 +34,7 @@ def _find(
     columns = [find_column(names, name.strip(), where, layout=form) for name in text.split(",")]
     if len(set(columns)) < len(columns):
         raise DataError(f"{option('text', text)} names a column twice; name each once", where)
-    if label is not None:
-        return LabelledColumns(tuple(columns), find_column(names, label, where, layout=form))
-    others = [name for name in names if name not in columns]
-    usual = [name for name in others if name.lower() in LABEL_NAMES]
-    if not usual and len(others) != 1:
-        raise DataError(
-            f"can't tell which column holds the label among {', '.join(others)}; pass {option('label', 'NAME')}", where
-        )
-    return LabelledColumns(tuple(columns), (usual or others)[0])
+    return LabelledColumns(tuple(columns), find_label_column(names, columns, label, where, form))
 
 
 def _read(

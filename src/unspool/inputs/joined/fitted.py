@@ -90,7 +90,7 @@ class FittedJoined(FittedInput[JoinedValue]):
             )
         values = []
         for part, each in zip(self.parts, value, strict=True):
-            is_path = part.kind in ("images", "audio") and isinstance(each, str) and part.reads_files
+            is_path = part.values_are_files and part.reads_files and isinstance(each, str)
             values.append(part.value(path_beside(each, where) if is_path else each, where))
         return JoinedValue(self._kinds, tuple(values))
 

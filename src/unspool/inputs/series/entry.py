@@ -61,9 +61,9 @@ def _find_chosen(
     sample: Sequence[Row], column: str | None, label: str | None, before: LabelledColumns | None, layout: Layout
 ) -> SeriesLabelled | None:
     """Detect series in tables that may hold something else: long tables, files, and columns of numbers."""
-    found = _find(sample, column, label, before, layout)
-    if found is not None:
-        return found
+    columns = _find(sample, column, label, before, layout)
+    if columns is not None:
+        return columns
     names, where = list(sample[0].values), sample[0].where
     form = layout.files.get(where.rpartition(":")[0])
     chosen = find_column(names, label, where, layout=form) if label is not None else None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from unspool.data.files import Paths, Reader
 from unspool.data.rows import Row, read_rows
-from unspool.data.series_tables import number_of
+from unspool.data.series_tables import number_of, numbers_of_steps
 from unspool.data.unlabelled import Unlabelled
 from unspool.data.vectors import label_names
 from unspool.errors import DataError
@@ -42,11 +42,7 @@ def series_value(cell: Any, where: str) -> Value:
         cell = cell.tolist()
     if not isinstance(cell, list | tuple) or not cell:
         raise DataError(f"{cell!r:.40} came; expected a list of numbers, or of lists of numbers", where)
-    steps = [list(each) if isinstance(each, list | tuple) else [each] for each in cell]
-    if len({len(each) for each in steps}) > 1:
-        raise DataError("the steps of this series differ in their number of channels; expected as many each", where)
-    values = np.array([[number_of(number, "series", where) for number in each] for each in steps], np.float32)
-    return _without_end(values, where)
+    return _without_end(numbers_of_steps(cell, where).astype(np.float32), where)
 
 
 def _without_end(values: Value, where: str) -> Value:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unspool.data import Clock, Series, SeriesWindows, calendar_features
 
-__all__ = ["Scaling", "WindowSet", "known_features", "scaling_of"]
+__all__ = ["Scaling", "WindowSet", "covariate_features", "scaling_of"]
 
 Numbers = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ def scaling_of(values: Numbers, season: int) -> Scaling:
     return Scaling(mean, np.where(deviation > 0, deviation, 1.0), seasonal)
 
 
-def known_features(
+def covariate_features(
     series: Series, clock: Clock, calendar: Sequence[str], scaling: tuple[Numbers, Numbers], steps: int
 ) -> NDArray[np.float32]:
     """Return calendar features and standardised known columns of a series, (steps, features); 0 where missing.
@@ -50,17 +50,17 @@ def known_features(
         series: The series.
         clock: Its clock.
         calendar: Names of the calendar features.
-        scaling: Mean and deviation of the known columns, (known,) each.
+        scaling: Mean and deviation of the known columns, (covariates,) each.
         steps: Number of steps from its start, which may go beyond its end.
     """
     features = calendar_features(clock, clock.times(series.start, 0, steps)) if calendar else {}
     columns = [features[name] for name in calendar]
-    known = np.full((steps, series.known.shape[1]), np.nan)
-    known[: len(series)] = series.known[:steps]
-    known = np.nan_to_num((known - scaling[0]) / scaling[1])
+    covariates = np.full((steps, series.covariates.shape[1]), np.nan)
+    covariates[: len(series)] = series.covariates[:steps]
+    covariates = np.nan_to_num((covariates - scaling[0]) / scaling[1])
     return (
-        np.column_stack([*columns, known]).astype(np.float32)
-        if columns or known.shape[1]
+        np.column_stack([*columns, covariates]).astype(np.float32)
+        if columns or covariates.shape[1]
         else np.zeros((steps, 0), np.float32)
     )
 
@@ -73,14 +73,14 @@ class WindowSet:
     """Scaled values of all sequences (a channel of a series each), one after another; 0 where missing, (total,)."""
     observed: NDArray[np.bool_]
     """Whether a value is there, (total,)."""
-    known: NDArray[np.float32]
+    covariates: NDArray[np.float32]
     """Known features of all series, one after another, (steps, features)."""
     lookback: int
     horizon: int
     origins: NDArray[np.int64]
     """Index in `values` of the first step to forecast of each window, (windows,)."""
-    known_origins: NDArray[np.int64]
-    """The same in `known`, (windows,)."""
+    covariate_origins: NDArray[np.int64]
+    """The same in `covariates`, (windows,)."""
     sequence: NDArray[np.int64]
     """Index of the sequence of each window, (windows,)."""
     channel: NDArray[np.int64]
@@ -94,18 +94,24 @@ class WindowSet:
         """Ones: windows are equally long, and the batch size limits a batch, int64 (windows,)."""
         return np.ones(len(self), np.int64)
 
+    @property
+    def num_independent(self) -> float:
+        """Number of windows of all sequences whose steps to forecast do not overlap."""
+        counts = np.bincount(self.sequence)
+        return float((1 + (counts[counts > 0] - 1) / self.horizon).sum())
+
     def take(self, places: NDArray[np.int64]) -> Self:
         """Return the windows at some indices."""
-        parts = {name: getattr(self, name)[places] for name in ("origins", "known_origins", "sequence", "channel")}
+        parts = {name: getattr(self, name)[places] for name in ("origins", "covariate_origins", "sequence", "channel")}
         return replace(self, **parts)
 
     def batch(self, indices: NDArray[np.int64]) -> SeriesWindows:
         """Return the windows at some indices as one batch."""
         past, future = np.arange(-self.lookback, 0)[:, None], np.arange(self.horizon)[:, None]
-        here, known = self.origins[indices], self.known_origins[indices]
+        here, covariates = self.origins[indices], self.covariate_origins[indices]
         arrays = (
             *(self.values[here + past], self.observed[here + past]),
-            *(self.known[known + past], self.known[known + future]),
+            *(self.covariates[covariates + past], self.covariates[covariates + future]),
             self.channel[indices],
             *(self.values[here + future], self.observed[here + future]),
         )
@@ -116,7 +122,7 @@ class WindowSet:
         cls,
         series: Sequence[Series],
         scalings: Sequence[Scaling],
-        known: Sequence[NDArray[np.float32]],
+        covariates: Sequence[NDArray[np.float32]],
         ranges: Sequence[tuple[int, int]],
         *,
         lookback: int,
@@ -128,16 +134,16 @@ class WindowSet:
         Args:
             series: The series.
             scalings: Scaling of each.
-            known: Known features of each, (steps, features), at least as many steps as the series.
+            covariates: Those of each, (steps, features), at least as many steps as the series.
             ranges: First step to forecast, and the step after the last, of each series.
             lookback: Steps before a forecast.
             horizon: Steps to forecast.
             to_come: Whether to make one window for each sequence, of the steps after its end.
         """
-        values, observed, origins, known_origins, sequence, channel = [], [], [], [], [], []
-        at, known_at, number = 0, 0, 0
+        values, observed, origins, covariate_origins, sequence, channel = [], [], [], [], [], []
+        at, covariates_at, number = 0, 0, 0
         features = []
-        for each, scaling, feature, (begin, end) in zip(series, scalings, known, ranges, strict=True):
+        for each, scaling, feature, (begin, end) in zip(series, scalings, covariates, ranges, strict=True):
             scaled = (each.values - scaling.mean) / scaling.deviation
             steps = len(each) + horizon * to_come
             first, last = (len(each), len(each)) if to_come else (max(begin, lookback), end - horizon)
@@ -151,15 +157,15 @@ class WindowSet:
                 observed.append(seen)
                 kept = places if to_come else places[_usable(seen, places, lookback, horizon)]
                 origins.append(at + kept)
-                known_origins.append(known_at + kept)
+                covariate_origins.append(covariates_at + kept)
                 sequence.append(np.full(len(kept), number))
                 channel.append(np.full(len(kept), place))
                 at, number = at + steps, number + 1
-            known_at += steps
+            covariates_at += steps
         return cls(
             *(np.concatenate(values), np.concatenate(observed), np.concatenate(features)),
             *(lookback, horizon),
-            *(np.concatenate(part).astype(np.int64) for part in (origins, known_origins, sequence, channel)),
+            *(np.concatenate(part).astype(np.int64) for part in (origins, covariate_origins, sequence, channel)),
         )
 
 

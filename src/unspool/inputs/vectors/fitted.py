@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from unspool.cells import Cell
 from unspool.data import Vectors
-from unspool.data.batches import Labelled
+from unspool.data.batches import Labelled, with_targets
 from unspool.data.rows import Row
 from unspool.data.vectors import is_number, vector_of
 from unspool.errors import DataError, ModelFolderError, SettingError
@@ -53,11 +53,7 @@ class VectorExamples:
 
     def batch(self, indices: NDArray[np.int64]) -> Vectors | Labelled:
         """Return the examples at `indices` as one batch; `Labelled` if there are targets."""
-        batch = Vectors(torch.from_numpy(self.vectors[indices]))
-        if self.targets is None:
-            return batch
-        dtype = np.float32 if self.targets.ndim == 2 else np.int64
-        return Labelled(batch, torch.from_numpy(self.targets[indices].astype(dtype)))
+        return with_targets(Vectors(torch.from_numpy(self.vectors[indices])), self.targets, indices)
 
 
 class VectorEmbedding(nn.Module):

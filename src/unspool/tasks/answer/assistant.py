@@ -33,6 +33,8 @@ from unspool.inspection import Trace
 from unspool.inspection.edits import Edits
 from unspool.models import AssistantModel, Retriever
 from unspool.settings import Settings, describe
+from unspool.ship.answers import Answer
+from unspool.ship.sheet import Sheet
 from unspool.tasks.answer import acting
 from unspool.tasks.answer.budget import Budget, budget_of, rules_of
 from unspool.tasks.answer.data import Questions, note_of_shared, open_data, whole
@@ -51,6 +53,8 @@ from unspool.tasks.answer.matching import (
 )
 from unspool.tasks.answer.reply import Reply, Source
 from unspool.tasks.answer.settings import AssistantSettings
+from unspool.tasks.answer.sheet import assistant_sheet
+from unspool.tasks.disagreements import Questions as Labelled
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.editing import Parts
 from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
@@ -418,6 +422,25 @@ class Assistant(Task[Questions, FittedAssistant]):
             answers=list(pairs[0].answers),
             sources=sources,
         )
+
+    def sheet(self) -> Sheet:
+        """Return the retriever as a closed list of operations, without commands and generator; see `Task.sheet`."""
+        self._need_model()
+        return assistant_sheet(self.matcher, threshold=self._least(None), unknown=self.settings.unknown)
+
+    def _export_questions(self, examples: Questions) -> Labelled:
+        """Return the wordings, each with the first answer."""
+        pairs = [(wording, each.answers[0]) for each in examples for wording in each.wordings]
+        return Labelled([wording for wording, _ in pairs], [answer for _, answer in pairs], [""] * len(pairs))
+
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
+        """Return the first answer of the best pair."""
+        rankings = [self._ranked(text, None) for text in texts]
+        pairs = [self.matcher.questions[ranking.matches[0].pair] for ranking in rankings]
+        return [
+            pair.answers[0] if ranking.known else self.settings.unknown
+            for pair, ranking in zip(pairs, rankings, strict=True)
+        ]
 
     def _need_model(self) -> None:
         """Check for weights, move the retriever to the CPU, where single questions are fastest, and build its keys."""

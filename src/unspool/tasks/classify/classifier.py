@@ -42,6 +42,8 @@ from unspool.inspection.picture_maps import PictureMaps
 from unspool.layers import Readout, Recurrent, initialize
 from unspool.models import ClassifierModel
 from unspool.settings import Settings, nearest
+from unspool.ship.answers import Answer
+from unspool.ship.sheet import Sheet
 from unspool.tasks.classify.classification import Classification
 from unspool.tasks.classify.confusion import Confusion, confusion_of, label_scores, worst_places
 from unspool.tasks.classify.data import LabelledExamples, open_data
@@ -50,6 +52,7 @@ from unspool.tasks.classify.linear_baseline import baseline_scores
 from unspool.tasks.classify.picture_maps import image_network, maps_of
 from unspool.tasks.classify.plan import IMAGE_RULES, RULES, SERIES_RULES, SOUND_RULES
 from unspool.tasks.classify.settings import ClassifierSettings
+from unspool.tasks.classify.sheet import classifier_sheet
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.calibration import FEWEST, Calibration, fit_calibration
@@ -326,7 +329,7 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         before = self._calibration_error(encoded, self._shares(network, None))
         fitted.calibration = fit_calibration(network, linear, targets)
         after = self._calibration_error(encoded, self._shares(network, linear))
-        mixed = "" if linear is None else f", linear n-grams times {fitted.calibration.linear:.3g}"
+        mixed = "" if fitted.linear is None else f", {fitted.linear.title} times {fitted.calibration.linear:.3g}"
         return [
             f"calibrated on validation: network at temperature {fitted.calibration.temperature:.3g}{mixed}; "
             f"expected calibration error {before:.3f} before, {after:.3f} after"
@@ -409,6 +412,14 @@ class Classifier(Task[LabelledExamples, FittedClassifier]):
         else:
             labels = (next(iter(shares)),)
         return Classification(self.fitted.input.text(value), labels, shares)
+
+    def sheet(self) -> Sheet:
+        """Return the classifier as a closed list of operations; see `Task.sheet`."""
+        self._need_model()
+        return classifier_sheet(self.model, self.fitted, self._thresholds())
+
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
+        return [answer.probabilities for answer in self._classified(list(texts))]
 
     def _questions(self, examples: LabelledExamples) -> Questions:
         answers = [", ".join(sorted(labels)) for labels in examples.labels]

@@ -17,11 +17,13 @@ from unspool.data import Labels
 from unspool.errors import DataError
 from unspool.inputs.contract import FittedInput
 from unspool.inputs.fitting import learn_input, load_input
+from unspool.inputs.series.fitted import FittedSeries
 from unspool.tasks.classify.data import LabelledExamples
 from unspool.tasks.classify.settings import ClassifierSettings
 from unspool.tasks.contracts import Fitted
 from unspool.tasks.parts.calibration import UNCALIBRATED, Calibration, load_calibration, save_calibration
 from unspool.tasks.parts.ngram_classifier import NgramClassifier
+from unspool.tasks.parts.random_convolutions import RandomConvolutions
 from unspool.tasks.parts.thresholds import load_thresholds, save_thresholds
 
 __all__ = ["FittedClassifier"]
@@ -37,8 +39,8 @@ class FittedClassifier(Fitted):
     """Whether an example may have any number of labels."""
     calibration: Calibration = UNCALIBRATED
     """Weights of the logits before softmax or sigmoid."""
-    linear: NgramClassifier | None = None
-    """Linear model over n-grams whose logits are added to those of the network."""
+    linear: NgramClassifier | RandomConvolutions | None = None
+    """Linear model over n-grams (texts) or random convolutions (series), whose logits are added to the network's."""
     thresholds: NDArray[np.float64] | None = None
     """Minimum probability of each label, chosen on validation data, (labels,); None: not chosen."""
 
@@ -53,6 +55,9 @@ class FittedClassifier(Fitted):
         if settings.ngrams and fitted.has_words:
             words: Any = fitted.features(examples.values)
             learned.linear = NgramClassifier.learn(words, learned.targets(examples), len(labels))
+        if settings.random_convolutions and isinstance(fitted, FittedSeries) and not settings.several:
+            steps = learned.steps(examples.values)
+            learned.linear = RandomConvolutions.learn(steps, learned.targets(examples), len(labels))
         return learned
 
     def targets(self, examples: LabelledExamples) -> NDArray[Any]:
@@ -78,9 +83,18 @@ class FittedClassifier(Fitted):
         """Return the logits of the linear model, (values, labels); None without one."""
         if self.linear is None:
             return None
-        words: Any = self.input.features(values)
-        logits: NDArray[np.float32] = self.linear.logits(words).numpy()
-        return logits
+        if isinstance(self.linear, RandomConvolutions):
+            logits = self.linear.logits(self.steps(values))
+        else:
+            words: Any = self.input.features(values)
+            logits = self.linear.logits(words)
+        numbers: NDArray[np.float32] = logits.numpy()
+        return numbers
+
+    def steps(self, series: Sequence[Any]) -> Sequence[NDArray[np.float32]]:
+        """Return series as the network reads them, (steps, channels) each: standardised, missing values masked."""
+        features: Sequence[NDArray[np.float32]] = self.input.encode(series, [""] * len(series)).features
+        return features
 
     def refuse_strangers(self, examples: LabelledExamples) -> None:
         """See `Fitted.refuse_strangers`."""
@@ -117,6 +131,10 @@ class FittedClassifier(Fitted):
         """See `Fitted.load`."""
         fitted = load_input(folder, settings)
         labels = Labels.load(folder)
-        linear = NgramClassifier.load(folder, len(labels), several=settings.several)
+        linear: NgramClassifier | RandomConvolutions | None
+        if isinstance(fitted, FittedSeries):
+            linear = RandomConvolutions.load(folder, fitted.input_size, len(labels))
+        else:
+            linear = NgramClassifier.load(folder, len(labels), several=settings.several)
         thresholds = load_thresholds(folder, len(labels))
         return cls(fitted, labels, settings.several, load_calibration(folder), linear, thresholds)

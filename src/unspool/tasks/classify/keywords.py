@@ -106,4 +106,5 @@ class ClassifierKeywords(TrainingKeywords, total=False):
     label_smoothing: float
     threshold: float | None
     ngrams: bool
+    random_convolutions: bool
     calibrate: bool

@@ -12,10 +12,11 @@ from torch.nn import functional as F
 
 from unspool.tasks.classify.data import LabelledExamples
 from unspool.tasks.classify.fitted import FittedClassifier
-from unspool.tasks.classify.series_baselines import series_baselines
+from unspool.tasks.classify.nearest_series import warping_baseline
 from unspool.tasks.parts.majority_baseline import MajorityClass
 from unspool.tasks.parts.metrics import classification_scores, multilabel_scores
 from unspool.tasks.parts.ngram_classifier import NgramClassifier
+from unspool.tasks.parts.random_convolutions import RandomConvolutions
 
 __all__ = ["LinearClassifier", "baseline_scores", "linear_baseline"]
 
@@ -86,7 +87,9 @@ class LinearClassifier:
 
 def linear_baseline(features: list[list[str]] | NDArray[np.float32]) -> tuple[str, Any]:
     """Return the title and the class of the linear baseline for some features."""
-    return ("linear", LinearClassifier) if isinstance(features, np.ndarray) else ("linear n-grams", NgramClassifier)
+    return (
+        ("linear", LinearClassifier) if isinstance(features, np.ndarray) else (NgramClassifier.title, NgramClassifier)
+    )
 
 
 def baseline_scores(
@@ -111,8 +114,14 @@ def baseline_scores(
     if not several:
         scores["majority class"] = MajorityClass.learn(gold, classes).evaluate(right)
     name, kind = linear_baseline(features)
-    linear = fitted.linear or kind.learn(features, gold, classes)
+    linear = fitted.linear if isinstance(fitted.linear, kind) else kind.learn(features, gold, classes)
     scores[name] = linear.evaluate(others, right)
     if fitted.input.kind == "series" and not several:
-        scores |= series_baselines(fitted.input, train.values, gold, held_out.values, right, classes)
+        steps, other_steps = fitted.steps(train.values), fitted.steps(held_out.values)
+        if (nearest := warping_baseline(steps, gold, other_steps, right, classes)) is not None:
+            scores["nearest by DTW"] = nearest
+        convolutions = fitted.linear
+        if not isinstance(convolutions, RandomConvolutions):
+            convolutions = RandomConvolutions.learn(steps, gold, classes)
+        scores[convolutions.title] = convolutions.evaluate(other_steps, right)
     return scores

@@ -75,6 +75,9 @@ class ClassifierSettings(Settings):
     """Whether to train a linear model over words, word pairs and character n-grams beside the network (texts). Its
     logits and those of the network are added, with weights that minimise the loss on the validation data; with fewer
     than 50 validation examples, both count alike."""
+    random_convolutions: bool = True
+    """Whether to train ridge regression over 1,000 random convolutions beside the network (series with one label); its
+    logits are added as those of `ngrams` (after ROCKET, Dempster et al. 2020)."""
     calibrate: bool = True
     """Whether to calibrate probabilities on the validation data after training, by temperature scaling (Guo et al.
     2017); needs 50 validation examples."""
@@ -108,7 +111,7 @@ ENTRY = TaskEntry(
     networks_help="bag for an average of words, transformer; for images and sounds convolutional, for images and rows "
     "of numbers feedforward",
     with_cell={"network.network": "recurrent"},
-    compared={"ngrams": False},
-    earlier={"choose_by": "score", "ngrams": False},
+    compared={"ngrams": False, "random_convolutions": False},
+    earlier={"choose_by": "score", "ngrams": False, "random_convolutions": False},
     draws_picture_maps=True,
 )

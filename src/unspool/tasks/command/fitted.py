@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from unspool.commands import CommandSet
 from unspool.data import IGNORED, Examples, Labelled, Labels, Sequences, SlotSpan, Utterance
+from unspool.data.batches import with_targets
 from unspool.errors import DataError, ModelFolderError, SettingError
 from unspool.inputs.text.fitted import FittedText
 from unspool.reading import read_json
@@ -67,10 +68,7 @@ class EncodedUtterances(NamedTuple):
 
     def batch(self, indices: NDArray[np.int64]) -> Labelled:
         """Pad the sentences at some indices into one batch."""
-        import torch
-
-        kind = np.float32 if self.intents.ndim == 2 else np.int64
-        return Labelled(self.words.batch(indices), torch.from_numpy(self.intents[indices].astype(kind)))
+        return with_targets(self.words.batch(indices), self.intents, indices)
 
 
 @dataclass

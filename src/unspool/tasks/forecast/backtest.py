@@ -132,4 +132,4 @@ def rolling_origins(
         for place in reversed(places):
             last = place + fitted.horizon
             seen = np.where(np.arange(last)[:, None] < place, each.values[:last], np.nan)
-            yield replace(each, values=seen, known=each.known[:last]), each.values[place:last]
+            yield replace(each, values=seen, covariates=each.covariates[:last]), each.values[place:last]

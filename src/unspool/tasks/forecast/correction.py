@@ -19,6 +19,7 @@ FEWEST = 10
 """Fewest validation values of a correction."""
 _PER_BIN = 200  # values from which steps have a correction of their own
 _BINS = 12
+_PRIOR = 30  # windows apart from each other whose errors count as much as the network's own quantiles
 _SMALL = 1e-6
 
 
@@ -75,13 +76,20 @@ class Correction(NamedTuple):
 
 
 def fit_correction(
-    forecast: NDArray[np.float32], future: NDArray[np.float32], counted: NDArray[np.bool_], levels: Sequence[float]
+    forecast: NDArray[np.float32],
+    future: NDArray[np.float32],
+    counted: NDArray[np.bool_],
+    levels: Sequence[float],
+    *,
+    independent: float,
 ) -> Correction | None:
-    r"""Fit a correction to forecasts of validation data, so that each quantile holds there.
+    r"""Fit a correction to forecasts of validation data, towards quantiles that hold there.
 
     A level :math:`\tau < 1/2` gets the factor by which :math:`P(y < m - f (m - q_\tau)) = \tau`, the quantile
     :math:`1 - \tau` of :math:`(m - y) / (m - q_\tau)`; levels above likewise. A forecast without spread gets the
-    quantiles of :math:`y - m` as offsets. Each takes the finite-sample step of :math:`n + 1`.
+    quantiles of :math:`y - m` as offsets. Each takes the finite-sample step of :math:`n + 1`. A few months of
+    validation data may be calmer or wilder than later ones, so a factor :math:`f` becomes :math:`f^{w / (w + 30)}` for
+    :math:`w` windows that do not overlap.
 
     Source: Romano et al. 2019, "Conformalized quantile regression", arXiv:1905.03222, with the scores of Sousa et al.
     2022 (scaled by the width). Differs: levels apart, steps of the horizon in bins; windows of a series overlap, so the
@@ -92,6 +100,7 @@ def fit_correction(
         future: True values, (horizon, windows).
         counted: Whether a value is there, (horizon, windows).
         levels: Probability of each quantile.
+        independent: Number of windows that do not overlap.
 
     Returns:
         The correction; None with fewer than `FEWEST` values.
@@ -102,6 +111,7 @@ def fit_correction(
     count = int(max(1, min(_BINS, len(forecast), total // _PER_BIN)))
     bins, middle = _bins(len(forecast), count), list(levels).index(0.5)
     factors, offsets = np.ones((count, len(levels))), np.zeros((count, len(levels)))
+    weight = independent / (independent + _PRIOR)
     for place in range(count):
         chosen = counted & (bins == place)[:, None]
         quantiles, values = forecast[chosen], future[chosen]  # (values, levels), (values,)
@@ -117,7 +127,7 @@ def fit_correction(
                 offsets[place, column] = sign * np.quantile(sign * error, share)
             else:
                 ratio = sign * error / np.maximum(sign * spread, _SMALL)
-                factors[place, column] = max(0.0, float(np.quantile(ratio, share)))
+                factors[place, column] = max(0.0, float(np.quantile(ratio, share))) ** weight
     return Correction(factors, offsets)
 
 

@@ -202,7 +202,7 @@ def open_data(
         time=data.time,
         id=data.id,
         channels=data.target,
-        known=data.known,
+        covariates=data.known,
         layout=data.layout,
         before=before,
         future=future,

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import msgspec
 import numpy as np
 
 from unspool.data import Clock, Series, SeriesTable, calendar_features
+from unspool.data.times import Resolution, Unit
 from unspool.errors import DataError, ModelFolderError, counted, option
-from unspool.inputs.series.windows import Numbers, Scaling, WindowSet, known_features, scaling_of
+from unspool.inputs.series.windows import Numbers, Scaling, WindowSet, covariate_features, scaling_of
 from unspool.reading import read_json
 from unspool.tasks.contracts import Fitted
 from unspool.tasks.forecast.correction import Correction
@@ -31,12 +32,12 @@ class FittedForecaster(Fitted):
 
     clock: Clock
     channels: tuple[str, ...]
-    known: tuple[str, ...]
+    covariates: tuple[str, ...]
     """Columns known for the future as well."""
     calendar: tuple[str, ...]
     """Calendar features that the network reads."""
-    known_scaling: tuple[Numbers, Numbers]
-    """Mean and deviation of the known columns, (known,) each."""
+    covariate_scaling: tuple[Numbers, Numbers]
+    """Mean and deviation of the known columns, (covariates,) each."""
     horizon: int
     lookback: int
     segment: int
@@ -69,17 +70,27 @@ class FittedForecaster(Fitted):
         for series, values in zip(table.series, train, strict=True):
             scalings[series.id] = scaling_of(values, season)
             _refuse_constant(series, values, table.channels)
-        known = np.concatenate([each.known[:end] for each, end in zip(table.series, examples.end, strict=True)])
+        covariates = np.concatenate(
+            [each.covariates[:end] for each, end in zip(table.series, examples.end, strict=True)]
+        )
         with np.errstate(invalid="ignore"):
-            deviation = np.nanstd(known, axis=0) if len(known) and known.shape[1] else np.ones(known.shape[1])
-            mean = np.nanmean(known, axis=0) if len(known) and known.shape[1] else np.zeros(known.shape[1])
+            deviation = (
+                np.nanstd(covariates, axis=0)
+                if len(covariates) and covariates.shape[1]
+                else np.ones(covariates.shape[1])
+            )
+            mean = (
+                np.nanmean(covariates, axis=0)
+                if len(covariates) and covariates.shape[1]
+                else np.zeros(covariates.shape[1])
+            )
         first = table.series[0]
         names = calendar_features(table.clock, table.clock.times(first.start, 0, 2)) if settings.series.calendar else {}
         calendar = tuple(name for name in names if _cycle_fits(name, table.clock, max(map(len, train))))
         learned = cls(
             table.clock,
             table.channels,
-            table.known,
+            table.covariates,
             calendar,
             (mean, np.where(deviation > 0, deviation, 1.0)),
             horizon,
@@ -109,9 +120,9 @@ class FittedForecaster(Fitted):
         """
         self.refuse_short(examples.series, self.horizon)
         scalings = [self.scaling(each) for each in examples.series]
-        known = [self.known_of(each, len(each)) for each in examples.series]
+        covariates = [self.covariates_of(each, len(each)) for each in examples.series]
         ranges = list(zip(examples.begin, examples.end, strict=True))
-        return WindowSet.of(examples.series, scalings, known, ranges, lookback=self.lookback, horizon=self.horizon)
+        return WindowSet.of(examples.series, scalings, covariates, ranges, lookback=self.lookback, horizon=self.horizon)
 
     def to_come(self, series: Sequence[Series], horizon: int, clock: Clock | None = None) -> WindowSet:
         """Return one window for each channel of each series: the steps after its end.
@@ -124,19 +135,21 @@ class FittedForecaster(Fitted):
         ended = [each.part(0, num_steps(each), clock or self.clock) for each in series]
         self.refuse_short(ended, 0)
         scalings = [self.scaling(each) for each in ended]
-        known = [self.known_of(each, len(end) + horizon, clock) for each, end in zip(series, ended, strict=True)]
+        covariates = [
+            self.covariates_of(each, len(end) + horizon, clock) for each, end in zip(series, ended, strict=True)
+        ]
         return WindowSet.of(
-            ended, scalings, known, [(0, 0)] * len(ended), lookback=self.lookback, horizon=horizon, to_come=True
+            ended, scalings, covariates, [(0, 0)] * len(ended), lookback=self.lookback, horizon=horizon, to_come=True
         )
 
-    def known_of(self, series: Series, steps: int, clock: Clock | None = None) -> Any:
-        """Return calendar features and known columns of a series, (steps, features); see `known_features`."""
-        return known_features(series, clock or self.clock, self.calendar, self.known_scaling, steps)
+    def covariates_of(self, series: Series, steps: int, clock: Clock | None = None) -> Any:
+        """Return calendar features and known columns of a series, (steps, features); see `covariate_features`."""
+        return covariate_features(series, clock or self.clock, self.calendar, self.covariate_scaling, steps)
 
     @property
-    def num_known(self) -> int:
+    def num_covariates(self) -> int:
         """Number of calendar features and known columns."""
-        return len(self.calendar) + len(self.known)
+        return len(self.calendar) + len(self.covariates)
 
     def refuse_short(self, series: Sequence[Series], horizon: int) -> None:
         """Refuse series shorter than a look-back and a horizon.
@@ -169,14 +182,14 @@ class FittedForecaster(Fitted):
             count=self.clock.every,
             resolution=self.clock.resolution,
             channels=list(self.channels),
-            known=list(self.known),
+            covariates=list(self.covariates),
             calendar=list(self.calendar),
-            known_mean=self.known_scaling[0].tolist(),
-            known_deviation=self.known_scaling[1].tolist(),
+            covariate_mean=self.covariate_scaling[0].tolist(),
+            covariate_deviation=self.covariate_scaling[1].tolist(),
             sizes=[self.horizon, self.lookback, self.segment, self.season],
             scalings={name: [_listed(part) for part in each] for name, each in self.scalings.items()},
             ends=[
-                _End(each.id, int(each.start.astype("M8[s]").astype(int)), _table(each.values), _table(each.known))
+                _End(each.id, int(each.start.astype("M8[s]").astype(int)), _table(each.values), _table(each.covariates))
                 for each in self.ends
             ],
             factors=None if self.correction is None else self.correction.factors.tolist(),
@@ -188,34 +201,39 @@ class FittedForecaster(Fitted):
     def load(cls, folder: Path, settings: Any) -> Self:
         """See `Fitted.load`."""
         record = read_json(folder / _FILE, _Record, "the state of the series")
-        width, known = len(record.channels), len(record.known)
+        width, covariates = len(record.channels), len(record.covariates)
         tables = [each.values for each in record.ends]
         whole = (
             len(record.sizes) == 4
             and min(record.sizes) > 0
             and max(record.sizes) <= 1_000_000
             and width > 0
-            and len(record.known_mean) == len(record.known_deviation) == known
+            and len(record.covariate_mean) == len(record.covariate_deviation) == covariates
             and all(len(part) == width for each in record.scalings.values() for part in each)
             and all(len(each) == 3 for each in record.scalings.values())
             and all(len(row) == width for rows in tables for row in rows)
-            and all(len(row) == known for each in record.ends for row in each.known)
+            and all(len(row) == covariates for each in record.ends for row in each.covariates)
         )
         if not whole:
             raise ModelFolderError(f"{folder / _FILE}: the state of the series is damaged: its parts differ in size")
         horizon, lookback, segment, season = record.sizes
-        clock = Clock(record.unit, record.count, record.resolution)  # type: ignore[arg-type]
+        clock = Clock(record.unit, record.count, record.resolution)
+        unknown = set(record.calendar) - set(calendar_features(clock, clock.times(np.datetime64(0, "s"), 0, 2)))
+        if unknown:
+            raise ModelFolderError(f"{folder / _FILE}: {min(unknown)!r} is no calendar feature of steps {clock.name}")
         ends = [
-            Series(each.id, np.datetime64(each.start, "s"), _array(each.values, width), _array(each.known, known))
+            Series(
+                each.id, np.datetime64(each.start, "s"), _array(each.values, width), _array(each.covariates, covariates)
+            )
             for each in record.ends
         ]
         levels = len(settings.levels)
         return cls(
             clock,
             tuple(record.channels),
-            tuple(record.known),
+            tuple(record.covariates),
             tuple(record.calendar),
-            (np.array(record.known_mean), np.array(record.known_deviation)),
+            (np.array(record.covariate_mean), np.array(record.covariate_deviation)),
             horizon,
             lookback,
             segment,
@@ -228,20 +246,21 @@ class FittedForecaster(Fitted):
 
 class _End(msgspec.Struct):
     id: str
-    start: int
+    start: Annotated[int, msgspec.Meta(ge=-(10**12), le=10**12)]
+    """Seconds since 1970, or a number of steps."""
     values: list[list[float | None]]
-    known: list[list[float | None]]
+    covariates: list[list[float | None]]
 
 
 class _Record(msgspec.Struct):
-    unit: str
-    count: int
-    resolution: str
+    unit: Unit
+    count: Annotated[int, msgspec.Meta(ge=1, le=10**10)]
+    resolution: Resolution
     channels: list[str]
-    known: list[str]
+    covariates: list[str]
     calendar: list[str]
-    known_mean: list[float]
-    known_deviation: list[float]
+    covariate_mean: list[float]
+    covariate_deviation: list[float]
     sizes: list[int]
     """Horizon, look-back, segment and season."""
     scalings: dict[str, list[list[float | None]]]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from unspool.data import (
     Bucketed,
@@ -40,7 +40,7 @@ from unspool.tasks.forecast.networks import build_forecaster
 from unspool.tasks.forecast.plan import RULES
 from unspool.tasks.forecast.rollout import roll_out
 from unspool.tasks.forecast.scores import ForecastScores
-from unspool.tasks.forecast.settings import ForecasterSettings
+from unspool.tasks.forecast.settings import ForecasterSettings, interval_ends
 from unspool.tasks.forecast.stream import ForecastStream
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
@@ -205,16 +205,18 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         """Yield the indices, the uncorrected quantiles (horizon, batch, levels) and the windows of each batch."""
         device = device_of(model)
         for places, batch in evaluation_batches(windows, batch_tokens=_AT_ONCE, batch_size=_AT_ONCE):
-            outputs = model(batch.to(device)).float().cpu().numpy()
-            if outputs.shape[-1] == 1 and len(self.levels) > 1:
-                outputs = np.repeat(outputs, len(self.levels), -1)
-            yield places, np.sort(outputs, -1), batch
+            yield places, self._uncorrected(model(batch.to(device))), batch
 
-    def _levelled(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return corrected quantiles, (horizon, batch, levels), of the network's outputs."""
-        if outputs.shape[-1] == 1 and len(self.levels) > 1:
-            outputs = np.repeat(outputs, len(self.levels), -1)
-        return self._corrected(np.sort(outputs, -1))
+    def _uncorrected(self, outputs: Tensor) -> NDArray[np.float32]:
+        """Return the quantiles of the network's outputs, (horizon, batch, levels), ascending."""
+        numbers = outputs.float().cpu().numpy()
+        if numbers.shape[-1] == 1 and len(self.levels) > 1:
+            numbers = np.repeat(numbers, len(self.levels), -1)
+        return np.sort(numbers, -1)
+
+    def quantiles(self, outputs: Tensor) -> NDArray[np.float32]:
+        """Return the corrected quantiles of the network's outputs, (horizon, batch, levels), scaled and ascending."""
+        return self._corrected(self._uncorrected(outputs))
 
     def _corrected(self, forecast: NDArray[np.float32]) -> NDArray[np.float32]:
         correction = self.fitted.correction
@@ -266,7 +268,9 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
             futures.append(batch.future.numpy())
             counts.append(batch.counted.numpy())
         forecast, future, seen = (np.concatenate(part, 1) for part in (forecasts, futures, counts))
-        fitted.correction = fit_correction(forecast, future, seen, self.levels)
+        fitted.correction = fit_correction(
+            forecast, future, seen, self.levels, independent=windows.num_independent / len(fitted.channels)
+        )
         if fitted.correction is None or before is None:
             return ["the validation data are too few to correct the quantiles"]
         after = self._score(self.model, examples)["coverage"]
@@ -342,7 +346,9 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         return table
 
     def _following(self, series: Sequence[Series], future: Any, horizon: int) -> list[Series]:
-        source = None if future is None else source_of(future, self.fitted.known, reads_files=self.fitted.reads_files)
+        source = (
+            None if future is None else source_of(future, self.fitted.covariates, reads_files=self.fitted.reads_files)
+        )
         return with_future(series, source, self.settings, self.fitted, self._layout_before(), horizon)
 
     def _forecast(self, series: Sequence[Series], horizon: int, clock: Clock) -> list[Forecast]:
@@ -363,7 +369,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
 
     @torch.no_grad()
     def _quantiles(self, batch: SeriesWindows) -> NDArray[np.float32]:
-        return self._levelled(self.model(batch.to(device_of(self.model))).float().cpu().numpy())
+        return self.quantiles(self.model(batch.to(device_of(self.model))))
 
     def _forecast_of(self, series: Series, quantiles: NDArray[np.float32], horizon: int, clock: Clock) -> Forecast:
         """Return the forecast of a series, from scaled quantiles, (horizon, channels, levels)."""
@@ -372,12 +378,11 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         scaling = fitted.scaling(series)
         has_interval = settings.loss == "quantiles" or fitted.correction is not None
         levels = list(self.levels) if has_interval else [0.5]
-        ends = [round(0.5 - settings.interval / 2, 6), round(0.5 + settings.interval / 2, 6)]
         channels = {}
         for place, name in enumerate(fitted.channels):
             values = quantiles[:, place].astype(np.float64) * scaling.deviation[place] + scaling.mean[place]
             by_level = {level: values[:, self.levels.index(level)].tolist() for level in levels}
-            low, high = (by_level[end] if has_interval else None for end in ends)
+            low, high = (by_level[end] if has_interval else None for end in interval_ends(settings.interval))
             channels[name] = ChannelForecast(by_level[0.5], low, high, by_level)
         before = min(steps, max(_HISTORY * horizon, 2 * fitted.season))
         texts = [clock.text(time) for time in clock.times(series.start, steps - before, before + horizon)]
@@ -481,7 +486,7 @@ class Forecaster(Task[SeriesExamples, FittedForecaster]):
         if len(times) == len(batch.past):
             arrays["input / value"] = batch.past.cpu().numpy()
         scaling = fitted.scaling(series)
-        medians = self._levelled(output.float().cpu().numpy())[:, 0, self.levels.index(0.5)]
+        medians = self.quantiles(output)[:, 0, self.levels.index(0.5)]
         values = (medians.astype(np.float64) * scaling.deviation[0] + scaling.mean[0]).tolist()
         prediction = {"channel": fitted.channels[0], "next values": [round(value, 6) for value in values]}
         return Trace(times, arrays, prediction, self._summary(), (*notes, *attention.notes), attention.maps())

@@ -150,7 +150,7 @@ def with_future(
         DataError: If a known column lacks one of these steps.
         UsageError: If the model has no known columns.
     """
-    if not fitted.known:
+    if not fitted.covariates:
         if future is not None:
             raise UsageError(
                 f"{option('future', None)}: this model was trained without known columns ({option('known', 'NAME')})"
@@ -164,10 +164,10 @@ def with_future(
         joined = [_joined(each, later.get(each.id), fitted) for each in series]
     for each, whole in zip(series, joined, strict=True):
         end = num_steps(each)
-        known = whole.known[end : end + horizon]
-        missing = horizon - int((~np.isnan(known)).all(1).sum())
+        covariates = whole.covariates[end : end + horizon]
+        missing = horizon - int((~np.isnan(covariates)).all(1).sum())
         if missing:
-            names = ", ".join(map(repr, fitted.known))
+            names = ", ".join(map(repr, fitted.covariates))
             raise DataError(
                 f"{missing} of the {horizon} steps after {fitted.clock.text(fitted.clock.later(each.start, end - 1))} "
                 f"lack {names}; pass a table with them: {option('future', 'FILE')}",

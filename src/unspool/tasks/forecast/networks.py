@@ -33,11 +33,11 @@ def build_forecaster(
 
     Args:
         settings: The settings.
-        fitted: Sizes of the windows, channels and known features.
+        fitted: Sizes of the windows, channels and covariates.
         cell: The cell of recurrent layers, or its name.
         levels: Probability of each output of a step.
     """
-    network, known = settings.network, fitted.num_known
+    network, covariates = settings.network, fitted.num_covariates
     with_linear = network.linear and network.network in _WITH_LINEAR
     model = ForecasterModel(
         _network(settings, fitted, cell, levels),
@@ -45,7 +45,7 @@ def build_forecaster(
         normalization=settings.series.normalization,
         loss=settings.loss,
         linear=nn.Linear(fitted.lookback, fitted.horizon * len(levels)) if with_linear else None,
-        known=(len(fitted.channels), known) if known and network.network != "recurrent" else None,
+        covariates=(len(fitted.channels), covariates) if covariates and network.network != "recurrent" else None,
     )
     initialize(model, network.initialization, forget_bias=network.forget_bias)
     return model
@@ -54,7 +54,7 @@ def build_forecaster(
 def _network(
     settings: ForecasterSettings, fitted: FittedForecaster, cell: str | type[Cell[Any]], levels: Sequence[float]
 ) -> nn.Module:
-    network, known = settings.network, fitted.num_known
+    network, covariates = settings.network, fitted.num_covariates
 
     def stack(input_size: int) -> Recurrent:
         return recurrent_stack(network, cell, input_size, bidirectional=False)
@@ -68,7 +68,7 @@ def _network(
         "outputs": len(levels),
         "dropout": network.dropout,
     }
-    parts = {**window, **step, "segment": fitted.segment, "known": known}
+    parts = {**window, **step, "segment": fitted.segment, "covariates": covariates}
     if network.network == "segments":
         return SegmentForecast(stack(network.hidden), **parts)
     if network.network == "patches":
@@ -84,6 +84,7 @@ def _network(
         )
         return PatchForecast(encoder, **parts)
     if network.network == "recurrent":
-        size = 2 + known + StepForecast.channel_size
-        return StepForecast(stack(size), **step, known=known, middle=list(levels).index(0.5))
-    return EncoderDecoderForecast(stack(known + 6), stack(known + 12), **step)
+        size = 2 + covariates + StepForecast.channel_size
+        return StepForecast(stack(size), **step, covariates=covariates, middle=list(levels).index(0.5))
+    encoder_size = covariates + EncoderDecoderForecast.encoder_extra
+    return EncoderDecoderForecast(stack(encoder_size), stack(covariates + EncoderDecoderForecast.decoder_extra), **step)

@@ -45,15 +45,15 @@ def _batches(
     for begin in range(0, len(windows), _AT_ONCE):
         batch = windows.batch(np.arange(begin, min(begin + _AT_ONCE, len(windows))))
         count = batch.past.shape[1]
-        known = _padded(torch.cat([batch.past_known, batch.future_known]), lookback + horizon + trained)
+        covariates = _padded(torch.cat([batch.past_covariates, batch.future_covariates]), lookback + horizon + trained)
         past, observed, blocks = batch.past, batch.observed, []
         for first in range(0, horizon, trained):
             here = replace(
                 batch,
                 past=past,
                 observed=observed,
-                past_known=known[first : first + lookback],
-                future_known=known[first + lookback : first + lookback + trained],
+                past_covariates=covariates[first : first + lookback],
+                future_covariates=covariates[first + lookback : first + lookback + trained],
                 future=past.new_zeros(trained, count),
                 counted=observed.new_zeros(trained, count),
             )
@@ -64,6 +64,6 @@ def _batches(
         yield np.concatenate(blocks)[:horizon]
 
 
-def _padded(known: Tensor, steps: int) -> Tensor:
+def _padded(covariates: Tensor, steps: int) -> Tensor:
     """Add steps of zeros, (steps, batch, features), that no forecast step reads."""
-    return torch.cat([known, known.new_zeros(max(0, steps - len(known)), *known.shape[1:])])
+    return torch.cat([covariates, covariates.new_zeros(max(0, steps - len(covariates)), *covariates.shape[1:])])

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unspool.inputs.series.windows import Scaling
+from unspool.tasks.forecast.settings import interval_ends
 
 __all__ = ["ForecastScores"]
 
@@ -46,7 +47,7 @@ class ForecastScores:
             for parts in zip(*scalings, strict=True)
         )
         self._levels, self._middle = np.array(levels), list(levels).index(0.5)
-        ends = [round(0.5 - interval / 2, 6), round(0.5 + interval / 2, 6)]
+        ends = interval_ends(interval)
         self._ends = [list(levels).index(end) for end in ends] if set(ends) <= set(levels) else None
         self._count, self._absolute, self._relative = (np.zeros(len(self._mean)) for _ in range(3))
         self._squares = self._pinball = self._inside = 0.0

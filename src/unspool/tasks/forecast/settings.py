@@ -14,7 +14,7 @@ from unspool.tasks.entry import TaskEntry
 from unspool.tasks.parts.data_settings import TableSettings
 from unspool.training.settings import TrainingSettings
 
-__all__ = ["ENTRY", "ForecasterNetwork", "ForecasterSettings", "SeriesDataSettings", "SeriesSettings"]
+__all__ = ["ENTRY", "ForecasterNetwork", "ForecasterSettings", "SeriesDataSettings", "SeriesSettings", "interval_ends"]
 
 
 class ForecasterNetwork(StackSettings):
@@ -113,8 +113,8 @@ class ForecasterSettings(Settings):
     interval: Fraction = 0.8
     """Probability that a value lies in the printed interval; the quantiles at both of its ends are forecast too."""
     calibrate: bool = True
-    """Whether to widen or narrow the quantiles by the errors on the validation data, so that they hold there (conformal
-    prediction, Romano et al. 2019)."""
+    """Whether to widen or narrow the quantiles by the errors on the validation data, so that they hold there if
+    hundreds of its windows do not overlap; half of the way if 30 do not (conformal prediction, Romano et al. 2019)."""
     choose_by: Literal["crps", "mae", "mse", "mase"] = "crps"
     """Validation score that selects the best weights and ends training early."""
 
@@ -131,8 +131,12 @@ class ForecasterSettings(Settings):
             raise SettingError(f"quantiles = {self.quantiles!r}: expected numbers with commas between") from None
         if levels != sorted(set(levels)) or not all(0 < level < 1 for level in levels) or 0.5 not in levels:
             raise SettingError(f"quantiles = {self.quantiles!r}: expected ascending numbers between 0 and 1, with 0.5")
-        ends = [round(0.5 - self.interval / 2, 6), round(0.5 + self.interval / 2, 6)]
-        return tuple(sorted({*levels, *ends}))
+        return tuple(sorted({*levels, *interval_ends(self.interval)}))
+
+
+def interval_ends(interval: float) -> tuple[float, float]:
+    """Return the probabilities of the quantiles at both ends of an interval, given the probability within it."""
+    return round(0.5 - interval / 2, 6), round(0.5 + interval / 2, 6)
 
 
 ENTRY = TaskEntry(

@@ -37,7 +37,7 @@ class ForecastStream:
     """
 
     def __init__(self, model: Forecaster, series: Series) -> None:
-        if model.fitted.known:
+        if model.fitted.covariates:
             raise UsageError("a model with known columns can't be updated step by step; call predict with its future")
         self._model, self._series = model, series
         network = model.model.network
@@ -97,8 +97,8 @@ class ForecastStream:
         scaled = self._scaled(self._series.values)
         observed = ~torch.isnan(scaled)
         self._channel = torch.arange(scaled.shape[1])
-        known = self._known(len(self._series) + 1)[1:]
-        filled, inputs = network._inputs(scaled.nan_to_num(), observed, known, self._channel)
+        covariates = self._covariates(len(self._series) + 1)[1:]
+        filled, inputs = network.inputs(scaled.nan_to_num(), observed, covariates, self._channel)
         states, self._state = network.encoder(inputs)
         self._last, self._value = states[-1], filled[-1]
 
@@ -109,25 +109,23 @@ class ForecastStream:
         value = self._scaled(row)
         missing = torch.isnan(value)
         value = torch.where(missing, self._value, value)
-        known = self._known(len(self._series) + 1)[-1]
-        x = torch.cat(
-            [(value - self._value)[:, None], missing.float()[:, None], known, network.channel[self._channel]], -1
-        )
-        states, self._state = network.encoder(x.unsqueeze(0), None, self._state)
-        self._last, self._value = states[0], value
+        covariates = self._covariates(len(self._series) + 1)[-1]
+        change = value - self._value
+        self._last, self._state = network.advance(self._state, change, missing.float(), covariates, self._channel)
+        self._value = value
 
     @torch.no_grad()
     def _from_state(self, network: StepForecast) -> NDArray[np.float32]:
         model, steps = self._model, len(self._series)
-        known = self._known(steps + model.fitted.horizon)[steps:]
-        outputs = network.written(self._last, self._state, self._value, known, self._channel)
-        return model._levelled(outputs.float().cpu().numpy())
+        covariates = self._covariates(steps + model.fitted.horizon)[steps:]
+        outputs = network.written(self._last, self._state, self._value, covariates, self._channel)
+        return model.quantiles(outputs)
 
     def _scaled(self, values: NDArray[np.float64]) -> Tensor:
         scaling = self._model.fitted.scaling(self._series)
         return torch.from_numpy((values - scaling.mean) / scaling.deviation).float()
 
-    def _known(self, steps: int) -> Tensor:
+    def _covariates(self, steps: int) -> Tensor:
         """Return the calendar features of the first steps, (steps, channels, features)."""
-        features = torch.from_numpy(self._model.fitted.known_of(self._series, steps))
+        features = torch.from_numpy(self._model.fitted.covariates_of(self._series, steps))
         return features.unsqueeze(1).expand(-1, self._series.values.shape[1], -1)

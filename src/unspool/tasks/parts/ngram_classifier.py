@@ -27,14 +27,15 @@ from unspool.tasks.parts.metrics import classification_scores, multilabel_scores
 from unspool.training import checkpoint
 from unspool.writing import replace_file
 
-__all__ = ["NgramClassifier", "NgramFeatures"]
+__all__ = ["MOST_WORDS", "NgramClassifier", "NgramFeatures"]
 
 _FORMAT = 1
 _WORK = 2_000_000_000  # maximum of entries times classes times strengths of the penalty, for one training
 _STRENGTHS = (1.0, 10.0, 100.0)
 _USUAL = 10.0
 _PARTS, _FEWEST = 5, 50  # one part of the texts selects the strength, if there are enough of them
-_LONGEST = 2_000  # words of a text
+MOST_WORDS = 2_000
+"""Words of a text that are counted, the first ones."""
 
 
 class NgramFeatures:
@@ -52,6 +53,9 @@ class NgramFeatures:
         texts: Number of training texts.
         orders: Length of the longest word n-gram.
         longest: Length of the longest character n-gram, from 2; 0 for none.
+
+    Attributes:
+        rarity: The second factor of each entry's weight, (entries,).
     """
 
     def __init__(
@@ -59,7 +63,7 @@ class NgramFeatures:
     ) -> None:
         self.entries, self.counts, self.texts, self.orders, self.longest = list(entries), counts, texts, orders, longest
         self._places = {entry: place for place, entry in enumerate(self.entries)}
-        self._rarity = 1 + np.log((1 + texts) / (1 + np.array(counts, np.float64)))
+        self.rarity = 1 + np.log((1 + texts) / (1 + np.array(counts, np.float64)))
         self._is_word = np.array([entry.startswith(" ") for entry in self.entries], np.bool_)
 
     @classmethod
@@ -92,7 +96,7 @@ class NgramFeatures:
         places = [self._places.get(entry, -1) for entry in _entries(words, self.orders, self.longest)]
         ids, counts = np.unique(np.array(places, np.int64), return_counts=True)
         mask = ids >= 0  # False for entries outside the vocabulary
-        ids, values = ids[mask], (1 + np.log(counts[mask])) * self._rarity[ids[mask]]
+        ids, values = ids[mask], (1 + np.log(counts[mask])) * self.rarity[ids[mask]]
         for group in (self._is_word[ids], ~self._is_word[ids]):
             values[group] /= max(math.sqrt(float(np.square(values[group]).sum())), 1e-12)
         return Bag(ids, values.astype(np.float32), 0.0)
@@ -107,6 +111,8 @@ class NgramClassifier:
         bias: Bias of each class, (classes,).
         several: Whether a text may have any number of labels.
     """
+
+    title = "linear n-grams"
 
     def __init__(self, features: NgramFeatures, weights: Tensor, bias: Tensor, *, several: bool) -> None:
         self.features, self.weights, self.bias, self.several = features, weights, bias, several
@@ -256,7 +262,7 @@ class _Record(msgspec.Struct, forbid_unknown_fields=True):
 
 def _entries(words: Sequence[str], orders: int, longest: int) -> Iterator[str]:
     """Yield the words, pairs and character n-grams of a text, repeated as often as it has them."""
-    lowered = [word.lower() for word in words[:_LONGEST]]
+    lowered = [word.lower() for word in words[:MOST_WORDS]]
     for length in range(1, orders + 1):
         for start in range(len(lowered) - length + 1):
             yield " " + " ".join(lowered[start : start + length])

@@ -121,6 +121,14 @@ class Counts:
         """Return the counts with only the nearest neighbours of each item."""
         return Counts(self.popularity, self.chain, self.neighbours.largest(most))
 
+    def with_new(self, count: int) -> Counts:
+        """Return the counts with more items, at the end, that nobody has."""
+        grown = (
+            matrix._replace(offsets=np.concatenate([matrix.offsets, np.repeat(matrix.offsets[-1:], count)]))
+            for matrix in (self.chain, self.neighbours)
+        )
+        return Counts(np.concatenate([self.popularity, np.zeros(count)]), *grown)
+
     @property
     def size(self) -> int:
         """Number of items."""

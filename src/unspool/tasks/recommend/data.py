@@ -52,6 +52,10 @@ class Histories(Examples):
     hold_out: str = "last"
     left_out: dict[str, int] = field(default_factory=dict)
     """Number of rows or histories left out, by reason."""
+    origin: str | None = None
+    """`file:line` of the first event."""
+    ties: float = 0.0
+    """Share of the events with the time of the one before; they keep the order of the file."""
 
     @classmethod
     def of(cls, reader: Reader[UserEvents], hold_out: str = "last") -> Self:
@@ -63,7 +67,9 @@ class Histories(Examples):
         users: dict[str, int] = {}
         names: dict[str, int] = {}
         owners, codes, times = array("i"), array("i"), array("d")
+        origin = None
         for event in reader:
+            origin = origin or event.where
             user = users.setdefault(event.user, len(users))
             if len(codes) and (event.time is None) == bool(times):
                 raise DataError("only some events have a time; expected all of them, or none", event.where)
@@ -75,16 +81,33 @@ class Histories(Examples):
         owner, code = (np.frombuffer(part, np.int32) if part else np.empty(0, np.int32) for part in (owners, codes))
         time = np.frombuffer(times, np.float64) if times else None
         order = np.argsort(owner, kind="stable") if time is None else np.lexsort((time, owner))
-        left_out = {}
+        left_out, ties = {}, 0.0
         if time is not None:
             twice = _repeated(owner, code, time)
             if twice.any():
                 left_out["duplicate rows"] = int(twice.sum())
                 order = order[~twice[order]]
             time = time[order]
+            ties = float(((np.diff(time) == 0) & (np.diff(owner[order]) == 0)).sum()) / len(order)
         offsets = np.concatenate([[0], np.cumsum(np.bincount(owner[order], minlength=len(users)))])
         ends = np.diff(offsets) - 1
-        return cls(list(users), list(names), code[order], offsets, np.maximum(1, ends), time, hold_out, left_out)
+        targets = np.maximum(1, ends)
+        return cls(
+            list(users), list(names), code[order], offsets, targets, time, hold_out, left_out, origin, ties
+        )  # fmt: skip
+
+    def refuse_short(self) -> None:
+        """Refuse histories that leave nothing to predict.
+
+        Raises:
+            DataError: If no user has two items.
+        """
+        if len(self) and self.lengths.max() < 2:
+            others = f", as have all {counted(len(self), 'users')}" if len(self) > 1 else ""
+            raise DataError(
+                f"user {self.users[0]!r} has one item{others}; expected two or more, of which the last is predicted",
+                self.origin,
+            )
 
     def __len__(self) -> int:
         return len(self.users)
@@ -128,8 +151,9 @@ class Histories(Examples):
         if not len(self):
             raise DataError(
                 f"no history is left of {counted(len(whole), 'users')} with {counted(len(whole.flat), 'events')}: "
-                f"each needs {of_user} items, and each item {of_item} events "
-                f"({option('min_user_events', None)}, {option('min_item_events', None)})"
+                f"each needs {counted(of_user, 'items')}, and each item {counted(of_item, 'events')} "
+                f"({option('min_user_events', None)}, {option('min_item_events', None)})",
+                (whole.origin or "").rpartition(":")[0] or None,
             )
         kept, used = set(self.users), np.unique(self.flat)
         items = len(np.unique(whole.flat)) - len(used)
@@ -262,6 +286,8 @@ def unlabelled_histories(
     paths: Paths,
     before: Layout | None,
     value: Callable[[str, str], list[str]],
+    places: Callable[[list[str], str], object],
+    user_names: Callable[[list[str]], list[list[str]]],
     *,
     format: str | None = None,
 ) -> Reader[Unlabelled]:
@@ -272,6 +298,8 @@ def unlabelled_histories(
         paths: Files, folders, globs or `-`.
         before: Layout of the training data.
         value: Splits a line into items; the second argument is its `file:line`.
+        places: Refuses unknown items of a table; the second argument is their `file:line`.
+        user_names: Names of the features of some users, which begin their histories.
         format: Name of the form; None: by suffix.
     """
     files = find_files(paths)
@@ -281,9 +309,14 @@ def unlabelled_histories(
         )
     reader = open_data(settings.replace(**{"data.format": format}), paths, before)
 
+    def known(event: UserEvents) -> UserEvents:
+        places(list(event.items), event.where)
+        return event
+
     def histories(file: str) -> Iterator[Unlabelled]:
-        whole = Histories.of(reader)
-        for user, begin, end in zip(whole.users, whole.offsets[:-1], whole.offsets[1:], strict=True):
-            yield Unlabelled(f"user {user}", [whole.names[code] for code in whole.flat[begin:end]])
+        whole = Histories.of(reader.map(known))
+        rows = zip(whole.users, user_names(whole.users), whole.offsets[:-1], whole.offsets[1:], strict=True)
+        for user, features, begin, end in rows:
+            yield Unlabelled(f"user {user}", [*features, *(whole.names[code] for code in whole.flat[begin:end])])
 
     return Reader([", ".join(files)], histories, skip_bad=None)

@@ -33,7 +33,7 @@ def influence_map(task: Recommender, history: NDArray[np.int64], result: Recomme
     items = task.fitted.items
     if not result.ids:
         return {}
-    hidden = history if task.fitted.hides else history[:0]
+    hidden = items.only_items(history) if task.fitted.hides else history[:0]
     first = max(0, len(history) - _MOST)
     shorter = [np.delete(history, place) for place in range(first, len(history))]
     shares = task.log_shares([history, *shorter], hidden)[:, items.table(result.ids)]

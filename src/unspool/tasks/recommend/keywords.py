@@ -36,6 +36,7 @@ class RecommenderKeywords(TrainingKeywords, total=False):
     network: Literal["recurrent", "transformer", "window"]
     window: int
     item_dropout: float
+    feature_dropout: float
     loss: Literal["auto", "full", "sampled"]
     negatives: int
     valid_fraction: float
@@ -48,6 +49,8 @@ class RecommenderKeywords(TrainingKeywords, total=False):
     item: str | None
     time: str | None
     titles: str | None
+    items: str | None
+    users: str | None
     min_item_events: int
     min_user_events: int
     max_history: int

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unspool.tasks.recommend.counting import Counts
+from unspool.tasks.recommend.ranking import SCORES_IN_MEMORY
 
 __all__ = ["NETWORK_ALONE", "Mixture", "fit_mixture", "mixed_scores"]
 
@@ -54,6 +55,7 @@ def mixed_scores(
     logits: NDArray[np.float32],
     histories: Sequence[NDArray[Any]],
     hidden: Sequence[NDArray[Any]],
+    alike: NDArray[np.int64] | None = None,
 ) -> NDArray[np.float32]:
     """Return the scores of all items after some histories, minus infinity for hidden items, (histories, items).
 
@@ -63,11 +65,13 @@ def mixed_scores(
         logits: Those of the network, (histories, items); the result replaces them.
         histories: Known items of each history, oldest first, from 0.
         hidden: Items that must not be recommended, for each history.
+        alike: For each new item, the last ones, the items whose mean counts it takes, (new, items).
     """
     scores = logits
     if counts is not None and mixture.counts:
         scores *= np.float32(mixture.network)
-        for weight, shares in zip((mixture.chain, mixture.neighbours), _shares(counts, histories, hidden), strict=True):
+        both = _shares(counts, histories, hidden, alike)
+        for weight, shares in zip((mixture.chain, mixture.neighbours), both, strict=True):
             scores += np.log1p(shares.astype(np.float32) / np.float32(mixture.epsilon)) * np.float32(weight)
     for row, items in enumerate(hidden):
         scores[row, items] = -np.inf
@@ -80,6 +84,7 @@ def fit_mixture(
     histories: Sequence[NDArray[Any]],
     hidden: Sequence[NDArray[Any]],
     targets: NDArray[np.int64],
+    alike: NDArray[np.int64] | None = None,
 ) -> tuple[Mixture, float, float]:
     """Fit the weights to validation data.
 
@@ -89,6 +94,7 @@ def fit_mixture(
         histories: See `mixed_scores`.
         hidden: See `mixed_scores`; none of them a target.
         targets: The item after each history, (histories,).
+        alike: See `mixed_scores`.
 
     Returns:
         The weights, and the cross-entropy before and after, in nats.
@@ -98,7 +104,7 @@ def fit_mixture(
         mask[row, items] = _HIDDEN
     closed, network = torch.from_numpy(mask), torch.from_numpy(np.where(mask == 0, logits, np.float32(0)))
     right = torch.from_numpy(targets)
-    shares = [torch.from_numpy(part.astype(np.float32)) for part in _shares(counts, histories, hidden)]
+    shares = [torch.from_numpy(part.astype(np.float32)) for part in _shares(counts, histories, hidden, alike)]
     before = float(F.cross_entropy(network + closed, right))
     best, least = NETWORK_ALONE, before
     start = torch.tensor([1.0, 0.1, 0.1], dtype=torch.float64)
@@ -134,29 +140,48 @@ def _derivatives(
     parts: Sequence[Tensor], hidden: Tensor, targets: Tensor, weights: Tensor
 ) -> tuple[float, Tensor, Tensor]:
     """Return the mean cross-entropy, its gradient, (parts,), and its Hessian, (parts, parts), in the weights."""
+    count, size = len(targets), max(1, SCORES_IN_MEMORY // hidden.shape[1])
+    nats = torch.zeros((), dtype=torch.float64)
+    gradient = torch.zeros(len(parts), dtype=torch.float64)
+    hessian = torch.zeros(len(parts), len(parts), dtype=torch.float64)
+    for begin in range(0, count, size):
+        block = slice(begin, begin + size)
+        sums = _sums([part[block] for part in parts], hidden[block], targets[block], weights)
+        for total, part in zip((nats, gradient, hessian), sums, strict=True):
+            total += part / count
+    return float(nats), gradient, hessian
+
+
+def _sums(parts: Sequence[Tensor], hidden: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the sums of the cross-entropies of some rows, of their gradients, and of their Hessians."""
     rows = torch.arange(len(targets))
     total = hidden.clone()
     for weight, part in zip(weights.tolist(), parts, strict=True):
         total.add_(part, alpha=weight)
     log_shares = total.log_softmax(1)
-    nats, shares = -float(log_shares[rows, targets].double().mean()), log_shares.exp_()
+    nats, shares = -log_shares[rows, targets].double().sum(), log_shares.exp_()
     right = torch.stack([part[rows, targets] for part in parts], 1).double()
     weighted = [shares * part for part in parts]
     means = torch.stack([each.sum(1) for each in weighted], 1).double()
     hessian = torch.empty(len(parts), len(parts), dtype=torch.float64)
     for one, each in enumerate(weighted):
         for two in range(one, len(parts)):
-            products = torch.einsum("ij,ij->", each, parts[two]).double() / len(rows)
-            hessian[one, two] = hessian[two, one] = products - (means[:, one] * means[:, two]).mean()
-    return nats, (means - right).mean(0), hessian
+            products = torch.einsum("ij,ij->", each, parts[two]).double()
+            hessian[one, two] = hessian[two, one] = products - (means[:, one] * means[:, two]).sum()
+    return nats, (means - right).sum(0), hessian
 
 
 def _shares(
-    counts: Counts, histories: Sequence[NDArray[Any]], hidden: Sequence[NDArray[Any]]
+    counts: Counts,
+    histories: Sequence[NDArray[Any]],
+    hidden: Sequence[NDArray[Any]],
+    alike: NDArray[np.int64] | None,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the scores of the chain and of the neighbours as shares of the items that are not hidden."""
     both = counts.chained(histories, ties=False), counts.near(histories)
     for scores in both:
+        if alike is not None and len(alike):
+            scores[:, -len(alike) :] = sum(scores[:, items] for items in alike.T) / alike.shape[1]
         for row, items in enumerate(hidden):
             scores[row, items] = 0.0
         scores /= np.maximum(scores.sum(1, keepdims=True), 1e-12)

@@ -13,9 +13,10 @@ from unspool.inputs.items.fitted import FittedItems
 from unspool.tasks.recommend.data import Histories
 from unspool.tasks.recommend.scores import Ranked, rank_of_targets
 
-__all__ = ["Queries", "Scores", "most_targets", "rank_by", "ranked"]
+__all__ = ["SCORES_IN_MEMORY", "Queries", "Scores", "most_targets", "rank_by", "ranked"]
 
-_SCORES = 8_000_000  # scores in memory
+SCORES_IN_MEMORY = 8_000_000
+"""Most scores, queries by items, that are computed at once."""
 _MOST_SCORES, _LEAST = 2_000_000_000, 500  # most scores of an evaluation, and least targets with very many items
 
 
@@ -26,11 +27,26 @@ class Queries:
     histories: list[NDArray[np.int64]]
     """Known items of each history, oldest first, from 0; may be empty."""
     targets: NDArray[np.int64]
-    """The next item, -1 if it was not in the training data, (queries,)."""
+    """The next item, -1 if the model has no such item, (queries,)."""
+    users: list[NDArray[np.int64]] | None = None
+    """Features of the user of each history; None without features of users."""
 
     @classmethod
-    def of(cls, items: FittedItems, examples: Histories, most: int | None = None) -> Queries:
-        """Return a query for each target of some histories; of more than `most`, evenly spaced ones."""
+    def of(
+        cls,
+        items: FittedItems,
+        examples: Histories,
+        most: int | None = None,
+        users: Sequence[NDArray[np.int64]] | None = None,
+    ) -> Queries:
+        """Return a query for each target of some histories; of more than `most`, evenly spaced ones.
+
+        Args:
+            items: The items of the model.
+            examples: The histories.
+            most: Most queries. None: all.
+            users: Features of the user of each history.
+        """
         places = items.table(examples.names)[examples.flat]
         known = np.concatenate([[0], np.cumsum(places >= 0)])
         counts = examples.lengths - examples.targets
@@ -43,18 +59,26 @@ class Queries:
         flat = places[places >= 0].astype(np.int64)
         begins, ends = known[examples.offsets[owners]], known[events]
         histories = [flat[begin:end] for begin, end in zip(begins, ends, strict=True)]
-        return cls(histories, places[events].astype(np.int64))
+        own = None if users is None else [users[owner] for owner in owners.tolist()]
+        return cls(histories, places[events].astype(np.int64), own)
 
     def __len__(self) -> int:
         return len(self.targets)
 
     def take(self, places: NDArray[np.int64]) -> Queries:
         """Return the queries at some indices."""
-        return Queries([self.histories[place] for place in places], self.targets[places])
+        users = None if self.users is None else [self.users[place] for place in places]
+        return Queries([self.histories[place] for place in places], self.targets[places], users)
+
+    def with_users(self) -> list[NDArray[np.int64]]:
+        """Return the histories, each after the features of its user."""
+        if self.users is None:
+            return self.histories
+        return [np.concatenate(parts) for parts in zip(self.users, self.histories, strict=True)]
 
     def blocks(self, items: int) -> Iterator[NDArray[np.int64]]:
         """Yield the indices of the queries in blocks whose scores fit into memory."""
-        size = max(1, _SCORES // items)
+        size = max(1, SCORES_IN_MEMORY // items)
         for begin in range(0, len(self), size):
             yield np.arange(begin, min(begin + size, len(self)))
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from unspool.cells import Cell
 from unspool.data import (
+    IGNORED,
     Bucketed,
     DataSource,
     Examples,
@@ -31,7 +32,7 @@ from unspool.inspection import Trace
 from unspool.inspection.attention import AttentionRecording
 from unspool.inspection.edits import Edit, Edits
 from unspool.inspection.fork import Outcomes
-from unspool.layers import FullSoftmax, SampledSoftmax, initialize
+from unspool.layers import FeatureTable, FullSoftmax, SampledSoftmax, initialize
 from unspool.models import NextItemModel
 from unspool.settings import Settings
 from unspool.tasks.disagreements import Questions
@@ -43,13 +44,14 @@ from unspool.tasks.recommend.fitted import FittedRecommender, counted_histories,
 from unspool.tasks.recommend.influence import influence_map
 from unspool.tasks.recommend.mixture import fit_mixture, mixed_scores
 from unspool.tasks.recommend.plan import RULES
-from unspool.tasks.recommend.ranking import Queries, Scores, most_targets, rank_by, ranked
+from unspool.tasks.recommend.ranking import SCORES_IN_MEMORY, Queries, Scores, most_targets, rank_by, ranked
 from unspool.tasks.recommend.recommendation import Recommendation
 from unspool.tasks.recommend.scores import ranking_scores
 from unspool.tasks.recommend.settings import RecommenderSettings
 from unspool.tasks.running.splits import Splits
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
+from unspool.training.random_state import seeded
 
 if TYPE_CHECKING:
     from unspool.tasks.recommend.keywords import RecommenderKeywords
@@ -58,8 +60,8 @@ __all__ = ["Recommendation", "Recommender"]
 
 _FULL = 20_000  # most items of a full softmax in training, with loss = auto
 _QUICK = 5_000  # most targets that are ranked after each epoch
-_FITTED_SCORES = 8_000_000  # most scores that decide the weights of the mixture
 _ALIKE, _FEW_LISTS = 0.5, 20  # share of distinct lists below which a note says so, of at least so many
+_TIES = 0.01  # share of events at equal times above which a note says so
 _BEGINNING = 1e-9  # share of an item without events, after an empty history
 
 
@@ -104,6 +106,8 @@ class Recommender(Task[Histories, FittedRecommender]):
         examples = Histories.of(reader, data.hold_out)
         if self._read_as is None:  # training data
             examples = examples.with_enough_events(data.min_item_events, data.min_user_events)
+        else:
+            examples.refuse_short()
         self._remember(reader)
         return examples
 
@@ -116,7 +120,10 @@ class Recommender(Task[Histories, FittedRecommender]):
 
     def read_inputs(self, paths: Paths, *, format: str | None = None) -> Reader[Unlabelled]:
         """Open histories for reading: tables as in training, or a history a line; see `Task.read_inputs`."""
-        return unlabelled_histories(self.settings, paths, self._read_as, self.fitted.items.value, format=format)
+        items, before = self.fitted.items, self._read_as
+        return unlabelled_histories(
+            self.settings, paths, before, items.value, items.places, self.fitted.user_names, format=format
+        )
 
     def _checked_text(self, text: Any, where: str) -> Any:
         return self.fitted.items.value(text, where)
@@ -129,12 +136,13 @@ class Recommender(Task[Histories, FittedRecommender]):
     def _build(self) -> nn.Module:
         network, items = self.settings.network, self.fitted.items
         encoder = items.encoder(network, self._cell)
-        tied, size = encoder.embedding.table.weight, len(items) + 1
+        table, size, trained = encoder.embedding.table, len(items) + 1, items.trained + 1
+        tied = table if isinstance(table, FeatureTable) else table.weight
         softmax: FullSoftmax
-        if network.loss == "sampled" or (network.loss == "auto" and len(items) > _FULL):
-            softmax = SampledSoftmax(encoder.size, size, network.negatives, tied=tied)
+        if network.loss == "sampled" or (network.loss == "auto" and items.trained > _FULL):
+            softmax = SampledSoftmax(encoder.size, size, network.negatives, tied=tied, trained=trained)
         else:
-            softmax = FullSoftmax(encoder.size, size, tied=tied)
+            softmax = FullSoftmax(encoder.size, size, tied=tied, trained=trained)
         model = NextItemModel(
             encoder.embedding, encoder.stack, softmax, dropout=network.dropout, variational=network.variational
         )
@@ -146,6 +154,14 @@ class Recommender(Task[Histories, FittedRecommender]):
         softmax.start_from(counts.numpy())
         if isinstance(softmax, SampledSoftmax):
             softmax.sample_by(counts)
+        self._level_new_items(self.model)
+
+    @torch.no_grad()
+    def _level_new_items(self, model: Any) -> None:
+        """Give items that do not occur in training no vector of their own, and the mean bias of those that do."""
+        first, softmax = self.fitted.items.trained + 1, model.softmax
+        softmax.bias[first:] = softmax.bias[1:first].mean()
+        model.embedding.table.weight[first : len(softmax.bias)] = 0
 
     def _summary(self) -> str:
         network = self.settings.network
@@ -162,27 +178,39 @@ class Recommender(Task[Histories, FittedRecommender]):
     def _encode(self, examples: Histories) -> Examples:
         """Cut histories into pieces of at most `max_history` items, each item predicted once from those before it."""
         flat, offsets = known_histories(self.fitted.items, examples)
-        most, pieces = self.settings.data.max_history, []
-        for begin, end in zip(offsets[:-1].tolist(), offsets[1:].tolist(), strict=True):
+        most, inputs, targets = self.settings.data.max_history, [], []
+        users = self.fitted.user_places(examples.users)
+        for begin, end, user in zip(offsets[:-1].tolist(), offsets[1:].tolist(), users, strict=True):
             while end - begin > 1:
                 start = max(begin, end - most - 1)
-                pieces.append((flat[start:end] + 1).astype(np.int32))
+                piece = (flat[start:end] + 1).astype(np.int32)
+                first = piece[:1] if start == begin else np.array([IGNORED], np.int32)
+                heads = np.full(len(user), IGNORED, np.int32)
+                heads[-1:] = first[: len(heads)]
+                inputs.append(np.concatenate([(user + 1).astype(np.int32), piece[:-1]]))
+                targets.append(np.concatenate([heads, piece[1:]]))
                 end = start + 1
-        return Examples(Sequences.of(piece[:-1] for piece in pieces), Sequences.of(piece[1:] for piece in pieces))
+        return Examples(Sequences.of(inputs), Sequences.of(targets))
 
     # ---- scores ------------------------------------------------------------------------------------------------
 
     def _score(self, model: nn.Module, examples: Histories) -> dict[str, float]:
         """Score the network alone on up to 5,000 targets; on fewer if there are very many items."""
         most = min(_QUICK, most_targets(20 * len(self.fitted.items)))
-        return self._scores(model, Queries.of(self.fitted.items, examples, most))
+        return self._scores(model, self._queries(examples, most))
 
     def _final_score(self, model: nn.Module, examples: Histories) -> dict[str, float]:
         return self._scores(model, self._targets(examples))
 
     def _targets(self, examples: Histories) -> Queries:
         """Return all targets of some histories; of very many with very many items, evenly spaced ones."""
-        return Queries.of(self.fitted.items, examples, most_targets(len(self.fitted.items)))
+        return self._queries(examples, most_targets(len(self.fitted.items)))
+
+    def _queries(self, examples: Histories, most: int | None = None) -> Queries:
+        """Return the targets of some histories, with the features of their users."""
+        items = self.fitted.items
+        users = None if items.user_features is None else self.fitted.user_places(examples.users)
+        return Queries.of(items, examples, most, users)
 
     def _scores(self, model: nn.Module, queries: Queries) -> dict[str, float]:
         items = len(self.fitted.items)
@@ -190,21 +218,24 @@ class Recommender(Task[Histories, FittedRecommender]):
 
     def _scored(self, model: nn.Module, queries: Queries) -> Scores:
         """Yield the scores of all items, minus infinity for hidden ones, block by block."""
-        for places, logits in self._logits(model, queries.histories):
+        for places, logits in self._logits(model, queries.with_users()):
             histories = [queries.histories[place] for place in places]
             yield places, self._mixed(logits, histories, histories if self.fitted.hides else [])
 
     def _mixed(
         self, logits: NDArray[np.float32], histories: Sequence[NDArray[Any]], hidden: Sequence[NDArray[Any]]
     ) -> NDArray[np.float32]:
-        return mixed_scores(self.fitted.mixture, self.fitted.counts, logits, histories, hidden)
+        return mixed_scores(self.fitted.mixture, self.fitted.counts, logits, histories, hidden, self.fitted.alike)
 
     @torch.no_grad()
     def _logits(self, model: nn.Module, histories: Sequence[NDArray[np.int64]]) -> Scores:
-        """Yield the logits of the network, (queries, items), block by block; log popularity after an empty history."""
-        most, items = self.settings.data.max_history, self.fitted.items
+        """Yield the logits of the network, (queries, items), block by block; log popularity after an empty history.
+
+        A history may begin with the features of its user.
+        """
+        items = self.fitted.items
         if len(histories) == 1 and len(histories[0]):
-            ids = torch.from_numpy(histories[0][-most:] + 1).to(device_of(model))
+            ids = torch.from_numpy(self._ids(histories[0])).to(device_of(model))
             yield np.zeros(1, np.int64), model.logits_of_one(ids).float().cpu().numpy()[None, 1:]  # type: ignore[operator]
             return
         filled = np.array([place for place, history in enumerate(histories) if len(history)], np.int64)
@@ -213,14 +244,22 @@ class Recommender(Task[Histories, FittedRecommender]):
             yield empty, np.repeat(shares[None], len(empty), 0)
         if not len(filled):
             return
-        examples = Examples(Sequences.of((histories[place][-most:] + 1).astype(np.int32) for place in filled))
-        size = max(1, _FITTED_SCORES // len(items))
+        examples = Examples(Sequences.of(self._ids(histories[place]).astype(np.int32) for place in filled))
+        size = max(1, SCORES_IN_MEMORY // len(items))
         for places, batch in evaluation_batches(examples, batch_tokens=batched_tokens(self.settings), batch_size=size):
             tokens: Any = batch
             yield filled[places], model(tokens.to(device_of(model)))[:, 1:].cpu().numpy()
 
+    def _ids(self, history: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the ids that the network reads: the features of the user, then the last items."""
+        most, items = self.settings.data.max_history, self.fitted.items.only_items(history)
+        if len(items) == len(history):
+            return history[-most:] + 1
+        return np.concatenate([history[history >= len(self.fitted.items)], items[-most:]]) + 1
+
     def _finish(self, splits: Splits[Histories], score: Callable[[], None]) -> list[str]:
         """Fit the mixture, compute the final scores, and say when most lists are alike."""
+        self._level_new_items(self.model)
         notes = [] if splits.valid is None else self._mix(splits.valid.examples)
         score()
         held_out = splits.test or splits.valid
@@ -239,7 +278,7 @@ class Recommender(Task[Histories, FittedRecommender]):
         fitted = self.fitted
         if fitted.counts is None:
             return []
-        queries = Queries.of(fitted.items, held_out, max(100, _FITTED_SCORES // len(fitted.items)))
+        queries = self._queries(held_out, max(100, SCORES_IN_MEMORY // len(fitted.items)))
         usable = [
             place
             for place, (history, target) in enumerate(zip(queries.histories, queries.targets, strict=True))
@@ -249,10 +288,12 @@ class Recommender(Task[Histories, FittedRecommender]):
             return []
         queries = queries.take(np.array(usable))
         logits = np.zeros((len(queries), len(fitted.items)), np.float32)
-        for places, block in self._logits(self.model, queries.histories):
+        for places, block in self._logits(self.model, queries.with_users()):
             logits[places] = block
         hidden = queries.histories if fitted.hides else []
-        fitted.mixture, before, after = fit_mixture(fitted.counts, logits, queries.histories, hidden, queries.targets)
+        fitted.mixture, before, after = fit_mixture(
+            fitted.counts, logits, queries.histories, hidden, queries.targets, fitted.alike
+        )
         weights = fitted.mixture
         return [
             f"mixed with counts by weights from validation: network {weights.network:.2f}, chain {weights.chain:.2f}, "
@@ -263,7 +304,12 @@ class Recommender(Task[Histories, FittedRecommender]):
         return [] if self.settings.mix else [f"a mixture of the network and counts ({option('mix')})"]
 
     def _notes(self, train: Histories, held_out: Histories | None) -> list[str]:
-        return [f"left out {count:,} {what}" for what, count in train.left_out.items()]
+        items = self.fitted.items
+        features = (("items", items.item_features), ("users", items.user_features))
+        notes = [f"features of {whose}: {each.summary()}" for whose, each in features if each is not None]
+        if train.ties > _TIES:
+            notes.append(f"{train.ties:.0%} of the events have the time of the one before, and keep the file's order")
+        return [*notes, *(f"left out {count:,} {what}" for what, count in train.left_out.items())]
 
     def _baselines(self, train: Histories, held_out: Histories) -> dict[str, dict[str, float]]:
         fitted, k = self.fitted, self.settings.k
@@ -278,6 +324,57 @@ class Recommender(Task[Histories, FittedRecommender]):
             name: ranking_scores(rank_by(queries, function, items, k, hide=fitted.hides), items)
             for name, function in functions.items()
         }
+
+    # ---- new items, tables of users ------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def add_items(self, table: str) -> int:
+        """Add new items to a trained model, which ranks them by their features alone.
+
+        Items of the table that the model has keep their features. `save` keeps the new ones.
+
+        Args:
+            table: Table with the columns of the training's table of items.
+
+        Returns:
+            Number of new items.
+
+        Raises:
+            DataError: If the table is missing or bad, or lacks a column.
+            UsageError: If the model was trained without features of items.
+        """
+        self._need_model()
+        before, old = len(self.fitted.items), self.model
+        count = self.fitted.add_items(table)
+        if count:
+            end = before + 1  # ids of users' features follow those of the items
+            with seeded(self.settings.training.seed):
+                model: Any = self._make_network().to(device_of(old))
+            stored = {**old.state_dict()}
+            for name, weight in model.state_dict().items():
+                if weight.shape != stored[name].shape:
+                    more = stored[name][end - 1 : end].expand(count, *weight.shape[1:])
+                    stored[name] = torch.cat([stored[name][:end], more, stored[name][end:]])
+            model.load_state_dict(stored)
+            self.model = model.eval()
+            self._level_new_items(self.model)
+        return count
+
+    def use_users(self, table: str) -> None:
+        """Read the features of users from another table from now on.
+
+        Args:
+            table: Table with the columns of the training's table of users.
+
+        Raises:
+            UsageError: If the model was trained without features of users.
+        """
+        if self.fitted.items.user_features is None:
+            raise UsageError(
+                f"this model learned no features of users, so it takes no table of users; train it with "
+                f"{option('users', 'TABLE')}"
+            )
+        self.fitted.users_table = table
 
     # ---- use ---------------------------------------------------------------------------------------------------
 
@@ -332,7 +429,7 @@ class Recommender(Task[Histories, FittedRecommender]):
 
     def _hidden_scores(self, places: Sequence[NDArray[np.int64]], excluded: NDArray[np.int64]) -> Scores:
         for indices, logits in self._logits(self.model, places):
-            histories = [places[index] for index in indices]
+            histories = [self.fitted.items.only_items(places[index]) for index in indices]
             seen = histories if self.fitted.hides else [excluded] * len(histories)
             hidden = [np.concatenate([each, excluded]) for each in seen] if len(excluded) else seen
             yield indices, self._mixed(logits, histories, hidden if self.fitted.hides or len(excluded) else [])
@@ -354,9 +451,10 @@ class Recommender(Task[Histories, FittedRecommender]):
         )
 
     def _questions(self, examples: Histories) -> Questions:
-        items, queries = self.fitted.items, Queries.of(self.fitted.items, examples)
+        items, queries = self.fitted.items, self._queries(examples)
         usable = [place for place, history in enumerate(queries.histories) if len(history)]
-        names = [[items.items[item] for item in queries.histories[place]] for place in usable]
+        histories = queries.with_users()
+        names = [[items.name(item) for item in histories[place]] for place in usable]
         answers = [items.title(int(queries.targets[place])) if queries.targets[place] >= 0 else "" for place in usable]
         return Questions(names, answers, [f"history {place + 1}" for place in usable])
 
@@ -380,20 +478,21 @@ class Recommender(Task[Histories, FittedRecommender]):
         if edits:
             return self._edited_trace(text, edits)
         history = self._one_history(text)
-        titles = tuple(self.fitted.items.title(place) for place in history.tolist())
-        ids = history[-self.settings.data.max_history :] + 1
+        ids = self._ids(history)
+        titles = tuple(self.fitted.items.title(id - 1) for id in ids.tolist())
         tokens = Tokens(torch.from_numpy(ids)[:, None], torch.tensor([len(ids)])).to(device_of(self.model))
-        attention = AttentionRecording(self.model.encoder, titles[-len(ids) :])
+        attention = AttentionRecording(self.model.encoder, titles)
         with attention.watch():
             logits, arrays, notes = self._recorded(lambda: self.model(tokens))
-        scores = self._mixed(logits[:, 1:].cpu().numpy(), [history], [history] if self.fitted.hides else [])
+        known = self.fitted.items.only_items(history)
+        scores = self._mixed(logits[:, 1:].cpu().numpy(), [known], [known] if self.fitted.hides else [])
         result = self._recommendation(history, scores[0], min(self.settings.k, len(self.fitted.items)), 0)
         prediction = {
             "label": result.items[0] if result.items else "",
             "probabilities": dict(zip(result.items, result.probabilities, strict=True)),
         }
-        maps = influence_map(self, history, result) | attention.maps() | self._memory_maps(arrays, titles[-len(ids) :])
-        return Trace(titles[-len(ids) :], arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
+        maps = influence_map(self, history, result) | attention.maps() | self._memory_maps(arrays, titles)
+        return Trace(titles, arrays, prediction, self._summary(), (*notes, *attention.notes), maps)
 
     def log_shares(self, histories: Sequence[NDArray[np.int64]], hidden: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return log-probabilities of the next item in nats, minus infinity for hidden items, (histories, items).
@@ -404,7 +503,8 @@ class Recommender(Task[Histories, FittedRecommender]):
         """
         shares = np.zeros((len(histories), len(self.fitted.items)))
         for places, logits in self._logits(self.model, histories):
-            scores = self._mixed(logits, [histories[place] for place in places], [hidden] * len(places))
+            known = [self.fitted.items.only_items(histories[place]) for place in places]
+            scores = self._mixed(logits, known, [hidden] * len(places))
             shares[places] = torch.from_numpy(scores).double().log_softmax(-1).numpy()
         return shares
 
@@ -424,30 +524,38 @@ class Recommender(Task[Histories, FittedRecommender]):
     def _outcomes(self, text: Any) -> Outcomes:
         """Return the distribution of the next item."""
         history = self._one_history(text)
-        log_shares = self.log_shares([history], history if self.fitted.hides else history[:0])
+        known = self.fitted.items.only_items(history)
+        log_shares = self.log_shares([history], known if self.fitted.hides else known[:0])
         return Outcomes(np.exp(log_shares), log_shares, self.fitted.items.title)
 
     def _output_row(self, choice: str) -> Tensor | None:
         place = int(self.fitted.items.places([choice], "choice")[0])
         softmax = self.model.softmax
-        return None if softmax.project is not None else softmax.weight[place + 1]
+        return None if softmax.project is not None else softmax.vectors()[place + 1].detach()
 
     def _text_losses(self, text: Any, target: Any) -> TextLosses:
         """Return -log p of each later item by the network alone, and of the target after the history."""
         model, items = self.model, self.fitted.items
         history = self._one_history(text)
-        wanted = self.predict_each([[items.items[place] for place in history]])[0].ids[0] if target is None else target
+        wanted = (
+            self.predict_each([[items.name(place) for place in history.tolist()]])[0].ids[0]
+            if target is None
+            else target
+        )
         last = items.places([wanted], "target")
         ids = torch.from_numpy(history + 1).to(device_of(model))
-        targets = torch.from_numpy(np.concatenate([history[1:], last]) + 1).to(device_of(model))
+        following = np.concatenate([history[1:], last])
+        at = np.flatnonzero(following < len(items))  # the features of the user are not predicted
+        targets = torch.from_numpy(following[at] + 1).to(device_of(model))
+        steps = torch.from_numpy(at).to(device_of(model))
         with torch.no_grad():
             inputs = model.embedding(Tokens(ids[:, None], torch.tensor([len(ids)], device=ids.device)))
 
         def losses(copies: Tensor, rows: Tensor) -> Tensor:
             states = model.encoder(copies, None).outputs
-            scores = model.softmax.log_probabilities(states[rows, torch.arange(len(rows), device=rows.device)])
+            scores = model.softmax.log_probabilities(states[steps[rows], torch.arange(len(rows), device=rows.device)])
             nats: Tensor = -scores.gather(1, targets[rows].unsqueeze(1))[:, 0]
             return nats
 
         names = [items.title(place) for place in history.tolist()]
-        return TextLosses(inputs, losses, names, [*names[1:], items.title(int(last[0]))], range(len(names)))
+        return TextLosses(inputs, losses, names, [items.title(place) for place in following[at].tolist()], at.tolist())

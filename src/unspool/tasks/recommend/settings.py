@@ -25,6 +25,8 @@ class NextItemNetwork(NetworkSettings):
     """Number of items that the network sees (window)."""
     item_dropout: Fraction = 0.0
     """Share of the items of a history that training hides."""
+    feature_dropout: Fraction = 0.1
+    """Share of the items whose own vectors training hides, so that their features alone rank them (items)."""
     loss: Literal["auto", "full", "sampled"] = "auto"
     """Training loss: full softmax over all items, or sampled softmax with logQ correction. auto: sampled for more than
     20,000 items."""
@@ -43,6 +45,11 @@ class HistoriesSettings(TableSettings):
     """Column of the time: a name, or a number from 1. None: by name or content; without one, the file is in order."""
     titles: str | None = None
     """Table of the titles of the items: a column of items and one of titles."""
+    items: str | None = None
+    """Table of the items: a column of items, one of titles, and any columns of features: categories, numbers, dates,
+    words. The model also ranks items of this table that the data lack."""
+    users: str | None = None
+    """Table of the users: a column of users, and columns of features."""
     min_item_events: PositiveInt = 1
     """Minimum number of events of an item; rarer items are left out."""
     min_user_events: PositiveInt = 2

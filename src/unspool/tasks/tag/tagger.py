@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
 
 import numpy as np
@@ -30,6 +30,8 @@ from unspool.inspection.fork import Outcomes
 from unspool.layers import LinearChainCRF, initialize
 from unspool.models import TaggerModel
 from unspool.settings import Settings, nearest
+from unspool.ship.answers import Answer
+from unspool.ship.sheet import Sheet
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.finite import check_output
@@ -49,6 +51,7 @@ from unspool.tasks.tag.fitted import FittedTagger
 from unspool.tasks.tag.most_frequent_tag_baseline import MostFrequentTag
 from unspool.tasks.tag.plan import RULES
 from unspool.tasks.tag.settings import TaggerSettings
+from unspool.tasks.tag.sheet import tagger_sheet
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
 
@@ -290,6 +293,20 @@ class Tagger(Task[TaggedExamples, FittedTagger]):
                 ids = self.fitted.labels.ids(tags[place])
                 probabilities[place] = [float(shares[step, column, tag]) for step, tag in enumerate(ids)]
         return probabilities
+
+    def sheet(self) -> Sheet:
+        """Return the tagger as a closed list of operations; see `Task.sheet`."""
+        self._need_model()
+        return tagger_sheet(self.model, self.fitted)
+
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
+        names = dict(zip(self.fitted.labels.names, self.sheet().back.names, strict=True))  # type: ignore[union-attr]
+        where = [f"text {number}" for number in range(1, len(texts) + 1)]
+        encoded = self.fitted.input.encode_sentences([self._split(text) for text in texts], where)
+        return [[names[tag] for tag in tags] for tags in self._decode(self.model, encoded)]
+
+    def _export_text(self, text: Any) -> Any:
+        return self._split(text)
 
     def _questions(self, examples: TaggedExamples) -> Questions:
         return Questions(examples.words, [" ".join(tags) for tags in examples.tags], examples.where)

@@ -24,11 +24,13 @@ from unspool.data import (
 )
 from unspool.decoding import DecodingSettings, Hypothesis, decode, stream, stream_settings, text_pieces
 from unspool.decoding.sampling import seeded
-from unspool.errors import SettingError
+from unspool.errors import SettingError, UsageError
 from unspool.inspection import Trace
 from unspool.inspection.edits import Edits
 from unspool.models import EncoderDecoder
 from unspool.settings import Settings
+from unspool.ship.answers import Answer
+from unspool.ship.sheet import Sheet
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.editing import Parts
@@ -44,6 +46,7 @@ from unspool.tasks.translate.fitted import FittedTranslator
 from unspool.tasks.translate.plan import RULES
 from unspool.tasks.translate.scores import by_length, corpus_bleu, grouped, signature, translation_scores
 from unspool.tasks.translate.settings import TranslatorSettings
+from unspool.tasks.translate.sheet import translator_sheet
 
 if TYPE_CHECKING:
     from unspool.tasks.translate.keywords import TranslatorKeywords
@@ -347,6 +350,17 @@ class Translator(Task[PairExamples, FittedTranslator]):
             generator = seeded(seed, device_of(self.model))
         outputs = self._write(self.model, sources, decoding or self.settings.decoding, prefixes, generator)
         return [self._translation(text, best) for text, best in zip(texts, outputs, strict=True)]
+
+    def sheet(self) -> Sheet:
+        """Return the translator as a closed list of operations; see `Task.sheet`."""
+        self._need_model()
+        if self.settings.copy_unknown:
+            raise UsageError("a translator that copies unknown words (copy_unknown = true) can't be exported")
+        return translator_sheet(self.model, self.fitted, _LONGEST)
+
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
+        """Return the greedy translations."""
+        return list(self._outputs(self.model, list(texts), DecodingSettings(search="greedy")))
 
     def stream(
         self, text: str, *, decoding: DecodingSettings | None = None, begin: str = "", seed: int | None = None

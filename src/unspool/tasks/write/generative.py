@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any
 
 import torch
@@ -16,6 +17,9 @@ from unspool.errors import UsageError
 from unspool.inspection.edits import Edit, Edits, read_edits
 from unspool.inspection.fork import BothTexts, Fork
 from unspool.layers import Recurrent
+from unspool.ship.answers import EXPORTED_UNITS, Answer
+from unspool.ship.sheet import Sheet
+from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.editing import check_count, donors, with_tokens
 from unspool.tasks.task import Task
 from unspool.tasks.trainable import device_of
@@ -23,9 +27,12 @@ from unspool.tasks.write.corpus import Corpus
 from unspool.tasks.write.edited_steps import EditedGeneration, forced_units, refuse_past_the_context
 from unspool.tasks.write.fitted import FittedLanguageModel
 from unspool.tasks.write.mixture import MixtureSteps
+from unspool.tasks.write.sheet import language_model_sheet
 from unspool.tasks.write.tiled_steps import TiledSteps
 
 __all__ = ["Generative"]
+
+_READ = 1_000_000  # characters of a text that prompts for the check of an export are taken from
 
 
 class Generative(Task[Corpus, FittedLanguageModel]):
@@ -127,6 +134,28 @@ class Generative(Task[Corpus, FittedLanguageModel]):
             seed=seed,
         )
         return self._pieces(steps, text)
+
+    def sheet(self) -> Sheet:
+        """Return the network as a closed list of operations, without the n-grams of a mixture; see `Task.sheet`."""
+        self._need_model()
+        never = torch.nonzero(self._forbidden(torch.device("cpu")))[:, 0].tolist()
+        return language_model_sheet(self.model, self.fitted, never)
+
+    def _export_questions(self, examples: Corpus) -> Questions:
+        """Return the first lines of a text, each at most 80 characters, as prompts."""
+        text = "".join(islice(examples.pieces(), 4))[:_READ]
+        prompts = [line[:80] for line in text.splitlines() if line.strip()]
+        return Questions(prompts, [], [""] * len(prompts))
+
+    def _export_answers(self, texts: Sequence[Any]) -> list[Answer]:
+        """Return what the network writes greedily after each prompt, 40 units."""
+        forbidden, answers = self._forbidden(device_of(self.model)), []
+        for text in texts:
+            prompt = [END, *self.vocabulary.encode(text)]
+            task = Continuation(prompt, length=EXPORTED_UNITS, sampling=Sampling(0.0), seed=0)
+            with torch.no_grad():
+                answers.append(self.vocabulary.decode(continued(self.model, task, forbidden=forbidden)))
+        return list(answers)
 
     def continuation(
         self,

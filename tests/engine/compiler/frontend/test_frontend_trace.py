@@ -8,9 +8,9 @@ import re
 import pytest
 import torch
 import torch.nn.functional as F
-from odd_cells import H, OneState
 
 from cases import make_case
+from odd_cells import H, OneState
 from unspool.engine import explain, unroll
 from unspool.engine.compiler.frontend.trace import trace
 from unspool.engine.compiler.pipeline import lower_cell

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import pytest
 import torch
 from judge import assert_agrees_with_the_plain_loop
-from odd_cells import BLOCKS
 from torch import Tensor
 
 from cases import assert_agrees, make_case, make_cell
+from odd_cells import BLOCKS
 from unspool.cells import Cell, cell_class
 from unspool.engine import Stepper, explain
 from unspool.engine.compiler.ir.builder import Builder

@@ -9,10 +9,10 @@ import textwrap
 
 import pytest
 import torch
-from odd_cells import ODD
 from scopes import policy, threads
 
 from cases import ALL_CELLS, assert_agrees, make_case, make_cell
+from odd_cells import ODD
 from unspool.cells import LSTMCell
 from unspool.engine import Stepper, explain, unroll
 from unspool.engine.cpu import backend as path

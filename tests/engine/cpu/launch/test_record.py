@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from odd_cells import ODD, PIECES
 
 from cases import ALL_CELLS, assert_agrees, make_case
+from odd_cells import ODD, PIECES
 from unspool.engine.compiler.pipeline import lower_cell
 from unspool.engine.cpu.launch import call
 

@@ -103,17 +103,18 @@ class Prologue:
         )
 
 
-def hoist(graph: Graph, *, products: bool = True) -> tuple[Prologue, Graph]:
+def hoist(graph: Graph, *, products: bool = True, push_slices: bool = True) -> tuple[Prologue, Graph]:
     """Split a step into the prologue and the loop.
 
     Args:
         graph: The step.
         products: Whether products of inputs leave the loop; for a single step that gains nothing.
+        push_slices: Whether a slice of a sum becomes the sum of slices, see `Builder`.
     """
     speed = _rates(graph)
     inputs: list[Node] = []
     vectors: list[Node] = []
-    builder = Builder(push_slices=True)
+    builder = Builder(push_slices=push_slices)
     new: dict[Node, Node] = {}
 
     def hoisted(node: Node) -> Node:

@@ -9,29 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from unspool.engine.cpu.codegen.llvm_builder import Function
+from unspool.engine.polynomials import (
+    BIAS,
+    EXP,
+    FRACTION,
+    LN2_HIGH,
+    LN2_LOW,
+    LOG,
+    LOG2_E,
+    ONE,
+    ROOT_OF_HALF,
+    ROUND,
+    TANH_BOUND,
+    TANH_OVER,
+    TANH_UNDER,
+)
 
 __all__ = ["pointwise"]
-
-# exp on [-ln 2 / 2, ln 2 / 2] and ln 2 in two parts: Moshier, Cephes, expf
-_EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
-_LN2_HIGH, _LN2_LOW = 0.693359375, -2.12194440e-4
-_ROUND = 12582912.0  # 1.5 * 2^23: added and taken away again, it rounds to a whole number
-_BIAS = 127  # of an exponent in float32
-
-# log on [sqrt(1/2), sqrt(2)], beyond its first two terms: Moshier, Cephes, logf
-_LOG = (
-    7.0376836292e-2, -1.1514610310e-1, 1.1676998740e-1, -1.2420140846e-1, 1.4249322787e-1, -1.6668057665e-1,
-    2.0000714765e-1, -2.4999993993e-1, 3.3333331174e-1,
-)  # fmt: skip
-_ROOT_OF_HALF, _ONE, _FRACTION = 0x3F3504F3, 0x3F800000, 0x007FFFFF  # bits of float32
-
-# tanh as an odd over an even polynomial on [-7.9, 7.9], outside of which it is 1 in float32: Eigen, ptanh_float
-_TANH_BOUND = 7.90531110763549805
-_TANH_OVER = (
-    -2.76076847742355e-16, 2.00018790482477e-13, -8.60467152213735e-11, 5.12229709037114e-08,
-    1.48572235717979e-05, 6.37261928875436e-04, 4.89352455891786e-03,
-)  # fmt: skip
-_TANH_UNDER = (1.19825839466702e-06, 1.18534705686654e-04, 2.26843463243900e-03, 4.89352518554385e-03)
 
 
 def pointwise(f: Function, operation: str, *x: str) -> str:
@@ -73,8 +67,8 @@ def _exp(f: Function, x: str) -> str:
     x = _clip(f, x, -104.0, 89.0)
     rest, biased = _reduced(f, x)
     # 2^whole in two factors: one alone can't reach the smallest and the largest results
-    bias = f"splat (i32 {_BIAS})"
-    whole = f.value(f"sub {f.integers} {biased}, splat (i32 {0x4B400000 + _BIAS})")
+    bias = f"splat (i32 {BIAS})"
+    whole = f.value(f"sub {f.integers} {biased}, splat (i32 {0x4B400000 + BIAS})")
     half = f.value(f"ashr {f.integers} {whole}, splat (i32 1)")
     other = f.value(f"sub {f.integers} {whole}, {half}")
     for part in (half, other):
@@ -90,12 +84,12 @@ def _exp_bounded(f: Function, x: str) -> str:
 
 def _reduced(f: Function, x: str) -> tuple[str, str]:
     """Return exp(x) as a number near 1 and a power of two with a biased exponent, whose eight bits are the lowest."""
-    shift = f.constant(_ROUND + _BIAS)
-    shifted = f.fused(x, f.constant(1.44269504088896341), shift)
+    shift = f.constant(ROUND + BIAS)
+    shifted = f.fused(x, f.constant(LOG2_E), shift)
     count = f.two("fsub", shifted, shift)
-    rest = f.fused(count, f.constant(-_LN2_HIGH), x)
-    rest = f.fused(count, f.constant(-_LN2_LOW), rest)
-    series = f.fused(_polynomial(f, rest, _EXP), f.two("fmul", rest, rest), rest)
+    rest = f.fused(count, f.constant(-LN2_HIGH), x)
+    rest = f.fused(count, f.constant(-LN2_LOW), rest)
+    series = f.fused(_polynomial(f, rest, EXP), f.two("fmul", rest, rest), rest)
     biased = f.value(f"bitcast {f.vector} {shifted} to {f.integers}")
     return f.two("fadd", series, f.constant(1.0)), biased
 
@@ -110,16 +104,16 @@ def _log(f: Function, x: str) -> str:
     infinite, zero = f.constant(float("inf")), f.constant(0.0)
     small = f.compare("olt", x, f.constant(2.0**-126))  # such numbers have leading zeros
     bits = f.value(f"bitcast {f.vector} {f.choose(small, f.two('fmul', x, f.constant(2.0**23)), x)} to {f.integers}")
-    bits = f.value(f"add {f.integers} {bits}, splat (i32 {_ONE - _ROOT_OF_HALF})")
+    bits = f.value(f"add {f.integers} {bits}, splat (i32 {ONE - ROOT_OF_HALF})")
     whole = f.value(f"sitofp {f.integers} {f.value(f'ashr {f.integers} {bits}, splat (i32 23)')} to {f.vector}")
-    count = f.two("fsub", whole, f.choose(small, f.constant(_BIAS + 23.0), f.constant(float(_BIAS))))
-    fraction = f.value(f"and {f.integers} {bits}, splat (i32 {_FRACTION})")
-    fraction = f.value(f"add {f.integers} {fraction}, splat (i32 {_ROOT_OF_HALF})")
+    count = f.two("fsub", whole, f.choose(small, f.constant(BIAS + 23.0), f.constant(float(BIAS))))
+    fraction = f.value(f"and {f.integers} {bits}, splat (i32 {FRACTION})")
+    fraction = f.value(f"add {f.integers} {fraction}, splat (i32 {ROOT_OF_HALF})")
     rest = f.two("fsub", f.value(f"bitcast {f.integers} {fraction} to {f.vector}"), f.constant(1.0))
     square = f.two("fmul", rest, rest)
-    series = f.two("fmul", f.two("fmul", _polynomial(f, rest, _LOG), rest), square)
-    series = f.fused(square, f.constant(-0.5), f.fused(count, f.constant(_LN2_LOW), series))
-    result = f.fused(count, f.constant(_LN2_HIGH), f.two("fadd", rest, series))
+    series = f.two("fmul", f.two("fmul", _polynomial(f, rest, LOG), rest), square)
+    series = f.fused(square, f.constant(-0.5), f.fused(count, f.constant(LN2_LOW), series))
+    result = f.fused(count, f.constant(LN2_HIGH), f.two("fadd", rest, series))
     result = f.choose(f.compare("olt", x, infinite), result, x)
     result = f.choose(f.compare("olt", x, zero), f.constant(float("nan")), result)
     return f.choose(f.compare("oeq", x, zero), f.constant(float("-inf")), result)
@@ -145,10 +139,10 @@ def _sigmoid(f: Function, x: str) -> str:
 def _tanh(f: Function, x: str) -> str:
     if f.bits == 64:
         return f.each_lane("tanh", x)
-    x = _clip(f, x, -_TANH_BOUND, _TANH_BOUND)
+    x = _clip(f, x, -TANH_BOUND, TANH_BOUND)
     square = f.two("fmul", x, x)
-    over = f.two("fmul", x, _polynomial(f, square, _TANH_OVER))
-    return f.quotient(over, _polynomial(f, square, _TANH_UNDER))
+    over = f.two("fmul", x, _polynomial(f, square, TANH_OVER))
+    return f.quotient(over, _polynomial(f, square, TANH_UNDER))
 
 
 def _softplus(f: Function, x: str) -> str:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from emulated import with_tiles
 from judge import assert_agrees_with_the_plain_loop
-from odd_cells import ODD, PIECES
 from scopes import policy, threads
 
 from cases import ALL_CELLS, make_case
+from odd_cells import ODD, PIECES
 from unspool.engine import unroll
 from unspool.engine.compiler.pipeline import lower_cell
 from unspool.engine.cpu.codegen.target import AVX2, AVX512, PORTABLE, host_target
