@@ -22,6 +22,7 @@ from .layers import Recurrent
 from .tasks import (
     Algorithm,
     Assistant,
+    Captioner,
     Classifier,
     Forecaster,
     LanguageModel,
@@ -39,6 +40,7 @@ from .tuning import tune
 __all__ = [
     "Algorithm",
     "Assistant",
+    "Captioner",
     "Cell",
     "Classifier",
     "CommandSet",

@@ -17,6 +17,15 @@ def small(monkeypatch):
 
 
 @pytest.fixture
+def little(monkeypatch):
+    module = importlib.import_module("unspool.cli.demo_pictures")
+    for name, value in {"_TRAIN": 40, "_VALID": 4, "_TEST": 6, "_NOVEL": 4, "_SHOWN": 1}.items():
+        monkeypatch.setattr(module, name, value)
+    for name, value in {"hidden": 8, "embedding": 8, "widths": "8", "epochs": 1}.items():
+        monkeypatch.setitem(module._SETTINGS, name, value)
+
+
+@pytest.fixture
 def few(monkeypatch, tmp_path):
     """Few of the demo's questions, one pass over them, and a short training of its commands."""
     demo = importlib.import_module("unspool.cli.demo")
@@ -73,6 +82,54 @@ def test_the_agreement_demo_keeps_what_it_trained_where_it_is_told_to(shell, tmp
         assert "nothing is overwritten" in shell.refuses(*words, "--out", tmp_path / "d", code=2)
 
 
+def test_the_pictures_demo_keeps_pictures_and_captioner(shell, tmp_path, little):
+    done = shell("demo", "pictures", "--out", tmp_path / "d")
+    for part in (
+        "On the 6 test pictures",
+        "right word by word",
+        "attention",
+        "where it looked",
+        "unspool train caption",
+    ):
+        assert part in done.stdout
+    task = load(tmp_path / "d" / "captioner")
+    assert task.settings.network.network == "bilinear"
+    assert {"test.tsv", "test.boxes.jsonl", "valid.tsv"} <= files_in(tmp_path / "d")
+    shell("evaluate", tmp_path / "d" / "captioner", tmp_path / "d" / "test.tsv")
+    assert "nothing is overwritten" in shell.refuses("demo", "pictures", "--out", tmp_path / "d", code=2)
+
+
+def test_attention_counts_on_the_words_that_name_an_object():
+    demo = importlib.import_module("unspool.cli.demo_pictures")
+    scenes = importlib.import_module("unspool.samples.scenes")
+    captioner = importlib.import_module("unspool.tasks.caption.captioner")
+    scene = scenes.generate(1, 4, "test")[0]
+    true = scene.captions[0]
+    left, top = true.boxes[1][0][:2]
+    cells = [[left, top, left + 1, top + 1], [0, 0, 1, 1]]
+    first = {1: 0.9, 2: 0.7, 3: 0.6}  # words of the first object, beside the article
+    weights = [[first.get(word, 0.2), 1 - first.get(word, 0.2)] for word in range(len(true.words))]
+    caption = captioner.Caption("x", true.text, 0.0, [], list(true.words), weights, (1, 2))
+    looks = demo._looks(scene, caption, cells)
+    assert looks["size"][0] == pytest.approx(0.9)
+    assert looks["colour"][0] == pytest.approx(0.7)
+    assert looks["shape"][0] == pytest.approx(0.6)
+    assert [len(shares) for shares in looks.values()] == [2, 2, 2]
+    assert demo._looks(scene, caption._replace(caption="a dog"), cells) is None
+    cells[1] = [left - 1, top, left, top + 1]  # beside the box
+    assert demo._looks(scene, caption, cells)["size"][0] == pytest.approx(0.9)
+    assert demo._looks(scene, caption, cells, 1.0)["size"][0] == pytest.approx(1.0)
+
+
+@pytest.mark.slow
+def test_the_captioner_of_the_demo_names_new_pairs_and_looks_at_them(shell):
+    lines = shell("demo", "pictures", "--quiet").stdout.splitlines()
+    shares = {line.rpartition("  ")[0].strip(): float(line.split()[-2]) for line in lines if line.endswith(" %")}
+    assert shares["captions that are right word by word"] >= 95
+    assert shares["the same, all of these words"] >= 60
+    assert shares["the same, in the box or one cell beside it"] >= 95
+
+
 def test_the_demo_trains_an_assistant_asks_it_and_looks_inside(shell, tmp_path, few):
     done = shell("demo", "--out", tmp_path / "d")
     assert f"{len(few)} questions about\nthe kitchen" in done.stdout
@@ -111,8 +168,8 @@ def test_the_demo_invites_a_person_to_talk(shell, few, monkeypatch):
     assert talked == [("answer", None)]
 
 
-@pytest.mark.parametrize("name", [pytest.param("assistant", marks=pytest.mark.slow), "agreement"])
-def test_demos_leave_nothing_behind_otherwise(shell, tmp_path, small, few, monkeypatch, name):
+@pytest.mark.parametrize("name", [pytest.param("assistant", marks=pytest.mark.slow), "agreement", "pictures"])
+def test_demos_leave_nothing_behind_otherwise(shell, tmp_path, small, few, little, monkeypatch, name):
     place = tmp_path / "empty"
     place.mkdir()
     monkeypatch.chdir(place)

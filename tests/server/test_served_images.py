@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 
+import numpy as np
 import pytest
 from live import serving
 
 from image_samples import header_of_png, many_stripes, stripes, write_image
-from unspool import Classifier
+from unspool import Captioner, Classifier
+from unspool.inspection.png import png_bytes
+from unspool.samples.scenes import generate
 from unspool.server.models import describe_folders
 from unspool.training import Reporter
 
@@ -34,3 +37,21 @@ def test_a_server_labels_base64_and_reads_no_file_of_its_machine(tmp_path):
         answer = live.post("/api/disagreements", labelled)
         assert answer.status == 400, answer.body
         assert "reads no images from files" in answer.error
+
+
+def test_a_server_captions_and_traces_an_image_of_any_length(tmp_path):
+    scenes = generate(12, 1)
+    model = Captioner(epochs=1, hidden=8, embedding=8, widths="4", plan=False, seed=1, device="cpu")
+    rows = [(scene.picture, scene.captions[0].text) for scene in scenes]
+    model.fit(rows, valid=rows[:4], baselines=False, reporter=Reporter())
+    model.save(tmp_path / "captions")
+    with serving(describe_folders([str(tmp_path / "captions")]), studio=True) as live:
+        picture = np.random.default_rng(1).integers(0, 256, (60, 50, 3), np.uint8)
+        sent = base64.b64encode(png_bytes(picture)).decode()
+        assert len(sent) > 5_000  # the limit of a text to trace
+        answer = live.post("/api/predict", {"input": sent})
+        assert answer.json["prediction"]["caption"] == model.predict(picture).caption
+        traced = live.post("/api/trace", {"input": sent})
+        assert traced.status == 200, traced.body
+        assert traced.json["image"]["width"] == 48
+        assert live.get("/api/info").json["models"][0]["reads_files"] == "images"

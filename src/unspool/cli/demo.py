@@ -53,13 +53,14 @@ Train a small model, use it, and inspect it.
 \b
 assistant  train an assistant on questions, answers and commands, then chat with it: a minute or two
 agreement  train a bag of words, an Elman network and an LSTM on verb agreement, and compare them
+pictures   train a captioner on generated pictures, and see where it looked: about two minutes
 
 A demo needs nothing but this package.
 """
 
 
 @click.command(help=_HELP, epilog=example("unspool demo", "unspool demo agreement --out my-demo"))
-@click.argument("name", type=click.Choice(["assistant", "agreement"]), default="assistant")
+@click.argument("name", type=click.Choice(["assistant", "agreement", "pictures"]), default="assistant")
 @click.option("--out", type=click.Path(path_type=Path), help="Keep data and model in this new folder.")
 @common
 def demo(name: str, out: Path | None) -> None:
@@ -68,6 +69,10 @@ def demo(name: str, out: Path | None) -> None:
         from unspool.cli.demo_agreement import show_agreement
 
         show_agreement(out)
+    elif name == "pictures":
+        from unspool.cli.demo_pictures import show_pictures
+
+        show_pictures(out)
     else:
         _show_assistant(out)
 
@@ -160,7 +165,7 @@ def _show_way_on(out: Path | None) -> None:
     lines = ["\nNext, train on your own questions and answers, one pair a line, separated by a tab:\n"]
     lines += ["    unspool train answer my-pairs.tsv --out my-assistant", "    unspool chat my-assistant"]
     lines += ["\nOr begin with a folder of commands and questions that you change: unspool init assistant"]
-    lines += ["\nOther demos and tasks: unspool demo agreement, unspool train --help"]
+    lines += ["\nOther demos and tasks: unspool demo agreement, unspool demo pictures, unspool train --help"]
     if out is not None:
         model = shlex.quote(str(out / "assistant"))
         commands = shlex.quote(str(out / "commands.py"))

@@ -143,7 +143,7 @@ def inspect(
         return
     step = None if memory is None else memory - 1
     plain = array is None and maps is None and memory is None and not edits
-    if plain and _reads_pictures(task):
+    if plain and TASKS[task.name].draws_picture_maps and _reads_pictures(task):
         classifier: Any = task
         view = classifier.picture_maps(text)
         check_out(out, view.forms, overwrite=overwrite)
@@ -162,7 +162,7 @@ def inspect(
 
 
 def _reads_pictures(task: Task[Any, Any]) -> bool:
-    """Return whether a model reads pictures, whose maps are drawn in place of a trace."""
+    """Return whether a model reads pictures, not features of them."""
     fitted = getattr(task.fitted, "input", None)
     return fitted is not None and fitted.kind == "images" and not fitted.reads_features
 

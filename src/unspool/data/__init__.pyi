@@ -2,6 +2,7 @@ from .algorithms import Adding, Copy, Exercise, ExerciseKind, ExerciseSource, Re
 from .batches import (
     IGNORED,
     Batch,
+    Captioned,
     Characters,
     Frames,
     Images,
@@ -73,6 +74,7 @@ __all__ = [
     "Brackets",
     "BracketsInCode",
     "Bucketed",
+    "Captioned",
     "Characters",
     "Clock",
     "Copy",

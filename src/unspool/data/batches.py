@@ -16,6 +16,7 @@ from unspool.data.units import END
 __all__ = [
     "IGNORED",
     "Batch",
+    "Captioned",
     "Characters",
     "Frames",
     "Images",
@@ -304,15 +305,12 @@ class Paired:
     @property
     def inputs(self) -> Tensor:
         """Decoder inputs, int64 (target time + 1, batch): the end unit, then the target."""
-        return torch.cat([torch.full_like(self.source.ids[:1], END), self.target.ids])
+        return _decoder_inputs(self.target)
 
     @property
     def targets(self) -> Tensor:
         """Decoder targets, int64 (target time + 1, batch): the target, then the end unit, then `IGNORED`."""
-        steps = torch.arange(self.target.ids.shape[0] + 1, device=self.target.ids.device)[:, None]
-        shifted = torch.cat([self.target.ids, torch.zeros_like(self.source.ids[:1])])
-        shifted = shifted.masked_fill(steps == self.target.lengths, END)
-        return shifted.masked_fill(steps > self.target.lengths, IGNORED)
+        return _decoder_targets(self.target)
 
     @property
     def size(self) -> int:
@@ -327,6 +325,64 @@ class Paired:
         """Return every `world`-th pair from `rank` on; None if there is none."""
         source, target = self.source.shard(rank, world), self.target.shard(rank, world)
         return None if source is None or target is None else replace(self, source=source, target=target)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Captioned:
+    """Inputs, each with one or more target sequences; an input is encoded once for all of its targets."""
+
+    inputs_once: Any
+    """The distinct inputs: `Images`, or another batch with lengths."""
+    target: Tokens
+    """Target tokens without the end unit, (time, rows); lengths may be 0."""
+    index: Tensor
+    """Index of the input of each row, ascending, int64 (rows,)."""
+
+    @property
+    def source(self) -> Self:
+        """The batch itself, as the source of an encoder-decoder."""
+        return self
+
+    @property
+    def lengths(self) -> Tensor:
+        """Steps of each row's input after the embedding, int64 (rows,)."""
+        lengths: Tensor = self.inputs_once.lengths
+        return lengths[self.index]
+
+    @property
+    def mask(self) -> Tensor:
+        """True at steps of each row's input, False in the padding, bool (time, rows)."""
+        lengths = self.lengths
+        return torch.arange(int(lengths.max()), device=lengths.device)[:, None] < lengths
+
+    @property
+    def inputs(self) -> Tensor:
+        """Decoder inputs, int64 (target time + 1, rows): the end unit, then the target."""
+        return _decoder_inputs(self.target)
+
+    @property
+    def targets(self) -> Tensor:
+        """Decoder targets, int64 (target time + 1, rows): the target, then the end unit, then `IGNORED`."""
+        return _decoder_targets(self.target)
+
+    @property
+    def size(self) -> int:
+        """Number of target tokens without padding, with the end unit of each target."""
+        return self.target.size + len(self.target.lengths)
+
+    def to(self, device: torch.device | str) -> Self:
+        """Return a copy on a device."""
+        inputs, target = self.inputs_once.to(device), self.target.to(device)
+        return replace(self, inputs_once=inputs, target=target, index=self.index.to(device))
+
+    def shard(self, rank: int, world: int) -> Self | None:
+        """Return every `world`-th input from `rank` on with its targets; None if there is none."""
+        inputs = self.inputs_once.shard(rank, world)
+        if inputs is None:
+            return None
+        rows = torch.nonzero(self.index % world == rank).squeeze(1)
+        target = replace(self.target, ids=self.target.ids[:, rows], lengths=self.target.lengths[rows])
+        return replace(self, inputs_once=inputs, target=target, index=self.index[rows] // world)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -352,4 +408,17 @@ class Transcribed:
         return None if inputs is None or targets is None else replace(self, inputs=inputs, targets=targets)
 
 
-Batch = Tokens | Vectors | Frames | Images | Labelled | Paired | Transcribed | SeriesWindows | Window
+Batch = Tokens | Vectors | Frames | Images | Labelled | Paired | Captioned | Transcribed | SeriesWindows | Window
+
+
+def _decoder_inputs(target: Tokens) -> Tensor:
+    """Return the end unit, then the target, (time + 1, batch)."""
+    return torch.cat([target.ids.new_full((1, len(target.lengths)), END), target.ids])
+
+
+def _decoder_targets(target: Tokens) -> Tensor:
+    """Return the target, then the end unit, then `IGNORED`, (time + 1, batch)."""
+    steps = torch.arange(target.ids.shape[0] + 1, device=target.ids.device)[:, None]
+    shifted = torch.cat([target.ids, target.ids.new_zeros(1, len(target.lengths))])
+    shifted = shifted.masked_fill(steps == target.lengths, END)
+    return shifted.masked_fill(steps > target.lengths, IGNORED)

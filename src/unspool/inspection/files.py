@@ -7,7 +7,8 @@ The JSON form, version 1::
 
 With maps, there is also `"maps": {"attention": {"rows": ["die", ...], "columns": ["the", ...], "values":
 [[0.93, ...one per column], ...one per row]}}`. For an output text, `"written"` has its tokens, prediction, notes and
-arrays in the same form. A non-finite number is the text "nan", "inf" or "-inf".
+arrays in the same form. For an image, `"image"` has its height and width, its pixels as base64 of red, green and blue,
+and the box of each token. A non-finite number is the text "nan", "inf" or "-inf".
 
 An npz has the same record without values, but with the `names` of the arrays, as `trace.json`. The values of each array
 and map are a float32 `.npy` under its name, so that `numpy.load(path)["layer 1 forward / forget"]` works. A CSV has the
@@ -34,6 +35,7 @@ from unspool.inspection.maps import Map
 from unspool.inspection.page import page
 from unspool.inspection.picture import picture
 from unspool.inspection.result import new_file
+from unspool.inspection.shown_image import ShownImage
 from unspool.inspection.trace import Array, Trace
 from unspool.reading import open_regular, read_file
 
@@ -184,6 +186,8 @@ def _header(trace: Trace) -> dict[str, Any]:
     if trace.maps:
         sides = {name: {"rows": list(m.rows), "columns": list(m.columns)} for name, m in trace.maps.items()}
         record["maps"] = sides
+    if trace.image is not None:
+        record["image"] = trace.image.record()
     return record
 
 
@@ -219,6 +223,7 @@ def _trace(record: dict[str, Any], numbers: Callable[[dict[str, Any], str], Arra
         tuple(map(str, notes)),
         maps,
         None if written is None else _trace(_check_version(written), numbers),
+        ShownImage.of_record(record["image"]) if "image" in record else None,
     )
 
 

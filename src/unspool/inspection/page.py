@@ -34,7 +34,8 @@ def page(trace: Trace, **state: Any) -> str:
     """
     script = _script()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    title = " ".join(map(visible, trace.tokens))
+    words = trace.tokens if trace.image is None or trace.written is None else trace.written.tokens
+    title = " ".join(map(visible, words))
     parts = {
         "%SCRIPT_HASH%": f"sha256-{digest}",
         "%TITLE%": escape(title if len(title) <= 80 else title[:79] + "…"),
@@ -79,6 +80,7 @@ def content_of(trace: Trace, *, values: bool = True) -> dict[str, Any]:
         "maps": [_map(name, matrix, values) for name, matrix in trace.maps.items()],
         "places": [_place(trace, place) for place in trace.places],
         "arrays": [_array(trace, name, values) for name in trace.arrays],
+        "image": None if trace.image is None else trace.image.record(),
         "written": None if trace.written is None else content_of(trace.written, values=values),
     }
 

@@ -9,6 +9,7 @@ from html import escape
 import numpy as np
 from rich.cells import cell_len
 
+from unspool.inspection.image_words import is_over_image, svg_words
 from unspool.inspection.maps import Map
 from unspool.inspection.overview import Column, columns, extent, legend, sentences, units
 from unspool.inspection.paint import DIVERGING, SEQUENTIAL, mix
@@ -35,9 +36,10 @@ def picture(trace: Trace) -> str:
     """
     body: list[str] = []
     sides = [trace] if trace.written is None else [trace, trace.written]
-    longest = max(len(side.tokens) for side in sides)
+    longest = max((len(side.tokens) for side in sides if side.places or trace.image is None), default=0)
     width = max(
-        520.0 if len(trace.maps) < 2 else 860.0, _LEFT + min(longest, _ACROSS) * _CELL + max(map(_above, sides)) + _PAD
+        520.0 if len(trace.maps) < 2 and trace.image is None else 860.0,
+        _LEFT + min(longest, _ACROSS) * _CELL + max(map(_above, sides)) + _PAD,
     )
     y = float(_PAD + 14)
     if trace.model:
@@ -46,8 +48,12 @@ def picture(trace: Trace) -> str:
         y = _lines(body, line, y, width)
     if trace.maps:
         name, *others = trace.maps
-        y = _map(body, name, trace.maps[name], y + 6)
-        y = _small_maps(body, {other: trace.maps[other] for other in others}, y, width)
+        if trace.image is not None and is_over_image(trace, name):
+            images, y = svg_words(name, trace.maps[name], trace.image, _PAD, y + 6)
+            body += images
+        else:
+            y = _map(body, name, trace.maps[name], y + 6)
+            y = _small_maps(body, {other: trace.maps[other] for other in others}, y, width)
     for side in sides:
         for place in side.places or (("",) if not trace.maps else ()):
             y = _place(body, side, place, y + 6, width)
@@ -55,7 +61,7 @@ def picture(trace: Trace) -> str:
         y = _lines(body, f"Note: {note}", y, width, "dim")
     size = f"{width:.0f} {y:.0f}"
     start = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {size}" width="{width:.0f}" height="{y:.0f}">'
-    title = escape(" ".join(map(visible, trace.tokens)))
+    title = escape(" ".join(map(visible, trace.tokens if trace.image is None else sides[-1].tokens)))
     return "\n".join(
         [
             start,
@@ -70,8 +76,8 @@ def picture(trace: Trace) -> str:
 def _prediction_lines(trace: Trace) -> list[str]:
     label = trace.prediction.get("label", trace.prediction.get("labels"))
     lines = [] if label is None else ["predicted: " + (label if isinstance(label, str) else ", ".join(map(str, label)))]
-    translation = trace.prediction.get("translation")
-    return lines + ([f"translation: {translation}"] if isinstance(translation, str) else [])
+    texts = {name: trace.prediction.get(name) for name in ("translation", "caption")}
+    return lines + [f"{name}: {text}" for name, text in texts.items() if isinstance(text, str)]
 
 
 def _above(trace: Trace) -> float:

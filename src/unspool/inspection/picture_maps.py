@@ -9,16 +9,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.color import Color
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
-from rich.style import Style
 from rich.text import Text
 
 from unspool.inspection.columns import Columns
-from unspool.inspection.paint import RGB, Brush, cropped, mix
+from unspool.inspection.paint import RGB, Brush, mix
 from unspool.inspection.png import data_address, png_bytes
 from unspool.inspection.result import Result
 from unspool.inspection.svg import document, shorten, text
+from unspool.inspection.terminal_pixels import image_lines, panels
 
 __all__ = ["PictureMaps"]
 
@@ -99,11 +98,11 @@ class PictureMaps(Result):
     def sheet(self) -> NDArray[np.uint8]:
         """Return all panels as one picture, uint8 (height, width, 3), without titles."""
         rows: list[NDArray[np.uint8]] = []
-        for panels in self._rows():
-            tallest = max(len(pixels) for _, pixels in panels)
+        for row in self._rows():
+            tallest = max(len(pixels) for _, pixels in row)
             padded = [
                 np.pad(pixels, ((0, tallest - len(pixels)), (0, _GAP), (0, 0)), constant_values=255)
-                for _, pixels in panels
+                for _, pixels in row
             ]
             rows.append(np.concatenate(padded, 1))
         widest = max(row.shape[1] for row in rows)
@@ -114,9 +113,9 @@ class PictureMaps(Result):
         """Return all panels with their titles as an SVG document."""
         body: list[str] = []
         y, widest = float(_GAP), 0.0
-        for panels in self._rows():
+        for row in self._rows():
             x, tallest = float(_GAP), 0.0
-            for title, pixels in panels:
+            for title, pixels in row:
                 height, width = _shown_size(pixels, small=title in self.filters)
                 body.append(text(x, y + 12, shorten(title, width), "small"))
                 place = f'x="{x:.0f}" y="{y + _TITLE:.0f}" width="{width:.0f}" height="{height:.0f}"'
@@ -137,48 +136,14 @@ class _Panels:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         brush, result = Brush.of(console), self.result
-        most = max(1, (options.max_width + 1) // (_COLUMNS + 1))
-        panels = [("picture", _terminal_pixels(_in_colour(result.pixels)))]
-        panels += [
-            (name, _terminal_pixels(_heat(values, result.pixels.shape[:2]))) for name, values in result.maps.items()
-        ]
-        for start in range(0, len(panels), most):
-            yield _row_of_panels(panels[start : start + most], brush)
+        height, width = result.pixels.shape[:2]
+        columns = _COLUMNS if width >= height else max(1, round(_COLUMNS * width / height))
+        lines = max(1, round(columns * height / width / 2))
+        images = [("picture", _in_colour(result.pixels))]
+        images += [(name, _heat(values, result.pixels.shape[:2])) for name, values in result.maps.items()]
+        titled = [(name, image_lines(pixels, lines, columns, brush)) for name, pixels in images]
+        yield from panels(titled, columns, options.max_width, brush)
         yield Group(*(Text(brush.plain(line)) for line in result._caption().split(" · ")))
-
-
-def _row_of_panels(panels: list[tuple[str, NDArray[np.uint8]]], brush: Brush) -> RenderableType:
-    lines = [Text(" ".join(brush.fit(title, _COLUMNS) for title, _ in panels))]
-    for row in range(0, max(len(pixels) for _, pixels in panels), 2):
-        line = Text()
-        for _, pixels in panels:
-            for column in range(_COLUMNS):
-                line.append_text(_cell(pixels, row, column, brush))
-            line.append(" ")
-        lines.append(cropped(line))
-    return Group(*lines)
-
-
-def _cell(pixels: NDArray[np.uint8], row: int, column: int, brush: Brush) -> Text:
-    if row >= len(pixels) or column >= pixels.shape[1]:
-        return Text(" ")
-    above = pixels[row, column]
-    below = pixels[row + 1, column] if row + 1 < len(pixels) else above
-    if not brush.colour or brush.ascii_only:
-        return Text(brush.level(float(above.mean() + below.mean()) / 510))
-    return Text("▀", Style(color=_rich(above), bgcolor=_rich(below)))
-
-
-def _rich(pixel: NDArray[np.uint8]) -> Color:
-    return Color.from_rgb(*map(int, pixel))
-
-
-def _terminal_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Scale a picture to the width of a panel by its nearest pixels."""
-    height, width = pixels.shape[:2]
-    columns = _COLUMNS if width >= height else max(1, round(_COLUMNS * width / height))
-    rows = max(1, round(columns * height / width))
-    return _nearest(pixels, rows, columns)
 
 
 def _nearest(values: NDArray[Any], rows: int, columns: int) -> NDArray[Any]:

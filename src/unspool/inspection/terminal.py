@@ -13,6 +13,7 @@ from rich.text import Text
 
 from unspool.errors import UsageError
 from unspool.inspection.grid import Grid, Lookups
+from unspool.inspection.image_words import ImageWords, is_over_image
 from unspool.inspection.memory import memory_maps
 from unspool.inspection.named_units import NamedUnits
 from unspool.inspection.overview import Column, columns, legend, scale, sentences, units
@@ -93,13 +94,18 @@ def _sides(trace: Trace) -> list[Trace]:
 def _maps(trace: Trace, pattern: str | None) -> list[Any]:
     """Return the maps to draw: those that match a pattern; else the first, in words too, and the names of others."""
     if pattern is not None:
-        return [Grid(trace, name) for name in trace.maps_like(pattern)]
+        return [_map(trace, name) for name in trace.maps_like(pattern)]
     if not trace.maps:
         return []
     first, *others = trace.maps
     count = f"{len(others)} more map{'s' * (len(others) > 1)}"
     line = f"{count}: {', '.join(others[:3])}{', ...' if len(others) > 3 else ''}"
-    return [Grid(trace, first), Lookups(trace, first), *([Text(line, style="dim")] if others else [])]
+    words = [] if is_over_image(trace, first) else [Lookups(trace, first)]
+    return [_map(trace, first), *words, *([Text(line, style="dim")] if others else [])]
+
+
+def _map(trace: Trace, name: str) -> Grid | ImageWords:
+    return ImageWords(trace, name) if is_over_image(trace, name) else Grid(trace, name)
 
 
 def _holder(trace: Trace, array: str) -> Trace:

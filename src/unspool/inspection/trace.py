@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from unspool.inspection.columns import Columns
+    from unspool.inspection.shown_image import ShownImage
 
 __all__ = ["Array", "Trace", "visible"]
 
@@ -46,6 +47,7 @@ class Trace:
             like those of arrays: `decoder layer 1 / attention head 2`. Views with room for one map draw the first.
         written: Trace of the output text, for a network that generates text. Its `model` is empty, and its names differ
             from all names here.
+        image: The image that the tokens are parts of; None if there is none.
 
     Raises:
         ShapeError: If an array, or a list of tags, does not have one row per token.
@@ -59,6 +61,7 @@ class Trace:
     notes: tuple[str, ...] = ()
     maps: Mapping[str, Map] = field(default_factory=dict)
     written: Trace | None = None
+    image: ShownImage | None = None
 
     def __post_init__(self) -> None:
         argument: object = self.tokens
@@ -74,6 +77,8 @@ class Trace:
         warnings = [note for name, array in numbers.items() if (note := not_finite(name, array))]
         notes = dict.fromkeys([*self.notes, *warnings])
         prediction = plain(dict(self.prediction), "prediction")
+        if self.image is not None and len(self.image.boxes) != len(tokens):
+            raise ShapeError(f"the image has {len(self.image.boxes)} boxes for {len(tokens)} tokens")
         for key in ("tags", "tag_probabilities", "surprise"):
             if not isinstance(prediction.get(key, []), list):
                 raise UsageError(f"prediction[{key!r}] is a list with one value per token, not {prediction[key]!r}")
@@ -120,6 +125,10 @@ class Trace:
             choices = "; it has " + ", ".join(map(repr, self.maps)) if self.maps else "; it has none"
             raise UsageError(f"this trace has no map {name!r}{nearest(name, self.maps) or choices}")
         return self.maps[name]
+
+    def over(self, image: ShownImage) -> Trace:
+        """Return the trace over an image whose parts are its tokens."""
+        return replace(self, image=image)
 
     def summary(self, name: str) -> Array:
         """Return the mean over the units of one array at each token, (tokens,)."""
@@ -240,7 +249,9 @@ class Trace:
         if not isinstance(other, Trace):
             return NotImplemented
         same = (self.tokens, self.model, self.notes) == (other.tokens, other.model, other.notes)
-        if not same or self.prediction != other.prediction or self.written != other.written:
+        if not same or self.prediction != other.prediction:
+            return False
+        if self.written != other.written or self.image != other.image:
             return False
         if list(self.arrays) != list(other.arrays) or list(self.maps.items()) != list(other.maps.items()):
             return False

@@ -34,6 +34,7 @@ __all__ = [
     "Bridge",
     "Decoded",
     "LateAttentionDecoder",
+    "LearnedStart",
     "Memory",
     "RecurrentDecoder",
     "RecurrentDecoderState",
@@ -82,6 +83,30 @@ class Bridge(nn.Module):
         )  # states have the dtype of the weights
         parts = list(torch.split(initial, widths, dim=-1))
         return [kind(*(parts.pop(0) for _ in widths)) for kind, widths in zip(self._kinds, self._widths, strict=True)]
+
+
+class LearnedStart(nn.Module):
+    """Initial state of each layer of a decoder, learned and the same for every source, in place of a `Bridge`.
+
+    The decoder then sees the source through its attention alone.
+
+    Args:
+        cells: The cell of each layer.
+    """
+
+    def __init__(self, cells: list[Cell[Any]]) -> None:
+        super().__init__()
+        states = [cell.initial_state(1) for cell in cells]
+        self._kinds = [type(state) for state in states]
+        self.parts = nn.ParameterList(nn.Parameter(part.detach().clone()) for state in states for part in state)
+        self._counts = [len(state) for state in states]
+
+    def forward(self, summary: Tensor) -> list[Any]:
+        """Return the initial state of each layer, for summaries (batch, summary), which give no more than the batch."""
+        parts = [part.expand(len(summary), *part.shape[1:]) for part in self.parts]
+        return [
+            kind(*(parts.pop(0) for _ in range(count))) for kind, count in zip(self._kinds, self._counts, strict=True)
+        ]
 
 
 class RecurrentDecoderState(NamedTuple):
@@ -163,7 +188,7 @@ class AttentiveDecoder(nn.Module):
         self,
         cell: AttentiveCell,
         upper: Recurrent | None,
-        bridge: Bridge,
+        bridge: Bridge | LearnedStart,
         *,
         dropout: SequenceDropout | None = None,
         weight_dropout: float = 0.0,
@@ -229,7 +254,7 @@ class LateAttentionDecoder(nn.Module):
         attention: Attention from the top layer to the source states.
     """
 
-    def __init__(self, stack: Recurrent, bridge: Bridge, attention: Attention) -> None:
+    def __init__(self, stack: Recurrent, bridge: Bridge | LearnedStart, attention: Attention) -> None:
         super().__init__()
         self.stack, self.bridge, self.attention = stack, bridge, attention
         self.output_size = stack.output_size + attention.memory_size

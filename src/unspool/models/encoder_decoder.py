@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from unspool.data import IGNORED, Paired, Tokens
+from unspool.data import IGNORED, Captioned, Paired, Tokens
 from unspool.errors import SettingError
 from unspool.layers import FullSoftmax, Projected, Recurrent, SequenceDropout, TokenEmbedding
 from unspool.models.decoders import Decoded, Memory
@@ -16,6 +16,10 @@ from unspool.models.loss import Loss
 from unspool.randomness import generator_on
 
 __all__ = ["EncoderDecoder", "Forced", "coverage_loss"]
+
+
+Source = Tokens | Captioned
+"""Source sequences: token ids, int64 (source time, batch), or a batch with lengths and mask."""
 
 
 class Forced(NamedTuple):
@@ -29,7 +33,7 @@ class EncoderDecoder(nn.Module):
     """Encoder-decoder with a choice of encoder and decoder.
 
     Args:
-        source: Embedding of source units.
+        source: Embedding of source units; or a module from another source, such as images, to vectors.
         target: Embedding of target units; may be the same table.
         encoder: Encoder of the source. None: the embeddings themselves.
         decoder: Decoder of the target, one of `models.decoders`.
@@ -52,7 +56,7 @@ class EncoderDecoder(nn.Module):
 
     def __init__(
         self,
-        source: TokenEmbedding,
+        source: nn.Module,
         target: TokenEmbedding,
         encoder: Recurrent | Projected | None,
         decoder: Any,
@@ -77,8 +81,8 @@ class EncoderDecoder(nn.Module):
 
     # Encoder
 
-    def encode(self, source: Tokens, vectors: Tensor | None = None) -> Memory:
-        """Encode sources, int64 (source time, batch).
+    def encode(self, source: Source, vectors: Tensor | None = None) -> Memory:
+        """Encode sources.
 
         Args:
             source: The sources.
@@ -100,7 +104,7 @@ class EncoderDecoder(nn.Module):
 
     # Step by step
 
-    def start(self, source: Tokens) -> Any:
+    def start(self, source: Source) -> Any:
         """Return the state before the first target unit, every tensor with the batch first."""
         memory = self.encode(source)
         if self.latent is not None:
@@ -142,7 +146,7 @@ class EncoderDecoder(nn.Module):
 
     # Teacher forcing and loss
 
-    def forward(self, batch: Paired, vectors: Tensor | None = None) -> Forced:
+    def forward(self, batch: Paired | Captioned, vectors: Tensor | None = None) -> Forced:
         """Return log-probabilities of the targets, and attention weights of each step; `vectors` as in `encode`."""
         memory = self.encode(batch.source, vectors)
         if self.latent is not None:
@@ -153,7 +157,7 @@ class EncoderDecoder(nn.Module):
         target_scores = scores.gather(-1, targets.clamp(min=0).unsqueeze(-1)).squeeze(-1)
         return Forced(target_scores.masked_fill(targets == IGNORED, 0), decoded.attention)
 
-    def loss(self, batch: Paired, carry: None = None) -> Loss:
+    def loss(self, batch: Paired | Captioned, carry: None = None) -> Loss:
         """Return -log p of all target units and ends, summed, in nats; in training with all penalties."""
         memory = self.encode(batch.source)
         extra: Tensor | float = 0.0
@@ -177,7 +181,7 @@ class EncoderDecoder(nn.Module):
             total = total + self.coverage_penalty * coverage_loss(decoded.attention, real)
         return Loss(total, len(outputs))
 
-    def _target_vectors(self, batch: Paired) -> Tensor:
+    def _target_vectors(self, batch: Paired | Captioned) -> Tensor:
         """Embed the target and its end, (target time + 1, batch, embedding)."""
         targets = batch.targets
         tokens = Tokens(targets.masked_fill(targets == IGNORED, 0), batch.target.lengths + 1)

@@ -94,7 +94,7 @@ async def predict(request: Request) -> Response:
     if (body.input is UNSET) == (body.inputs is UNSET):
         raise ApiError(400, "expected either input, for one, or inputs, for many", "input")
     inputs = body.inputs if isinstance(body.inputs, list) else [body.input]
-    state.check_inputs(inputs)
+    state.check_inputs(inputs, images=served.reads_files == "images")
     if body.threshold is not None and not served.answers:
         raise ApiError(400, f"threshold: {served.name} is a model of the task {served.entry.name!r}", "threshold")
 
@@ -114,8 +114,8 @@ async def trace(request: Request) -> Response:
     """Return all recorded values of one input."""
     state, body = state_of(request), await read_body(request, TraceRequest)
     served = state.models.get(body.model)
-    state.check_inputs([body.input])
-    state.check_trace(body.input)
+    state.check_inputs([body.input], images=served.reads_files == "images")
+    state.check_trace(body.input, image=served.reads_files == "images")
 
     def run(values: list[Any]) -> list[bytes]:
         from unspool.inspection.files import FORMATS

@@ -33,8 +33,8 @@ async def fork(request: Request) -> Response:
     """Read an input without and with edits, and compare both runs."""
     state, body = state_of(request), await read_body(request, ForkTextRequest)
     served = state.models.get(body.model)
-    state.check_inputs([body.input], written=2 * body.length)
-    state.check_trace(body.input)
+    state.check_inputs([body.input], written=2 * body.length, images=served.reads_files == "images")
+    state.check_trace(body.input, image=served.reads_files == "images")
     if len(body.edits) + len(body.base) > state.settings.max_items:
         raise ApiError(413, f"{len(body.edits) + len(body.base):,} edits came; expected fewer", "edits")
     options: dict[str, Any] = {}
@@ -53,8 +53,8 @@ async def gradients(request: Request) -> Response:
     """Measure the gradients of each loss with respect to each earlier state."""
     state, body = state_of(request), await read_body(request, GradientsRequest)
     served = state.models.get(body.model)
-    state.check_inputs([body.input])
-    state.check_trace(body.input)
+    state.check_inputs([body.input], images=served.reads_files == "images")
+    state.check_trace(body.input, image=served.reads_files == "images")
     gone = threading.Event()
 
     def progress(stage: str, done: int, total: int) -> None:

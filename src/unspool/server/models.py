@@ -61,6 +61,12 @@ class Served:
         return "add" in self.entry.verbs
 
     @property
+    def reads_files(self) -> str:
+        """Kind of the files that the model reads: images or audio; empty for other inputs."""
+        kind = getattr(getattr(getattr(self.task, "_fitted", None), "input", None), "kind", "")
+        return kind if kind in ("images", "audio") else ""
+
+    @property
     def commands(self) -> CommandSet | None:
         """The commands that the model learned; None if it has none, or is not loaded."""
         return None if self.task is None or "chat" not in self.entry.verbs else commands_of(self.task)
@@ -90,6 +96,7 @@ class Served:
             "answers": self.answers,
             "commands": None if self.commands is None else [_command(one) for one in self.commands],
             "sides": list(self.entry.sides),
+            "reads_files": self.reads_files,
         }
 
 

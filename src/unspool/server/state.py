@@ -55,12 +55,13 @@ class ServerState:
             return None
         return for_command_line(failure.message) if isinstance(failure, UnspoolError) else repr(failure)[:300]
 
-    def check_inputs(self, inputs: Sequence[Any], *, written: int = 0) -> None:
+    def check_inputs(self, inputs: Sequence[Any], *, written: int = 0, images: bool = False) -> None:
         """Refuse a request above the limits.
 
         Args:
             inputs: Its inputs.
             written: Number of units that it wants written.
+            images: Whether they are image files in Base64, which only `--max-body` limits: the model scales them down.
 
         Raises:
             ApiError: If there is no input, there are too many, they are too long, or too much is to be written.
@@ -71,20 +72,20 @@ class ServerState:
         if len(inputs) > settings.max_items:
             raise ApiError(413, f"{len(inputs):,} inputs came; the limit of --max-items is {settings.max_items:,}")
         length = sum(_length(value) for value in inputs)
-        if length > settings.max_characters:
+        if length > settings.max_characters and not images:
             limit = settings.max_characters
             raise ApiError(413, f"{length:,} characters came; the limit of --max-characters is {limit:,}")
         if written > settings.max_tokens:
             raise ApiError(413, f"length = {written:,}: the limit of --max-tokens is {settings.max_tokens:,}", "length")
 
-    def check_trace(self, value: Any) -> None:
-        """Refuse to trace an input above the limit.
+    def check_trace(self, value: Any, *, image: bool = False) -> None:
+        """Refuse to trace an input above the limit; `image` as in `check_inputs`.
 
         Raises:
             ApiError: If it is too long.
         """
         length, limit = _length(value), self.settings.max_trace
-        if length > limit:
+        if length > limit and not image:
             raise ApiError(413, f"{length:,} characters came; the limit of --max-trace is {limit:,}", "input")
 
 

@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from unspool.errors import UsageError
-from unspool.layers import AdditiveAttention, Attention, BilinearAttention, DotAttention, Recurrent
-from unspool.models import AttentiveDecoder, Bridge, EncoderDecoder, LateAttentionDecoder, RecurrentDecoder
+from unspool.layers import AdditiveAttention, Attention, BilinearAttention, DotAttention, Recurrent, TokenEmbedding
+from unspool.models import (
+    AttentiveDecoder,
+    Bridge,
+    EncoderDecoder,
+    LateAttentionDecoder,
+    LearnedStart,
+    RecurrentDecoder,
+)
 from unspool.ship.building import ProgramBuilder, array, state_ports
 from unspool.ship.sheet import (
     Activate,
@@ -37,7 +44,8 @@ def pair_programs(model: EncoderDecoder) -> tuple[Program, Program, tuple[str, .
         UsageError: If there are no operations for a part of the network.
     """
     encoder, decoder = model.encoder, model.decoder
-    if model.latent is not None or not isinstance(encoder, Recurrent):
+    source = model.source
+    if model.latent is not None or not isinstance(encoder, Recurrent) or not isinstance(source, TokenEmbedding):
         raise UsageError(
             "only encoder-decoders of recurrent layers can be exported: "
             "network = concatenated, initial, every-step, dot, additive or bilinear"
@@ -45,10 +53,12 @@ def pair_programs(model: EncoderDecoder) -> tuple[Program, Program, tuple[str, .
     if not isinstance(decoder, RecurrentDecoder | AttentiveDecoder | LateAttentionDecoder):
         raise UsageError(f"a decoder of the kind {type(decoder).__name__} can't be exported yet")
     start = ProgramBuilder(Port("ids", "ids"), Port("lengths", "lengths"))
-    states, final = start.recurrent(encoder, start.embed(model.source))
+    states, final = start.recurrent(encoder, start.embed(source))
     summary = start.add(Concat, "summary", inputs=tuple(direction[0] for direction in final[-1]))
     ports = _state_ports(decoder)
     bridge = decoder.bridge
+    if isinstance(bridge, LearnedStart):
+        raise UsageError("a decoder with a learned start can't be exported yet")
     if bridge is None:
         flat = [name for layer in final for direction in layer for name in direction]
         begins = [start.add(Concat, port.name, inputs=(name,)) for port, name in zip(ports, flat, strict=True)]

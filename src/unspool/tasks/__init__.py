@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from unspool.cells import Cell
     from unspool.tasks.algorithm.algorithm import Algorithm, Worked
     from unspool.tasks.answer.assistant import Assistant, Reply
+    from unspool.tasks.caption.captioner import Caption, Captioner
     from unspool.tasks.classify.classifier import Classification, Classifier
     from unspool.tasks.comparing import compare
     from unspool.tasks.comparison import Comparison, Run
@@ -34,6 +35,8 @@ __all__ = [
     "Algorithm",
     "Answered",
     "Assistant",
+    "Caption",
+    "Captioner",
     "Classification",
     "Classifier",
     "Comparison",

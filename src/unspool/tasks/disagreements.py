@@ -201,8 +201,9 @@ def _answer_of(prediction: Any) -> str:
         return ", ".join(sorted(prediction.labels))
     if hasattr(prediction, "tags"):
         return " ".join(prediction.tags)
-    if hasattr(prediction, "translation"):
-        return str(prediction.translation)
+    for output in ("translation", "caption"):
+        if hasattr(prediction, output):
+            return str(getattr(prediction, output))
     raise UsageError(f"predictions of the kind {type(prediction).__name__} can't be compared")
 
 

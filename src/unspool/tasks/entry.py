@@ -71,6 +71,8 @@ class TaskEntry:
     """Whether `predict` recommends items after a history, and accepts `--history`, `--k` and `--exclude`."""
     forecasts: bool = False
     """Whether `predict` continues series, also without input, and accepts a horizon and a future."""
+    draws_picture_maps: bool = False
+    """Whether a model of images has `picture_maps`, which `inspect` draws in place of a trace."""
     reads_once: bool = True
     """Whether `evaluate` needs a single pass over the data, so that standard input works."""
 

@@ -43,6 +43,36 @@ function looksFigure(trace, state, change) {
   ], {csv: () => [["token", ...map.columns], ...map.rows.map((token, i) => [token, ...values.subarray(i * map.columns.length, (i + 1) * map.columns.length)])]});
 }
 
+/** The pixels of a shown image, lit by the weights of its boxes, on a canvas. */
+function litImage(image, weights, title) {
+  const bytes = image.bytes ??= Uint8Array.from(atob(image.pixels), (c) => c.charCodeAt(0)), {width, height} = image;
+  const canvas = make("canvas", {width, height, class: "lit", role: "img", "aria-label": title}), pen = canvas.getContext("2d");
+  const picture = pen.createImageData(width, height), shades = new Float32Array(width * height);
+  const most = weights ? Math.max(...weights, 1e-12) : 1;
+  image.boxes.forEach(([left, top, right, bottom], k) => {
+    for (let y = Math.round(top * height); y < Math.round(bottom * height); y++)
+      for (let x = Math.round(left * width); x < Math.round(right * width); x++) shades[y * width + x] = weights ? weights[k] / most : 1;
+  });
+  shades.forEach((share, i) => {
+    for (let k = 0; k < 3; k++) picture.data[4 * i + k] = bytes[3 * i + k] * (0.25 + 0.75 * share);
+    picture.data[4 * i + 3] = 255;
+  });
+  pen.putImageData(picture, 0, 0);
+  return make("figure", {}, canvas, make("figcaption", {}, title));
+}
+
+function imageFigure(trace, state, change) {
+  const maps = trace.maps.filter((map) => map.columns.length === trace.image.boxes.length);
+  const chosen = Math.max(0, maps.findIndex((map) => map.name === state.map)), map = maps[chosen];
+  if (!map) return null;
+  const values = valuesOf(map), width = map.columns.length;
+  return figure("Where it looked", [
+    make("div", {class: "row"}, select(maps.map((m) => m.name), chosen, (i) => change({map: maps[i].name}), "map")),
+    make("div", {class: "images"}, litImage(trace.image, null, "image"), map.rows.map((word, i) => litImage(trace.image, values.subarray(i * width, (i + 1) * width), word))),
+    make("p", {class: "soft"}, "For each word, the image is bright where the network looked; the brightest cell has the largest weight."),
+  ], {csv: () => [["word", ...map.columns], ...map.rows.map((word, i) => [word, ...values.subarray(i * width, (i + 1) * width)])]});
+}
+
 function placesOf(trace) {
   return [trace, trace.written].filter((side) => side).flatMap((side) => {
     const bare = !side.places.length && side.prediction.perToken.length;
@@ -129,7 +159,9 @@ function tracks(array, values, pinned, state, change, options) {
 export function drawTrace(root, trace, state, change, options = {}) {
   const nodes = [], redraws = [];
   if (trace.prediction.shown) nodes.push(predictionFigure(trace.prediction));
-  if (trace.maps.length) nodes.push(looksFigure(trace, state, change));
+  const over = trace.image && trace.maps.length ? imageFigure(trace, state, change) : null;
+  if (over) nodes.push(over);
+  else if (trace.maps.length) nodes.push(looksFigure(trace, state, change));
   if (placesOf(trace).length) nodes.push(gatesFigure(trace, state, change));
   if (arraysOf(trace).length) {
     const map = mapFigure(trace, state, change, options);

@@ -4,13 +4,27 @@ import {takeToken} from "./store.js";
 
 const token = takeToken();
 const BASE = new URL(".", document.baseURI);
+const files = new Map();  // content in Base64 of each chosen file by its name, which stands for it in the address
+
+/** Read a file, so that its name as an input stands for its content. */
+export async function keepFile(file) {
+  const bytes = new Uint8Array(await file.arrayBuffer());
+  let text = "";
+  for (let start = 0; start < bytes.length; start += 0x8000) text += String.fromCharCode(...bytes.subarray(start, start + 0x8000));
+  files.set(file.name, btoa(text));
+  return file.name;
+}
+
+function withContent(body) {
+  return files.has(body?.input) ? {...body, input: files.get(body.input)} : body;
+}
 
 function headers(body) {
   return {...(body === undefined ? {} : {"Content-Type": "application/json"}), ...(token ? {Authorization: `Bearer ${token}`} : {})};
 }
 
 async function send(path, body, signal, method = body === undefined ? "GET" : "POST") {
-  const answer = await fetch(new URL(path, BASE), {method, headers: headers(body), body: body === undefined ? undefined : JSON.stringify(body), signal});
+  const answer = await fetch(new URL(path, BASE), {method, headers: headers(body), body: body === undefined ? undefined : JSON.stringify(withContent(body)), signal});
   if (answer.ok) return answer;
   let sentence = `the server answered ${answer.status}`;
   try { sentence = (await answer.json()).error.message; } catch { /* no JSON: the status must do */ }

@@ -113,4 +113,5 @@ ENTRY = TaskEntry(
     with_cell={"network.network": "recurrent"},
     compared={"ngrams": False, "random_convolutions": False},
     earlier={"choose_by": "score", "ngrams": False, "random_convolutions": False},
+    draws_picture_maps=True,
 )

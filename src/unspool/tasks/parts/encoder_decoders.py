@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell, cell_class
-from unspool.data import PADDING, UNKNOWN, PairedExamples, Vocabulary, evaluation_batches
+from unspool.data import PADDING, UNKNOWN, Encoded, Vocabulary, evaluation_batches
 from unspool.inputs.encoders import recurrent_stack, transformer_options
+from unspool.inputs.network_settings import NetworkSettings
 from unspool.layers import (
     AttentiveCell,
     FullSoftmax,
@@ -30,13 +31,14 @@ from unspool.models import (
     EncoderDecoder,
     LateAttentionDecoder,
     LatentVariable,
+    LearnedStart,
     RecurrentDecoder,
     TransformerDecoding,
     WindowDecoder,
 )
 from unspool.tasks.parts.pair_settings import TranslatorNetwork
 
-__all__ = ["build_encoder_decoder", "most_written", "never_written", "pair_perplexity"]
+__all__ = ["build_decoder", "build_encoder_decoder", "most_written", "never_written", "pair_perplexity"]
 
 _LEARNED_POSITIONS = 1024  # maximum length of a Transformer with learned positions, per side
 _MOST_WRITTEN = 100_000  # maximum output length of any network, in units
@@ -84,9 +86,9 @@ def build_encoder_decoder(
     return model
 
 
-def most_written(network: TranslatorNetwork) -> int:
+def most_written(network: NetworkSettings) -> int:
     """Return the maximum output length of a network in units, including the end symbol."""
-    learned = network.network == "transformer" and network.positions == "learned"
+    learned = getattr(network, "network", "") == "transformer" and network.positions == "learned"
     return _LEARNED_POSITIONS if learned else _MOST_WRITTEN
 
 
@@ -98,7 +100,7 @@ def never_written(vocabulary: Vocabulary, device: torch.device, *, unknown: bool
 
 
 @torch.no_grad()
-def pair_perplexity(model: EncoderDecoder, examples: PairedExamples, batch_tokens: int) -> float:
+def pair_perplexity(model: EncoderDecoder, examples: Encoded[Any], batch_tokens: int) -> float:
     """Compute the perplexity of the target units and end symbols, given the sources."""
     device, nats, count = next(model.parameters()).device, 0.0, 0
     for _, batch in evaluation_batches(examples, batch_tokens=batch_tokens):
@@ -127,29 +129,49 @@ def _parts(network: TranslatorNetwork, cell: str | type[Cell[Any]]) -> tuple[Any
         stack = recurrent_stack(network, cell, size, bidirectional=False)
         return stack, RecurrentDecoder(stack, None), None
     encoder = recurrent_stack(network, cell, size, bidirectional=network.bidirectional)
-    if kind == "initial":
-        decoder_stack = recurrent_stack(network, cell, size, bidirectional=False)
-        bridge = _bridge(encoder.output_size, decoder_stack) if network.bidirectional else None
-        return encoder, RecurrentDecoder(decoder_stack, bridge), None
+    if kind == "initial" and not network.bidirectional:
+        return encoder, RecurrentDecoder(recurrent_stack(network, cell, size, bidirectional=False), None), None
     if kind in ("every-step", "latent"):
         return _every_step(network, cell, encoder)
-    if kind == "bilinear":
-        decoder_stack = recurrent_stack(network, cell, size, bidirectional=False)
-        attention = make_attention(kind, network.hidden, encoder.output_size)
-        late = LateAttentionDecoder(decoder_stack, _bridge(encoder.output_size, decoder_stack), attention)
-        return encoder, late, None
-    return encoder, _attentive(network, cell, encoder.output_size), None
+    return encoder, build_decoder(network, cell, encoder.output_size), None
+
+
+def build_decoder(
+    network: NetworkSettings, cell: str | type[Cell[Any]], memory_size: int, *, learned_start: bool = False
+) -> Any:
+    """Build a decoder of `network.network`: initial, dot, additive, bilinear or transformer.
+
+    Args:
+        network: The settings.
+        cell: The cell, or its name.
+        memory_size: Width of the encoder's states, and of their summary; for a Transformer, its own width.
+        learned_start: Whether a decoder with attention starts from a learned state, not from the summary.
+    """
+    kind = getattr(network, "network", "")
+    if kind == "transformer":
+        options = transformer_options(network) | {"max_length": _LEARNED_POSITIONS}
+        return TransformerDecoding(TransformerDecoder(network.hidden, **options), network.embedding)
+    if kind in ("initial", "bilinear"):
+        stack = recurrent_stack(network, cell, network.embedding, bidirectional=False)
+        if kind == "initial":
+            return RecurrentDecoder(stack, _bridge(memory_size, stack))
+        start = _start([cell for _, cell, _ in stack.named_cells()], memory_size, learned=learned_start)
+        return LateAttentionDecoder(stack, start, make_attention(kind, network.hidden, memory_size))
+    return _attentive(network, cell, memory_size, learned_start=learned_start)
 
 
 def _bridge(summary_size: int, stack: Recurrent) -> Bridge:
     return Bridge(summary_size, [cell for _, cell, _ in stack.named_cells()])
 
 
+def _start(cells: list[Cell[Any]], summary_size: int, *, learned: bool) -> Bridge | LearnedStart:
+    return LearnedStart(cells) if learned else Bridge(summary_size, cells)
+
+
 def _transformer(network: TranslatorNetwork) -> tuple[Projected, TransformerDecoding]:
     options = transformer_options(network) | {"max_length": _LEARNED_POSITIONS}
     encoder = Projected(network.embedding, TransformerEncoder(network.hidden, **options))
-    decoder = TransformerDecoder(network.hidden, **options)
-    return encoder, TransformerDecoding(decoder, network.embedding)
+    return encoder, build_decoder(network, network.cell, network.hidden)
 
 
 def _every_step(
@@ -166,10 +188,12 @@ def _every_step(
     return encoder, RecurrentDecoder(stack, _bridge(context, stack), context_size=context), latent
 
 
-def _attentive(network: TranslatorNetwork, cell: str | type[Cell[Any]], memory_size: int) -> AttentiveDecoder:
+def _attentive(
+    network: NetworkSettings, cell: str | type[Cell[Any]], memory_size: int, *, learned_start: bool
+) -> AttentiveDecoder:
     hidden = network.hidden
     first = cell_class(cell)(network.embedding + memory_size, hidden)
-    attention = make_attention(network.network, hidden, memory_size)
+    attention = make_attention(getattr(network, "network", ""), hidden, memory_size)
     cells, upper = [first], None
     if network.layers > 1:
         above = network.replace(layers=network.layers - 1)
@@ -178,7 +202,7 @@ def _attentive(network: TranslatorNetwork, cell: str | type[Cell[Any]], memory_s
     return AttentiveDecoder(
         AttentiveCell(first, attention),
         upper,
-        Bridge(memory_size, cells),
+        _start(cells, memory_size, learned=learned_start),
         dropout=SequenceDropout(network.dropout, variational=network.variational),
         weight_dropout=network.weight_dropout,
         backend=network.backend,

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from unspool.cells import Cell, watch
-from unspool.data import Paired
+from unspool.data import Captioned, Paired
 from unspool.engine import any_backend, record_dispatch
 from unspool.inspection import Map, Recording, Trace
 from unspool.layers import AttentiveCell, Recurrent, TransformerDecoder, TransformerEncoder, record_attention
@@ -44,7 +44,7 @@ class _Watched(NamedTuple):
 @torch.no_grad()
 def trace_of_pair(
     model: EncoderDecoder,
-    batch: Paired,
+    batch: Paired | Captioned,
     read: Sequence[str],
     written: Sequence[str],
     *,

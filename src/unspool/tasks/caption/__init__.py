@@ -1,0 +1,1 @@
+"""The task `caption`: images to texts."""
