@@ -16,6 +16,8 @@ from unspool.ship.page.script import Kernels, layout, part
 from unspool.ship.page.step import PageStep
 from unspool.ship.step_graph import step_graph
 
+pytestmark = pytest.mark.slow  # compiles some forty cells
+
 PROGRAMS = [
     [("linear", 0, 2), ("gate", 3, 1), ("norm", 4, 0), ("cat", 5, 2), ("softmax", 6, 0)],
     [("block", 1, 2), ("roll", 3, 0), ("columns", 4, 2), ("largest", 5, 0), ("where", 4, 1)],

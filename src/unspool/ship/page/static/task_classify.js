@@ -1,7 +1,9 @@
 // A classifier: from a text, or from its units, to probabilities by label.
 function classifier(front, run, back) {
   const shares = (text) => {
-    const [row] = run(encode(front, text));
+    const q = encode(front, text);
+    if (!q.n) Object.assign(q, { ids: [0], n: 1, characters: [[1]] }); // one padding unit
+    const [row] = run(q);
     return Object.fromEntries(back.names.map((name, i) => [name, F[row + i]]));
   };
   return {

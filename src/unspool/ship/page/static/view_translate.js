@@ -12,7 +12,7 @@ open((model) => {
     if (map.hidden) return;
     const cell = (share, k, j) => make("td", { style: `background:color-mix(in srgb, var(--accent) ${Math.round(100 * share)}%, transparent)`,
       title: `${words[j]} looks at ${units[k]}: ${(100 * share).toFixed(0)} %` });
-    map.replaceChildren(make("p", { className: "soft" }, "Which words of the text each written word looked at: the darker, the more."),
+    map.replaceChildren(make("p", { className: "soft" }, "Which words of the text each written word looked at: the stronger the colour, the more."),
       make("div", { className: "scroll" }, make("table", {},
         make("thead", {}, make("tr", {}, make("th"), ...units.map((unit) => make("th", { scope: "col" }, make("span", {}, unit))))),
         make("tbody", {}, ...written.map(([, attention], j) =>
