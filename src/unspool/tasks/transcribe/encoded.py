@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from unspool.data import Frames, Sequences, Tokens, Transcribed
+from unspool.data import END, Captioned, Frames, Sequences, Tokens, Transcribed
 from unspool.errors import DataError, counted
 from unspool.inputs.audio.encoded import EncodedSounds
 
@@ -21,6 +22,8 @@ class EncodedSpeech:
 
     sounds: EncodedSounds
     transcripts: Sequences
+    for_decoder: bool = False
+    """Whether batches are those of an encoder–decoder."""
 
     def __len__(self) -> int:
         return len(self.sounds)
@@ -34,11 +37,20 @@ class EncodedSpeech:
         """Return the sounds as training sees them in an epoch, with augmentation."""
         return replace(self, sounds=self.sounds.in_epoch(number))
 
-    def batch(self, indices: NDArray[np.int64]) -> Transcribed:
+    def batch(self, indices: NDArray[np.int64]) -> Transcribed | Captioned:
         """Pad the sounds at some indices into one batch."""
         frames = self.sounds.batch(indices)
         assert isinstance(frames, Frames)
-        return Transcribed(frames, Tokens(*self.transcripts.pad(indices)))
+        transcripts = Tokens(*self.transcripts.pad(indices))
+        if self.for_decoder:
+            return Captioned(frames, transcripts, torch.arange(len(indices)))
+        return Transcribed(frames, transcripts)
+
+    def target_counts(self, size: int) -> NDArray[np.int64]:
+        """Count each unit of a vocabulary, one end unit per transcript included, (size,)."""
+        counts = np.bincount(self.transcripts.flat, minlength=size)
+        counts[END] += len(self.transcripts)
+        return counts
 
     def refuse_short_sounds(self, where: Sequence[str]) -> None:
         """Refuse sounds with fewer steps than their transcripts need: one a unit, and one between equal units.

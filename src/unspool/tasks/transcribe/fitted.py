@@ -16,10 +16,11 @@ from unspool.tasks.transcribe.encoded import EncodedSpeech
 from unspool.tasks.transcribe.hearing import Knowledge
 from unspool.tasks.transcribe.settings import TranscriberSettings
 
-__all__ = ["BLANK", "FittedTranscriber"]
+__all__ = ["BLANK", "GAP", "FittedTranscriber"]
 
 BLANK = 0
-_GAP = END - BLANK  # ids of the vocabulary without a unit of the network: the unknown unit and the end
+GAP = END - BLANK
+"""Ids of the vocabulary without a unit of a CTC network: the unknown unit and the end."""
 
 
 @dataclass
@@ -32,15 +33,19 @@ class FittedTranscriber(Fitted):
     input: FittedAudio
     vocabulary: Vocabulary
     knowledge: Knowledge
+    attends: bool = False
+    """Whether a decoder with attention writes the transcripts, in ids of the vocabulary."""
 
     @classmethod
     def learn(cls, examples: SpokenExamples, settings: TranscriberSettings) -> Self:
         """Learn features and characters, and read language model and grammar; see `Fitted.learn`."""
         vocabulary = Vocabulary.learn(examples.transcripts, units="character", lowercase=settings.transcripts.lowercase)
         fitted = FittedAudio.learn(examples.sounds, ("audio",), settings)
-        learned = cls(fitted, vocabulary, Knowledge.read(settings.hearing))
+        attends = settings.network.decoder == "attention"
+        learned = cls(fitted, vocabulary, Knowledge.read(settings.hearing), attends)
         learned.knowledge.spelled(learned.unit_ids)
-        learned.encode(examples).refuse_short_sounds(examples.where)
+        if not attends:
+            learned.encode(examples).refuse_short_sounds(examples.where)
         return learned
 
     @property
@@ -61,8 +66,9 @@ class FittedTranscriber(Fitted):
         """
         sounds = self.input.encode(examples.sounds, examples.where)
         ids = (self.vocabulary.encode(text) for text in examples.transcripts)
-        units = [[id - _GAP for id in row if id not in (UNKNOWN, END)] for row in ids]
-        return EncodedSpeech(sounds, Sequences.of(units))
+        gap = 0 if self.attends else GAP
+        units = [[id - gap for id in row if id not in (UNKNOWN, END)] for row in ids]
+        return EncodedSpeech(sounds, Sequences.of(units), for_decoder=self.attends)
 
     def text(self, units: Sequence[int]) -> str:
         """Return the transcript of some units, with one blank between words."""
@@ -100,5 +106,8 @@ class FittedTranscriber(Fitted):
     def load(cls, folder: Path, settings: Any) -> Self:
         """See `Fitted.load`."""
         return cls(
-            FittedAudio.load(folder, settings), Vocabulary.load(folder), Knowledge.load(folder, settings.hearing)
+            FittedAudio.load(folder, settings),
+            Vocabulary.load(folder),
+            Knowledge.load(folder, settings.hearing),
+            settings.network.decoder == "attention",
         )

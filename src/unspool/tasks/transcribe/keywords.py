@@ -29,6 +29,9 @@ class TranscriberKeywords(TrainingKeywords, total=False):
     backend: str
     network: Literal["convolutional", "recurrent"]
     bidirectional: bool
+    decoder: Literal["ctc", "attention"]
+    attention: Literal["additive", "bilinear", "dot"]
+    embedding: int
     rate: int | None
     longest: float
     features: Literal["mel", "cepstra"]

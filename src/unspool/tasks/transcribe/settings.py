@@ -12,7 +12,7 @@ from unspool.decoding.settings import DecodingSettings
 from unspool.errors import SettingError
 from unspool.inputs.audio.settings import AudioSettings, ConvolutionSettings
 from unspool.inputs.network_settings import StackSettings
-from unspool.settings import Settings
+from unspool.settings import PositiveInt, Settings
 from unspool.tasks.entry import TaskEntry
 from unspool.tasks.parts.data_settings import TableSettings
 from unspool.training.settings import TrainingSettings
@@ -24,12 +24,19 @@ TRANSCRIPT_NAMES = ("transcript", "transcription", "text", "sentence", "target",
 
 
 class TranscriberNetwork(StackSettings):
-    """A network that writes a character, or none, at each step of a sound."""
+    """A network that reads a sound and writes its transcript."""
 
     network: Literal["convolutional", "recurrent"] = "convolutional"
     """Architecture: convolutional (convolutions over time, then the cell), or recurrent (the cell over the frames)."""
     bidirectional: bool = True
     """Whether the recurrent layers are bidirectional."""
+    decoder: Literal["ctc", "attention"] = "ctc"
+    """How transcripts are written: ctc (a character, or none, at each step of the sound; Graves et al. 2006), or
+    attention (a decoder writes character by character, and looks at the sound; Chan et al. 2015, arXiv:1508.01211)."""
+    attention: Literal["additive", "bilinear", "dot"] = "additive"
+    """Kind of attention (decoder attention)."""
+    embedding: PositiveInt = 32
+    """Width of the characters that the decoder reads (decoder attention)."""
 
 
 class TranscriptSettings(Settings):
@@ -74,6 +81,12 @@ class TranscriberSettings(Settings):
 
     def check(self) -> None:
         """Refuse settings of decoding that a search for transcripts ignores."""
+        if self.network.decoder == "attention":
+            if self.decoding.search == "sample":
+                raise SettingError("search = sample does not suit transcripts; choose greedy or beam")
+            if self.hearing.lm or self.hearing.grammar:
+                raise SettingError("lm and grammar need decoder = ctc, and decoder is attention; leave them out")
+            return
         standard = DecodingSettings(search=self.decoding.search, beam=self.decoding.beam, best=self.decoding.best)
         if self.decoding.search == "sample" or self.decoding != standard:
             raise SettingError("transcripts are searched with search = greedy or beam, beam and best; leave others out")
@@ -97,8 +110,8 @@ ENTRY = TaskEntry(
     compare_example="unspool compare transcribe train.tsv --networks elman,lstm,gru --minutes 5",
     predict_verb="transcribe",
     predict_writes="the transcript",
-    networks={"recurrent": {"network.network": "recurrent"}},
-    networks_help="recurrent",
+    networks={"recurrent": {"network.network": "recurrent"}, "attention": {"network.decoder": "attention"}},
+    networks_help="recurrent, or attention for a decoder with attention in place of CTC",
     with_cell={"network.network": "convolutional"},
     hears=True,
 )

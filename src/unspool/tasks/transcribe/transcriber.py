@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Unpack, overload
@@ -13,14 +14,18 @@ from torch import Tensor, nn
 
 from unspool.data import (
     Bucketed,
+    Captioned,
     DataSource,
     Paths,
     Reader,
+    Sequences,
     Sound,
+    Tokens,
     Transcribed,
     Unlabelled,
     evaluation_batches,
 )
+from unspool.decoding import Hypothesis
 from unspool.decoding.ctc import CTCHypothesis, HearingSettings, align, forward_score, greedy, hear, prefix_beam_search
 from unspool.decoding.settings import DecodingSettings
 from unspool.errors import UsageError, counted
@@ -28,18 +33,23 @@ from unspool.inputs.audio.entry import read_sound_paths
 from unspool.inspection import Map, Trace
 from unspool.inspection.edits import Edits
 from unspool.layers import initialize
-from unspool.models import CTCModel
+from unspool.models import CTCModel, EncoderDecoder
 from unspool.settings import Settings, nearest
 from unspool.tasks.disagreements import Questions
 from unspool.tasks.parts.batches import bucketed
+from unspool.tasks.parts.editing import Parts
+from unspool.tasks.parts.encoder_decoders import pair_perplexity
 from unspool.tasks.parts.finite import check_output
+from unspool.tasks.parts.pair_editing import parts_of_pair
+from unspool.tasks.parts.pair_trace import trace_of_pair
 from unspool.tasks.parts.representation import brief
 from unspool.tasks.task import DataLike, Task
 from unspool.tasks.trainable import batched_tokens, device_of
+from unspool.tasks.transcribe.attention import build_attentive, heard_units, sounds_alone, write
 from unspool.tasks.transcribe.data import SpokenExamples, open_data
 from unspool.tasks.transcribe.encoded import EncodedSpeech
 from unspool.tasks.transcribe.error_rates import Alignment, align_texts, characters_of, count_errors, words_of
-from unspool.tasks.transcribe.fitted import BLANK, FittedTranscriber
+from unspool.tasks.transcribe.fitted import BLANK, GAP, FittedTranscriber
 from unspool.tasks.transcribe.hearing import Knowledge, compiled
 from unspool.tasks.transcribe.settings import TranscriberSettings
 
@@ -51,6 +61,7 @@ __all__ = ["HeardUnit", "HeardWord", "Transcriber", "Transcription"]
 _SAMPLES = 3  # transcripts in the log of each validation
 _SHOWN = 0.01  # maximum over time from which the map of posteriors shows a unit
 _CONFUSIONS = 5
+_LONGEST = 1000  # characters that a decoder writes at most
 
 GREEDY = DecodingSettings(search="greedy")
 UNAIDED = Knowledge(HearingSettings())
@@ -187,6 +198,8 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
     def _build(self) -> nn.Module:
         network, fitted = self.settings.network, self.fitted
         encoder = fitted.input.encoder(network, self._cell)
+        if fitted.attends:
+            return build_attentive(network, self._cell, encoder, fitted.vocabulary)
         model = CTCModel(
             encoder.embedding,
             encoder.stack,
@@ -199,17 +212,23 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
         return model
 
     def _summary(self) -> str:
-        layers = super()._summary()
+        layers, network = super()._summary(), self.settings.network
+        kind = f"{network.attention} attention" if network.decoder == "attention" else "CTC"
         if self.settings.network.network == "convolutional":
             convolutions = self.settings.audio.convolutions
             count = counted(len(convolutions.all_dilations), "convolutions")
-            return f"CTC: {count} of {convolutions.channels}, then {layers}"
-        return f"CTC: {layers}"
+            return f"{kind}: {count} of {convolutions.channels}, then {layers}"
+        return f"{kind}: {layers}"
+
+    def _start(self, examples: SpokenExamples) -> None:
+        if self.fitted.attends:
+            counts = self.fitted.encode(examples).target_counts(len(self.fitted.vocabulary))
+            self.model.softmax.start_from(counts)
 
     def _notes(self, train: SpokenExamples, held_out: SpokenExamples | None) -> list[str]:
         return self.fitted.input.notes(train.sounds)
 
-    def _source(self, examples: SpokenExamples) -> Bucketed[Transcribed]:
+    def _source(self, examples: SpokenExamples) -> Bucketed[Transcribed | Captioned]:
         return bucketed(self.fitted.encode(examples), self.settings.training)
 
     # ---- scores ------------------------------------------------------------------------------------------------
@@ -246,10 +265,14 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
 
     @torch.no_grad()
     def _nats(self, model: nn.Module, encoded: EncodedSpeech) -> float:
-        """Return -log p of the transcripts per character, in nats; sounds too short for theirs are left out."""
+        """Return -log p of the transcripts per character, in nats; CTC leaves out sounds too short for theirs."""
+        if self.fitted.attends:
+            assert isinstance(model, EncoderDecoder)
+            return math.log(pair_perplexity(model, encoded, batched_tokens(self.settings)))
         assert isinstance(model, CTCModel)
         total, units = 0.0, 0
         for _, batch in evaluation_batches(encoded, batch_tokens=batched_tokens(self.settings)):
+            assert isinstance(batch, Transcribed)
             losses = model.transcript_losses(batch.to(device_of(model)))
             total += float(losses.sum())
             units += int(batch.targets.lengths[(losses > 0).cpu()].sum())
@@ -326,6 +349,8 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
 
     def _search(self, model: nn.Module, encoded: Any, decoding: DecodingSettings, knowledge: Knowledge) -> list[_Found]:
         """Return the best outputs of every sound."""
+        if self.fitted.attends:
+            return [_Found(heard_units(each, GAP)) for each in self._write(model, encoded, decoding)]
         posteriors = self._posteriors(model, encoded)
         if decoding.search == "greedy" and knowledge.grammar is None:
             return [_Found([_greedy(matrix)]) for matrix in posteriors]
@@ -339,6 +364,20 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
             return [_Found(*each) for each in zip(accepted, margins, strict=True)]
         fusion = knowledge.fusion(self.fitted.texts)
         return [_Found(prefix_beam_search(matrix, fusion=fusion, blank=BLANK, **widths)) for matrix in posteriors]
+
+    def _write(self, model: nn.Module, encoded: Any, decoding: DecodingSettings) -> list[list[Hypothesis]]:
+        """Return the outputs of the decoder for every sound, best first."""
+        return write(
+            model,
+            encoded,
+            self.fitted.vocabulary,
+            decoding,
+            longest=_LONGEST,
+            batch_tokens=batched_tokens(self.settings),
+        )
+
+    def _parts(self) -> Parts:
+        return parts_of_pair(self.model) if self.fitted.attends else super()._parts()
 
     def _best_text(self, found: _Found) -> str:
         return self.fitted.text(found.hypotheses[0].ids) if found.hypotheses else ""
@@ -365,6 +404,8 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
             UsageError: If the model has not been trained.
         """
         self._need_model()
+        if grammar is not None and self.fitted.attends:
+            raise UsageError("a grammar needs decoder = ctc, and this model writes by attention")
         settings = self.settings.hearing
         knowledge = self._knowledge() if grammar is None else Knowledge(settings, grammar=compiled(grammar))
         return self._for_each(texts, lambda sounds: self._transcribed(sounds, knowledge))
@@ -406,6 +447,8 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
 
     def _output_row(self, choice: str) -> Tensor | None:
         units = self.fitted.unit_ids
+        if self.fitted.attends:
+            return None
         if choice not in units:
             raise UsageError(f"there is no character {choice!r}{nearest(choice, list(units))}")
         row: Tensor = self.model.output.weight[units[choice]]
@@ -431,6 +474,8 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
         if not self._is_one(text):
             raise UsageError("trace takes one sound; of several make a list: [model.trace(sound) for sound in sounds]")
         value = self.fitted.input.value(text, "sound")
+        if self.fitted.attends:
+            return self._trace_of_decoder(value)
         frames = self.fitted.input.encode([value], ["sound"]).batch(np.array([0])).to(device_of(self.model))
         output, arrays, notes = self._recorded(lambda: self.model(frames))
         check_output(output, "sound")
@@ -445,6 +490,24 @@ class Transcriber(Task[SpokenExamples, FittedTranscriber]):
             result = self._transcribed([value], self._knowledge())[0]
         prediction = {"transcript": result.transcript}
         return Trace(positions, arrays, prediction, self._summary(), notes, maps)
+
+    def _trace_of_decoder(self, value: Sound) -> Trace:
+        """Return the trace of a network with attention, from one forward pass over the sound and its transcript."""
+        fitted = self.fitted
+        encoded = fitted.input.encode([value], ["sound"])
+        hypothesis = self._write(self.model, encoded, self.settings.decoding.replace(best=1))[0][0]
+        target = Tokens(*Sequences.of([np.array(hypothesis.ids, np.int64)]).pad(np.array([0])))
+        source = sounds_alone(encoded.batch(np.array([0])))
+        texts = fitted.texts
+        shown = ["<space>" if texts[id - GAP] == " " else texts[id - GAP] for id in hypothesis.ids]
+        return trace_of_pair(
+            self.model,
+            Captioned(source.inputs_once, target, source.index).to(device_of(self.model)),
+            fitted.input.positions(value),
+            shown + [""] * hypothesis.finished,
+            prediction={"transcript": fitted.text([id - GAP for id in hypothesis.ids])},
+            summary=self._summary(),
+        )
 
 
 def _greedy(matrix: NDArray[np.float32]) -> CTCHypothesis:
