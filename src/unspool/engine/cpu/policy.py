@@ -112,6 +112,13 @@ class Policy:
     alone_seconds_most: float = 60.0
     """The longest such time, in seconds."""
 
+    stack_sequences: int = 8
+    """Sequences up to which a whole stack runs in one call, without gradients. Zen 4, `inference.py`."""
+    stack_bytes: int = 1 << 26
+    """Bytes of memory that a stack keeps for such calls at most; longer inputs run layer by layer."""
+    stack_sizes: int = 64
+    """Sizes of a batch for which a stack keeps its recorded call."""
+
     # -- which code multiplies
 
     amx_rows_split: AmxRows = AmxRows(uncached=16, cached=8, shared=24)
