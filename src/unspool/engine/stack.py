@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from unspool.cells import Cell
+from unspool.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unspool.cells.base import attachments
 from unspool.engine.cpu.backend import compile_stack_cell
-from unspool.engine.cpu.launch.packed_weights import packed_weights
+from unspool.engine.cpu.launch.packed_weights import PackedWeights, packed_weights
 from unspool.engine.cpu.launch.stack import StackCell, StackLaunch, Workbench
 from unspool.engine.cpu.policy import current_policy, current_target
 from unspool.engine.cpu.runtime.interception import is_intercepted
@@ -21,8 +21,11 @@ from unspool.engine.dispatch import Report, note, watching
 
 __all__ = ["Stack"]
 
+new = tuple.__new__  # a named tuple's own is written in Python
 States = Sequence[Sequence[tuple[Any, ...]]]
 """For each layer, for each direction, the cell's state."""
+_AT_ZERO = {kind.initial_state for kind in (ElmanCell, GRUCell, LSTMCell)}
+"""Initial states that are known to be zeros, and so need not be asked for in every call."""
 
 
 class Stack:
@@ -45,7 +48,9 @@ class Stack:
         self._refusal: str | None = None
         """Why the cells can't be compiled."""
         self._benches: list[Workbench] = []
-        self._packed: list[Any] = []
+        self._packed: list[PackedWeights] = []
+        self._weight_states: list[tuple[Any, ...]] = []
+        self._begins_at_zero = False
 
     def __reduce__(self) -> Any:
         return partial(Stack, residual=self.residual), (self.layers,)  # addresses mean nothing elsewhere
@@ -66,15 +71,7 @@ class Stack:
         """
         if self._why_not_now(inputs, lengths) is not None or self._prepare(inputs) is not None:
             return None
-        time, batch, _ = inputs.shape
-        if states is None:
-            first = [cell.initial_state(batch) for cell in self._cells]
-        else:
-            first = [state for layer in states for state in layer]
-        parts = self._parts(first, batch)
-        if parts is None:
-            return None
-        if lengths is not None and min(lengths.tolist()) == time:
+        if lengths is not None and min(lengths.tolist()) == len(inputs):
             lengths = None
         try:
             bench = self._benches.pop()
@@ -83,11 +80,20 @@ class Stack:
         launch = self._launch(bench, inputs, lengths)
         if isinstance(launch, str):
             return None
-        outputs, finals = launch.run(bench, inputs.detach().contiguous(), lengths, parts)
+        first: Sequence[tuple[Any, ...]]
+        if states is not None:
+            first = [state for layer in states for state in layer]
+        elif self._begins_at_zero:
+            first = launch.zeros
+        else:
+            first = [cell.initial_state(launch.batch) for cell in self._cells]
+        if first is not launch.zeros and not launch.accepts(first):
+            return None
+        outputs, finals = launch.run(bench, inputs, lengths, first)
         self._benches.append(bench)
         if watching.get() is not None:
-            note(self._report(inputs))
-        ends = iter([type(state)(*final) for state, final in zip(first, finals, strict=True)])
+            note(self.report(inputs))
+        ends = iter([new(type(state), final) for state, final in zip(first, finals)])  # noqa: B905 - dearer if strict
         return outputs, tuple([tuple([next(ends) for _ in cells]) for cells in self.layers])
 
     def why_not(self, inputs: Tensor, lengths: Tensor | None = None) -> str | None:
@@ -97,10 +103,6 @@ class Stack:
             launch = self._launch(Workbench(), inputs, lengths)
             reason = launch if isinstance(launch, str) else None
         return reason
-
-    def report(self, inputs: Tensor, lengths: Tensor | None = None) -> Report | None:
-        """Describe the call for these inputs; None if the stack can't run them."""
-        return self._report(inputs) if self.why_not(inputs, lengths) is None else None
 
     def _why_not_now(self, inputs: Tensor, lengths: Tensor | None) -> str | None:
         """Say what about this call needs another path; every line runs in every call."""
@@ -131,43 +133,45 @@ class Stack:
     def _prepare(self, inputs: Tensor) -> str | None:
         """Compile the cells and pack their weights, unless neither has changed; say why there is no way to."""
         compiled, conditions = self._compiled, (current_policy(), current_target(), inputs.dtype)
-        if self._refusal is not None or compiled is None or conditions != self._conditions:
-            compiled = None
-        elif not all([part.fingerprint.matches(part.cell) for part in compiled]):
-            compiled = None
-        if compiled is None:
-            compiled = []
-            for cell in self._cells:
-                part = compile_stack_cell(cell, inputs)
-                if isinstance(part, str):
-                    self._refusal = f"{type(cell).__name__}: {part}"
-                    return self._refusal
-                compiled.append(part)
-            dtypes = {part.program.dtype for part in compiled}
-            if dtypes != {inputs.dtype}:
-                self._refusal = "inputs and weights differ in their number type"
-                return self._refusal
-            self._refusal, self._compiled, self._conditions = None, compiled, conditions
-        packed = [packed_weights(part.cell, part.program, part.fingerprint.weights()) for part in compiled]
-        if packed != self._packed:
-            self._packed, self._benches = packed, []
+        if compiled is None or self._refusal is not None or conditions != self._conditions:
+            return self._compile(inputs, conditions)
+        for part in compiled:
+            if not part.fingerprint.matches(part.cell):
+                return self._compile(inputs, conditions)
+        for owner, name, version, address, first, was_first, last, was_last in self._weight_states:
+            weight = owner[name]
+            if weight._version != version or weight.data_ptr() != address:
+                return self._pack(compiled)
+            if first.value != was_first or last.value != was_last:
+                return self._pack(compiled)
         return None
 
-    def _parts(self, states: Sequence[tuple[Any, ...]], batch: int) -> list[list[Tensor]] | None:
-        """Return the parts of all first states without gaps; None if one does not fit its cell."""
-        assert self._compiled is not None, "the cells are compiled before"
-        dtype, results = self._conditions[2], []
-        if len(states) != len(self._compiled):
-            return None
-        for part, state in zip(self._compiled, states, strict=True):
-            shapes = part.program.graphs.shapes
-            if len(state) != len(shapes):
-                return None
-            for value, shape in zip(state, shapes, strict=True):
-                if value.shape != (batch, *shape) or value.dtype is not dtype or not value.is_cpu:
-                    return None
-            results.append([value.detach().contiguous() for value in state])
-        return results
+    def _compile(self, inputs: Tensor, conditions: tuple[object, ...]) -> str | None:
+        """Compile all cells, and pack their weights; say why there is no way to."""
+        self._compiled, compiled = None, []
+        for cell in self._cells:
+            part = compile_stack_cell(cell, inputs)
+            if isinstance(part, str):
+                self._refusal = f"{type(cell).__name__}: {part}"
+                return self._refusal
+            compiled.append(part)
+        if {part.program.dtype for part in compiled} != {inputs.dtype}:
+            self._refusal = "inputs and weights differ in their number type"
+            return self._refusal
+        return self._pack(compiled, conditions)
+
+    def _pack(self, compiled: list[StackCell], conditions: tuple[object, ...] | None = None) -> None:
+        """Pack the weights that changed, and note their state; recorded launches hold addresses of the old ones."""
+        packed, states = [], []
+        for part in compiled:
+            weights = packed_weights(part.cell, part.program, part.fingerprint.weights())
+            packed.append(weights)
+            for (_, owner, name), snapshot in zip(part.fingerprint.places, weights.snapshots, strict=True):
+                first, last = snapshot.ends()
+                states.append((owner, name, snapshot.version, snapshot.address, first, first.value, last, last.value))
+        self._weight_states, self._packed, self._benches = states, packed, []
+        self._refusal, self._compiled, self._conditions = None, compiled, conditions or self._conditions
+        self._begins_at_zero = all(type(cell).initial_state in _AT_ZERO for cell in self._cells)
 
     def _launch(self, bench: Workbench, inputs: Tensor, lengths: Tensor | None) -> StackLaunch | str:
         """Return the launch for a size of batch, from the workbench if it is there; or why there is none."""
@@ -175,24 +179,28 @@ class Stack:
         time, batch, width = inputs.shape
         policy = current_policy()
         key = time, batch, lengths is not None, threads(), self._compiled[0].program.crowd.crowded()
-        launch = bench.launches.pop(key, None)
-        if launch is None:
-            remaining = iter(self._compiled)
-            launch = StackLaunch(
-                [[next(remaining) for _ in cells] for cells in self.layers],
-                self._packed,
-                (time, batch, width),
-                ragged=lengths is not None,
-                residual=self.residual,
-            )
+        launch = bench.launches.get(key)
+        if launch is not None:
+            return launch
+        remaining = iter(self._compiled)
+        launch = StackLaunch(
+            [[next(remaining) for _ in cells] for cells in self.layers],
+            self._packed,
+            (time, batch, width),
+            ragged=lengths is not None,
+            residual=self.residual,
+        )
         if sum(launch.sizes.values()) * inputs.itemsize > policy.stack_bytes:
             return f"its memory would exceed {policy.stack_bytes >> 20} MB"
-        bench.launches[key] = launch  # the last used stands last
-        while len(bench.launches) > policy.stack_sizes:
+        if self._begins_at_zero:
+            launch.zeros = [cell.initial_state(batch) for cell in self._cells]
+        while len(bench.launches) >= policy.stack_sizes:
             bench.launches.pop(next(iter(bench.launches)))
+        bench.launches[key] = launch
         return launch
 
-    def _report(self, inputs: Tensor) -> Report:
+    def report(self, inputs: Tensor) -> Report:
+        """Describe the call for these inputs."""
         time, batch, width = inputs.shape
         layers, directions = len(self.layers), len(self.layers[0])
         sizes = (

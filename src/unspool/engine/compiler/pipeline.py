@@ -90,7 +90,7 @@ class StepGraphs:
 
     @cached_property
     def unhoisted(self) -> StepGraphs:
-        """The same graphs for inference with all products of inputs inside the loop, so that no prologue runs before."""
+        """The same graphs for inference with all products of inputs inside the loop, without a prologue."""
         before, step = hoist(self.whole, products=False)
         inference = verify(Builder(push_slices=True).copy(step))
         return replace(self, before=before, inference=inference, plain=None)

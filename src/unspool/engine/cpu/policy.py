@@ -51,6 +51,11 @@ class CodegenPolicy:
     prefetch_rows: int = 64
     """Rows by which the vector microkernel prefetches packed weights. Xeon, `engine.py`: without prefetch, products of
     512 units and more wait for a third of the time."""
+    few_rows_vectors: int = 6
+    """Vectors that a tile of few rows is wide at most. Zen 4, `inference.py`: one row times three vectors waits for the
+    latency of three sums."""
+    few_rows_prefetch: int = 12
+    """Rows by which such tiles prefetch packed weights. Zen 4, `inference.py`."""
     chain_terms: int = 128
     """Terms of a sum that one accumulator adds up; partial sums are added afterwards. Zen 4, `products.py`: with 128
     the error is that of torch's product."""

@@ -128,9 +128,11 @@ class StackLaunch:
         ragged: bool,
         residual: bool,
     ) -> None:
-        self._time, self._batch, width = sizes
+        self._time, self.batch, width = sizes
+        self.zeros: Sequence[tuple[Any, ...]] = []
+        """The first states of all cells, if these are zeros in every call."""
         self._ragged = ragged
-        rows = self._time * self._batch
+        rows = self._time * self.batch
         self._dtype = layers[0][0].program.dtype
         self.sizes = dict.fromkeys(("scratch", "saved", "rows", "inner0", "inner1"), 1)
         """Numbers of each memory of the workbench."""
@@ -172,6 +174,9 @@ class StackLaunch:
         self._directions = [direction for layer in self._layers for direction in layer]
         self._bases = array("q", [0] * len(_NAMES))
         self._version = -1
+        self._shapes = [
+            [(self.batch, *shape) for shape in part.cell.program.graphs.shapes] for part in self._directions
+        ]
         self._apart = any(part.binding.split.together or not part.commands.one_call for part in self._directions)
         for step in self._steps:
             if isinstance(step, CommandList):
@@ -191,15 +196,15 @@ class StackLaunch:
     def _capacity(self, reverse: bool) -> Layout:
         """Return the layout that decides on memory: of full sequences, or of ragged ones as long as they may be."""
         if not self._ragged:
-            return blocks(self._time, self._batch, reverse)
-        lengths = torch.full((self._batch,), self._time)
+            return blocks(self._time, self.batch, reverse)
+        lengths = torch.full((self.batch,), self._time)
         return packed(lengths, self._time, reverse)
 
     def _bind(self, bench: Workbench) -> None:
         """Write the addresses of the workbench's memories."""
-        bench.reserve(self.sizes, self._dtype)
         if self._version == bench.version:
             return
+        bench.reserve(self.sizes, self._dtype)
         self._version = bench.version
         inner = [bench.address("inner0"), bench.address("inner1")]
         self._bases[3:5] = array("q", inner)
@@ -212,37 +217,54 @@ class StackLaunch:
                 if depth < len(self._layers) - 1:
                     part.bases[part.outputs] = inner[depth % 2] + part.column * size
 
+    def accepts(self, states: Sequence[tuple[Tensor, ...]]) -> bool:
+        """Return whether first states fit the cells; one of each cell in turn."""
+        if len(states) != len(self._shapes):
+            return False
+        for state, shapes in zip(states, self._shapes):  # noqa: B905 - dearer if strict
+            if len(state) != len(shapes):
+                return False
+            for value, shape in zip(state, shapes):  # noqa: B905
+                if value.shape != shape or value.dtype is not self._dtype or not value.is_cpu:
+                    return False
+        return True
+
     def run(
-        self, bench: Workbench, inputs: Tensor, lengths: Tensor | None, states: Sequence[Sequence[Tensor]]
+        self, bench: Workbench, inputs: Tensor, lengths: Tensor | None, states: Sequence[tuple[Tensor, ...]]
     ) -> tuple[Tensor, list[list[Tensor]]]:
         """Run the stack.
 
         Args:
             bench: The memory; no other call uses it meanwhile.
-            inputs: (time, batch, input), without gaps.
+            inputs: (time, batch, input).
             lengths: Valid steps of each sequence, (batch,); None if all are.
-            states: The parts of each cell's first state in turn, without gaps.
+            states: The first state of each cell in turn, which `accepts` approves.
 
         Returns:
             Outputs, (time, batch, width), and the parts of each cell's last state.
         """
         self._bind(bench)
+        if not inputs.is_contiguous():
+            inputs = inputs.contiguous()
         layouts = [] if lengths is None else self._lay_out(lengths)
-        empty, dtype = torch.empty, self._dtype
-        outputs = empty(self._time, self._batch, self.width, dtype=dtype, device="cpu")
-        self._bases[1], self._bases[2] = inputs.data_ptr(), outputs.data_ptr()
+        outputs = torch.empty(self._time, self.batch, self.width, dtype=self._dtype, device="cpu")
+        begin, result = inputs.data_ptr(), outputs.data_ptr()
+        self._bases[1], self._bases[2] = begin, result
         for part in self._layers[0]:
             if part.inputs is not None:
-                part.bases[part.inputs] = self._bases[1]
+                part.bases[part.inputs] = begin
         for part in self._layers[-1]:
-            part.bases[part.outputs] = self._bases[2] + part.column * dtype.itemsize
-        results = []
-        for part, state in zip(self._directions, states, strict=True):
-            final = [torch.empty_like(value) for value in state]
-            for place, value in zip(part.states, state, strict=True):
-                part.bases[place] = value.data_ptr()
-            for place, value in zip(part.finals, final, strict=True):
-                part.bases[place] = value.data_ptr()
+            part.bases[part.outputs] = result + part.column * self._dtype.itemsize
+        results, held = [], []
+        for part, state in zip(self._directions, states):  # noqa: B905 - dearer if strict
+            bases, final = part.bases, []
+            for place, end, value in zip(part.states, part.finals, state):  # noqa: B905
+                if not value.is_contiguous():
+                    value = value.contiguous()
+                    held.append(value)
+                last = torch.empty_like(value)
+                bases[place], bases[end] = value.data_ptr(), last.data_ptr()
+                final.append(last)
             results.append(final)
         places, bases = _PLACES.buffer_info()[0], self._bases.buffer_info()[0]
         if self._apart:
@@ -253,7 +275,7 @@ class StackLaunch:
                     step.commands.play(step.binding, step.bases)
         else:
             self._list.play(places, bases)
-        del layouts  # the native code read their tables until now
+        del layouts, held  # the native code read them until now
         return outputs, results
 
     def _lay_out(self, lengths: Tensor) -> list[Layout]:
