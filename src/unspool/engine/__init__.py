@@ -18,6 +18,7 @@ from unspool.engine.request import (
     lengths_tensor,
 )
 from unspool.engine.scan import linear_scan
+from unspool.engine.stack import Stack
 from unspool.engine.stepper import Stepper
 from unspool.engine.unroll import explain, unroll
 
@@ -29,6 +30,7 @@ __all__ = [
     "Path",
     "Report",
     "Request",
+    "Stack",
     "Stepper",
     "any_backend",
     "check_lengths",

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from unspool.cells import Cell, cell_class
-from unspool.engine import Backend, Lengths, Stepper, check_sequences, lengths_tensor, unroll
+from unspool.engine import (
+    Backend,
+    Lengths,
+    Report,
+    Stack,
+    Stepper,
+    check_sequences,
+    explain,
+    lengths_tensor,
+    unroll,
+)
+from unspool.engine.cpu import current_policy
 from unspool.errors import SettingError, ShapeError
 from unspool.layers.dropout import SequenceDropout, drop_weights
 
@@ -79,6 +91,7 @@ class Recurrent(nn.Module):
         )
         self.dropout = SequenceDropout(dropout, variational=variational)
         self._steppers: list[Stepper[Any]] = []
+        self._stack: Stack | None = None
 
     def forward(
         self, inputs: Tensor, lengths: Lengths | None = None, state: RecurrentState | None = None
@@ -106,6 +119,10 @@ class Recurrent(nn.Module):
             inputs = inputs.masked_fill((steps >= lengths.to(inputs.device)).unsqueeze(-1), 0)
         if len(inputs) == 1 and state is not None and lengths is None and self._writes(inputs):
             return self._step(inputs[0], state)
+        if self._why_layered(inputs) is None:
+            result = self._whole()(inputs, lengths, state)
+            if result is not None:
+                return RecurrentOutput(*result)
         final = []
         for depth, cells in enumerate(self._cells()):
             if depth > 0:
@@ -119,6 +136,50 @@ class Recurrent(nn.Module):
         """Whether a `Stepper` may make this single step, which is faster than `unroll`."""
         plain = self.directions == 1 and self.backend == "auto" and not self.training
         return plain and inputs.is_cpu and not torch.is_grad_enabled() and not torch.is_autocast_enabled("cpu")
+
+    def explain(self, *, time: int = 64, batch: int = 1, lengths: Lengths | None = None) -> Report:
+        """Report how inference without gradients runs: all layers in one call, or one by one, and why.
+
+        Args:
+            time: Steps.
+            batch: Sequences.
+            lengths: Valid steps of each sequence, (batch,); all of them if omitted.
+
+        Returns:
+            The report. Its backend is `stack` for one call; else it is that of the first cell, with the reason against
+            one call among the `refusals`.
+
+        Raises:
+            ShapeError: If the lengths do not fit.
+        """
+        like = next(self.parameters(), torch.empty(0))
+        inputs, lengths = like.new_zeros(time, batch, self.input_size), lengths_tensor(lengths)
+        check_sequences(inputs, lengths, self.input_size)
+        with torch.no_grad():
+            reason = self._why_layered(inputs) or self._whole().why_not(inputs, lengths)
+            if reason is None:
+                return self._whole().report(inputs)
+            report = explain(self._cells()[0][0], inputs, lengths=lengths, backend=self.backend)
+        return replace(report, refusals={"stack": reason, **report.refusals})
+
+    def _why_layered(self, inputs: Tensor) -> str | None:
+        """Say why layers run one by one; None if a `Stack` may run all, which is faster for a few sequences."""
+        if self.backend != "auto":
+            return f'backend="{self.backend}" asks for one path of each cell'
+        if self.training and (self.dropout.rate > 0 or self.weight_dropout > 0):
+            return "dropout is on; .eval() turns it off"
+        if not inputs.is_cpu:
+            return f"it runs on the CPU, and the inputs are on {inputs.device.type}"
+        if inputs.shape[1] > current_policy().stack_sequences:
+            return f"one call for all layers pays for up to {current_policy().stack_sequences} sequences"
+        return None
+
+    def _whole(self) -> Stack:
+        """Return the stack of the present cells."""
+        cells = [list(layer._modules.values()) for layer in self.layers._modules.values() if layer is not None]
+        if self._stack is None or self._stack.layers != cells or self._stack.residual != self.residual:
+            self._stack = Stack(self._cells(), residual=self.residual)
+        return self._stack
 
     def _step(self, x: Tensor, state: RecurrentState) -> RecurrentOutput:
         """Make one step of all layers, for inputs (batch, input)."""

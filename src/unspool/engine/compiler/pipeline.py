@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -93,6 +93,13 @@ class StepGraphs:
     def single(self) -> SingleStep:
         """The graph for single calls."""
         return SingleStep.of(self.whole, self.shapes)
+
+    @cached_property
+    def unhoisted(self) -> StepGraphs:
+        """The same graphs for inference with all products of inputs inside the loop, without a prologue."""
+        before, step = hoist(self.whole, products=False)
+        inference = verify(Builder(push_slices=True).copy(step))
+        return replace(self, before=before, inference=inference, plain=None)
 
     def __str__(self) -> str:
         return f"forward\n{self.forward}\n\nbackward\n{self.backward}"

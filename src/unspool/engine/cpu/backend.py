@@ -18,13 +18,15 @@ from unspool.engine.cpu.heuristics import why_full_precision, why_slower
 from unspool.engine.cpu.jit.compile import missing, uncollected
 from unspool.engine.cpu.launch.call import call
 from unspool.engine.cpu.launch.packed_weights import packed_weights
+from unspool.engine.cpu.launch.record import record_affine, record_unhoisted
 from unspool.engine.cpu.launch.single_step import CompiledStep
+from unspool.engine.cpu.launch.stack import StackCell
 from unspool.engine.cpu.policy import current_policy, current_target
 from unspool.engine.cpu.program import Program
 from unspool.engine.cpu.runtime.interception import is_intercepted
 from unspool.engine.request import Path, Request, State
 
-__all__ = ["CpuPath", "compile_step", "graphs_of"]
+__all__ = ["CpuPath", "compile_stack_cell", "compile_step", "graphs_of"]
 
 _graphs: OrderedDict[Any, tuple[StepGraphs | Refusal, list[object]]] = OrderedDict()
 """By key of the cell's fingerprint and widths of the context, with the objects whose ids stand in the key."""
@@ -128,6 +130,37 @@ def compile_step(
         program = _program(graphs, next(iter(tensors.values()), x).dtype, half=False)
         shapes = [(cell.input_size,), *((width,) for width in context_widths), *graphs.shapes]
         return CompiledStep(cell, program, packed_weights(cell, program, tensors), fingerprint.places, shapes)
+
+
+def compile_stack_cell(cell: Cell[Any], inputs: Tensor) -> StackCell | str:
+    """Compile a cell as a part of a stack, for inference.
+
+    Args:
+        cell: The cell.
+        inputs: Of the stack; their memory and number type count.
+
+    Returns:
+        The compiled cell; or why there is none, in words.
+    """
+    fingerprint = CellFingerprint(cell)
+    tensors = fingerprint.weights()
+    reason = _why_unfit(cell, tensors, inputs) or missing()
+    if reason is not None:
+        return reason
+    if any(tensor.is_inference() for tensor in tensors.values()):
+        return "its weights were made in inference mode, where torch does not count what is written to them"
+    graphs = _lower(cell, fingerprint, ())
+    if isinstance(graphs, Refusal):
+        return str(graphs)
+    dtype = next(iter(tensors.values()), inputs).dtype
+    if graphs.plain is not None:
+        program = _program(graphs, dtype, half=False)
+        recorder = record_affine(program, graphs.plain, 1, tuple(tensors.values()))
+    else:
+        program = _program(graphs.unhoisted, dtype, half=False)
+        packed = packed_weights(cell, program, tensors)
+        recorder = record_unhoisted(program, packed.vectors(program.graphs.before), packed.matrices)
+    return StackCell(cell, fingerprint, program, recorder)
 
 
 def graphs_of(cell: Cell[Any], context_widths: tuple[int, ...] = ()) -> StepGraphs:

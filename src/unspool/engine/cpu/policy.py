@@ -51,6 +51,11 @@ class CodegenPolicy:
     prefetch_rows: int = 64
     """Rows by which the vector microkernel prefetches packed weights. Xeon, `engine.py`: without prefetch, products of
     512 units and more wait for a third of the time."""
+    few_rows_vectors: int = 6
+    """Vectors that a tile of few rows is wide at most. Zen 4, `inference.py`: one row times three vectors waits for the
+    latency of three sums."""
+    few_rows_prefetch: int = 12
+    """Rows by which such tiles prefetch packed weights. Zen 4, `inference.py`."""
     chain_terms: int = 128
     """Terms of a sum that one accumulator adds up; partial sums are added afterwards. Zen 4, `products.py`: with 128
     the error is that of torch's product."""
@@ -111,6 +116,13 @@ class Policy:
     """Seconds for which threads then don't share columns. Each time in a row takes twice as long."""
     alone_seconds_most: float = 60.0
     """The longest such time, in seconds."""
+
+    stack_sequences: int = 8
+    """Sequences up to which a whole stack runs in one call, without gradients. Zen 4, `inference.py`."""
+    stack_bytes: int = 1 << 26
+    """Bytes of memory that a stack keeps for such calls at most; longer inputs run layer by layer."""
+    stack_sizes: int = 64
+    """Sizes of a batch for which a stack keeps its recorded call."""
 
     # -- which code multiplies
 

@@ -104,7 +104,7 @@ class _Emitter:
                     self.offsets[rate] = f.load("i64", self.slots["starts"], at)
                 for phase in kernel.phases:
                     if phase.products:
-                        self._products(phase, first, end, active)
+                        self._products(phase, first, end, active, step)
                     if phase.loops:
                         self._loops(phase, first, end)
         return "\n".join([*sorted(f.declared), "", str(f)])
@@ -125,7 +125,7 @@ class _Emitter:
             index = f.whole("add", self.offsets[buffer.rate], row)
         return f.address(memory, f.whole("mul", index, buffer.stride))
 
-    def _products(self, phase: Phase, first: str, end: str, active: str) -> None:
+    def _products(self, phase: Phase, first: str, end: str, active: str, step: str) -> None:
         f = self.f
         top, bottom = self.team.choose(0, first), self.team.choose(active, end)
         self.team.meet()
@@ -138,7 +138,7 @@ class _Emitter:
             f.do(
                 f"call void {self.slots['product']}(ptr {operand}, i64 {product.operand.buffer.stride}, "
                 f"i64 {f.whole('sub', bottom, top)}, ptr {packed}, i64 {product.depth}, "
-                f"i64 {f.whole('sub', right, left)}, ptr {result}, i64 {product.result.buffer.stride})"
+                f"i64 {f.whole('sub', right, left)}, ptr {result}, i64 {product.result.buffer.stride}, i64 {step})"
             )
         self.team.meet()
 

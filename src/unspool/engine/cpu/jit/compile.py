@@ -190,11 +190,11 @@ def tools(dtype: torch.dtype, target: Target) -> Tools:
     """Compile the functions that commands call."""
     with uncollected():
         engine = _Machine(target).load(emit_jobs(target, dtype))
-    names = ("copy", "add", "clear", "put", "gather", "gather_join", "pack_join")
+    names = ("play", "copy", "add", "clear", "put", "gather", "gather_join", "pack_join")
     addresses = {name: engine.get_function_address(name) for name in names}
     address = ctypes.c_void_p
     play = ctypes.CFUNCTYPE(None, address, ctypes.c_int64, address, address)
-    return Tools(play(engine.get_function_address("play")), addresses, engine)
+    return Tools(play(addresses["play"]), addresses, engine)
 
 
 class Tables(NamedTuple):

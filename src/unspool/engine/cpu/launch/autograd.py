@@ -17,7 +17,7 @@ from unspool.engine.cpu.launch.record import Recorder
 from unspool.engine.cpu.runtime.batch_layout import Layout
 from unspool.engine.cpu.runtime.torch_prologue import input_products, prologue_gradients
 
-__all__ = ["infer", "train"]
+__all__ = ["infer", "prepare", "train"]
 
 
 def train(recorder: Recorder, layout: Layout, arguments: Sequence[Tensor]) -> tuple[Tensor, list[Tensor]]:
@@ -60,7 +60,7 @@ def infer(
     program, plain, strategy = recorder.program, recorder.plain, recorder.strategy(layout)
     commands = recorder.inference(strategy, layout)
     arguments = [part.contiguous() for part in (*sequences, *states)]
-    prepared = weights.ready(commands, partial(_ready, recorder, commands, weights, strategy))
+    prepared = prepare(recorder, commands, weights, strategy)
     if strategy == "torch":
         flat = [_flat(part) for part in arguments[: recorder.sequences]]
         prepared = [*prepared, *input_products(plain, flat, owned, half=program.half).values()]
@@ -69,8 +69,12 @@ def infer(
     return outputs, final
 
 
+def prepare(recorder: Recorder, commands: CommandBuffer, weights: PackedWeights, strategy: Strategy) -> list[Tensor]:
+    """Return the tensors that a forward pass without gradients reads of the weights, made on the first call."""
+    return weights.ready(commands, partial(_ready, recorder, commands, weights, strategy))
+
+
 def _ready(recorder: Recorder, commands: CommandBuffer, weights: PackedWeights, strategy: Strategy) -> list[Tensor]:
-    """Return the tensors that a forward pass without gradients reads of the weights."""
     tensors = weights.vectors(recorder.program.graphs.before)
     tensors += [
         weights.packed(product.matrix, product.transposed, commands.tiles) for product in commands.kernel.products

@@ -101,7 +101,7 @@ class CommandBuffer:
         self.size = program.dtype.itemsize
         slots = len(SLOTS) + len(self.kernel.memories) + len(self.kernel.packed) + ARGUMENTS
         self.scratch.add("arguments", "vector", slots * 8 // self.size)  # the first of all
-        self._count, self._one_call = 0, False
+        self._count, self.one_call = 0, False
         self._last: Binding | None = None
 
     def finish(self) -> CommandBuffer:
@@ -110,7 +110,7 @@ class CommandBuffer:
         if self._team.start:  # then the loop is a command too, and a call plays one list
             self.call(self.head, "parallel", self.native.join, "arguments", _LOOP_CREW, 0)
             self.head.follow(self.tail)
-            self._one_call = True
+            self.one_call = True
         names = [*CONSTANTS, *_COUNTS, *(name for block in self.blocks for name in block.names), *self.tensors]
         numbers = {name: number for number, name in enumerate(names)}
         self.head.number(numbers)
@@ -145,7 +145,15 @@ class CommandBuffer:
             blocks: Memory for the blocks.
             tensors: One for each of the buffer's `tensors`.
         """
-        bases = array("q", [0, *[block.data_ptr() for block in blocks], *[part.data_ptr() for part in tensors]])
+        self.play(binding, array("q", [0, *[part.data_ptr() for part in (*blocks, *tensors)]]))
+
+    def play(self, binding: Binding, bases: array[int]) -> None:
+        """Run all commands on addresses.
+
+        Args:
+            binding: Of the call.
+            bases: A zero, then the addresses of the blocks and of the buffer's `tensors`.
+        """
         places, base = binding.places.buffer_info()[0], bases.buffer_info()[0]
         if binding.split.together:
             start = perf_counter()
@@ -154,7 +162,7 @@ class CommandBuffer:
             self.program.crowd.record(1e-6 * lost / binding.split.parts, perf_counter() - start)
             return
         self.head.play(places, base)
-        if not self._one_call:
+        if not self.one_call:
             run_parts(self.native, bases[1], binding.split.parts, self._team)
             self.tail.play(places, base)
 

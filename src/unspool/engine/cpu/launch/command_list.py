@@ -61,6 +61,11 @@ class CommandList:
         self._table = (ctypes.c_int64 * len(lines))(*lines)
         self._address = ctypes.addressof(self._table)
 
+    @property
+    def table(self) -> tuple[int, int]:
+        """The address of the calls, and their number, for the native function that makes them."""
+        return self._address, len(self._calls)
+
     def play(self, places: int, bases: int) -> None:
         """Make the calls.
 

@@ -26,7 +26,7 @@ from unspool.engine.cpu.runtime.batch_layout import Arrangement, Layout
 from unspool.engine.cpu.runtime.thread_team import threads
 from unspool.engine.cpu.runtime.workspace import Workspace
 
-__all__ = ["Recorder", "record_affine", "record_bare"]
+__all__ = ["Recorder", "record_affine", "record_bare", "record_unhoisted"]
 
 _INWARD, _OUTWARD = "output_gradient0", "outward_gradient"
 """The gradient of the outputs as the loop reads it, and as it comes with padding."""
@@ -114,6 +114,21 @@ class Recorder:
         key = "inference", strategy, self.arrangement(layout), tiles
         return self._cached(key, self._make_inference, *key[1:])
 
+    def stacked(self, layout: Layout, stride: int) -> tuple[Strategy, CommandBuffer]:
+        """Return strategy and commands of a forward pass inside a stack: torch makes no product and moves no row.
+
+        Args:
+            layout: Of the batch.
+            stride: Numbers from one row of the outputs to the next; the layer's other direction fills the gap.
+        """
+        strategy = self.strategy(layout)
+        if strategy == "torch":
+            strategy = "parallel" if self.program.team.start else "serial"
+        arrangement: Arrangement = "padded" if layout.ragged else "full"
+        tiles = self._tiles(self.program.inference, strategy == "serial", layout)
+        key = "stacked", strategy, arrangement, tiles, stride
+        return strategy, self._cached(key, self._make_inference, strategy, arrangement, tiles, stride)
+
     def backward(
         self,
         strategy: Strategy,
@@ -172,11 +187,13 @@ class Recorder:
         commands.place_rest(saved=self.program.read_back)
         return commands.finish()
 
-    def _make_inference(self, strategy: Strategy, arrangement: Arrangement, tiles: int) -> CommandBuffer:
+    def _make_inference(
+        self, strategy: Strategy, arrangement: Arrangement, tiles: int, stride: int = 0
+    ) -> CommandBuffer:
         commands = self._buffer(self.program.inference, tiles, arrangement)
         gemm = _gemm(strategy, commands)
         commands.tensors += [f"argument{number}" for number in range(self.weights)]
-        self._place_states(commands, commands.scratch, self.program.output_states)
+        self._place_states(commands, commands.scratch, self.program.output_states, stride)
         commands.tensors += [f"vector{number}" for number in range(len(self.plain.sums))]
         commands.tensors += [product.packed for product in commands.kernel.products]
         for number, (_, matrix) in enumerate(self.plain.inputs):
@@ -189,8 +206,13 @@ class Recorder:
         commands.place_rest()
         return commands.finish()
 
-    def _place_states(self, commands: CommandBuffer, others: Workspace, history: Collection[int]) -> None:
-        """Reserve memory for states; copy the first ones there, and the last ones and the outputs to their tensors."""
+    def _place_states(
+        self, commands: CommandBuffer, others: Workspace, history: Collection[int], stride: int = 0
+    ) -> None:
+        """Reserve memory for states; copy the first ones there, and the last ones and the outputs to their tensors.
+
+        Outputs without padding stay in their memory, unless the rows of their tensor have a `stride`.
+        """
         if not self.program.output_states:
             commands.output_rows.add("output0", "time", self.program.output_width)
         for number, width in enumerate(self.widths):
@@ -211,11 +233,14 @@ class Recorder:
                 memories.mark(f"last{number}", name, _LAST if number in history else _LAST_OF_TWO)
                 memories.mark(f"{name}.before", name, _BEFORE)
                 commands.call(commands.tail, "copy", final, width, f"last{number}", width, Address("batch"), width)
+        width = self.program.output_width
+        rows = next((f"state{number}.after" for number in self.program.output_states), "output0")
         if commands.arrangement == "padded":
-            width = self.program.output_width
-            rows = next((f"state{number}.after" for number in self.program.output_states), "output0")
             commands.tensors.append("outputs")
-            commands.gather(commands.tail, "outputs", width, Address(rows), width, "spots", "padded", width)
+            commands.gather(commands.tail, "outputs", stride or width, Address(rows), width, "spots", "padded", width)
+        elif stride:
+            commands.tensors.append("outputs")
+            commands.call(commands.tail, "copy", "outputs", stride, rows, width, Address("rows"), width)
 
     def _place_input(self, commands: CommandBuffer, number: int) -> None:
         """An input of the loop that is an argument, or a product made by torch."""
@@ -361,4 +386,21 @@ def record_bare(program: Program, inputs: int, vectors: Sequence[Tensor], matric
         shapes = [*(vector.shape for vector in vectors), *matrix_shapes]
         program.recorders[transposed] = Recorder(program, plain, inputs, shapes, packed=True)
     recorder: Recorder = program.recorders[transposed]
+    return recorder
+
+
+def record_unhoisted(program: Program, vectors: Sequence[Tensor], matrices: Sequence[Tensor]) -> Recorder:
+    """Return the recorder of a program whose loop reads the step's input itself.
+
+    Args:
+        program: Of the graphs' `unhoisted`.
+        vectors: Of the loop, each (1, width).
+        matrices: Of the loop, (depth, width).
+    """
+    if "unhoisted" not in program.recorders:
+        shapes = [matrix.shape for matrix in matrices]
+        inputs = len(program.graphs.before.inputs)
+        plain = bare(inputs, len(vectors), shapes, [False] * len(shapes))
+        program.recorders["unhoisted"] = Recorder(program, plain, inputs, [*(part.shape for part in vectors), *shapes])
+    recorder: Recorder = program.recorders["unhoisted"]
     return recorder

@@ -178,7 +178,7 @@ meet128.end:
   %v140 = getelementptr float, ptr %v35, i64 %v139
   %v141 = sub i64 %v127, %v126
   %v142 = sub i64 %v54, %v53
-  call void %v11(ptr %v133, i64 8, i64 %v141, ptr %v140, i64 8, i64 %v142, ptr %v138, i64 8)
+  call void %v11(ptr %v133, i64 8, i64 %v141, ptr %v140, i64 8, i64 %v142, ptr %v138, i64 8, i64 %v60)
   br i1 %v38, label %meet143, label %meet143.end
 meet143:
   %v144 = load i64, ptr %m39

@@ -121,7 +121,7 @@ meet85.end:
   %v96 = getelementptr float, ptr %v33, i64 %v95
   %v97 = sub i64 %v84, %v83
   %v98 = sub i64 %v52, %v51
-  call void %v11(ptr %v90, i64 8, i64 %v97, ptr %v96, i64 8, i64 %v98, ptr %v94, i64 8)
+  call void %v11(ptr %v90, i64 8, i64 %v97, ptr %v96, i64 8, i64 %v98, ptr %v94, i64 8, i64 %v55)
   br i1 %v36, label %meet99, label %meet99.end
 meet99:
   %v100 = load i64, ptr %m37

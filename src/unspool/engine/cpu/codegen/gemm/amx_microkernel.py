@@ -155,7 +155,7 @@ def _sweep(target: Target) -> Function:
 
 def _product(target: Target, parts: int, block_depth: int) -> Function:
     rows, tiles, result = "ptr %a, i64 %stride, i64 %count", "ptr %tiles, i64 %depth", "ptr %result, i64 %across"
-    f = function(f"@product({rows}, {tiles}, i64 %vectors, {result})", target)
+    f = function(f"@product({rows}, {tiles}, i64 %vectors, {result}, i64 %backward)", target)
     apart = f.whole("mul", f.ceiling("%depth", DEPTH), parts * TILE)
     further = tiles_size(block_depth, HIGH, parts)
     room = f.allocate(f"[{2 * further} x float]")

@@ -38,8 +38,11 @@ def emit_products(
 ) -> str:
     """Return a module with functions on packed matrices.
 
-    `product(rows, stride, count, packed, depth, vectors, result, stride)` multiplies `count` rows by a packed matrix
-    `vectors` vectors wide. `pack(matrix, down, across, depth, width, packed)` packs a matrix whose neighbours stand
+    `product(rows, stride, count, packed, depth, vectors, result, stride, backward)` multiplies `count` rows by a packed
+    matrix `vectors` vectors wide; it reads the columns from the last to the first if `backward` is odd, so that a loop
+    that alternates meets the columns that the core's cache still holds.
+
+    `pack(matrix, down, across, depth, width, packed)` packs a matrix whose neighbours stand
     `down` and `across` numbers apart. If not `half`, there are also `turned`, which multiplies `count` columns instead
     of rows, as a matrix's gradient needs it, and what `emit_whole` describes.
 
@@ -50,22 +53,23 @@ def emit_products(
             float32 would, and one instruction adds two products to a float32 sum.
         policy: Block sizes and prefetch distance.
     """
+    limits = _limits(target, policy)
     tiles = [
-        _tile(rows, vectors, dtype, target, half, policy.prefetch_rows)
-        for vectors, most in enumerate(target.tiles, start=1)
+        _tile(rows, vectors, dtype, target, half, policy)
+        for vectors, most in enumerate(limits, start=1)
         for rows in range(1, most + 1)
     ]
-    most = max(target.tiles)
+    most = max(limits)
     table = [
         f"ptr @tile{rows}x{vectors}" if rows <= limit else "ptr null"
-        for vectors, limit in enumerate(target.tiles, start=1)
+        for vectors, limit in enumerate(limits, start=1)
         for rows in range(1, most + 1)
     ]
     constants = [
         f"@tiles = internal constant [{len(table)} x ptr] [{', '.join(table)}]",
-        f"@limits = internal constant [{len(target.tiles)} x i64] [{', '.join(f'i64 {n}' for n in target.tiles)}]",
+        f"@limits = internal constant [{len(limits)} x i64] [{', '.join(f'i64 {n}' for n in limits)}]",
     ]
-    functions = [*tiles, _sweep(target, dtype, policy.chain_terms), _pack(target, dtype, half)]
+    functions = [*tiles, _sweep(target, dtype, policy), _pack(target, dtype, half)]
     if half:
         functions.append(_rounded_product(target, dtype, policy.rounding_rows))
     else:
@@ -75,12 +79,23 @@ def emit_products(
     return "\n\n".join(["\n".join([*declared, *constants]), *map(str, functions)])
 
 
-def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: bool, ahead: int) -> Function:
+def _limits(target: Target, policy: CodegenPolicy) -> list[int]:
+    """Return the most rows of a tile, by its number of vectors.
+
+    Few rows are multiplied by more vectors than many: one row by three would wait for the latency of three sums.
+    """
+    registers = max(rows * vectors + vectors + 1 for vectors, rows in enumerate(target.tiles, start=1))
+    wide = range(len(target.tiles) + 1, policy.few_rows_vectors + 1)
+    return [*target.tiles, *(rows for rows in ((registers - 1) // vectors - 1 for vectors in wide) if rows > 0)]
+
+
+def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: bool, policy: CodegenPolicy) -> Function:
     """Some rows times some columns; written with the sums on the stack, from where LLVM moves them to registers.
 
     Rows stand `%along` apart and neighbours in depth `%down`, columns one vector wide `%apart`. Columns are prefetched
-    `ahead` rows before their use: a step has few rows to multiply, so its weights come from a far cache.
+    some rows before their use: a step has few rows to multiply, so its weights come from a far cache.
     """
+    ahead = policy.prefetch_rows if vectors <= len(target.tiles) else policy.few_rows_prefetch
     lanes = target.lanes(dtype)
     head = (
         f"internal void @tile{rows}x{vectors}(ptr noalias %a, i64 %along, i64 %down, ptr noalias %packed, i64 %apart, "
@@ -121,27 +136,34 @@ def _tile(rows: int, vectors: int, dtype: torch.dtype, target: Target, half: boo
     return f
 
 
-def _sweep(target: Target, dtype: torch.dtype, chain: int) -> Function:
+def _sweep(target: Target, dtype: torch.dtype, policy: CodegenPolicy) -> Function:
     """Rows times columns a number of vectors wide: over groups of columns, and for each over groups of rows.
 
-    One accumulator adds up `chain` terms, since its error grows with their number; then partial sums are added.
+    One accumulator adds up `chain_terms` terms, since its error grows with their number; then partial sums are added.
     """
-    lanes = target.lanes(dtype)
+    lanes, chain = target.lanes(dtype), policy.chain_terms
     f = Function(
         "internal void @sweep(ptr %a, i64 %along, i64 %down, i64 %count, ptr %packed, i64 %apart, i64 %depth, "
-        "i64 %vectors, ptr %result, i64 %across, i1 %adds)",
+        "i64 %vectors, ptr %result, i64 %across, i1 %adds, i1 %backward)",
         dtype,
         lanes,
     )
-    groups = f.ceiling("%vectors", len(target.tiles))
-    with f.loop(0, groups, what="group") as group:  # groups of about the same width
+    most = str(len(target.tiles))
+    limits = _limits(target, policy)
+    for vectors in range(len(target.tiles) + 1, len(limits) + 1):
+        few = f.value(f"icmp sle i64 %count, {limits[vectors - 1]}")
+        most = f.value(f"select i1 {few}, i64 {vectors}, i64 {most}")
+    groups = f.ceiling("%vectors", most)
+    with f.loop(0, groups, what="group") as count:  # groups of about the same width
+        mirrored = f.whole("sub", f.whole("sub", groups, 1), count)
+        group = f.value(f"select i1 %backward, i64 {mirrored}, i64 {count}")
         first = f.whole("sdiv", f.whole("mul", group, "%vectors"), groups)
         after = f.whole("sdiv", f.whole("mul", f.whole("add", group, 1), "%vectors"), groups)
         wide = f.whole("sub", after, first)
         packed = f.address("%packed", f.whole("mul", first, "%apart"))
         limit = f.value(f"load i64, ptr {f.address('@limits', f.whole('sub', wide, 1), 'i64')}")
         high = f.ceiling("%count", f.ceiling("%count", limit))  # tiles of about the same height
-        row_of_table = f.whole("sub", f.whole("mul", f.whole("sub", wide, 1), max(target.tiles)), 1)
+        row_of_table = f.whole("sub", f.whole("mul", f.whole("sub", wide, 1), max(limits)), 1)
         with f.loop(0, "%count", high, what="tile") as row:
             height = f.smaller(high, f.whole("sub", "%count", row))
             tile = f.value(f"load ptr, ptr {f.address('@tiles', f.whole('add', row_of_table, height), 'ptr')}")
@@ -161,11 +183,14 @@ def _sweep(target: Target, dtype: torch.dtype, chain: int) -> Function:
 def _product(target: Target, dtype: torch.dtype, turned: bool) -> Function:
     lanes, name = target.lanes(dtype), "turned" if turned else "product"
     a, packed, result = "ptr %a, i64 %stride, i64 %count", "ptr %packed, i64 %depth", "ptr %result, i64 %across"
-    f = Function(f"void @{name}({a}, {packed}, i64 %vectors, {result})", dtype, lanes)
+    order = "" if turned else ", i64 %backward"
+    f = Function(f"void @{name}({a}, {packed}, i64 %vectors, {result}{order})", dtype, lanes)
+    backward = "false" if turned else f.value("trunc i64 %backward to i1")
     along, down = ("1", "%stride") if turned else ("%stride", "1")
     f.do(
         f"call void @sweep(ptr %a, i64 {along}, i64 {down}, i64 %count, ptr %packed, "
-        f"i64 {f.whole('mul', '%depth', lanes)}, i64 %depth, i64 %vectors, ptr %result, i64 %across, i1 false)"
+        f"i64 {f.whole('mul', '%depth', lanes)}, i64 %depth, i64 %vectors, ptr %result, i64 %across, i1 false, "
+        f"i1 {backward})"
     )
     return f
 
@@ -174,7 +199,8 @@ def _rounded_product(target: Target, dtype: torch.dtype, at_a_time: int) -> Func
     """Emit the product of rows that are rounded to bfloat16 first, `at_a_time` of them."""
     lanes = target.lanes(dtype)
     a, packed, result = "ptr %a, i64 %stride, i64 %count", "ptr %packed, i64 %depth", "ptr %result, i64 %across"
-    f = Function(f"void @product({a}, {packed}, i64 %vectors, {result})", dtype, lanes)
+    f = Function(f"void @product({a}, {packed}, i64 %vectors, {result}, i64 %backward)", dtype, lanes)
+    backward = f.value("trunc i64 %backward to i1")
     pairs = f.ceiling("%depth", 2)
     apart = f.whole("mul", pairs, lanes)
     wide = f.whole("mul", f.ceiling("%depth", 2 * lanes), lanes)
@@ -191,7 +217,7 @@ def _rounded_product(target: Target, dtype: torch.dtype, at_a_time: int) -> Func
         result = f.address("%result", f.whole("mul", "%across", top))
         f.do(
             f"call void @sweep(ptr {room}, i64 {wide}, i64 1, i64 {rows}, ptr %packed, i64 {apart}, i64 {pairs}, "
-            f"i64 %vectors, ptr {result}, i64 %across, i1 false)"
+            f"i64 %vectors, ptr {result}, i64 %across, i1 false, i1 {backward})"
         )
     return f
 
@@ -297,7 +323,7 @@ class _Vectors(Scheme):
         a = f"i64 {rows.apart}, i64 {rows.down}"
         f.do(
             f"call void @sweep(ptr {rows.start}, {a}, i64 {rows.height}, ptr {columns.start}, i64 {columns.apart}, "
-            f"i64 {deep}, i64 {direct}, ptr {results.start}, i64 {results.across}, i1 {results.adds})"
+            f"i64 {deep}, i64 {direct}, ptr {results.start}, i64 {results.across}, i1 {results.adds}, i1 false)"
         )
         with f.when(odd, what="edge"):
             packed, left = (
@@ -310,7 +336,8 @@ class _Vectors(Scheme):
                 self._copy(f, (there, results.across), (edge, str(wide)), (rows.height, over))
             f.do(
                 f"call void @sweep(ptr {rows.start}, {a}, i64 {rows.height}, ptr {packed}, i64 {columns.apart}, "
-                f"i64 {deep}, i64 {f.whole('sub', vectors, last)}, ptr {edge}, i64 {wide}, i1 {results.adds})"
+                f"i64 {deep}, i64 {f.whole('sub', vectors, last)}, ptr {edge}, i64 {wide}, i1 {results.adds}, "
+                "i1 false)"
             )
             self._copy(f, (edge, str(wide)), (there, results.across), (rows.height, over))
 
