@@ -102,4 +102,6 @@ def test_an_assistant(open_page):
     page = open_page(model.sheet(), 390, "dark")
     page.keyboard.type("who are you")
     page.keyboard.press("Enter")
-    assert page.locator(".turn.model").last.locator("p").first.text_content() == model._export_answers(["who are you"])[0]
+    assert (
+        page.locator(".turn.model").last.locator("p").first.text_content() == model._export_answers(["who are you"])[0]
+    )
