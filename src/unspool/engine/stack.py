@@ -141,9 +141,11 @@ class Stack:
         for owner, name, version, address, first, was_first, last, was_last in self._weight_states:
             weight = owner[name]
             if weight._version != version or weight.data_ptr() != address:
-                return self._pack(compiled)
+                self._pack(compiled)
+                return None
             if first.value != was_first or last.value != was_last:
-                return self._pack(compiled)
+                self._pack(compiled)
+                return None
         return None
 
     def _compile(self, inputs: Tensor, conditions: tuple[object, ...]) -> str | None:
@@ -158,7 +160,8 @@ class Stack:
         if {part.program.dtype for part in compiled} != {inputs.dtype}:
             self._refusal = "inputs and weights differ in their number type"
             return self._refusal
-        return self._pack(compiled, conditions)
+        self._pack(compiled, conditions)
+        return None
 
     def _pack(self, compiled: list[StackCell], conditions: tuple[object, ...] | None = None) -> None:
         """Pack the weights that changed, and note their state; recorded launches hold addresses of the old ones."""
