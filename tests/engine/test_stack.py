@@ -226,6 +226,19 @@ def test_what_needs_another_path_gets_it():
     run(net, few, path="cpu")
 
 
+def test_a_state_that_needs_a_gradient_gets_it():
+    net, inputs = stack_of("gru", (6, 2, 5, 8, 1))
+    net.requires_grad_(False)
+    state = drawn_state(net, 2)
+    for layer in state:
+        for part in layer:
+            part.h.requires_grad_()
+    with record_dispatch() as dispatch:
+        net(inputs, None, state).outputs.sum().backward()
+    assert dispatch.backend == "cpu"
+    assert state[0][1].h.grad is not None
+
+
 def test_explain_says_which_and_why():
     net, _ = stack_of("gru", (6, 2, 5, 8, 2))
     report = net.explain(time=30, batch=2)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from unspool.cells import Cell, ElmanCell, GRUCell, LSTMCell
 from unspool.cells.base import attachments
+from unspool.engine.compiler.frontend.cell_fingerprint import weights
 from unspool.engine.cpu.backend import compile_stack_cell
 from unspool.engine.cpu.launch.packed_weights import PackedWeights, packed_weights
 from unspool.engine.cpu.launch.stack import StackCell, StackLaunch, Workbench
@@ -26,6 +27,10 @@ States = Sequence[Sequence[tuple[Any, ...]]]
 """For each layer, for each direction, the cell's state."""
 _AT_ZERO = {kind.initial_state for kind in (ElmanCell, GRUCell, LSTMCell)}
 """Initial states that are known to be zeros, and so need not be asked for in every call."""
+
+
+def _need_gradient(states: States) -> bool:
+    return any(value.requires_grad for layer in states for state in layer for value in state)
 
 
 class Stack:
@@ -70,6 +75,8 @@ class Stack:
             and direction; None if the stack can't run so, and `why_not` says why.
         """
         if self._why_not_now(inputs, lengths) is not None or self._prepare(inputs) is not None:
+            return None
+        if states is not None and torch.is_grad_enabled() and _need_gradient(states):
             return None
         if lengths is not None and min(lengths.tolist()) == len(inputs):
             lengths = None
@@ -127,7 +134,7 @@ class Stack:
 
     def _needs_gradient(self, inputs: Tensor) -> bool:
         return inputs.requires_grad or any(
-            part.requires_grad for cell in self._cells for part in (*cell.parameters(), *cell.buffers())
+            part.requires_grad for cell in self._cells for part in weights(cell).values()
         )
 
     def _prepare(self, inputs: Tensor) -> str | None:
@@ -141,9 +148,11 @@ class Stack:
         for owner, name, version, address, first, was_first, last, was_last in self._weight_states:
             weight = owner[name]
             if weight._version != version or weight.data_ptr() != address:
-                return self._pack(compiled)
+                self._pack(compiled)
+                return None
             if first.value != was_first or last.value != was_last:
-                return self._pack(compiled)
+                self._pack(compiled)
+                return None
         return None
 
     def _compile(self, inputs: Tensor, conditions: tuple[object, ...]) -> str | None:
@@ -158,15 +167,16 @@ class Stack:
         if {part.program.dtype for part in compiled} != {inputs.dtype}:
             self._refusal = "inputs and weights differ in their number type"
             return self._refusal
-        return self._pack(compiled, conditions)
+        self._pack(compiled, conditions)
+        return None
 
     def _pack(self, compiled: list[StackCell], conditions: tuple[object, ...] | None = None) -> None:
         """Pack the weights that changed, and note their state; recorded launches hold addresses of the old ones."""
         packed, states = [], []
         for part in compiled:
-            weights = packed_weights(part.cell, part.program, part.fingerprint.weights())
-            packed.append(weights)
-            for (_, owner, name), snapshot in zip(part.fingerprint.places, weights.snapshots, strict=True):
+            ready = packed_weights(part.cell, part.program, part.fingerprint.weights())
+            packed.append(ready)
+            for (_, owner, name), snapshot in zip(part.fingerprint.places, ready.snapshots, strict=True):
                 first, last = snapshot.ends()
                 states.append((owner, name, snapshot.version, snapshot.address, first, first.value, last, last.value))
         self._weight_states, self._packed, self._benches = states, packed, []

@@ -39,6 +39,7 @@ from unspool.engine.cpu.runtime.batch_layout import blocks
 from unspool.engine.cpu.runtime.gemm import enough, fastest, worthwhile
 from unspool.engine.cpu.runtime.memory_pool import MemoryPool, pool_of, pooled_empty
 from unspool.engine.cpu.runtime.thread_team import CrowdDetector, team
+from unspool.layers import Recurrent
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 GRAPHS = graphs_of(LSTMCell(8, 512))
@@ -119,6 +120,18 @@ def gradient() -> tuple[int, ...]:
         return matrix_gradient(torch.randn(1030, 4), torch.randn(1030, 5)).stride()
 
 
+def stack_path() -> str:
+    return Recurrent("gru", 4, 5).eval().explain(time=9, batch=3).backend
+
+
+def kept_launches() -> int:
+    net = Recurrent("gru", 4, 5).eval()
+    with torch.no_grad():
+        for time in range(3, 8):
+            net(torch.randn(time, 1, 4))
+    return len(net._stack._benches[0].launches)
+
+
 FIELDS: dict[str, tuple[Any, Callable[[], Any]]] = {
     "codegen": (CodegenPolicy(block_depth=256), lambda: Program.of(GRAPHS, torch.float32).products(0).work),
     "compiled_steps": (9, lambda: explain(LSTMCell(8, 16), time=8).backend),
@@ -134,6 +147,9 @@ FIELDS: dict[str, tuple[Any, Callable[[], Any]]] = {
     "alone_seconds_most": (1.0, lambda: seconds_alone([1.0] * 2)),
     "amx_rows_split": (AmxRows(0, 0, 0), on(AMX, lambda: split(2, count=1))),
     "amx_rows_rounded": (AmxRows(0, 0, 0), on(AMX, lambda: in_bfloat16(2))),
+    "stack_sequences": (2, stack_path),
+    "stack_bytes": (1, stack_path),
+    "stack_sizes": (2, kept_launches),
     "serial_work": (10**12, lambda: strategy(96)),
     "blocked_ratio": (0, lambda: strategy(96)),
     "parallel_packing": (1 << 30, lambda: commands(20)[0]),

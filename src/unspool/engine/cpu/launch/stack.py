@@ -257,13 +257,13 @@ class StackLaunch:
             part.bases[part.outputs] = result + part.column * self._dtype.itemsize
         results, held = [], []
         for part, state in zip(self._directions, states):  # noqa: B905 - dearer if strict
-            bases, final = part.bases, []
+            addresses, final = part.bases, []
             for place, end, value in zip(part.states, part.finals, state):  # noqa: B905
                 if not value.is_contiguous():
                     value = value.contiguous()
                     held.append(value)
                 last = torch.empty_like(value)
-                bases[place], bases[end] = value.data_ptr(), last.data_ptr()
+                addresses[place], addresses[end] = value.data_ptr(), last.data_ptr()
                 final.append(last)
             results.append(final)
         places, bases = _PLACES.buffer_info()[0], self._bases.buffer_info()[0]
