@@ -39,7 +39,7 @@ from unspool.ship.sheet import (
     Unroll,
 )
 
-__all__ = ["run_program", "values_of"]
+__all__ = ["best_path", "compute", "position_rows", "run_program", "values_of"]
 
 Values = dict[str, Any]
 

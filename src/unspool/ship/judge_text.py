@@ -18,7 +18,7 @@ from tokenizers import Tokenizer
 from unspool.data.units import END, NOT_BLANK, PADDING, UNKNOWN, clean, normalise, word_pattern
 from unspool.ship.sheet_text import Labels, Ngrams, QuestionNgrams, Replies, Spelling, TextFront, Units, Writing
 
-__all__ = ["Encoded", "encode_texts", "join_units", "labels_of", "question_words", "reply_of", "split_units"]
+__all__ = ["Encoded", "Split", "encode_texts", "join_units", "labels_of", "question_words", "reply_of", "split_units"]
 
 Text = str | list[str]
 

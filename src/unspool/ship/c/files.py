@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from zlib import crc32
 
-import unspool
+from unspool import __version__
 from unspool.errors import UsageError
 from unspool.ship.c.answers import write_answer
 from unspool.ship.c.artefact import CArtefact
@@ -83,7 +83,7 @@ def _text(file: CFile, path: Path, options: Options) -> str:
     opening = "" if weights.embedded else _OPENING.format(file=f"{path.stem}.bin")
     head = HEAD.format(
         title=(options.title or path.stem).replace("*/", "* /").replace("\n", " "),
-        version=unspool.__version__,
+        version=__version__,
         name=path.stem,
         help=answer.help,
         comment=answer.comment.replace("m->", ""),

@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["PANELS", "ROWS", "pack", "pack_int4", "product_functions"]
+__all__ = ["PANELS", "ROWS", "pack", "pack_int4", "panels", "product_functions"]
 
 PANELS = (32, 16, 8, 4)
 """Columns of a panel."""

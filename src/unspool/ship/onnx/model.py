@@ -15,7 +15,7 @@ from unspool.ship.onnx.writer import GraphWriter
 from unspool.ship.sheet import Port, Program, Sheet
 from unspool.ship.sheet_text import Labels, Replies, TagNames
 
-__all__ = ["front_inputs", "sheet_model"]
+__all__ = ["facts_of", "front_inputs", "sheet_model"]
 
 
 def front_inputs(write: GraphWriter, sheet: Sheet, program: Program) -> tuple[list[Any], dict[str, str]]:

@@ -38,7 +38,7 @@ from unspool.ship.sheet import (
     Unroll,
 )
 
-__all__ = ["ProgramEmitter"]
+__all__ = ["ProgramEmitter", "emit"]
 
 _INFINITY = float("inf")
 

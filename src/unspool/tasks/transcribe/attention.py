@@ -23,7 +23,7 @@ from unspool.tasks.parts.pair_settings import TranslatorNetwork
 from unspool.tasks.trainable import device_of
 from unspool.tasks.transcribe.settings import TranscriberNetwork
 
-__all__ = ["build_attentive", "heard_units", "sounds_alone", "write"]
+__all__ = ["SoundVectors", "build_attentive", "heard_units", "sounds_alone", "write"]
 
 _RATE = 0.05  # of the looks at a sound before the beginning of a character, and after its end
 
