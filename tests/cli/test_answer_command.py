@@ -330,5 +330,5 @@ def test_help(shell):
 @pytest.mark.parametrize("verb", ["predict", "evaluate"])
 def test_an_assistant_refuses_how_to_search(shell, folder, verb):
     done = shell(verb, folder / "both", folder / "pairs.tsv", "--beam", "4", code=2)
-    which = "the search of a translator or a transcriber takes this"
+    which = "the search of a translator, a captioner or a transcriber takes this"
     assert done.stderr == f"unspool: beam: this is a model of the task 'answer'; {which}\n"

@@ -69,10 +69,13 @@ def test_what_verbs_do_is_said_with_every_task():
     def shown(*words):
         return " ".join(CliRunner().invoke(unspool, [*words, "--help"]).stdout.split())
 
-    tasks = "classify, tag, write, recommend, translate, transcribe, forecast, answer, command, read or algorithm"
+    tasks = (
+        "classify, tag, write, recommend, translate, caption, transcribe, forecast, answer, command, read or algorithm"
+    )
     assert f"Train a model on your files: {tasks}." in shown()
     assert (
-        "Label, tag, rate, continue, translate, transcribe, forecast, answer or parse texts, one per line." in shown()
+        "Label, tag, rate, continue, translate, caption, transcribe, forecast, answer or parse texts, one per line."
+        in shown()
     )
     assert "A classifier writes label, probability and text; a tagger a line" in shown("predict")
     assert "- is stdin (not for a language model, which" in shown("evaluate")

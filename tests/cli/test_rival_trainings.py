@@ -45,6 +45,7 @@ def files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if path.suffix != ".partial"}
 
 
+@pytest.mark.slow
 def test_a_second_training_is_refused_until_the_first_is_killed(tmp_path):
     data, folder = write_reviews(tmp_path / "train.tsv"), tmp_path / "m"
     first = start("train", "classify", data, "--out", folder, *SLOW)

@@ -49,6 +49,7 @@ def trainings(out: Path) -> list[tuple[int, int, float]]:
     return found
 
 
+@pytest.mark.slow
 def test_a_killed_tuning_goes_on_and_repeats_no_training(shell: Shell, place: Path, tmp_path: Path) -> None:
     out = tmp_path / "t"
     environment = {**os.environ, "PYTHONPATH": str(Path(unspool.__file__).parents[1]), "OMP_NUM_THREADS": "1"}

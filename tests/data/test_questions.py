@@ -183,7 +183,12 @@ def test_a_header_is_one_where_a_usual_name_stands_in_it(write):
         ("a.yml", "- [a, b]\n\n- [c, d\x07]\n", {}, "a.yml:3: not readable YAML: unacceptable character #x0007"),
         ("a.yml", "- &a [x, *a]\n", {}, "a.yml:1: expected texts and lists of texts"),
         ("a.yml", "- [a, b]\n- " + "[" * 300_000 + "]" * 300_000, {}, "a.yml:2: lists in lists, over 100 levels deep"),
-        ("a.tsv", "a\tb\n", {"format": "yml"}, "format 'yml' is none of csv, jsonl, npy, parquet, snips, ts, tsv, ya"),
+        (
+            "a.tsv",
+            "a\tb\n",
+            {"format": "yml"},
+            "format 'yml' is none of coco, csv, jsonl, npy, parquet, snips, ts, tsv, ya",
+        ),
         ("a.yml", "", {}, "a.yml: the file is empty"),
         ("a.tsv", "question\tanswer\n", {}, "there is nothing to read"),
         ("a.txt", "a\tb\n", {}, "format='tsv'"),

@@ -14,7 +14,7 @@ CLASSIFY = TASKS["classify"].settings()
 
 def test_the_spaces_are_those_of_the_task_folders():
     texts = {"classify", "tag", "write", "translate", "answer", "command", "read"}
-    assert set(SPACES) == {*texts, "recommend", "transcribe", "forecast", "algorithm"}
+    assert set(SPACES) == {*texts, "caption", "recommend", "transcribe", "forecast", "algorithm"}
 
 
 @pytest.mark.parametrize("task", SPACES)

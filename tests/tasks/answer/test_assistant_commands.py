@@ -87,6 +87,7 @@ def test_a_saved_assistant_keeps_its_commands(folder, tmp_path):
         assert copy.dialogue().understand(text) == assistant.dialogue().understand(text)
 
 
+@pytest.mark.slow
 def test_training_goes_on_without_the_file(folder, tmp_path):
     shutil.copytree(folder / "model", tmp_path / "model")
     shutil.rmtree(tmp_path / "model" / "commands")

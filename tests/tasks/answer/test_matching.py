@@ -557,6 +557,7 @@ def _stackfaq(path: Path, wordings: int) -> tuple[list[Question], list[tuple[int
 
 
 @pytest.mark.learn
+@pytest.mark.slow
 def test_paraphrases_of_real_questions_are_found(data, tmp_path):
     questions, asked = _stackfaq(data("stackfaq/stackfaq.jsonl"), wordings=1)
     bags = made(questions)

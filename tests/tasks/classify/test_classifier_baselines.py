@@ -190,6 +190,7 @@ def test_empty_texts_get_an_answer_and_no_texts_an_error():
         NgramClassifier.learn([["a"]], [0, 1], 2)
 
 
+@pytest.mark.slow
 def test_stanford_sentiment_is_as_well_as_linear_models_do():
     folder = DATA / "sst2"
     if not folder.exists():

@@ -6,7 +6,7 @@ from pathlib import Path
 from zlib import crc32
 
 from unspool import __version__
-from unspool.errors import UsageError
+from unspool.errors import UsageError, option
 from unspool.ship.c.answers import write_answer
 from unspool.ship.c.artefact import CArtefact
 from unspool.ship.c.fours import FOUR_TYPES, needed_fours
@@ -67,7 +67,7 @@ def _written(sheet: Sheet, weights: Weights) -> CFile:
         file.functions.append(RUN.replace("MORE", "        reply(m);\n"))
         return file
     if sheet.run is None or not isinstance(sheet.back, Labels | TagNames):
-        raise UsageError(f"a model of the task {sheet.task!r} can't be exported to C yet; try --to onnx")
+        raise UsageError(f"a model of the task {sheet.task!r} can't be exported to C yet; try {option('to', 'onnx')}")
     values = ProgramWriter(file, "run", sheet.run, inputs, "UNSPOOL_UNITS").write()
     (port,) = sheet.run.outputs
     file.answer = write_answer(file, sheet.back, values[port.name])

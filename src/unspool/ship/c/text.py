@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from unspool.errors import UsageError
+from unspool.errors import UsageError, option
 from unspool.ship.c import ngram_functions
 from unspool.ship.c import text_functions as functions
 from unspool.ship.c.memory import CFile, Value
@@ -27,7 +27,10 @@ def write_front(file: CFile, front: TextFront) -> dict[str, Value]:
     """
     units = front.units
     if units.units in ("bpe", "unigram") and (front.ngrams is not None or front.spelling is not None):
-        raise UsageError("C has no n-grams beside subwords yet; train with ngrams = false, or choose --to onnx")
+        raise UsageError(
+            f"C has no n-grams beside subwords yet; train with {option('ngrams', False)}, or choose "
+            f"{option('to', 'onnx')}"
+        )
     file.defines |= {"UNSPOOL_BYTES": "16384", "UNSPOOL_UNITS": "2000"}
     file.types.append("struct unit {\n    int32_t start, stop;\n};\n")
     file.room("raw", "3 * UNSPOOL_BYTES", "uint8_t")

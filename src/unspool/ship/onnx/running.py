@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unspool.data.units import clean
-from unspool.errors import UsageError
+from unspool.errors import UsageError, option
 from unspool.ship.answers import EXPORTED_UNITS
 from unspool.ship.judge_text import encode_texts, join_units, split_units
 from unspool.ship.judge_writing import limit_of
@@ -115,7 +115,9 @@ class OnnxArtefact(Artefact):
 def export(sheet: Sheet, path: Path, options: Options) -> OnnxArtefact:
     """Write the ONNX file of a sheet; of a writer, a folder of three; see `Target`."""
     if options.small is not None:
-        raise UsageError(f"--small {options.small} has no form in ONNX yet; leave it out, or choose --to c or html")
+        raise UsageError(
+            f"{option('small', options.small)} has no form in ONNX yet; leave it out, or choose {option('to', 'c')}"
+        )
     if sheet.writer is None:
         models = {path: sheet_model(sheet, options.title)}
     else:

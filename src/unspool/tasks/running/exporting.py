@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unspool.errors import DataError, MachineError, UsageError, counted
+from unspool.errors import DataError, MachineError, UsageError, counted, option, wording
 from unspool.reading import RECORD
 from unspool.ship.answers import Answer, Comparison, compare_answers, score_answers
 from unspool.ship.judged_answers import judged_answers
@@ -128,7 +128,7 @@ def _check_place(path: Path, report: Path, *, overwrite: bool) -> None:
         raise UsageError(f"{path} is a model folder, and an export would replace it; name another place")
     for place in (path, report):
         if place.exists() and not overwrite:
-            raise UsageError(f"{place} exists already; name another place, or add --overwrite")
+            raise UsageError(f"{place} exists already; name another place, or add {option('overwrite')}")
 
 
 def _move(source: Path, place: Path) -> None:
@@ -153,7 +153,7 @@ def _held_out(task: Task[Any, Any], data: Any) -> _HeldOut:
                 return _read(task, list(paths), f"{part} data: {', '.join(map(str, paths))}")
             except (DataError, UsageError):
                 continue
-    return _HeldOut(_drawn(task), None, "drawn from the vocabulary; name held-out data with --data")
+    return _HeldOut(_drawn(task), None, "drawn from the vocabulary, without data")
 
 
 def _name_of(data: Any) -> str:
@@ -215,7 +215,7 @@ def _refuse_what_differs(
         what = "of the score" if score is not None else "of the answers"
         raise UsageError(
             f"nothing was written: {small} weights lose {lost:.2%} {what}, and the limit is {most_lost:.2%}{where}; "
-            f"raise it with --max-loss, or leave --small out"
+            f"raise it with {wording('--max-loss', 'most_lost')}, or leave {option('small', None)} out"
         )
 
 
