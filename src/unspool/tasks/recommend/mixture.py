@@ -72,7 +72,9 @@ def mixed_scores(
         scores *= np.float32(mixture.network)
         both = _shares(counts, histories, hidden, alike)
         for weight, shares in zip((mixture.chain, mixture.neighbours), both, strict=True):
-            scores += np.log1p(shares.astype(np.float32) / np.float32(mixture.epsilon)) * np.float32(weight)
+            cells = np.nonzero(shares)  # few: the items that follow or accompany those of the history
+            logs = np.log1p(shares[cells].astype(np.float32) / np.float32(mixture.epsilon))
+            scores[cells] += logs * np.float32(weight)
     for row, items in enumerate(hidden):
         scores[row, items] = -np.inf
     return scores
