@@ -32,5 +32,15 @@ def test_a_server_forecasts_what_it_is_sent_and_reads_no_file(tmp_path):
         for attempt in (path, [path], [[path]], 7, {"units": path}, [1.0, 2.0], {"month": [path], "units": [1]}):
             answer = live.post("/api/predict", {"model": "sales", "input": attempt})
             assert answer.status in (400, 422), (attempt, answer.body)
+        shown = live.post("/api/forecast", {"model": "sales", "input": text, "horizon": 5}).json
+        again = model.predict(text, horizon=5)
+        assert shown["columns"]["time"] == list(again.times)
+        assert shown["columns"]["value"] == pytest.approx(again.values, rel=1e-4)
+        assert shown["svg"].startswith("<svg")
+        assert "build on its own forecasts" in shown["caution"]
+        following = live.post("/api/forecast", {"model": "sales"}).json
+        assert following["columns"]["value"] == pytest.approx(expected, rel=1e-4)
+        for body in ({"horizon": 0}, {"horizon": 10_001}, {"input": path}):
+            assert live.post("/api/forecast", {"model": "sales", **body}).status in (400, 422), body
         trace = live.post("/api/trace", {"model": "sales", "input": text})
         assert trace.status == 200, trace.body

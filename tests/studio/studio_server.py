@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from house_assistant import train_house
-from unspool import Assistant, Cell, Classifier, LanguageModel, Reader, load
+from unspool import Assistant, Cell, Classifier, Forecaster, LanguageModel, Reader, load
 from unspool.server.models import Served
 from unspool.server.serving import build, prepare, run
 from unspool.server.settings import ServerSettings
@@ -24,6 +25,10 @@ STORIES = [
     for one in ("office", "garden")
     for two in ("kitchen", "office", "garden")
 ] * 3
+SALES = {
+    "month": [f"{2000 + step // 12}-{step % 12 + 1:02}" for step in range(72)],
+    "units": [round(10 * math.sin(math.pi * step / 6) + step, 3) for step in range(72)],
+}
 NOVEL = "".join(f"The {noun} {verb} home.\n" for noun in ("cat", "dog", "old fox") for verb in ("ran", "went")) * 20
 
 
@@ -42,6 +47,7 @@ def small_models(folder: Path, cell: type[Cell[Any]]) -> dict[str, Any]:
         ),
         "helper": Assistant(epochs=3, threads=1, seed=3).fit(questions, answers),
         "reader": Reader(embedding=8, hops=2, epochs=2, threads=1, seed=3).fit(STORIES),
+        "sales": Forecaster(horizon=3, hidden=6, **common).fit(SALES),
     }
     for name, task in tasks.items():
         task.save(folder / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -86,6 +87,45 @@ def test_the_graph_is_drawn_for_an_own_cell(page, studio):
     eventually(page, "document.querySelector('img.graph').naturalWidth > 300")
     nodes = studio.tasks["own"].graph(TEXT).record()["cell"]["nodes"]
     page.wait_for_selector(f"text={len(nodes)} nodes")
+
+
+def test_a_forecast_is_drawn_and_saved(page, studio):
+    opened(page, studio, model="sales", view="forecast", length=5)
+    figure = page.locator("section[aria-label='What comes next']")
+    figure.wait_for()
+    expected = studio.tasks["sales"].predict(horizon=5)[0]
+    eventually(page, "document.querySelector('section img').naturalWidth > 0")
+    with page.expect_download() as download:
+        figure.locator("button.tool", has_text="CSV").click()
+    rows = list(csv.reader(Path(download.value.path()).read_text(encoding="utf-8").splitlines()))
+    assert rows[0] == ["series", "channel", "time", "value", "low", "high"]
+    assert [row[2] for row in rows[1:]] == list(expected.times)
+    assert [[float(cell) for cell in row[3:]] for row in rows[1:]] == [
+        list(each) for each in zip(expected.values, expected.low, expected.high, strict=True)
+    ]
+    with page.expect_download() as download:
+        figure.locator("button.tool", has_text="PNG").click()
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    with page.expect_download() as download:
+        figure.locator("button.tool", has_text="SVG").click()
+    assert Path(download.value.path()).read_text(encoding="utf-8") == expected.svg()
+    months = [f"{2010 + step // 12}-{step % 12 + 1:02},{step % 12}" for step in range(48)]
+    page.locator("textarea").fill("\n".join(months))
+    page.locator("button.primary").click()
+    eventually(page, "document.querySelector('section table').textContent.includes('2014-01')")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_forecast_is_accessible_and_fits(page, studio, theme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page.emulate_media(color_scheme=theme)
+    page.set_viewport_size({"width": 390, "height": 800})
+    opened(page, studio, model="sales", view="forecast")
+    page.locator("section[aria-label='What comes next']").wait_for()
+    eventually(page, "!document.getElementById('message').textContent")
+    result = axe.Axe().run(page)
+    assert [(each["id"], each["nodes"][0]["html"][:160]) for each in result.response["violations"]] == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
 def test_a_concept_is_searched_with_progress_and_named(page, studio):

@@ -17,6 +17,7 @@ from unspool.server.models import Served
 from unspool.server.schemas import (
     CompareRequest,
     DisagreeRequest,
+    ForecastRequest,
     ForkTextRequest,
     GradientsRequest,
     GraphRequest,
@@ -24,7 +25,7 @@ from unspool.server.schemas import (
 )
 from unspool.server.streaming import unless_gone
 
-__all__ = ["compare", "disagree", "fork", "gradients", "graph", "weights"]
+__all__ = ["compare", "disagree", "forecast", "fork", "gradients", "graph", "weights"]
 
 _MOST_LOSSES = 1_000  # in a request for gradients: each loss has one with respect to every earlier step
 
@@ -79,6 +80,23 @@ async def gradients(request: Request) -> Response:
         return await _one(request, served, run)
     finally:
         gone.set()  # ends the measurement, so that the model thread is free for others
+
+
+async def forecast(request: Request) -> Response:
+    """Forecast one series, or go on from the training data: values with intervals, a table and a picture."""
+    state, body = state_of(request), await read_body(request, ForecastRequest)
+    served = state.models.get(body.model)
+    if not served.entry.forecasts:
+        raise ApiError(400, f"{served.name} is a model of the task {served.entry.name!r}, which does not forecast")
+    if body.input is not None:
+        state.check_inputs([body.input])
+
+    def run(task: Any) -> dict[str, Any]:
+        result = task.predict(body.input, horizon=body.horizon)
+        first = result[0] if isinstance(result, list) else result
+        return {"forecast": first.record(), "columns": first.to_columns(), "caution": first.caution, "svg": first.svg()}
+
+    return await _one(request, served, run)
 
 
 async def graph(request: Request) -> Response:

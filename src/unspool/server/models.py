@@ -94,6 +94,7 @@ class Served:
             "writes": self.writes,
             "chats": self.chats,
             "answers": self.answers,
+            "forecasts": self.entry.forecasts,
             "commands": None if self.commands is None else [_command(one) for one in self.commands],
             "sides": list(self.entry.sides),
             "reads_files": self.reads_files,

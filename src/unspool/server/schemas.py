@@ -15,6 +15,7 @@ __all__ = [
     "ConceptRequest",
     "CorrectRequest",
     "DisagreeRequest",
+    "ForecastRequest",
     "ForkRequest",
     "ForkTextRequest",
     "GenerateRequest",
@@ -170,6 +171,15 @@ class PruneRequest(_Request, kw_only=True):
     """Units as in an edit, counted from 1, such as `layer 1 / c[38]`; or their names."""
     name: str
     """Name of the new model: letters, digits, dots, hyphens and underscores."""
+
+
+class ForecastRequest(_Request, kw_only=True):
+    """Forecast the next values of one series."""
+
+    input: Any = None
+    """The series so far, as for `predict`; the training data if omitted."""
+    horizon: Annotated[int, Meta(ge=1, le=10_000)] | None = None
+    """Steps to forecast; those of the training if omitted."""
 
 
 class GraphRequest(_Request, kw_only=True):

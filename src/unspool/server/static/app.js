@@ -12,8 +12,9 @@ import {view as compare} from "./views/compare.js";
 import {view as concepts} from "./views/concepts.js";
 import {view as gradients} from "./views/gradients.js";
 import {view as graph} from "./views/graph.js";
+import {view as forecast} from "./views/forecast.js";
 
-const VIEWS = [gates, travel, concepts, gradients, memory, compare, graph, chat, monitor];
+const VIEWS = [forecast, gates, travel, concepts, gradients, memory, compare, graph, chat, monitor];
 const KEYS = [["/", "write a text"], ["Enter", "run it"], ["← →", "step through the moments"], ["[ ]", "previous and next layer or array"], ["1 … 9", "views"], ["t", "light or dark"], ["?", "this list"]];
 const $ = (id) => document.getElementById(id);
 const store = new Store();
