@@ -35,7 +35,6 @@ __all__ = ["export"]
 )
 @click.option(
     "--max-loss",
-    "most_lost",
     type=click.FloatRange(min=0, max=1),
     default=0.005,
     help="Largest loss of score, or of equal answers, by rounding.  [0.005]",

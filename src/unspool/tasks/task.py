@@ -375,7 +375,7 @@ class Task(Inspectable[E, F]):
         small: Small | None = None,
         data: DataLike | None = None,
         limit: float = 1e-4,
-        most_lost: float = 0.005,
+        max_loss: float = 0.005,
         overwrite: bool = False,
     ) -> Exported:
         """Write the model as a file that runs without Python and torch.
@@ -390,7 +390,7 @@ class Task(Inspectable[E, F]):
             data: Held-out data, labelled or not. If omitted, the test, validation or training files that the model
                 folder names, as far as they exist; else texts drawn from the vocabulary.
             limit: Largest difference of a probability from the model, for weights that are not rounded.
-            most_lost: Largest loss of score by rounding, between 0 and 1; without labels, of equal answers.
+            max_loss: Largest loss of score by rounding, between 0 and 1; without labels, of equal answers.
             overwrite: Whether to replace an earlier export.
 
         Raises:
@@ -406,7 +406,7 @@ class Task(Inspectable[E, F]):
             small=small,
             data=data,
             limit=limit,
-            most_lost=most_lost,
+            max_loss=max_loss,
             overwrite=overwrite,
         )
 

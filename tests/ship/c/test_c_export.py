@@ -151,9 +151,9 @@ def test_the_verb_writes_c_and_a_report(small, tmp_path):
 
 def test_rounding_that_loses_too_much_is_refused(tmp_path):
     model = trained("spelling by a cell")
-    with pytest.raises(UsageError, match=r"nothing was written: int4 weights lose .* raise it with most_lost"):
+    with pytest.raises(UsageError, match=r"nothing was written: int4 weights lose .* raise it with max_loss"):
         model.export(
-            tmp_path / "model.c", to="c", data=list(zip(*reviews(60, 3), strict=True)), small="int4", most_lost=-1.0
+            tmp_path / "model.c", to="c", data=list(zip(*reviews(60, 3), strict=True)), small="int4", max_loss=-1.0
         )
     assert list(tmp_path.iterdir()) == []
 

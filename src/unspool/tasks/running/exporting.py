@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from unspool.errors import DataError, MachineError, UsageError, counted, option, wording
+from unspool.errors import DataError, MachineError, UsageError, counted, option
 from unspool.reading import RECORD
 from unspool.ship.answers import Answer, Comparison, compare_answers, score_answers
 from unspool.ship.judged_answers import judged_answers
@@ -68,7 +68,7 @@ def export_task(
     small: Small | None,
     data: Any,
     limit: float,
-    most_lost: float,
+    max_loss: float,
     overwrite: bool,
 ) -> Exported:
     """Export a model; arguments as in `Task.export`."""
@@ -92,7 +92,7 @@ def export_task(
         actual = artefact.run(texts) if hindrance is None else judged_answers(sheet, texts, small)
         comparison = compare_answers(sheet, held_out.texts, expected, actual)
         score = _scores(sheet, expected, actual, held_out.right)
-        _refuse_what_differs(comparison, score, limit, most_lost, small)
+        _refuse_what_differs(comparison, score, limit, max_loss, small)
         moved = [path.parent / file.relative_to(stage) for file in artefact.files]
         report = {
             "task": sheet.task,
@@ -197,7 +197,7 @@ def _scores(
 
 
 def _refuse_what_differs(
-    comparison: Comparison, score: dict[str, float] | None, limit: float, most_lost: float, small: str | None
+    comparison: Comparison, score: dict[str, float] | None, limit: float, max_loss: float, small: str | None
 ) -> None:
     where = ""
     if comparison.first_difference is not None:
@@ -211,11 +211,11 @@ def _refuse_what_differs(
             )
         return
     lost = score["model"] - score["export"] if score is not None else 1 - comparison.agreement
-    if lost > most_lost:
+    if lost > max_loss:
         what = "of the score" if score is not None else "of the answers"
         raise UsageError(
-            f"nothing was written: {small} weights lose {lost:.2%} {what}, and the limit is {most_lost:.2%}{where}; "
-            f"raise it with {wording('--max-loss', 'most_lost')}, or leave {option('small', None)} out"
+            f"nothing was written: {small} weights lose {lost:.2%} {what}, and the limit is {max_loss:.2%}{where}; "
+            f"raise it with {option('max_loss', None)}, or leave {option('small', None)} out"
         )
 
 
