@@ -101,7 +101,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Functions that return the entries of a list, by name; `{name}` in a field's docstring inserts the list."""
 
     def __post_init__(self) -> None:
-        for field in msgspec.structs.fields(self):
+        for field in _fields(type(self)):
             value = getattr(self, field.name)
             if isinstance(value, str):
                 _refuse_half_characters(field.name, value)
@@ -126,6 +126,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 S = TypeVar("S", bound=Settings)
+
+
+@cache
+def _fields(settings: type[Settings]) -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Return the fields of a group; msgspec evaluates their annotations anew in each call."""
+    return msgspec.structs.fields(settings)
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,7 @@ def describe(settings: type[Settings]) -> dict[str, Setting]:
     """List every setting of a group and of the groups in it, by dotted name, in the order written."""
     by_name: dict[str, Setting] = {}
     documents = _field_docstrings(settings)
-    for field in msgspec.structs.fields(settings):
+    for field in _fields(settings):
         if inspect.isclass(field.type) and issubclass(field.type, Settings):
             for name, inner in describe(field.type).items():
                 dotted = f"{field.name}.{name}"
