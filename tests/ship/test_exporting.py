@@ -60,8 +60,13 @@ def test_nothing_is_replaced_without_being_told(folder, lines, tmp_path):
     assert out.read_text() == "precious"
     model.export(out, data=lines, overwrite=True)
     assert out.stat().st_size > 10_000
-    with pytest.raises(UsageError, match="is a model folder"):
-        model.export(folder, data=lines, overwrite=True)
+    for place in (folder, tmp_path):
+        before = sorted(place.rglob("*"))
+        with pytest.raises(UsageError, match="is a folder, and an export would replace it"):
+            model.export(place, data=lines, overwrite=True)
+        assert sorted(place.rglob("*")) == before
+    with pytest.raises(UsageError, match="name a new file in a folder"):
+        model.export(".", data=lines, overwrite=True)
     with pytest.raises(UsageError, match="there is no folder"):
         model.export(tmp_path / "nowhere" / "x.onnx", data=lines)
     with pytest.raises(UsageError, match=r"there is no target 'onx' .did you mean 'onnx'"):
@@ -104,7 +109,36 @@ def test_a_model_that_writes_becomes_a_folder(tmp_path):
     written = model.export(tmp_path / "writer", data=["a joy", "dull"])
     assert [file.name for file in written.files] == ["start.onnx", "step.onnx", "write.onnx", "writer.json"]
     assert all(file.is_file() for file in written.files)
+    with pytest.raises(UsageError, match="an export would replace it"):
+        model.export(tmp_path / "writer", data=["a joy"])
     model.export(tmp_path / "writer", data=["a joy"], overwrite=True)
+    (tmp_path / "writer" / "letter.txt").write_text("mine")
+    with pytest.raises(UsageError, match="an export would replace it"):
+        model.export(tmp_path / "writer", data=["a joy"], overwrite=True)
+    assert (tmp_path / "writer" / "letter.txt").read_text() == "mine"
+
+
+def test_a_file_of_weights_replaces_nothing_unasked(folder, lines, tmp_path, monkeypatch):
+    monkeypatch.setattr("unspool.ship.c.files.MOST_EMBEDDED", 0)
+    (tmp_path / "model.bin").write_text("mine")
+    with pytest.raises(UsageError, match=r"model\.bin exists already"):
+        load(folder).export(tmp_path / "model.c", to="c", data=lines)
+    assert (tmp_path / "model.bin").read_text() == "mine"
+    assert not (tmp_path / "model.c").exists()
+    written = load(folder).export(tmp_path / "model.c", to="c", data=lines, overwrite=True)
+    assert [file.name for file in written.files] == ["model.c", "model.bin", "model.c.json"]
+    with pytest.raises(UsageError, match="the name of a C file"):
+        load(folder).export(tmp_path / 'a"b.c', to="c", data=lines)
+
+
+@pytest.mark.parametrize("small", [None, "int4"])
+def test_without_node_the_judge_stands_in_for_a_page(tmp_path, monkeypatch, small):
+    monkeypatch.setattr("unspool.ship.page.artefact.shutil.which", lambda name: None)
+    data = [("when do you open", "At nine."), ("hi", "Hello!")]
+    written = assistant().export(tmp_path / "page.html", to="html", small=small, data=data, max_loss=1.0)
+    assert written.report["ran"] is False
+    assert "no node" in written.report["hindrance"]
+    assert small is not None or written.report["score"]["export"] == 1.0
 
 
 def test_an_assistant_is_scored_by_its_answers(tmp_path):
@@ -132,5 +166,5 @@ def test_the_extra_is_named_where_it_is_missing(folder, tmp_path, monkeypatch, c
     with pytest.raises(SystemExit) as left:
         run()
     assert left.value.code in (1, 2)
-    assert "pip install 'unspool[onnx]'" in capsys.readouterr().err
+    assert "pip install -c constraints.txt '.[onnx]'" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []

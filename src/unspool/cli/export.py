@@ -9,6 +9,7 @@ import click
 
 from unspool.cli.open_model import model_argument, open_model
 from unspool.cli.talk import common, example, result_json, say
+from unspool.ship.target_names import TARGETS
 
 __all__ = ["export"]
 
@@ -21,7 +22,7 @@ __all__ = ["export"]
     )
 )
 @model_argument
-@click.option("--to", type=click.Choice(["onnx", "c", "html"]), required=True, help="Target.")
+@click.option("--to", type=click.Choice(list(TARGETS)), required=True, help="Target.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="File to write; PATH.json is the report.")
 @click.option("--small", type=click.Choice(["int8", "int4"]), help="Round the weights.  [float32]")
 @click.option(

@@ -95,8 +95,8 @@ class SeriesTable:
         by_id: dict[str, list[SeriesRow]] = {}
         for row in rows:
             by_id.setdefault(row.id, []).append(row)
-        channels, known = layout.values, layout.columns.get("known")
-        covariates = tuple(known.split(",")) if known else ()
+        channels, names = layout.values, layout.columns.get("known")
+        covariates = tuple(names.split(",")) if names else ()
         if layout.columns.get("layout") == "rows":
             return cls([_whole(each) for each in by_id.values()], channels, covariates, clock or NO_TIMES)
         clock = clock or _clock_of(by_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -13,19 +13,12 @@ from unspool.data import SeriesWindows
 from unspool.models.forecast_networks import by_step
 from unspool.models.loss import Loss
 
-__all__ = ["ForecastLoss", "ForecastNetwork", "ForecasterModel", "Normalization", "pinball"]
+__all__ = ["ForecastLoss", "ForecasterModel", "Normalization", "pinball"]
 
 Normalization = Literal["last", "reversible", "none"]
 ForecastLoss = Literal["quantiles", "absolute", "squared"]
 
 _SMALLEST = 1e-5  # standard deviation of a window
-
-
-class ForecastNetwork(Protocol):
-    """Interface of a network that forecasts from windows, whose values are normalised."""
-
-    def __call__(self, windows: SeriesWindows) -> Tensor:
-        """Return (horizon, batch, outputs) for windows; it does not read `future` and `counted`."""
 
 
 class ForecasterModel(nn.Module):

@@ -38,20 +38,16 @@ def write_greedily(sheet: Sheet, text: Any, length: int = 0) -> str:
     prompt = [] if has_source else inputs["ids"][:, 0].tolist()
     written: list[int] = []
     unread, limit = [writer.first, *prompt], limit_of(writer, len(inputs["ids"]), length)
-    while True:
+    while len(written) < limit:
         for unit in unread:
             values = run_program(writer.step, {**state, "id": np.array([unit])})
             scores = values[writer.step.outputs[0].name][0].copy()
             new = [values[port.name] for port in writer.step.outputs[1:]]
             state |= dict(zip(writer.state, new, strict=True))
-        if len(written) >= limit:
-            break
         scores[list(writer.never)] = -np.inf
         unit = int(scores.argmax())
         if unit == writer.end:
             break
         written.append(unit)
         unread = [unit]
-        if len(written) >= limit:
-            break
     return join_units(back, written)

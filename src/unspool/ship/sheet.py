@@ -1,6 +1,6 @@
 """Sheet: a trained model as a closed list of operations over (time, batch), with text in and text out.
 
-A `Program` computes named values, one operation after the other. A value is one of five kinds, see `Port`. A program
+A `Program` computes named values, one operation after the other. The kinds of values are those of `Port`. A program
 has one time axis, whose lengths are the input `lengths`; what stands past the length of a sequence is never read.
 """
 

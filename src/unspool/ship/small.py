@@ -14,6 +14,7 @@ from unspool.ship.step_graph import StepGraph
 __all__ = ["GROUP", "Rounded", "Small", "round_matrix", "round_to_int4", "round_to_int8", "rounded_sheet"]
 
 Small = Literal["int8", "int4"]
+"""Rounding of weights."""
 
 GROUP = 32
 """Numbers of a row that share a scale and an offset at 4 bits."""

@@ -7,19 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from unspool.errors import UsageError
 from unspool.settings import nearest
+from unspool.ship.answers import Answer
+from unspool.ship.judged_answers import judged_answers
 from unspool.ship.sheet import Sheet
+from unspool.ship.small import Small
+from unspool.ship.target_names import TARGETS
 
-__all__ = ["TARGETS", "Artefact", "Options", "Small", "Target", "target"]
-
-Small = Literal["int8", "int4"]
-"""Rounding of weights."""
-
-TARGETS = {"onnx": "unspool.ship.onnx", "c": "unspool.ship.c", "html": "unspool.ship.page"}
-"""Package of each target. Each has a function `export`, a `Target`."""
+__all__ = ["Artefact", "Options", "Target", "target"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,11 +36,15 @@ class Artefact(ABC):
     files: tuple[Path, ...]
 
     def hindrance(self) -> str | None:
-        """Return why this machine can't run the files, a sentence; None if it can. Then the judge stands in."""
+        """Return why this machine can't run the files, a sentence, so that the judge stands in; None if it can."""
         return None
 
+    def judged(self, sheet: Sheet, texts: Sequence[Any], small: Small | None) -> list[Answer]:
+        """Return what the files should answer, computed in numpy; arguments as in `judged_answers`."""
+        return judged_answers(sheet, texts, small)
+
     @abstractmethod
-    def run(self, texts: Sequence[str]) -> list[Any]:
+    def run(self, texts: Sequence[Any]) -> list[Any]:
         """Run the files on texts.
 
         Returns:

@@ -69,6 +69,8 @@ class TaskEntry:
     and grammar."""
     ranks_items: bool = False
     """Whether `predict` recommends items after a history, and accepts `--history`, `--k` and `--exclude`."""
+    exports: bool = False
+    """Whether models have a sheet, for `unspool export`."""
     forecasts: bool = False
     """Whether `predict` continues series, also without input, and accepts a horizon and a future."""
     draws_picture_maps: bool = False

@@ -24,7 +24,7 @@ from unspool.errors import DataError, UsageError
 from unspool.inspection.result import Result
 from unspool.ship.answers import Answer
 from unspool.ship.sheet import Sheet
-from unspool.ship.targets import Small
+from unspool.ship.small import Small
 from unspool.tasks.contracts import Examples, Fitted, Prediction
 from unspool.tasks.disagreements import Disagreements, Questions, disagreements_of
 from unspool.tasks.inspectable import Inspectable

@@ -117,8 +117,11 @@ class FittedFeatures:
             DataError: If a column of numbers or dates holds another cell, or no column holds a feature.
         """
         places = [place for name in trained if (place := rows.places.get(name)) is not None]
-        found = [_learn(name, [cells[place] for place in places], cells, rows) for name, cells in rows.columns.items()]
-        columns = [column for column in found if column is not None and column.values]
+        columns = [
+            column
+            for name, cells in rows.columns.items()
+            if (column := _learn(name, [cells[place] for place in places], cells, rows)) is not None and column.values
+        ]
         if not columns:
             raise DataError(
                 f"no column holds a value that some {rows.role}s of the training data share, and others lack; "
@@ -167,9 +170,9 @@ class FittedFeatures:
         weights: list[float] = []
         for name in names:
             place, before = rows.places.get(name), len(features)
-            for column, values, known in zip(self.columns, cells, self._places, strict=True):
+            for column, values, ids in zip(self.columns, cells, self._places, strict=True):
                 if place is not None:
-                    own = self._of_cell(column, known, values[place], rows.where[place])
+                    own = self._of_cell(column, ids, values[place], rows.where[place])
                     features += own
                     weights += [max(1, len(own)) ** -0.5] * len(own)
             lengths.append(len(features) - before)
@@ -203,16 +206,16 @@ class FittedFeatures:
                 features += own
         return features
 
-    def _of_cell(self, column: FeatureColumn, known: Mapping[str, int], cell: Any, where: str) -> list[int]:
+    def _of_cell(self, column: FeatureColumn, ids: Mapping[str, int], cell: Any, where: str) -> list[int]:
         if column.kind in ("category", "words"):
             parts = _words(cell) if column.kind == "words" else _categories(cell)
-            return [known[part] for part in dict.fromkeys(parts) if part in known]
+            return [ids[part] for part in dict.fromkeys(parts) if part in ids]
         if _is_empty(cell):
             return []
         number = _number(cell, column.kind, column.name, where)
         if column.is_flag:
-            return [known[column.values[0]]] if number else []
-        return [known[column.values[int(np.searchsorted(column.edges, number, "right"))]]]
+            return [ids[column.values[0]]] if number else []
+        return [ids[column.values[int(np.searchsorted(column.edges, number, "right"))]]]
 
 
 def _learn(name: str, cells: Sequence[Any], whole: Sequence[Any], rows: FeatureRows) -> FeatureColumn | None:

@@ -54,9 +54,9 @@ def read_items(path: str) -> FeatureRows:
         DataError: If the file is missing or no table, or an item is empty or there twice.
     """
     rows = _read(path, "item", _ITEM_NAMES)
-    named = [name for name in rows.columns if name.casefold() in TITLE_NAMES]
+    titles = [name for name in rows.columns if name.casefold() in TITLE_NAMES]
     plain = all(name.isdecimal() for name in rows.header)
-    rows.title = named[0] if named else next(iter(rows.columns)) if plain and rows.columns else None
+    rows.title = titles[0] if titles else next(iter(rows.columns)) if plain and rows.columns else None
     return rows
 
 

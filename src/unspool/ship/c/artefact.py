@@ -93,10 +93,10 @@ class CArtefact(Artefact):
             command += ["-m", str(self.files[1])] if len(self.files) > 1 else []
             sent = b"".join(line + b"\0" for line in lines)
             done = subprocess.run(command, input=sent, capture_output=True, check=False, timeout=_PATIENCE)
-            found = done.stdout.decode("utf-8", "replace").split("\0")[:-1]
-            if len(found) != len(places):
+            replies = done.stdout.decode("utf-8", "replace").split("\0")[:-1]
+            if len(replies) != len(places):
                 raise MachineError(f"the compiled program ended early: {done.stderr.decode()[:500]}")
-            for place, answer in zip(places, found, strict=True):
+            for place, answer in zip(places, replies, strict=True):
                 answers[place] = answer
         return answers
 

@@ -25,6 +25,7 @@ from unspool.writing import replace_file
 
 __all__ = ["export"]
 
+_NOT_IN_NAMES = frozenset('"\\*?\n\r')
 MOST_EMBEDDED = 1 << 20
 """Bytes of weights that stand in the C file itself; larger ones get a file of their own."""
 
@@ -42,6 +43,8 @@ def export(sheet: Sheet, path: Path, options: Options) -> CArtefact:
     """
     if path.suffix != ".c":
         raise UsageError(f"a C file ends in .c, and {path.name!r} does not; name {path.stem}.c")
+    if odd := _NOT_IN_NAMES.intersection(path.stem):
+        raise UsageError(f"the name of a C file stands in its text, and can't hold {min(odd)!r}; name another file")
     file = _written(sheet, Weights(small=options.small))
     if file.weights.nbytes <= MOST_EMBEDDED:
         replace_file(path, _text(file, path, options).encode())

@@ -91,14 +91,14 @@ def _add_mapping(file: CFile, name: str, count: str, mapping: Callable[[str], st
 @cache
 def _composites() -> list[tuple[int, int, int]]:
     """Return all pairs of characters that compose, and the result, in order."""
-    found = []
+    composites = []
     for code in _CODES:
         parts = unicodedata.decomposition(chr(code))
         if " " in parts and not parts.startswith("<"):
             first, second = (int(part, 16) for part in parts.split())
             if unicodedata.normalize("NFC", chr(first) + chr(second)) == chr(code):
-                found.append((first, second, code))
-    return sorted(found)
+                composites.append((first, second, code))
+    return sorted(composites)
 
 
 def write_retrieval(file: CFile, op: Retrieve, scores: Value) -> str:

@@ -14,14 +14,13 @@ from typing import Any
 import numpy as np
 
 from unspool.ship.onnx.text import BLANKS, TextEmitter
-from unspool.ship.onnx.writer import GraphWriter
+from unspool.ship.onnx.writer import FLOAT, INT64, GraphWriter
 from unspool.ship.sheet_text import QuestionNgrams, Replies, TextFront
 
 __all__ = ["emit_question", "emit_reply"]
 
 _WORD = r"[\pL\pN_]+"
 _PATTERN = rf"{_WORD}(?:'{_WORD})*|[^\pL\pN_{BLANKS}]"
-_INT64, _FLOAT = 7, 1
 
 
 def emit_question(write: GraphWriter, front: TextFront, text: str) -> tuple[dict[str, str], str]:
@@ -42,7 +41,7 @@ def emit_question(write: GraphWriter, front: TextFront, text: str) -> tuple[dict
     sizes = range(question.shortest, question.longest + 1)
     entries += [_pieces(write, emitter, letters, size) for size in sizes]
     if question.shortest > 3:
-        counts = write.op("ReduceSum", write.op("Cast", emitter.present(letters), to=_INT64), write.ints(1), keepdims=0)
+        counts = write.op("ReduceSum", write.op("Cast", emitter.present(letters), to=INT64), write.ints(1), keepdims=0)
         short = write.op("Less", counts, write.constant(np.array(question.shortest, np.int64)))
         entries.append(write.op("Where", short, bounded, empty))
     flat = [write.op("Reshape", part, write.ints(-1)) for part in entries]
@@ -69,8 +68,8 @@ def _weighted(write: GraphWriter, emitter: TextEmitter, question: QuestionNgrams
     unique, _, _, counts = write.several("Unique", 4, entries)
     ids = emitter.looked_up(unique, {entry: id for id, entry in enumerate(question.entries)} | {"": -2}, -1)
     one, zero = write.number(1.0), write.constant(np.array(0, np.int64))
-    times = write.op("Add", write.op("Log", write.op("Cast", counts, to=_FLOAT)), one)
-    other = write.op("Cast", write.op("Equal", ids, write.constant(np.array(-1, np.int64))), to=_FLOAT)
+    times = write.op("Add", write.op("Log", write.op("Cast", counts, to=FLOAT)), one)
+    other = write.op("Cast", write.op("Equal", ids, write.constant(np.array(-1, np.int64))), to=FLOAT)
     squares = write.op("ReduceSum", write.op("Mul", other, write.op("Mul", times, times)), write.ints(0), keepdims=1)
     unknown = write.op("Unsqueeze", write.op("Mul", squares, write.number(question.unknown)), write.ints(0))
     inside = write.op("GreaterOrEqual", ids, zero)

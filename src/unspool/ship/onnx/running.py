@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from unspool.data.units import clean
-from unspool.errors import UsageError, option
+from unspool.errors import MissingExtraError, UsageError, option
 from unspool.ship.answers import EXPORTED_UNITS
 from unspool.ship.judge_text import encode_texts, join_units, split_units
 from unspool.ship.judge_writing import limit_of
@@ -28,12 +28,12 @@ def session_of(content: bytes | Path, threads: int = 1) -> Any:
     """Return a session of ONNX Runtime.
 
     Raises:
-        UsageError: If ONNX Runtime is not installed.
+        MissingExtraError: If ONNX Runtime is not installed.
     """
     try:
         import onnxruntime
     except ImportError:
-        raise UsageError("running ONNX needs the package onnxruntime: pip install 'unspool[onnx]'") from None
+        raise MissingExtraError("running ONNX", "onnxruntime", "onnx") from None
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3

@@ -12,7 +12,7 @@ from functools import cache
 import numpy as np
 
 from unspool.data.units import UNKNOWN, normalise
-from unspool.ship.onnx.writer import GraphWriter
+from unspool.ship.onnx.writer import BOOL, INT64, GraphWriter
 from unspool.ship.sheet_text import Ngrams, Spelling, TextFront, Units
 
 __all__ = ["BLANKS", "TextEmitter", "takes_text"]
@@ -24,7 +24,6 @@ _PATTERNS = {
     "word": rf"<(?i:pad|unk|eos)>|{_INSIDE}(?:['’]{_INSIDE})*|[^\pL\pM\pN_{BLANKS}]",
     "blank": rf"[^{BLANKS}]+",
 }
-_INT64, _BOOL = 7, 9
 
 
 def takes_text(front: TextFront) -> bool:
@@ -62,7 +61,7 @@ class TextEmitter:
             most = write.ints(self.front.most_units)
             split = write.op("Slice", split, write.ints(0), most, write.ints(1))
         inputs = {"ids": write.op("Transpose", self._ids(units, split), perm=[1, 0])}
-        present = write.op("Cast", self.present(split), to=_INT64)
+        present = write.op("Cast", self.present(split), to=INT64)
         counts = write.op("ReduceSum", present, write.ints(1), keepdims=0)
         inputs["lengths"] = write.op("Max", counts, write.constant(np.array(1, np.int64)))
         if "characters" in names and self.front.spelling is not None:
@@ -159,7 +158,7 @@ class TextEmitter:
     def _with_final_sigma(self, characters: str, folded: str) -> str:
         """Write ς for a capital sigma after a letter that has a case, and not before one."""
         write, end = self.writer, self.writer.ints(np.iinfo(np.int64).max)
-        cased = write.op("Cast", self.looked_up(characters, _cased(), 0), to=_BOOL)
+        cased = write.op("Cast", self.looked_up(characters, _cased(), 0), to=BOOL)
         no = write.constant(np.array(False))
         around = [write.op("Pad", cased, write.ints(0, *pads), no) for pads in ((1, 0, 0), (0, 0, 1))]
         before = write.op("Slice", around[0], write.ints(0), write.ints(-1), write.ints(1))
@@ -197,7 +196,7 @@ class TextEmitter:
         characters = self.tokenized(self._split(False, False), None)
         keys = {name: id for id, name in enumerate(spelling.names) if len(name) == 1} | {"": 0}
         ids = self.looked_up(characters, keys, UNKNOWN)
-        present = write.op("Cast", self.present(characters), to=_INT64)
+        present = write.op("Cast", self.present(characters), to=INT64)
         counts = write.op("ReduceSum", present, write.ints(2), keepdims=1)
         zero, one = (write.constant(np.array(number, np.int64)) for number in (0, 1))
         width = write.op("Min", write.op("Shape", ids, start=2), write.ints(spelling.longest))

@@ -9,24 +9,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.errors import UsageError
+from unspool.errors import MissingExtraError
 
 __all__ = ["OPSET", "Constants", "GraphWriter", "onnx_package"]
 
 OPSET = 20
 """Version of ONNX's operators; ONNX Runtime 1.17 (2024) reads it."""
+FLOAT, INT64, BOOL = 1, 7, 9
+"""Numbers of ONNX's element types."""
 
 
 def onnx_package() -> Any:
     """Return the package `onnx`.
 
     Raises:
-        UsageError: If it is not installed.
+        MissingExtraError: If it is not installed.
     """
     try:
         import onnx
     except ImportError:
-        raise UsageError("writing ONNX needs the packages onnx and onnxruntime: pip install 'unspool[onnx]'") from None
+        raise MissingExtraError("writing ONNX", "onnx", "onnx") from None
     return onnx
 
 

@@ -14,13 +14,11 @@ from unspool.data.units import END, PADDING, UNKNOWN
 from unspool.ship.onnx.model import facts_of, front_inputs
 from unspool.ship.onnx.operations import ProgramEmitter
 from unspool.ship.onnx.text import TextEmitter, takes_text
-from unspool.ship.onnx.writer import GraphWriter
+from unspool.ship.onnx.writer import FLOAT, INT64, GraphWriter
 from unspool.ship.sheet import Port, Sheet, Writer
 from unspool.ship.sheet_text import Units, Writing
 
 __all__ = ["start_model", "step_model", "write_model"]
-
-_BOOL, _INT64, _FLOAT = 9, 7, 1
 
 
 def start_model(sheet: Sheet, title: str) -> Any:
@@ -89,8 +87,8 @@ def write_model(sheet: Sheet, title: str) -> Any:
     ports += [write.port("temperature", []), write.port("uniform", ["units"])]
     most = write.op("Squeeze", write.op("Shape", "uniform"))
     if has_source:
-        length = write.op("Cast", write.op("Squeeze", names["lengths"]), to=_FLOAT)
-        limit = write.op("Cast", write.op("Mul", length, write.number(writer.ratio)), to=_INT64)
+        length = write.op("Cast", write.op("Squeeze", names["lengths"]), to=FLOAT)
+        limit = write.op("Cast", write.op("Mul", length, write.number(writer.ratio)), to=INT64)
         limit = write.op("Add", limit, write.constant(np.array(writer.longest, np.int64)))
         most = write.op("Min", most, limit)
     units = _loop(write, writer, values, prompt, most)
@@ -109,7 +107,7 @@ def _prompt(write: GraphWriter, sheet: Sheet) -> tuple[list[Any], str]:
     if not takes_text(sheet.front):
         return [write.port("ids", ["prompt"], "INT64")], write.op("Concat", first, "ids", axis=0)
     text = TextEmitter(write, sheet.front, "text").emit(set())
-    size = write.op("Sub", text["lengths"], write.op("Cast", write.op("Equal", "text", write.texts("")), to=_INT64))
+    size = write.op("Sub", text["lengths"], write.op("Cast", write.op("Equal", "text", write.texts("")), to=INT64))
     ids = write.op("Slice", write.op("Squeeze", text["ids"], write.ints(1)), write.ints(0), size)
     return [write.port("text", [1], "STRING")], write.op("Concat", first, ids, axis=0)
 
@@ -178,7 +176,7 @@ def _drawn(body: GraphWriter, scores: str, number: str) -> str:
     least = body.op("Max", "temperature", body.number(1e-6))
     shares = body.op("Softmax", body.op("Div", scores, least), axis=1)
     sums = body.op("CumSum", shares, body.constant(np.array(1, np.int64)))
-    below = body.op("Cast", body.op("LessOrEqual", sums, number), to=_INT64)
+    below = body.op("Cast", body.op("LessOrEqual", sums, number), to=INT64)
     count = body.op("Squeeze", body.op("ReduceSum", below, body.ints(1), keepdims=0))
     width = body.op("Squeeze", body.op("Shape", scores, start=1, end=2))
     last = body.op("Sub", width, body.constant(np.array(1, np.int64)))

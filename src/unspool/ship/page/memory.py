@@ -18,7 +18,7 @@ from unspool.ship.judge_memory import MemoryJudge
 from unspool.ship.memory import Memory
 from unspool.ship.page.script import compact
 from unspool.ship.page.weights import Weights
-from unspool.ship.targets import Small
+from unspool.ship.small import Small
 
 __all__ = ["memory_script", "smaller"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from hashlib import sha256
@@ -19,7 +20,8 @@ from unspool.ship.page.script import VIEW, Kernels, compact, part
 from unspool.ship.page.weights import Weights
 from unspool.ship.sheet import Attend, Program, Sheet, Softmax, Writer
 from unspool.ship.sheet_text import Labels, TagNames, TextFront, Units, Writing
-from unspool.ship.targets import Options, Small
+from unspool.ship.small import Small
+from unspool.ship.targets import Options
 from unspool.writing import replace_file
 
 __all__ = ["export", "model_script"]
@@ -53,15 +55,14 @@ def export(sheet: Sheet, path: Path, options: Options) -> PageArtefact:
     view = _joined(["view.js", f"view_{_TASKS[sheet.task]}.js"])
     style = "".join(part(name) for name in ("page.css", f"view_{_TASKS[sheet.task]}.css"))
     script = f"{minified(model)}\n{VIEW}\n{minified(view)}"
-    page = part("page.html")
-    for name, value in {
+    pieces = {
         "HASH": b64encode(sha256(script.encode()).digest()).decode(),
         "TITLE": escape(options.title or sheet.task),
         "STYLE": style,
         "WEIGHTS": weights.block(),
         "SCRIPT": script,
-    }.items():
-        page = page.replace(f"%{name}%", value)
+    }
+    page = re.sub(f"%({'|'.join(pieces)})%", lambda match: pieces[match[1]], part("page.html"))
     replace_file(path, page.encode())
     return PageArtefact(path)
 
@@ -155,9 +156,9 @@ def _writer(
 
 def _attention(program: Program) -> list[str]:
     """Return the name of the weights over the units of the source, if a step has some."""
-    found = [op.output for op in program.operations if isinstance(op, Softmax) and op.over == "time"]
-    found += [op.weights for op in program.operations if isinstance(op, Attend) and op.weights is not None]
-    return found[-1:]
+    names = [op.output for op in program.operations if isinstance(op, Softmax) and op.over == "time"]
+    names += [op.weights for op in program.operations if isinstance(op, Attend) and op.weights is not None]
+    return names[-1:]
 
 
 def _front(front: TextFront, weights: Weights) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["exports_of", "imports_of", "link"]
+__all__ = ["imports_of", "link"]
 
 _HEAD = b"\0asm\1\0\0\0"
 _IMPORT, _EXPORT = 2, 7
@@ -59,17 +59,6 @@ def link(code: bytes) -> bytes:
     return _HEAD + b"".join(bytes([kind]) + _leb(len(content)) + content for kind, content in kept)
 
 
-def exports_of(module: bytes) -> list[str]:
-    """Return the names of what a module exports."""
-    reader = _Reader(next(section.content for section in _sections(module) if section.kind == _EXPORT))
-    names = []
-    for _ in range(reader.number()):
-        names.append(reader.name())
-        reader.bytes(1)
-        reader.number()
-    return names
-
-
 def imports_of(module: bytes) -> list[str]:
     """Return the names of the functions that a module imports."""
     names = []
@@ -92,11 +81,11 @@ def imports_of(module: bytes) -> list[str]:
 
 def _sections(code: bytes) -> list[_Section]:
     assert code.startswith(_HEAD), "no WebAssembly"
-    reader, found = _Reader(code[len(_HEAD) :]), []
+    reader, sections = _Reader(code[len(_HEAD) :]), []
     while reader.more:
         kind = reader.bytes(1)[0]
-        found.append(_Section(kind, reader.bytes(reader.number())))
-    return found
+        sections.append(_Section(kind, reader.bytes(reader.number())))
+    return sections
 
 
 def _custom(sections: list[_Section]) -> list[tuple[str, _Reader]]:
@@ -106,7 +95,7 @@ def _custom(sections: list[_Section]) -> list[tuple[str, _Reader]]:
 
 def _functions(reader: _Reader) -> list[tuple[str, int]]:
     """Return names and numbers of the functions that the section `linking` defines."""
-    found = []
+    functions = []
     reader.number()  # version
     while reader.more:
         kind = reader.bytes(1)[0]
@@ -117,12 +106,12 @@ def _functions(reader: _Reader) -> list[tuple[str, int]]:
                 index = table.number()
                 if not flags & _UNDEFINED:
                     name = table.name()
-                    found += [(name, index)] if symbol == _FUNCTION else []
+                    functions += [(name, index)] if symbol == _FUNCTION else []
                 elif flags & _NAMED:
                     table.name()
             else:
                 raise AssertionError(f"the object file has a symbol of kind {symbol}, such as data")
-    return found
+    return functions
 
 
 def _leb(number: int) -> bytes:

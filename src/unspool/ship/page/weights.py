@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from unspool.ship.small import Rounded, round_to_int4, round_to_int8
-from unspool.ship.targets import Small
+from unspool.ship.small import Rounded, Small, round_matrix
 
 __all__ = ["Weights"]
 
@@ -50,8 +49,7 @@ class Weights:
 
     def _write(self, array: NDArray[Any]) -> None:
         if array.ndim == 2 and self._small is not None and min(array.shape) > 1:
-            rounded = round_to_int8(array) if self._small == "int8" else round_to_int4(array)
-            self._write_rounded(rounded)
+            self._write_rounded(round_matrix(array, self._small))
             return
         bits = 8 * array.itemsize
         self._append(bits, 1, array.size, array.astype(f"<f{array.itemsize}").tobytes())

@@ -102,6 +102,7 @@ ENTRY = TaskEntry(
     networks={name: {**own, "generator": True} for name, own in WRITING_NETWORKS.items()},
     networks_help=WRITING_NETWORKS_HELP,
     with_cell={"network.network": "additive", "generator": True},
+    exports=True,
     next_verb="chat",
     verbs=("chat", "add"),
 )

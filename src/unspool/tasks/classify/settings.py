@@ -111,6 +111,7 @@ ENTRY = TaskEntry(
     networks_help="bag for an average of words, transformer; for images and sounds convolutional, for images and rows "
     "of numbers feedforward",
     with_cell={"network.network": "recurrent"},
+    exports=True,
     compared={"ngrams": False, "random_convolutions": False},
     earlier={"choose_by": "score", "ngrams": False, "random_convolutions": False},
     draws_picture_maps=True,

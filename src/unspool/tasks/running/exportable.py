@@ -5,12 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from unspool.ship.target_names import TARGETS
+from unspool.tasks.catalog import TASKS
 from unspool.tasks.running.model_folder import Record
 from unspool.writing import newest
 
 __all__ = ["exportable"]
 
-_TARGETS = "onnx, c, html"
+_TARGETS = ", ".join(TARGETS)
 _RECURRENT = ("recurrent", "bag", "concatenated", "initial", "every-step", "dot", "additive", "bilinear")
 
 
@@ -18,7 +20,7 @@ def exportable(folder: Path, record: Record) -> str:
     """Return the targets of `unspool export` for a model folder, or the reason why there are none."""
     stored = record.settings.get("network")
     network: dict[str, Any] = stored if isinstance(stored, dict) else {}
-    if record.task not in ("classify", "tag", "write", "translate", "answer"):
+    if record.task not in TASKS or not TASKS[record.task].exports:
         return f"nothing: a model of the task {record.task!r} has no export"
     if not record.complete:
         return "nothing before its training has come to its end"

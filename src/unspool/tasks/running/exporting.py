@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from unspool.errors import DataError, MachineError, UsageError, counted, option
-from unspool.reading import RECORD
 from unspool.ship.answers import Answer, Comparison, compare_answers, score_answers
-from unspool.ship.judged_answers import judged_answers
 from unspool.ship.sheet import Sheet
-from unspool.ship.targets import Options, Small, target
+from unspool.ship.sheet_text import Units
+from unspool.ship.small import Small
+from unspool.ship.targets import Options, target
 from unspool.writing import replace_file
 
 if TYPE_CHECKING:
@@ -73,10 +73,9 @@ def export_task(
 ) -> Exported:
     """Export a model; arguments as in `Task.export`."""
     export = target(to)
-    report_path = path.with_name(f"{path.name}.json")
-    _check_place(path, report_path, overwrite=overwrite)
+    report_path = _checked_place(path, overwrite=overwrite)
     sheet = task.sheet()
-    held_out = _held_out(task, data)
+    held_out = _held_out(task, sheet.front.units, data)
     if sheet.writer is not None:
         held_out = held_out._replace(
             texts=held_out.texts[:_MOST_WRITTEN], right=held_out.right and held_out.right[:_MOST_WRITTEN]
@@ -89,11 +88,14 @@ def export_task(
         artefact = export(sheet, stage / path.name, Options(small=small, title=title))
         hindrance = artefact.hindrance()
         texts = held_out.texts
-        actual = artefact.run(texts) if hindrance is None else judged_answers(sheet, texts, small)
+        actual = artefact.run(texts) if hindrance is None else artefact.judged(sheet, texts, small)
         comparison = compare_answers(sheet, held_out.texts, expected, actual)
         score = _scores(sheet, expected, actual, held_out.right)
         _refuse_what_differs(comparison, score, limit, max_loss, small)
         moved = [path.parent / file.relative_to(stage) for file in artefact.files]
+        beside = [name for name in stage.iterdir() if name.name != path.name]  # weights in a file of their own
+        for name in beside:
+            _check_free(path.parent / name.name, overwrite=overwrite)
         report = {
             "task": sheet.task,
             "target": to,
@@ -109,10 +111,10 @@ def export_task(
             "score": score,
             "weights_sha256": _weights_hash(task),
         }
-        _move(stage / path.name, path)
-        for file in artefact.files:  # what stands beside the first file
-            if file.parent == stage and file.name != path.name:
-                _move(file, path.parent / file.name)
+        if path.is_dir():
+            shutil.rmtree(path)  # an earlier export
+        for part in (stage / path.name, *beside):
+            part.replace(path.parent / part.name)
         replace_file(report_path, json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n")
     except OSError as error:
         raise MachineError(f"{path} can't be written: {error.strerror or error}") from error
@@ -121,23 +123,39 @@ def export_task(
     return Exported((*moved, report_path), report)
 
 
-def _check_place(path: Path, report: Path, *, overwrite: bool) -> None:
-    if not path.parent.is_dir():
-        raise UsageError(f"there is no folder {path.parent} to write {path.name} into; make it first")
-    if (path / RECORD).exists():
-        raise UsageError(f"{path} is a model folder, and an export would replace it; name another place")
-    for place in (path, report):
-        if place.exists() and not overwrite:
-            raise UsageError(f"{place} exists already; name another place, or add {option('overwrite')}")
+def _checked_place(path: Path, *, overwrite: bool) -> Path:
+    """Return the path of the report beside an export.
+
+    Raises:
+        UsageError: If the folder is missing, or something stands there that must not be replaced: only files, and the
+            folder of an earlier export, ever are.
+    """
+    if not path.name or not path.parent.is_dir():
+        raise UsageError(f"there is no folder {path.parent} to write {path.name!r} into; name a new file in a folder")
+    report = path.with_name(f"{path.name}.json")
+    if not (path.is_dir() and overwrite and _is_export(path, report)):
+        _check_free(path, overwrite=overwrite)
+    _check_free(report, overwrite=overwrite)
+    return report
 
 
-def _move(source: Path, place: Path) -> None:
-    if place.is_dir() and not place.is_symlink():
-        shutil.rmtree(place)
-    source.replace(place)
+def _check_free(place: Path, *, overwrite: bool) -> None:
+    if place.is_dir():
+        raise UsageError(f"{place} is a folder, and an export would replace it; name another place")
+    if place.exists() and not overwrite:
+        raise UsageError(f"{place} exists already; name another place, or add {option('overwrite')}")
 
 
-def _held_out(task: Task[Any, Any], data: Any) -> _HeldOut:
+def _is_export(folder: Path, report: Path) -> bool:
+    """Return whether a folder holds nothing but the files that the report beside it names."""
+    try:
+        names = {file["name"] for file in json.loads(report.read_bytes())["files"]}
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return all(str(file.relative_to(folder.parent)) in names for file in folder.rglob("*"))
+
+
+def _held_out(task: Task[Any, Any], units: Units, data: Any) -> _HeldOut:
     """Return held-out texts: those of the caller, of the files that the model was tested on, or drawn ones."""
     if data is not None:
         held_out = _read(task, data, _name_of(data))
@@ -153,7 +171,7 @@ def _held_out(task: Task[Any, Any], data: Any) -> _HeldOut:
                 return _read(task, list(paths), f"{part} data: {', '.join(map(str, paths))}")
             except (DataError, UsageError):
                 continue
-    return _HeldOut(_drawn(task), None, "drawn from the vocabulary, without data")
+    return _HeldOut(_drawn(units), None, "drawn from the vocabulary, without data")
 
 
 def _name_of(data: Any) -> str:
@@ -181,8 +199,8 @@ def _spread(items: Sequence[Any]) -> list[Any]:
     return [items[place * (len(items) - 1) // (_MOST - 1)] for place in range(_MOST)]
 
 
-def _drawn(task: Task[Any, Any]) -> list[str]:
-    chance, units = random.Random(1), task.sheet().front.units
+def _drawn(units: Units) -> list[str]:
+    chance = random.Random(1)
     names = [name for name in units.names[3:] if name.strip()] or ["a"]
     blank = " " if units.units in ("word", "blank") else ""
     return [blank.join(chance.choices(names, k=chance.randint(1, 20))) for _ in range(_DRAWN)]

@@ -68,4 +68,5 @@ ENTRY = TaskEntry(
     networks=TRANSFORMER,
     networks_help="transformer",
     with_cell={"network.network": "recurrent"},
+    exports=True,
 )

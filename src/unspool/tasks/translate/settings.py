@@ -103,5 +103,6 @@ ENTRY = TaskEntry(
     networks=WRITING_NETWORKS,
     networks_help=WRITING_NETWORKS_HELP,
     with_cell={"network.network": "bilinear"},
+    exports=True,
     searches=True,
 )

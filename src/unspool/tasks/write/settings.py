@@ -74,6 +74,7 @@ ENTRY = TaskEntry(
     networks=TRANSFORMER,
     networks_help="transformer",
     with_cell={"network.network": "recurrent"},
+    exports=True,
     next_verb="generate",
     reads_once=False,
     verbs=("generate",),
