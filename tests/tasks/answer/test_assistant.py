@@ -7,53 +7,23 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import torch
 
 import unspool
 from pair_samples import MEMORY, SILENT, TOPICS, entries
 from pair_samples import SMALL_ASSISTANT as SMALL
 from pair_samples import write_entries as write
-from unspool import Assistant
+from unspool import Assistant, load
 from unspool.data import Question
-from unspool.decoding import DecodingSettings
 from unspool.errors import DataError, ModelFolderError, SettingError, UsageError, for_command_line
 from unspool.training import Reporter
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two assistants, with and without a generator, their data beside them."""
-    place = tmp_path_factory.mktemp("assistant")
-    write(place / "train.jsonl", entries())
-    for name, settings in (("memory", MEMORY), ("both", SMALL)):
-        Assistant(**settings).fit(place / "train.jsonl", out=place / name, reporter=SILENT)
-    return place
-
-
-def opened(folder: Path) -> Assistant:
-    loaded = unspool.load(folder)
-    assert isinstance(loaded, Assistant)
-    return loaded
-
-
-@pytest.fixture
-def memory(folder: Path) -> Assistant:
-    return opened(folder / "memory")
-
-
-@pytest.fixture
-def both(folder: Path) -> Assistant:
-    return opened(folder / "both")
-
 
 # ---- from files to replies -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["memory", "both"])
 def test_what_was_told_is_answered_with_certainty(folder, name):
-    task = opened(folder / name)
+    task = load(folder / name, Assistant)
     for each in task.questions:
         for wording in each.wordings:
             for asked in (wording, f"  {wording.upper()}"):
@@ -70,7 +40,7 @@ def test_what_was_told_is_answered_with_certainty(folder, name):
 
 @pytest.mark.parametrize("name", ["memory", "both"])
 def test_paraphrases_find_their_question_and_strangers_find_none(folder, name):
-    task = opened(folder / name)
+    task = load(folder / name, Assistant)
     for topic, answer in TOPICS.items():
         reply = task.ask(f"is there somebody who can {topic}", threshold=0.0)
         assert reply.answers[0] == answer
@@ -111,45 +81,8 @@ def test_the_threshold_is_chosen_set_or_given(memory):
     assert "answers from a confidence of 25%" in memory.introduction()
 
 
-def test_the_generator_chooses_among_several_answers(both):
-    told = both.questions[0]
-    assert len(told.answers) == 3
-    asked = "How do I bake bread?"
-    scores = []
-    for answer in told.answers:
-        ids = both.vocabulary.encode(answer)
-        state = both.model.generator.start(tokens_of(both, asked))
-        total = 0.0
-        for read, said in zip([2, *ids], [*ids, 2], strict=True):
-            logs, state = both.model.generator.advance(torch.tensor([read]), state)
-            total += float(logs[0, said].detach())
-        scores.append(total / (len(ids) + 1))
-    assert both.ask(asked).answer == told.answers[int(np.argmax(scores))]
-    assert len({round(score, 3) for score in scores}) == 3
-    told.answers.append("")  # to say nothing at all is likeliest by far, if the end is
-    with torch.no_grad():
-        both.model.generator.softmax.bias[2] = 100.0
-    assert both.ask(asked).answer == ""
-
-
-def tokens_of(task: Assistant, text: str) -> Any:
-    from unspool.data import Tokens
-
-    ids = torch.tensor(task.vocabulary.encode(text)).unsqueeze(1)
-    return Tokens(ids, torch.tensor([len(ids)]))
-
-
 def test_without_a_generator_the_first_answer_is_said(memory):
     assert memory.ask("How do I bake bread?").answer == "Mix flour, water and salt."
-
-
-def test_a_thousand_answers_to_one_question_are_kept_and_chosen_from(both):
-    both.add([("How do I quit vim?", f"Press key number {number}.") for number in range(1000)])
-    reply = both.ask("How do I quit vim?")
-    assert len(reply.answers) == 1001
-    assert reply.answer in reply.answers
-    both.settings = both.settings.replace(batch_tokens=64_000)  # all in one batch
-    assert both.ask("How do I quit vim?").answer == reply.answer
 
 
 def test_the_memory_stays_where_it_is_fastest(both, monkeypatch):
@@ -182,19 +115,6 @@ def test_scores_are_counted_by_hand(folder, memory, both, tmp_path):
     assert both.record.baselines["tf–idf"]["first"] == 1.0
     assert both.metric == ("perplexity", False)
     assert memory.metric == ("first", True)
-
-
-def test_the_perplexity_is_of_the_answers_and_their_ends(both, folder):
-    logs = []
-    for each in both._read(folder / "train.jsonl")[1:4]:
-        for wording in each.wordings:
-            state = both.model.generator.start(tokens_of(both, wording))
-            units = [*both.vocabulary.encode(each.answers[0]), 2]
-            for read, said in zip([2, *units], units, strict=False):
-                scores, state = both.model.generator.advance(torch.tensor([read]), state)
-                logs.append(float(scores[0, said].detach()))
-    found = both._perplexity(both.model, both._read(folder / "train.jsonl")[1:4])
-    assert found["perplexity"] == pytest.approx(np.exp(-np.mean(logs)), rel=1e-3)
 
 
 # ---- held-out wordings ---------------------------------------------------------------------------------------------
@@ -282,15 +202,15 @@ ASKED = [
 def test_a_folder_gives_equal_replies(folder, name, tmp_path):
     task = Assistant(**{**SMALL, "generator": name == "both"})
     task.fit(folder / "train.jsonl", out=tmp_path / "m", reporter=SILENT)
-    again = opened(tmp_path / "m")
-    assert again.predict(ASKED) == task.predict(ASKED) == opened(folder / name).predict(ASKED)
+    again = load(tmp_path / "m", Assistant)
+    assert again.predict(ASKED) == task.predict(ASKED) == load(folder / name, Assistant).predict(ASKED)
     assert again.evaluate(folder / "train.jsonl") == task.evaluate(folder / "train.jsonl")
     assert again.introduction() == task.introduction()
     assert again.questions == [
         Question(str(tmp_path / "m/vocabulary/questions.json"), each.wordings, each.answers) for each in task.questions
     ]
     again.save(tmp_path / "other")
-    assert opened(tmp_path / "other").predict(ASKED) == task.predict(ASKED)
+    assert load(tmp_path / "other", Assistant).predict(ASKED) == task.predict(ASKED)
 
 
 def replies(task: Assistant, asked: list[str]) -> list[Any]:
@@ -299,7 +219,7 @@ def replies(task: Assistant, asked: list[str]) -> list[Any]:
 
 @pytest.mark.parametrize("name", ["memory", "both"])
 def test_pairs_are_added_and_found_at_once_and_after_loading(folder, name, tmp_path):
-    task = opened(folder / name)
+    task = load(folder / name, Assistant)
     before = task.ask("How do I boil an egg?")
     path = tmp_path / "more.jsonl"
     write(
@@ -327,7 +247,7 @@ def test_pairs_are_added_and_found_at_once_and_after_loading(folder, name, tmp_p
     asked = [*ASKED, "guernica", "modal editor", "nest", "exit that modal editor", "boil"]
     said = replies(task, asked)
     task.save(tmp_path / "m")
-    again = opened(tmp_path / "m")
+    again = load(tmp_path / "m", Assistant)
     assert replies(again, asked) == said
     assert again.record.network["weights"] == sum(weight.numel() for weight in again.model.parameters())
     assert again.add([("Who is Ada?", "A countess.")]) == 1  # and on from there
@@ -417,57 +337,10 @@ def test_an_assistant_is_trained_anew_on_other_questions(folder, memory, tmp_pat
     other = write(tmp_path / "a.jsonl", entries()[:4])
     memory.fit(other, out=tmp_path / "again", reporter=SILENT)
     fresh = Assistant(memory.settings).fit(other, reporter=SILENT)
-    assert memory.predict(ASKED) == fresh.predict(ASKED) == opened(tmp_path / "again").predict(ASKED)
+    assert memory.predict(ASKED) == fresh.predict(ASKED) == load(tmp_path / "again", Assistant).predict(ASKED)
 
 
 # ---- writing and looking -------------------------------------------------------------------------------------------
-
-
-def test_the_generator_writes(folder, memory, both):
-    said = both.write("How do I quit vim?")
-    assert isinstance(said, str)
-    assert said == both.write("How do I quit vim?")
-    assert all(isinstance(both.write(asked), str) for asked in ("", "🦊", "x " * 500_000))
-    with pytest.raises(UsageError, match="has no generator; train one with generator=True"):
-        memory.write("How do I quit vim?")
-
-
-def test_the_generator_writes_piece_by_piece(memory, both, monkeypatch):
-    assert both.settings.decoding.search == "beam"
-    streamed = "".join(both.stream("How do I quit vim?"))
-    monkeypatch.setattr(both, "settings", both.settings.replace(**{"decoding.search": "greedy"}))
-    assert streamed == both.write("How do I quit vim?")
-    assert streamed
-    drawn = DecodingSettings(search="sample", temperature=2.0)
-    assert list(both.stream("vim", decoding=drawn, seed=1)) == list(both.stream("vim", decoding=drawn, seed=1))
-    assert len({"".join(both.stream("vim", decoding=drawn, seed=seed)) for seed in range(5)}) > 1
-    with pytest.raises(SettingError, match="can't be written unit by unit"):
-        both.stream("vim", decoding=DecodingSettings())
-    with pytest.raises(UsageError, match="has no generator"):
-        memory.stream("vim")
-
-
-@pytest.mark.parametrize("positions", ["sinusoidal", "learned"])
-def test_what_is_written_comes_to_an_end(folder, positions, monkeypatch):
-    monkeypatch.setattr("unspool.tasks.parts.encoder_decoders._LEARNED_POSITIONS", 64)
-    settings = {
-        **SMALL,
-        "network": "transformer",
-        "positions": positions,
-        "heads": 2,
-        "feedforward": 5,
-        "epochs": 1,
-    }
-    task = Assistant(**{**settings, "hidden": 4, "decoding.max_length": None}).fit(
-        folder / "train.jsonl", reporter=SILENT
-    )
-    with torch.no_grad():
-        task.model.generator.softmax.bias[2] = -1e9
-    longest = max(len(task.vocabulary.encode(answer)) for each in task.questions for answer in each.answers)
-    seen = []
-    monkeypatch.setattr(task.vocabulary, "decode", lambda ids: seen.append(len(ids)) or "")
-    task.write("How do I quit vim?")
-    assert seen == [64 if positions == "learned" else 2 * longest + 10]
 
 
 def test_a_trace_without_a_generator_says_which_words_counted(memory):
@@ -506,7 +379,7 @@ def test_a_trace_with_a_generator_shows_its_attention(both):
 @pytest.mark.parametrize("name", ["memory", "both"])
 @pytest.mark.parametrize("text", ["", " \n\t", "\u200b"], ids=repr)
 def test_there_is_nothing_to_trace_without_a_word(folder, name, text):
-    task = opened(folder / name)
+    task = load(folder / name, Assistant)
     if text == "\u200b":
         assert task.trace(text).tokens
         return
@@ -524,7 +397,7 @@ def test_there_is_nothing_to_trace_without_a_word(folder, name, text):
     ids=repr,
 )
 def test_a_question_without_a_word_is_not_known(folder, name, asked):
-    task = opened(folder / name)
+    task = load(folder / name, Assistant)
     reply = task.ask(asked)
     assert (reply.known, reply.answer) == (False, "I don't know.")
     assert 0 <= reply.confidence < 0.5
@@ -586,42 +459,9 @@ def test_a_task_that_was_not_trained_says_so():
 # ---- settings ------------------------------------------------------------------------------------------------------
 
 
-def test_settings_of_writing_are_followed(both):
-    both.settings = both.settings.replace(**{"decoding.max_length": 2})
-    short = both.write("How do I quit vim?")
-    both.settings = both.settings.replace(**{"decoding.max_length": 30, "decoding.min_length": 29})
-    assert len(both.write("How do I quit vim?")) > len(short)
-
-
 def test_settings_that_contradict_each_other_are_refused():
     with pytest.raises(SettingError, match="shortest = 5 is more than longest = 4"):
         Assistant(**{"memory.shortest": 5})
-
-
-def test_there_is_no_generator_unless_one_is_asked_for(folder, tmp_path):
-    assert not Assistant().settings.generator
-    plain = Assistant(epochs=1, threads=1).fit(folder / "train.jsonl", reporter=SILENT)
-    assert plain.model.generator is None
-    assert plain.vocabulary is None
-
-
-class Ear(Reporter):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
-
-
-def test_settings_of_a_generator_that_is_not_there_are_named(folder):
-    for settings, expected in (
-        ({"generator": False}, []),
-        ({"generator": True, "hidden": 6}, []),
-        ({"generator": False, "hidden": 6, "beam": 7}, ["network.hidden, decoding.beam have no effect"]),
-    ):
-        ear = Ear()
-        Assistant(epochs=1, threads=1, **settings).fit(folder / "train.jsonl", reporter=ear)
-        assert [note.removeprefix("note: ")[:44] for note in ear.notes if "effect" in note] == expected
 
 
 @pytest.mark.parametrize(

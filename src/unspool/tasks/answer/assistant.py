@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import chain
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack, cast, overload
@@ -21,15 +20,12 @@ from unspool.data import (
     Interleaved,
     PairedExamples,
     Question,
-    Tokens,
     Vocabulary,
-    evaluation_batches,
     extend_questions,
     merge_questions,
-    wording_key,
 )
-from unspool.decoding import DecodingSettings, decode, stream, stream_settings, text_pieces
-from unspool.errors import DataError, ModelFolderError, option
+from unspool.decoding import DecodingSettings
+from unspool.errors import ModelFolderError, option
 from unspool.inspection import Trace
 from unspool.inspection.edits import Edits
 from unspool.models import AssistantModel, Retriever
@@ -38,8 +34,10 @@ from unspool.ship.answers import Answer
 from unspool.ship.sheet import Sheet
 from unspool.tasks.answer import acting
 from unspool.tasks.answer.budget import Budget, budget_of, rules_of
-from unspool.tasks.answer.data import Questions, note_of_shared, open_data, whole
+from unspool.tasks.answer.data import Questions, note_of_shared, open_data, question_of, whole
 from unspool.tasks.answer.fitted import LONGEST_QUESTION, FittedAssistant
+from unspool.tasks.answer.generating import AnswerGenerator
+from unspool.tasks.answer.lookup_scores import lookup_scores
 from unspool.tasks.answer.matching import (
     Calibration,
     Confidence,
@@ -50,7 +48,6 @@ from unspool.tasks.answer.matching import (
     begin_retriever,
     calibrate,
     make_probes,
-    targets,
 )
 from unspool.tasks.answer.reply import Reply, Source
 from unspool.tasks.answer.settings import AssistantSettings
@@ -59,7 +56,7 @@ from unspool.tasks.answer.sheet_memory import assistant_memory
 from unspool.tasks.disagreements import Questions as Labelled
 from unspool.tasks.parts.batches import bucketed
 from unspool.tasks.parts.editing import Parts
-from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, most_written, never_written, pair_perplexity
+from unspool.tasks.parts.encoder_decoders import build_encoder_decoder, pair_perplexity
 from unspool.tasks.parts.finite import check_output
 from unspool.tasks.parts.pair_editing import parts_of_pair
 from unspool.tasks.parts.pair_trace import trace_of_pair
@@ -333,13 +330,14 @@ class Assistant(Task[Questions, FittedAssistant]):
         device = device_of(model)
         not_yet = Calibration(_NOT_YET, self.fitted.lesson.bags.answer_weight)
         try:
-            scores = self._lookup_scores(self._matcher_of(model, not_yet), examples)
+            scores = lookup_scores(self._matcher_of(model, not_yet), examples)
         finally:
             model.to(device)
         return {"first": scores["first"], "correct": scores["correct"], **self._perplexity(model, examples)}
 
     def _final_score(self, model: nn.Module, examples: Questions) -> dict[str, float]:
-        return {**self._lookup_scores(self.matcher, examples, self._choose), **self._perplexity(model, examples)}
+        scores = lookup_scores(self.matcher, examples, threshold=self.settings.threshold, choose=self._choose)
+        return {**scores, **self._perplexity(model, examples)}
 
     def _perplexity(self, model: nn.Module, examples: Questions) -> dict[str, float]:
         """Perplexity of the answers under the generator, given the questions; empty without a generator."""
@@ -350,32 +348,6 @@ class Assistant(Task[Questions, FittedAssistant]):
             "perplexity": pair_perplexity(model.generator, self.fitted.paired(examples), batched_tokens(self.settings))
         }
 
-    def _lookup_scores(
-        self, matcher: Matcher, examples: Questions, choose: Callable[[str, Sequence[str]], str] | None = None
-    ) -> dict[str, float]:
-        """Score retrieval: the share of correct first pairs, of correct answers, and of answers above the threshold.
-
-        Args:
-            matcher: Ranks the pairs.
-            examples: Questions with their correct answers.
-            choose: Selects one of several answers to a question; the first answer if omitted.
-
-        Returns:
-            `first`, `correct` and `answered`, between 0 and 1.
-        """
-        right = targets(matcher.questions, examples)
-        first = correct = answered = 0
-        wordings = [wording for each in examples for wording in each.wordings]
-        for wording in wordings:
-            ranking = matcher.rank(wording, top=1, threshold=self.settings.threshold)
-            place, target = ranking.matches[0].pair, right[wording_key(wording)]
-            answers = matcher.questions[place].answers
-            first += place in target.entries
-            correct += (choose(wording, answers) if choose else answers[0]) in target.answers
-            answered += ranking.known
-        counts = {"first": first, "correct": correct, "answered": answered}
-        return {name: count / len(wordings) for name, count in counts.items()}
-
     def _baselines(self, train: Questions, held_out: Questions) -> dict[str, dict[str, float]]:
         """Score the untrained retriever: tf–idf of words and character n-grams."""
         retriever = Retriever(len(self.fitted.ngrams), 1)
@@ -383,7 +355,7 @@ class Assistant(Task[Questions, FittedAssistant]):
             retriever.projection.zero_()
         weight = self.fitted.lesson.bags.answer_weight
         untrained = Matcher(train, self.fitted.ngrams, retriever, _NOT_YET, answer_weight=weight)
-        scores = self._lookup_scores(untrained, held_out)
+        scores = lookup_scores(untrained, held_out)
         return {"tf–idf": {"first": scores["first"], "correct": scores["correct"]}}
 
     # ---- use ---------------------------------------------------------------------------------------------------
@@ -464,17 +436,21 @@ class Assistant(Task[Questions, FittedAssistant]):
         setting = self.settings.threshold
         return threshold if threshold is not None else setting if setting is not None else calibrated
 
-    @torch.no_grad()
     def _choose(self, question: str, answers: Sequence[str]) -> str:
-        """Return the answer with the highest mean log-probability per unit; the first answer without a generator."""
+        """Return the likeliest answer under the generator; the first one without a generator."""
         if len(answers) == 1 or self.model.generator is None:
             return answers[0]
-        generator, scores = self.model.generator, np.zeros(len(answers))
-        pairs = PairedExamples(self.fitted.encode([question] * len(answers)), self.fitted.units.encode_batch(answers))
-        for places, batch in evaluation_batches(pairs, batch_tokens=batched_tokens(self.settings)):
-            totals = generator(batch.to(device_of(generator))).log_probabilities.sum(0)
-            scores[places] = totals.cpu().numpy() / (pairs.target.lengths[places] + 1)
-        return answers[int(np.argmax(scores))]
+        return self._generator().choose(question, answers)
+
+    def _generator(self) -> AnswerGenerator:
+        """Return the generator.
+
+        Raises:
+            UsageError: If there is none, or the assistant has not been trained.
+        """
+        self._need_model()
+        self.fitted.units  # noqa: B018 - raises without a generator
+        return AnswerGenerator(self.model.generator, self.fitted, self.settings)
 
     def dialogue(self, commands: str | os.PathLike[str] | CommandSet | None = None, **options: Any) -> Dialogue:
         """Return a new dialogue with the assistant.
@@ -509,16 +485,7 @@ class Assistant(Task[Questions, FittedAssistant]):
         Raises:
             UsageError: If there is no generator, or the assistant has not been trained.
         """
-        generator, vocabulary, tokens, state = self._begun(question)
-        best = decode(
-            generator,
-            state,
-            settings=self.settings.decoding.replace(best=1),
-            max_lengths=torch.tensor([self._longest_written()]),
-            forbidden=never_written(vocabulary, tokens.ids.device),
-            source_lengths=tokens.lengths,
-        )
-        return vocabulary.decode(best[0][0].ids)
+        return self._generator().write(question)
 
     def stream(
         self, question: str, *, decoding: DecodingSettings | None = None, seed: int | None = None
@@ -541,31 +508,7 @@ class Assistant(Task[Questions, FittedAssistant]):
             UsageError: If there is no generator, or the assistant has not been trained.
         """
         self._one_text(question, "stream")
-        settings = stream_settings(decoding, self.settings.decoding)
-        generator, vocabulary, tokens, state = self._begun(question)
-        steps = stream(
-            generator,
-            state,
-            settings=settings,
-            max_length=self._longest_written(),
-            forbidden=never_written(vocabulary, tokens.ids.device),
-            generator=None if seed is None else torch.Generator(tokens.ids.device).manual_seed(seed),
-        )
-        return text_pieces(vocabulary.decode, (unit for unit, _ in steps), complete=True)
-
-    @torch.no_grad()
-    def _begun(self, question: str) -> tuple[Any, Vocabulary, Tokens, Any]:
-        """Return the generator, its vocabulary, the encoded question, and the initial decoder state."""
-        self._need_model()
-        units, generator = self.fitted.units, self.model.generator
-        tokens = Tokens(*self.fitted.encode([question]).pad(np.array([0]))).to(device_of(generator))
-        return generator, units, tokens, generator.start(tokens)
-
-    def _longest_written(self) -> int:
-        """Maximum output length of the generator in units, from the length of the stored answers."""
-        answers = chain.from_iterable(each.answers for each in self.questions[:500])
-        longest = 2 * max(len(ids) for ids in self.fitted.units.encode_batch(list(answers))) + 10
-        return min(longest, most_written(self.settings.network))
+        return self._generator().stream(question, decoding, seed)
 
     def add(self, pairs: Paths | Sequence[tuple[str, str]]) -> int:
         """Add pairs to the memory without training.
@@ -584,7 +527,7 @@ class Assistant(Task[Questions, FittedAssistant]):
         self._need_model()
         self._skipped = 0
         tuples = [] if isinstance(pairs, str | os.PathLike) else [each for each in pairs if isinstance(each, tuple)]
-        more = [_question_of(question, answer) for question, answer in tuples] or self._read(cast(Paths, pairs))
+        more = [question_of(question, answer) for question, answer in tuples] or self._read(cast(Paths, pairs))
         before = len(self.questions)
         self._learn_more(extend_questions(self.questions, more))
         return len(self.questions) - before
@@ -649,19 +592,6 @@ class Assistant(Task[Questions, FittedAssistant]):
     def _parts(self) -> Parts:
         generator = self.model.generator
         return Parts() if generator is None else parts_of_pair(generator)
-
-
-def _question_of(question: str, answer: str) -> Question:
-    """Convert a (question, answer) pair with normalised white space.
-
-    Raises:
-        DataError: If either text is empty.
-    """
-    question, answer = (" ".join(side.split()) for side in (question, answer))
-    if not question or not answer:
-        side = "answer" if question else "question"
-        raise DataError(f"the {side} is empty; expected a text on both sides")
-    return Question("what was added", [question], [answer])
 
 
 _NOT_YET = Confidence(scale=1.0, nothing=0.0, threshold=0.0)

@@ -19,11 +19,12 @@ from unspool.data import (
     shared_wordings,
     wording_key,
 )
+from unspool.errors import DataError
 from unspool.tasks.answer.settings import AssistantSettings
 from unspool.tasks.contracts import Examples
 from unspool.tasks.parts.data_settings import table_options
 
-__all__ = ["Questions", "in_wordings", "note_of_shared", "open_data", "samples", "whole"]
+__all__ = ["Questions", "in_wordings", "note_of_shared", "open_data", "question_of", "samples", "whole"]
 
 _EXAMPLES, _PLACES = 3, 2  # wordings in a note, and locations of each
 
@@ -136,3 +137,16 @@ def whole(train: Sequence[Question], held_out: Sequence[Question] | None) -> lis
 def in_wordings(question: Question, places: Iterable[int]) -> Question:
     """Return a question with only some of its wordings, by index."""
     return Question(question.where, [question.wordings[place] for place in sorted(places)], question.answers)
+
+
+def question_of(question: str, answer: str) -> Question:
+    """Convert a (question, answer) pair with normalised white space.
+
+    Raises:
+        DataError: If either text is empty.
+    """
+    question, answer = (" ".join(side.split()) for side in (question, answer))
+    if not question or not answer:
+        side = "answer" if question else "question"
+        raise DataError(f"the {side} is empty; expected a text on both sides")
+    return Question("what was added", [question], [answer])
